@@ -1,0 +1,164 @@
+//! Calls, attempts and verdicts: what is sent, the record of it, and how it ended.
+//!
+//! A [`Call`] is what the transport is asked for. A [`Verdict`] is what its answer means, by the table of the guide
+//! ("What an answer means"); it says what is known of the server, never what to do next: that is `retry`'s and
+//! `apply`'s.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clock::BootTime;
+use crate::row::{Change, IncidentId};
+
+/// One HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Sets properties of an incident.
+    Update(Change),
+    /// Reads an incident.
+    Read(IncidentId),
+}
+
+impl Call {
+    /// The incident that is called.
+    #[must_use]
+    pub fn incident(&self) -> IncidentId {
+        match self {
+            Call::Update(change) => change.incident,
+            Call::Read(incident) => *incident,
+        }
+    }
+}
+
+/// What an incident looks like on the server, as far as it is of interest here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Incident {
+    /// `incidentId`.
+    pub id: u64,
+    /// The incident into which this one was merged.
+    pub redirect: Option<u64>,
+    /// The members of the answer that the contract names as properties, as they were read.
+    pub values: serde_json::Map<String, serde_json::Value>,
+    /// What was added to it, in the server's order.
+    pub comments: Vec<Comment>,
+}
+
+/// One comment of an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// The text, to the letter.
+    pub text: String,
+    /// Who wrote it, where the server says.
+    pub created_by: Option<String>,
+    /// When, by the server's clock, where it says.
+    pub created_at: Option<Timestamp>,
+}
+
+/// When the server lets calls through again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// So long after the answer.
+    After(Duration),
+    /// At this time by the wall clock (the server's, as it was written).
+    At(Timestamp),
+}
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The update was made. Holds what the answer shows otherwise than asked, worded for a person.
+    Updated {
+        /// `None` where the answer shows all that was asked for.
+        differs: Option<String>,
+    },
+    /// The incident was read, with the server's own time where its answer had a `Date`.
+    Read {
+        /// What it looks like now.
+        incident: Incident,
+        /// The server's clock when it answered.
+        server_time: Option<Timestamp>,
+    },
+    /// The incident was merged into another one: the update went to the old one.
+    Redirected {
+        /// The incident into which it was merged.
+        to: u64,
+    },
+    /// 400, 422: the API refuses the values.
+    Rejected,
+    /// 404.
+    NotFound,
+    /// 403.
+    Forbidden,
+    /// 401. The generation is the token's, so that late answers to an old token are known as such.
+    Unauthorized {
+        /// Counts the tokens of this process, from 0.
+        token_generation: u64,
+    },
+    /// 409, 412.
+    Conflict,
+    /// 429: nothing was done.
+    Throttled {
+        /// `None` where the answer names no time.
+        resume: Option<Resume>,
+    },
+    /// 408, 5xx, a cut connection, a timeout, an answer that is none: may succeed when tried again.
+    Transient {
+        /// Whether the server may have done what was asked: the bytes may have reached it.
+        may_have_applied: bool,
+    },
+    /// Any other answer.
+    Unexpected,
+}
+
+impl Verdict {
+    /// The verdict's name in the journal and the logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Verdict::Updated { .. } => "updated",
+            Verdict::Read { .. } => "read",
+            Verdict::Redirected { .. } => "redirected",
+            Verdict::Rejected => "rejected",
+            Verdict::NotFound => "not-found",
+            Verdict::Forbidden => "forbidden",
+            Verdict::Unauthorized { .. } => "unauthorized",
+            Verdict::Conflict => "conflict",
+            Verdict::Throttled { .. } => "throttled",
+            Verdict::Transient { may_have_applied: true } => "in-doubt",
+            Verdict::Transient { may_have_applied: false } => "transient",
+            Verdict::Unexpected => "unexpected",
+        }
+    }
+}
+
+/// An attempt's end: the verdict and what is kept beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// What it means.
+    pub verdict: Verdict,
+    /// The status, where there was an answer at all.
+    pub http_status: Option<u16>,
+    /// The tracking id that support asks for (`error.target`, else a request-id header).
+    pub request_id: Option<String>,
+    /// What the API or the transport said, in one line, without secrets; empty where all went well.
+    pub message: String,
+}
+
+/// What the ledger knows of the calls of a scope: all that the quota's arithmetic needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Calls without an end: each holds a token of every window.
+    pub in_flight: u32,
+    /// The ends of the calls that are over, sorted; older ones than the longest window may be left out.
+    pub ended: std::collections::VecDeque<BootTime>,
+}
+
+/// A pause of the whole scope after a 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Nothing is sent before.
+    pub until: BootTime,
+    /// Whether the one call that goes first when it is over is under way.
+    pub probing: bool,
+}

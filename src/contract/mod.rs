@@ -1,0 +1,93 @@
+//! Contracts: what an API accepts. Path, properties, values and their aliases, the rules between them, the quota.
+//!
+//! A contract is data: a `.toml` file beside this one for each API, or a user's file that extends one. Check, quota,
+//! client, emulator and documentation all read it; no rule of an API stands anywhere else.
+
+use crate::window::Quota;
+
+/// What one API accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// `defender-classic`, or the name that a user's file gives itself.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub title: String,
+    /// Where the API is, without a path: `https://api.security.microsoft.com`.
+    pub origin: String,
+    /// The path of an incident, with `{id}` in the place of its number.
+    pub path: String,
+    /// The permission that an application needs to update.
+    pub permission_application: String,
+    /// The permission that a signed-in user needs to update.
+    pub permission_delegated: String,
+    /// The API's own limits.
+    pub quota: Quota,
+    /// What can be set, in the order in which it is sent.
+    pub properties: Vec<Property>,
+    /// Which values of one property need which of another in the same row.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// One property of an incident that can be set. Its name is the API's member and, in any case and spacing, the
+/// column's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// As the API spells it.
+    pub name: String,
+    /// What it holds.
+    pub kind: PropertyKind,
+}
+
+/// What a property holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PropertyKind {
+    /// One of these values.
+    Choice(Vec<Choice>),
+    /// Any text, replaced as a whole; `<clear>` sends `""`.
+    Text,
+    /// A list of texts, replaced as a whole; `<clear>` sends `[]`.
+    List,
+    /// A text that is added to those that are there (a comment). `shown_in` is the member of an incident that lists
+    /// them.
+    Append {
+        /// `comments`
+        shown_in: String,
+    },
+}
+
+/// One value of a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// As the API spells it.
+    pub value: String,
+    /// What else is taken for it, the portal's label among them; any case.
+    pub aliases: Vec<String>,
+    /// Why it may be refused all the same: a warning.
+    pub doubtful: Option<String>,
+}
+
+/// Values of `property` need `on` to be set in the same row, to one of the values listed for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// `determination`
+    pub property: String,
+    /// `classification`
+    pub on: String,
+    /// For each value of `on`, the values of `property` that go with it. A value of `on` that is not listed goes with
+    /// none.
+    pub allowed: Vec<(String, Vec<String>)>,
+}
+
+impl Contract {
+    /// The property of this name, spelt as the API does.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
+
+    /// The path of one incident.
+    #[must_use]
+    pub fn incident_path(&self, incident: crate::row::IncidentId) -> String {
+        self.path.replace("{id}", &incident.to_string())
+    }
+}

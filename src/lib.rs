@@ -1,0 +1,12 @@
+//! Updates many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
+//! for.
+
+pub mod apply;
+pub mod attempt;
+pub mod client;
+pub mod clock;
+pub mod contract;
+pub mod diagnostic;
+pub mod outcome;
+pub mod row;
+pub mod window;
