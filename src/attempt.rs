@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::clock::BootTime;
 use crate::row::{Change, IncidentId};
 
 /// One HTTP request.
@@ -143,22 +142,4 @@ pub struct Answer {
     pub request_id: Option<String>,
     /// What the API or the transport said, in one line, without secrets; empty where all went well.
     pub message: String,
-}
-
-/// What the ledger knows of the calls of a scope: all that the quota's arithmetic needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Calls without an end: each holds a token of every window.
-    pub in_flight: u32,
-    /// The ends of the calls that are over, sorted; older ones than the longest window may be left out.
-    pub ended: std::collections::VecDeque<BootTime>,
-}
-
-/// A pause of the whole scope after a 429.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// Nothing is sent before.
-    pub until: BootTime,
-    /// Whether the one call that goes first when it is over is under way.
-    pub probing: bool,
 }

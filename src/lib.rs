@@ -8,5 +8,7 @@ pub mod clock;
 pub mod contract;
 pub mod diagnostic;
 pub mod outcome;
+pub mod permit;
+pub mod quota;
 pub mod row;
 pub mod window;

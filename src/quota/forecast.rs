@@ -1,0 +1,57 @@
+//! The time of arrival: the quota's own arithmetic run ahead, not an average.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Buckets;
+use crate::clock::BootTime;
+use crate::permit::{Pause, Spent};
+
+/// What the arithmetic needs to know beside the quota.
+#[derive(Clone, Copy, Debug)]
+pub struct Forecast {
+    /// Calls still to be made.
+    pub calls: u64,
+    /// Calls under way at once.
+    pub concurrency: u32,
+    /// How long one call takes.
+    pub latency: Duration,
+}
+
+/// When the last of the calls will have ended, if nobody else uses the quota and none is refused.
+///
+/// Calls go in order and take equally long, so the ends are sorted and the token that call `k` waits for is known: the
+/// one of the call that ended `calls` (of the window) earlier. Cost: one step for each call and window.
+#[must_use]
+pub fn arrival(buckets: &Buckets, spent: &Spent, pause: Option<Pause>, now: BootTime, ahead: Forecast) -> BootTime {
+    let from = pause.map_or(now, |pause| pause.until.max(now));
+    let concurrency = ahead.concurrency.max(1) as usize;
+    let mut ends: VecDeque<BootTime> = spent.ended.iter().copied().filter(|end| *end <= now).collect();
+    let under_way_end = now + ahead.latency;
+    for _ in 0..spent.in_flight {
+        ends.push_back(under_way_end);
+    }
+    // Only calls of ours hold a slot.
+    let first_of_ours = ends.len() - (spent.in_flight as usize).min(ends.len());
+    let mut last = if spent.in_flight > 0 { under_way_end } else { from };
+    let longest = buckets.buckets.iter().map(|bucket| bucket.window().calls as usize).max().unwrap_or(0);
+    let mut dropped = 0;
+    for _ in 0..ahead.calls {
+        let mut start = from;
+        for bucket in &buckets.buckets {
+            if let Some(at) = ends.len().checked_sub(bucket.window().calls as usize) {
+                start = start.max(ends[at] + bucket.hold());
+            }
+        }
+        if let Some(at) = ends.len().checked_sub(concurrency).filter(|at| at + dropped >= first_of_ours) {
+            start = start.max(ends[at]);
+        }
+        last = start + ahead.latency;
+        ends.push_back(last);
+        if ends.len() > longest.max(concurrency) {
+            ends.pop_front();
+            dropped += 1;
+        }
+    }
+    last
+}

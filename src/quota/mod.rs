@@ -1,0 +1,84 @@
+//! The quota: how many calls may go now, and when the next one.
+//!
+//! Each window is a token bucket ([`TokenBucket`]), and a call takes one token of each. A token comes back one whole
+//! window after the *end* of the call that used it: the server counted that call at some moment before its end, and
+//! will count the next one at some moment after its start, so no window of the server's, sliding, fixed or bucket, is
+//! ever exceeded. A pause after a 429 ([`crate::permit::Pause`]) stands above all buckets.
+//!
+//! Pure: no clock, no I/O. What was spent is read from the journal; the journal knows nothing of this.
+
+mod forecast;
+mod token_bucket;
+
+pub use forecast::{Forecast, arrival};
+pub use token_bucket::TokenBucket;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::BootTime;
+use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::window::{Quota, Window};
+
+/// The buckets of one quota.
+#[derive(Clone, Debug)]
+pub struct Buckets {
+    buckets: Vec<TokenBucket>,
+}
+
+impl Buckets {
+    /// A bucket for each window.
+    #[must_use]
+    pub fn new(quota: &Quota) -> Buckets {
+        Buckets { buckets: quota.windows().iter().copied().map(TokenBucket::new).collect() }
+    }
+
+    /// Up to `wanted` permits at `now`.
+    #[must_use]
+    pub fn grant(&self, spent: &Spent, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
+        let (permits, next) = match pause {
+            Some(pause) if now < pause.until => (0, NextPermit::At(pause.until)),
+            Some(Pause { probing: true, .. }) => (0, NextPermit::AfterACallInFlight),
+            Some(_) => match self.free(spent, now).min(wanted) {
+                0 => (0, self.next(&spent.ended, spent.in_flight, now)),
+                _ => (1, NextPermit::AfterACallInFlight),
+            },
+            None => {
+                let permits = self.free(spent, now).min(wanted);
+                (permits, self.next(&spent.ended, spent.in_flight + permits, now))
+            }
+        };
+        Grant { permits, next }
+    }
+
+    /// Tokens that every bucket has at `now`.
+    fn free(&self, spent: &Spent, now: BootTime) -> u32 {
+        self.buckets.iter().map(|bucket| bucket.free(spent, now)).min().unwrap_or(0)
+    }
+
+    fn next(&self, ended: &VecDeque<BootTime>, in_flight: u32, now: BootTime) -> NextPermit {
+        let mut latest = now;
+        for bucket in &self.buckets {
+            match bucket.next(ended, in_flight) {
+                NextPermit::At(time) => latest = latest.max(time),
+                after @ NextPermit::AfterACallInFlight => return after,
+            }
+        }
+        NextPermit::At(latest)
+    }
+
+    /// Each window with its tokens in use at `now`.
+    #[must_use]
+    pub fn in_use(&self, spent: &Spent, now: BootTime) -> Vec<(Window, u32)> {
+        self.buckets.iter().map(|bucket| (bucket.window(), bucket.in_use(spent, now))).collect()
+    }
+
+    /// A call that ended before this matters to no bucket any more.
+    #[must_use]
+    pub fn horizon(&self, now: BootTime) -> BootTime {
+        now - self.buckets.iter().map(TokenBucket::hold).max().unwrap_or(Duration::ZERO)
+    }
+}
+
+#[cfg(test)]
+mod tests;
