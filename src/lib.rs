@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod diagnostic;
+pub mod journal;
 pub mod outcome;
 pub mod permit;
 pub mod quota;

@@ -1,0 +1,294 @@
+//! The one transaction of sending. In this order: attempts end, with their rows' outcomes; the ledger is brought up to
+//! date; what has been made before is looked up; permits are granted; intents are written.
+//!
+//! Promises: when [`Journal::commit`] returns, all of it is on the disk (a [`Receipt::Started`] may be sent), or none
+//! of it is. `now` is read inside the transaction, after the wait for the turn.
+
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use super::made::{Asker, Doubt, MadeBefore, Standing, standing, updates_of};
+use super::{Journal, JournalError, Session};
+use crate::clock::{BootTime, Now};
+use crate::outcome::Outcome;
+use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::row::{Change, IncidentId};
+
+/// Names an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(pub i64);
+
+/// What is committed together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Attempts that have ended.
+    pub ends: Vec<End>,
+    /// Rows that are over without a call.
+    pub over: Vec<(u64, Outcome)>,
+    /// Calls that want to begin, in the order in which they are to be served.
+    pub begins: Vec<Begin>,
+    /// At most so many of them may begin.
+    pub slots: u32,
+}
+
+/// The end of an attempt.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Which.
+    pub attempt: AttemptId,
+    /// When the answer had come, or the wait for it was over.
+    pub at: Now,
+    /// The verdict's name.
+    pub verdict: &'static str,
+    /// Of an update: whether it was made; `None` where that is in doubt. Of a read: `None`.
+    pub made: Option<bool>,
+    /// Of the answer.
+    pub http_status: Option<u16>,
+    /// Of the answer.
+    pub request_id: Option<String>,
+    /// The row that is over with it.
+    pub outcome: Option<(u64, Outcome)>,
+    /// Attempts about which it has cleared up the doubt, and whether they were made.
+    pub resolved: Vec<(AttemptId, bool)>,
+    /// After a 429: the scope pauses until then.
+    pub pause_until: Option<BootTime>,
+}
+
+/// A call that wants to begin.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// The row for which it is.
+    pub row: u64,
+    /// The row's change.
+    pub change: Change,
+    /// Which call.
+    pub what: What,
+}
+
+/// The kinds of calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The change is sent, if it has not been made before.
+    Update,
+    /// The incident is read.
+    Read,
+}
+
+/// What became of a [`Begin`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Receipt {
+    /// It has a permit, and its intent is on the disk: send it.
+    Started(AttemptId),
+    /// There was no permit or no slot for it: ask again.
+    NoPermit,
+    /// The same change is under way: ask again when that has ended.
+    UnderWay,
+    /// The change has been made before: the row is over.
+    Made(MadeBefore),
+    /// Read the incident first; not before the server can have had the last byte of these attempts.
+    InDoubt(Vec<Doubt>),
+}
+
+/// What a commit gives back.
+#[derive(Clone, Debug)]
+pub struct Receipts {
+    /// One for each begin, in their order.
+    pub begins: Vec<Receipt>,
+    /// When another permit is free.
+    pub next: NextPermit,
+    /// Whether calls of other processes are under way: their end can't be foreseen, so it is looked for.
+    pub others_under_way: bool,
+    /// The pause, if there is one.
+    pub pause: Option<Pause>,
+}
+
+impl Journal {
+    /// Commits a batch of the session's run. `grant` tells how many calls may go, by what was spent: it is given the
+    /// ledger, the pause, the time, and how many are wanted.
+    ///
+    /// # Errors
+    /// Where the journal can't be written: then nothing of the batch has happened.
+    pub fn commit(
+        &mut self,
+        batch: &Batch,
+        grant: impl FnOnce(&Spent, Option<Pause>, BootTime, u32) -> Grant,
+    ) -> Result<Receipts, JournalError> {
+        let result = self.try_commit(batch, grant);
+        if result.is_err()
+            && let Some(session) = &mut self.session
+        {
+            session.ledger.forget();
+        }
+        result.map_err(|error| self.dir.explain(error))
+    }
+
+    fn try_commit(
+        &mut self,
+        batch: &Batch,
+        grant: impl FnOnce(&Spent, Option<Pause>, BootTime, u32) -> Grant,
+    ) -> Result<Receipts, JournalError> {
+        let Journal { db, session, turn, dir, clock, process, .. } = self;
+        let session = session
+            .as_mut()
+            .ok_or_else(|| JournalError::Damaged { path: dir.database(), why: "no run is being sent".to_owned() })?;
+        let _turn = turn.take()?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let now = clock.now();
+        let horizon = now.boot - session.longest_hold;
+
+        session.ledger.look(&tx, dir.path(), session.scope, *process, now, horizon)?;
+        for end in &batch.ends {
+            write_end(&tx, session, end)?;
+        }
+        for (row, outcome) in &batch.over {
+            write_outcome(&tx, session.run, *row, outcome)?;
+        }
+
+        let mut receipts = Vec::with_capacity(batch.begins.len());
+        for begin in &batch.begins {
+            receipts.push(examine(&tx, session, begin, now)?);
+        }
+        let clear = receipts.iter().filter(|receipt| **receipt == Receipt::NoPermit).count();
+        let wanted = u32::try_from(clear).unwrap_or(u32::MAX).min(batch.slots);
+        let pause = session.ledger.pause.map(Pause::from);
+        let grant = grant(&session.ledger.spent, pause, now.boot, wanted);
+        let waiting = receipts.iter_mut().zip(&batch.begins).filter(|(receipt, _)| **receipt == Receipt::NoPermit);
+        for (receipt, begin) in waiting.take(grant.permits as usize) {
+            *receipt = Receipt::Started(write_intent(&tx, session, *process, begin, now)?);
+        }
+        tx.commit()?;
+        Ok(Receipts {
+            begins: receipts,
+            next: grant.next,
+            others_under_way: session.ledger.others > 0,
+            pause: session.ledger.pause.map(Pause::from),
+        })
+    }
+
+    /// The ledger and the pause as the last commit left them.
+    #[must_use]
+    pub fn spent(&self) -> Option<(&Spent, Option<Pause>)> {
+        self.session.as_ref().map(|session| (&session.ledger.spent, session.ledger.pause.map(Pause::from)))
+    }
+}
+
+/// [`Receipt::NoPermit`] where nothing but a permit is missing.
+fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> Result<Receipt, JournalError> {
+    if begin.what == What::Read {
+        return Ok(Receipt::NoPermit);
+    }
+    let asker = Asker {
+        run: session.run,
+        row: begin.row,
+        since: now.boot - session.remember,
+        appended: session.appended.as_deref(),
+    };
+    let pasts = updates_of(tx, session.scope, begin.change.incident)?;
+    Ok(match standing(&pasts, &begin.change, asker) {
+        Standing::Clear => Receipt::NoPermit,
+        Standing::UnderWay => Receipt::UnderWay,
+        Standing::Made(made) => Receipt::Made(made),
+        Standing::InDoubt(doubts) => Receipt::InDoubt(doubts),
+    })
+}
+
+fn write_intent(
+    tx: &Transaction<'_>,
+    session: &mut Session,
+    process: i64,
+    begin: &Begin,
+    now: Now,
+) -> Result<AttemptId, JournalError> {
+    tx.prepare_cached(
+        "INSERT INTO attempts (scope, run, row, incident, updates, process, started, started_wall)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        session.scope,
+        session.run,
+        begin.row,
+        stored_id(begin.change.incident),
+        begin.what == What::Update,
+        process,
+        now.boot.0,
+        now.wall.as_microsecond(),
+    ])?;
+    let attempt = AttemptId(tx.last_insert_rowid());
+    tx.prepare_cached("UPDATE rows SET attempts = attempts + 1 WHERE run = ?1 AND row = ?2")?
+        .execute(params![session.run, begin.row])?;
+    session.ledger.spent.in_flight += 1;
+    if let Some(pause) = &mut session.ledger.pause {
+        pause.probe = Some(attempt.0);
+        tx.execute("UPDATE scopes SET probe = ?2 WHERE id = ?1", [session.scope, attempt.0])?;
+    }
+    Ok(attempt)
+}
+
+fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(), JournalError> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE attempts
+             SET ended = ?2, ended_wall = ?3, verdict = ?4, made = ?5, http_status = ?6, request_id = ?7
+             WHERE id = ?1 AND ended IS NULL",
+        )?
+        .execute(params![
+            end.attempt.0,
+            end.at.boot.0,
+            end.at.wall.as_microsecond(),
+            end.verdict,
+            end.made,
+            end.http_status,
+            end.request_id,
+        ])?;
+    if changed == 1 {
+        session.ledger.ended(end.at.boot);
+    }
+    for (attempt, made) in &end.resolved {
+        tx.prepare_cached("UPDATE attempts SET made = ?2 WHERE id = ?1 AND made IS NULL")?
+            .execute(params![attempt.0, made])?;
+    }
+    if let Some((row, outcome)) = &end.outcome {
+        write_outcome(tx, session.run, *row, outcome)?;
+    }
+    write_pause(tx, session, end)
+}
+
+/// A 429 makes or prolongs the pause, and whoever was trying it out has failed. Any other end of the call that went
+/// first lifts it; an older call that succeeds late does not.
+fn write_pause(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(), JournalError> {
+    let pause = &mut session.ledger.pause;
+    if let Some(until) = end.pause_until {
+        let until = pause.map_or(until, |pause| pause.until.max(until));
+        *pause = Some(super::ledger::StoredPause { until, probe: None });
+        tx.prepare_cached("UPDATE scopes SET pause_until = ?2, pause_until_wall = ?3, probe = NULL WHERE id = ?1")?
+            .execute(params![session.scope, until.0, end.at.wall_at(until).as_microsecond()])?;
+    } else if pause.is_some_and(|pause| pause.probe == Some(end.attempt.0)) {
+        *pause = None;
+        tx.prepare_cached("UPDATE scopes SET pause_until = NULL, pause_until_wall = NULL, probe = NULL WHERE id = ?1")?
+            .execute([session.scope])?;
+    }
+    Ok(())
+}
+
+fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &Outcome) -> Result<(), JournalError> {
+    tx.prepare_cached(
+        "UPDATE rows
+         SET outcome = ?3, code = ?4, message = ?5, http_status = ?6, request_id = ?7, finished_wall = ?8
+         WHERE run = ?1 AND row = ?2",
+    )?
+    .execute(params![
+        run,
+        row,
+        outcome.kind.name(),
+        outcome.code,
+        outcome.message,
+        outcome.http_status,
+        outcome.request_id,
+        outcome.finished_at.map(jiff::Timestamp::as_microsecond),
+    ])?;
+    Ok(())
+}
+
+pub(super) fn stored_id(incident: IncidentId) -> i64 {
+    // An id is at most `i64::MAX`.
+    i64::try_from(incident.get()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,211 @@
+//! History: runs as they are shown, their results in the input's order, and what earlier runs mean for a new one.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use super::made::{Asker, Earlier, survey, updates_of};
+use super::runs::{RunFacts, RunHandle, RunState};
+use super::{Journal, JournalError, locks, wall};
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::row::Scope;
+
+/// A run, for the list.
+#[derive(Clone, Debug)]
+pub struct RunSummary {
+    /// `7f3k`
+    pub name: String,
+    /// How far it is.
+    pub state: RunState,
+    /// Whether a process is sending it now.
+    pub is_held: bool,
+    /// Whose incidents.
+    pub scope: Scope,
+    /// The contract's name.
+    pub contract: String,
+    /// Its beginning.
+    pub facts: RunFacts,
+    /// When it was loaded.
+    pub created: Timestamp,
+    /// When it was over.
+    pub finished: Option<Timestamp>,
+    /// Its rows by outcome; rows without one are `not-attempted`.
+    pub outcomes: Vec<(OutcomeKind, u64)>,
+    /// Calls made.
+    pub calls: u64,
+    /// 429s among the answers.
+    pub throttled: u64,
+}
+
+impl RunSummary {
+    /// All rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.outcomes.iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl Journal {
+    /// The rows of a run by outcome; `None`: those without one.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn outcomes(&self, run: &str) -> Result<Vec<(Option<OutcomeKind>, u64)>, JournalError> {
+        let id = self.run_id(run)?;
+        let mut statement =
+            self.db.prepare_cached("SELECT outcome, count(*) FROM rows WHERE run = ?1 GROUP BY outcome")?;
+        let counts = statement.query_map([id], |row| {
+            let outcome: Option<String> = row.get(0)?;
+            Ok((outcome.and_then(|name| name.parse().ok()), row.get(1)?))
+        })?;
+        Ok(counts.collect::<Result<_, _>>()?)
+    }
+
+    /// The codes of the first rows of a run that were over, in the order in which they were: at most `limit`.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn first_outcomes(&self, run: &RunHandle, limit: u32) -> Result<Vec<(OutcomeKind, String)>, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT outcome, code FROM rows WHERE run = ?1 AND finished_wall IS NOT NULL AND outcome <> 'invalid'
+             ORDER BY finished_wall LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![run.id, limit], |row| {
+            let outcome: String = row.get(0)?;
+            Ok((
+                outcome.parse().unwrap_or(OutcomeKind::NotAttempted),
+                row.get::<_, Option<String>>(1)?.unwrap_or_default(),
+            ))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The lines of the results after row `after`, in the input's order. With `only_over`, rows without an outcome are
+    /// left out; else they are `not-attempted`.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn results(&self, run: &str, after: u64, limit: u32, only_over: bool) -> Result<Vec<ResultRow>, JournalError> {
+        let id = self.run_id(run)?;
+        let mut statement = self.db.prepare_cached(
+            "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, attempts, source
+             FROM rows WHERE run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![id, after, limit, only_over], result_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The line of the results for one row.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn result(&self, run: &RunHandle, row: u64) -> Result<ResultRow, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, attempts, source
+             FROM rows WHERE run = ?1 AND row = ?2",
+        )?;
+        Ok(statement.query_row(params![run.id, row], result_row)?)
+    }
+
+    /// All runs, the youngest first.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn runs(&self) -> Result<Vec<RunSummary>, JournalError> {
+        let mut statement = self.db.prepare("SELECT name FROM runs WHERE state <> 'loading' ORDER BY id DESC")?;
+        let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        names.iter().map(|name| self.run(name)).collect()
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// [`JournalError::NoSuchRun`], or where the journal can't be read.
+    pub fn run(&self, name: &str) -> Result<RunSummary, JournalError> {
+        let id = self.run_id(name)?;
+        let mut outcomes = Vec::new();
+        for (outcome, count) in self.outcomes(name)? {
+            let kind = outcome.unwrap_or(OutcomeKind::NotAttempted);
+            match outcomes.iter_mut().find(|(other, _)| *other == kind) {
+                Some((_, sum)) => *sum += count,
+                None => outcomes.push((kind, count)),
+            }
+        }
+        outcomes.sort_unstable();
+        let (calls, throttled) = self.db.query_row(
+            "SELECT count(*), count(*) FILTER (WHERE verdict = 'throttled') FROM attempts WHERE run = ?1",
+            [id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let is_held = locks::Hold::take(self.dir.path(), name)?.is_none();
+        let (state, scope, contract, facts, created, finished): (String, String, String, String, i64, Option<i64>) =
+            self.db.query_row(
+                "SELECT state, scopes.name, contract, facts, created_wall, finished_wall
+                 FROM runs JOIN scopes ON scopes.id = runs.scope WHERE runs.id = ?1",
+                [id],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+            )?;
+        let facts = serde_json::from_str(&facts).map_err(|error| JournalError::Damaged {
+            path: self.dir.database(),
+            why: format!("run {name}: {error}"),
+        })?;
+        Ok(RunSummary {
+            name: name.to_owned(),
+            state: if state == "over" { RunState::Over } else { RunState::Unfinished },
+            is_held,
+            scope: Scope::from_stored(scope),
+            contract,
+            facts,
+            created: wall(created),
+            finished: finished.map(wall),
+            outcomes,
+            calls,
+            throttled,
+        })
+    }
+
+    /// What earlier runs have to do with the rows of a run that has not begun.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn earlier(
+        &self,
+        run: &RunHandle,
+        remember: Duration,
+        appended: Option<&str>,
+    ) -> Result<Earlier, JournalError> {
+        let mut earlier = Earlier::default();
+        let scope: i64 = self.db.query_row("SELECT scope FROM runs WHERE id = ?1", [run.id], |row| row.get(0))?;
+        let since = self.clock.now().boot - remember;
+        let mut after = 0;
+        loop {
+            let rows = self.pending(run, after, 1_000)?;
+            let Some(last) = rows.last() else { return Ok(earlier) };
+            after = last.row;
+            for row in &rows {
+                let asker = Asker { run: run.id, row: row.row, since, appended };
+                survey(&updates_of(&self.db, scope, row.change.incident)?, &row.change, asker, &mut earlier);
+            }
+        }
+    }
+}
+
+fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
+    let kind: Option<String> = row.get(3)?;
+    Ok(ResultRow {
+        row: row.get(0)?,
+        line: row.get(1)?,
+        incident_id: row.get(2)?,
+        outcome: Outcome {
+            kind: kind.and_then(|name| name.parse().ok()).unwrap_or(OutcomeKind::NotAttempted),
+            code: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+            message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+            http_status: row.get(6)?,
+            request_id: row.get(7)?,
+            finished_at: row.get::<_, Option<i64>>(8)?.map(wall),
+        },
+        attempts: row.get(9)?,
+        source: row.get(10)?,
+    })
+}

@@ -1,0 +1,143 @@
+//! The quota's ledger: not a table of its own but a view of the attempts, kept in memory and brought up to date when
+//! another process has written.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::{JournalError, boot, locks};
+use crate::clock::{BootTime, Now, micros};
+use crate::permit::{Pause, Spent};
+
+/// The longest that one call can take: an attempt without an end can't hold its token longer than this.
+pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);
+
+pub(super) const CALLS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL";
+pub(super) const CALLS_OVER: &str =
+    "SELECT ended FROM attempts WHERE scope = ?1 AND ended IS NOT NULL AND ended > ?2 ORDER BY ended";
+const OTHERS_UNDER_WAY: &str =
+    "SELECT DISTINCT process FROM attempts WHERE scope = ?1 AND ended IS NULL AND process <> ?2";
+
+/// What is known of the calls and of the pause of one scope.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) spent: Spent,
+    pub(super) pause: Option<StoredPause>,
+    /// Of the calls under way, those of other processes.
+    pub(super) others: u32,
+    /// The database's `data_version` when this was read; another one means that another process has written.
+    version: Option<i64>,
+}
+
+/// A pause with the attempt that tries it out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoredPause {
+    pub(super) until: BootTime,
+    pub(super) probe: Option<i64>,
+}
+
+impl From<StoredPause> for Pause {
+    fn from(pause: StoredPause) -> Pause {
+        Pause { until: pause.until, probing: pause.probe.is_some() }
+    }
+}
+
+impl Ledger {
+    /// Brings the ledger up to date, inside a transaction.
+    pub(super) fn look(
+        &mut self,
+        tx: &Transaction<'_>,
+        dir: &Path,
+        scope: i64,
+        process: i64,
+        now: Now,
+        horizon: BootTime,
+    ) -> Result<(), JournalError> {
+        let version = data_version(tx)?;
+        if self.version != Some(version) || self.others > 0 {
+            let buried = bury_the_gone(tx, dir, process, now, Some(scope))?;
+            if buried || self.version != Some(version) {
+                self.read(tx, scope, process, horizon)?;
+                self.version = Some(version);
+            }
+        }
+        while self.spent.ended.front().is_some_and(|end| *end < horizon) {
+            self.spent.ended.pop_front();
+        }
+        Ok(())
+    }
+
+    /// What was read may be wrong (a commit failed): read it again at the next look.
+    pub(super) fn forget(&mut self) {
+        self.version = None;
+    }
+
+    fn read(&mut self, tx: &Transaction<'_>, scope: i64, process: i64, horizon: BootTime) -> Result<(), JournalError> {
+        let mut statement = tx.prepare_cached(CALLS_OVER)?;
+        let ended = statement.query_map([scope, horizon.0], |row| row.get(0).map(boot))?;
+        self.spent.ended = ended.collect::<Result<_, _>>()?;
+        self.spent.in_flight = tx.prepare_cached(CALLS_UNDER_WAY)?.query_row([scope], |row| row.get(0))?;
+        let ours: u32 = tx
+            .prepare_cached("SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL AND process = ?2")?
+            .query_row([scope, process], |row| row.get(0))?;
+        self.others = self.spent.in_flight - ours;
+        self.pause = tx
+            .prepare_cached("SELECT pause_until, probe FROM scopes WHERE id = ?1 AND pause_until IS NOT NULL")?
+            .query_row([scope], |row| Ok(StoredPause { until: boot(row.get(0)?), probe: row.get(1)? }))
+            .optional()?;
+        Ok(())
+    }
+
+    /// One of our calls has ended.
+    pub(super) fn ended(&mut self, at: BootTime) {
+        self.spent.in_flight = self.spent.in_flight.saturating_sub(1);
+        let place = self.spent.ended.partition_point(|end| *end <= at);
+        self.spent.ended.insert(place, at);
+    }
+}
+
+fn data_version(db: &Connection) -> Result<i64, rusqlite::Error> {
+    db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+/// Ends the attempts of processes that are gone: now, or at the end of their time limit if that is earlier. An update
+/// among them is in doubt. Returns whether there were any.
+pub(super) fn bury_the_gone(
+    tx: &Transaction<'_>,
+    dir: &Path,
+    ourselves: i64,
+    now: Now,
+    scope: Option<i64>,
+) -> Result<bool, JournalError> {
+    let processes: Vec<i64> = match scope {
+        Some(scope) => tx
+            .prepare_cached(OTHERS_UNDER_WAY)?
+            .query_map([scope, ourselves], |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+        None => tx
+            .prepare("SELECT DISTINCT process FROM attempts WHERE ended IS NULL AND process <> ?1")?
+            .query_map([ourselves], |row| row.get(0))?
+            .collect::<Result<_, _>>()?,
+    };
+    let mut buried = false;
+    for process in processes {
+        if !locks::is_gone(dir, process)? {
+            continue;
+        }
+        buried = true;
+        tx.execute(
+            "UPDATE scopes SET probe = NULL
+             WHERE probe IN (SELECT id FROM attempts WHERE process = ?1 AND ended IS NULL)",
+            [process],
+        )?;
+        tx.execute(
+            "UPDATE attempts
+             SET ended = max(started, min(?2, started + ?4)), ended_wall = max(started_wall, min(?3, started_wall + ?4)),
+                 verdict = 'lost'
+             WHERE process = ?1 AND ended IS NULL",
+            params![process, now.boot.0, now.wall.as_microsecond(), micros(CALL_LIMIT)],
+        )?;
+    }
+    Ok(buried)
+}

@@ -1,0 +1,102 @@
+//! Locks on files: whose turn it is to write, who is alive, who holds a run.
+//!
+//! The kernel releases them when a process ends, however it ends; process numbers, which containers share and reuse,
+//! decide nothing.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The turn to write. `SQLite`'s own busy handler lets one of two processes wait for seconds; waiting in the kernel is
+/// fair and short.
+#[derive(Debug)]
+pub(super) struct Turn(File);
+
+impl Turn {
+    pub(super) fn open(dir: &Path) -> io::Result<Turn> {
+        open(&dir.join("journal.lock")).map(Turn)
+    }
+
+    /// Waits for the turn and holds it until the guard is dropped.
+    pub(super) fn take(&self) -> io::Result<TurnGuard> {
+        let file = self.0.try_clone()?;
+        file.lock()?;
+        Ok(TurnGuard(file))
+    }
+}
+
+/// The turn, held.
+#[derive(Debug)]
+pub(super) struct TurnGuard(File);
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        // A lock that can't be released is released when the process ends; nothing better can be done here.
+        let _ = self.0.unlock();
+    }
+}
+
+/// A process's sign of life.
+#[derive(Debug)]
+pub(super) struct Alive {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Alive {
+    pub(super) fn show(dir: &Path, process: i64) -> io::Result<Alive> {
+        let path = alive_path(dir, process);
+        let file = open(&path)?;
+        file.lock()?;
+        Ok(Alive { _file: file, path })
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        // What is left behind is removed by the next process that looks.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the process is gone. Removes what it left behind.
+pub(super) fn is_gone(dir: &Path, process: i64) -> io::Result<bool> {
+    let path = alive_path(dir, process);
+    match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+        Ok(file) => match file.try_lock() {
+            Ok(()) => {
+                let _ = std::fs::remove_file(&path);
+                Ok(true)
+            }
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        },
+    }
+}
+
+/// A run that nobody else can send while this lives.
+#[derive(Debug)]
+pub(super) struct Hold(#[expect(dead_code, reason = "holding it is its use")] File);
+
+impl Hold {
+    /// `None` where another process holds the run.
+    pub(super) fn take(dir: &Path, run: &str) -> io::Result<Option<Hold>> {
+        let file = open(&dir.join(format!("run-{run}.lock")))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Hold(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+fn alive_path(dir: &Path, process: i64) -> PathBuf {
+    dir.join(format!("process-{process}.lock"))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}

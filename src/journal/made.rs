@@ -1,0 +1,213 @@
+//! What earlier calls have made of an incident, or may have made: the rule of "the same again".
+//!
+//! A row is not sent when a run of this scope has made the same change, unless a later call set one of its properties
+//! to another value; a change under way elsewhere is waited for; an attempt in doubt is cleared up before anything with
+//! a comment goes to that incident. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
+//! intent.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+use serde_json::{Map, Value};
+
+use super::{AttemptId, JournalError, boot, wall};
+use crate::clock::BootTime;
+use crate::row::{Change, IncidentId};
+
+/// Where the change of a row stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    /// Nothing speaks against sending it.
+    Clear,
+    /// The same change is under way.
+    UnderWay,
+    /// It has been made.
+    Made(MadeBefore),
+    /// A comment may have been added by these attempts: read the incident first.
+    InDoubt(Vec<Doubt>),
+}
+
+/// The call that made a change before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MadeBefore {
+    /// The run's name.
+    pub run: String,
+    /// Whether that is the run that asks.
+    pub own_run: bool,
+    /// Whether it is even the same row: its answer was lost, and found by reading.
+    pub own_row: bool,
+    /// When, by the wall clock.
+    pub at: Timestamp,
+}
+
+/// An attempt that may have added its comment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doubt {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What it asked for.
+    pub change: Change,
+    /// When it was sent, or a moment before.
+    pub started: BootTime,
+    /// The server has had its last byte by then.
+    pub ended: BootTime,
+    /// Whether it is an attempt at the row that asks.
+    pub own_row: bool,
+    /// The changes with a comment that are known to have been made of this incident, with the ends of their calls.
+    pub known: Arc<[(Change, BootTime)]>,
+}
+
+/// One update of an incident, over or under way.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    attempt: AttemptId,
+    run: i64,
+    row: u64,
+    run_name: String,
+    run_is_over: bool,
+    started: BootTime,
+    ended: Option<BootTime>,
+    ended_wall: Timestamp,
+    made: Option<bool>,
+    change: Change,
+}
+
+/// Whose question it is, and how far back it looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    pub(super) run: i64,
+    pub(super) row: u64,
+    /// What other runs made before this is forgotten.
+    pub(super) since: BootTime,
+    /// The property that is added to what is there.
+    pub(super) appended: Option<&'a str>,
+}
+
+const UPDATES_OF_INCIDENT: &str = "
+    SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
+           rows.body, rows.appends
+    FROM attempts AS a
+    JOIN rows ON rows.run = a.run AND rows.row = a.row
+    JOIN runs ON runs.id = a.run
+    WHERE a.scope = ?1 AND a.incident = ?2 AND a.updates = 1
+    ORDER BY a.id";
+
+/// All updates of an incident in a scope, oldest first.
+pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> Result<Vec<Past>, JournalError> {
+    let mut statement = db.prepare_cached(UPDATES_OF_INCIDENT)?;
+    let id = i64::try_from(incident.get()).unwrap_or(i64::MAX);
+    let pasts = statement.query_map(params![scope, id], |row| {
+        Ok(Past {
+            attempt: AttemptId(row.get(0)?),
+            run: row.get(1)?,
+            row: row.get(2)?,
+            run_name: row.get(3)?,
+            run_is_over: row.get(4)?,
+            started: boot(row.get(5)?),
+            ended: row.get::<_, Option<i64>>(6)?.map(boot),
+            ended_wall: wall(row.get::<_, Option<i64>>(7)?.unwrap_or(0)),
+            made: row.get(8)?,
+            change: Change {
+                incident,
+                body: row.get::<_, Option<String>>(9)?.unwrap_or_default().into(),
+                appends: row.get(10)?,
+            },
+        })
+    })?;
+    Ok(pasts.collect::<Result<_, _>>()?)
+}
+
+/// The rule.
+pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Standing {
+    if pasts.is_empty() {
+        return Standing::Clear;
+    }
+    if pasts.iter().any(|past| past.ended.is_none() && past.change.body == ours.body) {
+        return Standing::UnderWay;
+    }
+    if ours.appends {
+        let doubts = doubts(pasts, asker);
+        if !doubts.is_empty() {
+            return Standing::InDoubt(doubts);
+        }
+    }
+    for past in pasts.iter().rev().filter(|past| past.made != Some(false)) {
+        let same = past.change.body == ours.body;
+        let remembered = past.run == asker.run || past.ended.is_some_and(|ended| ended > asker.since);
+        if same && past.made == Some(true) && remembered {
+            return Standing::Made(MadeBefore {
+                run: past.run_name.clone(),
+                own_run: past.run == asker.run,
+                own_row: past.run == asker.run && past.row == asker.row,
+                at: past.ended_wall,
+            });
+        }
+        if !same && sets_otherwise(&past.change.body, &ours.body, asker.appended) {
+            return Standing::Clear;
+        }
+    }
+    Standing::Clear
+}
+
+fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
+    let known: Arc<[(Change, BootTime)]> = pasts
+        .iter()
+        .filter(|past| past.made == Some(true) && past.change.appends)
+        .filter_map(|past| Some((past.change.clone(), past.ended?)))
+        .collect();
+    pasts
+        .iter()
+        .filter(|past| past.made.is_none() && past.change.appends)
+        .filter_map(|past| {
+            Some(Doubt {
+                attempt: past.attempt,
+                change: past.change.clone(),
+                started: past.started,
+                ended: past.ended?,
+                own_row: past.run == asker.run && past.row == asker.row,
+                known: Arc::clone(&known),
+            })
+        })
+        .collect()
+}
+
+/// Whether `theirs` sets a property of `ours` to another value. A comment is added, not set.
+fn sets_otherwise(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
+    let parse = |body: &str| serde_json::from_str::<Map<String, Value>>(body).unwrap_or_default();
+    let theirs = parse(theirs);
+    parse(ours)
+        .iter()
+        .filter(|(name, _)| Some(name.as_str()) != appended)
+        .any(|(name, value)| theirs.get(name).is_some_and(|other| other != value))
+}
+
+/// What earlier runs have to do with the rows of a run that has not begun.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Earlier {
+    /// Rows whose change counts as made and will not be sent.
+    pub made: u64,
+    /// Rows whose change was made too long ago to count, and will be made again: by run, with its last time.
+    pub made_long_ago: std::collections::BTreeMap<String, (u64, Timestamp)>,
+    /// Rows whose incident was touched, with another change, by a run that is not over.
+    pub unfinished: std::collections::BTreeMap<String, u64>,
+}
+
+/// Adds to `earlier` what the updates of its incident mean for one change.
+pub(super) fn survey(pasts: &[Past], ours: &Change, asker: Asker<'_>, earlier: &mut Earlier) {
+    if let Standing::Made(_) = standing(pasts, ours, asker) {
+        earlier.made += 1;
+    } else if let Standing::Made(old) = standing(pasts, ours, Asker { since: BootTime(i64::MIN), ..asker }) {
+        let entry = earlier.made_long_ago.entry(old.run).or_insert((0, old.at));
+        *entry = (entry.0 + 1, entry.1.max(old.at));
+    }
+    let mut runs: Vec<&str> = pasts
+        .iter()
+        .filter(|past| past.run != asker.run && !past.run_is_over && past.change.body != ours.body)
+        .map(|past| past.run_name.as_str())
+        .collect();
+    runs.dedup();
+    for run in runs {
+        *earlier.unfinished.entry(run.to_owned()).or_insert(0) += 1;
+    }
+}

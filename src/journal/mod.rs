@@ -1,0 +1,147 @@
+//! The journal: the database of runs, rows and attempts. All SQL of the program is in this folder.
+//!
+//! It is what survives: an attempt is on disk before its bytes leave, an attempt's end and its row's outcome are one
+//! transaction, and a run's rows are there all together or not at all. Several processes share one journal, and with it
+//! the quota and what was done before. Its public face shows no SQL, so that another store can stand beside it.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `store` | the directory and the database file: rights, settings, format version |
+//! | `locks` | whose turn it is to write; who is alive; who holds a run |
+//! | `runs` | a run's beginning, its rows, its holder, its end |
+//! | `history` | runs as they are shown, and their results |
+//! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
+//! | `ledger` | the calls that the quota counts, and the pause of the scope |
+//! | `made` | what earlier calls have made, or may have made, of an incident |
+
+mod commit;
+mod history;
+mod ledger;
+mod locks;
+mod made;
+mod runs;
+mod store;
+
+pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
+pub use history::RunSummary;
+pub use made::{Doubt, Earlier, MadeBefore};
+pub use runs::{LoadRow, PendingRow, RunFacts, RunHandle, RunState};
+pub use store::{Durability, StateDir};
+
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+
+use crate::clock::{BootTime, Clock};
+
+/// An open journal: one for each process, used by one task at a time.
+#[derive(Debug)]
+pub struct Journal {
+    db: Connection,
+    dir: StateDir,
+    clock: Clock,
+    turn: locks::Turn,
+    /// Held for life: whoever can take this lock knows that we are gone.
+    #[expect(dead_code, reason = "holding it is its use")]
+    alive: locks::Alive,
+    /// Our row in `processes`.
+    process: i64,
+    /// The scope that is sent to, once a session has begun.
+    session: Option<Session>,
+}
+
+/// What stays the same for all commits of one run.
+#[derive(Debug)]
+struct Session {
+    scope: i64,
+    /// Nothing older than this is asked for by the quota.
+    longest_hold: std::time::Duration,
+    /// How long a change made by another run counts as made.
+    remember: std::time::Duration,
+    run: i64,
+    /// The property that is added to what is there, if the contract has one.
+    appended: Option<String>,
+    ledger: ledger::Ledger,
+}
+
+/// Why the journal can't do what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The state directory can't be made, written or trusted.
+    #[error("can't use the state directory {}: {why}", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// The journal was written by a newer version of this program.
+    #[error("the journal {} has format {found}, and this program knows format {known}: use a newer bulk-triage", .path.display())]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest that this program knows.
+        known: i64,
+    },
+    /// The file is no journal, or its content is damaged.
+    #[error("the journal {} is damaged: {why}", .path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// There is no room left to write.
+    #[error("no space is left for the journal in {}", .path.display())]
+    Full {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// Reading or writing failed.
+    #[error("the journal can't be used: {0}")]
+    Sql(rusqlite::Error),
+    /// A lock or another file beside the database failed.
+    #[error("the journal's directory can't be used: {0}")]
+    Io(#[from] std::io::Error),
+    /// Another process is sending this run.
+    #[error("run {run} is under way in another process")]
+    RunIsHeld {
+        /// The run's name.
+        run: String,
+    },
+    /// No run bears this name.
+    #[error("there is no run `{0}`")]
+    NoSuchRun(String),
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> JournalError {
+        JournalError::Sql(error)
+    }
+}
+
+impl Journal {
+    /// The state directory.
+    #[must_use]
+    pub fn dir(&self) -> &StateDir {
+        &self.dir
+    }
+
+    /// The clock by which it records.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+/// A stored time.
+fn boot(micros: i64) -> BootTime {
+    BootTime(micros)
+}
+
+/// A stored wall time; out of range only where the database is damaged, then the epoch.
+fn wall(micros: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}

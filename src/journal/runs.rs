@@ -1,0 +1,346 @@
+//! Runs: loaded all rows or none, found again, held by one process, gone on with, closed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+
+use super::ledger::{CALL_LIMIT, Ledger};
+use super::{Journal, JournalError, Session, locks};
+use crate::outcome::{InputShape, Outcome};
+use crate::row::{Change, IncidentId, Scope};
+
+/// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// The input, as it was named.
+    pub input: String,
+    /// What the results need to know of it.
+    pub shape: InputShape,
+    /// Where the API is.
+    pub origin: String,
+    /// The contract, whole, as TOML: its file may change.
+    pub contract: String,
+    /// Where the results are written.
+    pub results: String,
+    /// The options that change what is sent, as they were typed, for the command that goes on.
+    pub options: Vec<String>,
+}
+
+/// A run of this journal that is held by this process.
+#[derive(Debug)]
+pub struct RunHandle {
+    pub(super) id: i64,
+    /// `7f3k`
+    pub name: String,
+    #[expect(dead_code, reason = "holding it is its use")]
+    hold: locks::Hold,
+}
+
+/// One row to be loaded.
+#[derive(Clone, Debug)]
+pub struct LoadRow {
+    /// From 1.
+    pub row: u64,
+    /// From 1.
+    pub line: u64,
+    /// The id, or the cell that is none.
+    pub incident: String,
+    /// What to send, or the outcome of a row that is invalid.
+    pub change: Result<Change, Outcome>,
+    /// The row's own bytes.
+    pub source: Vec<u8>,
+}
+
+/// One row that is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingRow {
+    /// From 1.
+    pub row: u64,
+    /// What to send.
+    pub change: Change,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Rows are left to send.
+    Unfinished,
+    /// Every row has an outcome that stays.
+    Over,
+}
+
+/// Letters and digits that can't be taken for one another.
+const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
+
+impl Journal {
+    /// Begins a run that nobody sees until it is [`Journal::ready`].
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn begin_loading(
+        &mut self,
+        scope: &Scope,
+        contract: &str,
+        facts: &RunFacts,
+        rng: &mut fastrand::Rng,
+    ) -> Result<RunHandle, JournalError> {
+        let process = self.process;
+        let created = self.clock.now().wall.as_microsecond();
+        let dir = self.dir.path().to_owned();
+        self.write(|tx| {
+            let scope = scope_id(tx, scope)?;
+            let name = new_name(tx, rng)?;
+            tx.execute(
+                "INSERT INTO runs (name, state, process, scope, contract, facts, created_wall)
+                 VALUES (?1, 'loading', ?2, ?3, ?4, ?5, ?6)",
+                params![name, process, scope, contract, facts_text(facts), created],
+            )?;
+            let id = tx.last_insert_rowid();
+            let hold = locks::Hold::take(&dir, &name)?.ok_or_else(|| JournalError::RunIsHeld { run: name.clone() })?;
+            Ok(RunHandle { id, name, hold })
+        })
+    }
+
+    /// Adds rows to a run that is being loaded.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
+        self.write(|tx| {
+            let mut insert = tx.prepare_cached(
+                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?;
+            for row in rows {
+                let change = row.change.as_ref().ok();
+                let outcome = row.change.as_ref().err();
+                insert.execute(params![
+                    run.id,
+                    row.row,
+                    row.line,
+                    row.incident,
+                    change.map(|change| &*change.body),
+                    change.is_some_and(|change| change.appends),
+                    row.source,
+                    outcome.map(|outcome| outcome.kind.name()),
+                    outcome.map(|outcome| &outcome.code),
+                    outcome.map(|outcome| &outcome.message),
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks rows of a run that is being loaded as invalid: those that contradict each other, known only at the end.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn load_invalid(&mut self, run: &RunHandle, rows: &[(u64, Outcome)]) -> Result<(), JournalError> {
+        self.write(|tx| {
+            let mut update = tx.prepare_cached(
+                "UPDATE rows SET body = NULL, appends = 0, outcome = ?3, code = ?4, message = ?5
+                 WHERE run = ?1 AND row = ?2",
+            )?;
+            for (row, outcome) in rows {
+                update.execute(params![run.id, row, outcome.kind.name(), outcome.code, outcome.message])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a loaded run one that can be sent: from here on it is there, whole.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn ready(&mut self, run: &RunHandle, facts: &RunFacts, digest: &[u8]) -> Result<(), JournalError> {
+        self.write(|tx| {
+            tx.execute(
+                "UPDATE runs SET state = 'ready', facts = ?2, digest = ?3 WHERE id = ?1",
+                params![run.id, facts_text(facts), digest],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Removes a run that was not begun.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn discard(&mut self, run: &RunHandle) -> Result<(), JournalError> {
+        self.write(|tx| remove(tx, run.id))
+    }
+
+    /// The run that goes on when the same changes are given in the same order for the same scope and contract: not
+    /// over, and its last call (or its beginning) within `remember`.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn unfinished_same(
+        &self,
+        scope: &Scope,
+        contract: &str,
+        digest: &[u8],
+        remember: Duration,
+    ) -> Result<Option<String>, JournalError> {
+        let now = self.clock.now();
+        let since = now.wall.as_microsecond().saturating_sub(crate::clock::micros(remember));
+        let name = self
+            .db
+            .query_row(
+                "SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
+                 WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
+                   AND coalesce((SELECT max(started_wall) FROM attempts
+                                 WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)), runs.created_wall) > ?4
+                 ORDER BY runs.id DESC LIMIT 1",
+                params![scope.as_str(), digest, contract, since],
+                |row| row.get(0),
+            )
+            .optional();
+        name.map_err(|error| self.dir.explain(error.into()))
+    }
+
+    /// Takes hold of a run that is there. Rows in doubt are taken up again.
+    ///
+    /// # Errors
+    /// [`JournalError::RunIsHeld`] where another process is sending it, [`JournalError::NoSuchRun`].
+    pub fn hold(&mut self, name: &str) -> Result<RunHandle, JournalError> {
+        let id = self.run_id(name)?;
+        let hold = locks::Hold::take(self.dir.path(), name)?
+            .ok_or_else(|| JournalError::RunIsHeld { run: name.to_owned() })?;
+        self.write(|tx| {
+            tx.execute("UPDATE rows SET outcome = NULL WHERE run = ?1 AND outcome = 'in-doubt'", [id])?;
+            Ok(())
+        })?;
+        Ok(RunHandle { id, name: name.to_owned(), hold })
+    }
+
+    /// Begins to send a run: what follows is committed for it.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn begin_session(
+        &mut self,
+        run: &RunHandle,
+        longest_window: Duration,
+        remember: Duration,
+        appended: Option<&str>,
+    ) -> Result<(), JournalError> {
+        let scope = self.db.query_row("SELECT scope FROM runs WHERE id = ?1", [run.id], |row| row.get(0))?;
+        self.session = Some(Session {
+            scope,
+            // A token is out a little longer than its window, by the drift that the quota allows for.
+            longest_hold: longest_window + longest_window / 1_000 + CALL_LIMIT,
+            remember,
+            run: run.id,
+            appended: appended.map(str::to_owned),
+            ledger: Ledger::default(),
+        });
+        Ok(())
+    }
+
+    /// The next rows without an outcome, after row `after`.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT row, incident, body, appends FROM rows
+             WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3",
+        )?;
+        let rows = statement.query_map(params![run.id, after, limit], |row| {
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+        })?;
+        let mut pending = Vec::new();
+        for row in rows {
+            let (row, incident, body, appends) = row?;
+            let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
+                path: self.dir.database(),
+                why: format!("row {row} of run {} has no incident", run.name),
+            })?;
+            pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends } });
+        }
+        Ok(pending)
+    }
+
+    /// Marks a run as over if every row has an outcome that stays, and says how far it is.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn close(&mut self, run: &RunHandle) -> Result<RunState, JournalError> {
+        let now = self.clock.now().wall.as_microsecond();
+        let changed = self.write(|tx| {
+            Ok(tx.execute(
+                "UPDATE runs SET state = 'over', finished_wall = ?2
+                 WHERE id = ?1 AND NOT EXISTS
+                    (SELECT 1 FROM rows WHERE run = ?1 AND (outcome IS NULL OR outcome = 'in-doubt'))",
+                [run.id, now],
+            )?)
+        })?;
+        Ok(if changed == 1 { RunState::Over } else { RunState::Unfinished })
+    }
+
+    pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {
+        self.db
+            .prepare_cached("SELECT id FROM runs WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.dir.explain(error.into()))?
+            .ok_or_else(|| JournalError::NoSuchRun(name.to_owned()))
+    }
+
+    /// One transaction, in turn with the other processes.
+    fn write<R>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>) -> Result<R, JournalError> {
+        let Journal { db, turn, .. } = self;
+        let attempt = || {
+            let _turn = turn.take()?;
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&tx)?;
+            tx.commit()?;
+            Ok(result)
+        };
+        attempt().map_err(|error| self.dir.explain(error))
+    }
+}
+
+fn scope_id(tx: &Transaction<'_>, scope: &Scope) -> Result<i64, JournalError> {
+    tx.execute("INSERT OR IGNORE INTO scopes (name) VALUES (?1)", [scope.as_str()])?;
+    Ok(tx.query_row("SELECT id FROM scopes WHERE name = ?1", [scope.as_str()], |row| row.get(0))?)
+}
+
+fn new_name(tx: &Transaction<'_>, rng: &mut fastrand::Rng) -> Result<String, JournalError> {
+    loop {
+        let name: String = (0..4).map(|_| char::from(NAME_LETTERS[rng.usize(..NAME_LETTERS.len())])).collect();
+        let taken: bool =
+            tx.query_row("SELECT EXISTS (SELECT 1 FROM runs WHERE name = ?1)", [&name], |row| row.get(0))?;
+        if !taken {
+            return Ok(name);
+        }
+    }
+}
+
+fn facts_text(facts: &RunFacts) -> String {
+    // Strings, numbers and a list of them: there is nothing in it that JSON can't hold.
+    serde_json::to_string(facts).expect("facts are plain data")
+}
+
+fn remove(tx: &Transaction<'_>, run: i64) -> Result<(), JournalError> {
+    tx.execute("DELETE FROM rows WHERE run = ?1", [run])?;
+    tx.execute("DELETE FROM runs WHERE id = ?1", [run])?;
+    Ok(())
+}
+
+/// Removes what processes that are gone were loading.
+pub(super) fn clear_half_loaded(tx: &Transaction<'_>, dir: &Path, ourselves: i64) -> Result<(), JournalError> {
+    let half: Vec<(i64, i64)> = tx
+        .prepare("SELECT id, process FROM runs WHERE state = 'loading' AND process <> ?1")?
+        .query_map([ourselves], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (run, process) in half {
+        if locks::is_gone(dir, process)? {
+            remove(tx, run)?;
+        }
+    }
+    Ok(())
+}

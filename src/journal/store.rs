@@ -1,0 +1,199 @@
+//! The state directory and the database file: rights, settings, format version, what a person is told when one fails.
+//!
+//! Promises: the directory is the user's alone (0700) and the files are 0600 from their first moment; a journal of a
+//! newer format is never written to; every setting that durability rests on is read back.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use super::{Journal, JournalError, locks};
+use crate::clock::{Clock, micros};
+
+/// The format that this program reads and writes.
+const FORMAT: i64 = 1;
+/// Marks the file as ours (`btri`).
+const APPLICATION: i64 = 0x6274_7269;
+/// The oldest `SQLite` whose WAL two connections can't damage.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// Whether commits are synced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A commit is on the disk when it returns.
+    Synced,
+    /// For simulations of crashes of the process, not of the machine.
+    Unsynced,
+}
+
+/// The directory of the journal and its locks.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// The directory at `path`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// [`JournalError::Directory`] where it can't be made or written, belongs to somebody else, is no directory, or
+    /// lies on a network file system (the journal's locks and shared memory need one host).
+    pub fn open(path: &Path) -> Result<StateDir, JournalError> {
+        let refuse = |why: String| JournalError::Directory { path: path.to_owned(), why };
+        let other = "name another one with --state-dir";
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| refuse(format!("{error}; {other}")))?;
+        let facts = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+        if facts.uid() != rustix::process::geteuid().as_raw() {
+            return Err(refuse(format!("it belongs to another user; {other}")));
+        }
+        if facts.mode() & 0o077 != 0 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+                .map_err(|error| refuse(format!("others can read it, and its rights can't be narrowed: {error}")))?;
+        }
+        if let Some(kind) = network_file_system(path) {
+            return Err(refuse(format!(
+                "it lies on a network file system ({kind}), where locks can't be relied on; {other}"
+            )));
+        }
+        // Rights on paper are not rights in fact (read-only mounts, quotas): try.
+        tempfile::tempfile_in(path).map_err(|error| refuse(format!("{error}; {other}")))?;
+        Ok(StateDir { path: path.to_owned() })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.path.join("journal.db")
+    }
+
+    pub(super) fn explain(&self, error: JournalError) -> JournalError {
+        let JournalError::Sql(sql) = error else { return error };
+        match sql.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => JournalError::Full { path: self.path.clone() },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                JournalError::Damaged { path: self.database(), why: sql.to_string() }
+            }
+            _ => JournalError::Sql(sql),
+        }
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, makes it where it is missing, and clears up after processes that are gone: their
+    /// calls count as ended now, what they were loading is removed.
+    ///
+    /// # Errors
+    /// Where the file is damaged, newer than this program, or can't be written.
+    pub fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal, JournalError> {
+        open(dir, clock, durability).map_err(|error| dir.explain(error))
+    }
+}
+
+fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal, JournalError> {
+    let path = dir.database();
+    let damaged = |why: String| JournalError::Damaged { path: path.clone(), why };
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(damaged(format!("SQLite {} is too old to be trusted with it", rusqlite::version())));
+    }
+    let turn = locks::Turn::open(dir.path())?;
+    let guard = turn.take()?;
+    // SQLite would make the file 0644.
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    #[expect(clippy::disallowed_methods, reason = "the one place that opens the database")]
+    let mut db = Connection::open(&path)?;
+    db.busy_timeout(Duration::from_secs(30))?;
+    db.set_prepared_statement_cache_capacity(64);
+    let number = |db: &Connection, pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+
+    let found = number(&db, "user_version")?;
+    let application = number(&db, "application_id")?;
+    let is_new = found == 0 && application == 0;
+    if !is_new && application != APPLICATION {
+        return Err(damaged("it is the database of another program".to_owned()));
+    }
+    if found > FORMAT {
+        return Err(JournalError::Newer { path: path.clone(), found, known: FORMAT });
+    }
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(damaged(format!("its file system does not allow a write-ahead log (mode `{mode}`)")));
+    }
+    let level = match durability {
+        Durability::Synced => 2,
+        Durability::Unsynced => 0,
+    };
+    db.pragma_update(None, "synchronous", level)?;
+    if number(&db, "synchronous")? != level {
+        return Err(damaged("commits can't be made durable".to_owned()));
+    }
+
+    let now = clock.now();
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if is_new {
+        tx.execute_batch(include_str!("schema.sql"))?;
+        tx.pragma_update(None, "application_id", APPLICATION)?;
+        tx.pragma_update(None, "user_version", FORMAT)?;
+        tx.execute("INSERT INTO machine (boot_id) VALUES (?1)", [clock.boot_id()])?;
+    }
+    let boot_id: String = tx.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
+    if boot_id != clock.boot_id() {
+        rebase(&tx, &clock)?;
+    }
+    tx.execute("INSERT INTO processes (started_wall) VALUES (?1)", [now.wall.as_microsecond()])?;
+    let process = tx.last_insert_rowid();
+    let alive = locks::Alive::show(dir.path(), process)?;
+    super::ledger::bury_the_gone(&tx, dir.path(), process, now, None)?;
+    super::runs::clear_half_loaded(&tx, dir.path(), process)?;
+    tx.commit()?;
+    drop(guard);
+    Ok(Journal { db, dir: dir.clone(), clock, turn, alive, process, session: None })
+}
+
+/// After a start of the machine the old boot times mean nothing: the wall times beside them decide, and what lies in
+/// the future counts as now.
+fn rebase(tx: &rusqlite::Transaction<'_>, clock: &Clock) -> Result<(), JournalError> {
+    let now = clock.now();
+    let shift = now.boot.0.saturating_sub(now.wall.as_microsecond());
+    tx.execute(
+        "UPDATE attempts SET started = min(started_wall + ?1, ?2), ended = min(ended_wall + ?1, ?2)",
+        [shift, now.boot.0],
+    )?;
+    tx.execute("UPDATE scopes SET pause_until = pause_until_wall + ?1", [shift])?;
+    tx.execute("UPDATE machine SET boot_id = ?1", [clock.boot_id()])?;
+    // A pause can't outlast the longest one that is ever stored; a clock that went back must not stretch it.
+    tx.execute("UPDATE scopes SET pause_until = min(pause_until, ?1)", [now.boot.0 + micros(Duration::from_hours(1))])?;
+    Ok(())
+}
+
+/// The network file systems on which a write-ahead log is not safe, by `statfs(2)`'s magic numbers.
+#[cfg(target_os = "linux")]
+fn network_file_system(path: &Path) -> Option<&'static str> {
+    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the kernel's type varies by machine")]
+    let magic = rustix::fs::statfs(path).ok()?.f_type as u32;
+    match magic {
+        0x6969 => Some("NFS"),
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("SMB"),
+        0x5346_414F | 0x6B41_4653 => Some("AFS"),
+        0x00C3_6400 => Some("Ceph"),
+        0x0102_1997 => Some("9P"),
+        _ => None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn network_file_system(_: &Path) -> Option<&'static str> {
+    None
+}
