@@ -8,5 +8,6 @@ pub mod clock;
 pub mod contract;
 pub mod diagnostic;
 pub mod outcome;
+pub mod retry;
 pub mod row;
 pub mod window;

@@ -3,6 +3,11 @@
 //! [`Transport`] moves bytes, and is the seam at which a simulation takes the network's place. Reading the answer is
 //! pure. Nothing here tries again: that is `retry`'s decision and `apply`'s loop.
 
+mod body;
+mod date;
+mod prose;
+pub mod throttle;
+
 use std::future::Future;
 
 use secrecy::SecretString;
