@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn a_quota_is_written_as_in_the_design() {
         let quota: Quota = "50/1m,1500/1h".parse().expect("the design's own form");
-        assert_eq!(quota.windows()[0], Window { calls: 50, length: Duration::from_secs(60) });
-        assert_eq!(quota.windows()[1], Window { calls: 1500, length: Duration::from_secs(3600) });
+        assert_eq!(quota.windows()[0], Window { calls: 50, length: Duration::from_mins(1) });
+        assert_eq!(quota.windows()[1], Window { calls: 1500, length: Duration::from_hours(1) });
         assert_eq!(quota.to_string(), "50/1m,1500/1h");
     }
 

@@ -1,7 +1,7 @@
 //! Bodies: reading JSON answers of any size for the few members that matter, and the API's errors.
 //!
 //! Promises: what is not wanted is skipped without being built (an incident can be megabytes of alerts), and no depth
-//! of nesting overflows the stack: skipping needs none, and values are built to serde_json's recursion limit only.
+//! of nesting overflows the stack: skipping needs none, and values are built no deeper than `serde_json` allows.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -71,8 +71,8 @@ mod tests {
         time.parse().expect("a plain time")
     }
 
-    fn after(seconds: u64) -> Option<Resume> {
-        Some(Resume::After(Duration::from_secs(seconds)))
+    fn after(seconds: u64) -> Resume {
+        Resume::After(Duration::from_secs(seconds))
     }
 
     fn named(headers: &[(&str, &str)], body: &str) -> Option<Resume> {
@@ -84,8 +84,8 @@ mod tests {
     fn the_header_is_read_in_every_form() {
         let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
         for (value, expected) in [
-            ("37", after(37)),
-            (" 37 ", after(37)),
+            ("37", Some(after(37))),
+            (" 37 ", Some(after(37))),
             ("36.5", Some(Resume::After(Duration::from_millis(36_500)))),
             ("Tue, 24 Nov 2026 10:00:37 GMT", then),
             ("2026-11-24T10:00:37Z", then),
@@ -115,20 +115,23 @@ mod tests {
             (error("wait until 2026-11-24T10:00:37"), then),
             (error("wait until 2026-11-24 10:00:37."), then),
             (error("ab 2026-11-24T10:00:37.0000000 wieder"), then),
-            (error("Too many requests, try again in 37 seconds"), after(37)),
-            (error("Too many requests, try again in 00:00:37"), after(37)),
-            (error("Too many requests. Retry after 37 sec."), after(37)),
-            (error("API calls quota exceeded! maximum admitted 50 per 1m."), after(60)),
-            (error("API calls quota exceeded! maximum admitted 1500 per 1h."), after(3_600)),
-            (error("maximum admitted 50 per 1m. Try again in 37 seconds."), after(37)),
-            (error(r"37 \u79d2\u5f8c"), after(37)),
+            (error("Too many requests, try again in 37 seconds"), Some(after(37))),
+            (error("Too many requests, try again in 00:00:37"), Some(after(37))),
+            (error("Too many requests. Retry after 37 sec."), Some(after(37))),
+            (error("API calls quota exceeded! maximum admitted 50 per 1m."), Some(after(60))),
+            (error("API calls quota exceeded! maximum admitted 1500 per 1h."), Some(after(3_600))),
+            (error("maximum admitted 50 per 1m. Try again in 37 seconds."), Some(after(37))),
+            (error(r"37 \u79d2\u5f8c"), Some(after(37))),
             (
                 r#"{"statusCode":429,"message":"Rate limit is exceeded. Try again in 37 seconds."}"#.to_owned(),
-                after(37),
+                Some(after(37)),
             ),
-            ("Versuchen Sie es in 37 Sekunden erneut.".to_owned(), after(37)),
-            ("<html><style>a{b:99s}</style><body><h1>429</h1>Retry in 37 seconds</body></html>".to_owned(), after(37)),
-            (r#"{"retry":"in 37 seconds"}"#.to_owned(), after(37)),
+            ("Versuchen Sie es in 37 Sekunden erneut.".to_owned(), Some(after(37))),
+            (
+                "<html><style>a{b:99s}</style><body><h1>429</h1>Retry in 37 seconds</body></html>".to_owned(),
+                Some(after(37)),
+            ),
+            (r#"{"retry":"in 37 seconds"}"#.to_owned(), Some(after(37))),
             (String::new(), None),
             (error("busy"), None),
             (error("since 2026-11-24T09:00:00Z"), None),
@@ -140,18 +143,18 @@ mod tests {
 
     #[test]
     fn of_header_and_body_the_later_counts() {
-        assert_eq!(named(&[("retry-after", "10")], "in 37 seconds"), after(37));
-        assert_eq!(named(&[("retry-after", "50")], "in 37 seconds"), after(50));
-        assert_eq!(named(&[("retry-after", "10")], "50 per 1m"), after(10), "a window is no time");
+        assert_eq!(named(&[("retry-after", "10")], "in 37 seconds"), Some(after(37)));
+        assert_eq!(named(&[("retry-after", "50")], "in 37 seconds"), Some(after(50)));
+        assert_eq!(named(&[("retry-after", "10")], "50 per 1m"), Some(after(10)), "a window is no time");
         let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
         assert_eq!(named(&[("retry-after", "30")], "at 2026-11-24T10:00:37Z"), then);
-        assert_eq!(named(&[("retry-after", "10"), ("retry-after", "20")], ""), after(20));
+        assert_eq!(named(&[("retry-after", "10"), ("retry-after", "20")], ""), Some(after(20)));
     }
 
     #[test]
     fn a_clock_that_is_wrong_here_changes_nothing() {
         let body = "at 2026-11-24T09:00:37Z";
-        assert_eq!(named(&[("date", "Tue, 24 Nov 2026 09:00:00 GMT")], body), after(37));
+        assert_eq!(named(&[("date", "Tue, 24 Nov 2026 09:00:00 GMT")], body), Some(after(37)));
         assert_eq!(named(&[("date", "Tue, 24 Nov 2026 11:00:00 GMT")], "at 2026-11-24T10:59:00Z"), None);
         let nonsense = named(&[("date", "Thu, 01 Jan 1970 00:00:00 GMT")], "at 2026-11-24T10:00:37Z");
         assert_eq!(nonsense, Some(Resume::At(at("2026-11-24T10:00:37Z"))), "too far off to be believed");
