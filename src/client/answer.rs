@@ -3,17 +3,14 @@
 //! Promises: pure; any bytes are an answer, and none overflows or panics. What can't be told for certain is a doubt: an
 //! update counts as made only where the server shows the incident that was meant.
 
-use serde::Deserialize;
-use serde_json::Value;
-
-use super::body::{ErrorBody, Members, cut, is_null, members, one_line, plain_text};
-use super::date::{http_date, iso};
+use super::body::{ErrorBody, one_line, plain_text};
+use super::date::http_date;
+use super::shown::{Shown, shown_in};
 use super::throttle::resume;
 use super::{Reply, SendError};
-use crate::attempt::{Answer, Call, Comment, Incident, Verdict};
+use crate::attempt::{Answer, Call, Incident, Verdict};
 use crate::clock::Now;
-use crate::contract::{Contract, PropertyKind};
-use crate::row::Change;
+use crate::contract::Contract;
 
 /// Where the tracking id stands when the body has none, the most telling first.
 pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
@@ -44,7 +41,7 @@ pub fn read(
     let said = || one_line(&error.as_ref().map_or_else(|| plain_text(&reply.body), ErrorBody::to_string));
     let doubt = Verdict::Transient { may_have_applied: is_update };
     let verdict = match reply.status {
-        200 => match Shown::read(&reply, contract).and_then(|shown| shown.verdict(call, contract, &reply)) {
+        200 => match verdict_of_200(call, contract, &reply) {
             Ok(verdict) => return answer(&reply, None, verdict, String::new()),
             Err(why) => return answer(&reply, error.as_ref(), doubt, one_line(&format!("not an answer: {why}"))),
         },
@@ -65,6 +62,40 @@ pub fn read(
     answer(&reply, error.as_ref(), verdict, message)
 }
 
+/// What a 200 means for `call`, or why it means nothing.
+fn verdict_of_200(call: &Call, contract: &Contract, reply: &Reply) -> Result<Verdict, String> {
+    if !reply.complete {
+        return Err("the body was cut off".to_owned());
+    }
+    let shown = Shown::read(&reply.body, contract)?;
+    let incident = call.incident();
+    if let Some(id) = shown.id.filter(|id| *id != incident.get()) {
+        return Err(format!("it shows incident {id}, not {incident}"));
+    }
+    let redirect = shown.redirect.filter(|to| *to != 0 && *to != incident.get());
+    match call {
+        Call::Update(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
+        Call::Update(change) => Ok(match redirect {
+            Some(to) => Verdict::Redirected { to },
+            None => Verdict::Updated { differs: shown.differences(change, contract).map(|text| one_line(&text)) },
+        }),
+        // What is read decides whether a comment is sent again: nothing less than all of it will do.
+        Call::Read(_) if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
+        Call::Read(_) => match (shown.comments, shown_in(contract)) {
+            (None, Some(name)) => Err(format!("it has no `{name}`")),
+            (comments, _) => Ok(Verdict::Read {
+                incident: Incident {
+                    id: incident.get(),
+                    redirect,
+                    values: shown.values,
+                    comments: comments.unwrap_or_default(),
+                },
+                server_time: reply.header("date").and_then(http_date),
+            }),
+        },
+    }
+}
+
 fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> Answer {
     let target = error.and_then(|error| error.target.as_deref());
     let header = || REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(name));
@@ -72,167 +103,13 @@ fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: S
     Answer { verdict, http_status: Some(reply.status), request_id, message }
 }
 
-/// An incident as an answer shows it.
-struct Shown {
-    /// `None` where the answer leaves it out.
-    id: Option<u64>,
-    redirect: Option<u64>,
-    values: serde_json::Map<String, Value>,
-    /// `None` where the answer leaves them out, and nothing is known of them.
-    comments: Option<Vec<Comment>>,
-}
-
-impl Shown {
-    /// Reads the body of a 200, or says why it is none.
-    fn read(reply: &Reply, contract: &Contract) -> Result<Shown, String> {
-        /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
-        const LONGEST_VALUE: usize = 1024 * 1024;
-        if !reply.complete {
-            return Err("the body was cut off".to_owned());
-        }
-        let shown_in = shown_in(contract);
-        let replaced = || contract.properties.iter().filter(|property| !is_appended(&property.kind));
-        let mut wanted = vec!["error", "incidentId", "redirectIncidentId"];
-        wanted.extend(replaced().map(|property| property.name.as_str()).chain(shown_in));
-        let members = members(&reply.body, &wanted).map_err(|error| error.to_string())?;
-
-        if members.get("error").is_some_and(|error| !is_null(error)) {
-            let error = ErrorBody::read(&reply.body).map_or_else(String::new, |error| error.to_string());
-            return Err(format!("it carries an error: {error}"));
-        }
-        let mut values = serde_json::Map::new();
-        for property in replaced() {
-            if let Some(value) = members.get(&property.name) {
-                let value = Some(value.get()).filter(|text| text.len() <= LONGEST_VALUE);
-                let value = value.and_then(|text| serde_json::from_str(text).ok());
-                values.insert(property.name.clone(), value.ok_or_else(|| format!("`{}` is too much", property.name))?);
-            }
-        }
-        let comments = shown_in.and_then(|name| members.get(name));
-        let comments = comments.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()?;
-        Ok(Shown {
-            id: number(&members, "incidentId")?,
-            redirect: number(&members, "redirectIncidentId")?,
-            values,
-            comments,
-        })
-    }
-
-    /// What it means for `call`, or why it means nothing.
-    fn verdict(self, call: &Call, contract: &Contract, reply: &Reply) -> Result<Verdict, String> {
-        let incident = call.incident();
-        if let Some(id) = self.id.filter(|id| *id != incident.get()) {
-            return Err(format!("it shows incident {id}, not {incident}"));
-        }
-        let redirect = self.redirect.filter(|to| *to != 0 && *to != incident.get());
-        match call {
-            Call::Update(_) if self.id.is_none() && self.values.is_empty() && self.comments.is_none() => {
-                Err("it shows no incident".to_owned())
-            }
-            Call::Update(change) => Ok(match redirect {
-                Some(to) => Verdict::Redirected { to },
-                None => Verdict::Updated { differs: self.differences(change, contract) },
-            }),
-            // What is read decides whether a comment is sent again: nothing less than all of it will do.
-            Call::Read(_) if self.id.is_none() => Err("it has no `incidentId`".to_owned()),
-            Call::Read(incident) => match (self.comments, shown_in(contract)) {
-                (None, Some(name)) => Err(format!("it has no `{name}`")),
-                (comments, _) => Ok(Verdict::Read {
-                    incident: Incident {
-                        id: incident.get(),
-                        redirect,
-                        values: self.values,
-                        comments: comments.unwrap_or_default(),
-                    },
-                    server_time: reply.header("date").and_then(http_date),
-                }),
-            },
-        }
-    }
-
-    /// What the answer shows otherwise than `change` asked. Lists are compared as sets; a property that the answer
-    /// leaves out is no difference.
-    fn differences(&self, change: &Change, contract: &Contract) -> Option<String> {
-        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).ok()?;
-        let differences: Vec<String> = asked
-            .iter()
-            .filter_map(|(name, asked)| {
-                if contract.property(name).is_some_and(|property| is_appended(&property.kind)) {
-                    let comments = self.comments.as_ref()?;
-                    let is_there = comments.iter().any(|comment| asked.as_str() == Some(comment.text.as_str()));
-                    return (!is_there).then(|| format!("`{name}` is not among those of the incident"));
-                }
-                let shown = self.values.get(name)?;
-                (!same(asked, shown)).then(|| format!("`{name}` is {}, not {}", brief(shown), brief(asked)))
-            })
-            .collect();
-        (!differences.is_empty()).then(|| one_line(&format!("the answer shows otherwise: {}", differences.join("; "))))
-    }
-}
-
-/// The member that lists what the contract's appended property was set to.
-fn shown_in(contract: &Contract) -> Option<&str> {
-    contract.properties.iter().find_map(|property| match &property.kind {
-        PropertyKind::Append { shown_in } => Some(shown_in.as_str()),
-        _ => None,
-    })
-}
-
-fn is_appended(kind: &PropertyKind) -> bool {
-    matches!(kind, PropertyKind::Append { .. })
-}
-
-/// A number, as such or in quotes; `None` where it is missing or null.
-fn number(members: &Members<'_>, name: &str) -> Result<Option<u64>, String> {
-    let Some(value) = members.get(name).filter(|value| !is_null(value)) else { return Ok(None) };
-    let number = value.get().trim_matches('"').parse();
-    number.map(Some).map_err(|_| format!("`{name}` is {}", cut(value.get(), 40)))
-}
-
-fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Shown {
-        comment: Option<String>,
-        created_by: Option<String>,
-        created_time: Option<String>,
-    }
-
-    let list: Option<Vec<Option<Shown>>> = serde_json::from_str(list)?;
-    let comments = list.into_iter().flatten().flatten().filter_map(|shown| {
-        let created_at = shown.created_time.as_deref().and_then(iso);
-        Some(Comment { text: shown.comment?, created_by: shown.created_by, created_at })
-    });
-    Ok(comments.collect())
-}
-
-/// Whether a property is as it was asked for. Nothing, an empty text and an empty list are the same.
-fn same(asked: &Value, shown: &Value) -> bool {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        _ => false,
-    };
-    match (asked, shown) {
-        (Value::Array(asked), Value::Array(shown)) => {
-            asked.iter().all(|item| shown.contains(item)) && shown.iter().all(|item| asked.contains(item))
-        }
-        _ => asked == shown || (is_empty(asked) && is_empty(shown)),
-    }
-}
-
-fn brief(value: &Value) -> String {
-    if value.is_null() { "not set".to_owned() } else { cut(&value.to_string(), 60).into_owned() }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::attempt::Resume;
+    use crate::attempt::{Comment, Resume};
     use crate::clock::BootTime;
-    use crate::contract::Property;
-    use crate::row::IncidentId;
+    use crate::contract::{Property, PropertyKind};
+    use crate::row::{Change, IncidentId};
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -355,31 +232,6 @@ pub(super) mod tests {
         }
         let cut = Reply { complete: false, ..reply(200, r#"{"incidentId":7,"status":"Resolved"}"#) };
         assert_eq!(answer_to(&call, Ok(cut)).verdict, IN_DOUBT);
-    }
-
-    #[test]
-    fn an_update_is_compared_with_what_the_answer_shows() {
-        let asked = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
-        for (shown, differs) in [
-            (
-                r#"{"incidentId":7,"error":null,"status":"Resolved","tags":["b","a"],"comments":[{"comment":"done"}]}"#,
-                None,
-            ),
-            (r#"{"status":"Resolved","assignedTo":null,"tags":["b","a"]}"#, None),
-            (r#"{"incidentId":"7"}"#, None),
-            (
-                r#"{"incidentId":7,"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"don"}]}"#,
-                Some(
-                    "the answer shows otherwise: `status` is \"Active\", not \"Resolved\"; `assignedTo` is \"x@y\", not \
-                     \"\"; `tags` is not set, not [\"a\",\"b\"]; `comment` is not among those of the incident",
-                ),
-            ),
-        ] {
-            let differs = differs.map(str::to_owned);
-            assert_eq!(verdict(&update(asked), shown), Verdict::Updated { differs }, "{shown}");
-        }
-        let cleared = update(r#"{"tags":[]}"#);
-        assert_eq!(verdict(&cleared, r#"{"incidentId":7,"tags":null}"#), Verdict::Updated { differs: None });
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! pure. Nothing here tries again: that is `retry`'s decision and `apply`'s loop.
 
 pub mod answer;
-pub mod auth;
+mod auth;
 mod body;
+mod claims;
 mod date;
-pub mod http;
-pub mod origin;
+mod http;
+mod origin;
 mod prose;
+mod shown;
 pub mod throttle;
 
 use std::future::Future;
@@ -20,8 +22,9 @@ use secrecy::SecretString;
 use crate::attempt::{Answer, Call};
 use crate::clock::Clock;
 use crate::contract::Contract;
-pub use auth::{Renewal, TokenError, TokenFacts, Tokens};
-pub use http::{HttpError, HttpTransport};
+pub use auth::{Renewal, TokenError, Tokens};
+pub use claims::TokenFacts;
+pub use http::{HttpError, HttpTransport, WHOLE_CALL};
 pub use origin::{Origin, OriginError};
 
 /// Makes calls to one API with one caller's tokens.
