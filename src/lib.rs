@@ -11,5 +11,6 @@ pub mod journal;
 pub mod outcome;
 pub mod permit;
 pub mod quota;
+pub mod retry;
 pub mod row;
 pub mod window;

@@ -3,9 +3,61 @@
 //! [`Transport`] moves bytes, and is the seam at which a simulation takes the network's place. Reading the answer is
 //! pure. Nothing here tries again: that is `retry`'s decision and `apply`'s loop.
 
+pub mod answer;
+mod auth;
+mod body;
+mod claims;
+mod date;
+mod http;
+mod origin;
+mod prose;
+mod shown;
+pub mod throttle;
+
 use std::future::Future;
+use std::sync::Arc;
 
 use secrecy::SecretString;
+
+use crate::attempt::{Answer, Call};
+use crate::clock::Clock;
+use crate::contract::Contract;
+pub use auth::{Renewal, TokenError, Tokens};
+pub use claims::TokenFacts;
+pub use http::{HttpError, HttpTransport, WHOLE_CALL};
+pub use origin::{Origin, OriginError};
+
+/// Makes calls to one API with one caller's tokens.
+#[derive(Debug)]
+pub struct Client<T: Transport> {
+    transport: T,
+    tokens: Arc<Tokens>,
+    contract: Contract,
+    clock: Clock,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client that sends by `transport`, and reads what comes back by `contract`.
+    pub fn new(transport: T, tokens: Arc<Tokens>, contract: &Contract, clock: Clock) -> Client<T> {
+        Client { transport, tokens, contract: contract.clone(), clock }
+    }
+
+    /// One attempt: takes the token (reads its file again when it has expired), sends once, reads the answer. Ends
+    /// within the transport's time limits.
+    pub async fn call(&self, call: &Call) -> Answer {
+        let (token, token_generation) = self.tokens.at(self.clock.now().wall);
+        let (method, body) = match call {
+            Call::Update(change) => (Method::Patch, Some(Arc::clone(&change.body))),
+            Call::Read(_) => (Method::Get, None),
+        };
+        let path = self.contract.incident_path(call.incident());
+        let reply = self.transport.send(Request { method, path, token: token.clone(), body }).await;
+        let mut answer = answer::read(call, &self.contract, reply, token_generation, self.clock.now());
+        answer.message = auth::hide(&answer.message, &token);
+        answer.request_id = answer.request_id.map(|id| auth::hide(&id, &token));
+        answer
+    }
+}
 
 /// One HTTP request, ready to be sent.
 #[derive(Debug)]
@@ -17,7 +69,7 @@ pub struct Request {
     /// Shown by nothing: `SecretString` hides itself.
     pub token: SecretString,
     /// JSON; `None` for a read.
-    pub body: Option<std::sync::Arc<str>>,
+    pub body: Option<Arc<str>>,
 }
 
 /// The methods in use.
@@ -42,6 +94,14 @@ pub struct Reply {
     pub complete: bool,
 }
 
+impl Reply {
+    /// The first header of this (lower-case) name.
+    #[must_use]
+    pub fn header(&self, wanted: &str) -> Option<&str> {
+        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+}
+
 /// Why nothing came back.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -56,4 +116,43 @@ pub struct SendError {
 pub trait Transport: Send + Sync + 'static {
     /// One attempt. Never tries again, never follows a redirect, always ends within the time limits.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, SendError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::Verdict;
+    use crate::clock::{BootTime, Now};
+    use crate::row::IncidentId;
+    use std::sync::Mutex;
+
+    /// Answers every request with a refusal that repeats its token, and keeps what it was asked.
+    #[derive(Debug, Default)]
+    struct Echo(Mutex<Vec<String>>);
+
+    impl Transport for Echo {
+        async fn send(&self, request: Request) -> Result<Reply, SendError> {
+            use secrecy::ExposeSecret as _;
+            let token = request.token.expose_secret();
+            let body = format!(r#"{{"error":{{"message":"bad token {token}","target":"{token}"}}}}"#).into_bytes();
+            let sent = format!("{:?} {} {}", request.method, request.path, request.body.as_deref().unwrap_or_default());
+            self.0.lock().expect("no panic").push(sent);
+            Ok(Reply { status: 401, headers: Vec::new(), body, complete: true })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_is_one_request_and_its_token_is_not_repeated() {
+        let tokens = Arc::new(Tokens::given(&SecretString::from("s3cret-s3cret-s3cret")).expect("a token"));
+        let clock = Clock::simulated(Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }, "boot");
+        let client = Client::new(Echo::default(), tokens, &answer::tests::contract(), clock);
+        let incident = IncidentId::new(7).expect("an id");
+        let answer = client.call(&Call::Read(incident)).await;
+        assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 0 });
+        assert_eq!((answer.message.as_str(), answer.request_id.as_deref()), ("bad token ***", Some("***")));
+        let change = crate::row::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
+        client.call(&Call::Update(change)).await;
+        let sent = client.transport.0.into_inner().expect("no panic");
+        assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#]);
+    }
 }

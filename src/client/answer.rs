@@ -1,0 +1,330 @@
+//! Answers: what came back for a call, read into a verdict by the table "What an answer means".
+//!
+//! Promises: pure; any bytes are an answer, and none overflows or panics. What can't be told for certain is a doubt: an
+//! update counts as made only where the server shows the incident that was meant.
+
+use super::body::{ErrorBody, one_line, plain_text};
+use super::date::http_date;
+use super::shown::{Shown, shown_in};
+use super::throttle::resume;
+use super::{Reply, SendError};
+use crate::attempt::{Answer, Call, Incident, Verdict};
+use crate::clock::Now;
+use crate::contract::Contract;
+
+/// Where the tracking id stands when the body has none, the most telling first.
+pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
+    ["request-id", "x-ms-request-id", "x-ms-correlation-request-id", "client-request-id"];
+
+/// Reads what came back for `call` at `now`.
+#[must_use]
+pub fn read(
+    call: &Call,
+    contract: &Contract,
+    reply: Result<Reply, SendError>,
+    token_generation: u64,
+    now: Now,
+) -> Answer {
+    let is_update = matches!(call, Call::Update(_));
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(error) => {
+            return Answer {
+                verdict: Verdict::Transient { may_have_applied: is_update && error.may_have_arrived },
+                http_status: None,
+                request_id: None,
+                message: one_line(&error.message),
+            };
+        }
+    };
+    let error = ErrorBody::read(&reply.body);
+    let said = || one_line(&error.as_ref().map_or_else(|| plain_text(&reply.body), ErrorBody::to_string));
+    let doubt = Verdict::Transient { may_have_applied: is_update };
+    let verdict = match reply.status {
+        200 => match verdict_of_200(call, contract, &reply) {
+            Ok(verdict) => return answer(&reply, None, verdict, String::new()),
+            Err(why) => return answer(&reply, error.as_ref(), doubt, one_line(&format!("not an answer: {why}"))),
+        },
+        400 | 422 => Verdict::Rejected,
+        401 => Verdict::Unauthorized { token_generation },
+        403 => Verdict::Forbidden,
+        404 => Verdict::NotFound,
+        409 | 412 => Verdict::Conflict,
+        429 => Verdict::Throttled { resume: resume(&reply.headers, &reply.body, now.wall) },
+        408 | 500..=599 => doubt,
+        status => {
+            let message = format!("unexpected status {status}: {}", said());
+            return answer(&reply, error.as_ref(), Verdict::Unexpected, message);
+        }
+    };
+    let said = said();
+    let message = if said.is_empty() { format!("the server said {} and no more", reply.status) } else { said };
+    answer(&reply, error.as_ref(), verdict, message)
+}
+
+/// What a 200 means for `call`, or why it means nothing.
+fn verdict_of_200(call: &Call, contract: &Contract, reply: &Reply) -> Result<Verdict, String> {
+    if !reply.complete {
+        return Err("the body was cut off".to_owned());
+    }
+    let shown = Shown::read(&reply.body, contract)?;
+    let incident = call.incident();
+    if let Some(id) = shown.id.filter(|id| *id != incident.get()) {
+        return Err(format!("it shows incident {id}, not {incident}"));
+    }
+    let redirect = shown.redirect.filter(|to| *to != 0 && *to != incident.get());
+    match call {
+        Call::Update(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
+        Call::Update(change) => Ok(match redirect {
+            Some(to) => Verdict::Redirected { to },
+            None => Verdict::Updated { differs: shown.differences(change, contract).map(|text| one_line(&text)) },
+        }),
+        // What is read decides whether a comment is sent again: nothing less than all of it will do.
+        Call::Read(_) if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
+        Call::Read(_) => match (shown.comments, shown_in(contract)) {
+            (None, Some(name)) => Err(format!("it has no `{name}`")),
+            (comments, _) => Ok(Verdict::Read {
+                incident: Incident {
+                    id: incident.get(),
+                    redirect,
+                    values: shown.values,
+                    comments: comments.unwrap_or_default(),
+                },
+                server_time: reply.header("date").and_then(http_date),
+            }),
+        },
+    }
+}
+
+fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> Answer {
+    let target = error.and_then(|error| error.target.as_deref());
+    let header = || REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(name));
+    let request_id = target.or_else(header).map(one_line).filter(|id| !id.is_empty());
+    Answer { verdict, http_status: Some(reply.status), request_id, message }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::attempt::{Comment, Resume};
+    use crate::clock::BootTime;
+    use crate::contract::{Property, PropertyKind};
+    use crate::row::{Change, IncidentId};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    pub(crate) fn contract() -> Contract {
+        let property = |name: &str, kind| Property { name: name.to_owned(), kind };
+        Contract {
+            name: "test".to_owned(),
+            title: String::new(),
+            origin: "https://a.example".to_owned(),
+            path: "/api/incidents/{id}".to_owned(),
+            permission_application: String::new(),
+            permission_delegated: String::new(),
+            quota: "50/1m".parse().expect("valid"),
+            properties: vec![
+                property("status", PropertyKind::Text),
+                property("assignedTo", PropertyKind::Text),
+                property("tags", PropertyKind::List),
+                property("comment", PropertyKind::Append { shown_in: "comments".to_owned() }),
+            ],
+            dependencies: Vec::new(),
+        }
+    }
+
+    fn update(body: &str) -> Call {
+        let incident = IncidentId::new(7).expect("an id");
+        Call::Update(Change { incident, body: body.into(), appends: body.contains("comment") })
+    }
+
+    fn get() -> Call {
+        Call::Read(IncidentId::new(7).expect("an id"))
+    }
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), complete: true }
+    }
+
+    fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
+        let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
+        read(call, &contract(), reply, 3, now)
+    }
+
+    fn verdict(call: &Call, body: &str) -> Verdict {
+        answer_to(call, Ok(reply(200, body))).verdict
+    }
+
+    const IN_DOUBT: Verdict = Verdict::Transient { may_have_applied: true };
+
+    #[test]
+    fn every_status_code_has_its_verdict() {
+        let table = |call: &Call| {
+            let verdicts = (100..=599).map(|status| {
+                let answer = answer_to(call, Ok(reply(status, r#"{"incidentId":7,"status":"Active","comments":[]}"#)));
+                assert_eq!(answer.http_status, Some(status));
+                (status, answer.verdict.name())
+            });
+            let mut runs: Vec<(u16, u16, &str)> = Vec::new();
+            for (status, name) in verdicts {
+                match runs.last_mut() {
+                    Some((_, last, of)) if *of == name => *last = status,
+                    _ => runs.push((status, status, name)),
+                }
+            }
+            runs
+        };
+        let of_an_update = [
+            (100, 199, "unexpected"),
+            (200, 200, "updated"),
+            (201, 399, "unexpected"),
+            (400, 400, "rejected"),
+            (401, 401, "unauthorized"),
+            (402, 402, "unexpected"),
+            (403, 403, "forbidden"),
+            (404, 404, "not-found"),
+            (405, 407, "unexpected"),
+            (408, 408, "in-doubt"),
+            (409, 409, "conflict"),
+            (410, 411, "unexpected"),
+            (412, 412, "conflict"),
+            (413, 421, "unexpected"),
+            (422, 422, "rejected"),
+            (423, 428, "unexpected"),
+            (429, 429, "throttled"),
+            (430, 499, "unexpected"),
+            (500, 599, "in-doubt"),
+        ];
+        assert_eq!(table(&update("{}")), of_an_update);
+        let of_a_read = of_an_update.map(|(first, last, name)| match name {
+            "updated" => (first, last, "read"),
+            "in-doubt" => (first, last, "transient"),
+            _ => (first, last, name),
+        });
+        assert_eq!(table(&get()), of_a_read);
+    }
+
+    #[test]
+    fn a_200_that_shows_something_else_is_a_doubt() {
+        let call = update(r#"{"status":"Resolved"}"#);
+        let deep = format!(r#"{{"incidentId":7,"tags":{}"#, "[".repeat(100_000));
+        let deep_and_closed = format!(r#"{{"incidentId":7,"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
+        for body in [
+            "",
+            "<html>sign in</html>",
+            r#"{"incidentId":7,"status":"Resol"#,
+            "{}",
+            "[]",
+            "null",
+            r#"{"error":{"code":"InternalServerError","message":"sorry"}}"#,
+            r#"{"incidentId":7,"status":"Resolved","error":{"code":"x"}}"#,
+            r#"{"incidentId":8,"status":"Resolved"}"#,
+            r#"{"incidentId":"8"}"#,
+            r#"{"incidentId":-7}"#,
+            r#"{"incidentId":7,"comments":"none"}"#,
+            r#"{"incidentId":7} trailing"#,
+            &deep,
+            &deep_and_closed,
+        ] {
+            let answer = answer_to(&call, Ok(reply(200, body)));
+            assert_eq!(answer.verdict, IN_DOUBT, "{body:.60}");
+            assert!(answer.message.starts_with("not an answer: "), "{}", answer.message);
+        }
+        let cut = Reply { complete: false, ..reply(200, r#"{"incidentId":7,"status":"Resolved"}"#) };
+        assert_eq!(answer_to(&call, Ok(cut)).verdict, IN_DOUBT);
+    }
+
+    #[test]
+    fn a_merged_incident_names_the_one_it_went_to() {
+        let call = update(r#"{"status":"Resolved"}"#);
+        let to = |to: &str| verdict(&call, &format!(r#"{{"incidentId":7,"redirectIncidentId":{to}}}"#));
+        assert_eq!(to("924"), Verdict::Redirected { to: 924 });
+        for none in ["null", "0", "7"] {
+            assert_eq!(to(none), Verdict::Updated { differs: None }, "{none}");
+        }
+        assert_eq!(to("{}"), IN_DOUBT);
+    }
+
+    #[test]
+    fn a_read_shows_the_incident_of_the_api_page() {
+        let body = r#"{"incidentId":7,"redirectIncidentId":null,"status":"Resolved","assignedTo":"secop2@contoso.com",
+            "tags":["Yossi's playground"],"alerts":[{"deep":[[[]]]}],"comments":[{"comment":"pen testing",
+            "createdBy":"secop2@contoso.com","createdTime":"2021-05-02T09:34:21.5519738Z"}]}"#;
+        let headers = vec![("date".to_owned(), "Tue, 24 Nov 2026 10:00:37 GMT".to_owned())];
+        let answer = answer_to(&get(), Ok(Reply { headers, ..reply(200, body) }));
+        let Verdict::Read { incident, server_time } = answer.verdict else { panic!("not read: {answer:?}") };
+        assert_eq!(server_time, "2026-11-24T10:00:37Z".parse().ok());
+        assert_eq!((incident.id, incident.redirect), (7, None));
+        assert_eq!(incident.values.keys().collect::<Vec<_>>(), ["status", "assignedTo", "tags"]);
+        assert_eq!(
+            incident.comments,
+            [Comment {
+                text: "pen testing".to_owned(),
+                created_by: Some("secop2@contoso.com".to_owned()),
+                created_at: "2021-05-02T09:34:21.5519738Z".parse().ok(),
+            }]
+        );
+    }
+
+    #[test]
+    fn a_read_that_leaves_out_the_comments_shows_nothing() {
+        let doubt = Verdict::Transient { may_have_applied: false };
+        assert_eq!(verdict(&get(), r#"{"incidentId":7,"status":"Active"}"#), doubt);
+        assert_eq!(verdict(&get(), r#"{"status":"Active","comments":[]}"#), doubt);
+        let none = verdict(&get(), r#"{"incidentId":7,"comments":null}"#);
+        assert!(matches!(none, Verdict::Read { incident, .. } if incident.comments.is_empty()));
+    }
+
+    #[test]
+    fn errors_keep_their_message_and_tracking_id() {
+        let body = r#"{"error":{"code":"BadRequest","message":"no\r\nsuch value","target":"a1b2"}}"#;
+        let headers = vec![("x-ms-request-id".to_owned(), "other".to_owned())];
+        for (status, body, message, request_id) in [
+            (400, body, "BadRequest: no such value", "a1b2"),
+            (302, body, "unexpected status 302: BadRequest: no such value", "a1b2"),
+            (503, "<h1>Down</h1>", "Down", "other"),
+            (503, "", "the server said 503 and no more", "other"),
+            (418, "short and stout", "unexpected status 418: short and stout", "other"),
+        ] {
+            let answer = answer_to(&get(), Ok(Reply { headers: headers.clone(), ..reply(status, body) }));
+            assert_eq!(
+                (answer.message.as_str(), answer.request_id.as_deref()),
+                (message, Some(request_id)),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_401_names_its_token_and_a_429_its_time() {
+        let answer = answer_to(&get(), Ok(reply(401, "")));
+        assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 3 });
+        let answer = answer_to(&get(), Ok(reply(429, "Retry after 37 sec.")));
+        assert_eq!(answer.verdict, Verdict::Throttled { resume: Some(Resume::After(Duration::from_secs(37))) });
+    }
+
+    #[test]
+    fn without_an_answer_only_an_update_that_may_have_arrived_is_in_doubt() {
+        for (call, arrived, in_doubt) in
+            [(update("{}"), true, true), (update("{}"), false, false), (get(), true, false), (get(), false, false)]
+        {
+            let error = SendError { may_have_arrived: arrived, message: "cut".to_owned() };
+            let answer = answer_to(&call, Err(error));
+            assert_eq!(answer.verdict, Verdict::Transient { may_have_applied: in_doubt });
+            assert_eq!((answer.http_status, answer.message.as_str()), (None, "cut"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_reply_is_an_answer(status: u16, body: Vec<u8>, json in r#"\{"(incidentId|tags|comments)":[\[\]{}0-9",:a-z]{0,40}"#) {
+            for body in [body, json.into_bytes()] {
+                for call in [get(), update(r#"{"status":"Resolved","comment":"x"}"#)] {
+                    let reply = Reply { status, headers: Vec::new(), body: body.clone(), complete: true };
+                    let answer = answer_to(&call, Ok(reply));
+                    prop_assert!(!answer.message.contains('\n'));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Bodies: reading JSON answers of any size for the few members that matter, and the API's errors.
+//!
+//! Promises: what is not wanted is skipped without being built (an incident can be megabytes of alerts), and no depth
+//! of nesting overflows the stack: skipping needs none, and values are built no deeper than `serde_json` allows.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The longest message that is kept, in characters.
+const LONGEST_MESSAGE: usize = 400;
+
+/// Some members of a JSON object, as they stand there.
+pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The members of the object `json` that are named in `wanted`; the last one where a name stands twice.
+pub(super) fn members<'a>(json: &'a [u8], wanted: &[&str]) -> serde_json::Result<Members<'a>> {
+    struct Wanted<'w>(&'w [&'w str]);
+
+    impl<'de> Visitor<'de> for Wanted<'_> {
+        type Value = Members<'de>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members<'de>, A::Error> {
+            let mut members = Members::new();
+            while let Some(name) = object.next_key::<String>()? {
+                if self.0.contains(&name.as_str()) {
+                    members.insert(name, object.next_value()?);
+                } else {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(members)
+        }
+    }
+
+    let mut json = serde_json::Deserializer::from_slice(json);
+    let members = json.deserialize_map(Wanted(wanted))?;
+    json.end()?;
+    Ok(members)
+}
+
+/// Whether a member stands for nothing.
+pub(super) fn is_null(value: &RawValue) -> bool {
+    value.get() == "null"
+}
+
+/// What the API says of an error: `{"error":{"code":…,"message":…,"target":…}}`, and the forms of what stands before it
+/// (`{"statusCode":429,"message":…}`, `{"error":"invalid_token","error_description":…}`).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ErrorBody {
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    /// The tracking id.
+    pub(super) target: Option<String>,
+}
+
+impl ErrorBody {
+    /// `None` where the body is no object, or says nothing of an error.
+    pub(super) fn read(body: &[u8]) -> Option<ErrorBody> {
+        let outer = members(body, &["error", "error_description", "message", "Message"]).ok()?;
+        let text = |members: &Members<'_>, name: &str| -> Option<String> {
+            let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
+            (!text.trim().is_empty()).then_some(text)
+        };
+        let error = outer.get("error").and_then(|error| {
+            let inner = members(error.get().as_bytes(), &["code", "message", "target"]).ok()?;
+            Some(ErrorBody {
+                code: text(&inner, "code"),
+                message: text(&inner, "message"),
+                target: text(&inner, "target"),
+            })
+        });
+        let error = error.unwrap_or_else(|| ErrorBody {
+            code: text(&outer, "error"),
+            message: ["error_description", "message", "Message"].iter().find_map(|name| text(&outer, name)),
+            target: None,
+        });
+        (error != ErrorBody::default()).then_some(error)
+    }
+}
+
+impl fmt::Display for ErrorBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => write!(f, "{code}: {message}"),
+            (Some(text), None) | (None, Some(text)) => f.write_str(text),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// The beginning of a body as a person reads it: an HTML page without its markup.
+pub(super) fn plain_text(body: &[u8]) -> String {
+    const ENOUGH: usize = 64 * 1024;
+    let text = String::from_utf8_lossy(&body[..body.len().min(ENOUGH)]);
+    let looks_like_markup = text.trim_start_matches('\u{feff}').trim_start().starts_with('<');
+    if looks_like_markup { without_markup(&text) } else { text.into_owned() }
+}
+
+/// Each tag becomes a space; scripts and style sheets go with all they hold.
+fn without_markup(html: &str) -> String {
+    let mut text = String::new();
+    let mut rest = html;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        let begins_with = |name: &str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let end = if begins_with("script") {
+            after_ignoring_case(tag, "</script>")
+        } else if begins_with("style") {
+            after_ignoring_case(tag, "</style>")
+        } else {
+            tag.find('>').map(|at| at + 1)
+        };
+        let Some(end) = end else { return text };
+        rest = &tag[end..];
+    }
+    text.push_str(rest);
+    text.replace("&nbsp;", " ")
+}
+
+/// Where `text` goes on after the first `ascii` in it.
+fn after_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
+    let windows = text.as_bytes().windows(ascii.len());
+    windows.enumerate().find(|(_, found)| found.eq_ignore_ascii_case(ascii.as_bytes())).map(|(at, _)| at + ascii.len())
+}
+
+/// `text` in one line, cut to what a message needs. Control characters and runs of white space become one space.
+pub(super) fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > 4 * LONGEST_MESSAGE {
+            break;
+        }
+    }
+    cut(&line, LONGEST_MESSAGE).into_owned()
+}
+
+/// The first `longest` characters, with a sign where that is not all.
+pub(super) fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn errors_are_read_in_every_form() {
+        let error = |code: &str, message: &str, target: &str| {
+            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Some(ErrorBody { code: text(code), message: text(message), target: text(target) })
+        };
+        for (body, expected) in [
+            (
+                r#"{"error":{"code":"ResourceNotFound","message":"No such incident","target":"a-b"}}"#,
+                error("ResourceNotFound", "No such incident", "a-b"),
+            ),
+            (r#"{"statusCode":429,"message":"Try again"}"#, error("", "Try again", "")),
+            (r#"{"error":"invalid_token","error_description":"Expired"}"#, error("invalid_token", "Expired", "")),
+            (r#"{"error":{"code":7,"message":null}}"#, None),
+            (r#"{"error":null,"message":"odd"}"#, error("", "odd", "")),
+            ("{}", None),
+            ("[1]", None),
+            ("<html>", None),
+            ("", None),
+        ] {
+            assert_eq!(ErrorBody::read(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn depth_overflows_nothing() {
+        let deep = "[".repeat(1_000_000);
+        for body in [deep.clone(), format!(r#"{{"alerts":{deep}"#), format!(r#"{{"error":{deep}"#)] {
+            assert!(members(body.as_bytes(), &["error"]).is_err());
+        }
+        let closed = format!(r#"{{"alerts":{deep}{},"status":"Active"}}"#, "]".repeat(1_000_000));
+        let found = members(closed.as_bytes(), &["status"]).expect("what is skipped may be as deep as it likes");
+        assert_eq!(found["status"].get(), r#""Active""#);
+    }
+
+    #[test]
+    fn a_page_is_read_without_its_markup() {
+        let page = "<!doctype html><STYLE>p { transition: 9s }</Style><p>Try again in <b>37</b>&nbsp;seconds.</p>";
+        assert_eq!(one_line(&plain_text(page.as_bytes())), "Try again in 37 seconds.");
+        assert_eq!(plain_text(b"1 < 2"), "1 < 2");
+        assert_eq!(one_line(&plain_text(b"<script>never closed 5 s")), "");
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_bounded_length() {
+        assert_eq!(one_line(" a\r\n\tb\u{1b}[31m\u{85}c "), "a b [31m c");
+        assert_eq!(one_line(&"ä".repeat(10_000)).chars().count(), LONGEST_MESSAGE + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_body(body: Vec<u8>, text in "(?s)[<>a-z/ ]{0,40}") {
+            let _ = ErrorBody::read(&body);
+            let _ = one_line(&plain_text(&body));
+            let _ = plain_text(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Dates as servers write them: HTTP's own, and ISO 8601 with all its liberties.
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+
+/// A date of an HTTP header (RFC 9110, section 5.6.7): `Tue, 24 Nov 2026 10:00:37 GMT`, with or without the weekday.
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+    static PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
+    PARSER.parse_timestamp(text.trim()).ok()
+}
+
+/// An ISO 8601 time that is the whole of `text`.
+pub(super) fn iso(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    iso_prefix(text).filter(|(_, length)| *length == text.len()).map(|(time, _)| time)
+}
+
+/// The ISO 8601 time at the beginning of `text`, and its length in bytes: `2026-11-24T10:00:37.1234567+01:00`, with a
+/// space for the `T`, without seconds, without a zone (UTC then). Decimals past the ninth are dropped.
+pub(super) fn iso_prefix(text: &str) -> Option<(Timestamp, usize)> {
+    const MOST_DECIMALS: usize = 9;
+    if !fits(text, "0000-00-00T00:00") {
+        return None;
+    }
+    let mut end = 16;
+    if fits(&text[end..], ":00") {
+        end += 3;
+    }
+    // Rebuilt in the one form that every parser takes. All bytes up to `end` are ASCII.
+    let mut clean = format!("{}T{}", &text[..10], &text[11..end]);
+    if end == 19 && fits(&text[end..], ".0") {
+        let decimals = text[end + 1..].bytes().take_while(u8::is_ascii_digit).count();
+        clean.push('.');
+        clean.push_str(&text[end + 1..end + 1 + decimals.min(MOST_DECIMALS)]);
+        end += 1 + decimals;
+    }
+    let rest = &text[end..];
+    let offset = rest.strip_prefix(' ').unwrap_or(rest);
+    if rest.starts_with(['Z', 'z']) {
+        clean.push('Z');
+        end += 1;
+    } else if let Some(form) = ["+00:00", "+0000"].into_iter().find(|form| fits(offset, form)) {
+        clean.push_str(&offset[..form.len()]);
+        end += rest.len() - offset.len() + form.len();
+    } else {
+        clean.push('Z');
+    }
+    clean.parse().ok().map(|time| (time, end))
+}
+
+/// Whether `text` begins as `form` does, where `0` is any digit, `T` a `T` or a space, `+` a sign, `.` a decimal point.
+pub(super) fn fits(text: &str, form: &str) -> bool {
+    text.len() >= form.len()
+        && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => matches!(byte, b'T' | b't' | b' '),
+            b'+' => matches!(byte, b'+' | b'-'),
+            b'.' => matches!(byte, b'.' | b','),
+            _ => byte == form,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn iso_times_are_read_in_every_form() {
+        for (text, time) in [
+            ("2026-11-24T10:00:37Z", "2026-11-24T10:00:37Z"),
+            ("2026-11-24T10:00:37.123Z", "2026-11-24T10:00:37.123Z"),
+            ("2026-11-24 10:00:37", "2026-11-24T10:00:37Z"),
+            ("2026-11-24t10:00:37z", "2026-11-24T10:00:37Z"),
+            ("2026-11-24T10:00:37.1234567", "2026-11-24T10:00:37.1234567Z"),
+            ("2026-11-24T10:00:37.123456789999Z", "2026-11-24T10:00:37.123456789Z"),
+            ("2026-11-24T10:00:37,5Z", "2026-11-24T10:00:37.5Z"),
+            ("2026-11-24T10:00:37+01:00", "2026-11-24T09:00:37Z"),
+            ("2026-11-24 10:00:37.5 -0500", "2026-11-24T15:00:37.5Z"),
+            ("2026-11-24T10:00", "2026-11-24T10:00:00Z"),
+        ] {
+            assert_eq!(iso(text), Some(time.parse().expect("plain form")), "{text}");
+        }
+        for text in ["", "2026-11-24", "2026-13-24T10:00:37Z", "2026-11-24T10:00:37Q", "10:00:37", "2026-11-24T1é:00"]
+        {
+            assert_eq!(iso(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn http_dates_are_read_whatever_their_weekday() {
+        let time = "2026-11-24T10:00:37Z".parse().ok();
+        for text in ["Tue, 24 Nov 2026 10:00:37 GMT", "Mon, 24 Nov 2026 10:00:37 GMT", "24 Nov 2026 10:00:37 GMT"] {
+            assert_eq!(http_date(text), time, "{text}");
+        }
+        assert_eq!(http_date("soon"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_time_or_none(text in r"(?s).*|[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.{0,20}") {
+            if let Some((_, length)) = iso_prefix(&text) {
+                prop_assert!(text.is_char_boundary(length));
+            }
+            let _ = http_date(&text);
+        }
+    }
+}

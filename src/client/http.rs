@@ -1,0 +1,384 @@
+//! HTTP: moves one request and its answer, over reqwest. The only file that knows it.
+//!
+//! Promises: one call is one request on the wire: no retries, no redirects. Every call ends within [`WHOLE_CALL`].
+//! Nothing is decompressed, so the bound of a body bounds memory. The token stands in one header, marked as sensitive,
+//! and in no error.
+
+use std::error::Error as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::ExposeSecret as _;
+
+use super::answer::REQUEST_ID_HEADERS;
+use super::origin::{LOCALHOST, Origin};
+use super::{Method, Reply, Request, SendError, Transport};
+
+/// To connect, name lookup and TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Without a byte of the answer.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The longest a call can take, from the first step to the last byte of the answer.
+pub const WHOLE_CALL: Duration = Duration::from_mins(1);
+
+/// A connection that was idle for so long is not used again: servers close theirs after a minute or more, and a call
+/// that meets the closing is in doubt for nothing.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The most bytes of a body that are read. An incident with all its alerts can take megabytes.
+const LONGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// Sends requests to one origin.
+#[derive(Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+    origin: Origin,
+    longest_body: usize,
+}
+
+/// Why there can be no HTTP client: TLS or its certificates.
+#[derive(Debug, thiserror::Error)]
+#[error("can't prepare https: {0}")]
+pub struct HttpError(String);
+
+impl HttpTransport {
+    /// A transport to `origin` that keeps as many connections as there are calls at once.
+    ///
+    /// # Errors
+    /// Where TLS can't be set up: the system has no certificates that can be read.
+    pub fn new(origin: &Origin, concurrency: usize) -> Result<HttpTransport, HttpError> {
+        // Fails where it was done before: in a process that makes several transports.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .http1_only()
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .referer(false)
+            .user_agent(concat!("bulk-triage/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .timeout(WHOLE_CALL)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(concurrency)
+            .https_only(origin.is_https());
+        if origin.is_loopback() {
+            let here = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+            builder = builder.no_proxy().resolve_to_addrs(LOCALHOST, &here);
+        }
+        if !origin.is_https() {
+            // The system's certificates, which take their time and may be missing, are not needed.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| HttpError(innermost(&error)))?;
+        Ok(HttpTransport { client, origin: origin.clone(), longest_body: LONGEST_BODY })
+    }
+
+    fn prepare(&self, request: &Request) -> Result<reqwest::RequestBuilder, SendError> {
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Patch => reqwest::Method::PATCH,
+        };
+        let mut bearer =
+            HeaderValue::try_from(format!("Bearer {}", request.token.expose_secret())).map_err(|_| SendError {
+                may_have_arrived: false,
+                message: "the token has a character that no header can hold".to_owned(),
+            })?;
+        bearer.set_sensitive(true);
+        let prepared = self
+            .client
+            .request(method, self.origin.url(&request.path))
+            .header(AUTHORIZATION, bearer)
+            .header(ACCEPT, "application/json");
+        Ok(match &request.body {
+            Some(body) => prepared.header(CONTENT_TYPE, "application/json").body(body.to_string()),
+            None => prepared,
+        })
+    }
+
+    /// The body up to the bound, and whether that is all of it.
+    async fn body(&self, mut response: reqwest::Response) -> (Vec<u8>, bool) {
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = self.longest_body - body.len();
+                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        return (body, false);
+                    }
+                }
+                Ok(None) => return (body, true),
+                Err(_) => return (body, false),
+            }
+        }
+    }
+}
+
+impl Transport for HttpTransport {
+    #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
+    async fn send(&self, request: Request) -> Result<Reply, SendError> {
+        let response = self.prepare(&request)?.send().await.map_err(|error| send_error(&error))?;
+        let status = response.status().as_u16();
+        let headers = ["retry-after", "date"]
+            .into_iter()
+            .chain(REQUEST_ID_HEADERS)
+            .flat_map(|name| response.headers().get_all(name).iter().map(move |value| (name, value)))
+            .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        let (body, complete) = self.body(response).await;
+        Ok(Reply { status, headers, body, complete })
+    }
+}
+
+fn send_error(error: &reqwest::Error) -> SendError {
+    let never_left = error.is_connect() || error.is_builder();
+    let what = match (never_left, error.is_timeout()) {
+        (true, true) => "no connection in time",
+        (true, false) => "no connection",
+        (false, true) => "no answer in time",
+        (false, false) => "the connection broke before there was an answer",
+    };
+    SendError { may_have_arrived: !never_left, message: format!("{what}: {}", innermost(error)) }
+}
+
+/// The cause at the bottom: the layers above only say that there was one, and where the request went.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    while let Some(deeper) = cause.and_then(std::error::Error::source) {
+        cause = Some(deeper);
+    }
+    cause.map_or_else(|| "the HTTP client failed".to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::SecretString;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// A server that answers each connection's first request with these bytes and closes it.
+    struct Server {
+        listener: TcpListener,
+        transport: HttpTransport,
+    }
+
+    impl Server {
+        async fn start() -> Server {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let address = listener.local_addr().expect("a bound socket");
+            let origin: Origin = format!("http://{address}").parse().expect("loopback");
+            Server { listener, transport: HttpTransport::new(&origin, 8).expect("no certificates needed") }
+        }
+
+        /// Sends an update; what was received, and what came back for `answer`.
+        async fn exchange(&self, answer: &[u8]) -> (String, Result<Reply, SendError>) {
+            let serve = async {
+                let (mut stream, _) = self.listener.accept().await.expect("a connection");
+                let mut received = Vec::new();
+                while !received.ends_with(BODY.as_bytes()) {
+                    assert_ne!(stream.read_buf(&mut received).await.expect("a request"), 0, "the request was cut");
+                }
+                stream.write_all(answer).await.expect("the client listens");
+                String::from_utf8(received).expect("text")
+            };
+            tokio::join!(serve, self.transport.send(update()))
+        }
+
+        async fn reply(&self, answer: &[u8]) -> Reply {
+            self.exchange(answer).await.1.expect("an answer")
+        }
+
+        /// Whether anybody is waiting to be served.
+        async fn is_called(&self) -> bool {
+            let accepted = std::future::poll_fn(|context| std::task::Poll::Ready(self.listener.poll_accept(context)));
+            accepted.await.is_ready()
+        }
+    }
+
+    const BODY: &str = r#"{"comment":"closed by tuning"}"#;
+
+    fn update() -> Request {
+        Request {
+            method: Method::Patch,
+            path: "/api/incidents/7".to_owned(),
+            token: SecretString::from("s3cret"),
+            body: Some(BODY.into()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_has_these_headers_and_no_others() {
+        let server = Server::start().await;
+        let (received, reply) = server.exchange(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        let (head, body) = received.split_once("\r\n\r\n").expect("a head and a body");
+        let mut lines = head.lines();
+        assert_eq!(lines.next(), Some("PATCH /api/incidents/7 HTTP/1.1"));
+        let mut headers: Vec<_> = lines.map(str::to_ascii_lowercase).collect();
+        headers.sort();
+        let host = format!("host: {}", server.listener.local_addr().expect("a bound socket"));
+        let length = format!("content-length: {}", BODY.len());
+        let agent = format!("user-agent: bulk-triage/{}", env!("CARGO_PKG_VERSION"));
+        let expected = [
+            "accept: application/json",
+            "authorization: bearer s3cret",
+            &length,
+            "content-type: application/json",
+            &host,
+            &agent,
+        ];
+        assert_eq!(headers, expected);
+        assert_eq!(body, BODY);
+        let reply = reply.expect("an answer");
+        assert_eq!((reply.status, reply.body.as_slice(), reply.complete), (200, b"{}".as_slice(), true));
+    }
+
+    #[tokio::test]
+    async fn only_the_headers_that_are_read_are_kept() {
+        let server = Server::start().await;
+        let answer =
+            b"HTTP/1.1 429 Slow\r\nRetry-After: 37\r\nX-Other: 1\r\nRequest-Id: a\xff\r\ncontent-length: 0\r\n\r\n";
+        let headers = server.reply(answer).await.headers;
+        let expected = [("retry-after", "37"), ("request-id", "a\u{fffd}")];
+        assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let server = Server::start().await;
+        let here = server.listener.local_addr().expect("a bound socket");
+        let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{here}/other\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(server.reply(answer.as_bytes()).await.status, 307);
+        assert!(!server.is_called().await);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_not_inflated() {
+        let server = Server::start().await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\x00";
+        assert_eq!(server.reply(answer).await.body, b"\x1f\x8b\x08\x00");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_bound() {
+        let mut server = Server::start().await;
+        server.transport.longest_body = 8;
+        let exactly = server.reply(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n12345678").await;
+        assert_eq!((exactly.body.as_slice(), exactly.complete), (b"12345678".as_slice(), true));
+        let longer =
+            server.reply(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n").await;
+        assert_eq!((longer.body.as_slice(), longer.complete), (b"12345678".as_slice(), false));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_cut_is_known_as_such() {
+        let server = Server::start().await;
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        ] {
+            let reply = server.reply(answer.as_bytes()).await;
+            assert_eq!((reply.status, reply.body.as_slice(), reply.complete), (200, b"half".as_slice(), false));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_before_the_answer_leaves_a_doubt_and_is_not_tried_again() {
+        let server = Server::start().await;
+        for answer in [b"".as_slice(), b"HTTP/1.1 200", b"nonsense\r\n\r\n"] {
+            let error = server.exchange(answer).await.1.expect_err("no answer");
+            assert!(error.may_have_arrived, "{error}");
+            assert!(!server.is_called().await);
+        }
+    }
+
+    /// From the moment on that the request has arrived, time runs on as soon as everybody waits: the limits are met
+    /// without waiting for them. (Not before: a connection under way would be timed out.)
+    async fn how_long_it_takes(server: &Server, answer: &[u8], drip: bool) -> (Duration, Result<Reply, SendError>) {
+        let serve = async {
+            let (mut stream, _) = server.listener.accept().await.expect("a connection");
+            stream.read_exact(&mut [0; 64]).await.expect("a request");
+            tokio::time::pause();
+            stream.write_all(answer).await.expect("the client listens");
+            let mut ticks = tokio::time::interval(SILENCE * 2 / 3);
+            while drip && stream.write_all(b"x").await.is_ok() {
+                ticks.tick().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let start = tokio::time::Instant::now();
+        tokio::select! {
+            () = serve => unreachable!("waits for ever"),
+            reply = server.transport.send(update()) => (start.elapsed(), reply),
+        }
+    }
+
+    #[tokio::test]
+    async fn silence_before_the_answer_leaves_a_doubt() {
+        let (taken, reply) = how_long_it_takes(&Server::start().await, b"", false).await;
+        assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
+        let error = reply.expect_err("no answer");
+        assert!(error.may_have_arrived && error.message.starts_with("no answer in time"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn silence_within_the_answer_cuts_it() {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+        let (taken, reply) = how_long_it_takes(&Server::start().await, answer, false).await;
+        assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
+        let reply = reply.expect("the beginning of an answer");
+        assert_eq!((reply.body.as_slice(), reply.complete), (b"half".as_slice(), false));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_drips_ends_with_the_call() {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n";
+        let (taken, reply) = how_long_it_takes(&Server::start().await, answer, true).await;
+        assert!(WHOLE_CALL <= taken && taken < WHOLE_CALL + CONNECT, "{taken:?}");
+        assert!(!reply.expect("the beginning of an answer").complete);
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_leaves_no_doubt() {
+        let Server { listener, transport } = Server::start().await;
+        drop(listener);
+        let error = transport.send(update()).await.expect_err("nobody listens");
+        assert!(!error.may_have_arrived);
+        assert!(error.message.starts_with("no connection: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_no_header_holds_is_neither_sent_nor_shown() {
+        let server = Server::start().await;
+        let request = Request { token: SecretString::from("s3cret\nx"), ..update() };
+        let error = server.transport.send(request).await.expect_err("not sent");
+        assert!(!error.may_have_arrived && !error.message.contains("s3cret"), "{error}");
+        assert!(!server.is_called().await);
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_in_the_clear_to_an_https_origin() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let origin = format!("https://{address}").parse().expect("https");
+        let transport = HttpTransport::new(&origin, 1).expect("the system's certificates");
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut received = Vec::new();
+            stream.read_buf(&mut received).await.expect("a hello");
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("the client listens");
+            received
+        };
+        let (received, answer) = tokio::join!(serve, transport.send(update()));
+        assert_eq!(received.first(), Some(&0x16), "a TLS handshake");
+        let error = answer.expect_err("no TLS there");
+        assert!(!error.may_have_arrived, "{error}");
+    }
+}

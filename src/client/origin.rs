@@ -1,0 +1,151 @@
+//! Origins: where the API is, and what may be sent there.
+//!
+//! Promise: an origin is https, or loopback; so no token leaves this machine in the clear.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+/// Scheme, host and port: `https://api.security.microsoft.com`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(Url);
+
+/// Why a text is no origin. A URL with a user's name is not shown: there may be a password in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// No URL, or none with a host.
+    #[error("`{0}` is not a base URL: write one such as `https://api.security.microsoft.com`")]
+    NotAUrl(String),
+    /// Another scheme than https.
+    #[error("`{0}` is not https: a token is sent over https only (http to this machine's loopback aside)")]
+    NotHttps(String),
+    /// More than scheme, host and port.
+    #[error("`{0}` has more than a scheme, a host and a port: the path is the contract's; leave out the rest")]
+    MoreThanOrigin(String),
+    /// A name or a password in the URL.
+    #[error("the base URL has a user name or password in it: leave it out, and give the token with `--token-file`")]
+    HasUser,
+}
+
+impl Origin {
+    /// Whether it is this machine: 127.0.0.0/8, `[::1]`, `localhost`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == LOCALHOST,
+            None => false,
+        }
+    }
+
+    /// Whether what is sent there is encrypted.
+    pub(super) fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The URL of a path. Whatever is in the path, it changes neither the host nor the query.
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(path);
+        url
+    }
+}
+
+/// The name that is taken for this machine's without asking anybody.
+pub(super) const LOCALHOST: &str = "localhost";
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Origin, OriginError> {
+        let shown = || text.to_owned();
+        let url = match Url::parse(text.trim()) {
+            Ok(url) if url.has_host() => url,
+            _ if text.contains('@') => return Err(OriginError::HasUser),
+            _ => return Err(OriginError::NotAUrl(shown())),
+        };
+        let has_user = !url.username().is_empty() || url.password().is_some();
+        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let origin = Origin(url);
+        let is_safe = origin.is_https() || (origin.0.scheme() == "http" && origin.is_loopback());
+        if has_user {
+            Err(OriginError::HasUser)
+        } else if !is_safe {
+            Err(OriginError::NotHttps(shown()))
+        } else if !is_bare {
+            Err(OriginError::MoreThanOrigin(shown()))
+        } else {
+            Ok(origin)
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.origin().ascii_serialization())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_is_taken_and_http_on_loopback_only() {
+        for (text, shown, loopback) in [
+            ("https://api.security.microsoft.com", "https://api.security.microsoft.com", false),
+            ("https://API-eu.security.microsoft.com:443/", "https://api-eu.security.microsoft.com", false),
+            ("https://127.0.0.1", "https://127.0.0.1", true),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080", true),
+            ("http://127.9.9.9:8080", "http://127.9.9.9:8080", true),
+            ("http://[::1]:8080/", "http://[::1]:8080", true),
+            ("http://localhost:8080", "http://localhost:8080", true),
+        ] {
+            let origin: Origin = text.parse().expect(text);
+            assert_eq!((origin.to_string().as_str(), origin.is_loopback()), (shown, loopback), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_reason() {
+        let not_https: fn(String) -> OriginError = OriginError::NotHttps;
+        for (text, error) in [
+            ("http://api.security.microsoft.com", not_https),
+            ("http://127.0.0.1.example.com", not_https),
+            ("http://localhost.example.com", not_https),
+            ("http://0.0.0.0:80", not_https),
+            ("http://[::2]:80", not_https),
+            ("ftp://127.0.0.1", not_https),
+            ("https://a.example/api", OriginError::MoreThanOrigin),
+            ("https://a.example/?q", OriginError::MoreThanOrigin),
+            ("https://a.example/#f", OriginError::MoreThanOrigin),
+            ("a.example", OriginError::NotAUrl),
+            ("https://", OriginError::NotAUrl),
+            ("file:///etc/passwd", OriginError::NotAUrl),
+            ("", OriginError::NotAUrl),
+        ] {
+            assert_eq!(text.parse::<Origin>(), Err(error(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for text in ["https://me:secret@a.example", "https://secret@a.example", "me:secret@a.example", "https://s@:x"] {
+            let error = text.parse::<Origin>().expect_err(text);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_path_changes_the_host() {
+        let origin: Origin = "https://a.example".parse().expect("valid");
+        for path in ["/api/incidents/7", "@b.example/x", "//b.example/x", "/../x", "\\b.example", "/x?q=1#f"] {
+            let url = origin.url(path);
+            assert_eq!(url.host_str(), Some("a.example"), "{url}");
+            assert_eq!((url.query(), url.fragment()), (None, None), "{url}");
+        }
+        assert_eq!(origin.url("/api/incidents/7").as_str(), "https://a.example/api/incidents/7");
+    }
+}

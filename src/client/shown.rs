@@ -1,0 +1,179 @@
+//! What a 200 shows: the incident, as far as it is of interest here, and where it is otherwise than asked.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::body::{ErrorBody, Members, cut, is_null, members};
+use super::date::iso;
+use crate::attempt::Comment;
+use crate::contract::{Contract, PropertyKind};
+use crate::row::Change;
+
+/// An incident as an answer shows it.
+pub(super) struct Shown {
+    /// `None` where the answer leaves it out.
+    pub(super) id: Option<u64>,
+    pub(super) redirect: Option<u64>,
+    pub(super) values: serde_json::Map<String, Value>,
+    /// `None` where the answer leaves them out, and nothing is known of them.
+    pub(super) comments: Option<Vec<Comment>>,
+}
+
+impl Shown {
+    /// Reads the body of a 200, or says why it is none.
+    pub(super) fn read(body: &[u8], contract: &Contract) -> Result<Shown, String> {
+        /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
+        const LONGEST_VALUE: usize = 1024 * 1024;
+        let shown_in = shown_in(contract);
+        let replaced = || contract.properties.iter().filter(|property| !is_appended(&property.kind));
+        let mut wanted = vec!["error", "incidentId", "redirectIncidentId"];
+        wanted.extend(replaced().map(|property| property.name.as_str()).chain(shown_in));
+        let members = members(body, &wanted).map_err(|error| error.to_string())?;
+
+        if members.get("error").is_some_and(|error| !is_null(error)) {
+            let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
+            return Err(format!("it carries an error: {error}"));
+        }
+        let mut values = serde_json::Map::new();
+        for property in replaced() {
+            if let Some(value) = members.get(&property.name) {
+                let value = Some(value.get()).filter(|text| text.len() <= LONGEST_VALUE);
+                let value = value.and_then(|text| serde_json::from_str(text).ok());
+                values.insert(property.name.clone(), value.ok_or_else(|| format!("`{}` is too much", property.name))?);
+            }
+        }
+        let comments = shown_in.and_then(|name| members.get(name));
+        let comments = comments.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()?;
+        Ok(Shown {
+            id: number(&members, "incidentId")?,
+            redirect: number(&members, "redirectIncidentId")?,
+            values,
+            comments,
+        })
+    }
+
+    /// Whether nothing of an incident is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.id.is_none() && self.values.is_empty() && self.comments.is_none()
+    }
+
+    /// What the answer shows otherwise than `change` asked. Lists are compared as sets; a property that the answer
+    /// leaves out is no difference.
+    pub(super) fn differences(&self, change: &Change, contract: &Contract) -> Option<String> {
+        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).ok()?;
+        let differences: Vec<String> = asked
+            .iter()
+            .filter_map(|(name, asked)| {
+                if contract.property(name).is_some_and(|property| is_appended(&property.kind)) {
+                    let comments = self.comments.as_ref()?;
+                    let is_there = comments.iter().any(|comment| asked.as_str() == Some(comment.text.as_str()));
+                    return (!is_there).then(|| format!("`{name}` is not among those of the incident"));
+                }
+                let shown = self.values.get(name)?;
+                (!same(asked, shown)).then(|| format!("`{name}` is {}, not {}", brief(shown), brief(asked)))
+            })
+            .collect();
+        (!differences.is_empty()).then(|| format!("the answer shows otherwise: {}", differences.join("; ")))
+    }
+}
+
+/// The member that lists what the contract's appended property was set to.
+pub(super) fn shown_in(contract: &Contract) -> Option<&str> {
+    contract.properties.iter().find_map(|property| match &property.kind {
+        PropertyKind::Append { shown_in } => Some(shown_in.as_str()),
+        _ => None,
+    })
+}
+
+fn is_appended(kind: &PropertyKind) -> bool {
+    matches!(kind, PropertyKind::Append { .. })
+}
+
+/// A number, as such or in quotes; `None` where it is missing or null.
+fn number(members: &Members<'_>, name: &str) -> Result<Option<u64>, String> {
+    let Some(value) = members.get(name).filter(|value| !is_null(value)) else { return Ok(None) };
+    let number = value.get().trim_matches('"').parse();
+    number.map(Some).map_err(|_| format!("`{name}` is {}", cut(value.get(), 40)))
+}
+
+fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shown {
+        comment: Option<String>,
+        created_by: Option<String>,
+        created_time: Option<String>,
+    }
+
+    let list: Option<Vec<Option<Shown>>> = serde_json::from_str(list)?;
+    let comments = list.into_iter().flatten().flatten().filter_map(|shown| {
+        let created_at = shown.created_time.as_deref().and_then(iso);
+        Some(Comment { text: shown.comment?, created_by: shown.created_by, created_at })
+    });
+    Ok(comments.collect())
+}
+
+/// Whether a property is as it was asked for. Nothing, an empty text and an empty list are the same.
+fn same(asked: &Value, shown: &Value) -> bool {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    let set = |list: &[Value]| list.iter().map(Value::to_string).collect::<BTreeSet<_>>();
+    match (asked, shown) {
+        (Value::Array(asked), Value::Array(shown)) => set(asked) == set(shown),
+        _ => asked == shown || (is_empty(asked) && is_empty(shown)),
+    }
+}
+
+fn brief(value: &Value) -> String {
+    if value.is_null() { "not set".to_owned() } else { cut(&value.to_string(), 60).into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::tests::contract;
+    use super::*;
+    use crate::row::IncidentId;
+
+    fn differences(asked: &str, shown: &str) -> Option<String> {
+        let incident = IncidentId::new(7).expect("an id");
+        let change = Change { incident, body: asked.into(), appends: true };
+        Shown::read(shown.as_bytes(), &contract()).expect(shown).differences(&change, &contract())
+    }
+
+    #[test]
+    fn what_is_as_asked_is_no_difference() {
+        let asked = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
+        for shown in [
+            r#"{"incidentId":7,"error":null,"status":"Resolved","tags":["b","a"],"comments":[{"comment":"done"}]}"#,
+            r#"{"status":"Resolved","assignedTo":null,"tags":["b","a","b"]}"#,
+            r#"{"incidentId":"7","alerts":[{"status":"Active"}]}"#,
+        ] {
+            assert_eq!(differences(asked, shown), None, "{shown}");
+        }
+        assert_eq!(differences(r#"{"tags":[]}"#, r#"{"tags":null}"#), None);
+    }
+
+    #[test]
+    fn what_is_otherwise_is_said() {
+        let asked = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
+        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"don"},{}]}"#;
+        let said = "the answer shows otherwise: `status` is \"Active\", not \"Resolved\"; `assignedTo` is \"x@y\", not \"\"; \
+                    `tags` is not set, not [\"a\",\"b\"]; `comment` is not among those of the incident";
+        assert_eq!(differences(asked, shown).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_or_too_deep_is_no_value() {
+        let long = format!(r#"{{"tags":[{}0]}}"#, "0,".repeat(1_000_000));
+        let deep = format!(r#"{{"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
+        for body in [long, deep] {
+            assert_eq!(Shown::read(body.as_bytes(), &contract()).err().as_deref(), Some("`tags` is too much"));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Retry: what follows from the end of one attempt. A decision, not a loop: the caller waits and calls again.
+//!
+//! Promises: pure (time and dice are the caller's); every verdict has exactly one answer here. Whether the incident
+//! must be read before an update is sent again is `apply`'s to say, for it depends on the doubt and on the comment.
+
+use std::time::Duration;
+
+use backoff::ExponentialBackoff;
+use backoff::backoff::Backoff as _;
+
+use crate::attempt::{Resume, Verdict};
+use crate::outcome::OutcomeKind;
+
+/// How often a row is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Tries at one row that may end in a transient error, the first one included. A 429, a renewed token and a try
+    /// while the service was down are none.
+    pub max_attempts: u32,
+}
+
+/// What follows from a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The row is over.
+    Done {
+        /// How.
+        kind: OutcomeKind,
+        /// Why, as a stable code; empty where there is nothing to add.
+        code: &'static str,
+    },
+    /// The incident was read: what it shows, compared with what was asked, decides.
+    Compare,
+    /// The same again after this delay. The try that is over counts.
+    Again {
+        /// From the end of the attempt on.
+        after: Duration,
+    },
+    /// The tries are used up.
+    GiveUp {
+        /// Whether the last attempt may have made the change all the same.
+        may_have_applied: bool,
+    },
+    /// The whole scope pauses; the row is next again. Not a try.
+    Pause {
+        /// `None`: for the shortest window.
+        resume: Option<Resume>,
+    },
+    /// The token is renewed; the row is next again. Not a try.
+    Renew {
+        /// The token that was refused.
+        token_generation: u64,
+    },
+}
+
+impl Policy {
+    /// What follows from `verdict`, which ended the try number `tries` (from 1) at a row.
+    pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> Next {
+        let failed = |code| Next::Done { kind: OutcomeKind::Failed, code };
+        match *verdict {
+            Verdict::Updated { ref differs } => {
+                let code = if differs.is_some() { "differs" } else { "" };
+                Next::Done { kind: OutcomeKind::Updated, code }
+            }
+            Verdict::Read { .. } => Next::Compare,
+            Verdict::Redirected { .. } => failed("redirected"),
+            Verdict::Rejected => failed("rejected"),
+            Verdict::NotFound => failed("not-found"),
+            Verdict::Forbidden => failed("forbidden"),
+            Verdict::Conflict => failed("conflict"),
+            Verdict::Unexpected => failed("unexpected"),
+            Verdict::Unauthorized { token_generation } => Next::Renew { token_generation },
+            Verdict::Throttled { resume } => Next::Pause { resume },
+            Verdict::Transient { may_have_applied } if tries >= self.max_attempts => Next::GiveUp { may_have_applied },
+            Verdict::Transient { .. } => Next::Again { after: delay(tries, rng) },
+        }
+    }
+}
+
+/// The delay after `tries` tries: drawn evenly from zero to its ceiling of 0.5 s, 1 s, 2 s, … 30 s ("full jitter"), so
+/// that calls that failed together do not come back together.
+pub fn delay(tries: u32, rng: &mut fastrand::Rng) -> Duration {
+    let ceiling = ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
+    Duration::from_millis(rng.u64(0..=u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// How long the run pauses when the service is found down for the `times`th time in a row: 5 s, 10 s, … 60 s.
+#[must_use]
+pub fn outage_pause(times: u32) -> Duration {
+    ceiling(Duration::from_secs(5), Duration::from_mins(1), times)
+}
+
+/// `first`, doubled with each of `times` after the first one, up to `longest`.
+fn ceiling(first: Duration, longest: Duration, times: u32) -> Duration {
+    let mut backoff = ExponentialBackoff {
+        current_interval: first,
+        initial_interval: first,
+        max_interval: longest,
+        multiplier: 2.0,
+        // Neither its dice nor its clock matter: the jitter is drawn from the run's own generator.
+        randomization_factor: 0.0,
+        max_elapsed_time: None,
+        ..ExponentialBackoff::default()
+    };
+    for _ in 1..times {
+        if backoff.current_interval == longest {
+            break;
+        }
+        backoff.next_backoff();
+    }
+    backoff.current_interval
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn millis(schedule: impl Fn(u32) -> Duration, times: std::ops::RangeInclusive<u32>) -> Vec<u128> {
+        times.map(|tries| schedule(tries).as_millis()).collect()
+    }
+
+    #[test]
+    fn the_ceilings_double_from_half_a_second_to_thirty() {
+        let row = |tries| ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
+        assert_eq!(millis(row, 1..=9), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+        assert_eq!(row(0), row(1), "no try yet is as good as one");
+        assert_eq!(row(u32::MAX), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn the_pauses_of_an_outage_double_from_five_seconds_to_sixty() {
+        assert_eq!(millis(outage_pause, 1..=6), [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn the_jitter_uses_the_whole_range() {
+        let mut rng = fastrand::Rng::with_seed(7);
+        let delays: Vec<Duration> = (0..1_000).map(|_| delay(3, &mut rng)).collect();
+        assert!(delays.iter().min() < Some(&Duration::from_millis(100)));
+        assert!(delays.iter().max() > Some(&Duration::from_millis(1_900)));
+    }
+
+    #[test]
+    fn every_verdict_has_its_consequence() {
+        let done = |kind, code| Next::Done { kind, code };
+        let failed = |code| done(OutcomeKind::Failed, code);
+        let resume = Some(Resume::After(Duration::from_secs(37)));
+        for (verdict, next) in [
+            (Verdict::Updated { differs: None }, done(OutcomeKind::Updated, "")),
+            (Verdict::Updated { differs: Some("status".to_owned()) }, done(OutcomeKind::Updated, "differs")),
+            (Verdict::Read { incident: crate::attempt::Incident::default(), server_time: None }, Next::Compare),
+            (Verdict::Redirected { to: 8 }, failed("redirected")),
+            (Verdict::Rejected, failed("rejected")),
+            (Verdict::NotFound, failed("not-found")),
+            (Verdict::Forbidden, failed("forbidden")),
+            (Verdict::Conflict, failed("conflict")),
+            (Verdict::Unexpected, failed("unexpected")),
+            (Verdict::Unauthorized { token_generation: 3 }, Next::Renew { token_generation: 3 }),
+            (Verdict::Throttled { resume }, Next::Pause { resume }),
+            (Verdict::Throttled { resume: None }, Next::Pause { resume: None }),
+            (Verdict::Transient { may_have_applied: true }, Next::GiveUp { may_have_applied: true }),
+            (Verdict::Transient { may_have_applied: false }, Next::GiveUp { may_have_applied: false }),
+        ] {
+            let next_now = Policy { max_attempts: 5 }.decide(&verdict, 5, &mut fastrand::Rng::with_seed(1));
+            assert_eq!(next_now, next, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_transient_error_is_tried_again_until_the_tries_are_used_up() {
+        let transient = Verdict::Transient { may_have_applied: false };
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut next = |tries| Policy { max_attempts: 3 }.decide(&transient, tries, &mut rng);
+        assert!(matches!(next(1), Next::Again { after } if after <= Duration::from_millis(500)));
+        assert!(matches!(next(2), Next::Again { after } if after <= Duration::from_secs(1)));
+        assert_eq!(next(3), Next::GiveUp { may_have_applied: false });
+        assert_eq!(next(4), Next::GiveUp { may_have_applied: false });
+    }
+
+    proptest! {
+        #[test]
+        fn no_delay_is_above_its_ceiling(tries in 0u32..=1_000, seed: u64) {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let exact = 0.5 * 2f64.powi(i32::try_from(tries.max(1)).expect("small") - 1);
+            prop_assert!(delay(tries, &mut rng).as_secs_f64() <= exact.min(30.0));
+        }
+    }
+}
