@@ -8,5 +8,7 @@ pub mod clock;
 pub mod contract;
 pub mod diagnostic;
 pub mod outcome;
+pub mod report;
 pub mod row;
+pub mod text;
 pub mod window;
