@@ -6,6 +6,7 @@
 //! [`crate::text`] on its way.
 
 pub mod next_command;
+pub mod outcome_counts;
 pub mod preview;
 pub mod progress;
 pub mod question;
