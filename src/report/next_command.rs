@@ -84,7 +84,7 @@ fn escaped(bytes: &[u8]) -> String {
         match byte {
             b'\'' | b'\\' => text.extend(['\\', char::from(*byte)]),
             b' '..=b'~' => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("\\{byte:03o}")),
+            _ => text.extend(['\\'].into_iter().chain(format!("{byte:03o}").chars())),
         }
     }
     text.push('\'');

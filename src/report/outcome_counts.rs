@@ -18,6 +18,13 @@ impl OutcomeCounts {
         self.0[kind as usize] += rows;
     }
 
+    /// Counts the rows of several outcomes.
+    pub fn add_all(&mut self, counts: &[(OutcomeKind, u64)]) {
+        for (kind, rows) in counts {
+            self.add(*kind, *rows);
+        }
+    }
+
     /// How many rows ended so.
     #[must_use]
     pub fn of(&self, kind: OutcomeKind) -> u64 {

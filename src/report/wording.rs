@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use crate::text::printable;
 use crate::window::{Window, duration_text};
 
+/// What is shown fits a terminal of 80 columns, the last of which stays free (some wrap there).
+pub(super) const WIDTH: usize = 79;
+
 /// `36,000`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();

@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(200);
 const FIRST_LINES: Duration = Duration::from_secs(10);
 
 /// … and at this one after a minute, so that the log of a day's run stays readable.
-const LATER_LINES: Duration = Duration::from_secs(60);
+const LATER_LINES: Duration = Duration::from_mins(1);
 
 /// Follows a run by its events. What is drawn goes away with it.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Drop for Progress {
 
 impl Plain {
     fn is_due(&self, status: &Status, now: BootTime) -> bool {
-        let distance = if now.since(self.first) < Duration::from_secs(60) { FIRST_LINES } else { LATER_LINES };
+        let distance = if now.since(self.first) < Duration::from_mins(1) { FIRST_LINES } else { LATER_LINES };
         let tenth = status.rows().div_ceil(10).max(1);
         now.since(self.last) >= distance || status.done() - self.done >= tenth
     }

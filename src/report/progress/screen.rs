@@ -115,10 +115,9 @@ mod tests {
             let lines = &self.0.lock().expect("not poisoned").0;
             lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
         }
-        fn moved(&self, by: isize) -> io::Result<()> {
+        fn moved(&self, by: isize) {
             let mut state = self.0.lock().expect("not poisoned");
             state.1 = state.1.saturating_add_signed(by);
-            Ok(())
         }
     }
 
@@ -149,10 +148,12 @@ mod tests {
             80
         }
         fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-            self.moved(-n.cast_signed())
+            self.moved(-n.cast_signed());
+            Ok(())
         }
         fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-            self.moved(n.cast_signed())
+            self.moved(n.cast_signed());
+            Ok(())
         }
         fn move_cursor_right(&self, _: usize) -> io::Result<()> {
             Ok(())
@@ -184,7 +185,7 @@ mod tests {
         let terminal = Terminal::default();
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let screen = Screen::new(terminal.clone(), Some(target));
-        screen.draw(Duration::from_secs(3_600), || "first\nsecond".to_owned());
+        screen.draw(Duration::from_hours(1), || "first\nsecond".to_owned());
         let mut log = screen.writer();
         log.write_all(b"one\n").expect("writes");
         log.write_all(b"two\n").expect("writes");

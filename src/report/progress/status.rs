@@ -4,10 +4,7 @@ use jiff::Timestamp;
 
 use crate::apply::events::{Event, Pace};
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::wording::{Precision, clock_time, count, counted, cut, fitted, period, until};
-
-/// Drawn lines fit a terminal of 80 columns, the last of which stays free (some wrap there).
-const WIDTH: usize = 79;
+use crate::report::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, period, until};
 
 /// What the events have told so far.
 #[derive(Debug, Default)]
@@ -32,7 +29,7 @@ impl Status {
         match event {
             Event::Started { rows, before } => {
                 self.rows = *rows;
-                before.iter().for_each(|(kind, rows)| self.outcomes.add(*kind, *rows));
+                self.outcomes.add_all(before);
                 None
             }
             Event::Finished(row) => {

@@ -65,12 +65,11 @@ fn cells(record: &[u8], delimiter: u8) -> Option<Vec<Cow<'_, [u8]>>> {
     let mut cells = Vec::new();
     let mut rest = record;
     loop {
-        let (cell, after) = match rest.strip_prefix(b"\"") {
-            Some(opened) => quoted_cell(opened)?,
-            None => {
-                let (cell, after) = rest.split_at(memchr::memchr(delimiter, rest).unwrap_or(rest.len()));
-                (Cow::Borrowed(cell), after)
-            }
+        let (cell, after) = if let Some(opened) = rest.strip_prefix(b"\"") {
+            quoted_cell(opened)?
+        } else {
+            let (cell, after) = rest.split_at(memchr::memchr(delimiter, rest).unwrap_or(rest.len()));
+            (Cow::Borrowed(cell), after)
         };
         cells.push(cell);
         match after.split_first() {

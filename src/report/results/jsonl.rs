@@ -8,7 +8,7 @@ use crate::outcome::{OutcomeKind, ResultRow};
 
 /// The members of a line, in the order of [`crate::outcome::RESULT_COLUMNS`].
 #[derive(Serialize)]
-struct Line<'a> {
+struct Members<'a> {
     row: u64,
     line: u64,
     incident_id: &'a str,
@@ -34,7 +34,7 @@ enum Input<'a> {
 /// One row's line.
 pub(super) fn line(row: &ResultRow) -> Vec<u8> {
     let outcome = &row.outcome;
-    let line = Line {
+    let members = Members {
         row: row.row,
         line: row.line,
         incident_id: &row.incident_id,
@@ -48,7 +48,7 @@ pub(super) fn line(row: &ResultRow) -> Vec<u8> {
         input: own_object(&row.source)
             .map_or_else(|| Input::Other(String::from_utf8_lossy(&row.source).into_owned()), Input::Object),
     };
-    let mut bytes = serde_json::to_vec(&line).expect("strings, numbers and checked JSON");
+    let mut bytes = serde_json::to_vec(&members).expect("strings, numbers and checked JSON");
     bytes.push(b'\n');
     bytes
 }
