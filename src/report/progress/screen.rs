@@ -40,7 +40,15 @@ impl Screen {
     /// Writes above the drawn lines.
     #[must_use]
     pub fn writer(&self) -> ScreenWriter {
-        ScreenWriter(self.clone())
+        ScreenWriter { screen: self.clone(), begun: Vec::new() }
+    }
+
+    fn write_above(&self, bytes: &[u8]) -> io::Result<()> {
+        self.bar.suspend(|| {
+            let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            out.write_all(bytes)?;
+            out.flush()
+        })
     }
 
     /// Whether lines are drawn here; else plain lines are wanted.
@@ -64,7 +72,7 @@ impl Screen {
 
     /// Writes a line that stays. A terminal that has gone away is no reason to stop sending.
     pub(super) fn line(&self, line: &str) {
-        let _ = self.writer().write_all(format!("{line}\n").as_bytes());
+        let _ = self.write_above(format!("{line}\n").as_bytes());
     }
 
     /// Ends the drawing.
@@ -79,23 +87,26 @@ impl fmt::Debug for Screen {
     }
 }
 
-/// Writes to a [`Screen`] above the drawn lines. A log gives each of its lines in one write.
+/// Writes to a [`Screen`] above the drawn lines, by whole lines: what is drawn would tear a line that is only begun.
 #[derive(Clone, Debug)]
-pub struct ScreenWriter(Screen);
+pub struct ScreenWriter {
+    screen: Screen,
+    /// A line without its end.
+    begun: Vec<u8>,
+}
 
 impl Write for ScreenWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
+        self.begun.extend_from_slice(bytes);
+        if let Some(end) = memchr::memrchr(b'\n', &self.begun) {
+            let rest = self.begun.split_off(end + 1);
+            let lines = std::mem::replace(&mut self.begun, rest);
+            self.screen.write_above(&lines)?;
+        }
+        Ok(bytes.len())
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.bar.suspend(|| {
-            let mut out = self.0.out.lock().unwrap_or_else(PoisonError::into_inner);
-            out.write_all(bytes)?;
-            out.flush()
-        })
-    }
-
+    /// Lines do not wait, and a begun one has to.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -188,7 +199,8 @@ mod tests {
         screen.draw(Duration::from_hours(1), || "first\nsecond".to_owned());
         let mut log = screen.writer();
         log.write_all(b"one\n").expect("writes");
-        log.write_all(b"two\n").expect("writes");
+        log.write_all(b"t").expect("writes");
+        log.write_all(b"wo\n").expect("writes");
         assert_eq!(terminal.text(), "one\ntwo\nfirst\nsecond");
         screen.clear();
         log.write_all(b"three\n").expect("writes");
@@ -208,6 +220,6 @@ mod tests {
         }
         let screen = Screen::plain(Gone);
         screen.line("x");
-        assert!(screen.writer().write_all(b"x").is_err());
+        assert!(screen.writer().write_all(b"x\n").is_err());
     }
 }

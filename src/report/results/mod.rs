@@ -39,6 +39,8 @@ pub struct ResultsFile {
     shape: InputShape,
     /// At the end of the file, and holding its lock: no other run writes here.
     file: File,
+    /// The length of its whole lines.
+    length: u64,
 }
 
 impl ResultsFile {
@@ -57,7 +59,8 @@ impl ResultsFile {
         destination.examine_again().map_err(ResultsError::Destination)?;
         let path = destination.path().to_owned();
         let file = replace(&path, &shape, over)?;
-        Ok(ResultsFile { path, shape, file })
+        let length = file.metadata().map_err(|error| ResultsError::Write(named(&path, &error)))?.len();
+        Ok(ResultsFile { path, shape, file, length })
     }
 
     /// Where it is.
@@ -69,9 +72,16 @@ impl ResultsFile {
     /// Adds a row that is over.
     ///
     /// # Errors
-    /// Where it can't be written; the error names the file.
+    /// Where it can't be written; the error names the file, which ends with the last whole line.
     pub fn append(&mut self, row: &ResultRow) -> io::Result<()> {
-        self.file.write_all(&encode(&self.shape, row)).map_err(|error| named(&self.path, &error))
+        let line = encode(&self.shape, row);
+        self.file.write_all(&line).map_err(|error| {
+            // Of a full disk a part of the line may have been taken.
+            let _ = self.file.set_len(self.length);
+            named(&self.path, &error)
+        })?;
+        self.length += line.len() as u64;
+        Ok(())
     }
 
     /// Replaces the file that grew by the one in the input's order.
