@@ -11,6 +11,8 @@ pub mod journal;
 pub mod outcome;
 pub mod permit;
 pub mod quota;
+pub mod report;
 pub mod retry;
 pub mod row;
+pub mod text;
 pub mod window;

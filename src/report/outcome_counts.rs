@@ -1,0 +1,85 @@
+//! How many rows ended in which way.
+
+use std::fmt;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::wording::count;
+use crate::outcome::OutcomeKind;
+
+/// A count for each outcome. Displayed, the ones that are not zero; serialized, all of them by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutcomeCounts([u64; OutcomeKind::ALL.len()]);
+
+impl OutcomeCounts {
+    /// Counts `rows` more rows of this outcome.
+    pub fn add(&mut self, kind: OutcomeKind, rows: u64) {
+        self.0[kind as usize] += rows;
+    }
+
+    /// Counts the rows of several outcomes.
+    pub fn add_all(&mut self, counts: &[(OutcomeKind, u64)]) {
+        for (kind, rows) in counts {
+            self.add(*kind, *rows);
+        }
+    }
+
+    /// How many rows ended so.
+    #[must_use]
+    pub fn of(&self, kind: OutcomeKind) -> u64 {
+        self.0[kind as usize]
+    }
+
+    /// How many rows are over.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The outcomes that there are, in the order in which they are shown.
+    pub fn present(&self) -> impl Iterator<Item = (OutcomeKind, u64)> {
+        OutcomeKind::ALL.into_iter().map(|kind| (kind, self.of(kind))).filter(|(_, rows)| *rows > 0)
+    }
+}
+
+impl fmt::Display for OutcomeCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (kind, rows)) in self.present().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{} {kind}", count(rows))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for OutcomeCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(OutcomeKind::ALL.len()))?;
+        for kind in OutcomeKind::ALL {
+            map.serialize_entry(kind.name(), &self.of(kind))?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_serialized_and_only_some_shown() {
+        let mut counts = OutcomeCounts::default();
+        assert_eq!(counts.to_string(), "");
+        for (at, kind) in (0..).zip(OutcomeKind::ALL) {
+            counts.add(kind, at);
+        }
+        counts.add(OutcomeKind::Failed, 1_000);
+        assert_eq!(counts.to_string(), "1 unchanged, 1,002 failed, 3 invalid, 4 in-doubt, 5 not-attempted");
+        assert_eq!(
+            serde_json::to_string(&counts).expect("a map"),
+            r#"{"updated":0,"unchanged":1,"failed":1002,"invalid":3,"in-doubt":4,"not-attempted":5}"#
+        );
+        assert_eq!(counts.total(), 1_015);
+    }
+}

@@ -1,0 +1,357 @@
+//! The preview: what a run would do, shown before the question and by the dry run.
+//!
+//! Promises: all that decides whether a person says yes stands in it; an emulator and a real tenant can't be taken for
+//! each other; text from outside is shown, not obeyed.
+
+mod set_counts;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use set_counts::SetCounts;
+
+use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting};
+use crate::text::printable;
+use crate::window::duration_text;
+
+/// The names at the left.
+const LABEL: usize = 10;
+
+/// More of a request's body is not shown.
+const SHOWN_BODY: usize = 2_000;
+
+/// What a run would do.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Where it would go.
+    pub target: Target,
+    /// The input as it was named, `-` for standard input.
+    pub input: String,
+    /// The rows that would be sent.
+    pub rows: u64,
+    /// The rows that are invalid and left out (`--skip-invalid`).
+    pub skipped: u64,
+    /// What would be set.
+    pub sets: SetCounts,
+    /// The properties of which `--set` overrides cells, with the number of cells.
+    pub overridden: Vec<(String, u64)>,
+    /// The time at which it would begin.
+    pub starts_at: Timestamp,
+    /// How long it takes, by the quota's arithmetic.
+    pub duration: Duration,
+    /// Where `--stop-after` is given, that and the rows that fit into it.
+    pub stop_after: Option<(Duration, u64)>,
+    /// When the token expires, where it is known.
+    pub token_expires: Option<Timestamp>,
+    /// What earlier runs have to do with it; `None` where the scope is not known, so that nobody could look.
+    pub earlier: Option<Vec<Earlier>>,
+    /// The first requests (a dry run shows them).
+    pub first_requests: Vec<FirstRequest>,
+}
+
+/// Where a run would go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where the API is, without a path.
+    pub origin: String,
+    /// The tenant, or what else names the scope, where it is known.
+    pub scope: Option<String>,
+    /// Who calls, as the token says.
+    pub caller: Option<String>,
+    /// Whether it is an emulator.
+    pub emulator: bool,
+}
+
+/// What an earlier run has to do with this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// This is that run, which goes on.
+    GoesOn {
+        /// Its id.
+        run: String,
+        /// The rows of it that are over.
+        over: u64,
+    },
+    /// It made some of the same changes.
+    Made {
+        /// Its id.
+        run: String,
+        /// When it made the last of them.
+        at: Timestamp,
+        /// How many.
+        rows: u64,
+        /// Whether they will be made again: it is longer ago than `--remember`.
+        again: bool,
+    },
+    /// It is not finished, and has touched the same incidents with other changes.
+    Unfinished {
+        /// Its id.
+        run: String,
+        /// How many incidents.
+        incidents: u64,
+    },
+}
+
+/// A request as it would be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstRequest {
+    /// `PATCH`
+    pub method: &'static str,
+    /// Begins with a slash.
+    pub path: String,
+    /// JSON, to the letter.
+    pub body: String,
+}
+
+impl Preview {
+    /// Writes it for a person.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write(&self, mut out: impl Write, colour: bool) -> io::Result<()> {
+        let paint = |text: &str| if colour { format!("\u{1b}[1;33m{text}\u{1b}[0m") } else { text.to_owned() };
+        if self.target.emulator {
+            writeln!(out, "{}", paint("EMULATOR: nothing real is changed"))?;
+        }
+        for (label, lines) in self.sections() {
+            for (at, line) in lines.iter().enumerate() {
+                let label = if at == 0 { label } else { "" };
+                writeln!(out, "{}", cut(&format!("{label:<LABEL$}{line}"), WIDTH))?;
+            }
+        }
+        for warning in self.warnings() {
+            writeln!(out, "{}", paint(&format!("warning: {warning}")))?;
+        }
+        if !self.first_requests.is_empty() {
+            writeln!(out, "\nThe first requests:")?;
+        }
+        for request in &self.first_requests {
+            writeln!(out, "  {} {}", request.method, printable(&request.path))?;
+            writeln!(out, "  {}", fitted(&request.body, SHOWN_BODY))?;
+        }
+        Ok(())
+    }
+
+    fn sections(&self) -> [(&'static str, Vec<String>); 5] {
+        [
+            ("target", self.target.lines()),
+            ("rows", self.row_lines()),
+            ("sets", self.set_lines()),
+            ("time", self.time_lines()),
+            ("before", self.earlier_lines()),
+        ]
+    }
+
+    fn row_lines(&self) -> Vec<String> {
+        let skipped = match self.skipped {
+            0 => String::new(),
+            rows => format!("; {} left out as invalid", counted(rows, "row")),
+        };
+        vec![format!("{} of {}{skipped}", count(self.rows), printable(&self.input))]
+    }
+
+    fn set_lines(&self) -> Vec<String> {
+        let mut lines = self.sets.lines();
+        for (property, cells) in &self.overridden {
+            lines.push(format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
+        }
+        if lines.is_empty() { vec!["nothing".to_owned()] } else { lines }
+    }
+
+    fn ends_at(&self) -> Timestamp {
+        self.starts_at.saturating_add(self.duration).unwrap_or(Timestamp::MAX)
+    }
+
+    fn time_lines(&self) -> Vec<String> {
+        let end = clock_time(self.starts_at, self.ends_at(), Precision::Minute);
+        let stop = self.stop_after.map(|(after, rows)| {
+            let fits = if rows >= self.rows {
+                "all rows fit".to_owned()
+            } else {
+                format!("{} of {} fit", count(rows), counted(self.rows, "row"))
+            };
+            format!("--stop-after {}: {fits}", duration_text(after))
+        });
+        let token = self
+            .token_expires
+            .filter(|expires| *expires >= self.ends_at())
+            .map(|expires| format!("the token lives until {}", clock_time(self.starts_at, expires, Precision::Minute)));
+        [format!("{}, done at {end}", lasting(self.duration))].into_iter().chain(stop).chain(token).collect()
+    }
+
+    fn earlier_lines(&self) -> Vec<String> {
+        match &self.earlier {
+            None => vec!["not looked at: without a token or `--scope` the scope is not known".to_owned()],
+            Some(earlier) => earlier.iter().flat_map(|earlier| earlier.lines(self.starts_at)).collect(),
+        }
+    }
+
+    /// What is easily overlooked and costs dearly.
+    fn warnings(&self) -> Vec<String> {
+        let expires = self.token_expires.filter(|expires| *expires < self.ends_at()).map(|expires| {
+            let time = clock_time(self.starts_at, expires, Precision::Minute);
+            format!("the token expires at {time}, before the end")
+        });
+        expires.into_iter().collect()
+    }
+}
+
+impl Target {
+    fn lines(&self) -> Vec<String> {
+        let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
+        let caller = self.caller.as_ref().map(|caller| format!("called by {}", printable(caller)));
+        scope.into_iter().chain([printable(&self.origin).into_owned()]).chain(caller).collect()
+    }
+}
+
+impl Earlier {
+    fn lines(&self, now: Timestamp) -> Vec<String> {
+        match self {
+            Earlier::GoesOn { run, over } => {
+                vec![format!("goes on with run {}: {} over", printable(run), counted(*over, "row"))]
+            }
+            Earlier::Made { run, at, rows, again } => {
+                let time = clock_time(now, *at, Precision::Minute);
+                let then = if *again { "made again" } else { "not sent again" };
+                vec![format!("{} made by run {} at {time}: {then}", counted(*rows, "change"), printable(run))]
+            }
+            Earlier::Unfinished { run, incidents } => {
+                let (run, incidents) = (printable(run), counted(*incidents, "incident"));
+                vec![
+                    format!("run {run} is not finished and has other changes for {incidents};"),
+                    format!("to end that one first: bulk-triage runs resume {run}"),
+                ]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{Change, IncidentId};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("valid")
+    }
+
+    fn counts(bodies: &[(&str, u64)]) -> SetCounts {
+        let mut counts = SetCounts::default();
+        for (body, rows) in bodies {
+            let incident = IncidentId::new(924_565).expect("an id");
+            let change = Change { incident, body: (*body).into(), appends: false };
+            (0..*rows).for_each(|_| counts.add(&change));
+        }
+        counts
+    }
+
+    fn preview() -> Preview {
+        Preview {
+            target: Target {
+                origin: "https://api.security.microsoft.com".to_owned(),
+                scope: Some("tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55".to_owned()),
+                caller: Some("secop2@contoso.com".to_owned()),
+                emulator: false,
+            },
+            input: "close.csv".to_owned(),
+            rows: 1_000,
+            skipped: 3,
+            sets: counts(&[
+                (r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#, 998),
+                (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
+            ]),
+            overridden: vec![("classification".to_owned(), 12)],
+            starts_at: at("2026-11-24T17:30:00Z"),
+            duration: Duration::from_secs(1_176),
+            stop_after: Some((Duration::from_mins(10), 500)),
+            token_expires: Some(at("2026-11-24T17:40:00Z")),
+            earlier: Some(vec![
+                Earlier::Made { run: "6aaa".to_owned(), at: at("2026-11-24T09:00:00Z"), rows: 10, again: false },
+                Earlier::Made { run: "5bbb".to_owned(), at: at("2026-11-20T09:00:00Z"), rows: 278, again: true },
+                Earlier::Unfinished { run: "4ccc".to_owned(), incidents: 40 },
+            ]),
+            first_requests: vec![FirstRequest {
+                method: "PATCH",
+                path: "/api/incidents/924565".to_owned(),
+                body: "{\"comment\":\"\u{202e}x\"}".to_owned(),
+            }],
+        }
+    }
+
+    fn text(preview: &Preview) -> String {
+        let mut out = Vec::new();
+        preview.write(&mut out, false).expect("a Vec takes all");
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        text
+    }
+
+    #[test]
+    fn a_person_sees_what_a_yes_means() {
+        insta::assert_snapshot!(text(&preview()), @r#"
+        target    tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55
+                  https://api.security.microsoft.com
+                  called by secop2@contoso.com
+        rows      1,000 of close.csv; 3 rows left out as invalid
+        sets      status              1,000  Resolved
+                  classification        998  FalsePositive
+                  comment               998  Rule 42 was tuned
+                                          2  \u{1b}[2J=1
+                  assignedTo              2  <clear>
+                  tags                    2  ["a","b;c"]
+                                             replaces the tags that are there
+                  --set overrides 12 cells of classification
+        time      19 min 36 s, done at 17:49 UTC
+                  --stop-after 10m: 500 of 1,000 rows fit
+        before    10 changes made by run 6aaa at 09:00 UTC: not sent again
+                  278 changes made by run 5bbb at 2026-11-20 09:00 UTC: made again
+                  run 4ccc is not finished and has other changes for 40 incidents;
+                  to end that one first: bulk-triage runs resume 4ccc
+        warning: the token expires at 17:40 UTC, before the end
+
+        The first requests:
+          PATCH /api/incidents/924565
+          {"comment":"\u{202e}x"}
+        "#);
+    }
+
+    #[test]
+    fn an_emulator_says_so_first() {
+        let preview = Preview {
+            target: Target { origin: "http://127.0.0.1:40321".to_owned(), scope: None, caller: None, emulator: true },
+            skipped: 0,
+            overridden: vec![],
+            stop_after: Some((Duration::from_hours(1), 1_500)),
+            token_expires: Some(at("2026-11-24T18:30:00Z")),
+            earlier: Some(vec![]),
+            first_requests: vec![],
+            ..preview()
+        };
+        insta::assert_snapshot!(text(&preview), @r#"
+        EMULATOR: nothing real is changed
+        target    http://127.0.0.1:40321
+        rows      1,000 of close.csv
+        sets      status              1,000  Resolved
+                  classification        998  FalsePositive
+                  comment               998  Rule 42 was tuned
+                                          2  \u{1b}[2J=1
+                  assignedTo              2  <clear>
+                  tags                    2  ["a","b;c"]
+                                             replaces the tags that are there
+        time      19 min 36 s, done at 17:49 UTC
+                  --stop-after 1h: all rows fit
+                  the token lives until 18:30 UTC
+        "#);
+    }
+
+    #[test]
+    fn what_nobody_could_look_at_is_said() {
+        let text = text(&Preview { earlier: None, ..preview() });
+        assert!(
+            text.contains("before    not looked at: without a token or `--scope` the scope is not known"),
+            "{text}"
+        );
+    }
+}

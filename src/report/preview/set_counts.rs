@@ -1,0 +1,116 @@
+//! What the changes of a run set, counted in bounded memory.
+
+use crate::report::wording::{WIDTH, count, fitted};
+use crate::row::Change;
+
+/// So many different values of a property are told apart …
+const COUNTED_VALUES: usize = 12;
+
+/// … those that are not longer than this …
+const COUNTED_LENGTH: usize = 1_000;
+
+/// … and so many are shown.
+const SHOWN_VALUES: usize = 3;
+
+/// Counts what the changes set: for each property the rows, and for each of its first values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetCounts(Vec<PropertyCounts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PropertyCounts {
+    property: String,
+    rows: u64,
+    /// Rows that replace a list.
+    replaces_list: u64,
+    values: Vec<(String, u64)>,
+}
+
+impl SetCounts {
+    /// Counts one more change.
+    pub fn add(&mut self, change: &Change) {
+        // A change's body is an object; anything else would set nothing.
+        let body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&change.body).unwrap_or_default();
+        for (property, value) in body {
+            self.property(property).add(&value);
+        }
+    }
+
+    /// The lines that show it; none where nothing is set.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for counts in &self.0 {
+            let name = fitted(&counts.property, 16);
+            for (at, line) in counts.value_lines().into_iter().enumerate() {
+                lines.push(format!("{:<16}{line}", if at == 0 { &name } else { "" }));
+            }
+            if counts.replaces_list > 0 {
+                lines.push(format!("{:<16}           replaces the {name} that are there", ""));
+            }
+        }
+        lines
+    }
+
+    fn property(&mut self, property: String) -> &mut PropertyCounts {
+        let at = self.0.iter().position(|counts| counts.property == property).unwrap_or_else(|| {
+            self.0.push(PropertyCounts { property, rows: 0, replaces_list: 0, values: Vec::new() });
+            self.0.len() - 1
+        });
+        &mut self.0[at]
+    }
+}
+
+impl PropertyCounts {
+    fn add(&mut self, value: &serde_json::Value) {
+        self.rows += 1;
+        self.replaces_list += u64::from(value.is_array());
+        let text = match value {
+            serde_json::Value::String(text) if text.is_empty() => "<clear>".to_owned(),
+            serde_json::Value::Array(items) if items.is_empty() => "<clear>".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let room = self.values.len() < COUNTED_VALUES && text.len() <= COUNTED_LENGTH;
+        match self.values.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, rows)) => *rows += 1,
+            None if room => self.values.push((text, 1)),
+            None => {}
+        }
+    }
+
+    /// One line for each value shown, the most frequent first.
+    fn value_lines(&self) -> Vec<String> {
+        let mut values: Vec<_> = self.values.iter().collect();
+        values.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
+        values.truncate(SHOWN_VALUES);
+        let others = self.rows - values.iter().map(|(_, rows)| rows).sum::<u64>();
+        let others = (others > 0).then(|| format!("{:>9}  other values", count(others)));
+        let shown = values.into_iter().map(|(value, rows)| format!("{:>9}  {}", count(*rows), fitted(value, WIDTH)));
+        shown.chain(others).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::IncidentId;
+
+    fn counts(bodies: &[(&str, u64)]) -> SetCounts {
+        let mut counts = SetCounts::default();
+        for (body, rows) in bodies {
+            let incident = IncidentId::new(924_565).expect("an id");
+            let change = Change { incident, body: (*body).into(), appends: false };
+            (0..*rows).for_each(|_| counts.add(&change));
+        }
+        counts
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_values() {
+        let bodies: Vec<_> = (0..100).map(|n| format!(r#"{{"comment":"{n}{}"}}"#, "x".repeat(n * 50))).collect();
+        let bodies: Vec<_> = bodies.iter().map(|body| (body.as_str(), 1)).collect();
+        let counts = counts(&bodies);
+        assert_eq!(counts.0[0].rows, 100);
+        assert_eq!(counts.0[0].values.len(), COUNTED_VALUES);
+        assert_eq!(counts.0[0].value_lines().last().map(String::as_str), Some("       97  other values"));
+    }
+}

@@ -1,0 +1,197 @@
+//! Progress: what a person sees while rows are sent.
+//!
+//! At a terminal some lines that are drawn anew in their place, by a thread, so that the countdown lives and sending
+//! never waits for a terminal; elsewhere a plain line now and then. Log lines go through [`Screen::writer`], which takes
+//! the drawn lines away for as long as it writes.
+
+mod screen;
+mod status;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use status::Status;
+
+pub use screen::{Screen, ScreenWriter};
+
+use crate::apply::events::Event;
+use crate::clock::{BootTime, Clock};
+
+/// How often the drawn lines are renewed.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Plain lines come at this distance at first, so that a short run shows life …
+const FIRST_LINES: Duration = Duration::from_secs(10);
+
+/// … and at this one after a minute, so that the log of a day's run stays readable.
+const LATER_LINES: Duration = Duration::from_mins(1);
+
+/// Follows a run by its events. What is drawn goes away with it.
+#[derive(Debug)]
+pub struct Progress {
+    screen: Screen,
+    clock: Clock,
+    colour: bool,
+    status: Arc<Mutex<Status>>,
+    plain: Plain,
+}
+
+/// When the last plain line came, and what it said.
+#[derive(Debug)]
+struct Plain {
+    first: BootTime,
+    last: BootTime,
+    done: u64,
+}
+
+impl Progress {
+    /// Shows progress on `screen` from the first event on.
+    #[must_use]
+    pub fn new(screen: Screen, clock: Clock, colour: bool) -> Progress {
+        let now = clock.now().boot;
+        let plain = Plain { first: now, last: now, done: 0 };
+        Progress { screen, clock, colour, status: Arc::default(), plain }
+    }
+
+    /// Is told one event.
+    pub fn hear(&mut self, event: &Event) {
+        let now = self.clock.now();
+        let notice = locked(&self.status).hear(event, now.wall);
+        let begins = matches!(event, Event::Started { .. });
+        if self.screen.draws() {
+            if begins {
+                self.draw();
+            }
+            return;
+        }
+        let moves = matches!(event, Event::Finished(_) | Event::Pace(_));
+        let line = {
+            let status = locked(&self.status);
+            let due = begins || (moves && self.plain.is_due(&status, now.boot));
+            due.then(|| {
+                self.plain.last = now.boot;
+                self.plain.done = status.done();
+                status.plain(now.wall)
+            })
+        };
+        for line in notice.into_iter().chain(line) {
+            self.screen.line(&line);
+        }
+    }
+
+    fn draw(&self) {
+        let (status, clock, colour) = (Arc::clone(&self.status), self.clock.clone(), self.colour);
+        self.screen.draw(TICK, move || locked(&status).drawn(clock.now().wall, colour));
+    }
+}
+
+/// Takes the drawn lines away, for what comes after.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.screen.clear();
+    }
+}
+
+impl Plain {
+    fn is_due(&self, status: &Status, now: BootTime) -> bool {
+        let distance = if now.since(self.first) < Duration::from_mins(1) { FIRST_LINES } else { LATER_LINES };
+        let tenth = status.rows().div_ceil(10).max(1);
+        now.since(self.last) >= distance || status.done() - self.done >= tenth
+    }
+}
+
+/// A thread that panicked with the lock has harmed nothing but what is shown.
+fn locked(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::events::Pace;
+    use crate::clock::Now;
+    use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+    use std::io::{self, Write};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn at(time: &str) -> jiff::Timestamp {
+        format!("2026-11-24T{time}Z").parse().expect("valid")
+    }
+
+    fn updated(row: u64) -> Event {
+        Event::Finished(Box::new(ResultRow {
+            row,
+            line: row + 1,
+            incident_id: row.to_string(),
+            outcome: Outcome::new(OutcomeKind::Updated, "", ""),
+            attempts: 1,
+            source: Vec::new(),
+        }))
+    }
+
+    fn pace(next_call: Option<&str>) -> Event {
+        let quota: crate::window::Quota = "50/1m,1500/1h".parse().expect("valid");
+        Event::Pace(Pace {
+            windows: quota.windows().iter().map(|window| (*window, 50)).collect(),
+            next_call: next_call.map(at),
+            arrival: at("10:12:00"),
+            in_flight: 8,
+            calls: 50,
+            throttled: 0,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_gets_a_line_now_and_then() {
+        let written = Written::default();
+        let clock = Clock::simulated(Now { boot: BootTime(0), wall: at("10:00:00") }, "boot");
+        let mut progress = Progress::new(Screen::plain(written.clone()), clock, true);
+        progress.hear(&Event::Started { rows: 40, before: vec![(OutcomeKind::Failed, 2)] });
+        for row in 1..=9 {
+            progress.hear(&updated(row));
+        }
+        tokio::time::advance(Duration::from_secs(9)).await;
+        progress.hear(&pace(Some("10:00:21")));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        progress.hear(&pace(Some("10:00:21")));
+        progress.hear(&Event::Throttled { until: at("10:00:50"), message: "wait\u{1b}[2J".to_owned() });
+        progress.hear(&Event::ServiceDown { until: at("10:00:55"), message: String::new() });
+        progress.hear(&Event::ServiceUp);
+        for _ in 0..300 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            progress.hear(&pace(None));
+        }
+        progress.hear(&Event::Stopping { reason: "you pressed Ctrl-C".to_owned(), in_flight: 3 });
+        let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("text");
+        insta::assert_snapshot!(text, @r"
+        2 of 40 rows: 2 failed
+        6 of 40 rows: 4 updated, 2 failed
+        10 of 40 rows: 8 updated, 2 failed
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour, next call in 11 s; done at 10:12 UTC (in 11 min 50 s)
+        throttled: paused until 10:00:50 UTC (in 40 s): wait\u{1b}[2J
+        service down: paused until 10:00:55 UTC (in 45 s)
+        the service answers again
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 40 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 30 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 20 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 10 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 10 min 10 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 9 min 10 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 10 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 10 s)
+        stopping: you pressed Ctrl-C; waiting for the calls under way
+                
+");
+    }
+}

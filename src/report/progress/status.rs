@@ -1,0 +1,215 @@
+//! What is known of a run under way, and its wording. Pure: the time comes in.
+
+use jiff::Timestamp;
+
+use crate::apply::events::{Event, Pace};
+use crate::report::outcome_counts::OutcomeCounts;
+use crate::report::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, period, until};
+
+/// What the events have told so far.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    rows: u64,
+    outcomes: OutcomeCounts,
+    pace: Option<Pace>,
+    pause: Option<Pause>,
+    stopping: Option<String>,
+}
+
+#[derive(Debug)]
+struct Pause {
+    why: &'static str,
+    until: Timestamp,
+    message: String,
+}
+
+impl Status {
+    /// Takes an event in. What is worth a line of its own where nothing is drawn comes back.
+    pub(super) fn hear(&mut self, event: &Event, now: Timestamp) -> Option<String> {
+        match event {
+            Event::Started { rows, before } => {
+                self.rows = *rows;
+                self.outcomes.add_all(before);
+                None
+            }
+            Event::Finished(row) => {
+                self.outcomes.add(row.outcome.kind, 1);
+                None
+            }
+            Event::Pace(pace) => {
+                self.pace = Some(pace.clone());
+                None
+            }
+            Event::Throttled { until, message } => Some(self.pauses("throttled", *until, message, now)),
+            Event::ServiceDown { until, message } => Some(self.pauses("service down", *until, message, now)),
+            Event::ServiceUp => {
+                self.pause = None;
+                Some("the service answers again".to_owned())
+            }
+            Event::Stopping { reason, in_flight } => {
+                let waiting = if *in_flight == 0 { "" } else { "; waiting for the calls under way" };
+                let line = format!("stopping: {}{waiting}", fitted(reason, 200));
+                self.stopping = Some(line.clone());
+                Some(line)
+            }
+            Event::Retry { .. } => None,
+        }
+    }
+
+    fn pauses(&mut self, why: &'static str, until: Timestamp, message: &str, now: Timestamp) -> String {
+        let pause = Pause { why, until, message: fitted(message, 200) };
+        let line = pause.line(now);
+        self.pause = Some(pause);
+        line
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The rows that are over.
+    pub(super) fn done(&self) -> u64 {
+        self.outcomes.total()
+    }
+
+    /// The lines that are drawn anew.
+    pub(super) fn drawn(&self, now: Timestamp, colour: bool) -> String {
+        let paint = |text: String, code| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text };
+        let head =
+            format!(" {}{}", self.rows_done(), self.arrival(now).map(|at| format!(", {at}")).unwrap_or_default());
+        let (full, rest) = self.bar(WIDTH.saturating_sub(head.chars().count()).clamp(8, 32));
+        let state = match self.notice(now) {
+            Some(notice) => paint(cut(&notice, WIDTH), 33),
+            None => cut(&self.quota(now), WIDTH),
+        };
+        format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&self.outcomes.to_string(), WIDTH))
+    }
+
+    /// The same in one line.
+    pub(super) fn plain(&self, now: Timestamp) -> String {
+        let parts = [self.outcomes.to_string(), self.quota(now), self.arrival(now).unwrap_or_default()];
+        let said: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        if said.is_empty() { self.rows_done() } else { format!("{}: {}", self.rows_done(), said.join("; ")) }
+    }
+
+    fn rows_done(&self) -> String {
+        format!("{} of {}", count(self.done()), counted(self.rows, "row"))
+    }
+
+    /// The part of a bar that is done, and the part that is not.
+    fn bar(&self, width: usize) -> (String, String) {
+        let done = u128::from(self.done().min(self.rows));
+        let full = (done * width as u128).checked_div(u128::from(self.rows)).unwrap_or(width as u128);
+        let full = usize::try_from(full).unwrap_or(width);
+        ("█".repeat(full), "░".repeat(width - full))
+    }
+
+    fn notice(&self, now: Timestamp) -> Option<String> {
+        let pause = self.pause.as_ref().filter(|pause| pause.until > now).map(|pause| pause.line(now));
+        self.stopping.clone().or(pause)
+    }
+
+    /// `50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s`
+    fn quota(&self, now: Timestamp) -> String {
+        let Some(pace) = &self.pace else { return String::new() };
+        let windows = pace.windows.iter().enumerate().map(|(at, (window, in_use))| {
+            let used = if at == 0 { "used " } else { "" };
+            format!("{} of {} {used}{}", count((*in_use).into()), count(window.calls.into()), period(*window))
+        });
+        let next = pace.next_call.filter(|next| *next > now).map(|next| format!("next call in {}", until(now, next)));
+        windows.chain(next).collect::<Vec<_>>().join(", ")
+    }
+
+    fn arrival(&self, now: Timestamp) -> Option<String> {
+        let arrival = self.pace.as_ref()?.arrival;
+        let left = self.done() < self.rows && arrival > now && self.stopping.is_none();
+        left.then(|| format!("done at {} (in {})", clock_time(now, arrival, Precision::Minute), until(now, arrival)))
+    }
+}
+
+impl Pause {
+    /// `throttled: paused until 17:03:12 UTC (in 37 s): Too many requests`
+    fn line(&self, now: Timestamp) -> String {
+        let time = clock_time(now, self.until, Precision::Second);
+        let message = if self.message.is_empty() { String::new() } else { format!(": {}", self.message) };
+        format!("{}: paused until {time} (in {}){message}", self.why, until(now, self.until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::OutcomeKind;
+    use crate::window::Quota;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("valid")
+    }
+
+    fn status(rows: u64, before: Vec<(OutcomeKind, u64)>, in_use: [u32; 2]) -> Status {
+        let quota: Quota = "50/1m,1500/1h".parse().expect("valid");
+        let pace = Pace {
+            windows: quota.windows().iter().copied().zip(in_use).collect(),
+            next_call: Some(at("2026-11-24T17:30:12Z")),
+            arrival: at("2026-11-24T17:42:00Z"),
+            in_flight: 0,
+            calls: 312,
+            throttled: 0,
+        };
+        let mut status = Status::default();
+        status.hear(&Event::Started { rows, before }, now());
+        status.hear(&Event::Pace(pace), now());
+        status
+    }
+
+    fn now() -> Timestamp {
+        at("2026-11-24T17:30:00Z")
+    }
+
+    #[test]
+    fn three_lines_say_it_all() {
+        let status = status(1_000, vec![(OutcomeKind::Updated, 298), (OutcomeKind::Failed, 14)], [50, 312]);
+        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        █████████░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)
+        298 updated, 14 failed
+        50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s
+        
+");
+        insta::assert_snapshot!(status.drawn(now(), true).escape_debug(), @r"
+\u{1b}[32m█████████\u{1b}[0m░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)\n298 updated, 14 failed\n50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s
+");
+    }
+
+    #[test]
+    fn a_pause_takes_the_place_of_the_quota_until_it_is_over() {
+        let mut status = status(1_000, vec![], [50, 312]);
+        let message = "API calls quota exceeded! maximum admitted 50 per 1m. ".repeat(9);
+        status.hear(&Event::Throttled { until: at("2026-11-24T17:30:37Z"), message }, now());
+        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows, done at 17:42 UTC (in 12 min)
+
+        throttled: paused until 17:30:37 UTC (in 37 s): API calls quota exceeded! maxi…
+        
+");
+        assert!(status.drawn(at("2026-11-24T17:30:37Z"), false).contains("used this minute"));
+        status.hear(&Event::Stopping { reason: "the deadline has come".to_owned(), in_flight: 3 }, now());
+        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
+
+        stopping: the deadline has come; waiting for the calls under way
+        
+");
+    }
+
+    #[test]
+    fn the_largest_run_fits_80_columns() {
+        let before = OutcomeKind::ALL.into_iter().map(|kind| (kind, 1_111_111)).collect();
+        let mut status = status(9_999_999, before, [4_000_000, 4_000_000]);
+        let Some(pace) = &mut status.pace else { unreachable!("it was told") };
+        pace.arrival = at("2027-11-24T17:30:00Z");
+        for line in status.drawn(now(), false).lines() {
+            assert!(line.chars().count() < 80, "{line}");
+        }
+        assert!(Status::default().drawn(now(), false).lines().all(|line| line.chars().count() < 80));
+    }
+}

@@ -1,0 +1,78 @@
+//! The reporter: hands each event of a run to all who tell of it.
+
+use std::io;
+
+use super::progress::Progress;
+use super::results::ResultsFile;
+use super::summary::Tally;
+use crate::apply::events::{Event, Listener};
+
+/// Listens to a run for results file, progress and summary.
+#[derive(Debug)]
+pub struct Reporter {
+    results: ResultsFile,
+    progress: Progress,
+    tally: Tally,
+}
+
+impl Reporter {
+    /// Tells of a run that is about to begin, or to go on.
+    #[must_use]
+    pub fn new(results: ResultsFile, progress: Progress) -> Reporter {
+        Reporter { results, progress, tally: Tally::default() }
+    }
+
+    /// When the run is over: the results, to be put in order, and what was counted. The progress is taken away.
+    #[must_use]
+    pub fn into_results_and_tally(self) -> (ResultsFile, Tally) {
+        (self.results, self.tally)
+    }
+}
+
+impl Listener for Reporter {
+    /// Only a results file that can't be written ends a run; a terminal that has gone away does not.
+    fn hear(&mut self, event: Event) -> io::Result<()> {
+        self.progress.hear(&event);
+        self.tally.hear(&event);
+        match &event {
+            Event::Finished(row) => self.results.append(row),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+    use crate::report::progress::Screen;
+    use crate::report::results::Destination;
+    use std::convert::Infallible;
+
+    #[test]
+    fn a_row_reaches_the_results_and_the_tally() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.jsonl");
+        let shape = InputShape::Jsonl { bom: false };
+        let destination = Destination::examine(&path, None, &shape).expect("free");
+        let results = ResultsFile::create::<Infallible>(&destination, shape, []).expect("creates");
+        let progress = Progress::new(Screen::plain(io::sink()), Clock::machine(), false);
+        let mut reporter = Reporter::new(results, progress);
+
+        reporter.hear(Event::Started { rows: 2, before: vec![] }).expect("hears");
+        let row = ResultRow {
+            row: 1,
+            line: 1,
+            incident_id: "7".to_owned(),
+            outcome: Outcome::new(OutcomeKind::Updated, "", ""),
+            attempts: 1,
+            source: b"{\"incidentId\":7}".to_vec(),
+        };
+        reporter.hear(Event::Finished(Box::new(row))).expect("hears");
+        let (_, tally) = reporter.into_results_and_tally();
+        assert_eq!((tally.rows, tally.outcomes.of(OutcomeKind::Updated)), (2, 1));
+        let written = std::fs::read_to_string(&path).expect("reads");
+        assert!(written.ends_with("\"input\":{\"incidentId\":7}}\n"), "{written}");
+    }
+}

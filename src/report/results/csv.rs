@@ -1,0 +1,211 @@
+//! Results as CSV: the ten columns, then the row's own cells, each safe in a spreadsheet.
+
+use std::borrow::Cow;
+
+use crate::outcome::{RESULT_COLUMNS, ResultRow};
+use crate::text::{printable, shield};
+
+/// The header line of a results file.
+pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> {
+    let own = columns.iter().map(|name| shield(name));
+    let record = encode(delimiter, RESULT_COLUMNS.into_iter().map(Cow::Borrowed).chain(own).map(into_bytes));
+    if bom { [super::BOM.as_bytes(), &record].concat() } else { record }
+}
+
+/// One row's line.
+///
+/// Own cells keep their bytes, valid UTF-8 or not, and their number. A record whose quotes are broken goes into one
+/// cell as it stood: read again it is as wrong as before, never something else.
+pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
+    let outcome = &row.outcome;
+    let number = |number: String| Cow::Owned(number.into_bytes());
+    let text = |text: &str| into_bytes(Cow::Owned(shield(&printable(text)).into_owned()));
+    let first_ten = [
+        number(row.row.to_string()),
+        number(row.line.to_string()),
+        text(&row.incident_id),
+        text(outcome.kind.name()),
+        text(&outcome.code),
+        text(&outcome.message),
+        number(outcome.http_status.map(|status| status.to_string()).unwrap_or_default()),
+        number(row.attempts.to_string()),
+        text(outcome.request_id.as_deref().unwrap_or_default()),
+        number(outcome.finished_at.map(super::jsonl::time).unwrap_or_default()),
+    ];
+    let own = cells(&row.source, delimiter_byte(delimiter)).unwrap_or_else(|| vec![Cow::Borrowed(&row.source)]);
+    encode(delimiter, first_ten.into_iter().chain(own.into_iter().map(shield_bytes)))
+}
+
+fn encode<'a>(delimiter: char, cells: impl Iterator<Item = Cow<'a, [u8]>>) -> Vec<u8> {
+    let mut writer = ::csv::WriterBuilder::new().delimiter(delimiter_byte(delimiter)).from_writer(Vec::new());
+    writer.write_record(cells).expect("a Vec takes all that is written");
+    writer.into_inner().expect("a Vec takes all that is written")
+}
+
+fn delimiter_byte(delimiter: char) -> u8 {
+    u8::try_from(delimiter).unwrap_or(b',')
+}
+
+fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
+}
+
+/// [`shield`] for bytes: what decides stands in the valid UTF-8 at the beginning.
+fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let start = cell.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    if matches!(shield(start), Cow::Borrowed(_)) { cell } else { Cow::Owned([b"'", &*cell].concat()) }
+}
+
+/// The cells of one record; `None` where its quotes break RFC 4180's rules. (The `csv` crate takes such a record all
+/// the same, as something else than what stands there.)
+fn cells(record: &[u8], delimiter: u8) -> Option<Vec<Cow<'_, [u8]>>> {
+    let mut cells = Vec::new();
+    let mut rest = record;
+    loop {
+        let (cell, after) = if let Some(opened) = rest.strip_prefix(b"\"") {
+            quoted_cell(opened)?
+        } else {
+            let (cell, after) = rest.split_at(memchr::memchr(delimiter, rest).unwrap_or(rest.len()));
+            (Cow::Borrowed(cell), after)
+        };
+        cells.push(cell);
+        match after.split_first() {
+            None => return Some(cells),
+            Some((byte, next)) if *byte == delimiter => rest = next,
+            Some(_) => return None,
+        }
+    }
+}
+
+/// The content of a cell whose opening quote has been read, and what follows its closing quote.
+fn quoted_cell(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let mut cell = Vec::new();
+    loop {
+        let (part, from_quote) = rest.split_at(memchr::memchr(b'"', rest)?);
+        cell.extend_from_slice(part);
+        match from_quote.strip_prefix(b"\"\"") {
+            Some(more) => {
+                cell.push(b'"');
+                rest = more;
+            }
+            None => return Some((Cow::Owned(cell), &from_quote[1..])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Outcome, OutcomeKind};
+    use proptest::prelude::*;
+
+    fn row(source: &[u8]) -> ResultRow {
+        ResultRow {
+            row: 2,
+            line: 3,
+            incident_id: "924565".to_owned(),
+            outcome: Outcome {
+                http_status: Some(404),
+                request_id: Some("c2b1".to_owned()),
+                finished_at: Some("2026-11-24T10:00:37.12Z".parse().expect("valid")),
+                ..Outcome::new(OutcomeKind::Failed, "not-found", "no such incident")
+            },
+            attempts: 1,
+            source: source.to_vec(),
+        }
+    }
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).expect("valid")
+    }
+
+    #[test]
+    fn the_ten_columns_come_first() {
+        let columns = ["incidentId".to_owned(), "=cmd".to_owned()];
+        assert_eq!(
+            text(header(';', true, &columns)),
+            "\u{feff}row;line;incident_id;outcome;code;message;http_status;attempts;request_id;finished_at;\
+             incidentId;'=cmd\n"
+        );
+        assert_eq!(
+            text(line(';', &row(b"924565;\"a;\"\"b\"\"\""))),
+            "2;3;924565;failed;not-found;no such incident;404;1;c2b1;2026-11-24T10:00:37.120Z;\
+             924565;\"a;\"\"b\"\"\"\n"
+        );
+    }
+
+    #[test]
+    fn a_server_can_neither_make_a_formula_nor_a_second_line() {
+        let mut row = row(b"1");
+        row.outcome.message = "=HYPERLINK(\"http://x\")\r\n\u{1b}[2J".to_owned();
+        let line = text(line(',', &row));
+        assert_eq!(line.lines().count(), 1);
+        assert!(line.contains("\"'=HYPERLINK("), "{line}");
+        assert!(!line.contains('\u{1b}'), "{line}");
+    }
+
+    #[test]
+    fn a_wrong_record_stays_as_it_was() {
+        for (source, own) in [
+            (&b"1,\"a\"b,c"[..], &b"\"1,\"\"a\"\"b,c\"\n"[..]),
+            (b"1,\"a", b"\"1,\"\"a\"\n"),
+            (b"1,a\xffb", b"1,a\xffb\n"),
+            (b"1,=\xff", b"1,'=\xff\n"),
+            (b"1", b"1\n"),
+            (b"", b"\n"),
+            (b"1,2,3,4,5,", b"1,2,3,4,5,\n"),
+        ] {
+            let line = line(',', &row(source));
+            assert!(line.ends_with(&[b"Z,", own].concat()), "{}", String::from_utf8_lossy(&line));
+        }
+    }
+
+    /// Reading a results file takes one `'` off again, where the rest would need one.
+    fn unshield(cell: &[u8]) -> Vec<u8> {
+        match cell.strip_prefix(b"'") {
+            Some(rest) if shield_bytes(Cow::Borrowed(rest)) != rest => rest.to_vec(),
+            _ => cell.to_vec(),
+        }
+    }
+
+    fn cell() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..12),
+            "['=+@\t\r\n\",;＝－ -]{0,6}.{0,4}".prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn own_cells_come_back_as_they_were(
+            own in prop::collection::vec(cell(), 1..6),
+            delimiter in prop::sample::select(vec![',', ';', '\t']),
+        ) {
+            let mut source = encode(delimiter, own.iter().map(|cell| Cow::Borrowed(&cell[..])));
+            source.pop();
+            let line = line(delimiter, &row(&source));
+            let mut reader = ::csv::ReaderBuilder::new()
+                .has_headers(false)
+                .delimiter(delimiter_byte(delimiter))
+                .from_reader(&line[..]);
+            let records: Vec<_> = reader.byte_records().collect::<Result<_, _>>().expect("valid CSV");
+            prop_assert_eq!(records.len(), 1);
+            for cell in &records[0] {
+                let first = String::from_utf8_lossy(cell).chars().next();
+                prop_assert!(!first.is_some_and(|c| "=+-@\t\r\n＝＋－＠".contains(c)), "{:?}", cell);
+            }
+            let back: Vec<_> = records[0].iter().skip(RESULT_COLUMNS.len()).map(unshield).collect();
+            prop_assert_eq!(back, own);
+        }
+
+        #[test]
+        fn any_bytes_are_one_record(source in prop::collection::vec(any::<u8>(), 0..40)) {
+            let line = line(',', &row(&source));
+            let mut reader = ::csv::ReaderBuilder::new().has_headers(false).from_reader(&line[..]);
+            prop_assert_eq!(reader.byte_records().count(), 1);
+        }
+    }
+}

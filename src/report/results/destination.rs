@@ -1,0 +1,313 @@
+//! Where results go: the name they get, and what may stand there already.
+//!
+//! Promises: looking has no effect; nothing is replaced but an empty file or a results file of ours.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use crate::outcome::{InputShape, RESULT_COLUMNS};
+use crate::text::printable;
+
+/// A line of ours is shorter: a record has 1 MiB at most.
+const LONGEST_FIRST_LINE: u64 = 4 << 20;
+
+/// A path at which results can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    path: PathBuf,
+    input: Option<PathBuf>,
+    replaces: bool,
+}
+
+/// Why results can't be written there.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write results to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+pub struct DestinationError {
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("it is {0}; name another file with `--results`")]
+    NotAFile(&'static str),
+    #[error("it is the input; name another file with `--results`")]
+    Input,
+    #[error("a file that is no results file is there; move it away, or name another file with `--results`")]
+    ForeignFile,
+    #[error("another run is writing it; wait for its end, or name another file with `--results`")]
+    InUse,
+    #[error("the results have the input's format; name a file that ends in `.{0}`")]
+    OtherFormat(&'static str),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Destination {
+    /// Looks at what is there, and changes nothing. `input` is the input's path, where it has one.
+    ///
+    /// # Errors
+    /// Where it is a link, a directory, a device or a pipe, the input itself, a file that is not a results file, the
+    /// results file of a run that is under way; where the name ends like the other format; where its directory can't
+    /// be written.
+    pub fn examine(path: &Path, input: Option<&Path>, shape: &InputShape) -> Result<Destination, DestinationError> {
+        let failed = |reason| DestinationError { path: path.to_owned(), reason };
+        check_ending(path, shape).map_err(failed)?;
+        let replaces = look_at(path, input).map_err(failed)?;
+        Ok(Destination { path: path.to_owned(), input: input.map(Path::to_owned), replaces })
+    }
+
+    /// The path as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether earlier results are there, which will be replaced.
+    #[must_use]
+    pub fn replaces(&self) -> bool {
+        self.replaces
+    }
+
+    pub(super) fn examine_again(&self) -> Result<(), DestinationError> {
+        let failed = |reason| DestinationError { path: self.path.clone(), reason };
+        look_at(&self.path, self.input.as_deref()).map(drop).map_err(failed)
+    }
+}
+
+/// The name that results get unless told otherwise: `close.7f3k.results.csv` for `close.csv`, for its own results and
+/// for theirs.
+///
+/// `run` is the run's id, or `emulator`. `input` is `None` for standard input.
+#[must_use]
+pub fn default_name(input: Option<&Path>, run: &str, shape: &InputShape) -> PathBuf {
+    let mut name = stem(input);
+    name.push(format!(".{run}.results.{}", shape.extension()));
+    name.into()
+}
+
+fn stem(input: Option<&Path>) -> OsString {
+    let stem = input.map_or(Some(OsStr::new("stdin")), Path::file_stem).unwrap_or(OsStr::new("input"));
+    let of_results = || stem.to_str()?.strip_suffix(".results")?.rsplit_once('.').map(|(original, _run)| original);
+    of_results().filter(|original| !original.is_empty()).map_or_else(|| stem.to_owned(), OsString::from)
+}
+
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn check_ending(path: &Path, shape: &InputShape) -> Result<(), Reason> {
+    let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    let format = match ending.as_str() {
+        "csv" => "csv",
+        "jsonl" | "ndjson" => "jsonl",
+        _ => return Ok(()),
+    };
+    if format == shape.extension() { Ok(()) } else { Err(Reason::OtherFormat(shape.extension())) }
+}
+
+/// Whether there are results already.
+fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        other => Some(other?),
+    };
+    let replaces = match &found {
+        None => false,
+        Some(metadata) => holds_results(path, metadata, input)?,
+    };
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(directory_of(path), access).map_err(io::Error::from)?;
+    if path.file_name().is_none() {
+        return Err(Reason::NotAFile("a directory"));
+    }
+    Ok(replaces)
+}
+
+fn holds_results(path: &Path, found: &Metadata, input: Option<&Path>) -> Result<bool, Reason> {
+    if !found.is_file() {
+        return Err(Reason::NotAFile(kind_of(found)));
+    }
+    if input.is_some_and(|input| is_same(input, found)) {
+        return Err(Reason::Input);
+    }
+    if found.len() == 0 {
+        return Ok(false);
+    }
+    // What is there may be exchanged between the two looks: no link is followed, no pipe waited for.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
+        return Err(Reason::InUse);
+    }
+    match first_line(&file)? {
+        // The results of no rows, as JSONL.
+        line if line == super::BOM.as_bytes() => Ok(false),
+        line if is_results(&line) => Ok(true),
+        _ => Err(Reason::ForeignFile),
+    }
+}
+
+fn kind_of(found: &Metadata) -> &'static str {
+    let kind = found.file_type();
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else {
+        "no ordinary file"
+    }
+}
+
+fn is_same(input: &Path, found: &Metadata) -> bool {
+    fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
+}
+
+fn first_line(file: &File) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(file).take(LONGEST_FIRST_LINE).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+fn is_results(first_line: &[u8]) -> bool {
+    let line = first_line.strip_prefix(super::BOM.as_bytes()).unwrap_or(first_line).trim_ascii_end();
+    let csv = [",", ";", "\t"].into_iter().any(|delimiter| {
+        line.strip_prefix(RESULT_COLUMNS.join(delimiter).as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(delimiter.as_bytes()))
+    });
+    csv || serde_json::from_slice::<HashMap<String, &RawValue>>(line).is_ok_and(|members| {
+        let names: HashSet<_> = members.keys().map(String::as_str).collect();
+        names == RESULT_COLUMNS.into_iter().chain(["input"]).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "row,line,incident_id,outcome,code,message,http_status,attempts,request_id,finished_at";
+
+    fn shape() -> InputShape {
+        InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] }
+    }
+
+    /// What examining `results.csv` says, in a directory that `prepare` has filled.
+    fn examined(prepare: impl FnOnce(&Path)) -> Result<bool, String> {
+        let directory = tempfile::tempdir().expect("a directory");
+        prepare(directory.path());
+        let before = listing(directory.path());
+        let input = directory.path().join("input.csv");
+        let found = Destination::examine(&directory.path().join("results.csv"), Some(&input), &shape());
+        assert_eq!(listing(directory.path()), before, "examining has no effect");
+        found.map(|found| found.replaces()).map_err(|error| error.reason.to_string())
+    }
+
+    fn listing(directory: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> = fs::read_dir(directory).expect("lists").flatten().map(|e| e.file_name()).collect();
+        names.sort();
+        names
+    }
+
+    fn holding(text: &str) -> Result<bool, String> {
+        examined(|directory| fs::write(directory.join("results.csv"), text).expect("writes"))
+    }
+
+    #[test]
+    fn nothing_an_empty_file_and_results_may_be_there() {
+        assert_eq!(examined(|_| {}), Ok(false));
+        assert_eq!(holding(""), Ok(false));
+        assert_eq!(holding(HEADER), Ok(true));
+        assert_eq!(holding(&format!("\u{feff}{}\r\n", HEADER.replace(',', ";"))), Ok(true));
+        assert_eq!(holding(&format!("{HEADER},incidentId\n1,2,3\n")), Ok(true));
+        let members = HEADER.replace(',', "\":null,\"");
+        assert_eq!(holding(&format!("{{\"{members}\":null,\"input\":{{\"deep\":[[1]]}}}}\nx")), Ok(true));
+    }
+
+    #[test]
+    fn every_other_file_is_kept() {
+        let foreign =
+            Err("a file that is no results file is there; move it away, or name another file with `--results`");
+        let foreign = foreign.map_err(str::to_owned);
+        assert_eq!(holding("incidentId,status\n1,Active\n"), foreign);
+        assert_eq!(holding(&format!("{HEADER}2\n")), foreign);
+        assert_eq!(holding(&HEADER[1..]), foreign);
+        assert_eq!(holding("{\"row\":1,\"input\":{}}\n"), foreign);
+        assert_eq!(holding("\n"), foreign);
+    }
+
+    #[test]
+    fn links_directories_and_pipes_are_refused() {
+        let refused = |what| Err(format!("it is {what}; name another file with `--results`"));
+        let link = |directory: &Path| {
+            std::os::unix::fs::symlink(directory.join("nowhere"), directory.join("results.csv")).expect("links");
+        };
+        assert_eq!(examined(link), refused("a symbolic link"));
+        assert_eq!(examined(|d| fs::create_dir(d.join("results.csv")).expect("makes")), refused("a directory"));
+        let pipe = |directory: &Path| {
+            let path = directory.join("results.csv");
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("makes");
+        };
+        assert_eq!(examined(pipe), refused("a named pipe"));
+        assert_eq!(
+            Destination::examine(Path::new("/dev/null"), None, &shape()).expect_err("refused").to_string(),
+            "can't write results to `/dev/null`: it is no ordinary file; name another file with `--results`"
+        );
+    }
+
+    #[test]
+    fn the_input_is_refused_under_any_name() {
+        let hard_link = |directory: &Path| {
+            fs::write(directory.join("input.csv"), HEADER).expect("writes");
+            fs::hard_link(directory.join("input.csv"), directory.join("results.csv")).expect("links");
+        };
+        assert_eq!(examined(hard_link), Err("it is the input; name another file with `--results`".to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_a_run_is_writing_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        fs::write(&path, HEADER).expect("writes");
+        let writing = File::open(&path).expect("opens");
+        writing.lock().expect("locks");
+        let error = Destination::examine(&path, None, &shape()).expect_err("refused");
+        assert!(matches!(error.reason, Reason::InUse), "{error}");
+        drop(writing);
+        assert!(Destination::examine(&path, None, &shape()).is_ok());
+    }
+
+    #[test]
+    fn no_directory_and_the_other_ending_are_refused() {
+        let missing = Destination::examine(Path::new("/nowhere/results.csv"), None, &shape()).expect_err("refused");
+        assert!(matches!(missing.reason, Reason::Io(_)), "{missing}");
+        let other = Destination::examine(Path::new("results.jsonl"), None, &shape()).expect_err("refused");
+        assert!(matches!(other.reason, Reason::OtherFormat("csv")), "{other}");
+    }
+
+    #[test]
+    fn names_are_those_of_the_design() {
+        for (input, name) in [
+            ("close.csv", "close.7f3k.results.csv"),
+            ("/data/close.v2.csv", "close.v2.7f3k.results.csv"),
+            ("close.6aaa.results.csv", "close.7f3k.results.csv"),
+            ("close.emulator.results.csv", "close.7f3k.results.csv"),
+            ("results.csv", "results.7f3k.results.csv"),
+            (".results.csv", ".results.7f3k.results.csv"),
+            ("close", "close.7f3k.results.csv"),
+            ("..", "input.7f3k.results.csv"),
+        ] {
+            assert_eq!(default_name(Some(Path::new(input)), "7f3k", &shape()), Path::new(name), "{input}");
+        }
+        let jsonl = InputShape::Jsonl { bom: false };
+        assert_eq!(default_name(None, "emulator", &jsonl), Path::new("stdin.emulator.results.jsonl"));
+    }
+}

@@ -1,0 +1,238 @@
+//! The results file: one line for each row, in the input's format.
+//!
+//! Promises: it grows by whole lines as rows finish; what replaces a file is complete before it takes the name, so that
+//! at every moment there is a results file or what was there before; it is readable by its owner alone; a row's own
+//! cells come out again as they went in.
+
+mod csv;
+mod destination;
+mod jsonl;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+pub use destination::{Destination, DestinationError, default_name};
+
+use crate::outcome::{InputShape, ResultRow};
+
+const BOM: &str = "\u{feff}";
+
+/// Why a results file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError<E> {
+    /// The place is taken by something that may not be replaced.
+    #[error(transparent)]
+    Destination(DestinationError),
+    /// The disk is full, or the directory does not take it.
+    #[error(transparent)]
+    Write(io::Error),
+    /// The rows could not be had.
+    #[error(transparent)]
+    Rows(E),
+}
+
+/// A results file that grows.
+#[derive(Debug)]
+pub struct ResultsFile {
+    path: PathBuf,
+    shape: InputShape,
+    /// At the end of the file, and holding its lock: no other run writes here.
+    file: File,
+    /// The length of its whole lines.
+    length: u64,
+}
+
+impl ResultsFile {
+    /// Begins the file with the rows that are over already (none in a new run), replacing what `destination` found.
+    ///
+    /// With all rows of a run in order, this alone makes the whole results.
+    ///
+    /// # Errors
+    /// Where something else stands there by now, where it can't be written, and where `over` ends in an error.
+    pub fn create<E>(
+        destination: &Destination,
+        shape: InputShape,
+        over: impl IntoIterator<Item = Result<ResultRow, E>>,
+    ) -> Result<ResultsFile, ResultsError<E>> {
+        // Time has passed since the first look: a person was asked.
+        destination.examine_again().map_err(ResultsError::Destination)?;
+        let path = destination.path().to_owned();
+        let file = replace(&path, &shape, over)?;
+        let length = file.metadata().map_err(|error| ResultsError::Write(named(&path, &error)))?.len();
+        Ok(ResultsFile { path, shape, file, length })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a row that is over.
+    ///
+    /// # Errors
+    /// Where it can't be written; the error names the file, which ends with the last whole line.
+    pub fn append(&mut self, row: &ResultRow) -> io::Result<()> {
+        let line = encode(&self.shape, row);
+        self.file.write_all(&line).map_err(|error| {
+            // Of a full disk a part of the line may have been taken.
+            let _ = self.file.set_len(self.length);
+            named(&self.path, &error)
+        })?;
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// Replaces the file that grew by the one in the input's order.
+    ///
+    /// # Errors
+    /// Where it can't be written, and where `ordered` ends in an error: the file that grew is still there then.
+    pub fn finish<E>(self, ordered: impl IntoIterator<Item = Result<ResultRow, E>>) -> Result<(), ResultsError<E>> {
+        replace(&self.path, &self.shape, ordered).map(drop)
+    }
+}
+
+/// Writes a whole results file and gives it the name, in one step and to stay.
+fn replace<E>(
+    path: &Path,
+    shape: &InputShape,
+    rows: impl IntoIterator<Item = Result<ResultRow, E>>,
+) -> Result<File, ResultsError<E>> {
+    let failed = |error: io::Error| ResultsError::Write(named(path, &error));
+    let directory = destination::directory_of(path);
+    // Its mode is 0600.
+    let mut temporary = tempfile::Builder::new().prefix(".results.").tempfile_in(directory).map_err(failed)?;
+    lock(temporary.as_file()).map_err(failed)?;
+    let mut out = BufWriter::new(temporary.as_file_mut());
+    out.write_all(&header(shape)).map_err(failed)?;
+    for row in rows {
+        out.write_all(&encode(shape, &row.map_err(ResultsError::Rows)?)).map_err(failed)?;
+    }
+    out.flush().map_err(failed)?;
+    drop(out);
+    temporary.as_file().sync_all().map_err(failed)?;
+    let file = temporary.persist(path).map_err(|error| failed(error.error))?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    Ok(file)
+}
+
+/// A file system without locks is no reason not to write: the lock guards against a mistake only.
+fn lock(file: &File) -> io::Result<()> {
+    match file.lock() {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        other => other,
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("results file `{}`: {error}", path.display()))
+}
+
+fn header(shape: &InputShape) -> Vec<u8> {
+    match shape {
+        InputShape::Csv { delimiter, bom, columns } => csv::header(*delimiter, *bom, columns),
+        InputShape::Jsonl { bom: true } => BOM.into(),
+        InputShape::Jsonl { bom: false } => Vec::new(),
+    }
+}
+
+/// One row's line, with its end.
+fn encode(shape: &InputShape, row: &ResultRow) -> Vec<u8> {
+    match shape {
+        InputShape::Csv { delimiter, .. } => csv::line(*delimiter, row),
+        InputShape::Jsonl { .. } => jsonl::line(row),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Outcome, OutcomeKind};
+    use std::convert::Infallible;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    const HEADER: &str =
+        "row,line,incident_id,outcome,code,message,http_status,attempts,request_id,finished_at,incidentId\n";
+
+    fn shape() -> InputShape {
+        InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] }
+    }
+
+    fn row(number: u64) -> ResultRow {
+        ResultRow {
+            row: number,
+            line: number + 1,
+            incident_id: number.to_string(),
+            outcome: Outcome::new(OutcomeKind::Updated, "", ""),
+            attempts: 1,
+            source: number.to_string().into_bytes(),
+        }
+    }
+
+    fn line(number: u64) -> String {
+        format!("{number},{},{number},updated,,,,1,,,{number}\n", number + 1)
+    }
+
+    fn rows(numbers: &[u64]) -> impl Iterator<Item = Result<ResultRow, Infallible>> {
+        numbers.iter().map(|number| Ok(row(*number)))
+    }
+
+    #[test]
+    fn a_file_grows_and_ends_in_order() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        let read = || fs::read_to_string(&path).expect("reads");
+
+        let mut file = ResultsFile::create(&destination, shape(), rows(&[3])).expect("creates");
+        assert_eq!(read(), [HEADER, &line(3)].concat());
+        file.append(&row(2)).expect("appends");
+        file.append(&row(1)).expect("appends");
+        assert_eq!(read(), [HEADER, &line(3), &line(2), &line(1)].concat());
+        file.finish(rows(&[1, 2, 3])).expect("finishes");
+        assert_eq!(read(), [HEADER, &line(1), &line(2), &line(3)].concat());
+
+        assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).expect("lists").count(), 1, "nothing is left beside it");
+        assert!(Destination::examine(&path, None, &shape()).expect("ours").replaces());
+    }
+
+    #[test]
+    fn what_fails_leaves_the_file_that_was_there() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        let mut file = ResultsFile::create(&destination, shape(), rows(&[])).expect("creates");
+        file.append(&row(1)).expect("appends");
+        let error = file.finish([Ok(row(1)), Err("the journal is damaged")]).expect_err("fails");
+        assert_eq!(error.to_string(), "the journal is damaged");
+        assert_eq!(fs::read_to_string(&path).expect("reads"), [HEADER, &line(1)].concat());
+        assert_eq!(fs::read_dir(directory.path()).expect("lists").count(), 1);
+    }
+
+    #[test]
+    fn two_runs_do_not_write_one_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        let first = ResultsFile::create(&destination, shape(), rows(&[])).expect("creates");
+        let second = ResultsFile::create(&destination, shape(), rows(&[]));
+        assert!(matches!(second, Err(ResultsError::Destination(_))), "{second:?}");
+        drop(first);
+        ResultsFile::create(&destination, shape(), rows(&[])).expect("the first one is over");
+    }
+
+    #[test]
+    fn a_link_that_came_later_is_not_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, victim) = (directory.path().join("results.csv"), directory.path().join("victim"));
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        fs::write(&victim, "precious").expect("writes");
+        std::os::unix::fs::symlink(&victim, &path).expect("links");
+        let refused = ResultsFile::create(&destination, shape(), rows(&[]));
+        assert!(matches!(refused, Err(ResultsError::Destination(_))), "{refused:?}");
+        assert_eq!(fs::read_to_string(&victim).expect("reads"), "precious");
+    }
+}

@@ -1,0 +1,326 @@
+//! The summary: what a run came to, for a person and for a script.
+//!
+//! Promises: the JSON object has the members of the file formats and no others; memory does not grow with the rows.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::next_command::NextCommand;
+use super::outcome_counts::OutcomeCounts;
+use super::wording::{WIDTH, count, counted, cut, fitted, lasting};
+use crate::apply::events::Event;
+use crate::outcome::{OutcomeKind, ResultRow};
+use crate::text::printable;
+
+/// So many rows are named for each code; all of them stand in the results.
+const NAMED_ROWS: usize = 5;
+
+/// Counts what the events tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// All rows of the run.
+    pub rows: u64,
+    /// How they ended.
+    pub outcomes: OutcomeCounts,
+    /// The calls made by this process.
+    pub calls: u64,
+    /// The 429s seen.
+    pub throttled: u64,
+    #[serde(skip)]
+    noted: BTreeMap<(OutcomeKind, String), Noted>,
+}
+
+/// Rows with the same code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Noted {
+    rows: u64,
+    /// The first of them, worded.
+    named: Vec<String>,
+}
+
+impl Tally {
+    /// Is told one event.
+    pub fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Started { rows, before } => {
+                self.rows = *rows;
+                self.outcomes.add_all(before);
+            }
+            Event::Finished(row) => {
+                self.outcomes.add(row.outcome.kind, 1);
+                self.note(row);
+            }
+            Event::Pace(pace) => {
+                self.calls = pace.calls;
+                self.throttled = pace.throttled;
+            }
+            _ => {}
+        }
+    }
+
+    /// At the end of a run: the rows that no event told of were not reached.
+    pub fn count_the_rest_as_not_attempted(&mut self) {
+        self.outcomes.add(OutcomeKind::NotAttempted, self.rows.saturating_sub(self.outcomes.total()));
+    }
+
+    fn note(&mut self, row: &ResultRow) {
+        let outcome = &row.outcome;
+        let (kind, said) = (outcome.kind, !outcome.code.is_empty());
+        let worth_it = match kind {
+            OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::InDoubt => true,
+            OutcomeKind::Updated | OutcomeKind::Unchanged => said,
+            OutcomeKind::NotAttempted => false,
+        };
+        if !worth_it {
+            return;
+        }
+        let noted = self.noted.entry((kind, fitted(&outcome.code, WIDTH))).or_default();
+        noted.rows += 1;
+        if noted.named.len() < NAMED_ROWS {
+            let (id, message) = (fitted(&row.incident_id, 24), fitted(&outcome.message, WIDTH));
+            let text = format!("row {} (line {}), incident {id}: {message}", row.row, row.line);
+            noted.named.push(text);
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The run's id; `None` where there was nothing to do.
+    pub run: Option<String>,
+    /// The scope, as it is displayed.
+    pub scope: String,
+    /// The input as it was named, `-` for standard input.
+    pub input: String,
+    /// What was counted.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// When this process began to send.
+    #[serde(serialize_with = "as_time")]
+    pub started_at: Timestamp,
+    /// When it was over.
+    #[serde(serialize_with = "as_time")]
+    pub finished_at: Timestamp,
+    /// The results file, where there is one.
+    #[serde(serialize_with = "as_text")]
+    pub results: Option<PathBuf>,
+    /// The exit code.
+    pub exit: u8,
+    /// What that code means, in a few words.
+    #[serde(skip)]
+    pub meaning: String,
+    /// What fits to be done next.
+    #[serde(skip)]
+    pub next: Option<NextCommand>,
+}
+
+impl Summary {
+    /// For a script: one object in one line.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        writeln!(out, "{}", printable_json(&serde_json::to_string(self)?))
+    }
+
+    /// For a person.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write_text(&self, mut out: impl Write, colour: bool) -> io::Result<()> {
+        let tally = &self.tally;
+        let run = self.run.as_ref().map(|run| format!("run {}: ", printable(run))).unwrap_or_default();
+        let of = format!(" of {} to {}", printable(&self.input), printable(&self.scope));
+        writeln!(out, "{}", cut(&format!("{run}{}{of}", counted(tally.rows, "row")), WIDTH))?;
+        writeln!(out)?;
+        for (kind, rows) in tally.outcomes.present() {
+            writeln!(out, "{}", painted(&format!("  {:<14}{:>9}", kind.name(), count(rows)), kind, colour))?;
+        }
+        for ((kind, code), noted) in &tally.noted {
+            let code = if code.is_empty() { String::new() } else { format!(", {code}") };
+            writeln!(out, "\n{kind}{code}: {}", counted(noted.rows, "row"))?;
+            for row in &noted.named {
+                writeln!(out, "  {}", cut(row, WIDTH - 2))?;
+            }
+            let more = noted.rows.saturating_sub(noted.named.len() as u64);
+            if more > 0 {
+                writeln!(out, "  and {} more", count(more))?;
+            }
+        }
+        let lasted = self.finished_at.duration_since(self.started_at).unsigned_abs();
+        let throttled = match tally.throttled {
+            0 => "none of them throttled".to_owned(),
+            some => format!("{} throttled (429)", count(some)),
+        };
+        writeln!(out, "\n{}, {throttled}, in {}", counted(tally.calls, "call"), lasting(lasted))?;
+        if let Some(results) = &self.results {
+            writeln!(out, "results: {}", printable(&results.to_string_lossy()))?;
+        }
+        writeln!(out, "exit {}: {}", self.exit, printable(&self.meaning))?;
+        if let Some(next) = &self.next {
+            writeln!(out, "\nnext:\n  {next}")?;
+        }
+        Ok(())
+    }
+}
+
+fn painted(line: &str, kind: OutcomeKind, colour: bool) -> String {
+    let code = match kind {
+        OutcomeKind::Updated | OutcomeKind::Unchanged => 32,
+        OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::InDoubt => 31,
+        OutcomeKind::NotAttempted => 33,
+    };
+    if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m") } else { line.to_owned() }
+}
+
+/// JSON with those characters escaped that could drive a terminal: they stand inside of strings only.
+fn printable_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        let mut buffer = [0; 4];
+        if c.is_ascii_graphic() || printable(c.encode_utf8(&mut buffer)).chars().eq([c]) {
+            text.push(c);
+        } else {
+            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
+fn as_time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.3}"))
+}
+
+/// A path that is no UTF-8 is no reason to fail at the very end.
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::events::Pace;
+    use crate::outcome::Outcome;
+
+    fn finished(row: u64, outcome: Outcome) -> Event {
+        Event::Finished(Box::new(ResultRow {
+            row,
+            line: row + 1,
+            incident_id: (924_000 + row).to_string(),
+            outcome,
+            attempts: 1,
+            source: Vec::new(),
+        }))
+    }
+
+    fn summary() -> Summary {
+        let mut tally = Tally::default();
+        tally.hear(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
+        tally.hear(&finished(1, Outcome::new(OutcomeKind::Updated, "", "")));
+        for row in 2..=8 {
+            tally.hear(&finished(row, Outcome::new(OutcomeKind::Failed, "not-found", "there is no such incident")));
+        }
+        let hostile = "\u{1b}]0;owned\u{7} \u{202e}".to_owned() + &"the API refused the values ".repeat(9);
+        tally.hear(&finished(9, Outcome::new(OutcomeKind::Failed, "rejected", hostile)));
+        let before = "made by run 6aaa at 2026-11-23 10:00 UTC";
+        tally.hear(&finished(10, Outcome::new(OutcomeKind::Unchanged, "done-before", before)));
+        let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
+        let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
+        tally.hear(&Event::Pace(pace));
+        tally.count_the_rest_as_not_attempted();
+        Summary {
+            run: Some("7f3k".to_owned()),
+            scope: "contoso".to_owned(),
+            input: "close.csv".to_owned(),
+            tally,
+            started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
+            finished_at: "2026-11-24T10:20:13.5Z".parse().expect("valid"),
+            results: Some("close.7f3k.results.csv".into()),
+            exit: 4,
+            meaning: "stopped early; the same command goes on".to_owned(),
+            next: Some(NextCommand::new("bulk-triage").word("run").path("close.csv").word("--yes")),
+        }
+    }
+
+    fn text(summary: &Summary, colour: bool) -> String {
+        let mut out = Vec::new();
+        summary.write_text(&mut out, colour).expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_person_sees_what_came_of_it() {
+        let text = text(&summary(), false);
+        assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
+        insta::assert_snapshot!(text, @r"
+        run 7f3k: 1,021 rows of close.csv to contoso
+
+          updated             991
+          unchanged             1
+          failed                8
+          not-attempted        21
+
+        unchanged, done-before: 1 row
+          row 10 (line 11), incident 924010: made by run 6aaa at 2026-11-23 10:00 UTC
+
+        failed, not-found: 7 rows
+          row 2 (line 3), incident 924002: there is no such incident
+          row 3 (line 4), incident 924003: there is no such incident
+          row 4 (line 5), incident 924004: there is no such incident
+          row 5 (line 6), incident 924005: there is no such incident
+          row 6 (line 7), incident 924006: there is no such incident
+          and 2 more
+
+        failed, rejected: 1 row
+          row 9 (line 10), incident 924009: \u{1b}]0;owned\u{7} \u{202e}the API refuse…
+
+        12 calls, 2 throttled (429), in 19 min 36 s
+        results: close.7f3k.results.csv
+        exit 4: stopped early; the same command goes on
+
+        next:
+          bulk-triage run close.csv --yes
+        ");
+    }
+
+    #[test]
+    fn colour_is_asked_for() {
+        let escape = '\u{1b}';
+        assert!(text(&summary(), true).contains("\u{1b}[31m  failed"));
+        assert!(!text(&summary(), false).contains(escape));
+    }
+
+    #[test]
+    fn a_script_gets_the_members_of_the_file_formats() {
+        let mut out = Vec::new();
+        summary().write_json(&mut out).expect("a Vec takes all");
+        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"calls":12,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
+    }
+
+    #[test]
+    fn a_scripts_object_is_safe_to_print_and_the_same() {
+        let input = "\u{9b}2J\u{202e}\u{7f}\u{1b}é\\".to_owned();
+        let mut out = Vec::new();
+        Summary { input: input.clone(), ..summary() }.write_json(&mut out).expect("a Vec takes all");
+        let text = String::from_utf8(out).expect("text");
+        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{1b}']), "{text}");
+        let object: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(object["input"], input);
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_rows() {
+        let mut tally = Tally::default();
+        for row in 0..10_000 {
+            tally.hear(&finished(row, Outcome::new(OutcomeKind::InDoubt, "cut-off", "x".repeat(1_000))));
+        }
+        let noted = tally.noted.values().flat_map(|noted| &noted.named);
+        assert!(noted.map(String::len).sum::<usize>() < 2_000);
+    }
+}
