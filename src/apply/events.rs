@@ -49,8 +49,8 @@ pub enum Event {
     },
     /// No new calls are made from now on; those under way are waited for.
     Stopping {
-        /// Why, in a sentence.
-        reason: String,
+        /// Why.
+        reason: super::Stop,
         /// How many calls are under way.
         in_flight: usize,
     },

@@ -1,3 +1,108 @@
-//! Apply: sends the rows of a run. The dispatcher, the way of one row, what to do in doubt, the events.
+//! Apply: sends the rows of a run that is in the journal.
+//!
+//! One task, the [`dispatcher`], does everything that has an order: it commits to the journal, takes permits, starts
+//! calls, and hears how they end. Calls run beside it, as many as the concurrency says; that is the only thing here
+//! that happens at the same time as anything else. What one row goes through is in `row`, who waits
+//! for what in `queue`, what to do in doubt in
+//! `doubt`, what the answers say of the service in `health`. Reports hear of it by [`events`].
 
+mod desk;
+mod dispatcher;
+mod doubt;
 pub mod events;
+mod health;
+mod queue;
+mod row;
+
+pub use desk::{Commits, Desk};
+pub use dispatcher::{Ending, Ends, apply};
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::journal::JournalError;
+use crate::window::Quota;
+
+/// How a run is sent.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The windows that are kept.
+    pub quota: Quota,
+    /// Calls under way at once, at least 1.
+    pub concurrency: u32,
+    /// Tries at one row for errors that may pass, at least 1.
+    pub max_attempts: u32,
+    /// How long to wait for a service that is down.
+    pub patience: Duration,
+    /// Stop when so many rows have failed; without it, when the first five all fail alike.
+    pub max_failures: Option<u64>,
+    /// Make no new call after this.
+    pub stop_after: Option<Duration>,
+    /// How long a change made by another run counts as made.
+    pub remember: Duration,
+    /// The property that is added to what is there, by the contract.
+    pub appended: Option<String>,
+    /// Of the dice for delays.
+    pub seed: u64,
+}
+
+/// Why a run stopped before it was over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// The user asked for it, by a signal.
+    #[error("asked to stop")]
+    Asked,
+    /// `--stop-after`.
+    #[error("--stop-after is over")]
+    Deadline,
+    /// `--max-failures`.
+    #[error("{failed} rows have failed, as many as --max-failures allows")]
+    TooManyFailures {
+        /// So many rows had failed.
+        failed: u64,
+    },
+    /// The first rows all failed in one way: the file or the contract is likely to be the wrong one.
+    #[error("the first {rows} rows all failed with `{code}`: is it the right file?")]
+    FirstRowsFailed {
+        /// So many.
+        rows: usize,
+        /// The code they had in common.
+        code: String,
+    },
+    /// The service was down for longer than `--patience`.
+    #[error("the service is down ({message}), for longer than --patience allows")]
+    ServiceDown {
+        /// What the last attempt met.
+        message: String,
+    },
+    /// The service asks for a pause longer than the longest window and than `--patience`.
+    #[error("the service lets no calls through until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC"))]
+    PausedTooLong {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// The token was refused twice, or the new one is another tenant's.
+    #[error("the token is refused: {message}")]
+    Unauthorized {
+        /// What the service, or the renewal, said.
+        message: String,
+    },
+    /// The permission is missing.
+    #[error("the permission is missing: {message}")]
+    Forbidden {
+        /// What the service said.
+        message: String,
+    },
+    /// A listener can't go on: the results file can't be written.
+    #[error("{message}")]
+    ListenerFailed {
+        /// The error.
+        message: String,
+    },
+}
+
+/// Why sending can't go on: the journal failed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ApplyError(#[from] pub JournalError);

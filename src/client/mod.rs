@@ -42,6 +42,12 @@ impl<T: Transport> Client<T> {
         Client { transport, tokens, contract: contract.clone(), clock }
     }
 
+    /// Where the tokens come from.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
     /// One attempt: takes the token (reads its file again when it has expired), sends once, reads the answer. Ends
     /// within the transport's time limits.
     pub async fn call(&self, call: &Call) -> Answer {

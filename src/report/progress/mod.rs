@@ -172,7 +172,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
             progress.hear(&pace(None));
         }
-        progress.hear(&Event::Stopping { reason: "you pressed Ctrl-C".to_owned(), in_flight: 3 });
+        progress.hear(&Event::Stopping { reason: crate::apply::Stop::Asked, in_flight: 3 });
         let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("text");
         insta::assert_snapshot!(text, @r"
         2 of 40 rows: 2 failed
@@ -190,7 +190,7 @@ mod tests {
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 9 min 10 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 10 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 10 s)
-        stopping: you pressed Ctrl-C; waiting for the calls under way
+        stopping: asked to stop; waiting for the calls under way
                 
 ");
     }

@@ -48,7 +48,7 @@ impl Status {
             }
             Event::Stopping { reason, in_flight } => {
                 let waiting = if *in_flight == 0 { "" } else { "; waiting for the calls under way" };
-                let line = format!("stopping: {}{waiting}", fitted(reason, 200));
+                let line = format!("stopping: {}{waiting}", fitted(&reason.to_string(), 200));
                 self.stopping = Some(line.clone());
                 Some(line)
             }
@@ -192,11 +192,11 @@ mod tests {
         
 ");
         assert!(status.drawn(at("2026-11-24T17:30:37Z"), false).contains("used this minute"));
-        status.hear(&Event::Stopping { reason: "the deadline has come".to_owned(), in_flight: 3 }, now());
+        status.hear(&Event::Stopping { reason: crate::apply::Stop::Deadline, in_flight: 3 }, now());
         insta::assert_snapshot!(status.drawn(now(), false), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
 
-        stopping: the deadline has come; waiting for the calls under way
+        stopping: --stop-after is over; waiting for the calls under way
         
 ");
     }

@@ -1,0 +1,337 @@
+//! Health: whether the service is down, whether we are allowed, whether the file is the right one. Counts what the
+//! answers say; decides nothing about a single row.
+//!
+//! Promises: when five attempts in a row end without an answer it is the service that is down, not the rows, and no row
+//! pays for it. Pure.
+
+use std::time::Duration;
+
+use crate::attempt::Verdict;
+use crate::clock::BootTime;
+use crate::outcome::OutcomeKind;
+use crate::retry::outage_pause;
+
+/// So many attempts in a row without an answer mean that the service is down.
+const DOWN_AFTER: u32 = 5;
+/// So many 403 in a row mean that the permission is gone.
+const FORBIDDEN_AFTER: u32 = 5;
+/// So many first rows that fail the same way mean that the file is wrong.
+const FIRST_ROWS: usize = 5;
+
+/// The service, by its last answers.
+#[derive(Debug)]
+pub(super) struct Health {
+    patience: Duration,
+    /// Attempts without an answer since the last answer.
+    streak: u32,
+    /// Counts the streaks: a row's tries in a streak that became an outage do not count.
+    pub(super) streak_id: u64,
+    outage: Option<Outage>,
+    forbidden: u32,
+    any_success: bool,
+    refused_token: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Outage {
+    since: BootTime,
+    pauses: u32,
+    until: BootTime,
+    /// The call that goes first is under way.
+    probing: bool,
+}
+
+/// What an attempt's end says about the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing new.
+    None,
+    /// It is down: the run pauses until then.
+    Down { until: BootTime },
+    /// It has been down for longer than we are patient.
+    GivenUp,
+    /// It answers again.
+    Up,
+    /// The permission is missing.
+    Forbidden,
+    /// The token was refused, and a new one was too.
+    Unauthorized,
+}
+
+impl Health {
+    pub(super) fn new(patience: Duration) -> Health {
+        Health {
+            patience,
+            streak: 0,
+            streak_id: 0,
+            outage: None,
+            forbidden: 0,
+            any_success: false,
+            refused_token: None,
+        }
+    }
+
+    /// Until when the run pauses because the service is down, and how many calls may go after.
+    pub(super) fn pause(&self) -> Option<BootTime> {
+        self.outage.map(|outage| outage.until)
+    }
+
+    /// How many calls may go at `now`, of `slots`: in an outage one, when its pause is over.
+    pub(super) fn slots(&self, slots: u32, now: BootTime) -> u32 {
+        match self.outage {
+            None => slots,
+            Some(outage) if now < outage.until || outage.probing => 0,
+            Some(_) => slots.min(1),
+        }
+    }
+
+    /// A call begins.
+    pub(super) fn begins(&mut self) {
+        if let Some(outage) = &mut self.outage {
+            outage.probing = true;
+        }
+    }
+
+    /// Whether a try that ends without an answer counts against its row.
+    pub(super) fn counts_tries(&self) -> bool {
+        self.outage.is_none()
+    }
+
+    /// Whether there is a run of attempts without an answer that may yet turn out to be an outage.
+    pub(super) fn is_uncertain(&self) -> bool {
+        self.streak > 0 && self.outage.is_none()
+    }
+
+    /// An attempt has ended.
+    pub(super) fn hear(&mut self, verdict: &Verdict, at: BootTime) -> News {
+        match verdict {
+            Verdict::Transient { .. } => return self.hear_nothing(at),
+            Verdict::Forbidden => {
+                self.forbidden += 1;
+                self.answered();
+                let missing = !self.any_success || self.forbidden >= FORBIDDEN_AFTER;
+                return if missing { News::Forbidden } else { News::None };
+            }
+            Verdict::Updated { .. } | Verdict::Read { .. } => {
+                self.any_success = true;
+                self.refused_token = None;
+            }
+            _ => {}
+        }
+        if !matches!(verdict, Verdict::Throttled { .. } | Verdict::Unauthorized { .. }) {
+            self.forbidden = 0;
+        }
+        if self.answered() { News::Up } else { News::None }
+    }
+
+    /// The token of this generation was refused; `current` is the newest one. Whether to renew it.
+    pub(super) fn token_refused(&mut self, generation: u64, current: u64) -> News {
+        if generation < current {
+            return News::None;
+        }
+        match self.refused_token.replace(generation) {
+            None => News::None,
+            Some(_) => News::Unauthorized,
+        }
+    }
+
+    /// There was an answer, whatever it says: the service is there. Returns whether it was down.
+    fn answered(&mut self) -> bool {
+        if self.streak > 0 {
+            self.streak = 0;
+            self.streak_id += 1;
+        }
+        self.outage.take().is_some()
+    }
+
+    fn hear_nothing(&mut self, at: BootTime) -> News {
+        self.streak += 1;
+        let outage = match self.outage {
+            // Calls that were under way when the pause began say nothing new.
+            Some(outage) if !outage.probing => return News::None,
+            Some(outage) => outage,
+            None if self.streak < DOWN_AFTER => return News::None,
+            None => Outage { since: at, pauses: 0, until: at, probing: false },
+        };
+        let end = outage.since + self.patience;
+        if at >= end {
+            return News::GivenUp;
+        }
+        let pauses = outage.pauses + 1;
+        let until = (at + outage_pause(pauses)).min(end);
+        self.outage = Some(Outage { since: outage.since, pauses, until, probing: false });
+        News::Down { until }
+    }
+}
+
+/// The rows that failed: whether there are too many, or the first of them all in one way.
+#[derive(Debug)]
+pub(super) struct Failures {
+    /// Given by the user, in place of the rule about the first rows.
+    most: Option<u64>,
+    failed: u64,
+    /// The first rows that were over; `None` once the rule is done with.
+    first: Option<Vec<(OutcomeKind, String)>>,
+}
+
+/// Why the run stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TooMany {
+    /// As many as the user said.
+    Failures(u64),
+    /// The first rows all failed with this code.
+    FirstRows { rows: usize, code: String },
+}
+
+impl Failures {
+    /// `first`: the first rows of the run that were over before this process began. Where there were enough of them,
+    /// the rule has had its say.
+    pub(super) fn new(most: Option<u64>, first: Vec<(OutcomeKind, String)>) -> Failures {
+        let open = most.is_none() && first.len() < FIRST_ROWS;
+        Failures { most, failed: 0, first: open.then_some(first) }
+    }
+
+    /// A row is over.
+    pub(super) fn hear(&mut self, kind: OutcomeKind, code: &str) -> Option<TooMany> {
+        if kind == OutcomeKind::Failed {
+            self.failed += 1;
+        }
+        if let Some(most) = self.most {
+            return (kind == OutcomeKind::Failed && self.failed >= most.max(1))
+                .then_some(TooMany::Failures(self.failed));
+        }
+        let first = self.first.as_mut()?;
+        first.push((kind, code.to_owned()));
+        let alike = first.iter().all(|(kind, other)| *kind == OutcomeKind::Failed && *other == first[0].1);
+        if !alike {
+            self.first = None;
+        } else if first.len() >= FIRST_ROWS {
+            self.first = None;
+            return Some(TooMany::FirstRows { rows: FIRST_ROWS, code: code.to_owned() });
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Verdict = Verdict::Transient { may_have_applied: true };
+    const UPDATED: Verdict = Verdict::Updated { differs: None };
+
+    fn second(seconds: i64) -> BootTime {
+        BootTime(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn five_in_a_row_are_an_outage_and_pauses_grow() {
+        let mut health = Health::new(Duration::from_mins(10));
+        for at in 0..4 {
+            assert_eq!(health.hear(&NOTHING, second(at)), News::None);
+        }
+        assert_eq!(health.hear(&NOTHING, second(4)), News::Down { until: second(9) });
+        assert_eq!(health.hear(&NOTHING, second(5)), News::None, "was under way when the pause began");
+        assert_eq!(health.slots(8, second(8)), 0);
+        assert_eq!(health.slots(8, second(9)), 1, "one goes first");
+        health.begins();
+        assert_eq!(health.slots(8, second(9)), 0, "and no other");
+        assert_eq!(health.hear(&NOTHING, second(10)), News::Down { until: second(20) });
+        health.begins();
+        assert_eq!(health.hear(&UPDATED, second(20)), News::Up);
+        assert_eq!(health.slots(8, second(20)), 8);
+    }
+
+    #[test]
+    fn a_full_outage_costs_at_most_35_calls_in_ten_minutes() {
+        let mut health = Health::new(Duration::from_mins(10));
+        let (mut at, mut calls) = (second(0), 8);
+        for _ in 0..8 {
+            let _ = health.hear(&NOTHING, at);
+        }
+        loop {
+            at = health.pause().expect("down");
+            health.begins();
+            calls += 1;
+            if health.hear(&NOTHING, at) == News::GivenUp {
+                break;
+            }
+        }
+        assert_eq!(at, second(600));
+        assert!(calls <= 35, "{calls}");
+    }
+
+    #[test]
+    fn without_patience_it_stops_at_once() {
+        let mut health = Health::new(Duration::ZERO);
+        let news: Vec<News> = (0..5).map(|at| health.hear(&NOTHING, second(at))).collect();
+        assert_eq!(news.last(), Some(&News::GivenUp));
+    }
+
+    #[test]
+    fn an_answer_between_breaks_the_row() {
+        let mut health = Health::new(Duration::from_mins(10));
+        for at in 0..40 {
+            let verdict = if at % 5 == 4 { Verdict::NotFound } else { NOTHING };
+            assert_eq!(health.hear(&verdict, second(at)), News::None);
+        }
+    }
+
+    #[test]
+    fn a_403_stops_before_the_first_success_and_after_five_in_a_row() {
+        let mut health = Health::new(Duration::from_mins(10));
+        assert_eq!(health.hear(&Verdict::Forbidden, second(0)), News::Forbidden);
+        let mut health = Health::new(Duration::from_mins(10));
+        assert_eq!(health.hear(&UPDATED, second(0)), News::None);
+        for at in 1..5 {
+            assert_eq!(health.hear(&Verdict::Forbidden, second(at)), News::None);
+        }
+        assert_eq!(health.hear(&Verdict::Forbidden, second(5)), News::Forbidden);
+    }
+
+    #[test]
+    fn a_second_refused_token_without_a_success_between_stops() {
+        let mut health = Health::new(Duration::from_mins(10));
+        assert_eq!(health.token_refused(0, 0), News::None);
+        assert_eq!(health.token_refused(0, 1), News::None, "a late answer to the old token");
+        assert_eq!(health.token_refused(1, 1), News::Unauthorized);
+        let mut health = Health::new(Duration::from_mins(10));
+        assert_eq!(health.token_refused(0, 0), News::None);
+        let _ = health.hear(&UPDATED, second(0));
+        assert_eq!(health.token_refused(1, 1), News::None);
+    }
+
+    #[test]
+    fn five_first_rows_that_fail_alike_stop_the_run_once() {
+        let mut failures = Failures::new(None, Vec::new());
+        for _ in 0..4 {
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+        }
+        let stop = TooMany::FirstRows { rows: 5, code: "not-found".to_owned() };
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), Some(stop));
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+        let before = vec![(OutcomeKind::Failed, "not-found".to_owned()); 5];
+        let mut went_on = Failures::new(None, before);
+        assert_eq!(went_on.hear(OutcomeKind::Failed, "not-found"), None);
+    }
+
+    #[test]
+    fn one_that_differs_settles_it() {
+        let mut failures = Failures::new(None, Vec::new());
+        for kind in [OutcomeKind::Failed, OutcomeKind::Updated] {
+            assert_eq!(failures.hear(kind, "not-found"), None);
+        }
+        for _ in 0..10 {
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+        }
+    }
+
+    #[test]
+    fn a_number_given_replaces_the_rule() {
+        let mut failures = Failures::new(Some(7), Vec::new());
+        for _ in 0..6 {
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+        }
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), Some(TooMany::Failures(7)));
+    }
+}

@@ -1,0 +1,147 @@
+//! The queue: the rows of a run that are not over, each in one place, by what its next call waits for.
+//!
+//! Promises: of the rows of one incident only one is in hand at a time, in the input's order; memory is bounded by the
+//! rows in hand, not by the run.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use super::row::Hand;
+use crate::clock::BootTime;
+use crate::journal::PendingRow;
+use crate::row::IncidentId;
+
+/// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
+const MOST: usize = 2_000;
+
+/// The rows that are not over, calls under way aside.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Read from the journal, not taken up yet.
+    fresh: VecDeque<PendingRow>,
+    /// The last row that was read from the journal.
+    last_read: u64,
+    /// The journal has no more.
+    is_dry: bool,
+    /// Wait for nothing but a permit, in their order.
+    ready: VecDeque<Hand>,
+    /// Wait for their time. The number keeps equal times apart, in the order of their coming.
+    waiting: BTreeMap<(BootTime, u64), Hand>,
+    serial: u64,
+    /// Have used up their tries while it is not clear yet whether the service is down.
+    held: Vec<Hand>,
+    /// Wait for another row of the same incident.
+    deferred: HashMap<IncidentId, VecDeque<Hand>>,
+    deferred_rows: usize,
+    /// The incidents of all rows in hand, those of calls under way among them.
+    in_hand: HashSet<IncidentId>,
+}
+
+impl Queue {
+    /// Whether more rows should be read from the journal before [`Queue::take_up`] is asked.
+    pub(super) fn wants_rows(&self) -> bool {
+        self.fresh.is_empty() && !self.is_dry
+    }
+
+    /// The last row that was read from the journal.
+    pub(super) fn last_read(&self) -> u64 {
+        self.last_read
+    }
+
+    /// Rows read from the journal; none means that there are no more.
+    pub(super) fn add(&mut self, rows: Vec<PendingRow>) {
+        self.is_dry = rows.is_empty();
+        self.last_read = rows.last().map_or(self.last_read, |row| row.row);
+        self.fresh.extend(rows);
+    }
+
+    /// The next row that was not taken up yet and whose incident is free.
+    pub(super) fn take_up(&mut self) -> Option<Hand> {
+        while self.in_hand.len() + self.deferred_rows < MOST {
+            let row = self.fresh.pop_front()?;
+            let incident = row.change.incident;
+            if self.in_hand.insert(incident) {
+                return Some(Hand::new(row));
+            }
+            self.deferred.entry(incident).or_default().push_back(Hand::new(row));
+            self.deferred_rows += 1;
+        }
+        None
+    }
+
+    /// The next row in hand whose time has come.
+    pub(super) fn due(&mut self, now: BootTime) -> Option<Hand> {
+        if let Some(hand) = self.ready.pop_front() {
+            return Some(hand);
+        }
+        let is_due = self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now);
+        if is_due { self.waiting.pop_first().map(|(_, hand)| hand) } else { None }
+    }
+
+    /// When somebody's time comes: `now` where somebody waits for nothing but a permit, `None` where nobody waits.
+    pub(super) fn next_due(&self, now: BootTime) -> Option<BootTime> {
+        if !self.ready.is_empty() || !self.fresh.is_empty() || !self.is_dry {
+            return Some(now);
+        }
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// How many wait for nothing but a permit.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// This row is next.
+    pub(super) fn first(&mut self, hand: Hand) {
+        self.ready.push_front(hand);
+    }
+
+    /// This row comes after those that are ready.
+    pub(super) fn last(&mut self, hand: Hand) {
+        self.ready.push_back(hand);
+    }
+
+    /// This row comes again at its time.
+    pub(super) fn wait(&mut self, due: BootTime, hand: Hand) {
+        self.serial += 1;
+        self.waiting.insert((due, self.serial), hand);
+    }
+
+    /// This row's tries are used up.
+    pub(super) fn hold(&mut self, hand: Hand) {
+        self.held.push(hand);
+    }
+
+    /// Those whose tries are used up.
+    pub(super) fn take_held(&mut self) -> Vec<Hand> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Whether there is nothing to call for but rows whose tries are used up.
+    pub(super) fn has_only_held(&self) -> bool {
+        self.is_dry && self.fresh.is_empty() && self.ready.is_empty() && self.waiting.is_empty()
+    }
+
+    /// A row of this incident is over: the next one of the same incident may go.
+    pub(super) fn let_go(&mut self, incident: IncidentId) {
+        if let Some(hand) = self.deferred.get_mut(&incident).and_then(VecDeque::pop_front) {
+            self.deferred_rows -= 1;
+            self.ready.push_back(hand);
+        } else {
+            self.deferred.remove(&incident);
+            self.in_hand.remove(&incident);
+        }
+    }
+
+    /// The tries of a streak do not count; those that had used theirs up are ready again.
+    pub(super) fn forgive(&mut self, streak: u64) {
+        self.ready.extend(self.held.drain(..));
+        for hand in self.waiting.values_mut().chain(&mut self.ready) {
+            hand.forgive(streak);
+        }
+    }
+
+    /// Whether every row is over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.has_only_held() && self.held.is_empty() && self.deferred_rows == 0
+    }
+}

@@ -1,0 +1,317 @@
+//! The way of one row: from one attempt's end to the next call or to the outcome.
+//!
+//! A [`Hand`] is a row that was taken up and is not over. [`Hand::settle`] is told how an attempt ended and says what
+//! is written to the journal and what comes next. Pure: the dispatcher waits, sends and commits.
+
+use std::time::Duration;
+
+use super::doubt::{Seen, clear_up, shows};
+use crate::attempt::{Answer, Resume, Verdict};
+use crate::clock::{BootTime, Now};
+use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::retry::{Next, Policy};
+
+/// A doubt is cleared up no earlier than this after the attempt can have sent its last byte: the server may still be
+/// at it.
+pub(super) const SETTLING: Duration = Duration::from_secs(2);
+
+/// A row that was taken up.
+#[derive(Clone, Debug)]
+pub(super) struct Hand {
+    pub(super) row: PendingRow,
+    /// What its next call is.
+    pub(super) what: What,
+    /// Attempts in doubt that its next read shall clear up.
+    pub(super) doubts: Vec<Doubt>,
+    /// Its tries at the update are used up; a last look tells whether one of them was made.
+    is_last_look: bool,
+    /// Tries that count, of updates and of reads.
+    updates: Tries,
+    reads: Tries,
+    /// What the last answer to an update said: it stays with the row when a read ends it.
+    last_update: Option<Answer>,
+    /// What the last answer to any call said.
+    last: Option<Answer>,
+}
+
+/// Tries, with those apart that will not count if their streak becomes an outage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    settled: u32,
+    uncertain: u32,
+    streak: u64,
+}
+
+impl Tries {
+    fn add(&mut self, streak: u64) {
+        self.fold(streak);
+        self.uncertain += 1;
+    }
+
+    /// Tries of a streak that is past have counted.
+    fn fold(&mut self, streak: u64) {
+        if self.streak != streak {
+            self.settled += self.uncertain;
+            self.uncertain = 0;
+            self.streak = streak;
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.settled + self.uncertain
+    }
+}
+
+/// What the service's health says about a try that ends now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streak {
+    pub(super) id: u64,
+    /// Whether a try without an answer counts.
+    pub(super) counts: bool,
+}
+
+/// What comes next for a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    /// It is over: the outcome is in the [`End`].
+    Over,
+    /// It is next again.
+    Ready,
+    /// It is tried again at this time.
+    At(BootTime),
+    /// Its tries are used up, if they were not the service's fault.
+    UsedUp,
+    /// Its token was refused.
+    Renew { token_generation: u64 },
+}
+
+/// An attempt that has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) attempt: AttemptId,
+    pub(super) answer: Answer,
+    /// When the answer had come, or the wait for it was over.
+    pub(super) at: Now,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// What is the same for all rows of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) policy: Policy,
+    /// The pause after a 429 that names no time.
+    pub(super) shortest_window: Duration,
+    /// The property that is added to what is there; empty where the contract has none.
+    pub(super) appended: String,
+}
+
+impl Hand {
+    pub(super) fn new(row: PendingRow) -> Hand {
+        Hand {
+            row,
+            what: What::Update,
+            doubts: Vec::new(),
+            is_last_look: false,
+            updates: Tries::default(),
+            reads: Tries::default(),
+            last_update: None,
+            last: None,
+        }
+    }
+
+    /// How many tries at its present call count.
+    pub(super) fn tries(&self) -> u32 {
+        match self.what {
+            What::Update => self.updates.count(),
+            What::Read => self.reads.count(),
+        }
+    }
+
+    /// The service was down: what was tried in this streak does not count.
+    pub(super) fn forgive(&mut self, streak: u64) {
+        for tries in [&mut self.updates, &mut self.reads] {
+            tries.fold(streak);
+            tries.uncertain = 0;
+        }
+    }
+
+    /// The journal says: read the incident first. Returns when.
+    pub(super) fn read_first(&mut self, doubts: Vec<Doubt>) -> BootTime {
+        let last_byte = doubts.iter().map(|doubt| doubt.ended).max();
+        self.what = What::Read;
+        self.doubts = doubts;
+        last_byte.map_or(BootTime(i64::MIN), |last| last + SETTLING)
+    }
+
+    /// The journal says: that has been made before.
+    pub(super) fn made_before(made: &MadeBefore, now: Now) -> Outcome {
+        let at = made.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let mut outcome = if made.own_row {
+            Outcome::new(OutcomeKind::Updated, "found-by-reading", format!("made at {at}, found by reading"))
+        } else if made.own_run {
+            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by an earlier row of this run"))
+        } else {
+            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by run {}", made.run))
+        };
+        outcome.finished_at = Some(now.wall);
+        outcome
+    }
+
+    /// One attempt has ended: what is written about it, and what comes next.
+    pub(super) fn settle(
+        &mut self,
+        ended: &Ended,
+        streak: Streak,
+        rules: &Rules,
+        rng: &mut fastrand::Rng,
+    ) -> (End, Then) {
+        let Ended { attempt, answer, at, .. } = ended;
+        let tries = match self.what {
+            What::Update => &mut self.updates,
+            What::Read => &mut self.reads,
+        };
+        tries.fold(streak.id);
+        if streak.counts && matches!(answer.verdict, Verdict::Transient { .. }) {
+            tries.add(streak.id);
+        }
+        // While the service is down no try is a row's last one.
+        let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
+        let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
+
+        let is_update = self.what == What::Update;
+        self.last = Some(answer.clone());
+        if is_update {
+            self.last_update = Some(answer.clone());
+        }
+        let mut end = End {
+            attempt: *attempt,
+            at: *at,
+            verdict: answer.verdict.name(),
+            made: if is_update { was_made(&answer.verdict) } else { None },
+            http_status: answer.http_status,
+            request_id: answer.request_id.clone(),
+            outcome: None,
+            resolved: Vec::new(),
+            pause_until: None,
+        };
+        let then = match next {
+            Next::Done { kind, code } => {
+                let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;
+                let outcome = if is_about_the_row { of_answer(kind, code, answer, *at) } else { self.unreadable(*at) };
+                end.outcome = Some((self.row.row, outcome));
+                Then::Over
+            }
+            Next::Compare => self.compare(ended, &rules.appended, &mut end),
+            Next::Again { after } => Then::At(at.boot + after),
+            Next::GiveUp { .. } => Then::UsedUp,
+            Next::Pause { resume } => {
+                end.pause_until = Some(match resume {
+                    Some(Resume::After(delay)) => at.boot + delay,
+                    Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
+                    None => at.boot + rules.shortest_window,
+                });
+                Then::Ready
+            }
+            Next::Renew { token_generation } => Then::Renew { token_generation },
+        };
+        (end, then)
+    }
+
+    /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
+    pub(super) fn use_up(&mut self, now: Now) -> Result<BootTime, Outcome> {
+        let may_be_made = self.last.as_ref().is_some_and(|last| was_made(&last.verdict).is_none());
+        match self.what {
+            What::Read => Err(self.unreadable(now)),
+            What::Update if !may_be_made => Err(self.gave_up(now)),
+            What::Update => {
+                self.is_last_look = true;
+                if !self.row.change.appends {
+                    self.what = What::Read;
+                }
+                // With a comment the journal names the attempts in doubt when it is asked, and a read follows.
+                Ok(now.boot + SETTLING)
+            }
+        }
+    }
+
+    /// The incident was read.
+    fn compare(&mut self, ended: &Ended, appended: &str, end: &mut End) -> Then {
+        let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return Then::Ready };
+        let seen = Seen { at: ended.at, took: ended.took, server_time: *server_time };
+        let doubts = std::mem::take(&mut self.doubts);
+        end.resolved = clear_up(&doubts, incident, seen, appended);
+        let own_is_made = doubts.iter().any(|doubt| doubt.own_row && end.resolved.contains(&(doubt.attempt, true)));
+        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, appended);
+        if own_is_made || self.is_last_look && is_so {
+            let message = "the answer was lost; found by reading the incident";
+            let outcome = Outcome::new(OutcomeKind::Updated, "found-by-reading", message);
+            end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
+            return Then::Over;
+        }
+        if self.is_last_look {
+            end.outcome = Some((self.row.row, self.gave_up(ended.at)));
+            return Then::Over;
+        }
+        self.what = What::Update;
+        self.reads = Tries::default();
+        Then::Ready
+    }
+
+    fn gave_up(&self, now: Now) -> Outcome {
+        let message = format!("no success in {} tries; the last: {}", self.updates.count(), self.last_words());
+        self.with_last(Outcome::new(OutcomeKind::Failed, "gave-up", message), now)
+    }
+
+    /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
+    fn unreadable(&self, now: Now) -> Outcome {
+        let why = self.last.as_ref().map_or("no answer", |last| &last.message);
+        let outcome = if self.is_last_look || self.doubts.iter().any(|doubt| doubt.own_row) {
+            let message = format!("it may have been made: the answer was lost, and the incident can't be read: {why}");
+            Outcome::new(OutcomeKind::InDoubt, "unreadable", message)
+        } else {
+            let message = format!("not sent: another run's update is in doubt, and the incident can't be read: {why}");
+            Outcome::new(OutcomeKind::Failed, "unreadable", message)
+        };
+        self.with_last(outcome, now)
+    }
+
+    fn last_words(&self) -> &str {
+        self.last_update.as_ref().map_or("no answer", |last| &last.message)
+    }
+
+    /// An outcome with what the last answer said.
+    fn with_last(&self, outcome: Outcome, now: Now) -> Outcome {
+        let last = self.last.as_ref();
+        Outcome {
+            http_status: last.and_then(|last| last.http_status),
+            request_id: last.and_then(|last| last.request_id.clone()),
+            finished_at: Some(now.wall),
+            ..outcome
+        }
+    }
+}
+
+/// Whether an update was made, by its verdict; `None`: in doubt.
+fn was_made(verdict: &Verdict) -> Option<bool> {
+    match verdict {
+        Verdict::Updated { .. } | Verdict::Redirected { .. } => Some(true),
+        Verdict::Transient { may_have_applied: true } | Verdict::Unexpected => None,
+        _ => Some(false),
+    }
+}
+
+fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome {
+    let message = match &answer.verdict {
+        Verdict::Updated { differs: Some(differs) } => differs.clone(),
+        Verdict::Redirected { to } => format!("the incident was merged into {to}: the update went to the old one"),
+        _ => answer.message.clone(),
+    };
+    Outcome {
+        http_status: answer.http_status,
+        request_id: answer.request_id.clone(),
+        finished_at: Some(at.wall),
+        ..Outcome::new(kind, code, message)
+    }
+}
