@@ -5,10 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
-use super::made::{Asker, Earlier, survey, updates_of};
+use super::ledger::Ledger;
+use super::made::{Asker, Earlier, updates_of};
 use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, locks, wall};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::permit::{Pause, Spent};
 use crate::row::Scope;
 
 /// A run, for the list.
@@ -165,7 +167,7 @@ impl Journal {
         })
     }
 
-    /// What earlier runs have to do with the rows of a run that has not begun.
+    /// What earlier runs have to do with the rows of a run that has not begun, or goes on.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -176,7 +178,7 @@ impl Journal {
         appended: Option<&str>,
     ) -> Result<Earlier, JournalError> {
         let mut earlier = Earlier::default();
-        let scope: i64 = self.db.query_row("SELECT scope FROM runs WHERE id = ?1", [run.id], |row| row.get(0))?;
+        let scope = self.scope_of(run)?;
         let since = self.clock.now().boot - remember;
         let mut after = 0;
         loop {
@@ -185,9 +187,23 @@ impl Journal {
             after = last.row;
             for row in &rows {
                 let asker = Asker { run: run.id, row: row.row, since, appended };
-                survey(&updates_of(&self.db, scope, row.change.incident)?, &row.change, asker, &mut earlier);
+                earlier.add(&updates_of(&self.db, scope, row.change.incident)?, &row.change, asker);
             }
         }
+    }
+
+    /// The calls of the run's scope that ended within `longest_window` or are under way, and its pause.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn ledger(&self, run: &RunHandle, longest_window: Duration) -> Result<(Spent, Option<Pause>), JournalError> {
+        let mut ledger = Ledger::default();
+        ledger.read(&self.db, self.scope_of(run)?, self.process, self.clock.now().boot - 2 * longest_window)?;
+        Ok((ledger.spent, ledger.pause.map(Pause::from)))
+    }
+
+    fn scope_of(&self, run: &RunHandle) -> Result<i64, JournalError> {
+        Ok(self.db.query_row("SELECT scope FROM runs WHERE id = ?1", [run.id], |row| row.get(0))?)
     }
 }
 

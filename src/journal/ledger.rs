@@ -73,7 +73,13 @@ impl Ledger {
         self.version = None;
     }
 
-    fn read(&mut self, tx: &Transaction<'_>, scope: i64, process: i64, horizon: BootTime) -> Result<(), JournalError> {
+    pub(super) fn read(
+        &mut self,
+        tx: &Connection,
+        scope: i64,
+        process: i64,
+        horizon: BootTime,
+    ) -> Result<(), JournalError> {
         let mut statement = tx.prepare_cached(CALLS_OVER)?;
         let ended = statement.query_map([scope, horizon.0], |row| row.get(0).map(boot))?;
         self.spent.ended = ended.collect::<Result<_, _>>()?;

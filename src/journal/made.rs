@@ -5,6 +5,7 @@
 //! a comment goes to that incident. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
 //! intent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -67,8 +68,8 @@ pub(super) struct Past {
     run_name: String,
     run_is_over: bool,
     started: BootTime,
-    ended: Option<BootTime>,
-    ended_wall: Timestamp,
+    pub(super) ended: Option<BootTime>,
+    pub(super) ended_wall: Timestamp,
     made: Option<bool>,
     change: Change,
 }
@@ -182,32 +183,50 @@ fn sets_otherwise(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
         .any(|(name, value)| theirs.get(name).is_some_and(|other| other != value))
 }
 
-/// What earlier runs have to do with the rows of a run that has not begun.
+/// What earlier runs have to do with rows that are about to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Earlier {
-    /// Rows whose change counts as made and will not be sent.
-    pub made: u64,
-    /// Rows whose change was made too long ago to count, and will be made again: by run, with its last time.
-    pub made_long_ago: std::collections::BTreeMap<String, (u64, Timestamp)>,
+    /// Changes that were made before: by run, and whether they will be made again (it is longer ago than remembered).
+    pub made: BTreeMap<(String, bool), Made>,
     /// Rows whose incident was touched, with another change, by a run that is not over.
-    pub unfinished: std::collections::BTreeMap<String, u64>,
+    pub unfinished: BTreeMap<String, u64>,
 }
 
-/// Adds to `earlier` what the updates of its incident mean for one change.
-pub(super) fn survey(pasts: &[Past], ours: &Change, asker: Asker<'_>, earlier: &mut Earlier) {
-    if let Standing::Made(_) = standing(pasts, ours, asker) {
-        earlier.made += 1;
-    } else if let Standing::Made(old) = standing(pasts, ours, Asker { since: BootTime(i64::MIN), ..asker }) {
-        let entry = earlier.made_long_ago.entry(old.run).or_insert((0, old.at));
-        *entry = (entry.0 + 1, entry.1.max(old.at));
+/// Changes that a run made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// How many.
+    pub rows: u64,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
+impl Earlier {
+    /// Rows that will not be sent.
+    #[must_use]
+    pub fn not_sent(&self) -> u64 {
+        self.made.iter().filter(|((_, again), _)| !again).map(|(_, made)| made.rows).sum()
     }
-    let mut runs: Vec<&str> = pasts
-        .iter()
-        .filter(|past| past.run != asker.run && !past.run_is_over && past.change.body != ours.body)
-        .map(|past| past.run_name.as_str())
-        .collect();
-    runs.dedup();
-    for run in runs {
-        *earlier.unfinished.entry(run.to_owned()).or_insert(0) += 1;
+
+    /// Adds what the updates of its incident mean for one change.
+    pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) {
+        let forever = Asker { since: BootTime(i64::MIN), ..asker };
+        let (standing_now, again) = match standing(pasts, ours, asker) {
+            Standing::Made(made) => (Standing::Made(made), false),
+            _ => (standing(pasts, ours, forever), true),
+        };
+        if let Standing::Made(made) = standing_now {
+            let entry = self.made.entry((made.run, again)).or_insert(Made { rows: 0, last: made.at });
+            *entry = Made { rows: entry.rows + 1, last: entry.last.max(made.at) };
+        }
+        let mut runs: Vec<&str> = pasts
+            .iter()
+            .filter(|past| past.run != asker.run && !past.run_is_over && past.change.body != ours.body)
+            .map(|past| past.run_name.as_str())
+            .collect();
+        runs.dedup();
+        for run in runs {
+            *self.unfinished.entry(run.to_owned()).or_insert(0) += 1;
+        }
     }
 }

@@ -12,6 +12,7 @@
 //! | `history` | runs as they are shown, and their results |
 //! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
 //! | `ledger` | the calls that the quota counts, and the pause of the scope |
+//! | `peek` | a look without a trace, for a dry run |
 //! | `made` | what earlier calls have made, or may have made, of an incident |
 
 mod commit;
@@ -19,12 +20,14 @@ mod history;
 mod ledger;
 mod locks;
 mod made;
+mod peek;
 mod runs;
 mod store;
 
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::RunSummary;
-pub use made::{Doubt, Earlier, MadeBefore};
+pub use made::{Doubt, Earlier, Made, MadeBefore};
+pub use peek::Peek;
 pub use runs::{LoadRow, PendingRow, RunFacts, RunHandle, RunState};
 pub use store::{Durability, StateDir};
 

@@ -67,6 +67,11 @@ impl StateDir {
         Ok(StateDir { path: path.to_owned() })
     }
 
+    /// A directory that is only looked into.
+    pub(super) fn unchecked(path: &Path) -> StateDir {
+        StateDir { path: path.to_owned() }
+    }
+
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -1,0 +1,122 @@
+//! Errors of the program as a whole: what a person reads, what to do about it, and the exit code. Every error of the
+//! layers below becomes one of these; [`Error::exit_code`] is the one place that gives codes.
+
+use std::io;
+
+use crate::apply::ApplyError;
+use crate::check::SetError;
+use crate::client::{HttpError, OriginError, TokenError};
+use crate::contract::ContractError;
+use crate::exit;
+use crate::input::InputError;
+use crate::journal::JournalError;
+use crate::report::results::DestinationError;
+
+/// Why a command ended without doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for something that can't be.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A contract can't be loaded.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// A `--set` can't be used.
+    #[error(transparent)]
+    Set(#[from] SetError),
+    /// A base URL can't be used.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The results can't be written there.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The HTTP client can't be set up.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The input can't be read, or is not valid as a whole.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// There are no credentials.
+    #[error("no token: set BULK_TRIAGE_TOKEN, or name a file with --token-file")]
+    NoToken,
+    /// The credentials can't be used.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Sending failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The results can't be written any more. What was done is in the journal.
+    #[error("the results can't be written: {0}")]
+    Results(#[source] io::Error),
+    /// Standard output or another stream failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// A command line that asks for something that can't be.
+    pub fn usage(message: impl Into<String>) -> Error {
+        Error::Usage { message: message.into(), hint: None }
+    }
+
+    /// The code with which the program ends.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage { .. }
+            | Error::Contract(_)
+            | Error::Set(_)
+            | Error::Origin(_)
+            | Error::Destination(_)
+            | Error::Http(_) => exit::USAGE,
+            Error::Input(InputError::NotKept(_)) => exit::STOPPED,
+            Error::Input(_) => exit::INPUT,
+            Error::NoToken | Error::Token(_) => exit::NOT_ALLOWED,
+            Error::Journal(error) | Error::Apply(ApplyError(error)) => journal_code(error),
+            Error::Results(_) => exit::STOPPED,
+            Error::Io { .. } => exit::USAGE,
+        }
+    }
+
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } => hint.clone(),
+            Error::Journal(JournalError::RunIsHeld { .. }) | Error::Apply(ApplyError(JournalError::RunIsHeld { .. })) => {
+                Some("wait until it has ended; nothing was sent by this one".to_owned())
+            }
+            Error::Journal(JournalError::NoSuchRun(_)) => Some("see `bulk-triage runs list`".to_owned()),
+            Error::Journal(JournalError::Full { .. }) | Error::Apply(ApplyError(JournalError::Full { .. })) => {
+                Some("make room, then start the same command again: it goes on where it stopped".to_owned())
+            }
+            Error::Results(_) => {
+                Some("nothing is lost: `bulk-triage runs results` makes the file again".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn journal_code(error: &JournalError) -> u8 {
+    match error {
+        JournalError::Directory { .. } | JournalError::NoSuchRun(_) => exit::USAGE,
+        JournalError::RunIsHeld { .. } | JournalError::Full { .. } => exit::STOPPED,
+        JournalError::Newer { .. } | JournalError::Damaged { .. } | JournalError::Sql(_) | JournalError::Io(_) => {
+            exit::DEFECT
+        }
+    }
+}
