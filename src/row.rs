@@ -76,6 +76,12 @@ impl Scope {
         Scope(text)
     }
 
+    /// With the kind of it: `tenant 0b7e6d3c-…`.
+    #[must_use]
+    pub fn described(&self) -> String {
+        self.0.replacen(':', " ", 1)
+    }
+
     /// As the journal keeps it.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,50 @@
+//! The environment: the one reader of it, and of where things are kept by default.
+
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy as _;
+use secrecy::SecretString;
+
+use super::arguments::GlobalArgs;
+use crate::error::Error;
+
+/// What the environment says.
+#[derive(Debug)]
+pub struct Environment {
+    /// `BULK_TRIAGE_TOKEN`, where it is set and not empty.
+    pub token: Option<SecretString>,
+    /// `NO_COLOR`, where it is set and not empty (no-color.org).
+    pub no_color: bool,
+}
+
+impl Environment {
+    /// Reads it.
+    #[must_use]
+    pub fn read() -> Environment {
+        Environment {
+            token: variable("BULK_TRIAGE_TOKEN").map(SecretString::from),
+            no_color: variable("NO_COLOR").is_some(),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+fn variable(name: &str) -> Option<String> {
+    // A value that is no UTF-8 is neither a token nor a wish for no colour that could be understood.
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Where the journal is kept: `--state-dir`, else `$XDG_STATE_HOME/bulk-triage`.
+///
+/// # Errors
+/// Where nothing is said and there is no home directory.
+pub fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
+    if let Some(dir) = &global.state_dir {
+        return Ok(dir.clone());
+    }
+    let base = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
+    base.map(|base| base.join("bulk-triage")).ok_or_else(|| Error::Usage {
+        message: "there is no home directory to keep the journal in".to_owned(),
+        hint: Some("name a directory with --state-dir".to_owned()),
+    })
+}

@@ -1,0 +1,188 @@
+//! Loading: an input's rows, checked, into the journal; all of them or none.
+
+use std::io;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::check::{CheckedRow, Rules, Tally, check};
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::input::Input;
+use crate::journal::{Earlier, Journal, LoadRow, Peek, RunFacts, RunHandle};
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::report::preview::{FirstRequest, SetCounts};
+use crate::row::{Change, Scope};
+
+/// What was read, in numbers.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Rows that can be sent.
+    pub rows: u64,
+    /// Rows that are invalid, and left out.
+    pub invalid: u64,
+    /// What they set.
+    pub sets: SetCounts,
+    /// Cells that `--set` overrides, by property.
+    pub overridden: Vec<(String, u64)>,
+    /// Names the changes in their order: equal for equal changes.
+    pub digest: Vec<u8>,
+}
+
+/// Checks the rows, and hands those of the run to `keep`, in their order.
+///
+/// # Errors
+/// Where the input is not valid (what is wrong has been told), or `keep` fails.
+fn read(
+    input: Input,
+    rules: &Rules<'_>,
+    skip_invalid: bool,
+    tell: &mut dyn FnMut(Diagnostic),
+    keep: &mut dyn FnMut(&CheckedRow) -> Result<(), Error>,
+) -> Result<(Loaded, Tally), Error> {
+    let mut loaded = Loaded::default();
+    let mut hasher = Sha256::new();
+    let mut failed = None;
+    let mut take = |rows: Vec<CheckedRow>| {
+        for row in &rows {
+            if let Ok(change) = &row.verdict {
+                loaded.sets.add(change);
+                add_to_digest(&mut hasher, change);
+            }
+            if let Err(error) = keep(row) {
+                failed = Some(error);
+                return Err(io::Error::other("the rows can't be kept"));
+            }
+        }
+        Ok(())
+    };
+    let checked = check(input, rules, Some(&mut take), tell);
+    let tally = match (checked, failed) {
+        (_, Some(error)) => return Err(error),
+        (checked, None) => checked?,
+    };
+    if tally.has_errors() && !skip_invalid {
+        return Err(Error::InvalidRows);
+    }
+    loaded.rows = tally.sendable - u64::try_from(tally.contradicting.len()).unwrap_or(0);
+    loaded.invalid = tally.selected - loaded.rows;
+    loaded.overridden = tally
+        .sets
+        .iter()
+        .filter(|set| set.overridden > 0)
+        .map(|set| (set.property.clone(), set.overridden))
+        .collect();
+    loaded.digest = hasher.finalize().to_vec();
+    Ok((loaded, tally))
+}
+
+fn add_to_digest(hasher: &mut Sha256, change: &Change) {
+    hasher.update(change.incident.get().to_le_bytes());
+    hasher.update((change.body.len() as u64).to_le_bytes());
+    hasher.update(change.body.as_bytes());
+}
+
+/// Rows are written to the journal so many at a time: a neighbour waits for its turn no longer than that takes.
+const BATCH: usize = 2_000;
+
+/// Loads an input into the journal, as a run that nobody sees yet.
+///
+/// # Errors
+/// Where the input is not valid (nothing of it stays), or the journal can't be written.
+#[expect(clippy::too_many_arguments, reason = "each is one part of the run that begins")]
+pub fn into_journal(
+    journal: &mut Journal,
+    input: Input,
+    rules: &Rules<'_>,
+    skip_invalid: bool,
+    tell: &mut dyn FnMut(Diagnostic),
+    scope: &Scope,
+    facts: &RunFacts,
+    rng: &mut fastrand::Rng,
+) -> Result<(RunHandle, Loaded), Error> {
+    let run = journal.begin_loading(scope, &rules.contract.name, facts, rng)?;
+    let mut batch = Vec::with_capacity(BATCH);
+    let read = {
+        let mut keep = |row: &CheckedRow| {
+            batch.push(load_row(row));
+            if batch.len() >= BATCH {
+                journal.load(&run, &batch)?;
+                batch.clear();
+            }
+            Ok(())
+        };
+        read(input, rules, skip_invalid, tell, &mut keep)
+    };
+    let finished = read.and_then(|(loaded, tally)| {
+        journal.load(&run, &batch)?;
+        let contradicting: Vec<(u64, Outcome)> =
+            tally.contradicting.iter().map(|(row, error)| (*row, invalid(error.code, &error.message))).collect();
+        journal.load_invalid(&run, &contradicting)?;
+        Ok(loaded)
+    });
+    match finished {
+        Ok(loaded) => Ok((run, loaded)),
+        Err(error) => {
+            journal.discard(&run)?;
+            Err(error)
+        }
+    }
+}
+
+fn load_row(row: &CheckedRow) -> LoadRow {
+    LoadRow {
+        row: row.row,
+        line: row.line,
+        incident: row.incident_id.clone(),
+        change: row.verdict.clone().map_err(|error| invalid(error.code, &error.message)),
+        source: row.source.clone(),
+    }
+}
+
+fn invalid(code: &str, message: &str) -> Outcome {
+    Outcome::new(OutcomeKind::Invalid, code, message)
+}
+
+/// What a dry run finds out.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// What was read.
+    pub loaded: Loaded,
+    /// What earlier runs have to do with it.
+    pub earlier: Earlier,
+    /// The first requests, as they would be sent.
+    pub first: Vec<FirstRequest>,
+}
+
+/// So many requests are shown.
+const SHOWN: usize = 3;
+
+/// Reads an input as [`into_journal`] does, and keeps nothing of it.
+///
+/// # Errors
+/// As [`into_journal`].
+pub fn for_a_look(
+    input: Input,
+    rules: &Rules<'_>,
+    skip_invalid: bool,
+    tell: &mut dyn FnMut(Diagnostic),
+    peek: Option<&Peek>,
+    remember: Duration,
+    appended: Option<&str>,
+) -> Result<Looked, Error> {
+    let mut earlier = Earlier::default();
+    let mut first = Vec::new();
+    let mut keep = |row: &CheckedRow| {
+        let Ok(change) = &row.verdict else { return Ok(()) };
+        if let Some(peek) = peek {
+            peek.look(change, remember, appended, &mut earlier)?;
+        }
+        if first.len() < SHOWN {
+            let path = rules.contract.incident_path(change.incident);
+            first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string() });
+        }
+        Ok(())
+    };
+    let (loaded, _) = read(input, rules, skip_invalid, tell, &mut keep)?;
+    Ok(Looked { loaded, earlier, first })
+}

@@ -1,0 +1,126 @@
+//! The one next command that fits, with every option that changes what is sent.
+
+use super::arguments::{GlobalArgs, RowArgs, RunArgs};
+use crate::report::next_command::NextCommand;
+use std::path::Path;
+
+const PROGRAM: &str = "bulk-triage";
+
+/// What has just ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Next<'a> {
+    /// A dry run: to send it.
+    AfterDryRun {
+        /// Its arguments.
+        args: &'a RunArgs,
+        /// And those of every command.
+        global: &'a GlobalArgs,
+    },
+    /// A run.
+    AfterRun {
+        /// Its arguments.
+        args: &'a RunArgs,
+        /// And those of every command.
+        global: &'a GlobalArgs,
+    },
+    /// A run that went on by its name.
+    AfterResume {
+        /// Its name.
+        run: &'a str,
+        /// The arguments of every command.
+        global: &'a GlobalArgs,
+    },
+}
+
+impl Next<'_> {
+    /// The command that goes on.
+    #[must_use]
+    pub fn command(&self) -> NextCommand {
+        match self {
+            Next::AfterDryRun { args, global } | Next::AfterRun { args, global } => {
+                run_again(args, global, &args.input, &args.rows)
+            }
+            Next::AfterResume { run, global } => {
+                with_state_dir(NextCommand::new(PROGRAM).word("runs").word("resume").word(run), global)
+            }
+        }
+    }
+
+    /// The command that tries again what failed, by the results file.
+    #[must_use]
+    pub fn command_for_failures(&self, results: &Path) -> NextCommand {
+        match self {
+            Next::AfterDryRun { args, global } | Next::AfterRun { args, global } => {
+                let rows = RowArgs { limit: None, only: Vec::new(), ..args.rows.clone() };
+                run_again(args, global, results, &rows)
+            }
+            Next::AfterResume { global, .. } => {
+                with_state_dir(NextCommand::new(PROGRAM).word("run").path(results), global)
+            }
+        }
+    }
+
+    /// The command that makes the results file again.
+    #[must_use]
+    pub fn command_for_results(&self, run: &str) -> NextCommand {
+        let (Next::AfterDryRun { global, .. } | Next::AfterRun { global, .. } | Next::AfterResume { global, .. }) = self;
+        with_state_dir(NextCommand::new(PROGRAM).word("runs").word("results").word(run), global)
+    }
+}
+
+fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) -> NextCommand {
+    let mut command = NextCommand::new(PROGRAM).word("run").path(input);
+    for (name, value) in row_options(rows) {
+        command = command.option(name, value);
+    }
+    if args.skip_invalid {
+        command = command.word("--skip-invalid");
+    }
+    if args.emulator {
+        command = command.word("--emulator");
+    }
+    let send = &args.send;
+    let duration = crate::window::duration_text;
+    let options = [
+        ("--base-url", args.base_url.clone()),
+        ("--scope", args.scope.clone()),
+        ("--quota", send.quota.as_ref().map(ToString::to_string)),
+        ("--remember", (send.remember != std::time::Duration::from_hours(12)).then(|| duration(send.remember))),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value {
+            command = command.option(name, value);
+        }
+    }
+    if let Some(path) = &send.token_file {
+        command = command.option("--token-file", path);
+    }
+    with_state_dir(command, global)
+}
+
+fn with_state_dir(command: NextCommand, global: &GlobalArgs) -> NextCommand {
+    match &global.state_dir {
+        Some(dir) => command.option("--state-dir", dir),
+        None => command,
+    }
+}
+
+fn row_options(rows: &RowArgs) -> Vec<(&'static str, String)> {
+    let mut options = Vec::new();
+    if rows.contract != "defender-classic" {
+        options.push(("--contract", rows.contract.clone()));
+    }
+    options.extend(rows.set.iter().map(|set| ("--set", set.clone())));
+    options.extend(rows.limit.map(|limit| ("--limit", limit.to_string())));
+    if !rows.only.is_empty() {
+        let names: Vec<&str> = rows.only.iter().map(|kind| kind.name()).collect();
+        options.push(("--only", names.join(",")));
+    }
+    options
+}
+
+/// The options that change what a row means, as a run keeps them.
+#[must_use]
+pub fn options_of_rows(rows: &RowArgs) -> Vec<String> {
+    row_options(rows).into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+}

@@ -1,0 +1,221 @@
+//! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
+
+use std::io;
+use std::sync::Arc;
+
+use super::arguments::{OutputFormat, SendArgs};
+use super::next::Next;
+use super::run::eprintln_line;
+use super::target::Target;
+use super::terminal::{Terminal, listen};
+use crate::apply::{Commits, Desk, Ending, Settings, Stop, apply};
+use crate::client::{Client, HttpTransport};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::exit;
+use crate::journal::{Journal, JournalError, RunHandle, RunState};
+use crate::outcome::{InputShape, OutcomeKind, ResultRow};
+use crate::report::progress::Progress;
+use crate::report::reporter::Reporter;
+use crate::report::results::{Destination, ResultsError, ResultsFile};
+use crate::report::summary::{Summary, Tally};
+use crate::row::Scope;
+
+/// A run about to be sent.
+#[derive(Debug)]
+pub struct Sending<'a> {
+    /// Where it goes.
+    pub target: &'a Target,
+    /// Whose incidents.
+    pub scope: &'a Scope,
+    /// How calls are made.
+    pub args: &'a SendArgs,
+    /// The input, as it was named.
+    pub input: String,
+    /// What the results need to know of it.
+    pub shape: InputShape,
+    /// Where the results go.
+    pub destination: Destination,
+    /// What time it is.
+    pub clock: Clock,
+    /// What may be suggested in the end.
+    pub next: Next<'a>,
+}
+
+/// The runtime that calls run on.
+///
+/// # Errors
+/// Where the machine gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|source| Error::Io { what: "the runtime can't be started", source })
+}
+
+impl Sending<'_> {
+    /// Sends it. Gives back the exit code.
+    ///
+    /// # Errors
+    /// Where the journal or the results fail. What was done is in the journal, and the next start goes on with it.
+    pub fn send(
+        self,
+        runtime: &tokio::runtime::Runtime,
+        journal: Journal,
+        run: RunHandle,
+        terminal: &mut Terminal,
+    ) -> Result<u8, Error> {
+        let started_at = self.clock.now().wall;
+        let results = ResultsFile::create(&self.destination, self.shape.clone(), rows_of(&journal, &run.name, true));
+        let results = results.map_err(results_error)?;
+        let progress = Progress::new(terminal.take_screen(), self.clock.clone(), terminal.colour_err);
+        let mut reporter = Reporter::new(results, progress);
+        let run = Arc::new(run);
+        let transport = HttpTransport::new(&self.target.origin, self.args.concurrency as usize)?;
+        let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
+        let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
+
+        let sent = runtime.block_on(async {
+            let signals = listen()?;
+            let desk = Desk::new(journal, Commits::OnAThread);
+            let sending = apply(
+                desk,
+                Arc::clone(&run),
+                client,
+                self.settings(),
+                self.clock.clone(),
+                signals.stop,
+                &mut reporter,
+            );
+            tokio::select! {
+                sent = sending => sent.map(Ok).map_err(Error::from),
+                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
+            }
+        })?;
+        let (results, mut tally) = reporter.into_results_and_tally();
+        let mut ends = match sent {
+            Ok(ends) => ends,
+            Err(code) => {
+                eprintln_line("ended at once; calls that were under way are cleared up by the next start");
+                return Ok(code);
+            }
+        };
+        let state = ends.journal.close(&run)?;
+        results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
+        tally.count_the_rest_as_not_attempted();
+        tally.calls = ends.calls;
+        tally.throttled = ends.throttled;
+        let code = exit_code(&ends.ending, state, &tally);
+        self.sum_up(&run.name, tally, &ends.ending, code, started_at, terminal)?;
+        Ok(code)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            quota: self.target.quota.clone(),
+            concurrency: self.args.concurrency,
+            max_attempts: self.args.max_attempts,
+            patience: self.args.patience,
+            max_failures: self.args.max_failures,
+            stop_after: self.args.stop_after,
+            remember: self.args.remember,
+            appended: self.target.appended(),
+            seed: fastrand::u64(..),
+        }
+    }
+
+    fn sum_up(
+        &self,
+        run: &str,
+        tally: Tally,
+        ending: &Ending,
+        code: u8,
+        started_at: jiff::Timestamp,
+        terminal: &Terminal,
+    ) -> Result<(), Error> {
+        let has = |kind| tally.outcomes.of(kind) > 0;
+        let next = match code {
+            exit::DONE => None,
+            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command()),
+            _ => Some(self.next.command_for_failures(self.destination.path())),
+        };
+        let meaning = match ending {
+            Ending::Over => exit::meaning(code).to_owned(),
+            Ending::Stopped(stop) => format!("stopped early: {}", self.explained(stop)),
+        };
+        let summary = Summary {
+            run: Some(run.to_owned()),
+            scope: self.scope.to_string(),
+            input: self.input.clone(),
+            tally,
+            started_at,
+            finished_at: self.clock.now().wall,
+            results: Some(self.destination.path().to_owned()),
+            exit: code,
+            meaning,
+            next,
+        };
+        let out = io::stdout();
+        let written = match self.args.format {
+            OutputFormat::Human => summary.write_text(out, terminal.colour_out),
+            OutputFormat::Json => summary.write_json(out),
+        };
+        match written {
+            // Whoever reads it has gone away: everything is done all the same.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|source| Error::Io { what: "standard output", source }),
+        }
+    }
+
+    /// A stop, with what to do about it where the contract knows.
+    fn explained(&self, stop: &Stop) -> String {
+        let contract = &self.target.contract;
+        match stop {
+            Stop::Forbidden { .. } => format!(
+                "{stop}; grant `{}` to the application, or `{}` to the user",
+                contract.permission_application, contract.permission_delegated
+            ),
+            stop => stop.to_string(),
+        }
+    }
+}
+
+fn exit_code(ending: &Ending, state: RunState, tally: &Tally) -> u8 {
+    let failed = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
+    match ending {
+        Ending::Stopped(Stop::Unauthorized { .. } | Stop::Forbidden { .. }) => exit::NOT_ALLOWED,
+        Ending::Stopped(_) if state == RunState::Unfinished => exit::STOPPED,
+        Ending::Stopped(_) | Ending::Over => {
+            if failed.iter().any(|kind| tally.outcomes.of(*kind) > 0) { exit::SOME_FAILED } else { exit::DONE }
+        }
+    }
+}
+
+fn results_error(error: ResultsError<JournalError>) -> Error {
+    match error {
+        ResultsError::Destination(error) => error.into(),
+        ResultsError::Write(error) => Error::Results(error),
+        ResultsError::Rows(error) => error.into(),
+    }
+}
+
+/// The lines of a run's results in the input's order, read some at a time.
+pub(super) fn rows_of(
+    journal: &Journal,
+    run: &str,
+    only_over: bool,
+) -> impl Iterator<Item = Result<ResultRow, JournalError>> {
+    let mut after = 0;
+    let mut page = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if let Some(row) = page.next() {
+            return Some(Ok(row));
+        }
+        match journal.results(run, after, 500, only_over) {
+            Ok(rows) => {
+                after = rows.last().map_or(after, |row: &ResultRow| row.row);
+                page = rows.into_iter();
+                page.next().map(Ok)
+            }
+            Err(error) => Some(Err(error)),
+        }
+    })
+}

@@ -1,0 +1,127 @@
+//! The target, resolved from what was typed: whose API, where, under which contract, scope, quota and token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::arguments::{RunArgs, SendArgs};
+use super::environment::Environment;
+use crate::client::{Origin, Tokens};
+use crate::contract::{Contract, PropertyKind};
+use crate::emulator::{self, Running};
+use crate::error::Error;
+use crate::report::preview;
+use crate::row::Scope;
+use crate::window::Quota;
+
+/// Where a run goes.
+#[derive(Debug)]
+pub struct Target {
+    /// What the API accepts.
+    pub contract: Contract,
+    /// Where it is.
+    pub origin: Origin,
+    /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
+    pub scope: Option<Scope>,
+    /// The windows to keep.
+    pub quota: Quota,
+    /// Where the tokens come from; `None` for a dry run without one.
+    pub tokens: Option<Arc<Tokens>>,
+    /// An emulator that was started for this run.
+    pub emulator: Option<Running>,
+}
+
+/// How long the emulator of `--emulator` takes for a call: about as long as a near service.
+const EMULATED_LATENCY: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(120);
+
+impl Target {
+    /// The target of `run`.
+    ///
+    /// # Errors
+    /// Where the command line contradicts itself or the contract, or a token is wrong.
+    pub fn of_run(args: &RunArgs, contract: Contract, env: &Environment) -> Result<Target, Error> {
+        let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
+        Target::new(contract, origin, args.scope.as_deref(), &args.send, env)
+    }
+
+    /// The target of a run that goes on by its name.
+    ///
+    /// # Errors
+    /// As [`Target::of_run`].
+    pub fn new(
+        contract: Contract,
+        origin: Origin,
+        scope: Option<&str>,
+        send: &SendArgs,
+        env: &Environment,
+    ) -> Result<Target, Error> {
+        let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
+        if !origin.is_loopback() && !quota.is_within(&contract.quota) {
+            return Err(Error::Usage {
+                message: format!("--quota {quota} is looser than the API's own limits, {}", contract.quota),
+                hint: Some("write a quota that keeps each of these windows".to_owned()),
+            });
+        }
+        let tokens = match (&send.token_file, &env.token) {
+            (Some(path), _) => Some(Tokens::from_file(path)?),
+            (None, Some(token)) => Some(Tokens::given(token)?),
+            (None, None) => None,
+        };
+        let tenant = tokens.as_ref().and_then(|tokens| tokens.claims().tenant);
+        let scope = if origin.is_loopback() {
+            Some(Scope::origin(&origin.to_string()))
+        } else {
+            match (tenant, scope, &tokens) {
+                (Some(tenant), _, _) => Some(Scope::tenant(&tenant)),
+                (None, Some(name), _) => Some(Scope::named(name)),
+                (None, None, Some(_)) => Some(Scope::origin(&origin.to_string())),
+                (None, None, None) => None,
+            }
+        };
+        Ok(Target { contract, origin, scope, quota, tokens: tokens.map(Arc::new), emulator: None })
+    }
+
+    /// An emulator that lives and dies with the run.
+    ///
+    /// # Errors
+    /// Where no port is free.
+    pub async fn emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
+        let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
+        let settings = emulator::Settings {
+            latency: EMULATED_LATENCY,
+            quota: Some(quota.clone()),
+            ..emulator::Settings::new(contract.clone())
+        };
+        let running = emulator::start(settings)
+            .await
+            .map_err(|source| Error::Io { what: "the emulator can't be started", source })?;
+        let origin: Origin = running.origin().parse()?;
+        let tokens = Tokens::given(&"emulator".to_owned().into())?;
+        Ok(Target {
+            contract,
+            scope: Some(Scope::origin(&origin.to_string())),
+            origin,
+            quota,
+            tokens: Some(Arc::new(tokens)),
+            emulator: Some(running),
+        })
+    }
+
+    /// The property that is added to what is there, by the contract.
+    #[must_use]
+    pub fn appended(&self) -> Option<String> {
+        let appends = |property: &&crate::contract::Property| matches!(property.kind, PropertyKind::Append { .. });
+        self.contract.properties.iter().find(appends).map(|property| property.name.clone())
+    }
+
+    /// As it is shown before the question.
+    #[must_use]
+    pub fn shown(&self) -> preview::Target {
+        let scope = self.scope.as_ref().filter(|scope| **scope != Scope::origin(&self.origin.to_string()));
+        preview::Target {
+            origin: self.origin.to_string(),
+            scope: scope.map(Scope::described),
+            caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
+            emulator: self.emulator.is_some(),
+        }
+    }
+}
