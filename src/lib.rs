@@ -3,10 +3,12 @@
 
 pub mod apply;
 pub mod attempt;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod diagnostic;
+pub mod emulator;
 pub mod outcome;
 pub mod row;
 pub mod window;
