@@ -40,5 +40,5 @@ fn classic() -> Contract {
 }
 fn main() {
     let Cmd::Emulator(args) = Cmd::parse();
-    tokio::runtime::Runtime::new().unwrap().block_on(run(args.into_settings(classic(), None))).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(run(args, classic(), None)).unwrap();
 }

@@ -25,11 +25,11 @@ pub struct EmulatorArgs {
 
     /// The only token that is taken, in a file; else `BULK_TRIAGE_TOKEN`. Without one, any is.
     #[arg(long, value_name = "PATH")]
-    token_file: Option<PathBuf>,
+    pub token_file: Option<PathBuf>,
 
     /// Whose rules: `defender-classic`, `defender`, or a TOML file.
     #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
-    contract: String,
+    pub contract: String,
 
     /// Which incidents exist: `every`, or ids and ranges such as `1-1000,2001`.
     #[arg(long, value_name = "IDS", default_value = "every")]
@@ -65,21 +65,7 @@ pub struct EmulatorArgs {
 }
 
 impl EmulatorArgs {
-    /// The contract as it was named, to be loaded.
-    #[must_use]
-    pub fn contract(&self) -> &str {
-        &self.contract
-    }
-
-    /// Where the token is, if in a file.
-    #[must_use]
-    pub fn token_file(&self) -> Option<&std::path::Path> {
-        self.token_file.as_deref()
-    }
-
-    /// The emulator that was asked for.
-    #[must_use]
-    pub fn into_settings(self, contract: Contract, token: Option<SecretString>) -> Settings {
+    fn into_settings(self, contract: Contract, token: Option<SecretString>) -> Settings {
         Settings {
             port: self.port,
             token,
@@ -100,10 +86,10 @@ impl EmulatorArgs {
 ///
 /// # Errors
 /// Where the port is taken, or the log or standard output can't be written.
-pub async fn run(settings: Settings) -> io::Result<()> {
+pub async fn run(args: EmulatorArgs, contract: Contract, token: Option<SecretString>) -> io::Result<()> {
     // Before the address is known to anyone: who reads it may signal at once.
     let stopped = stop_signal()?;
-    let running = emulator::start(settings).await?;
+    let running = emulator::start(args.into_settings(contract, token)).await?;
     say(&running.origin())?;
     stopped.await;
     let (requests, throttled) = (running.requests(), running.throttled());

@@ -140,7 +140,11 @@ fn parse(text: &str) -> Result<Fault, String> {
         (_, Some(name)) => (name, Some(false)),
         _ => (name, None),
     };
-    let kind = parse_kind(name, detail)?;
+    let misplaced = detail.is_some_and(|detail| detail.contains([':', '@', '*']));
+    let kind = parse_kind(name, detail).map_err(|problem| match misplaced {
+        true => format!("{problem}; `=` and its detail come last, behind chance, places and times"),
+        false => problem,
+    })?;
     let done_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
     if effect == Some(true) && kind == FaultKind::Down {
         return Err("nobody is there to make the update: write `down` or `cut-after`".to_owned());
@@ -306,7 +310,8 @@ mod tests {
             ("503@7-9s", "is not a place"),
             ("503*0", "how often"),
             ("cut=1s", "takes no detail"),
-            ("429=soon", "`time`".trim_matches('`')),
+            ("429=soon", "time-long, time-no-zone"),
+            ("429=37s:5%", "come last"),
             ("redirect=a b", "is not a URL"),
             ("down-after", "nobody is there"),
         ] {

@@ -19,10 +19,12 @@ mod request_log;
 mod rules;
 mod server;
 mod service;
+mod settings;
 mod throttle;
 mod windows;
 
 pub use faults::{Fault, Faults, GRAMMAR, ParseFaultError};
 pub use incidents::{Incidents, ParseIncidentsError};
-pub use server::{Running, Settings, start};
+pub use server::{Running, start};
+pub use settings::Settings;
 pub use throttle::{ThrottleForm, UnknownThrottleForm};

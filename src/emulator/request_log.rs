@@ -27,7 +27,7 @@ pub(super) struct Line<'a> {
     pub(super) path: &'a str,
     /// The incident that the path names.
     pub(super) id: Option<u64>,
-    /// As it was sent; `null` where it was too large to be read.
+    /// As it was sent; `null` where there was none, or one too large to be read.
     pub(super) body: Option<&'a str>,
     /// The number of the answer, else `cut` or `stall`.
     pub(super) status: Status,

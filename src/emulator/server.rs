@@ -3,11 +3,9 @@
 //!
 //! A request that was received is decided even where its sender is gone by then: so it is with a real service.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,70 +25,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::faults::Faults;
 use super::faulty_body;
-use super::incidents::Incidents;
-use super::request_log::RequestLog;
-use super::service::{Beginning, Call, Decision, Delivery, Received, Service};
-use super::throttle::ThrottleForm;
+use super::service::{Call, Decision, Delivery, Received, Service};
+use super::settings::Settings;
 use crate::clock::{BootTime, Clock};
-use crate::contract::Contract;
 use crate::row::IncidentId;
-use crate::window::Quota;
 
 /// The largest body that is read; above it the answer is 413.
-const LARGEST_BODY: usize = 4 * 1024 * 1024;
+const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
 /// How long a stop waits for the answers that are under way.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// What the emulator shall be.
-#[derive(Debug)]
-pub struct Settings {
-    /// Whose path, properties and rules.
-    pub contract: Contract,
-    /// 0 takes a free one.
-    pub port: u16,
-    /// The bearer token; without one, any that is not empty is taken.
-    pub token: Option<SecretString>,
-    /// In the place of the contract's.
-    pub quota: Option<Quota>,
-    /// How long a request takes on its way in and its way back, together. Drawn for each, and divided by chance, so
-    /// that requests overtake one another as they do on a network.
-    pub latency: RangeInclusive<Duration>,
-    /// Which exist.
-    pub incidents: Incidents,
-    /// Which were merged into which.
-    pub merged: BTreeMap<u64, u64>,
-    /// What goes wrong.
-    pub faults: Faults,
-    /// How a 429 says its time.
-    pub throttle_form: ThrottleForm,
-    /// Where each request is written, as JSONL. Added to.
-    pub log: Option<PathBuf>,
-    /// For latencies, chances and tracking ids.
-    pub seed: u64,
-}
-
-impl Settings {
-    /// A friendly server: every incident, no latency, no fault, any token, any port.
-    #[must_use]
-    pub fn new(contract: Contract) -> Settings {
-        Settings {
-            contract,
-            port: 0,
-            token: None,
-            quota: None,
-            latency: Duration::ZERO..=Duration::ZERO,
-            incidents: Incidents::every(),
-            merged: BTreeMap::new(),
-            faults: Faults::default(),
-            throttle_form: ThrottleForm::default(),
-            log: None,
-            seed: 0,
-        }
-    }
-}
 
 /// A server that runs until it is stopped or dropped.
 pub struct Running {
@@ -140,37 +85,23 @@ impl Running {
 /// # Errors
 /// Where the port is taken, the log can't be opened, or the settings can't be served.
 pub async fn start(settings: Settings) -> io::Result<Running> {
-    let Settings { contract, port, token, quota, latency, incidents, merged, faults, throttle_form, log, seed } =
-        settings;
     let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
-    if latency.is_empty() {
+    if settings.latency.is_empty() {
         return Err(invalid("the lowest latency is above the highest"));
     }
-    let list_path = contract.path.strip_suffix("/{id}").filter(|path| is_plain(path)).map(str::to_owned);
+    let list_path = settings.contract.path.strip_suffix("/{id}").filter(|path| is_plain(path)).map(str::to_owned);
     let list_path = list_path.ok_or_else(|| invalid("the contract's path must end in `/{id}`"))?;
-    let log = log.as_deref().map(RequestLog::open).transpose()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
     let address = listener.local_addr()?;
 
     let clock = Clock::machine();
-    let beginning = Beginning {
-        quota: quota.unwrap_or_else(|| contract.quota.clone()),
-        form: throttle_form,
-        now: clock.now(),
-        contract,
-        token,
-        incidents,
-        merged,
-        faults,
-        log,
-        seed,
-    };
+    let now = clock.now();
     let wire = Arc::new(Wire {
         clock,
-        latency,
+        latency: settings.latency.clone(),
         // Apart from the service's dice: how long requests take doesn't move which ones a fault strikes.
-        dice: Mutex::new(fastrand::Rng::with_seed(seed.wrapping_add(1))),
-        service: Mutex::new(Service::new(beginning)),
+        dice: Mutex::new(fastrand::Rng::with_seed(settings.seed.wrapping_add(1))),
+        service: Mutex::new(Service::new(settings, now)?),
     });
     let router = Router::new()
         .route(&format!("{list_path}/{{id}}"), patch(update).get(read).fallback(wrong_method))
@@ -350,4 +281,108 @@ fn cut() -> Response {
     let mut response = Response::new(Body::empty());
     response.extensions_mut().insert(Cut);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::Fault;
+    use crate::emulator::rules::tests::classic;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn server(faults: &[&str]) -> Running {
+        let mut settings = Settings::new(classic());
+        settings.faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
+        start(settings).await.expect("a free port")
+    }
+
+    /// Sends bytes as they are, and reads until the server closes, or `enough` bytes have come.
+    async fn exchange(running: &Running, request: &str, enough: u64) -> String {
+        let mut stream = TcpStream::connect(running.address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        // A cut may show as a reset; what came before it is the answer.
+        let _ = stream.take(enough).read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn update(id: u64, rest: &str) -> String {
+        let body = r#"{"status":"Resolved","comment":"seen"}"#;
+        format!(
+            "PATCH /api/incidents/{id} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n{rest}\r\n{body}",
+            body.len()
+        )
+    }
+
+    const CLOSE: &str = "Connection: close\r\n";
+
+    #[tokio::test]
+    async fn an_update_is_answered_with_the_incident_and_a_date() {
+        let running = server(&[]).await;
+        let answer = exchange(&running, &update(5, CLOSE), u64::MAX).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\ndate: "), "{answer}");
+        assert!(answer.contains(r#""incidentId":5,"#) && answer.contains(r#""status":"Resolved""#), "{answer}");
+        assert_eq!(running.requests(), 1);
+        let id = IncidentId::new(5).expect("an id");
+        assert_eq!(running.incident(id).expect("exists")["status"], "Resolved");
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_stays_open_for_the_next_request() {
+        let running = server(&[]).await;
+        let answer = exchange(&running, &(update(1, "") + &update(2, CLOSE)), u64::MAX).await;
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_cut_leaves_no_answer_and_half_an_answer_is_half() {
+        let running = server(&["cut-after@1", "cut-half@2"]).await;
+        assert_eq!(exchange(&running, &update(5, ""), u64::MAX).await, "");
+        let half = exchange(&running, &update(5, ""), u64::MAX).await;
+        let (head, body) = half.split_once("\r\n\r\n").expect("a head");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("the whole length");
+        assert_eq!(body.len(), length.parse::<usize>().expect("a number") / 2);
+        assert!(body.starts_with(r#"{"incidentId":5,"#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_is_whole_and_a_huge_one_goes_on() {
+        let running = server(&["slow@1=0", "huge@2"]).await;
+        let slow = exchange(&running, &update(5, CLOSE), u64::MAX).await;
+        assert!(slow.ends_with(r#""alerts":[]}"#), "{slow}");
+        let enough = 3 * 1024 * 1024;
+        assert_eq!(exchange(&running, &update(5, CLOSE), enough).await.len() as u64, enough);
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_get_the_api_s_errors() {
+        let running = server(&[]).await;
+        let ask = |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n{CLOSE}\r\n");
+        for (line, status, code) in [
+            ("GET /", "404", "\"NotFound\""),
+            ("GET /api/incidents/1/alerts", "404", "\"NotFound\""),
+            ("GET /api/incidents/..%2f1", "400", "\"InvalidInput\""),
+            ("DELETE /api/incidents/1", "405", "\"MethodNotAllowed\""),
+            ("GET /api/incidents?$top=1&$filter=status%20eq%20'Active'", "200", "@odata.context"),
+        ] {
+            let answer = exchange(&running, &ask(line), u64::MAX).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(code), "{line}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_served_is_told_at_the_start() {
+        let running = server(&[]).await;
+        let taken = Settings { port: running.address.port(), ..Settings::new(classic()) };
+        assert_eq!(start(taken).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+        for path in ["/api/incidents", "/api/{x}/{id}", "/api/*/{id}", "/api/:x/{id}", "api/{id}", "/{id}"] {
+            let mut settings = Settings::new(classic());
+            path.clone_into(&mut settings.contract.path);
+            let kind = start(settings).await.err().map(|error| error.kind());
+            assert_eq!(kind, Some(io::ErrorKind::InvalidInput), "{path}");
+        }
+    }
 }
