@@ -141,9 +141,9 @@ fn parse(text: &str) -> Result<Fault, String> {
         _ => (name, None),
     };
     let misplaced = detail.is_some_and(|detail| detail.contains([':', '@', '*']));
-    let kind = parse_kind(name, detail).map_err(|problem| match misplaced {
-        true => format!("{problem}; `=` and its detail come last, behind chance, places and times"),
-        false => problem,
+    let kind = parse_kind(name, detail).map_err(|problem| {
+        let hint = if misplaced { "; `=` and its detail come last, behind chance, places and times" } else { "" };
+        problem + hint
     })?;
     let done_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
     if effect == Some(true) && kind == FaultKind::Down {

@@ -2,8 +2,8 @@
 //! newcomers use the same one.
 //!
 //! The way of a request: [`server`] takes it from the wire, lets its way in take time, and asks [`service`], which
-//! decides everything under one lock at one moment: it counts ([`windows`]), picks a fault ([`faults`]), obeys the
-//! contract ([`rules`], [`filter`]), changes the incident ([`incidents`]), words the answer ([`answer`], [`throttle`])
+//! decides everything under one lock at one moment: it counts ([`windows`]), picks a fault ([`faults`]), asks the
+//! [`api`] (its [`rules`], the [`filter`] of a list, the [`incidents`]), words the answer ([`answer`], [`throttle`])
 //! and writes a line ([`request_log`]). Then the way back takes time, and the answer leaves, whole or as the fault
 //! wants it ([`faulty_body`]).
 //!
@@ -11,6 +11,7 @@
 //! arrives is counted, the refused ones too, and is in the log before it is answered; no token is printed or logged.
 
 mod answer;
+mod api;
 mod faults;
 mod faulty_body;
 mod filter;

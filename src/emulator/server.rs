@@ -25,8 +25,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::api::{Call, Received};
 use super::faulty_body;
-use super::service::{Call, Decision, Delivery, Received, Service};
+use super::service::{Decision, Delivery, Service};
 use super::settings::Settings;
 use crate::clock::{BootTime, Clock};
 use crate::row::IncidentId;

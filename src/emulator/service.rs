@@ -1,61 +1,22 @@
-//! The service behind the wire: decides each request at one moment. No I/O but the log, no clock of its own.
+//! The service behind the wire: decides each request at one moment, by quota, faults and API. No I/O but the log, no
+//! clock of its own.
 
 use std::io;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::{Answer, Refusal, html_page};
+use super::api::{Api, Call, Received};
 use super::faults::{Arrival, Fault, FaultKind, Faults};
-use super::filter::Query;
 use super::incidents::Store;
 use super::request_log::{Line, RequestLog, Status};
-use super::rules;
 use super::settings::Settings;
 use super::throttle::ThrottleForm;
 use super::windows::Windows;
 use crate::clock::{BootTime, Now, micros};
-use crate::contract::Contract;
 use crate::row::IncidentId;
 use crate::window::Window;
-
-/// What the path and the method ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
-    Update,
-    Read,
-    List,
-    /// A path that the API has not.
-    Elsewhere,
-    /// A path that it has, but not with this method.
-    WrongMethod,
-}
-
-/// A request as it was received.
-pub(super) struct Received {
-    pub(super) call: Call,
-    pub(super) method: String,
-    /// Without the query.
-    pub(super) path: String,
-    pub(super) query: String,
-    /// The bearer's token.
-    pub(super) token: Option<SecretString>,
-    /// Whether it says to hold JSON.
-    pub(super) says_json: bool,
-    /// `None` where it was too large to be read.
-    pub(super) body: Option<Bytes>,
-}
-
-impl Received {
-    fn incident(&self) -> Option<IncidentId> {
-        let is_incident = matches!(self.call, Call::Update | Call::Read);
-        let last = self.path.rsplit('/').next().filter(|_| is_incident)?;
-        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { IncidentId::new(last.parse().ok()?) } else { None }
-    }
-}
 
 /// How an answer leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +46,12 @@ pub(super) struct Counters {
 
 /// The state of the service.
 pub(super) struct Service {
-    contract: Contract,
-    token: Option<SecretString>,
+    api: Api,
     /// How a 429 says its time.
     form: ThrottleForm,
     /// What a 429 without a time means.
     shortest: Window,
     windows: Windows,
-    store: Store,
     faults: Faults,
     /// For chances and tracking ids.
     dice: fastrand::Rng,
@@ -126,11 +85,9 @@ impl Service {
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
         Ok(Service {
-            store: Store::new(incidents, merged, &contract, now.wall),
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
-            contract,
-            token,
+            api: Api { store: Store::new(incidents, merged, &contract, now.wall), contract, token },
             form: throttle_form,
             faults,
             dice: fastrand::Rng::with_seed(seed),
@@ -145,7 +102,7 @@ impl Service {
     }
 
     pub(super) fn incident(&self, id: u64) -> Option<Value> {
-        self.store.get(id)
+        self.api.store.get(id)
     }
 
     /// Decides a request that arrives `now`: counts it, has its effect, writes it to the log.
@@ -170,7 +127,7 @@ impl Service {
         let course = match (full_until, &fault) {
             (Some(resume), _) => self.throttle(self.form, now, resume),
             (None, Some(fault)) => self.go_wrong(fault, request, incident, now),
-            (None, None) => self.obey(request, incident, now),
+            (None, None) => self.obey(request, now),
         };
         self.counters.throttled += u64::from(course.answer.status == 429);
         self.write(request, &arrival, now, fault.as_ref(), &course)?;
@@ -178,55 +135,11 @@ impl Service {
     }
 
     /// What the API does, without a fault.
-    fn obey(&mut self, request: &Received, incident: Option<IncidentId>, now: Now) -> Course {
-        let answered = self.answer(request, incident, now);
+    fn obey(&mut self, request: &Received, now: Now) -> Course {
+        let answered = self.api.answer(request, now.wall);
         let took_effect = answered.is_ok() && request.call == Call::Update;
         let answer = answered.unwrap_or_else(|refusal| refusal.answer(&self.tracking()));
         Course { took_effect, ..answer.into() }
-    }
-
-    fn answer(&mut self, request: &Received, incident: Option<IncidentId>, now: Now) -> Result<Answer, Refusal> {
-        self.authorize(request.token.as_ref())?;
-        let found = |call: &str| Refusal::new(404, "ResourceNotFound", format!("{call} was not found."));
-        let incident = |service: &Service| {
-            let id = incident.ok_or_else(|| Refusal::new(400, "InvalidInput", "The incident id is not valid."))?.get();
-            let shown = service.store.get(id).ok_or_else(|| found(&format!("Incident {id}")))?;
-            Ok((id, shown))
-        };
-        match request.call {
-            Call::Update => {
-                let body = request.body.as_ref();
-                let body =
-                    body.ok_or_else(|| Refusal::new(413, "PayloadTooLarge", "The request body is too large."))?;
-                if !request.says_json {
-                    return Err(Refusal::new(415, "UnsupportedMediaType", "Content-Type must be application/json."));
-                }
-                let (id, _) = incident(self)?;
-                let change = rules::read_change(&self.contract, body)?;
-                Ok(Answer::json(200, self.store.update(&self.contract, id, &change, now.wall)))
-            }
-            Call::Read => Ok(Answer::json(200, incident(self)?.1)),
-            Call::List => {
-                let query = Query::parse(&request.query)?;
-                let incidents = self.store.newest_first().filter(|incident| query.takes(incident));
-                let page: Vec<Value> = incidents.skip(query.skip).take(query.top).collect();
-                let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
-                Ok(Answer::json(200, json!({"@odata.context": context, "value": page})))
-            }
-            Call::Elsewhere => Err(Refusal::new(404, "NotFound", "There is no such resource.")),
-            Call::WrongMethod => Err(Refusal::new(405, "MethodNotAllowed", "The resource has no such method.")),
-        }
-    }
-
-    fn authorize(&self, token: Option<&SecretString>) -> Result<(), Refusal> {
-        let refused = |message: &str| Err(Refusal::new(401, "Unauthorized", message));
-        match (token, &self.token) {
-            (None, _) => refused("The request has no bearer token."),
-            (Some(given), Some(expected)) if given.expose_secret() != expected.expose_secret() => {
-                refused("The token is not valid or has expired.")
-            }
-            _ => Ok(()),
-        }
     }
 
     fn throttle(&mut self, form: ThrottleForm, now: Now, resume: BootTime) -> Course {
@@ -237,9 +150,9 @@ impl Service {
 
     fn go_wrong(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Course {
         // Without effect, what would be answered is the incident as it is.
-        let shown = incident.and_then(|id| self.store.get(id.get()));
+        let shown = incident.and_then(|id| self.api.store.get(id.get()));
         let meant = match (fault.takes_effect, shown) {
-            (true, _) => self.obey(request, incident, now),
+            (true, _) => self.obey(request, now),
             (false, Some(shown)) => Answer::json(200, shown).into(),
             (false, None) => Refusal::of_status(404).answer(&self.tracking()).into(),
         };
@@ -255,7 +168,7 @@ impl Service {
             FaultKind::Html => answered(Answer::html(200, html_page("Sign in", "Please sign in to the proxy."))),
             FaultKind::Other => {
                 let other = incident.map_or(1, |id| if id.get() == 1 { 2 } else { id.get() - 1 });
-                answered(Answer::json(200, self.store.show(other)))
+                answered(Answer::json(200, self.api.store.show(other)))
             }
             FaultKind::Error200 => {
                 let refusal = Refusal::new(200, "InternalServerError", "The update could not be made.");
@@ -315,6 +228,9 @@ impl Service {
 mod tests {
     use super::*;
     use crate::emulator::rules::tests::classic;
+    use axum::body::Bytes;
+    use secrecy::SecretString;
+    use serde_json::json;
 
     const START: Now = Now { boot: BootTime(5_000_000), wall: jiff::Timestamp::UNIX_EPOCH };
 
