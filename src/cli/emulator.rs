@@ -1,0 +1,129 @@
+//! `bulk-triage emulator`: the API's stand-in as a server, until Ctrl-C or SIGTERM.
+//!
+//! Promises: the first line of standard output is the origin to use as `--base-url`; no token is printed.
+
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::SecretString;
+
+use crate::contract::Contract;
+use crate::emulator::{self, Fault, GRAMMAR, Incidents, Settings, ThrottleForm};
+use crate::row::IncidentId;
+use crate::window::{ParseWindowError, Quota, parse_duration};
+
+/// A local server that behaves as the API does, quota and faults included.
+#[derive(Debug, Args)]
+#[command(after_long_help = GRAMMAR)]
+pub struct EmulatorArgs {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+
+    /// The only token that is taken, in a file; else `BULK_TRIAGE_TOKEN`. Without one, any is.
+    #[arg(long, value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
+
+    /// Whose rules: `defender-classic`, `defender`, or a TOML file.
+    #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
+    pub contract: String,
+
+    /// Which incidents exist: `every`, or ids and ranges such as `1-1000,2001`.
+    #[arg(long, value_name = "IDS", default_value = "every")]
+    incidents: Incidents,
+
+    /// An incident that was merged into another one, such as `7=3`. Repeatable.
+    #[arg(long, value_name = "ID=ID", value_parser = parse_merged)]
+    merged: Vec<(u64, u64)>,
+
+    /// The windows that are counted, in the place of the contract's.
+    #[arg(long, value_name = "QUOTA")]
+    quota: Option<Quota>,
+
+    /// How long a request and its answer take, such as `5ms` or `20ms..300ms`.
+    #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
+    latency: RangeInclusive<Duration>,
+
+    /// What goes wrong, such as `503:5%` or `cut-after@3,7-9`. Repeatable; `--help` has the grammar.
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<Fault>,
+
+    /// How a 429 says its time.
+    #[arg(long, value_name = "FORM", default_value_t)]
+    throttle_form: ThrottleForm,
+
+    /// Adds a line of JSON for each request to this file.
+    #[arg(long, value_name = "PATH")]
+    log: Option<PathBuf>,
+
+    /// The same seed draws the same latencies and chances.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+impl EmulatorArgs {
+    fn into_settings(self, contract: Contract, token: Option<SecretString>) -> Settings {
+        Settings {
+            port: self.port,
+            token,
+            quota: self.quota,
+            latency: self.latency,
+            incidents: self.incidents,
+            merged: self.merged.into_iter().collect(),
+            faults: self.faults.into_iter().collect(),
+            throttle_form: self.throttle_form,
+            log: self.log,
+            seed: self.seed,
+            ..Settings::new(contract)
+        }
+    }
+}
+
+/// Serves until Ctrl-C or SIGTERM, and says on standard output where, and at the end how much.
+///
+/// # Errors
+/// Where the port is taken, or the log or standard output can't be written.
+pub async fn run(args: EmulatorArgs, contract: Contract, token: Option<SecretString>) -> io::Result<()> {
+    // Before the address is known to anyone: who reads it may signal at once.
+    let stopped = stop_signal()?;
+    let running = emulator::start(args.into_settings(contract, token)).await?;
+    say(&running.origin())?;
+    stopped.await;
+    let (requests, throttled) = (running.requests(), running.throttled());
+    running.stop().await;
+    say(&format!("{requests} requests, {throttled} of them throttled"))
+}
+
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// Listens from now on; done when the first signal has come.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn parse_latency(text: &str) -> Result<RangeInclusive<Duration>, String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    let parse = |text: &str| parse_duration(text.trim()).map_err(|error: ParseWindowError| error.to_string());
+    let latency = parse(least)?..=parse(most)?;
+    if latency.is_empty() { Err("the first duration is above the second".to_owned()) } else { Ok(latency) }
+}
+
+fn parse_merged(text: &str) -> Result<(u64, u64), String> {
+    let id = |text: &str| text.parse().ok().and_then(IncidentId::new).map(IncidentId::get);
+    let pair = text.split_once('=').and_then(|(from, to)| Some((id(from)?, id(to)?)));
+    pair.ok_or_else(|| "write the merged incident and the other one, such as `7=3`".to_owned())
+}

@@ -1,0 +1,76 @@
+//! Answers as they are meant: status, headers, body; and the API's form of an error.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+/// A whole answer, before a fault has its way with it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Beside `Date`, `Content-Type` and `Content-Length`.
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) content_type: &'static str,
+    pub(super) body: String,
+}
+
+impl Answer {
+    #[expect(clippy::needless_pass_by_value, reason = "built for this, at every call")]
+    pub(super) fn json(status: u16, body: Value) -> Answer {
+        Answer::of(status, "application/json; charset=utf-8", body.to_string())
+    }
+
+    pub(super) fn text(status: u16, body: String) -> Answer {
+        Answer::of(status, "text/plain; charset=utf-8", body)
+    }
+
+    pub(super) fn html(status: u16, body: String) -> Answer {
+        Answer::of(status, "text/html; charset=utf-8", body)
+    }
+
+    /// The same with one more header.
+    pub(super) fn with(mut self, name: &'static str, value: String) -> Answer {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn of(status: u16, content_type: &'static str, body: String) -> Answer {
+        Answer { status, headers: Vec::new(), content_type, body }
+    }
+}
+
+/// Why the API refuses a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Refusal {
+        Refusal { status, code: code.to_owned(), message: message.into() }
+    }
+
+    /// A refusal for a fault: the code is the status' own name.
+    pub(super) fn of_status(status: u16) -> Refusal {
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        let code = reason.unwrap_or("Unexpected").replace(' ', "");
+        Refusal::new(status, &code, format!("The emulator was asked to answer {status}."))
+    }
+
+    pub(super) fn answer(&self, tracking: &str) -> Answer {
+        Answer::json(self.status, error_body(&self.code, &self.message, tracking))
+    }
+}
+
+/// `{"error":{"code":…,"message":…,"target":…}}`
+pub(super) fn error_body(code: &str, message: &str, tracking: &str) -> Value {
+    json!({"error": {"code": code, "message": message, "target": tracking}})
+}
+
+/// A page as a proxy shows it.
+pub(super) fn html_page(title: &str, text: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>\n"
+    )
+}

@@ -1,0 +1,109 @@
+//! The API without its quota: who may call, what a call does to the incidents, and what it is answered.
+
+use axum::body::Bytes;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refusal};
+use super::filter::Query;
+use super::incidents::Store;
+use super::rules;
+use crate::contract::Contract;
+use crate::row::IncidentId;
+
+/// What the path and the method ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Update,
+    Read,
+    List,
+    /// A path that the API has not.
+    Elsewhere,
+    /// A path that it has, but not with this method.
+    WrongMethod,
+}
+
+/// A request as it was received, its token hidden from every print.
+pub(super) struct Received {
+    pub(super) call: Call,
+    pub(super) method: String,
+    /// Without the query.
+    pub(super) path: String,
+    pub(super) query: String,
+    /// The bearer's token.
+    pub(super) token: Option<SecretString>,
+    /// Whether it says to hold JSON.
+    pub(super) says_json: bool,
+    /// `None` where it was too large to be read.
+    pub(super) body: Option<Bytes>,
+}
+
+impl Received {
+    /// The incident that the path names; `None` where that is no id.
+    pub(super) fn incident(&self) -> Option<IncidentId> {
+        let is_incident = matches!(self.call, Call::Update | Call::Read);
+        let last = self.path.rsplit('/').next().filter(|_| is_incident)?;
+        let digits = last.bytes().all(|byte| byte.is_ascii_digit());
+        if digits { IncidentId::new(last.parse().ok()?) } else { None }
+    }
+}
+
+/// What stands behind the quota.
+pub(super) struct Api {
+    pub(super) contract: Contract,
+    /// The only one that is taken, or any.
+    pub(super) token: Option<SecretString>,
+    pub(super) store: Store,
+}
+
+impl Api {
+    /// Does what a request asks for.
+    ///
+    /// # Errors
+    /// Where the API refuses it; nothing is done then.
+    pub(super) fn answer(&mut self, request: &Received, now: Timestamp) -> Result<Answer, Refusal> {
+        self.authorize(request.token.as_ref())?;
+        match request.call {
+            Call::Update => {
+                let body = request.body.as_ref();
+                let body =
+                    body.ok_or_else(|| Refusal::new(413, "PayloadTooLarge", "The request body is too large."))?;
+                if !request.says_json {
+                    return Err(Refusal::new(415, "UnsupportedMediaType", "Content-Type must be application/json."));
+                }
+                let (id, _) = self.find(request)?;
+                let change = rules::read_change(&self.contract, body)?;
+                Ok(Answer::json(200, self.store.update(&self.contract, id, &change, now)))
+            }
+            Call::Read => Ok(Answer::json(200, self.find(request)?.1)),
+            Call::List => {
+                let query = Query::parse(&request.query)?;
+                let incidents = self.store.newest_first().filter(|incident| query.takes(incident));
+                let page: Vec<Value> = incidents.skip(query.skip).take(query.top).collect();
+                let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
+                Ok(Answer::json(200, json!({"@odata.context": context, "value": page})))
+            }
+            Call::Elsewhere => Err(Refusal::new(404, "NotFound", "There is no such resource.")),
+            Call::WrongMethod => Err(Refusal::new(405, "MethodNotAllowed", "The resource has no such method.")),
+        }
+    }
+
+    fn find(&self, request: &Received) -> Result<(u64, Value), Refusal> {
+        let id = request.incident().map(IncidentId::get);
+        let id = id.ok_or_else(|| Refusal::new(400, "InvalidInput", "The incident id is not valid."))?;
+        let missing = || Refusal::new(404, "ResourceNotFound", format!("Incident {id} was not found."));
+        Ok((id, self.store.get(id).ok_or_else(missing)?))
+    }
+
+    fn authorize(&self, token: Option<&SecretString>) -> Result<(), Refusal> {
+        let refused = |message: &str| Err(Refusal::new(401, "Unauthorized", message));
+        match (token, &self.token) {
+            (None, _) => refused("The request has no bearer token."),
+            (Some(given), Some(expected)) if given.expose_secret() != expected.expose_secret() => {
+                refused("The token is not valid or has expired.")
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Faults: what goes wrong, where and how often, and how that is written ([`GRAMMAR`]).
+//!
+//! Promises: the same seed and the same order of requests strike the same faults; a fault that can't be read is told
+//! with what can be written.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::throttle::ThrottleForm;
+use crate::window::parse_duration;
+
+/// How a fault is written, for `--help`.
+pub const GRAMMAR: &str = include_str!("faults.txt");
+
+/// What happens instead of an answer as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    Status(u16),
+    Throttle { form: Option<ThrottleForm>, wait: Option<Duration> },
+    Cut,
+    CutHalf,
+    Stall,
+    Slow(Duration),
+    Html,
+    Other,
+    Error200,
+    Huge,
+    Redirect(String),
+    Down,
+}
+
+/// One fault: what, where, how often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// As it was written.
+    text: String,
+    pub(super) kind: FaultKind,
+    /// Whether the update is made all the same.
+    pub(super) takes_effect: bool,
+    /// From 0 to 1.
+    chance: f64,
+    /// Any of them; everywhere without one.
+    places: Vec<Place>,
+    /// How often it still strikes.
+    left: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Place {
+    Requests(RangeInclusive<u64>),
+    Incident(u64),
+    Span(RangeInclusive<Duration>),
+}
+
+/// A request, as far as faults look at it.
+pub(super) struct Arrival {
+    /// From 1.
+    pub(super) number: u64,
+    pub(super) since_start: Duration,
+    pub(super) incident: Option<u64>,
+}
+
+/// Faults in the order in which they are tried.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// The first fault that strikes this request, among those for which `eligible` holds.
+    pub(super) fn strike(
+        &mut self,
+        arrival: &Arrival,
+        dice: &mut fastrand::Rng,
+        eligible: impl Fn(&FaultKind) -> bool,
+    ) -> Option<&Fault> {
+        let struck = self.0.iter_mut().find(|fault| {
+            eligible(&fault.kind) && fault.left > 0 && fault.is_at(arrival) && dice.f64() < fault.chance
+        })?;
+        struck.left -= 1;
+        Some(struck)
+    }
+}
+
+impl FromIterator<Fault> for Faults {
+    fn from_iter<I: IntoIterator<Item = Fault>>(faults: I) -> Faults {
+        Faults(faults.into_iter().collect())
+    }
+}
+
+impl Fault {
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn is_at(&self, arrival: &Arrival) -> bool {
+        self.places.is_empty()
+            || self.places.iter().any(|place| match place {
+                Place::Requests(numbers) => numbers.contains(&arrival.number),
+                Place::Incident(id) => arrival.incident == Some(*id),
+                Place::Span(span) => span.contains(&arrival.since_start),
+            })
+    }
+}
+
+/// Why a fault can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{fault}` is not a fault: {problem}")]
+pub struct ParseFaultError {
+    fault: String,
+    problem: String,
+}
+
+impl FromStr for Fault {
+    type Err = ParseFaultError;
+
+    fn from_str(text: &str) -> Result<Fault, ParseFaultError> {
+        let text = text.trim();
+        parse(text).map_err(|problem| ParseFaultError { fault: text.to_owned(), problem })
+    }
+}
+
+/// Takes `NAME[:CHANCE%][@PLACES][*TIMES][=DETAIL]` apart from its end.
+fn parse(text: &str) -> Result<Fault, String> {
+    let (rest, detail) = split(text, '=');
+    let (rest, times) = split(rest, '*');
+    let (rest, places) = split(rest, '@');
+    let (name, chance) = split(rest, ':');
+
+    let places = places.map_or(Ok(Vec::new()), |places| places.split(',').map(parse_place).collect())?;
+    let chance = chance.map_or(Ok(1.0), parse_chance)?;
+    let left = match times.map(|times| (times, times.parse())) {
+        None => u64::MAX,
+        Some((_, Ok(times))) if times > 0 => times,
+        Some((times, _)) => return Err(format!("`*{times}` is not how often: write `*1` or more")),
+    };
+    let (name, effect) = match (name.strip_suffix("-after"), name.strip_suffix("-before")) {
+        (Some(name), _) => (name, Some(true)),
+        (_, Some(name)) => (name, Some(false)),
+        _ => (name, None),
+    };
+    let misplaced = detail.is_some_and(|detail| detail.contains([':', '@', '*']));
+    let kind = parse_kind(name, detail).map_err(|problem| {
+        let hint = if misplaced { "; `=` and its detail come last, behind chance, places and times" } else { "" };
+        problem + hint
+    })?;
+    let done_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
+    if effect == Some(true) && kind == FaultKind::Down {
+        return Err("nobody is there to make the update: write `down` or `cut-after`".to_owned());
+    }
+    let takes_effect = effect.unwrap_or(done_by_default);
+    Ok(Fault { text: text.to_owned(), kind, takes_effect, chance, places, left })
+}
+
+fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
+    let kind = match name {
+        "429" => return parse_throttle(detail.unwrap_or_default()),
+        "slow" => {
+            let each = parse_duration(detail.unwrap_or("100ms")).map_err(|error| error.to_string())?;
+            return Ok(FaultKind::Slow(each));
+        }
+        "redirect" => {
+            let to = detail.unwrap_or("/elsewhere");
+            let sendable = !to.is_empty() && to.bytes().all(|byte| byte.is_ascii_graphic());
+            return if sendable { Ok(FaultKind::Redirect(to.to_owned())) } else { Err(format!("`{to}` is not a URL")) };
+        }
+        "cut" => FaultKind::Cut,
+        "cut-half" => FaultKind::CutHalf,
+        "stall" => FaultKind::Stall,
+        "html" => FaultKind::Html,
+        "other" => FaultKind::Other,
+        "error-200" => FaultKind::Error200,
+        "huge" => FaultKind::Huge,
+        "down" => FaultKind::Down,
+        _ => match name.parse() {
+            Ok(status @ 201..=599) => FaultKind::Status(status),
+            _ => {
+                return Err(format!(
+                    "`{name}` is none of: a status from 201 to 599, cut, cut-half, stall, slow, html, other, \
+                     error-200, huge, redirect, down"
+                ));
+            }
+        },
+    };
+    match detail {
+        None => Ok(kind),
+        Some(detail) => Err(format!("`{name}` takes no detail (`={detail}`); 429, slow and redirect do")),
+    }
+}
+
+/// `FORM/WAIT`, or one of them.
+fn parse_throttle(detail: &str) -> Result<FaultKind, String> {
+    let (mut form, mut wait) = (None, None);
+    for part in detail.split('/').filter(|part| !part.is_empty()) {
+        match (part.parse(), parse_duration(part)) {
+            (Ok(parsed), _) => form = Some(parsed),
+            (_, Ok(parsed)) => wait = Some(parsed),
+            (Err(unknown), Err(_)) => return Err(format!("{unknown}; or a duration such as `37s`")),
+        }
+    }
+    Ok(FaultKind::Throttle { form, wait })
+}
+
+fn parse_chance(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    let chance = percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0);
+    chance.ok_or_else(|| format!("`:{text}` is not a chance: write a percentage, such as `:5%`"))
+}
+
+fn parse_place(text: &str) -> Result<Place, String> {
+    let wrong =
+        || format!("`{text}` is not a place: write a request (`3`, `7-9`, `20-`), `#1042`, or a span (`5s-15s`)");
+    if let Some(id) = text.strip_prefix('#') {
+        return id.parse().map(Place::Incident).map_err(|_| wrong());
+    }
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let requests = || Some(from.parse().ok()?..=if to.is_empty() { u64::MAX } else { to.parse().ok()? });
+    let span = || {
+        let to = if to.is_empty() { Duration::MAX } else { parse_duration(to).ok()? };
+        Some(parse_duration(from).ok()?..=to)
+    };
+    let place = requests()
+        .filter(|numbers| *numbers.start() > 0 && !numbers.is_empty())
+        .map(Place::Requests)
+        .or_else(|| span().filter(|span| span.start() < span.end()).map(Place::Span));
+    place.ok_or_else(wrong)
+}
+
+fn split(text: &str, separator: char) -> (&str, Option<&str>) {
+    text.split_once(separator).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fault(text: &str) -> Fault {
+        text.parse().expect("a fault")
+    }
+
+    fn struck(text: &str, requests: u64) -> Vec<u64> {
+        let mut faults: Faults = [fault(text)].into_iter().collect();
+        let mut dice = fastrand::Rng::with_seed(7);
+        let mut strikes = |number: &u64| {
+            let since_start = Duration::from_secs(*number);
+            let arrival = Arrival { number: *number, since_start, incident: Some(1_000 + *number % 3) };
+            faults.strike(&arrival, &mut dice, |_| true).is_some()
+        };
+        (1..=requests).filter(|number| strikes(number)).collect()
+    }
+
+    #[test]
+    fn faults_strike_by_request_number_incident_time_and_count() {
+        assert_eq!(struck("503@3,7-9", 20), [3, 7, 8, 9]);
+        assert_eq!(struck("503@18-", 20), [18, 19, 20]);
+        assert_eq!(struck("cut-after@#1001*2", 20), [1, 4]);
+        assert_eq!(struck("down@5s-7s", 20), [5, 6, 7]);
+        assert_eq!(struck("stall*3", 20), [1, 2, 3]);
+        assert_eq!(struck("stall:0%", 20), [0; 0]);
+        assert_eq!(struck("stall:100%@2*1", 20), [2]);
+    }
+
+    #[test]
+    fn a_chance_is_kept_about_and_the_same_for_the_same_seed() {
+        let often = struck("429:5%", 10_000);
+        assert!((400..600).contains(&often.len()), "{}", often.len());
+        assert_eq!(often, struck("429:5%", 10_000));
+    }
+
+    #[test]
+    fn a_name_says_what_happens_and_whether_the_update_is_made() {
+        for (text, kind, takes_effect) in [
+            ("503", FaultKind::Status(503), false),
+            ("503-after", FaultKind::Status(503), true),
+            ("cut", FaultKind::Cut, false),
+            ("cut-before:5%", FaultKind::Cut, false),
+            ("cut-after@3", FaultKind::Cut, true),
+            ("cut-half", FaultKind::CutHalf, true),
+            ("stall-after*1", FaultKind::Stall, true),
+            ("slow", FaultKind::Slow(Duration::from_millis(100)), true),
+            ("slow-before=5ms", FaultKind::Slow(Duration::from_millis(5)), false),
+            ("redirect@1=http://127.0.0.1:9/x@y", FaultKind::Redirect("http://127.0.0.1:9/x@y".to_owned()), false),
+            ("error-200", FaultKind::Error200, false),
+            ("429", FaultKind::Throttle { form: None, wait: None }, false),
+            (
+                "429:5%=gateway/37s",
+                FaultKind::Throttle { form: Some(ThrottleForm::Gateway), wait: Some(Duration::from_secs(37)) },
+                false,
+            ),
+        ] {
+            let fault = fault(text);
+            assert_eq!((fault.kind.clone(), fault.takes_effect, fault.text()), (kind, takes_effect, text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_fault_is_told_with_what_is() {
+        for (text, says) in [
+            ("", "is none of: a status"),
+            ("200", "a status from 201"),
+            ("cutt", "cut-half"),
+            ("503:5", "percentage"),
+            ("503:101%", "percentage"),
+            ("503:NaN%", "percentage"),
+            ("503@", "is not a place"),
+            ("503@0", "is not a place"),
+            ("503@9-7", "is not a place"),
+            ("503@7-9s", "is not a place"),
+            ("503*0", "how often"),
+            ("cut=1s", "takes no detail"),
+            ("429=soon", "time-long, time-no-zone"),
+            ("429=37s:5%", "come last"),
+            ("redirect=a b", "is not a URL"),
+            ("down-after", "nobody is there"),
+        ] {
+            let error = text.parse::<Fault>().expect_err(text).to_string();
+            assert!(error.contains(says), "{error}");
+            assert!(error.starts_with(&format!("`{text}`")), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_fault_or_an_error(text in "[a-z0-9:@*=#%,s-]{0,20}") {
+            let _ = text.parse::<Fault>();
+        }
+    }
+}

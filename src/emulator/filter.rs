@@ -1,0 +1,189 @@
+//! The query of a list: `$top`, `$skip` and a `$filter` of comparisons joined by `and`, on the four properties that the
+//! API takes.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::answer::Refusal;
+
+/// The most incidents of one page.
+const LARGEST_PAGE: usize = 100;
+
+/// Which incidents a list shows.
+#[derive(Debug, PartialEq)]
+pub(super) struct Query {
+    pub(super) top: usize,
+    pub(super) skip: usize,
+    filter: Vec<Comparison>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Comparison {
+    property: String,
+    /// Which orders of value and operand it holds for.
+    holds_for: &'static [Ordering],
+    operand: Operand,
+}
+
+#[derive(Debug, PartialEq)]
+enum Operand {
+    Text(Option<String>),
+    Time(Timestamp),
+}
+
+impl Query {
+    /// Reads the part of a URL behind the question mark.
+    ///
+    /// # Errors
+    /// 400 `ODataError` where the API would not take it.
+    pub(super) fn parse(query: &str) -> Result<Query, Refusal> {
+        let wrong = |what: String| Refusal::new(400, "ODataError", what);
+        let mut parsed = Query { top: LARGEST_PAGE, skip: 0, filter: Vec::new() };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name), decoded(value));
+            let number = || value.parse::<usize>().map_err(|_| wrong(format!("'{value}' is not a number for {name}.")));
+            match name.as_str() {
+                "$top" => parsed.top = number()?,
+                "$skip" => parsed.skip = number()?,
+                "$filter" => {
+                    parsed.filter = split_unquoted(&value, " and ")
+                        .into_iter()
+                        .map(|part| comparison(part.trim()))
+                        .collect::<Option<_>>()
+                        .ok_or_else(|| wrong(format!("The filter '{value}' is not supported.")))?;
+                }
+                _ => return Err(wrong(format!("The query option '{name}' is not supported."))),
+            }
+        }
+        if parsed.top > LARGEST_PAGE {
+            return Err(wrong(format!("$top is at most {LARGEST_PAGE}.")));
+        }
+        Ok(parsed)
+    }
+
+    /// Whether the filter lets this incident through.
+    pub(super) fn takes(&self, incident: &Value) -> bool {
+        self.filter.iter().all(|comparison| {
+            let value = incident.get(&comparison.property).and_then(Value::as_str);
+            let order = match &comparison.operand {
+                Operand::Text(text) => Some(value.cmp(&text.as_deref())),
+                Operand::Time(time) => {
+                    value.and_then(|value| value.parse::<Timestamp>().ok()).map(|value| value.cmp(time))
+                }
+            };
+            order.is_some_and(|order| comparison.holds_for.contains(&order))
+        })
+    }
+}
+
+/// `status eq 'Active'`, `lastUpdateTime ge 2026-11-24T10:00:00Z`.
+fn comparison(text: &str) -> Option<Comparison> {
+    use Ordering::{Equal, Greater, Less};
+    let (property, rest) = text.split_once(' ')?;
+    let (operator, operand) = rest.trim().split_once(' ')?;
+    let holds_for: &[Ordering] = match operator {
+        "eq" => &[Equal],
+        "ne" => &[Less, Greater],
+        "gt" => &[Greater],
+        "ge" => &[Greater, Equal],
+        "lt" => &[Less],
+        "le" => &[Less, Equal],
+        _ => return None,
+    };
+    let operand = operand.trim();
+    let operand = match property {
+        "lastUpdateTime" | "createdTime" => Operand::Time(operand.parse().ok()?),
+        "status" | "assignedTo" if operand == "null" => Operand::Text(None),
+        "status" | "assignedTo" => {
+            let text = operand.strip_prefix('\'')?.strip_suffix('\'')?;
+            Operand::Text(Some(text.replace("''", "'")))
+        }
+        _ => return None,
+    };
+    Some(Comparison { property: property.to_owned(), holds_for, operand })
+}
+
+/// The parts between the separators that stand outside of single quotes.
+fn split_unquoted<'text>(text: &'text str, separator: &str) -> Vec<&'text str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    for (at, _) in text.match_indices(separator) {
+        if text[start..at].matches('\'').count().is_multiple_of(2) {
+            parts.push(&text[start..at]);
+            start = at + separator.len();
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Without percent and plus signs. What is not UTF-8 then is replaced.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                bytes.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = after;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn takes(filter: &str) -> bool {
+        let incident = json!({
+            "status": "Active",
+            "assignedTo": "O'Neill and sons",
+            "createdTime": "2026-11-24T10:00:00.0000000Z",
+            "lastUpdateTime": "2026-11-24T11:00:00.0000000Z",
+        });
+        Query::parse(&format!("$filter={filter}")).expect("a filter").takes(&incident)
+    }
+
+    #[test]
+    fn a_filter_compares_texts_and_times() {
+        for (filter, expected) in [
+            ("status eq 'Active'", true),
+            ("status%20eq%20%27Resolved%27", false),
+            ("status+ne+'Resolved'", true),
+            ("assignedTo eq 'O''Neill and sons' and status eq 'Active'", true),
+            ("assignedTo eq null", false),
+            ("createdTime ge 2026-11-24T10:00:00Z and lastUpdateTime lt 2026-11-24T10:30:00Z", false),
+            ("createdTime le 2026-11-24T12:00:00%2B02:00", true),
+            ("createdTime gt 2026-11-24T10:00:00Z", false),
+        ] {
+            assert_eq!(takes(filter), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_does_not_take_is_an_odata_error() {
+        for query in
+            ["$top=101", "$top=-1", "$skip=x", "$filter=severity eq 'High'", "$filter=status eq Active", "$x=1"]
+        {
+            assert_eq!(Query::parse(query).expect_err(query).code, "ODataError", "{query}");
+        }
+        assert_eq!(Query::parse("").expect("nothing asked").top, 100);
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_read_or_refused(query in ".*") {
+            let _ = Query::parse(&query);
+        }
+    }
+}

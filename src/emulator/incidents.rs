@@ -1,0 +1,259 @@
+//! The incidents that the emulator holds: which ones exist, and what has become of them.
+//!
+//! Promise: an incident that nobody touched costs no memory, so a million of them, or every one there could be, do not
+//! either.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value, json};
+
+use crate::contract::{Contract, PropertyKind};
+use crate::row::IncidentId;
+
+/// Which incidents exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incidents(
+    /// Sorted, without overlap.
+    Vec<RangeInclusive<u64>>,
+);
+
+impl Incidents {
+    /// Each id that there can be.
+    #[must_use]
+    pub fn every() -> Incidents {
+        Incidents(vec![1..=IncidentId::MAX])
+    }
+
+    fn contains(&self, id: u64) -> bool {
+        let after = self.0.partition_point(|range| *range.start() <= id);
+        after.checked_sub(1).is_some_and(|at| self.0[at].contains(&id))
+    }
+
+    fn of(mut ranges: Vec<RangeInclusive<u64>>) -> Incidents {
+        ranges.sort_unstable_by_key(|range| *range.start());
+        let mut joined: Vec<RangeInclusive<u64>> = Vec::new();
+        for range in ranges {
+            match joined.last_mut() {
+                Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                    *last = *last.start()..=*last.end().max(range.end());
+                }
+                _ => joined.push(range),
+            }
+        }
+        Incidents(joined)
+    }
+}
+
+impl FromIterator<IncidentId> for Incidents {
+    fn from_iter<I: IntoIterator<Item = IncidentId>>(ids: I) -> Incidents {
+        Incidents::of(ids.into_iter().map(|id| id.get()..=id.get()).collect())
+    }
+}
+
+/// A text that names no incidents.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names no incidents: write `every`, or ids and ranges such as `1-1000,2001`")]
+pub struct ParseIncidentsError(pub String);
+
+impl FromStr for Incidents {
+    type Err = ParseIncidentsError;
+
+    fn from_str(text: &str) -> Result<Incidents, ParseIncidentsError> {
+        if text == "every" {
+            return Ok(Incidents::every());
+        }
+        let id = |text: &str| text.trim().parse().ok().and_then(IncidentId::new).map(IncidentId::get);
+        let range = |part: &str| {
+            let (from, to) = part.split_once('-').unwrap_or((part, part));
+            Some(id(from)?..=id(to)?).filter(|range| !range.is_empty())
+        };
+        let ranges = text.split(',').map(range).collect::<Option<_>>();
+        ranges.map(Incidents::of).ok_or_else(|| ParseIncidentsError(text.to_owned()))
+    }
+}
+
+/// The incidents and what has become of them.
+pub(super) struct Store {
+    exist: Incidents,
+    /// Which one was merged into which.
+    merged: BTreeMap<u64, u64>,
+    touched: BTreeMap<u64, Touched>,
+    /// The contract's properties before anybody set them.
+    untouched: Map<String, Value>,
+    /// When the oldest incident was created: well before the server started.
+    oldest: Timestamp,
+}
+
+struct Touched {
+    updated: Timestamp,
+    properties: Map<String, Value>,
+}
+
+/// The age of the oldest incident when the server starts.
+const OLDEST: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// The newest incidents are a day old.
+const NEWEST_SECOND: u64 = 89 * 24 * 3_600;
+
+/// Who writes the comments.
+const AUTHOR: &str = "emulator@contoso.com";
+
+impl Store {
+    pub(super) fn new(exist: Incidents, merged: BTreeMap<u64, u64>, contract: &Contract, now: Timestamp) -> Store {
+        let untouched = contract.properties.iter().map(|property| untouched(&property.name, &property.kind)).collect();
+        Store { exist, merged, touched: BTreeMap::new(), untouched, oldest: now - OLDEST }
+    }
+
+    /// The whole incident; `None` where there is none.
+    pub(super) fn get(&self, id: u64) -> Option<Value> {
+        (self.exist.contains(id) || self.merged.contains_key(&id)).then(|| self.show(id))
+    }
+
+    /// All incidents, newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = Value> {
+        self.exist.0.iter().rev().flat_map(|range| range.clone().rev()).map(|id| self.show(id))
+    }
+
+    /// Sets properties, by the contract's kinds, and returns the incident as it is then.
+    pub(super) fn update(
+        &mut self,
+        contract: &Contract,
+        id: u64,
+        change: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Value {
+        let touched = self
+            .touched
+            .entry(id)
+            .or_insert_with(|| Touched { updated: Timestamp::MIN, properties: self.untouched.clone() });
+        // Two updates in one tick of the clock move the time all the same.
+        touched.updated = now.max(touched.updated.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now));
+        for (name, value) in change {
+            match contract.property(name).map(|property| &property.kind) {
+                Some(PropertyKind::Append { shown_in }) => {
+                    let added = json!({name: value, "createdBy": AUTHOR, "createdTime": decimals(now)});
+                    if let Some(Value::Array(list)) = touched.properties.get_mut(shown_in) {
+                        list.push(added);
+                    }
+                }
+                _ => drop(touched.properties.insert(name.clone(), value.clone())),
+            }
+        }
+        self.show(id)
+    }
+
+    /// The incident as it would be shown if it existed.
+    pub(super) fn show(&self, id: u64) -> Value {
+        let created = self.created(id);
+        let touched = self.touched.get(&id);
+        let mut incident = Map::new();
+        incident.insert("incidentId".to_owned(), id.into());
+        incident.insert("redirectIncidentId".to_owned(), self.merged.get(&id).copied().into());
+        incident.insert("incidentName".to_owned(), format!("Suspicious activity {id}").into());
+        incident.insert("createdTime".to_owned(), decimals(created).into());
+        incident.insert("lastUpdateTime".to_owned(), decimals(touched.map_or(created, |it| it.updated)).into());
+        incident.extend(touched.map_or(&self.untouched, |it| &it.properties).clone());
+        incident.insert("detectionSource".to_owned(), "CustomDetection".into());
+        incident.insert("severity".to_owned(), "Medium".into());
+        incident.insert("alerts".to_owned(), json!([]));
+        Value::Object(incident)
+    }
+
+    /// A higher id is a newer incident, as far as there is room.
+    fn created(&self, id: u64) -> Timestamp {
+        let age = SignedDuration::from_secs(i64::try_from(id.min(NEWEST_SECOND)).unwrap_or_default());
+        self.oldest.saturating_add(age).unwrap_or(self.oldest)
+    }
+}
+
+/// A time as the API shows it: UTC, seven decimals.
+fn decimals(time: Timestamp) -> String {
+    format!("{time:.7}")
+}
+
+/// What a property shows before anybody set it.
+fn untouched(name: &str, kind: &PropertyKind) -> (String, Value) {
+    let unset =
+        |value: &str| ["Active", "Unknown", "NotAvailable"].iter().any(|unset| value.eq_ignore_ascii_case(unset));
+    let value = match kind {
+        PropertyKind::Choice(choices) => choices.iter().map(|choice| &*choice.value).find(|value| unset(value)).into(),
+        PropertyKind::Text => Value::Null,
+        PropertyKind::List => json!([]),
+        PropertyKind::Append { shown_in } => return (shown_in.clone(), json!([])),
+    };
+    (name.to_owned(), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::rules::tests::classic;
+
+    fn store(exist: &str) -> Store {
+        let merged = BTreeMap::from([(7, 3)]);
+        let now = "2026-11-24T10:00:00Z".parse().expect("a time");
+        Store::new(exist.parse().expect("incidents"), merged, &classic(), now)
+    }
+
+    fn update(store: &mut Store, id: u64, change: &Value) -> Value {
+        let now = "2026-11-24T10:00:01.5Z".parse().expect("a time");
+        store.update(&classic(), id, change.as_object().expect("an object"), now)
+    }
+
+    #[test]
+    fn only_those_exist_that_were_named() {
+        let store = store("1-3,2001,9-10,4");
+        let there: Vec<u64> = (1..3000).filter(|id| store.get(*id).is_some()).collect();
+        assert_eq!(there, [1, 2, 3, 4, 7, 9, 10, 2001]);
+        let ids: Incidents = [5, 3, 4].into_iter().filter_map(IncidentId::new).collect();
+        assert_eq!(ids, "3-5".parse().expect("incidents"));
+        assert!(Incidents::every().contains(IncidentId::MAX));
+        for text in ["", "0", "1-", "5-3", "a", "1;2", "every,1", "9223372036854775808"] {
+            assert!(text.parse::<Incidents>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_comment_is_added_tags_are_replaced_and_the_rest_stays() {
+        let mut store = store("every");
+        update(&mut store, 5, &json!({"status": "Resolved", "tags": ["a", "b"], "comment": "pen testing"}));
+        let before = store.get(5).expect("exists");
+        let after = update(&mut store, 5, &json!({"tags": ["c"], "comment": "valid incident"}));
+        assert_eq!(after["status"], "Resolved");
+        assert_eq!(after["tags"], json!(["c"]));
+        assert_eq!(after["comments"][0]["comment"], "pen testing");
+        assert_eq!(
+            after["comments"][1],
+            json!({"comment": "valid incident", "createdBy": AUTHOR, "createdTime": "2026-11-24T10:00:01.5000000Z"})
+        );
+        assert!(after["lastUpdateTime"].as_str() > before["lastUpdateTime"].as_str());
+        assert_eq!(after["comment"], Value::Null);
+        assert_eq!(store.get(6).expect("exists")["comments"], json!([]));
+    }
+
+    #[test]
+    fn an_untouched_incident_has_the_members_of_the_api() {
+        let incident = store("1-9").get(1).expect("exists");
+        assert_eq!(incident["status"], "Active");
+        assert_eq!(incident["classification"], "Unknown");
+        assert_eq!(incident["determination"], "NotAvailable");
+        assert_eq!((&incident["assignedTo"], &incident["redirectIncidentId"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn a_merged_incident_names_the_other_one() {
+        assert_eq!(store("1").get(7).expect("exists")["redirectIncidentId"], 3);
+    }
+
+    #[test]
+    fn the_newest_comes_first() {
+        let store = store("1-3,8-9");
+        let shown: Vec<_> = store.newest_first().collect();
+        let ids: Vec<_> = shown.iter().map(|incident| incident["incidentId"].as_u64()).collect();
+        assert_eq!(ids, [9, 8, 3, 2, 1].map(Some));
+        assert!(shown.is_sorted_by(|a, b| a["createdTime"].as_str() > b["createdTime"].as_str()));
+    }
+}

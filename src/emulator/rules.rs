@@ -1,0 +1,139 @@
+//! The contract's rules, as the service keeps them: names and values to the letter, no aliases, no trimming.
+
+use serde_json::{Map, Value};
+
+use super::answer::Refusal;
+use crate::contract::{Contract, Dependency, PropertyKind};
+
+/// The properties that a body sets.
+///
+/// # Errors
+/// 400, with the API's code, where the body is not an object of properties and values that the contract has.
+pub(super) fn read_change(contract: &Contract, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    let shape = |message: String| Refusal::new(400, "InvalidRequestBody", message);
+    let change = match serde_json::from_slice(body) {
+        Ok(Value::Object(change)) => change,
+        Ok(_) => return Err(shape("Request body is not a JSON object.".to_owned())),
+        Err(error) => return Err(shape(format!("Request body is not valid JSON: {error}."))),
+    };
+    if change.is_empty() {
+        return Err(Refusal::new(400, "MissingRequiredParameter", "Request body sets no property."));
+    }
+    for (name, value) in &change {
+        let property = contract
+            .property(name)
+            .ok_or_else(|| shape(format!("The property '{name}' does not exist or can't be updated.")))?;
+        check_value(name, &property.kind, value)?;
+    }
+    for dependency in &contract.dependencies {
+        check_dependency(dependency, &change)?;
+    }
+    Ok(change)
+}
+
+fn check_value(name: &str, kind: &PropertyKind, value: &Value) -> Result<(), Refusal> {
+    let is = match kind {
+        PropertyKind::Choice(choices) => match value.as_str() {
+            Some(text) if choices.iter().any(|choice| choice.value == text) => return Ok(()),
+            Some(text) => {
+                let message = format!("Requested value '{text}' was not found for the property '{name}'.");
+                return Err(Refusal::new(400, "InvalidInput", message));
+            }
+            None => false,
+        },
+        PropertyKind::Text | PropertyKind::Append { .. } => value.is_string(),
+        PropertyKind::List => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
+    };
+    let message = || format!("The value of the property '{name}' has the wrong type.");
+    if is { Ok(()) } else { Err(Refusal::new(400, "InvalidRequestBody", message())) }
+}
+
+fn check_dependency(dependency: &Dependency, change: &Map<String, Value>) -> Result<(), Refusal> {
+    let Dependency { property, on, allowed } = dependency;
+    let Some(value) = change.get(property).and_then(Value::as_str) else { return Ok(()) };
+    let given = change.get(on).and_then(Value::as_str);
+    let fits = given.is_some_and(|given| {
+        allowed.iter().any(|(on, values)| on == given && values.iter().any(|allowed| allowed == value))
+    });
+    let message = || format!("The {property} '{value}' can't be set with the {on} '{}'.", given.unwrap_or_default());
+    if fits { Ok(()) } else { Err(Refusal::new(400, "InvalidInput", message())) }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::contract::{Choice, Property};
+
+    /// The seed page's contract, copied by hand from the API's facts.
+    pub(in crate::emulator) fn classic() -> Contract {
+        let choice = |values: &[&str]| {
+            let choice = |value: &&str| Choice { value: (*value).to_owned(), aliases: vec![], doubtful: None };
+            PropertyKind::Choice(values.iter().map(choice).collect())
+        };
+        let determinations =
+            ["NotAvailable", "Apt", "Malware", "SecurityPersonnel", "SecurityTesting", "UnwantedSoftware", "Other"];
+        let properties = [
+            ("status", choice(&["Active", "Resolved", "Redirected"])),
+            ("assignedTo", PropertyKind::Text),
+            ("classification", choice(&["Unknown", "FalsePositive", "TruePositive"])),
+            ("determination", choice(&determinations)),
+            ("tags", PropertyKind::List),
+            ("comment", PropertyKind::Append { shown_in: "comments".to_owned() }),
+        ];
+        Contract {
+            name: "defender-classic".to_owned(),
+            title: "Update incident, as on the seed page".to_owned(),
+            origin: "https://api.security.microsoft.com".to_owned(),
+            path: "/api/incidents/{id}".to_owned(),
+            permission_application: "Incident.ReadWrite.All".to_owned(),
+            permission_delegated: "Incident.ReadWrite".to_owned(),
+            quota: "50/1m,1500/1h".parse().expect("a quota"),
+            properties: properties.map(|(name, kind)| Property { name: name.to_owned(), kind }).into(),
+            dependencies: vec![Dependency {
+                property: "determination".to_owned(),
+                on: "classification".to_owned(),
+                allowed: vec![("TruePositive".to_owned(), determinations.map(str::to_owned).into())],
+            }],
+        }
+    }
+
+    fn code(body: &str) -> String {
+        read_change(&classic(), body.as_bytes()).map_or_else(|refusal| refusal.code, |_| "fine".to_owned())
+    }
+
+    #[test]
+    fn the_page_s_example_is_taken() {
+        let body = r#"{"status":"Resolved","assignedTo":"secop2@contoso.com","classification":"TruePositive",
+            "determination":"Malware","tags":["Yossi's playground","Don't mess with the Zohan"],
+            "comment":"valid incident"}"#;
+        assert_eq!(code(body), "fine");
+    }
+
+    #[test]
+    fn what_the_service_refuses_gets_the_service_s_code() {
+        for (body, expected) in [
+            ("", "InvalidRequestBody"),
+            ("[]", "InvalidRequestBody"),
+            (r#"{"status":"Resolved""#, "InvalidRequestBody"),
+            ("{}", "MissingRequiredParameter"),
+            (r#"{"Status":"Resolved"}"#, "InvalidRequestBody"),
+            (r#"{"incidentName":"x"}"#, "InvalidRequestBody"),
+            (r#"{"status":"resolved"}"#, "InvalidInput"),
+            (r#"{"status":"InProgress"}"#, "InvalidInput"),
+            (r#"{"classification":"False positive"}"#, "InvalidInput"),
+            (r#"{"status":null}"#, "InvalidRequestBody"),
+            (r#"{"assignedTo":null}"#, "InvalidRequestBody"),
+            (r#"{"assignedTo":""}"#, "fine"),
+            (r#"{"tags":"a"}"#, "InvalidRequestBody"),
+            (r#"{"tags":["a",1]}"#, "InvalidRequestBody"),
+            (r#"{"tags":[]}"#, "fine"),
+            (r#"{"comment":["x"]}"#, "InvalidRequestBody"),
+            (r#"{"determination":"Malware"}"#, "InvalidInput"),
+            (r#"{"determination":"Malware","classification":"FalsePositive"}"#, "InvalidInput"),
+            (r#"{"determination":"Malware","classification":"TruePositive"}"#, "fine"),
+        ] {
+            assert_eq!(code(body), expected, "{body}");
+        }
+        assert_eq!(code(&"[".repeat(100_000)), "InvalidRequestBody");
+    }
+}

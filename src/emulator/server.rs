@@ -1,0 +1,389 @@
+//! The wire: a listener on loopback, HTTP/1.1 with connections that stay open, and answers that leave as they were
+//! decided.
+//!
+//! A request that was received is decided even where its sender is gone by then: so it is with a real service.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::routing::{get, patch};
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use secrecy::SecretString;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::api::{Call, Received};
+use super::faulty_body;
+use super::service::{Decision, Delivery, Service};
+use super::settings::Settings;
+use crate::clock::{BootTime, Clock};
+use crate::row::IncidentId;
+
+/// The largest body that is read; above it the answer is 413.
+const LARGEST_BODY: usize = 8 * 1024 * 1024;
+
+/// How long a stop waits for the answers that are under way.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A server that runs until it is stopped or dropped.
+pub struct Running {
+    /// Where it listens, on loopback.
+    pub address: SocketAddr,
+    wire: Arc<Wire>,
+    /// Its end is the sign to stop.
+    stop: watch::Sender<()>,
+    accepting: JoinHandle<()>,
+}
+
+impl Running {
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests that have come.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.wire.service().counters().requests
+    }
+
+    /// The 429s among the answers.
+    #[must_use]
+    pub fn throttled(&self) -> u64 {
+        self.wire.service().counters().throttled
+    }
+
+    /// An incident as the API would show it, without a call that counts.
+    #[must_use]
+    pub fn incident(&self, id: IncidentId) -> Option<serde_json::Value> {
+        self.wire.service().incident(id.get())
+    }
+
+    /// Takes no more requests, waits a moment for the answers under way, and closes.
+    pub async fn stop(self) {
+        drop(self.stop);
+        // It ends by itself, or is ended by the runtime's own end.
+        let _ = self.accepting.await;
+    }
+}
+
+/// Starts the emulator on loopback, in tasks of this runtime.
+///
+/// # Errors
+/// Where the port is taken, the log can't be opened, or the settings can't be served.
+pub async fn start(settings: Settings) -> io::Result<Running> {
+    let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
+    if settings.latency.is_empty() {
+        return Err(invalid("the lowest latency is above the highest"));
+    }
+    let list_path = settings.contract.path.strip_suffix("/{id}").filter(|path| is_plain(path)).map(str::to_owned);
+    let list_path = list_path.ok_or_else(|| invalid("the contract's path must end in `/{id}`"))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
+    let address = listener.local_addr()?;
+
+    let clock = Clock::machine();
+    let now = clock.now();
+    let wire = Arc::new(Wire {
+        clock,
+        latency: settings.latency.clone(),
+        // Apart from the service's dice: how long requests take doesn't move which ones a fault strikes.
+        dice: Mutex::new(fastrand::Rng::with_seed(settings.seed.wrapping_add(1))),
+        service: Mutex::new(Service::new(settings, now)?),
+    });
+    let router = Router::new()
+        .route(&format!("{list_path}/{{id}}"), patch(update).get(read).fallback(wrong_method))
+        .route(&list_path, get(list).fallback(wrong_method))
+        .fallback(elsewhere)
+        .with_state(Arc::clone(&wire));
+    let (stop, stopped) = watch::channel(());
+    let accepting = tokio::spawn(accept(listener, router, stopped, wire.clock.clone()));
+    Ok(Running { address, wire, stop, accepting })
+}
+
+/// Whether a path holds nothing that routing would read as more than text.
+fn is_plain(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
+    path.starts_with('/') && path.bytes().all(plain)
+}
+
+/// Takes connections until it is told to stop; then waits for them.
+async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>, clock: Clock) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = stopped.changed() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(serve(stream, router.clone(), stopped.clone()))),
+                // Too many open files, or a client that is gone already: neither ends the server.
+                Err(_) => clock.sleep_until(clock.now().boot + Duration::from_millis(10)).await,
+            },
+        }
+    }
+    drop(listener);
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_closed => {}
+        () = clock.sleep_until(clock.now().boot + GRACE) => {}
+    }
+    // What is left is stalled by a fault, or idle at the other end: the set aborts it as it goes.
+}
+
+/// Serves one connection. A handler that asks for a cut ends it without an answer.
+async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+    // Small answers leave at once; where that can't be set, they leave a little later.
+    let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        let answered = router.call(request);
+        async move {
+            let response: Response = answered.await.unwrap_or_else(|never| match never {});
+            let cut = response.extensions().get::<Cut>().is_some();
+            if cut { Err(io::Error::other("cut by a fault")) } else { Ok(response) }
+        }
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // How a connection ends, cut by a fault or by the client, is of no interest here: the log has the requests.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Marks a response that shall not leave: the connection is closed instead.
+#[derive(Clone)]
+struct Cut;
+
+async fn update(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    wire.answer(Call::Update, request).await
+}
+
+async fn read(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    wire.answer(Call::Read, request).await
+}
+
+async fn list(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    wire.answer(Call::List, request).await
+}
+
+async fn elsewhere(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    wire.answer(Call::Elsewhere, request).await
+}
+
+async fn wrong_method(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    wire.answer(Call::WrongMethod, request).await
+}
+
+/// What all connections share.
+struct Wire {
+    clock: Clock,
+    latency: RangeInclusive<Duration>,
+    dice: Mutex<fastrand::Rng>,
+    service: Mutex<Service>,
+}
+
+impl Wire {
+    /// One request from the wire to the wire.
+    async fn answer(self: Arc<Wire>, call: Call, request: Request) -> Response {
+        let received = receive(call, request).await;
+        let (arrives, leaves) = self.draw_latency();
+        let wire = Arc::clone(&self);
+        let deciding = tokio::spawn(async move {
+            wire.clock.sleep_until(arrives).await;
+            let mut service = wire.service();
+            // Read under the lock: the times in the log never go back.
+            let now = wire.clock.now();
+            service.decide(&received, now)
+        });
+        match deciding.await {
+            Ok(Ok(decision)) => {
+                self.clock.sleep_until(leaves).await;
+                self.deliver(decision).await
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the emulator's log can't be written");
+                cut()
+            }
+            Err(_) => cut(),
+        }
+    }
+
+    /// When a request that is sent now arrives, and when its answer does.
+    fn draw_latency(&self) -> (BootTime, BootTime) {
+        let sent = self.clock.now().boot;
+        let (least, most) = (self.latency.start(), self.latency.end());
+        let (way_in, both) = {
+            let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+            let both = *least + most.saturating_sub(*least).mul_f64(dice.f64());
+            (both.mul_f64(dice.f64()), both)
+        };
+        (sent + way_in, sent + both)
+    }
+
+    async fn deliver(&self, decision: Decision) -> Response {
+        let Decision { answer, delivery } = decision;
+        let body = match delivery {
+            Delivery::Whole => Body::from(answer.body),
+            Delivery::Half => faulty_body::half(answer.body),
+            Delivery::Slow(pause) => faulty_body::slow(answer.body, pause, self.clock.clone()),
+            Delivery::Endless => faulty_body::endless(),
+            Delivery::Cut => return cut(),
+            // Until the client gives up, or the server is stopped.
+            Delivery::Stall => std::future::pending().await,
+        };
+        let mut response = Response::builder().status(answer.status).header(CONTENT_TYPE, answer.content_type);
+        for (name, value) in answer.headers {
+            response = response.header(name, value);
+        }
+        response.body(body).unwrap_or_else(|_| cut())
+    }
+
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a request whole, its body up to the bound.
+async fn receive(call: Call, request: Request) -> Received {
+    let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let token = header(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    let media_type = header(CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim);
+    Received {
+        call,
+        method: method.to_string(),
+        path: uri.path().to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
+        token: token.filter(|token| !token.is_empty()).map(SecretString::from),
+        says_json: media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")),
+        body: axum::body::to_bytes(body, LARGEST_BODY).await.ok(),
+    }
+}
+
+fn cut() -> Response {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Cut);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::Fault;
+    use crate::emulator::rules::tests::classic;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn server(faults: &[&str]) -> Running {
+        let mut settings = Settings::new(classic());
+        settings.faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
+        start(settings).await.expect("a free port")
+    }
+
+    /// Sends bytes as they are, and reads until the server closes, or `enough` bytes have come.
+    async fn exchange(running: &Running, request: &str, enough: u64) -> String {
+        let mut stream = TcpStream::connect(running.address).await.expect("a connection");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        // A cut may show as a reset; what came before it is the answer.
+        let _ = stream.take(enough).read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn update(id: u64, rest: &str) -> String {
+        let body = r#"{"status":"Resolved","comment":"seen"}"#;
+        format!(
+            "PATCH /api/incidents/{id} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer any\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n{rest}\r\n{body}",
+            body.len()
+        )
+    }
+
+    const CLOSE: &str = "Connection: close\r\n";
+
+    #[tokio::test]
+    async fn an_update_is_answered_with_the_incident_and_a_date() {
+        let running = server(&[]).await;
+        let answer = exchange(&running, &update(5, CLOSE), u64::MAX).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\ndate: "), "{answer}");
+        assert!(answer.contains(r#""incidentId":5,"#) && answer.contains(r#""status":"Resolved""#), "{answer}");
+        assert_eq!(running.requests(), 1);
+        let id = IncidentId::new(5).expect("an id");
+        assert_eq!(running.incident(id).expect("exists")["status"], "Resolved");
+        running.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_stays_open_for_the_next_request() {
+        let running = server(&[]).await;
+        let answer = exchange(&running, &(update(1, "") + &update(2, CLOSE)), u64::MAX).await;
+        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_cut_leaves_no_answer_and_half_an_answer_is_half() {
+        let running = server(&["cut-after@1", "cut-half@2"]).await;
+        assert_eq!(exchange(&running, &update(5, ""), u64::MAX).await, "");
+        let half = exchange(&running, &update(5, ""), u64::MAX).await;
+        let (head, body) = half.split_once("\r\n\r\n").expect("a head");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("the whole length");
+        assert_eq!(body.len(), length.parse::<usize>().expect("a number") / 2);
+        assert!(body.starts_with(r#"{"incidentId":5,"#), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_slow_answer_is_whole_and_a_huge_one_goes_on() {
+        let running = server(&["slow@1=0", "huge@2"]).await;
+        let slow = exchange(&running, &update(5, CLOSE), u64::MAX).await;
+        assert!(slow.ends_with(r#""alerts":[]}"#), "{slow}");
+        let enough = 3 * 1024 * 1024;
+        assert_eq!(exchange(&running, &update(5, CLOSE), enough).await.len() as u64, enough);
+    }
+
+    #[tokio::test]
+    async fn other_paths_and_methods_get_the_api_s_errors() {
+        let running = server(&[]).await;
+        let ask = |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n{CLOSE}\r\n");
+        for (line, status, code) in [
+            ("GET /", "404", "\"NotFound\""),
+            ("GET /api/incidents/1/alerts", "404", "\"NotFound\""),
+            ("GET /api/incidents/..%2f1", "400", "\"InvalidInput\""),
+            ("DELETE /api/incidents/1", "405", "\"MethodNotAllowed\""),
+            ("GET /api/incidents?$top=1&$filter=status%20eq%20'Active'", "200", "@odata.context"),
+        ] {
+            let answer = exchange(&running, &ask(line), u64::MAX).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(code), "{line}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_served_is_told_at_the_start() {
+        let running = server(&[]).await;
+        let taken = Settings { port: running.address.port(), ..Settings::new(classic()) };
+        assert_eq!(start(taken).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));
+        for path in ["/api/incidents", "/api/{x}/{id}", "/api/*/{id}", "/api/:x/{id}", "api/{id}", "/{id}"] {
+            let mut settings = Settings::new(classic());
+            path.clone_into(&mut settings.contract.path);
+            let kind = start(settings).await.err().map(|error| error.kind());
+            assert_eq!(kind, Some(io::ErrorKind::InvalidInput), "{path}");
+        }
+    }
+}

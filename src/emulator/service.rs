@@ -1,0 +1,402 @@
+//! The service behind the wire: decides each request at one moment, by quota, faults and API. No I/O but the log, no
+//! clock of its own.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::answer::{Answer, Refusal, html_page};
+use super::api::{Api, Call, Received};
+use super::faults::{Arrival, Fault, FaultKind, Faults};
+use super::incidents::Store;
+use super::request_log::{Line, RequestLog, Status};
+use super::settings::Settings;
+use super::throttle::ThrottleForm;
+use super::windows::Windows;
+use crate::clock::{BootTime, Now, micros};
+use crate::row::IncidentId;
+use crate::window::Window;
+
+/// How an answer leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Whole,
+    Half,
+    Slow(Duration),
+    Endless,
+    /// Not at all: the connection is closed.
+    Cut,
+    /// Not at all: the connection stays open.
+    Stall,
+}
+
+/// What was decided.
+pub(super) struct Decision {
+    pub(super) answer: Answer,
+    pub(super) delivery: Delivery,
+}
+
+/// What was counted since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    pub(super) requests: u64,
+    pub(super) throttled: u64,
+}
+
+/// The state of the service.
+pub(super) struct Service {
+    api: Api,
+    /// How a 429 says its time.
+    form: ThrottleForm,
+    /// What a 429 without a time means.
+    shortest: Window,
+    windows: Windows,
+    faults: Faults,
+    /// For chances and tracking ids.
+    dice: fastrand::Rng,
+    log: Option<RequestLog>,
+    start: BootTime,
+    counters: Counters,
+}
+
+/// What becomes of one request, while it is decided.
+struct Course {
+    answer: Answer,
+    delivery: Delivery,
+    took_effect: bool,
+    /// The moment that a 429 names.
+    resume: Option<jiff::Timestamp>,
+}
+
+impl From<Answer> for Course {
+    fn from(answer: Answer) -> Course {
+        Course { answer, delivery: Delivery::Whole, took_effect: false, resume: None }
+    }
+}
+
+impl Service {
+    /// A service that starts `now`.
+    ///
+    /// # Errors
+    /// Where the log can't be opened.
+    pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
+        let Settings { contract, token, quota, incidents, merged, faults, throttle_form, log, seed, .. } = settings;
+        let quota = quota.unwrap_or_else(|| contract.quota.clone());
+        let windows = quota.windows().iter().copied();
+        Ok(Service {
+            shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
+            windows: Windows::new(&quota),
+            api: Api { store: Store::new(incidents, merged, &contract, now.wall), contract, token },
+            form: throttle_form,
+            faults,
+            dice: fastrand::Rng::with_seed(seed),
+            log: log.as_deref().map(RequestLog::open).transpose()?,
+            start: now.boot,
+            counters: Counters::default(),
+        })
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    pub(super) fn incident(&self, id: u64) -> Option<Value> {
+        self.api.store.get(id)
+    }
+
+    /// Decides a request that arrives `now`: counts it, has its effect, writes it to the log.
+    ///
+    /// # Errors
+    /// Where the log can't be written.
+    pub(super) fn decide(&mut self, request: &Received, now: Now) -> io::Result<Decision> {
+        self.counters.requests += 1;
+        let incident = request.incident();
+        let arrival = Arrival {
+            number: self.counters.requests,
+            since_start: now.boot.since(self.start),
+            incident: incident.map(IncidentId::get),
+        };
+        let down = |kind: &FaultKind| *kind == FaultKind::Down;
+        let mut fault = self.faults.strike(&arrival, &mut self.dice, down).cloned();
+        // Nobody counts where nobody is there; else every call counts, whatever becomes of it.
+        let full_until = if fault.is_none() { self.windows.arrive(now.boot) } else { None };
+        if fault.is_none() && full_until.is_none() {
+            fault = self.faults.strike(&arrival, &mut self.dice, |kind| !down(kind)).cloned();
+        }
+        let course = match (full_until, &fault) {
+            (Some(resume), _) => self.throttle(self.form, now, resume),
+            (None, Some(fault)) => self.go_wrong(fault, request, incident, now),
+            (None, None) => self.obey(request, now),
+        };
+        self.counters.throttled += u64::from(course.answer.status == 429);
+        self.write(request, &arrival, now, fault.as_ref(), &course)?;
+        Ok(Decision { answer: course.answer, delivery: course.delivery })
+    }
+
+    /// What the API does, without a fault.
+    fn obey(&mut self, request: &Received, now: Now) -> Course {
+        let answered = self.api.answer(request, now.wall);
+        let took_effect = answered.is_ok() && request.call == Call::Update;
+        let answer = answered.unwrap_or_else(|refusal| refusal.answer(&self.tracking()));
+        Course { took_effect, ..answer.into() }
+    }
+
+    fn throttle(&mut self, form: ThrottleForm, now: Now, resume: BootTime) -> Course {
+        let tracking = self.tracking();
+        let (answer, resume) = form.answer(now.wall, now.wall_at(resume), self.shortest, &tracking);
+        Course { resume, ..answer.into() }
+    }
+
+    fn go_wrong(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Course {
+        // Without effect, what would be answered is the incident as it is.
+        let shown = incident.and_then(|id| self.api.store.get(id.get()));
+        let meant = match (fault.takes_effect, shown) {
+            (true, _) => self.obey(request, now),
+            (false, Some(shown)) => Answer::json(200, shown).into(),
+            (false, None) => Refusal::of_status(404).answer(&self.tracking()).into(),
+        };
+        let answered = |answer: Answer| Course { took_effect: meant.took_effect, ..answer.into() };
+        let delivered = |delivery| Course { delivery, answer: meant.answer.clone(), ..meant };
+        match &fault.kind {
+            FaultKind::Status(status) => answered(Refusal::of_status(*status).answer(&self.tracking())),
+            FaultKind::Throttle { form, wait } => {
+                let resume = now.boot + wait.unwrap_or(self.shortest.length);
+                let took_effect = meant.took_effect;
+                Course { took_effect, ..self.throttle(form.unwrap_or(self.form), now, resume) }
+            }
+            FaultKind::Html => answered(Answer::html(200, html_page("Sign in", "Please sign in to the proxy."))),
+            FaultKind::Other => {
+                let other = incident.map_or(1, |id| if id.get() == 1 { 2 } else { id.get() - 1 });
+                answered(Answer::json(200, self.api.store.show(other)))
+            }
+            FaultKind::Error200 => {
+                let refusal = Refusal::new(200, "InternalServerError", "The update could not be made.");
+                answered(refusal.answer(&self.tracking()))
+            }
+            FaultKind::Redirect(to) => answered(Answer::text(302, String::new()).with("location", to.clone())),
+            FaultKind::Cut | FaultKind::Down => delivered(Delivery::Cut),
+            FaultKind::Stall => delivered(Delivery::Stall),
+            FaultKind::CutHalf => delivered(Delivery::Half),
+            FaultKind::Slow(pause) => delivered(Delivery::Slow(*pause)),
+            FaultKind::Huge => delivered(Delivery::Endless),
+        }
+    }
+
+    fn write(
+        &mut self,
+        request: &Received,
+        arrival: &Arrival,
+        now: Now,
+        fault: Option<&Fault>,
+        course: &Course,
+    ) -> io::Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let body = request.body.as_ref().filter(|body| !body.is_empty()).map(|body| String::from_utf8_lossy(body));
+        let path = match request.query.as_str() {
+            "" => request.path.clone(),
+            query => format!("{}?{query}", request.path),
+        };
+        log.write(&Line {
+            seq: arrival.number,
+            at_us: micros(arrival.since_start),
+            wall: now.wall,
+            method: &request.method,
+            path: &path,
+            id: arrival.incident,
+            body: body.as_deref(),
+            status: match course.delivery {
+                Delivery::Cut => Status::None("cut"),
+                Delivery::Stall => Status::None("stall"),
+                _ => Status::Answered(course.answer.status),
+            },
+            fault: fault.map(Fault::text),
+            took_effect: course.took_effect,
+            windows: &self.windows,
+            resume_us: course.resume.map(|resume| now.boot_at(resume).0.saturating_sub(self.start.0)),
+        })
+    }
+
+    /// A new tracking id, as support asks for it.
+    fn tracking(&mut self) -> String {
+        let id = format!("{:032x}", self.dice.u128(..));
+        format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::rules::tests::classic;
+    use axum::body::Bytes;
+    use secrecy::SecretString;
+    use serde_json::json;
+
+    const START: Now = Now { boot: BootTime(5_000_000), wall: jiff::Timestamp::UNIX_EPOCH };
+
+    fn service(faults: &[&str], change: impl FnOnce(&mut Settings)) -> Service {
+        let mut settings = Settings::new(classic());
+        settings.faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
+        change(&mut settings);
+        Service::new(settings, START).expect("there is no log to open")
+    }
+
+    fn request(call: Call, path: &str, body: &str) -> Received {
+        Received {
+            call,
+            method: if call == Call::Update { "PATCH" } else { "GET" }.to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            token: Some(SecretString::from("s3cret")),
+            says_json: true,
+            body: Some(Bytes::copy_from_slice(body.as_bytes())),
+        }
+    }
+
+    fn comment(id: u64) -> Received {
+        request(Call::Update, &format!("/api/incidents/{id}"), r#"{"comment":"seen"}"#)
+    }
+
+    fn at(millis: u64) -> Now {
+        let boot = START.boot + Duration::from_millis(millis);
+        Now { boot, wall: START.wall_at(boot) }
+    }
+
+    fn decide(service: &mut Service, request: &Received, millis: u64) -> Decision {
+        service.decide(request, at(millis)).expect("there is no log to fail")
+    }
+
+    fn comments(service: &Service, id: u64) -> usize {
+        service.incident(id).and_then(|it| it["comments"].as_array().map(Vec::len)).expect("an incident with comments")
+    }
+
+    #[test]
+    fn each_refusal_has_the_api_s_status_and_code_and_a_tracking_id() {
+        let mut service = service(&[], |settings| settings.incidents = "1-9".parse().expect("incidents"));
+        let path = "/api/incidents/5";
+        let no_token = Received { token: None, ..comment(5) };
+        let no_json = Received { says_json: false, ..comment(5) };
+        let too_large = Received { body: None, ..comment(5) };
+        let filtered = Received { query: "$filter=severity eq 'High'".to_owned(), ..request(Call::List, "/", "") };
+        for (request, status, code) in [
+            (no_token, 401, "Unauthorized"),
+            (no_json, 415, "UnsupportedMediaType"),
+            (too_large, 413, "PayloadTooLarge"),
+            (filtered, 400, "ODataError"),
+            (comment(10), 404, "ResourceNotFound"),
+            (request(Call::Update, path, "{}"), 400, "MissingRequiredParameter"),
+            (request(Call::Update, path, r#"{"status":"active"}"#), 400, "InvalidInput"),
+            (request(Call::Read, "/api/incidents/+5", ""), 400, "InvalidInput"),
+            (request(Call::Elsewhere, "/", ""), 404, "NotFound"),
+            (request(Call::WrongMethod, path, ""), 405, "MethodNotAllowed"),
+        ] {
+            let answer = decide(&mut service, &request, 0).answer;
+            let body: Value = serde_json::from_str(&answer.body).expect("JSON");
+            assert_eq!((answer.status, body["error"]["code"].as_str()), (status, Some(code)));
+            assert_eq!(body["error"]["target"].as_str().map(str::len), Some(36), "{body}");
+        }
+        assert_eq!(comments(&service, 5), 0);
+    }
+
+    #[test]
+    fn only_the_expected_token_is_taken() {
+        let mut service = service(&[], |settings| settings.token = Some(SecretString::from("other")));
+        assert_eq!(decide(&mut service, &comment(1), 0).answer.status, 401);
+        let right = Received { token: Some(SecretString::from("other")), ..comment(1) };
+        assert_eq!(decide(&mut service, &right, 0).answer.status, 200);
+    }
+
+    #[test]
+    fn every_call_counts_and_a_throttled_one_does_nothing() {
+        let mut service = service(&["503@4"], |settings| settings.quota = "2/1s".parse().ok());
+        let no_token = Received { token: None, ..comment(1) };
+        let statuses: Vec<u16> = [(no_token, 0), (comment(1), 10), (comment(1), 990), (comment(1), 1_000)]
+            .iter()
+            .map(|(request, millis)| decide(&mut service, request, *millis).answer.status)
+            .collect();
+        assert_eq!(statuses, [401, 200, 429, 429], "the window goes before the fault");
+        assert_eq!(comments(&service, 1), 1);
+        assert_eq!(service.counters(), Counters { requests: 4, throttled: 2 });
+    }
+
+    #[test]
+    fn a_throttled_call_is_told_when_the_window_has_room() {
+        let mut service = service(&[], |settings| settings.quota = "1/37s".parse().ok());
+        decide(&mut service, &comment(1), 123);
+        let body = decide(&mut service, &comment(1), 200).answer.body;
+        assert!(body.contains("1970-01-01T00:00:37.200Z"), "{body}");
+    }
+
+    /// What each fault does to the incident, and how its answer leaves.
+    #[test]
+    fn a_fault_takes_effect_as_it_says() {
+        for (fault, status, delivery, takes_effect) in [
+            ("503", 503, Delivery::Whole, false),
+            ("503-after", 503, Delivery::Whole, true),
+            ("429=empty", 429, Delivery::Whole, false),
+            ("429-after", 429, Delivery::Whole, true),
+            ("html", 200, Delivery::Whole, false),
+            ("other-after", 200, Delivery::Whole, true),
+            ("error-200", 200, Delivery::Whole, false),
+            ("redirect", 302, Delivery::Whole, false),
+            ("cut", 200, Delivery::Cut, false),
+            ("cut-after", 200, Delivery::Cut, true),
+            ("down", 200, Delivery::Cut, false),
+            ("stall", 200, Delivery::Stall, false),
+            ("stall-after", 200, Delivery::Stall, true),
+            ("cut-half", 200, Delivery::Half, true),
+            ("slow=1s", 200, Delivery::Slow(Duration::from_secs(1)), true),
+            ("huge", 200, Delivery::Endless, true),
+        ] {
+            let mut service = service(&[fault], |_| {});
+            let decision = decide(&mut service, &comment(1), 0);
+            assert_eq!((decision.answer.status, &decision.delivery), (status, &delivery), "{fault}");
+            assert_eq!(comments(&service, 1), usize::from(takes_effect), "{fault}");
+        }
+    }
+
+    #[test]
+    fn another_incident_is_another_one() {
+        for id in [1, 2, IncidentId::MAX] {
+            let body = decide(&mut service(&["other"], |_| {}), &comment(id), 0).answer.body;
+            let other: Value = serde_json::from_str(&body).expect("JSON");
+            assert_ne!(other["incidentId"].as_u64().expect("a number"), id);
+        }
+    }
+
+    #[test]
+    fn who_is_down_does_not_count() {
+        let mut service = service(&["down*5"], |settings| settings.quota = "1/1h".parse().ok());
+        let statuses: Vec<_> = (0..7).map(|_| decide(&mut service, &comment(1), 0)).collect();
+        assert!(statuses[..5].iter().all(|decision| decision.delivery == Delivery::Cut));
+        assert_eq!([statuses[5].answer.status, statuses[6].answer.status], [200, 429]);
+    }
+
+    #[test]
+    fn the_log_tells_all_but_the_token() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("requests.jsonl");
+        let mut service = service(&["cut-after@2"], |settings| {
+            settings.log = Some(path.clone());
+            settings.quota = "2/1s,9/1m".parse().ok();
+        });
+        for millis in [0, 1, 2] {
+            decide(&mut service, &comment(7), millis);
+        }
+        let log = std::fs::read_to_string(&path).expect("a log");
+        assert!(!log.contains("s3cret"));
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(
+            lines[1],
+            json!({
+                "seq": 2, "at_us": 1_000, "wall": "1970-01-01T00:00:00.001Z", "method": "PATCH",
+                "path": "/api/incidents/7", "id": 7, "body": "{\"comment\":\"seen\"}", "status": "cut",
+                "fault": "cut-after@2", "took_effect": true, "windows": {"2/1s": 2, "9/1m": 2}, "resume_us": null,
+            })
+        );
+        assert_eq!(lines[2]["status"], 429);
+        assert_eq!(lines[2]["windows"], json!({"2/1s": 3, "9/1m": 3}));
+        assert_eq!(lines[2]["resume_us"], 1_001_000);
+    }
+}
