@@ -3,10 +3,17 @@
 
 pub mod apply;
 pub mod attempt;
+pub mod check;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod diagnostic;
+pub mod error;
+pub mod exit;
+pub mod input;
 pub mod outcome;
+pub mod report;
 pub mod row;
+pub mod text;
 pub mod window;
