@@ -41,6 +41,9 @@ pub enum Error {
     /// The input can't be read, or is not valid as a whole.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// Rows are not valid. What is wrong with them was shown.
+    #[error("the input is not valid; nothing was sent")]
+    InvalidRows,
     /// There are no credentials.
     #[error("no token: set BULK_TRIAGE_TOKEN, or name a file with --token-file")]
     NoToken,
@@ -56,7 +59,10 @@ pub enum Error {
     /// The results can't be written any more. What was done is in the journal.
     #[error("the results can't be written: {0}")]
     Results(#[source] io::Error),
-    /// Standard output or another stream failed.
+    /// Standard output can't be written.
+    #[error("can't write to standard output: {0}")]
+    Output(#[from] io::Error),
+    /// Something that the machine should give failed.
     #[error("{what}: {source}")]
     Io {
         /// What was being done.
@@ -83,11 +89,21 @@ impl Error {
             | Error::Destination(_)
             | Error::Http(_) => exit::USAGE,
             Error::Input(InputError::NotKept(_)) => exit::STOPPED,
-            Error::Input(_) => exit::INPUT,
+            Error::Input(_) | Error::InvalidRows => exit::INPUT,
             Error::NoToken | Error::Token(_) => exit::NOT_ALLOWED,
             Error::Journal(error) | Error::Apply(ApplyError(error)) => journal_code(error),
             Error::Results(_) => exit::STOPPED,
-            Error::Io { .. } => exit::USAGE,
+            Error::Output(_) | Error::Io { .. } => exit::USAGE,
+        }
+    }
+
+    /// Whether the user knows already: diagnostics were shown, or the reader of the output has gone.
+    #[must_use]
+    pub fn was_told(&self) -> bool {
+        match self {
+            Error::Input(InputError::Invalid(_)) => true,
+            Error::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
+            _ => false,
         }
     }
 
@@ -96,16 +112,15 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
-            Error::Journal(JournalError::RunIsHeld { .. }) | Error::Apply(ApplyError(JournalError::RunIsHeld { .. })) => {
+            Error::Journal(JournalError::RunIsHeld { .. })
+            | Error::Apply(ApplyError(JournalError::RunIsHeld { .. })) => {
                 Some("wait until it has ended; nothing was sent by this one".to_owned())
             }
             Error::Journal(JournalError::NoSuchRun(_)) => Some("see `bulk-triage runs list`".to_owned()),
             Error::Journal(JournalError::Full { .. }) | Error::Apply(ApplyError(JournalError::Full { .. })) => {
                 Some("make room, then start the same command again: it goes on where it stopped".to_owned())
             }
-            Error::Results(_) => {
-                Some("nothing is lost: `bulk-triage runs results` makes the file again".to_owned())
-            }
+            Error::Results(_) => Some("nothing is lost: `bulk-triage runs results` makes the file again".to_owned()),
             _ => None,
         }
     }

@@ -3,10 +3,16 @@
 
 pub mod apply;
 pub mod attempt;
+pub mod check;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod diagnostic;
+pub mod emulator;
+pub mod error;
+pub mod exit;
+pub mod input;
 pub mod journal;
 pub mod outcome;
 pub mod permit;

@@ -1,36 +1,160 @@
-//! Text from outside: safe to print, safe in a spreadsheet.
+//! Text from outside, made safe: to print on a terminal ([`Printable`]), and to open in a spreadsheet ([`shield`]).
+//!
+//! Promises: what [`Printable`] writes holds no character that moves a cursor, changes a colour, reorders the line or
+//! can't be seen; [`unshield`] gives back what [`shield`] got, whatever it was.
 
 use std::borrow::Cow;
+use std::fmt;
 
-/// The text with every character that could drive a terminal or reorder what is shown written as an escape.
+/// Shows text so that it can't drive the terminal: controls and invisible characters are written as escapes. Every
+/// print of text that comes from outside goes through this type.
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_hidden(*character)) {
+            f.write_str(&rest[..at])?;
+            match character {
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                other => write!(f, "\\u{{{:x}}}", u32::from(other))?,
+            }
+            rest = &rest[at + character.len_utf8()..];
+        }
+        f.write_str(rest)
+    }
+}
+
+/// The text as [`Printable`] shows it.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
+    if text.chars().any(is_hidden) { Cow::Owned(Printable(text).to_string()) } else { Cow::Borrowed(text) }
+}
+
+/// The text on one line of at most `width` characters, safe to print, with `…` where it was cut.
+#[must_use]
+pub fn excerpt(text: &str, width: usize) -> String {
+    let mut short = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == width {
+            short.push('…');
+            break;
+        }
+        short.push(character);
     }
-    let mut out = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if is_unsafe(c) {
-            out.extend(c.escape_default());
+    printable(&short).into_owned()
+}
+
+/// JSON with the same meaning whose texts are safe to print: hidden characters become `\\u` escapes. Line ends between
+/// the tokens stay.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let is_hidden = |character: &char| is_hidden(*character) && *character != '\n';
+    if !json.chars().any(|character| is_hidden(&character)) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_hidden(&character) {
+            let mut units = [0; 2];
+            character.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
         } else {
-            out.push(c);
+            escaped.push(character);
         }
     }
-    Cow::Owned(out)
+    Cow::Owned(escaped)
 }
 
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether a terminal acts on the character, or a reader can't see it: C0, DEL, C1; bidirectional controls; line and
+/// paragraph separators; zero-width, filling and tag characters.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
-/// The text as a cell that no spreadsheet runs: with one more `'` before it where it needs it.
+/// A cell as it is written into a results file: one that a spreadsheet would run gets a `'` before it.
 #[must_use]
-pub fn shield(text: &str) -> Cow<'_, str> {
-    let first = text.trim_start_matches('\'').chars().next();
-    if first.is_some_and(|c| matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')) {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
+pub fn shield(cell: &str) -> Cow<'_, str> {
+    if runs_in_a_spreadsheet(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
+}
+
+/// Takes off what [`shield`] put before a cell.
+#[must_use]
+pub fn unshield(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| runs_in_a_spreadsheet(rest)).unwrap_or(cell)
+}
+
+/// Any number of `'`, then a character that begins a formula: those that were shielded before count too, so that
+/// taking one `'` off always gives the cell back.
+fn runs_in_a_spreadsheet(cell: &str) -> bool {
+    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_drives_a_terminal_is_shown_not_sent() {
+        for (text, shown) in [
+            ("\u{1b}]0;owned\u{7}", "\\u{1b}]0;owned\\u{7}"),
+            ("a\r\n\tb", "a\\r\\n\\tb"),
+            ("\u{7f}\u{9b}31m", "\\u{7f}\\u{9b}31m"),
+            ("\u{202e}fdp.exe", "\\u{202e}fdp.exe"),
+            ("\u{2066}\u{2069}\u{200f}\u{61c}", "\\u{2066}\\u{2069}\\u{200f}\\u{61c}"),
+            ("\u{feff}\u{200b}\u{2028}", "\\u{feff}\\u{200b}\\u{2028}"),
+            ("Größe 漢字 '=1'", "Größe 漢字 '=1'"),
+        ] {
+            assert_eq!(Printable(text).to_string(), shown);
+            assert_eq!(printable(text), shown);
+        }
+    }
+
+    #[test]
+    fn formulas_are_shielded_and_plain_cells_are_not() {
+        for formula in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠1", "'=1", "'''-x"]
+        {
+            assert_eq!(shield(formula), format!("'{formula}"));
+        }
+        for plain in ["", "a=1", "'", "'quoted'", " =1", "1-2"] {
+            assert_eq!(shield(plain), plain);
+            assert_eq!(unshield(plain), plain);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shielded_cell_comes_back(cell in "['=+@＝－\\-\t\r\n]{0,3}\\PC{0,5}") {
+            let shielded = shield(&cell);
+            prop_assert_eq!(unshield(&shielded), cell.as_str());
+            prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
+        }
+
+        #[test]
+        fn nothing_hidden_is_printed(text in any::<String>()) {
+            prop_assert!(!printable(&text).chars().any(is_hidden));
+        }
     }
 }

@@ -10,8 +10,11 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-use crate::contract::Contract;
+use super::environment::Environment;
+use crate::client::Tokens;
+use crate::contract::{self, Contract};
 use crate::emulator::{self, Fault, GRAMMAR, Incidents, Settings, ThrottleForm};
+use crate::error::Error;
 use crate::row::IncidentId;
 use crate::window::{ParseWindowError, Quota, parse_duration};
 
@@ -85,16 +88,25 @@ impl EmulatorArgs {
 /// Serves until Ctrl-C or SIGTERM, and says on standard output where, and at the end how much.
 ///
 /// # Errors
-/// Where the port is taken, or the log or standard output can't be written.
-pub async fn run(args: EmulatorArgs, contract: Contract, token: Option<SecretString>) -> io::Result<()> {
-    // Before the address is known to anyone: who reads it may signal at once.
-    let stopped = stop_signal()?;
-    let running = emulator::start(args.into_settings(contract, token)).await?;
-    say(&running.origin())?;
-    stopped.await;
-    let (requests, throttled) = (running.requests(), running.throttled());
-    running.stop().await;
-    say(&format!("{requests} requests, {throttled} of them throttled"))
+/// Where the contract or the token can't be used, the port is taken, or the log or standard output can't be written.
+pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
+    let contract = contract::load(&args.contract)?;
+    let token = match &args.token_file {
+        Some(path) => Some(Tokens::from_file(path)?.current().0),
+        None => env.token.clone(),
+    };
+    super::send::runtime()?.block_on(async {
+        // Before the address is known to anyone: who reads it may signal at once.
+        let stopped = stop_signal().map_err(|source| Error::Io { what: "can't listen for signals", source })?;
+        let running = emulator::start(args.into_settings(contract, token))
+            .await
+            .map_err(|source| Error::Io { what: "the emulator can't be started", source })?;
+        say(&running.origin())?;
+        stopped.await;
+        let (requests, throttled) = (running.requests(), running.throttled());
+        running.stop().await;
+        Ok(say(&format!("{requests} requests, {throttled} of them throttled"))?)
+    })
 }
 
 fn say(line: &str) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
 
-use super::arguments::GlobalArgs;
+use super::GlobalArgs;
 use crate::error::Error;
 
 /// What the environment says.

@@ -1,2 +1,185 @@
-//! Stand-in.
-pub mod emulator;
+//! The command line: arguments as typed, settings resolved, one file for each subcommand.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `run`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
+//! | `load`, `send`, `next` | the parts of a run: into the journal, out to the API, what fits to be done next |
+//! | `terminal` | streams, colours, log, signals |
+
+mod check;
+mod contract;
+mod emulator;
+mod environment;
+mod load;
+mod next;
+mod rows;
+mod run;
+mod runs;
+mod send;
+mod target;
+mod terminal;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::error::Error;
+use crate::exit;
+use environment::Environment;
+use terminal::Terminal;
+
+pub use rows::RowArgs;
+
+/// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
+/// for
+#[derive(Debug, Parser)]
+#[command(name = "bulk-triage", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What is the same for all commands.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check every row, ask, send the updates, write the results
+    Run(Box<run::RunArgs>),
+    /// Check every row; no network, no credentials
+    Check(check::CheckArgs),
+    /// The runs of the journal: list, show, resume, results
+    Runs(runs::RunsArgs),
+    /// A local server that behaves as the API does
+    Emulator(emulator::EmulatorArgs),
+    /// Show the rules in force, as a table or as TOML
+    Contract(contract::ContractArgs),
+    /// Completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// The manual page
+    Man,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct GlobalArgs {
+    /// Where the journal is kept
+    #[arg(long, global = true, value_name = "DIR", env = "BULK_TRIAGE_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The log's form
+    #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Write the log to this file instead of standard error
+    #[arg(long, global = true, value_name = "PATH")]
+    pub log_file: Option<PathBuf>,
+    /// Log more; twice: every call
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Show no progress, log errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colours (`NO_COLOR` is obeyed)
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Draw no progress: a plain line now and then
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+}
+
+/// Forms of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// At a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    Human,
+    /// One JSON object
+    Json,
+}
+
+/// Runs the command that the process was started with; the exit code.
+#[must_use]
+pub fn main() -> u8 {
+    run(std::env::args_os())
+}
+
+fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; where they can't be written there is nobody to tell.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { exit::DONE };
+        }
+    };
+    match execute(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            if !error.was_told() {
+                tell(&error);
+            }
+            error.exit_code()
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<u8, Error> {
+    let environment = Environment::read();
+    let mut terminal = Terminal::set_up(&cli.global, environment.no_color)?;
+    match cli.command {
+        Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
+        Command::Check(args) => check::run(&args, &terminal).map(|()| exit::DONE),
+        Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
+        Command::Emulator(args) => emulator::run(args, &environment).map(|()| exit::DONE),
+        Command::Contract(args) => contract::run(&args).map(|()| exit::DONE),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bulk-triage", &mut text);
+            io::stdout().lock().write_all(&text)?;
+            Ok(exit::DONE)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut text)?;
+            io::stdout().lock().write_all(&text)?;
+            Ok(exit::DONE)
+        }
+    }
+}
+
+/// Says on standard error why the command did not succeed, and what to do about it.
+fn tell(error: &Error) {
+    // Where standard error can't be written there is nobody to tell.
+    let mut out = io::stderr().lock();
+    let _ = writeln!(out, "error: {error}");
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(out, "  help: {hint}");
+    }
+}

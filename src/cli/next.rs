@@ -1,8 +1,10 @@
 //! The one next command that fits, with every option that changes what is sent.
 
-use super::arguments::{GlobalArgs, RowArgs, RunArgs};
-use crate::report::next_command::NextCommand;
 use std::path::Path;
+
+use super::run::RunArgs;
+use super::{GlobalArgs, RowArgs};
+use crate::report::next_command::NextCommand;
 
 const PROGRAM: &str = "bulk-triage";
 
@@ -63,16 +65,14 @@ impl Next<'_> {
     /// The command that makes the results file again.
     #[must_use]
     pub fn command_for_results(&self, run: &str) -> NextCommand {
-        let (Next::AfterDryRun { global, .. } | Next::AfterRun { global, .. } | Next::AfterResume { global, .. }) = self;
+        let (Next::AfterDryRun { global, .. } | Next::AfterRun { global, .. } | Next::AfterResume { global, .. }) =
+            self;
         with_state_dir(NextCommand::new(PROGRAM).word("runs").word("results").word(run), global)
     }
 }
 
 fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) -> NextCommand {
-    let mut command = NextCommand::new(PROGRAM).word("run").path(input);
-    for (name, value) in row_options(rows) {
-        command = command.option(name, value);
-    }
+    let mut command = rows.repeat(NextCommand::new(PROGRAM).word("run").path(input));
     if args.skip_invalid {
         command = command.word("--skip-invalid");
     }
@@ -103,24 +103,4 @@ fn with_state_dir(command: NextCommand, global: &GlobalArgs) -> NextCommand {
         Some(dir) => command.option("--state-dir", dir),
         None => command,
     }
-}
-
-fn row_options(rows: &RowArgs) -> Vec<(&'static str, String)> {
-    let mut options = Vec::new();
-    if rows.contract != "defender-classic" {
-        options.push(("--contract", rows.contract.clone()));
-    }
-    options.extend(rows.set.iter().map(|set| ("--set", set.clone())));
-    options.extend(rows.limit.map(|limit| ("--limit", limit.to_string())));
-    if !rows.only.is_empty() {
-        let names: Vec<&str> = rows.only.iter().map(|kind| kind.name()).collect();
-        options.push(("--only", names.join(",")));
-    }
-    options
-}
-
-/// The options that change what a row means, as a run keeps them.
-#[must_use]
-pub fn options_of_rows(rows: &RowArgs) -> Vec<String> {
-    row_options(rows).into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
 }

@@ -5,20 +5,19 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::arguments::{GlobalArgs, RowArgs, RunArgs};
 use super::environment::{Environment, state_dir};
 use super::load::{self, Loaded};
 use super::next;
-use super::send::{self, Sending};
+use super::send::{self, SendArgs, Sending};
 use super::target::Target;
 use super::terminal::Terminal;
-use crate::check::{Rules, SetProperty};
+use super::{GlobalArgs, RowArgs};
+use crate::check::Rules;
 use crate::clock::Clock;
-use crate::contract;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
-use crate::input::Input;
+use crate::input::{Input, InputError};
 use crate::journal::{Durability, Earlier, Journal, JournalError, Peek, RunFacts, RunHandle, StateDir};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, arrival};
@@ -26,6 +25,34 @@ use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::preview::{self, FirstRequest, Preview};
 use crate::report::question::ask;
 use crate::report::results::{Destination, default_name};
+
+/// `bulk-triage run`
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// A CSV or JSONL file, or `-` for standard input.
+    pub input: PathBuf,
+    /// Do all but sending: check, and show what would be sent and how long it takes.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// What changes the meaning of a row.
+    #[command(flatten)]
+    pub rows: RowArgs,
+    /// Go on with the valid rows; the others end as `invalid`.
+    #[arg(long)]
+    pub skip_invalid: bool,
+    /// Another place of the API.
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// An emulator started for this run: nothing real is changed.
+    #[arg(long, conflicts_with_all = ["base_url", "token_file", "scope"])]
+    pub emulator: bool,
+    /// Names the scope where the token does not name a tenant.
+    #[arg(long, value_name = "NAME")]
+    pub scope: Option<String>,
+    /// How calls are made.
+    #[command(flatten)]
+    pub send: SendArgs,
+}
 
 /// A run that is younger than this goes on, also where `--remember` looks at no other run.
 const GOES_ON: Duration = Duration::from_hours(12);
@@ -38,10 +65,10 @@ pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 /// # Errors
 /// Where nothing was sent, or the journal failed.
 pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mut Terminal) -> Result<u8, Error> {
-    let contract = contract::load(&args.rows.contract)?;
-    let set = set_properties(&args.rows, &contract)?;
-    let input = Input::open(&args.input)?;
-    let only = (!args.rows.only.is_empty()).then_some(args.rows.only.as_slice());
+    let settings = args.rows.resolve()?;
+    let input = opened(&args.input, terminal)?;
+    let rules = settings.rules(&input)?;
+    let contract = settings.contract.clone();
     let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
     // A standard error that is gone is no reason not to send.
     let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
@@ -51,7 +78,6 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
             true => Target::to_be_emulated(contract, &args.send)?,
             false => Target::of_run(args, contract, env)?,
         };
-        let rules = Rules { contract: &target.contract, set: &set, limit: args.rows.limit, only };
         let looked = dry_run(args, global, terminal, &target, input, &rules, &mut tell);
         let _ = diagnostics.finish();
         return looked;
@@ -91,21 +117,16 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
         origin: target.origin.to_string(),
         contract: target.contract.to_toml(),
         results: String::new(),
-        options: next::options_of_rows(&args.rows),
+        options: args.rows.typed(),
     };
-    let rules = Rules { contract: &target.contract, set: &set, limit: args.rows.limit, only };
     let mut rng = fastrand::Rng::new();
     let loading =
         load::into_journal(&mut journal, input, &rules, args.skip_invalid, &mut tell, &scope, &facts, &mut rng);
     let _ = diagnostics.finish();
     let (mut handle, loaded) = loading?;
 
-    let same = journal.unfinished_same(
-        &scope,
-        &target.contract.name,
-        &loaded.digest,
-        args.send.remember.max(GOES_ON),
-    )?;
+    let same =
+        journal.unfinished_same(&scope, &target.contract.name, &loaded.digest, args.send.remember.max(GOES_ON))?;
     let goes_on = match same.filter(|_| loaded.rows > 0) {
         Some(name) => {
             journal.discard(&handle)?;
@@ -122,7 +143,9 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
     let over = if goes_on { over(&journal, &handle)? } else { None };
     let preview = preview(args, &target, &loaded, &clock, Some((&earlier, over)), &ledger, Vec::new());
     if !terminal.quiet {
-        preview.write(io::stderr(), terminal.colour_err).map_err(|source| Error::Io { what: "standard error", source })?;
+        preview
+            .write(io::stderr(), terminal.colour_err)
+            .map_err(|source| Error::Io { what: "standard error", source })?;
     }
     if preview.rows > 0 && !args.send.yes && !agreed(&args.input, preview.rows)? {
         if !goes_on {
@@ -187,12 +210,24 @@ fn dry_run(
     let out = |source| Error::Io { what: "standard output", source };
     preview.write(io::stdout(), terminal.colour_out).map_err(out)?;
     let next = next::Next::AfterDryRun { args, global }.command();
-    io::Write::write_fmt(&mut io::stdout(), format_args!("\nnothing was sent; to send it:\n  {next}\n")).map_err(out)?;
+    io::Write::write_fmt(&mut io::stdout(), format_args!("\nnothing was sent; to send it:\n  {next}\n"))
+        .map_err(out)?;
     Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })
 }
 
-fn set_properties(rows: &RowArgs, contract: &contract::Contract) -> Result<Vec<SetProperty>, Error> {
-    rows.set.iter().map(|typed| SetProperty::parse(typed, contract).map_err(Error::from)).collect()
+/// Opens the input; what is wrong with it as a whole is shown.
+fn opened(path: &Path, terminal: &Terminal) -> Result<Input, Error> {
+    Ok(Input::open(path).inspect_err(|error| show_invalid(error, terminal))?)
+}
+
+/// What is wrong with an input as a whole.
+fn show_invalid(error: &InputError, terminal: &Terminal) {
+    let InputError::Invalid(found) = error else { return };
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
+    for diagnostic in found {
+        // Where standard error is gone there is nobody to tell.
+        let _ = diagnostics.tell(diagnostic);
+    }
 }
 
 /// The input as a file that results must not replace; standard input is none.
@@ -295,8 +330,10 @@ fn shown_earlier(earlier: &Earlier, over: Option<(String, u64)>) -> Vec<preview:
         rows: made.rows,
         again: *again,
     });
-    let unfinished =
-        earlier.unfinished.iter().map(|(run, rows)| preview::Earlier::Unfinished { run: run.clone(), incidents: *rows });
+    let unfinished = earlier
+        .unfinished
+        .iter()
+        .map(|(run, rows)| preview::Earlier::Unfinished { run: run.clone(), incidents: *rows });
     goes_on.into_iter().chain(made).chain(unfinished).collect()
 }
 

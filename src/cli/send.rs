@@ -1,9 +1,11 @@
 //! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::arguments::{OutputFormat, SendArgs};
+use super::Format;
 use super::next::Next;
 use super::run::eprintln_line;
 use super::target::Target;
@@ -20,9 +22,47 @@ use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::report::summary::{Summary, Tally};
 use crate::row::Scope;
+use crate::window::{Quota, parse_duration};
+
+/// How calls are made: options of `run` and `runs resume`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SendArgs {
+    /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
+    #[arg(long, value_name = "QUOTA")]
+    pub quota: Option<Quota>,
+    /// Calls under way at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub concurrency: u32,
+    /// Tries at one row for errors that may pass; a 429 is none.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_attempts: u32,
+    /// Make no new call after this (`ms`, `s`, `m`, `h`).
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub stop_after: Option<Duration>,
+    /// How long to wait for a service that is down; 0 stops at once.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub patience: Duration,
+    /// Stop when so many rows have failed; without it, when the first five all fail alike.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_failures: Option<u64>,
+    /// How long a change made by an earlier run counts as made; 0 looks at no other run.
+    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = parse_duration)]
+    pub remember: Duration,
+    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
+    #[arg(long, value_name = "PATH")]
+    pub token_file: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Where to write the results.
+    #[arg(long, value_name = "PATH")]
+    pub results: Option<PathBuf>,
+    /// The summary's form.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    pub format: Format,
+}
 
 /// A run about to be sent.
-#[derive(Debug)]
 pub struct Sending<'a> {
     /// Where it goes.
     pub target: &'a Target,
@@ -76,15 +116,8 @@ impl Sending<'_> {
         let sent = runtime.block_on(async {
             let signals = listen()?;
             let desk = Desk::new(journal, Commits::OnAThread);
-            let sending = apply(
-                desk,
-                Arc::clone(&run),
-                client,
-                self.settings(),
-                self.clock.clone(),
-                signals.stop,
-                &mut reporter,
-            );
+            let sending =
+                apply(desk, Arc::clone(&run), client, self.settings(), self.clock.clone(), signals.stop, &mut reporter);
             tokio::select! {
                 sent = sending => sent.map(Ok).map_err(Error::from),
                 code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
@@ -155,8 +188,8 @@ impl Sending<'_> {
         };
         let out = io::stdout();
         let written = match self.args.format {
-            OutputFormat::Human => summary.write_text(out, terminal.colour_out),
-            OutputFormat::Json => summary.write_json(out),
+            Format::Human => summary.write_text(out, terminal.colour_out),
+            Format::Json => summary.write_json(out),
         };
         match written {
             // Whoever reads it has gone away: everything is done all the same.
@@ -184,7 +217,11 @@ fn exit_code(ending: &Ending, state: RunState, tally: &Tally) -> u8 {
         Ending::Stopped(Stop::Unauthorized { .. } | Stop::Forbidden { .. }) => exit::NOT_ALLOWED,
         Ending::Stopped(_) if state == RunState::Unfinished => exit::STOPPED,
         Ending::Stopped(_) | Ending::Over => {
-            if failed.iter().any(|kind| tally.outcomes.of(*kind) > 0) { exit::SOME_FAILED } else { exit::DONE }
+            if failed.iter().any(|kind| tally.outcomes.of(*kind) > 0) {
+                exit::SOME_FAILED
+            } else {
+                exit::DONE
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arguments::{RunArgs, SendArgs};
 use super::environment::Environment;
+use super::run::RunArgs;
+use super::send::SendArgs;
 use crate::client::{Origin, Tokens};
 use crate::contract::{Contract, PropertyKind};
 use crate::emulator::{self, Running};
@@ -14,7 +15,6 @@ use crate::row::Scope;
 use crate::window::Quota;
 
 /// Where a run goes.
-#[derive(Debug)]
 pub struct Target {
     /// What the API accepts.
     pub contract: Contract,
@@ -104,6 +104,17 @@ impl Target {
             tokens: Some(Arc::new(tokens)),
             emulator: Some(running),
         })
+    }
+
+    /// What [`Target::emulated`] would be: for a dry run.
+    ///
+    /// # Errors
+    /// Where the loopback address is none.
+    pub fn to_be_emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
+        let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
+        let origin: Origin = "http://127.0.0.1".parse()?;
+        let scope = Some(Scope::origin(&origin.to_string()));
+        Ok(Target { contract, origin, scope, quota, tokens: None, emulator: None })
     }
 
     /// The property that is added to what is there, by the contract.

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::Level;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use super::arguments::{ColorWhen, GlobalArgs, LogFormat};
+use super::{Color, GlobalArgs, LogFormat};
 use crate::error::Error;
 use crate::exit;
 use crate::report::progress::Screen;
@@ -33,9 +33,9 @@ impl Terminal {
     /// Where the log file can't be made.
     pub fn set_up(args: &GlobalArgs, no_color: bool) -> Result<Terminal, Error> {
         let colour = |is_terminal: bool| match args.color {
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-            ColorWhen::Auto => is_terminal && !no_color,
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && !no_color,
         };
         let draws = io::stderr().is_terminal() && !args.no_progress && !args.quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
@@ -66,7 +66,10 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
     let (writer, colour) = match &args.log_file {
         Some(path) => {
             let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
-                Error::usage(format!("can't write the log file {}: {error}", crate::text::printable(&path.to_string_lossy())))
+                Error::usage(format!(
+                    "can't write the log file {}: {error}",
+                    crate::text::printable(&path.to_string_lossy())
+                ))
             })?;
             (BoxMakeWriter::new(Mutex::new(file)), false)
         }
@@ -75,7 +78,8 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
             (BoxMakeWriter::new(move || writer.clone()), colour)
         }
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(colour).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(colour).with_target(false);
     // A second start in one process (tests) keeps the first log.
     let _ = match args.log_format {
         LogFormat::Text => builder.try_init().is_ok(),

@@ -3,7 +3,12 @@
 //! A contract is data: a `.toml` file beside this one for each API, or a user's file that extends one. Check, quota,
 //! client, emulator and documentation all read it; no rule of an API stands anywhere else.
 
+mod file;
+mod load;
+
 use crate::window::Quota;
+
+pub use load::{BUILT_IN, ContractError, load};
 
 /// What one API accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]

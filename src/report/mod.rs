@@ -1,10 +1,11 @@
 //! Reports: what a person or a script is told of a run.
 //!
-//! Before it a [`preview::Preview`] and a question, during it a [`progress::Progress`] and a growing
-//! [`results::ResultsFile`], after it a [`summary::Summary`] that ends with a [`next_command::NextCommand`]. Progress,
-//! results and summary read `apply`'s events and don't know each other; a [`reporter::Reporter`] hands the events on. All text from outside goes through
-//! [`crate::text`] on its way.
+//! Before it [`diagnostics`], a [`preview::Preview`] and a question; during it a [`progress::Progress`] and a growing
+//! [`results::ResultsFile`]; after it a [`summary::Summary`] that ends with a [`next_command::NextCommand`]. Progress,
+//! results and summary read `apply`'s events and don't know each other; a [`reporter::Reporter`] hands the events on.
+//! All text from outside goes through [`crate::text`] on its way.
 
+pub mod diagnostics;
 pub mod next_command;
 pub mod outcome_counts;
 pub mod preview;

@@ -1,0 +1,67 @@
+//! Check: every row of an input against a contract, before anything is sent.
+//!
+//! # The way of a chunk
+//!
+//! [`check`] cuts the input into chunks and hands them in turn to two threads (`chunk`); each looks at its rows one by
+//! one (`row`, with `columns`, `value` and `rules`) and gives back what it found, which [`check`] takes in the input's
+//! order. What lies across rows is looked at in the end (`across`).
+//!
+//! Promises: every problem of every row is told, in the rows' order; memory does not grow with the input, 24 bytes for
+//! each row aside; equal changes have equal bodies.
+
+mod across;
+mod chunk;
+mod columns;
+mod pipeline;
+mod row;
+mod rules;
+mod set;
+mod suggest;
+mod tally;
+mod value;
+
+pub use pipeline::check;
+pub use set::{SetError, SetProperty};
+pub use tally::{PropertyTally, Tally};
+
+use crate::contract::Contract;
+use crate::outcome::OutcomeKind;
+use crate::row::Change;
+
+/// What rows are checked against, and which of them are wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// What the API accepts.
+    pub contract: &'a Contract,
+    /// What is set on every row; wins over the row's cell.
+    pub set: &'a [SetProperty],
+    /// Only so many rows are the run, the first ones; all are checked.
+    pub limit: Option<u64>,
+    /// Of a results file, only the rows that ended so; without it, those that are not done.
+    pub only: Option<&'a [OutcomeKind]>,
+}
+
+/// A row that is part of the run, with what it asks for or why it can't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedRow {
+    /// Its number, from 1.
+    pub row: u64,
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// The incident's number, or the cell as it stood where it is none.
+    pub incident_id: String,
+    /// The row's own record: of a results file, only the input's own columns (or object). UTF-8, or the bytes as they
+    /// were where they are not; empty for a record that was too large to be kept. Without its line end.
+    pub source: Vec<u8>,
+    /// The change, or the first error.
+    pub verdict: Result<Change, RowError>,
+}
+
+/// Why a row is invalid: its first error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowError {
+    /// The diagnostic's code.
+    pub code: &'static str,
+    /// The diagnostic's message.
+    pub message: String,
+}

@@ -1,0 +1,319 @@
+//! One row: its cells or members read, whatever the format.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::chunk::Checker;
+use super::columns::{ID, Role, misspelt, misspelt_help};
+use super::value::{Asked, Problem, json_type};
+use crate::diagnostic::codes;
+use crate::input::csv::{self, Cell};
+use crate::input::jsonl::{self, LineError, Member, Text};
+use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
+use crate::row::IncidentId;
+use crate::text::{excerpt, unshield};
+
+/// A row as it was read: what it asks of each property, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct Reading<'r> {
+    pub(super) id: Option<IncidentId>,
+    /// The id as it stood.
+    pub(super) id_text: Cow<'r, str>,
+    /// By the property's place in the contract.
+    pub(super) slots: Vec<Slot<'r>>,
+    pub(super) found: Vec<Found>,
+    /// Its cells or members were all found, and read.
+    pub(super) is_whole: bool,
+    /// A row of a results file that is not wanted.
+    pub(super) is_skipped: bool,
+    /// Where the input's own part begins (the whole record, except in a results file).
+    pub(super) own: Own,
+    id_spot: Option<Range<usize>>,
+    id_was_told: bool,
+}
+
+/// What a row asks of one property, and where.
+#[derive(Clone)]
+pub(super) struct Slot<'r> {
+    pub(super) asked: Asked<'r>,
+    pub(super) spot: Option<Range<usize>>,
+    /// A cell that is not empty gave way to `--set`.
+    pub(super) is_overridden: bool,
+}
+
+/// The part of a record that is the input's own.
+#[derive(Default)]
+pub(super) enum Own {
+    #[default]
+    Whole,
+    /// As it stands there.
+    From(usize),
+    /// Copied or written again, because results hold it in another form.
+    Rewritten(Vec<u8>),
+}
+
+/// A problem with its place.
+pub(super) struct Found {
+    pub(super) problem: Problem,
+    pub(super) field: Option<String>,
+    /// In the record; `None` is the whole of it.
+    pub(super) spot: Option<Range<usize>>,
+}
+
+impl<'r> Reading<'r> {
+    /// Empties it for the next row.
+    pub(super) fn reset(&mut self, properties: usize) {
+        let mut slots = std::mem::take(&mut self.slots);
+        let mut found = std::mem::take(&mut self.found);
+        slots.clear();
+        slots.resize(properties, Slot { asked: Asked::Leave, spot: None, is_overridden: false });
+        found.clear();
+        *self = Reading { slots, found, ..Reading::default() };
+    }
+
+    pub(super) fn tell(&mut self, problem: Problem, field: Option<&str>, spot: Option<Range<usize>>) {
+        self.found.push(Found { problem, field: field.map(str::to_owned), spot });
+    }
+
+    fn read_id(&mut self, text: Cow<'r, str>, spot: Range<usize>) {
+        let digits = text.trim();
+        if !digits.is_empty() {
+            self.id = parse_id(digits);
+            if self.id.is_none() {
+                let message = format!("`{}` is not an incident id", excerpt(digits, 40));
+                self.tell(Problem::new(&codes::ID_INVALID, message), Some(ID), Some(spot.clone()));
+                self.id_was_told = true;
+            }
+        }
+        self.id_text = text;
+        self.id_spot = Some(spot);
+    }
+
+    /// All cells or members were read.
+    fn end(&mut self) {
+        self.is_whole = true;
+        if self.id.is_none() && !self.id_was_told {
+            let spot = self.id_spot.clone();
+            self.tell(Problem::new(&codes::ID_MISSING, "there is no incident id"), Some(ID), spot);
+        }
+    }
+}
+
+/// A whole number in digits alone, without leading zeros, in the range of ids.
+fn parse_id(digits: &str) -> Option<IncidentId> {
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+    if is_plain { digits.parse().ok().and_then(IncidentId::new) } else { None }
+}
+
+impl Checker<'_> {
+    /// Reads a CSV record. `cells` is used again for each.
+    pub(super) fn read_csv<'r>(&self, record: &'r str, delimiter: u8, cells: &mut Vec<Cell>, row: &mut Reading<'r>) {
+        csv::split(record.as_bytes(), delimiter, cells);
+        let skipped = if self.is_results { RESULT_COLUMNS.len() } else { 0 };
+        let expected = self.columns.len() + skipped;
+        if cells.len() != expected {
+            let code = if cells.len() < expected { &codes::TOO_FEW_CELLS } else { &codes::TOO_MANY_CELLS };
+            let message =
+                format!("the row has {}, the header has {}", counted(cells.len(), "cell"), counted(expected, "column"));
+            let spot = cells.get(expected).map(|first| first.range.start..record.len());
+            return row.tell(Problem::new(code, message), None, spot);
+        }
+        let bare_cr = |cell: &&Cell| !cell.is_quoted() && record[cell.range.clone()].contains('\r');
+        if self.may_have_cr(record)
+            && let Some(cell) = cells.iter().find(bare_cr)
+        {
+            let message = "a carriage return without a line feed stands outside quotes";
+            return row.tell(Problem::new(&codes::BARE_CR, message), None, Some(cell.range.clone()));
+        }
+        if self.is_results {
+            let outcome = cells[3].text(record);
+            if !self.read_outcome(&outcome, cells[3].range.clone(), row) {
+                return;
+            }
+            row.own = own_cells(record, delimiter, &cells[skipped..]);
+        }
+        for (role, cell) in self.columns.iter().zip(&cells[skipped..]) {
+            match role {
+                Role::Carried | Role::Misspelt(_) => {}
+                Role::Id => row.read_id(self.own_text(record, cell), cell.range.clone()),
+                Role::Property(place) if self.set[*place].is_some() => {
+                    row.slots[*place].is_overridden = !cell.text(record).is_empty();
+                }
+                Role::Property(place) => {
+                    let text = self.own_text(record, cell);
+                    let mut problems = Vec::new();
+                    let asked = self.contract.read_cell(*place, text, &mut problems);
+                    self.fill(row, *place, asked, problems, cell.range.clone());
+                }
+            }
+        }
+        row.end();
+    }
+
+    /// Reads a JSONL record.
+    pub(super) fn read_jsonl<'r>(&self, record: &'r str, row: &mut Reading<'r>) {
+        let members = match jsonl::members(record) {
+            Ok(members) => members,
+            Err(error) => return row.tell_line(error, record),
+        };
+        if !self.is_results {
+            return self.read_members(record, members, row);
+        }
+        let own = jsonl::own_record(&members).filter(|_| jsonl::is_result(&members));
+        let outcome = members.iter().find(|member| member.name == "outcome");
+        let outcome =
+            outcome.and_then(|member| Some((serde_json::from_str::<String>(member.value.get()).ok()?, member)));
+        let (Some(own), Some((outcome, member))) = (own, outcome) else {
+            let message = "the line is not one of a results file, as the first one is";
+            return row.tell(Problem::new(&codes::RESULTS_LINE, message), None, None);
+        };
+        let spot = place_of(record, member.value.get()).unwrap_or(0..record.len());
+        if !self.read_outcome(&outcome, spot, row) {
+            return;
+        }
+        match own {
+            Cow::Borrowed(own) => {
+                row.own = Own::Rewritten(own.as_bytes().to_vec());
+                match jsonl::members(own) {
+                    Ok(members) => self.read_members(record, members, row),
+                    Err(error) => row.tell_line(error, own),
+                }
+            }
+            // No object was there: `input` holds the line's text, which says again what is wrong.
+            Cow::Owned(own) => {
+                let error = jsonl::members(&own).err().unwrap_or(LineError::NotAnObject);
+                row.tell_line(error, &own);
+                row.own = Own::Rewritten(own.into_bytes());
+            }
+        }
+    }
+
+    fn read_members<'r>(&self, record: &'r str, members: Vec<Member<'r>>, row: &mut Reading<'r>) {
+        let mut roles_seen: Vec<Role<'_>> = Vec::new();
+        for Member { name, value } in members {
+            let role = self.roles.of(&name);
+            let spot = place_of(record, value.get()).unwrap_or(0..record.len());
+            if matches!(role, Role::Id | Role::Property(_)) {
+                if roles_seen.contains(&role) {
+                    let message = format!("the member `{}` means the same as one before", excerpt(&name, 40));
+                    row.tell(Problem::new(&codes::COLUMN_TWICE, message), Some(&name), Some(spot));
+                    continue;
+                }
+                roles_seen.push(role);
+            }
+            match role {
+                Role::Carried if self.is_portal_export && self.contract.appends_by(&name) => {
+                    let message = format!(
+                        "`{}` was added to a portal export, of which only the ids are used",
+                        excerpt(&name, 40)
+                    );
+                    row.tell(Problem::new(&codes::PORTAL_COMMENT, message), Some(&name), Some(spot));
+                }
+                Role::Carried => {}
+                Role::Misspelt(meant) => {
+                    let message = misspelt(&excerpt(&name, 40), meant);
+                    let problem = Problem { code: &codes::MISSPELT_COLUMN, message, help: Some(misspelt_help(meant)) };
+                    row.tell(problem, Some(&name), Some(spot));
+                }
+                Role::Id => row.read_id_member(value.get(), spot),
+                Role::Property(place) if self.set[place].is_some() => {
+                    row.slots[place].is_overridden = !matches!(value.get(), "null" | "\"\"");
+                }
+                Role::Property(place) => {
+                    let mut problems = Vec::new();
+                    let asked = self.contract.read_member(place, value, &mut problems);
+                    self.fill(row, place, asked, problems, spot);
+                }
+            }
+        }
+        row.end();
+    }
+
+    /// Whether the row of a results file is wanted.
+    fn read_outcome(&self, outcome: &str, spot: Range<usize>, row: &mut Reading<'_>) -> bool {
+        let Ok(outcome) = outcome.parse::<OutcomeKind>() else {
+            let message = format!("`{}` is not an outcome", excerpt(outcome, 40));
+            row.tell(Problem::new(&codes::RESULTS_LINE, message), Some("outcome"), Some(spot));
+            return false;
+        };
+        row.is_skipped = !self.only.map_or(!outcome.is_done(), |only| only.contains(&outcome));
+        !row.is_skipped
+    }
+
+    fn fill<'r>(
+        &self,
+        row: &mut Reading<'r>,
+        place: usize,
+        asked: Asked<'r>,
+        problems: Vec<Problem>,
+        spot: Range<usize>,
+    ) {
+        for problem in problems {
+            row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+        }
+        row.slots[place].asked = asked;
+        row.slots[place].spot = Some(spot);
+    }
+
+    /// The cell's text, as it was before results shielded it.
+    fn own_text<'r>(&self, record: &'r str, cell: &Cell) -> Cow<'r, str> {
+        match cell.text(record) {
+            Cow::Borrowed(text) if self.is_results => Cow::Borrowed(unshield(text)),
+            Cow::Owned(text) if self.is_results => Cow::Owned(unshield(&text).to_owned()),
+            text => text,
+        }
+    }
+}
+
+impl Reading<'_> {
+    fn read_id_member(&mut self, raw: &str, spot: Range<usize>) {
+        match raw.as_bytes() {
+            b"null" | b"\"\"" => self.id_spot = Some(spot),
+            [b'"', ..] => match serde_json::from_str::<Text<'_>>(raw) {
+                Ok(Text(text)) => self.read_id(Cow::Owned(text.into_owned()), spot),
+                Err(_) => self.read_id(Cow::Owned(raw.to_owned()), spot),
+            },
+            [b'-' | b'0'..=b'9', ..] => self.read_id(Cow::Owned(raw.to_owned()), spot),
+            _ => {
+                let message = format!("`{ID}` is {}, not a number", json_type(raw));
+                self.tell(Problem::new(&codes::WRONG_TYPE, message), Some(ID), Some(spot));
+                self.id_was_told = true;
+            }
+        }
+    }
+
+    fn tell_line(&mut self, error: LineError, line: &str) {
+        let (code, message, spot) = match error {
+            LineError::Syntax { message, at } => {
+                let end = line[at.min(line.len())..].chars().next().map_or(at, |character| at + character.len_utf8());
+                (&codes::JSON_SYNTAX, format!("the line is not JSON: {message}"), Some(at..end))
+            }
+            LineError::NotAnObject => {
+                (&codes::NOT_AN_OBJECT, format!("the line is {}, not an object", json_type(line.trim_start())), None)
+            }
+            LineError::Twice(name) => {
+                (&codes::MEMBER_TWICE, format!("the member `{}` stands there twice", excerpt(&name, 40)), None)
+            }
+        };
+        self.tell(Problem::new(code, message), None, spot);
+    }
+}
+
+/// The input's own cells of a results record: as they stand there, or written again where one was shielded.
+fn own_cells(record: &str, delimiter: u8, cells: &[Cell]) -> Own {
+    let texts: Vec<Cow<'_, str>> = cells.iter().map(|cell| cell.text(record)).collect();
+    if texts.iter().any(|text| unshield(text).len() != text.len()) {
+        return Own::Rewritten(csv::join(texts.iter().map(|text| unshield(text)), char::from(delimiter)));
+    }
+    Own::From(cells.first().map_or(record.len(), |cell| cell.range.start))
+}
+
+/// Where a part that was borrowed from a record stands in it.
+fn place_of(record: &str, part: &str) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(record.as_ptr() as usize)?;
+    (start + part.len() <= record.len()).then(|| start..start + part.len())
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}

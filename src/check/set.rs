@@ -1,0 +1,93 @@
+//! `--set FIELD=VALUE`: a property that is set on every row.
+
+use std::borrow::Cow;
+
+use super::rules::ReadyContract;
+use super::suggest::{either, nearest};
+use super::value::Asked;
+use crate::contract::Contract;
+use crate::diagnostic::Severity;
+use crate::input::normalized;
+use crate::text::{excerpt, printable};
+
+/// A property to set on every row. The value is written as in a CSV cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetProperty {
+    /// The property, as the contract spells it.
+    pub property: String,
+    /// The value as it was typed.
+    pub cell: String,
+}
+
+/// Why a `--set` can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`--set {}`: {message}", excerpt(.typed, 60))]
+pub struct SetError {
+    typed: String,
+    message: String,
+}
+
+impl SetProperty {
+    /// Reads `FIELD=VALUE` by the contract's rules.
+    ///
+    /// # Errors
+    /// Where the field is no property of the contract, or the value none of the property's.
+    pub fn parse(typed: &str, contract: &Contract) -> Result<SetProperty, SetError> {
+        let wrong = |message: String| SetError { typed: typed.to_owned(), message };
+        let (field, cell) =
+            typed.split_once('=').ok_or_else(|| wrong("write FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
+        let names: Vec<&str> = contract.properties.iter().map(|property| property.name.as_str()).collect();
+        let place = names.iter().position(|name| normalized(name) == normalized(field)).ok_or_else(|| {
+            let help = match nearest(field, names.iter().copied()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("write {}", either(&names)),
+            };
+            wrong(format!("`{}` can't be set: {help}", printable(field)))
+        })?;
+        let ready = ReadyContract::new(contract);
+        let mut problems = Vec::new();
+        let asked = ready.read_cell(place, Cow::Borrowed(cell), &mut problems);
+        let error = problems.iter().find(|problem| problem.code.severity == Severity::Error);
+        if let Some(problem) = error {
+            let help = problem.help.as_deref().unwrap_or(problem.code.advice);
+            return Err(wrong(format!("{}: {help}", problem.message)));
+        }
+        if asked == Asked::Leave {
+            return Err(wrong(format!("there is no value: to empty {}, write `<clear>`", names[place])));
+        }
+        Ok(SetProperty { property: names[place].to_owned(), cell: cell.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::load;
+
+    #[test]
+    fn a_field_may_be_spelt_as_a_column_and_a_value_as_a_cell() {
+        let contract = load("defender-classic").expect("built in");
+        let set = SetProperty::parse("assigned_to=<clear>", &contract).expect("valid");
+        assert_eq!(set, SetProperty { property: "assignedTo".to_owned(), cell: "<clear>".to_owned() });
+        assert!(SetProperty::parse("Classification=False positive", &contract).is_ok());
+        assert!(SetProperty::parse("comment=a=b", &contract).is_ok());
+    }
+
+    #[test]
+    fn what_can_not_be_set_is_refused_with_what_to_do() {
+        let contract = load("defender-classic").expect("built in");
+        for (typed, part) in [
+            ("status", "write FIELD=VALUE"),
+            ("statsu=Resolved", "did you mean `status`?"),
+            ("incidentId=7", "can't be set"),
+            ("status=resolvd", "did you mean `Resolved`?"),
+            ("status=InProgress", "--contract defender"),
+            ("status=", "no value"),
+            ("comment= ", "white space"),
+            ("tags=+a", "change"),
+        ] {
+            let error = SetProperty::parse(typed, &contract).expect_err(typed).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! "Did you mean …?": how alike two names are, and the nearest of many.
+
+use std::fmt::Write as _;
+
+/// How many insertions, deletions, replacements and swaps of neighbours lead from one text to the other; `None` where
+/// it takes more than `most`.
+pub(super) fn distance(from: &str, to: &str, most: usize) -> Option<usize> {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    if from.len().abs_diff(to.len()) > most {
+        return None;
+    }
+    let mut before_last = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = last[j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                let swapped: &Vec<usize> = &before_last;
+                best = best.min(swapped[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().filter(|distance| *distance <= most)
+}
+
+/// Writes names as a person lists them: `a`, `b` or `c`.
+pub(super) fn either(names: &[&str]) -> String {
+    let mut list = String::new();
+    for (at, name) in names.iter().enumerate() {
+        let separator = match at {
+            0 => "",
+            _ if at + 1 == names.len() => " or ",
+            _ => ", ",
+        };
+        write!(list, "{separator}`{name}`").expect("a String takes all that is written");
+    }
+    list
+}
+
+/// The candidate that `typed` was probably meant to be, whatever its case.
+pub(super) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Longer than any name that a contract has: not a slip of the keyboard, and dear to compare.
+    if typed.len() > 100 {
+        return None;
+    }
+    let typed = typed.to_lowercase();
+    let most = (typed.chars().count() / 3).max(1);
+    candidates
+        .filter_map(|candidate| Some((distance(&typed, &candidate.to_lowercase(), most)?, candidate)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn distances_count_swaps_as_one() {
+        assert_eq!(distance("clasification", "classification", 2), Some(1));
+        assert_eq!(distance("calssification", "classification", 2), Some(1));
+        assert_eq!(distance("state", "status", 2), Some(2));
+        assert_eq!(distance("owner", "status", 2), None);
+        assert_eq!(distance("", "ab", 2), Some(2));
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_and_a_far_one_is_not() {
+        let values = ["FalsePositive", "TruePositive", "Unknown"];
+        assert_eq!(nearest("FalsPositive", values.into_iter()), Some("FalsePositive"));
+        assert_eq!(nearest("falsepositve", values.into_iter()), Some("FalsePositive"));
+        assert_eq!(nearest("banana", values.into_iter()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn distance_is_symmetric(a in "[ab]{0,6}", b in "[ab]{0,6}") {
+            prop_assert_eq!(distance(&a, &b, 6), distance(&b, &a, 6));
+            prop_assert_eq!(distance(&a, &a, 0), Some(0));
+        }
+    }
+}

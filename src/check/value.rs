@@ -1,0 +1,246 @@
+//! One value: what a cell, or a member, asks of a property.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::rules::{Choices, ReadyContract, ReadyKind};
+use super::suggest::{either, nearest};
+use crate::diagnostic::{Code, codes};
+use crate::input::jsonl::Text;
+use crate::text::excerpt;
+
+/// What a row asks of one property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked<'r> {
+    /// Nothing: it keeps its value.
+    Leave,
+    /// Something that is wrong, and was told.
+    Wrong,
+    /// The value at this place of the contract's list.
+    Choice(usize),
+    /// This text, byte for byte; empty where the property is cleared.
+    Text(Cow<'r, str>),
+    /// This list; empty where the property is cleared.
+    List(Vec<Cow<'r, str>>),
+}
+
+impl Asked<'_> {
+    fn into_owned<'o>(self) -> Asked<'o> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Asked::Leave => Asked::Leave,
+            Asked::Wrong => Asked::Wrong,
+            Asked::Choice(place) => Asked::Choice(place),
+            Asked::Text(text) => Asked::Text(own(text)),
+            Asked::List(list) => Asked::List(list.into_iter().map(own).collect()),
+        }
+    }
+}
+
+/// What is wrong with a value, without its place.
+pub(super) struct Problem {
+    pub(super) code: &'static Code,
+    pub(super) message: String,
+    /// Else the code's own advice.
+    pub(super) help: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(code: &'static Code, message: impl Into<String>) -> Problem {
+        Problem { code, message: message.into(), help: None }
+    }
+}
+
+/// Empties a property.
+const CLEAR: &str = "<clear>";
+
+/// How much of a value a message repeats, in characters.
+const SHOWN: usize = 40;
+
+impl<'a> ReadyContract<'a> {
+    /// What a CSV cell (or `--set`) asks of a property.
+    pub(super) fn read_cell<'r>(&self, property: usize, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
+        if cell.is_empty() {
+            return Asked::Leave;
+        }
+        let ready = &self.properties[property];
+        match &ready.kind {
+            ReadyKind::Choice(choices) => self.read_choice(property, choices, cell.trim(), problems),
+            ReadyKind::Text => read_text(ready.name, cell, problems),
+            ReadyKind::Append => read_append(ready.name, cell, problems),
+            ReadyKind::List => match read_tags(cell) {
+                Ok(asked) => asked,
+                Err(problem) => wrong(problems, problem),
+            },
+        }
+    }
+
+    /// What a JSON member asks of a property.
+    pub(super) fn read_member<'r>(
+        &self,
+        property: usize,
+        value: &'r RawValue,
+        problems: &mut Vec<Problem>,
+    ) -> Asked<'r> {
+        let ready = &self.properties[property];
+        let raw = value.get();
+        let is_list = matches!(ready.kind, ReadyKind::List);
+        match raw.as_bytes() {
+            b"null" | b"\"\"" => Asked::Leave,
+            [b'"', ..] => match serde_json::from_str::<Text<'r>>(raw) {
+                Ok(Text(text)) if !is_list => self.read_cell(property, text, problems),
+                Ok(Text(text)) if text.trim().eq_ignore_ascii_case(CLEAR) => Asked::List(Vec::new()),
+                Ok(_) => {
+                    wrong(problems, Problem::new(&codes::WRONG_TYPE, format!("`{}` is a text, not a list", ready.name)))
+                }
+                Err(_) => {
+                    let message = "the text has an escape that stands for no character";
+                    wrong(problems, Problem::new(&codes::JSON_SYNTAX, message))
+                }
+            },
+            [b'[', ..] if is_list => match read_json_list(raw) {
+                Ok(asked) => asked,
+                Err(problem) => wrong(problems, problem),
+            },
+            [b'{', ..] if is_list => {
+                let message = "tags are written as a change, which can't be made yet";
+                wrong(problems, Problem::new(&codes::TAG_CHANGE, message))
+            }
+            _ => {
+                let expected = if is_list { "a list of texts" } else { "a text" };
+                let message = format!("`{}` is {}, not {expected}", ready.name, json_type(raw));
+                wrong(problems, Problem::new(&codes::WRONG_TYPE, message))
+            }
+        }
+    }
+
+    fn read_choice<'r>(
+        &self,
+        property: usize,
+        choices: &Choices<'a>,
+        text: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Asked<'r> {
+        if text.is_empty() {
+            return Asked::Leave;
+        }
+        let name = self.properties[property].name;
+        if let Some(place) = choices.find(text) {
+            if let Some(doubt) = &choices.list[place].doubtful {
+                problems.push(Problem::new(&codes::DOUBTFUL_VALUE, doubt));
+            }
+            return Asked::Choice(place);
+        }
+        if text.eq_ignore_ascii_case(CLEAR) {
+            return wrong(problems, cannot_clear(name));
+        }
+        let meant = nearest(text, choices.spellings()).map(|meant| format!("did you mean `{meant}`?"));
+        let known_elsewhere = self.other_that_knows(name, text);
+        let help = match (meant, known_elsewhere) {
+            (None, None) => {
+                let values: Vec<&str> = choices.list.iter().map(|choice| choice.value.as_str()).collect();
+                format!("write {}; an empty cell leaves {name} as it is", either(&values))
+            }
+            // Another contract that knows the very value is nearer than a guess.
+            (_, Some(elsewhere)) => elsewhere,
+            (Some(meant), None) => meant,
+        };
+        let message = format!("`{}` is not a value of {name}", excerpt(text, SHOWN));
+        wrong(problems, Problem { code: &codes::UNKNOWN_VALUE, message, help: Some(help) })
+    }
+}
+
+fn wrong<'r>(problems: &mut Vec<Problem>, problem: Problem) -> Asked<'r> {
+    problems.push(problem);
+    Asked::Wrong
+}
+
+fn cannot_clear(name: &str) -> Problem {
+    let help = format!("leave the cell empty to leave {name} as it is");
+    let message = format!("{name} can't be emptied");
+    Problem { code: &codes::CANNOT_CLEAR, message, help: Some(help) }
+}
+
+fn read_text<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
+    let trimmed = cell.trim();
+    if trimmed.eq_ignore_ascii_case(CLEAR) {
+        return Asked::Text(Cow::Borrowed(""));
+    }
+    if trimmed.len() != cell.len() {
+        let message = format!("{name} begins or ends with white space, which is sent as it is");
+        problems.push(Problem::new(&codes::SPACE_AROUND, message));
+    }
+    Asked::Text(cell)
+}
+
+fn read_append<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
+    let trimmed = cell.trim();
+    if trimmed.is_empty() {
+        return wrong(problems, Problem::new(&codes::BLANK_COMMENT, format!("the {name} is white space alone")));
+    }
+    if trimmed.eq_ignore_ascii_case(CLEAR) {
+        return wrong(problems, cannot_clear(name));
+    }
+    Asked::Text(cell)
+}
+
+/// Tags in a CSV cell: `a; b`, or a JSON list.
+fn read_tags(cell: Cow<'_, str>) -> Result<Asked<'_>, Problem> {
+    match cell {
+        Cow::Borrowed(cell) => split_tags(cell.trim()),
+        Cow::Owned(cell) => split_tags(cell.trim()).map(Asked::into_owned),
+    }
+}
+
+fn split_tags(text: &str) -> Result<Asked<'_>, Problem> {
+    if text.is_empty() {
+        return Ok(Asked::Leave);
+    }
+    if text.eq_ignore_ascii_case(CLEAR) {
+        return Ok(Asked::List(Vec::new()));
+    }
+    if text.starts_with('[') {
+        return read_json_list(text);
+    }
+    let tags: Vec<Cow<'_, str>> =
+        text.split(';').map(str::trim).filter(|tag| !tag.is_empty()).map(Cow::Borrowed).collect();
+    if let Some(tag) = tags.iter().find(|tag| tag.starts_with(['+', '-'])) {
+        let message = format!("the tag `{}` is written as a change, which can't be made yet", excerpt(tag, SHOWN));
+        return Err(Problem::new(&codes::TAG_CHANGE, message));
+    }
+    if tags.iter().any(|tag| tag.eq_ignore_ascii_case(CLEAR)) {
+        return Err(Problem::new(&codes::CANNOT_CLEAR, "`<clear>` stands beside other tags"));
+    }
+    if tags.is_empty() {
+        return Err(Problem::new(&codes::EMPTY_LIST, "the list has no tag"));
+    }
+    Ok(Asked::List(tags))
+}
+
+/// Tags as a JSON list: sent as they are, whatever they begin with.
+fn read_json_list(raw: &str) -> Result<Asked<'_>, Problem> {
+    let tags: Vec<Text<'_>> = serde_json::from_str(raw).map_err(|_| {
+        let message = "tags begin with `[` and are not a JSON list of texts";
+        Problem::new(&codes::TAGS_NOT_JSON, message)
+    })?;
+    if tags.is_empty() {
+        return Err(Problem::new(&codes::EMPTY_LIST, "the list is empty: `<clear>` removes all tags"));
+    }
+    if tags.iter().any(|Text(tag)| tag.trim().is_empty()) {
+        return Err(Problem::new(&codes::EMPTY_LIST, "a tag is empty"));
+    }
+    Ok(Asked::List(tags.into_iter().map(|Text(tag)| tag).collect()))
+}
+
+/// What a JSON value is, in a word.
+pub(super) fn json_type(raw: &str) -> &'static str {
+    match raw.bytes().next() {
+        Some(b'"') => "a text",
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b't' | b'f') => "true or false",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}

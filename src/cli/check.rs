@@ -1,0 +1,111 @@
+//! `bulk-triage check`: every row of an input against the contract.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use super::terminal::Terminal;
+use super::{Format, RowArgs};
+use crate::check::{Rules, Tally, check};
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::input::{Input, InputError, Origin};
+use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
+use crate::report::next_command::NextCommand;
+
+/// The arguments as typed.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// A CSV or JSONL file; - is standard input
+    pub input: PathBuf,
+    /// What a row means.
+    #[command(flatten)]
+    pub rows: RowArgs,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+}
+
+pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {
+    let settings = args.rows.resolve()?;
+    let out = BufWriter::new(io::stdout().lock());
+    match args.format {
+        Format::Json => {
+            let mut json = JsonDiagnostics::new(out)?;
+            let mut origin = Origin::default();
+            let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.tell(found))?;
+            let tally = checked.as_ref().ok();
+            json.finish(tally.map(|tally| tally.rows), tally.map(|tally| tally.valid))?.flush()?;
+            verdict(&checked?)
+        }
+        Format::Human => {
+            let mut human = HumanDiagnostics::new(out, terminal.colour_out);
+            let mut origin = Origin::default();
+            let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| human.tell(found))?;
+            let mut out = human.finish()?;
+            if let Ok(tally) = &checked {
+                summarize(&mut out, args, tally, origin)?;
+            }
+            out.flush()?;
+            verdict(&checked?)
+        }
+    }
+}
+
+/// Opens and checks the input, and tells what is found. What is wrong with the input as a whole is told too, and is the
+/// inner error.
+fn look<'r>(
+    args: &CheckArgs,
+    rules: impl FnOnce(&Input) -> Result<Rules<'r>, Error>,
+    origin: &mut Origin,
+    tell: &mut dyn FnMut(&Diagnostic) -> io::Result<()>,
+) -> Result<Result<Tally, Error>, Error> {
+    let mut told = Ok(());
+    let mut tell = |found: &Diagnostic| {
+        if told.is_ok() {
+            told = tell(found);
+        }
+    };
+    let checked = match Input::open(&args.input) {
+        Ok(input) => {
+            *origin = input.origin();
+            let rules = rules(&input)?;
+            check(input, &rules, None, &mut |found| tell(&found))
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(InputError::Invalid(found)) = &checked {
+        found.iter().for_each(&mut tell);
+    }
+    told?;
+    Ok(checked.map_err(Error::from))
+}
+
+fn verdict(tally: &Tally) -> Result<(), Error> {
+    if tally.has_errors() { Err(Error::InvalidRows) } else { Ok(()) }
+}
+
+/// How many rows there are, how many are valid, and the one next command.
+fn summarize(out: &mut dyn Write, args: &CheckArgs, tally: &Tally, origin: Origin) -> io::Result<()> {
+    if origin.is_portal_export {
+        writeln!(out, "A portal export: only its ids are used, what to change comes from --set.")?;
+    }
+    if origin.is_results {
+        let (taken, skipped) = (tally.rows - tally.skipped, tally.skipped);
+        writeln!(out, "A results file: {taken} of its {} rows are taken, {skipped} are not.", tally.rows)?;
+    }
+    let rows = tally.rows;
+    let plural = if rows == 1 { "row" } else { "rows" };
+    if tally.has_errors() {
+        return writeln!(out, "{rows} {plural}, {} of them valid. Nothing would be sent.", tally.valid);
+    }
+    match rows {
+        0 => return writeln!(out, "No rows: there is nothing to do."),
+        1 => writeln!(out, "1 row, valid.")?,
+        _ => writeln!(out, "{rows} rows, all valid.")?,
+    }
+    if args.input.as_os_str() == "-" {
+        return Ok(());
+    }
+    let next = NextCommand::new("bulk-triage").word("run").path(&args.input);
+    writeln!(out, "\nNext, see what would be sent:\n\n    {}", args.rows.repeat(next).word("--dry-run"))
+}

@@ -1,0 +1,93 @@
+//! The options that change what a row means; those of `check`, and of every command that reads an input.
+
+use crate::check::{Rules, SetProperty};
+use crate::contract::{BUILT_IN, Contract, load};
+use crate::error::Error;
+use crate::input::Input;
+use crate::outcome::OutcomeKind;
+use crate::report::next_command::NextCommand;
+
+/// The options as typed.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RowArgs {
+    /// What the API accepts: defender-classic, defender, or a TOML file that extends one
+    #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
+    pub contract: String,
+    /// Set a property on every row (repeatable); wins over the row's cell
+    #[arg(long, value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// A trial: all rows are checked, the first N (after --only) are the run
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Of a results file, the rows with these outcomes (without it: all but updated and unchanged)
+    #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
+    pub only: Vec<OutcomeKind>,
+}
+
+/// The options resolved.
+#[derive(Debug)]
+pub struct RowSettings {
+    /// What the API accepts.
+    pub contract: Contract,
+    set: Vec<SetProperty>,
+    limit: Option<u64>,
+    only: Option<Vec<OutcomeKind>>,
+}
+
+impl RowArgs {
+    /// Loads the contract and reads each `--set` by it.
+    ///
+    /// # Errors
+    /// Where one of them can't be used.
+    pub fn resolve(&self) -> Result<RowSettings, Error> {
+        let contract = load(&self.contract)?;
+        let set = self.set.iter().map(|typed| SetProperty::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
+        for (at, one) in set.iter().enumerate() {
+            if set[..at].iter().any(|other| other.property == one.property) {
+                return Err(Error::usage(format!("`--set {}` is given twice", one.property)));
+            }
+        }
+        let only = (!self.only.is_empty()).then(|| self.only.clone());
+        Ok(RowSettings { contract, set, limit: self.limit, only })
+    }
+
+    /// These options after a command that is suggested.
+    #[must_use]
+    pub fn repeat(&self, command: NextCommand) -> NextCommand {
+        self.options().into_iter().fold(command, |command, (name, value)| command.option(name, value))
+    }
+
+    /// These options as a run keeps them.
+    #[must_use]
+    pub fn typed(&self) -> Vec<String> {
+        self.options().into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
+    fn options(&self) -> Vec<(&'static str, String)> {
+        let mut options = Vec::new();
+        if self.contract != BUILT_IN[0] {
+            options.push(("--contract", self.contract.clone()));
+        }
+        options.extend(self.set.iter().map(|set| ("--set", set.clone())));
+        options.extend(self.limit.map(|limit| ("--limit", limit.to_string())));
+        if !self.only.is_empty() {
+            let only: Vec<&str> = self.only.iter().map(|outcome| outcome.name()).collect();
+            options.push(("--only", only.join(",")));
+        }
+        options
+    }
+}
+
+impl RowSettings {
+    /// The rules for this input.
+    ///
+    /// # Errors
+    /// Where `--only` is given for an input that has no outcomes.
+    pub fn rules(&self, input: &Input) -> Result<Rules<'_>, Error> {
+        if self.only.is_some() && !input.origin().is_results {
+            let message = "`--only` takes rows of a results file by their outcome, and this input is not one";
+            return Err(Error::usage(message));
+        }
+        Ok(Rules { contract: &self.contract, set: &self.set, limit: self.limit, only: self.only.as_deref() })
+    }
+}

@@ -1,0 +1,258 @@
+//! `bulk-triage runs`: the runs of the journal, shown, gone on with, and their results made again.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use super::environment::{Environment, state_dir};
+use super::next::Next;
+use super::send::{self, SendArgs, Sending, rows_of};
+use super::target::Target;
+use super::terminal::Terminal;
+use super::{Format, GlobalArgs};
+use crate::clock::Clock;
+use crate::contract::Contract;
+use crate::error::Error;
+use crate::exit;
+use crate::journal::{Durability, Journal, JournalError, RunState, RunSummary, StateDir};
+use crate::outcome::OutcomeKind;
+use crate::report::outcome_counts::OutcomeCounts;
+use crate::report::results::{Destination, ResultsError, ResultsFile};
+use crate::text::{escape_json, printable};
+
+/// `bulk-triage runs`
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RunsArgs {
+    /// What to do with them; without it, list them.
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+}
+
+/// `bulk-triage runs …`
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// All runs, the youngest first.
+    List,
+    /// One run: what it was, how far it is, what failed.
+    Show {
+        /// Its name, such as `7f3k`.
+        run: String,
+        /// How to print it.
+        #[arg(long, value_name = "FORM", default_value = "human")]
+        format: Format,
+    },
+    /// Go on with a run that did not finish, however old it is.
+    Resume {
+        /// Its name.
+        run: String,
+        /// How calls are made.
+        #[command(flatten)]
+        send: Box<SendArgs>,
+    },
+    /// Make a run's results file again.
+    Results {
+        /// Its name.
+        run: String,
+        /// Where to write it; without it, where the run did.
+        #[arg(short = 'o', long, value_name = "PATH")]
+        results: Option<PathBuf>,
+    },
+}
+
+pub(super) fn run(
+    args: &RunsArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &mut Terminal,
+) -> Result<u8, Error> {
+    let dir = state_dir(global)?;
+    let clock = Clock::machine();
+    let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
+    match args.command.as_ref().unwrap_or(&RunsCommand::List) {
+        RunsCommand::List => list(&journal),
+        RunsCommand::Show { run, format } => show(&journal, run, *format),
+        RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
+        RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
+    }
+}
+
+fn list(journal: &Journal) -> Result<u8, Error> {
+    let runs = journal.runs()?;
+    let mut out = io::stdout().lock();
+    if runs.is_empty() {
+        writeln!(out, "There are no runs.")?;
+        return Ok(exit::DONE);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["run", "begun (UTC)", "state", "rows", "outcomes", "input"]);
+    for run in &runs {
+        table.add_row([
+            run.name.clone(),
+            run.created.strftime("%Y-%m-%d %H:%M").to_string(),
+            state(run).to_owned(),
+            run.rows().to_string(),
+            counts(run).to_string(),
+            printable(&run.facts.input).into_owned(),
+        ]);
+    }
+    writeln!(out, "{}", table.trim_fmt())?;
+    Ok(exit::DONE)
+}
+
+fn state(run: &RunSummary) -> &'static str {
+    match (run.is_held, run.state) {
+        (true, _) => "under way",
+        (false, RunState::Unfinished) => "unfinished",
+        (false, RunState::Over) => "over",
+    }
+}
+
+fn counts(run: &RunSummary) -> OutcomeCounts {
+    let mut counts = OutcomeCounts::default();
+    counts.add_all(&run.outcomes);
+    counts
+}
+
+fn show(journal: &Journal, name: &str, format: Format) -> Result<u8, Error> {
+    let run = journal.run(name)?;
+    let mut out = io::stdout().lock();
+    let counts = counts(&run);
+    match format {
+        Format::Json => {
+            let object = json!({
+                "run": run.name, "state": state(&run), "scope": run.scope.to_string(), "contract": run.contract,
+                "origin": run.facts.origin, "input": run.facts.input, "options": run.facts.options,
+                "rows": run.rows(), "outcomes": counts, "calls": run.calls, "throttled": run.throttled,
+                "started_at": format!("{:.3}", run.created),
+                "finished_at": run.finished.map(|at| format!("{at:.3}")), "results": run.facts.results,
+            });
+            writeln!(out, "{}", escape_json(&object.to_string()))?;
+        }
+        Format::Human => {
+            writeln!(out, "run {}: {}", run.name, state(&run))?;
+            let finished = run.finished.map(|at| format!("; over {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
+            for (label, text) in [
+                ("begun", format!("{}{}", run.created.strftime("%Y-%m-%d %H:%M:%S UTC"), finished.unwrap_or_default())),
+                ("target", format!("{}, {} ({})", run.scope.described(), run.facts.origin, run.contract)),
+                ("input", run.facts.input.clone()),
+                ("options", run.facts.options.join(" ")),
+                ("rows", format!("{}: {counts}", run.rows())),
+                ("calls", format!("{}, {} throttled (429)", run.calls, run.throttled)),
+                ("results", run.facts.results.clone()),
+            ] {
+                if !text.is_empty() {
+                    writeln!(out, "{label:<10}{}", printable(&text))?;
+                }
+            }
+            show_failures(journal, name, &mut out)?;
+            if run.state == RunState::Unfinished && !run.is_held {
+                writeln!(out, "\nnext:\n  bulk-triage runs resume {}", run.name)?;
+            }
+        }
+    }
+    Ok(exit::DONE)
+}
+
+/// So many rows that failed are shown.
+const SHOWN: usize = 10;
+
+fn show_failures(journal: &Journal, name: &str, out: &mut impl Write) -> Result<(), Error> {
+    let mut shown = 0;
+    for row in rows_of(journal, name, true) {
+        let row = row?;
+        let outcome = &row.outcome;
+        if !matches!(outcome.kind, OutcomeKind::Failed | OutcomeKind::InDoubt | OutcomeKind::Invalid) {
+            continue;
+        }
+        if shown == SHOWN {
+            writeln!(out, "  and more: `bulk-triage runs results {name}` has them all")?;
+            break;
+        }
+        if shown == 0 {
+            writeln!(out)?;
+        }
+        shown += 1;
+        let (id, message) = (printable(&row.incident_id), printable(&outcome.message));
+        writeln!(
+            out,
+            "  row {} (line {}), incident {id}: {}, {}: {message}",
+            row.row, row.line, outcome.kind, outcome.code
+        )?;
+    }
+    Ok(())
+}
+
+fn resume(
+    mut journal: Journal,
+    name: &str,
+    args: &SendArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &mut Terminal,
+    clock: Clock,
+) -> Result<u8, Error> {
+    let summary = journal.run(name)?;
+    let facts = summary.facts;
+    let contract = Contract::from_toml(&facts.contract)
+        .map_err(|why| JournalError::Damaged { path: journal.dir().database(), why: format!("run {name}: {why}") })?;
+    let target = Target::new(contract, facts.origin.parse()?, None, args, env)?;
+    if target.tokens.is_none() {
+        return Err(Error::NoToken);
+    }
+    let named = target.scope.clone().filter(|scope| scope.described().starts_with("tenant "));
+    if named.is_some_and(|scope| scope != summary.scope) {
+        return Err(Error::Usage {
+            message: format!(
+                "run {name} was made for {}, and the token is for another tenant",
+                summary.scope.described()
+            ),
+            hint: Some("use a token of that tenant".to_owned()),
+        });
+    }
+    if !args.yes {
+        return Err(Error::Usage {
+            message: format!(
+                "run {name} has {} rows left to send",
+                summary.outcomes.iter().filter(|(kind, _)| !is_over(*kind)).map(|(_, rows)| rows).sum::<u64>()
+            ),
+            hint: Some("say --yes to send them".to_owned()),
+        });
+    }
+    let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
+    let destination = Destination::examine(&path, Some(Path::new(&facts.input)), &facts.shape)?;
+    let handle = journal.hold(name)?;
+    let runtime = send::runtime()?;
+    let sending = Sending {
+        target: &target,
+        scope: &summary.scope,
+        args,
+        input: facts.input,
+        shape: facts.shape,
+        destination,
+        clock,
+        next: Next::AfterResume { run: name, global },
+    };
+    sending.send(&runtime, journal, handle, terminal)
+}
+
+fn is_over(kind: OutcomeKind) -> bool {
+    !matches!(kind, OutcomeKind::NotAttempted | OutcomeKind::InDoubt)
+}
+
+fn results_again(journal: &Journal, name: &str, path: Option<&Path>) -> Result<u8, Error> {
+    let run = journal.run(name)?;
+    let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
+    let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;
+    let made = ResultsFile::create(&destination, run.facts.shape.clone(), rows_of(journal, name, false));
+    made.map_err(|error: ResultsError<JournalError>| match error {
+        ResultsError::Destination(error) => Error::from(error),
+        ResultsError::Write(error) => Error::Results(error),
+        ResultsError::Rows(error) => Error::from(error),
+    })?;
+    writeln!(io::stdout(), "results: {}", printable(&path.to_string_lossy()))?;
+    Ok(exit::DONE)
+}

@@ -1,0 +1,172 @@
+//! A contract as it stands in TOML: the built-in ones, and what a user's file may say of the one that it extends.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Choice, Contract, Dependency, Property, PropertyKind};
+
+/// A whole contract.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContractFile {
+    name: String,
+    title: String,
+    origin: String,
+    path: String,
+    quota: String,
+    permissions: Permissions,
+    properties: Vec<PropertyEntry>,
+    #[serde(default)]
+    dependencies: Vec<DependencyEntry>,
+}
+
+/// What a user's file says: only what differs from the contract that it extends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Extension {
+    /// The built-in contract that this one begins with.
+    pub(super) extends: String,
+    pub(super) name: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) origin: Option<String>,
+    pub(super) quota: Option<String>,
+    #[serde(default)]
+    pub(super) properties: Vec<PropertyExtension>,
+    #[serde(default)]
+    pub(super) dependencies: Vec<DependencyEntry>,
+}
+
+/// Values that are new to a property, and aliases or doubts that are new to its values.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PropertyExtension {
+    pub(super) name: String,
+    pub(super) values: Vec<ChoiceEntry>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Permissions {
+    application: String,
+    delegated: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+enum PropertyEntry {
+    Choice { name: String, values: Vec<ChoiceEntry> },
+    Text { name: String },
+    List { name: String },
+    Append { name: String, shown_in: String },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChoiceEntry {
+    pub(super) value: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) aliases: Vec<String>,
+    /// Empty in an extension: the mark of the contract it extends is taken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) doubtful: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DependencyEntry {
+    pub(super) property: String,
+    pub(super) on: String,
+    pub(super) allowed: BTreeMap<String, Vec<String>>,
+}
+
+impl ContractFile {
+    /// The contract; a quota that can't be read is the error.
+    pub(super) fn into_contract(self) -> Result<Contract, crate::window::ParseWindowError> {
+        Ok(Contract {
+            quota: self.quota.parse()?,
+            name: self.name,
+            title: self.title,
+            origin: self.origin,
+            path: self.path,
+            permission_application: self.permissions.application,
+            permission_delegated: self.permissions.delegated,
+            properties: self.properties.into_iter().map(Property::from).collect(),
+            dependencies: self.dependencies.into_iter().map(Dependency::from).collect(),
+        })
+    }
+}
+
+impl From<&Contract> for ContractFile {
+    fn from(contract: &Contract) -> ContractFile {
+        ContractFile {
+            name: contract.name.clone(),
+            title: contract.title.clone(),
+            origin: contract.origin.clone(),
+            path: contract.path.clone(),
+            quota: contract.quota.to_string(),
+            permissions: Permissions {
+                application: contract.permission_application.clone(),
+                delegated: contract.permission_delegated.clone(),
+            },
+            properties: contract.properties.iter().cloned().map(PropertyEntry::from).collect(),
+            dependencies: contract.dependencies.iter().cloned().map(DependencyEntry::from).collect(),
+        }
+    }
+}
+
+impl From<PropertyEntry> for Property {
+    fn from(entry: PropertyEntry) -> Property {
+        let (name, kind) = match entry {
+            PropertyEntry::Choice { name, values } => {
+                (name, PropertyKind::Choice(values.into_iter().map(Choice::from).collect()))
+            }
+            PropertyEntry::Text { name } => (name, PropertyKind::Text),
+            PropertyEntry::List { name } => (name, PropertyKind::List),
+            PropertyEntry::Append { name, shown_in } => (name, PropertyKind::Append { shown_in }),
+        };
+        Property { name, kind }
+    }
+}
+
+impl From<Property> for PropertyEntry {
+    fn from(Property { name, kind }: Property) -> PropertyEntry {
+        match kind {
+            PropertyKind::Choice(values) => {
+                PropertyEntry::Choice { name, values: values.into_iter().map(ChoiceEntry::from).collect() }
+            }
+            PropertyKind::Text => PropertyEntry::Text { name },
+            PropertyKind::List => PropertyEntry::List { name },
+            PropertyKind::Append { shown_in } => PropertyEntry::Append { name, shown_in },
+        }
+    }
+}
+
+impl From<ChoiceEntry> for Choice {
+    fn from(entry: ChoiceEntry) -> Choice {
+        let doubtful = entry.doubtful.filter(|doubt| !doubt.is_empty());
+        Choice { value: entry.value, aliases: entry.aliases, doubtful }
+    }
+}
+
+impl From<Choice> for ChoiceEntry {
+    fn from(choice: Choice) -> ChoiceEntry {
+        ChoiceEntry { value: choice.value, aliases: choice.aliases, doubtful: choice.doubtful }
+    }
+}
+
+impl From<DependencyEntry> for Dependency {
+    fn from(entry: DependencyEntry) -> Dependency {
+        Dependency { property: entry.property, on: entry.on, allowed: entry.allowed.into_iter().collect() }
+    }
+}
+
+impl From<Dependency> for DependencyEntry {
+    fn from(dependency: Dependency) -> DependencyEntry {
+        DependencyEntry {
+            property: dependency.property,
+            on: dependency.on,
+            allowed: dependency.allowed.into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Finding a contract: a built-in one by its name, or a user's TOML file that extends one.
+//!
+//! Promises: a user's file can't loosen the quota of the contract that it extends, nor change the path; what it gets
+//! wrong is said with the file and the line.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
+use super::{Choice, Contract, Dependency, PropertyKind};
+use crate::text::printable;
+use crate::window::Quota;
+
+/// The names of the built-in contracts; the first is the default.
+pub const BUILT_IN: [&str; 2] = ["defender-classic", "defender"];
+
+/// A user's contract is a page or two; what is longer is another file, or one that never ends.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+/// Why there is no such contract.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// Neither a built-in contract nor a file.
+    #[error("no contract is named `{}`: write {}, or the path of a TOML file", printable(.name), BUILT_IN.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The file can't be read.
+    #[error("can't read the contract `{}`: {source}", printable(&.path.to_string_lossy()))]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a contract.
+    #[error("{}{}: {message}", printable(&.path.to_string_lossy()), .line.map(|line| format!(":{line}")).unwrap_or_default())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Where, from 1, as far as it is known.
+        line: Option<usize>,
+        /// What is wrong, safe to print.
+        message: String,
+    },
+}
+
+/// The contract of this name, or of the TOML file at this path.
+///
+/// # Errors
+/// See [`ContractError`].
+pub fn load(name_or_file: &str) -> Result<Contract, ContractError> {
+    if let Some(contract) = built_in(name_or_file) {
+        return Ok(contract);
+    }
+    let path = Path::new(name_or_file);
+    let looks_like_a_path = name_or_file.contains(['/', '.']);
+    if !looks_like_a_path && !path.exists() {
+        return Err(ContractError::Unknown { name: name_or_file.to_owned() });
+    }
+    let text = read(path).map_err(|source| ContractError::Unreadable { path: path.to_owned(), source })?;
+    extend(&text).map_err(|Wrong { offset, message }| ContractError::Invalid {
+        path: path.to_owned(),
+        line: offset.map(|offset| text.as_bytes()[..offset.min(text.len())].split(|byte| *byte == b'\n').count()),
+        message: printable(&message).into_owned(),
+    })
+}
+
+/// The built-in contract of this name.
+fn built_in(name: &str) -> Option<Contract> {
+    let text = match name {
+        "defender-classic" => include_str!("defender-classic.toml"),
+        "defender" => include_str!("defender.toml"),
+        _ => return None,
+    };
+    let file: ContractFile = toml::from_str(text).expect("the tests read every built-in contract");
+    Some(file.into_contract().expect("the tests read every built-in contract"))
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    if read as u64 > LONGEST_FILE { Err(std::io::Error::other("it is larger than 1 MiB")) } else { Ok(text) }
+}
+
+/// What is wrong with a user's file, and at which byte.
+struct Wrong {
+    offset: Option<usize>,
+    message: String,
+}
+
+fn extend(text: &str) -> Result<Contract, Wrong> {
+    let extension: Extension = toml::from_str(text)
+        .map_err(|error| Wrong { offset: error.span().map(|span| span.start), message: error.message().to_owned() })?;
+    // The TOML is sound from here on: what is wrong now is looked up by the text it is about.
+    let at = |wanted: &str, message: String| Wrong { offset: text.rfind(&format!("\"{wanted}\"")), message };
+    let base = &extension.extends;
+    let mut contract = built_in(base).ok_or_else(|| {
+        at(base, format!("`extends` names no built-in contract: `{base}`; write {}", BUILT_IN.join(" or ")))
+    })?;
+    contract.name = extension.name.unwrap_or_else(|| format!("{base} (extended)"));
+    if BUILT_IN.contains(&contract.name.as_str()) {
+        let name = &contract.name;
+        return Err(at(name, format!("`{name}` is the name of a built-in contract: choose another")));
+    }
+    contract.title = extension.title.unwrap_or(contract.title);
+    if let Some(origin) = extension.origin {
+        contract.origin = checked_origin(&origin).map_err(|message| at(&origin, message))?;
+    }
+    if let Some(quota) = extension.quota {
+        let parsed: Quota = quota.parse().map_err(|error| at(&quota, format!("{error}")))?;
+        if !parsed.is_within(&contract.quota) {
+            let message = format!("the quota `{quota}` is looser than that of `{base}`, `{}`", contract.quota);
+            return Err(at(&quota, message));
+        }
+        contract.quota = parsed;
+    }
+    for property in extension.properties {
+        let known = contract.properties.iter_mut().find(|known| known.name == property.name);
+        let Some(known) = known else {
+            return Err(at(&property.name, format!("`{base}` has no property `{}`", property.name)));
+        };
+        let PropertyKind::Choice(choices) = &mut known.kind else {
+            return Err(at(&property.name, format!("`{}` takes any text: it has no values", property.name)));
+        };
+        property.values.into_iter().for_each(|entry| add_choice(choices, entry));
+        check_spellings(choices).map_err(|(spelling, message)| at(&spelling, message))?;
+    }
+    for entry in extension.dependencies {
+        add_dependency(&mut contract, entry).map_err(|(name, message)| at(&name, message))?;
+    }
+    Ok(contract)
+}
+
+/// Adds a value, or what is new to one that is there.
+fn add_choice(choices: &mut Vec<Choice>, entry: ChoiceEntry) {
+    match choices.iter_mut().find(|choice| choice.value == entry.value) {
+        Some(choice) => {
+            choice.aliases.extend(entry.aliases);
+            if let Some(doubtful) = entry.doubtful {
+                choice.doubtful = Some(doubtful).filter(|doubtful| !doubtful.is_empty());
+            }
+        }
+        None => choices.push(entry.into()),
+    }
+}
+
+/// Whether each spelling, whatever its case, means one value.
+fn check_spellings(choices: &[Choice]) -> Result<(), (String, String)> {
+    let mut meanings = HashMap::new();
+    for choice in choices {
+        for spelling in choice.aliases.iter().chain([&choice.value]) {
+            let value = &choice.value;
+            if spelling.trim().is_empty() || spelling.trim() != spelling {
+                let message = format!("`{spelling}` is empty, or has white space at an end");
+                return Err((spelling.clone(), message));
+            }
+            match meanings.insert(spelling.to_lowercase(), value) {
+                Some(other) if other != value => {
+                    return Err((spelling.clone(), format!("`{spelling}` would mean both `{other}` and `{value}`")));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts lists in the place of those that are there for the same values.
+fn add_dependency(contract: &mut Contract, entry: DependencyEntry) -> Result<(), (String, String)> {
+    let knows = |property: &str, value: &str| match contract.property(property).map(|property| &property.kind) {
+        Some(PropertyKind::Choice(choices)) => choices.iter().any(|choice| choice.value == value),
+        _ => false,
+    };
+    for (on, values) in &entry.allowed {
+        if !knows(&entry.on, on) {
+            return Err((entry.on.clone(), format!("`{}` has no value `{on}`", entry.on)));
+        }
+        if let Some(value) = values.iter().find(|value| !knows(&entry.property, value)) {
+            return Err((value.clone(), format!("`{}` has no value `{value}`", entry.property)));
+        }
+    }
+    let same = |known: &&mut Dependency| known.property == entry.property && known.on == entry.on;
+    match contract.dependencies.iter_mut().find(same) {
+        Some(known) => {
+            known.allowed.retain(|(on, _)| !entry.allowed.contains_key(on));
+            known.allowed.extend(entry.allowed);
+        }
+        None => contract.dependencies.push(entry.into()),
+    }
+    Ok(())
+}
+
+/// An origin is a scheme, a host and perhaps a port. Whether http is allowed there is the client's to say.
+fn checked_origin(origin: &str) -> Result<String, String> {
+    let origin = origin.strip_suffix('/').unwrap_or(origin);
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let plain = |host: &str| {
+        !host.is_empty() && !host.contains(['/', '?', '#', '@', '\\']) && !host.contains(char::is_whitespace)
+    };
+    match host {
+        Some(host) if plain(host) => Ok(origin.to_owned()),
+        _ => Err(format!("`{origin}` is not an origin: write `https://` and the host, without a path")),
+    }
+}
+
+impl Contract {
+    /// The contract that [`Contract::to_toml`] wrote: a run keeps its own.
+    ///
+    /// # Errors
+    /// What is wrong, where the text is no whole contract.
+    pub fn from_toml(text: &str) -> Result<Contract, String> {
+        let file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        file.into_contract().map_err(|error| error.to_string())
+    }
+
+    /// The contract as TOML, as a built-in one is written.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&ContractFile::from(self)).expect("names, texts and lists can all be written as TOML")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choices<'a>(contract: &'a Contract, property: &str) -> Vec<&'a str> {
+        match &contract.property(property).expect("a property of every contract").kind {
+            PropertyKind::Choice(choices) => choices.iter().map(|choice| choice.value.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn allowed(contract: &Contract, classification: &str) -> Vec<String> {
+        let lists = &contract.dependencies[0].allowed;
+        lists.iter().find(|(on, _)| on == classification).map(|(_, values)| values.clone()).unwrap_or_default()
+    }
+
+    fn message(text: &str) -> (Option<usize>, String) {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("a temporary file takes bytes");
+        match load(&file.path().to_string_lossy()) {
+            Err(ContractError::Invalid { line, message, .. }) => (line, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn defender_classic_is_the_seed_page() {
+        let contract = load("defender-classic").expect("built in");
+        assert_eq!(contract.quota.to_string(), "50/1m,1500/1h");
+        let names: Vec<_> = contract.properties.iter().map(|property| property.name.as_str()).collect();
+        assert_eq!(names, ["status", "assignedTo", "classification", "determination", "tags", "comment"]);
+        assert_eq!(choices(&contract, "status"), ["Active", "Resolved", "Redirected"]);
+        assert_eq!(choices(&contract, "classification"), ["Unknown", "FalsePositive", "TruePositive"]);
+        let determinations =
+            ["NotAvailable", "Apt", "Malware", "SecurityPersonnel", "SecurityTesting", "UnwantedSoftware", "Other"];
+        assert_eq!(choices(&contract, "determination"), determinations);
+        assert_eq!(allowed(&contract, "TruePositive"), determinations);
+        assert_eq!(allowed(&contract, "FalsePositive"), [""; 0]);
+    }
+
+    #[test]
+    fn defender_is_todays_page_with_the_drift() {
+        let contract = load("defender").expect("built in");
+        assert_eq!(choices(&contract, "status"), ["Active", "InProgress", "Resolved", "Redirected"]);
+        assert_eq!(
+            choices(&contract, "classification"),
+            ["TruePositive", "InformationalExpectedActivity", "FalsePositive"]
+        );
+        assert_eq!(
+            allowed(&contract, "TruePositive"),
+            [
+                "MultiStagedAttack",
+                "MaliciousUserActivity",
+                "CompromisedAccount",
+                "Malware",
+                "Phishing",
+                "UnwantedSoftware",
+                "Other"
+            ]
+        );
+        assert_eq!(
+            allowed(&contract, "InformationalExpectedActivity"),
+            ["SecurityTesting", "LineOfBusinessApplication", "ConfirmedActivity", "Other"]
+        );
+        assert_eq!(
+            allowed(&contract, "FalsePositive"),
+            ["Clean", "NotMalicious", "NoEnoughDataToValidate", "NotEnoughDataToValidate", "Other"]
+        );
+        let PropertyKind::Choice(determinations) = &contract.property("determination").expect("there").kind else {
+            panic!("a choice")
+        };
+        let doubtful: Vec<_> = determinations.iter().filter(|choice| choice.doubtful.is_some()).collect();
+        assert_eq!(doubtful.len(), 1);
+        assert_eq!(doubtful[0].value, "Clean");
+    }
+
+    #[test]
+    fn built_in_contracts_are_sound_and_come_back_from_their_toml() {
+        for name in BUILT_IN {
+            let contract = load(name).expect("built in");
+            assert_eq!(contract.name, name);
+            let file: ContractFile = toml::from_str(&contract.to_toml()).expect("it was just written");
+            assert_eq!(file.into_contract().expect("a quota"), contract);
+            assert_eq!(checked_origin(&contract.origin).as_ref(), Ok(&contract.origin));
+            for property in &contract.properties {
+                if let PropertyKind::Choice(choices) = &property.kind {
+                    assert_eq!(check_spellings(choices), Ok(()));
+                }
+            }
+            for dependency in &contract.dependencies {
+                for (on, values) in &dependency.allowed {
+                    assert!(choices(&contract, &dependency.on).contains(&on.as_str()), "{on}");
+                    for value in values {
+                        assert!(choices(&contract, &dependency.property).contains(&value.as_str()), "{value}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_users_file_adds_to_the_contract_it_extends() {
+        let Ok(contract) = extend(
+            r#"
+            extends = "defender"
+            name = "ours"
+            origin = "https://api-eu.security.microsoft.com/"
+            quota = "40/1m,1000/1h"
+            [[properties]]
+            name = "determination"
+            values = [
+                { value = "Clean", doubtful = "" },
+                { value = "Benign", aliases = ["Harmless"] },
+            ]
+            [[dependencies]]
+            property = "determination"
+            on = "classification"
+            allowed.FalsePositive = ["Benign", "Other"]
+            "#,
+        ) else {
+            panic!("a sound file")
+        };
+        assert_eq!(contract.name, "ours");
+        assert_eq!(contract.origin, "https://api-eu.security.microsoft.com");
+        assert_eq!(contract.quota.to_string(), "40/1m,1000/1h");
+        assert!(choices(&contract, "determination").contains(&"Benign"));
+        assert_eq!(allowed(&contract, "FalsePositive"), ["Benign", "Other"]);
+        assert_eq!(allowed(&contract, "TruePositive").len(), 7);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_users_file_is_said_with_its_line() {
+        for (text, line, part) in [
+            ("extends = \"defender\"\nqouta = \"1/1m\"\n", 2, "unknown field `qouta`"),
+            ("extends = \"defender\"\n\nquota = \"60/1m\"\n", 3, "looser"),
+            ("extends = \"graphs\"\n", 1, "no built-in contract"),
+            ("extends = \"defender\"\norigin = \"http://h/path\"\n", 2, "not an origin"),
+            ("extends = \"defender\"\n[[properties]]\nname = \"severity\"\nvalues = []\n", 3, "no property"),
+            ("extends = \"defender\"\nname = \"defender\"\n", 2, "built-in"),
+            ("extends = [", 1, ""),
+            (
+                "extends = \"defender\"\n[[properties]]\nname = \"status\"\nvalues = [\n\
+                 { value = \"Resolved\", aliases = [\"active\"] }]\n",
+                5,
+                "would mean both",
+            ),
+        ] {
+            let (at, message) = message(text);
+            assert_eq!(at, Some(line), "{text}: {message}");
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = load("defnder").expect_err("no such contract");
+        assert_eq!(
+            error.to_string(),
+            "no contract is named `defnder`: write defender-classic, defender, or the path of a TOML file"
+        );
+        assert!(matches!(load("no/such.toml"), Err(ContractError::Unreadable { .. })));
+    }
+}

@@ -1,0 +1,222 @@
+//! CSV records: where one ends, which cells it has, and how one is written again.
+//!
+//! RFC 4180, strictly where leniency would swallow rows. A quote opens a cell where the byte before it is a delimiter, a
+//! line end or the start of the file; elsewhere outside quotes it is text. Inside, a quote is doubled, or closes before a
+//! delimiter or line end, or is an error at its place.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memchr2};
+
+/// Looks for the end of one record, as far as there are bytes, and goes on where it stopped when there are more.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// The next byte to look at.
+    pub(super) at: usize,
+    /// The quote that is open.
+    pub(super) open: Option<Opened>,
+    /// The line ends seen, those inside quotes too.
+    pub(super) newlines: u64,
+}
+
+/// A quote that opened a cell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    /// Where it stands; `None` once its bytes are gone.
+    pub(super) at: Option<usize>,
+    /// The line ends before it in its record.
+    pub(super) newlines: u64,
+}
+
+/// Text after a closing quote, at this byte.
+#[derive(Debug)]
+pub(super) struct TextAfterQuote(pub(super) usize);
+
+impl Scan {
+    /// The end of the record in `bytes` (just after its line end), which begins where the record does, or lost its
+    /// front to [`Scan::forget`]. `None`: more bytes are needed, or, when `ended`, there is no line end.
+    pub(super) fn end_of_record(
+        &mut self,
+        bytes: &[u8],
+        delimiter: u8,
+        ended: bool,
+    ) -> Result<Option<usize>, TextAfterQuote> {
+        while let Some(found) = memchr2(b'"', b'\n', bytes.get(self.at..).unwrap_or_default()) {
+            let found = self.at + found;
+            if bytes[found] == b'\n' {
+                self.newlines += 1;
+                self.at = found + 1;
+                if self.open.is_none() {
+                    return Ok(Some(self.at));
+                }
+            } else if self.open.is_none() {
+                let opens = found == 0 || bytes[found - 1] == delimiter || bytes[found - 1] == b'\n';
+                self.open = opens.then_some(Opened { at: Some(found), newlines: self.newlines });
+                self.at = found + 1;
+            } else {
+                match bytes[found + 1..] {
+                    [b'"', ..] => self.at = found + 2,
+                    [byte, ..] if byte == delimiter || byte == b'\n' => self.close(found),
+                    [b'\r', b'\n', ..] => self.close(found),
+                    [] | [b'\r'] if ended => self.close(found),
+                    [] | [b'\r'] => {
+                        self.at = found;
+                        return Ok(None);
+                    }
+                    _ => return Err(TextAfterQuote(found + 1)),
+                }
+            }
+        }
+        self.at = bytes.len();
+        Ok(None)
+    }
+
+    fn close(&mut self, quote: usize) {
+        self.open = None;
+        self.at = quote + 1;
+    }
+
+    /// How many bytes at the front are no longer needed: all that were looked at but one, which says whether the next
+    /// quote opens a cell. The caller drops them.
+    pub(super) fn forget(&mut self) -> usize {
+        let gone = self.at.saturating_sub(1);
+        self.at -= gone;
+        if let Some(open) = &mut self.open {
+            open.at = None;
+        }
+        gone
+    }
+}
+
+/// One cell of a record, by its place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The cell's bytes in the record, its quotes included.
+    pub range: Range<usize>,
+    quoted: bool,
+    doubled: bool,
+}
+
+impl Cell {
+    /// The cell's text in its record.
+    #[must_use]
+    pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
+        let raw = record.get(self.range.clone()).unwrap_or_default();
+        if !self.quoted {
+            return Cow::Borrowed(raw);
+        }
+        let inner = raw.strip_prefix('"').unwrap_or(raw);
+        let inner = inner.strip_suffix('"').unwrap_or(inner);
+        if self.doubled { Cow::Owned(inner.replace("\"\"", "\"")) } else { Cow::Borrowed(inner) }
+    }
+
+    /// Whether it stands in quotes.
+    #[must_use]
+    pub fn is_quoted(&self) -> bool {
+        self.quoted
+    }
+}
+
+/// Finds the cells of one record (without its line end), in `cells`, which is emptied first.
+pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
+    cells.clear();
+    let plain = |range| Cell { range, quoted: false, doubled: false };
+    let mut start = 0;
+    if memchr(b'"', record).is_none() {
+        for end in memchr_iter(delimiter, record) {
+            cells.push(plain(start..end));
+            start = end + 1;
+        }
+        cells.push(plain(start..record.len()));
+        return;
+    }
+    loop {
+        let rest = &record[start..];
+        let cell = if rest.first() == Some(&b'"') {
+            let (length, doubled) = quoted_length(rest);
+            Cell { range: start..start + length, quoted: true, doubled }
+        } else {
+            plain(start..start + memchr(delimiter, rest).unwrap_or(rest.len()))
+        };
+        start = cell.range.end + 1;
+        cells.push(cell);
+        if start > record.len() {
+            return;
+        }
+    }
+}
+
+/// The length of the quoted cell at the start of `rest`, and whether a quote in it is doubled.
+fn quoted_length(rest: &[u8]) -> (usize, bool) {
+    let mut at = 1;
+    let mut doubled = false;
+    while let Some(found) = memchr(b'"', &rest[at..]) {
+        at += found + 1;
+        if rest.get(at) != Some(&b'"') {
+            return (at, doubled);
+        }
+        doubled = true;
+        at += 1;
+    }
+    (rest.len(), doubled)
+}
+
+/// The cells of one record as texts.
+#[must_use]
+pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
+    let mut cells = Vec::new();
+    split(record.as_bytes(), ascii(delimiter), &mut cells);
+    cells.iter().map(|cell| cell.text(record)).collect()
+}
+
+/// Writes cells as one record, without a line end.
+#[must_use]
+pub fn join<'c>(cells: impl IntoIterator<Item = &'c str>, delimiter: char) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().delimiter(ascii(delimiter)).from_writer(Vec::new());
+    writer.write_record(cells.into_iter().map(str::as_bytes)).expect("memory takes all that is written");
+    let mut record = writer.into_inner().expect("memory takes all that is written");
+    record.truncate(record.len().saturating_sub(1));
+    record
+}
+
+/// A delimiter is a comma, a semicolon or a tab.
+fn ascii(delimiter: char) -> u8 {
+    u8::try_from(delimiter).unwrap_or(b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn cells_are_found_with_their_places() {
+        let record = "7,\"a, \"\"b\"\"\",,5\" disk";
+        assert_eq!(texts(record, ','), ["7", "a, \"b\"", "", "5\" disk"]);
+        let mut cells = Vec::new();
+        split(record.as_bytes(), b',', &mut cells);
+        assert_eq!(cells.iter().map(|cell| cell.range.clone()).collect::<Vec<_>>(), [0..1, 2..12, 13..13, 14..21]);
+        assert_eq!(texts("", ','), [""]);
+        assert_eq!(texts("a;", ';'), ["a", ""]);
+        assert_eq!(texts("\"a\",", ','), ["a", ""]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_joined_splits_into_the_same(cells in prop::collection::vec("[a\",;\t\r\n ü]{0,6}", 1..6)) {
+            for delimiter in [',', ';', '\t'] {
+                let record = join(cells.iter().map(String::as_str), delimiter);
+                let record = String::from_utf8(record).expect("made of texts");
+                let split: Vec<_> = texts(&record, delimiter).into_iter().map(Cow::into_owned).collect();
+                prop_assert_eq!(&split, &cells);
+            }
+        }
+
+        #[test]
+        fn any_bytes_can_be_split(record in "[a\",]{0,20}") {
+            let cells = texts(&record, ',');
+            prop_assert!(!cells.is_empty());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! JSONL records: the members of one object.
+//!
+//! Promises: members' values are not looked into, however deep they are; a member that stands twice is told.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::outcome::RESULT_COLUMNS;
+
+/// One member of an object: its name, and its value to the letter.
+#[derive(Clone, Debug)]
+pub struct Member<'r> {
+    /// As JSON means it: escapes are resolved.
+    pub name: Cow<'r, str>,
+    /// As it stands in the record.
+    pub value: &'r RawValue,
+}
+
+/// Why a line is not an object with members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineError {
+    /// Not JSON: what and at which byte of the line.
+    Syntax {
+        /// What, in the parser's words.
+        message: String,
+        /// From 0.
+        at: usize,
+    },
+    /// JSON of another type.
+    NotAnObject,
+    /// A member stands twice: its name.
+    Twice(String),
+}
+
+/// The members of the object on a line, in their order.
+///
+/// # Errors
+/// Where the line is not one JSON object, or a member stands twice.
+pub fn members(line: &str) -> Result<Vec<Member<'_>>, LineError> {
+    let is_object = line.trim_ascii_start().starts_with('{');
+    let mut deserializer = serde_json::Deserializer::from_str(line);
+    let read = if is_object {
+        deserializer.deserialize_map(Members)
+    } else {
+        // Looked through without recursion: is it JSON at all?
+        <&RawValue as serde::Deserialize>::deserialize(&mut deserializer).map(|_| Vec::new())
+    };
+    let members =
+        read.and_then(|members| deserializer.end().map(|()| members)).map_err(|error| syntax(line, &error))?;
+    if !is_object {
+        return Err(LineError::NotAnObject);
+    }
+    let mut names: Vec<&str> = members.iter().map(|member| member.name.as_ref()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(LineError::Twice(pair[0].to_owned())),
+        None => Ok(members),
+    }
+}
+
+/// Whether the members are those of a line of a results file: the ten, and `input`.
+#[must_use]
+pub fn is_result(members: &[Member<'_>]) -> bool {
+    // No member stands twice, so counting and finding is enough.
+    members.len() == RESULT_COLUMNS.len() + 1
+        && members.iter().all(|member| member.name == "input" || RESULT_COLUMNS.contains(&member.name.as_ref()))
+}
+
+/// The input's own line in a line of a results file: the object in `input`, or, where it was no object, the text there.
+#[must_use]
+pub fn own_record<'r>(members: &[Member<'r>]) -> Option<Cow<'r, str>> {
+    let value = members.iter().find(|member| member.name == "input")?.value.get();
+    if value.starts_with('"') {
+        serde_json::from_str::<String>(value).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(value))
+    }
+}
+
+fn syntax(line: &str, error: &serde_json::Error) -> LineError {
+    let message = error.to_string();
+    // The position is told apart: the parser's would count from the line's start, as if it were line 1.
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text).to_owned();
+    LineError::Syntax { message, at: error.column().saturating_sub(1).min(line.len()) }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<Member<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::with_capacity(8);
+        while let Some(Text(name)) = map.next_key()? {
+            members.push(Member { name, value: map.next_value()? });
+        }
+        Ok(members)
+    }
+}
+
+/// A JSON text, borrowed where it has no escapes (a plain `Cow` is always owned).
+#[derive(serde::Deserialize)]
+pub struct Text<'r>(#[serde(borrow)] pub Cow<'r, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_their_order_and_their_letters() {
+        let line = r#" {"incidentId": 7, "n\u0061me":{"a":[1, 2]},"x":1.0} "#;
+        let members = members(line).expect("an object");
+        let pairs: Vec<_> = members.iter().map(|member| (member.name.as_ref(), member.value.get())).collect();
+        assert_eq!(pairs, [("incidentId", "7"), ("name", r#"{"a":[1, 2]}"#), ("x", "1.0")]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_told_apart() {
+        assert_eq!(members("[1]").err(), Some(LineError::NotAnObject));
+        assert_eq!(members("7").err(), Some(LineError::NotAnObject));
+        assert_eq!(members(r#"{"a":1,"b":2,"\u0061":3}"#).err(), Some(LineError::Twice("a".to_owned())));
+        for (line, at) in [("{", 0), (r#"{"a":1} x"#, 8), (r#"{"a":}"#, 5), ("nope", 1), ("{\"a\":\"\u{1}\"}", 5)] {
+            match members(line) {
+                Err(LineError::Syntax { at: found, message }) => assert_eq!(found, at, "{line}: {message}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_passed_over() {
+        let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+        let line = format!(r#"{{"a":{open}{close},"b":1}}"#);
+        assert_eq!(members(&line).expect("an object").len(), 2);
+        assert_eq!(members(&format!("{open}{close}")).err(), Some(LineError::NotAnObject));
+        assert!(matches!(members(&open), Err(LineError::Syntax { .. })));
+        assert!(matches!(members(&format!(r#"{{"a":{open}"#)), Err(LineError::Syntax { .. })));
+        let objects = r#"{"a":"#.repeat(100_000);
+        assert!(matches!(members(&objects), Err(LineError::Syntax { .. })));
+    }
+}

@@ -1,0 +1,17 @@
+//! Input: the bytes of a file or pipe as records. Encoding, format, delimiter, the header; results files and portal
+//! exports are recognised.
+//!
+//! Promises: no record is swallowed by a broken quote; a record is never kept once it is known to be longer than
+//! [`LONGEST_RECORD`]; what is held at once is a few chunks, however large the input is. What a column *means* is not
+//! known here: that is `check`'s.
+
+pub mod csv;
+mod error;
+pub mod jsonl;
+mod kind;
+mod open;
+mod records;
+
+pub use error::InputError;
+pub use open::{Input, Origin, normalized};
+pub use records::{Chunk, LONGEST_RECORD, Record};

@@ -1,0 +1,292 @@
+//! Opening an input: encoding, format, delimiter, header; results files and portal exports are recognised here.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+
+use encoding_rs_io::DecodeReaderBytesBuilder;
+
+use super::csv::{self, Cell};
+use super::error::InputError;
+use super::jsonl;
+use super::kind::wrong_kind;
+use super::records::{CHUNK_SIZE, Chunk, Framing, Records};
+use crate::diagnostic::{Code, Diagnostic, codes};
+use crate::outcome::{InputShape, RESULT_COLUMNS};
+use crate::text::{Printable, unshield};
+
+/// What made the file, where that changes how it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// A results file of this program: the input's own columns follow the ten, or stand in `input`.
+    pub is_results: bool,
+    /// An export of the portal: its cells say what incidents are, not what to change.
+    pub is_portal_export: bool,
+}
+
+/// An input that was opened and recognised, with its records still to be read.
+pub struct Input {
+    name: String,
+    shape: InputShape,
+    origin: Origin,
+    is_utf16: bool,
+    header: Header,
+    records: Records,
+    /// What was read with the header.
+    first: Option<Chunk>,
+}
+
+/// The header line of a CSV file, to show what is wrong with it.
+#[derive(Default)]
+struct Header {
+    text: String,
+    line: u64,
+    cells: Vec<Cell>,
+}
+
+/// How many bytes are looked at to find the format and the delimiter: more than any header has.
+const LARGEST_LOOK: usize = 64 * 1024;
+
+/// The columns by which a portal export is known, written so.
+const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
+
+impl Input {
+    /// Opens the file at `path`; `-` is standard input.
+    ///
+    /// # Errors
+    /// Where it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
+    pub fn open(path: &Path) -> Result<Input, InputError> {
+        let name = path.to_string_lossy().into_owned();
+        let reader: Box<dyn Read> = if name == "-" {
+            Box::new(io::stdin().lock())
+        } else {
+            let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+                true => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
+                false => Ok(file),
+            });
+            Box::new(opened.map_err(|source| InputError::Unreadable { name: name.clone(), source })?)
+        };
+        Input::from_reader(&name, reader)
+    }
+
+    /// Reads from `reader`; `name` stands in the diagnostics, and its ending tells the format.
+    ///
+    /// # Errors
+    /// As [`Input::open`].
+    pub fn from_reader(name: &str, reader: Box<dyn Read>) -> Result<Input, InputError> {
+        Input::in_chunks(name, reader, CHUNK_SIZE)
+    }
+
+    /// As [`Input::from_reader`], with chunks of another size.
+    pub(crate) fn in_chunks(name: &str, reader: Box<dyn Read>, chunk_size: usize) -> Result<Input, InputError> {
+        let Decoded { reader, bom, is_utf16 } = decode(name, reader)?;
+        let mut records = Records::new(name, reader, chunk_size);
+        let head = records.peek(LARGEST_LOOK)?;
+        let delimiter = (!is_jsonl(name, head)).then(|| find_delimiter(head));
+        let mut input = Input {
+            name: name.to_owned(),
+            shape: InputShape::Jsonl { bom },
+            origin: Origin::default(),
+            is_utf16,
+            header: Header::default(),
+            first: None,
+            records,
+        };
+        match delimiter {
+            None => input.read_first_line()?,
+            Some(delimiter) => input.read_header(delimiter, bom)?,
+        }
+        Ok(input)
+    }
+
+    /// As it was named, `-` for standard input.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its results need to know of it.
+    #[must_use]
+    pub fn shape(&self) -> &InputShape {
+        &self.shape
+    }
+
+    /// What made it.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether it was decoded from UTF-16: U+FFFD then stands for what could not be decoded.
+    #[must_use]
+    pub(crate) fn is_utf16(&self) -> bool {
+        self.is_utf16
+    }
+
+    /// The next records. `used` is a chunk that is no longer needed.
+    pub(crate) fn next_chunk(&mut self, used: Chunk) -> Result<Option<Chunk>, InputError> {
+        match self.first.take() {
+            Some(chunk) => Ok(Some(chunk)),
+            None => self.records.next(used),
+        }
+    }
+
+    /// A diagnostic about one of the input's own columns, counted from 0, or about the whole header.
+    pub(crate) fn header_diagnostic(&self, code: &Code, column: Option<usize>, message: String) -> Diagnostic {
+        let mut diagnostic = Diagnostic::new(code, &self.name, message);
+        let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
+        match column.and_then(|column| self.header.cells.get(column + skipped)) {
+            Some(cell) => {
+                let text = cell.text(&self.header.text).into_owned();
+                diagnostic = diagnostic.at(self.header.text.as_bytes(), self.header.line, cell.range.clone());
+                Diagnostic { field: Some(text.clone()), value: Some(text), ..diagnostic }
+            }
+            None => Diagnostic { line: (self.header.line > 0).then_some(self.header.line), ..diagnostic },
+        }
+    }
+
+    /// Looks at the first line of JSONL, to know what made the file; it stays to be read.
+    fn read_first_line(&mut self) -> Result<(), InputError> {
+        self.records.frame(Framing::Lines, 1);
+        let Some(chunk) = self.next_with_records()? else { return Ok(()) };
+        let first = chunk.records.first().map(|record| &chunk.bytes[record.start..record.end]);
+        let line = first.and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
+        if let Ok(members) = jsonl::members(line) {
+            self.origin.is_results = jsonl::is_result(&members);
+            let own = if self.origin.is_results { jsonl::own_record(&members) } else { Some(Cow::Borrowed(line)) };
+            let own = own.unwrap_or_default();
+            let names: Vec<_> = jsonl::members(&own).unwrap_or_default();
+            let has = |wanted: &str| names.iter().any(|member| member.name.trim() == wanted);
+            self.origin.is_portal_export = PORTAL_COLUMNS.into_iter().all(has);
+        }
+        self.first = Some(chunk);
+        Ok(())
+    }
+
+    /// Takes the header line of CSV.
+    fn read_header(&mut self, delimiter: u8, bom: bool) -> Result<(), InputError> {
+        self.records.frame(Framing::Csv(delimiter), 0);
+        let Some(mut chunk) = self.next_with_records()? else {
+            return Err(InputError::of_file(
+                &codes::EMPTY_FILE,
+                &self.name,
+                "the file is empty: it has no header line",
+            ));
+        };
+        let record = chunk.records.remove(0);
+        chunk.first_row += 1;
+        let bytes = &chunk.bytes[record.start..record.end];
+        let wrong = |message: &str| InputError::of_file(&codes::HEADER, &self.name, message);
+        let text = std::str::from_utf8(bytes).map_err(|_| wrong("the header line is not UTF-8"))?.to_owned();
+        if record.is_too_large {
+            return Err(wrong("the header line is longer than 1 MiB"));
+        }
+        if text.contains('\0') {
+            return Err(wrong("the header line holds a NUL byte"));
+        }
+        let mut cells = Vec::new();
+        csv::split(text.as_bytes(), delimiter, &mut cells);
+        if cells.iter().any(|cell| !cell.is_quoted() && text[cell.range.clone()].contains('\r')) {
+            let message = "the lines end in carriage returns alone: save the file with LF or CRLF line ends";
+            return Err(InputError::of_file(&codes::BARE_CR, &self.name, message));
+        }
+        let names: Vec<Cow<'_, str>> = cells.iter().map(|cell| cell.text(&text)).collect();
+        self.origin.is_results = names.len() >= RESULT_COLUMNS.len()
+            && names.iter().zip(RESULT_COLUMNS).all(|(name, result)| name == result);
+        let columns: Vec<String> = if self.origin.is_results {
+            names[RESULT_COLUMNS.len()..].iter().map(|name| unshield(name).to_owned()).collect()
+        } else {
+            names.iter().map(|name| name.clone().into_owned()).collect()
+        };
+        self.origin.is_portal_export =
+            PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
+        self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
+        self.header = Header { text, line: record.line, cells };
+        self.first = Some(chunk);
+        Ok(())
+    }
+
+    fn next_with_records(&mut self) -> Result<Option<Chunk>, InputError> {
+        let mut used = Chunk::default();
+        while let Some(chunk) = self.records.next(used)? {
+            if !chunk.records.is_empty() {
+                return Ok(Some(chunk));
+            }
+            used = chunk;
+        }
+        Ok(None)
+    }
+}
+
+/// A stream as UTF-8 without a byte order mark (or as it was, where it has none).
+struct Decoded {
+    reader: Box<dyn Read>,
+    bom: bool,
+    is_utf16: bool,
+}
+
+fn decode(name: &str, mut reader: Box<dyn Read>) -> Result<Decoded, InputError> {
+    let mut head = Vec::new();
+    let read = reader.by_ref().take(512).read_to_end(&mut head);
+    read.map_err(|source| InputError::Unreadable { name: name.to_owned(), source })?;
+    if let Some((kind, advice)) = wrong_kind(&head) {
+        let diagnostic = Diagnostic::new(&codes::WRONG_KIND, name, format!("this is {kind}, not CSV or JSONL"));
+        return Err(InputError::Invalid(vec![Diagnostic { help: Some(advice.to_owned()), ..diagnostic }]));
+    }
+    let is_utf16 = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+    let is_marked_utf8 = head.starts_with(b"\xef\xbb\xbf");
+    let mut head = Cursor::new(head);
+    head.set_position(if is_marked_utf8 { 3 } else { 0 });
+    let whole = head.chain(reader);
+    let reader: Box<dyn Read> = if is_utf16 {
+        Box::new(DecodeReaderBytesBuilder::new().bom_sniffing(true).strip_bom(true).build(whole))
+    } else {
+        Box::new(whole)
+    };
+    Ok(Decoded { reader, bom: is_utf16 || is_marked_utf8, is_utf16 })
+}
+
+/// By the ending, else by the first byte; empty standard input has no rows, as an empty JSONL file has none.
+fn is_jsonl(name: &str, head: &[u8]) -> bool {
+    let ending = Path::new(name).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("csv") => false,
+        Some("jsonl" | "ndjson") => true,
+        _ => match head.trim_ascii_start().first() {
+            Some(byte) => *byte == b'{',
+            None => name == "-",
+        },
+    }
+}
+
+/// The delimiter with which the header has an id column, else the one that it has most of.
+fn find_delimiter(head: &[u8]) -> u8 {
+    let mut in_quotes = false;
+    let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
+    let line_end = head[start..].iter().position(|byte| {
+        in_quotes ^= *byte == b'"';
+        *byte == b'\n' && !in_quotes
+    });
+    let line = &head[start..line_end.map_or(head.len(), |end| start + end)];
+    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+    let score = |delimiter: &char| {
+        let cells = csv::texts(&line, *delimiter);
+        (cells.iter().any(|cell| normalized(cell) == "incidentid"), cells.len())
+    };
+    // The last of equals wins: the comma.
+    ['\t', ';', ','].into_iter().max_by_key(score).and_then(|best| u8::try_from(best).ok()).unwrap_or(b',')
+}
+
+/// A column's name as it is compared: any case, without spaces, underscores and hyphens.
+#[must_use]
+pub fn normalized(name: &str) -> String {
+    let significant = name.trim().chars().filter(|character| !matches!(character, ' ' | '_' | '-'));
+    significant.flat_map(char::to_lowercase).collect()
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Input({}, {:?}, {:?})", Printable(&self.name), self.shape, self.origin)
+    }
+}
