@@ -87,13 +87,13 @@ impl Error {
             | Error::Set(_)
             | Error::Origin(_)
             | Error::Destination(_)
-            | Error::Http(_) => exit::USAGE,
-            Error::Input(InputError::NotKept(_)) => exit::STOPPED,
-            Error::Input(_) | Error::InvalidRows => exit::INPUT,
+            | Error::Http(_)
+            | Error::Output(_)
+            | Error::Io { .. } => exit::USAGE,
+            Error::Input(InputError::Unreadable { .. } | InputError::Invalid(_)) | Error::InvalidRows => exit::INPUT,
+            Error::Input(InputError::NotKept(_)) | Error::Results(_) => exit::STOPPED,
             Error::NoToken | Error::Token(_) => exit::NOT_ALLOWED,
             Error::Journal(error) | Error::Apply(ApplyError(error)) => journal_code(error),
-            Error::Results(_) => exit::STOPPED,
-            Error::Output(_) | Error::Io { .. } => exit::USAGE,
         }
     }
 

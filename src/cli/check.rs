@@ -14,15 +14,15 @@ use crate::report::next_command::NextCommand;
 
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     /// A CSV or JSONL file; - is standard input
-    pub input: PathBuf,
+    pub(super) input: PathBuf,
     /// What a row means.
     #[command(flatten)]
-    pub rows: RowArgs,
+    pub(super) rows: RowArgs,
     /// How the answer is written
     #[arg(long, value_enum, default_value_t = Format::Human)]
-    pub format: Format,
+    pub(super) format: Format,
 }
 
 pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {

@@ -11,18 +11,18 @@ use crate::text::printable;
 
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
-pub struct ContractArgs {
+pub(super) struct ContractArgs {
     /// defender-classic, defender, or a TOML file that extends one
     #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE")]
-    pub contract: String,
+    pub(super) contract: String,
     /// How the contract is written
     #[arg(long, value_enum, default_value_t = ContractFormat::Table)]
-    pub format: ContractFormat,
+    pub(super) format: ContractFormat,
 }
 
 /// How a contract is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ContractFormat {
+pub(super) enum ContractFormat {
     /// For a person.
     Table,
     /// As a contract's file.

@@ -21,18 +21,18 @@ use crate::window::{ParseWindowError, Quota, parse_duration};
 /// A local server that behaves as the API does, quota and faults included.
 #[derive(Debug, Args)]
 #[command(after_long_help = GRAMMAR)]
-pub struct EmulatorArgs {
+pub(super) struct EmulatorArgs {
     /// The port on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     port: u16,
 
     /// The only token that is taken, in a file; else `BULK_TRIAGE_TOKEN`. Without one, any is.
     #[arg(long, value_name = "PATH")]
-    pub token_file: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
 
     /// Whose rules: `defender-classic`, `defender`, or a TOML file.
     #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
-    pub contract: String,
+    pub(super) contract: String,
 
     /// Which incidents exist: `every`, or ids and ranges such as `1-1000,2001`.
     #[arg(long, value_name = "IDS", default_value = "every")]

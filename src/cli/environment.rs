@@ -10,17 +10,17 @@ use crate::error::Error;
 
 /// What the environment says.
 #[derive(Debug)]
-pub struct Environment {
+pub(super) struct Environment {
     /// `BULK_TRIAGE_TOKEN`, where it is set and not empty.
-    pub token: Option<SecretString>,
+    pub(super) token: Option<SecretString>,
     /// `NO_COLOR`, where it is set and not empty (no-color.org).
-    pub no_color: bool,
+    pub(super) no_color: bool,
 }
 
 impl Environment {
     /// Reads it.
     #[must_use]
-    pub fn read() -> Environment {
+    pub(super) fn read() -> Environment {
         Environment {
             token: variable("BULK_TRIAGE_TOKEN").map(SecretString::from),
             no_color: variable("NO_COLOR").is_some(),
@@ -38,7 +38,7 @@ fn variable(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// Where nothing is said and there is no home directory.
-pub fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
+pub(super) fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
     if let Some(dir) = &global.state_dir {
         return Ok(dir.clone());
     }

@@ -16,17 +16,17 @@ use crate::row::{Change, Scope};
 
 /// What was read, in numbers.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub(super) struct Loaded {
     /// Rows that can be sent.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// Rows that are invalid, and left out.
-    pub invalid: u64,
+    pub(super) invalid: u64,
     /// What they set.
-    pub sets: SetCounts,
+    pub(super) sets: SetCounts,
     /// Cells that `--set` overrides, by property.
-    pub overridden: Vec<(String, u64)>,
+    pub(super) overridden: Vec<(String, u64)>,
     /// Names the changes in their order: equal for equal changes.
-    pub digest: Vec<u8>,
+    pub(super) digest: Vec<u8>,
 }
 
 /// Checks the rows, and hands those of the run to `keep`, in their order.
@@ -86,7 +86,7 @@ const BATCH: usize = 2_000;
 /// # Errors
 /// Where the input is not valid (nothing of it stays), or the journal can't be written.
 #[expect(clippy::too_many_arguments, reason = "each is one part of the run that begins")]
-pub fn into_journal(
+pub(super) fn into_journal(
     journal: &mut Journal,
     input: Input,
     rules: &Rules<'_>,
@@ -141,13 +141,13 @@ fn invalid(code: &str, message: &str) -> Outcome {
 
 /// What a dry run finds out.
 #[derive(Debug, Default)]
-pub struct Looked {
+pub(super) struct Looked {
     /// What was read.
-    pub loaded: Loaded,
+    pub(super) loaded: Loaded,
     /// What earlier runs have to do with it.
-    pub earlier: Earlier,
+    pub(super) earlier: Earlier,
     /// The first requests, as they would be sent.
-    pub first: Vec<FirstRequest>,
+    pub(super) first: Vec<FirstRequest>,
 }
 
 /// So many requests are shown.
@@ -157,7 +157,7 @@ const SHOWN: usize = 3;
 ///
 /// # Errors
 /// As [`into_journal`].
-pub fn for_a_look(
+pub(super) fn for_a_look(
     input: Input,
     rules: &Rules<'_>,
     skip_invalid: bool,

@@ -31,24 +31,24 @@ use crate::exit;
 use environment::Environment;
 use terminal::Terminal;
 
-pub use rows::RowArgs;
+use rows::RowArgs;
 
 /// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
 /// for
 #[derive(Debug, Parser)]
 #[command(name = "bulk-triage", version, max_term_width = 100, arg_required_else_help = true)]
-pub struct Cli {
+struct Cli {
     /// What is the same for all commands.
     #[command(flatten)]
-    pub global: GlobalArgs,
+    global: GlobalArgs,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    command: Command,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+enum Command {
     /// Check every row, ask, send the updates, write the results
     Run(Box<run::RunArgs>),
     /// Check every row; no network, no credentials
@@ -71,33 +71,33 @@ pub enum Command {
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
-pub struct GlobalArgs {
+struct GlobalArgs {
     /// Where the journal is kept
     #[arg(long, global = true, value_name = "DIR", env = "BULK_TRIAGE_STATE_DIR")]
-    pub state_dir: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
     /// The log's form
     #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
+    log_format: LogFormat,
     /// Write the log to this file instead of standard error
     #[arg(long, global = true, value_name = "PATH")]
-    pub log_file: Option<PathBuf>,
+    log_file: Option<PathBuf>,
     /// Log more; twice: every call
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    verbose: u8,
     /// Show no progress, log errors only
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    quiet: bool,
     /// When to use colours (`NO_COLOR` is obeyed)
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
-    pub color: Color,
+    color: Color,
     /// Draw no progress: a plain line now and then
     #[arg(long, global = true)]
-    pub no_progress: bool,
+    no_progress: bool,
 }
 
 /// Forms of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+enum LogFormat {
     /// For people
     Text,
     /// One object a line
@@ -106,7 +106,7 @@ pub enum LogFormat {
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+enum Color {
     /// At a terminal, unless `NO_COLOR` is set
     Auto,
     /// Always
@@ -117,7 +117,7 @@ pub enum Color {
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+enum Format {
     /// For a person
     Human,
     /// One JSON object

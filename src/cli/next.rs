@@ -10,23 +10,16 @@ const PROGRAM: &str = "bulk-triage";
 
 /// What has just ended.
 #[derive(Clone, Copy, Debug)]
-pub enum Next<'a> {
-    /// A dry run: to send it.
-    AfterDryRun {
-        /// Its arguments.
-        args: &'a RunArgs,
-        /// And those of every command.
-        global: &'a GlobalArgs,
-    },
-    /// A run.
-    AfterRun {
+pub(super) enum Next<'a> {
+    /// A run, or its dry run.
+    Run {
         /// Its arguments.
         args: &'a RunArgs,
         /// And those of every command.
         global: &'a GlobalArgs,
     },
     /// A run that went on by its name.
-    AfterResume {
+    Resume {
         /// Its name.
         run: &'a str,
         /// The arguments of every command.
@@ -37,12 +30,10 @@ pub enum Next<'a> {
 impl Next<'_> {
     /// The command that goes on.
     #[must_use]
-    pub fn command(&self) -> NextCommand {
+    pub(super) fn command(&self) -> NextCommand {
         match self {
-            Next::AfterDryRun { args, global } | Next::AfterRun { args, global } => {
-                run_again(args, global, &args.input, &args.rows)
-            }
-            Next::AfterResume { run, global } => {
+            Next::Run { args, global } => run_again(args, global, &args.input, &args.rows),
+            Next::Resume { run, global } => {
                 with_state_dir(NextCommand::new(PROGRAM).word("runs").word("resume").word(run), global)
             }
         }
@@ -50,24 +41,14 @@ impl Next<'_> {
 
     /// The command that tries again what failed, by the results file.
     #[must_use]
-    pub fn command_for_failures(&self, results: &Path) -> NextCommand {
+    pub(super) fn command_for_failures(&self, results: &Path) -> NextCommand {
         match self {
-            Next::AfterDryRun { args, global } | Next::AfterRun { args, global } => {
+            Next::Run { args, global } => {
                 let rows = RowArgs { limit: None, only: Vec::new(), ..args.rows.clone() };
                 run_again(args, global, results, &rows)
             }
-            Next::AfterResume { global, .. } => {
-                with_state_dir(NextCommand::new(PROGRAM).word("run").path(results), global)
-            }
+            Next::Resume { global, .. } => with_state_dir(NextCommand::new(PROGRAM).word("run").path(results), global),
         }
-    }
-
-    /// The command that makes the results file again.
-    #[must_use]
-    pub fn command_for_results(&self, run: &str) -> NextCommand {
-        let (Next::AfterDryRun { global, .. } | Next::AfterRun { global, .. } | Next::AfterResume { global, .. }) =
-            self;
-        with_state_dir(NextCommand::new(PROGRAM).word("runs").word("results").word(run), global)
     }
 }
 

@@ -9,26 +9,26 @@ use crate::report::next_command::NextCommand;
 
 /// The options as typed.
 #[derive(Clone, Debug, clap::Args)]
-pub struct RowArgs {
+pub(super) struct RowArgs {
     /// What the API accepts: defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
-    pub contract: String,
+    pub(super) contract: String,
     /// Set a property on every row (repeatable); wins over the row's cell
     #[arg(long, value_name = "FIELD=VALUE")]
-    pub set: Vec<String>,
+    pub(super) set: Vec<String>,
     /// A trial: all rows are checked, the first N (after --only) are the run
     #[arg(long, value_name = "N")]
-    pub limit: Option<u64>,
+    pub(super) limit: Option<u64>,
     /// Of a results file, the rows with these outcomes (without it: all but updated and unchanged)
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
-    pub only: Vec<OutcomeKind>,
+    pub(super) only: Vec<OutcomeKind>,
 }
 
 /// The options resolved.
 #[derive(Debug)]
-pub struct RowSettings {
+pub(super) struct RowSettings {
     /// What the API accepts.
-    pub contract: Contract,
+    pub(super) contract: Contract,
     set: Vec<SetProperty>,
     limit: Option<u64>,
     only: Option<Vec<OutcomeKind>>,
@@ -39,7 +39,7 @@ impl RowArgs {
     ///
     /// # Errors
     /// Where one of them can't be used.
-    pub fn resolve(&self) -> Result<RowSettings, Error> {
+    pub(super) fn resolve(&self) -> Result<RowSettings, Error> {
         let contract = load(&self.contract)?;
         let set = self.set.iter().map(|typed| SetProperty::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
         for (at, one) in set.iter().enumerate() {
@@ -53,13 +53,13 @@ impl RowArgs {
 
     /// These options after a command that is suggested.
     #[must_use]
-    pub fn repeat(&self, command: NextCommand) -> NextCommand {
+    pub(super) fn repeat(&self, command: NextCommand) -> NextCommand {
         self.options().into_iter().fold(command, |command, (name, value)| command.option(name, value))
     }
 
     /// These options as a run keeps them.
     #[must_use]
-    pub fn typed(&self) -> Vec<String> {
+    pub(super) fn typed(&self) -> Vec<String> {
         self.options().into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
     }
 
@@ -83,7 +83,7 @@ impl RowSettings {
     ///
     /// # Errors
     /// Where `--only` is given for an input that has no outcomes.
-    pub fn rules(&self, input: &Input) -> Result<Rules<'_>, Error> {
+    pub(super) fn rules(&self, input: &Input) -> Result<Rules<'_>, Error> {
         if self.only.is_some() && !input.origin().is_results {
             let message = "`--only` takes rows of a results file by their outcome, and this input is not one";
             return Err(Error::usage(message));

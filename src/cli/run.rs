@@ -28,30 +28,30 @@ use crate::report::results::{Destination, default_name};
 
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// A CSV or JSONL file, or `-` for standard input.
-    pub input: PathBuf,
+    pub(super) input: PathBuf,
     /// Do all but sending: check, and show what would be sent and how long it takes.
     #[arg(short = 'n', long)]
-    pub dry_run: bool,
+    pub(super) dry_run: bool,
     /// What changes the meaning of a row.
     #[command(flatten)]
-    pub rows: RowArgs,
+    pub(super) rows: RowArgs,
     /// Go on with the valid rows; the others end as `invalid`.
     #[arg(long)]
-    pub skip_invalid: bool,
+    pub(super) skip_invalid: bool,
     /// Another place of the API.
     #[arg(long, value_name = "URL")]
-    pub base_url: Option<String>,
+    pub(super) base_url: Option<String>,
     /// An emulator started for this run: nothing real is changed.
     #[arg(long, conflicts_with_all = ["base_url", "token_file", "scope"])]
-    pub emulator: bool,
+    pub(super) emulator: bool,
     /// Names the scope where the token does not name a tenant.
     #[arg(long, value_name = "NAME")]
-    pub scope: Option<String>,
+    pub(super) scope: Option<String>,
     /// How calls are made.
     #[command(flatten)]
-    pub send: SendArgs,
+    pub(super) send: SendArgs,
 }
 
 /// A run that is younger than this goes on, also where `--remember` looks at no other run.
@@ -64,7 +64,12 @@ pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 ///
 /// # Errors
 /// Where nothing was sent, or the journal failed.
-pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mut Terminal) -> Result<u8, Error> {
+pub(super) fn run(
+    args: &RunArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &mut Terminal,
+) -> Result<u8, Error> {
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
@@ -74,9 +79,10 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
     let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
 
     if args.dry_run {
-        let target = match args.emulator {
-            true => Target::to_be_emulated(contract, &args.send)?,
-            false => Target::of_run(args, contract, env)?,
+        let target = if args.emulator {
+            Target::to_be_emulated(contract, &args.send)?
+        } else {
+            Target::of_run(args, contract, env)?
         };
         let looked = dry_run(args, global, terminal, &target, input, &rules, &mut tell);
         let _ = diagnostics.finish();
@@ -84,9 +90,10 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
     }
 
     let runtime = send::runtime()?;
-    let target = match args.emulator {
-        true => runtime.block_on(Target::emulated(contract, &args.send))?,
-        false => Target::of_run(args, contract, env)?,
+    let target = if args.emulator {
+        runtime.block_on(Target::emulated(contract, &args.send))?
+    } else {
+        Target::of_run(args, contract, env)?
     };
     let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
     if !args.send.yes && !can_ask(&args.input) {
@@ -101,10 +108,8 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
         Destination::examine(results, input_path(&args.input), &shape)?;
     }
     // The journal of an emulator's run lives and dies with it.
-    let temporary = match args.emulator {
-        true => Some(tempfile::tempdir().map_err(|source| Error::Io { what: "can't make a directory", source })?),
-        false => None,
-    };
+    let temporary = args.emulator.then(tempfile::tempdir).transpose();
+    let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
     let dir = match &temporary {
         Some(dir) => dir.path().join("state"),
         None => state_dir(global)?,
@@ -166,8 +171,7 @@ pub fn run(args: &RunArgs, global: &GlobalArgs, env: &Environment, terminal: &mu
         shape,
         destination,
         clock,
-        // The file of an emulator's run is of no use for a run on a tenant, and the other way round.
-        next: next::Next::AfterRun { args, global },
+        next: next::Next::Run { args, global },
     };
     let code = sending.send(&runtime, journal, handle, terminal)?;
     if let Some(emulator) = target.emulator {
@@ -209,7 +213,7 @@ fn dry_run(
     let preview = preview(args, target, &looked.loaded, &clock, earlier, &ledger, looked.first);
     let out = |source| Error::Io { what: "standard output", source };
     preview.write(io::stdout(), terminal.colour_out).map_err(out)?;
-    let next = next::Next::AfterDryRun { args, global }.command();
+    let next = next::Next::Run { args, global }.command();
     io::Write::write_fmt(&mut io::stdout(), format_args!("\nnothing was sent; to send it:\n  {next}\n"))
         .map_err(out)?;
     Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })

@@ -26,15 +26,15 @@ use crate::text::{escape_json, printable};
 /// `bulk-triage runs`
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct RunsArgs {
+pub(super) struct RunsArgs {
     /// What to do with them; without it, list them.
     #[command(subcommand)]
-    pub command: Option<RunsCommand>,
+    pub(super) command: Option<RunsCommand>,
 }
 
 /// `bulk-triage runs …`
 #[derive(Debug, Subcommand)]
-pub enum RunsCommand {
+pub(super) enum RunsCommand {
     /// All runs, the youngest first.
     List,
     /// One run: what it was, how far it is, what failed.
@@ -234,7 +234,7 @@ fn resume(
         shape: facts.shape,
         destination,
         clock,
-        next: Next::AfterResume { run: name, global },
+        next: Next::Resume { run: name, global },
     };
     sending.send(&runtime, journal, handle, terminal)
 }

@@ -26,67 +26,67 @@ use crate::window::{Quota, parse_duration};
 
 /// How calls are made: options of `run` and `runs resume`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct SendArgs {
+pub(super) struct SendArgs {
     /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
     #[arg(long, value_name = "QUOTA")]
-    pub quota: Option<Quota>,
+    pub(super) quota: Option<Quota>,
     /// Calls under way at once.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub concurrency: u32,
+    pub(super) concurrency: u32,
     /// Tries at one row for errors that may pass; a 429 is none.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_attempts: u32,
+    pub(super) max_attempts: u32,
     /// Make no new call after this (`ms`, `s`, `m`, `h`).
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub stop_after: Option<Duration>,
+    pub(super) stop_after: Option<Duration>,
     /// How long to wait for a service that is down; 0 stops at once.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
-    pub patience: Duration,
+    pub(super) patience: Duration,
     /// Stop when so many rows have failed; without it, when the first five all fail alike.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_failures: Option<u64>,
+    pub(super) max_failures: Option<u64>,
     /// How long a change made by an earlier run counts as made; 0 looks at no other run.
     #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = parse_duration)]
-    pub remember: Duration,
+    pub(super) remember: Duration,
     /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
     #[arg(long, value_name = "PATH")]
-    pub token_file: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
     /// Do not ask.
     #[arg(short, long)]
-    pub yes: bool,
+    pub(super) yes: bool,
     /// Where to write the results.
     #[arg(long, value_name = "PATH")]
-    pub results: Option<PathBuf>,
+    pub(super) results: Option<PathBuf>,
     /// The summary's form.
     #[arg(long, value_name = "FORM", default_value = "human")]
-    pub format: Format,
+    pub(super) format: Format,
 }
 
 /// A run about to be sent.
-pub struct Sending<'a> {
+pub(super) struct Sending<'a> {
     /// Where it goes.
-    pub target: &'a Target,
+    pub(super) target: &'a Target,
     /// Whose incidents.
-    pub scope: &'a Scope,
+    pub(super) scope: &'a Scope,
     /// How calls are made.
-    pub args: &'a SendArgs,
+    pub(super) args: &'a SendArgs,
     /// The input, as it was named.
-    pub input: String,
+    pub(super) input: String,
     /// What the results need to know of it.
-    pub shape: InputShape,
+    pub(super) shape: InputShape,
     /// Where the results go.
-    pub destination: Destination,
+    pub(super) destination: Destination,
     /// What time it is.
-    pub clock: Clock,
+    pub(super) clock: Clock,
     /// What may be suggested in the end.
-    pub next: Next<'a>,
+    pub(super) next: Next<'a>,
 }
 
 /// The runtime that calls run on.
 ///
 /// # Errors
 /// Where the machine gives no threads.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     built.map_err(|source| Error::Io { what: "the runtime can't be started", source })
 }
@@ -96,7 +96,7 @@ impl Sending<'_> {
     ///
     /// # Errors
     /// Where the journal or the results fail. What was done is in the journal, and the next start goes on with it.
-    pub fn send(
+    pub(super) fn send(
         self,
         runtime: &tokio::runtime::Runtime,
         journal: Journal,

@@ -15,19 +15,19 @@ use crate::row::Scope;
 use crate::window::Quota;
 
 /// Where a run goes.
-pub struct Target {
+pub(super) struct Target {
     /// What the API accepts.
-    pub contract: Contract,
+    pub(super) contract: Contract,
     /// Where it is.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
-    pub scope: Option<Scope>,
+    pub(super) scope: Option<Scope>,
     /// The windows to keep.
-    pub quota: Quota,
+    pub(super) quota: Quota,
     /// Where the tokens come from; `None` for a dry run without one.
-    pub tokens: Option<Arc<Tokens>>,
+    pub(super) tokens: Option<Arc<Tokens>>,
     /// An emulator that was started for this run.
-    pub emulator: Option<Running>,
+    pub(super) emulator: Option<Running>,
 }
 
 /// How long the emulator of `--emulator` takes for a call: about as long as a near service.
@@ -38,7 +38,7 @@ impl Target {
     ///
     /// # Errors
     /// Where the command line contradicts itself or the contract, or a token is wrong.
-    pub fn of_run(args: &RunArgs, contract: Contract, env: &Environment) -> Result<Target, Error> {
+    pub(super) fn of_run(args: &RunArgs, contract: Contract, env: &Environment) -> Result<Target, Error> {
         let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
         Target::new(contract, origin, args.scope.as_deref(), &args.send, env)
     }
@@ -47,7 +47,7 @@ impl Target {
     ///
     /// # Errors
     /// As [`Target::of_run`].
-    pub fn new(
+    pub(super) fn new(
         contract: Contract,
         origin: Origin,
         scope: Option<&str>,
@@ -84,7 +84,7 @@ impl Target {
     ///
     /// # Errors
     /// Where no port is free.
-    pub async fn emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
+    pub(super) async fn emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
         let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let settings = emulator::Settings {
             latency: EMULATED_LATENCY,
@@ -110,7 +110,7 @@ impl Target {
     ///
     /// # Errors
     /// Where the loopback address is none.
-    pub fn to_be_emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
+    pub(super) fn to_be_emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
         let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let origin: Origin = "http://127.0.0.1".parse()?;
         let scope = Some(Scope::origin(&origin.to_string()));
@@ -119,14 +119,14 @@ impl Target {
 
     /// The property that is added to what is there, by the contract.
     #[must_use]
-    pub fn appended(&self) -> Option<String> {
+    pub(super) fn appended(&self) -> Option<String> {
         let appends = |property: &&crate::contract::Property| matches!(property.kind, PropertyKind::Append { .. });
         self.contract.properties.iter().find(appends).map(|property| property.name.clone())
     }
 
     /// As it is shown before the question.
     #[must_use]
-    pub fn shown(&self) -> preview::Target {
+    pub(super) fn shown(&self) -> preview::Target {
         let scope = self.scope.as_ref().filter(|scope| **scope != Scope::origin(&self.origin.to_string()));
         preview::Target {
             origin: self.origin.to_string(),

@@ -13,16 +13,17 @@ use super::{Color, GlobalArgs, LogFormat};
 use crate::error::Error;
 use crate::exit;
 use crate::report::progress::Screen;
+use crate::text::printable;
 
 /// What the streams are, and what the user wants of them.
 #[derive(Debug)]
-pub struct Terminal {
+pub(super) struct Terminal {
     /// Colour on standard output.
-    pub colour_out: bool,
+    pub(super) colour_out: bool,
     /// Colour on standard error.
-    pub colour_err: bool,
+    pub(super) colour_err: bool,
     /// Whether nothing but errors is wanted.
-    pub quiet: bool,
+    pub(super) quiet: bool,
     screen: Option<Screen>,
 }
 
@@ -31,7 +32,7 @@ impl Terminal {
     ///
     /// # Errors
     /// Where the log file can't be made.
-    pub fn set_up(args: &GlobalArgs, no_color: bool) -> Result<Terminal, Error> {
+    pub(super) fn set_up(args: &GlobalArgs, no_color: bool) -> Result<Terminal, Error> {
         let colour = |is_terminal: bool| match args.color {
             Color::Always => true,
             Color::Never => false,
@@ -49,7 +50,7 @@ impl Terminal {
     }
 
     /// The screen for the progress; once.
-    pub fn take_screen(&mut self) -> Screen {
+    pub(super) fn take_screen(&mut self) -> Screen {
         let screen = self.screen.take();
         if self.quiet { Screen::plain(io::sink()) } else { screen.unwrap_or_else(|| Screen::plain(io::stderr())) }
     }
@@ -63,20 +64,14 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         (false, 2) => Level::DEBUG,
         (false, _) => Level::TRACE,
     };
-    let (writer, colour) = match &args.log_file {
-        Some(path) => {
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
-                Error::usage(format!(
-                    "can't write the log file {}: {error}",
-                    crate::text::printable(&path.to_string_lossy())
-                ))
-            })?;
-            (BoxMakeWriter::new(Mutex::new(file)), false)
-        }
-        None => {
-            let writer = screen.writer();
-            (BoxMakeWriter::new(move || writer.clone()), colour)
-        }
+    let (writer, colour) = if let Some(path) = &args.log_file {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
+            Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
+        })?;
+        (BoxMakeWriter::new(Mutex::new(file)), false)
+    } else {
+        let writer = screen.writer();
+        (BoxMakeWriter::new(move || writer.clone()), colour)
     };
     let builder =
         tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(colour).with_target(false);
@@ -89,18 +84,18 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
 }
 
 /// What signals ask for.
-pub struct Signals {
+pub(super) struct Signals {
     /// Turns true at the first one.
-    pub stop: watch::Receiver<bool>,
+    pub(super) stop: watch::Receiver<bool>,
     /// Gets the exit code at the second one.
-    pub end_at_once: oneshot::Receiver<u8>,
+    pub(super) end_at_once: oneshot::Receiver<u8>,
 }
 
 /// Listens for Ctrl-C, SIGTERM and SIGHUP from now on.
 ///
 /// # Errors
 /// Where the runtime can't listen.
-pub fn listen() -> Result<Signals, Error> {
+pub(super) fn listen() -> Result<Signals, Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
