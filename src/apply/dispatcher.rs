@@ -23,6 +23,7 @@ use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::Policy;
+use crate::text::printable;
 
 /// Tokens that other processes free are looked for this often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -222,7 +223,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     tokio::task::yield_now().await;
                 }
                 () = self.clock.nap_until(wake) => {}
-                _ = stop.changed() => {}
+                Ok(()) = stop.changed() => {}
             }
         }
         let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
@@ -237,6 +238,16 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         if matches!(self.gate, Gate::UntilAnEnd) {
             self.gate = Gate::Open;
         }
+        tracing::debug!(
+            row = hand.row.row,
+            incident = hand.row.change.incident.get(),
+            what = ?hand.what,
+            verdict = ended.answer.verdict.name(),
+            status = ended.answer.http_status,
+            took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
+            message = %printable(&ended.answer.message),
+            "call ended"
+        );
         // A row's try belongs to the streak in which it failed, also where it is the one that ends the patience.
         let streak = Streak { id: self.health.streak_id, counts: self.health.counts_tries() };
         let news = self.health.hear(&ended.answer.verdict, ended.at.boot);
@@ -423,7 +434,6 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             .await?;
         let now = self.clock.now();
         for row in finished {
-            self.left = self.left.saturating_sub(1);
             self.tell(Event::Finished(Box::new(row)));
         }
         self.serve(offered, slots, receipts, now);
@@ -499,10 +509,11 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
 
     /// A row's outcome is known: are there too many that failed?
     fn count(&mut self, kind: OutcomeKind, code: &str) {
-        let rows_left = self.left > 1 + u64::try_from(self.over.len() + self.ends.len()).unwrap_or(u64::MAX);
+        self.left = self.left.saturating_sub(1);
         match self.failures.hear(kind, code) {
             Some(TooMany::Failures(failed)) => self.stop(Stop::TooManyFailures { failed }),
-            Some(TooMany::FirstRows { rows, code }) if rows_left => self.stop(Stop::FirstRowsFailed { rows, code }),
+            // With nothing left, five calls were all that the file could cost.
+            Some(TooMany::FirstRows { rows, code }) if self.left > 0 => self.stop(Stop::FirstRowsFailed { rows, code }),
             _ => {}
         }
     }
@@ -535,6 +546,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     fn tell(&mut self, event: Event) {
+        log(&event);
         if let Err(error) = self.listener.hear(event) {
             self.stop(Stop::ListenerFailed { message: error.to_string() });
         }
@@ -571,5 +583,36 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             calls: self.calls,
             throttled: self.throttled,
         }));
+    }
+}
+
+/// What a log keeps of a run, beside its calls.
+fn log(event: &Event) {
+    match event {
+        Event::Started { rows, before } => {
+            let over: u64 = before.iter().map(|(_, rows)| rows).sum();
+            tracing::info!(rows, over, "sending begins");
+        }
+        Event::Finished(row) => tracing::info!(
+            row = row.row,
+            line = row.line,
+            incident = %printable(&row.incident_id),
+            outcome = row.outcome.kind.name(),
+            code = %printable(&row.outcome.code),
+            message = %printable(&row.outcome.message),
+            "row is over"
+        ),
+        Event::Throttled { until, message } => tracing::info!(%until, message = %printable(message), "throttled"),
+        Event::ServiceDown { until, message } => {
+            tracing::info!(%until, message = %printable(message), "service down");
+        }
+        Event::ServiceUp => tracing::info!("service up"),
+        Event::Retry { row, tries, at, message } => {
+            tracing::info!(row, tries, %at, message = %printable(message), "row is tried again");
+        }
+        Event::Stopping { reason, in_flight } => {
+            tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
+        }
+        Event::Pace(_) => {}
     }
 }

@@ -140,7 +140,7 @@ impl Journal {
             [id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let is_held = locks::Hold::take(self.dir.path(), name)?.is_none();
+        let is_held = locks::is_held(self.dir.path(), name);
         let (state, scope, contract, facts, created, finished): (String, String, String, String, i64, Option<i64>) =
             self.db.query_row(
                 "SELECT state, scopes.name, contract, facts, created_wall, finished_wall

@@ -169,7 +169,9 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be written.
     pub fn discard(&mut self, run: &RunHandle) -> Result<(), JournalError> {
-        self.write(|tx| remove(tx, run.id))
+        self.write(|tx| remove(tx, run.id))?;
+        locks::forget_run(self.dir.path(), &run.name);
+        Ok(())
     }
 
     /// The run that goes on when the same changes are given in the same order for the same scope and contract: not
@@ -278,7 +280,11 @@ impl Journal {
                 [run.id, now],
             )?)
         })?;
-        Ok(if changed == 1 { RunState::Over } else { RunState::Unfinished })
+        if changed == 0 {
+            return Ok(RunState::Unfinished);
+        }
+        locks::forget_run(self.dir.path(), &run.name);
+        Ok(RunState::Over)
     }
 
     pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {
