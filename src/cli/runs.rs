@@ -7,7 +7,9 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
+use super::load;
 use super::next::Next;
 use super::send::{self, SendArgs, Sending, rows_of};
 use super::target::Target;
@@ -213,34 +215,30 @@ fn resume(
             hint: Some("use a token of that tenant".to_owned()),
         });
     }
-    if !args.yes {
-        return Err(Error::Usage {
-            message: format!(
-                "run {name} has {} rows left to send",
-                summary.outcomes.iter().filter(|(kind, _)| !is_over(*kind)).map(|(_, rows)| rows).sum::<u64>()
-            ),
-            hint: Some("say --yes to send them".to_owned()),
-        });
-    }
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let destination = Destination::examine(&path, Some(Path::new(&facts.input)), &facts.shape)?;
+    // The rows are in the journal: standard input is free to answer.
+    let input = Path::new(&facts.input);
+    before::can_ask(args, before::path_of(input).unwrap_or(Path::new("standard input")))?;
     let handle = journal.hold(name)?;
+    let loaded = load::from_journal(&journal, &handle)?;
+    let before = Before { target: &target, send: args, input, clock: &clock };
+    let preview = before.of_run(&journal, &handle, &loaded, true)?;
+    if !before.is_agreed(&preview, terminal)? {
+        return Ok(exit::STOPPED);
+    }
     let runtime = send::runtime()?;
     let sending = Sending {
         target: &target,
         scope: &summary.scope,
         args,
-        input: facts.input,
+        input: facts.input.clone(),
         shape: facts.shape,
         destination,
         clock,
         next: Next::Resume { run: name, global },
     };
     sending.send(&runtime, journal, handle, terminal)
-}
-
-fn is_over(kind: OutcomeKind) -> bool {
-    !matches!(kind, OutcomeKind::NotAttempted | OutcomeKind::InDoubt)
 }
 
 fn results_again(journal: &Journal, name: &str, path: Option<&Path>) -> Result<u8, Error> {
