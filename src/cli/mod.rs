@@ -128,6 +128,8 @@ enum Format {
 /// Runs the command that the process was started with; the exit code.
 #[must_use]
 pub fn main() -> u8 {
+    terminal::announce_defects();
+    environment::forbid_core_dumps();
     run(std::env::args_os())
 }
 
