@@ -4,8 +4,8 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
 
+use super::arguments::SendArgs;
 use super::load::Loaded;
-use super::send::SendArgs;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::clock::Clock;

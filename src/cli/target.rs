@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arguments::{RunArgs, SendArgs};
 use super::environment::Environment;
-use super::run::RunArgs;
-use super::send::SendArgs;
 use crate::client::{Origin, Tokens};
 use crate::contract::{Contract, PropertyKind};
 use crate::emulator::{self, Running};
