@@ -113,6 +113,9 @@ impl Before<'_> {
             // A standard error that is gone is no reason not to send.
             let _ = preview.write(io::stderr(), terminal.colour_err);
         }
+        if preview.rows == 0 {
+            say("there is nothing to send");
+        }
         if preview.rows == 0 || self.send.yes {
             return Ok(true);
         }
