@@ -4,7 +4,7 @@
 //! can't be seen; [`unshield`] gives back what [`shield`] got, whatever it was.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Shows text so that it can't drive the terminal: controls and invisible characters are written as escapes. Every
 /// print of text that comes from outside goes through this type.
@@ -60,7 +60,9 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     for character in json.chars() {
         if is_hidden(&character) {
             let mut units = [0; 2];
-            character.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+            for unit in character.encode_utf16(&mut units) {
+                write!(escaped, "\\u{unit:04x}").expect("a String takes all that is written");
+            }
         } else {
             escaped.push(character);
         }

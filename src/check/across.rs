@@ -59,12 +59,11 @@ fn error(this: &Seen, line: u32) -> RowError {
 }
 
 fn diagnostic(this: &Seen, before: &Seen, other: Option<&Seen>, file: &str) -> Diagnostic {
-    let diagnostic = match other {
-        Some(other) => Diagnostic::new(&codes::CONTRADICTION, file, error(this, other.line).message),
-        None => {
-            let message = format!("incident {} stands on line {} with the same change", this.incident, before.line);
-            Diagnostic::new(&codes::DUPLICATE, file, message)
-        }
+    let diagnostic = if let Some(other) = other {
+        Diagnostic::new(&codes::CONTRADICTION, file, error(this, other.line).message)
+    } else {
+        let message = format!("incident {} stands on line {} with the same change", this.incident, before.line);
+        Diagnostic::new(&codes::DUPLICATE, file, message)
     };
     Diagnostic {
         line: Some(this.line.into()),

@@ -109,7 +109,7 @@ impl Checker<'_> {
     /// Reads a CSV record. `cells` is used again for each.
     pub(super) fn read_csv<'r>(&self, record: &'r str, delimiter: u8, cells: &mut Vec<Cell>, row: &mut Reading<'r>) {
         csv::split(record.as_bytes(), delimiter, cells);
-        let skipped = if self.is_results { RESULT_COLUMNS.len() } else { 0 };
+        let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
         if cells.len() != expected {
             let code = if cells.len() < expected { &codes::TOO_FEW_CELLS } else { &codes::TOO_MANY_CELLS };
@@ -119,13 +119,13 @@ impl Checker<'_> {
             return row.tell(Problem::new(code, message), None, spot);
         }
         let bare_cr = |cell: &&Cell| !cell.is_quoted() && record[cell.range.clone()].contains('\r');
-        if self.may_have_cr(record)
+        if memchr::memchr(b'\r', record.as_bytes()).is_some()
             && let Some(cell) = cells.iter().find(bare_cr)
         {
             let message = "a carriage return without a line feed stands outside quotes";
             return row.tell(Problem::new(&codes::BARE_CR, message), None, Some(cell.range.clone()));
         }
-        if self.is_results {
+        if self.origin.is_results {
             let outcome = cells[3].text(record);
             if !self.read_outcome(&outcome, cells[3].range.clone(), row) {
                 return;
@@ -156,7 +156,7 @@ impl Checker<'_> {
             Ok(members) => members,
             Err(error) => return row.tell_line(error, record),
         };
-        if !self.is_results {
+        if !self.origin.is_results {
             return self.read_members(record, members, row);
         }
         let own = jsonl::own_record(&members).filter(|_| jsonl::is_result(&members));
@@ -202,7 +202,7 @@ impl Checker<'_> {
                 roles_seen.push(role);
             }
             match role {
-                Role::Carried if self.is_portal_export && self.contract.appends_by(&name) => {
+                Role::Carried if self.origin.is_portal_export && self.contract.appends_by(&name) => {
                     let message = format!(
                         "`{}` was added to a portal export, of which only the ids are used",
                         excerpt(&name, 40)
@@ -258,8 +258,8 @@ impl Checker<'_> {
     /// The cell's text, as it was before results shielded it.
     fn own_text<'r>(&self, record: &'r str, cell: &Cell) -> Cow<'r, str> {
         match cell.text(record) {
-            Cow::Borrowed(text) if self.is_results => Cow::Borrowed(unshield(text)),
-            Cow::Owned(text) if self.is_results => Cow::Owned(unshield(&text).to_owned()),
+            Cow::Borrowed(text) if self.origin.is_results => Cow::Borrowed(unshield(text)),
+            Cow::Owned(text) if self.origin.is_results => Cow::Owned(unshield(&text).to_owned()),
             text => text,
         }
     }

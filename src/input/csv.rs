@@ -171,6 +171,9 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
 }
 
 /// Writes cells as one record, without a line end.
+///
+/// # Panics
+/// Never: memory takes all that is written.
 #[must_use]
 pub fn join<'c>(cells: impl IntoIterator<Item = &'c str>, delimiter: char) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().delimiter(ascii(delimiter)).from_writer(Vec::new());
