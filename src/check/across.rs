@@ -24,6 +24,7 @@ pub(super) struct Across {
 
 /// Looks for incidents that stand there twice.
 pub(super) fn look(mut seen: Vec<Seen>, file: &str) -> Across {
+    keep_repeated(&mut seen);
     seen.sort_unstable_by_key(|seen| (seen.incident, seen.row));
     let mut found: BTreeMap<u32, Diagnostic> = BTreeMap::new();
     let mut contradicting = Vec::new();
@@ -51,6 +52,15 @@ pub(super) fn look(mut seen: Vec<Seen>, file: &str) -> Across {
     }
     contradicting.sort_unstable_by_key(|(row, _)| *row);
     Across { diagnostics: found.into_values().collect(), contradicting }
+}
+
+/// Leaves only the incidents that stand there twice: mostly none. Bare numbers sort in a fraction of the time.
+fn keep_repeated(seen: &mut Vec<Seen>) {
+    let mut ids: Vec<u64> = seen.iter().map(|seen| seen.incident).collect();
+    ids.sort_unstable();
+    let mut repeated: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    repeated.dedup();
+    seen.retain(|seen| repeated.binary_search(&seen.incident).is_ok());
 }
 
 fn error(this: &Seen, line: u32) -> RowError {

@@ -1,7 +1,6 @@
 //! The checker, and one chunk: its rows checked one by one, by one thread.
 
 use std::borrow::Cow;
-use std::hash::RandomState;
 
 use super::across::Seen;
 use super::columns::{self, Role, Roles};
@@ -11,6 +10,8 @@ use super::rules::ReadyContract;
 use super::tally::{Count, counts};
 use super::value::{Asked, Problem};
 use super::{CheckedRow, Rules};
+use foldhash::quality::RandomState;
+
 use crate::diagnostic::{Diagnostic, codes};
 use crate::input::{Chunk, Input, InputError, Origin};
 use crate::outcome::{InputShape, OutcomeKind};
@@ -87,7 +88,7 @@ impl<'a> Checker<'a> {
             only: rules.only,
             file: input.name().to_owned(),
             keeps_rows,
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             contract,
         };
         for set in rules.set {
@@ -121,10 +122,9 @@ impl<'a> Checker<'a> {
         let has_nul = memchr::memchr(0, &chunk.bytes).is_some();
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
-        let mut body = Vec::new();
-        let mut reading = Reading::default();
+        let mut reading = Reading::new(self.contract.properties.len());
         for (record, row) in chunk.records.iter().zip(chunk.first_row..) {
-            reading.reset(self.contract.properties.len());
+            reading.reset();
             let bytes = &chunk.bytes[record.start..record.end];
             let text = match text {
                 Some(text) => text.get(record.start..record.end),
@@ -153,7 +153,7 @@ impl<'a> Checker<'a> {
                     reading.tell(Problem::new(&codes::NOT_UTF8, message), None, Some(at..end));
                 }
             }
-            self.finish(&NumberedRecord { row, record, bytes }, &mut reading, &mut body, limit, &mut checked);
+            self.finish(&NumberedRecord { row, record, bytes }, &mut reading, limit, &mut checked);
         }
         drop(reading);
         checked.chunk = chunk;

@@ -1,6 +1,6 @@
 //! Judging a row that was read: the rules between its values, the body of its change, what is kept and told of it.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::across::Seen;
@@ -13,7 +13,7 @@ use super::value::{Asked, Problem};
 use super::{CheckedRow, RowError};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::input::Record;
-use crate::row::Change;
+use crate::row::{Change, IncidentId};
 
 impl<'a> Checker<'a> {
     /// Judges a row that was read: the rules between its values, its body, what is kept of it.
@@ -21,7 +21,6 @@ impl<'a> Checker<'a> {
         &self,
         at: &NumberedRecord<'_>,
         reading: &mut Reading<'_>,
-        body: &mut Vec<u8>,
         limit: u64,
         checked: &mut CheckedChunk,
     ) {
@@ -38,26 +37,27 @@ impl<'a> Checker<'a> {
         let is_valid = reading.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
         let mut change = None;
         if let Some(incident) = reading.id.filter(|_| is_valid) {
-            let mut unused = [];
-            let counts = if is_selected { checked.counts.as_mut_slice() } else { &mut unused };
-            let appends = self.write_body(reading, body, counts);
             checked.valid += 1;
-            checked.sendable += u64::from(is_selected);
             checked.seen.push(Seen {
                 incident: incident.get(),
-                hash: self.hasher.hash_one(&body),
+                hash: self.hash(reading),
                 row: narrow(at.row),
                 line: narrow(at.record.line),
             });
+            if is_selected {
+                checked.sendable += 1;
+                self.count(reading, &mut checked.counts);
+            }
             if self.keeps_rows && is_selected {
-                let body = std::str::from_utf8(body).expect("JSON of texts is UTF-8");
-                change = Some(Change { incident, body: Arc::from(body), appends });
+                change = Some(self.change(incident, reading));
             }
         }
         if self.keeps_rows && is_selected {
             checked.rows.push(checked_row(at, reading, change));
         }
-        checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
+        if !reading.found.is_empty() {
+            checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
+        }
     }
 
     /// What an effective value is: `--set` wins.
@@ -88,10 +88,13 @@ impl<'a> Checker<'a> {
                 _ => continue,
             };
             let spot = reading.slots[dependency.property].spot.clone();
-            found.push(Found { problem, field: Some(self.name(dependency.property).to_owned()), spot });
+            let field = Some(self.name(dependency.property).to_owned());
+            found.push(Found { problem, field, spot: (!spot.is_empty()).then_some(spot) });
         }
-        reading.found.append(&mut found);
-        let sets_nothing = (0..reading.slots.len()).all(|place| *self.asked(reading, place) == Asked::Leave);
+        if !found.is_empty() {
+            reading.found.append(&mut found);
+        }
+        let sets_nothing = (0..reading.slots.len()).all(|place| matches!(self.asked(reading, place), Asked::Leave));
         if sets_nothing {
             reading.tell(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
@@ -131,52 +134,38 @@ impl<'a> Checker<'a> {
         &self.contract.choices(property)[value].value
     }
 
-    /// Writes the body into `body` and counts what it sets. Whether a property is added to what is there.
-    fn write_body(&self, reading: &Reading<'_>, body: &mut Vec<u8>, counts: &mut [Count]) -> bool {
-        const WRITES: &str = "memory takes all that is written";
+    /// What the row asks for, as a number: equal changes have equal ones.
+    fn hash(&self, reading: &Reading<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for place in 0..reading.slots.len() {
+            self.asked(reading, place).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn count(&self, reading: &Reading<'_>, counts: &mut [Count]) {
+        for (place, (slot, count)) in reading.slots.iter().zip(counts).enumerate() {
+            count.overridden += u64::from(slot.is_overridden);
+            count.add(self.asked(reading, place));
+        }
+    }
+
+    /// What the row asks for, as it is sent.
+    fn change(&self, incident: IncidentId, reading: &Reading<'_>) -> Change {
+        let mut body = String::from("{");
         let mut appends = false;
-        body.clear();
-        body.push(b'{');
         for (place, property) in self.contract.properties.iter().enumerate() {
             let asked = self.asked(reading, place);
-            let mut count = counts.get_mut(place);
-            if let Some(count) = &mut count {
-                count.overridden += u64::from(reading.slots[place].is_overridden);
-            }
-            if matches!(asked, Asked::Leave | Asked::Wrong) {
-                continue;
-            }
+            let Some(json) = self.contract.json(place, asked) else { continue };
             if body.len() > 1 {
-                body.push(b',');
+                body.push(',');
             }
-            body.extend_from_slice(property.key.as_bytes());
-            let start = body.len();
-            let mut is_cleared = false;
-            match (asked, &property.kind) {
-                (Asked::Choice(value), ReadyKind::Choice(choices)) => {
-                    body.extend_from_slice(choices.json[*value].as_bytes());
-                    if let Some(count) = &mut count {
-                        count.choices[*value] += 1;
-                    }
-                }
-                (Asked::Text(text), kind) => {
-                    serde_json::to_writer(&mut *body, text).expect(WRITES);
-                    is_cleared = text.is_empty();
-                    appends |= matches!(kind, ReadyKind::Append);
-                }
-                (Asked::List(list), _) => {
-                    serde_json::to_writer(&mut *body, list).expect(WRITES);
-                    is_cleared = list.is_empty();
-                }
-                _ => {}
-            }
-            if let Some(count) = count {
-                count.add(&body[start..]);
-                count.cleared += u64::from(is_cleared);
-            }
+            body.push_str(&property.key);
+            body.push_str(&json);
+            appends |= matches!(property.kind, ReadyKind::Append);
         }
-        body.push(b'}');
-        appends
+        body.push('}');
+        Change { incident, body: Arc::from(body), appends }
     }
 
     fn diagnostic(&self, at: &NumberedRecord<'_>, found: Found) -> Diagnostic {

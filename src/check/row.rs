@@ -30,13 +30,16 @@ pub(super) struct Reading<'r> {
     pub(super) own: Own,
     id_spot: Option<Range<usize>>,
     id_was_told: bool,
+    /// What is wrong with the value that is being read.
+    problems: Vec<Problem>,
 }
 
 /// What a row asks of one property, and where.
 #[derive(Clone)]
 pub(super) struct Slot<'r> {
     pub(super) asked: Asked<'r>,
-    pub(super) spot: Option<Range<usize>>,
+    /// Empty where it has no cell or member.
+    pub(super) spot: Range<usize>,
     /// A cell that is not empty gave way to `--set`.
     pub(super) is_overridden: bool,
 }
@@ -61,14 +64,22 @@ pub(super) struct Found {
 }
 
 impl<'r> Reading<'r> {
-    /// Empties it for the next row.
-    pub(super) fn reset(&mut self, properties: usize) {
-        let mut slots = std::mem::take(&mut self.slots);
-        let mut found = std::mem::take(&mut self.found);
-        slots.clear();
-        slots.resize(properties, Slot { asked: Asked::Leave, spot: None, is_overridden: false });
-        found.clear();
-        *self = Reading { slots, found, ..Reading::default() };
+    pub(super) fn new(properties: usize) -> Reading<'r> {
+        let slot = Slot { asked: Asked::Leave, spot: 0..0, is_overridden: false };
+        Reading { slots: vec![slot; properties], ..Reading::default() }
+    }
+
+    /// Forgets the row before. The slots stay: a CSV row that is whole fills the same ones as the row before, and JSONL
+    /// clears them.
+    pub(super) fn reset(&mut self) {
+        self.id = None;
+        self.id_text = Cow::Borrowed("");
+        self.found.clear();
+        self.is_whole = false;
+        self.is_skipped = false;
+        self.own = Own::Whole;
+        self.id_spot = None;
+        self.id_was_told = false;
     }
 
     pub(super) fn tell(&mut self, problem: Problem, field: Option<&str>, spot: Option<Range<usize>>) {
@@ -141,9 +152,8 @@ impl Checker<'_> {
                 }
                 Role::Property(place) => {
                     let text = self.own_text(record, cell);
-                    let mut problems = Vec::new();
-                    let asked = self.contract.read_cell(*place, text, &mut problems);
-                    self.fill(row, *place, asked, problems, cell.range.clone());
+                    let asked = self.contract.read_cell(*place, text, &mut row.problems);
+                    self.fill(row, *place, asked, cell.range.clone());
                 }
             }
         }
@@ -189,6 +199,9 @@ impl Checker<'_> {
     }
 
     fn read_members<'r>(&self, record: &'r str, members: Vec<Member<'r>>, row: &mut Reading<'r>) {
+        for slot in &mut row.slots {
+            *slot = Slot { asked: Asked::Leave, spot: 0..0, is_overridden: false };
+        }
         let mut roles_seen: Vec<Role<'_>> = Vec::new();
         for Member { name, value } in members {
             let role = self.roles.of(&name);
@@ -220,9 +233,8 @@ impl Checker<'_> {
                     row.slots[place].is_overridden = !matches!(value.get(), "null" | "\"\"");
                 }
                 Role::Property(place) => {
-                    let mut problems = Vec::new();
-                    let asked = self.contract.read_member(place, value, &mut problems);
-                    self.fill(row, place, asked, problems, spot);
+                    let asked = self.contract.read_member(place, value, &mut row.problems);
+                    self.fill(row, place, asked, spot);
                 }
             }
         }
@@ -240,27 +252,21 @@ impl Checker<'_> {
         !row.is_skipped
     }
 
-    fn fill<'r>(
-        &self,
-        row: &mut Reading<'r>,
-        place: usize,
-        asked: Asked<'r>,
-        problems: Vec<Problem>,
-        spot: Range<usize>,
-    ) {
-        for problem in problems {
-            row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+    fn fill<'r>(&self, row: &mut Reading<'r>, place: usize, asked: Asked<'r>, spot: Range<usize>) {
+        if !row.problems.is_empty() {
+            for problem in std::mem::take(&mut row.problems) {
+                row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+            }
         }
-        row.slots[place].asked = asked;
-        row.slots[place].spot = Some(spot);
+        row.slots[place] = Slot { asked, spot, is_overridden: false };
     }
 
     /// The cell's text, as it was before results shielded it.
     fn own_text<'r>(&self, record: &'r str, cell: &Cell) -> Cow<'r, str> {
         match cell.text(record) {
-            Cow::Borrowed(text) if self.origin.is_results => Cow::Borrowed(unshield(text)),
-            Cow::Owned(text) if self.origin.is_results => Cow::Owned(unshield(&text).to_owned()),
-            text => text,
+            text if !self.origin.is_results => text,
+            Cow::Borrowed(text) => Cow::Borrowed(unshield(text)),
+            Cow::Owned(text) => Cow::Owned(unshield(&text).to_owned()),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::input::jsonl::Text;
 use crate::text::excerpt;
 
 /// What a row asks of one property.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asked<'r> {
     /// Nothing: it keeps its value.
     Leave,
@@ -26,7 +26,7 @@ pub(super) enum Asked<'r> {
 }
 
 impl Asked<'_> {
-    fn into_owned<'o>(self) -> Asked<'o> {
+    pub(super) fn into_owned<'o>(self) -> Asked<'o> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
             Asked::Leave => Asked::Leave,
@@ -112,6 +112,16 @@ impl<'a> ReadyContract<'a> {
                 let message = format!("`{}` is {}, not {expected}", ready.name, json_type(raw));
                 wrong(problems, Problem::new(&codes::WRONG_TYPE, message))
             }
+        }
+    }
+
+    /// What is asked as JSON, as it stands in the body; `None` where nothing is.
+    pub(super) fn json(&self, property: usize, asked: &Asked<'_>) -> Option<String> {
+        match (asked, &self.properties[property].kind) {
+            (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[*place].clone()),
+            (Asked::Text(text), _) => Some(serde_json::Value::from(text.as_ref()).to_string()),
+            (Asked::List(list), _) => Some(list.iter().map(AsRef::as_ref).collect::<serde_json::Value>().to_string()),
+            _ => None,
         }
     }
 
