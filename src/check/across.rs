@@ -60,6 +60,9 @@ fn keep_repeated(seen: &mut Vec<Seen>) {
     ids.sort_unstable();
     let mut repeated: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
     repeated.dedup();
+    if repeated.is_empty() {
+        return seen.clear();
+    }
     seen.retain(|seen| repeated.binary_search(&seen.incident).is_ok());
 }
 

@@ -10,7 +10,7 @@ use super::rules::ReadyContract;
 use super::tally::{Count, counts};
 use super::value::{Asked, Problem};
 use super::{CheckedRow, Rules};
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState;
 
 use crate::diagnostic::{Diagnostic, codes};
 use crate::input::{Chunk, Input, InputError, Origin};
@@ -119,7 +119,9 @@ impl<'a> Checker<'a> {
             chunk: Chunk::default(),
         };
         let text = std::str::from_utf8(&chunk.bytes).ok();
+        // Looked for once a chunk: most have none.
         let has_nul = memchr::memchr(0, &chunk.bytes).is_some();
+        let has_cr = memchr::memchr(b'\r', &chunk.bytes).is_some();
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
         let mut reading = Reading::new(self.contract.properties.len());
@@ -141,7 +143,7 @@ impl<'a> Checker<'a> {
                         let problem = Problem::new(&codes::NUL_BYTE, "the row holds a NUL byte");
                         reading.tell(problem, None, Some(at..at + 1));
                     } else if let Some(delimiter) = self.delimiter {
-                        self.read_csv(text, delimiter, &mut cells, &mut reading);
+                        self.read_csv(text, delimiter, has_cr, &mut cells, &mut reading);
                     } else {
                         self.read_jsonl(text, &mut reading);
                     }

@@ -38,16 +38,10 @@ impl<'a> Checker<'a> {
         let mut change = None;
         if let Some(incident) = reading.id.filter(|_| is_valid) {
             checked.valid += 1;
-            checked.seen.push(Seen {
-                incident: incident.get(),
-                hash: self.hash(reading),
-                row: narrow(at.row),
-                line: narrow(at.record.line),
-            });
-            if is_selected {
-                checked.sendable += 1;
-                self.count(reading, &mut checked.counts);
-            }
+            checked.sendable += u64::from(is_selected);
+            let hash = self.weigh(reading, is_selected.then_some(&mut checked.counts));
+            let (row, line) = (narrow(at.row), narrow(at.record.line));
+            checked.seen.push(Seen { incident: incident.get(), hash, row, line });
             if self.keeps_rows && is_selected {
                 change = Some(self.change(incident, reading));
             }
@@ -134,20 +128,21 @@ impl<'a> Checker<'a> {
         &self.contract.choices(property)[value].value
     }
 
-    /// What the row asks for, as a number: equal changes have equal ones.
-    fn hash(&self, reading: &Reading<'_>) -> u64 {
+    /// What the row asks for, as a number (equal changes have equal ones), and counted where there are `counts`.
+    fn weigh(&self, reading: &Reading<'_>, mut counts: Option<&mut Vec<Count>>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for place in 0..reading.slots.len() {
-            self.asked(reading, place).hash(&mut hasher);
+        for (place, slot) in reading.slots.iter().enumerate() {
+            let asked = self.set[place].as_ref().unwrap_or(&slot.asked);
+            if !matches!(asked, Asked::Leave) {
+                hasher.write_usize(place);
+                asked.hash(&mut hasher);
+                if let Some(count) = counts.as_mut().and_then(|counts| counts.get_mut(place)) {
+                    count.overridden += u64::from(slot.is_overridden);
+                    count.add(asked);
+                }
+            }
         }
         hasher.finish()
-    }
-
-    fn count(&self, reading: &Reading<'_>, counts: &mut [Count]) {
-        for (place, (slot, count)) in reading.slots.iter().zip(counts).enumerate() {
-            count.overridden += u64::from(slot.is_overridden);
-            count.add(self.asked(reading, place));
-        }
     }
 
     /// What the row asks for, as it is sent.

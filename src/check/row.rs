@@ -111,14 +111,27 @@ impl<'r> Reading<'r> {
 }
 
 /// A whole number in digits alone, without leading zeros, in the range of ids.
-fn parse_id(digits: &str) -> Option<IncidentId> {
-    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    if is_plain { digits.parse().ok().and_then(IncidentId::new) } else { None }
+fn parse_id(text: &str) -> Option<IncidentId> {
+    if text.starts_with('0') {
+        return None;
+    }
+    let number = text.bytes().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
+    });
+    number.and_then(IncidentId::new)
 }
 
 impl Checker<'_> {
-    /// Reads a CSV record. `cells` is used again for each.
-    pub(super) fn read_csv<'r>(&self, record: &'r str, delimiter: u8, cells: &mut Vec<Cell>, row: &mut Reading<'r>) {
+    /// Reads a CSV record. `cells` is used again for each; `has_cr` says whether a carriage return is near.
+    pub(super) fn read_csv<'r>(
+        &self,
+        record: &'r str,
+        delimiter: u8,
+        has_cr: bool,
+        cells: &mut Vec<Cell>,
+        row: &mut Reading<'r>,
+    ) {
         csv::split(record.as_bytes(), delimiter, cells);
         let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
@@ -130,7 +143,8 @@ impl Checker<'_> {
             return row.tell(Problem::new(code, message), None, spot);
         }
         let bare_cr = |cell: &&Cell| !cell.is_quoted() && record[cell.range.clone()].contains('\r');
-        if memchr::memchr(b'\r', record.as_bytes()).is_some()
+        if has_cr
+            && record.contains('\r')
             && let Some(cell) = cells.iter().find(bare_cr)
         {
             let message = "a carriage return without a line feed stands outside quotes";
@@ -150,6 +164,7 @@ impl Checker<'_> {
                 Role::Property(place) if self.set[*place].is_some() => {
                     row.slots[*place].is_overridden = !cell.text(record).is_empty();
                 }
+                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
                 Role::Property(place) => {
                     let text = self.own_text(record, cell);
                     let asked = self.contract.read_cell(*place, text, &mut row.problems);
@@ -252,6 +267,7 @@ impl Checker<'_> {
         !row.is_skipped
     }
 
+    #[inline]
     fn fill<'r>(&self, row: &mut Reading<'r>, place: usize, asked: Asked<'r>, spot: Range<usize>) {
         if !row.problems.is_empty() {
             for problem in std::mem::take(&mut row.problems) {
@@ -262,6 +278,7 @@ impl Checker<'_> {
     }
 
     /// The cell's text, as it was before results shielded it.
+    #[inline]
     fn own_text<'r>(&self, record: &'r str, cell: &Cell) -> Cow<'r, str> {
         match cell.text(record) {
             text if !self.origin.is_results => text,

@@ -100,6 +100,7 @@ pub struct Cell {
 
 impl Cell {
     /// The cell's text in its record.
+    #[inline]
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
         let raw = record.get(self.range.clone()).unwrap_or_default();
