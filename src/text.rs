@@ -70,6 +70,16 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
+#[inline]
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
+}
+
 /// Whether a terminal acts on the character, or a reader can't see it: C0, DEL, C1; bidirectional controls; line and
 /// paragraph separators; zero-width, filling and tag characters.
 fn is_hidden(character: char) -> bool {
@@ -152,6 +162,11 @@ mod tests {
             let shielded = shield(&cell);
             prop_assert_eq!(unshield(&shielded), cell.as_str());
             prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
+        }
+
+        #[test]
+        fn trimmed_is_trim(text in "[ \t\u{a0}\u{2003}aü]{0,5}") {
+            prop_assert_eq!(trimmed(&text), text.trim());
         }
 
         #[test]

@@ -11,7 +11,7 @@ use crate::input::csv::{self, Cell};
 use crate::input::jsonl::{self, LineError, Member, Text};
 use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
 use crate::row::IncidentId;
-use crate::text::{excerpt, unshield};
+use crate::text::{excerpt, trimmed, unshield};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
 #[derive(Default)]
@@ -87,7 +87,7 @@ impl<'r> Reading<'r> {
     }
 
     fn read_id(&mut self, text: Cow<'r, str>, spot: Range<usize>) {
-        let digits = text.trim();
+        let digits = trimmed(&text);
         if !digits.is_empty() {
             self.id = parse_id(digits);
             if self.id.is_none() {
@@ -166,6 +166,11 @@ impl Checker<'_> {
                 }
                 Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
                 Role::Property(place) => {
+                    if let Some(choice) = self.contract.exact_choice(*place, &record[cell.range.clone()]) {
+                        row.slots[*place].asked = Asked::Choice(choice);
+                        row.slots[*place].spot = cell.range.clone();
+                        continue;
+                    }
                     let text = self.own_text(record, cell);
                     let asked = self.contract.read_cell(*place, text, &mut row.problems);
                     self.fill(row, *place, asked, cell.range.clone());

@@ -103,11 +103,11 @@ impl Cell {
     #[inline]
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
-        let raw = record.get(self.range.clone()).unwrap_or_default();
         if !self.quoted {
-            return Cow::Borrowed(raw);
+            return Cow::Borrowed(&record[self.range.clone()]);
         }
-        let inner = raw.strip_prefix('"').unwrap_or(raw);
+        // The beginning of a record that was too large may lack the closing quote.
+        let inner = &record[self.range.start + 1..self.range.end];
         let inner = inner.strip_suffix('"').unwrap_or(inner);
         if self.doubled { Cow::Owned(inner.replace("\"\"", "\"")) } else { Cow::Borrowed(inner) }
     }
