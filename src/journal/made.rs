@@ -55,8 +55,19 @@ pub struct Doubt {
     pub ended: BootTime,
     /// Whether it is an attempt at the row that asks.
     pub own_row: bool,
-    /// The changes with a comment that are known to have been made of this incident, with the ends of their calls.
-    pub known: Arc<[(Change, BootTime)]>,
+    /// The changes with a comment that are known to have been made of this incident.
+    pub known: Arc<[Known]>,
+}
+
+/// A change that is known to have been made: the server did it between these two times, or shortly after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// What was asked for.
+    pub change: Change,
+    /// When it was sent, or a moment before.
+    pub started: BootTime,
+    /// When its call was over.
+    pub ended: BootTime,
 }
 
 /// One update of an incident, over or under way.
@@ -152,10 +163,10 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
 }
 
 fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
-    let known: Arc<[(Change, BootTime)]> = pasts
+    let known: Arc<[Known]> = pasts
         .iter()
         .filter(|past| past.made == Some(true) && past.change.appends)
-        .filter_map(|past| Some((past.change.clone(), past.ended?)))
+        .filter_map(|past| Some(Known { change: past.change.clone(), started: past.started, ended: past.ended? }))
         .collect();
     pasts
         .iter()
