@@ -62,8 +62,7 @@ pub(super) fn clear_up(doubts: &[Doubt], incident: &Incident, seen: Seen, append
         let text = added_text(&change.body, appended);
         let (earliest, latest) = (seen.earliest(*started), seen.latest(*ended + SETTLING));
         take(&mut free, |comment| {
-            Some(&comment.text) == text.as_ref()
-                && comment.created_at.is_none_or(|at| earliest <= at && at <= latest)
+            Some(&comment.text) == text.as_ref() && comment.created_at.is_none_or(|at| earliest <= at && at <= latest)
         });
     }
     let mut oldest_first: Vec<&Doubt> = doubts.iter().collect();

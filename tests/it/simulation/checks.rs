@@ -83,7 +83,9 @@ pub(super) fn server(world: &World) {
         for (first, last) in counted.iter().zip(counted.iter().skip(*calls as usize)) {
             if *last - *first < *length {
                 let more = calls + 1;
-                world.breach(format_args!("{more} calls between {first:?} and {last:?}, and {calls} in {length:?} allowed"));
+                world.breach(format_args!(
+                    "{more} calls between {first:?} and {last:?}, and {calls} in {length:?} allowed"
+                ));
             }
         }
     }

@@ -81,7 +81,10 @@ impl Fate {
             11 | 12 => Fate { how: How::Status(dice.choice([500, 502, 503, 504]).unwrap_or(500)), ..not_done },
             13 => Fate { how: How::Status(504), ..fine.with_late_effect(dice) },
             14 => Fate { how: How::Status(408), ..if dice.bool() { not_done } else { fine.with_late_effect(dice) } },
-            15 => Fate { how: How::Garbage(dice.choice(GARBAGE).unwrap_or("")), ..if dice.bool() { not_done } else { fine } },
+            15 => Fate {
+                how: How::Garbage(dice.choice(GARBAGE).unwrap_or("")),
+                ..if dice.bool() { not_done } else { fine }
+            },
             16 => Fate { how: How::Status(401), ..not_done },
             _ => Fate { how: How::Throttled { others: ms(dice.u64(50..=20_000)) }, ..not_done },
         }

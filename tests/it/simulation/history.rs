@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bulk_triage::journal::RunState;
 
+use super::checks;
 use super::process::{Disk, Ended, Meant, disk, start};
 use super::scenario::{Command, Scenario};
 use super::world::World;
-use super::checks;
 
 /// More starts than any command needs.
 const STARTS: u32 = 60;

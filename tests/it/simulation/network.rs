@@ -83,7 +83,8 @@ impl Network {
         drop(state);
         let is_update = request.method == Method::Patch;
         let Some(origin) = intent else {
-            self.world.breach(format_args!("a call for incident {incident} left without an intent (update: {is_update})"));
+            self.world
+                .breach(format_args!("a call for incident {incident} left without an intent (update: {is_update})"));
             let origin = Origin { attempt: 0, run: 0, row: 0 };
             return Call { origin, incident, body: request.body.clone(), left, fate };
         };
@@ -97,15 +98,10 @@ impl Network {
 
     /// What the client gets to know.
     fn reply(&self, call: &Call, said: Said) -> Result<Reply, SendError> {
-        let lost = |may_have_arrived| {
-            Err(SendError { may_have_arrived, message: "the connection was closed".to_owned() })
-        };
-        let whole = |status: u16, body: String| Reply {
-            status,
-            headers: self.date(),
-            body: body.into_bytes(),
-            complete: true,
-        };
+        let lost =
+            |may_have_arrived| Err(SendError { may_have_arrived, message: "the connection was closed".to_owned() });
+        let whole =
+            |status: u16, body: String| Reply { status, headers: self.date(), body: body.into_bytes(), complete: true };
         match call.fate.how {
             How::Nothing { may_have_arrived } => lost(may_have_arrived),
             _ if said.is_busy => Ok(throttled(&self.world, call.origin.attempt, self.date())),

@@ -50,7 +50,10 @@ pub(super) enum Ended {
     /// Another process has the run.
     Held,
     /// The results are written. The run's name, and whether every row has its outcome.
-    Accounted { run: String, state: RunState },
+    Accounted {
+        run: String,
+        state: RunState,
+    },
 }
 
 /// Where the journal and the results of a seed are.
@@ -161,7 +164,8 @@ async fn run_of(
     step().await;
     journal.load(&loading, &loaded(&command.rows))?;
     step().await;
-    let digest: Vec<u8> = command.rows.iter().flat_map(|row| [&row.incident.to_le_bytes(), row.body.as_bytes()].concat()).collect();
+    let digest: Vec<u8> =
+        command.rows.iter().flat_map(|row| [&row.incident.to_le_bytes(), row.body.as_bytes()].concat()).collect();
     let remember = world.scenario.remember.max(Duration::from_hours(12));
     let run = match journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
         Some(name) => {
@@ -246,7 +250,8 @@ struct Witnessed {
 impl Listener for Witnessed {
     fn hear(&mut self, event: Event) -> std::io::Result<()> {
         if let Event::Finished(row) = &event {
-            self.world.note(format_args!("row     {} of {}: {} {}", row.row, self.run, row.outcome.kind, row.outcome.code));
+            self.world
+                .note(format_args!("row     {} of {}: {} {}", row.row, self.run, row.outcome.kind, row.outcome.code));
             if !self.world.state().witness.is_over(&self.run, row.row) {
                 self.world.breach(format_args!("row {} was told of before it was committed", row.row));
             }
