@@ -1,0 +1,3 @@
+//! The promises that no part of the program can keep alone, held from outside: one binary, one module for each promise.
+
+mod simulation;
