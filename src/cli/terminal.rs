@@ -40,7 +40,7 @@ impl Terminal {
         };
         let draws = io::stderr().is_terminal() && !args.no_progress && !args.quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
-        start_log(args, &screen, colour(io::stderr().is_terminal()))?;
+        start_log(args, &screen)?;
         Ok(Terminal {
             colour_out: colour(io::stdout().is_terminal()),
             colour_err: colour(io::stderr().is_terminal()),
@@ -56,7 +56,7 @@ impl Terminal {
     }
 }
 
-fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {
+fn start_log(args: &GlobalArgs, screen: &Screen) -> Result<(), Error> {
     let level = match (args.quiet, args.verbose) {
         (true, _) => Level::ERROR,
         (false, 0) => Level::WARN,
@@ -64,17 +64,18 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         (false, 2) => Level::DEBUG,
         (false, _) => Level::TRACE,
     };
-    let (writer, colour) = if let Some(path) = &args.log_file {
+    let writer = if let Some(path) = &args.log_file {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
             Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
         })?;
-        (BoxMakeWriter::new(Mutex::new(file)), false)
+        BoxMakeWriter::new(Mutex::new(file))
     } else {
         let writer = screen.writer();
-        (BoxMakeWriter::new(move || writer.clone()), colour)
+        BoxMakeWriter::new(move || writer.clone())
     };
+    // Without colours: they are for the program's own lines, and a log is read by machines too.
     let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(colour).with_target(false);
+        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(false).with_target(false);
     // A second start in one process (tests) keeps the first log.
     let _ = match args.log_format {
         LogFormat::Text => builder.try_init().is_ok(),
@@ -117,4 +118,24 @@ pub(super) fn listen() -> Result<Signals, Error> {
         let _ = end.send(next().await);
     });
     Ok(Signals { stop: stopped, end_at_once: ended })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_can_be_asked_for() {
+        let args = GlobalArgs {
+            state_dir: None,
+            log_format: LogFormat::Text,
+            log_file: None,
+            verbose: 0,
+            quiet: false,
+            color: Color::Always,
+            no_progress: true,
+        };
+        let terminal = Terminal::set_up(&args, false).expect("nothing is opened");
+        assert!(terminal.colour_out && terminal.colour_err);
+    }
 }
