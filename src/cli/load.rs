@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use crate::check::{CheckedRow, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::input::Input;
-use crate::journal::{Earlier, Journal, LoadRow, Peek, RunFacts, RunHandle};
+use crate::input::{Input, InputError};
+use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::preview::{FirstRequest, SetCounts};
 use crate::row::{Change, Scope};
@@ -57,6 +57,9 @@ fn read(
         Ok(())
     };
     let checked = check(input, rules, Some(&mut take), tell);
+    if let Err(InputError::Invalid(whole)) = &checked {
+        whole.iter().cloned().for_each(&mut *tell);
+    }
     let tally = match (checked, failed) {
         (_, Some(error)) => return Err(error),
         (checked, None) => checked?,
@@ -137,6 +140,24 @@ fn load_row(row: &CheckedRow) -> LoadRow {
 
 fn invalid(code: &str, message: &str) -> Outcome {
     Outcome::new(OutcomeKind::Invalid, code, message)
+}
+
+/// What is left of a run that is in the journal.
+///
+/// # Errors
+/// Where the journal can't be read.
+pub(super) fn from_journal(journal: &Journal, run: &RunHandle) -> Result<Loaded, JournalError> {
+    let mut loaded = Loaded::default();
+    let mut after = 0;
+    loop {
+        let rows = journal.pending(run, after, 1_000)?;
+        let Some(last) = rows.last() else { return Ok(loaded) };
+        after = last.row;
+        loaded.rows += rows.len() as u64;
+        for row in &rows {
+            loaded.sets.add(&row.change);
+        }
+    }
 }
 
 /// What a dry run finds out.

@@ -4,9 +4,10 @@
 //! | --- | --- |
 //! | `run`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
-//! | `load`, `send`, `next` | the parts of a run: into the journal, out to the API, what fits to be done next |
+//! | `load`, `before`, `send`, `next` | the parts of a run: into the journal, the question, out to the API, what fits next |
 //! | `terminal` | streams, colours, log, signals |
 
+mod before;
 mod check;
 mod contract;
 mod emulator;

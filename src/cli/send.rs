@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use super::Format;
 use super::next::Next;
-use super::run::eprintln_line;
 use super::target::Target;
-use super::terminal::{Terminal, listen};
+use super::terminal::{Terminal, listen, say};
 use crate::apply::{Commits, Desk, Ending, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
@@ -127,7 +126,7 @@ impl Sending<'_> {
         let mut ends = match sent {
             Ok(ends) => ends,
             Err(code) => {
-                eprintln_line("ended at once; calls that were under way are cleared up by the next start");
+                say("ended at once; calls that were under way are cleared up by the next start");
                 return Ok(code);
             }
         };
@@ -167,7 +166,7 @@ impl Sending<'_> {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let next = match code {
             exit::DONE => None,
-            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command()),
+            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command(Some(run))),
             _ => Some(self.next.command_for_failures(self.destination.path())),
         };
         let meaning = match ending {

@@ -1,13 +1,15 @@
 //! The terminal and the log: what is drawn where, in which colours, and which signals end what.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Mutex;
 
 use tokio::sync::{oneshot, watch};
-use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Color, GlobalArgs, LogFormat};
 use crate::error::Error;
@@ -40,7 +42,7 @@ impl Terminal {
         };
         let draws = io::stderr().is_terminal() && !args.no_progress && !args.quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
-        start_log(args, &screen)?;
+        start_log(args, &screen, colour(io::stderr().is_terminal()))?;
         Ok(Terminal {
             colour_out: colour(io::stdout().is_terminal()),
             colour_err: colour(io::stderr().is_terminal()),
@@ -56,31 +58,40 @@ impl Terminal {
     }
 }
 
-fn start_log(args: &GlobalArgs, screen: &Screen) -> Result<(), Error> {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => Level::ERROR,
-        (false, 0) => Level::WARN,
-        (false, 1) => Level::INFO,
-        (false, 2) => Level::DEBUG,
-        (false, _) => Level::TRACE,
+/// A line for the person at the terminal.
+pub(super) fn say(line: &str) {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {
+    // A log that a machine reads, or that goes to a file, tells what happened without being asked to.
+    let is_kept = args.log_file.is_some() || args.log_format == LogFormat::Json;
+    let level = match (args.quiet && !is_kept, args.verbose + u8::from(is_kept)) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
-    let writer = if let Some(path) = &args.log_file {
+    let (writer, colour) = if let Some(path) = &args.log_file {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
             Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
         })?;
-        BoxMakeWriter::new(Mutex::new(file))
+        (BoxMakeWriter::new(Mutex::new(file)), false)
     } else {
         let writer = screen.writer();
-        BoxMakeWriter::new(move || writer.clone())
+        (BoxMakeWriter::new(move || writer.clone()), colour)
     };
-    // Without colours: they are for the program's own lines, and a log is read by machines too.
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(false).with_target(false);
-    // A second start in one process (tests) keeps the first log.
-    let _ = match args.log_format {
-        LogFormat::Text => builder.try_init().is_ok(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init().is_ok(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).with_target(false);
+    let lines = match args.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // Of the libraries only warnings: what they say of requests is not ours to vouch for.
+    let wanted = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(LevelFilter::WARN));
+    // A second start in one process keeps the first log.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(wanted)).try_init();
     Ok(())
 }
 
@@ -118,24 +129,4 @@ pub(super) fn listen() -> Result<Signals, Error> {
         let _ = end.send(next().await);
     });
     Ok(Signals { stop: stopped, end_at_once: ended })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colours_can_be_asked_for() {
-        let args = GlobalArgs {
-            state_dir: None,
-            log_format: LogFormat::Text,
-            log_file: None,
-            verbose: 0,
-            quiet: false,
-            color: Color::Always,
-            no_progress: true,
-        };
-        let terminal = Terminal::set_up(&args, false).expect("nothing is opened");
-        assert!(terminal.colour_out && terminal.colour_err);
-    }
 }
