@@ -50,10 +50,10 @@ pub fn check(
     scope(|scope| {
         let workers: Vec<Worker> = (0..WORKERS).map(|_| Worker::start(scope, &checker)).collect();
         let mut spare: Vec<Chunk> = Vec::new();
-        let (mut sent, mut taken) = (0, 0);
+        let (mut sent, mut received) = (0, 0);
         let mut end = None;
         loop {
-            while end.is_none() && sent - taken < UNDER_WAY {
+            while end.is_none() && sent - received < UNDER_WAY {
                 match input.next_chunk(spare.pop().unwrap_or_default()) {
                     Ok(Some(chunk)) => {
                         // A worker is gone only if it panicked; the scope passes that on.
@@ -64,13 +64,13 @@ pub fn check(
                     Err(error) => end = Some(Err(error)),
                 }
             }
-            if sent == taken {
+            if sent == received {
                 return end.unwrap_or(Ok(()));
             }
             // In turn: what was sent first is taken first, so the order is the input's.
-            let Ok(checked) = workers[taken % WORKERS].checked.recv() else { return Ok(()) };
-            taken += 1;
-            spare.push(taker.take(checked)?);
+            let Ok(found) = workers[received % WORKERS].done.recv() else { return Ok(()) };
+            received += 1;
+            spare.push(taker.take(found)?);
         }
     })?;
     Ok(taker.finish())
@@ -79,22 +79,22 @@ pub fn check(
 /// A thread that checks chunks, one after the other.
 struct Worker {
     chunks: SyncSender<Chunk>,
-    checked: Receiver<CheckedChunk>,
+    done: Receiver<CheckedChunk>,
 }
 
 impl Worker {
     fn start<'scope>(scope: &'scope Scope<'scope, '_>, checker: &'scope Checker<'_>) -> Worker {
         let (chunks, to_check) = sync_channel::<Chunk>(UNDER_WAY);
-        let (done, checked) = sync_channel(UNDER_WAY);
+        let (give_back, done) = sync_channel(UNDER_WAY);
         scope.spawn(move || {
             // Ends when the pipeline drops its ends of the channels.
             while let Ok(chunk) = to_check.recv() {
-                if done.send(checker.check(chunk, u64::MAX)).is_err() {
+                if give_back.send(checker.check(chunk, u64::MAX)).is_err() {
                     break;
                 }
             }
         });
-        Worker { chunks, checked }
+        Worker { chunks, done }
     }
 }
 

@@ -87,6 +87,17 @@ impl<'a> ReadyContract<'a> {
         }
     }
 
+    /// The value that a cell spells exactly and without a doubt: nothing more needs to be looked at.
+    #[inline]
+    pub(super) fn exact_choice(&self, property: usize, cell: &str) -> Option<usize> {
+        match &self.properties[property].kind {
+            ReadyKind::Choice(choices) => {
+                choices.list.iter().position(|choice| choice.value == cell && choice.doubtful.is_none())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a column of this name is a property that is added to what is there.
     pub(super) fn appends_by(&self, column: &str) -> bool {
         let named = self.properties.iter().find(|property| normalized(property.name) == normalized(column));
@@ -128,10 +139,11 @@ impl<'a> Choices<'a> {
         Choices { list, json: list.iter().map(|choice| json(&choice.value)).collect(), spellings: spellings.collect() }
     }
 
-    /// The value that is meant: its exact spelling (no allocation), else any case of it or of an alias.
+    /// The value that is meant: by an exact spelling (no allocation), else by any case of one.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
-        let exact = self.list.iter().position(|choice| choice.value == text);
-        exact.or_else(|| self.spellings.get(&text.to_lowercase()).copied())
+        let by_value = || self.list.iter().position(|choice| choice.value == text);
+        let by_alias = || self.list.iter().position(|choice| choice.aliases.iter().any(|alias| alias == text));
+        by_value().or_else(by_alias).or_else(|| self.spellings.get(&text.to_lowercase()).copied())
     }
 
     /// Everything that may be written, values first.

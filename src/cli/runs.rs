@@ -8,11 +8,12 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::arguments::SendArgs;
 use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
-use super::send::{self, SendArgs, Sending, rows_of};
+use super::send::{self, Sending, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};

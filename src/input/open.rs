@@ -61,9 +61,9 @@ impl Input {
         let reader: Box<dyn Read> = if name == "-" {
             Box::new(io::stdin().lock())
         } else {
-            let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-                true => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
-                false => Ok(file),
+            let opened = File::open(path).and_then(|file| {
+                let is_directory = file.metadata()?.is_dir();
+                if is_directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
             });
             Box::new(opened.map_err(|source| InputError::Unreadable { name: name.clone(), source })?)
         };

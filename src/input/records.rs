@@ -3,7 +3,7 @@
 //! Promises: a chunk holds only whole records; a record longer than [`LONGEST_RECORD`] is read past and only its
 //! beginning kept; rows and lines are counted as an editor counts them (blank lines are lines, not rows).
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::csv::{Opened, Scan, TextAfterQuote};
 use super::error::InputError;
@@ -196,23 +196,13 @@ impl Records {
 
     /// Reads until the buffer holds `size` bytes or the stream ends.
     fn fill(&mut self, size: usize) -> Result<(), InputError> {
-        let mut filled = self.buffer.len();
-        if self.ended || filled >= size {
+        let missing = size.saturating_sub(self.buffer.len());
+        if self.ended || missing == 0 {
             return Ok(());
         }
-        self.buffer.resize(size, 0);
-        while filled < size {
-            match self.reader.read(&mut self.buffer[filled..]) {
-                Ok(0) => {
-                    self.ended = true;
-                    break;
-                }
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(InputError::Unreadable { name: self.name.clone(), source }),
-            }
-        }
-        self.buffer.truncate(filled);
+        let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.buffer);
+        let read = read.map_err(|source| InputError::Unreadable { name: self.name.clone(), source })?;
+        self.ended = read < missing;
         Ok(())
     }
 
