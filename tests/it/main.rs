@@ -1,0 +1,10 @@
+//! The promises to users, held to the program itself: each file is named after one, and judges by what the emulator's
+//! log says really came over the wire.
+
+mod checked_first;
+mod layers;
+mod no_double_comment;
+mod program;
+mod samples;
+mod twice_is_once;
+mod windows;
