@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::check::{CheckedRow, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
-use crate::input::Input;
+use crate::input::{Input, InputError};
 use crate::journal::{Earlier, Journal, LoadRow, Peek, RunFacts, RunHandle};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::preview::{FirstRequest, SetCounts};
@@ -57,6 +57,9 @@ fn read(
         Ok(())
     };
     let checked = check(input, rules, Some(&mut take), tell);
+    if let Err(InputError::Invalid(found)) = &checked {
+        found.iter().cloned().for_each(&mut *tell);
+    }
     let tally = match (checked, failed) {
         (_, Some(error)) => return Err(error),
         (checked, None) => checked?,

@@ -23,6 +23,9 @@ use tokio::runtime::{Builder, Runtime};
 /// The token of every run.
 pub(crate) const TOKEN: &str = "eyJ-a-token-that-must-be-found-nowhere-0123456789";
 
+/// A quota that no test reaches.
+const UNBOUND: &str = "100000/1s";
+
 /// What takes longer than this hangs. No test needs a tenth of it, but the machine may be busy.
 const FAR_TOO_LONG: Duration = Duration::from_secs(120);
 
@@ -43,10 +46,11 @@ impl Program {
         self
     }
 
-    /// With an emulator, friendly where `change` doesn't say otherwise.
+    /// With an emulator whose quota does not bind, friendly where `change` doesn't say otherwise.
     pub(crate) fn emulator(mut self, change: impl FnOnce(&mut Settings)) -> Program {
         let mut settings = Settings::new(contract::load("defender-classic").expect("a built-in contract"));
         settings.log = Some(self.path("requests.jsonl"));
+        settings.quota = Some(UNBOUND.parse().expect("a quota"));
         change(&mut settings);
         self.emulator = Some(Emulator::start(settings));
         self
