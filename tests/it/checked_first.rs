@@ -89,15 +89,13 @@ fn a_dry_run_sends_nothing_and_leaves_no_trace() {
 #[test]
 fn a_dry_run_beside_earlier_runs_leaves_the_journal_as_it_was() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(2..=5)).emulator(|_| ());
-    program.send("a.csv --results a.results.csv").expect_code(0);
-    let files = || {
-        let names = crate::program::names_in(&program.path("state"));
-        let read = |name: String| (std::fs::read(program.path("state").join(&name)).expect("a file"), name);
-        names.into_iter().map(read).collect::<Vec<_>>()
-    };
-    let before = files();
+    program.send("a.csv").expect_code(0);
+    let journal = || std::fs::read(program.path("state/journal.db")).expect("a journal");
+    let before = journal();
     let origin = program.origin();
-    program.run(&format!("run b.csv --dry-run --base-url {origin}")).expect_code(0).expect_text("2");
-    assert!(files() == before, "the state directory has changed");
+    let ended = program.run(&format!("run b.csv --dry-run --base-url {origin}")).expect_code(0);
+    let ended = ended.expect_text("2 changes made by run").expect_text("/api/incidents/4");
+    assert!(!ended.stdout.contains("/api/incidents/2"), "it would not be sent: {}", ended.said());
+    assert!(journal() == before, "the journal has changed");
     assert_eq!(program.requests().len(), 3);
 }
