@@ -1,7 +1,9 @@
 //! The promises to users, held to the program itself: each file is named after one, and judges by what the emulator's
 //! log says really came over the wire.
 
+mod bad_input;
 mod checked_first;
+mod every_row_once;
 mod layers;
 mod no_double_comment;
 mod program;

@@ -238,6 +238,11 @@ impl Started {
         kill_process(self.pid, signal).expect("it is still under way");
     }
 
+    /// As [`Started::signal`], where it may have ended.
+    pub(crate) fn try_signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(self.pid, signal)
+    }
+
     /// What any user of the machine can see of its command line.
     pub(crate) fn command_line(&self) -> Vec<u8> {
         fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).expect("it is still under way")
