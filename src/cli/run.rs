@@ -148,9 +148,8 @@ pub(super) fn run(
     let over = if goes_on { over(&journal, &handle)? } else { None };
     let preview = preview(args, &target, &loaded, &clock, Some((&earlier, over)), &ledger, Vec::new());
     if !terminal.quiet {
-        preview
-            .write(io::stderr(), terminal.colour_err)
-            .map_err(|source| Error::Io { what: "standard error", source })?;
+        // Where standard error is gone, the question can't be asked; with --yes there is none.
+        let _ = preview.write(io::stderr(), terminal.colour_err);
     }
     if preview.rows > 0 && !args.send.yes && !agreed(&args.input, preview.rows)? {
         if !goes_on {
