@@ -405,7 +405,8 @@ mod tests {
 
     #[test]
     fn a_limit_takes_the_first_rows_and_checks_all() {
-        let rows: String = (1..=100).map(|id| format!("{id},Active,c{}\n", id % 2)).collect();
+        let rows: Vec<String> = (1..=100).map(|id| format!("{id},Active,c{}\n", id % 2)).collect();
+        let rows = rows.concat();
         for limit in [0, 1, 7, 50, 99, 100, 1000] {
             let found = Check { limit: Some(limit), ..CSV }.of(format!("incidentId,status,comment\n{rows}0,Active,\n"));
             let taken = limit.min(101);

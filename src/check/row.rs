@@ -166,12 +166,17 @@ impl Checker<'_> {
                 }
                 Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
                 Role::Property(place) => {
-                    if let Some(choice) = self.contract.exact_choice(*place, &record[cell.range.clone()]) {
-                        row.slots[*place].asked = Asked::Choice(choice);
-                        row.slots[*place].spot = cell.range.clone();
+                    let text = self.own_text(record, cell);
+                    let seen = match text {
+                        Cow::Borrowed(text) => self.contract.glance(*place, text),
+                        Cow::Owned(_) => None,
+                    };
+                    if let Some(asked) = seen {
+                        let slot = &mut row.slots[*place];
+                        slot.asked = asked;
+                        slot.spot = cell.range.clone();
                         continue;
                     }
-                    let text = self.own_text(record, cell);
                     let asked = self.contract.read_cell(*place, text, &mut row.problems);
                     self.fill(row, *place, asked, cell.range.clone());
                 }

@@ -122,23 +122,16 @@ impl Cell {
 /// Finds the cells of one record (without its line end), in `cells`, which is emptied first.
 pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     cells.clear();
-    let plain = |range| Cell { range, quoted: false, doubled: false };
+    let mut delimiters = memchr_iter(delimiter, record);
     let mut start = 0;
-    if memchr(b'"', record).is_none() {
-        for end in memchr_iter(delimiter, record) {
-            cells.push(plain(start..end));
-            start = end + 1;
-        }
-        cells.push(plain(start..record.len()));
-        return;
-    }
     loop {
-        let rest = &record[start..];
-        let cell = if rest.first() == Some(&b'"') {
-            let (length, doubled) = quoted_length(rest);
+        let cell = if record.get(start) == Some(&b'"') {
+            let (length, doubled) = quoted_length(&record[start..]);
             Cell { range: start..start + length, quoted: true, doubled }
         } else {
-            plain(start..start + memchr(delimiter, rest).unwrap_or(rest.len()))
+            // Delimiters inside of quotes lie behind.
+            let end = delimiters.find(|at| *at >= start).unwrap_or(record.len());
+            Cell { range: start..end, quoted: false, doubled: false }
         };
         start = cell.range.end + 1;
         cells.push(cell);
