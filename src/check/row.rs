@@ -166,17 +166,15 @@ impl Checker<'_> {
                 }
                 Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
                 Role::Property(place) => {
-                    let text = self.own_text(record, cell);
-                    let seen = match text {
-                        Cow::Borrowed(text) => self.contract.glance(*place, text),
-                        Cow::Owned(_) => None,
-                    };
+                    let plain = cell.plain(record).filter(|_| !self.origin.is_results);
+                    let seen = plain.and_then(|text| self.contract.glance(*place, text));
                     if let Some(asked) = seen {
                         let slot = &mut row.slots[*place];
                         slot.asked = asked;
                         slot.spot = cell.range.clone();
                         continue;
                     }
+                    let text = self.own_text(record, cell);
                     let asked = self.contract.read_cell(*place, text, &mut row.problems);
                     self.fill(row, *place, asked, cell.range.clone());
                 }

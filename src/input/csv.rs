@@ -103,13 +103,29 @@ impl Cell {
     #[inline]
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
-        if !self.quoted {
-            return Cow::Borrowed(&record[self.range.clone()]);
+        match self.plain(record) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.inner(record).replace("\"\"", "\"")),
         }
-        // The beginning of a record that was too large may lack the closing quote.
+    }
+
+    /// The same, where it stands there to the letter: no quote in it is doubled.
+    #[inline]
+    #[must_use]
+    pub fn plain<'r>(&self, record: &'r str) -> Option<&'r str> {
+        if !self.quoted {
+            Some(&record[self.range.clone()])
+        } else if self.doubled {
+            None
+        } else {
+            Some(self.inner(record))
+        }
+    }
+
+    /// What is between the quotes. The beginning of a record that was too large may lack the closing one.
+    fn inner<'r>(&self, record: &'r str) -> &'r str {
         let inner = &record[self.range.start + 1..self.range.end];
-        let inner = inner.strip_suffix('"').unwrap_or(inner);
-        if self.doubled { Cow::Owned(inner.replace("\"\"", "\"")) } else { Cow::Borrowed(inner) }
+        inner.strip_suffix('"').unwrap_or(inner)
     }
 
     /// Whether it stands in quotes.
