@@ -3,12 +3,19 @@
 
 mod bad_input;
 mod checked_first;
+mod command_line;
 mod every_row_once;
+mod exit_codes;
+mod intent_first;
 mod layers;
+mod memory;
 mod no_double_comment;
+mod nothing_else_sends;
+mod outputs;
 mod outside_is_data;
 mod program;
 mod samples;
 mod secrets;
+mod service_down;
 mod twice_is_once;
 mod windows;
