@@ -115,9 +115,12 @@ impl Program {
         command
     }
 
-    /// `run`, to its own emulator, without a question.
+    /// `run`, to its own emulator, without a question, under a quota that does not bind unless there is one.
     pub(crate) fn send_command(&self, arguments: &str) -> Command {
         let mut command = self.command(&format!("run {arguments}"));
+        if !arguments.contains("--quota") {
+            command.args(["--quota", UNBOUND]);
+        }
         command.args(["--yes", "--base-url", &self.origin()]);
         command
     }
