@@ -1,0 +1,3 @@
+//! The one test binary: one file for each promise.
+
+mod docs;
