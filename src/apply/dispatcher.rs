@@ -218,6 +218,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             // Nothing can be done now: until a call ends, a time comes, or the user asks to stop.
             let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
+                biased; // The same seed shall go the same way.
                 ended = returned.recv() => {
                     if let Some(ended) = ended {
                         self.take_in(&ended);

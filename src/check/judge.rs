@@ -39,7 +39,8 @@ impl<'a> Checker<'a> {
         if let Some(incident) = reading.id.filter(|_| is_valid) {
             checked.valid += 1;
             checked.sendable += u64::from(is_selected);
-            let hash = self.weigh(reading, is_selected.then_some(&mut checked.counts));
+            let counts = (self.keeps_rows && is_selected).then_some(&mut checked.counts);
+            let hash = self.weigh(reading, counts);
             let (row, line) = (narrow(at.row), narrow(at.record.line));
             checked.seen.push(Seen { incident: incident.get(), hash, row, line });
             if self.keeps_rows && is_selected {

@@ -166,9 +166,12 @@ impl Checker<'_> {
                 }
                 Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
                 Role::Property(place) => {
-                    if let Some(choice) = self.contract.exact_choice(*place, &record[cell.range.clone()]) {
-                        row.slots[*place].asked = Asked::Choice(choice);
-                        row.slots[*place].spot = cell.range.clone();
+                    let plain = cell.plain(record).filter(|_| !self.origin.is_results);
+                    let seen = plain.and_then(|text| self.contract.glance(*place, text));
+                    if let Some(asked) = seen {
+                        let slot = &mut row.slots[*place];
+                        slot.asked = asked;
+                        slot.spot = cell.range.clone();
                         continue;
                     }
                     let text = self.own_text(record, cell);

@@ -87,17 +87,6 @@ impl<'a> ReadyContract<'a> {
         }
     }
 
-    /// The value that a cell spells exactly and without a doubt: nothing more needs to be looked at.
-    #[inline]
-    pub(super) fn exact_choice(&self, property: usize, cell: &str) -> Option<usize> {
-        match &self.properties[property].kind {
-            ReadyKind::Choice(choices) => {
-                choices.list.iter().position(|choice| choice.value == cell && choice.doubtful.is_none())
-            }
-            _ => None,
-        }
-    }
-
     /// Whether a column of this name is a property that is added to what is there.
     pub(super) fn appends_by(&self, column: &str) -> bool {
         let named = self.properties.iter().find(|property| normalized(property.name) == normalized(column));

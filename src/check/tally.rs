@@ -23,7 +23,7 @@ pub struct Tally {
     pub errors: BTreeMap<&'static str, u64>,
     /// How many warnings there are of each code.
     pub warnings: BTreeMap<&'static str, u64>,
-    /// What the rows of the run set, in the contract's order.
+    /// What the rows of the run set, in the contract's order; counted where rows are taken, empty elsewhere.
     pub sets: Vec<PropertyTally>,
     /// The rows of the run that contradict another row, sorted: both of two, with why.
     pub contradicting: Vec<(u64, RowError)>,

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either, nearest};
+use crate::contract::Choice;
 use crate::diagnostic::{Code, codes};
 use crate::input::jsonl::Text;
 use crate::text::{excerpt, trimmed};
@@ -73,6 +74,25 @@ impl<'a> ReadyContract<'a> {
                 Ok(asked) => asked,
                 Err(problem) => wrong(problems, problem),
             },
+        }
+    }
+
+    /// What a cell asks, where that is seen at a glance, as it mostly is: a value in its exact spelling, or a text with
+    /// nothing about it. [`ReadyContract::read_cell`] says the same, and all else.
+    #[inline]
+    pub(super) fn glance<'r>(&self, property: usize, cell: &'r str) -> Option<Asked<'r>> {
+        match &self.properties[property].kind {
+            ReadyKind::Choice(choices) => {
+                let is_meant = |choice: &Choice| choice.value == cell && choice.doubtful.is_none();
+                choices.list.iter().position(is_meant).map(Asked::Choice)
+            }
+            ReadyKind::Text | ReadyKind::Append => match cell.as_bytes() {
+                [first, .., last] if first.is_ascii_alphanumeric() && last.is_ascii_graphic() => {
+                    Some(Asked::Text(Cow::Borrowed(cell)))
+                }
+                _ => None,
+            },
+            ReadyKind::List => None,
         }
     }
 
@@ -252,5 +272,29 @@ pub(super) fn json_type(raw: &str) -> &'static str {
         Some(b't' | b'f') => "true or false",
         Some(b'n') => "null",
         _ => "a number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{BUILT_IN, load};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_glance_sees_what_reading_does(
+            cell in "[ <a;+\"ü]{0,4}|[Cc]lean|Resolved|resolved|False ?[Pp]ositive| Other", property in 0_usize..6,
+        ) {
+            for name in BUILT_IN {
+                let contract = load(name).expect("built in");
+                let ready = ReadyContract::new(&contract);
+                if let Some(seen) = ready.glance(property, &cell) {
+                    let mut problems = Vec::new();
+                    prop_assert_eq!(seen, ready.read_cell(property, Cow::Borrowed(&cell), &mut problems));
+                    prop_assert!(problems.is_empty());
+                }
+            }
+        }
     }
 }

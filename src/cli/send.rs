@@ -92,7 +92,7 @@ impl Sending<'_> {
         };
         let state = ends.journal.close(&run)?;
         results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
-        tally.count_the_rest_as_not_attempted();
+        tally.count_the_rest(ends.journal.unsettled(&run.name)?);
         tally.calls = ends.calls;
         tally.throttled = ends.throttled;
         let code = exit_code(&ends.ending, state, &tally);

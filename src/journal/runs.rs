@@ -71,6 +71,16 @@ pub enum RunState {
     Over,
 }
 
+pub(super) const UNFINISHED_SAME: &str = "
+    SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
+    WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
+      AND coalesce((SELECT started_wall FROM attempts WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)),
+                   runs.created_wall) > ?4
+    ORDER BY runs.id DESC LIMIT 1";
+pub(super) const PENDING: &str = "
+    SELECT row, incident, body, appends FROM rows
+    WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3";
+
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
@@ -190,15 +200,7 @@ impl Journal {
         let since = now.wall.as_microsecond().saturating_sub(crate::clock::micros(remember));
         let name = self
             .db
-            .query_row(
-                "SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
-                 WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
-                   AND coalesce((SELECT max(started_wall) FROM attempts
-                                 WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)), runs.created_wall) > ?4
-                 ORDER BY runs.id DESC LIMIT 1",
-                params![scope.as_str(), digest, contract, since],
-                |row| row.get(0),
-            )
+            .query_row(UNFINISHED_SAME, params![scope.as_str(), digest, contract, since], |row| row.get(0))
             .optional();
         name.map_err(|error| self.dir.explain(error.into()))
     }
@@ -247,10 +249,7 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be read.
     pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT row, incident, body, appends FROM rows
-             WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3",
-        )?;
+        let mut statement = self.db.prepare_cached(PENDING)?;
         let rows = statement.query_map(params![run.id, after, limit], |row| {
             Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
         })?;

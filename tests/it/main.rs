@@ -1,3 +1,14 @@
-//! The one test binary: one file for each promise.
+//! The promises to users, held to the program itself: each file is named after one, and judges by what the emulator's
+//! log says really came over the wire. What needs time, crashes and chance is in [`simulation`].
 
+mod bad_input;
+mod checked_first;
 mod docs;
+mod every_row_once;
+mod layers;
+mod no_double_comment;
+mod program;
+mod samples;
+mod simulation;
+mod twice_is_once;
+mod windows;
