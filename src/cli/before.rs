@@ -91,6 +91,7 @@ impl Before<'_> {
         Preview {
             target: self.target.shown(),
             input: self.input.to_string_lossy().into_owned(),
+            notes: loaded.notes.clone(),
             rows,
             skipped: loaded.invalid,
             sets: loaded.sets.clone(),

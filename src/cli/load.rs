@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::rows::notes;
 use crate::check::{CheckedRow, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
@@ -25,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) sets: SetCounts,
     /// Cells that `--set` overrides, by property.
     pub(super) overridden: Vec<(String, u64)>,
+    /// What the input is beside rows, in a line each.
+    pub(super) notes: Vec<String>,
     /// Names the changes in their order: equal for equal changes.
     pub(super) digest: Vec<u8>,
 }
@@ -41,6 +44,7 @@ fn read(
     keep: &mut dyn FnMut(&CheckedRow) -> Result<(), Error>,
 ) -> Result<(Loaded, Tally), Error> {
     let mut loaded = Loaded::default();
+    let origin = input.origin();
     let mut hasher = Sha256::new();
     let mut failed = None;
     let mut take = |rows: Vec<CheckedRow>| {
@@ -71,6 +75,7 @@ fn read(
     loaded.invalid = tally.selected - loaded.rows;
     loaded.overridden =
         tally.sets.iter().filter(|set| set.overridden > 0).map(|set| (set.property.clone(), set.overridden)).collect();
+    loaded.notes = notes(origin, &tally);
     loaded.digest = hasher.finalize().to_vec();
     Ok((loaded, tally))
 }
