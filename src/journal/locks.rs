@@ -84,13 +84,28 @@ pub(super) struct Hold(#[expect(dead_code, reason = "holding it is its use")] Fi
 impl Hold {
     /// `None` where another process holds the run.
     pub(super) fn take(dir: &Path, run: &str) -> io::Result<Option<Hold>> {
-        let file = open(&dir.join(format!("run-{run}.lock")))?;
+        let file = open(&run_path(dir, run))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Hold(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Whether a process holds the run now. Leaves no trace.
+pub(super) fn is_held(dir: &Path, run: &str) -> bool {
+    let file = OpenOptions::new().read(true).open(run_path(dir, run));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Removes the lock file of a run that is over: nobody has to hold it any more.
+pub(super) fn forget_run(dir: &Path, run: &str) {
+    let _ = std::fs::remove_file(run_path(dir, run));
+}
+
+fn run_path(dir: &Path, run: &str) -> PathBuf {
+    dir.join(format!("run-{run}.lock"))
 }
 
 fn alive_path(dir: &Path, process: i64) -> PathBuf {

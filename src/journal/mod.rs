@@ -26,7 +26,7 @@ mod store;
 
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::RunSummary;
-pub use made::{Doubt, Earlier, Made, MadeBefore};
+pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
 pub use peek::Peek;
 pub use runs::{LoadRow, PendingRow, RunFacts, RunHandle, RunState};
 pub use store::{Durability, StateDir};

@@ -179,7 +179,9 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be written.
     pub fn discard(&mut self, run: &RunHandle) -> Result<(), JournalError> {
-        self.write(|tx| remove(tx, run.id))
+        self.write(|tx| remove(tx, run.id))?;
+        locks::forget_run(self.dir.path(), &run.name);
+        Ok(())
     }
 
     /// The run that goes on when the same changes are given in the same order for the same scope and contract: not
@@ -277,7 +279,30 @@ impl Journal {
                 [run.id, now],
             )?)
         })?;
-        Ok(if changed == 1 { RunState::Over } else { RunState::Unfinished })
+        if changed == 0 {
+            return Ok(RunState::Unfinished);
+        }
+        locks::forget_run(self.dir.path(), &run.name);
+        Ok(RunState::Over)
+    }
+
+    /// Removes runs that were over before `before`, with their rows and attempts. Returns how many. The file does not
+    /// shrink: the room is used again.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn prune(&mut self, before: jiff::Timestamp) -> Result<u64, JournalError> {
+        self.write(|tx| {
+            let old: Vec<i64> = tx
+                .prepare("SELECT id FROM runs WHERE state = 'over' AND finished_wall < ?1")?
+                .query_map([before.as_microsecond()], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for run in &old {
+                tx.execute("DELETE FROM attempts WHERE run = ?1", [run])?;
+                remove(tx, *run)?;
+            }
+            Ok(old.len() as u64)
+        })
     }
 
     pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {
