@@ -102,6 +102,7 @@ pub async fn apply<T: Transport>(
         own_pause: None,
         told_pause: None,
         told_pace: None,
+        pace_changed: true,
         latency: Duration::from_millis(400),
         token_generation: 0,
         calls: 0,
@@ -168,6 +169,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     own_pause: Option<BootTime>,
     told_pause: Option<BootTime>,
     told_pace: Option<BootTime>,
+    pace_changed: bool,
     /// A moving average, for the time of arrival.
     latency: Duration,
     token_generation: u64,
@@ -212,8 +214,9 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             if self.flights.is_empty() && (self.stop.is_some() || self.queue.is_empty()) {
                 break;
             }
+            self.tell_pace(now).await;
             // Nothing can be done now: until a call ends, a time comes, or the user asks to stop.
-            let wake = self.wake(now);
+            let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
                 biased; // The same seed shall go the same way.
                 ended = returned.recv() => {
@@ -438,6 +441,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             self.tell(Event::Finished(Box::new(row)));
         }
         self.serve(offered, slots, receipts, now);
+        self.pace_changed = true;
         self.tell_pace(now).await;
         Ok(())
     }
@@ -553,12 +557,18 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
     }
 
-    async fn tell_pace(&mut self, now: Now) {
-        // Its cost grows with what is left.
+    /// When the pace is to be told, if something has changed since it was.
+    fn pace_due(&self) -> Option<BootTime> {
+        // What it costs grows with what is left.
         let pause = PACE + Duration::from_micros(50) * u32::try_from(self.left).unwrap_or(u32::MAX);
-        if self.told_pace.is_some_and(|told| now.boot.since(told) < pause) {
+        self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + pause))
+    }
+
+    async fn tell_pace(&mut self, now: Now) {
+        if self.pace_due().is_none_or(|due| now.boot < due) {
             return;
         }
+        self.pace_changed = false;
         self.told_pace = Some(now.boot);
         let ahead = Forecast { calls: self.left, concurrency: self.settings.concurrency.max(1), latency: self.latency };
         let buckets = Arc::clone(&self.buckets);

@@ -24,6 +24,7 @@ pub(super) struct Across {
 
 /// Looks for incidents that stand there twice.
 pub(super) fn look(mut seen: Vec<Seen>, file: &str) -> Across {
+    keep_repeated(&mut seen);
     seen.sort_unstable_by_key(|seen| (seen.incident, seen.row));
     let mut found: BTreeMap<u32, Diagnostic> = BTreeMap::new();
     let mut contradicting = Vec::new();
@@ -53,18 +54,29 @@ pub(super) fn look(mut seen: Vec<Seen>, file: &str) -> Across {
     Across { diagnostics: found.into_values().collect(), contradicting }
 }
 
+/// Leaves only the incidents that stand there twice: mostly none. Bare numbers sort in a fraction of the time.
+fn keep_repeated(seen: &mut Vec<Seen>) {
+    let mut ids: Vec<u64> = seen.iter().map(|seen| seen.incident).collect();
+    ids.sort_unstable();
+    let mut repeated: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    repeated.dedup();
+    if repeated.is_empty() {
+        return seen.clear();
+    }
+    seen.retain(|seen| repeated.binary_search(&seen.incident).is_ok());
+}
+
 fn error(this: &Seen, line: u32) -> RowError {
     let message = format!("incident {} is asked to change in two ways: here and on line {line}", this.incident);
     RowError { code: codes::CONTRADICTION.name, message }
 }
 
 fn diagnostic(this: &Seen, before: &Seen, other: Option<&Seen>, file: &str) -> Diagnostic {
-    let diagnostic = match other {
-        Some(other) => Diagnostic::new(&codes::CONTRADICTION, file, error(this, other.line).message),
-        None => {
-            let message = format!("incident {} stands on line {} with the same change", this.incident, before.line);
-            Diagnostic::new(&codes::DUPLICATE, file, message)
-        }
+    let diagnostic = if let Some(other) = other {
+        Diagnostic::new(&codes::CONTRADICTION, file, error(this, other.line).message)
+    } else {
+        let message = format!("incident {} stands on line {} with the same change", this.incident, before.line);
+        Diagnostic::new(&codes::DUPLICATE, file, message)
     };
     Diagnostic {
         line: Some(this.line.into()),

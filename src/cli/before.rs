@@ -4,8 +4,8 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
 
+use super::arguments::SendArgs;
 use super::load::Loaded;
-use super::send::SendArgs;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::clock::Clock;
@@ -112,6 +112,9 @@ impl Before<'_> {
         if !terminal.quiet || !self.send.yes {
             // A standard error that is gone is no reason not to send.
             let _ = preview.write(io::stderr(), terminal.colour_err);
+        }
+        if preview.rows == 0 {
+            say("there is nothing to send");
         }
         if preview.rows == 0 || self.send.yes {
             return Ok(true);

@@ -191,10 +191,11 @@ pub(super) fn for_a_look(
     let mut first = Vec::new();
     let mut keep = |row: &CheckedRow| {
         let Ok(change) = &row.verdict else { return Ok(()) };
+        let made_before = earlier.not_sent();
         if let Some(peek) = peek {
             peek.look(change, remember, appended, &mut earlier)?;
         }
-        if first.len() < SHOWN {
+        if first.len() < SHOWN && earlier.not_sent() == made_before {
             let path = rules.contract.incident_path(change.incident);
             first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string() });
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::run::RunArgs;
+use super::arguments::RunArgs;
 use super::{GlobalArgs, RowArgs};
 use crate::report::next_command::NextCommand;
 

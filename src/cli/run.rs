@@ -5,14 +5,15 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::GlobalArgs;
+use super::arguments::RunArgs;
 use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
-use super::send::{self, SendArgs, Sending};
+use super::send::{self, Sending};
 use super::target::Target;
 use super::terminal::Terminal;
-use super::{GlobalArgs, RowArgs};
 use crate::check::Rules;
 use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
@@ -23,34 +24,6 @@ use crate::journal::{Durability, Journal, Peek, RunFacts, RunHandle, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::results::{Destination, default_name};
-
-/// `bulk-triage run`
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct RunArgs {
-    /// A CSV or JSONL file, or `-` for standard input.
-    pub(super) input: PathBuf,
-    /// Do all but sending: check, and show what would be sent and how long it takes.
-    #[arg(short = 'n', long)]
-    pub(super) dry_run: bool,
-    /// What changes the meaning of a row.
-    #[command(flatten)]
-    pub(super) rows: RowArgs,
-    /// Go on with the valid rows; the others end as `invalid`.
-    #[arg(long)]
-    pub(super) skip_invalid: bool,
-    /// Another place of the API.
-    #[arg(long, value_name = "URL")]
-    pub(super) base_url: Option<String>,
-    /// An emulator started for this run: nothing real is changed.
-    #[arg(long, conflicts_with_all = ["base_url", "token_file", "scope"])]
-    pub(super) emulator: bool,
-    /// Names the scope where the token does not name a tenant.
-    #[arg(long, value_name = "NAME")]
-    pub(super) scope: Option<String>,
-    /// How calls are made.
-    #[command(flatten)]
-    pub(super) send: SendArgs,
-}
 
 /// A run that is younger than this goes on, also where `--remember` looks at no other run.
 const GOES_ON: Duration = Duration::from_hours(12);

@@ -2,16 +2,18 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::arguments::SendArgs;
 use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
-use super::send::{self, SendArgs, Sending, rows_of};
+use super::send::{self, Sending, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};
@@ -24,6 +26,7 @@ use crate::outcome::OutcomeKind;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::text::{escape_json, printable};
+use crate::window::parse_duration;
 
 /// `bulk-triage runs`
 #[derive(Debug, clap::Args)]
@@ -55,6 +58,12 @@ pub(super) enum RunsCommand {
         #[command(flatten)]
         send: Box<SendArgs>,
     },
+    /// Forget runs that are over, and when their changes were made.
+    Prune {
+        /// Only those that were over so long ago, at least a day.
+        #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = parse_duration)]
+        older_than: Duration,
+    },
     /// Make a run's results file again.
     Results {
         /// Its name.
@@ -78,6 +87,7 @@ pub(super) fn run(
         RunsCommand::List => list(&journal),
         RunsCommand::Show { run, format } => show(&journal, run, *format),
         RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
+        RunsCommand::Prune { older_than } => prune(journal, *older_than),
         RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
     }
 }
@@ -239,6 +249,19 @@ fn resume(
         next: Next::Resume { run: name, global },
     };
     sending.send(&runtime, journal, handle, terminal)
+}
+
+/// The quota's ledger and what `--remember` looks at by default are younger than this.
+const YOUNGEST_PRUNED: Duration = Duration::from_hours(24);
+
+fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
+    if older_than < YOUNGEST_PRUNED {
+        return Err(Error::usage("--older-than takes a day (24h) or more: younger runs still count"));
+    }
+    let now = journal.clock().now().wall;
+    let removed = journal.prune(now.saturating_sub(older_than).unwrap_or(now))?;
+    writeln!(io::stdout(), "{removed} runs removed")?;
+    Ok(exit::DONE)
 }
 
 fn results_again(journal: &Journal, name: &str, path: Option<&Path>) -> Result<u8, Error> {

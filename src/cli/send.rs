@@ -1,11 +1,10 @@
 //! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Format;
+use super::arguments::SendArgs;
 use super::next::Next;
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
@@ -21,45 +20,6 @@ use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::report::summary::{Summary, Tally};
 use crate::row::Scope;
-use crate::window::{Quota, parse_duration};
-
-/// How calls are made: options of `run` and `runs resume`.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct SendArgs {
-    /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
-    #[arg(long, value_name = "QUOTA")]
-    pub(super) quota: Option<Quota>,
-    /// Calls under way at once.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) concurrency: u32,
-    /// Tries at one row for errors that may pass; a 429 is none.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) max_attempts: u32,
-    /// Make no new call after this (`ms`, `s`, `m`, `h`).
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(super) stop_after: Option<Duration>,
-    /// How long to wait for a service that is down; 0 stops at once.
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
-    pub(super) patience: Duration,
-    /// Stop when so many rows have failed; without it, when the first five all fail alike.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) max_failures: Option<u64>,
-    /// How long a change made by an earlier run counts as made; 0 looks at no other run.
-    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = parse_duration)]
-    pub(super) remember: Duration,
-    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
-    #[arg(long, value_name = "PATH")]
-    pub(super) token_file: Option<PathBuf>,
-    /// Do not ask.
-    #[arg(short, long)]
-    pub(super) yes: bool,
-    /// Where to write the results.
-    #[arg(long, value_name = "PATH")]
-    pub(super) results: Option<PathBuf>,
-    /// The summary's form.
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub(super) format: Format,
-}
 
 /// A run about to be sent.
 pub(super) struct Sending<'a> {

@@ -58,6 +58,16 @@ impl Terminal {
     }
 }
 
+/// From now on a panic says in two lines that it is a defect of the program, and where; without a backtrace.
+pub(super) fn announce_defects() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or("no message");
+        say(&format!("error: a defect of bulk-triage{place}: {}", printable(what)));
+        say("  help: nothing is lost: start the same command again, and report these two lines");
+    }));
+}
+
 /// A line for the person at the terminal.
 pub(super) fn say(line: &str) {
     // Where standard error is gone there is nobody to tell.

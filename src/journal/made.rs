@@ -96,7 +96,7 @@ pub(super) struct Asker<'a> {
     pub(super) appended: Option<&'a str>,
 }
 
-const UPDATES_OF_INCIDENT: &str = "
+pub(super) const UPDATES_OF_INCIDENT: &str = "
     SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
            rows.body, rows.appends
     FROM attempts AS a

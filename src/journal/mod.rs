@@ -148,3 +148,6 @@ fn boot(micros: i64) -> BootTime {
 fn wall(micros: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,16 @@ pub enum RunState {
     Over,
 }
 
+pub(super) const UNFINISHED_SAME: &str = "
+    SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
+    WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
+      AND coalesce((SELECT started_wall FROM attempts WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)),
+                   runs.created_wall) > ?4
+    ORDER BY runs.id DESC LIMIT 1";
+pub(super) const PENDING: &str = "
+    SELECT row, incident, body, appends FROM rows
+    WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3";
+
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
@@ -190,15 +200,7 @@ impl Journal {
         let since = now.wall.as_microsecond().saturating_sub(crate::clock::micros(remember));
         let name = self
             .db
-            .query_row(
-                "SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
-                 WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
-                   AND coalesce((SELECT max(started_wall) FROM attempts
-                                 WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)), runs.created_wall) > ?4
-                 ORDER BY runs.id DESC LIMIT 1",
-                params![scope.as_str(), digest, contract, since],
-                |row| row.get(0),
-            )
+            .query_row(UNFINISHED_SAME, params![scope.as_str(), digest, contract, since], |row| row.get(0))
             .optional();
         name.map_err(|error| self.dir.explain(error.into()))
     }
@@ -247,10 +249,7 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be read.
     pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT row, incident, body, appends FROM rows
-             WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3",
-        )?;
+        let mut statement = self.db.prepare_cached(PENDING)?;
         let rows = statement.query_map(params![run.id, after, limit], |row| {
             Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
         })?;
@@ -285,6 +284,25 @@ impl Journal {
         }
         locks::forget_run(self.dir.path(), &run.name);
         Ok(RunState::Over)
+    }
+
+    /// Removes runs that were over before `before`, with their rows and attempts. Returns how many. The file does not
+    /// shrink: the room is used again.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn prune(&mut self, before: jiff::Timestamp) -> Result<u64, JournalError> {
+        self.write(|tx| {
+            let old: Vec<i64> = tx
+                .prepare("SELECT id FROM runs WHERE state = 'over' AND finished_wall < ?1")?
+                .query_map([before.as_microsecond()], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for run in &old {
+                tx.execute("DELETE FROM attempts WHERE run = ?1", [run])?;
+                remove(tx, *run)?;
+            }
+            Ok(old.len() as u64)
+        })
     }
 
     pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {

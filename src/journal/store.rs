@@ -121,17 +121,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     let mut db = Connection::open(&path)?;
     db.busy_timeout(Duration::from_secs(30))?;
     db.set_prepared_statement_cache_capacity(64);
-    let number = |db: &Connection, pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-
-    let found = number(&db, "user_version")?;
-    let application = number(&db, "application_id")?;
-    let is_new = found == 0 && application == 0;
-    if !is_new && application != APPLICATION {
-        return Err(damaged("it is the database of another program".to_owned()));
-    }
-    if found > FORMAT {
-        return Err(JournalError::Newer { path: path.clone(), found, known: FORMAT });
-    }
+    let is_new = is_new(&db, &path)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
         return Err(damaged(format!("its file system does not allow a write-ahead log (mode `{mode}`)")));
@@ -165,6 +155,30 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     tx.commit()?;
     drop(guard);
     Ok(Journal { db, dir: dir.clone(), clock, turn, alive, process, session: None })
+}
+
+/// Whether nothing is in the database yet.
+///
+/// # Errors
+/// Where it is another program's (most bear no mark, but have tables), or newer than this program.
+pub(super) fn is_new(db: &Connection, path: &Path) -> Result<bool, JournalError> {
+    let (application, found) = (number(db, "application_id")?, number(db, "user_version")?);
+    if application != APPLICATION {
+        let is_empty: bool = db.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+        if is_empty && application == 0 {
+            return Ok(true);
+        }
+        let why = "it is the database of another program".to_owned();
+        return Err(JournalError::Damaged { path: path.to_owned(), why });
+    }
+    if found > FORMAT {
+        return Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT });
+    }
+    Ok(false)
+}
+
+fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
+    db.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
 /// After a start of the machine the old boot times mean nothing: the wall times beside them decide, and what lies in

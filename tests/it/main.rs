@@ -1,4 +1,14 @@
-//! The promises that no part of the program can keep alone, held from outside: one binary, one module for each promise.
+//! The promises to users, held to the program itself: each file is named after one, and judges by what the emulator's
+//! log says really came over the wire. What needs time, crashes and chance is in [`simulation`].
 
+mod bad_input;
+mod checked_first;
 mod day;
+mod every_row_once;
+mod layers;
+mod no_double_comment;
+mod program;
+mod samples;
 mod simulation;
+mod twice_is_once;
+mod windows;

@@ -52,8 +52,10 @@ fn no_seed_breaks_a_promise() {
         assert!(verdict.breaches.is_empty(), "seed {seed}: {}", verdict.breaches.join("\n"));
         return;
     }
-    let from = number("BULK_TRIAGE_FIRST_SEED").unwrap_or(0);
-    let seeds: Vec<u64> = corpus().chain(from..from + number("BULK_TRIAGE_SEEDS").unwrap_or(SEEDS)).collect();
+    let first = number("BULK_TRIAGE_FIRST_SEED");
+    let from = first.unwrap_or(0);
+    let known = corpus().filter(|_| first.is_none());
+    let seeds: Vec<u64> = known.chain(from..from + number("BULK_TRIAGE_SEEDS").unwrap_or(SEEDS)).collect();
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

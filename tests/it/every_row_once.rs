@@ -1,0 +1,229 @@
+//! Promise 4: every row of the run ends in the results exactly once, in the input's order when the run is over; after a
+//! stop or a kill, when it was started again or by `runs results`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::program::{Ended, Program, closing, eventually, results_at, started, started_as_it_is};
+
+/// Rows come back in another order than they were sent in.
+fn with_rows(rows: u64) -> Program {
+    Program::new().file("a.csv", closing(1..=rows)).emulator(|settings| {
+        settings.latency = Duration::from_millis(1)..=Duration::from_millis(60);
+    })
+}
+
+/// Each row once, in the input's order.
+#[track_caller]
+fn expect_whole(results: &Path, rows: u64) {
+    let found: Vec<(String, String)> =
+        results_at(results).iter().map(|row| (row["row"].clone(), row["incident_id"].clone())).collect();
+    let expected: Vec<_> = (1..=rows).map(|row| (row.to_string(), row.to_string())).collect();
+    assert_eq!(found, expected);
+}
+
+/// So slow that a signal always comes in the middle: one window of four calls, and the next one far away.
+const SLOW: &str = "a.csv --quota 4/1h";
+
+#[test]
+fn results_are_in_the_input_s_order_with_its_own_columns() {
+    let rows = "note,incidentId,status\r\nfirst,3,Resolved\r\n\"se;cond\",1,Active\r\n,2,Active\r\n";
+    let program = Program::new().file("a.csv", rows).emulator(|settings| {
+        settings.latency = Duration::from_millis(1)..=Duration::from_millis(60);
+    });
+    let ended = program.send("a.csv").expect_code(0);
+    let text = fs::read_to_string(ended.results_path()).expect("results");
+    let columns = "row,line,incident_id,outcome,code,message,http_status,attempts,request_id,finished_at";
+    assert_eq!(text.lines().next(), Some(format!("{columns},note,incidentId,status").as_str()));
+    let rows: Vec<_> = text.lines().skip(1).map(|line| line.split(',').take(4).collect::<Vec<_>>().join(",")).collect();
+    assert_eq!(rows, ["1,2,3,updated", "2,3,1,updated", "3,4,2,updated"]);
+    assert!(text.lines().nth(2).is_some_and(|line| line.ends_with(",se;cond,1,Active")), "{text}");
+}
+
+#[test]
+fn results_of_json_lines_hold_each_line_to_the_letter() {
+    let lines =
+        ["{\"incidentId\": 1 ,\"status\":\"Active\", \"note\": 1.50}", "{\"status\":\"Active\",\"incidentId\":\"2\"}"];
+    let program = Program::new().file("a.jsonl", lines.join("\n")).emulator(|_| ());
+    let ended = program.send("a.jsonl").expect_code(0);
+    let text = fs::read_to_string(ended.results_path()).expect("results");
+    for (result, line) in text.lines().zip(lines) {
+        assert!(result.ends_with(&format!("\"input\":{line}}}")), "{result}");
+    }
+    assert_eq!(text.lines().count(), 2);
+}
+
+#[test]
+fn results_of_results_carry_the_original_columns_once() {
+    let program = with_rows(4);
+    program.send("a.csv --results one.csv").expect_code(0);
+    program.send("one.csv --only updated --remember 0 --results two.csv").expect_code(0);
+    let header = |name| program.read(name).lines().next().map(str::to_owned);
+    assert_eq!(header("one.csv"), header("two.csv"));
+    expect_whole(&program.path("two.csv"), 4);
+    program.send("one.csv --results three.csv").expect_code(0);
+    assert_eq!(results_at(&program.path("three.csv")).len(), 0, "none is left to be done");
+    program.send("a.csv --only failed").expect_code(2).expect_text("--only");
+}
+
+#[test]
+fn results_grow_while_the_run_is_under_way() {
+    let program = with_rows(12);
+    let running = program.start_sending(&format!("{SLOW} --results r.csv"));
+    let lines = || fs::read_to_string(program.path("r.csv")).map_or(0, |text| text.lines().count());
+    eventually("four rows are in the results", || lines() == 5);
+    running.signal(Signal::INT);
+    running.end().expect_code(4);
+    expect_whole(&program.path("r.csv"), 12);
+}
+
+/// Stops it once four rows are done.
+fn stopped(program: &Program, signals: &[Signal]) -> Ended {
+    let running = program.start_sending(&format!("{SLOW} --results r.csv"));
+    program.wait_for_requests(4);
+    for signal in signals {
+        running.signal(*signal);
+    }
+    running.end()
+}
+
+#[test]
+fn ctrl_c_once_writes_all_results_and_says_how_to_go_on() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let program = with_rows(12);
+        let ended = stopped(&program, &[signal]).expect_code(4);
+        let ended = ended.expect_outcomes(&[("updated", 4), ("not-attempted", 8)]);
+        expect_whole(&program.path("r.csv"), 12);
+        // The command that is suggested does it, the quota aside.
+        let next = ended.stdout.lines().skip_while(|line| *line != "next:").nth(1).expect("a command").trim();
+        assert!(next.starts_with("bulk-triage run a.csv"), "{next}");
+        let arguments = next.strip_prefix("bulk-triage ").expect("this program").replace("4/1h", "1000/1ms");
+        let ended = program.run(&format!("{arguments} --yes")).expect_code(0).expect_outcomes(&[("updated", 12)]);
+        expect_whole(&ended.results_path(), 12);
+        assert_eq!(program.requests().len(), 12);
+    }
+}
+
+/// A call is under way that never ends: the first signal waits for it, the second does not.
+#[test]
+fn a_second_signal_ends_at_once_and_nothing_is_lost() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let program = Program::new().file("a.csv", closing(1..=6)).faulty_emulator(&["stall-after@#2*1"]);
+        let running = program.start_sending("a.csv --concurrency 1 --results r.csv");
+        program.wait_for_requests(2);
+        // Whether the first one was heard can't be seen: an impatient user sends them until the program is gone.
+        eventually("the program is gone", || running.try_signal(signal).is_err());
+        running.end().expect_code(code);
+        let list = program.run("runs list").expect_code(0);
+        let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+        program.run(&format!("runs results {run}")).expect_code(0);
+        expect_whole(&program.path("r.csv"), 6);
+        let ended = program.send("a.csv --results r.csv").expect_code(0).expect_outcomes(&[("updated", 6)]);
+        expect_whole(&ended.results_path(), 6);
+        assert_eq!(program.comments(2), ["Comment on 2"]);
+    }
+}
+
+#[test]
+fn after_a_kill_runs_results_has_every_row() {
+    let program = with_rows(12);
+    let running = program.start_sending(&format!("{SLOW} --results r.csv"));
+    program.wait_for_requests(4);
+    running.kill();
+    let list = program.run("runs list").expect_code(0).expect_text("unfinished");
+    let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+    program.run(&format!("runs results {run} -o again.csv")).expect_code(0);
+    expect_whole(&program.path("again.csv"), 12);
+}
+
+/// What a kill tears is mended: the growing file has half a line at its end.
+#[test]
+fn a_torn_results_file_is_mended_by_the_next_start() {
+    let program = with_rows(12);
+    let running = program.start_sending(&format!("{SLOW} --results r.csv"));
+    eventually("two rows are in the results", || {
+        fs::read_to_string(program.path("r.csv")).is_ok_and(|text| text.lines().count() > 2)
+    });
+    running.kill();
+    let torn = fs::read(program.path("r.csv")).expect("results");
+    program.write("r.csv", &torn[..torn.len() - 7]);
+    program.send("a.csv --results r.csv --quota 1000/1ms").expect_code(0);
+    expect_whole(&program.path("r.csv"), 12);
+}
+
+#[test]
+fn a_closed_standard_output_changes_nothing_of_it() {
+    let program = with_rows(12);
+    let mut command = program.send_command("a.csv --results r.csv");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    command.stdout(writer).stderr(Stdio::piped());
+    started_as_it_is(command).end().expect_code(0);
+    expect_whole(&program.path("r.csv"), 12);
+}
+
+#[test]
+fn a_closed_standard_error_changes_nothing_of_it() {
+    let program = with_rows(12);
+    let mut command = program.send_command("a.csv --results r.csv -v");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    command.stderr(writer).stdout(Stdio::piped());
+    started_as_it_is(command).end().expect_code(0);
+    expect_whole(&program.path("r.csv"), 12);
+}
+
+#[test]
+fn check_into_a_closed_pipe_ends_quietly() {
+    let program = with_rows(12);
+    for arguments in ["check a.csv", "check a.csv --format json", "contract", "man", "completions bash", "--help"] {
+        let mut command = program.command(arguments);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.stdout(writer).stderr(Stdio::piped());
+        let ended = started_as_it_is(command).end();
+        assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.said());
+        assert!(ended.stderr.is_empty(), "{arguments}: {}", ended.said());
+    }
+}
+
+#[test]
+fn the_summary_in_json_has_its_members_and_no_others() {
+    let program = Program::new().file("a.csv", closing(1..=5)).faulty_emulator(&["404@#2", "429@1=header-seconds/1s"]);
+    let summary = program.send("a.csv --format json --quota 1000/1ms").expect_code(1).json();
+    let names: Vec<&String> = summary.as_object().expect("an object").keys().collect();
+    let expected = [
+        "run",
+        "scope",
+        "input",
+        "rows",
+        "outcomes",
+        "calls",
+        "throttled",
+        "started_at",
+        "finished_at",
+        "results",
+        "exit",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(summary["rows"], 5);
+    assert_eq!((&summary["outcomes"]["updated"], &summary["outcomes"]["failed"]), (&4.into(), &1.into()));
+    assert_eq!((&summary["calls"], &summary["throttled"], &summary["exit"]), (&6.into(), &1.into(), &1.into()));
+}
+
+#[test]
+fn the_log_in_json_is_one_object_a_line() {
+    let program = with_rows(5);
+    let command = program.send_command("a.csv -vv --log-format json --log-file log.jsonl");
+    started(command).end().expect_code(0);
+    let log = program.read("log.jsonl");
+    assert!(log.lines().count() > 5, "{log}");
+    for line in log.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).expect("an object");
+        assert!(line["level"].is_string() && line["timestamp"].is_string(), "{line}");
+    }
+}

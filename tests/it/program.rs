@@ -1,0 +1,393 @@
+//! The program as a user starts it: in a directory of its own, with a journal of its own, against an emulator of its
+//! own, whose log says what really happened.
+//!
+//! Nothing here waits for a guessed time: a test waits until something is so, and fails when that takes far too long.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use bulk_triage::contract;
+use bulk_triage::emulator::{self, Fault, Settings};
+use bulk_triage::row::IncidentId;
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+/// The token of every run.
+pub(crate) const TOKEN: &str = "eyJ-a-token-that-must-be-found-nowhere-0123456789";
+
+/// A quota that no test reaches.
+const UNBOUND: &str = "100000/1s";
+
+/// What takes longer than this hangs. No test needs a tenth of it, but the machine may be busy.
+const FAR_TOO_LONG: Duration = Duration::from_secs(120);
+
+/// The program, with a directory to work in.
+pub(crate) struct Program {
+    dir: TempDir,
+    emulator: Option<Emulator>,
+}
+
+impl Program {
+    pub(crate) fn new() -> Program {
+        Program { dir: tempfile::tempdir().expect("a directory"), emulator: None }
+    }
+
+    /// With a file in its directory.
+    pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Program {
+        self.write(name, content);
+        self
+    }
+
+    /// With an emulator whose quota does not bind, friendly where `change` doesn't say otherwise.
+    pub(crate) fn emulator(mut self, change: impl FnOnce(&mut Settings)) -> Program {
+        let mut settings = Settings::new(contract::load("defender-classic").expect("a built-in contract"));
+        settings.log = Some(self.path("requests.jsonl"));
+        settings.quota = Some(UNBOUND.parse().expect("a quota"));
+        change(&mut settings);
+        self.emulator = Some(Emulator::start(settings));
+        self
+    }
+
+    /// With an emulator at which these faults strike.
+    pub(crate) fn faulty_emulator(self, faults: &[&str]) -> Program {
+        self.emulator(|settings| settings.faults = faults.iter().map(|fault| fault_of(fault)).collect())
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(name), content).expect("a file");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("a file that is UTF-8")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The names in its directory, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        names_in(self.dir.path())
+    }
+
+    /// Where its emulator listens.
+    pub(crate) fn origin(&self) -> String {
+        self.emulator.as_ref().expect("an emulator").running.origin()
+    }
+
+    /// What has become of an incident.
+    pub(crate) fn incident(&self, id: u64) -> Value {
+        let id = IncidentId::new(id).expect("an id");
+        self.emulator.as_ref().expect("an emulator").running.incident(id).expect("an incident")
+    }
+
+    /// The comments that an incident has.
+    pub(crate) fn comments(&self, id: u64) -> Vec<String> {
+        let comments = &self.incident(id)["comments"];
+        let text = |comment: &Value| comment["comment"].as_str().expect("a text").to_owned();
+        comments.as_array().expect("a list").iter().map(text).collect()
+    }
+
+    /// The program with these arguments, which are separated by white space.
+    pub(crate) fn command(&self, arguments: &str) -> Command {
+        self.command_of(arguments.split_whitespace())
+    }
+
+    /// The program with these arguments, whatever is in them.
+    pub(crate) fn command_of<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("BULK_TRIAGE_STATE_DIR", self.path("state"))
+            .env("BULK_TRIAGE_TOKEN", TOKEN)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// `run`, to its own emulator, without a question.
+    pub(crate) fn send_command(&self, arguments: &str) -> Command {
+        let mut command = self.command(&format!("run {arguments}"));
+        command.args(["--yes", "--base-url", &self.origin()]);
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, arguments: &str) -> Ended {
+        started(self.command(arguments)).end()
+    }
+
+    /// Runs [`Program::send_command`] to its end.
+    pub(crate) fn send(&self, arguments: &str) -> Ended {
+        started(self.send_command(arguments)).end()
+    }
+
+    /// Starts [`Program::send_command`].
+    pub(crate) fn start_sending(&self, arguments: &str) -> Started {
+        started(self.send_command(arguments))
+    }
+
+    /// All requests that the emulator has decided, in their order.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let log = fs::read_to_string(self.path("requests.jsonl")).expect("a log");
+        // The last line may be half written.
+        let whole = log.rfind('\n').map_or("", |end| &log[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a line of the log")).collect()
+    }
+
+    /// The requests that changed an incident's properties or wanted to.
+    pub(crate) fn updates(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| request.method == "PATCH").collect()
+    }
+
+    /// Returns when the emulator has decided so many requests.
+    pub(crate) fn wait_for_requests(&self, count: usize) {
+        let emulator = self.emulator.as_ref().expect("an emulator");
+        let count = u64::try_from(count).expect("a small number");
+        eventually("so many requests have come", || emulator.running.requests() >= count);
+    }
+}
+
+/// The emulator, in threads of this process.
+struct Emulator {
+    running: emulator::Running,
+    _runtime: Runtime,
+}
+
+impl Emulator {
+    fn start(settings: Settings) -> Emulator {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let running = runtime.block_on(emulator::start(settings)).expect("a free port");
+        Emulator { running, _runtime: runtime }
+    }
+}
+
+pub(crate) fn fault_of(text: &str) -> Fault {
+    text.parse().expect("a fault")
+}
+
+/// One request, as the emulator's log has it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Request {
+    /// Microseconds since the emulator started.
+    pub(crate) at_us: i64,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) id: Option<u64>,
+    pub(crate) body: Option<String>,
+    status: Value,
+    pub(crate) took_effect: bool,
+    /// Of a 429: the moment it named.
+    pub(crate) resume_us: Option<i64>,
+}
+
+impl Request {
+    /// The status of the answer; 0 where there was none.
+    pub(crate) fn status(&self) -> u64 {
+        self.status.as_u64().unwrap_or(0)
+    }
+}
+
+/// The 429s among the answers.
+pub(crate) fn throttled(requests: &[Request]) -> usize {
+    requests.iter().filter(|request| request.status() == 429).count()
+}
+
+/// The incidents of the requests, sorted.
+pub(crate) fn incidents(requests: &[Request]) -> Vec<u64> {
+    let mut ids: Vec<u64> = requests.iter().map(|request| request.id.expect("the path of an incident")).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// A process under way.
+pub(crate) struct Started {
+    pid: Pid,
+    ended: Receiver<std::io::Result<std::process::Output>>,
+    dir: PathBuf,
+}
+
+/// Starts a command; its output is kept.
+pub(crate) fn started(mut command: Command) -> Started {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    started_as_it_is(command)
+}
+
+/// Starts a command whose streams are set.
+pub(crate) fn started_as_it_is(mut command: Command) -> Started {
+    let dir = command.get_current_dir().expect("the directory it was given").to_owned();
+    let child = command.spawn().expect("the program starts");
+    let pid = Pid::from_child(&child);
+    let (end, ended) = mpsc::channel();
+    std::thread::spawn(move || end.send(child.wait_with_output()));
+    Started { pid, ended, dir }
+}
+
+impl Started {
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid, signal).expect("it is still under way");
+    }
+
+    /// As [`Started::signal`], where it may have ended.
+    pub(crate) fn try_signal(&self, signal: Signal) -> rustix::io::Result<()> {
+        kill_process(self.pid, signal)
+    }
+
+    /// What any user of the machine can see of its command line.
+    pub(crate) fn command_line(&self) -> Vec<u8> {
+        fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).expect("it is still under way")
+    }
+
+    pub(crate) fn kill(self) -> Ended {
+        self.signal(Signal::KILL);
+        self.end()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Ended {
+        let Ok(output) = self.ended.recv_timeout(FAR_TOO_LONG) else {
+            let _ = kill_process(self.pid, Signal::KILL);
+            panic!("the program hangs");
+        };
+        let output = output.expect("its output");
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+            dir: self.dir,
+        }
+    }
+}
+
+/// How the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None` where a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    dir: PathBuf,
+}
+
+impl Ended {
+    /// Fails, with all that was said, unless this is the exit code.
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Ended {
+        assert_eq!(self.code, Some(code), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails unless this is in what it said.
+    #[track_caller]
+    pub(crate) fn expect_text(self, text: &str) -> Ended {
+        let said = self.said();
+        assert!(said.contains(text), "`{text}` is missing in:\n{said}");
+        self
+    }
+
+    /// All that it said.
+    pub(crate) fn said(&self) -> String {
+        format!("--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr)
+    }
+
+    /// What it said, as the JSON that it is.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.said()))
+    }
+
+    /// The results file that the summary names.
+    #[track_caller]
+    pub(crate) fn results_path(&self) -> PathBuf {
+        let path = match serde_json::from_str::<Value>(&self.stdout) {
+            Ok(summary) => summary["results"].as_str().map(str::to_owned),
+            Err(_) => self.stdout.lines().find_map(|line| line.strip_prefix("results: ")).map(str::to_owned),
+        };
+        self.dir.join(path.unwrap_or_else(|| panic!("no results: {}", self.said())))
+    }
+
+    /// The rows of the results file, each by its columns' names.
+    #[track_caller]
+    pub(crate) fn results(&self) -> Vec<BTreeMap<String, String>> {
+        results_at(&self.results_path())
+    }
+
+    /// The outcomes of the results file and how many rows have each.
+    #[track_caller]
+    pub(crate) fn outcomes(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for row in self.results() {
+            *counts.entry(row["outcome"].clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Fails unless these are the outcomes of the results file.
+    #[track_caller]
+    pub(crate) fn expect_outcomes(self, expected: &[(&str, usize)]) -> Ended {
+        let expected: BTreeMap<_, _> = expected.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
+        assert_eq!(self.outcomes(), expected, "{}", self.said());
+        self
+    }
+}
+
+/// The rows of a results file: of CSV all columns, of JSONL the members that are not objects.
+pub(crate) fn results_at(path: &Path) -> Vec<BTreeMap<String, String>> {
+    if path.extension() == Some(OsStr::new("jsonl")) {
+        let text = fs::read_to_string(path).expect("results");
+        let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = |line| {
+            let members: BTreeMap<String, Value> = serde_json::from_str(line).expect("an object");
+            members.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
+        };
+        return text.lines().map(row).collect();
+    }
+    let mut reader = csv::Reader::from_reader(File::open(path).expect("results"));
+    let columns = reader.headers().expect("a header").clone();
+    let row = |record: Result<csv::StringRecord, _>| {
+        let record = record.expect("a record");
+        columns.iter().zip(record.iter()).map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()
+    };
+    reader.records().map(row).collect()
+}
+
+/// Names in a directory, sorted.
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("a directory");
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Looks again and again until it is so.
+#[expect(clippy::disallowed_methods, reason = "a bound on waiting for another process, and the pause between looks")]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < FAR_TOO_LONG, "it never came: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A CSV file that closes these incidents, each with a comment of its own.
+pub(crate) fn closing(ids: impl IntoIterator<Item = u64>) -> String {
+    let row = |id| format!("{id},Resolved,Comment on {id}\n");
+    ["incidentId,status,comment\n".to_owned()].into_iter().chain(ids.into_iter().map(row)).collect()
+}
+
+/// A file of the project.
+pub(crate) fn of_the_project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}

@@ -1,0 +1,85 @@
+//! The samples do what a newcomer is promised, each of them; the first command of the README among them.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::program::{Ended, Program, names_in, of_the_project};
+
+/// The project's samples, beside an empty directory to work in.
+fn with_sample(name: &str) -> Program {
+    let sample = fs::read(of_the_project("samples").join(name)).expect("a sample");
+    Program::new().file(name, sample)
+}
+
+fn expect_all_updated(ended: Ended, rows: usize) -> Ended {
+    ended.expect_code(0).expect_outcomes(&[("updated", rows)])
+}
+
+#[test]
+fn the_first_command_works_and_works_the_same_a_second_time() {
+    let program = with_sample("close-false-positives.csv");
+    for _ in 0..2 {
+        let ended = expect_all_updated(program.run("run close-false-positives.csv --emulator --yes"), 30);
+        ended.expect_text("EMULATOR: nothing real is changed");
+    }
+    assert_eq!(program.names(), ["close-false-positives.csv", "close-false-positives.emulator.results.csv"]);
+}
+
+#[test]
+fn the_jsonl_sample_works_twice() {
+    let program = with_sample("mixed-updates.jsonl");
+    for _ in 0..2 {
+        expect_all_updated(program.run("run mixed-updates.jsonl --emulator --yes"), 10);
+    }
+    assert_eq!(program.names(), ["mixed-updates.emulator.results.jsonl", "mixed-updates.jsonl"]);
+}
+
+#[test]
+fn of_the_portal_export_only_the_ids_are_used() {
+    let program = with_sample("portal-export.csv");
+    program.run("run portal-export.csv --emulator --yes").expect_code(3).expect_text("--set");
+    let ended = program.run("run portal-export.csv --emulator --yes --set status=Resolved");
+    let ended = expect_all_updated(ended, 5);
+    assert!(ended.results().iter().all(|row| row.contains_key("Incident name")));
+}
+
+#[test]
+fn the_file_of_mistakes_shows_every_mistake_there_is() {
+    let program = with_sample("mistakes.csv");
+    program.run("check mistakes.csv").expect_code(3);
+    let ended = program.run("check mistakes.csv --format json").expect_code(3);
+    let found = ended.json();
+    let diagnostics = found["diagnostics"].as_array().expect("a list");
+    let codes: BTreeSet<&str> = diagnostics.iter().filter_map(|found| found["code"].as_str()).collect();
+    for code in [
+        "unknown-value",
+        "id-missing",
+        "id-invalid",
+        "values-disagree",
+        "value-missing",
+        "nothing-to-set",
+        "cannot-clear",
+        "tag-change",
+        "tags-not-json",
+        "blank-comment",
+        "space-around",
+        "too-few-cells",
+        "too-many-cells",
+        "duplicate",
+        "contradiction",
+        "not-utf8",
+        "nul-byte",
+    ] {
+        assert!(codes.contains(code), "{code} is missing among {codes:?}");
+    }
+    assert!(diagnostics.iter().all(|found| found["line"].is_u64() && found["help"].is_string()));
+    assert!(found["rows"].as_u64() > found["valid"].as_u64());
+}
+
+#[test]
+fn each_sample_has_its_test() {
+    let here = include_str!("samples.rs");
+    for name in names_in(&of_the_project("samples")) {
+        assert!(here.contains(&format!("with_sample({name:?})")), "no test uses samples/{name}");
+    }
+}

@@ -1,0 +1,168 @@
+//! Promise 9: run twice is run once. The same command again, after any end, sends what is missing and nothing twice.
+
+use std::time::Duration;
+
+use crate::program::{Program, Started, closing, incidents, started};
+
+#[test]
+fn a_finished_command_once_more_sends_nothing() {
+    let program = Program::new().file("a.csv", closing(1..=20)).emulator(|_| ());
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 20)]);
+    let again = program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 20)]);
+    let row = &again.results()[0];
+    assert_eq!(row["code"], "done-before");
+    assert_eq!(program.requests().len(), 20);
+}
+
+#[test]
+fn a_kill_in_the_middle_and_the_same_command_update_every_row_once() {
+    let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
+        settings.latency = Duration::from_millis(5)..=Duration::from_millis(20);
+    });
+    let killed = program.start_sending("a.csv --quota 1000/1s");
+    program.wait_for_requests(25);
+    killed.kill();
+    let ended = program.send("a.csv --quota 1000/1s").expect_code(0);
+    ended.expect_outcomes(&[("updated", 60)]);
+    for id in 1..=60 {
+        assert_eq!(program.comments(id), [format!("Comment on {id}")]);
+    }
+}
+
+/// Killed again and again, it still gets there, and nothing is done twice.
+#[test]
+fn many_kills_lose_nothing() {
+    let program = Program::new().file("a.csv", closing(1..=40)).emulator(|settings| {
+        settings.latency = Duration::from_millis(5)..=Duration::from_millis(20);
+    });
+    for requests in [1, 9, 18] {
+        let killed = program.start_sending("a.csv --quota 1000/1s --concurrency 4");
+        program.wait_for_requests(requests);
+        killed.kill();
+    }
+    program.send("a.csv --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 40)]);
+    for id in 1..=40 {
+        assert_eq!(program.comments(id), [format!("Comment on {id}")]);
+    }
+}
+
+#[test]
+fn three_mended_rows_are_three_requests() {
+    let program = Program::new().file("a.csv", closing(1..=20)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let mended = closing(1..=20).replace("Comment on 7\n", "Mended\n").replace("Comment on 9\n", "Mended\n");
+    program.write("a.csv", mended.replace("20,Resolved,Comment on 20", "20,Active,Comment on 20"));
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 3), ("unchanged", 17)]);
+    assert_eq!(incidents(&program.requests()[20..]), [7, 9, 20]);
+}
+
+#[test]
+fn after_a_trial_with_ten_rows_the_whole_file_sends_the_others() {
+    let program = Program::new().file("a.csv", closing(1..=30)).emulator(|_| ());
+    program.send("a.csv --limit 10").expect_code(0).expect_outcomes(&[("updated", 10)]);
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 10), ("updated", 20)]);
+    assert_eq!(incidents(&program.requests()), (1..=30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_row_that_stands_twice_is_sent_once() {
+    let rows = "incidentId,comment\n1,seen\n2,seen\n1,seen\n";
+    let program = Program::new().file("a.csv", rows).emulator(|_| ());
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2), ("unchanged", 1)]);
+    assert_eq!(program.comments(1), ["seen"]);
+}
+
+#[test]
+fn two_files_that_overlap_in_two_processes_at_once_send_nothing_twice() {
+    let program = Program::new().file("a.csv", closing(1..=40)).file("b.csv", closing(21..=60)).emulator(|settings| {
+        settings.latency = Duration::from_millis(5)..=Duration::from_millis(40);
+    });
+    let start = |file| program.start_sending(&format!("{file} --quota 1000/1s"));
+    let both: Vec<Started> = ["a.csv", "b.csv"].map(start).into();
+    for one in both {
+        one.end().expect_code(0);
+    }
+    assert_eq!(incidents(&program.updates()), (1..=60).collect::<Vec<_>>());
+}
+
+/// The same file in two processes at once: the second one finds the first one's run under way, or its changes.
+#[test]
+fn the_same_file_in_two_processes_at_once_sends_nothing_twice() {
+    let program = Program::new().file("a.csv", closing(1..=40)).emulator(|settings| {
+        settings.latency = Duration::from_millis(5)..=Duration::from_millis(40);
+    });
+    let both = [1, 2].map(|_| program.start_sending("a.csv --quota 1000/1s"));
+    for one in both {
+        let ended = one.end();
+        assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.said());
+    }
+    assert_eq!(incidents(&program.updates()), (1..=40).collect::<Vec<_>>());
+}
+
+#[test]
+fn rows_that_failed_are_tried_again_from_the_file_and_from_its_results() {
+    let program = Program::new().file("a.csv", closing(1..=10)).faulty_emulator(&["400@#4*2", "404@#7*1"]);
+    let ended = program.send("a.csv --results r.csv").expect_code(1).expect_outcomes(&[("updated", 8), ("failed", 2)]);
+    ended.expect_text("run r.csv");
+    program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 8), ("updated", 1), ("failed", 1)]);
+    // From the first results: row 7 was made since, row 4 is made now.
+    program.send("r.csv --results s.csv").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
+    assert_eq!(incidents(&program.requests()[10..]), [4, 4, 7]);
+}
+
+#[test]
+fn remember_zero_looks_at_no_other_run() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    program.send("a.csv --remember 0").expect_code(0).expect_outcomes(&[("updated", 3)]);
+    assert_eq!(program.comments(1).len(), 2);
+}
+
+#[test]
+fn a_change_that_was_undone_since_is_made_again() {
+    let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n");
+    let program = program.file("b.csv", "incidentId,status\n1,Active\n").emulator(|_| ());
+    for file in ["a.csv", "b.csv", "a.csv"] {
+        program.send(file).expect_code(0).expect_outcomes(&[("updated", 1)]);
+    }
+    assert_eq!(program.incident(1)["status"], "Resolved");
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_as_the_same_run() {
+    let program = Program::new().file("a.csv", closing(1..=8)).emulator(|settings| {
+        settings.latency = Duration::from_millis(1)..=Duration::from_millis(2);
+    });
+    let stopped = program.send("a.csv --quota 4/3s --stop-after 300ms").expect_code(4);
+    let stopped = stopped.expect_outcomes(&[("updated", 4), ("not-attempted", 4)]);
+    let ended = program.send("a.csv --quota 1000/1ms").expect_code(0).expect_outcomes(&[("updated", 8)]);
+    assert_eq!(ended.results_path(), stopped.results_path(), "one run has one results file");
+    program.run("runs list").expect_code(0).expect_text("over");
+    assert_eq!(program.requests().len(), 8);
+}
+
+#[test]
+fn runs_resume_goes_on_by_the_run_s_name() {
+    let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
+    let stopped = program.send("a.csv --quota 4/3s --stop-after 300ms --format json").expect_code(4);
+    let run = stopped.json()["run"].as_str().expect("a name").to_owned();
+    program.run(&format!("runs show {run}")).expect_code(0).expect_text("unfinished");
+    let ended = program.run(&format!("runs resume {run} --yes --quota 1000/1ms")).expect_code(0);
+    ended.expect_outcomes(&[("updated", 8)]);
+    program.run(&format!("runs resume {run} --yes")).expect_text(&run);
+    assert_eq!(program.requests().len(), 8);
+}
+
+#[test]
+fn standard_input_is_an_input_too() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    let send = || {
+        let mut command = program.send_command("-");
+        command.stdin(std::fs::File::open(program.path("a.csv")).expect("a file"));
+        started(command).end().expect_code(0)
+    };
+    let ended = send().expect_outcomes(&[("updated", 3)]);
+    let name = ended.results_path().file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(name.starts_with("stdin."), "{name}");
+    send().expect_outcomes(&[("unchanged", 3)]);
+}

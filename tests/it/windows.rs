@@ -1,0 +1,129 @@
+//! Promise 2: no window is ever exceeded as the server sees it; and a 429 that comes all the same is obeyed.
+//!
+//! The emulator counts by itself, exactly, rejected calls too: one call too many is a 429 in its log.
+
+use std::time::Duration;
+
+use bulk_triage::emulator::{Settings, ThrottleForm};
+
+use crate::program::{Program, Started, closing, fault_of, throttled};
+
+const QUOTA: &str = "50/2s,1500/60s";
+
+/// Counts windows of 2 s and takes as long as a far service.
+fn exact(settings: &mut Settings) {
+    settings.quota = Some(QUOTA.parse().expect("a quota"));
+    settings.latency = Duration::from_millis(20)..=Duration::from_millis(300);
+}
+
+#[test]
+fn a_run_and_a_second_one_right_after_it_get_not_one_429() {
+    let program = Program::new().file("a.csv", closing(1..=120)).file("b.csv", closing(201..=270)).emulator(exact);
+    for (file, rows) in [("a.csv", 120), ("b.csv", 70)] {
+        program.send(&format!("{file} --quota {QUOTA}")).expect_code(0).expect_outcomes(&[("updated", rows)]);
+    }
+    let requests = program.requests();
+    assert_eq!((requests.len(), throttled(&requests)), (190, 0));
+}
+
+#[test]
+fn two_and_four_processes_at_once_share_the_quota() {
+    for processes in [2, 4] {
+        let mut program = Program::new().emulator(exact);
+        for process in 0..processes {
+            let ids = process * 1_000 + 1..=process * 1_000 + 120 / processes;
+            program = program.file(&format!("{process}.csv"), closing(ids));
+        }
+        let start = |process| program.start_sending(&format!("{process}.csv --quota {QUOTA}"));
+        let started: Vec<Started> = (0..processes).map(start).collect();
+        for one in started {
+            one.end().expect_code(0);
+        }
+        let requests = program.requests();
+        assert_eq!((requests.len(), throttled(&requests)), (120, 0), "{processes} processes");
+    }
+}
+
+/// What was under way when the process died may have been counted: the next start must know.
+#[test]
+fn a_kill_and_a_start_right_after_it_get_not_one_429() {
+    let program = Program::new().file("a.csv", closing(1..=80)).emulator(exact);
+    let killed = program.start_sending(&format!("a.csv --quota {QUOTA}"));
+    program.wait_for_requests(30);
+    killed.kill();
+    program.send(&format!("a.csv --quota {QUOTA}")).expect_code(0);
+    assert_eq!(throttled(&program.requests()), 0);
+}
+
+/// Others use the quota too: the server says 429 though the client kept its quota.
+#[test]
+fn nothing_is_sent_before_the_time_that_a_429_names_in_each_of_its_forms() {
+    std::thread::scope(|scope| {
+        for form in ThrottleForm::all().filter(|form| *form != ThrottleForm::Days) {
+            scope.spawn(move || obeys(form));
+        }
+    });
+}
+
+fn obeys(form: ThrottleForm) {
+    let shortest = Duration::from_millis(700);
+    let program = Program::new().file("a.csv", closing(1..=12)).emulator(|settings| {
+        settings.quota = Some("1000/700ms".parse().expect("a quota"));
+        settings.faults = [fault_of(&format!("429@4={form}/900ms"))].into_iter().collect();
+    });
+    let ended = program.send("a.csv --quota 1000/700ms --concurrency 1").expect_code(0);
+    let ended = ended.expect_outcomes(&[("updated", 12)]);
+    assert!(ended.stdout.contains("1 throttled"), "{form}: {}", ended.said());
+    let requests = program.requests();
+    assert_eq!((requests.len(), throttled(&requests)), (13, 1), "{form}");
+    let at = requests[3].at_us;
+    // Without a time, or with one that is past, it is the shortest window.
+    let named = requests[3].resume_us.filter(|resume| *resume > at);
+    let resume = named.unwrap_or(at + i64::try_from(shortest.as_micros()).expect("short"));
+    assert!(requests[4].at_us >= resume, "{form}: {} µs too early", resume - requests[4].at_us);
+    assert_eq!(requests[4].id, requests[3].id, "{form}: the row is next again");
+}
+
+/// Calls that were under way may come; no new one, and after the pause one goes first.
+#[test]
+fn a_429_pauses_all_calls_and_one_goes_first_afterwards() {
+    let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
+        settings.latency = Duration::from_millis(10)..=Duration::from_millis(30);
+        settings.faults = [fault_of("429@20*9=time/800ms")].into_iter().collect();
+    });
+    program.send("a.csv --quota 1000/1s").expect_code(0);
+    let requests = program.requests();
+    let resume = requests[19].resume_us.expect("a 429 with a time");
+    let late = requests.iter().skip(20).filter(|request| request.at_us < resume).count();
+    assert!(late <= 7, "{late} calls in the pause, of which at most 7 can have been under way");
+    let after: Vec<i64> = requests.iter().map(|request| request.at_us).filter(|at| *at >= resume).collect();
+    assert!(after[1] - after[0] >= 10_000, "two calls came back at once: {after:?}");
+}
+
+#[test]
+fn a_pause_is_obeyed_by_other_processes_and_the_next_start() {
+    let program = Program::new().file("a.csv", closing(1..=2)).file("b.csv", closing(11..=12)).emulator(|settings| {
+        settings.faults = [fault_of("429@1=time/1500ms")].into_iter().collect();
+    });
+    let first = program.start_sending("a.csv --quota 100/2s");
+    program.wait_for_requests(1);
+    let log = |program: &Program| program.requests()[0].resume_us.expect("a 429 with a time");
+    let resume = log(&program);
+    // Whether its answer has been read is not known; killed or not, nothing may come earlier.
+    let second = program.start_sending("b.csv --quota 100/2s");
+    first.end().expect_code(0);
+    second.end().expect_code(0);
+    let early = program.requests().iter().skip(2).filter(|request| request.at_us < resume).count();
+    assert_eq!(early, 0);
+}
+
+/// Longer than the longest window and than the patience: there is no sense in waiting.
+#[test]
+fn a_pause_of_days_stops_the_run_and_says_until_when() {
+    let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["429@1=days"]);
+    let ended = program.send("a.csv --quota 100/1s --concurrency 1").expect_code(4);
+    ended.expect_text("until").expect_outcomes(&[("not-attempted", 3)]);
+    assert_eq!(program.requests().len(), 1);
+    // What stays in the journal is one longest window: the wrong date locks nobody out.
+    program.send("a.csv --quota 100/1s").expect_code(0).expect_outcomes(&[("updated", 3)]);
+}
