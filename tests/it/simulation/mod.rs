@@ -63,8 +63,8 @@ fn no_seed_breaks_a_promise() {
             while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let breaches = catch_unwind(|| play(*seed).breaches).unwrap_or_else(|_| vec!["panic".to_owned()]);
                 if !breaches.is_empty() {
-                    next.store(seeds.len(), Ordering::Relaxed);
-                    failed.lock().expect("no panic").push((*seed, breaches));
+                    let before = next.swap(seeds.len(), Ordering::Relaxed);
+                    failed.lock().expect("no panic").push((before, *seed, breaches));
                 }
             }
         };
@@ -72,9 +72,9 @@ fn no_seed_breaks_a_promise() {
             scope.spawn(work);
         }
     });
-    if let Some((seed, breaches)) = failed.into_inner().expect("no panic").first() {
+    if let Some((seeds, seed, breaches)) = failed.into_inner().expect("no panic").first() {
         panic!(
-            "seed {seed} breaks a promise:\n{}\nrun it alone:\n  \
+            "after {seeds} seeds: seed {seed} breaks a promise:\n{}\nrun it alone:\n  \
              BULK_TRIAGE_SEED={seed} cargo test --test it no_seed_breaks_a_promise -- --nocapture\n\
              and put it into tests/it/simulation/corpus.txt",
             breaches.join("\n")
