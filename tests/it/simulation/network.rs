@@ -132,7 +132,9 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     let takes_effect = call.fate.effect.filter(|_| !said.is_busy);
     world.note(format_args!("counted {:?}", call.origin));
     if let Some(effect) = takes_effect {
-        world.state().server.pending.push(call.origin);
+        if call.body.is_some() && world.state().server.takes(call.incident) {
+            world.state().server.pending.push(call.origin);
+        }
         let happens = tokio::select! {
             biased;
             () = world.sleep_until(call.left + effect) => true,

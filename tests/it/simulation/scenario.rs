@@ -83,7 +83,7 @@ impl Scenario {
     /// Draws a scenario.
     pub(super) fn draw(seed: u64) -> Scenario {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let rows = rng.u64(1..=12);
+        let rows = rng.u64(1..=8);
         let has_refusals = rng.u8(..4) == 0;
         let two = rng.bool();
         let files_overlap = rng.bool();
