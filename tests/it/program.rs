@@ -73,6 +73,11 @@ impl Program {
         self.dir.path().join(name)
     }
 
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The names in its directory, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         names_in(self.dir.path())
