@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::program::{Program, Request, results_at};
+use crate::program::{Program, Request, names_in, results_at};
 
 /// Every so many rows one has no comment.
 const PLAIN: u64 = 5;
@@ -46,7 +46,9 @@ pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(),
         }
     }
     accounted(program, rows, results)?;
-    match program.names().into_iter().find(|name| name.starts_with(".results")) {
+    let drafts = program.names().into_iter().filter(|name| name.starts_with(".bulk-triage"));
+    let locks = names_in(&program.path("state")).into_iter().filter(|name| !name.starts_with("journal."));
+    match drafts.chain(locks).next() {
         Some(left) => Err(format!("`{left}` was left behind")),
         None => Ok(()),
     }

@@ -24,11 +24,14 @@ pub(crate) fn left_out<T>(why: &str) -> Option<T> {
     #[expect(clippy::disallowed_methods, reason = "whether this is CI")]
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!is_ci, "{why}");
-    #[expect(clippy::print_stderr, reason = "nothing was tested, and that shall be seen")]
-    {
-        eprintln!("LEFT OUT: {why}");
-    }
+    tell(&format!("LEFT OUT: {why}"));
     None
+}
+
+/// Tells whoever runs the tests.
+#[expect(clippy::print_stdout, reason = "figures, and what was left out, shall be seen")]
+pub(crate) fn tell(line: &str) {
+    println!("{line}");
 }
 
 /// What a setting of the longer modes says.
@@ -53,14 +56,17 @@ impl Count {
         self.starts.fetch_add(held.starts, Ordering::Relaxed);
         if let Some(breach) = held.breach {
             let alone = format!("BULK_TRIAGE_FAULTS='{trial}' cargo test --test it faults");
-            self.breaches.lock().expect("no panic").push(format!("{breach}\n    {alone}"));
+            let breach = format!("{breach}\n    {alone}");
+            // At once, too: the longer mode takes long.
+            tell(&breach);
+            self.breaches.lock().expect("no panic").push(breach);
         }
         held.struck
     }
 
-    #[expect(clippy::print_stdout, reason = "the figures of the longer mode")]
     fn end(self, what: &str) {
-        println!("{what}: {} trials, {} starts of the program", self.trials.into_inner(), self.starts.into_inner());
+        let (trials, starts) = (self.trials.into_inner(), self.starts.into_inner());
+        tell(&format!("{what}: {trials} trials, {starts} starts of the program"));
         let breaches = self.breaches.into_inner().expect("no panic");
         assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
     }
@@ -123,19 +129,18 @@ fn nothing_is_lost_and_no_comment_is_twice_wherever_a_call_fails_or_the_process_
     count.end("calls that fail or end the process");
 }
 
-#[expect(clippy::print_stdout, reason = "the figures of the longer mode")]
 fn every_call(count: &Count) {
     for seed in 1..=3 {
         for how in How::ALL {
             let points = all(count, |at| Trial::first(seed, at, how));
-            println!("seed {seed}, {how:?}: {points} points");
+            tell(&format!("seed {seed}, {how}: {points} points"));
         }
     }
     let mut first = 1;
     loop {
         let trial = |second| Trial { then: Some(second), ..Trial::first(1, first, How::After) };
         let points = all(count, trial);
-        println!("end at {first}, then at each of {points} points");
+        tell(&format!("end at {first}, then at each of {points} points"));
         if count.hold(&Trial::first(1, first, How::After)).is_none() {
             return;
         }

@@ -136,7 +136,7 @@ impl Point {
     /// What it is, whatever the names that were drawn.
     pub(crate) fn kind(&self) -> String {
         let name = self.file.rsplit('/').next().unwrap_or_default();
-        let name = if name.starts_with(".results") { ".results" } else { name };
+        let name = if name.starts_with(".bulk-triage") { "draft of the results" } else { name };
         let name = if name.starts_with("run-") { "run.lock" } else { name };
         format!("{} {name}", self.call)
     }

@@ -154,7 +154,8 @@ fn ended_well(ended: &Ended, strike: &Strike<'_>, point: Option<&Point>, is_quie
         None => return Err("a signal ends it".to_owned()),
         Some(0 | 4) => return Ok(()),
         Some(2) if is_quiet => {}
-        Some(70) if point.is_journal() && strike.error == Errno::Io => {}
+        // Where room was missing for one call only, nothing shows afterwards why SQLite could not make a file.
+        Some(70) if point.is_journal() && (strike.error == Errno::Io || strike.how == How::Once) => {}
         code => return Err(format!("it ends with {code:?}")),
     }
     if ended.stderr.contains("error: ") { Ok(()) } else { Err("it doesn't say why".to_owned()) }
