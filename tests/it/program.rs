@@ -258,6 +258,27 @@ impl Started {
         self.end()
     }
 
+    /// Kills it when so much time has passed, unless it has ended by itself.
+    pub(crate) fn kill_after(mut self, time: Duration) -> Ended {
+        if !self.ends_within(time) {
+            let _ = self.try_signal(Signal::KILL);
+        }
+        self.end()
+    }
+
+    /// Whether it ends within this time.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        let output = self.ended.recv_timeout(time);
+        let has_ended = output.is_ok();
+        if let Ok(output) = output {
+            // For `end`.
+            let (end, ended) = mpsc::channel();
+            let _ = end.send(output);
+            self.ended = ended;
+        }
+        has_ended
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Ended {
         let Ok(output) = self.ended.recv_timeout(FAR_TOO_LONG) else {
