@@ -104,6 +104,20 @@ pub(super) fn forget_run(dir: &Path, run: &str) {
     let _ = std::fs::remove_file(run_path(dir, run));
 }
 
+/// Removes what processes that are gone have left: their signs of life, and the lock files of runs of which
+/// `is_to_be_sent` is false. For the one whose turn it is: nobody makes such a file now. What can't be removed stays.
+pub(super) fn remove_what_was_left(dir: &Path, is_to_be_sent: impl Fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let named = |kind: &str| name.strip_prefix(kind)?.strip_suffix(".lock");
+        if let Some(process) = named("process-").and_then(|number| number.parse().ok()) {
+            let _ = is_gone(dir, process);
+        } else if named("run-").is_some_and(|run| !is_to_be_sent(run)) {
+            let _ = std::fs::remove_file(dir.join(&name));
+        }
+    }
+}
+
 fn run_path(dir: &Path, run: &str) -> PathBuf {
     dir.join(format!("run-{run}.lock"))
 }

@@ -211,7 +211,8 @@ impl Journal {
     /// [`JournalError::RunIsHeld`] where another process is sending it, [`JournalError::NoSuchRun`].
     pub fn hold(&mut self, name: &str) -> Result<RunHandle, JournalError> {
         let id = self.run_id(name)?;
-        let hold = locks::Hold::take(self.dir.path(), name)?
+        let hold = locks::Hold::take(self.dir.path(), name)
+            .map_err(|error| self.dir.explain(error.into()))?
             .ok_or_else(|| JournalError::RunIsHeld { run: name.to_owned() })?;
         self.write(|tx| {
             tx.execute("UPDATE rows SET outcome = NULL WHERE run = ?1 AND outcome = 'in-doubt'", [id])?;
@@ -353,6 +354,12 @@ fn remove(tx: &Transaction<'_>, run: i64) -> Result<(), JournalError> {
     tx.execute("DELETE FROM rows WHERE run = ?1", [run])?;
     tx.execute("DELETE FROM runs WHERE id = ?1", [run])?;
     Ok(())
+}
+
+/// Whether somebody may want to send this run, now or later; also where that can't be told.
+pub(super) fn is_to_be_sent(tx: &Transaction<'_>, name: &str) -> bool {
+    let state = tx.query_row("SELECT state FROM runs WHERE name = ?1", [name], |row| row.get::<_, String>(0));
+    !matches!(state.as_deref(), Ok("over") | Err(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// Removes what processes that are gone were loading.

@@ -4,6 +4,7 @@
 //! newer format is never written to; every setting that durability rests on is read back.
 
 use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,15 +87,31 @@ impl StateDir {
     }
 
     pub(super) fn explain(&self, error: JournalError) -> JournalError {
-        let JournalError::Sql(sql) = error else { return error };
+        let full = || JournalError::Full { path: self.path.clone() };
+        let sql = match error {
+            JournalError::Sql(sql) => sql,
+            JournalError::Io(error) if is_full(&error) => return full(),
+            error => return error,
+        };
         match sql.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => JournalError::Full { path: self.path.clone() },
+            Some(ErrorCode::DiskFull) => full(),
+            // Of files beside the database SQLite doesn't say why they can't be made or grow.
+            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) if self.has_no_room() => full(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 JournalError::Damaged { path: self.database(), why: sql.to_string() }
             }
             _ => JournalError::Sql(sql),
         }
     }
+
+    fn has_no_room(&self) -> bool {
+        let written = tempfile::tempfile_in(&self.path).and_then(|mut file| file.write_all(&[0; 1 << 16]));
+        written.is_err_and(|error| is_full(&error))
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl Journal {
@@ -155,6 +172,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     let alive = locks::Alive::show(dir.path(), process)?;
     super::ledger::bury_the_gone(&tx, dir.path(), process, now, None)?;
     super::runs::clear_half_loaded(&tx, dir.path(), process)?;
+    locks::remove_what_was_left(dir.path(), |run| super::runs::is_to_be_sent(&tx, run));
     tx.commit()?;
     drop(guard);
     Ok(Journal { db, dir: dir.clone(), clock, turn, alive, process, session: None })

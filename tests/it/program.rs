@@ -73,6 +73,11 @@ impl Program {
         self.dir.path().join(name)
     }
 
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The names in its directory, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         names_in(self.dir.path())
@@ -254,6 +259,27 @@ impl Started {
     pub(crate) fn kill(self) -> Ended {
         self.signal(Signal::KILL);
         self.end()
+    }
+
+    /// Kills it when so much time has passed, unless it has ended by itself.
+    pub(crate) fn kill_after(mut self, time: Duration) -> Ended {
+        if !self.ends_within(time) {
+            let _ = self.try_signal(Signal::KILL);
+        }
+        self.end()
+    }
+
+    /// Whether it ends within this time.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        let output = self.ended.recv_timeout(time);
+        let has_ended = output.is_ok();
+        if let Ok(output) = output {
+            // For `end`.
+            let (end, ended) = mpsc::channel();
+            let _ = end.send(output);
+            self.ended = ended;
+        }
+        has_ended
     }
 
     /// Waits for its end.

@@ -1,0 +1,1 @@
+//! When the machine is at fault.
