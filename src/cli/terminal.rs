@@ -40,7 +40,7 @@ impl Terminal {
         };
         let draws = io::stderr().is_terminal() && !args.no_progress && !args.quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
-        start_log(args, &screen, colour(io::stderr().is_terminal()))?;
+        start_log(args, &screen)?;
         Ok(Terminal {
             colour_out: colour(io::stdout().is_terminal()),
             colour_err: colour(io::stderr().is_terminal()),
@@ -56,7 +56,7 @@ impl Terminal {
     }
 }
 
-fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {
+fn start_log(args: &GlobalArgs, screen: &Screen) -> Result<(), Error> {
     let level = match (args.quiet, args.verbose) {
         (true, _) => Level::ERROR,
         (false, 0) => Level::WARN,
@@ -64,17 +64,18 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         (false, 2) => Level::DEBUG,
         (false, _) => Level::TRACE,
     };
-    let (writer, colour) = if let Some(path) = &args.log_file {
+    let writer = if let Some(path) = &args.log_file {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
             Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
         })?;
-        (BoxMakeWriter::new(Mutex::new(file)), false)
+        BoxMakeWriter::new(Mutex::new(file))
     } else {
         let writer = screen.writer();
-        (BoxMakeWriter::new(move || writer.clone()), colour)
+        BoxMakeWriter::new(move || writer.clone())
     };
+    // Without colours: what is logged is text, at a terminal too.
     let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(colour).with_target(false);
+        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(false).with_target(false);
     // A second start in one process (tests) keeps the first log.
     let _ = match args.log_format {
         LogFormat::Text => builder.try_init().is_ok(),
