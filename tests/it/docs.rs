@@ -157,3 +157,29 @@ fn the_results_columns_and_outcomes_are_in_the_file_formats() {
         assert!(page.contains(&format!("| `{kind}` |")), "{kind}");
     }
 }
+
+/// The tests that a page names: `module::test` in backticks.
+fn tests_named(page: &str) -> Vec<&str> {
+    let code = page.split('`').skip(1).step_by(2);
+    code.filter(|code| code.contains("::") && code.split("::").all(|part| part.chars().all(is_of_a_name))).collect()
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+#[test]
+fn every_line_of_the_threat_model_has_its_test() {
+    let page = text("docs/threat-model.md");
+    let named = tests_named(&page);
+    assert!(named.len() > 30, "{named:?}");
+    for test in named {
+        let (module, name) = test.rsplit_once("::").expect("two parts");
+        let inside = module.trim_end_matches("::tests").replace("::", "/");
+        let files = [format!("tests/it/{inside}.rs"), format!("src/{inside}.rs"), format!("src/{inside}/mod.rs")];
+        let is_there = |file: &String| {
+            fs::read_to_string(root().join(file)).is_ok_and(|code| code.contains(&format!("fn {name}(")))
+        };
+        assert!(files.iter().any(is_there), "{test} is in none of {files:?}");
+    }
+}

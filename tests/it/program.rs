@@ -256,6 +256,11 @@ impl Started {
         fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).expect("it is still under way")
     }
 
+    /// The limits that the kernel holds it to.
+    pub(crate) fn limits(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
+    }
+
     pub(crate) fn kill(self) -> Ended {
         self.signal(Signal::KILL);
         self.end()
