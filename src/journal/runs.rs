@@ -26,6 +26,8 @@ pub struct RunFacts {
     pub results: String,
     /// The options that change what is sent, as they were typed, for the command that goes on.
     pub options: Vec<String>,
+    /// How long a change made by another run counts as made.
+    pub remember: Duration,
 }
 
 /// A run of this journal that is held by this process.
