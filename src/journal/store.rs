@@ -94,8 +94,10 @@ impl StateDir {
         };
         match sql.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => full(),
-            // Of files beside the database SQLite doesn't say why they can't be made or grow.
-            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) if self.has_no_room() => full(),
+            // SQLite doesn't say why a file can't be opened to write, or a file beside the database made, or grown.
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure) if self.has_no_room() => {
+                full()
+            }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 JournalError::Damaged { path: self.database(), why: sql.to_string() }
             }

@@ -10,6 +10,7 @@ mod kills;
 mod layers;
 mod machine;
 mod no_double_comment;
+mod power_cut;
 mod program;
 mod samples;
 mod simulation;

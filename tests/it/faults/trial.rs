@@ -154,8 +154,10 @@ fn ended_well(ended: &Ended, strike: &Strike<'_>, point: Option<&Point>, is_quie
         None => return Err("a signal ends it".to_owned()),
         Some(0 | 4) => return Ok(()),
         Some(2) if is_quiet => {}
-        // Where room was missing for one call only, nothing shows afterwards why SQLite could not make a file.
-        Some(70) if point.is_journal() && (strike.error == Errno::Io || strike.how == How::Once) => {}
+        // Where nothing can be written any more, the journal can't either. Where room was missing for one call only,
+        // nothing shows afterwards why SQLite could not make a file.
+        Some(70) if strike.how == How::On && strike.error == Errno::Io => {}
+        Some(70) if strike.how == How::Once && point.is_journal() => {}
         code => return Err(format!("it ends with {code:?}")),
     }
     if ended.stderr.contains("error: ") { Ok(()) } else { Err("it doesn't say why".to_owned()) }
