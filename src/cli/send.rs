@@ -49,7 +49,11 @@ pub(super) struct Sending<'a> {
 /// # Errors
 /// Where the machine gives no threads.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Where the process may open no more files tokio panics: ask for as many as it needs first.
+    let room: io::Result<Vec<_>> = (0..8).map(|_| io::pipe()).collect();
+    let built = room
+        .map(drop)
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
     built.map_err(|source| Error::Io { what: "the runtime can't be started", source })
 }
 

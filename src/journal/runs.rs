@@ -113,7 +113,7 @@ impl Journal {
                 params![name, process, scope, contract, facts_text(facts), created],
             )?;
             let id = tx.last_insert_rowid();
-            let hold = locks::Hold::take(&dir, &name)?.ok_or_else(|| JournalError::RunIsHeld { run: name.clone() })?;
+            let hold = locks::Hold::take(&dir, &name)?;
             Ok(RunHandle { id, name, hold })
         })
     }
@@ -216,9 +216,7 @@ impl Journal {
     /// [`JournalError::RunIsHeld`] where another process is sending it, [`JournalError::NoSuchRun`].
     pub fn hold(&mut self, name: &str) -> Result<RunHandle, JournalError> {
         let id = self.run_id(name)?;
-        let hold = locks::Hold::take(self.dir.path(), name)
-            .map_err(|error| self.dir.explain(error.into()))?
-            .ok_or_else(|| JournalError::RunIsHeld { run: name.to_owned() })?;
+        let hold = locks::Hold::take(self.dir.path(), name).map_err(|error| self.dir.explain(error))?;
         self.write(|tx| {
             tx.execute("UPDATE rows SET outcome = NULL WHERE run = ?1 AND outcome = 'in-doubt'", [id])?;
             Ok(())
@@ -327,9 +325,10 @@ impl Journal {
 
     /// One transaction, in turn with the other processes.
     fn write<R>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>) -> Result<R, JournalError> {
-        let Journal { db, turn, .. } = self;
+        let Journal { db, turn, dir, file, .. } = self;
         let attempt = || {
             let _turn = turn.take()?;
+            dir.expect_there(*file)?;
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&tx)?;
             tx.commit()?;

@@ -251,9 +251,20 @@ impl Started {
         kill_process(self.pid, signal)
     }
 
+    /// Its process's number.
+    pub(crate) fn number(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Whether it has this file open.
+    pub(crate) fn has_open(&self, path: &Path) -> bool {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.number())).expect("it is still under way");
+        open.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
+    }
+
     /// What any user of the machine can see of its command line.
     pub(crate) fn command_line(&self) -> Vec<u8> {
-        fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).expect("it is still under way")
+        fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still under way")
     }
 
     /// The limits that the kernel holds it to.

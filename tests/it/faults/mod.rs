@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use shim::{How, Point};
+use shim::Point;
+pub(crate) use shim::{Errno, How, Strike, shim};
 use trial::{Trial, World};
 
 /// Trials under way at once: most of the time they wait.
@@ -117,7 +118,7 @@ fn one_of_each_kind() -> Vec<Trial> {
 
 #[test]
 fn nothing_is_lost_and_no_comment_is_twice_wherever_a_call_fails_or_the_process_ends() {
-    if shim::shim().is_none() {
+    if shim().is_none() {
         return;
     }
     let count = Count::default();

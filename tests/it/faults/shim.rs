@@ -79,6 +79,7 @@ pub(crate) struct Strike<'a> {
 pub(crate) enum Errno {
     Io,
     NoSpace,
+    ReadOnly,
 }
 
 impl Strike<'_> {
@@ -92,6 +93,7 @@ impl Strike<'_> {
         let error = match self.error {
             Errno::Io => rustix::io::Errno::IO,
             Errno::NoSpace => rustix::io::Errno::NOSPC,
+            Errno::ReadOnly => rustix::io::Errno::ROFS,
         };
         command
             .env("LD_PRELOAD", shim)
@@ -125,10 +127,6 @@ impl FromStr for Point {
 }
 
 impl Point {
-    pub(crate) fn is_network(&self) -> bool {
-        self.file == "network"
-    }
-
     pub(crate) fn is_journal(&self) -> bool {
         self.file.starts_with("/state")
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::process::Command;
 use std::str::FromStr;
 
-use super::shim::{self, Errno, How, Point, Strike};
+use super::shim::{Errno, How, Point, Strike, noted, shim};
 use crate::account::{rows_with_comments, settled};
 use crate::program::{Ended, Program, started};
 
@@ -77,9 +77,9 @@ impl Trial {
                 let error = if at % 2 == 0 { Errno::Io } else { Errno::NoSpace };
                 let strike = Strike { at, how, error, name: "" };
                 let requests = program.requests().len();
-                let ended = started(strike.prepare(shim::shim().ok_or("no shim")?, &program, command(&program))).end();
+                let ended = started(strike.prepare(shim().ok_or("no shim")?, &program, command(&program))).end();
                 held.starts += 1;
-                held.struck = shim::noted(&program).pop();
+                held.struck = noted(&program).pop();
                 let is_quiet = program.requests().len() == requests;
                 let point = held.struck.as_ref();
                 ended_well(&ended, &strike, point, is_quiet).map_err(|breach| self.told(&breach, point, &ended))?;
@@ -136,9 +136,8 @@ fn command(program: &Program) -> Command {
 /// The calls that count of a run without a fault.
 pub(super) fn calls_of_a_good_run() -> Vec<Point> {
     let program = Trial::undisturbed().program();
-    let shim = shim::shim().expect("a shim");
-    started(Strike::listing().prepare(shim, &program, command(&program))).end().expect_code(0);
-    shim::noted(&program)
+    started(Strike::listing().prepare(shim().expect("a shim"), &program, command(&program))).end().expect_code(0);
+    noted(&program)
 }
 
 /// Whether a run that was struck ended as the table of exit codes says. `is_quiet`: it made no request.
@@ -154,8 +153,10 @@ fn ended_well(ended: &Ended, strike: &Strike<'_>, point: Option<&Point>, is_quie
         None => return Err("a signal ends it".to_owned()),
         Some(0 | 4) => return Ok(()),
         Some(2) if is_quiet => {}
-        // Where room was missing for one call only, nothing shows afterwards why SQLite could not make a file.
-        Some(70) if point.is_journal() && (strike.error == Errno::Io || strike.how == How::Once) => {}
+        // Where nothing can be written any more, the journal can't either. Where room was missing for one call only,
+        // nothing shows afterwards why SQLite could not make a file.
+        Some(70) if strike.how == How::On && strike.error == Errno::Io => {}
+        Some(70) if strike.how == How::Once && point.is_journal() => {}
         code => return Err(format!("it ends with {code:?}")),
     }
     if ended.stderr.contains("error: ") { Ok(()) } else { Err("it doesn't say why".to_owned()) }
