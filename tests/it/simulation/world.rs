@@ -29,6 +29,7 @@ pub(super) struct State {
     pub(super) server: Server,
     pub(super) witness: Witness,
     pub(super) faults_left: u32,
+    pub(super) throttles_left: u32,
     /// What happened, one line each.
     pub(super) trace: Vec<String>,
     /// What must not have happened.
@@ -53,6 +54,7 @@ impl World {
             server: Server::new(&scenario),
             witness: Witness::new(state_dir),
             faults_left: scenario.faults,
+            throttles_left: scenario.throttles,
             trace: Vec::new(),
             breaches: Vec::new(),
             machine: Machine { starts: 1, boot: micros(Duration::from_hours(1)), off: 0 },
