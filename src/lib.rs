@@ -1,5 +1,62 @@
 //! Updates many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
 //! for.
+//!
+//! This is the map of the code. What the program does for whom is in `README.md`, what it promises and how each promise
+//! is kept in `docs/ARCHITECTURE.md`.
+//!
+//! # Layout
+//!
+//! In the order in which a row goes through them. Imports go only to a lower layer, siblings of layer 3 do not know
+//! each other, and [`report`] reads the events of [`apply`], never the reverse.
+//!
+//! | layer | module | owns |
+//! | --- | --- | --- |
+//! | 0 nouns | [`row`] | an incident's id, the change that a row asks for, the scope in which both mean something |
+//! | | [`window`] | quotas and durations as they are written: `50/1m,1500/1h` |
+//! | | [`permit`] | what was spent of a quota, and what may be spent now |
+//! | | [`attempt`] | calls, and the verdict on each |
+//! | | [`outcome`] | how a row ended; the ten columns of the results |
+//! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |
+//! | | [`text`] | text made safe to print, and safe in a spreadsheet |
+//! | | [`clock`] | the only reader of time, the only sleep |
+//! | 1 outside | [`contract`] | what an API accepts, as data: one TOML file for each |
+//! | | [`input`] | a file's records: encoding, CSV, JSONL, columns |
+//! | 2 pure | [`check`] | every row against the contract; duplicates across rows |
+//! | 3 siblings | [`journal`] | all SQL: runs, rows, attempts; what survives a kill |
+//! | | [`quota`] | token buckets with exact windows; the time of arrival |
+//! | | [`client`] | one attempt at one call, and what its answer means |
+//! | | [`retry`] | what follows from a verdict: a decision, not a loop |
+//! | 4 joins | [`apply`] | the dispatcher, the way of one row, doubt, the service's health |
+//! | 5 edges | [`report`] | diagnostics, preview, progress, results, summary |
+//! | | [`emulator`] | the API's stand-in: a server with quota, incidents and faults |
+//! | 6 composes | [`cli`] | arguments, settings, log, one file for each subcommand |
+//! | | [`error`], [`exit`] | what a person is told, and the exit code |
+//!
+//! # The way of one row
+//!
+//! ```text
+//! bytes ── input ──▶ record ── check ──▶ change ── journal: all rows, or none
+//!                      └─▶ diagnostics: all are shown, nothing is sent      │
+//!                                                                           ▼
+//! results ◀─ report ◀─ event ◀─ journal ◀─ verdict ◀─ client ◀─ journal ◀─ quota
+//!  (line)                      (outcome)           (one send)  (intent)   (permit)
+//! ```
+//!
+//! 1. `cli::run` opens the input ([`input::Input::open`]); its records are cut and read some at a time.
+//! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`row::Change`], which holds the
+//!    request's body to the byte, or a [`diagnostic::Diagnostic`]. With one error nothing is sent.
+//! 3. `cli::load` writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
+//!    it is there ([`journal::Journal::ready`]). Before that the preview is shown and the question asked.
+//! 4. [`apply::apply`] sends it. Its dispatcher is the only loop: it takes the next row from its queue and offers it to
+//!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
+//!    permit is taken by [`quota::Buckets::grant`], and the attempt is written.
+//! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into an
+//!    [`attempt::Verdict`] ([`client::answer::read`]).
+//! 6. `apply::row` decides with [`retry::Policy::decide`] what follows: over, again later, a pause of the scope, a new
+//!    token, or a read of the incident that tells whether a lost answer was a success (`apply::doubt`).
+//! 7. The attempt's end and the row's [`outcome::Outcome`] are one commit, the next one of the same loop.
+//! 8. Then, and not before, [`apply::events::Event::Finished`] tells of it, and [`report::reporter::Reporter`] writes the
+//!    line of the results, the progress and the count of the summary.
 
 pub mod apply;
 pub mod attempt;

@@ -3,5 +3,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(bulk_triage::cli::main())
+    // A defect has its own exit code; what is wrong has been said by then.
+    let code = std::panic::catch_unwind(bulk_triage::cli::main).unwrap_or(bulk_triage::exit::DEFECT);
+    ExitCode::from(code)
 }

@@ -4,7 +4,7 @@
 //! can't be seen; [`unshield`] gives back what [`shield`] got, whatever it was.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Shows text so that it can't drive the terminal: controls and invisible characters are written as escapes. Every
 /// print of text that comes from outside goes through this type.
@@ -60,12 +60,24 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     for character in json.chars() {
         if is_hidden(&character) {
             let mut units = [0; 2];
-            character.encode_utf16(&mut units).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+            for unit in character.encode_utf16(&mut units) {
+                write!(escaped, "\\u{unit:04x}").expect("a String takes all that is written");
+            }
         } else {
             escaped.push(character);
         }
     }
     Cow::Owned(escaped)
+}
+
+/// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
+#[inline]
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
 }
 
 /// Whether a terminal acts on the character, or a reader can't see it: C0, DEL, C1; bidirectional controls; line and
@@ -150,6 +162,11 @@ mod tests {
             let shielded = shield(&cell);
             prop_assert_eq!(unshield(&shielded), cell.as_str());
             prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
+        }
+
+        #[test]
+        fn trimmed_is_trim(text in "[ \t\u{a0}\u{2003}aü]{0,5}") {
+            prop_assert_eq!(trimmed(&text), text.trim());
         }
 
         #[test]

@@ -23,6 +23,7 @@ use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::Policy;
+use crate::text::printable;
 
 /// Tokens that other processes free are looked for this often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -101,6 +102,7 @@ pub async fn apply<T: Transport>(
         own_pause: None,
         told_pause: None,
         told_pace: None,
+        pace_changed: true,
         latency: Duration::from_millis(400),
         token_generation: 0,
         calls: 0,
@@ -167,6 +169,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     own_pause: Option<BootTime>,
     told_pause: Option<BootTime>,
     told_pace: Option<BootTime>,
+    pace_changed: bool,
     /// A moving average, for the time of arrival.
     latency: Duration,
     token_generation: u64,
@@ -211,9 +214,11 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             if self.flights.is_empty() && (self.stop.is_some() || self.queue.is_empty()) {
                 break;
             }
+            self.tell_pace(now).await;
             // Nothing can be done now: until a call ends, a time comes, or the user asks to stop.
-            let wake = self.wake(now);
+            let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
+                biased; // The same seed shall go the same way.
                 ended = returned.recv() => {
                     if let Some(ended) = ended {
                         self.take_in(&ended);
@@ -222,7 +227,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     tokio::task::yield_now().await;
                 }
                 () = self.clock.nap_until(wake) => {}
-                _ = stop.changed() => {}
+                Ok(()) = stop.changed() => {}
             }
         }
         let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
@@ -237,6 +242,16 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         if matches!(self.gate, Gate::UntilAnEnd) {
             self.gate = Gate::Open;
         }
+        tracing::debug!(
+            row = hand.row.row,
+            incident = hand.row.change.incident.get(),
+            what = ?hand.what,
+            verdict = ended.answer.verdict.name(),
+            status = ended.answer.http_status,
+            took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
+            message = %printable(&ended.answer.message),
+            "call ended"
+        );
         // A row's try belongs to the streak in which it failed, also where it is the one that ends the patience.
         let streak = Streak { id: self.health.streak_id, counts: self.health.counts_tries() };
         let news = self.health.hear(&ended.answer.verdict, ended.at.boot);
@@ -255,7 +270,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         self.ends.push(end);
         match then {
             Then::Over if news == News::Forbidden => self.queue.first(hand),
-            Then::Over => self.queue.let_go(hand.row.change.incident),
+            Then::Over => self.queue.let_go(&hand),
             Then::Ready => self.queue.first(hand),
             Then::At(due) => {
                 let (row, tries) = (hand.row.row, hand.tries());
@@ -423,10 +438,10 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             .await?;
         let now = self.clock.now();
         for row in finished {
-            self.left = self.left.saturating_sub(1);
             self.tell(Event::Finished(Box::new(row)));
         }
         self.serve(offered, slots, receipts, now);
+        self.pace_changed = true;
         self.tell_pace(now).await;
         Ok(())
     }
@@ -494,15 +509,16 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
         self.count(outcome.kind, &outcome.code);
         self.over.push((hand.row.row, outcome));
-        self.queue.let_go(hand.row.change.incident);
+        self.queue.let_go(hand);
     }
 
     /// A row's outcome is known: are there too many that failed?
     fn count(&mut self, kind: OutcomeKind, code: &str) {
-        let rows_left = self.left > 1 + u64::try_from(self.over.len() + self.ends.len()).unwrap_or(u64::MAX);
+        self.left = self.left.saturating_sub(1);
         match self.failures.hear(kind, code) {
             Some(TooMany::Failures(failed)) => self.stop(Stop::TooManyFailures { failed }),
-            Some(TooMany::FirstRows { rows, code }) if rows_left => self.stop(Stop::FirstRowsFailed { rows, code }),
+            // With nothing left, five calls were all that the file could cost.
+            Some(TooMany::FirstRows { rows, code }) if self.left > 0 => self.stop(Stop::FirstRowsFailed { rows, code }),
             _ => {}
         }
     }
@@ -535,17 +551,24 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     fn tell(&mut self, event: Event) {
+        log(&event);
         if let Err(error) = self.listener.hear(event) {
             self.stop(Stop::ListenerFailed { message: error.to_string() });
         }
     }
 
-    async fn tell_pace(&mut self, now: Now) {
-        // Its cost grows with what is left.
+    /// When the pace is to be told, if something has changed since it was.
+    fn pace_due(&self) -> Option<BootTime> {
+        // What it costs grows with what is left.
         let pause = PACE + Duration::from_micros(50) * u32::try_from(self.left).unwrap_or(u32::MAX);
-        if self.told_pace.is_some_and(|told| now.boot.since(told) < pause) {
+        self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + pause))
+    }
+
+    async fn tell_pace(&mut self, now: Now) {
+        if self.pace_due().is_none_or(|due| now.boot < due) {
             return;
         }
+        self.pace_changed = false;
         self.told_pace = Some(now.boot);
         let ahead = Forecast { calls: self.left, concurrency: self.settings.concurrency.max(1), latency: self.latency };
         let buckets = Arc::clone(&self.buckets);
@@ -571,5 +594,36 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             calls: self.calls,
             throttled: self.throttled,
         }));
+    }
+}
+
+/// What a log keeps of a run, beside its calls.
+fn log(event: &Event) {
+    match event {
+        Event::Started { rows, before } => {
+            let over: u64 = before.iter().map(|(_, rows)| rows).sum();
+            tracing::info!(rows, over, "sending begins");
+        }
+        Event::Finished(row) => tracing::info!(
+            row = row.row,
+            line = row.line,
+            incident = %printable(&row.incident_id),
+            outcome = row.outcome.kind.name(),
+            code = %printable(&row.outcome.code),
+            message = %printable(&row.outcome.message),
+            "row is over"
+        ),
+        Event::Throttled { until, message } => tracing::info!(%until, message = %printable(message), "throttled"),
+        Event::ServiceDown { until, message } => {
+            tracing::info!(%until, message = %printable(message), "service down");
+        }
+        Event::ServiceUp => tracing::info!("service up"),
+        Event::Retry { row, tries, at, message } => {
+            tracing::info!(row, tries, %at, message = %printable(message), "row is tried again");
+        }
+        Event::Stopping { reason, in_flight } => {
+            tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
+        }
+        Event::Pace(_) => {}
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
+use super::row::SETTLING;
 use crate::attempt::{Comment, Incident};
 use crate::clock::{BootTime, Now};
-use crate::journal::{AttemptId, Doubt};
+use crate::journal::{AttemptId, Doubt, Known};
 
 /// A read, as far as time is concerned.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +53,16 @@ impl Seen {
 /// For each attempt in doubt whether it was made. `appended` is the property whose values an incident lists.
 pub(super) fn clear_up(doubts: &[Doubt], incident: &Incident, seen: Seen, appended: &str) -> Vec<(AttemptId, bool)> {
     let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
-    // What is known to have been made has its comment already.
-    for (change, ended) in doubts.first().map_or(&[][..], |doubt| &doubt.known) {
+    free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
+    // What is known to have been made has its comment already. Whoever had to be first takes the oldest that fits: so
+    // each finds one, and none takes another's.
+    let mut known: Vec<&Known> = doubts.first().map_or(&[][..], |doubt| &doubt.known).iter().collect();
+    known.sort_by_key(|known| known.ended);
+    for Known { change, started, ended } in known {
         let text = added_text(&change.body, appended);
-        let latest = seen.latest(*ended);
+        let (earliest, latest) = (seen.earliest(*started), seen.latest(*ended + SETTLING));
         take(&mut free, |comment| {
-            Some(&comment.text) == text.as_ref() && comment.created_at.is_none_or(|at| at <= latest)
+            Some(&comment.text) == text.as_ref() && comment.created_at.is_none_or(|at| earliest <= at && at <= latest)
         });
     }
     let mut oldest_first: Vec<&Doubt> = doubts.iter().collect();
@@ -112,8 +117,6 @@ fn take(free: &mut [Option<&Comment>], fits: impl Fn(&Comment) -> bool) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::row::{Change, IncidentId};
 
@@ -135,7 +138,10 @@ mod tests {
             started: now(started).boot,
             ended: now(started + 1).boot,
             own_row: true,
-            known: known.iter().map(|ended| (change(), now(*ended).boot)).collect::<Arc<[_]>>(),
+            known: known
+                .iter()
+                .map(|at| Known { change: change(), started: now(*at).boot, ended: now(*at + 1).boot })
+                .collect(),
         }
     }
 
@@ -188,6 +194,13 @@ mod tests {
         assert_eq!(clear_up(&[doubt(1, 100, &[99])], &one, seen(110, 0), "comment"), [(AttemptId(1), false)]);
         let two = incident(&[Some(99), Some(101)], "Resolved", 0);
         assert_eq!(clear_up(&[doubt(1, 100, &[99])], &two, seen(110, 0), "comment"), [(AttemptId(1), true)]);
+    }
+
+    #[test]
+    fn a_known_call_takes_its_own_comment_and_leaves_older_ones() {
+        let here = incident(&[Some(-9_000), Some(90)], "Resolved", 0);
+        let unsure = Seen { server_time: None, ..seen(110, 0) };
+        assert_eq!(clear_up(&[doubt(1, 100, &[90])], &here, unsure, "comment"), [(AttemptId(1), false)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! # The way of a chunk
 //!
 //! [`check`] cuts the input into chunks and hands them in turn to two threads (`chunk`); each looks at its rows one by
-//! one (`row`, with `columns`, `value` and `rules`) and gives back what it found, which [`check`] takes in the input's
+//! one (`row` reads it, with `columns`, `value` and `rules`; `judge` says what comes of it) and gives back what it found, which [`check`] takes in the input's
 //! order. What lies across rows is looked at in the end (`across`).
 //!
 //! Promises: every problem of every row is told, in the rows' order; memory does not grow with the input, 24 bytes for
@@ -12,6 +12,7 @@
 mod across;
 mod chunk;
 mod columns;
+mod judge;
 mod pipeline;
 mod row;
 mod rules;

@@ -11,7 +11,7 @@ use crate::input::csv::{self, Cell};
 use crate::input::jsonl::{self, LineError, Member, Text};
 use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
 use crate::row::IncidentId;
-use crate::text::{excerpt, unshield};
+use crate::text::{excerpt, trimmed, unshield};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
 #[derive(Default)]
@@ -30,13 +30,16 @@ pub(super) struct Reading<'r> {
     pub(super) own: Own,
     id_spot: Option<Range<usize>>,
     id_was_told: bool,
+    /// What is wrong with the value that is being read.
+    problems: Vec<Problem>,
 }
 
 /// What a row asks of one property, and where.
 #[derive(Clone)]
 pub(super) struct Slot<'r> {
     pub(super) asked: Asked<'r>,
-    pub(super) spot: Option<Range<usize>>,
+    /// Empty where it has no cell or member.
+    pub(super) spot: Range<usize>,
     /// A cell that is not empty gave way to `--set`.
     pub(super) is_overridden: bool,
 }
@@ -61,14 +64,22 @@ pub(super) struct Found {
 }
 
 impl<'r> Reading<'r> {
-    /// Empties it for the next row.
-    pub(super) fn reset(&mut self, properties: usize) {
-        let mut slots = std::mem::take(&mut self.slots);
-        let mut found = std::mem::take(&mut self.found);
-        slots.clear();
-        slots.resize(properties, Slot { asked: Asked::Leave, spot: None, is_overridden: false });
-        found.clear();
-        *self = Reading { slots, found, ..Reading::default() };
+    pub(super) fn new(properties: usize) -> Reading<'r> {
+        let slot = Slot { asked: Asked::Leave, spot: 0..0, is_overridden: false };
+        Reading { slots: vec![slot; properties], ..Reading::default() }
+    }
+
+    /// Forgets the row before. The slots stay: a CSV row that is whole fills the same ones as the row before, and JSONL
+    /// clears them.
+    pub(super) fn reset(&mut self) {
+        self.id = None;
+        self.id_text = Cow::Borrowed("");
+        self.found.clear();
+        self.is_whole = false;
+        self.is_skipped = false;
+        self.own = Own::Whole;
+        self.id_spot = None;
+        self.id_was_told = false;
     }
 
     pub(super) fn tell(&mut self, problem: Problem, field: Option<&str>, spot: Option<Range<usize>>) {
@@ -76,7 +87,7 @@ impl<'r> Reading<'r> {
     }
 
     fn read_id(&mut self, text: Cow<'r, str>, spot: Range<usize>) {
-        let digits = text.trim();
+        let digits = trimmed(&text);
         if !digits.is_empty() {
             self.id = parse_id(digits);
             if self.id.is_none() {
@@ -100,16 +111,29 @@ impl<'r> Reading<'r> {
 }
 
 /// A whole number in digits alone, without leading zeros, in the range of ids.
-fn parse_id(digits: &str) -> Option<IncidentId> {
-    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
-    if is_plain { digits.parse().ok().and_then(IncidentId::new) } else { None }
+fn parse_id(text: &str) -> Option<IncidentId> {
+    if text.starts_with('0') {
+        return None;
+    }
+    let number = text.bytes().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
+    });
+    number.and_then(IncidentId::new)
 }
 
 impl Checker<'_> {
-    /// Reads a CSV record. `cells` is used again for each.
-    pub(super) fn read_csv<'r>(&self, record: &'r str, delimiter: u8, cells: &mut Vec<Cell>, row: &mut Reading<'r>) {
+    /// Reads a CSV record. `cells` is used again for each; `has_cr` says whether a carriage return is near.
+    pub(super) fn read_csv<'r>(
+        &self,
+        record: &'r str,
+        delimiter: u8,
+        has_cr: bool,
+        cells: &mut Vec<Cell>,
+        row: &mut Reading<'r>,
+    ) {
         csv::split(record.as_bytes(), delimiter, cells);
-        let skipped = if self.is_results { RESULT_COLUMNS.len() } else { 0 };
+        let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
         if cells.len() != expected {
             let code = if cells.len() < expected { &codes::TOO_FEW_CELLS } else { &codes::TOO_MANY_CELLS };
@@ -119,13 +143,14 @@ impl Checker<'_> {
             return row.tell(Problem::new(code, message), None, spot);
         }
         let bare_cr = |cell: &&Cell| !cell.is_quoted() && record[cell.range.clone()].contains('\r');
-        if self.may_have_cr(record)
+        if has_cr
+            && record.contains('\r')
             && let Some(cell) = cells.iter().find(bare_cr)
         {
             let message = "a carriage return without a line feed stands outside quotes";
             return row.tell(Problem::new(&codes::BARE_CR, message), None, Some(cell.range.clone()));
         }
-        if self.is_results {
+        if self.origin.is_results {
             let outcome = cells[3].text(record);
             if !self.read_outcome(&outcome, cells[3].range.clone(), row) {
                 return;
@@ -139,11 +164,19 @@ impl Checker<'_> {
                 Role::Property(place) if self.set[*place].is_some() => {
                     row.slots[*place].is_overridden = !cell.text(record).is_empty();
                 }
+                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
                 Role::Property(place) => {
+                    let plain = cell.plain(record).filter(|_| !self.origin.is_results);
+                    let seen = plain.and_then(|text| self.contract.glance(*place, text));
+                    if let Some(asked) = seen {
+                        let slot = &mut row.slots[*place];
+                        slot.asked = asked;
+                        slot.spot = cell.range.clone();
+                        continue;
+                    }
                     let text = self.own_text(record, cell);
-                    let mut problems = Vec::new();
-                    let asked = self.contract.read_cell(*place, text, &mut problems);
-                    self.fill(row, *place, asked, problems, cell.range.clone());
+                    let asked = self.contract.read_cell(*place, text, &mut row.problems);
+                    self.fill(row, *place, asked, cell.range.clone());
                 }
             }
         }
@@ -156,7 +189,7 @@ impl Checker<'_> {
             Ok(members) => members,
             Err(error) => return row.tell_line(error, record),
         };
-        if !self.is_results {
+        if !self.origin.is_results {
             return self.read_members(record, members, row);
         }
         let own = jsonl::own_record(&members).filter(|_| jsonl::is_result(&members));
@@ -189,6 +222,9 @@ impl Checker<'_> {
     }
 
     fn read_members<'r>(&self, record: &'r str, members: Vec<Member<'r>>, row: &mut Reading<'r>) {
+        for slot in &mut row.slots {
+            *slot = Slot { asked: Asked::Leave, spot: 0..0, is_overridden: false };
+        }
         let mut roles_seen: Vec<Role<'_>> = Vec::new();
         for Member { name, value } in members {
             let role = self.roles.of(&name);
@@ -202,7 +238,7 @@ impl Checker<'_> {
                 roles_seen.push(role);
             }
             match role {
-                Role::Carried if self.is_portal_export && self.contract.appends_by(&name) => {
+                Role::Carried if self.origin.is_portal_export && self.contract.appends_by(&name) => {
                     let message = format!(
                         "`{}` was added to a portal export, of which only the ids are used",
                         excerpt(&name, 40)
@@ -220,9 +256,8 @@ impl Checker<'_> {
                     row.slots[place].is_overridden = !matches!(value.get(), "null" | "\"\"");
                 }
                 Role::Property(place) => {
-                    let mut problems = Vec::new();
-                    let asked = self.contract.read_member(place, value, &mut problems);
-                    self.fill(row, place, asked, problems, spot);
+                    let asked = self.contract.read_member(place, value, &mut row.problems);
+                    self.fill(row, place, asked, spot);
                 }
             }
         }
@@ -240,27 +275,23 @@ impl Checker<'_> {
         !row.is_skipped
     }
 
-    fn fill<'r>(
-        &self,
-        row: &mut Reading<'r>,
-        place: usize,
-        asked: Asked<'r>,
-        problems: Vec<Problem>,
-        spot: Range<usize>,
-    ) {
-        for problem in problems {
-            row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+    #[inline]
+    fn fill<'r>(&self, row: &mut Reading<'r>, place: usize, asked: Asked<'r>, spot: Range<usize>) {
+        if !row.problems.is_empty() {
+            for problem in std::mem::take(&mut row.problems) {
+                row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+            }
         }
-        row.slots[place].asked = asked;
-        row.slots[place].spot = Some(spot);
+        row.slots[place] = Slot { asked, spot, is_overridden: false };
     }
 
     /// The cell's text, as it was before results shielded it.
+    #[inline]
     fn own_text<'r>(&self, record: &'r str, cell: &Cell) -> Cow<'r, str> {
         match cell.text(record) {
-            Cow::Borrowed(text) if self.is_results => Cow::Borrowed(unshield(text)),
-            Cow::Owned(text) if self.is_results => Cow::Owned(unshield(&text).to_owned()),
-            text => text,
+            text if !self.origin.is_results => text,
+            Cow::Borrowed(text) => Cow::Borrowed(unshield(text)),
+            Cow::Owned(text) => Cow::Owned(unshield(&text).to_owned()),
         }
     }
 }

@@ -128,10 +128,11 @@ impl<'a> Choices<'a> {
         Choices { list, json: list.iter().map(|choice| json(&choice.value)).collect(), spellings: spellings.collect() }
     }
 
-    /// The value that is meant: its exact spelling (no allocation), else any case of it or of an alias.
+    /// The value that is meant: by an exact spelling (no allocation), else by any case of one.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
-        let exact = self.list.iter().position(|choice| choice.value == text);
-        exact.or_else(|| self.spellings.get(&text.to_lowercase()).copied())
+        let by_value = || self.list.iter().position(|choice| choice.value == text);
+        let by_alias = || self.list.iter().position(|choice| choice.aliases.iter().any(|alias| alias == text));
+        by_value().or_else(by_alias).or_else(|| self.spellings.get(&text.to_lowercase()).copied())
     }
 
     /// Everything that may be written, values first.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::RowError;
 use super::rules::{ReadyContract, ReadyKind};
+use super::value::Asked;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Tally {
     pub errors: BTreeMap<&'static str, u64>,
     /// How many warnings there are of each code.
     pub warnings: BTreeMap<&'static str, u64>,
-    /// What the rows of the run set, in the contract's order.
+    /// What the rows of the run set, in the contract's order; counted where rows are taken, empty elsewhere.
     pub sets: Vec<PropertyTally>,
     /// The rows of the run that contradict another row, sorted: both of two, with why.
     pub contradicting: Vec<(u64, RowError)>,
@@ -67,25 +68,28 @@ pub(super) struct Count {
 enum Same {
     #[default]
     Unset,
-    All(Vec<u8>),
+    All(Asked<'static>),
     Various,
 }
 
-/// A value that is longer is not shown as the same of all rows.
-const LONGEST_SAME: usize = 1000;
-
 impl Count {
-    /// Counts a row that sets the property to this JSON.
-    pub(super) fn add(&mut self, json: &[u8]) {
+    /// Counts what a row asks of the property.
+    pub(super) fn add(&mut self, asked: &Asked<'_>) {
+        match asked {
+            Asked::Leave | Asked::Wrong => return,
+            Asked::Choice(place) => self.choices[*place] += 1,
+            Asked::Text(text) => self.cleared += u64::from(text.is_empty()),
+            Asked::List(list) => self.cleared += u64::from(list.is_empty()),
+        }
         self.rows += 1;
-        self.see(json);
+        self.see(asked);
     }
 
-    fn see(&mut self, json: &[u8]) {
+    fn see(&mut self, asked: &Asked<'_>) {
         match &self.same {
-            Same::Unset if json.len() <= LONGEST_SAME => self.same = Same::All(json.to_vec()),
-            Same::All(same) if same == json => {}
-            _ => self.same = Same::Various,
+            Same::Unset => self.same = Same::All(asked.clone().into_owned()),
+            Same::All(same) if same != asked => self.same = Same::Various,
+            Same::All(_) | Same::Various => {}
         }
     }
 
@@ -98,7 +102,7 @@ impl Count {
         self.choices.iter_mut().zip(&other.choices).for_each(|(ours, theirs)| *ours += theirs);
         match &other.same {
             Same::Unset => {}
-            Same::All(json) => self.see(json),
+            Same::All(asked) => self.see(asked),
             Same::Various => self.same = Same::Various,
         }
     }
@@ -125,7 +129,7 @@ pub(super) fn named(contract: &ReadyContract<'_>, counts: Vec<Count>) -> Vec<Pro
             values.filter(|(_, rows)| *rows > 0).map(|(choice, rows)| (choice.value.clone(), rows)).collect()
         },
         same: match count.same {
-            Same::All(json) => String::from_utf8(json).ok(),
+            Same::All(asked) => contract.json(place, &asked),
             Same::Unset | Same::Various => None,
         },
     });

@@ -6,12 +6,13 @@ use serde_json::value::RawValue;
 
 use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either, nearest};
+use crate::contract::Choice;
 use crate::diagnostic::{Code, codes};
 use crate::input::jsonl::Text;
-use crate::text::excerpt;
+use crate::text::{excerpt, trimmed};
 
 /// What a row asks of one property.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asked<'r> {
     /// Nothing: it keeps its value.
     Leave,
@@ -26,7 +27,7 @@ pub(super) enum Asked<'r> {
 }
 
 impl Asked<'_> {
-    fn into_owned<'o>(self) -> Asked<'o> {
+    pub(super) fn into_owned<'o>(self) -> Asked<'o> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {
             Asked::Leave => Asked::Leave,
@@ -66,13 +67,32 @@ impl<'a> ReadyContract<'a> {
         }
         let ready = &self.properties[property];
         match &ready.kind {
-            ReadyKind::Choice(choices) => self.read_choice(property, choices, cell.trim(), problems),
+            ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(&cell), problems),
             ReadyKind::Text => read_text(ready.name, cell, problems),
             ReadyKind::Append => read_append(ready.name, cell, problems),
             ReadyKind::List => match read_tags(cell) {
                 Ok(asked) => asked,
                 Err(problem) => wrong(problems, problem),
             },
+        }
+    }
+
+    /// What a cell asks, where that is seen at a glance, as it mostly is: a value in its exact spelling, or a text with
+    /// nothing about it. [`ReadyContract::read_cell`] says the same, and all else.
+    #[inline]
+    pub(super) fn glance<'r>(&self, property: usize, cell: &'r str) -> Option<Asked<'r>> {
+        match &self.properties[property].kind {
+            ReadyKind::Choice(choices) => {
+                let is_meant = |choice: &Choice| choice.value == cell && choice.doubtful.is_none();
+                choices.list.iter().position(is_meant).map(Asked::Choice)
+            }
+            ReadyKind::Text | ReadyKind::Append => match cell.as_bytes() {
+                [first, .., last] if first.is_ascii_alphanumeric() && last.is_ascii_graphic() => {
+                    Some(Asked::Text(Cow::Borrowed(cell)))
+                }
+                _ => None,
+            },
+            ReadyKind::List => None,
         }
     }
 
@@ -112,6 +132,16 @@ impl<'a> ReadyContract<'a> {
                 let message = format!("`{}` is {}, not {expected}", ready.name, json_type(raw));
                 wrong(problems, Problem::new(&codes::WRONG_TYPE, message))
             }
+        }
+    }
+
+    /// What is asked as JSON, as it stands in the body; `None` where nothing is.
+    pub(super) fn json(&self, property: usize, asked: &Asked<'_>) -> Option<String> {
+        match (asked, &self.properties[property].kind) {
+            (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[*place].clone()),
+            (Asked::Text(text), _) => Some(serde_json::Value::from(text.as_ref()).to_string()),
+            (Asked::List(list), _) => Some(list.iter().map(AsRef::as_ref).collect::<serde_json::Value>().to_string()),
+            _ => None,
         }
     }
 
@@ -163,11 +193,11 @@ fn cannot_clear(name: &str) -> Problem {
 }
 
 fn read_text<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
-    let trimmed = cell.trim();
-    if trimmed.eq_ignore_ascii_case(CLEAR) {
+    let bare = trimmed(&cell);
+    if bare.eq_ignore_ascii_case(CLEAR) {
         return Asked::Text(Cow::Borrowed(""));
     }
-    if trimmed.len() != cell.len() {
+    if bare.len() != cell.len() {
         let message = format!("{name} begins or ends with white space, which is sent as it is");
         problems.push(Problem::new(&codes::SPACE_AROUND, message));
     }
@@ -175,11 +205,11 @@ fn read_text<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) ->
 }
 
 fn read_append<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
-    let trimmed = cell.trim();
-    if trimmed.is_empty() {
+    let bare = trimmed(&cell);
+    if bare.is_empty() {
         return wrong(problems, Problem::new(&codes::BLANK_COMMENT, format!("the {name} is white space alone")));
     }
-    if trimmed.eq_ignore_ascii_case(CLEAR) {
+    if bare.eq_ignore_ascii_case(CLEAR) {
         return wrong(problems, cannot_clear(name));
     }
     Asked::Text(cell)
@@ -188,8 +218,8 @@ fn read_append<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) 
 /// Tags in a CSV cell: `a; b`, or a JSON list.
 fn read_tags(cell: Cow<'_, str>) -> Result<Asked<'_>, Problem> {
     match cell {
-        Cow::Borrowed(cell) => split_tags(cell.trim()),
-        Cow::Owned(cell) => split_tags(cell.trim()).map(Asked::into_owned),
+        Cow::Borrowed(cell) => split_tags(trimmed(cell)),
+        Cow::Owned(cell) => split_tags(trimmed(&cell)).map(Asked::into_owned),
     }
 }
 
@@ -204,7 +234,7 @@ fn split_tags(text: &str) -> Result<Asked<'_>, Problem> {
         return read_json_list(text);
     }
     let tags: Vec<Cow<'_, str>> =
-        text.split(';').map(str::trim).filter(|tag| !tag.is_empty()).map(Cow::Borrowed).collect();
+        text.split(';').map(trimmed).filter(|tag| !tag.is_empty()).map(Cow::Borrowed).collect();
     if let Some(tag) = tags.iter().find(|tag| tag.starts_with(['+', '-'])) {
         let message = format!("the tag `{}` is written as a change, which can't be made yet", excerpt(tag, SHOWN));
         return Err(Problem::new(&codes::TAG_CHANGE, message));
@@ -242,5 +272,29 @@ pub(super) fn json_type(raw: &str) -> &'static str {
         Some(b't' | b'f') => "true or false",
         Some(b'n') => "null",
         _ => "a number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{BUILT_IN, load};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_glance_sees_what_reading_does(
+            cell in "[ <a;+\"ü]{0,4}|[Cc]lean|Resolved|resolved|False ?[Pp]ositive| Other", property in 0_usize..6,
+        ) {
+            for name in BUILT_IN {
+                let contract = load(name).expect("built in");
+                let ready = ReadyContract::new(&contract);
+                if let Some(seen) = ready.glance(property, &cell) {
+                    let mut problems = Vec::new();
+                    prop_assert_eq!(seen, ready.read_cell(property, Cow::Borrowed(&cell), &mut problems));
+                    prop_assert!(problems.is_empty());
+                }
+            }
+        }
     }
 }

@@ -48,3 +48,10 @@ pub(super) fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
         hint: Some("name a directory with --state-dir".to_owned()),
     })
 }
+
+/// Leaves no picture of the memory, with a token in it, on the disk.
+pub(super) fn forbid_core_dumps() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    // Where that is refused, it is by somebody who has the right to look into this process anyway.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+}

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::rows::notes;
 use crate::check::{CheckedRow, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::input::{Input, InputError};
-use crate::journal::{Earlier, Journal, LoadRow, Peek, RunFacts, RunHandle};
+use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::preview::{FirstRequest, SetCounts};
 use crate::row::{Change, Scope};
@@ -25,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) sets: SetCounts,
     /// Cells that `--set` overrides, by property.
     pub(super) overridden: Vec<(String, u64)>,
+    /// What the input is beside rows, in a line each.
+    pub(super) notes: Vec<String>,
     /// Names the changes in their order: equal for equal changes.
     pub(super) digest: Vec<u8>,
 }
@@ -41,6 +44,7 @@ fn read(
     keep: &mut dyn FnMut(&CheckedRow) -> Result<(), Error>,
 ) -> Result<(Loaded, Tally), Error> {
     let mut loaded = Loaded::default();
+    let origin = input.origin();
     let mut hasher = Sha256::new();
     let mut failed = None;
     let mut take = |rows: Vec<CheckedRow>| {
@@ -57,8 +61,8 @@ fn read(
         Ok(())
     };
     let checked = check(input, rules, Some(&mut take), tell);
-    if let Err(InputError::Invalid(found)) = &checked {
-        found.iter().cloned().for_each(&mut *tell);
+    if let Err(InputError::Invalid(whole)) = &checked {
+        whole.iter().cloned().for_each(&mut *tell);
     }
     let tally = match (checked, failed) {
         (_, Some(error)) => return Err(error),
@@ -71,6 +75,7 @@ fn read(
     loaded.invalid = tally.selected - loaded.rows;
     loaded.overridden =
         tally.sets.iter().filter(|set| set.overridden > 0).map(|set| (set.property.clone(), set.overridden)).collect();
+    loaded.notes = notes(origin, &tally);
     loaded.digest = hasher.finalize().to_vec();
     Ok((loaded, tally))
 }
@@ -145,6 +150,24 @@ fn load_row(row: &CheckedRow) -> LoadRow {
 
 fn invalid(code: &str, message: &str) -> Outcome {
     Outcome::new(OutcomeKind::Invalid, code, message)
+}
+
+/// What is left of a run that is in the journal.
+///
+/// # Errors
+/// Where the journal can't be read.
+pub(super) fn from_journal(journal: &Journal, run: &RunHandle) -> Result<Loaded, JournalError> {
+    let mut loaded = Loaded::default();
+    let mut after = 0;
+    loop {
+        let rows = journal.pending(run, after, 1_000)?;
+        let Some(last) = rows.last() else { return Ok(loaded) };
+        after = last.row;
+        loaded.rows += rows.len() as u64;
+        for row in &rows {
+            loaded.sets.add(&row.change);
+        }
+    }
 }
 
 /// What a dry run finds out.

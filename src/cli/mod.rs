@@ -3,10 +3,12 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `run`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
-//! | `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
-//! | `load`, `send`, `next` | the parts of a run: into the journal, out to the API, what fits to be done next |
+//! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
+//! | `load`, `before`, `send`, `next` | the parts of a run: into the journal, the question, out to the API, what fits next |
 //! | `terminal` | streams, colours, log, signals |
 
+mod arguments;
+mod before;
 mod check;
 mod contract;
 mod emulator;
@@ -51,7 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check every row, ask, send the updates, write the results
-    Run(Box<run::RunArgs>),
+    Run(Box<arguments::RunArgs>),
     /// Check every row; no network, no credentials
     Check(check::CheckArgs),
     /// The runs of the journal: list, show, resume, results
@@ -128,6 +130,8 @@ enum Format {
 /// Runs the command that the process was started with; the exit code.
 #[must_use]
 pub fn main() -> u8 {
+    terminal::announce_defects();
+    environment::forbid_core_dumps();
     run(std::env::args_os())
 }
 

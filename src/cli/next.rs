@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::run::RunArgs;
+use super::arguments::RunArgs;
 use super::{GlobalArgs, RowArgs};
 use crate::report::next_command::NextCommand;
 
@@ -28,14 +28,14 @@ pub(super) enum Next<'a> {
 }
 
 impl Next<'_> {
-    /// The command that goes on.
+    /// The command that goes on with the run of this name (a dry run has none).
     #[must_use]
-    pub(super) fn command(&self) -> NextCommand {
-        match self {
-            Next::Run { args, global } => run_again(args, global, &args.input, &args.rows),
-            Next::Resume { run, global } => {
-                with_state_dir(NextCommand::new(PROGRAM).word("runs").word("resume").word(run), global)
-            }
+    pub(super) fn command(&self, name: Option<&str>) -> NextCommand {
+        match (self, name) {
+            // Standard input can't be given again: the rows are in the journal.
+            (Next::Run { args, global }, Some(run)) if args.input == Path::new("-") => resume(run, global),
+            (Next::Run { args, global }, _) => run_again(args, global, &args.input, &args.rows),
+            (Next::Resume { run, global }, _) => resume(run, global),
         }
     }
 
@@ -66,7 +66,7 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
         ("--base-url", args.base_url.clone()),
         ("--scope", args.scope.clone()),
         ("--quota", send.quota.as_ref().map(ToString::to_string)),
-        ("--remember", (send.remember != std::time::Duration::from_hours(12)).then(|| duration(send.remember))),
+        ("--remember", send.remember.map(duration)),
     ];
     for (name, value) in options {
         if let Some(value) = value {
@@ -77,6 +77,10 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
         command = command.option("--token-file", path);
     }
     with_state_dir(command, global)
+}
+
+fn resume(run: &str, global: &GlobalArgs) -> NextCommand {
+    with_state_dir(NextCommand::new(PROGRAM).word("runs").word("resume").word(run), global)
 }
 
 fn with_state_dir(command: NextCommand, global: &GlobalArgs) -> NextCommand {

@@ -2,14 +2,18 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::arguments::SendArgs;
+use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
+use super::load;
 use super::next::Next;
-use super::send::{self, SendArgs, Sending, rows_of};
+use super::send::{self, Sending, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};
@@ -22,6 +26,7 @@ use crate::outcome::OutcomeKind;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::text::{escape_json, printable};
+use crate::window::parse_duration;
 
 /// `bulk-triage runs`
 #[derive(Debug, clap::Args)]
@@ -53,6 +58,12 @@ pub(super) enum RunsCommand {
         #[command(flatten)]
         send: Box<SendArgs>,
     },
+    /// Forget runs that are over, and when their changes were made.
+    Prune {
+        /// Only those that were over so long ago, at least a day.
+        #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = parse_duration)]
+        older_than: Duration,
+    },
     /// Make a run's results file again.
     Results {
         /// Its name.
@@ -76,6 +87,7 @@ pub(super) fn run(
         RunsCommand::List => list(&journal),
         RunsCommand::Show { run, format } => show(&journal, run, *format),
         RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
+        RunsCommand::Prune { older_than } => prune(journal, *older_than),
         RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
     }
 }
@@ -213,24 +225,26 @@ fn resume(
             hint: Some("use a token of that tenant".to_owned()),
         });
     }
-    if !args.yes {
-        return Err(Error::Usage {
-            message: format!(
-                "run {name} has {} rows left to send",
-                summary.outcomes.iter().filter(|(kind, _)| !is_over(*kind)).map(|(_, rows)| rows).sum::<u64>()
-            ),
-            hint: Some("say --yes to send them".to_owned()),
-        });
-    }
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let destination = Destination::examine(&path, Some(Path::new(&facts.input)), &facts.shape)?;
+    // The rows are in the journal: standard input is free to answer.
+    let input = Path::new(&facts.input);
+    before::can_ask(args, before::path_of(input).unwrap_or(Path::new("standard input")))?;
     let handle = journal.hold(name)?;
+    let loaded = load::from_journal(&journal, &handle)?;
+    let remember = args.remember.unwrap_or(facts.remember);
+    let before = Before { target: &target, send: args, remember, input, clock: &clock };
+    let preview = before.of_run(&journal, &handle, &loaded, true)?;
+    if !before.is_agreed(&preview, terminal)? {
+        return Ok(exit::STOPPED);
+    }
     let runtime = send::runtime()?;
     let sending = Sending {
         target: &target,
         scope: &summary.scope,
         args,
-        input: facts.input,
+        remember,
+        input: facts.input.clone(),
         shape: facts.shape,
         destination,
         clock,
@@ -239,8 +253,17 @@ fn resume(
     sending.send(&runtime, journal, handle, terminal)
 }
 
-fn is_over(kind: OutcomeKind) -> bool {
-    !matches!(kind, OutcomeKind::NotAttempted | OutcomeKind::InDoubt)
+/// The quota's ledger and what `--remember` looks at by default are younger than this.
+const YOUNGEST_PRUNED: Duration = Duration::from_hours(24);
+
+fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
+    if older_than < YOUNGEST_PRUNED {
+        return Err(Error::usage("--older-than takes a day (24h) or more: younger runs still count"));
+    }
+    let now = journal.clock().now().wall;
+    let removed = journal.prune(now.saturating_sub(older_than).unwrap_or(now))?;
+    writeln!(io::stdout(), "{removed} runs removed")?;
+    Ok(exit::DONE)
 }
 
 fn results_again(journal: &Journal, name: &str, path: Option<&Path>) -> Result<u8, Error> {

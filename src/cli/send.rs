@@ -1,15 +1,14 @@
 //! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
+use super::arguments::SendArgs;
 use super::next::Next;
-use super::run::eprintln_line;
 use super::target::Target;
-use super::terminal::{Terminal, listen};
+use super::terminal::{Terminal, listen, say};
 use crate::apply::{Commits, Desk, Ending, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
@@ -22,45 +21,6 @@ use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::report::summary::{Summary, Tally};
 use crate::row::Scope;
-use crate::window::{Quota, parse_duration};
-
-/// How calls are made: options of `run` and `runs resume`.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct SendArgs {
-    /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
-    #[arg(long, value_name = "QUOTA")]
-    pub(super) quota: Option<Quota>,
-    /// Calls under way at once.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(super) concurrency: u32,
-    /// Tries at one row for errors that may pass; a 429 is none.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) max_attempts: u32,
-    /// Make no new call after this (`ms`, `s`, `m`, `h`).
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(super) stop_after: Option<Duration>,
-    /// How long to wait for a service that is down; 0 stops at once.
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
-    pub(super) patience: Duration,
-    /// Stop when so many rows have failed; without it, when the first five all fail alike.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) max_failures: Option<u64>,
-    /// How long a change made by an earlier run counts as made; 0 looks at no other run.
-    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = parse_duration)]
-    pub(super) remember: Duration,
-    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
-    #[arg(long, value_name = "PATH")]
-    pub(super) token_file: Option<PathBuf>,
-    /// Do not ask.
-    #[arg(short, long)]
-    pub(super) yes: bool,
-    /// Where to write the results.
-    #[arg(long, value_name = "PATH")]
-    pub(super) results: Option<PathBuf>,
-    /// The summary's form.
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub(super) format: Format,
-}
 
 /// A run about to be sent.
 pub(super) struct Sending<'a> {
@@ -70,6 +30,8 @@ pub(super) struct Sending<'a> {
     pub(super) scope: &'a Scope,
     /// How calls are made.
     pub(super) args: &'a SendArgs,
+    /// How long a change made by an earlier run counts as made.
+    pub(super) remember: Duration,
     /// The input, as it was named.
     pub(super) input: String,
     /// What the results need to know of it.
@@ -87,7 +49,11 @@ pub(super) struct Sending<'a> {
 /// # Errors
 /// Where the machine gives no threads.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Where the process may open no more files tokio panics: ask for as many as it needs first.
+    let room: io::Result<Vec<_>> = (0..8).map(|_| io::pipe()).collect();
+    let built = room
+        .map(drop)
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
     built.map_err(|source| Error::Io { what: "the runtime can't be started", source })
 }
 
@@ -127,13 +93,13 @@ impl Sending<'_> {
         let mut ends = match sent {
             Ok(ends) => ends,
             Err(code) => {
-                eprintln_line("ended at once; calls that were under way are cleared up by the next start");
+                say("ended at once; calls that were under way are cleared up by the next start");
                 return Ok(code);
             }
         };
         let state = ends.journal.close(&run)?;
         results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
-        tally.count_the_rest_as_not_attempted();
+        tally.count_the_rest(ends.journal.unsettled(&run.name)?);
         tally.calls = ends.calls;
         tally.throttled = ends.throttled;
         let code = exit_code(&ends.ending, state, &tally);
@@ -149,7 +115,7 @@ impl Sending<'_> {
             patience: self.args.patience,
             max_failures: self.args.max_failures,
             stop_after: self.args.stop_after,
-            remember: self.args.remember,
+            remember: self.remember,
             appended: self.target.appended(),
             seed: fastrand::u64(..),
         }
@@ -167,7 +133,7 @@ impl Sending<'_> {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let next = match code {
             exit::DONE => None,
-            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command()),
+            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command(Some(run))),
             _ => Some(self.next.command_for_failures(self.destination.path())),
         };
         let meaning = match ending {

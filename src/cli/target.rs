@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arguments::{RunArgs, SendArgs};
 use super::environment::Environment;
-use super::run::RunArgs;
-use super::send::SendArgs;
 use crate::client::{Origin, Tokens};
 use crate::contract::{Contract, PropertyKind};
 use crate::emulator::{self, Running};
@@ -26,7 +25,9 @@ pub(super) struct Target {
     pub(super) quota: Quota,
     /// Where the tokens come from; `None` for a dry run without one.
     pub(super) tokens: Option<Arc<Tokens>>,
-    /// An emulator that was started for this run.
+    /// Whether it is an emulator that lives and dies with the run.
+    pub(super) is_emulated: bool,
+    /// That emulator; none in a dry run.
     pub(super) emulator: Option<Running>,
 }
 
@@ -77,7 +78,7 @@ impl Target {
                 (None, None, None) => None,
             }
         };
-        Ok(Target { contract, origin, scope, quota, tokens: tokens.map(Arc::new), emulator: None })
+        Ok(Target { contract, origin, scope, quota, tokens: tokens.map(Arc::new), is_emulated: false, emulator: None })
     }
 
     /// An emulator that lives and dies with the run.
@@ -102,6 +103,7 @@ impl Target {
             origin,
             quota,
             tokens: Some(Arc::new(tokens)),
+            is_emulated: true,
             emulator: Some(running),
         })
     }
@@ -114,7 +116,7 @@ impl Target {
         let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let origin: Origin = "http://127.0.0.1".parse()?;
         let scope = Some(Scope::origin(&origin.to_string()));
-        Ok(Target { contract, origin, scope, quota, tokens: None, emulator: None })
+        Ok(Target { contract, origin, scope, quota, tokens: None, is_emulated: true, emulator: None })
     }
 
     /// The property that is added to what is there, by the contract.
@@ -132,7 +134,7 @@ impl Target {
             origin: self.origin.to_string(),
             scope: scope.map(Scope::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
-            emulator: self.emulator.is_some(),
+            emulator: self.is_emulated,
         }
     }
 }

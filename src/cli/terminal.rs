@@ -1,13 +1,15 @@
 //! The terminal and the log: what is drawn where, in which colours, and which signals end what.
 
 use std::fs::OpenOptions;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Mutex;
 
 use tokio::sync::{oneshot, watch};
-use tracing::Level;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Color, GlobalArgs, LogFormat};
 use crate::error::Error;
@@ -40,7 +42,7 @@ impl Terminal {
         };
         let draws = io::stderr().is_terminal() && !args.no_progress && !args.quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
-        start_log(args, &screen)?;
+        start_log(args, &screen, colour(io::stderr().is_terminal()))?;
         Ok(Terminal {
             colour_out: colour(io::stdout().is_terminal()),
             colour_err: colour(io::stderr().is_terminal()),
@@ -56,31 +58,50 @@ impl Terminal {
     }
 }
 
-fn start_log(args: &GlobalArgs, screen: &Screen) -> Result<(), Error> {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => Level::ERROR,
-        (false, 0) => Level::WARN,
-        (false, 1) => Level::INFO,
-        (false, 2) => Level::DEBUG,
-        (false, _) => Level::TRACE,
+/// From now on a panic says in two lines that it is a defect of the program, and where; without a backtrace.
+pub(super) fn announce_defects() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        let what = panic.payload_as_str().unwrap_or("no message");
+        say(&format!("error: a defect of bulk-triage{place}: {}", printable(what)));
+        say("  help: nothing is lost: start the same command again, and report these two lines");
+    }));
+}
+
+/// A line for the person at the terminal.
+pub(super) fn say(line: &str) {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {
+    // A log that a machine reads, or that goes to a file, tells what happened without being asked to.
+    let is_kept = args.log_file.is_some() || args.log_format == LogFormat::Json;
+    let level = match (args.quiet && !is_kept, args.verbose + u8::from(is_kept)) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, 2) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
-    let writer = if let Some(path) = &args.log_file {
+    let (writer, colour) = if let Some(path) = &args.log_file {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
             Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
         })?;
-        BoxMakeWriter::new(Mutex::new(file))
+        (BoxMakeWriter::new(Mutex::new(file)), false)
     } else {
         let writer = screen.writer();
-        BoxMakeWriter::new(move || writer.clone())
+        (BoxMakeWriter::new(move || writer.clone()), colour)
     };
-    // Without colours: what is logged is text, at a terminal too.
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(writer).with_ansi(false).with_target(false);
-    // A second start in one process (tests) keeps the first log.
-    let _ = match args.log_format {
-        LogFormat::Text => builder.try_init().is_ok(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init().is_ok(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).with_target(false);
+    let lines = match args.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // Of the libraries only warnings: what they say of requests is not ours to vouch for.
+    let wanted = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(LevelFilter::WARN));
+    // A second start in one process keeps the first log.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(wanted)).try_init();
     Ok(())
 }
 

@@ -184,9 +184,9 @@ fn add_dependency(contract: &mut Contract, entry: DependencyEntry) -> Result<(),
     }
     let same = |known: &&mut Dependency| known.property == entry.property && known.on == entry.on;
     match contract.dependencies.iter_mut().find(same) {
-        Some(known) => {
-            known.allowed.retain(|(on, _)| !entry.allowed.contains_key(on));
-            known.allowed.extend(entry.allowed);
+        Some(there) => {
+            there.allowed.retain(|(on, _)| !entry.allowed.contains_key(on));
+            there.allowed.extend(entry.allowed);
         }
         None => contract.dependencies.push(entry.into()),
     }
@@ -217,6 +217,9 @@ impl Contract {
     }
 
     /// The contract as TOML, as a built-in one is written.
+    ///
+    /// # Panics
+    /// Never: names, texts and lists can all be written as TOML.
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(&ContractFile::from(self)).expect("names, texts and lists can all be written as TOML")

@@ -73,9 +73,9 @@ impl Diagnostic {
     #[must_use]
     pub fn at(mut self, source: &[u8], first_line: u64, range: Range<usize>) -> Diagnostic {
         let start = range.start.min(source.len());
-        let newlines = source[..start].iter().filter(|byte| **byte == b'\n').count();
-        let line_start = source[..start].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let line_end = source[start..].iter().position(|byte| *byte == b'\n').map_or(source.len(), |at| start + at);
+        let newlines = memchr::memchr_iter(b'\n', &source[..start]).count();
+        let line_start = memchr::memrchr(b'\n', &source[..start]).map_or(0, |at| at + 1);
+        let line_end = memchr::memchr(b'\n', &source[start..]).map_or(source.len(), |at| start + at);
         let before = String::from_utf8_lossy(&source[line_start..start]);
         self.line = Some(first_line + newlines as u64);
         self.column = Some(before.chars().count() as u64 + 1);

@@ -1,11 +1,11 @@
 //! The emulator: a real HTTP/1.1 server on loopback that behaves as the API does, quota and faults included. Tests and
 //! newcomers use the same one.
 //!
-//! The way of a request: [`server`] takes it from the wire, lets its way in take time, and asks [`service`], which
-//! decides everything under one lock at one moment: it counts ([`windows`]), picks a fault ([`faults`]), asks the
-//! [`api`] (its [`rules`], the [`filter`] of a list, the [`incidents`]), words the answer ([`answer`], [`throttle`])
-//! and writes a line ([`request_log`]). Then the way back takes time, and the answer leaves, whole or as the fault
-//! wants it ([`faulty_body`]).
+//! The way of a request: `server` takes it from the wire, lets its way in take time, and asks `service`, which decides
+//! everything under one lock at one moment: it counts (`windows`), picks a fault (`faults`), asks the `api` (its
+//! `rules`, the `filter` of a list, the `incidents`), words the answer (`answer`, `throttle`) and writes a line
+//! (`request_log`). Then the way back takes time, and the answer leaves, whole or as the fault wants it
+//! (`faulty_body`).
 //!
 //! Promises: windows slide, and are counted exactly, by code that the client's quota doesn't share; every request that
 //! arrives is counted, the refused ones too, and is in the log before it is answered; no token is printed or logged.

@@ -100,15 +100,32 @@ pub struct Cell {
 
 impl Cell {
     /// The cell's text in its record.
+    #[inline]
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
-        let raw = record.get(self.range.clone()).unwrap_or_default();
-        if !self.quoted {
-            return Cow::Borrowed(raw);
+        match self.plain(record) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.inner(record).replace("\"\"", "\"")),
         }
-        let inner = raw.strip_prefix('"').unwrap_or(raw);
-        let inner = inner.strip_suffix('"').unwrap_or(inner);
-        if self.doubled { Cow::Owned(inner.replace("\"\"", "\"")) } else { Cow::Borrowed(inner) }
+    }
+
+    /// The same, where it stands there to the letter: no quote in it is doubled.
+    #[inline]
+    #[must_use]
+    pub fn plain<'r>(&self, record: &'r str) -> Option<&'r str> {
+        if !self.quoted {
+            Some(&record[self.range.clone()])
+        } else if self.doubled {
+            None
+        } else {
+            Some(self.inner(record))
+        }
+    }
+
+    /// What is between the quotes. The beginning of a record that was too large may lack the closing one.
+    fn inner<'r>(&self, record: &'r str) -> &'r str {
+        let inner = &record[self.range.start + 1..self.range.end];
+        inner.strip_suffix('"').unwrap_or(inner)
     }
 
     /// Whether it stands in quotes.
@@ -121,23 +138,16 @@ impl Cell {
 /// Finds the cells of one record (without its line end), in `cells`, which is emptied first.
 pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     cells.clear();
-    let plain = |range| Cell { range, quoted: false, doubled: false };
+    let mut delimiters = memchr_iter(delimiter, record);
     let mut start = 0;
-    if memchr(b'"', record).is_none() {
-        for end in memchr_iter(delimiter, record) {
-            cells.push(plain(start..end));
-            start = end + 1;
-        }
-        cells.push(plain(start..record.len()));
-        return;
-    }
     loop {
-        let rest = &record[start..];
-        let cell = if rest.first() == Some(&b'"') {
-            let (length, doubled) = quoted_length(rest);
+        let cell = if record.get(start) == Some(&b'"') {
+            let (length, doubled) = quoted_length(&record[start..]);
             Cell { range: start..start + length, quoted: true, doubled }
         } else {
-            plain(start..start + memchr(delimiter, rest).unwrap_or(rest.len()))
+            // Delimiters inside of quotes lie behind.
+            let end = delimiters.find(|at| *at >= start).unwrap_or(record.len());
+            Cell { range: start..end, quoted: false, doubled: false }
         };
         start = cell.range.end + 1;
         cells.push(cell);
@@ -171,6 +181,9 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
 }
 
 /// Writes cells as one record, without a line end.
+///
+/// # Panics
+/// Never: memory takes all that is written.
 #[must_use]
 pub fn join<'c>(cells: impl IntoIterator<Item = &'c str>, delimiter: char) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().delimiter(ascii(delimiter)).from_writer(Vec::new());

@@ -45,7 +45,7 @@ struct Header {
     cells: Vec<Cell>,
 }
 
-/// How many bytes are looked at to find the format and the delimiter: more than any header has.
+/// How many bytes are looked at to find the format and the delimiter, and the longest header.
 const LARGEST_LOOK: usize = 64 * 1024;
 
 /// The columns by which a portal export is known, written so.
@@ -61,9 +61,9 @@ impl Input {
         let reader: Box<dyn Read> = if name == "-" {
             Box::new(io::stdin().lock())
         } else {
-            let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-                true => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")),
-                false => Ok(file),
+            let opened = File::open(path).and_then(|file| {
+                let is_directory = file.metadata()?.is_dir();
+                if is_directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
             });
             Box::new(opened.map_err(|source| InputError::Unreadable { name: name.clone(), source })?)
         };
@@ -84,6 +84,7 @@ impl Input {
         let mut records = Records::new(name, reader, chunk_size);
         let head = records.peek(LARGEST_LOOK)?;
         let delimiter = (!is_jsonl(name, head)).then(|| find_delimiter(head));
+        let is_endless = head.len() >= LARGEST_LOOK && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
         let mut input = Input {
             name: name.to_owned(),
             shape: InputShape::Jsonl { bom },
@@ -95,6 +96,10 @@ impl Input {
         };
         match delimiter {
             None => input.read_first_line()?,
+            Some(_) if is_endless => {
+                let message = "the first line is longer than 64 KiB, so it is no header";
+                return Err(InputError::of_file(&codes::HEADER, name, message));
+            }
             Some(delimiter) => input.read_header(delimiter, bom)?,
         }
         Ok(input)
@@ -288,5 +293,96 @@ pub fn normalized(name: &str) -> String {
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Input({}, {:?}, {:?})", Printable(&self.name), self.shape, self.origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(name: &str, bytes: &[u8]) -> Result<Input, InputError> {
+        Input::from_reader(name, Box::new(Cursor::new(bytes.to_vec())))
+    }
+
+    fn code(name: &str, bytes: &[u8]) -> &'static str {
+        match open(name, bytes) {
+            Err(InputError::Invalid(found)) => found[0].code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn csv_shape(name: &str, bytes: &[u8]) -> (char, bool, Vec<String>) {
+        match open(name, bytes).expect("an input").shape() {
+            InputShape::Csv { delimiter, bom, columns } => (*delimiter, *bom, columns.clone()),
+            InputShape::Jsonl { .. } => panic!("CSV was meant"),
+        }
+    }
+
+    fn utf16(text: &str, is_big_endian: bool) -> Vec<u8> {
+        let units = ['\u{feff}'].into_iter().chain(text.chars()).collect::<String>();
+        units
+            .encode_utf16()
+            .flat_map(|unit| if is_big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() })
+            .collect()
+    }
+
+    #[test]
+    fn delimiter_and_encoding_are_found() {
+        let columns = vec!["incidentId".to_owned(), "grö,ße".to_owned()];
+        for delimiter in [',', ';', '\t'] {
+            let text = format!("incidentId{delimiter}\"grö,ße\"\r\n1{delimiter}2\r\n");
+            assert_eq!(csv_shape("f.csv", text.as_bytes()), (delimiter, false, columns.clone()));
+            assert_eq!(csv_shape("f", format!("\u{feff}{text}").as_bytes()), (delimiter, true, columns.clone()));
+            assert_eq!(csv_shape("-", &utf16(&text, false)), (delimiter, true, columns.clone()));
+            assert_eq!(csv_shape("f.CSV", &utf16(&text, true)), (delimiter, true, columns.clone()));
+        }
+        assert_eq!(csv_shape("f.csv", b"incidentId\n1\n").0, ',');
+        assert_eq!(csv_shape("f.csv", b"Notes, a, b, c;incident id\n").0, ';');
+    }
+
+    #[test]
+    fn the_format_is_told_by_the_ending_else_by_the_first_byte() {
+        for (name, bytes, extension) in [
+            ("f.jsonl", &b""[..], "jsonl"),
+            ("f.ndjson", b"{}", "jsonl"),
+            ("f.txt", b"\n {\"incidentId\":1}", "jsonl"),
+            ("-", b"", "jsonl"),
+            ("-", b"\xef\xbb\xbf{}", "jsonl"),
+            ("-", b"incidentId", "csv"),
+            ("f.csv", b"{id}", "csv"),
+        ] {
+            assert_eq!(open(name, bytes).expect("an input").shape().extension(), extension, "{name} {bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_header_is_refused() {
+        assert_eq!(code("f.csv", b""), "empty-file");
+        assert_eq!(code("f.csv", b"\xef\xbb\xbf\r\n\n"), "empty-file");
+        assert_eq!(code("f.txt", b""), "empty-file");
+        assert_eq!(code("f.csv", b"incidentId,gr\xf6\xdfe\n"), "header");
+        assert_eq!(code("f.csv", b"incidentId,a\0\n"), "header");
+        assert_eq!(code("f.csv", b"incidentId,status\r1,Active\r2,Active\r"), "bare-cr");
+        assert_eq!(code("f.csv", b"incidentId,\"status\n1,Active\n"), "unclosed-quote");
+        assert_eq!(code("f.csv", "x".repeat(2 * 1024 * 1024).as_bytes()), "header");
+        assert_eq!(code("f.csv", b"PK\x03\x04"), "wrong-kind");
+        assert_eq!(code("f.jsonl", b"[{}]"), "wrong-kind");
+    }
+
+    #[test]
+    fn results_and_portal_exports_are_recognised() {
+        let results = format!("{},incidentId,'=x\n", RESULT_COLUMNS.join(","));
+        let input = open("f.csv", results.as_bytes()).expect("an input");
+        assert!(input.origin().is_results);
+        let InputShape::Csv { columns, .. } = input.shape() else { panic!("CSV was meant") };
+        assert_eq!(columns, &["incidentId", "=x"]);
+        let portal = open("f.csv", b"Incident name,Incident Id,Status\n").expect("an input");
+        assert!(portal.origin().is_portal_export && !portal.origin().is_results);
+        assert!(!open("f.csv", b"incident name,Incident Id\n").expect("an input").origin().is_portal_export);
+        let portal = open("f.jsonl", b"{\"Incident name\":\"x\",\"Incident Id\":1}\n").expect("an input");
+        assert!(portal.origin().is_portal_export);
+        let members = RESULT_COLUMNS.map(|name| format!("\"{name}\":null")).join(",");
+        let results = open("f.jsonl", format!("{{{members},\"input\":{{\"a\":1}}}}\n").as_bytes()).expect("an input");
+        assert!(results.origin().is_results);
     }
 }

@@ -3,7 +3,7 @@
 //! Promises: a chunk holds only whole records; a record longer than [`LONGEST_RECORD`] is read past and only its
 //! beginning kept; rows and lines are counted as an editor counts them (blank lines are lines, not rows).
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::csv::{Opened, Scan, TextAfterQuote};
 use super::error::InputError;
@@ -196,23 +196,13 @@ impl Records {
 
     /// Reads until the buffer holds `size` bytes or the stream ends.
     fn fill(&mut self, size: usize) -> Result<(), InputError> {
-        let mut filled = self.buffer.len();
-        if self.ended || filled >= size {
+        let missing = size.saturating_sub(self.buffer.len());
+        if self.ended || missing == 0 {
             return Ok(());
         }
-        self.buffer.resize(size, 0);
-        while filled < size {
-            match self.reader.read(&mut self.buffer[filled..]) {
-                Ok(0) => {
-                    self.ended = true;
-                    break;
-                }
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(InputError::Unreadable { name: self.name.clone(), source }),
-            }
-        }
-        self.buffer.truncate(filled);
+        let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.buffer);
+        let read = read.map_err(|source| InputError::Unreadable { name: self.name.clone(), source })?;
+        self.ended = read < missing;
         Ok(())
     }
 
@@ -230,5 +220,126 @@ impl Records {
             Some(at) => diagnostic.at(&self.buffer, self.line, at..at + 1),
             None => Diagnostic { line: Some(line), ..diagnostic },
         }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Each record's row, line and text; then the code and place of the error, if it ended with one.
+    type Cut = (Vec<(u64, u64, String)>, Option<(&'static str, Option<u64>, Option<u64>)>);
+
+    fn cut(bytes: &[u8], chunk_size: usize, framing: Framing) -> Cut {
+        let mut records = Records::new("f", Box::new(io::Cursor::new(bytes.to_vec())), chunk_size);
+        records.frame(framing, 1);
+        let mut found = Vec::new();
+        loop {
+            match records.next(Chunk::default()) {
+                Ok(Some(chunk)) => found.extend(chunk.records.iter().zip(chunk.first_row..).map(|(record, row)| {
+                    let text = String::from_utf8_lossy(&chunk.bytes[record.start..record.end]);
+                    (row, record.line, text.into_owned())
+                })),
+                Ok(None) => return (found, None),
+                Err(InputError::Invalid(wrong)) => {
+                    return (found, Some((wrong[0].code, wrong[0].line, wrong[0].column)));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn csv(text: &str) -> Cut {
+        cut(text.as_bytes(), 64, Framing::Csv(b','))
+    }
+
+    #[test]
+    fn rows_and_lines_are_counted_apart() {
+        let (records, error) = csv("a,b\r\n\n1,\"x\ny\"\n2,5\" disk\r\n\r\n3,z");
+        let records: Vec<_> = records.iter().map(|(row, line, text)| (*row, *line, text.as_str())).collect();
+        assert_eq!(records, [(1, 1, "a,b"), (2, 3, "1,\"x\ny\""), (3, 5, "2,5\" disk"), (4, 7, "3,z")]);
+        assert_eq!(error, None);
+    }
+
+    #[test]
+    fn a_broken_quote_is_told_at_its_place_and_what_is_before_it_comes() {
+        let (records, error) = csv("a,b\n1,x\n2,\"open\n3,y\n4,z\n");
+        assert_eq!(records.len(), 2);
+        assert_eq!(error, Some(("unclosed-quote", Some(3), Some(3))));
+        let (records, error) = csv("a,b\n1,\"He said \"hello\" to me\"\n2,y\n");
+        assert_eq!(records.len(), 1);
+        assert_eq!(error, Some(("text-after-quote", Some(2), Some(13))));
+        assert_eq!(csv("a\n\"x\"\r\n\"y\"\r").1, None);
+        assert_eq!(csv("a\n\"x\"\ry\n").1, Some(("text-after-quote", Some(2), Some(4))));
+    }
+
+    #[test]
+    fn a_record_that_is_too_large_is_read_past() {
+        let cell = "x\n\"\"".repeat(LONGEST_RECORD / 4 * 10);
+        let text = format!("a,b\n1,\"{cell}\"\n2,y\n3,z\n");
+        let (records, error) = cut(text.as_bytes(), CHUNK_SIZE, Framing::Csv(b','));
+        let lines: Vec<_> = records.iter().map(|(row, line, _)| (*row, *line)).collect();
+        let after = 2 + (LONGEST_RECORD as u64 / 4 * 10) + 1;
+        assert_eq!(lines, [(1, 1), (2, 2), (3, after), (4, after + 1)]);
+        assert_eq!(records[1].2.len(), KEPT_OF_LONGER);
+        assert_eq!(error, None);
+
+        let unclosed = format!("a,b\n1,x\n2,\"{}\n", "y".repeat(3 * LONGEST_RECORD));
+        let (records, error) = cut(unclosed.as_bytes(), CHUNK_SIZE, Framing::Csv(b','));
+        assert_eq!(records.len(), 2);
+        assert_eq!(error.map(|(code, line, _)| (code, line)), Some(("unclosed-quote", Some(3))));
+
+        let line = format!("{}\n{{}}\n", "z".repeat(2 * LONGEST_RECORD));
+        assert_eq!(cut(line.as_bytes(), CHUNK_SIZE, Framing::Lines).0[1], (2, 2, "{}".to_owned()));
+    }
+
+    #[test]
+    fn the_longest_record_is_taken_and_one_more_byte_is_not() {
+        for (length, is_too_large) in [(LONGEST_RECORD, false), (LONGEST_RECORD + 1, true), (LONGEST_RECORD + 2, true)]
+        {
+            for end in ["", "\n", "\r\n", "\r\n1\n"] {
+                let text = "x".repeat(length) + end;
+                let mut records = Records::new("f", Box::new(io::Cursor::new(text)), CHUNK_SIZE);
+                records.frame(Framing::Csv(b','), 1);
+                let chunk = records.next(Chunk::default()).expect("no quotes").expect("a record");
+                assert_eq!(chunk.records[0].is_too_large, is_too_large, "{length} {end:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_size_of_chunks_makes_no_difference(
+            text in "[a\",\r\n]{0,60}", chunk_size in 1_usize..9, is_csv in any::<bool>(),
+        ) {
+            let framing = if is_csv { Framing::Csv(b',') } else { Framing::Lines };
+            prop_assert_eq!(cut(text.as_bytes(), chunk_size, framing), cut(text.as_bytes(), 1000, framing));
+        }
+
+        #[test]
+        fn sound_files_are_cut_as_the_csv_crate_reads_them(
+            rows in prop::collection::vec((prop::collection::vec("[ab\",;\r\n ü]{0,5}", 2..4), 0_usize..3, "\r?\n"), 0..8),
+            chunk_size in 1_usize..40,
+        ) {
+            let mut text = Vec::new();
+            for (cells, blank_lines, line_end) in &rows {
+                text.extend(super::super::csv::join(cells.iter().map(String::as_str), ','));
+                text.extend(line_end.as_bytes());
+                text.extend(line_end.repeat(*blank_lines).as_bytes());
+            }
+            let (found, error) = cut(&text, chunk_size, Framing::Csv(b','));
+            prop_assert_eq!(error, None);
+            let found: Vec<Vec<String>> = found.iter().map(|(_, _, record)| {
+                super::super::csv::texts(record, ',').into_iter().map(std::borrow::Cow::into_owned).collect()
+            }).collect();
+            let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_slice());
+            let expected: Vec<Vec<String>> = reader.records()
+                .map(|record| record.expect("text").iter().map(str::to_owned).collect())
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

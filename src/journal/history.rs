@@ -1,5 +1,6 @@
 //! History: runs as they are shown, their results in the input's order, and what earlier runs mean for a new one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -83,17 +84,26 @@ impl Journal {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// How many rows without an outcome may have been made all the same.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn unsettled(&self, run: &str) -> Result<u64, JournalError> {
+        let id = self.run_id(run)?;
+        let sql = format!("SELECT count(*) FROM rows WHERE run = ?1 AND {IS_UNSETTLED}");
+        Ok(self.db.prepare_cached(&sql)?.query_row([id], |row| row.get(0))?)
+    }
+
     /// The lines of the results after row `after`, in the input's order. With `only_over`, rows without an outcome are
-    /// left out; else they are `not-attempted`.
+    /// left out; else they are `not-attempted`, or `in-doubt` where a call for them may have been carried out.
     ///
     /// # Errors
     /// Where the journal can't be read.
     pub fn results(&self, run: &str, after: u64, limit: u32, only_over: bool) -> Result<Vec<ResultRow>, JournalError> {
         let id = self.run_id(run)?;
-        let mut statement = self.db.prepare_cached(
-            "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, attempts, source
-             FROM rows WHERE run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3",
-        )?;
+        let mut statement = self.db.prepare_cached(&result_rows(
+            "run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3",
+        ))?;
         let rows = statement.query_map(params![id, after, limit, only_over], result_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -103,10 +113,7 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be read.
     pub fn result(&self, run: &RunHandle, row: u64) -> Result<ResultRow, JournalError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, attempts, source
-             FROM rows WHERE run = ?1 AND row = ?2",
-        )?;
+        let mut statement = self.db.prepare_cached(&result_rows("run = ?1 AND row = ?2"))?;
         Ok(statement.query_row(params![run.id, row], result_row)?)
     }
 
@@ -126,21 +133,20 @@ impl Journal {
     /// [`JournalError::NoSuchRun`], or where the journal can't be read.
     pub fn run(&self, name: &str) -> Result<RunSummary, JournalError> {
         let id = self.run_id(name)?;
-        let mut outcomes = Vec::new();
+        let unsettled = self.unsettled(name)?;
+        let mut sums = BTreeMap::new();
         for (outcome, count) in self.outcomes(name)? {
-            let kind = outcome.unwrap_or(OutcomeKind::NotAttempted);
-            match outcomes.iter_mut().find(|(other, _)| *other == kind) {
-                Some((_, sum)) => *sum += count,
-                None => outcomes.push((kind, count)),
-            }
+            let count = if outcome.is_none() { count - unsettled } else { count };
+            *sums.entry(outcome.unwrap_or(OutcomeKind::NotAttempted)).or_insert(0) += count;
         }
-        outcomes.sort_unstable();
+        *sums.entry(OutcomeKind::InDoubt).or_insert(0) += unsettled;
+        let outcomes = sums.into_iter().filter(|(_, count)| *count > 0).collect();
         let (calls, throttled) = self.db.query_row(
             "SELECT count(*), count(*) FILTER (WHERE verdict = 'throttled') FROM attempts WHERE run = ?1",
             [id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        let is_held = locks::Hold::take(self.dir.path(), name)?.is_none();
+        let is_held = locks::is_held(self.dir.path(), name);
         let (state, scope, contract, facts, created, finished): (String, String, String, String, i64, Option<i64>) =
             self.db.query_row(
                 "SELECT state, scopes.name, contract, facts, created_wall, finished_wall
@@ -207,20 +213,41 @@ impl Journal {
     }
 }
 
+/// Of a row: whether it has no outcome, and an update for it is in doubt or under way, or was found made by another run
+/// since.
+const IS_UNSETTLED: &str = "(outcome IS NULL AND rows.attempts > 0 AND EXISTS (
+    SELECT 1 FROM attempts AS a
+    WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = CAST(rows.incident AS INTEGER)
+      AND a.updates = 1 AND a.run = rows.run AND a.row = rows.row AND a.made IS NOT 0))";
+
+fn result_rows(which: &str) -> String {
+    format!(
+        "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, attempts, source,
+                {IS_UNSETTLED}
+         FROM rows WHERE {which}"
+    )
+}
+
 fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
     let kind: Option<String> = row.get(3)?;
-    Ok(ResultRow {
-        row: row.get(0)?,
-        line: row.get(1)?,
-        incident_id: row.get(2)?,
-        outcome: Outcome {
+    let outcome = if row.get(11)? {
+        let message = "it may have been made: the run ended before that was cleared up; the next start does it";
+        Outcome::new(OutcomeKind::InDoubt, "unsettled", message)
+    } else {
+        Outcome {
             kind: kind.and_then(|name| name.parse().ok()).unwrap_or(OutcomeKind::NotAttempted),
             code: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
             message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
             http_status: row.get(6)?,
             request_id: row.get(7)?,
             finished_at: row.get::<_, Option<i64>>(8)?.map(wall),
-        },
+        }
+    };
+    Ok(ResultRow {
+        row: row.get(0)?,
+        line: row.get(1)?,
+        incident_id: row.get(2)?,
+        outcome,
         attempts: row.get(9)?,
         source: row.get(10)?,
     })

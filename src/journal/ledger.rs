@@ -13,11 +13,26 @@ use crate::permit::{Pause, Spent};
 /// The longest that one call can take: an attempt without an end can't hold its token longer than this.
 pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);
 
-pub(super) const CALLS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL";
-pub(super) const CALLS_OVER: &str =
+const CALLS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL";
+const CALLS_OVER: &str =
     "SELECT ended FROM attempts WHERE scope = ?1 AND ended IS NOT NULL AND ended > ?2 ORDER BY ended";
-const OTHERS_UNDER_WAY: &str =
-    "SELECT DISTINCT process FROM attempts WHERE scope = ?1 AND ended IS NULL AND process <> ?2";
+const OURS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL AND process = ?2";
+const OTHERS: &str = "SELECT DISTINCT process FROM attempts WHERE scope = ?1 AND ended IS NULL AND process <> ?2";
+const OTHERS_ANYWHERE: &str = "SELECT DISTINCT process FROM attempts WHERE ended IS NULL AND process <> ?1";
+const PAUSE: &str = "SELECT pause_until, probe FROM scopes WHERE id = ?1 AND pause_until IS NOT NULL";
+const LET_GO_OF_PROBE: &str = "
+    UPDATE scopes SET probe = NULL
+    WHERE EXISTS (SELECT 1 FROM attempts WHERE id = scopes.probe AND process = ?1 AND ended IS NULL)";
+const BURY: &str = "
+    UPDATE attempts
+    SET ended = max(started, min(?2, started + ?4)), ended_wall = max(started_wall, min(?3, started_wall + ?4)),
+        verdict = 'lost'
+    WHERE process = ?1 AND ended IS NULL";
+
+/// All of the above: a test looks at how they are answered.
+#[cfg(test)]
+pub(super) const QUERIES: [&str; 8] =
+    [CALLS_UNDER_WAY, CALLS_OVER, OURS_UNDER_WAY, OTHERS, OTHERS_ANYWHERE, PAUSE, LET_GO_OF_PROBE, BURY];
 
 /// What is known of the calls and of the pause of one scope.
 #[derive(Debug, Default)]
@@ -84,12 +99,10 @@ impl Ledger {
         let ended = statement.query_map([scope, horizon.0], |row| row.get(0).map(boot))?;
         self.spent.ended = ended.collect::<Result<_, _>>()?;
         self.spent.in_flight = tx.prepare_cached(CALLS_UNDER_WAY)?.query_row([scope], |row| row.get(0))?;
-        let ours: u32 = tx
-            .prepare_cached("SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL AND process = ?2")?
-            .query_row([scope, process], |row| row.get(0))?;
+        let ours: u32 = tx.prepare_cached(OURS_UNDER_WAY)?.query_row([scope, process], |row| row.get(0))?;
         self.others = self.spent.in_flight - ours;
         self.pause = tx
-            .prepare_cached("SELECT pause_until, probe FROM scopes WHERE id = ?1 AND pause_until IS NOT NULL")?
+            .prepare_cached(PAUSE)?
             .query_row([scope], |row| Ok(StoredPause { until: boot(row.get(0)?), probe: row.get(1)? }))
             .optional()?;
         Ok(())
@@ -117,14 +130,10 @@ pub(super) fn bury_the_gone(
     scope: Option<i64>,
 ) -> Result<bool, JournalError> {
     let processes: Vec<i64> = match scope {
-        Some(scope) => tx
-            .prepare_cached(OTHERS_UNDER_WAY)?
-            .query_map([scope, ourselves], |row| row.get(0))?
-            .collect::<Result<_, _>>()?,
-        None => tx
-            .prepare("SELECT DISTINCT process FROM attempts WHERE ended IS NULL AND process <> ?1")?
-            .query_map([ourselves], |row| row.get(0))?
-            .collect::<Result<_, _>>()?,
+        Some(scope) => {
+            tx.prepare_cached(OTHERS)?.query_map([scope, ourselves], |row| row.get(0))?.collect::<Result<_, _>>()?
+        }
+        None => tx.prepare(OTHERS_ANYWHERE)?.query_map([ourselves], |row| row.get(0))?.collect::<Result<_, _>>()?,
     };
     let mut buried = false;
     for process in processes {
@@ -132,18 +141,8 @@ pub(super) fn bury_the_gone(
             continue;
         }
         buried = true;
-        tx.execute(
-            "UPDATE scopes SET probe = NULL
-             WHERE probe IN (SELECT id FROM attempts WHERE process = ?1 AND ended IS NULL)",
-            [process],
-        )?;
-        tx.execute(
-            "UPDATE attempts
-             SET ended = max(started, min(?2, started + ?4)), ended_wall = max(started_wall, min(?3, started_wall + ?4)),
-                 verdict = 'lost'
-             WHERE process = ?1 AND ended IS NULL",
-            params![process, now.boot.0, now.wall.as_microsecond(), micros(CALL_LIMIT)],
-        )?;
+        tx.execute(LET_GO_OF_PROBE, [process])?;
+        tx.execute(BURY, params![process, now.boot.0, now.wall.as_microsecond(), micros(CALL_LIMIT)])?;
     }
     Ok(buried)
 }

@@ -55,8 +55,19 @@ pub struct Doubt {
     pub ended: BootTime,
     /// Whether it is an attempt at the row that asks.
     pub own_row: bool,
-    /// The changes with a comment that are known to have been made of this incident, with the ends of their calls.
-    pub known: Arc<[(Change, BootTime)]>,
+    /// The changes with a comment that are known to have been made of this incident.
+    pub known: Arc<[Known]>,
+}
+
+/// A change that is known to have been made: the server did it between these two times, or shortly after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// What was asked for.
+    pub change: Change,
+    /// When it was sent, or a moment before.
+    pub started: BootTime,
+    /// When its call was over.
+    pub ended: BootTime,
 }
 
 /// One update of an incident, over or under way.
@@ -85,7 +96,7 @@ pub(super) struct Asker<'a> {
     pub(super) appended: Option<&'a str>,
 }
 
-const UPDATES_OF_INCIDENT: &str = "
+pub(super) const UPDATES_OF_INCIDENT: &str = "
     SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
            rows.body, rows.appends
     FROM attempts AS a
@@ -121,8 +132,18 @@ pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> R
 
 /// The rule.
 pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Standing {
-    if pasts.is_empty() {
-        return Standing::Clear;
+    let made = |past: &Past| {
+        Standing::Made(MadeBefore {
+            run: past.run_name.clone(),
+            own_run: past.run == asker.run,
+            own_row: past.run == asker.run && past.row == asker.row,
+            at: past.ended_wall,
+        })
+    };
+    // A change is made once in one run, whatever others have set since.
+    let is_own = |past: &&Past| past.run == asker.run && past.made == Some(true) && past.change.body == ours.body;
+    if let Some(past) = pasts.iter().rev().find(is_own) {
+        return made(past);
     }
     if pasts.iter().any(|past| past.ended.is_none() && past.change.body == ours.body) {
         return Standing::UnderWay;
@@ -135,14 +156,9 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
     }
     for past in pasts.iter().rev().filter(|past| past.made != Some(false)) {
         let same = past.change.body == ours.body;
-        let remembered = past.run == asker.run || past.ended.is_some_and(|ended| ended > asker.since);
-        if same && past.made == Some(true) && remembered {
-            return Standing::Made(MadeBefore {
-                run: past.run_name.clone(),
-                own_run: past.run == asker.run,
-                own_row: past.run == asker.run && past.row == asker.row,
-                at: past.ended_wall,
-            });
+        let is_remembered = past.ended.is_some_and(|ended| ended > asker.since);
+        if same && past.made == Some(true) && is_remembered {
+            return made(past);
         }
         if !same && sets_otherwise(&past.change.body, &ours.body, asker.appended) {
             return Standing::Clear;
@@ -152,10 +168,10 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
 }
 
 fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
-    let known: Arc<[(Change, BootTime)]> = pasts
+    let known: Arc<[Known]> = pasts
         .iter()
         .filter(|past| past.made == Some(true) && past.change.appends)
-        .filter_map(|past| Some((past.change.clone(), past.ended?)))
+        .filter_map(|past| Some(Known { change: past.change.clone(), started: past.started, ended: past.ended? }))
         .collect();
     pasts
         .iter()
@@ -228,5 +244,66 @@ impl Earlier {
         for run in runs {
             *self.unfinished.entry(run.to_owned()).or_insert(0) += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESOLVED: &str = r#"{"status":"Resolved","comment":"closed"}"#;
+    const ACTIVE: &str = r#"{"status":"Active","comment":"opened"}"#;
+
+    fn change(body: &str) -> Change {
+        Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends: true }
+    }
+
+    /// An update that was made, for row 1.
+    fn made(run: i64, body: &str, ended: i64) -> Past {
+        Past {
+            attempt: AttemptId(ended),
+            run,
+            row: 1,
+            run_name: format!("run {run}"),
+            run_is_over: false,
+            started: boot(ended - 1),
+            ended: Some(boot(ended)),
+            ended_wall: wall(ended),
+            made: Some(true),
+            change: change(body),
+        }
+    }
+
+    /// Where row 1 of run 1 stands, with what was made since 100.
+    fn standing_of(pasts: &[Past]) -> Standing {
+        standing(pasts, &change(RESOLVED), Asker { run: 1, row: 1, since: boot(100), appended: Some("comment") })
+    }
+
+    fn run_of(standing: Standing) -> Option<String> {
+        if let Standing::Made(made) = standing { Some(made.run) } else { None }
+    }
+
+    #[test]
+    fn a_change_of_another_run_counts_while_it_is_remembered_and_not_undone() {
+        assert_eq!(run_of(standing_of(&[made(2, RESOLVED, 200)])).as_deref(), Some("run 2"));
+        assert_eq!(standing_of(&[made(2, RESOLVED, 100)]), Standing::Clear);
+        assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), Standing::Clear);
+        let same_again = [made(3, ACTIVE, 200), made(2, RESOLVED, 300)];
+        assert_eq!(run_of(standing_of(&same_again)).as_deref(), Some("run 2"));
+    }
+
+    #[test]
+    fn a_change_of_the_run_itself_counts_for_ever() {
+        assert_eq!(run_of(standing_of(&[made(1, RESOLVED, 50)])).as_deref(), Some("run 1"));
+        let undone_by_others = [made(1, RESOLVED, 200), made(2, ACTIVE, 300)];
+        assert_eq!(run_of(standing_of(&undone_by_others)).as_deref(), Some("run 1"));
+    }
+
+    #[test]
+    fn the_same_change_under_way_is_waited_for_and_a_doubt_is_cleared_up_first() {
+        let under_way = Past { ended: None, made: None, ..made(2, RESOLVED, 200) };
+        assert_eq!(standing_of(&[under_way]), Standing::UnderWay);
+        let in_doubt = Past { made: None, ..made(2, ACTIVE, 200) };
+        assert!(matches!(standing_of(&[in_doubt]), Standing::InDoubt(doubts) if !doubts[0].own_row));
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, updates_of};
-use super::{JournalError, StateDir};
+use super::{JournalError, StateDir, store};
 use crate::clock::Clock;
 use crate::permit::{Pause, Spent};
 use crate::row::{Change, Scope};
@@ -36,13 +36,16 @@ impl Peek {
             #[expect(clippy::disallowed_methods, reason = "the one place that opens the database for reading")]
             let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             db.busy_timeout(Duration::from_secs(30))?;
+            if store::is_new(&db, &path)? {
+                return Ok(None);
+            }
             let boot_id: String = db.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
             let found =
                 db.query_row("SELECT id FROM scopes WHERE name = ?1", [scope.as_str()], |row| row.get(0)).optional()?;
             let is_old_boot = boot_id != clock.boot_id();
             Ok(found.map(|scope| Peek { db, clock, scope, is_old_boot }))
         };
-        open().map_err(|error: rusqlite::Error| dir.explain(error.into()))
+        open().map_err(|error| dir.explain(error))
     }
 
     /// Adds to `earlier` what earlier runs have to do with one change.

@@ -26,6 +26,8 @@ pub struct RunFacts {
     pub results: String,
     /// The options that change what is sent, as they were typed, for the command that goes on.
     pub options: Vec<String>,
+    /// How long a change made by another run counts as made.
+    pub remember: Duration,
 }
 
 /// A run of this journal that is held by this process.
@@ -71,6 +73,19 @@ pub enum RunState {
     Over,
 }
 
+pub(super) const UNFINISHED_SAME: &str = "
+    SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
+    WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
+      AND coalesce((SELECT started_wall FROM attempts WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)),
+                   runs.created_wall) > ?4
+    ORDER BY runs.id DESC LIMIT 1";
+pub(super) const PENDING: &str = "
+    SELECT row, incident, body, appends FROM rows
+    WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3";
+
+/// No more bytes of bodies than this, and one more row, are read at once.
+const PAGE_BYTES: usize = 1024 * 1024;
+
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
@@ -98,7 +113,7 @@ impl Journal {
                 params![name, process, scope, contract, facts_text(facts), created],
             )?;
             let id = tx.last_insert_rowid();
-            let hold = locks::Hold::take(&dir, &name)?.ok_or_else(|| JournalError::RunIsHeld { run: name.clone() })?;
+            let hold = locks::Hold::take(&dir, &name)?;
             Ok(RunHandle { id, name, hold })
         })
     }
@@ -169,7 +184,9 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be written.
     pub fn discard(&mut self, run: &RunHandle) -> Result<(), JournalError> {
-        self.write(|tx| remove(tx, run.id))
+        self.write(|tx| remove(tx, run.id))?;
+        locks::forget_run(self.dir.path(), &run.name);
+        Ok(())
     }
 
     /// The run that goes on when the same changes are given in the same order for the same scope and contract: not
@@ -188,15 +205,7 @@ impl Journal {
         let since = now.wall.as_microsecond().saturating_sub(crate::clock::micros(remember));
         let name = self
             .db
-            .query_row(
-                "SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
-                 WHERE scopes.name = ?1 AND runs.digest = ?2 AND runs.contract = ?3 AND runs.state = 'ready'
-                   AND coalesce((SELECT max(started_wall) FROM attempts
-                                 WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)), runs.created_wall) > ?4
-                 ORDER BY runs.id DESC LIMIT 1",
-                params![scope.as_str(), digest, contract, since],
-                |row| row.get(0),
-            )
+            .query_row(UNFINISHED_SAME, params![scope.as_str(), digest, contract, since], |row| row.get(0))
             .optional();
         name.map_err(|error| self.dir.explain(error.into()))
     }
@@ -207,8 +216,7 @@ impl Journal {
     /// [`JournalError::RunIsHeld`] where another process is sending it, [`JournalError::NoSuchRun`].
     pub fn hold(&mut self, name: &str) -> Result<RunHandle, JournalError> {
         let id = self.run_id(name)?;
-        let hold = locks::Hold::take(self.dir.path(), name)?
-            .ok_or_else(|| JournalError::RunIsHeld { run: name.to_owned() })?;
+        let hold = locks::Hold::take(self.dir.path(), name).map_err(|error| self.dir.explain(error))?;
         self.write(|tx| {
             tx.execute("UPDATE rows SET outcome = NULL WHERE run = ?1 AND outcome = 'in-doubt'", [id])?;
             Ok(())
@@ -240,26 +248,28 @@ impl Journal {
         Ok(())
     }
 
-    /// The next rows without an outcome, after row `after`.
+    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer where they are long.
     ///
     /// # Errors
     /// Where the journal can't be read.
     pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
-        let mut statement = self.db.prepare_cached(
-            "SELECT row, incident, body, appends FROM rows
-             WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3",
-        )?;
+        let mut statement = self.db.prepare_cached(PENDING)?;
         let rows = statement.query_map(params![run.id, after, limit], |row| {
             Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
         })?;
         let mut pending = Vec::new();
+        let mut bytes = 0;
         for row in rows {
             let (row, incident, body, appends) = row?;
+            bytes += body.len();
             let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
                 path: self.dir.database(),
                 why: format!("row {row} of run {} has no incident", run.name),
             })?;
             pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends } });
+            if bytes >= PAGE_BYTES {
+                break;
+            }
         }
         Ok(pending)
     }
@@ -278,7 +288,30 @@ impl Journal {
                 [run.id, now],
             )?)
         })?;
-        Ok(if changed == 1 { RunState::Over } else { RunState::Unfinished })
+        if changed == 0 {
+            return Ok(RunState::Unfinished);
+        }
+        locks::forget_run(self.dir.path(), &run.name);
+        Ok(RunState::Over)
+    }
+
+    /// Removes runs that were over before `before`, with their rows and attempts. Returns how many. The file does not
+    /// shrink: the room is used again.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn prune(&mut self, before: jiff::Timestamp) -> Result<u64, JournalError> {
+        self.write(|tx| {
+            let old: Vec<i64> = tx
+                .prepare("SELECT id FROM runs WHERE state = 'over' AND finished_wall < ?1")?
+                .query_map([before.as_microsecond()], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for run in &old {
+                tx.execute("DELETE FROM attempts WHERE run = ?1", [run])?;
+                remove(tx, *run)?;
+            }
+            Ok(old.len() as u64)
+        })
     }
 
     pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {
@@ -292,9 +325,10 @@ impl Journal {
 
     /// One transaction, in turn with the other processes.
     fn write<R>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>) -> Result<R, JournalError> {
-        let Journal { db, turn, .. } = self;
+        let Journal { db, turn, dir, file, .. } = self;
         let attempt = || {
             let _turn = turn.take()?;
+            dir.expect_there(*file)?;
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&tx)?;
             tx.commit()?;
@@ -329,6 +363,12 @@ fn remove(tx: &Transaction<'_>, run: i64) -> Result<(), JournalError> {
     tx.execute("DELETE FROM rows WHERE run = ?1", [run])?;
     tx.execute("DELETE FROM runs WHERE id = ?1", [run])?;
     Ok(())
+}
+
+/// Whether somebody may want to send this run, now or later; also where that can't be told.
+pub(super) fn is_to_be_sent(tx: &Transaction<'_>, name: &str) -> bool {
+    let state = tx.query_row("SELECT state FROM runs WHERE name = ?1", [name], |row| row.get::<_, String>(0));
+    !matches!(state.as_deref(), Ok("over") | Err(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// Removes what processes that are gone were loading.

@@ -73,3 +73,5 @@ CREATE INDEX attempts_open ON attempts (scope) WHERE ended IS NULL;
 CREATE INDEX attempts_ended ON attempts (scope, ended) WHERE ended IS NOT NULL;
 -- What was made of an incident.
 CREATE INDEX attempts_incident ON attempts (scope, incident) WHERE updates = 1;
+-- The calls of a run, for its list and its last one.
+CREATE INDEX attempts_run ON attempts (run);

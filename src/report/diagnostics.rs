@@ -233,7 +233,9 @@ mod tests {
 
     fn text_of(diagnostics: &[Diagnostic]) -> String {
         let mut human = HumanDiagnostics::new(Vec::new(), false);
-        diagnostics.iter().for_each(|diagnostic| human.tell(diagnostic).expect("memory"));
+        for diagnostic in diagnostics {
+            human.tell(diagnostic).expect("memory");
+        }
         String::from_utf8(human.finish().expect("memory")).expect("text")
     }
 

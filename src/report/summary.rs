@@ -62,8 +62,9 @@ impl Tally {
         }
     }
 
-    /// At the end of a run: the rows that no event told of were not reached.
-    pub fn count_the_rest_as_not_attempted(&mut self) {
+    /// At the end of a run: of the rows that no event told of, so many are in doubt; the others were not reached.
+    pub fn count_the_rest(&mut self, in_doubt: u64) {
+        self.outcomes.add(OutcomeKind::InDoubt, in_doubt);
         self.outcomes.add(OutcomeKind::NotAttempted, self.rows.saturating_sub(self.outcomes.total()));
     }
 
@@ -233,7 +234,7 @@ mod tests {
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
         tally.hear(&Event::Pace(pace));
-        tally.count_the_rest_as_not_attempted();
+        tally.count_the_rest(0);
         Summary {
             run: Some("7f3k".to_owned()),
             scope: "contoso".to_owned(),

@@ -73,6 +73,11 @@ impl Program {
         self.dir.path().join(name)
     }
 
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The names in its directory, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         names_in(self.dir.path())
@@ -245,14 +250,51 @@ impl Started {
         kill_process(self.pid, signal)
     }
 
+    /// Its process's number.
+    pub(crate) fn number(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Whether it has this file open.
+    pub(crate) fn has_open(&self, path: &Path) -> bool {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.number())).expect("it is still under way");
+        open.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
+    }
+
     /// What any user of the machine can see of its command line.
     pub(crate) fn command_line(&self) -> Vec<u8> {
-        fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).expect("it is still under way")
+        fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still under way")
+    }
+
+    /// The limits that the kernel holds it to.
+    pub(crate) fn limits(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
     }
 
     pub(crate) fn kill(self) -> Ended {
         self.signal(Signal::KILL);
         self.end()
+    }
+
+    /// Kills it when so much time has passed, unless it has ended by itself.
+    pub(crate) fn kill_after(mut self, time: Duration) -> Ended {
+        if !self.ends_within(time) {
+            let _ = self.try_signal(Signal::KILL);
+        }
+        self.end()
+    }
+
+    /// Whether it ends within this time.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        let output = self.ended.recv_timeout(time);
+        let has_ended = output.is_ok();
+        if let Ok(output) = output {
+            // For `end`.
+            let (end, ended) = mpsc::channel();
+            let _ = end.send(output);
+            self.ended = ended;
+        }
+        has_ended
     }
 
     /// Waits for its end.

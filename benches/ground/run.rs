@@ -1,0 +1,108 @@
+//! A run in a journal on the disk, ready to be sent, and the sending of it: what the program does after the question.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulk_triage::apply::{Commits, Desk, Ends, Settings, apply};
+use bulk_triage::client::{Client, Tokens, Transport};
+use bulk_triage::clock::Clock;
+use bulk_triage::contract;
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, StateDir};
+use bulk_triage::outcome::InputShape;
+use bulk_triage::report::progress::{Progress, Screen};
+use bulk_triage::report::reporter::Reporter;
+use bulk_triage::report::results::{Destination, ResultsFile};
+use bulk_triage::row::{Change, IncidentId, Scope};
+use bulk_triage::window::Quota;
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::Result;
+
+/// A run whose rows are in the journal.
+pub(crate) struct Prepared {
+    directory: TempDir,
+    journal: Journal,
+    run: RunHandle,
+    shape: InputShape,
+}
+
+impl Prepared {
+    /// Rows for the incidents from `first` on, each with a comment, in a new journal.
+    pub(crate) fn rows(first: u64, rows: u64) -> Result<Prepared> {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let dir = StateDir::open(&directory.path().join("state"))?;
+        let mut journal = Journal::open(&dir, Clock::machine(), Durability::Synced)?;
+        let shape = InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] };
+        let facts = RunFacts {
+            input: "bench.csv".to_owned(),
+            shape: shape.clone(),
+            origin: String::new(),
+            contract: String::new(),
+            results: String::new(),
+            options: Vec::new(),
+            remember: std::time::Duration::from_hours(12),
+        };
+        let run = journal.begin_loading(&Scope::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
+        let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();
+        journal.load(&run, &rows)?;
+        journal.ready(&run, &facts, b"")?;
+        Ok(Prepared { directory, journal, run, shape })
+    }
+
+    /// What the row of an incident asks for.
+    pub(crate) fn body(incident: u64) -> String {
+        format!(
+            r#"{{"status":"Resolved","classification":"FalsePositive","comment":"Rule 4711, incident {incident}"}}"#
+        )
+    }
+
+    /// Sends it all, results file and progress included. How long that took.
+    pub(crate) async fn send<T: Transport>(self, transport: T, quota: &str, concurrency: u32) -> Result<Sent> {
+        let Prepared { directory, journal, run, shape } = self;
+        let clock = Clock::machine();
+        let contract = contract::load("defender-classic")?;
+        let tokens = Arc::new(Tokens::given(&SecretString::from("bench"))?);
+        let client = Arc::new(Client::new(transport, tokens, &contract, clock.clone()));
+        let destination = Destination::examine(&directory.path().join("results.csv"), None, &shape)?;
+        let results = ResultsFile::create::<Infallible>(&destination, shape, [])?;
+        let progress = Progress::new(Screen::plain(io::sink()), clock.clone(), false);
+        let mut reporter = Reporter::new(results, progress);
+        let settings = Settings {
+            quota: quota.parse::<Quota>()?,
+            concurrency,
+            max_attempts: 5,
+            patience: Duration::from_mins(10),
+            max_failures: None,
+            stop_after: None,
+            remember: Duration::from_hours(12),
+            appended: Some("comment".to_owned()),
+            seed: 7,
+        };
+        let desk = Desk::new(journal, Commits::OnAThread);
+        let (_stop, stopped) = watch::channel(false);
+        let start = clock.now().boot;
+        let ends = apply(desk, Arc::new(run), client, settings, clock.clone(), stopped, &mut reporter).await?;
+        Ok(Sent { took: clock.now().boot.since(start), ends })
+    }
+}
+
+/// A run that was sent.
+pub(crate) struct Sent {
+    pub(crate) took: Duration,
+    pub(crate) ends: Ends,
+}
+
+fn load_row(row: u64, incident: u64) -> Option<LoadRow> {
+    let change = Change { incident: IncidentId::new(incident)?, body: Prepared::body(incident).into(), appends: true };
+    Some(LoadRow {
+        row,
+        line: row + 1,
+        incident: incident.to_string(),
+        change: Ok(change),
+        source: incident.to_string().into_bytes(),
+    })
+}

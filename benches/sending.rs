@@ -1,0 +1,97 @@
+//! The figure of sending: how much of the pace of a bare `reqwest` loop is left when every call has its permit, its
+//! intent and its outcome in the journal, each synced to the disk. `cargo bench --bench sending`.
+//!
+//! The quota does not bind, so the pace is that of the calls alone. Both send the same updates to the same emulator,
+//! in turn; the ratio is the median of those of the pairs, since what else the machine does hits both alike.
+
+mod ground;
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bulk_triage::apply::Ending;
+use bulk_triage::client::{HttpTransport, Origin};
+use bulk_triage::clock::Clock;
+use tokio::task::JoinSet;
+
+use ground::{Emulator, Prepared, Result, facts, median};
+
+/// Binds nobody.
+const QUOTA: &str = "1000000/1s";
+const PAIRS: usize = 7;
+/// About this long is each run.
+const SECONDS: u64 = 2;
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // Fails where it was done before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "medians of {PAIRS} pairs; {}\n", facts()?)?;
+    writeln!(out, "| server latency | calls at once | bare loop, calls/s | sending, calls/s | ratio | bound |")?;
+    writeln!(out, "| --- | --- | --- | --- | --- | --- |")?;
+    for (milliseconds, bound) in [(5, 0.88), (20, 0.93)] {
+        for concurrency in [8, 32] {
+            let emulator = Emulator::start(QUOTA, &format!("{milliseconds}ms"), 0)?;
+            let rows = (SECONDS * 1_000 / milliseconds * u64::from(concurrency)).min(6_000);
+            let mut pairs = Vec::new();
+            for pair in 0..PAIRS as u64 {
+                let first = 2 * pair * rows;
+                let bare = runtime.block_on(bare_loop(&emulator.origin, concurrency, first, rows))?;
+                let sending = runtime.block_on(sending(&emulator.origin, concurrency, first + rows, rows))?;
+                pairs.push((pace(rows, bare), pace(rows, sending)));
+            }
+            assert_eq!(emulator.stop()?.requests, rows * 2 * PAIRS as u64, "each row is one call");
+            let bare = median(pairs.iter().map(|(bare, _)| *bare));
+            let sending = median(pairs.iter().map(|(_, sending)| *sending));
+            let ratio = median(pairs.iter().map(|(bare, sending)| sending / bare));
+            writeln!(out, "| {milliseconds} ms | {concurrency} | {bare:.0} | {sending:.0} | {ratio:.3} | ≥ {bound} |")?;
+        }
+    }
+    Ok(())
+}
+
+fn pace(rows: u64, took: Duration) -> f64 {
+    f64::from(u32::try_from(rows).unwrap_or(u32::MAX)) / took.as_secs_f64()
+}
+
+async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
+    let transport = HttpTransport::new(origin, concurrency as usize)?;
+    let sent = Prepared::rows(first, rows)?.send(transport, QUOTA, concurrency).await?;
+    assert_eq!((sent.ends.ending, sent.ends.calls), (Ending::Over, rows));
+    Ok(sent.took)
+}
+
+/// The least that a client can do: so many tasks, each with one call after another.
+async fn bare_loop(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
+    let clock = Clock::machine();
+    let next = Arc::new(AtomicU64::new(1));
+    let mut tasks = JoinSet::new();
+    let start = clock.now().boot;
+    for _ in 0..concurrency {
+        let (client, next, origin) = (client.clone(), Arc::clone(&next), origin.clone());
+        tasks.spawn(async move {
+            loop {
+                let row = next.fetch_add(1, Ordering::Relaxed);
+                if row > rows {
+                    return Ok::<(), reqwest::Error>(());
+                }
+                let request = client
+                    .patch(format!("{origin}/api/incidents/{}", first + row))
+                    .header("authorization", "Bearer bench")
+                    .header("content-type", "application/json")
+                    .body(Prepared::body(first + row));
+                #[expect(clippy::disallowed_methods, reason = "a bench of the client needs another one")]
+                let response = request.send().await?;
+                response.error_for_status()?.bytes().await?;
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(clock.now().boot.since(start))
+}

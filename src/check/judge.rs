@@ -1,0 +1,222 @@
+//! Judging a row that was read: the rules between its values, the body of its change, what is kept and told of it.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::across::Seen;
+use super::chunk::{CheckedChunk, Checker};
+use super::row::{Found, Own, Reading};
+use super::rules::ReadyKind;
+use super::suggest::either;
+use super::tally::Count;
+use super::value::{Asked, Problem};
+use super::{CheckedRow, RowError};
+use crate::diagnostic::{Diagnostic, Severity, codes};
+use crate::input::Record;
+use crate::row::{Change, IncidentId};
+
+impl<'a> Checker<'a> {
+    /// Judges a row that was read: the rules between its values, its body, what is kept of it.
+    pub(super) fn finish(
+        &self,
+        at: &NumberedRecord<'_>,
+        reading: &mut Reading<'_>,
+        limit: u64,
+        checked: &mut CheckedChunk,
+    ) {
+        if reading.is_skipped {
+            checked.skipped += 1;
+            checked.valid += 1;
+            return;
+        }
+        if reading.is_whole {
+            self.judge(reading);
+        }
+        let is_selected = checked.taken < limit;
+        checked.taken += 1;
+        let is_valid = reading.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
+        let mut change = None;
+        if let Some(incident) = reading.id.filter(|_| is_valid) {
+            checked.valid += 1;
+            checked.sendable += u64::from(is_selected);
+            let counts = (self.keeps_rows && is_selected).then_some(&mut checked.counts);
+            let hash = self.weigh(reading, counts);
+            let (row, line) = (narrow(at.row), narrow(at.record.line));
+            checked.seen.push(Seen { incident: incident.get(), hash, row, line });
+            if self.keeps_rows && is_selected {
+                change = Some(self.change(incident, reading));
+            }
+        }
+        if self.keeps_rows && is_selected {
+            checked.rows.push(checked_row(at, reading, change));
+        }
+        if !reading.found.is_empty() {
+            checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
+        }
+    }
+
+    /// What an effective value is: `--set` wins.
+    fn asked<'s>(&'s self, reading: &'s Reading<'_>, place: usize) -> &'s Asked<'s> {
+        self.set[place].as_ref().unwrap_or(&reading.slots[place].asked)
+    }
+
+    /// The rules between values, and that there is one at all.
+    fn judge(&self, reading: &mut Reading<'_>) {
+        let mut found = Vec::new();
+        for dependency in &self.contract.dependencies {
+            let &Asked::Choice(value) = self.asked(reading, dependency.property) else { continue };
+            let problem = match *self.asked(reading, dependency.on) {
+                Asked::Choice(on) if dependency.allowed[on].contains(&value) => continue,
+                Asked::Choice(on) => self.disagreement(dependency.property, value, dependency.on, on),
+                Asked::Leave => {
+                    let (property, on) = (self.name(dependency.property), self.name(dependency.on));
+                    let with = self.values_that_allow(dependency.property, value, dependency.on);
+                    let message =
+                        format!("{property} `{}` needs a {on} in the same row", self.value(dependency.property, value));
+                    let help = if with.is_empty() {
+                        format!("leave {property} empty")
+                    } else {
+                        format!("set {on} to {}", either(&with))
+                    };
+                    Problem { code: &codes::VALUE_MISSING, message, help: Some(help) }
+                }
+                _ => continue,
+            };
+            let spot = reading.slots[dependency.property].spot.clone();
+            let field = Some(self.name(dependency.property).to_owned());
+            found.push(Found { problem, field, spot: (!spot.is_empty()).then_some(spot) });
+        }
+        if !found.is_empty() {
+            reading.found.append(&mut found);
+        }
+        let sets_nothing = (0..reading.slots.len()).all(|place| matches!(self.asked(reading, place), Asked::Leave));
+        if sets_nothing {
+            reading.tell(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
+        }
+    }
+
+    fn disagreement(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {
+        let (name, on_name) = (self.name(property), self.name(on));
+        let (text, on_text) = (self.value(property, value), self.value(on, on_value));
+        let message = format!("{name} `{text}` does not go with {on_name} `{on_text}`");
+        let elsewhere = self.contract.other_that_joins((name, text), (on_name, on_text));
+        let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
+        let allowed = dependency.map_or(&[][..], |rule| &rule.allowed[on_value]);
+        let allowed: Vec<&str> = allowed.iter().map(|value| self.value(property, *value)).collect();
+        let help = elsewhere.unwrap_or_else(|| match allowed.as_slice() {
+            [] => format!(
+                "leave {name} empty: it goes with {on_name} {} only",
+                either(&self.values_that_allow(property, value, on))
+            ),
+            allowed => format!("with `{on_text}` write {}", either(allowed)),
+        });
+        Problem { code: &codes::VALUES_DISAGREE, message, help: Some(help) }
+    }
+
+    /// The values of `on` that go with a value of `property`.
+    fn values_that_allow(&self, property: usize, value: usize, on: usize) -> Vec<&'a str> {
+        let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
+        let allowed = dependency.map_or(&[][..], |rule| &rule.allowed);
+        let with = allowed.iter().enumerate().filter(|(_, values)| values.contains(&value));
+        with.map(|(place, _)| self.value(on, place)).collect()
+    }
+
+    fn name(&self, property: usize) -> &'a str {
+        self.contract.properties[property].name
+    }
+
+    fn value(&self, property: usize, value: usize) -> &'a str {
+        &self.contract.choices(property)[value].value
+    }
+
+    /// What the row asks for, as a number (equal changes have equal ones), and counted where there are `counts`.
+    fn weigh(&self, reading: &Reading<'_>, mut counts: Option<&mut Vec<Count>>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for (place, slot) in reading.slots.iter().enumerate() {
+            let asked = self.set[place].as_ref().unwrap_or(&slot.asked);
+            if !matches!(asked, Asked::Leave) {
+                hasher.write_usize(place);
+                asked.hash(&mut hasher);
+                if let Some(count) = counts.as_mut().and_then(|counts| counts.get_mut(place)) {
+                    count.overridden += u64::from(slot.is_overridden);
+                    count.add(asked);
+                }
+            }
+        }
+        hasher.finish()
+    }
+
+    /// What the row asks for, as it is sent.
+    fn change(&self, incident: IncidentId, reading: &Reading<'_>) -> Change {
+        let mut body = String::from("{");
+        let mut appends = false;
+        for (place, property) in self.contract.properties.iter().enumerate() {
+            let asked = self.asked(reading, place);
+            let Some(json) = self.contract.json(place, asked) else { continue };
+            if body.len() > 1 {
+                body.push(',');
+            }
+            body.push_str(&property.key);
+            body.push_str(&json);
+            appends |= matches!(property.kind, ReadyKind::Append);
+        }
+        body.push('}');
+        Change { incident, body: Arc::from(body), appends }
+    }
+
+    fn diagnostic(&self, at: &NumberedRecord<'_>, found: Found) -> Diagnostic {
+        let Found { problem, field, spot } = found;
+        let mut diagnostic = Diagnostic::new(problem.code, &self.file, problem.message);
+        let whole = 0..at.bytes.len();
+        diagnostic = diagnostic.at(at.bytes, at.record.line, spot.clone().unwrap_or(whole));
+        if let Some(spot) = spot.filter(|spot| !spot.is_empty()) {
+            let value = String::from_utf8_lossy(&at.bytes[spot]);
+            diagnostic.value = Some(excerpt_raw(&value));
+        }
+        if let Some(help) = problem.help {
+            diagnostic.help = Some(help);
+        }
+        Diagnostic { row: Some(at.row), field, ..diagnostic }
+    }
+}
+
+/// A record with its row number and its bytes.
+pub(super) struct NumberedRecord<'r> {
+    pub(super) row: u64,
+    pub(super) record: &'r Record,
+    pub(super) bytes: &'r [u8],
+}
+
+fn checked_row(at: &NumberedRecord<'_>, reading: &mut Reading<'_>, change: Option<Change>) -> CheckedRow {
+    let source = match std::mem::take(&mut reading.own) {
+        _ if at.record.is_too_large => Vec::new(),
+        Own::Whole => at.bytes.to_vec(),
+        Own::From(start) => at.bytes[start..].to_vec(),
+        Own::Rewritten(bytes) => bytes,
+    };
+    let error = reading.found.iter().find(|found| found.problem.code.severity == Severity::Error);
+    let error = error.map(|found| RowError { code: found.problem.code.name, message: found.problem.message.clone() });
+    CheckedRow {
+        row: at.row,
+        line: at.record.line,
+        incident_id: change.as_ref().map_or_else(|| reading.id_text.to_string(), |change| change.incident.to_string()),
+        source,
+        verdict: match (change, error) {
+            (Some(change), None) => Ok(change),
+            (_, error) => Err(error.expect("a row without a change has an error")),
+        },
+    }
+}
+
+/// A value as it stands there, cut where it is long.
+fn excerpt_raw(value: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut characters = value.chars();
+    let short: String = characters.by_ref().take(LONGEST).collect();
+    if characters.next().is_some() { short + "…" } else { short }
+}
+
+/// Rows are no more than lines, and an input has no more lines than fit.
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).expect("the input ended with an error at more lines than fit")
+}

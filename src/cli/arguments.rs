@@ -1,0 +1,77 @@
+//! The arguments of `run` and of whatever else sends, as they are typed. Nothing is looked up or decided here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Format, RowArgs};
+use crate::window::{Quota, parse_duration};
+
+/// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
+pub(super) const REMEMBER: Duration = Duration::from_hours(12);
+
+/// `bulk-triage run`
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct RunArgs {
+    /// A CSV or JSONL file, or `-` for standard input.
+    pub(super) input: PathBuf,
+    /// Do all but sending: check, and show what would be sent and how long it takes.
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+    /// What changes the meaning of a row.
+    #[command(flatten)]
+    pub(super) rows: RowArgs,
+    /// Go on with the valid rows; the others end as `invalid`.
+    #[arg(long)]
+    pub(super) skip_invalid: bool,
+    /// Another place of the API.
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
+    /// An emulator started for this run: nothing real is changed.
+    #[arg(long, conflicts_with_all = ["base_url", "token_file", "scope"])]
+    pub(super) emulator: bool,
+    /// Names the scope where the token does not name a tenant.
+    #[arg(long, value_name = "NAME")]
+    pub(super) scope: Option<String>,
+    /// How calls are made.
+    #[command(flatten)]
+    pub(super) send: SendArgs,
+}
+
+/// How calls are made: options of `run` and `runs resume`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SendArgs {
+    /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
+    #[arg(long, value_name = "QUOTA")]
+    pub(super) quota: Option<Quota>,
+    /// Calls under way at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) concurrency: u32,
+    /// Tries at one row for errors that may pass; a 429 is none.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_attempts: u32,
+    /// Make no new call after this (`ms`, `s`, `m`, `h`).
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(super) stop_after: Option<Duration>,
+    /// How long to wait for a service that is down; 0 stops at once.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    pub(super) patience: Duration,
+    /// Stop when so many rows have failed; without it, when the first five all fail alike.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_failures: Option<u64>,
+    /// How long a change made by an earlier run counts as made; 0 looks at no other run [default: 12h, or as the run
+    /// that goes on began]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(super) remember: Option<Duration>,
+    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
+    #[arg(long, value_name = "PATH")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    /// Where to write the results.
+    #[arg(long, value_name = "PATH")]
+    pub(super) results: Option<PathBuf>,
+    /// The summary's form.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    pub(super) format: Format,
+}

@@ -1,0 +1,175 @@
+//! What stands before the question: what a run would do, how long it takes, what was made before; and the question.
+
+use std::io::{self, BufReader, IsTerminal as _};
+use std::path::Path;
+use std::time::Duration;
+
+use super::arguments::SendArgs;
+use super::load::Loaded;
+use super::target::Target;
+use super::terminal::{Terminal, say};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::journal::{Earlier, Journal, RunHandle};
+use crate::permit::{Pause, Spent};
+use crate::quota::{Buckets, Forecast, arrival};
+use crate::report::preview::{self, FirstRequest, Preview};
+use crate::report::question::ask;
+
+/// How long a call takes, as long as none was made.
+const GUESSED_LATENCY: Duration = Duration::from_millis(400);
+
+/// A run that is about to be sent.
+pub(super) struct Before<'a> {
+    /// Where it goes.
+    pub(super) target: &'a Target,
+    /// How calls are made.
+    pub(super) send: &'a SendArgs,
+    /// How long a change made by an earlier run counts as made.
+    pub(super) remember: Duration,
+    /// Its input, as it was named.
+    pub(super) input: &'a Path,
+    /// What time it is.
+    pub(super) clock: &'a Clock,
+}
+
+impl Before<'_> {
+    /// Of a run in the journal.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub(super) fn of_run(
+        &self,
+        journal: &Journal,
+        run: &RunHandle,
+        loaded: &Loaded,
+        goes_on: bool,
+    ) -> Result<Preview, Error> {
+        let earlier = journal.earlier(run, self.remember, self.target.appended().as_deref())?;
+        let ledger = journal.ledger(run, self.target.quota.longest())?;
+        let (mut left, mut over) = (0, 0);
+        for (kind, rows) in journal.outcomes(&run.name)? {
+            *if kind.is_none() { &mut left } else { &mut over } += rows;
+        }
+        let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
+        let shown = goes_on.into_iter().chain(shown(&earlier)).collect();
+        Ok(self.preview(left.saturating_sub(earlier.not_sent()), loaded, Some(shown), &ledger, Vec::new()))
+    }
+
+    /// Of a dry run. `earlier` is `None` where the scope is not known.
+    pub(super) fn of_dry_run(
+        &self,
+        loaded: &Loaded,
+        earlier: Option<&Earlier>,
+        ledger: &(Spent, Option<Pause>),
+        first_requests: Vec<FirstRequest>,
+    ) -> Preview {
+        let rows = loaded.rows - earlier.map_or(0, Earlier::not_sent).min(loaded.rows);
+        self.preview(rows, loaded, earlier.map(|earlier| shown(earlier).collect()), ledger, first_requests)
+    }
+
+    fn preview(
+        &self,
+        rows: u64,
+        loaded: &Loaded,
+        earlier: Option<Vec<preview::Earlier>>,
+        ledger: &(Spent, Option<Pause>),
+        first_requests: Vec<FirstRequest>,
+    ) -> Preview {
+        let now = self.clock.now();
+        let buckets = Buckets::new(&self.target.quota);
+        let end_of = |calls: u64| {
+            let ahead = Forecast { calls, concurrency: self.send.concurrency, latency: GUESSED_LATENCY };
+            if calls == 0 { now.boot } else { arrival(&buckets, &ledger.0, ledger.1, now.boot, ahead) }
+        };
+        let stop_after = self.send.stop_after.map(|after| {
+            let (mut fits, mut too_many) = (0, rows + 1);
+            while too_many - fits > 1 {
+                let middle = fits.midpoint(too_many);
+                *if end_of(middle) <= now.boot + after { &mut fits } else { &mut too_many } = middle;
+            }
+            (after, fits)
+        });
+        Preview {
+            target: self.target.shown(),
+            input: self.input.to_string_lossy().into_owned(),
+            notes: loaded.notes.clone(),
+            rows,
+            skipped: loaded.invalid,
+            sets: loaded.sets.clone(),
+            overridden: loaded.overridden.clone(),
+            starts_at: now.wall,
+            duration: end_of(rows).since(now.boot),
+            stop_after,
+            token_expires: self.target.tokens.as_ref().and_then(|tokens| tokens.claims().expires),
+            earlier,
+            first_requests,
+        }
+    }
+
+    /// Shows it and asks, unless `--yes` has answered or nothing is to be sent.
+    ///
+    /// # Errors
+    /// Where there is nobody to ask.
+    pub(super) fn is_agreed(&self, preview: &Preview, terminal: &Terminal) -> Result<bool, Error> {
+        if !terminal.quiet || !self.send.yes {
+            // A standard error that is gone is no reason not to send.
+            let _ = preview.write(io::stderr(), terminal.colour_err);
+        }
+        if preview.rows == 0 {
+            say("there is nothing to send");
+        }
+        if preview.rows == 0 || self.send.yes {
+            return Ok(true);
+        }
+        let updates = if preview.rows == 1 { "update" } else { "updates" };
+        let question = format!("Send {} {updates}?", preview.rows);
+        let answer = match path_of(self.input) {
+            Some(_) => ask(&question, io::stdin().lock(), io::stderr()),
+            None => terminal_file().and_then(|terminal| ask(&question, BufReader::new(terminal), io::stderr())),
+        };
+        let is_agreed = answer.map_err(|source| Error::Io { what: "the question can't be asked", source })?;
+        if !is_agreed {
+            say("nothing was sent");
+        }
+        Ok(is_agreed)
+    }
+}
+
+fn shown(earlier: &Earlier) -> impl Iterator<Item = preview::Earlier> {
+    let made = earlier.made.iter().map(|((run, again), made)| preview::Earlier::Made {
+        run: run.clone(),
+        at: made.last,
+        rows: made.rows,
+        again: *again,
+    });
+    let unfinished = earlier.unfinished.iter();
+    made.chain(unfinished.map(|(run, rows)| preview::Earlier::Unfinished { run: run.clone(), incidents: *rows }))
+}
+
+/// The input as a file; standard input is none.
+pub(super) fn path_of(input: &Path) -> Option<&Path> {
+    (input != Path::new("-")).then_some(input)
+}
+
+/// Whether `--yes` is said or there is somebody to ask: at the terminal itself where standard input is the input.
+///
+/// # Errors
+/// Where there is not, with what to do.
+pub(super) fn can_ask(send: &SendArgs, input: &Path) -> Result<(), Error> {
+    let is_there = match path_of(input) {
+        Some(_) => io::stdin().is_terminal(),
+        None => terminal_file().is_ok(),
+    };
+    if send.yes || is_there {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        message: "there is no terminal to ask on".to_owned(),
+        hint: Some("say --yes to send without being asked, or --dry-run to look".to_owned()),
+    })
+}
+
+fn terminal_file() -> io::Result<std::fs::File> {
+    std::fs::OpenOptions::new().read(true).open("/dev/tty")
+}

@@ -1,0 +1,57 @@
+//! The transaction of sending: all of it or nothing.
+
+use super::process::{Place, comment, grant_all, resolve, updated};
+use crate::clock::BootTime;
+use crate::journal::{Batch, Begin, End, Receipt, What};
+use crate::outcome::OutcomeKind;
+use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::row::Change;
+
+#[tokio::test(start_paused = true)]
+async fn an_end_and_its_outcome_are_one_transaction() {
+    let place = Place::new();
+    let mut process = place.process(&[comment(1), comment(2)]);
+    let attempt = process.start(1);
+    // The disk takes the end, and then not the outcome.
+    let break_it = "CREATE TEMP TRIGGER broken BEFORE UPDATE OF outcome ON rows BEGIN SELECT raise(ABORT, 'no'); END";
+    process.journal.db.execute_batch(break_it).expect("breaks");
+    let end = End { outcome: Some((1, updated())), ..process.ended(attempt) };
+    let begins = vec![Begin { row: 2, change: comment(2), what: What::Update }];
+    let batch = Batch { ends: vec![end], begins, slots: 1, ..Batch::default() };
+    assert!(process.journal.commit(&batch, grant_all).is_err());
+    assert_eq!(process.spent(), (Spent { in_flight: 1, ended: [].into() }, None));
+
+    process.journal.db.execute_batch("DROP TRIGGER broken").expect("mends");
+    assert!(matches!(process.commit(&batch).begins[..], [Receipt::Started(_)]));
+    let result = process.journal.result(&process.run, 1).expect("reads");
+    assert_eq!((result.outcome.kind, result.attempts), (OutcomeKind::Updated, 1));
+    assert_eq!(process.spent().0.in_flight, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_begin_than_there_are_permits_and_slots() {
+    let place = Place::new();
+    let changes: Vec<Change> = (1..=4).map(resolve).collect();
+    let mut process = place.process(&changes);
+    let begins: Vec<Begin> =
+        (1..).zip(changes).map(|(row, change)| Begin { row, change, what: What::Update }).collect();
+    let batch = Batch { begins, slots: 3, ..Batch::default() };
+    let two = |_: &Spent, _: Option<Pause>, now: BootTime, wanted: u32| {
+        assert_eq!(wanted, 3);
+        Grant { permits: 2, next: NextPermit::At(now) }
+    };
+    let receipts = process.journal.commit(&batch, two).expect("commits").begins;
+    assert!(
+        matches!(receipts[..], [Receipt::Started(_), Receipt::Started(_), Receipt::NoPermit, Receipt::NoPermit]),
+        "{receipts:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_ends_once() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1)]);
+    let attempt = process.make(1, Some(true));
+    process.end(process.ended(attempt));
+    assert_eq!(process.seconds_ended(), [1_000]);
+}

@@ -1,0 +1,116 @@
+//! The ledger and the pause: shared by all processes of a scope, and outliving them.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use super::process::{Place, Process, REMEMBERED, comment, facts, load_row, resolve};
+use crate::clock::BootTime;
+use crate::journal::{Batch, End, Receipt};
+use crate::permit::{Pause, Spent};
+use crate::row::Scope;
+
+#[tokio::test(start_paused = true)]
+async fn two_processes_share_the_calls_and_the_pause() {
+    let place = Place::new();
+    let mut ours = place.process(&[resolve(1), resolve(2), resolve(3)]);
+    let mut theirs = place.process(&[resolve(4)]);
+    let (first, second) = (ours.start(1), ours.start(2));
+    theirs.start(1);
+    assert_eq!(ours.spent().0.in_flight, 3);
+    assert!(ours.commit(&Batch::default()).others_under_way);
+
+    let pause_until = Some(BootTime(1_030_000_000));
+    ours.end(End { pause_until, made: Some(false), ..ours.ended(first) });
+    let (spent, pause) = theirs.spent();
+    assert_eq!((spent.in_flight, spent.ended.len()), (2, 1));
+    assert_eq!(pause, Some(Pause { until: BootTime(1_030_000_000), probing: false }));
+    ours.end(ours.ended(second));
+    assert_eq!(theirs.spent().0.in_flight, 1);
+    assert!(!theirs.commit(&Batch::default()).others_under_way);
+}
+
+#[tokio::test(start_paused = true)]
+async fn scopes_do_not_share() {
+    let place = Place::new();
+    let mut ours = place.process(&[resolve(1)]);
+    ours.start(1);
+    let mut journal = place.open();
+    let elsewhere = Scope::named("elsewhere");
+    let run = journal.begin_loading(&elsewhere, "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    journal.load(&run, &[load_row(1, &resolve(1))]).expect("loads");
+    let mut theirs = Process { journal, run, changes: vec![resolve(1)] };
+    theirs.begin_session(REMEMBERED);
+    assert_eq!(theirs.spent().0, Spent::default());
+    theirs.start(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_a_process_that_is_gone_end_when_that_is_seen_or_at_their_time_limit() {
+    for (later, ended) in [(15, 1_015), (200, 1_060)] {
+        let place = Place::new();
+        let mut gone = place.process(&[comment(1)]);
+        let attempt = gone.start(1);
+        drop(gone);
+        advance(Duration::from_secs(later)).await;
+        let mut next = place.process(&[comment(1)]);
+        assert_eq!(next.seconds_ended(), [ended], "{later} s later");
+        assert_eq!(next.spent().0.in_flight, 0);
+        let Receipt::InDoubt(doubts) = next.offer(1) else { panic!("it is not in doubt") };
+        assert_eq!(doubts.iter().map(|doubt| doubt.attempt).collect::<Vec<_>>(), [attempt]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_meanwhile_is_missed_and_its_probe_is_given_to_another() {
+    let place = Place::new();
+    let (mut ours, mut theirs) = (place.process(&[resolve(1), resolve(2)]), place.process(&[resolve(3)]));
+    let first = ours.start(1);
+    ours.end(End { pause_until: Some(BootTime(1_010_000_000)), made: Some(false), ..ours.ended(first) });
+    advance(Duration::from_secs(10)).await;
+    theirs.start(1);
+    assert_eq!(ours.spent().1.map(|pause| pause.probing), Some(true));
+    assert_eq!(ours.offer(2), Receipt::NoPermit);
+    drop(theirs);
+    ours.start(2);
+    assert_eq!(ours.seconds_ended(), [1_000, 1_010]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_prolonged_and_never_shortened() {
+    let place = Place::new();
+    let mut process = place.process(&(1..=3).map(resolve).collect::<Vec<_>>());
+    let attempts = [process.start(1), process.start(2), process.start(3)];
+    let mut until = Vec::new();
+    for (attempt, seconds) in attempts.into_iter().zip([1_030, 1_010, 1_040]) {
+        let pause_until = Some(BootTime(seconds * 1_000_000));
+        process.end(End { pause_until, made: Some(false), ..process.ended(attempt) });
+        until.extend(process.spent().1.map(|pause| pause.until.0 / 1_000_000));
+    }
+    assert_eq!(until, [1_030, 1_030, 1_040]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_one_call_goes_first_and_only_its_end_lifts_it() {
+    let place = Place::new();
+    let mut process = place.process(&(1..=5).map(resolve).collect::<Vec<_>>());
+    let (old, throttled) = (process.start(1), process.start(2));
+    let pause = |until: i64| Some(BootTime(until * 1_000_000));
+    process.end(End { pause_until: pause(1_030), made: Some(false), ..process.ended(throttled) });
+    assert_eq!(process.offer(2), Receipt::NoPermit);
+    advance(Duration::from_secs(30)).await;
+    let probe = process.start(2);
+    assert_eq!(process.offer(3), Receipt::NoPermit, "one at a time");
+    // An older call succeeds late.
+    process.end(process.ended(old));
+    assert_eq!(process.offer(3), Receipt::NoPermit, "not lifted by that");
+    // The one that went first is throttled, too: it begins again.
+    process.end(End { pause_until: pause(1_060), made: Some(false), ..process.ended(probe) });
+    assert_eq!(process.spent().1, Some(Pause { until: BootTime(1_060_000_000), probing: false }));
+    advance(Duration::from_secs(30)).await;
+    let probe = process.start(2);
+    process.end(process.ended(probe));
+    assert_eq!(process.spent().1, None);
+    process.start(3);
+    process.start(4);
+}

@@ -1,0 +1,9 @@
+//! The journal's promises, on real files: what survives, what is shared, what is refused.
+
+mod commit;
+mod ledger;
+mod plans;
+mod process;
+mod runs;
+mod same_again;
+mod store;

@@ -1,0 +1,25 @@
+//! What is asked with every commit, and at every start, costs the same however large the journal is.
+
+use super::process::Place;
+use crate::journal::{ledger, made, runs};
+
+#[tokio::test(start_paused = true)]
+async fn no_query_of_sending_reads_a_whole_table() {
+    let place = Place::new();
+    let journal = place.open();
+    for query in ledger::QUERIES.into_iter().chain([made::UPDATES_OF_INCIDENT, runs::UNFINISHED_SAME, runs::PENDING]) {
+        let mut statement = journal.db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("prepares");
+        let mut steps = statement.raw_query();
+        while let Some(step) = steps.next().expect("explains") {
+            let step: String = step.get("detail").expect("text");
+            let is_bounded = step.starts_with("SEARCH") && step.contains(" USING ")
+                // Only calls under way stand in this index, and there are few scopes.
+                || step == "SCAN attempts USING INDEX attempts_open"
+                || step == "SCAN scopes"
+                // Says where a part of the plan belongs.
+                || step.contains("SUBQUERY")
+                || step == "USE TEMP B-TREE FOR DISTINCT";
+            assert!(is_bounded, "{query}\n{step}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Processes that share a state directory, as far as a journal knows of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::clock::{BootTime, Clock, Now};
+use crate::journal::{
+    AttemptId, Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts, RunHandle,
+    StateDir, What,
+};
+use crate::outcome::{InputShape, Outcome, OutcomeKind};
+use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::row::{Change, IncidentId, Scope};
+
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const REMEMBERED: Duration = Duration::from_hours(12);
+
+/// A state directory, and the clock of its machine: 1000 s after its start in every test.
+pub(super) struct Place {
+    pub(super) directory: TempDir,
+    pub(super) clock: Clock,
+}
+
+pub(super) fn start_of_the_clock() -> Now {
+    Now { boot: BootTime(1_000_000_000), wall: "2026-11-24T10:00:00Z".parse().expect("a time") }
+}
+
+impl Place {
+    pub(super) fn new() -> Place {
+        let directory = tempfile::tempdir().expect("a directory");
+        Place { directory, clock: Clock::simulated(start_of_the_clock(), "first") }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.path().join("journal.db")
+    }
+
+    pub(super) fn try_open(&self) -> Result<Journal, JournalError> {
+        Journal::open(&StateDir::open(&self.path())?, self.clock.clone(), Durability::Unsynced)
+    }
+
+    pub(super) fn open(&self) -> Journal {
+        self.try_open().expect("the journal opens")
+    }
+
+    /// Another process with a run of these changes.
+    pub(super) fn process(&self, changes: &[Change]) -> Process {
+        Process::with(self.open(), changes, REMEMBERED)
+    }
+}
+
+/// A process that sends a run.
+pub(super) struct Process {
+    pub(super) journal: Journal,
+    pub(super) run: RunHandle,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Process {
+    pub(super) fn with(mut journal: Journal, changes: &[Change], remember: Duration) -> Process {
+        let run = loaded(&mut journal, changes);
+        journal.ready(&run, &facts(), b"digest").expect("is ready");
+        let mut process = Process { journal, run, changes: changes.to_vec() };
+        process.begin_session(remember);
+        process
+    }
+
+    pub(super) fn begin_session(&mut self, remember: Duration) {
+        self.journal.begin_session(&self.run, HOUR, remember, Some("comment")).expect("begins");
+    }
+
+    pub(super) fn commit(&mut self, batch: &Batch) -> Receipts {
+        self.journal.commit(batch, grant_all).expect("commits")
+    }
+
+    /// What becomes of the row when its update wants to begin.
+    pub(super) fn offer(&mut self, row: usize) -> Receipt {
+        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what: What::Update }];
+        self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
+    }
+
+    pub(super) fn start(&mut self, row: usize) -> AttemptId {
+        match self.offer(row) {
+            Receipt::Started(attempt) => attempt,
+            other => panic!("row {row} was not started: {other:?}"),
+        }
+    }
+
+    pub(super) fn end(&mut self, end: End) -> Receipts {
+        self.commit(&Batch { ends: vec![end], ..Batch::default() })
+    }
+
+    /// An update of the row from start to end.
+    pub(super) fn make(&mut self, row: usize, made: Option<bool>) -> AttemptId {
+        let attempt = self.start(row);
+        self.end(End { made, ..self.ended(attempt) });
+        attempt
+    }
+
+    pub(super) fn ended(&self, attempt: AttemptId) -> End {
+        End {
+            attempt,
+            at: self.journal.clock.now(),
+            verdict: "updated",
+            made: Some(true),
+            http_status: Some(200),
+            request_id: None,
+            outcome: None,
+            resolved: Vec::new(),
+            pause_until: None,
+        }
+    }
+
+    /// What the ledger says in a commit of its own.
+    pub(super) fn spent(&mut self) -> (Spent, Option<Pause>) {
+        let mut seen = None;
+        let look = |spent: &Spent, pause: Option<Pause>, _: BootTime, _: u32| {
+            seen = Some((spent.clone(), pause));
+            Grant { permits: 0, next: NextPermit::AfterACallInFlight }
+        };
+        self.journal.commit(&Batch::default(), look).expect("commits");
+        seen.expect("the quota was asked")
+    }
+
+    pub(super) fn seconds_ended(&mut self) -> Vec<i64> {
+        self.spent().0.ended.iter().map(|end| end.0 / 1_000_000).collect()
+    }
+}
+
+/// As the quota does, where no window is full: nothing in a pause, one call when it is over.
+pub(super) fn grant_all(_: &Spent, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
+    let permits = match pause {
+        Some(pause) if now < pause.until || pause.probing => 0,
+        Some(_) => wanted.min(1),
+        None => wanted,
+    };
+    Grant { permits, next: NextPermit::At(now) }
+}
+
+pub(super) fn facts() -> RunFacts {
+    RunFacts {
+        input: "close.csv".to_owned(),
+        shape: InputShape::Jsonl { bom: false },
+        origin: String::new(),
+        contract: String::new(),
+        results: String::new(),
+        options: Vec::new(),
+        remember: std::time::Duration::from_hours(12),
+    }
+}
+
+pub(super) fn scope() -> Scope {
+    Scope::named("test")
+}
+
+pub(super) fn loaded(journal: &mut Journal, changes: &[Change]) -> RunHandle {
+    let run = journal.begin_loading(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    let rows: Vec<LoadRow> = (1..).zip(changes).map(|(row, change)| load_row(row, change)).collect();
+    journal.load(&run, &rows).expect("loads");
+    run
+}
+
+pub(super) fn load_row(row: u64, change: &Change) -> LoadRow {
+    LoadRow {
+        row,
+        line: row,
+        incident: change.incident.to_string(),
+        change: Ok(change.clone()),
+        source: b"{}".to_vec(),
+    }
+}
+
+pub(super) fn change(incident: u64, body: &str) -> Change {
+    let incident = IncidentId::new(incident).expect("an id");
+    Change { incident, body: body.into(), appends: body.contains("comment") }
+}
+
+pub(super) fn resolve(incident: u64) -> Change {
+    change(incident, r#"{"status":"Resolved"}"#)
+}
+
+pub(super) fn comment(incident: u64) -> Change {
+    change(incident, r#"{"status":"Resolved","comment":"tuned"}"#)
+}
+
+pub(super) fn updated() -> Outcome {
+    Outcome::new(OutcomeKind::Updated, "", "")
+}

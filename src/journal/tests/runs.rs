@@ -1,0 +1,86 @@
+//! Runs: whole or not at all, one holder, gone on with.
+
+use tokio::time::advance;
+
+use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
+use crate::journal::{Batch, Journal, JournalError, RunState};
+use crate::outcome::{Outcome, OutcomeKind};
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_there_whole_or_not_at_all() {
+    let place = Place::new();
+    let (mut loading, mut other) = (place.open(), place.open());
+    let run = loaded(&mut loading, &[resolve(1), resolve(2)]);
+    let same = |journal: &Journal| journal.unfinished_same(&scope(), "test", b"digest", HOUR).expect("reads");
+    assert!(other.runs().expect("reads").is_empty());
+    assert_eq!(same(&other), None);
+    loading.ready(&run, &facts(), b"digest").expect("is ready");
+    assert_eq!(other.run(&run.name).expect("is there").rows(), 2);
+    assert_eq!(same(&other), Some(run.name.clone()));
+
+    // Another one whose process goes before it is ready: the next start removes it.
+    let half = loaded(&mut other, &[resolve(3)]);
+    let (name, id) = (half.name.clone(), half.id);
+    drop((half, other));
+    let next = place.open();
+    assert!(matches!(next.run(&name), Err(JournalError::NoSuchRun(_))));
+    let left: u64 =
+        next.db.query_row("SELECT count(*) FROM rows WHERE run = ?1", [id], |row| row.get(0)).expect("counts");
+    assert_eq!(left, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_living_process_loads_is_left_alone() {
+    let place = Place::new();
+    let mut loading = place.open();
+    let run = loaded(&mut loading, &[resolve(1)]);
+    drop(place.open());
+    loading.ready(&run, &facts(), b"digest").expect("is ready");
+    assert_eq!(loading.run(&run.name).expect("is there").rows(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_has_one_holder() {
+    let place = Place::new();
+    let process = place.process(&[resolve(1)]);
+    let mut other = place.open();
+    let name = process.run.name.clone();
+    assert!(matches!(other.hold(&name), Err(JournalError::RunIsHeld { .. })));
+    drop(process);
+    other.hold(&name).expect("is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_run_goes_on_within_the_time_since_its_last_call() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1), resolve(2)]);
+    advance(HOUR * 3).await;
+    process.make(1, Some(true));
+    advance(HOUR * 3).await;
+    let same = |journal: &Journal, remember| {
+        journal.unfinished_same(&scope(), "test", b"digest", remember).expect("reads").is_some()
+    };
+    assert!(same(&process.journal, HOUR * 4));
+    assert!(!same(&process.journal, HOUR * 2));
+    assert_eq!(process.journal.close(&process.run).expect("writes"), RunState::Unfinished);
+    let over = vec![(1, updated()), (2, updated())];
+    process.commit(&Batch { over, ..Batch::default() });
+    assert_eq!(process.journal.close(&process.run).expect("writes"), RunState::Over);
+    assert!(!same(&process.journal, HOUR * 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_in_doubt_are_taken_up_again() {
+    let place = Place::new();
+    let mut process = place.process(&[comment(1), comment(2)]);
+    let over = vec![(1, Outcome::new(OutcomeKind::InDoubt, "unreadable", "")), (2, updated())];
+    process.commit(&Batch { over, ..Batch::default() });
+    let Process { journal, run, .. } = process;
+    assert!(journal.pending(&run, 0, 10).expect("reads").is_empty());
+    let name = run.name.clone();
+    drop((journal, run));
+    let mut next = place.open();
+    let run = next.hold(&name).expect("is free");
+    let rows: Vec<u64> = next.pending(&run, 0, 10).expect("reads").iter().map(|row| row.row).collect();
+    assert_eq!(rows, [1]);
+}

@@ -1,0 +1,137 @@
+//! The same again: what was made, may have been made, or is being made.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve, scope};
+use crate::journal::{Batch, Begin, Earlier, End, MadeBefore, Peek, Receipt, What};
+
+fn made(receipt: &Receipt) -> Option<(bool, bool)> {
+    match receipt {
+        Receipt::Made(made) => Some((made.own_run, made.own_row)),
+        _ => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_made_by_another_run_is_remembered_for_so_long() {
+    let place = Place::new();
+    let mut first = place.process(&[comment(1)]);
+    first.make(1, Some(true));
+    advance(REMEMBERED.checked_sub(Duration::from_secs(1)).expect("longer")).await;
+    let mut second = place.process(&[comment(1)]);
+    let Receipt::Made(found) = second.offer(1) else { panic!("it was not found") };
+    let at = "2026-11-24T10:00:00Z".parse().expect("a time");
+    assert_eq!(found, MadeBefore { run: first.run.name.clone(), own_run: false, own_row: false, at });
+    advance(Duration::from_secs(1)).await;
+    second.start(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn remember_nothing_looks_at_no_other_run_but_at_its_own() {
+    let place = Place::new();
+    place.process(&[comment(1)]).make(1, Some(true));
+    let mut process = Process::with(place.open(), &[comment(1), comment(1)], Duration::ZERO);
+    process.make(1, Some(true));
+    advance(HOUR * 1_000).await;
+    assert_eq!(made(&process.offer(2)), Some((true, false)));
+    assert_eq!(made(&process.offer(1)), Some((true, true)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_made_is_sent() {
+    let place = Place::new();
+    place.process(&[comment(1)]).make(1, Some(false));
+    place.process(&[comment(1)]).start(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_change_or_another_incident_is_another_matter() {
+    let place = Place::new();
+    place.process(&[comment(1)]).make(1, Some(true));
+    let mut process = place.process(&[comment(2), resolve(1), change(1, r#"{"comment":"tuned"}"#)]);
+    for row in 1..=3 {
+        process.start(row);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_later_call_that_sets_a_property_otherwise_makes_it_due_again() {
+    for (later, is_due) in [
+        (r#"{"status":"Active"}"#, true),
+        (r#"{"status":"Active","comment":"tuned"}"#, true),
+        // The same value, a property that it does not set, another comment: nothing is overwritten.
+        (r#"{"status":"Resolved","assignedTo":"a"}"#, false),
+        (r#"{"assignedTo":"a"}"#, false),
+        (r#"{"comment":"more"}"#, false),
+    ] {
+        let place = Place::new();
+        place.process(&[comment(1)]).make(1, Some(true));
+        place.process(&[change(1, later)]).make(1, Some(true));
+        let receipt = place.process(&[comment(1)]).offer(1);
+        assert_eq!(made(&receipt).is_none(), is_due, "{later}: {receipt:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overwriting_call_that_was_not_made_overwrites_nothing_and_one_in_doubt_may_have() {
+    for (overwritten, is_due) in [(Some(false), false), (None, true)] {
+        let place = Place::new();
+        place.process(&[resolve(1)]).make(1, Some(true));
+        place.process(&[change(1, r#"{"status":"Active"}"#)]).make(1, overwritten);
+        let receipt = place.process(&[resolve(1)]).offer(1);
+        assert_eq!(made(&receipt).is_none(), is_due, "{overwritten:?}: {receipt:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_under_way_in_another_process_is_waited_for() {
+    let place = Place::new();
+    let (mut ours, mut theirs) = (place.process(&[comment(1)]), place.process(&[comment(1)]));
+    let attempt = theirs.start(1);
+    assert_eq!(ours.offer(1), Receipt::UnderWay);
+    theirs.end(theirs.ended(attempt));
+    assert_eq!(made(&ours.offer(1)), Some((false, false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_comment_in_doubt_is_cleared_up_before_another_one_goes_to_that_incident() {
+    let place = Place::new();
+    let lost = place.process(&[comment(1)]).make(1, None);
+    let mut process = place.process(&[change(1, r#"{"comment":"another"}"#), resolve(1), comment(2)]);
+    let Receipt::InDoubt(doubts) = process.offer(1) else { panic!("it is not in doubt") };
+    assert_eq!(doubts.len(), 1);
+    assert_eq!((doubts[0].attempt, doubts[0].own_row, &doubts[0].change), (lost, false, &comment(1)));
+    process.start(2);
+    process.start(3);
+
+    // Reading the incident has shown that it was made.
+    let begins = vec![Begin { row: 1, change: comment(1), what: What::Read }];
+    let receipts = process.commit(&Batch { begins, slots: 1, ..Batch::default() });
+    let [Receipt::Started(read)] = receipts.begins[..] else { panic!("{receipts:?}") };
+    process.end(End { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
+    process.start(1);
+    assert_eq!(made(&place.process(&[comment(1)]).offer(1)), Some((false, false)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_longer_ago_is_counted_before_the_question() {
+    let place = Place::new();
+    let mut old = place.process(&[comment(1), comment(2)]);
+    old.make(1, Some(true));
+    advance(REMEMBERED * 2).await;
+    old.make(2, Some(true));
+    let process = place.process(&[comment(1), comment(2), resolve(1)]);
+    let earlier = process.journal.earlier(&process.run, REMEMBERED, Some("comment")).expect("reads");
+    let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
+    assert_eq!(counted, [(false, 1), (true, 1)]);
+    assert_eq!(earlier.not_sent(), 1);
+    assert_eq!(earlier.unfinished.into_iter().collect::<Vec<_>>(), [(old.run.name.clone(), 1)]);
+    let peek = Peek::open(&place.path(), &scope(), place.clock.clone()).expect("opens").expect("is there");
+    let mut looked = Earlier::default();
+    for change in &process.changes {
+        peek.look(change, REMEMBERED, Some("comment"), &mut looked).expect("reads");
+    }
+    assert_eq!(looked.made.values().map(|made| made.rows).collect::<Vec<_>>(), [1, 1]);
+}

@@ -1,0 +1,134 @@
+//! The directory and the file: rights, formats, damage, a new start of the machine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::time::advance;
+
+use super::process::{HOUR, Place, comment, resolve, scope};
+use crate::clock::{BootTime, Clock, Now};
+use crate::journal::{End, JournalError, Peek};
+
+#[tokio::test(start_paused = true)]
+async fn all_is_for_the_user_alone() {
+    let place = Place::new();
+    fs::create_dir(place.path()).expect("creates");
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("widens");
+    let mut process = place.process(&[resolve(1)]);
+    process.make(1, Some(true));
+    let mode = |path: PathBuf| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+    assert_eq!(mode(place.path()), 0o700);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(place.path()).expect("lists") {
+        let entry = entry.expect("lists");
+        assert_eq!(mode(entry.path()), 0o600, "{}", entry.path().display());
+        names.push(entry.file_name().into_string().expect("text"));
+    }
+    assert!(names.iter().any(|name| name == "journal.db-wal"), "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_format_is_refused_and_not_touched() {
+    let place = Place::new();
+    place.open().db.pragma_update(None, "user_version", 2).expect("writes");
+    let before = fs::read(place.database()).expect("reads");
+    let error = place.try_open().expect_err("newer");
+    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    let error = Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("newer");
+    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_journal_is_refused_and_not_touched() {
+    #[expect(clippy::disallowed_methods, reason = "a database that is not ours")]
+    let foreign = |sql: &str, path: PathBuf| {
+        Connection::open(path).expect("opens").execute_batch(sql).expect("writes");
+    };
+    let place = Place::new();
+    fs::create_dir(place.path()).expect("creates");
+    for make in [
+        &|path| fs::write(path, "incidentId,status\n".repeat(1_000)).expect("writes") as (),
+        &|path| foreign("PRAGMA application_id = 7; CREATE TABLE theirs (a)", path),
+        // What most databases look like: without a mark.
+        &|path| foreign("CREATE TABLE theirs (a)", path),
+    ] as [&dyn Fn(PathBuf); 3]
+    {
+        let _ = fs::remove_file(place.database());
+        make(place.database());
+        let before = fs::read(place.database()).expect("reads");
+        let error = place.try_open().expect_err("no journal");
+        assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+        let error = Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("no journal");
+        assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
+        assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_is_damaged_is_named() {
+    let place = Place::new();
+    place.process(&vec![comment(1); 500]).make(1, Some(true));
+    let mut bytes = fs::read(place.database()).expect("reads");
+    // All pages but the first one, which holds the header and the schema.
+    bytes[4096..].fill(0xa5);
+    fs::write(place.database(), bytes).expect("writes");
+    let error = place.try_open().and_then(|journal| journal.runs()).expect_err("damaged");
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error:?}");
+    assert!(error.to_string().contains("journal.db is damaged"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_file_becomes_a_journal() {
+    let place = Place::new();
+    fs::create_dir(place.path()).expect("creates");
+    fs::write(place.database(), "").expect("writes");
+    assert!(place.open().runs().expect("reads").is_empty());
+}
+
+/// After a start of the machine the wall times decide.
+#[tokio::test(start_paused = true)]
+async fn a_new_start_of_the_machine_moves_all_times() {
+    let place = Place::new();
+    let mut before = place.process(&[resolve(1), resolve(2), resolve(3)]);
+    before.make(1, Some(true));
+    advance(Duration::from_secs(100)).await;
+    let throttled = before.start(2);
+    let pause_until = Some(before.journal.clock.now().boot + Duration::from_secs(90));
+    before.end(End { pause_until, made: Some(false), ..before.ended(throttled) });
+    drop(before);
+
+    // It starts again 20 s later; its boot time counts from zero.
+    let wall = "2026-11-24T10:02:00Z".parse().expect("a time");
+    let again = Place { clock: Clock::simulated(Now { boot: BootTime(5_000_000), wall }, "second"), ..place };
+    let mut process = again.process(&[resolve(4)]);
+    assert_eq!(process.seconds_ended(), [-115, -15]);
+    let pause = process.spent().1.expect("a pause");
+    assert_eq!((pause.until.0 / 1_000_000, pause.probing), (75, false));
+    drop(process);
+
+    // And again, with a clock that is two hours behind: what lies in the future counts as now.
+    let wall = "2026-11-24T08:00:00Z".parse().expect("a time");
+    let again = Place { clock: Clock::simulated(Now { boot: BootTime(9_000_000), wall }, "third"), ..again };
+    let mut process = again.process(&[resolve(5)]);
+    assert_eq!(process.seconds_ended(), [9, 9]);
+    let pause = process.spent().1.expect("a pause");
+    assert!(pause.until <= BootTime(9_000_000) + HOUR, "{pause:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lock_files_that_a_kill_left_are_removed_and_those_in_use_stay() {
+    let place = Place::new();
+    let other = place.process(&[resolve(1)]);
+    let in_use = [format!("process-{}.lock", other.journal.process), format!("run-{}.lock", other.run.name)];
+    for left in ["process-99.lock", "run-gone.lock"] {
+        fs::write(place.path().join(left), "").expect("writes");
+    }
+    drop(place.open());
+    let is_there = |name: &str| place.path().join(name).exists();
+    assert!(in_use.iter().all(|name| is_there(name)));
+    assert!(!is_there("process-99.lock") && !is_there("run-gone.lock"));
+}

@@ -1,0 +1,109 @@
+//! The promises, checked against the model of the server. Shares no code with what it checks.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bulk_triage::window::Window;
+use serde_json::Value;
+
+use super::scenario::Command;
+use super::world::World;
+
+/// One line of a results file, read for itself.
+struct Line {
+    row: u64,
+    incident: String,
+    outcome: String,
+    code: String,
+}
+
+/// After a start that has accounted for its run: every row once, in order, and the truth about the server. Returns the
+/// outcomes.
+pub(super) fn results(world: &World, command: &Command, run: &str, path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).expect("results are there");
+    let lines: Vec<Line> = text.lines().map(line).collect();
+    let numbers: Vec<u64> = lines.iter().map(|line| line.row).collect();
+    let wanted: Vec<u64> = (1..).take(command.rows.len()).collect();
+    if numbers != wanted {
+        world.breach(format_args!("the results of {} have the rows {numbers:?}, not {wanted:?}", command.name));
+    }
+    for (line, row) in lines.iter().zip(&command.rows) {
+        if line.incident != row.incident.to_string() {
+            world.breach(format_args!("row {} is about {}, not {}", line.row, line.incident, row.incident));
+        }
+        if let Err(lie) = truth(world, run, line, &row.body, row.incident, row.appends) {
+            let (row, outcome, code) = (line.row, &line.outcome, &line.code);
+            world.breach(format_args!("row {row} of {run} is `{outcome}` ({code}), and {lie}"));
+        }
+    }
+    lines.into_iter().map(|line| line.outcome).collect()
+}
+
+/// What the server knows of a row, against what the results say.
+fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appends: bool) -> Result<(), &'static str> {
+    let state = &mut *world.state();
+    let run = state.witness.run(run);
+    let server = &state.server;
+    let same = || server.applied.iter().filter(|done| done.incident == incident && done.body == body);
+    let own = same().filter(|done| done.origin.run == run && done.origin.row == line.row).count();
+    let may_come = server.pending.iter().any(|origin| origin.run == run && origin.row == line.row);
+    match line.outcome.as_str() {
+        // Two processes that clear up one doubt at once can't tell whose call it was, only that it was made.
+        "updated" if own == 0 && (line.code != "found-by-reading" || same().count() == 0) => {
+            Err("the server has never made it")
+        }
+        "updated" if own > 1 && appends => Err("the server has made it more than once"),
+        "unchanged" if same().count() == 0 => Err("nobody has ever made it"),
+        // It was merged into another one: the update went to the old one, and the row says so.
+        "failed" if line.code == "redirected" => Ok(()),
+        // Another one may have set it otherwise since.
+        "failed" if own > 0 && (appends || server.shows(incident, body)) => Err("the server has made it"),
+        "not-attempted" if own > 0 => Err("the server has made it"),
+        "failed" | "not-attempted" if may_come => Err("the server may still make it"),
+        _ => Ok(()),
+    }
+}
+
+fn line(text: &str) -> Line {
+    let line: Value = serde_json::from_str(text).expect("a line of the results is an object");
+    let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    Line {
+        row: line["row"].as_u64().unwrap_or_default(),
+        incident: text("incident_id"),
+        outcome: text("outcome"),
+        code: text("code"),
+    }
+}
+
+/// After everything: what the server has counted and done.
+pub(super) fn server(world: &World) {
+    let (mut counted, applied) = {
+        let server = &world.state().server;
+        (server.counted.clone(), server.applied.clone())
+    };
+    counted.sort_unstable();
+    for Window { calls, length } in world.scenario.quota.windows() {
+        for (first, last) in counted.iter().zip(counted.iter().skip(*calls as usize)) {
+            if *last - *first < *length {
+                let more = calls + 1;
+                world.breach(format_args!(
+                    "{more} calls between {first:?} and {last:?}, and {calls} in {length:?} allowed"
+                ));
+            }
+        }
+    }
+    // By incident and body: how often each run has made it.
+    let mut made: BTreeMap<(u64, &str), BTreeMap<i64, u32>> = BTreeMap::new();
+    for done in applied.iter().filter(|done| done.body.contains("comment")) {
+        *made.entry((done.incident, &done.body)).or_default().entry(done.origin.run).or_default() += 1;
+    }
+    for ((incident, body), runs) in made {
+        if let Some((run, times)) = runs.iter().find(|(_, times)| **times > 1) {
+            world.breach(format_args!("run {run} has made {body} of incident {incident} {times} times"));
+        }
+        let remembers = !world.scenario.remember.is_zero() && !world.scenario.conflicts(incident);
+        if remembers && runs.len() > 1 {
+            world.breach(format_args!("more than one run has made {body} of incident {incident}"));
+        }
+    }
+}

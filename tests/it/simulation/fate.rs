@@ -1,0 +1,120 @@
+//! What happens to one call on its way: drawn before it leaves.
+//!
+//! Promises: what the design relies on holds for every fate. The server counts a call before the client knows its end,
+//! and does nothing of it later than two seconds after that; a call takes a minute at most.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The whole of a call takes no longer.
+const WHOLE_CALL_MS: u64 = 60_000;
+/// The server does nothing of a call later than this after its end.
+const LATEST_EFFECT_MS: u64 = 1_900;
+
+/// What happens, in times from the moment when the call leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fate {
+    /// When the server counts it; never, where it does not arrive.
+    pub(super) counted: Option<Duration>,
+    /// When an update takes effect (and what a read shows is looked up); never, where the server does nothing of it.
+    pub(super) effect: Option<Duration>,
+    /// When the client knows the end.
+    pub(super) end: Duration,
+    pub(super) how: How,
+}
+
+/// What the client gets to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// What the server says.
+    Answer,
+    /// This status, whatever was done.
+    Status(u16),
+    /// A 200 whose body is cut in the middle.
+    Half,
+    /// A 200 that is no answer.
+    Garbage(&'static str),
+    /// No answer. Whether the client must think that its bytes may have arrived.
+    Nothing { may_have_arrived: bool },
+    /// Others use up the quota, from when it is counted until so much later.
+    Throttled { others: Duration },
+}
+
+const GARBAGE: [&str; 5] = [
+    "<html><body>Sign in</body></html>",
+    "",
+    "{}",
+    r#"{"error":{"code":"InternalServerError","message":"sorry"}}"#,
+    r#"{"incidentId":4,"status":"Resolved","comments":[]}"#,
+];
+
+impl Fate {
+    /// A call to which nothing happens.
+    pub(super) fn fine(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
+        let end = dice.u64(2..=latency_ms.max(2));
+        let counted = dice.u64(0..end);
+        let effect = dice.u64(counted..end);
+        Fate { counted: Some(ms(counted)), effect: Some(ms(effect)), end: ms(end), how: How::Answer }
+    }
+
+    /// A call while the service is down.
+    pub(super) fn down(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
+        let fine = Fate { effect: None, ..Fate::fine(dice, latency_ms) };
+        match dice.u8(..3) {
+            0 => Fate { how: How::Nothing { may_have_arrived: false }, ..fine.unseen(dice, 0..=10_000) },
+            1 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine },
+            _ => Fate { how: How::Status(503), ..fine },
+        }
+    }
+
+    /// One of the faults. In more than a third of them the update takes effect and the answer is lost.
+    pub(super) fn fault(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
+        let fine = Fate::fine(dice, latency_ms);
+        let not_done = Fate { effect: None, ..fine };
+        match dice.u8(..20) {
+            // Refused, or no connection within its ten seconds.
+            0 => Fate { how: How::Nothing { may_have_arrived: false }, ..fine.unseen(dice, 0..=10_000) },
+            // Cut on the way there.
+            1 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine.unseen(dice, 0..=2_000) },
+            // Cut on the way back, or before: the effect may come after.
+            2..=6 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine.with_late_effect(dice) },
+            7 => Fate { how: How::Half, ..fine },
+            // Silence up to the limit.
+            8 | 9 => {
+                let fate = Fate { end: ms(WHOLE_CALL_MS), how: How::Nothing { may_have_arrived: true }, ..fine };
+                let counted = dice.u64(0..WHOLE_CALL_MS);
+                let effect = dice.bool().then(|| ms(dice.u64(counted..WHOLE_CALL_MS + LATEST_EFFECT_MS)));
+                Fate { counted: Some(ms(counted)), effect, ..fate }
+            }
+            // Slow, and all is well.
+            10 => Fate { end: ms(dice.u64(latency_ms.max(2)..WHOLE_CALL_MS)), ..fine },
+            11 | 12 => Fate { how: How::Status(dice.choice([500, 502, 503, 504]).unwrap_or(500)), ..not_done },
+            13 => Fate { how: How::Status(504), ..fine.with_late_effect(dice) },
+            14 => Fate { how: How::Status(408), ..if dice.bool() { not_done } else { fine.with_late_effect(dice) } },
+            15 => Fate {
+                how: How::Garbage(dice.choice(GARBAGE).unwrap_or("")),
+                ..if dice.bool() { not_done } else { fine }
+            },
+            16 => Fate { how: How::Status(401), ..not_done },
+            _ => Fate { how: How::Throttled { others: ms(dice.u64(50..=20_000)) }, ..not_done },
+        }
+    }
+
+    fn unseen(self, dice: &mut fastrand::Rng, end_ms: RangeInclusive<u64>) -> Fate {
+        Fate { counted: None, effect: None, end: ms(dice.u64(end_ms)), ..self }
+    }
+
+    fn with_late_effect(self, dice: &mut fastrand::Rng) -> Fate {
+        let late = if dice.bool() { ms(dice.u64(0..=LATEST_EFFECT_MS)) } else { Duration::ZERO };
+        Fate { effect: self.effect.map(|effect| effect.max(self.end + late)), ..self }
+    }
+}
+
+/// How much later than the death of its client a call takes effect, if it does.
+pub(super) fn effect_after_death(dice: &mut fastrand::Rng) -> Option<Duration> {
+    dice.bool().then(|| ms(dice.u64(0..=LATEST_EFFECT_MS)))
+}
+
+fn ms(number: u64) -> Duration {
+    Duration::from_millis(number)
+}

@@ -1,0 +1,114 @@
+//! The history of one seed: starts that are ended early, starts that are not, and one more when everything is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulk_triage::journal::RunState;
+
+use super::checks;
+use super::process::{Disk, Ended, Meant, disk, start};
+use super::scenario::{Command, Scenario};
+use super::world::World;
+
+/// More starts than any command needs.
+const STARTS: u32 = 60;
+/// A seed that is not over by then never ends.
+const ENDS_BY: Duration = Duration::from_hours(48);
+
+/// What became of a seed.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) trace: Vec<String>,
+    pub(super) breaches: Vec<String>,
+}
+
+/// Plays a seed, and checks the promises.
+pub(super) fn play(seed: u64) -> Verdict {
+    let (_directory, disk) = disk();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    runtime.block_on(async {
+        let world = Arc::new(World::new(Scenario::draw(seed), &disk.state_dir()));
+        world.note(format_args!("{:?}", world.scenario));
+        if tokio::time::timeout(ENDS_BY, whole(&world, &disk)).await.is_err() {
+            world.breach("it never ends");
+        }
+        checks::server(&world);
+        let state = &mut *world.state();
+        Verdict { trace: std::mem::take(&mut state.trace), breaches: std::mem::take(&mut state.breaches) }
+    })
+}
+
+async fn whole(world: &Arc<World>, disk: &Disk) {
+    let commands = &world.scenario.commands;
+    match &commands[..] {
+        [first, second] if world.scenario.together => {
+            tokio::join!(until_over(world, disk, first), until_over(world, disk, second));
+        }
+        commands => {
+            for command in commands {
+                until_over(world, disk, command).await;
+            }
+        }
+    }
+    for command in commands {
+        once_more(world, disk, command).await;
+    }
+}
+
+/// Starts a command until its run is over.
+async fn until_over(world: &Arc<World>, disk: &Disk, command: &Command) {
+    let mut early = world.scenario.ended_early;
+    for _ in 0..STARTS {
+        let meant = if early > 0 { ended_early(world) } else { Meant::Whole };
+        early = early.saturating_sub(1);
+        match start(world, disk, command, meant).await {
+            Ended::Dead | Ended::Held => {}
+            Ended::Accounted { run, state } => {
+                let outcomes = checks::results(world, command, &run, &disk.results(command));
+                if state == RunState::Over {
+                    all_done(world, command, &outcomes);
+                    return;
+                }
+            }
+        }
+        let pause = world.draw_ms(0..=if early > 0 { 5_000 } else { 60_000 });
+        world.sleep(pause).await;
+        world.pass_time();
+    }
+    world.breach(format_args!("{} is not over after {STARTS} starts", command.name));
+}
+
+/// Where faults are few and tries are enough, every row is made.
+fn all_done(world: &World, command: &Command, outcomes: &[String]) {
+    let is_done = |outcome: &String| outcome == "updated" || outcome == "unchanged";
+    let open = |outcome: &String| outcome == "not-attempted" || outcome == "in-doubt";
+    if outcomes.iter().any(open) || !world.scenario.may_fail() && !outcomes.iter().all(is_done) {
+        world.breach(format_args!("{} is over, and its rows are {outcomes:?}", command.name));
+    }
+}
+
+/// The finished command again sends nothing, where what was made is remembered and nobody has made it undone.
+async fn once_more(world: &Arc<World>, disk: &Disk, command: &Command) {
+    let scenario = &world.scenario;
+    let conflicts = command.rows.iter().any(|row| scenario.conflicts(row.incident));
+    let counted = world.state().server.counted.len();
+    let ended = start(world, disk, command, Meant::Whole).await;
+    if let Ended::Accounted { run, .. } = &ended {
+        checks::results(world, command, run, &disk.results(command));
+    }
+    let calls = world.state().server.counted.len() - counted;
+    if !scenario.may_fail() && !conflicts && !scenario.remember.is_zero() && calls > 0 {
+        world.breach(format_args!("{} was over, and made {calls} calls more", command.name));
+    }
+}
+
+fn ended_early(world: &World) -> Meant {
+    let dice = &mut world.state().dice;
+    match dice.u8(..8) {
+        0..=3 => Meant::DiesAt(dice.u32(1..=80)),
+        4 | 5 => Meant::DiesAfter(Duration::from_millis(dice.u64(0..=30_000))),
+        6 => Meant::StopsAfter(Duration::from_millis(dice.u64(0..=10_000))),
+        _ => Meant::Deadline(Duration::from_millis(dice.u64(0..=10_000))),
+    }
+}

@@ -1,0 +1,195 @@
+//! The network between one process and the server: the fake in the transport's place.
+//!
+//! Promises: a call leaves only with an intent of its own on the disk; what happens to it is its [`Fate`]; the end of
+//! the process ends nothing that has reached the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulk_triage::client::{Method, Reply, Request, SendError, Transport};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::fate::{Fate, How, effect_after_death};
+use super::life::Life;
+use super::scenario::Scenario;
+use super::server::Origin;
+use super::throttled::throttled;
+use super::world::{State, World};
+
+/// The wire of one process.
+#[derive(Debug)]
+pub(super) struct Network {
+    pub(super) world: Arc<World>,
+    pub(super) life: Arc<Life>,
+}
+
+/// A call on its way.
+#[derive(Clone, Debug)]
+struct Call {
+    origin: Origin,
+    incident: u64,
+    /// `None`: it reads.
+    body: Option<Arc<str>>,
+    /// When it left.
+    left: Duration,
+    fate: Fate,
+}
+
+/// What the server has to say to one call.
+#[derive(Debug, Default)]
+struct Said {
+    /// Others have used up the quota.
+    is_busy: bool,
+    answer: Option<(u16, Value)>,
+}
+
+impl Transport for Network {
+    async fn send(&self, request: Request) -> Result<Reply, SendError> {
+        if self.life.point() {
+            return std::future::pending().await;
+        }
+        let call = self.leave(&request);
+        let (tell, said) = tokio::sync::oneshot::channel();
+        tokio::spawn(at_the_server(Arc::clone(&self.world), Arc::clone(&self.life), call.clone(), tell));
+        self.world.sleep_until(call.left + call.fate.end).await;
+        if self.life.point() {
+            return std::future::pending().await;
+        }
+        // What the server does later is no answer any more.
+        let said = { said }.try_recv().unwrap_or_default();
+        let reply = self.reply(&call, said);
+        let heard = reply.as_ref().map_or(0, |reply| reply.status);
+        self.world.state().witness.hears(call.origin.attempt, heard);
+        self.world.note(format_args!("ends    {:?}: {heard} {:?}", call.origin, call.fate.how));
+        reply
+    }
+}
+
+impl Network {
+    /// The call leaves the process.
+    fn leave(&self, request: &Request) -> Call {
+        let incident = request.path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
+        let left = self.world.time();
+        let mut state = self.world.state();
+        let intent = state.witness.intent(incident, request.body.as_deref());
+        let too_early = intent.and_then(|origin| state.witness.goes_too_early(origin.attempt, left, &self.life));
+        let fate = state.fate(&self.world.scenario, left);
+        drop(state);
+        let is_update = request.method == Method::Patch;
+        let Some(origin) = intent else {
+            self.world
+                .breach(format_args!("a call for incident {incident} left without an intent (update: {is_update})"));
+            let origin = Origin { attempt: 0, run: 0, row: 0 };
+            return Call { origin, incident, body: request.body.clone(), left, fate };
+        };
+        let what = if is_update { "update" } else { "read" };
+        self.world.note(format_args!("leaves  {origin:?}: {what} {incident}; {fate:?}"));
+        if let Some(why) = too_early {
+            self.world.breach(format_args!("a call left at {left:?}: {why}"));
+        }
+        Call { origin, incident, body: request.body.clone(), left, fate }
+    }
+
+    /// What the client gets to know.
+    fn reply(&self, call: &Call, said: Said) -> Result<Reply, SendError> {
+        let lost =
+            |may_have_arrived| Err(SendError { may_have_arrived, message: "the connection was closed".to_owned() });
+        let whole =
+            |status: u16, body: String| Reply { status, headers: self.date(), body: body.into_bytes(), complete: true };
+        match call.fate.how {
+            How::Nothing { may_have_arrived } => lost(may_have_arrived),
+            _ if said.is_busy => Ok(throttled(&self.world, call.origin.attempt, self.date())),
+            How::Status(status) => Ok(whole(status, r#"{"error":{"code":"Oops","message":"oops"}}"#.to_owned())),
+            How::Garbage(body) => Ok(whole(200, body.to_owned())),
+            How::Answer | How::Half | How::Throttled { .. } => {
+                let Some((status, body)) = said.answer else { return lost(true) };
+                let mut reply = whole(status, body.to_string());
+                if call.fate.how == How::Half {
+                    reply.body.truncate(reply.body.len() / 2);
+                    reply.complete = false;
+                }
+                Ok(reply)
+            }
+        }
+    }
+
+    fn date(&self) -> Vec<(String, String)> {
+        let date = || ("date".to_owned(), http_date(self.world.server_wall()));
+        self.world.scenario.dated.then(date).into_iter().collect()
+    }
+}
+
+/// What happens to a call at the server, whatever becomes of its client.
+async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tokio::sync::oneshot::Sender<Said>) {
+    let Some(counted) = call.fate.counted else { return };
+    world.sleep_until(call.left + counted).await;
+    if life.is_dead() {
+        // What had not arrived when the process died never does.
+        return;
+    }
+    let mut said = Said { is_busy: world.count(&call.fate), answer: None };
+    let takes_effect = call.fate.effect.filter(|_| !said.is_busy);
+    world.note(format_args!("counted {:?}", call.origin));
+    if let Some(effect) = takes_effect {
+        if call.body.is_some() && world.state().server.takes(call.incident) {
+            world.state().server.pending.push(call.origin);
+        }
+        let happens = tokio::select! {
+            biased;
+            () = world.sleep_until(call.left + effect) => true,
+            () = life.death() => {
+                let after = effect_after_death(&mut world.state().dice);
+                world.sleep(after.unwrap_or_default()).await;
+                after.is_some()
+            }
+        };
+        let wall = world.server_wall();
+        let mut state = world.state();
+        state.server.pending.retain(|origin| *origin != call.origin);
+        if happens {
+            said.answer = Some(match &call.body {
+                Some(body) => state.server.update(call.incident, body, call.origin, wall),
+                None => state.server.read(call.incident),
+            });
+            drop(state);
+            world.note(format_args!("effect  {:?}", call.origin));
+        }
+        life.point();
+    }
+    // Nobody listens where the client has given up.
+    let _ = tell.send(said);
+}
+
+impl State {
+    /// What happens to a call that leaves now.
+    fn fate(&mut self, scenario: &Scenario, now: Duration) -> Fate {
+        let latency = scenario.latency_ms;
+        if scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
+            return Fate::down(&mut self.dice, latency);
+        }
+        if self.faults_left == 0 || self.dice.u64(..scenario.fault_every) > 0 {
+            return Fate::fine(&mut self.dice, latency);
+        }
+        self.faults_left -= 1;
+        Fate::fault(&mut self.dice, latency)
+    }
+}
+
+impl World {
+    /// The server counts a call. Returns whether others have used up the quota.
+    fn count(&self, fate: &Fate) -> bool {
+        let now = self.time();
+        let server = &mut self.state().server;
+        server.counted.push(now);
+        if let How::Throttled { others } = fate.how {
+            server.busy_until = server.busy_until.max(now + others);
+        }
+        now < server.busy_until
+    }
+}
+
+/// As the header `Date` has it.
+pub(super) fn http_date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}

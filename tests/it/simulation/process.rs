@@ -1,0 +1,284 @@
+//! One start of the program: the same steps as the command line takes them, in a process that can die between any two.
+//!
+//! Promises: what a start leaves behind is what a real one would: the journal, as far as it is committed, and the
+//! results file, as far as it is written.
+
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
+
+use bulk_triage::apply::events::{Event, Listener};
+use bulk_triage::apply::{ApplyError, Commits, Desk, Ending, Ends, Settings, apply};
+use bulk_triage::client::{Client, Tokens};
+use bulk_triage::clock::Clock;
+use bulk_triage::contract::{Contract, load};
+use bulk_triage::journal::{Durability, Journal, JournalError, LoadRow, RunFacts, RunHandle, RunState, StateDir};
+use bulk_triage::outcome::{InputShape, ResultRow};
+use bulk_triage::report::progress::{Progress, Screen};
+use bulk_triage::report::reporter::Reporter;
+use bulk_triage::report::results::{Destination, ResultsFile};
+use bulk_triage::row::{Change, IncidentId, Scope};
+use tokio::sync::watch;
+
+use super::life::{Death, Life};
+use super::network::Network;
+use super::scenario::{Command, FileRow};
+use super::world::World;
+
+/// How a start is meant to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Meant {
+    /// By itself.
+    Whole,
+    /// The process dies at this point of it (before the first call there are some, then each call has some, and each
+    /// commit that is told of).
+    DiesAt(u32),
+    /// The process dies after so long.
+    DiesAfter(Duration),
+    /// The user asks it to stop after so long.
+    StopsAfter(Duration),
+    /// `--stop-after`.
+    Deadline(Duration),
+}
+
+/// How a start ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Dead,
+    /// Another process has the run.
+    Held,
+    /// The results are written. The run's name, and whether every row has its outcome.
+    Accounted {
+        run: String,
+        state: RunState,
+    },
+}
+
+/// Where the journal and the results of a seed are.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) directory: PathBuf,
+}
+
+impl Disk {
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.directory.join("state")
+    }
+
+    pub(super) fn results(&self, command: &Command) -> PathBuf {
+        self.directory.join(format!("{}.results.jsonl", command.name))
+    }
+}
+
+const SHAPE: InputShape = InputShape::Jsonl { bom: false };
+
+/// Starts the program once.
+pub(super) async fn start(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant) -> Ended {
+    world.note(format_args!("start of {}: {meant:?}", command.name));
+    let life = Arc::new(Life::new(if let Meant::DiesAt(point) = meant { point } else { 0 }));
+    let died = async {
+        match meant {
+            Meant::DiesAfter(time) => world.sleep(time).await,
+            _ => life.death().await,
+        }
+        life.end();
+    };
+    let whole = pin!(whole(world, disk, command, meant, Arc::clone(&life)));
+    let ended = tokio::select! {
+        biased;
+        () = died => Ended::Dead,
+        ended = mortal(whole) => ended,
+    };
+    // What it left running is dead too.
+    if ended == Ended::Dead {
+        life.end();
+    }
+    world.note(format_args!("end of {}: {ended:?}", command.name));
+    ended
+}
+
+/// Polls `process` until it is over, or dies in the middle of its work.
+async fn mortal(mut process: Pin<&mut impl Future<Output = Ended>>) -> Ended {
+    std::future::poll_fn(|context| {
+        let poll = std::panic::AssertUnwindSafe(|| process.as_mut().poll(context));
+        std::panic::catch_unwind(poll).unwrap_or_else(|panic| match panic.downcast::<Death>() {
+            Ok(_) => Poll::Ready(Ended::Dead),
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+    .await
+}
+
+/// The steps of `bulk-triage run`.
+async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
+    let clock = world.clock();
+    let dir = StateDir::open(&disk.state_dir()).expect("a directory");
+    let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
+    let run = match run_of(world, &mut journal, command, &life).await {
+        Ok(run) => Arc::new(run),
+        Err(JournalError::RunIsHeld { .. }) => return Ended::Held,
+        Err(error) => panic!("{error}"),
+    };
+    let destination = Destination::examine(&disk.results(command), None, &SHAPE).expect("can be written");
+    let over = rows(&journal, &run.name, true);
+    let results = ResultsFile::create(&destination, SHAPE, over).expect("can be written");
+    let reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock.clone(), false));
+    let mut listener = Witnessed { world: Arc::clone(world), life: Arc::clone(&life), run: run.name.clone(), reporter };
+
+    let ends = sent(world, journal, &run, &clock, meant, life, &mut listener).await;
+    let mut ends = ends.unwrap_or_else(|error| panic!("{error}"));
+    if let Ending::Stopped(stop) = &ends.ending {
+        world.note(format_args!("stopped: {stop}"));
+    }
+    let state = ends.journal.close(&run).expect("closes");
+    let (results, _) = listener.reporter.into_results_and_tally();
+    results.finish(rows(&ends.journal, &run.name, false)).expect("can be written");
+    Ended::Accounted { run: run.name.clone(), state }
+}
+
+/// The run of this command: a new one, or the one that goes on.
+async fn run_of(
+    world: &World,
+    journal: &mut Journal,
+    command: &Command,
+    life: &Life,
+) -> Result<RunHandle, JournalError> {
+    let scope = Scope::named("simulation");
+    let facts = RunFacts {
+        input: format!("{}.jsonl", command.name),
+        shape: SHAPE,
+        origin: "http://127.0.0.1".to_owned(),
+        contract: String::new(),
+        results: String::new(),
+        options: Vec::new(),
+        remember: std::time::Duration::from_hours(12),
+    };
+    let mut rng = fastrand::Rng::with_seed(world.state().dice.u64(..));
+    let step = async || {
+        life.point();
+        // Another process may come between.
+        tokio::task::yield_now().await;
+    };
+    let loading = journal.begin_loading(&scope, &contract().name, &facts, &mut rng)?;
+    step().await;
+    journal.load(&loading, &loaded(&command.rows))?;
+    step().await;
+    let digest: Vec<u8> =
+        command.rows.iter().flat_map(|row| [&row.incident.to_le_bytes(), row.body.as_bytes()].concat()).collect();
+    let remember = world.scenario.remember.max(Duration::from_hours(12));
+    let run = match journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
+        Some(name) => {
+            journal.discard(&loading)?;
+            step().await;
+            journal.hold(&name)?
+        }
+        None => {
+            journal.ready(&loading, &facts, &digest)?;
+            loading
+        }
+    };
+    step().await;
+    Ok(run)
+}
+
+fn loaded(rows: &[FileRow]) -> Vec<LoadRow> {
+    let numbered = rows.iter().zip(1..);
+    let rows = numbered.map(|(row, number)| LoadRow {
+        row: number,
+        line: number,
+        incident: row.incident.to_string(),
+        change: Ok(Change {
+            incident: IncidentId::new(row.incident).expect("an id"),
+            body: row.body.as_str().into(),
+            appends: row.appends,
+        }),
+        source: row.body.clone().into_bytes(),
+    });
+    rows.collect()
+}
+
+/// Sends the run.
+async fn sent(
+    world: &Arc<World>,
+    journal: Journal,
+    run: &Arc<RunHandle>,
+    clock: &Clock,
+    meant: Meant,
+    life: Arc<Life>,
+    listener: &mut impl Listener,
+) -> Result<Ends, ApplyError> {
+    let scenario = &world.scenario;
+    let tokens = Arc::new(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
+    let network = Network { world: Arc::clone(world), life };
+    let client = Arc::new(Client::new(network, tokens, contract(), clock.clone()));
+    let settings = Settings {
+        quota: scenario.quota.clone(),
+        concurrency: scenario.concurrency,
+        max_attempts: scenario.max_attempts,
+        patience: scenario.patience,
+        max_failures: None,
+        stop_after: if let Meant::Deadline(after) = meant { Some(after) } else { None },
+        remember: scenario.remember,
+        appended: Some("comment".to_owned()),
+        seed: world.state().dice.u64(..),
+    };
+    let (ask, stop) = watch::channel(false);
+    let asks = async {
+        if let Meant::StopsAfter(after) = meant {
+            world.sleep(after).await;
+            ask.send_replace(true);
+        }
+        std::future::pending::<()>().await;
+    };
+    let desk = Desk::new(journal, Commits::Inline);
+    tokio::select! {
+        biased;
+        ends = apply(desk, Arc::clone(run), client, settings, clock.clone(), stop, listener) => ends,
+        () = asks => unreachable!("it waits for ever"),
+    }
+}
+
+/// The reporter, with a witness at its side: what it is told is in the journal already.
+struct Witnessed {
+    world: Arc<World>,
+    life: Arc<Life>,
+    run: String,
+    reporter: Reporter,
+}
+
+impl Listener for Witnessed {
+    fn hear(&mut self, event: Event) -> std::io::Result<()> {
+        if let Event::Finished(row) = &event {
+            self.world
+                .note(format_args!("row     {} of {}: {} {}", row.row, self.run, row.outcome.kind, row.outcome.code));
+            if !self.world.state().witness.is_over(&self.run, row.row) {
+                self.world.breach(format_args!("row {} was told of before it was committed", row.row));
+            }
+        }
+        if self.life.point() {
+            std::panic::resume_unwind(Box::new(Death));
+        }
+        self.reporter.hear(event)
+    }
+}
+
+fn rows(journal: &Journal, run: &str, only_over: bool) -> Vec<Result<ResultRow, JournalError>> {
+    let rows = journal.results(run, 0, u32::MAX, only_over).expect("reads");
+    rows.into_iter().map(Ok).collect()
+}
+
+fn contract() -> &'static Contract {
+    static CONTRACT: OnceLock<Contract> = OnceLock::new();
+    CONTRACT.get_or_init(|| load("defender").expect("is built in"))
+}
+
+/// Where seeds have their disks: in memory, where there is such a file system.
+pub(super) fn disk() -> (tempfile::TempDir, Disk) {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let directory = made.expect("a directory");
+    let disk = Disk { directory: directory.path().to_owned() };
+    (directory, disk)
+}

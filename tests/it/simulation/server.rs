@@ -1,0 +1,120 @@
+//! The model of the service: its incidents, what was done to them, when it counted calls, when it lets nobody through.
+//!
+//! Promises: it is told nothing by the program but requests; what it holds is the truth against which the program's
+//! results are read.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::scenario::{Habit, Scenario};
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Server {
+    incidents: BTreeMap<u64, Incident>,
+    /// When each call was counted, in the world's time: refused ones and reads too.
+    pub(super) counted: Vec<Duration>,
+    /// Every update that took effect.
+    pub(super) applied: Vec<Applied>,
+    /// Updates that have arrived and may take effect yet.
+    pub(super) pending: Vec<Origin>,
+    /// Others have used the quota up until then.
+    pub(super) busy_until: Duration,
+}
+
+#[derive(Debug)]
+struct Incident {
+    habit: Habit,
+    values: Map<String, Value>,
+    comments: Vec<Value>,
+}
+
+/// Which row of which run a call was for: known from its intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Origin {
+    pub(super) attempt: i64,
+    pub(super) run: i64,
+    pub(super) row: u64,
+}
+
+/// An update that took effect.
+#[derive(Clone, Debug)]
+pub(super) struct Applied {
+    pub(super) origin: Origin,
+    pub(super) incident: u64,
+    pub(super) body: String,
+}
+
+impl Server {
+    pub(super) fn new(scenario: &Scenario) -> Server {
+        let before: Timestamp = "2026-11-20T08:00:00Z".parse().expect("a time");
+        let incidents = scenario.incidents.iter().map(|seeded| {
+            let comments = seeded.comment.iter().map(|text| comment(text, before)).collect();
+            let values = Map::from_iter([("status".to_owned(), json!("Active"))]);
+            (seeded.id, Incident { habit: seeded.habit, values, comments })
+        });
+        Server {
+            incidents: incidents.collect(),
+            counted: Vec::new(),
+            applied: Vec::new(),
+            pending: Vec::new(),
+            busy_until: Duration::ZERO,
+        }
+    }
+
+    /// Does what an update asks. Gives back the status and the body of the answer.
+    pub(super) fn update(&mut self, id: u64, body: &str, origin: Origin, wall: Timestamp) -> (u16, Value) {
+        let Some(incident) = self.incidents.get_mut(&id) else { return (404, error("NotFound")) };
+        match incident.habit {
+            Habit::Missing => return (404, error("NotFound")),
+            Habit::Refuses => return (400, error("InvalidInput")),
+            Habit::Conflicts => return (409, error("Conflict")),
+            Habit::Takes | Habit::Merged => {}
+        }
+        let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
+        for (name, value) in asked {
+            match value.as_str() {
+                Some(text) if name == "comment" => incident.comments.push(comment(text, wall)),
+                _ => drop(incident.values.insert(name, value)),
+            }
+        }
+        self.applied.push(Applied { origin, incident: id, body: body.to_owned() });
+        self.read(id)
+    }
+
+    /// Whether an update of this incident can have an effect.
+    pub(super) fn takes(&self, id: u64) -> bool {
+        self.incidents.get(&id).is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged))
+    }
+
+    /// The incident as it is now.
+    pub(super) fn read(&self, id: u64) -> (u16, Value) {
+        let Some(incident) = self.incidents.get(&id).filter(|incident| incident.habit != Habit::Missing) else {
+            return (404, error("NotFound"));
+        };
+        let mut shown = incident.values.clone();
+        shown.insert("incidentId".to_owned(), json!(id));
+        let merged = incident.habit == Habit::Merged;
+        shown.insert("redirectIncidentId".to_owned(), if merged { json!(id + 1_000_000) } else { Value::Null });
+        shown.insert("comments".to_owned(), json!(incident.comments));
+        (200, Value::Object(shown))
+    }
+
+    /// Whether the incident shows what an update without a comment asked for.
+    pub(super) fn shows(&self, id: u64, body: &str) -> bool {
+        let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
+        let values = self.incidents.get(&id).map(|incident| &incident.values);
+        values.is_some_and(|values| asked.iter().all(|(name, value)| values.get(name) == Some(value)))
+    }
+}
+
+fn comment(text: &str, wall: Timestamp) -> Value {
+    json!({"comment": text, "createdBy": "triage@contoso.com", "createdTime": format!("{wall:.7}")})
+}
+
+fn error(code: &str) -> Value {
+    json!({"error": {"code": code, "message": "so it is", "target": "1f3a"}})
+}

@@ -1,0 +1,115 @@
+//! The witness: reads the journal's file for itself, to see what is on the disk at the moment when something leaves.
+//!
+//! Promises: it only reads, with SQL of its own.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::life::Life;
+use super::server::Origin;
+
+/// A connection of its own to the journal.
+#[derive(Debug)]
+pub(super) struct Witness {
+    file: PathBuf,
+    /// Opened when there is something to see.
+    db: Option<Connection>,
+    /// Intents that have had their call.
+    used: HashSet<i64>,
+    /// What 429s have named: the attempt, and the world's time before which nothing may be sent.
+    named: Vec<(i64, Duration)>,
+    /// The call that goes first after the last of them.
+    first: Option<(i64, Arc<Life>)>,
+}
+
+impl Witness {
+    pub(super) fn new(state_dir: &Path) -> Witness {
+        Witness { file: state_dir.join("journal.db"), db: None, used: HashSet::new(), named: Vec::new(), first: None }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the witness must not see through the journal's eyes")]
+    fn db(&mut self) -> &Connection {
+        let file = &self.file;
+        self.db.get_or_insert_with(|| {
+            Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the journal is there")
+        })
+    }
+
+    /// The intent of a call that is about to leave: open, for this incident and this body, and not used before.
+    pub(super) fn intent(&mut self, incident: u64, body: Option<&str>) -> Option<Origin> {
+        let found: Vec<Origin> = self
+            .db()
+            .prepare_cached(
+                "SELECT a.id, a.run, a.row FROM attempts AS a JOIN rows ON rows.run = a.run AND rows.row = a.row
+                 WHERE a.ended IS NULL AND a.incident = ?1 AND a.updates = (?2 IS NOT NULL)
+                   AND (?2 IS NULL OR rows.body = ?2) ORDER BY a.id",
+            )
+            .expect("the attempts can be read")
+            .query_map(params![incident, body], |row| {
+                Ok(Origin { attempt: row.get(0)?, run: row.get(1)?, row: row.get(2)? })
+            })
+            .and_then(Iterator::collect)
+            .expect("the attempts can be read");
+        found.into_iter().find(|origin| self.used.insert(origin.attempt))
+    }
+
+    /// A 429 says: nothing before `until`.
+    pub(super) fn is_told(&mut self, attempt: i64, until: Duration) {
+        self.named.push((attempt, until));
+    }
+
+    /// A call has ended with this status.
+    pub(super) fn hears(&mut self, attempt: i64, status: u16) {
+        let was_first = self.first.take_if(|(first, _)| status == 429 || *first == attempt).is_some();
+        if was_first && status != 429 {
+            self.named.clear();
+        }
+    }
+
+    /// Why a call that leaves now should not: a 429 whose end is in the journal has named a later time, or the one call
+    /// that goes first after it is still under way.
+    pub(super) fn goes_too_early(&mut self, attempt: i64, now: Duration, life: &Arc<Life>) -> Option<String> {
+        let named = self.named.clone();
+        let db = self.db();
+        let is_known = |attempt: i64| {
+            db.prepare_cached("SELECT ended IS NOT NULL AND verdict = 'throttled' FROM attempts WHERE id = ?1")
+                .and_then(|mut statement| statement.query_row([attempt], |row| row.get(0)))
+                .expect("the attempt can be read")
+        };
+        let until = named.into_iter().filter(|(attempt, _)| is_known(*attempt)).map(|(_, until)| until).max()?;
+        if now < until {
+            return Some(format!("a 429 had said not before {until:?}"));
+        }
+        match &self.first {
+            Some((first, its_life)) if !its_life.is_dead() => {
+                Some(format!("a 429 had said not before {until:?}, and {first}, which goes first, is under way"))
+            }
+            _ => {
+                self.first = Some((attempt, Arc::clone(life)));
+                None
+            }
+        }
+    }
+
+    /// Whether the journal holds an outcome of this row.
+    pub(super) fn is_over(&mut self, run: &str, row: u64) -> bool {
+        self.db()
+            .prepare_cached(
+                "SELECT outcome IS NOT NULL FROM rows JOIN runs ON runs.id = rows.run
+                 WHERE runs.name = ?1 AND rows.row = ?2",
+            )
+            .and_then(|mut statement| statement.query_row(params![run, row], |row| row.get(0)))
+            .expect("the row can be read")
+    }
+
+    /// The number of a run.
+    pub(super) fn run(&mut self, name: &str) -> i64 {
+        self.db()
+            .query_row("SELECT id FROM runs WHERE name = ?1", [name], |row| row.get(0))
+            .expect("the run can be read")
+    }
+}
