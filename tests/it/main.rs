@@ -6,6 +6,7 @@ mod bad_input;
 mod checked_first;
 mod every_row_once;
 mod faults;
+mod faults_told;
 mod kills;
 mod layers;
 mod machine;
