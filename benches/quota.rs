@@ -17,7 +17,7 @@ use bulk_triage::apply::Ending;
 use bulk_triage::client::{HttpTransport, Reply, Request, SendError, Transport};
 use bulk_triage::clock::{BootTime, Clock};
 
-use ground::{Counted, Emulator, Prepared, Result, facts, median};
+use ground::{Emulator, Prepared, Result, facts, median};
 
 const LATENCY: &str = "20ms..300ms";
 const SHORT: Case = Case { rows: 120, windows: &[(50, 2), (1_500, 60)] };
@@ -82,13 +82,13 @@ impl Run {
         };
         let sent = runtime.block_on(Prepared::rows(0, case.rows)?.send(transport, &case.quota(), concurrency))?;
         assert_eq!(sent.ends.ending, Ending::Over);
-        let Counted { requests, throttled } = emulator.stop()?;
-        assert_eq!(requests, case.rows + throttled, "each row is one call");
+        let counted = emulator.stop()?;
+        assert_eq!(counted.requests, case.rows + counted.throttled, "each row is one call");
         let mut calls = calls.lock().map_err(|error| error.to_string())?.clone();
         calls.sort_unstable_by_key(|(start, _)| *start);
         let latencies: Vec<f64> = calls.iter().map(|(_, took)| took.as_secs_f64()).collect();
         let floor = floor(case, concurrency as usize, &latencies);
-        Ok(Run { took: sent.took.as_secs_f64(), floor, throttled })
+        Ok(Run { took: sent.took.as_secs_f64(), floor, throttled: counted.throttled })
     }
 }
 
@@ -147,9 +147,9 @@ fn side_by_side(case: &Case, processes: u64, times: u64) -> Result<(f64, u64)> {
         }
     }
     let took = clock.now().boot.since(start).as_secs_f64();
-    let Counted { requests, throttled } = emulator.stop()?;
-    assert_eq!(requests, case.rows * processes * times + throttled, "each row is one call");
-    Ok((took, throttled))
+    let counted = emulator.stop()?;
+    assert_eq!(counted.requests, case.rows * processes * times + counted.throttled, "each row is one call");
+    Ok((took, counted.throttled))
 }
 
 fn start_run(emulator: &Emulator, directory: &Path, quota: &str, first: u64, rows: u64) -> Result<Child> {

@@ -16,7 +16,7 @@ use bulk_triage::client::{HttpTransport, Origin};
 use bulk_triage::clock::Clock;
 use tokio::task::JoinSet;
 
-use ground::{Emulator, Prepared, Result, body, facts, median};
+use ground::{Emulator, Prepared, Result, facts, median};
 
 /// Binds nobody.
 const QUOTA: &str = "1000000/1s";
@@ -83,7 +83,7 @@ async fn bare_loop(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> 
                     .patch(format!("{origin}/api/incidents/{}", first + row))
                     .header("authorization", "Bearer bench")
                     .header("content-type", "application/json")
-                    .body(body(first + row));
+                    .body(Prepared::body(first + row));
                 #[expect(clippy::disallowed_methods, reason = "a bench of the client needs another one")]
                 let response = request.send().await?;
                 response.error_for_status()?.bytes().await?;

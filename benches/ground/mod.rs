@@ -5,8 +5,8 @@ mod emulator;
 mod machine;
 mod run;
 
-pub(crate) use emulator::{Counted, Emulator};
+pub(crate) use emulator::Emulator;
 pub(crate) use machine::{facts, median};
-pub(crate) use run::{Prepared, body};
+pub(crate) use run::Prepared;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

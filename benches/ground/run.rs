@@ -30,13 +30,6 @@ pub(crate) struct Prepared {
     shape: InputShape,
 }
 
-/// What each row asks for.
-pub(crate) fn body(incident: u64) -> String {
-    format!(
-        r#"{{"status":"Resolved","classification":"FalsePositive","comment":"Tuned: rule 4711, incident {incident}"}}"#
-    )
-}
-
 impl Prepared {
     /// Rows for the incidents from `first` on, each with a comment, in a new journal.
     pub(crate) fn rows(first: u64, rows: u64) -> Result<Prepared> {
@@ -51,12 +44,20 @@ impl Prepared {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
+            remember: std::time::Duration::from_hours(12),
         };
         let run = journal.begin_loading(&Scope::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
         let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();
         journal.load(&run, &rows)?;
         journal.ready(&run, &facts, b"")?;
         Ok(Prepared { directory, journal, run, shape })
+    }
+
+    /// What the row of an incident asks for.
+    pub(crate) fn body(incident: u64) -> String {
+        format!(
+            r#"{{"status":"Resolved","classification":"FalsePositive","comment":"Rule 4711, incident {incident}"}}"#
+        )
     }
 
     /// Sends it all, results file and progress included. How long that took.
@@ -96,7 +97,7 @@ pub(crate) struct Sent {
 }
 
 fn load_row(row: u64, incident: u64) -> Option<LoadRow> {
-    let change = Change { incident: IncidentId::new(incident)?, body: body(incident).into(), appends: true };
+    let change = Change { incident: IncidentId::new(incident)?, body: Prepared::body(incident).into(), appends: true };
     Some(LoadRow {
         row,
         line: row + 1,

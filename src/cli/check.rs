@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
+use super::rows::notes;
 use super::terminal::Terminal;
 use super::{Format, RowArgs};
 use crate::check::{Rules, Tally, check};
@@ -86,12 +87,8 @@ fn verdict(tally: &Tally) -> Result<(), Error> {
 
 /// How many rows there are, how many are valid, and the one next command.
 fn summarize(out: &mut dyn Write, args: &CheckArgs, tally: &Tally, origin: Origin) -> io::Result<()> {
-    if origin.is_portal_export {
-        writeln!(out, "A portal export: only its ids are used, what to change comes from --set.")?;
-    }
-    if origin.is_results {
-        let (taken, skipped) = (tally.rows - tally.skipped, tally.skipped);
-        writeln!(out, "A results file: {taken} of its {} rows are taken, {skipped} are not.", tally.rows)?;
+    for note in notes(origin, tally) {
+        writeln!(out, "{note}")?;
     }
     let rows = tally.rows;
     let plural = if rows == 1 { "row" } else { "rows" };

@@ -72,12 +72,12 @@ fn table(contract: &Contract) -> String {
     )
 }
 
-/// What goes with a value, and what is doubtful about it.
+/// Which values it goes with, and what is doubtful about it.
 fn rule(contract: &Contract, property: &Property, choice: &Choice) -> String {
     let needs = contract.dependencies.iter().filter(|rule| rule.property == property.name).map(|rule| {
         let with = rule.allowed.iter().filter(|(_, values)| values.contains(&choice.value));
         let with: Vec<&str> = with.map(|(on, _)| on.as_str()).collect();
-        format!("with {} {}", rule.on, with.join(" or "))
+        format!("with {}", with.join(" or "))
     });
     needs.chain(choice.doubtful.clone()).collect::<Vec<_>>().join("; ")
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::rows::notes;
 use crate::check::{CheckedRow, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
@@ -25,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) sets: SetCounts,
     /// Cells that `--set` overrides, by property.
     pub(super) overridden: Vec<(String, u64)>,
+    /// What the input is beside rows, in a line each.
+    pub(super) notes: Vec<String>,
     /// Names the changes in their order: equal for equal changes.
     pub(super) digest: Vec<u8>,
 }
@@ -41,6 +44,7 @@ fn read(
     keep: &mut dyn FnMut(&CheckedRow) -> Result<(), Error>,
 ) -> Result<(Loaded, Tally), Error> {
     let mut loaded = Loaded::default();
+    let origin = input.origin();
     let mut hasher = Sha256::new();
     let mut failed = None;
     let mut take = |rows: Vec<CheckedRow>| {
@@ -71,6 +75,7 @@ fn read(
     loaded.invalid = tally.selected - loaded.rows;
     loaded.overridden =
         tally.sets.iter().filter(|set| set.overridden > 0).map(|set| (set.property.clone(), set.overridden)).collect();
+    loaded.notes = notes(origin, &tally);
     loaded.digest = hasher.finalize().to_vec();
     Ok((loaded, tally))
 }
@@ -83,6 +88,8 @@ fn add_to_digest(hasher: &mut Sha256, change: &Change) {
 
 /// Rows are written to the journal so many at a time: a neighbour waits for its turn no longer than that takes.
 const BATCH: usize = 2_000;
+/// And no more bytes of them, or some long comments would be held in memory by the thousand.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Loads an input into the journal, as a run that nobody sees yet.
 ///
@@ -101,12 +108,15 @@ pub(super) fn into_journal(
 ) -> Result<(RunHandle, Loaded), Error> {
     let run = journal.begin_loading(scope, &rules.contract.name, facts, rng)?;
     let mut batch = Vec::with_capacity(BATCH);
+    let mut bytes = 0;
     let read = {
         let mut keep = |row: &CheckedRow| {
             batch.push(load_row(row));
-            if batch.len() >= BATCH {
+            bytes += row.source.len();
+            if batch.len() >= BATCH || bytes >= BATCH_BYTES {
                 journal.load(&run, &batch)?;
                 batch.clear();
+                bytes = 0;
             }
             Ok(())
         };

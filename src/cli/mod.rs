@@ -30,6 +30,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
 use crate::exit;
+use crate::text::{Printable, printable};
 use environment::Environment;
 use terminal::Terminal;
 
@@ -138,8 +139,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; where they can't be written there is nobody to tell.
-            let _ = error.print();
+            tell_usage(&error);
             return if error.use_stderr() { exit::USAGE } else { exit::DONE };
         }
     };
@@ -178,12 +178,25 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     }
 }
 
+/// Says what the command line's parser has to say: help, the version, or what is wrong.
+fn tell_usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    // Where it can't be written there is nobody to tell.
+    if plain.lines().all(|line| printable(line) == line) {
+        let _ = error.print();
+    } else {
+        // What was typed stands in it as it is.
+        let mut out = io::stderr().lock();
+        plain.lines().for_each(|line| drop(writeln!(out, "{}", Printable(line))));
+    }
+}
+
 /// Says on standard error why the command did not succeed, and what to do about it.
 fn tell(error: &Error) {
     // Where standard error can't be written there is nobody to tell.
     let mut out = io::stderr().lock();
-    let _ = writeln!(out, "error: {error}");
+    let _ = writeln!(out, "error: {}", Printable(&error.to_string()));
     if let Some(hint) = error.hint() {
-        let _ = writeln!(out, "  help: {hint}");
+        let _ = writeln!(out, "  help: {}", Printable(&hint));
     }
 }

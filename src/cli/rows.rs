@@ -1,9 +1,9 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
-use crate::check::{Rules, SetProperty};
+use crate::check::{Rules, SetProperty, Tally};
 use crate::contract::{BUILT_IN, Contract, load};
 use crate::error::Error;
-use crate::input::Input;
+use crate::input::{Input, Origin};
 use crate::outcome::OutcomeKind;
 use crate::report::next_command::NextCommand;
 
@@ -90,4 +90,17 @@ impl RowSettings {
         }
         Ok(Rules { contract: &self.contract, set: &self.set, limit: self.limit, only: self.only.as_deref() })
     }
+}
+
+/// What an input is beside rows, in a line each: it decides which of them are taken, and what they change.
+pub(super) fn notes(origin: Origin, tally: &Tally) -> Vec<String> {
+    let mut notes = Vec::new();
+    if origin.is_portal_export {
+        notes.push("A portal export: only its ids are used, what to change comes from --set.".to_owned());
+    }
+    if origin.is_results {
+        let (taken, skipped) = (tally.rows - tally.skipped, tally.skipped);
+        notes.push(format!("A results file: {taken} of its {} rows are taken, {skipped} are not.", tally.rows));
+    }
+    notes
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Format;
 use super::arguments::SendArgs;
@@ -29,6 +30,8 @@ pub(super) struct Sending<'a> {
     pub(super) scope: &'a Scope,
     /// How calls are made.
     pub(super) args: &'a SendArgs,
+    /// How long a change made by an earlier run counts as made.
+    pub(super) remember: Duration,
     /// The input, as it was named.
     pub(super) input: String,
     /// What the results need to know of it.
@@ -112,7 +115,7 @@ impl Sending<'_> {
             patience: self.args.patience,
             max_failures: self.args.max_failures,
             stop_after: self.args.stop_after,
-            remember: self.args.remember,
+            remember: self.remember,
             appended: self.target.appended(),
             seed: fastrand::u64(..),
         }

@@ -45,7 +45,7 @@ struct Header {
     cells: Vec<Cell>,
 }
 
-/// How many bytes are looked at to find the format and the delimiter: more than any header has.
+/// How many bytes are looked at to find the format and the delimiter, and the longest header.
 const LARGEST_LOOK: usize = 64 * 1024;
 
 /// The columns by which a portal export is known, written so.
@@ -84,6 +84,7 @@ impl Input {
         let mut records = Records::new(name, reader, chunk_size);
         let head = records.peek(LARGEST_LOOK)?;
         let delimiter = (!is_jsonl(name, head)).then(|| find_delimiter(head));
+        let is_endless = head.len() >= LARGEST_LOOK && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
         let mut input = Input {
             name: name.to_owned(),
             shape: InputShape::Jsonl { bom },
@@ -95,6 +96,10 @@ impl Input {
         };
         match delimiter {
             None => input.read_first_line()?,
+            Some(_) if is_endless => {
+                let message = "the first line is longer than 64 KiB, so it is no header";
+                return Err(InputError::of_file(&codes::HEADER, name, message));
+            }
             Some(delimiter) => input.read_header(delimiter, bom)?,
         }
         Ok(input)

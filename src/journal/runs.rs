@@ -26,6 +26,8 @@ pub struct RunFacts {
     pub results: String,
     /// The options that change what is sent, as they were typed, for the command that goes on.
     pub options: Vec<String>,
+    /// How long a change made by another run counts as made.
+    pub remember: Duration,
 }
 
 /// A run of this journal that is held by this process.
@@ -80,6 +82,9 @@ pub(super) const UNFINISHED_SAME: &str = "
 pub(super) const PENDING: &str = "
     SELECT row, incident, body, appends FROM rows
     WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3";
+
+/// No more bytes of bodies than this, and one more row, are read at once.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
@@ -243,7 +248,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The next rows without an outcome, after row `after`.
+    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer where they are long.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -253,13 +258,18 @@ impl Journal {
             Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
         })?;
         let mut pending = Vec::new();
+        let mut bytes = 0;
         for row in rows {
             let (row, incident, body, appends) = row?;
+            bytes += body.len();
             let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
                 path: self.dir.database(),
                 why: format!("row {row} of run {} has no incident", run.name),
             })?;
             pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends } });
+            if bytes >= PAGE_BYTES {
+                break;
+            }
         }
         Ok(pending)
     }

@@ -101,7 +101,7 @@ fn ctrl_c_once_writes_all_results_and_says_how_to_go_on() {
         // The command that is suggested does it, the quota aside.
         let next = ended.stdout.lines().skip_while(|line| *line != "next:").nth(1).expect("a command").trim();
         assert!(next.starts_with("bulk-triage run a.csv"), "{next}");
-        let arguments = next.strip_prefix("bulk-triage ").expect("this program").replace("4/1h", "1000/1ms");
+        let arguments = next.strip_prefix("bulk-triage ").expect("this program").replace("4/1h", "1000/1s");
         let ended = program.run(&format!("{arguments} --yes")).expect_code(0).expect_outcomes(&[("updated", 12)]);
         expect_whole(&ended.results_path(), 12);
         assert_eq!(program.requests().len(), 12);
@@ -151,7 +151,7 @@ fn a_torn_results_file_is_mended_by_the_next_start() {
     running.kill();
     let torn = fs::read(program.path("r.csv")).expect("results");
     program.write("r.csv", &torn[..torn.len() - 7]);
-    program.send("a.csv --results r.csv --quota 1000/1ms").expect_code(0);
+    program.send("a.csv --results r.csv").expect_code(0);
     expect_whole(&program.path("r.csv"), 12);
 }
 
@@ -194,7 +194,7 @@ fn check_into_a_closed_pipe_ends_quietly() {
 #[test]
 fn the_summary_in_json_has_its_members_and_no_others() {
     let program = Program::new().file("a.csv", closing(1..=5)).faulty_emulator(&["404@#2", "429@1=header-seconds/1s"]);
-    let summary = program.send("a.csv --format json --quota 1000/1ms").expect_code(1).json();
+    let summary = program.send("a.csv --format json").expect_code(1).json();
     let names: Vec<&String> = summary.as_object().expect("an object").keys().collect();
     let expected = [
         "run",

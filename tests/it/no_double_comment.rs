@@ -7,7 +7,7 @@ use crate::program::{Program, closing};
 /// Every row ends `updated`, and its comment is there once.
 fn once_each(faults: &[&str], rows: u64) -> Program {
     let program = Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults);
-    let ended = program.send("a.csv --quota 1000/1ms").expect_code(0);
+    let ended = program.send("a.csv").expect_code(0);
     let ended = ended.expect_outcomes(&[("updated", usize::try_from(rows).expect("few"))]);
     for id in 1..=rows {
         assert_eq!(program.comments(id), [format!("Comment on {id}")], "{faults:?}\n{}", ended.said());
@@ -40,9 +40,9 @@ fn a_doubt_survives_a_read_that_fails() {
 fn a_doubt_that_can_t_be_cleared_up_is_said_and_kept() {
     let rows = "incidentId,comment\n1,one\n2,two\n";
     let program = Program::new().file("a.csv", rows).faulty_emulator(&["cut-after@#2*1", "503@#2*2"]);
-    let ended = program.send("a.csv --quota 1000/1ms --max-attempts 2").expect_code(1);
+    let ended = program.send("a.csv --max-attempts 2").expect_code(1);
     ended.expect_outcomes(&[("updated", 1), ("in-doubt", 1)]);
-    let ended = program.send("a.csv --quota 1000/1ms").expect_code(0);
+    let ended = program.send("a.csv").expect_code(0);
     ended.expect_outcomes(&[("updated", 2)]);
     assert_eq!(program.comments(2), ["two"]);
 }
@@ -51,10 +51,10 @@ fn a_doubt_that_can_t_be_cleared_up_is_said_and_kept() {
 #[test]
 fn a_kill_while_an_answer_is_under_way_writes_no_comment_twice() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall-after@#2*1"]);
-    let killed = program.start_sending("a.csv --quota 1000/1ms --concurrency 1");
+    let killed = program.start_sending("a.csv --concurrency 1");
     program.wait_for_requests(2);
     killed.kill();
-    program.send("a.csv --quota 1000/1ms").expect_code(0).expect_outcomes(&[("updated", 3)]);
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 3)]);
     assert_eq!(program.comments(2), ["Comment on 2"]);
     assert_eq!(program.updates().len(), 3);
 }
@@ -66,10 +66,10 @@ fn a_doubt_of_another_run_is_cleared_up_before_a_comment_is_sent() {
         .file("a.csv", "incidentId,comment\n1,the same\n")
         .file("b.csv", "incidentId,comment,note\n1,the same,mine\n2,other,\n")
         .faulty_emulator(&["stall-after@#1*1"]);
-    let killed = program.start_sending("a.csv --quota 1000/1ms");
+    let killed = program.start_sending("a.csv");
     program.wait_for_requests(1);
     killed.kill();
-    program.send("b.csv --quota 1000/1ms").expect_code(0);
+    program.send("b.csv").expect_code(0);
     assert_eq!(program.comments(1), ["the same"]);
 }
 

@@ -120,9 +120,12 @@ impl Program {
         command
     }
 
-    /// `run`, to its own emulator, without a question.
+    /// `run`, to its own emulator, without a question, under a quota that does not bind unless there is one.
     pub(crate) fn send_command(&self, arguments: &str) -> Command {
         let mut command = self.command(&format!("run {arguments}"));
+        if !arguments.contains("--quota") {
+            command.args(["--quota", UNBOUND]);
+        }
         command.args(["--yes", "--base-url", &self.origin()]);
         command
     }
@@ -277,6 +280,11 @@ impl Started {
     /// What any user of the machine can see of its command line.
     pub(crate) fn command_line(&self) -> Vec<u8> {
         fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still under way")
+    }
+
+    /// The limits that the kernel holds it to.
+    pub(crate) fn limits(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
     }
 
     pub(crate) fn kill(self) -> Ended {

@@ -36,7 +36,7 @@ fn many_kills_lose_nothing() {
         settings.latency = Duration::from_millis(5)..=Duration::from_millis(20);
     });
     for requests in [1, 9, 18] {
-        let killed = program.start_sending("a.csv --quota 1000/1s --concurrency 4");
+        let killed = program.start_sending("a.csv --concurrency 4");
         program.wait_for_requests(requests);
         killed.kill();
     }
@@ -135,7 +135,7 @@ fn a_run_that_was_stopped_goes_on_as_the_same_run() {
     });
     let stopped = program.send("a.csv --quota 4/3s --stop-after 300ms").expect_code(4);
     let stopped = stopped.expect_outcomes(&[("updated", 4), ("not-attempted", 4)]);
-    let ended = program.send("a.csv --quota 1000/1ms").expect_code(0).expect_outcomes(&[("updated", 8)]);
+    let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 8)]);
     assert_eq!(ended.results_path(), stopped.results_path(), "one run has one results file");
     program.run("runs list").expect_code(0).expect_text("over");
     assert_eq!(program.requests().len(), 8);
@@ -147,10 +147,20 @@ fn runs_resume_goes_on_by_the_run_s_name() {
     let stopped = program.send("a.csv --quota 4/3s --stop-after 300ms --format json").expect_code(4);
     let run = stopped.json()["run"].as_str().expect("a name").to_owned();
     program.run(&format!("runs show {run}")).expect_code(0).expect_text("unfinished");
-    let ended = program.run(&format!("runs resume {run} --yes --quota 1000/1ms")).expect_code(0);
+    let ended = program.run(&format!("runs resume {run} --yes")).expect_code(0);
     ended.expect_outcomes(&[("updated", 8)]);
     program.run(&format!("runs resume {run} --yes")).expect_text(&run);
     assert_eq!(program.requests().len(), 8);
+}
+
+#[test]
+fn a_run_that_looks_at_no_other_run_does_not_when_it_goes_on() {
+    let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let stopped = program.send("a.csv --remember 0 --quota 4/3s --stop-after 300ms --format json").expect_code(4);
+    let run = stopped.json()["run"].as_str().expect("a name").to_owned();
+    program.run(&format!("runs resume {run} --yes")).expect_code(0).expect_outcomes(&[("updated", 8)]);
+    assert_eq!(program.comments(8).len(), 2);
 }
 
 #[test]

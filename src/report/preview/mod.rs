@@ -29,6 +29,8 @@ pub struct Preview {
     pub target: Target,
     /// The input as it was named, `-` for standard input.
     pub input: String,
+    /// What the input is beside rows, in a line each.
+    pub notes: Vec<String>,
     /// The rows that would be sent.
     pub rows: u64,
     /// The rows that are invalid and left out (`--skip-invalid`).
@@ -149,7 +151,8 @@ impl Preview {
             0 => String::new(),
             rows => format!("; {} left out as invalid", counted(rows, "row")),
         };
-        vec![format!("{} of {}{skipped}", count(self.rows), printable(&self.input))]
+        let rows = format!("{} of {}{skipped}", count(self.rows), printable(&self.input));
+        [rows].into_iter().chain(self.notes.iter().cloned()).collect()
     }
 
     fn set_lines(&self) -> Vec<String> {
@@ -256,6 +259,7 @@ mod tests {
                 emulator: false,
             },
             input: "close.csv".to_owned(),
+            notes: vec![],
             rows: 1_000,
             skipped: 3,
             sets: counts(&[

@@ -57,6 +57,16 @@ impl Fate {
         Fate { counted: Some(ms(counted)), effect: Some(ms(effect)), end: ms(end), how: How::Answer }
     }
 
+    /// A call while the service is down.
+    pub(super) fn down(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
+        let fine = Fate { effect: None, ..Fate::fine(dice, latency_ms) };
+        match dice.u8(..3) {
+            0 => Fate { how: How::Nothing { may_have_arrived: false }, ..fine.unseen(dice, 0..=10_000) },
+            1 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine },
+            _ => Fate { how: How::Status(503), ..fine },
+        }
+    }
+
     /// One of the faults. In more than a third of them the update takes effect and the answer is lost.
     pub(super) fn fault(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
         let fine = Fate::fine(dice, latency_ms);

@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use super::fate::{Fate, How, effect_after_death};
 use super::life::Life;
+use super::scenario::Scenario;
 use super::server::Origin;
 use super::throttled::throttled;
-use super::world::World;
+use super::world::{State, World};
 
 /// The wire of one process.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl Transport for Network {
         let said = { said }.try_recv().unwrap_or_default();
         let reply = self.reply(&call, said);
         let heard = reply.as_ref().map_or(0, |reply| reply.status);
+        self.world.state().witness.hears(call.origin.attempt, heard);
         self.world.note(format_args!("ends    {:?}: {heard} {:?}", call.origin, call.fate.how));
         reply
     }
@@ -71,15 +73,8 @@ impl Network {
         let left = self.world.time();
         let mut state = self.world.state();
         let intent = state.witness.intent(incident, request.body.as_deref());
-        let pause = state.witness.nothing_before(left);
-        let latency = self.world.scenario.latency_ms;
-        let goes_wrong = state.faults_left > 0 && state.dice.u64(..self.world.scenario.fault_every) == 0;
-        let fate = if goes_wrong {
-            state.faults_left -= 1;
-            Fate::fault(&mut state.dice, latency)
-        } else {
-            Fate::fine(&mut state.dice, latency)
-        };
+        let too_early = intent.and_then(|origin| state.witness.goes_too_early(origin.attempt, left, &self.life));
+        let fate = state.fate(&self.world.scenario, left);
         drop(state);
         let is_update = request.method == Method::Patch;
         let Some(origin) = intent else {
@@ -90,8 +85,8 @@ impl Network {
         };
         let what = if is_update { "update" } else { "read" };
         self.world.note(format_args!("leaves  {origin:?}: {what} {incident}; {fate:?}"));
-        if let Some(until) = pause {
-            self.world.breach(format_args!("a call left at {left:?}, and a 429 had said not before {until:?}"));
+        if let Some(why) = too_early {
+            self.world.breach(format_args!("a call left at {left:?}: {why}"));
         }
         Call { origin, incident, body: request.body.clone(), left, fate }
     }
@@ -137,7 +132,9 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     let takes_effect = call.fate.effect.filter(|_| !said.is_busy);
     world.note(format_args!("counted {:?}", call.origin));
     if let Some(effect) = takes_effect {
-        world.state().server.pending.push(call.origin);
+        if call.body.is_some() && world.state().server.takes(call.incident) {
+            world.state().server.pending.push(call.origin);
+        }
         let happens = tokio::select! {
             biased;
             () = world.sleep_until(call.left + effect) => true,
@@ -162,6 +159,21 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     }
     // Nobody listens where the client has given up.
     let _ = tell.send(said);
+}
+
+impl State {
+    /// What happens to a call that leaves now.
+    fn fate(&mut self, scenario: &Scenario, now: Duration) -> Fate {
+        let latency = scenario.latency_ms;
+        if scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
+            return Fate::down(&mut self.dice, latency);
+        }
+        if self.faults_left == 0 || self.dice.u64(..scenario.fault_every) > 0 {
+            return Fate::fine(&mut self.dice, latency);
+        }
+        self.faults_left -= 1;
+        Fate::fault(&mut self.dice, latency)
+    }
 }
 
 impl World {

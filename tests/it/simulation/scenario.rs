@@ -2,6 +2,7 @@
 //!
 //! Promises: everything that varies comes from here or from the dice that a seed gives to [`super::world::World`].
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bulk_triage::window::{Quota, Window};
@@ -25,6 +26,8 @@ pub(super) struct Scenario {
     pub(super) faults: u32,
     /// One call in so many goes wrong, as long as there are faults left.
     pub(super) fault_every: u64,
+    /// When the service is down, in the world's time: every call ends without an answer.
+    pub(super) outage: Option<Range<Duration>>,
     /// So many starts are ended before their time.
     pub(super) ended_early: u32,
     /// Whether the machine starts anew between starts. Then nobody sets its clock: a clock that is wrong across a start
@@ -80,7 +83,7 @@ impl Scenario {
     /// Draws a scenario.
     pub(super) fn draw(seed: u64) -> Scenario {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let rows = rng.u64(1..=12);
+        let rows = rng.u64(1..=8);
         let has_refusals = rng.u8(..4) == 0;
         let two = rng.bool();
         let files_overlap = rng.bool();
@@ -112,13 +115,14 @@ impl Scenario {
             let second = second.collect();
             commands.push(Command { name: "second", rows: second });
         }
-        let faults = if rng.u8(..4) == 0 { 0 } else { rng.u32(1..=16) };
+        let outage = (rng.u8(..8) == 0).then(|| outage(&mut rng));
+        let faults = if outage.is_some() || rng.u8(..4) == 0 { 0 } else { rng.u32(1..=16) };
         let reboots = !two && rng.u8(..3) == 0;
         Scenario {
             seed,
             quota: quota(&mut rng),
             concurrency: rng.u32(1..=8),
-            max_attempts: if rng.bool() { faults + 1 } else { rng.u32(1..=3) },
+            max_attempts: max_attempts(faults, outage.is_some(), &mut rng),
             patience: Duration::from_secs(if rng.u8(..4) == 0 { rng.u64(0..=30) } else { 600 }),
             remember: if rng.u8(..5) == 0 { Duration::ZERO } else { Duration::from_hours(12) },
             latency_ms: rng.u64(2..=1_000),
@@ -127,6 +131,7 @@ impl Scenario {
             incidents,
             faults,
             fault_every: rng.u64(1..=6),
+            outage,
             ended_early: if rng.u8(..4) == 0 { 0 } else { rng.u32(1..=5) },
             reboots,
             steps: !reboots && rng.u8(..3) == 0,
@@ -190,6 +195,20 @@ fn file_row(incident: u64, rng: &mut fastrand::Rng) -> FileRow {
 fn other_row(incident: u64) -> FileRow {
     let body = format!(r#"{{"status":"InProgress","comment":"looked at again {incident}"}}"#);
     FileRow { incident, body, appends: true }
+}
+
+/// With so many tries an outage alone can use up nobody's: five in a row are the service's fault.
+fn max_attempts(faults: u32, has_outage: bool, rng: &mut fastrand::Rng) -> u32 {
+    match rng.bool() {
+        _ if has_outage => 5,
+        true => faults + 1,
+        false => rng.u32(1..=3),
+    }
+}
+
+fn outage(rng: &mut fastrand::Rng) -> Range<Duration> {
+    let from = Duration::from_millis(rng.u64(0..20_000));
+    from..from + Duration::from_millis(rng.u64(1_000..300_000))
 }
 
 fn quota(rng: &mut fastrand::Rng) -> Quota {

@@ -4,10 +4,12 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
+use super::life::Life;
 use super::server::Origin;
 
 /// A connection of its own to the journal.
@@ -19,12 +21,14 @@ pub(super) struct Witness {
     /// Intents that have had their call.
     used: HashSet<i64>,
     /// What 429s have named: the attempt, and the world's time before which nothing may be sent.
-    pub(super) named: Vec<(i64, Duration)>,
+    named: Vec<(i64, Duration)>,
+    /// The call that goes first after the last of them.
+    first: Option<(i64, Arc<Life>)>,
 }
 
 impl Witness {
     pub(super) fn new(state_dir: &Path) -> Witness {
-        Witness { file: state_dir.join("journal.db"), db: None, used: HashSet::new(), named: Vec::new() }
+        Witness { file: state_dir.join("journal.db"), db: None, used: HashSet::new(), named: Vec::new(), first: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the witness must not see through the journal's eyes")]
@@ -53,16 +57,42 @@ impl Witness {
         found.into_iter().find(|origin| self.used.insert(origin.attempt))
     }
 
-    /// The latest time, after `now`, that a 429 named whose end is in the journal.
-    pub(super) fn nothing_before(&mut self, now: Duration) -> Option<Duration> {
-        let ahead: Vec<(i64, Duration)> = self.named.iter().copied().filter(|(_, until)| *until > now).collect();
+    /// A 429 says: nothing before `until`.
+    pub(super) fn is_told(&mut self, attempt: i64, until: Duration) {
+        self.named.push((attempt, until));
+    }
+
+    /// A call has ended with this status.
+    pub(super) fn hears(&mut self, attempt: i64, status: u16) {
+        let was_first = self.first.take_if(|(first, _)| status == 429 || *first == attempt).is_some();
+        if was_first && status != 429 {
+            self.named.clear();
+        }
+    }
+
+    /// Why a call that leaves now should not: a 429 whose end is in the journal has named a later time, or the one call
+    /// that goes first after it is still under way.
+    pub(super) fn goes_too_early(&mut self, attempt: i64, now: Duration, life: &Arc<Life>) -> Option<String> {
+        let named = self.named.clone();
         let db = self.db();
         let is_known = |attempt: i64| {
             db.prepare_cached("SELECT ended IS NOT NULL AND verdict = 'throttled' FROM attempts WHERE id = ?1")
                 .and_then(|mut statement| statement.query_row([attempt], |row| row.get(0)))
                 .expect("the attempt can be read")
         };
-        ahead.into_iter().filter(|(attempt, _)| is_known(*attempt)).map(|(_, until)| until).max()
+        let until = named.into_iter().filter(|(attempt, _)| is_known(*attempt)).map(|(_, until)| until).max()?;
+        if now < until {
+            return Some(format!("a 429 had said not before {until:?}"));
+        }
+        match &self.first {
+            Some((first, its_life)) if !its_life.is_dead() => {
+                Some(format!("a 429 had said not before {until:?}, and {first}, which goes first, is under way"))
+            }
+            _ => {
+                self.first = Some((attempt, Arc::clone(life)));
+                None
+            }
+        }
     }
 
     /// Whether the journal holds an outcome of this row.

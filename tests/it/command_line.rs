@@ -1,0 +1,199 @@
+//! The command line itself: help that fits a terminal, completions, the manual page, the contracts shown; and no panic,
+//! whatever is typed.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::program::{Program, closing, started};
+
+const COMMANDS: [&str; 12] = [
+    "",
+    "run",
+    "check",
+    "runs",
+    "runs list",
+    "runs show",
+    "runs resume",
+    "runs results",
+    "emulator",
+    "contract",
+    "completions",
+    "man",
+];
+
+#[test]
+fn help_of_every_command_fits_80_columns() {
+    let program = Program::new();
+    for command in COMMANDS {
+        for help in ["-h", "--help"] {
+            let mut asking = program.command(&format!("{command} {help}"));
+            asking.env("COLUMNS", "80");
+            let ended = started(asking).end().expect_code(0).expect_text("Usage: bulk-triage");
+            let too_long: Vec<&str> = ended.stdout.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(too_long.is_empty(), "`{command} {help}`: {too_long:#?}");
+        }
+    }
+}
+
+#[test]
+fn help_has_every_option_of_the_design() {
+    let help = Program::new().run("run --help").expect_code(0).stdout;
+    for option in [
+        "--dry-run",
+        "--set",
+        "--limit",
+        "--only",
+        "--skip-invalid",
+        "--contract",
+        "--base-url",
+        "--emulator",
+        "--quota",
+        "--concurrency",
+        "--max-attempts",
+        "--stop-after",
+        "--patience",
+        "--max-failures",
+        "--results",
+        "--yes",
+        "--remember",
+        "--scope",
+        "--format",
+        "--token-file",
+        "--state-dir",
+        "--log-format",
+        "--log-file",
+        "--verbose",
+        "--quiet",
+        "--color",
+        "--no-progress",
+    ] {
+        assert!(help.contains(option), "{option} is missing");
+    }
+}
+
+#[test]
+fn version_completions_and_the_manual_page_are_there() {
+    let program = Program::new();
+    program.run("--version").expect_code(0).expect_text(concat!("bulk-triage ", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        program.run(&format!("completions {shell}")).expect_code(0).expect_text("bulk-triage");
+    }
+    program.run("man").expect_code(0).expect_text(".TH");
+}
+
+/// What `contract --format toml` prints is a contract.
+#[test]
+fn contracts_are_shown_as_a_table_and_as_toml_that_can_be_used() {
+    for contract in ["defender-classic", "defender"] {
+        let program = Program::new().file("a.csv", closing(1..=3));
+        program.run(&format!("contract {contract}")).expect_code(0).expect_text("FalsePositive").expect_text("50/1m");
+        let toml = program.run(&format!("contract {contract} --format toml")).expect_code(0).stdout;
+        let program = program.file("mine.toml", toml);
+        program.run("check a.csv --contract mine.toml").expect_code(0);
+        program.run("run a.csv --contract mine.toml --emulator --yes").expect_code(0);
+    }
+}
+
+/// Called without anything but what needs no network: in any order, with anything.
+#[test]
+fn nothing_that_is_typed_ends_in_a_panic_or_hangs() {
+    let program = Program::new().file("a.csv", closing(1..=3)).file("-x.csv", closing(1..=3));
+    let huge = "9".repeat(40);
+    let long = "x".repeat(100_000);
+    let words = [
+        "",
+        " ",
+        "-",
+        "--",
+        "---",
+        "=",
+        "--=",
+        "a.csv",
+        "-x.csv",
+        "💥",
+        "\u{0301}",
+        "%",
+        "'",
+        "\"",
+        "\\",
+        huge.as_str(),
+        &long,
+    ];
+    for word in words {
+        for arguments in [
+            vec![word],
+            vec![word, word],
+            vec!["check", word],
+            vec!["check", "--", word],
+            vec!["check", "a.csv", "--set", word],
+            vec!["check", "a.csv", "--limit", word],
+            vec!["check", "a.csv", "--only", word],
+            vec!["check", "a.csv", "--contract", word],
+            vec!["run", "--emulator", "--dry-run", "a.csv", "--quota", word],
+            vec!["run", "--emulator", "--dry-run", "a.csv", "--stop-after", word],
+            vec!["run", "--emulator", "--dry-run", "a.csv", "--results", word],
+            vec!["run", "--dry-run", "a.csv", "--scope", word],
+            vec!["run", "--dry-run", "a.csv", "--base-url", word],
+            vec!["runs", "show", word],
+            vec!["contract", word],
+            vec!["completions", word],
+            vec!["emulator", "--latency", word],
+            vec!["emulator", "--fault", word],
+            vec!["emulator", "--merged", word],
+        ] {
+            // What is taken as a server's settings would serve until a signal: a port that is none ends it.
+            let serves = arguments[0] == "emulator";
+            let mut command = program.command_of(&arguments);
+            if serves {
+                command.args(["--contract", "none"]);
+            }
+            let ended = started(command).end();
+            let shown: Vec<String> = arguments.iter().map(|word| word.chars().take(40).collect()).collect();
+            assert!(matches!(ended.code, Some(0 | 1 | 2 | 3 | 5)), "{shown:?}: {:?} {:.500}", ended.code, ended.said());
+            assert!(!ended.stderr.contains("panicked"), "{shown:?}: {:.500}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn arguments_that_are_not_utf_8_are_file_names_or_errors() {
+    let name = OsStr::from_bytes(b"caf\xe9.csv");
+    let program = Program::new();
+    std::fs::write(program.path("").join(name), closing(1..=3)).expect("a file");
+    let run = |arguments: &[&OsStr]| started(program.command_of(arguments)).end();
+    run(&["check".as_ref(), name]).expect_code(0);
+    run(&["run".as_ref(), name, "--emulator".as_ref(), "--yes".as_ref()]).expect_code(0);
+    run(&["check".as_ref(), "a.csv".as_ref(), "--set".as_ref(), name]).expect_code(2);
+    run(&[name]).expect_code(2);
+}
+
+/// Extremes that are allowed.
+#[test]
+fn the_largest_numbers_are_taken() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    for arguments in [
+        "a.csv --quota 1/1ms --remember 0",
+        "a.csv --quota 4294967295/8760h --remember 0",
+        "a.csv --concurrency 1000 --max-attempts 4294967295 --remember 0",
+        "a.csv --stop-after 8760h --patience 8760h --remember 8760h --limit 18446744073709551615",
+        "a.csv --max-failures 18446744073709551615 --remember 0",
+        "a.csv --limit 0",
+    ] {
+        let ended = program.send(arguments);
+        assert!(matches!(ended.code, Some(0 | 2)), "{arguments}: {}", ended.said());
+        assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.said());
+    }
+}
+
+#[test]
+fn quiet_says_nothing_on_standard_error_and_no_colour_is_no_colour() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    let ended = program.send("a.csv -q").expect_code(0);
+    assert_eq!(ended.stderr, "");
+    let coloured = program.send("a.csv --color always").expect_code(0);
+    assert!(coloured.stdout.contains("\u{1b}["), "{}", coloured.said());
+    let mut plain = program.send_command("a.csv");
+    plain.env("NO_COLOR", "1");
+    let plain = started(plain).end().expect_code(0);
+    assert!(!plain.stdout.contains('\u{1b}') && !plain.stderr.contains('\u{1b}'));
+}

@@ -1,0 +1,237 @@
+//! The documentation is true where a test can tell: its links lead somewhere, its tables are the code's, its commands
+//! are the ones that are run.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bulk_triage::contract::{self, BUILT_IN, PropertyKind};
+use bulk_triage::outcome::{OutcomeKind, RESULT_COLUMNS};
+
+use crate::faults::setting;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every page, the pages of folders too.
+fn pages() -> Vec<PathBuf> {
+    let mut folders = vec![root().join("docs")];
+    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of the project") {
+            let path = entry.expect("an entry of it").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.push(path);
+            }
+        }
+    }
+    pages
+}
+
+/// The targets of a page's links: what stands in `](…)`, code aside.
+fn links(page: &str) -> Vec<&str> {
+    let prose = page.split("```").step_by(2);
+    prose.flat_map(|part| part.split("](").skip(1).filter_map(|rest| rest.split(')').next())).collect()
+}
+
+/// The names by which a page's headings are linked to.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.split("```").step_by(2).flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut checked = 0;
+    for page in pages() {
+        let text = text(&page);
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+            let target = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            assert!(target.exists(), "{}: {link}", page.display());
+            if let Some(anchor) = anchor {
+                let there = anchors(&fs::read_to_string(&target).expect("a page"));
+                assert!(there.iter().any(|name| name == anchor), "{}: {link} is none of {there:?}", page.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "{checked} links were found");
+}
+
+/// The numbers in the first column of a page's tables.
+fn codes(page: &str) -> BTreeSet<u8> {
+    page.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok()).collect()
+}
+
+#[test]
+fn the_exit_codes_are_the_programs() {
+    let source = text("src/exit.rs");
+    let consts = source.lines().filter(|line| line.starts_with("pub const"));
+    let given: BTreeSet<u8> =
+        consts.filter_map(|line| line.split("= ").nth(1)?.trim_end_matches(';').parse().ok()).collect();
+    assert_eq!(given.len(), 9);
+    assert_eq!(codes(&text("docs/exit-codes.md")), given);
+    assert!(codes(&text("README.md")).is_subset(&given));
+}
+
+/// What a command says to `--help`, and the commands below it.
+fn help(command: &[&str], all: &mut String) {
+    let asked = Command::new(env!("CARGO_BIN_EXE_bulk-triage")).args(command).arg("--help").output();
+    let said = String::from_utf8(asked.expect("the program").stdout).expect("text");
+    assert!(!said.is_empty(), "{command:?}");
+    let below = said.split("\nCommands:\n").nth(1).unwrap_or_default();
+    for line in below.lines().take_while(|line| !line.is_empty()) {
+        if let Some(name) = line.split_whitespace().next().filter(|name| *name != "help") {
+            help(&[command, &[name]].concat(), all);
+        }
+    }
+    all.push_str(&said);
+}
+
+#[test]
+fn every_option_is_written_about() {
+    let mut said = String::new();
+    help(&[], &mut said);
+    let word = |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect::<String>();
+    let options: BTreeSet<String> = said
+        .lines()
+        .filter_map(|line| line.trim_start().split("--").nth(1).filter(|_| line.trim_start().starts_with('-')))
+        .map(word)
+        .collect();
+    assert!(options.contains("dry-run") && options.contains("throttle-form"), "{options:?}");
+    let docs: String = pages().iter().map(text).collect();
+    for option in options.iter().filter(|option| !["help", "version"].contains(&option.as_str())) {
+        let named = docs.match_indices(&format!("--{option}")).any(|(at, found)| {
+            !docs[at + found.len()..].starts_with(|next: char| next.is_ascii_lowercase() || next == '-')
+        });
+        assert!(named, "no page tells of --{option}");
+    }
+}
+
+#[test]
+fn the_newcomers_two_commands_are_real() {
+    let readme = text("README.md");
+    let run = "cargo run --release -- run samples/close-false-positives.csv --emulator --yes";
+    assert!(readme.contains(&format!("```\n{run}\ncargo test\n```")));
+    assert!(root().join("samples/close-false-positives.csv").is_file());
+    assert_eq!(text(".ci/run").lines().last(), Some("run cargo test"), "its last words are the tests'");
+    assert!(text(".github/workflows/ci.yml").contains("- run: .ci/run"));
+}
+
+#[test]
+fn the_contracts_values_are_in_the_guide() {
+    let guide = text("docs/guide.md");
+    let table = guide.split("## Another contract").nth(1).expect("its chapter");
+    for name in BUILT_IN {
+        let contract = contract::load(name).expect("built in");
+        for property in &contract.properties {
+            let PropertyKind::Choice(choices) = &property.kind else { continue };
+            let values: Vec<String> = choices.iter().map(|choice| format!("`{}`", choice.value)).collect();
+            let cell = format!("| {} |", values.join(", "));
+            let row = table.lines().find(|line| line.contains(&cell) && line.contains(&format!("`{}`", property.name)));
+            assert!(row.is_some(), "the guide has no row `{}` of {name}: {cell}", property.name);
+        }
+    }
+}
+
+#[test]
+fn the_results_columns_and_outcomes_are_in_the_file_formats() {
+    let page = text("docs/file-formats.md");
+    let columns: Vec<String> = RESULT_COLUMNS.iter().map(|column| format!("| `{column}` |")).collect();
+    let places: Vec<Option<usize>> = columns.iter().map(|row| page.find(row)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
+    for kind in OutcomeKind::ALL {
+        assert!(page.contains(&format!("| `{kind}` |")), "{kind}");
+    }
+}
+
+/// The tests that a page names: `module::test` in backticks.
+fn tests_named(page: &str) -> Vec<&str> {
+    let code = page.split('`').skip(1).step_by(2);
+    code.filter(|code| code.contains("::") && code.split("::").all(|part| part.chars().all(is_of_a_name))).collect()
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+#[test]
+fn every_line_of_the_threat_model_has_its_test() {
+    let page = text("docs/threat-model.md");
+    let named = tests_named(&page);
+    assert!(named.len() > 30, "{named:?}");
+    for test in named {
+        let (module, name) = test.rsplit_once("::").expect("two parts");
+        let inside = module.trim_end_matches("::tests").replace("::", "/");
+        let files = [format!("tests/it/{inside}.rs"), format!("src/{inside}.rs"), format!("src/{inside}/mod.rs")];
+        let is_there = |file: &String| {
+            fs::read_to_string(root().join(file)).is_ok_and(|code| code.contains(&format!("fn {name}(")))
+        };
+        assert!(files.iter().any(is_there), "{test} is in none of {files:?}");
+    }
+}
+
+/// Its table is made from the tests' own names; `BULK_TRIAGE_DOCS=write cargo test --test it docs` writes it anew.
+const FAULTS: &str = "docs/faults.md";
+const BEGIN: &str = "<!-- made from the tests' names -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Where faults are tried, and what is at fault there.
+const TRIED: [(&str, &str); 8] = [
+    ("an answer", "tests/it/no_double_comment.rs"),
+    ("the service", "tests/it/service_down.rs"),
+    ("every call", "tests/it/faults/mod.rs"),
+    ("the process", "tests/it/kills.rs"),
+    ("the power", "tests/it/power_cut.rs"),
+    ("the machine", "tests/it/machine.rs"),
+    ("the file system", "src/journal/store.rs"),
+    ("the clock, and all at once", "tests/it/simulation/mod.rs"),
+];
+
+fn table_of_faults() -> String {
+    let mut table = "| at fault | what happens |\n| --- | --- |\n".to_owned();
+    for (what, file) in TRIED {
+        let text = text(file);
+        for name in tests_in(&text) {
+            let sentence = name.replace('_', " ");
+            let (first, rest) = sentence.split_at(1);
+            table += &format!("| {what} | [{}{rest}](../{file}) |\n", first.to_uppercase());
+        }
+    }
+    table
+}
+
+/// The names of the tests in a file of Rust, in their order.
+fn tests_in(text: &str) -> Vec<&str> {
+    let after_attribute = text.split("#[test]\n").skip(1);
+    after_attribute.filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name)).collect()
+}
+
+#[test]
+fn the_table_of_faults_is_that_of_the_tests() {
+    let page = text(FAULTS);
+    let (before, rest) = page.split_once(BEGIN).expect("the beginning of the table");
+    let (found, after) = rest.split_once(END).expect("the end of the table");
+    let table = table_of_faults();
+    if setting("BULK_TRIAGE_DOCS").is_some_and(|word| word == "write") {
+        let page = [before, BEGIN, &table, END, after].concat();
+        fs::write(root().join(FAULTS), page).expect("the page is written");
+    } else {
+        assert_eq!(found, table, "BULK_TRIAGE_DOCS=write cargo test --test it docs");
+    }
+}

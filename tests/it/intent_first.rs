@@ -1,0 +1,24 @@
+//! Promise 3: an attempt is on disk before its bytes leave.
+//!
+//! Whenever a process is killed, the journal knows at least the calls that the server has seen.
+
+use std::time::Duration;
+
+use crate::program::{Program, closing};
+
+#[test]
+fn whenever_it_is_killed_the_journal_knows_every_call_that_the_server_saw() {
+    for kill_at in [1, 2, 5, 9, 17, 30] {
+        let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
+            settings.latency = Duration::ZERO..=Duration::from_millis(15);
+        });
+        let running = program.start_sending("a.csv");
+        program.wait_for_requests(kill_at);
+        running.kill();
+        let list = program.run("runs list").expect_code(0);
+        let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+        let known = program.run(&format!("runs show {run} --format json")).expect_code(0).json()["calls"].clone();
+        let seen = program.requests().len() as u64;
+        assert!(known.as_u64() >= Some(seen), "the server saw {seen}, the journal knows {known}");
+    }
+}

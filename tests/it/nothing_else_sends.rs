@@ -1,0 +1,53 @@
+//! Promise 10: nothing else sends. Every request of the log is one call of the journal, whatever goes wrong, and
+//! commands that don't send, don't.
+
+use crate::program::{Program, closing};
+
+#[test]
+fn every_request_is_a_call_of_the_journal() {
+    for fault in [
+        "cut@#2*2",
+        "cut-after@#2*2",
+        "cut-half@#2*1",
+        "503@#2*3",
+        "429@3=header-seconds/1s",
+        "302@#2",
+        "html@#2*2",
+        "401@4*1",
+        "other@#2*1",
+        "down@2-3",
+    ] {
+        let program = Program::new().file("a.csv", closing(1..=6)).faulty_emulator(&[fault]);
+        let ended = program.send("a.csv --format json");
+        let summary = ended.json();
+        let run = summary["run"].as_str().expect("a run");
+        let shown = program.run(&format!("runs show {run} --format json")).expect_code(0).json();
+        let requests = program.requests().len() as u64;
+        assert_eq!(summary["calls"].as_u64(), Some(requests), "{fault}: {}", ended.said());
+        assert_eq!(shown["calls"].as_u64(), Some(requests), "{fault}");
+        let of_rows: u64 = ended.results().iter().map(|row| row["attempts"].parse::<u64>().expect("a number")).sum();
+        assert_eq!(of_rows, requests, "{fault}");
+    }
+}
+
+#[test]
+fn commands_that_do_not_send_do_not() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    let summary = program.send("a.csv --limit 1 --format json").expect_code(0).json();
+    let run = summary["run"].as_str().expect("a run");
+    let origin = program.origin();
+    for arguments in [
+        "check a.csv".to_owned(),
+        "contract".to_owned(),
+        "runs".to_owned(),
+        "runs list".to_owned(),
+        format!("runs show {run}"),
+        format!("runs results {run}"),
+        format!("runs resume {run} --yes"),
+        format!("run a.csv --dry-run --base-url {origin}"),
+    ] {
+        let ended = program.run(&arguments);
+        assert!(matches!(ended.code, Some(0 | 2)), "{arguments}: {}", ended.said());
+    }
+    assert_eq!(program.requests().len(), 1);
+}

@@ -1,0 +1,195 @@
+//! Outputs: what may stand in their place, who may read them, and that nothing is sent where they can't be written.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use crate::program::{Program, closing, names_in, started};
+
+fn program() -> Program {
+    Program::new().file("a.csv", closing(1..=3)).emulator(|_| ())
+}
+
+#[test]
+fn what_is_no_results_file_is_refused_and_stays_as_it_was() {
+    let program = program().file("notes.csv", "my notes\n").file("other.csv", "row,line,incident_id\n");
+    fs::create_dir(program.path("dir.csv")).expect("a directory");
+    symlink(program.path("notes.csv"), program.path("link.csv")).expect("a link");
+    symlink(program.path("nowhere"), program.path("dangling.csv")).expect("a link");
+    symlink(program.path("a.csv"), program.path("to-the-input.csv")).expect("a link");
+    fs::hard_link(program.path("a.csv"), program.path("the-input.csv")).expect("a link");
+    assert!(Command::new("mkfifo").arg(program.path("pipe.csv")).status().expect("mkfifo").success());
+    for (results, says) in [
+        ("notes.csv", "no results file"),
+        ("other.csv", "no results file"),
+        ("dir.csv", "directory"),
+        ("link.csv", "symbolic link"),
+        ("dangling.csv", "symbolic link"),
+        ("to-the-input.csv", "symbolic link"),
+        ("the-input.csv", "the input"),
+        ("a.csv", "the input"),
+        ("pipe.csv", "pipe"),
+        ("/dev/full", "no ordinary file"),
+        ("/dev/null", "no ordinary file"),
+        ("r.jsonl", "`.csv`"),
+        ("missing/r.csv", "No such file"),
+        ("a.csv/r.csv", "a.csv/r.csv"),
+        (".", "directory"),
+        ("", "--results"),
+    ] {
+        let mut command = program.send_command("a.csv");
+        command.args(["--results", results]);
+        started(command).end().expect_code(2).expect_text(says);
+    }
+    assert!(program.requests().is_empty());
+    assert_eq!(program.read("notes.csv"), "my notes\n");
+    assert_eq!(program.read("a.csv"), closing(1..=3));
+    assert!(!program.path("nowhere").exists());
+}
+
+#[test]
+fn a_results_file_replaces_a_results_file_and_an_empty_one() {
+    let program = program().file("r.csv", "");
+    for _ in 0..2 {
+        program.send("a.csv --results r.csv").expect_code(0);
+        assert_eq!(program.read("r.csv").lines().count(), 4);
+    }
+}
+
+/// Two runs at once must not write into one another.
+#[test]
+fn the_results_of_a_run_under_way_are_refused() {
+    let program =
+        Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(11..=13)).faulty_emulator(&["stall@#2*1"]);
+    let running = program.start_sending("a.csv --results r.csv");
+    program.wait_for_requests(3);
+    program.send("b.csv --results r.csv").expect_code(2).expect_text("another run");
+    running.kill();
+    assert_eq!(program.requests().len(), 3);
+}
+
+#[test]
+fn a_state_directory_that_can_t_be_used_is_named() {
+    let program = program().file("file", "");
+    symlink("/nowhere/at/all", program.path("dangling")).expect("a link");
+    for dir in ["file", "file/state", "/proc/state", "dangling"] {
+        let ended = program.send(&format!("a.csv --state-dir {dir}")).expect_code(2);
+        ended.expect_text(dir).expect_text("--state-dir");
+        program.run(&format!("runs list --state-dir {dir}")).expect_code(2).expect_text(dir);
+    }
+    assert!(program.requests().is_empty());
+}
+
+#[test]
+fn log_files_that_can_t_be_written_are_named() {
+    let program = program();
+    for log in ["missing/log.txt", "."] {
+        program.send(&format!("a.csv --log-file {log}")).expect_code(2).expect_text(log);
+    }
+    assert!(program.requests().is_empty());
+    // A log that fails later is no reason not to send.
+    program.send("a.csv -vvv --log-file /dev/full").expect_code(0);
+}
+
+#[test]
+fn a_full_standard_output_is_said_and_nothing_is_lost() {
+    let program = program();
+    let full = || fs::File::options().write(true).open("/dev/full").expect("a device");
+    let mut command = program.send_command("a.csv --results r.csv");
+    command.stdout(full());
+    crate::program::started_as_it_is({
+        command.stderr(std::process::Stdio::piped());
+        command
+    })
+    .end()
+    .expect_code(2)
+    .expect_text("standard output");
+    assert_eq!(program.read("r.csv").lines().count(), 4);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+/// With the widest umask there is; and while it is under way, when the database's side files exist.
+#[test]
+fn what_is_kept_is_the_user_s_alone_from_its_first_moment() {
+    let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@#2*1"]);
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "umask 0; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_bulk-triage"),
+        "run",
+        "a.csv",
+        "--yes",
+        "-v",
+    ]);
+    command.args([
+        "--state-dir",
+        "new/state",
+        "--log-file",
+        "log.txt",
+        "--results",
+        "r.csv",
+        "--base-url",
+        &program.origin(),
+    ]);
+    command.current_dir(program.path("")).env("BULK_TRIAGE_TOKEN", "any-token");
+    let running = started(command);
+    program.wait_for_requests(3);
+    let state = program.path("new/state");
+    assert_eq!(mode(&state), 0o700);
+    let names = names_in(&state);
+    assert!(names.contains(&"journal.db-wal".to_owned()), "{names:?}");
+    for name in names {
+        assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&program.path("log.txt")), 0o600);
+    assert_eq!(mode(&program.path("r.csv")), 0o600);
+    running.kill();
+}
+
+#[test]
+fn a_state_directory_of_ours_that_is_wider_is_narrowed() {
+    let program = program();
+    fs::create_dir(program.path("state")).expect("a directory");
+    fs::set_permissions(program.path("state"), fs::Permissions::from_mode(0o777)).expect("its owner");
+    program.send("a.csv").expect_code(0);
+    assert_eq!(mode(&program.path("state")), 0o700);
+}
+
+#[test]
+fn a_journal_that_is_none_or_newer_is_not_touched() {
+    let garbage = "this is no database, and it is long enough to be looked at as one: ".repeat(100);
+    let program = program();
+    fs::create_dir(program.path("state")).expect("a directory");
+    program.write("state/journal.db", &garbage);
+    program.send("a.csv").expect_code(70).expect_text("journal");
+    assert_eq!(program.read("state/journal.db"), garbage);
+    assert!(program.requests().is_empty());
+
+    // The format's version stands in the header of the database, four bytes from 60 on.
+    fs::remove_dir_all(program.path("state")).expect("it is ours");
+    program.send("a.csv").expect_code(0);
+    let mut bytes = fs::read(program.path("state/journal.db")).expect("a journal");
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    program.write("state/journal.db", &bytes);
+    program.send("a.csv").expect_code(70).expect_text("99").expect_text("newer");
+    assert!(fs::read(program.path("state/journal.db")).expect("a journal") == bytes, "it was written to");
+}
+
+#[test]
+fn a_read_only_directory_for_the_results_is_said_before_anything_is_sent() {
+    // Who may write everywhere can't be kept from it.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let program = program();
+    fs::create_dir(program.path("closed")).expect("a directory");
+    fs::set_permissions(program.path("closed"), fs::Permissions::from_mode(0o500)).expect("its owner");
+    program.send("a.csv --results closed/r.csv").expect_code(2).expect_text("closed/r.csv");
+    program.send("a.csv --state-dir closed/state").expect_code(2).expect_text("closed/state");
+    assert!(program.requests().is_empty());
+}

@@ -1,0 +1,346 @@
+//! Promise 7: what comes from outside is data. It is sent as it was, byte for byte; it can't drive the terminal, become
+//! a spreadsheet's formula, or reach another path; and it goes in again from the results file as it was.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::program::{Ended, Program, Request, started};
+
+/// What somebody may have put into an incident, a file, or a server's answer.
+fn hostile() -> Vec<String> {
+    let mut strings: Vec<String> = [
+        "\u{1b}[31mred\u{1b}[0m",
+        "\u{1b}]0;title\u{7}",
+        "\u{1b}]8;;http://evil.example\u{1b}\\link\u{1b}\\",
+        "\u{9b}2Jc1",
+        "bell\u{7}back\u{8}\u{8}delete\u{7f}end",
+        "over\rwritten",
+        "\u{202e}desrever\u{202c}",
+        "\u{2066}isolated\u{2069}\u{200f}",
+        "zero\u{200b}width\u{feff}",
+        "line\u{2028}separator\u{2029}s",
+        "=cmd|' /C calc'!A0",
+        "+1+1",
+        "-2-3",
+        "@SUM(1)",
+        "'=already",
+        "''+twice",
+        "＝full",
+        "＋full",
+        "－full",
+        "＠full",
+        "two\nlines",
+        "crlf\r\nends",
+        "\"quoted\", and; then\ttab",
+        "say \"\"twice\"\"",
+        "back\\slash \\u001b \\n",
+        "{\"status\":\"Active\"}",
+        "👩‍👩‍👧‍👦 family, 🏴󠁧󠁢󠁥󠁮󠁧󠁿 flag",
+        "ᚠᛇᚻ ﷽ 𝔘𝔫𝔦 e\u{301}",
+        "<script>alert(1)</script> %2e%2e/ ${HOME} $(id) `id`",
+    ]
+    .map(str::to_owned)
+    .into();
+    strings.push("long ".repeat(20_000) + "end");
+    strings
+}
+
+/// Fails where a terminal would act on something, or a reader be deceived.
+#[track_caller]
+fn expect_harmless(said: &str) {
+    let harmful = |c: &char| {
+        let c = u32::from(*c);
+        (c < 0x20 && c != 0x0a)
+            || (0x7f..=0x9f).contains(&c)
+            || [0x61c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0xfeff].contains(&c)
+            || (0x202a..=0x202e).contains(&c)
+            || (0x2066..=0x2069).contains(&c)
+    };
+    let found = said.chars().find(harmful);
+    assert_eq!(found, None, "in {}", said.escape_debug());
+}
+
+#[track_caller]
+fn harmless(ended: Ended) -> Ended {
+    expect_harmless(&ended.stdout);
+    expect_harmless(&ended.stderr);
+    ended
+}
+
+/// The bodies sent for each incident.
+fn bodies(requests: &[Request]) -> BTreeMap<u64, Value> {
+    let body = |request: &Request| serde_json::from_str(request.body.as_deref().expect("a body")).expect("JSON");
+    requests.iter().map(|request| (request.id.expect("an id"), body(request))).collect()
+}
+
+/// What shall be sent for each incident.
+fn expected() -> BTreeMap<u64, Value> {
+    let body = |text: &String| json!({"assignedTo": text, "tags": [text, "plain"], "comment": text});
+    (1..).zip(hostile().iter().map(body)).collect()
+}
+
+fn as_csv() -> Vec<u8> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    let carried = hostile();
+    let names =
+        carried.iter().map(|name| format!("{name}{name}")).map(|name| name.chars().take(300).collect::<String>());
+    let columns: Vec<String> =
+        ["incidentId", "assignedTo", "tags", "comment"].map(str::to_owned).into_iter().chain(names).collect();
+    csv.write_record(&columns).expect("written");
+    for (id, text) in (1..).zip(&carried) {
+        let tags = json!([text, "plain"]).to_string();
+        let cells = [id.to_string(), text.clone(), tags, text.clone()];
+        // What is carried along is short, or a record would be too long.
+        let carried = carried.iter().map(|cell| cell.chars().take(300).collect::<String>());
+        csv.write_record(cells.into_iter().chain(carried)).expect("written");
+    }
+    csv.into_inner().expect("written")
+}
+
+fn as_jsonl() -> String {
+    let row = |(id, text): (u64, &String)| {
+        let mut members = json!({"incidentId": id, "assignedTo": text, "tags": [text, "plain"], "comment": text});
+        members[format!("x{text}")] = json!({"deep": [text]});
+        format!("{members}\n")
+    };
+    (1..).zip(&hostile()).map(row).collect()
+}
+
+#[test]
+fn hostile_texts_are_sent_as_they_are_and_go_in_again_from_the_results() {
+    for (input, content) in [("a.csv", as_csv()), ("a.jsonl", as_jsonl().into())] {
+        let program = Program::new().file(input, &content).emulator(|_| ());
+        let origin = program.origin();
+        harmless(program.run(&format!("check {input}"))).expect_code(0);
+        harmless(program.run(&format!("check {input} --format json"))).expect_code(0);
+        harmless(program.run(&format!("run {input} --dry-run --base-url {origin}"))).expect_code(0);
+        let ended = harmless(program.send(&format!("{input} -vvv"))).expect_code(0);
+        assert_eq!(bodies(&program.requests()), expected(), "{input}");
+
+        let results = ended.results_path();
+        let arguments = ["--only", "updated", "--remember", "0", "--format", "json"];
+        let mut again = program.send_command("");
+        again.arg(&results).args(arguments);
+        harmless(started(again).end()).expect_code(0);
+        let requests = program.requests();
+        assert_eq!(requests.len(), 2 * expected().len());
+        assert_eq!(bodies(&requests[expected().len()..]), expected(), "{input}");
+    }
+}
+
+/// Every cell of the file, whichever column: none begins as a formula does.
+#[test]
+fn no_cell_of_the_results_is_a_formula() {
+    let program = Program::new().file("a.csv", as_csv()).emulator(|_| ());
+    let ended = program.send("a.csv").expect_code(0);
+    let bytes = fs::read(ended.results_path()).expect("results");
+    let mut records = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
+    let mut shielded = 0;
+    for record in records.records() {
+        for cell in &record.expect("a record") {
+            let first = cell.chars().next().unwrap_or('x');
+            assert!(!"=+-@\t\r\n＝＋－＠".contains(first), "{}", cell.escape_debug());
+            shielded += usize::from(first == '\'');
+        }
+    }
+    assert!(shielded > 100, "{shielded}");
+}
+
+#[test]
+fn carried_cells_and_names_come_back_as_they_were() {
+    let program = Program::new().file("a.csv", as_csv()).emulator(|_| ());
+    program.send("a.csv --results one.csv").expect_code(0);
+    program.send("one.csv --only updated --remember 0 --results two.csv").expect_code(0);
+    let carried = |name: &str| {
+        let bytes = fs::read(program.path(name)).expect("results");
+        let mut records = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes.as_slice());
+        let rest = |record: Result<csv::StringRecord, _>| {
+            record.expect("a record").iter().skip(10).map(str::to_owned).collect::<Vec<_>>()
+        };
+        records.records().map(rest).collect::<Vec<_>>()
+    };
+    assert_eq!(carried("one.csv"), carried("two.csv"));
+}
+
+#[test]
+fn hostile_texts_in_the_wrong_places_are_shown_and_drive_nothing() {
+    let texts: Vec<String> = hostile().iter().map(|text| text.chars().take(3_000).collect()).collect();
+    // So few that all of them are shown in full.
+    for texts in texts.chunks(6) {
+        let of = |row: &dyn Fn(&String) -> String| texts.iter().map(row).collect::<String>();
+        let values = of(&|text| format!("1,{text}\n{text},Active\n", text = quoted(text)));
+        let columns = of(&|text| format!(",stat{}us", text.replace(['"', '\n', '\r', ',', ';', '\t'], "")));
+        let cells = ",x".repeat(texts.len());
+        let members =
+            of(&|text| format!("{}\n{text}\n", json!({"incidentId": text, "status": text, "tags": {text: 1}})));
+        for (file, content) in [
+            ("values.csv", format!("incidentId,status\n{values}")),
+            ("columns.csv", format!("incidentId,status{columns}\n1,Active{cells}\n")),
+            ("members.jsonl", members),
+        ] {
+            let program = Program::new().file(file, content);
+            for arguments in
+                ["check", "check --format json", "run --emulator --yes", "run --emulator --yes --skip-invalid"]
+            {
+                harmless(program.run(&format!("{arguments} {file}")));
+            }
+        }
+    }
+}
+
+fn quoted(cell: &str) -> String {
+    format!("\"{}\"", cell.replace('"', "\"\""))
+}
+
+/// Whoever starts the program may have the argument from somewhere else.
+#[test]
+fn hostile_arguments_drive_nothing() {
+    let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n").emulator(|_| ());
+    let origin = program.origin();
+    for text in ["\u{1b}[31mred", "\u{202e}desrever", "\u{9b}2J", "a\u{7}b", "two\nlines"] {
+        for arguments in [
+            vec!["check", text],
+            vec!["check", "a.csv", text],
+            vec!["check", "a.csv", "--set", text],
+            vec!["check", "a.csv", "--set", &format!("comment={text}")],
+            vec!["check", "a.csv", "--set", &format!("status={text}")],
+            vec!["check", "a.csv", "--set", &format!("{text}=1")],
+            vec!["check", "a.csv", "--contract", text],
+            vec!["check", "a.csv", "--only", text],
+            vec!["check", "a.csv", "--limit", text],
+            vec!["check", "a.csv", &format!("--{text}")],
+            vec!["check", "a.csv", "--log-file", &format!("missing/{text}")],
+            vec![text],
+            vec!["contract", text],
+            vec!["completions", text],
+            vec!["runs", "show", text],
+            vec!["runs", "resume", text, "--yes"],
+            vec!["emulator", "--fault", text],
+            vec!["emulator", "--incidents", text],
+            vec!["emulator", "--contract", text],
+            vec!["run", "a.csv", "--yes", "--base-url", text],
+            vec!["run", "a.csv", "--yes", "--base-url", &format!("http://{text}")],
+            vec!["run", "a.csv", "--yes", "--quota", text],
+            vec!["run", "a.csv", "--yes", "--base-url", &origin, "--token-file", text],
+            vec!["run", "a.csv", "--yes", "--base-url", &origin, "--results", &format!("missing/{text}.csv")],
+            vec!["run", "a.csv", "--yes", "--base-url", &origin, "--state-dir", &format!("a.csv/{text}")],
+            vec!["run", "a.csv", "--dry-run", "--base-url", "https://api.example.com", "--scope", text],
+        ] {
+            harmless(started(program.command_of(&arguments)).end());
+        }
+    }
+    assert!(program.requests().is_empty());
+}
+
+#[test]
+fn a_hostile_file_name_is_shown_harmlessly_and_the_suggested_command_means_it() {
+    let name = "a\u{1b}[31m b'$(id)\u{202e}.csv";
+    let program = Program::new().file(name, "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["404@#2*1"]);
+    let mut command = program.send_command("");
+    command.arg(name);
+    let ended = harmless(started(command).end()).expect_code(1);
+    harmless(program.run("runs list")).expect_code(0);
+    let next = ended.stdout.lines().skip_while(|line| *line != "next:").nth(1).expect("a command").trim();
+    let mut shell = std::process::Command::new("bash");
+    let program_dir = std::path::Path::new(env!("CARGO_BIN_EXE_bulk-triage")).parent().expect("a directory");
+    let path = format!("{}:/usr/bin:/bin", program_dir.display());
+    shell.args(["-c", &format!("{next} --yes")]).current_dir(program.path("")).env_clear();
+    shell.env("PATH", path).env("BULK_TRIAGE_TOKEN", "another-token").env("HOME", program.path(""));
+    harmless(started(shell).end()).expect_code(0);
+    assert_eq!(program.requests().len(), 3);
+}
+
+#[test]
+fn no_id_reaches_another_path() {
+    let ids = ["1/../2", "1?x=1", "1#x", "%2e%2e", "..", "1%2F2", "1/", "1;a=b", "1\\2", "１", "1 2", "*", "{id}"];
+    let rows: String = ids.map(|id| format!("{},Active\n", quoted(id))).concat();
+    let program = Program::new().file("a.csv", format!("incidentId,status\n{rows}7,Active\n")).emulator(|_| ());
+    program.send("a.csv").expect_code(3);
+    assert!(program.requests().is_empty());
+    let ended = program.send("a.csv --skip-invalid").expect_code(1);
+    ended.expect_outcomes(&[("updated", 1), ("invalid", ids.len())]);
+    let paths: Vec<String> = program.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/api/incidents/7"]);
+}
+
+/// A server that answers each request with this body, and closes.
+fn server(status: &'static str, content_type: &'static str, body: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.expect("a connection"));
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) <= 2 {
+                    break;
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+            }
+            // What becomes of an answer is the client's business.
+            let _ = reader.by_ref().take(length).read_to_end(&mut Vec::new());
+            let mut stream = reader.into_inner();
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\nrequest-id: \u{9b}2J\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+        }
+    });
+    origin
+}
+
+/// Whatever the server says: the results are a whole file, and the terminal is safe.
+#[test]
+fn hostile_answers_end_as_outcomes() {
+    let deep = "[".repeat(100_000);
+    let hostile = hostile().concat();
+    let error = |text: &str| json!({"error": {"code": text, "message": text, "target": text}}).to_string();
+    let differs = json!({"incidentId": 1, "status": hostile, "assignedTo": hostile, "comments": [{"comment": 5}]});
+    for (status, kind, body) in [
+        ("400 Bad", "application/json", error(&hostile).into_bytes()),
+        ("404 \u{1b}[31m", "text/html", hostile.clone().into_bytes()),
+        ("418 Teapot", "text/plain", vec![0xff; 100_000]),
+        ("400 Bad", "application/json", deep.clone().into_bytes()),
+        ("400 Bad", "application/json", format!("{{\"error\":{deep}").into_bytes()),
+        ("200 OK", "application/json", differs.to_string().into_bytes()),
+    ] {
+        let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n");
+        let origin = server(status, kind, body);
+        let run = format!("run a.csv --yes -vvv --patience 0 --base-url {origin}");
+        let ended = harmless(program.run(&run));
+        // A status line with a control character is no HTTP: nobody is there then.
+        assert!(matches!(ended.code, Some(0 | 1 | 4)), "{status}: {}", ended.said());
+        let results = ended.results();
+        assert_eq!(results.len(), 1, "{status}");
+        results[0].values().for_each(|cell| assert!(cell.len() < 3_000, "{status}: {} bytes", cell.len()));
+        harmless(program.run(&format!("{run} --format json")));
+        harmless(program.run("runs list"));
+    }
+}
+
+#[test]
+fn an_endless_answer_is_read_up_to_a_bound() {
+    let program =
+        Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["huge@#1*1"]);
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2)]);
+}
+
+#[test]
+fn a_hostile_contract_is_shown_harmlessly() {
+    let contract = "extends = \"defender\"\ntitle = \"\\u001b[31mred\"\norigin = \"https://example.com\"\n\
+                    permission_application = \"\\u001b[32mgreen\"\npermission_delegated = \"\\u202egreen\"\n";
+    let program = Program::new().file("c.toml", contract).file("a.csv", "incidentId,status\n1,Active\n");
+    let ended = harmless(program.run("contract ./c.toml"));
+    assert!(ended.said().contains("\\u{1b}") || ended.code == Some(2), "{}", ended.said());
+    harmless(program.run("check a.csv --contract ./c.toml"));
+    harmless(program.run("run a.csv --dry-run --contract ./c.toml"));
+}

@@ -1,0 +1,160 @@
+//! What answers mean for the run as a whole: not allowed, down, or the wrong file. Each stops it with its exit code and
+//! a bounded number of calls, and the same command goes on.
+
+use crate::program::{Program, closing};
+
+fn program(rows: u64, faults: &[&str]) -> Program {
+    Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults)
+}
+
+/// Calls that were under way when it was clear: as many as go at once.
+const CONCURRENCY: usize = 8;
+
+#[test]
+fn a_refused_token_stops_the_run_after_one_more_try() {
+    let program = program(40, &["401"]);
+    let ended = program.send("a.csv").expect_code(5).expect_outcomes(&[("not-attempted", 40)]);
+    ended.expect_text("token");
+    assert!(program.requests().len() <= 2 * CONCURRENCY, "{}", program.requests().len());
+}
+
+#[test]
+fn a_401_now_and_then_is_no_end() {
+    let program = program(10, &["401@3*1", "401@8*1"]);
+    program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 10)]);
+}
+
+/// The token file is read again: whoever keeps it fresh has written a new one.
+#[test]
+fn a_new_token_in_the_file_is_taken_after_a_401() {
+    use std::os::unix::fs::PermissionsExt;
+    let program = Program::new().file("a.csv", closing(1..=6)).file("token", "the-old-token").emulator(|settings| {
+        settings.token = Some("the-new-token".to_owned().into());
+        settings.latency = std::time::Duration::from_millis(300)..=std::time::Duration::from_millis(300);
+    });
+    let private = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(program.path("token"), private).expect("its owner");
+    let running = program.start_sending("a.csv --token-file token --concurrency 1");
+    // Its answer is on its way: the new token is there when it comes.
+    program.wait_for_requests(1);
+    program.write("token", "the-new-token");
+    running.end().expect_code(0).expect_outcomes(&[("updated", 6)]);
+    assert_eq!(program.requests().len(), 7);
+}
+
+#[test]
+fn a_missing_permission_stops_the_run_at_once_and_is_named() {
+    let program = program(40, &["403"]);
+    let ended = program.send("a.csv").expect_code(5).expect_outcomes(&[("not-attempted", 40)]);
+    ended.expect_text("Incident.ReadWrite.All").expect_text("Incident.ReadWrite`");
+    assert!(program.requests().len() <= CONCURRENCY);
+}
+
+#[test]
+fn a_403_after_a_success_is_the_row_s_and_five_in_a_row_are_the_run_s() {
+    let first = program(10, &["403@#3"]);
+    first.send("a.csv --concurrency 1").expect_code(1).expect_outcomes(&[("updated", 9), ("failed", 1)]);
+    let then = program(40, &["403@11-"]);
+    then.send("a.csv --concurrency 1").expect_code(5);
+    assert_eq!(then.requests().len(), 15);
+}
+
+#[test]
+fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
+    for fault in ["down", "503", "cut", "html", "cut-after"] {
+        let program = program(40, &[&format!("{fault}@1-12")]);
+        let ended = program.send("a.csv --patience 0").expect_code(4);
+        assert!(ended.outcomes().keys().all(|outcome| outcome == "not-attempted"), "{fault}: {}", ended.said());
+        assert!(program.requests().len() <= 5 + CONCURRENCY, "{fault}: {}", program.requests().len());
+        ended.expect_text("next:");
+        // The five are over before the twelve: the rest of them meets the same command again.
+        let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 40)]);
+        for id in 1..=40 {
+            assert_eq!(program.comments(id).len(), 1, "{fault}, incident {id}\n{}", ended.said());
+        }
+    }
+}
+
+#[test]
+fn with_patience_the_run_waits_for_a_service_that_is_down() {
+    let program = program(20, &["down*6"]);
+    let ended = program.send("a.csv --concurrency 2").expect_code(0).expect_outcomes(&[("updated", 20)]);
+    ended.expect_text("service down").expect_text("answers again");
+    let requests = program.requests();
+    let pauses: Vec<i64> = requests.windows(2).map(|pair| pair[1].at_us - pair[0].at_us).collect();
+    assert!(pauses.iter().any(|pause| *pause > 4_500_000), "the first pause is 5 s: {pauses:?}");
+}
+
+/// Nobody listens at all: not even a connection.
+#[test]
+fn a_service_that_is_not_there_stops_the_run_when_patience_ends() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let program = Program::new().file("a.csv", closing(1..=10));
+    let ended = program.run(&format!("run a.csv --yes --base-url http://{port} --patience 500ms")).expect_code(4);
+    ended.expect_outcomes(&[("not-attempted", 10)]).expect_text("no connection");
+}
+
+#[test]
+fn one_row_that_never_gets_an_answer_fails_alone() {
+    let rows = closing(1..=10).replace(",comment", ",note");
+    let program = Program::new().file("a.csv", rows).faulty_emulator(&["503@#3*2"]);
+    let ended = program.send("a.csv --max-attempts 2").expect_code(1).expect_outcomes(&[("updated", 9), ("failed", 1)]);
+    let failed = &ended.results()[2];
+    assert_eq!((failed["code"].as_str(), failed["attempts"].as_str()), ("gave-up", "3"));
+    let methods: Vec<String> =
+        program.requests().into_iter().filter(|request| request.id == Some(3)).map(|request| request.method).collect();
+    assert_eq!(methods, ["PATCH", "PATCH", "GET"], "it is looked at once more before it is given up");
+}
+
+#[test]
+fn the_first_five_rows_that_all_fail_alike_stop_the_run_once() {
+    let program = program(60, &["404"]);
+    let ended = program.send("a.csv").expect_code(4);
+    let stopped = ended.outcomes();
+    assert!(stopped["failed"] <= 5 + CONCURRENCY, "{stopped:?}");
+    assert_eq!(stopped["failed"] + stopped["not-attempted"], 60);
+    ended.expect_text("not-found");
+    // Once: who starts it again means it.
+    program.send("a.csv").expect_code(1).expect_outcomes(&[("failed", 60)]);
+    assert_eq!(program.requests().len(), 60);
+}
+
+#[test]
+fn rows_that_fail_in_different_ways_do_not_stop_the_run() {
+    let program = program(20, &["404@#1", "400@#2", "404@#3", "409@#4", "404@#5"]);
+    program.send("a.csv").expect_code(1).expect_outcomes(&[("failed", 5), ("updated", 15)]);
+}
+
+#[test]
+fn max_failures_replaces_the_rule_of_the_first_five() {
+    let alike = program(30, &["404"]);
+    alike.send("a.csv --max-failures 100").expect_code(1).expect_outcomes(&[("failed", 30)]);
+    let late = program(30, &["404@20-"]);
+    let ended = late.send("a.csv --max-failures 2 --concurrency 1").expect_code(4);
+    ended.expect_outcomes(&[("updated", 19), ("failed", 2), ("not-attempted", 9)]);
+}
+
+/// Each permanent answer ends its row with its code, after one call.
+#[test]
+fn each_permanent_answer_has_its_code() {
+    let faults = ["400@#2", "404@#3", "409@#4", "412@#5", "422@#6", "418@#7", "302@#8"];
+    let program = program(8, &faults);
+    let ended = program.send("a.csv").expect_code(1);
+    let codes: Vec<String> = ended.results().iter().map(|row| row["code"].clone()).collect();
+    let expected = ["", "rejected", "not-found", "conflict", "conflict", "rejected", "unexpected", "unexpected"];
+    assert_eq!(codes, expected);
+    assert_eq!(program.requests().len(), 8);
+}
+
+#[test]
+fn a_merged_incident_fails_with_the_one_it_went_to() {
+    let program = Program::new().file("a.csv", closing(6..=8)).emulator(|settings| {
+        settings.merged = [(7, 3)].into_iter().collect();
+    });
+    let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("updated", 2), ("failed", 1)]);
+    let merged = &ended.results()[1];
+    assert_eq!(merged["code"], "redirected");
+    assert!(merged["message"].contains('3'), "{merged:?}");
+    // It was made, though on the old one.
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 3)]);
+}
