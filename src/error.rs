@@ -130,8 +130,10 @@ fn journal_code(error: &JournalError) -> u8 {
     match error {
         JournalError::Directory { .. } | JournalError::NoSuchRun(_) => exit::USAGE,
         JournalError::RunIsHeld { .. } | JournalError::Full { .. } => exit::STOPPED,
-        JournalError::Newer { .. } | JournalError::Damaged { .. } | JournalError::Sql(_) | JournalError::Io(_) => {
-            exit::DEFECT
-        }
+        JournalError::Newer { .. }
+        | JournalError::Damaged { .. }
+        | JournalError::Gone { .. }
+        | JournalError::Sql(_)
+        | JournalError::Io(_) => exit::DEFECT,
     }
 }

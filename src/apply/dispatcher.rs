@@ -270,7 +270,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         self.ends.push(end);
         match then {
             Then::Over if news == News::Forbidden => self.queue.first(hand),
-            Then::Over => self.queue.let_go(hand.row.change.incident),
+            Then::Over => self.queue.let_go(&hand),
             Then::Ready => self.queue.first(hand),
             Then::At(due) => {
                 let (row, tries) = (hand.row.row, hand.tries());
@@ -505,7 +505,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
         self.count(outcome.kind, &outcome.code);
         self.over.push((hand.row.row, outcome));
-        self.queue.let_go(hand.row.change.incident);
+        self.queue.let_go(hand);
     }
 
     /// A row's outcome is known: are there too many that failed?

@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::row::Hand;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
-use crate::row::IncidentId;
+use crate::row::{Change, IncidentId};
 
 /// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
 const MOST: usize = 2_000;
+
+/// And no more rows are taken up while those in hand have more bytes than this.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The rows that are not over, calls under way aside.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(super) struct Queue {
     deferred_rows: usize,
     /// The incidents of all rows in hand, those of calls under way among them.
     in_hand: HashSet<IncidentId>,
+    /// The bodies of all rows that were taken up and are not over.
+    bytes: usize,
 }
 
 impl Queue {
@@ -56,8 +61,9 @@ impl Queue {
 
     /// The next row that was not taken up yet and whose incident is free.
     pub(super) fn take_up(&mut self) -> Option<Hand> {
-        while self.in_hand.len() + self.deferred_rows < MOST {
+        while self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES {
             let row = self.fresh.pop_front()?;
+            self.bytes += row.change.body.len();
             let incident = row.change.incident;
             if self.in_hand.insert(incident) {
                 return Some(Hand::new(row));
@@ -121,14 +127,16 @@ impl Queue {
         self.is_dry && self.fresh.is_empty() && self.ready.is_empty() && self.waiting.is_empty()
     }
 
-    /// A row of this incident is over: the next one of the same incident may go.
-    pub(super) fn let_go(&mut self, incident: IncidentId) {
-        if let Some(hand) = self.deferred.get_mut(&incident).and_then(VecDeque::pop_front) {
+    /// This row is over: the next one of the same incident may go.
+    pub(super) fn let_go(&mut self, over: &Hand) {
+        let Change { incident, body, .. } = &over.row.change;
+        self.bytes -= body.len();
+        if let Some(hand) = self.deferred.get_mut(incident).and_then(VecDeque::pop_front) {
             self.deferred_rows -= 1;
             self.ready.push_back(hand);
         } else {
-            self.deferred.remove(&incident);
-            self.in_hand.remove(&incident);
+            self.deferred.remove(incident);
+            self.in_hand.remove(incident);
         }
     }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 use super::{Format, RowArgs};
 use crate::window::{Quota, parse_duration};
 
+/// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
+pub(super) const REMEMBER: Duration = Duration::from_hours(12);
+
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -55,9 +58,10 @@ pub(super) struct SendArgs {
     /// Stop when so many rows have failed; without it, when the first five all fail alike.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_failures: Option<u64>,
-    /// How long a change made by an earlier run counts as made; 0 looks at no other run.
-    #[arg(long, value_name = "DURATION", default_value = "12h", value_parser = parse_duration)]
-    pub(super) remember: Duration,
+    /// How long a change made by an earlier run counts as made; 0 looks at no other run [default: 12h, or as the run
+    /// that goes on began]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(super) remember: Option<Duration>,
     /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
     #[arg(long, value_name = "PATH")]
     pub(super) token_file: Option<PathBuf>,

@@ -25,6 +25,8 @@ pub(super) struct Before<'a> {
     pub(super) target: &'a Target,
     /// How calls are made.
     pub(super) send: &'a SendArgs,
+    /// How long a change made by an earlier run counts as made.
+    pub(super) remember: Duration,
     /// Its input, as it was named.
     pub(super) input: &'a Path,
     /// What time it is.
@@ -43,7 +45,7 @@ impl Before<'_> {
         loaded: &Loaded,
         goes_on: bool,
     ) -> Result<Preview, Error> {
-        let earlier = journal.earlier(run, self.send.remember, self.target.appended().as_deref())?;
+        let earlier = journal.earlier(run, self.remember, self.target.appended().as_deref())?;
         let ledger = journal.ledger(run, self.target.quota.longest())?;
         let (mut left, mut over) = (0, 0);
         for (kind, rows) in journal.outcomes(&run.name)? {

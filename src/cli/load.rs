@@ -88,6 +88,8 @@ fn add_to_digest(hasher: &mut Sha256, change: &Change) {
 
 /// Rows are written to the journal so many at a time: a neighbour waits for its turn no longer than that takes.
 const BATCH: usize = 2_000;
+/// And no more bytes of them, or some long comments would be held in memory by the thousand.
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// Loads an input into the journal, as a run that nobody sees yet.
 ///
@@ -106,12 +108,15 @@ pub(super) fn into_journal(
 ) -> Result<(RunHandle, Loaded), Error> {
     let run = journal.begin_loading(scope, &rules.contract.name, facts, rng)?;
     let mut batch = Vec::with_capacity(BATCH);
+    let mut bytes = 0;
     let read = {
         let mut keep = |row: &CheckedRow| {
             batch.push(load_row(row));
-            if batch.len() >= BATCH {
+            bytes += row.source.len();
+            if batch.len() >= BATCH || bytes >= BATCH_BYTES {
                 journal.load(&run, &batch)?;
                 batch.clear();
+                bytes = 0;
             }
             Ok(())
         };

@@ -66,7 +66,7 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
         ("--base-url", args.base_url.clone()),
         ("--scope", args.scope.clone()),
         ("--quota", send.quota.as_ref().map(ToString::to_string)),
-        ("--remember", (send.remember != std::time::Duration::from_hours(12)).then(|| duration(send.remember))),
+        ("--remember", send.remember.map(duration)),
     ];
     for (name, value) in options {
         if let Some(value) = value {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::GlobalArgs;
-use super::arguments::RunArgs;
+use super::arguments::{REMEMBER, RunArgs};
 use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
@@ -24,9 +24,6 @@ use crate::journal::{Durability, Journal, Peek, RunFacts, RunHandle, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::results::{Destination, default_name};
-
-/// A run that is younger than this goes on, also where `--remember` looks at no other run.
-const GOES_ON: Duration = Duration::from_hours(12);
 
 /// Runs it. Gives back the exit code.
 ///
@@ -79,6 +76,7 @@ pub(super) fn run(
     };
     let clock = Clock::machine();
     let mut journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
+    let remember = args.send.remember.unwrap_or(REMEMBER);
     let mut facts = RunFacts {
         input: args.input.to_string_lossy().into_owned(),
         shape: shape.clone(),
@@ -86,6 +84,7 @@ pub(super) fn run(
         contract: target.contract.to_toml(),
         results: String::new(),
         options: args.rows.typed(),
+        remember,
     };
     let mut rng = fastrand::Rng::new();
     let loading =
@@ -93,8 +92,8 @@ pub(super) fn run(
     let _ = diagnostics.finish();
     let (mut handle, loaded) = loading?;
 
-    let same =
-        journal.unfinished_same(&scope, &target.contract.name, &loaded.digest, args.send.remember.max(GOES_ON))?;
+    // A run that is younger goes on, also where `--remember` looks at no other run.
+    let same = journal.unfinished_same(&scope, &target.contract.name, &loaded.digest, remember.max(REMEMBER))?;
     let goes_on = match same.filter(|_| loaded.rows > 0) {
         Some(name) => {
             journal.discard(&handle)?;
@@ -105,7 +104,7 @@ pub(super) fn run(
     };
     let destination = destination(args, &journal, &handle, goes_on, &shape, args.emulator)?;
 
-    let before = Before { target: &target, send: &args.send, input: &args.input, clock: &clock };
+    let before = Before { target: &target, send: &args.send, remember, input: &args.input, clock: &clock };
     let preview = before.of_run(&journal, &handle, &loaded, goes_on)?;
     if !before.is_agreed(&preview, terminal)? {
         if !goes_on {
@@ -121,6 +120,7 @@ pub(super) fn run(
         target: &target,
         scope: &scope,
         args: &args.send,
+        remember,
         input: facts.input.clone(),
         shape,
         destination,
@@ -150,13 +150,13 @@ fn dry_run(
         _ => None,
     };
     let appended = target.appended();
-    let remember = args.send.remember;
+    let remember = args.send.remember.unwrap_or(REMEMBER);
     let looked = load::for_a_look(input, rules, args.skip_invalid, tell, peek.as_ref(), remember, appended.as_deref())?;
     let ledger = match &peek {
         Some(peek) => peek.ledger(target.quota.longest())?,
         None => (Spent::default(), None),
     };
-    let before = Before { target, send: &args.send, input: &args.input, clock: &clock };
+    let before = Before { target, send: &args.send, remember, input: &args.input, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
     let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first);
     let mut out = io::stdout().lock();

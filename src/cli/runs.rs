@@ -232,7 +232,8 @@ fn resume(
     before::can_ask(args, before::path_of(input).unwrap_or(Path::new("standard input")))?;
     let handle = journal.hold(name)?;
     let loaded = load::from_journal(&journal, &handle)?;
-    let before = Before { target: &target, send: args, input, clock: &clock };
+    let remember = args.remember.unwrap_or(facts.remember);
+    let before = Before { target: &target, send: args, remember, input, clock: &clock };
     let preview = before.of_run(&journal, &handle, &loaded, true)?;
     if !before.is_agreed(&preview, terminal)? {
         return Ok(exit::STOPPED);
@@ -242,6 +243,7 @@ fn resume(
         target: &target,
         scope: &summary.scope,
         args,
+        remember,
         input: facts.input.clone(),
         shape: facts.shape,
         destination,

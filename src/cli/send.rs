@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Format;
 use super::arguments::SendArgs;
@@ -29,6 +30,8 @@ pub(super) struct Sending<'a> {
     pub(super) scope: &'a Scope,
     /// How calls are made.
     pub(super) args: &'a SendArgs,
+    /// How long a change made by an earlier run counts as made.
+    pub(super) remember: Duration,
     /// The input, as it was named.
     pub(super) input: String,
     /// What the results need to know of it.
@@ -46,7 +49,11 @@ pub(super) struct Sending<'a> {
 /// # Errors
 /// Where the machine gives no threads.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Where the process may open no more files tokio panics: ask for as many as it needs first.
+    let room: io::Result<Vec<_>> = (0..8).map(|_| io::pipe()).collect();
+    let built = room
+        .map(drop)
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
     built.map_err(|source| Error::Io { what: "the runtime can't be started", source })
 }
 
@@ -96,7 +103,7 @@ impl Sending<'_> {
         tally.calls = ends.calls;
         tally.throttled = ends.throttled;
         let code = exit_code(&ends.ending, state, &tally);
-        self.sum_up(&run.name, tally, &ends.ending, code, started_at, terminal)?;
+        self.sum_up(&run.name, tally, &ends.ending, code, started_at, terminal);
         Ok(code)
     }
 
@@ -108,7 +115,7 @@ impl Sending<'_> {
             patience: self.args.patience,
             max_failures: self.args.max_failures,
             stop_after: self.args.stop_after,
-            remember: self.args.remember,
+            remember: self.remember,
             appended: self.target.appended(),
             seed: fastrand::u64(..),
         }
@@ -122,7 +129,7 @@ impl Sending<'_> {
         code: u8,
         started_at: jiff::Timestamp,
         terminal: &Terminal,
-    ) -> Result<(), Error> {
+    ) {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let next = match code {
             exit::DONE => None,
@@ -150,10 +157,11 @@ impl Sending<'_> {
             Format::Human => summary.write_text(out, terminal.colour_out),
             Format::Json => summary.write_json(out),
         };
-        match written {
-            // Whoever reads it has gone away: everything is done all the same.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|source| Error::Io { what: "standard output", source }),
+        // The run is over all the same, and its exit code says how. Whoever reads a pipe to its middle knows that.
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            say(&format!("the summary can't be written to standard output: {error}"));
         }
     }
 

@@ -128,11 +128,12 @@ impl Journal {
         batch: &Batch,
         grant: impl FnOnce(&Spent, Option<Pause>, BootTime, u32) -> Grant,
     ) -> Result<Receipts, JournalError> {
-        let Journal { db, session, turn, dir, clock, process, .. } = self;
+        let Journal { db, session, turn, dir, file, clock, process, .. } = self;
         let session = session
             .as_mut()
             .ok_or_else(|| JournalError::Damaged { path: dir.database(), why: "no run is being sent".to_owned() })?;
         let _turn = turn.take()?;
+        dir.expect_there(*file)?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = clock.now();
         let horizon = now.boot - session.longest_hold;

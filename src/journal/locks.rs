@@ -4,9 +4,11 @@
 //! decide nothing.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use super::JournalError;
 
 /// The turn to write. `SQLite`'s own busy handler lets one of two processes wait for seconds; waiting in the kernel is
 /// fair and short.
@@ -77,18 +79,26 @@ pub(super) fn is_gone(dir: &Path, process: i64) -> io::Result<bool> {
     }
 }
 
-/// A run that nobody else can send while this lives.
+/// A run that nobody else can send while this lives. Its file says which process holds it.
 #[derive(Debug)]
 pub(super) struct Hold(#[expect(dead_code, reason = "holding it is its use")] File);
 
 impl Hold {
-    /// `None` where another process holds the run.
-    pub(super) fn take(dir: &Path, run: &str) -> io::Result<Option<Hold>> {
-        let file = open(&run_path(dir, run))?;
+    /// Fails with [`JournalError::RunIsHeld`] where another process holds the run.
+    pub(super) fn take(dir: &Path, run: &str) -> Result<Hold, JournalError> {
+        let mut file = open(&run_path(dir, run))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Hold(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => {
+                // For people only: where it can't be written the lock holds all the same.
+                let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+                Ok(Hold(file))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut by = String::new();
+                let _ = file.take(20).read_to_string(&mut by);
+                Err(JournalError::RunIsHeld { run: run.to_owned(), by: by.parse().ok() })
+            }
+            Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
 }
@@ -102,6 +112,20 @@ pub(super) fn is_held(dir: &Path, run: &str) -> bool {
 /// Removes the lock file of a run that is over: nobody has to hold it any more.
 pub(super) fn forget_run(dir: &Path, run: &str) {
     let _ = std::fs::remove_file(run_path(dir, run));
+}
+
+/// Removes what processes that are gone have left: their signs of life, and the lock files of runs of which
+/// `is_to_be_sent` is false. For the one whose turn it is: nobody makes such a file now. What can't be removed stays.
+pub(super) fn remove_what_was_left(dir: &Path, is_to_be_sent: impl Fn(&str) -> bool) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let named = |kind: &str| name.strip_prefix(kind)?.strip_suffix(".lock");
+        if let Some(process) = named("process-").and_then(|number| number.parse().ok()) {
+            let _ = is_gone(dir, process);
+        } else if named("run-").is_some_and(|run| !is_to_be_sent(run)) {
+            let _ = std::fs::remove_file(dir.join(&name));
+        }
+    }
 }
 
 fn run_path(dir: &Path, run: &str) -> PathBuf {

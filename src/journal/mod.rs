@@ -42,6 +42,8 @@ use crate::clock::{BootTime, Clock};
 pub struct Journal {
     db: Connection,
     dir: StateDir,
+    /// The database, as it was opened.
+    file: store::FileId,
     clock: Clock,
     turn: locks::Turn,
     /// Held for life: whoever can take this lock knows that we are gone.
@@ -108,11 +110,19 @@ pub enum JournalError {
     /// A lock or another file beside the database failed.
     #[error("the journal's directory can't be used: {0}")]
     Io(#[from] std::io::Error),
+    /// The database was deleted or moved while it was used: another process would begin a new one.
+    #[error("the journal {} is gone: it was deleted or moved while it was used", .path.display())]
+    Gone {
+        /// The database file.
+        path: PathBuf,
+    },
     /// Another process is sending this run.
-    #[error("run {run} is under way in another process")]
+    #[error("run {run} is under way in another process{}", .by.map(|by| format!(" (process {by})")).unwrap_or_default())]
     RunIsHeld {
         /// The run's name.
         run: String,
+        /// The number of the process, where it is known. In another container it is another one's.
+        by: Option<u32>,
     },
     /// No run bears this name.
     #[error("there is no run `{0}`")]

@@ -26,6 +26,8 @@ pub struct RunFacts {
     pub results: String,
     /// The options that change what is sent, as they were typed, for the command that goes on.
     pub options: Vec<String>,
+    /// How long a change made by another run counts as made.
+    pub remember: Duration,
 }
 
 /// A run of this journal that is held by this process.
@@ -81,6 +83,9 @@ pub(super) const PENDING: &str = "
     SELECT row, incident, body, appends FROM rows
     WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3";
 
+/// No more bytes of bodies than this, and one more row, are read at once.
+const PAGE_BYTES: usize = 1024 * 1024;
+
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
@@ -108,7 +113,7 @@ impl Journal {
                 params![name, process, scope, contract, facts_text(facts), created],
             )?;
             let id = tx.last_insert_rowid();
-            let hold = locks::Hold::take(&dir, &name)?.ok_or_else(|| JournalError::RunIsHeld { run: name.clone() })?;
+            let hold = locks::Hold::take(&dir, &name)?;
             Ok(RunHandle { id, name, hold })
         })
     }
@@ -211,8 +216,7 @@ impl Journal {
     /// [`JournalError::RunIsHeld`] where another process is sending it, [`JournalError::NoSuchRun`].
     pub fn hold(&mut self, name: &str) -> Result<RunHandle, JournalError> {
         let id = self.run_id(name)?;
-        let hold = locks::Hold::take(self.dir.path(), name)?
-            .ok_or_else(|| JournalError::RunIsHeld { run: name.to_owned() })?;
+        let hold = locks::Hold::take(self.dir.path(), name).map_err(|error| self.dir.explain(error))?;
         self.write(|tx| {
             tx.execute("UPDATE rows SET outcome = NULL WHERE run = ?1 AND outcome = 'in-doubt'", [id])?;
             Ok(())
@@ -244,7 +248,7 @@ impl Journal {
         Ok(())
     }
 
-    /// The next rows without an outcome, after row `after`.
+    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer where they are long.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -254,13 +258,18 @@ impl Journal {
             Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
         })?;
         let mut pending = Vec::new();
+        let mut bytes = 0;
         for row in rows {
             let (row, incident, body, appends) = row?;
+            bytes += body.len();
             let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
                 path: self.dir.database(),
                 why: format!("row {row} of run {} has no incident", run.name),
             })?;
             pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends } });
+            if bytes >= PAGE_BYTES {
+                break;
+            }
         }
         Ok(pending)
     }
@@ -316,9 +325,10 @@ impl Journal {
 
     /// One transaction, in turn with the other processes.
     fn write<R>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>) -> Result<R, JournalError> {
-        let Journal { db, turn, .. } = self;
+        let Journal { db, turn, dir, file, .. } = self;
         let attempt = || {
             let _turn = turn.take()?;
+            dir.expect_there(*file)?;
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = work(&tx)?;
             tx.commit()?;
@@ -353,6 +363,12 @@ fn remove(tx: &Transaction<'_>, run: i64) -> Result<(), JournalError> {
     tx.execute("DELETE FROM rows WHERE run = ?1", [run])?;
     tx.execute("DELETE FROM runs WHERE id = ?1", [run])?;
     Ok(())
+}
+
+/// Whether somebody may want to send this run, now or later; also where that can't be told.
+pub(super) fn is_to_be_sent(tx: &Transaction<'_>, name: &str) -> bool {
+    let state = tx.query_row("SELECT state FROM runs WHERE name = ?1", [name], |row| row.get::<_, String>(0));
+    !matches!(state.as_deref(), Ok("over") | Err(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// Removes what processes that are gone were loading.

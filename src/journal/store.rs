@@ -4,6 +4,7 @@
 //! newer format is never written to; every setting that durability rests on is read back.
 
 use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -85,15 +86,53 @@ impl StateDir {
         self.path.join("journal.db")
     }
 
+    /// Fails where the database is no longer the file that was opened.
+    pub(super) fn expect_there(&self, file: FileId) -> Result<(), JournalError> {
+        let path = self.database();
+        let is_there = std::fs::metadata(&path).is_ok_and(|found| FileId::of(&found) == file);
+        if is_there { Ok(()) } else { Err(JournalError::Gone { path }) }
+    }
+
     pub(super) fn explain(&self, error: JournalError) -> JournalError {
-        let JournalError::Sql(sql) = error else { return error };
+        let full = || JournalError::Full { path: self.path.clone() };
+        let sql = match error {
+            JournalError::Sql(sql) => sql,
+            JournalError::Io(error) if is_full(&error) => return full(),
+            error => return error,
+        };
         match sql.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => JournalError::Full { path: self.path.clone() },
+            Some(ErrorCode::DiskFull) => full(),
+            // SQLite doesn't say why a file can't be opened to write, or a file beside the database made, or grown.
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure) if self.has_no_room() => {
+                full()
+            }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 JournalError::Damaged { path: self.database(), why: sql.to_string() }
             }
             _ => JournalError::Sql(sql),
         }
+    }
+
+    fn has_no_room(&self) -> bool {
+        let written = tempfile::tempfile_in(&self.path).and_then(|mut file| file.write_all(&[0; 1 << 14]));
+        written.is_err_and(|error| is_full(&error))
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    number: u64,
+}
+
+impl FileId {
+    fn of(facts: &std::fs::Metadata) -> FileId {
+        FileId { device: facts.dev(), number: facts.ino() }
     }
 }
 
@@ -117,7 +156,8 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     let turn = locks::Turn::open(dir.path())?;
     let guard = turn.take()?;
     // SQLite would make the file 0644.
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    let file = FileId::of(&file.metadata()?);
     #[expect(clippy::disallowed_methods, reason = "the one place that opens the database")]
     let mut db = Connection::open(&path)?;
     db.busy_timeout(Duration::from_secs(30))?;
@@ -157,9 +197,10 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     let alive = locks::Alive::show(dir.path(), process)?;
     super::ledger::bury_the_gone(&tx, dir.path(), process, now, None)?;
     super::runs::clear_half_loaded(&tx, dir.path(), process)?;
+    locks::remove_what_was_left(dir.path(), |run| super::runs::is_to_be_sent(&tx, run));
     tx.commit()?;
     drop(guard);
-    Ok(Journal { db, dir: dir.clone(), clock, turn, alive, process, session: None })
+    Ok(Journal { db, dir: dir.clone(), file, clock, turn, alive, process, session: None })
 }
 
 /// Whether nothing is in the database yet.
@@ -202,11 +243,17 @@ fn rebase(tx: &rusqlite::Transaction<'_>, clock: &Clock) -> Result<(), JournalEr
     Ok(())
 }
 
-/// The network file systems on which a write-ahead log is not safe, by `statfs(2)`'s magic numbers.
+/// The network file system that the path lies on, if it does.
 #[cfg(target_os = "linux")]
 fn network_file_system(path: &Path) -> Option<&'static str> {
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the kernel's type varies by machine")]
     let magic = rustix::fs::statfs(path).ok()?.f_type as u32;
+    network_file_system_of(magic)
+}
+
+/// The file systems on which a write-ahead log is not safe, by the magic numbers of `statfs(2)`.
+#[cfg(target_os = "linux")]
+fn network_file_system_of(magic: u32) -> Option<&'static str> {
     match magic {
         0x6969 => Some("NFS"),
         0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("SMB"),
@@ -220,4 +267,20 @@ fn network_file_system(path: &Path) -> Option<&'static str> {
 #[cfg(not(target_os = "linux"))]
 fn network_file_system(_: &Path) -> Option<&'static str> {
     None
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The numbers are those of `statfs(2)` and of the kernel's `magic.h`.
+    #[test]
+    fn network_file_systems_are_known_by_their_numbers_and_no_local_one_is_taken_for_one() {
+        let network: [u32; 8] =
+            [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x6b41_4653, 0x00c3_6400, 0x0102_1997];
+        let local: [u32; 8] =
+            [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1, 0x4d44, 0xf2f5_2010];
+        assert!(network.iter().all(|magic| network_file_system_of(*magic).is_some()));
+        assert!(local.iter().all(|magic| network_file_system_of(*magic).is_none()));
+    }
 }

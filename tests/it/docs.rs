@@ -9,6 +9,8 @@ use std::process::Command;
 use bulk_triage::contract::{self, BUILT_IN, PropertyKind};
 use bulk_triage::outcome::{OutcomeKind, RESULT_COLUMNS};
 
+use crate::faults::setting;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -155,5 +157,81 @@ fn the_results_columns_and_outcomes_are_in_the_file_formats() {
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
     for kind in OutcomeKind::ALL {
         assert!(page.contains(&format!("| `{kind}` |")), "{kind}");
+    }
+}
+
+/// The tests that a page names: `module::test` in backticks.
+fn tests_named(page: &str) -> Vec<&str> {
+    let code = page.split('`').skip(1).step_by(2);
+    code.filter(|code| code.contains("::") && code.split("::").all(|part| part.chars().all(is_of_a_name))).collect()
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+}
+
+#[test]
+fn every_line_of_the_threat_model_has_its_test() {
+    let page = text("docs/threat-model.md");
+    let named = tests_named(&page);
+    assert!(named.len() > 30, "{named:?}");
+    for test in named {
+        let (module, name) = test.rsplit_once("::").expect("two parts");
+        let inside = module.trim_end_matches("::tests").replace("::", "/");
+        let files = [format!("tests/it/{inside}.rs"), format!("src/{inside}.rs"), format!("src/{inside}/mod.rs")];
+        let is_there = |file: &String| {
+            fs::read_to_string(root().join(file)).is_ok_and(|code| code.contains(&format!("fn {name}(")))
+        };
+        assert!(files.iter().any(is_there), "{test} is in none of {files:?}");
+    }
+}
+
+/// Its table is made from the tests' own names; `BULK_TRIAGE_DOCS=write cargo test --test it docs` writes it anew.
+const FAULTS: &str = "docs/faults.md";
+const BEGIN: &str = "<!-- made from the tests' names -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Where faults are tried, and what is at fault there.
+const TRIED: [(&str, &str); 8] = [
+    ("an answer", "tests/it/no_double_comment.rs"),
+    ("the service", "tests/it/service_down.rs"),
+    ("every call", "tests/it/faults/mod.rs"),
+    ("the process", "tests/it/kills.rs"),
+    ("the power", "tests/it/power_cut.rs"),
+    ("the machine", "tests/it/machine.rs"),
+    ("the file system", "src/journal/store.rs"),
+    ("the clock, and all at once", "tests/it/simulation/mod.rs"),
+];
+
+fn table_of_faults() -> String {
+    let mut table = "| at fault | what happens |\n| --- | --- |\n".to_owned();
+    for (what, file) in TRIED {
+        let text = text(file);
+        for name in tests_in(&text) {
+            let sentence = name.replace('_', " ");
+            let (first, rest) = sentence.split_at(1);
+            table += &format!("| {what} | [{}{rest}](../{file}) |\n", first.to_uppercase());
+        }
+    }
+    table
+}
+
+/// The names of the tests in a file of Rust, in their order.
+fn tests_in(text: &str) -> Vec<&str> {
+    let after_attribute = text.split("#[test]\n").skip(1);
+    after_attribute.filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name)).collect()
+}
+
+#[test]
+fn the_table_of_faults_is_that_of_the_tests() {
+    let page = text(FAULTS);
+    let (before, rest) = page.split_once(BEGIN).expect("the beginning of the table");
+    let (found, after) = rest.split_once(END).expect("the end of the table");
+    let table = table_of_faults();
+    if setting("BULK_TRIAGE_DOCS").is_some_and(|word| word == "write") {
+        let page = [before, BEGIN, &table, END, after].concat();
+        fs::write(root().join(FAULTS), page).expect("the page is written");
+    } else {
+        assert_eq!(found, table, "BULK_TRIAGE_DOCS=write cargo test --test it docs");
     }
 }

@@ -1,6 +1,7 @@
 //! The promises to users, held to the program itself: each file is named after one, and judges by what the emulator's
 //! log says really came over the wire. What needs time, crashes and chance is in [`simulation`].
 
+mod account;
 mod bad_input;
 mod checked_first;
 mod command_line;
@@ -8,13 +9,17 @@ mod day;
 mod docs;
 mod every_row_once;
 mod exit_codes;
+mod faults;
 mod intent_first;
+mod kills;
 mod layers;
+mod machine;
 mod memory;
 mod no_double_comment;
 mod nothing_else_sends;
 mod outputs;
 mod outside_is_data;
+mod power_cut;
 mod program;
 mod samples;
 mod secrets;

@@ -27,7 +27,7 @@ pub(crate) const TOKEN: &str = "eyJ-a-token-that-must-be-found-nowhere-012345678
 const UNBOUND: &str = "100000/1s";
 
 /// What takes longer than this hangs. No test needs a tenth of it, but the machine may be busy.
-const FAR_TOO_LONG: Duration = Duration::from_secs(120);
+const FAR_TOO_LONG: Duration = Duration::from_mins(2);
 
 /// The program, with a directory to work in.
 pub(crate) struct Program {
@@ -71,6 +71,11 @@ impl Program {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// The names in its directory, sorted.
@@ -189,7 +194,6 @@ pub(crate) struct Request {
     pub(crate) id: Option<u64>,
     pub(crate) body: Option<String>,
     status: Value,
-    pub(crate) took_effect: bool,
     /// Of a 429: the moment it named.
     pub(crate) resume_us: Option<i64>,
 }
@@ -211,6 +215,21 @@ pub(crate) fn incidents(requests: &[Request]) -> Vec<u64> {
     let mut ids: Vec<u64> = requests.iter().map(|request| request.id.expect("the path of an incident")).collect();
     ids.sort_unstable();
     ids
+}
+
+/// Another program, to be started as this one would be: it gets its arguments from the caller.
+pub(crate) fn in_place_of(command: &Command, other: &str) -> Command {
+    let mut other = Command::new(other);
+    other.current_dir(command.get_current_dir().expect("the directory it was given")).stdin(Stdio::null());
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other
+}
+
+/// A command, as a shell reads it.
+pub(crate) fn shell_words(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted = |word: &OsStr| format!("'{}'", word.to_str().expect("a word").replace('\'', "'\\''"));
+    words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A process under way.
@@ -246,14 +265,51 @@ impl Started {
         kill_process(self.pid, signal)
     }
 
+    /// Its process's number.
+    pub(crate) fn number(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Whether it has this file open.
+    pub(crate) fn has_open(&self, path: &Path) -> bool {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.number())).expect("it is still under way");
+        open.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
+    }
+
     /// What any user of the machine can see of its command line.
     pub(crate) fn command_line(&self) -> Vec<u8> {
-        fs::read(format!("/proc/{}/cmdline", self.pid.as_raw_nonzero())).expect("it is still under way")
+        fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still under way")
+    }
+
+    /// The limits that the kernel holds it to.
+    pub(crate) fn limits(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
     }
 
     pub(crate) fn kill(self) -> Ended {
         self.signal(Signal::KILL);
         self.end()
+    }
+
+    /// Kills it when so much time has passed, unless it has ended by itself.
+    pub(crate) fn kill_after(mut self, time: Duration) -> Ended {
+        if !self.ends_within(time) {
+            let _ = self.try_signal(Signal::KILL);
+        }
+        self.end()
+    }
+
+    /// Whether it ends within this time.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        let output = self.ended.recv_timeout(time);
+        let has_ended = output.is_ok();
+        if let Ok(output) = output {
+            // For `end`.
+            let (end, ended) = mpsc::channel();
+            let _ = end.send(output);
+            self.ended = ended;
+        }
+        has_ended
     }
 
     /// Waits for its end.
@@ -382,6 +438,16 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(start.elapsed() < FAR_TOO_LONG, "it never came: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Does it for all of them at once: most of what these tests do is waiting.
+pub(crate) fn at_once<T: Send>(all: impl IntoIterator<Item = T>, hold: impl Fn(T) + Sync) {
+    std::thread::scope(|scope| {
+        for one in all {
+            let hold = &hold;
+            scope.spawn(move || hold(one));
+        }
+    });
 }
 
 /// A CSV file that closes these incidents, each with a comment of its own.

@@ -154,6 +154,16 @@ fn runs_resume_goes_on_by_the_run_s_name() {
 }
 
 #[test]
+fn a_run_that_looks_at_no_other_run_does_not_when_it_goes_on() {
+    let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let stopped = program.send("a.csv --remember 0 --quota 4/3s --stop-after 300ms --format json").expect_code(4);
+    let run = stopped.json()["run"].as_str().expect("a name").to_owned();
+    program.run(&format!("runs resume {run} --yes")).expect_code(0).expect_outcomes(&[("updated", 8)]);
+    assert_eq!(program.comments(8).len(), 2);
+}
+
+#[test]
 fn standard_input_is_an_input_too() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let send = || {

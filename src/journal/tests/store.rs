@@ -118,3 +118,17 @@ async fn a_new_start_of_the_machine_moves_all_times() {
     let pause = process.spent().1.expect("a pause");
     assert!(pause.until <= BootTime(9_000_000) + HOUR, "{pause:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn lock_files_that_a_kill_left_are_removed_and_those_in_use_stay() {
+    let place = Place::new();
+    let other = place.process(&[resolve(1)]);
+    let in_use = [format!("process-{}.lock", other.journal.process), format!("run-{}.lock", other.run.name)];
+    for left in ["process-99.lock", "run-gone.lock"] {
+        fs::write(place.path().join(left), "").expect("writes");
+    }
+    drop(place.open());
+    let is_there = |name: &str| place.path().join(name).exists();
+    assert!(in_use.iter().all(|name| is_there(name)));
+    assert!(!is_there("process-99.lock") && !is_there("run-gone.lock"));
+}

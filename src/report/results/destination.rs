@@ -124,6 +124,8 @@ fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
     };
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(directory_of(path), access).map_err(io::Error::from)?;
+    // Rights on paper are not rights in fact: try.
+    tempfile::tempfile_in(directory_of(path))?;
     if path.file_name().is_none() {
         return Err(Reason::NotAFile("a directory"));
     }

@@ -6,6 +6,7 @@
 
 mod csv;
 mod destination;
+mod draft;
 mod jsonl;
 
 use std::fs::File;
@@ -101,9 +102,8 @@ fn replace<E>(
 ) -> Result<File, ResultsError<E>> {
     let failed = |error: io::Error| ResultsError::Write(named(path, &error));
     let directory = destination::directory_of(path);
-    // Its mode is 0600.
-    let mut temporary = tempfile::Builder::new().prefix(".results.").tempfile_in(directory).map_err(failed)?;
-    lock(temporary.as_file()).map_err(failed)?;
+    draft::remove_what_was_left(directory);
+    let mut temporary = draft::begin(directory).map_err(failed)?;
     let mut out = BufWriter::new(temporary.as_file_mut());
     out.write_all(&header(shape)).map_err(failed)?;
     for row in rows {
@@ -115,14 +115,6 @@ fn replace<E>(
     let file = temporary.persist(path).map_err(|error| failed(error.error))?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
     Ok(file)
-}
-
-/// A file system without locks is no reason not to write: the lock guards against a mistake only.
-fn lock(file: &File) -> io::Result<()> {
-    match file.lock() {
-        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
-        other => other,
-    }
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {

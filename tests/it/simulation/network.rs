@@ -132,7 +132,9 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     let takes_effect = call.fate.effect.filter(|_| !said.is_busy);
     world.note(format_args!("counted {:?}", call.origin));
     if let Some(effect) = takes_effect {
-        world.state().server.pending.push(call.origin);
+        if call.body.is_some() && world.state().server.takes(call.incident) {
+            world.state().server.pending.push(call.origin);
+        }
         let happens = tokio::select! {
             biased;
             () = world.sleep_until(call.left + effect) => true,
@@ -166,11 +168,21 @@ impl State {
         if scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
             return Fate::down(&mut self.dice, latency);
         }
-        if self.faults_left == 0 || self.dice.u64(..scenario.fault_every) > 0 {
+        if self.dice.u64(..scenario.fault_every) > 0 {
             return Fate::fine(&mut self.dice, latency);
         }
-        self.faults_left -= 1;
-        Fate::fault(&mut self.dice, latency)
+        let is_throttled = self.dice.u8(..4) == 0;
+        match if is_throttled { &mut self.throttles_left } else { &mut self.faults_left } {
+            0 => Fate::fine(&mut self.dice, latency),
+            left => {
+                *left -= 1;
+                if is_throttled {
+                    Fate::throttled(&mut self.dice, latency)
+                } else {
+                    Fate::fault(&mut self.dice, latency)
+                }
+            }
+        }
     }
 }
 

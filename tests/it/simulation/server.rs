@@ -85,6 +85,11 @@ impl Server {
         self.read(id)
     }
 
+    /// Whether an update of this incident can have an effect.
+    pub(super) fn takes(&self, id: u64) -> bool {
+        self.incidents.get(&id).is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged))
+    }
+
     /// The incident as it is now.
     pub(super) fn read(&self, id: u64) -> (u16, Value) {
         let Some(incident) = self.incidents.get(&id).filter(|incident| incident.habit != Habit::Missing) else {

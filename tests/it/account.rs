@@ -1,0 +1,94 @@
+//! The account after everything: what the emulator's log, its incidents and the results file must agree on.
+//!
+//! Shares no code with what it checks: it counts lines of the log.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::program::{Program, Request, names_in, results_at};
+
+/// Every so many rows one has no comment.
+const PLAIN: u64 = 5;
+
+/// A file that closes the incidents 1 to `rows`, most of them with a comment of their own.
+pub(crate) fn rows_with_comments(rows: u64) -> String {
+    let row = |id| format!("{id},Resolved,{}\n", comment(id).unwrap_or_default());
+    ["incidentId,status,comment\n".to_owned()].into_iter().chain((1..=rows).map(row)).collect()
+}
+
+fn comment(id: u64) -> Option<String> {
+    (id % PLAIN != 0).then(|| format!("Comment on {id}"))
+}
+
+/// What a row's request must say.
+fn body(id: u64) -> Value {
+    match comment(id) {
+        Some(comment) => json!({"status": "Resolved", "comment": comment}),
+        None => json!({"status": "Resolved"}),
+    }
+}
+
+/// Whether all of [`rows_with_comments`] was done and is in the results: nothing lost, no comment twice, every row once
+/// and in order, nothing left behind in the directory.
+pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(), String> {
+    let requests = program.requests();
+    made(&requests, rows)?;
+    for id in 1..=rows {
+        let expected: Vec<String> = comment(id).into_iter().collect();
+        let found = program.comments(id);
+        if found != expected {
+            return Err(format!("incident {id} has the comments {found:?}, not {expected:?}"));
+        }
+        let status = &program.incident(id)["status"];
+        if *status != "Resolved" {
+            return Err(format!("incident {id} is {status}"));
+        }
+    }
+    accounted(program, rows, results)?;
+    let drafts = program.names().into_iter().filter(|name| name.starts_with(".bulk-triage"));
+    let locks = names_in(&program.path("state")).into_iter().filter(|name| !name.starts_with("journal."));
+    match drafts.chain(locks).next() {
+        Some(left) => Err(format!("`{left}` was left behind")),
+        None => Ok(()),
+    }
+}
+
+/// By the log alone: each update took effect, one with a comment once.
+fn made(requests: &[Request], rows: u64) -> Result<(), String> {
+    let mut times: BTreeMap<u64, u32> = BTreeMap::new();
+    for request in requests.iter().filter(|request| request.method == "PATCH") {
+        let id = request.id.ok_or_else(|| format!("a request to {}", request.path))?;
+        let said = request.body.as_deref().unwrap_or_default();
+        if serde_json::from_str::<Value>(said).ok() != Some(body(id)) {
+            return Err(format!("the request for {id} says {said}"));
+        }
+        *times.entry(id).or_default() += u32::from(request.took_effect);
+    }
+    for id in 1..=rows {
+        match times.get(&id).copied().unwrap_or_default() {
+            0 => return Err(format!("the update of incident {id} is lost")),
+            1 => {}
+            more if comment(id).is_some() => return Err(format!("incident {id} got its comment {more} times")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The results have every row once, in order, as done.
+fn accounted(program: &Program, rows: u64, results: &str) -> Result<(), String> {
+    let lines = results_at(&program.path(results));
+    let numbers: Vec<&str> = lines.iter().map(|line| line["row"].as_str()).collect();
+    let wanted: Vec<String> = (1..=rows).map(|row| row.to_string()).collect();
+    if numbers != wanted {
+        return Err(format!("the results have the rows {numbers:?}"));
+    }
+    for line in &lines {
+        let is_done = ["updated", "unchanged"].contains(&line["outcome"].as_str());
+        if !is_done || line["incident_id"] != line["row"] {
+            return Err(format!("all is done, and the results say {line:?}"));
+        }
+    }
+    Ok(())
+}

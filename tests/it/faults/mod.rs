@@ -1,0 +1,166 @@
+//! The fault loop: every call with which the program touches its files and its network fails once, fails from then on,
+//! or is where the process ends, before it or after it took effect. The list of calls comes from running: the point
+//! moves on by one until a run ends without coming to it.
+//!
+//! After each faulty run the same command is started again until it succeeds; then all must be [`settled`]. `cargo
+//! test` strikes one call of each kind; `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds, and
+//! after every tenth crash ends the restarts as well, each one call later. What fails is named, with the command that
+//! runs it alone.
+
+mod shim;
+mod trial;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use shim::Point;
+pub(crate) use shim::{Errno, How, Strike, shim};
+use trial::{Trial, World};
+
+/// Trials under way at once: most of the time they wait.
+const AT_ONCE: usize = 16;
+
+/// Says that this machine can't do it; in CI that fails.
+pub(crate) fn left_out<T>(why: &str) -> Option<T> {
+    #[expect(clippy::disallowed_methods, reason = "whether this is CI")]
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!is_ci, "{why}");
+    tell(&format!("LEFT OUT: {why}"));
+    None
+}
+
+/// Tells whoever runs the tests.
+#[expect(clippy::print_stdout, reason = "figures, and what was left out, shall be seen")]
+pub(crate) fn tell(line: &str) {
+    println!("{line}");
+}
+
+/// What a setting of the longer modes says.
+pub(crate) fn setting(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "how long the test may take")]
+    std::env::var(name).ok()
+}
+
+/// How many trials and starts there were.
+#[derive(Default)]
+struct Count {
+    trials: AtomicUsize,
+    starts: AtomicUsize,
+    breaches: Mutex<Vec<String>>,
+}
+
+impl Count {
+    /// Does one trial. Returns the call that was struck, if the run came to it.
+    fn hold(&self, trial: &Trial) -> Option<Point> {
+        let held = trial.hold();
+        self.trials.fetch_add(1, Ordering::Relaxed);
+        self.starts.fetch_add(held.starts, Ordering::Relaxed);
+        if let Some(breach) = held.breach {
+            let alone = format!("BULK_TRIAGE_FAULTS='{trial}' cargo test --test it faults");
+            let breach = format!("{breach}\n    {alone}");
+            // At once, too: the longer mode takes long.
+            tell(&breach);
+            self.breaches.lock().expect("no panic").push(breach);
+        }
+        held.struck
+    }
+
+    fn end(self, what: &str) {
+        let (trials, starts) = (self.trials.into_inner(), self.starts.into_inner());
+        tell(&format!("{what}: {trials} trials, {starts} starts of the program"));
+        let breaches = self.breaches.into_inner().expect("no panic");
+        assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
+    }
+}
+
+/// Does each of the trials, some at once.
+fn each(trials: &[Trial], count: &Count) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(trial) = trials.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    count.hold(trial);
+                }
+            });
+        }
+    });
+}
+
+/// Moves the point on by one until a run ends without coming to it; how many points there were.
+fn all(count: &Count, trial_at: impl Fn(usize) -> Trial + Sync) -> usize {
+    let (next, is_over) = (AtomicUsize::new(1), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let trial = trial_at(next.fetch_add(1, Ordering::Relaxed));
+                    if count.hold(&trial).is_none() {
+                        is_over.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    next.into_inner().saturating_sub(AT_ONCE)
+}
+
+/// One call of each kind that a run without a fault makes, somewhere in the middle, with the ways by turns.
+fn one_of_each_kind() -> Vec<Trial> {
+    let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for point in trial::calls_of_a_good_run() {
+        kinds.entry(point.kind()).or_default().push(point.number);
+    }
+    let middle = |numbers: Vec<usize>| numbers[numbers.len() / 2];
+    let ways = How::ALL.into_iter().cycle();
+    kinds.into_values().map(middle).zip(ways).map(|(at, how)| Trial::first(1, at, how)).collect()
+}
+
+#[test]
+fn nothing_is_lost_and_no_comment_is_twice_wherever_a_call_fails_or_the_process_ends() {
+    if shim().is_none() {
+        return;
+    }
+    let count = Count::default();
+    match setting("BULK_TRIAGE_FAULTS").as_deref() {
+        None => each(&one_of_each_kind(), &count),
+        Some("all") => every_call(&count),
+        Some(one) => drop(count.hold(&one.parse().expect("a trial as it is printed"))),
+    }
+    count.end("calls that fail or end the process");
+}
+
+fn every_call(count: &Count) {
+    for seed in 1..=3 {
+        for how in How::ALL {
+            let points = all(count, |at| Trial::first(seed, at, how));
+            tell(&format!("seed {seed}, {how}: {points} points"));
+        }
+    }
+    let first_points = trial::calls_of_a_good_run().len();
+    let chain = |first| Trial { and_on: true, ..Trial::first(1, first, How::After) };
+    let chains: Vec<Trial> = (1..=first_points).step_by(10).map(chain).collect();
+    let before = count.starts.load(Ordering::Relaxed);
+    each(&chains, count);
+    let starts = count.starts.load(Ordering::Relaxed) - before;
+    tell(&format!("{} crashes and all their restarts ended, each one call later: {starts} starts", chains.len()));
+}
+
+/// The same at the server's end: an answer that is lost, cut, or says nothing, before and after the update was made.
+#[test]
+fn nothing_is_lost_and_no_comment_is_twice_whichever_answer_is_lost() {
+    let faults = ["cut", "cut-after", "cut-half", "503", "503-after", "html-after", "other-after", "error-200-after"];
+    let count = Count::default();
+    let trial = |fault: &str, at: usize| Trial { world: World::losing(fault, at), ..Trial::undisturbed() };
+    if setting("BULK_TRIAGE_FAULTS").is_some_and(|mode| mode == "all") {
+        for fault in faults {
+            all(&count, |at| trial(fault, at));
+        }
+    } else {
+        let places = [1, 4, 9, 12, 15, 17, 18, 20];
+        let spread: Vec<Trial> = faults.iter().zip(places).map(|(fault, at)| trial(fault, at)).collect();
+        each(&spread, &count);
+    }
+    count.end("answers that are lost");
+}

@@ -1,0 +1,126 @@
+//! Kills for real: SIGKILL at random moments, the same command again, and the account at the end.
+//!
+//! `cargo test` kills fifty times, `BULK_TRIAGE_KILLS=1000` a thousand; there processes are also stopped for longer than
+//! a call may take, and go on.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::account::{rows_with_comments, settled};
+use crate::faults::{setting, tell};
+use crate::program::{Program, fault_of, started};
+
+const ROWS: u64 = 40;
+/// Killed so often a run is let go on to its end: most of it is done by then.
+const KILLS_OF_ONE_RUN: usize = 6;
+/// Runs under way at once: most of the time they wait.
+const AT_ONCE: usize = 10;
+/// The longest that a killed start may live: a run without a kill takes about so long.
+const LONGEST: Duration = Duration::from_millis(900);
+/// Longer than a call may take.
+const LONGER_THAN_A_CALL: Duration = Duration::from_secs(62);
+
+const COMMAND: &str =
+    "a.csv --results r.csv --quota 100000/1s --concurrency 8 --patience 0 --max-attempts 20 --no-progress";
+
+/// A run of many rows, to a service that has some faults of its own.
+fn world(seed: u64) -> Program {
+    let program = Program::new().file("a.csv", rows_with_comments(ROWS)).file("requests.jsonl", "");
+    program.emulator(|settings| {
+        settings.seed = seed;
+        settings.latency = Duration::from_millis(1)..=Duration::from_millis(25);
+        settings.faults = ["503:4%", "cut-after:4%"].into_iter().map(fault_of).collect();
+    })
+}
+
+/// Until it is done, then the account.
+fn to_the_end(program: &Program) -> Result<(), String> {
+    for _ in 0..KILLS_OF_ONE_RUN {
+        let ended = started(program.send_command(COMMAND)).end();
+        match ended.code {
+            Some(0) => {
+                return settled(program, ROWS, "r.csv").map_err(|breach| format!("{breach}\n{}", ended.said()));
+            }
+            Some(4) => {}
+            code => return Err(format!("a restart ends with {code:?}\n{}", ended.said())),
+        }
+    }
+    Err("it is never done".to_owned())
+}
+
+/// Kills one run again and again, at moments that the seed draws. Returns how often.
+fn kill(seed: u64) -> Result<usize, String> {
+    let program = world(seed);
+    let mut moments = fastrand::Rng::with_seed(seed);
+    let mut kills = 0;
+    for _ in 0..KILLS_OF_ONE_RUN {
+        let moment = LONGEST.mul_f64(moments.f64());
+        let ended = started(program.send_command(COMMAND)).kill_after(moment);
+        match ended.code {
+            None => kills += 1,
+            Some(0) => break,
+            Some(4) => {}
+            code => return Err(format!("it ends with {code:?}\n{}", ended.said())),
+        }
+    }
+    to_the_end(&program).map(|()| kills)
+}
+
+/// Runs it for seeds from 1 on, some at once, until `count` is reached; the sum of what it returns.
+fn until(count: usize, one: impl Fn(u64) -> Result<usize, String> + Sync) -> usize {
+    let (done, seeds, breaches) = (AtomicUsize::new(0), AtomicUsize::new(1), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while done.load(Ordering::Relaxed) < count {
+                    let seed = seeds.fetch_add(1, Ordering::Relaxed) as u64;
+                    match one(seed) {
+                        Ok(times) => drop(done.fetch_add(times, Ordering::Relaxed)),
+                        Err(breach) => {
+                            done.store(count, Ordering::Relaxed);
+                            breaches.lock().expect("no panic").push(format!("seed {seed}: {breach}"));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let breaches = breaches.into_inner().expect("no panic");
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+    done.into_inner()
+}
+
+fn wanted() -> Option<usize> {
+    setting("BULK_TRIAGE_KILLS").map(|kills| kills.parse().expect("a number of kills"))
+}
+
+#[test]
+fn nothing_is_lost_and_no_comment_is_twice_however_often_the_process_is_killed() {
+    let kills = until(wanted().unwrap_or(50), kill);
+    tell(&format!("{kills} kills"));
+}
+
+/// In the longer mode only: each takes a minute.
+#[test]
+fn nothing_is_lost_and_no_comment_is_twice_when_the_process_is_stopped_for_longer_than_a_call_may_take() {
+    let Some(kills) = wanted() else { return };
+    let stopped = until(kills / 25, |seed| {
+        let program = world(seed);
+        let mut running = started(program.send_command(COMMAND));
+        let moment = LONGEST.mul_f64(fastrand::Rng::with_seed(seed).f64());
+        if running.ends_within(moment) || running.try_signal(Signal::STOP).is_err() {
+            return to_the_end(&program).map(|()| 0);
+        }
+        let has_ended = running.ends_within(LONGER_THAN_A_CALL);
+        let _ = running.try_signal(Signal::CONT);
+        let ended = running.end();
+        if has_ended || !matches!(ended.code, Some(0 | 4)) {
+            return Err(format!("it ends with {:?}\n{}", ended.code, ended.said()));
+        }
+        to_the_end(&program).map(|()| 1)
+    });
+    tell(&format!("{stopped} processes stopped for {LONGER_THAN_A_CALL:?}"));
+}

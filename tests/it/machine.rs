@@ -1,0 +1,326 @@
+//! When the machine is at fault: each test is named after what goes wrong and what the program does then.
+//!
+//! After each of them the same command is started again where nothing is wrong any more, and nothing is lost and no
+//! comment is twice. A clock that is set forward or back is in [`crate::simulation`], a closed standard output in
+//! [`crate::every_row_once`].
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rustix::process::Signal;
+
+use crate::account::{rows_with_comments, settled};
+use crate::faults::{Errno, How, Strike, left_out, shim};
+use crate::program::{Ended, Program, eventually, in_place_of, shell_words, started, started_as_it_is};
+
+const ROWS: u64 = 20;
+const COMMAND: &str = "a.csv --results r.csv --quota 100000/1s --patience 0 --no-progress";
+
+fn program() -> Program {
+    Program::new().file("a.csv", rows_with_comments(ROWS)).file("requests.jsonl", "").emulator(|_| ())
+}
+
+/// A service that takes its time, so that there is a middle.
+fn slow_program() -> Program {
+    let slow = Duration::from_millis(20)..=Duration::from_millis(40);
+    Program::new()
+        .file("a.csv", rows_with_comments(ROWS))
+        .file("requests.jsonl", "")
+        .emulator(|settings| settings.latency = slow)
+}
+
+/// The same command, now that nothing is wrong.
+#[track_caller]
+fn goes_on(program: &Program) {
+    let ended = started(program.send_command(COMMAND)).end().expect_code(0);
+    settled(program, ROWS, "r.csv").unwrap_or_else(|breach| panic!("{breach}\n{}", ended.said()));
+}
+
+/// The program, in which these calls on files fail.
+fn struck(program: &Program, arguments: &str, name: &str, at: usize, error: Errno) -> Option<Ended> {
+    let strike = Strike { at, how: How::On, error, name };
+    let ended = started(strike.prepare(shim()?, program, program.send_command(arguments))).end();
+    assert!(!ended.stderr.contains("defect"), "{}", ended.said());
+    Some(ended)
+}
+
+fn journal(program: &Program) -> PathBuf {
+    program.path("state/journal.db")
+}
+
+/// A journal in which a finished run is, of other incidents.
+fn with_a_journal() -> Program {
+    let program = program().file("before.csv", "incidentId,status\n1000,Active\n");
+    program.send("before.csv --results before.results.csv").expect_code(0);
+    program.write("requests.jsonl", "");
+    program
+}
+
+#[test]
+fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command_goes_on() {
+    for at in [1, 30, 60] {
+        let program = program();
+        let Some(ended) = struck(&program, COMMAND, "journal.db", at, Errno::NoSpace) else { return };
+        ended.expect_code(4).expect_text("no space is left for the journal").expect_text("make room");
+        goes_on(&program);
+    }
+}
+
+#[test]
+fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_what_was_done() {
+    let program = program();
+    let Some(ended) = struck(&program, COMMAND, "r.csv", 5, Errno::NoSpace) else { return };
+    ended.expect_code(4).expect_text("No space left on device").expect_text("runs results");
+    let list = program.run("runs list").expect_code(0).expect_text("unfinished");
+    let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+    program.run(&format!("runs results {run} -o made-again.csv")).expect_code(0);
+    goes_on(&program);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_changes_nothing_of_the_run() {
+    let program = program();
+    let log = format!("{COMMAND} -vv --log-file log.txt");
+    let Some(ended) = struck(&program, &log, "log.txt", 3, Errno::NoSpace) else { return };
+    ended.expect_code(0);
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+#[test]
+fn a_disk_that_breaks_under_the_journal_ends_the_run_and_says_so() {
+    let program = program();
+    let Some(ended) = struck(&program, COMMAND, "journal.db-wal", 60, Errno::Io) else { return };
+    ended.expect_code(70).expect_text("error: the journal can't be used: disk I/O error");
+    goes_on(&program);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_or_written_is_said_and_nothing_is_sent() {
+    let program = program();
+    for place in ["/sys/bulk-triage", "/dev/null/state", "a.csv"] {
+        let ended = program.send(&format!("{COMMAND} --state-dir {place}")).expect_code(2);
+        ended.expect_text("can't use the state directory").expect_text("--state-dir");
+    }
+    let Some(ended) = struck(&program, COMMAND, "state", 1, Errno::ReadOnly) else { return };
+    ended.expect_code(2).expect_text("Read-only file system");
+    assert!(program.requests().is_empty());
+    goes_on(&program);
+}
+
+#[test]
+fn a_results_directory_that_cannot_be_written_is_said_and_nothing_is_sent() {
+    let program = program();
+    for place in ["/sys/r.csv", "/dev/null/r.csv", "missing/r.csv"] {
+        let ended = program.send(&format!("a.csv --results {place}")).expect_code(2);
+        ended.expect_text("can't write results").expect_text(place);
+    }
+    assert!(program.requests().is_empty());
+    goes_on(&program);
+}
+
+#[test]
+fn a_journal_that_another_program_has_locked_is_waited_for() {
+    let program = with_a_journal();
+    #[expect(clippy::disallowed_methods, reason = "another program")]
+    let other = Connection::open(journal(&program)).expect("a journal");
+    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let mut waiting = started(program.send_command(COMMAND));
+    eventually("it has opened the journal", || waiting.has_open(&journal(&program)));
+    assert!(!waiting.ends_within(Duration::from_millis(100)));
+    assert!(program.requests().is_empty());
+    other.execute_batch("ROLLBACK").expect("the lock is released");
+    waiting.end().expect_code(0);
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+#[test]
+fn a_journal_that_is_damaged_is_said_and_nothing_is_sent() {
+    let damages: [(&str, fn(&File)); 4] = [
+        ("its first bytes are others", |file| file.write_all_at(b"not a database", 0).expect("writes")),
+        ("it is cut to a half", |file| file.set_len(file.metadata().expect("is there").len() / 2).expect("cuts")),
+        ("its schema is overwritten", |file| file.write_all_at(&[0xa5; 3000], 100).expect("writes")),
+        ("it is another program's", |file| file.write_all_at(b"else", 68).expect("writes")),
+    ];
+    for (what, damage) in damages {
+        let program = with_a_journal();
+        damage(&OpenOptions::new().write(true).open(journal(&program)).expect("a journal"));
+        let before = fs::read(journal(&program)).expect("a journal");
+        let ended = program.send(COMMAND);
+        assert_eq!(ended.code, Some(70), "{what}: {}", ended.said());
+        ended.expect_text("journal.db is damaged");
+        assert!(program.requests().is_empty(), "{what}");
+        assert_eq!(fs::read(journal(&program)).expect("a journal"), before, "{what}: it is left as it is");
+    }
+}
+
+#[test]
+fn whatever_bytes_of_a_journal_are_flipped_the_program_ends_by_its_own_will() {
+    let program = with_a_journal();
+    let sound = fs::read(journal(&program)).expect("a journal");
+    let mut rng = fastrand::Rng::with_seed(1);
+    for _ in 0..24 {
+        let mut damaged = sound.clone();
+        for _ in 0..rng.usize(1..40) {
+            let place = rng.usize(..damaged.len());
+            damaged[place] ^= 1 << rng.u8(..8);
+        }
+        fs::write(journal(&program), &damaged).expect("writes");
+        for arguments in ["runs list", "runs prune", "run a.csv --dry-run"] {
+            let ended = program.run(arguments);
+            assert!(matches!(ended.code, Some(0 | 2 | 70)), "{arguments}: {:?} {}", ended.code, ended.said());
+            assert!(!ended.stderr.contains("defect"), "{arguments}: {}", ended.said());
+        }
+    }
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_not_touched() {
+    let program = with_a_journal();
+    let format = 60; // `user_version` in the header of the file format
+    let file = OpenOptions::new().write(true).open(journal(&program)).expect("a journal");
+    file.write_all_at(&2_u32.to_be_bytes(), format).expect("writes");
+    let before = fs::read(journal(&program)).expect("a journal");
+    for arguments in ["runs list", "runs prune"] {
+        program.run(arguments).expect_code(70).expect_text("use a newer bulk-triage");
+    }
+    program.send(COMMAND).expect_code(70).expect_text("has format 2");
+    assert_eq!(fs::read(journal(&program)).expect("a journal"), before);
+    assert!(program.requests().is_empty());
+}
+
+/// Another start would know nothing of what this one does, and the quota would be used twice.
+#[test]
+fn a_journal_that_is_deleted_while_it_is_used_ends_the_run() {
+    let deletions: [fn(&Program); 3] = [
+        |program| fs::remove_dir_all(program.path("state")).expect("removes"),
+        |program| fs::remove_file(journal(program)).expect("removes"),
+        |program| fs::rename(program.path("state"), program.path("moved")).expect("moves"),
+    ];
+    for delete in deletions {
+        let program = slow_program();
+        let running = program.start_sending(&format!("{COMMAND} --concurrency 1"));
+        program.wait_for_requests(3);
+        delete(&program);
+        let ended = running.end().expect_code(70);
+        ended.expect_text("the journal").expect_text("is gone");
+        assert!(program.requests().len() < 10, "it stops at once");
+    }
+}
+
+#[test]
+fn a_second_process_on_the_same_run_says_who_holds_it_and_does_nothing() {
+    let program = slow_program();
+    let first = program.start_sending(&format!("{COMMAND} --concurrency 1"));
+    program.wait_for_requests(2);
+    let second = program.send(&COMMAND.replace("r.csv", "second.csv")).expect_code(4);
+    second.expect_text("is under way in another process").expect_text(&format!("(process {})", first.number()));
+    assert!(!program.path("second.csv").exists());
+    first.end().expect_code(0);
+    assert_eq!(program.requests().len() as u64, ROWS);
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+#[test]
+fn too_few_open_files_end_it_with_a_message_or_slow_it_down_and_nothing_is_lost() {
+    let program = program();
+    for files in [4, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28] {
+        let sent = program.send_command(COMMAND);
+        let mut limited = in_place_of(&sent, "sh");
+        limited.arg("-c").arg(format!("ulimit -n {files}; exec {}", shell_words(&sent)));
+        let ended = started(limited).end();
+        assert!(matches!(ended.code, Some(0 | 2 | 3 | 4 | 70)), "{files}: {:?} {}", ended.code, ended.said());
+        assert!(ended.code == Some(0) || ended.stderr.contains("error: "), "{files}: {}", ended.said());
+        assert!(!ended.stderr.contains("defect"), "{files}: {}", ended.said());
+    }
+    goes_on(&program);
+}
+
+#[test]
+fn a_hangup_and_a_termination_stop_it_and_the_same_command_goes_on() {
+    for signal in [Signal::HUP, Signal::TERM] {
+        let program = slow_program();
+        let running = program.start_sending(&format!("{COMMAND} --concurrency 2"));
+        program.wait_for_requests(4);
+        running.signal(signal);
+        running.end().expect_code(4).expect_text("stopped early");
+        assert!((program.requests().len() as u64) < ROWS);
+        goes_on(&program);
+    }
+}
+
+#[test]
+fn a_second_termination_ends_it_at_once_and_the_same_command_clears_up() {
+    let program = slow_program();
+    let running = program.start_sending(&format!("{COMMAND} --concurrency 2"));
+    program.wait_for_requests(4);
+    running.signal(Signal::TERM);
+    let _ = running.try_signal(Signal::TERM);
+    let ended = running.end();
+    // Two signals that come as one are one.
+    assert!(matches!(ended.code, Some(143 | 4)), "{:?} {}", ended.code, ended.said());
+    goes_on(&program);
+}
+
+/// As `| head -1` does.
+#[test]
+fn a_reader_that_goes_away_after_the_first_line_changes_nothing_of_the_run() {
+    let program = program();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut head = Command::new("head").arg("-1").stdin(reader).stdout(Stdio::null()).spawn().expect("head");
+    let mut command = program.send_command(COMMAND);
+    command.stdout(writer).stderr(Stdio::piped());
+    started_as_it_is(command).end().expect_code(0);
+    head.wait().expect("head ends");
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+/// The kernel sends SIGHUP then, and every line to the terminal fails.
+#[test]
+fn a_terminal_that_goes_away_stops_the_run_and_the_same_command_goes_on() {
+    let program = slow_program();
+    let sent = program.send_command(&format!("{COMMAND} --concurrency 1"));
+    let line = format!("exec {}", shell_words(&sent));
+    let mut script = in_place_of(&sent, "script");
+    script.arg("-qec").arg(line).arg("/dev/null").stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut script) = script.spawn() else {
+        left_out::<()>("there is no `script`: no terminal can go away");
+        return;
+    };
+    program.wait_for_requests(3);
+    // Its death closes the terminal.
+    script.kill().expect("it is under way");
+    script.wait().expect("it ends");
+    // Which it takes away itself, unless it is killed.
+    eventually("the program ends", || !program.path("state/process-1.lock").exists());
+    program.run("runs list").expect_code(0).expect_text("unfinished");
+    assert!((program.requests().len() as u64) < ROWS);
+    goes_on(&program);
+}
+
+/// As `nohup` starts it.
+#[test]
+fn a_hangup_that_was_to_be_ignored_is_ignored() {
+    let program = slow_program();
+    let sent = program.send_command(&format!("{COMMAND} --concurrency 1"));
+    let mut shell = in_place_of(&sent, "sh");
+    shell.arg("-c").arg(format!("trap '' HUP; exec {}", shell_words(&sent)));
+    let running = started(shell);
+    program.wait_for_requests(3);
+    running.signal(Signal::HUP);
+    running.end().expect_code(0);
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_is_said_and_the_exit_code_is_that_of_the_run() {
+    let program = program();
+    let mut command = program.send_command(COMMAND);
+    let full = OpenOptions::new().write(true).open("/dev/full").expect("a file that takes nothing");
+    command.stdout(full).stderr(Stdio::piped());
+    started_as_it_is(command).end().expect_code(0).expect_text("the summary can't be written");
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
