@@ -103,7 +103,7 @@ impl Sending<'_> {
         tally.calls = ends.calls;
         tally.throttled = ends.throttled;
         let code = exit_code(&ends.ending, state, &tally);
-        self.sum_up(&run.name, tally, &ends.ending, code, started_at, terminal)?;
+        self.sum_up(&run.name, tally, &ends.ending, code, started_at, terminal);
         Ok(code)
     }
 
@@ -129,7 +129,7 @@ impl Sending<'_> {
         code: u8,
         started_at: jiff::Timestamp,
         terminal: &Terminal,
-    ) -> Result<(), Error> {
+    ) {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let next = match code {
             exit::DONE => None,
@@ -157,10 +157,11 @@ impl Sending<'_> {
             Format::Human => summary.write_text(out, terminal.colour_out),
             Format::Json => summary.write_json(out),
         };
-        match written {
-            // Whoever reads it has gone away: everything is done all the same.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(|source| Error::Io { what: "standard output", source }),
+        // The run is over all the same, and its exit code says how. Whoever reads a pipe to its middle knows that.
+        if let Err(error) = written
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            say(&format!("the summary can't be written to standard output: {error}"));
         }
     }
 

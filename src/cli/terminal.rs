@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Mutex;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -118,11 +119,11 @@ pub(super) struct Signals {
 /// # Errors
 /// Where the runtime can't listen.
 pub(super) fn listen() -> Result<Signals, Error> {
-    use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+    // Who starts it with `nohup` means it.
+    let mut hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) };
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = oneshot::channel();
     tokio::spawn(async move {
@@ -130,7 +131,7 @@ pub(super) fn listen() -> Result<Signals, Error> {
             tokio::select! {
                 _ = interrupt.recv() => exit::INTERRUPTED,
                 _ = terminate.recv() => exit::TERMINATED,
-                _ = hangup.recv() => exit::TERMINATED,
+                () = came(hangup.as_mut()) => exit::TERMINATED,
             }
         };
         next().await;
@@ -139,4 +140,20 @@ pub(super) fn listen() -> Result<Signals, Error> {
         let _ = end.send(next().await);
     });
     Ok(Signals { stop: stopped, end_at_once: ended })
+}
+
+/// Done when the signal has come; without one, never.
+async fn came(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the process was started with this signal ignored; where `/proc` doesn't say, no.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }

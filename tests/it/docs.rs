@@ -9,6 +9,8 @@ use std::process::Command;
 use bulk_triage::contract::{self, BUILT_IN, PropertyKind};
 use bulk_triage::outcome::{OutcomeKind, RESULT_COLUMNS};
 
+use crate::faults::setting;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -181,5 +183,55 @@ fn every_line_of_the_threat_model_has_its_test() {
             fs::read_to_string(root().join(file)).is_ok_and(|code| code.contains(&format!("fn {name}(")))
         };
         assert!(files.iter().any(is_there), "{test} is in none of {files:?}");
+    }
+}
+
+/// Its table is made from the tests' own names; `BULK_TRIAGE_DOCS=write cargo test --test it docs` writes it anew.
+const FAULTS: &str = "docs/faults.md";
+const BEGIN: &str = "<!-- made from the tests' names -->\n";
+const END: &str = "<!-- end -->\n";
+
+/// Where faults are tried, and what is at fault there.
+const TRIED: [(&str, &str); 8] = [
+    ("an answer", "tests/it/no_double_comment.rs"),
+    ("the service", "tests/it/service_down.rs"),
+    ("every call", "tests/it/faults/mod.rs"),
+    ("the process", "tests/it/kills.rs"),
+    ("the power", "tests/it/power_cut.rs"),
+    ("the machine", "tests/it/machine.rs"),
+    ("the file system", "src/journal/store.rs"),
+    ("the clock, and all at once", "tests/it/simulation/mod.rs"),
+];
+
+fn table_of_faults() -> String {
+    let mut table = "| at fault | what happens |\n| --- | --- |\n".to_owned();
+    for (what, file) in TRIED {
+        let text = text(file);
+        for name in tests_in(&text) {
+            let sentence = name.replace('_', " ");
+            let (first, rest) = sentence.split_at(1);
+            table += &format!("| {what} | [{}{rest}](../{file}) |\n", first.to_uppercase());
+        }
+    }
+    table
+}
+
+/// The names of the tests in a file of Rust, in their order.
+fn tests_in(text: &str) -> Vec<&str> {
+    let after_attribute = text.split("#[test]\n").skip(1);
+    after_attribute.filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name)).collect()
+}
+
+#[test]
+fn the_table_of_faults_is_that_of_the_tests() {
+    let page = text(FAULTS);
+    let (before, rest) = page.split_once(BEGIN).expect("the beginning of the table");
+    let (found, after) = rest.split_once(END).expect("the end of the table");
+    let table = table_of_faults();
+    if setting("BULK_TRIAGE_DOCS").is_some_and(|word| word == "write") {
+        let page = [before, BEGIN, &table, END, after].concat();
+        fs::write(root().join(FAULTS), page).expect("the page is written");
+    } else {
+        assert_eq!(found, table, "BULK_TRIAGE_DOCS=write cargo test --test it docs");
     }
 }

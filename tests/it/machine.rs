@@ -14,8 +14,8 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::account::{rows_with_comments, settled};
-use crate::faults::{Errno, How, Strike, shim};
-use crate::program::{Ended, Program, eventually, started, started_as_it_is};
+use crate::faults::{Errno, How, Strike, left_out, shim};
+use crate::program::{Ended, Program, eventually, in_place_of, shell_words, started, started_as_it_is};
 
 const ROWS: u64 = 20;
 const COMMAND: &str = "a.csv --results r.csv --quota 100000/1s --patience 0 --no-progress";
@@ -229,10 +229,8 @@ fn too_few_open_files_end_it_with_a_message_or_slow_it_down_and_nothing_is_lost(
     let program = program();
     for files in [4, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28] {
         let sent = program.send_command(COMMAND);
-        let mut limited = Command::new("sh");
-        limited.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""));
-        limited.arg(sent.get_program()).args(sent.get_args()).current_dir(program.dir()).stdin(Stdio::null());
-        limited.envs(sent.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut limited = in_place_of(&sent, "sh");
+        limited.arg("-c").arg(format!("ulimit -n {files}; exec {}", shell_words(&sent)));
         let ended = started(limited).end();
         assert!(matches!(ended.code, Some(0 | 2 | 3 | 4 | 70)), "{files}: {:?} {}", ended.code, ended.said());
         assert!(ended.code == Some(0) || ended.stderr.contains("error: "), "{files}: {}", ended.said());
@@ -277,5 +275,52 @@ fn a_reader_that_goes_away_after_the_first_line_changes_nothing_of_the_run() {
     command.stdout(writer).stderr(Stdio::piped());
     started_as_it_is(command).end().expect_code(0);
     head.wait().expect("head ends");
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+/// The kernel sends SIGHUP then, and every line to the terminal fails.
+#[test]
+fn a_terminal_that_goes_away_stops_the_run_and_the_same_command_goes_on() {
+    let program = slow_program();
+    let sent = program.send_command(&format!("{COMMAND} --concurrency 1"));
+    let line = format!("exec {}", shell_words(&sent));
+    let mut script = in_place_of(&sent, "script");
+    script.arg("-qec").arg(line).arg("/dev/null").stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut script) = script.spawn() else {
+        left_out::<()>("there is no `script`: no terminal can go away");
+        return;
+    };
+    program.wait_for_requests(3);
+    // Its death closes the terminal.
+    script.kill().expect("it is under way");
+    script.wait().expect("it ends");
+    // Which it takes away itself, unless it is killed.
+    eventually("the program ends", || !program.path("state/process-1.lock").exists());
+    program.run("runs list").expect_code(0).expect_text("unfinished");
+    assert!((program.requests().len() as u64) < ROWS);
+    goes_on(&program);
+}
+
+/// As `nohup` starts it.
+#[test]
+fn a_hangup_that_was_to_be_ignored_is_ignored() {
+    let program = slow_program();
+    let sent = program.send_command(&format!("{COMMAND} --concurrency 1"));
+    let mut shell = in_place_of(&sent, "sh");
+    shell.arg("-c").arg(format!("trap '' HUP; exec {}", shell_words(&sent)));
+    let running = started(shell);
+    program.wait_for_requests(3);
+    running.signal(Signal::HUP);
+    running.end().expect_code(0);
+    settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+#[test]
+fn a_summary_that_cannot_be_written_is_said_and_the_exit_code_is_that_of_the_run() {
+    let program = program();
+    let mut command = program.send_command(COMMAND);
+    let full = OpenOptions::new().write(true).open("/dev/full").expect("a file that takes nothing");
+    command.stdout(full).stderr(Stdio::piped());
+    started_as_it_is(command).end().expect_code(0).expect_text("the summary can't be written");
     settled(&program, ROWS, "r.csv").expect("all is done");
 }

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 
 use crate::account::{rows_with_comments, settled};
 use crate::faults::left_out;
-use crate::program::{Program, started};
+use crate::program::{Program, in_place_of, started};
 
 const ROWS: u64 = 120;
 const FILES: [&str; 2] = ["journal.db", "journal.db-wal"];
@@ -131,15 +131,14 @@ fn update(bytes: &[u8]) -> Option<u64> {
 
 fn traced(program: &Program, trace: &Path) -> Option<Command> {
     let sent = program.send_command("a.csv --results r.csv --quota 100000/1s --no-progress");
-    let mut strace = Command::new("strace");
+    let mut strace = in_place_of(&sent, "strace");
     strace.args(["-f", "-y", "-xx", "-s", "100000", "-e"]).arg(format!("trace={}", CALLS.join(",")));
     strace.arg("-e").arg("signal=none").arg("-o").arg(trace);
     let can = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     if !can.is_ok_and(|status| status.success()) {
         return left_out("there is no strace, or it may not look: what a power cut leaves is not known");
     }
-    strace.arg(sent.get_program()).args(sent.get_args()).current_dir(program.dir()).stdin(Stdio::null());
-    strace.envs(sent.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    strace.arg(sent.get_program()).args(sent.get_args());
     Some(strace)
 }
 

@@ -218,6 +218,21 @@ pub(crate) fn incidents(requests: &[Request]) -> Vec<u64> {
     ids
 }
 
+/// Another program, to be started as this one would be: it gets its arguments from the caller.
+pub(crate) fn in_place_of(command: &Command, other: &str) -> Command {
+    let mut other = Command::new(other);
+    other.current_dir(command.get_current_dir().expect("the directory it was given")).stdin(Stdio::null());
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other
+}
+
+/// A command, as a shell reads it.
+pub(crate) fn shell_words(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quoted = |word: &OsStr| format!("'{}'", word.to_str().expect("a word").replace('\'', "'\\''"));
+    words.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 /// A process under way.
 pub(crate) struct Started {
     pid: Pid,

@@ -4,7 +4,8 @@
 //!
 //! After each faulty run the same command is started again until it succeeds; then all must be [`settled`]. `cargo
 //! test` strikes one call of each kind; `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds, and
-//! at every tenth crash once more at each call of the restart. What fails is named, with the command that runs it alone.
+//! after every tenth crash ends the restarts as well, each one call later. What fails is named, with the command that
+//! runs it alone.
 
 mod shim;
 mod trial;
@@ -18,7 +19,7 @@ pub(crate) use shim::{Errno, How, Strike, shim};
 use trial::{Trial, World};
 
 /// Trials under way at once: most of the time they wait.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 16;
 
 /// Says that this machine can't do it; in CI that fails.
 pub(crate) fn left_out<T>(why: &str) -> Option<T> {
@@ -137,16 +138,13 @@ fn every_call(count: &Count) {
             tell(&format!("seed {seed}, {how}: {points} points"));
         }
     }
-    let mut first = 1;
-    loop {
-        let trial = |second| Trial { then: Some(second), ..Trial::first(1, first, How::After) };
-        let points = all(count, trial);
-        tell(&format!("end at {first}, then at each of {points} points"));
-        if count.hold(&Trial::first(1, first, How::After)).is_none() {
-            return;
-        }
-        first += 10;
-    }
+    let first_points = trial::calls_of_a_good_run().len();
+    let chain = |first| Trial { and_on: true, ..Trial::first(1, first, How::After) };
+    let chains: Vec<Trial> = (1..=first_points).step_by(10).map(chain).collect();
+    let before = count.starts.load(Ordering::Relaxed);
+    each(&chains, count);
+    let starts = count.starts.load(Ordering::Relaxed) - before;
+    tell(&format!("{} crashes and all their restarts ended, each one call later: {starts} starts", chains.len()));
 }
 
 /// The same at the server's end: an answer that is lost, cut, or says nothing, before and after the update was made.

@@ -39,19 +39,19 @@ impl World {
     }
 }
 
-/// A trial, written as `SEED HOW@AT` or `SEED HOW@AT then AT`.
+/// A trial, written as `SEED HOW@AT` or `SEED HOW@AT and on`.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     pub(super) world: World,
     /// Where the first start is struck.
     pub(super) first: Option<(usize, How)>,
-    /// Where its restart ends.
-    pub(super) then: Option<usize>,
+    /// Whether its restarts are ended too, each one call later than the one before, until one comes through.
+    pub(super) and_on: bool,
 }
 
 /// How it went.
 pub(super) struct Held {
-    /// The last call that was to be struck, if the program came to it.
+    /// The call at which the first start was to be struck, if it came to it.
     pub(super) struck: Option<Point>,
     pub(super) starts: usize,
     pub(super) breach: Option<String>,
@@ -59,54 +59,65 @@ pub(super) struct Held {
 
 impl Trial {
     pub(super) fn first(seed: u64, at: usize, how: How) -> Trial {
-        Trial { world: World::of_seed(seed), first: Some((at, how)), then: None }
+        Trial { world: World::of_seed(seed), first: Some((at, how)), and_on: false }
     }
 
     pub(super) fn undisturbed() -> Trial {
-        Trial { world: World::of_seed(1), first: None, then: None }
+        Trial { world: World::of_seed(1), first: None, and_on: false }
     }
 
     /// Does it.
     pub(super) fn hold(&self) -> Held {
         let program = self.program();
-        let strikes = self.first.into_iter().chain(self.then.map(|at| (at, How::Before)));
         let mut held = Held { struck: None, starts: 0, breach: None };
-        let outcome = (|| {
-            for (at, how) in strikes {
-                // The disk is full or broken, by turns.
-                let error = if at % 2 == 0 { Errno::Io } else { Errno::NoSpace };
-                let strike = Strike { at, how, error, name: "" };
-                let requests = program.requests().len();
-                let ended = started(strike.prepare(shim().ok_or("no shim")?, &program, command(&program))).end();
-                held.starts += 1;
-                held.struck = noted(&program).pop();
-                let is_quiet = program.requests().len() == requests;
-                let point = held.struck.as_ref();
-                ended_well(&ended, &strike, point, is_quiet).map_err(|breach| self.told(&breach, point, &ended))?;
-            }
-            for _ in 0..MOST_STARTS {
-                let ended = started(command(&program)).end();
-                held.starts += 1;
-                match ended.code {
-                    Some(0) => {
-                        let point = held.struck.as_ref();
-                        return settled(&program, ROWS, "r.csv").map_err(|breach| self.told(&breach, point, &ended));
-                    }
-                    Some(4) => {}
-                    code => {
-                        return Err(self.told(&format!("a restart ends with {code:?}"), held.struck.as_ref(), &ended));
-                    }
-                }
-            }
-            Err("it is never done".to_owned())
-        })();
-        held.breach = outcome.err();
+        held.breach = self.hold_with(&program, &mut held).err();
         if let Some(at) = self.world.loses {
             let came_to_it = program.requests().len() >= at;
             held.struck =
                 came_to_it.then(|| Point { number: at, call: "answer".to_owned(), file: "network".to_owned() });
         }
         held
+    }
+
+    fn hold_with(&self, program: &Program, held: &mut Held) -> Result<(), String> {
+        if let Some((at, how)) = self.first {
+            held.struck = self.strike(program, at, how)?;
+            held.starts += 1;
+        }
+        if self.and_on {
+            for at in 1.. {
+                held.starts += 1;
+                if self.strike(program, at, How::Before)?.is_none() {
+                    break;
+                }
+            }
+        }
+        let point = held.struck.as_ref();
+        for _ in 0..MOST_STARTS {
+            let ended = started(command(program)).end();
+            held.starts += 1;
+            match ended.code {
+                Some(0) => {
+                    return settled(program, ROWS, "r.csv").map_err(|breach| self.told(&breach, point, &ended));
+                }
+                Some(4) => {}
+                code => return Err(self.told(&format!("a restart ends with {code:?}"), point, &ended)),
+            }
+        }
+        Err(self.told("it is never done", point, &started(command(program)).end()))
+    }
+
+    /// Starts it, to be struck so. Returns the call, if it came to it.
+    fn strike(&self, program: &Program, at: usize, how: How) -> Result<Option<Point>, String> {
+        // The disk is full or broken, by turns.
+        let error = if at.is_multiple_of(2) { Errno::Io } else { Errno::NoSpace };
+        let strike = Strike { at, how, error, name: "" };
+        let requests = program.requests().len();
+        let ended = started(strike.prepare(shim().ok_or("no shim")?, program, command(program))).end();
+        let point = noted(program).pop();
+        let is_quiet = program.requests().len() == requests;
+        let well = ended_well(&ended, &strike, point.as_ref(), is_quiet);
+        well.map_err(|breach| self.told(&breach, point.as_ref(), &ended)).map(|()| point)
     }
 
     fn program(&self) -> Program {
@@ -178,7 +189,7 @@ impl fmt::Display for Trial {
         if let Some((at, how)) = self.first {
             write!(f, " {how}@{at}")?;
         }
-        self.then.map_or(Ok(()), |at| write!(f, " then {at}"))
+        if self.and_on { write!(f, " and on") } else { Ok(()) }
     }
 }
 
@@ -186,14 +197,11 @@ impl FromStr for Trial {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Trial, &'static str> {
-        let (first, then) = match text.split_once(" then ") {
-            Some((first, then)) => (first, Some(then.parse().map_err(|_| "a second point")?)),
-            None => (text, None),
-        };
+        let (first, and_on) = text.strip_suffix(" and on").map_or((text, false), |first| (first, true));
         let (seed, strike) = first.split_once(' ').ok_or("SEED HOW@AT")?;
         let (how, at) = strike.split_once('@').ok_or("HOW@AT")?;
         let how = How::ALL.into_iter().find(|one| one.to_string() == how).ok_or("once, on, before or after")?;
         let seed = seed.parse().map_err(|_| "a seed")?;
-        Ok(Trial { then, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) })
+        Ok(Trial { and_on, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) })
     }
 }
