@@ -4,6 +4,7 @@
 mod bad_input;
 mod checked_first;
 mod every_row_once;
+mod fuzzed;
 mod layers;
 mod no_double_comment;
 mod program;
