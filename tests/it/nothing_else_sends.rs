@@ -1,11 +1,11 @@
 //! Promise 10: nothing else sends. Every request of the log is one call of the journal, whatever goes wrong, and
 //! commands that don't send, don't.
 
-use crate::program::{Program, closing};
+use crate::program::{Program, at_once, closing};
 
 #[test]
 fn every_request_is_a_call_of_the_journal() {
-    for fault in [
+    let faults = [
         "cut@#2*2",
         "cut-after@#2*2",
         "cut-half@#2*1",
@@ -16,7 +16,8 @@ fn every_request_is_a_call_of_the_journal() {
         "401@4*1",
         "other@#2*1",
         "down@2-3",
-    ] {
+    ];
+    at_once(faults, |fault| {
         let program = Program::new().file("a.csv", closing(1..=6)).faulty_emulator(&[fault]);
         let ended = program.send("a.csv --format json");
         let summary = ended.json();
@@ -27,7 +28,7 @@ fn every_request_is_a_call_of_the_journal() {
         assert_eq!(shown["calls"].as_u64(), Some(requests), "{fault}");
         let of_rows: u64 = ended.results().iter().map(|row| row["attempts"].parse::<u64>().expect("a number")).sum();
         assert_eq!(of_rows, requests, "{fault}");
-    }
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use crate::program::{Ended, Program, Request, started};
+use crate::program::{Ended, Program, Request, at_once, started};
 
 /// What somebody may have put into an incident, a file, or a server's answer.
 fn hostile() -> Vec<String> {
@@ -183,9 +183,7 @@ fn hostile_texts_in_the_wrong_places_are_shown_and_drive_nothing() {
             ("members.jsonl", members),
         ] {
             let program = Program::new().file(file, content);
-            for arguments in
-                ["check", "check --format json", "run --emulator --yes", "run --emulator --yes --skip-invalid"]
-            {
+            for arguments in ["check", "check --format json", "run --emulator --yes --skip-invalid"] {
                 harmless(program.run(&format!("{arguments} {file}")));
             }
         }
@@ -305,14 +303,15 @@ fn hostile_answers_end_as_outcomes() {
     let hostile = hostile().concat();
     let error = |text: &str| json!({"error": {"code": text, "message": text, "target": text}}).to_string();
     let differs = json!({"incidentId": 1, "status": hostile, "assignedTo": hostile, "comments": [{"comment": 5}]});
-    for (status, kind, body) in [
+    let answers = [
         ("400 Bad", "application/json", error(&hostile).into_bytes()),
         ("404 \u{1b}[31m", "text/html", hostile.clone().into_bytes()),
         ("418 Teapot", "text/plain", vec![0xff; 100_000]),
         ("400 Bad", "application/json", deep.clone().into_bytes()),
         ("400 Bad", "application/json", format!("{{\"error\":{deep}").into_bytes()),
         ("200 OK", "application/json", differs.to_string().into_bytes()),
-    ] {
+    ];
+    at_once(answers, |(status, kind, body)| {
         let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n");
         let origin = server(status, kind, body);
         let run = format!("run a.csv --yes -vvv --patience 0 --base-url {origin}");
@@ -324,7 +323,7 @@ fn hostile_answers_end_as_outcomes() {
         results[0].values().for_each(|cell| assert!(cell.len() < 3_000, "{status}: {} bytes", cell.len()));
         harmless(program.run(&format!("{run} --format json")));
         harmless(program.run("runs list"));
-    }
+    });
 }
 
 #[test]

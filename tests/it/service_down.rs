@@ -1,7 +1,7 @@
 //! What answers mean for the run as a whole: not allowed, down, or the wrong file. Each stops it with its exit code and
 //! a bounded number of calls, and the same command goes on.
 
-use crate::program::{Program, closing};
+use crate::program::{Program, at_once, closing};
 
 fn program(rows: u64, faults: &[&str]) -> Program {
     Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults)
@@ -61,7 +61,7 @@ fn a_403_after_a_success_is_the_row_s_and_five_in_a_row_are_the_run_s() {
 
 #[test]
 fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
-    for fault in ["down", "503", "cut", "html", "cut-after"] {
+    at_once(["down", "503", "cut", "html", "cut-after"], |fault| {
         let program = program(40, &[&format!("{fault}@1-12")]);
         let ended = program.send("a.csv --patience 0").expect_code(4);
         assert!(ended.outcomes().keys().all(|outcome| outcome == "not-attempted"), "{fault}: {}", ended.said());
@@ -72,13 +72,13 @@ fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
         for id in 1..=40 {
             assert_eq!(program.comments(id).len(), 1, "{fault}, incident {id}\n{}", ended.said());
         }
-    }
+    });
 }
 
 #[test]
 fn with_patience_the_run_waits_for_a_service_that_is_down() {
-    let program = program(20, &["down*6"]);
-    let ended = program.send("a.csv --concurrency 2").expect_code(0).expect_outcomes(&[("updated", 20)]);
+    let program = program(20, &["down*5"]);
+    let ended = program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 20)]);
     ended.expect_text("service down").expect_text("answers again");
     let requests = program.requests();
     let pauses: Vec<i64> = requests.windows(2).map(|pair| pair[1].at_us - pair[0].at_us).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bulk_triage::emulator::{Settings, ThrottleForm};
 
-use crate::program::{Program, Started, closing, fault_of, throttled};
+use crate::program::{Program, Started, at_once, closing, fault_of, throttled};
 
 const QUOTA: &str = "50/2s,1500/60s";
 
@@ -58,11 +58,7 @@ fn a_kill_and_a_start_right_after_it_get_not_one_429() {
 /// Others use the quota too: the server says 429 though the client kept its quota.
 #[test]
 fn nothing_is_sent_before_the_time_that_a_429_names_in_each_of_its_forms() {
-    std::thread::scope(|scope| {
-        for form in ThrottleForm::all().filter(|form| *form != ThrottleForm::Days) {
-            scope.spawn(move || obeys(form));
-        }
-    });
+    at_once(ThrottleForm::all().filter(|form| *form != ThrottleForm::Days), obeys);
 }
 
 fn obeys(form: ThrottleForm) {

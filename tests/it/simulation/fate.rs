@@ -57,6 +57,12 @@ impl Fate {
         Fate { counted: Some(ms(counted)), effect: Some(ms(effect)), end: ms(end), how: How::Answer }
     }
 
+    /// A call that finds the quota used up by others.
+    pub(super) fn throttled(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
+        let how = How::Throttled { others: ms(dice.u64(50..=20_000)) };
+        Fate { effect: None, how, ..Fate::fine(dice, latency_ms) }
+    }
+
     /// A call while the service is down.
     pub(super) fn down(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
         let fine = Fate { effect: None, ..Fate::fine(dice, latency_ms) };
@@ -71,7 +77,7 @@ impl Fate {
     pub(super) fn fault(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
         let fine = Fate::fine(dice, latency_ms);
         let not_done = Fate { effect: None, ..fine };
-        match dice.u8(..20) {
+        match dice.u8(..17) {
             // Refused, or no connection within its ten seconds.
             0 => Fate { how: How::Nothing { may_have_arrived: false }, ..fine.unseen(dice, 0..=10_000) },
             // Cut on the way there.
@@ -95,8 +101,7 @@ impl Fate {
                 how: How::Garbage(dice.choice(GARBAGE).unwrap_or("")),
                 ..if dice.bool() { not_done } else { fine }
             },
-            16 => Fate { how: How::Status(401), ..not_done },
-            _ => Fate { how: How::Throttled { others: ms(dice.u64(50..=20_000)) }, ..not_done },
+            _ => Fate { how: How::Status(401), ..not_done },
         }
     }
 

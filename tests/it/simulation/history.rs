@@ -22,20 +22,21 @@ pub(super) struct Verdict {
     pub(super) breaches: Vec<String>,
 }
 
-/// Plays a seed, and checks the promises.
-pub(super) fn play(seed: u64) -> Verdict {
+/// Plays a seed, and checks the promises. A trace takes time: it is kept where
+/// somebody will read it.
+pub(super) fn play(seed: u64, traced: bool) -> Verdict {
     let (_directory, disk) = disk();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
-        let world = Arc::new(World::new(Scenario::draw(seed), &disk.state_dir()));
+        let world = Arc::new(World::new(Scenario::draw(seed), &disk.state_dir(), traced));
         world.note(format_args!("{:?}", world.scenario));
         if tokio::time::timeout(ENDS_BY, whole(&world, &disk)).await.is_err() {
             world.breach("it never ends");
         }
         checks::server(&world);
         let state = &mut *world.state();
-        Verdict { trace: std::mem::take(&mut state.trace), breaches: std::mem::take(&mut state.breaches) }
+        Verdict { trace: state.trace.take().unwrap_or_default(), breaches: std::mem::take(&mut state.breaches) }
     })
 }
 

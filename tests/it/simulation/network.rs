@@ -168,11 +168,21 @@ impl State {
         if scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
             return Fate::down(&mut self.dice, latency);
         }
-        if self.faults_left == 0 || self.dice.u64(..scenario.fault_every) > 0 {
+        if self.dice.u64(..scenario.fault_every) > 0 {
             return Fate::fine(&mut self.dice, latency);
         }
-        self.faults_left -= 1;
-        Fate::fault(&mut self.dice, latency)
+        let is_throttled = self.dice.u8(..4) == 0;
+        match if is_throttled { &mut self.throttles_left } else { &mut self.faults_left } {
+            0 => Fate::fine(&mut self.dice, latency),
+            left => {
+                *left -= 1;
+                if is_throttled {
+                    Fate::throttled(&mut self.dice, latency)
+                } else {
+                    Fate::fault(&mut self.dice, latency)
+                }
+            }
+        }
     }
 }
 

@@ -24,7 +24,9 @@ pub(super) struct Scenario {
     pub(super) incidents: Vec<Seeded>,
     /// So many calls go wrong, and no more.
     pub(super) faults: u32,
-    /// One call in so many goes wrong, as long as there are faults left.
+    /// So many times others use up the quota.
+    pub(super) throttles: u32,
+    /// One call in so many goes wrong or finds the quota used up, as long as there are such left.
     pub(super) fault_every: u64,
     /// When the service is down, in the world's time: every call ends without an answer.
     pub(super) outage: Option<Range<Duration>>,
@@ -116,7 +118,7 @@ impl Scenario {
             commands.push(Command { name: "second", rows: second });
         }
         let outage = (rng.u8(..8) == 0).then(|| outage(&mut rng));
-        let faults = if outage.is_some() || rng.u8(..4) == 0 { 0 } else { rng.u32(1..=16) };
+        let faults = if outage.is_some() || rng.u8(..4) == 0 { 0 } else { few_or_many(&mut rng) };
         let reboots = !two && rng.u8(..3) == 0;
         Scenario {
             seed,
@@ -130,6 +132,7 @@ impl Scenario {
             together: two && rng.u8(..3) > 0,
             incidents,
             faults,
+            throttles: if rng.bool() { 0 } else { rng.u32(1..=8) },
             fault_every: rng.u64(1..=6),
             outage,
             ended_early: if rng.u8(..4) == 0 { 0 } else { rng.u32(1..=5) },
@@ -195,6 +198,10 @@ fn file_row(incident: u64, rng: &mut fastrand::Rng) -> FileRow {
 fn other_row(incident: u64) -> FileRow {
     let body = format!(r#"{{"status":"InProgress","comment":"looked at again {incident}"}}"#);
     FileRow { incident, body, appends: true }
+}
+
+fn few_or_many(rng: &mut fastrand::Rng) -> u32 {
+    if rng.bool() { rng.u32(1..=3) } else { rng.u32(1..=16) }
 }
 
 /// With so many tries an outage alone can use up nobody's: five in a row are the service's fault.

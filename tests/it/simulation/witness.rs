@@ -109,7 +109,8 @@ impl Witness {
     /// The number of a run.
     pub(super) fn run(&mut self, name: &str) -> i64 {
         self.db()
-            .query_row("SELECT id FROM runs WHERE name = ?1", [name], |row| row.get(0))
+            .prepare_cached("SELECT id FROM runs WHERE name = ?1")
+            .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
             .expect("the run can be read")
     }
 }

@@ -29,8 +29,9 @@ pub(super) struct State {
     pub(super) server: Server,
     pub(super) witness: Witness,
     pub(super) faults_left: u32,
-    /// What happened, one line each.
-    pub(super) trace: Vec<String>,
+    pub(super) throttles_left: u32,
+    /// What happened, one line each; `None` where nobody will read it.
+    pub(super) trace: Option<Vec<String>>,
     /// What must not have happened.
     pub(super) breaches: Vec<String>,
     machine: Machine,
@@ -47,13 +48,14 @@ struct Machine {
 }
 
 impl World {
-    pub(super) fn new(scenario: Scenario, state_dir: &std::path::Path) -> World {
+    pub(super) fn new(scenario: Scenario, state_dir: &std::path::Path, traced: bool) -> World {
         let state = State {
             dice: fastrand::Rng::with_seed(scenario.seed ^ 0x5eed),
             server: Server::new(&scenario),
             witness: Witness::new(state_dir),
             faults_left: scenario.faults,
-            trace: Vec::new(),
+            throttles_left: scenario.throttles,
+            trace: traced.then(Vec::new),
             breaches: Vec::new(),
             machine: Machine { starts: 1, boot: micros(Duration::from_hours(1)), off: 0 },
         };
@@ -118,15 +120,17 @@ impl World {
 
     /// Writes down what happened.
     pub(super) fn note(&self, what: impl std::fmt::Display) {
-        let line = format!("{:>12.3} {what}", self.time().as_secs_f64());
-        self.state().trace.push(line);
+        let time = self.time().as_secs_f64();
+        if let Some(trace) = &mut self.state().trace {
+            trace.push(format!("{time:>12.3} {what}"));
+        }
     }
 
     /// Writes down what must not have happened.
     pub(super) fn breach(&self, what: impl std::fmt::Display) {
         let line = format!("{:>12.3} BREACH {what}", self.time().as_secs_f64());
         let state = &mut *self.state();
-        state.trace.push(line.clone());
+        state.trace.iter_mut().for_each(|trace| trace.push(line.clone()));
         state.breaches.push(line);
     }
 }
