@@ -204,16 +204,16 @@ const TRIED: [(&str, &str); 8] = [
 ];
 
 fn table_of_faults() -> String {
-    let mut table = "| at fault | what happens |\n| --- | --- |\n".to_owned();
+    let mut table = vec!["| at fault | what happens |".to_owned(), "| --- | --- |".to_owned()];
     for (what, file) in TRIED {
-        let text = text(file);
-        for name in tests_in(&text) {
+        let line = |name: &str| {
             let sentence = name.replace('_', " ");
             let (first, rest) = sentence.split_at(1);
-            table += &format!("| {what} | [{}{rest}](../{file}) |\n", first.to_uppercase());
-        }
+            format!("| {what} | [{}{rest}](../{file}) |", first.to_uppercase())
+        };
+        table.extend(tests_in(&text(file)).into_iter().map(line));
     }
-    table
+    table.join("\n") + "\n"
 }
 
 /// The names of the tests in a file of Rust, in their order.
