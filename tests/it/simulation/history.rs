@@ -31,7 +31,7 @@ pub(super) fn play(seed: u64, traced: bool) -> Verdict {
     runtime.block_on(async {
         let world = Arc::new(World::new(Scenario::draw(seed), &disk.state_dir(), traced));
         world.note(format_args!("{:?}", world.scenario));
-        if tokio::time::timeout(ENDS_BY, whole(&world, &disk)).await.is_err() {
+        if tokio::time::timeout(ENDS_BY, Box::pin(whole(&world, &disk))).await.is_err() {
             world.breach("it never ends");
         }
         checks::server(&world);

@@ -9,6 +9,7 @@ use bulk_triage::window::{Quota, Window};
 
 /// All that is decided beforehand.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Scenario {
     pub(super) seed: u64,
     pub(super) quota: Quota,
