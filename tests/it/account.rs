@@ -18,7 +18,7 @@ pub(crate) fn rows_with_comments(rows: u64) -> String {
 }
 
 fn comment(id: u64) -> Option<String> {
-    (id % PLAIN != 0).then(|| format!("Comment on {id}"))
+    (!id.is_multiple_of(PLAIN)).then(|| format!("Comment on {id}"))
 }
 
 /// What a row's request must say.

@@ -139,7 +139,8 @@ fn a_journal_that_another_program_has_locked_is_waited_for() {
 
 #[test]
 fn a_journal_that_is_damaged_is_said_and_nothing_is_sent() {
-    let damages: [(&str, fn(&File)); 4] = [
+    type Damage = fn(&File);
+    let damages: [(&str, Damage); 4] = [
         ("its first bytes are others", |file| file.write_all_at(b"not a database", 0).expect("writes")),
         ("it is cut to a half", |file| file.set_len(file.metadata().expect("is there").len() / 2).expect("cuts")),
         ("its schema is overwritten", |file| file.write_all_at(&[0xa5; 3000], 100).expect("writes")),

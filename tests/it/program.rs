@@ -194,6 +194,8 @@ pub(crate) struct Request {
     pub(crate) id: Option<u64>,
     pub(crate) body: Option<String>,
     status: Value,
+    /// Whether the incident was changed.
+    pub(crate) took_effect: bool,
     /// Of a 429: the moment it named.
     pub(crate) resume_us: Option<i64>,
 }

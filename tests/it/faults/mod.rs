@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use shim::Point;
 pub(crate) use shim::{Errno, How, Strike, shim};
 use trial::{Trial, World};
 
@@ -51,11 +50,12 @@ struct Count {
 }
 
 impl Count {
-    /// Does one trial. Returns the call that was struck, if the run came to it.
-    fn hold(&self, trial: &Trial) -> Option<Point> {
+    /// Does one trial. Returns whether the run came to the call that was to be struck, or can't tell.
+    fn hold(&self, trial: &Trial) -> bool {
         let held = trial.hold();
         self.trials.fetch_add(1, Ordering::Relaxed);
         self.starts.fetch_add(held.starts, Ordering::Relaxed);
+        let came_to_it = held.struck.is_some() || held.breach.is_some();
         if let Some(breach) = held.breach {
             let alone = format!("BULK_TRIAGE_FAULTS='{trial}' cargo test --test it faults");
             let breach = format!("{breach}\n    {alone}");
@@ -63,7 +63,7 @@ impl Count {
             tell(&breach);
             self.breaches.lock().expect("no panic").push(breach);
         }
-        held.struck
+        came_to_it
     }
 
     fn end(self, what: &str) {
@@ -90,20 +90,22 @@ fn each(trials: &[Trial], count: &Count) {
 
 /// Moves the point on by one until a run ends without coming to it; how many points there were.
 fn all(count: &Count, trial_at: impl Fn(usize) -> Trial + Sync) -> usize {
-    let (next, is_over) = (AtomicUsize::new(1), AtomicBool::new(false));
+    let (next, last, is_over) = (AtomicUsize::new(1), AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
-                    let trial = trial_at(next.fetch_add(1, Ordering::Relaxed));
-                    if count.hold(&trial).is_none() {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if count.hold(&trial_at(at)) {
+                        last.fetch_max(at, Ordering::Relaxed);
+                    } else {
                         is_over.store(true, Ordering::Relaxed);
                     }
                 }
             });
         }
     });
-    next.into_inner().saturating_sub(AT_ONCE)
+    last.into_inner()
 }
 
 /// One call of each kind that a run without a fault makes, somewhere in the middle, with the ways by turns.
@@ -126,7 +128,9 @@ fn nothing_is_lost_and_no_comment_is_twice_wherever_a_call_fails_or_the_process_
     match setting("BULK_TRIAGE_FAULTS").as_deref() {
         None => each(&one_of_each_kind(), &count),
         Some("all") => every_call(&count),
-        Some(one) => drop(count.hold(&one.parse().expect("a trial as it is printed"))),
+        Some(one) => {
+            count.hold(&one.parse().expect("a trial as it is printed"));
+        }
     }
     count.end("calls that fail or end the process");
 }
@@ -138,13 +142,25 @@ fn every_call(count: &Count) {
             tell(&format!("seed {seed}, {how}: {points} points"));
         }
     }
-    let first_points = trial::calls_of_a_good_run().len();
-    let chain = |first| Trial { and_on: true, ..Trial::first(1, first, How::After) };
-    let chains: Vec<Trial> = (1..=first_points).step_by(10).map(chain).collect();
-    let before = count.starts.load(Ordering::Relaxed);
-    each(&chains, count);
-    let starts = count.starts.load(Ordering::Relaxed) - before;
-    tell(&format!("{} crashes and all their restarts ended, each one call later: {starts} starts", chains.len()));
+}
+
+/// Crash after crash: of the restarts, too, each is ended, one call later than the one before.
+#[test]
+fn nothing_is_lost_and_no_comment_is_twice_when_the_restarts_end_too_wherever_that_is() {
+    if shim().is_none() {
+        return;
+    }
+    let points = trial::calls_of_a_good_run().len();
+    let (firsts, step) = match setting("BULK_TRIAGE_FAULTS").as_deref() {
+        None => ((points / 2..points).step_by(points), 60),
+        Some("all") => ((1..points).step_by(10), 1),
+        Some(_) => return,
+    };
+    let chain = |first| Trial { step, ..Trial::first(1, first, How::After) };
+    let chains: Vec<Trial> = firsts.map(chain).collect();
+    let count = Count::default();
+    each(&chains, &count);
+    count.end("restarts that end");
 }
 
 /// The same at the server's end: an answer that is lost, cut, or says nothing, before and after the update was made.

@@ -39,14 +39,15 @@ impl World {
     }
 }
 
-/// A trial, written as `SEED HOW@AT` or `SEED HOW@AT and on`.
+/// A trial, written as `SEED HOW@AT` or `SEED HOW@AT+STEP`.
 #[derive(Clone, Debug)]
 pub(super) struct Trial {
     pub(super) world: World,
     /// Where the first start is struck.
     pub(super) first: Option<(usize, How)>,
-    /// Whether its restarts are ended too, each one call later than the one before, until one comes through.
-    pub(super) and_on: bool,
+    /// Its restarts are ended too, each so many calls later than the one before, until one comes through; 0: they are
+    /// not.
+    pub(super) step: usize,
 }
 
 /// How it went.
@@ -59,11 +60,11 @@ pub(super) struct Held {
 
 impl Trial {
     pub(super) fn first(seed: u64, at: usize, how: How) -> Trial {
-        Trial { world: World::of_seed(seed), first: Some((at, how)), and_on: false }
+        Trial { world: World::of_seed(seed), first: Some((at, how)), step: 0 }
     }
 
     pub(super) fn undisturbed() -> Trial {
-        Trial { world: World::of_seed(1), first: None, and_on: false }
+        Trial { world: World::of_seed(1), first: None, step: 0 }
     }
 
     /// Does it.
@@ -84,8 +85,8 @@ impl Trial {
             held.struck = self.strike(program, at, how)?;
             held.starts += 1;
         }
-        if self.and_on {
-            for at in 1.. {
+        if self.step > 0 {
+            for at in (1..).step_by(self.step) {
                 held.starts += 1;
                 if self.strike(program, at, How::Before)?.is_none() {
                     break;
@@ -189,7 +190,7 @@ impl fmt::Display for Trial {
         if let Some((at, how)) = self.first {
             write!(f, " {how}@{at}")?;
         }
-        if self.and_on { write!(f, " and on") } else { Ok(()) }
+        if self.step > 0 { write!(f, "+{}", self.step) } else { Ok(()) }
     }
 }
 
@@ -197,11 +198,12 @@ impl FromStr for Trial {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Trial, &'static str> {
-        let (first, and_on) = text.strip_suffix(" and on").map_or((text, false), |first| (first, true));
-        let (seed, strike) = first.split_once(' ').ok_or("SEED HOW@AT")?;
+        let (first, step) = text.split_once('+').unwrap_or((text, "0"));
+        let step = step.parse().map_err(|_| "a step")?;
+        let (seed, strike) = first.split_once(' ').ok_or("SEED HOW@AT+STEP")?;
         let (how, at) = strike.split_once('@').ok_or("HOW@AT")?;
         let how = How::ALL.into_iter().find(|one| one.to_string() == how).ok_or("once, on, before or after")?;
         let seed = seed.parse().map_err(|_| "a seed")?;
-        Ok(Trial { and_on, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) })
+        Ok(Trial { step, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) })
     }
 }

@@ -153,7 +153,7 @@ async fn run_of(
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
-        remember: std::time::Duration::from_hours(12),
+        remember: Duration::from_hours(12),
     };
     let mut rng = fastrand::Rng::with_seed(world.state().dice.u64(..));
     let step = async || {
@@ -168,16 +168,13 @@ async fn run_of(
     let digest: Vec<u8> =
         command.rows.iter().flat_map(|row| [&row.incident.to_le_bytes(), row.body.as_bytes()].concat()).collect();
     let remember = world.scenario.remember.max(Duration::from_hours(12));
-    let run = match journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
-        Some(name) => {
-            journal.discard(&loading)?;
-            step().await;
-            journal.hold(&name)?
-        }
-        None => {
-            journal.ready(&loading, &facts, &digest)?;
-            loading
-        }
+    let run = if let Some(name) = journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
+        journal.discard(&loading)?;
+        step().await;
+        journal.hold(&name)?
+    } else {
+        journal.ready(&loading, &facts, &digest)?;
+        loading
     };
     step().await;
     Ok(run)
