@@ -123,16 +123,15 @@ fn parse_id(text: &str) -> Option<IncidentId> {
 }
 
 impl Checker<'_> {
-    /// Reads a CSV record. `cells` is used again for each; `has_cr` says whether a carriage return is near.
+    /// Reads a CSV record, of which the cells were found; `has_cr` says whether a carriage return is near.
     pub(super) fn read_csv<'r>(
         &self,
         record: &'r str,
         delimiter: u8,
         has_cr: bool,
-        cells: &mut Vec<Cell>,
+        cells: &[Cell],
         row: &mut Reading<'r>,
     ) {
-        csv::split(record.as_bytes(), delimiter, cells);
         let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
         if cells.len() != expected {
