@@ -71,6 +71,7 @@ impl<'r> Reading<'r> {
 
     /// Forgets the row before. The slots stay: a CSV row that is whole fills the same ones as the row before, and JSONL
     /// clears them.
+    #[inline]
     pub(super) fn reset(&mut self) {
         self.id = None;
         self.id_text = Cow::Borrowed("");
@@ -163,13 +164,13 @@ impl Checker<'_> {
                 Role::Property(place) if self.set[*place].is_some() => {
                     row.slots[*place].is_overridden = !cell.text(record).is_empty();
                 }
-                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
+                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked.replace(Asked::Leave),
                 Role::Property(place) => {
                     let plain = cell.plain(record).filter(|_| !self.origin.is_results);
                     let seen = plain.and_then(|text| self.contract.glance(*place, text));
                     if let Some(asked) = seen {
                         let slot = &mut row.slots[*place];
-                        slot.asked = asked;
+                        slot.asked.replace(asked);
                         slot.spot = cell.range.clone();
                         continue;
                     }

@@ -27,6 +27,18 @@ pub(super) enum Asked<'r> {
     List(Vec<Cow<'r, str>>),
 }
 
+impl<'r> Asked<'r> {
+    /// Takes the place of what the row before asked, which mostly owns nothing: then nothing is called to drop it.
+    #[inline]
+    pub(super) fn replace(&mut self, asked: Asked<'r>) {
+        let before = std::mem::replace(self, asked);
+        match before {
+            Asked::Leave | Asked::Wrong | Asked::Choice(_) | Asked::Text(Cow::Borrowed(_)) => {}
+            owned => drop(owned),
+        }
+    }
+}
+
 impl Asked<'_> {
     /// Puts what is asked of the property at `place` into a hash: a number says what, and how long the bytes are that
     /// follow it.

@@ -85,41 +85,32 @@ impl<'c> Cutter<'c> {
     #[inline]
     fn cut_cells(&mut self, delimiter: u8, cells: &mut Vec<Cell>) -> Result<usize, InputError> {
         let bytes = self.chunk.bytes.as_slice();
-        let record = self.at;
-        let line = self.line;
+        let (record, line) = (self.at, self.line);
         let mut start = record;
-        // Where the cell's closing quote ended it, and whether a quote in it is doubled.
-        let mut quoted = None;
+        // Where the cell's closing quote ended it, in the record, and whether a quote in it is doubled.
+        let mut quotes = None;
         loop {
             let mark = self.marks.next().unwrap_or(bytes.len());
-            let is_last = match bytes.get(mark) {
-                Some(b'"') => {
-                    if mark == start {
-                        quoted = Some(self.close(mark, record, line)?);
-                    }
-                    continue;
+            match bytes.get(mark) {
+                Some(b'"') if mark == start => quotes = Some(self.close(mark, record, line)?),
+                Some(b'"') => {}
+                Some(byte) if *byte == delimiter => {
+                    cells.push(Cell::new(start - record, mark - record, quotes.take()));
+                    start = mark + 1;
                 }
-                Some(byte) => *byte != delimiter,
-                None => true,
-            };
-            if !is_last {
-                cells.push(Cell::new(
-                    start - record,
-                    mark - record,
-                    quoted.take().map(|(end, doubled)| (end - record, doubled)),
-                ));
-                start = mark + 1;
-                continue;
+                _ => {
+                    self.line += 1;
+                    self.at = mark + 1;
+                    let end = if mark > record && bytes[mark - 1] == b'\r' { mark - 1 } else { mark };
+                    cells.push(Cell::new(start - record, end - record, quotes));
+                    return Ok(end);
+                }
             }
-            self.line += 1;
-            self.at = mark + 1;
-            let end = if mark > record && bytes[mark - 1] == b'\r' { mark - 1 } else { mark };
-            cells.push(Cell::new(start - record, end - record, quoted.map(|(end, doubled)| (end - record, doubled))));
-            return Ok(end);
         }
     }
 
-    /// Goes past the quote that closes the cell opened at `open`, in the record that begins at `record`.
+    /// Goes past the quote that closes the cell opened at `open`, in the record that begins at `record`: where that is in
+    /// the record, and whether a quote before it is doubled.
     fn close(&mut self, open: usize, record: usize, line: u64) -> Result<(usize, bool), InputError> {
         let bytes = self.chunk.bytes.as_slice();
         let mut doubled = false;
@@ -130,8 +121,8 @@ impl<'c> Cutter<'c> {
                         doubled = true;
                         self.marks.next();
                     }
-                    [] | [b'\n' | b'\r'] | [b'\n', ..] | [b'\r', b'\n', ..] => return Ok((mark + 1, doubled)),
-                    [byte, ..] if Some(byte) == self.delimiter => return Ok((mark + 1, doubled)),
+                    [] | [b'\n' | b'\r'] | [b'\n', ..] | [b'\r', b'\n', ..] => return Ok((mark + 1 - record, doubled)),
+                    [byte, ..] if Some(byte) == self.delimiter => return Ok((mark + 1 - record, doubled)),
                     _ => {
                         let at = mark + 1 - record;
                         return Err(InputError::text_after_quote(self.name, &bytes[record..], line, at));

@@ -24,14 +24,12 @@ impl<'b> Marks<'b> {
     #[inline]
     fn look(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
-        self.left = match rest.first_chunk::<BLOCK>() {
-            Some(block) => found(*block, self.wanted),
-            None => {
-                let mut block = [0; BLOCK];
-                block[..rest.len()].copy_from_slice(rest);
-                found(block, self.wanted)
-            }
-        };
+        let block = rest.first_chunk().copied().unwrap_or_else(|| {
+            let mut block = [0; BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            block
+        });
+        self.left = found(block, self.wanted);
     }
 }
 
