@@ -13,7 +13,7 @@ use super::{CheckedRow, Rules};
 use foldhash::fast::RandomState;
 
 use crate::diagnostic::{Diagnostic, codes};
-use crate::input::{Chunk, Input, InputError, Origin};
+use crate::input::{Chunk, Cutter, Input, InputError, Origin};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::text::excerpt;
 
@@ -45,12 +45,16 @@ pub(super) struct CheckedChunk {
     pub(super) rows: Vec<CheckedRow>,
     pub(super) seen: Vec<Seen>,
     pub(super) counts: Vec<Count>,
+    /// All its rows. They are numbered from 1 here; whoever takes them knows how many came before.
+    pub(super) read: u64,
     pub(super) valid: u64,
     pub(super) skipped: u64,
     /// Rows that are not skipped.
     pub(super) taken: u64,
     /// Of these, the ones that were selected and are valid.
     pub(super) sendable: u64,
+    /// Why nothing after these rows can be read.
+    pub(super) broken: Option<InputError>,
 }
 
 impl CheckedChunk {
@@ -110,12 +114,14 @@ impl<'a> Checker<'a> {
         let mut checked = CheckedChunk {
             diagnostics: Vec::new(),
             rows: Vec::new(),
-            seen: Vec::with_capacity(chunk.records.len()),
+            seen: Vec::new(),
             counts: counts(&self.contract),
+            read: 0,
             valid: 0,
             skipped: 0,
             taken: 0,
             sendable: 0,
+            broken: None,
             chunk: Chunk::default(),
         };
         let text = std::str::from_utf8(&chunk.bytes).ok();
@@ -125,7 +131,17 @@ impl<'a> Checker<'a> {
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
         let mut reading = Reading::new(self.contract.properties.len());
-        for (record, row) in chunk.records.iter().zip(chunk.first_row..) {
+        let mut cutter = Cutter::new(&chunk, self.delimiter, &self.file);
+        loop {
+            let record = match cutter.next(&mut cells) {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                Err(broken) => {
+                    checked.broken = Some(broken);
+                    break;
+                }
+            };
+            checked.read += 1;
             reading.reset();
             let bytes = &chunk.bytes[record.start..record.end];
             let text = match text {
@@ -143,7 +159,7 @@ impl<'a> Checker<'a> {
                         let problem = Problem::new(&codes::NUL_BYTE, "the row holds a NUL byte");
                         reading.tell(problem, None, Some(at..at + 1));
                     } else if let Some(delimiter) = self.delimiter {
-                        self.read_csv(text, delimiter, has_cr, &mut cells, &mut reading);
+                        self.read_csv(text, has_cr, &cells, &mut reading);
                     } else {
                         self.read_jsonl(text, &mut reading);
                     }
@@ -158,7 +174,12 @@ impl<'a> Checker<'a> {
             if let Some(delimiter) = self.delimiter.filter(|_| self.origin.is_results && !reading.is_skipped) {
                 reading.own = own_cells(bytes, delimiter, &mut cells);
             }
-            self.finish(&NumberedRecord { row, record, bytes }, &mut reading, limit, &mut checked);
+            self.finish(
+                &NumberedRecord { row: checked.read, record: &record, bytes },
+                &mut reading,
+                limit,
+                &mut checked,
+            );
         }
         drop(reading);
         checked.chunk = chunk;

@@ -1,6 +1,6 @@
 //! Judging a row that was read: the rules between its values, the body of its change, what is kept and told of it.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use super::across::Seen;
@@ -135,8 +135,7 @@ impl<'a> Checker<'a> {
         for (place, slot) in reading.slots.iter().enumerate() {
             let asked = self.set[place].as_ref().unwrap_or(&slot.asked);
             if !matches!(asked, Asked::Leave) {
-                hasher.write_usize(place);
-                asked.hash(&mut hasher);
+                asked.weigh(place, &mut hasher);
                 if let Some(count) = counts.as_mut().and_then(|counts| counts.get_mut(place)) {
                     count.overridden += u64::from(slot.is_overridden);
                     count.add(asked);

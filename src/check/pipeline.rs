@@ -119,18 +119,25 @@ impl Taker<'_, '_, '_, '_> {
             // The run ends in this chunk: once more, up to there.
             checked = self.checker.check(checked.chunk, left);
         }
-        self.tally.rows += checked.chunk.records.len() as u64;
+        // So far its rows are numbered by themselves.
+        let before = self.tally.rows;
+        self.tally.rows += checked.read;
         self.tally.valid += checked.valid;
         self.tally.skipped += checked.skipped;
         self.tally.selected += checked.taken.min(left);
         self.tally.sendable += checked.sendable;
         self.counts.iter_mut().zip(&checked.counts).for_each(|(ours, theirs)| ours.merge(theirs));
-        self.seen.append(&mut checked.seen);
-        checked.diagnostics.into_iter().for_each(|diagnostic| self.tell(diagnostic));
+        let row_before = u32::try_from(before).unwrap_or(u32::MAX);
+        self.seen.extend(checked.seen.iter().map(|seen| Seen { row: row_before + seen.row, ..*seen }));
+        for diagnostic in checked.diagnostics {
+            let row = diagnostic.row.map(|row| before + row);
+            self.tell(Diagnostic { row, ..diagnostic });
+        }
+        checked.rows.iter_mut().for_each(|row| row.row += before);
         if let Some(rows) = self.rows.as_mut().filter(|_| !checked.rows.is_empty()) {
             rows(checked.rows).map_err(InputError::NotKept)?;
         }
-        Ok(checked.chunk)
+        checked.broken.map_or(Ok(checked.chunk), Err)
     }
 
     fn finish(mut self) -> Tally {

@@ -71,6 +71,7 @@ impl<'r> Reading<'r> {
 
     /// Forgets the row before. The slots stay: a CSV row that is whole fills the same ones as the row before, and JSONL
     /// clears them.
+    #[inline]
     pub(super) fn reset(&mut self) {
         self.id = None;
         self.id_text = Cow::Borrowed("");
@@ -123,16 +124,8 @@ fn parse_id(text: &str) -> Option<IncidentId> {
 }
 
 impl Checker<'_> {
-    /// Reads a CSV record. `cells` is used again for each; `has_cr` says whether a carriage return is near.
-    pub(super) fn read_csv<'r>(
-        &self,
-        record: &'r str,
-        delimiter: u8,
-        has_cr: bool,
-        cells: &mut Vec<Cell>,
-        row: &mut Reading<'r>,
-    ) {
-        csv::split(record.as_bytes(), delimiter, cells);
+    /// Reads a CSV record, of which the cells were found; `has_cr` says whether a carriage return is near.
+    pub(super) fn read_csv<'r>(&self, record: &'r str, has_cr: bool, cells: &[Cell], row: &mut Reading<'r>) {
         let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
         if cells.len() != expected {
@@ -163,13 +156,13 @@ impl Checker<'_> {
                 Role::Property(place) if self.set[*place].is_some() => {
                     row.slots[*place].is_overridden = !cell.text(record).is_empty();
                 }
-                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked = Asked::Leave,
+                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked.replace(Asked::Leave),
                 Role::Property(place) => {
                     let plain = cell.plain(record).filter(|_| !self.origin.is_results);
                     let seen = plain.and_then(|text| self.contract.glance(*place, text));
                     if let Some(asked) = seen {
                         let slot = &mut row.slots[*place];
-                        slot.asked = asked;
+                        slot.asked.replace(asked);
                         slot.spot = cell.range.clone();
                         continue;
                     }

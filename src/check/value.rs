@@ -1,6 +1,7 @@
 //! One value: what a cell, or a member, asks of a property.
 
 use std::borrow::Cow;
+use std::hash::Hasher;
 
 use serde_json::value::RawValue;
 
@@ -12,7 +13,7 @@ use crate::input::jsonl::Text;
 use crate::text::{excerpt, trimmed};
 
 /// What a row asks of one property.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked<'r> {
     /// Nothing: it keeps its value.
     Leave,
@@ -26,7 +27,41 @@ pub(super) enum Asked<'r> {
     List(Vec<Cow<'r, str>>),
 }
 
+impl<'r> Asked<'r> {
+    /// Takes the place of what the row before asked, which mostly owns nothing: then nothing is called to drop it.
+    #[inline]
+    pub(super) fn replace(&mut self, asked: Asked<'r>) {
+        let before = std::mem::replace(self, asked);
+        match before {
+            Asked::Leave | Asked::Wrong | Asked::Choice(_) | Asked::Text(Cow::Borrowed(_)) => {}
+            owned => drop(owned),
+        }
+    }
+}
+
 impl Asked<'_> {
+    /// Puts what is asked of the property at `place` into a hash: a number says what, and how long the bytes are that
+    /// follow it.
+    #[inline]
+    pub(super) fn weigh(&self, place: usize, hasher: &mut impl Hasher) {
+        let what = |kind: usize, of: usize| (of as u64) << 16 | (place as u64) << 2 | kind as u64;
+        match self {
+            Asked::Leave | Asked::Wrong => {}
+            Asked::Choice(value) => hasher.write_u64(what(1, *value)),
+            Asked::Text(text) => {
+                hasher.write_u64(what(2, text.len()));
+                hasher.write(text.as_bytes());
+            }
+            Asked::List(list) => {
+                hasher.write_u64(what(3, list.len()));
+                for text in list {
+                    hasher.write_u64(text.len() as u64);
+                    hasher.write(text.as_bytes());
+                }
+            }
+        }
+    }
+
     pub(super) fn into_owned<'o>(self) -> Asked<'o> {
         let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {

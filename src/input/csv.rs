@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 /// Looks for the end of one record, as far as there are bytes, and goes on where it stopped when there are more.
 #[derive(Debug, Default)]
@@ -18,6 +18,31 @@ pub(super) struct Scan {
     pub(super) open: Option<Opened>,
     /// The line ends seen, those inside quotes too.
     pub(super) newlines: u64,
+}
+
+/// Where the last whole record of `bytes` ends (just after its line end), which begin with one. Only quotes are looked
+/// at, and what follows a closing one is not: whoever cuts the records does. `outside` is used again.
+pub(super) fn last_end(bytes: &[u8], delimiter: u8, outside: &mut Vec<Range<usize>>) -> Option<usize> {
+    outside.clear();
+    let mut quotes = memchr_iter(b'"', bytes);
+    let mut closed = 0;
+    'outside: while let Some(open) = quotes.next() {
+        if open > 0 && bytes[open - 1] != delimiter && bytes[open - 1] != b'\n' {
+            continue;
+        }
+        outside.push(closed..open);
+        closed = bytes.len();
+        while let Some(quote) = quotes.next() {
+            if bytes.get(quote + 1) != Some(&b'"') {
+                closed = quote + 1;
+                continue 'outside;
+            }
+            quotes.next();
+        }
+    }
+    outside.push(closed..bytes.len());
+    let newline = |part: &Range<usize>| memrchr(b'\n', &bytes[part.clone()]).map(|at| part.start + at + 1);
+    outside.iter().rev().find_map(newline)
 }
 
 /// A quote that opened a cell.
@@ -99,13 +124,22 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// A cell up to the mark at `end`, or one in quotes: where these end, and whether a quote between them is doubled.
+    #[inline]
+    pub(super) fn new(start: usize, end: usize, quotes: Option<(usize, bool)>) -> Cell {
+        match quotes {
+            None => Cell { range: start..end, quoted: false, doubled: false },
+            Some((end, doubled)) => Cell { range: start..end, quoted: true, doubled },
+        }
+    }
+
     /// The cell's text in its record.
     #[inline]
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
         match self.plain(record) {
             Some(text) => Cow::Borrowed(text),
-            None => Cow::Owned(self.inner(record).replace("\"\"", "\"")),
+            None => Cow::Owned(undoubled(self.inner(record))),
         }
     }
 
@@ -155,6 +189,18 @@ impl Cell {
     pub fn is_quoted(&self) -> bool {
         self.quoted
     }
+}
+
+/// The text with each quote once that stands there twice.
+fn undoubled(mut rest: &str) -> String {
+    let mut text = String::with_capacity(rest.len());
+    while let Some(quote) = memchr(b'"', rest.as_bytes()) {
+        text.push_str(&rest[..=quote]);
+        let after = &rest[quote + 1..];
+        rest = after.strip_prefix('"').unwrap_or(after);
+    }
+    text.push_str(rest);
+    text
 }
 
 /// Finds the cells of one record (without its line end), in `cells`, which is emptied first.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::text::printable;
 
 /// Why an input can't be read, or is not valid as a whole.
@@ -29,4 +29,26 @@ impl InputError {
     pub(super) fn of_file(code: &Code, name: &str, message: impl Into<String>) -> InputError {
         InputError::Invalid(vec![Diagnostic::new(code, name, message)])
     }
+
+    /// Text stands after a closing quote at byte `at` of `source`, which begins on line `line`.
+    pub(super) fn text_after_quote(name: &str, source: &[u8], line: u64, at: usize) -> InputError {
+        let message = "text follows a closing quote, so it is not known where the cell ends";
+        let diagnostic = Diagnostic::new(&codes::TEXT_AFTER_QUOTE, name, message);
+        InputError::Invalid(vec![diagnostic.at(source, line, at..at + 1)])
+    }
+
+    /// The quote at byte `at` of `source`, which begins on line `line`, never closes.
+    pub(super) fn unclosed_quote(name: &str, source: &[u8], line: u64, at: usize) -> InputError {
+        InputError::Invalid(vec![unclosed(name).at(source, line, at..at + 1)])
+    }
+
+    /// The same, where only the line of the quote is known.
+    pub(super) fn unclosed_quote_on(name: &str, line: u64) -> InputError {
+        InputError::Invalid(vec![Diagnostic { line: Some(line), ..unclosed(name) }])
+    }
+}
+
+fn unclosed(name: &str) -> Diagnostic {
+    let message = "a quote opens here and never closes: the rest of the file would be one cell";
+    Diagnostic::new(&codes::UNCLOSED_QUOTE, name, message)
 }

@@ -6,12 +6,15 @@
 //! known here: that is `check`'s.
 
 pub mod csv;
+mod cutter;
 mod error;
 pub mod jsonl;
 mod kind;
+mod marks;
 mod open;
 mod records;
 
+pub use cutter::{Cutter, Record};
 pub use error::InputError;
 pub use open::{Input, Origin, normalized};
-pub use records::{Chunk, LONGEST_RECORD, Record};
+pub use records::{Chunk, LONGEST_RECORD};

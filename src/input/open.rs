@@ -8,6 +8,7 @@ use std::path::Path;
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use super::csv::{self, Cell};
+use super::cutter::{Cutter, Record};
 use super::error::InputError;
 use super::jsonl;
 use super::kind::wrong_kind;
@@ -156,10 +157,9 @@ impl Input {
 
     /// Looks at the first line of JSONL, to know what made the file; it stays to be read.
     fn read_first_line(&mut self) -> Result<(), InputError> {
-        self.records.frame(Framing::Lines, 1);
-        let Some(chunk) = self.next_with_records()? else { return Ok(()) };
-        let first = chunk.records.first().map(|record| &chunk.bytes[record.start..record.end]);
-        let line = first.and_then(|line| std::str::from_utf8(line).ok()).unwrap_or_default();
+        self.records.frame(Framing::Lines);
+        let Some((chunk, First { record, .. })) = self.next_with_record(None)? else { return Ok(()) };
+        let line = std::str::from_utf8(&chunk.bytes[record.start..record.end]).unwrap_or_default();
         if let Ok(members) = jsonl::members(line) {
             self.origin.is_results = jsonl::is_result(&members);
             let own = if self.origin.is_results { jsonl::own_record(&members) } else { Some(Cow::Borrowed(line)) };
@@ -174,16 +174,14 @@ impl Input {
 
     /// Takes the header line of CSV.
     fn read_header(&mut self, delimiter: u8, bom: bool) -> Result<(), InputError> {
-        self.records.frame(Framing::Csv(delimiter), 0);
-        let Some(mut chunk) = self.next_with_records()? else {
+        self.records.frame(Framing::Csv(delimiter));
+        let Some((mut chunk, First { record, cells, end, line })) = self.next_with_record(Some(delimiter))? else {
             return Err(InputError::of_file(
                 &codes::EMPTY_FILE,
                 &self.name,
                 "the file is empty: it has no header line",
             ));
         };
-        let record = chunk.records.remove(0);
-        chunk.first_row += 1;
         let bytes = &chunk.bytes[record.start..record.end];
         let wrong = |message: &str| InputError::of_file(&codes::HEADER, &self.name, message);
         let text = std::str::from_utf8(bytes).map_err(|_| wrong("the header line is not UTF-8"))?.to_owned();
@@ -193,8 +191,6 @@ impl Input {
         if text.contains('\0') {
             return Err(wrong("the header line holds a NUL byte"));
         }
-        let mut cells = Vec::new();
-        csv::split(text.as_bytes(), delimiter, &mut cells);
         if cells.iter().any(|cell| !cell.is_quoted() && text[cell.range.clone()].contains('\r')) {
             let message = "the lines end in carriage returns alone: save the file with LF or CRLF line ends";
             return Err(InputError::of_file(&codes::BARE_CR, &self.name, message));
@@ -211,20 +207,34 @@ impl Input {
             PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
         self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
         self.header = Header { text, line: record.line, cells };
+        chunk.bytes.drain(..end);
+        chunk.first_line = line;
         self.first = Some(chunk);
         Ok(())
     }
 
-    fn next_with_records(&mut self) -> Result<Option<Chunk>, InputError> {
-        let mut used = Chunk::default();
-        while let Some(chunk) = self.records.next(used)? {
-            if !chunk.records.is_empty() {
-                return Ok(Some(chunk));
+    /// The next chunk that holds a record, and that record.
+    fn next_with_record(&mut self, delimiter: Option<u8>) -> Result<Option<(Chunk, First)>, InputError> {
+        let mut cells = Vec::new();
+        while let Some(chunk) = self.records.next(Chunk::default())? {
+            let mut cutter = Cutter::new(&chunk, delimiter, &self.name);
+            if let Some(record) = cutter.next(&mut cells)? {
+                let (end, line) = cutter.place();
+                let first = First { record, cells, end: end.min(chunk.bytes.len()), line };
+                return Ok(Some((chunk, first)));
             }
-            used = chunk;
         }
         Ok(None)
     }
+}
+
+/// The first record of a chunk.
+struct First {
+    record: Record,
+    cells: Vec<Cell>,
+    /// Where what comes after it begins, and on which line.
+    end: usize,
+    line: u64,
 }
 
 /// A stream as UTF-8 without a byte order mark (or as it was, where it has none).

@@ -4,10 +4,11 @@
 //! beginning kept; rows and lines are counted as an editor counts them (blank lines are lines, not rows).
 
 use std::io::Read;
+use std::ops::Range;
 
-use super::csv::{Opened, Scan, TextAfterQuote};
+use super::csv::{Scan, TextAfterQuote, last_end};
 use super::error::InputError;
-use crate::diagnostic::{Diagnostic, codes};
+use crate::diagnostic::codes;
 
 /// The longest record in bytes, without its line end: 1 MiB.
 pub const LONGEST_RECORD: usize = 1024 * 1024;
@@ -19,27 +20,14 @@ const KEPT_OF_LONGER: usize = 1024;
 /// fit into memory.
 pub(super) const CHUNK_SIZE: usize = 128 * 1024;
 
-/// Some whole records.
+/// Some whole records, and what lies between them; [`Cutter`](super::Cutter) tells them apart.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    /// The bytes of the records and of what lies between them.
+    /// The bytes.
     pub bytes: Vec<u8>,
-    /// The records, blank lines left out.
-    pub records: Vec<Record>,
-    /// The row number of the first record.
-    pub first_row: u64,
-}
-
-/// One record of a chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Where it begins in the chunk's bytes.
-    pub start: usize,
-    /// Where it ends, before its line end.
-    pub end: usize,
-    /// The line on which it begins, from 1.
-    pub line: u64,
-    /// Whether it is longer than [`LONGEST_RECORD`]; the chunk holds at least its beginning.
+    /// The line on which they begin, from 1.
+    pub first_line: u64,
+    /// Whether this is the beginning of one record that is longer than [`LONGEST_RECORD`].
     pub is_too_large: bool,
 }
 
@@ -60,8 +48,9 @@ pub(super) struct Records {
     buffer: Vec<u8>,
     framing: Framing,
     line: u64,
-    next_row: u64,
     chunk_size: usize,
+    /// What lies outside of quotes, while a chunk is cut.
+    outside: Vec<Range<usize>>,
 }
 
 impl Records {
@@ -73,15 +62,14 @@ impl Records {
             buffer: Vec::new(),
             framing: Framing::Lines,
             line: 1,
-            next_row: 1,
             chunk_size,
+            outside: Vec::new(),
         }
     }
 
-    /// Says how records end, and the number of the first one (a header is row 0). Before the first chunk is taken.
-    pub(super) fn frame(&mut self, framing: Framing, first_row: u64) {
+    /// Says how records end. Before the first chunk is taken.
+    pub(super) fn frame(&mut self, framing: Framing) {
         self.framing = framing;
-        self.next_row = first_row;
     }
 
     /// The first bytes of the stream, at least `size` where there are so many.
@@ -93,64 +81,55 @@ impl Records {
     /// The next whole records; `None` at the end. `chunk` is used again, what was in it is lost.
     pub(super) fn next(&mut self, mut chunk: Chunk) -> Result<Option<Chunk>, InputError> {
         chunk.bytes.clear();
-        chunk.records.clear();
-        chunk.first_row = self.next_row;
+        chunk.first_line = self.line;
+        chunk.is_too_large = false;
         self.fill(self.chunk_size)?;
-        let mut scan = Scan::default();
-        let mut start = 0;
-        loop {
-            match self.end_of_record(&mut scan) {
-                Ok(Some(end)) => {
-                    self.push(&mut chunk, start, end);
-                    self.pass(&mut scan)?;
-                    start = end;
-                }
-                // What is whole is given out first; the next call meets the same again, at the start of the buffer.
-                Ok(None) | Err(_) if start > 0 => break,
-                Err(broken) => return Err(self.broken_quote(&broken)),
-                Ok(None) if self.ended => {
-                    if let Some(open) = scan.open {
-                        return Err(self.unclosed_quote(open));
-                    }
-                    start = self.buffer.len();
-                    self.push(&mut chunk, 0, start);
-                    break;
-                }
-                Ok(None) if self.buffer.len() > LONGEST_RECORD + 2 => return self.skip(scan, chunk).map(Some),
-                Ok(None) => self.fill(self.buffer.len() + self.chunk_size)?,
+        let end = loop {
+            let end = match self.framing {
+                Framing::Csv(delimiter) => last_end(&self.buffer, delimiter, &mut self.outside),
+                Framing::Lines => memchr::memrchr(b'\n', &self.buffer).map(|found| found + 1),
+            };
+            match end {
+                Some(end) => break end,
+                None if self.buffer.len() > LONGEST_RECORD + 2 => return self.skip(chunk).map(Some),
+                None if self.ended => break self.buffer.len(),
+                None => self.fill(self.buffer.len() + self.chunk_size)?,
             }
-        }
-        if start == 0 {
+        };
+        if end == 0 {
             return Ok(None);
         }
-        chunk.bytes.extend_from_slice(&self.buffer[start..]);
+        chunk.bytes.extend_from_slice(&self.buffer[end..]);
         std::mem::swap(&mut chunk.bytes, &mut self.buffer);
-        chunk.bytes.truncate(start);
+        chunk.bytes.truncate(end);
+        self.pass(memchr::memchr_iter(b'\n', &chunk.bytes).count() as u64)?;
         Ok(Some(chunk))
     }
 
     /// Reads past a record that is too large, and gives out its beginning.
-    fn skip(&mut self, mut scan: Scan, mut chunk: Chunk) -> Result<Chunk, InputError> {
+    fn skip(&mut self, mut chunk: Chunk) -> Result<Chunk, InputError> {
         chunk.bytes.extend_from_slice(&self.buffer[..KEPT_OF_LONGER]);
-        chunk.records.push(Record { start: 0, end: KEPT_OF_LONGER, line: self.line, is_too_large: true });
-        self.next_row += 1;
+        chunk.is_too_large = true;
+        let mut scan = Scan::default();
         loop {
-            self.buffer.drain(..scan.forget());
-            self.fill(self.buffer.len() + self.chunk_size)?;
             match self.end_of_record(&mut scan) {
                 Ok(Some(end)) => {
-                    self.pass(&mut scan)?;
+                    self.pass(scan.newlines)?;
                     self.buffer.drain(..end);
                     return Ok(chunk);
                 }
                 Ok(None) if self.ended => {
                     self.buffer.clear();
-                    return scan.open.map_or(Ok(chunk), |open| Err(self.unclosed_quote(open)));
+                    let open = scan.open.map(|open| self.line + open.newlines);
+                    return open.map_or(Ok(chunk), |line| Err(InputError::unclosed_quote_on(&self.name, line)));
                 }
-                Ok(None) => {}
-                Err(broken) => {
-                    self.line += scan.newlines;
-                    return Err(self.broken_quote(&broken));
+                Ok(None) => {
+                    self.buffer.drain(..scan.forget());
+                    self.fill(self.buffer.len() + self.chunk_size)?;
+                }
+                Err(TextAfterQuote(at)) => {
+                    let line = self.line + scan.newlines;
+                    return Err(InputError::text_after_quote(&self.name, &self.buffer, line, at));
                 }
             }
         }
@@ -169,25 +148,9 @@ impl Records {
         }
     }
 
-    /// Adds the record at `start..end` (its line end included), unless it is a blank line.
-    fn push(&mut self, chunk: &mut Chunk, start: usize, end: usize) {
-        let record = &self.buffer[start..end];
-        let record = record.strip_suffix(b"\n").unwrap_or(record);
-        let record = record.strip_suffix(b"\r").unwrap_or(record);
-        let is_blank = match self.framing {
-            Framing::Csv(_) => record.is_empty(),
-            Framing::Lines => record.trim_ascii().is_empty(),
-        };
-        if !is_blank {
-            let is_too_large = record.len() > LONGEST_RECORD;
-            chunk.records.push(Record { start, end: start + record.len(), line: self.line, is_too_large });
-            self.next_row += 1;
-        }
-    }
-
-    /// Counts the lines of the record that was found.
-    fn pass(&mut self, scan: &mut Scan) -> Result<(), InputError> {
-        self.line += std::mem::take(&mut scan.newlines);
+    /// Counts lines.
+    fn pass(&mut self, newlines: u64) -> Result<(), InputError> {
+        self.line += newlines;
         if self.line > u64::from(u32::MAX) {
             return Err(InputError::of_file(&codes::TOO_MANY_LINES, &self.name, codes::TOO_MANY_LINES.meaning));
         }
@@ -205,28 +168,13 @@ impl Records {
         self.ended = read < missing;
         Ok(())
     }
-
-    fn broken_quote(&self, TextAfterQuote(at): &TextAfterQuote) -> InputError {
-        let message = "text follows a closing quote, so it is not known where the cell ends";
-        let diagnostic = Diagnostic::new(&codes::TEXT_AFTER_QUOTE, &self.name, message);
-        InputError::Invalid(vec![diagnostic.at(&self.buffer, self.line, *at..at + 1)])
-    }
-
-    fn unclosed_quote(&self, open: Opened) -> InputError {
-        let message = "a quote opens here and never closes: the rest of the file would be one cell";
-        let diagnostic = Diagnostic::new(&codes::UNCLOSED_QUOTE, &self.name, message);
-        let line = self.line + open.newlines;
-        InputError::Invalid(vec![match open.at {
-            Some(at) => diagnostic.at(&self.buffer, self.line, at..at + 1),
-            None => Diagnostic { line: Some(line), ..diagnostic },
-        }])
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io;
 
+    use super::super::Cutter;
     use super::*;
     use proptest::prelude::*;
 
@@ -235,21 +183,28 @@ mod tests {
 
     fn cut(bytes: &[u8], chunk_size: usize, framing: Framing) -> Cut {
         let mut records = Records::new("f", Box::new(io::Cursor::new(bytes.to_vec())), chunk_size);
-        records.frame(framing, 1);
+        records.frame(framing);
         let mut found = Vec::new();
-        loop {
-            match records.next(Chunk::default()) {
-                Ok(Some(chunk)) => found.extend(chunk.records.iter().zip(chunk.first_row..).map(|(record, row)| {
-                    let text = String::from_utf8_lossy(&chunk.bytes[record.start..record.end]);
-                    (row, record.line, text.into_owned())
-                })),
-                Ok(None) => return (found, None),
-                Err(InputError::Invalid(wrong)) => {
-                    return (found, Some((wrong[0].code, wrong[0].line, wrong[0].column)));
-                }
-                Err(error) => panic!("{error}"),
+        match cut_all(&mut records, &mut found) {
+            Ok(()) => (found, None),
+            Err(InputError::Invalid(wrong)) => (found, Some((wrong[0].code, wrong[0].line, wrong[0].column))),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn cut_all(records: &mut Records, found: &mut Vec<(u64, u64, String)>) -> Result<(), InputError> {
+        let delimiter = match records.framing {
+            Framing::Csv(delimiter) => Some(delimiter),
+            Framing::Lines => None,
+        };
+        while let Some(chunk) = records.next(Chunk::default())? {
+            let mut cutter = Cutter::new(&chunk, delimiter, "f");
+            while let Some(record) = cutter.next(&mut Vec::new())? {
+                let text = String::from_utf8_lossy(&chunk.bytes[record.start..record.end]);
+                found.push((found.len() as u64 + 1, record.line, text.into_owned()));
             }
         }
+        Ok(())
     }
 
     fn csv(text: &str) -> Cut {
@@ -303,9 +258,10 @@ mod tests {
             for end in ["", "\n", "\r\n", "\r\n1\n"] {
                 let text = "x".repeat(length) + end;
                 let mut records = Records::new("f", Box::new(io::Cursor::new(text)), CHUNK_SIZE);
-                records.frame(Framing::Csv(b','), 1);
+                records.frame(Framing::Csv(b','));
                 let chunk = records.next(Chunk::default()).expect("no quotes").expect("a record");
-                assert_eq!(chunk.records[0].is_too_large, is_too_large, "{length} {end:?}");
+                let record = Cutter::new(&chunk, Some(b','), "f").next(&mut Vec::new()).expect("no quotes");
+                assert_eq!(record.map(|record| record.is_too_large), Some(is_too_large), "{length} {end:?}");
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod account;
 mod bad_input;
+mod check_command;
 mod checked_first;
 mod command_line;
 mod day;
