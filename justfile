@@ -27,6 +27,10 @@ doc:
 deny:
     cargo deny check
 
+# The fuzz targets, ten minutes each unless told otherwise (needs nightly and cargo-fuzz)
+fuzz *SECONDS_AND_TARGETS:
+    fuzz/run {{SECONDS_AND_TARGETS}}
+
 # The picture in the README, from a real run (needs tmux and python3)
 picture:
     cargo build --release

@@ -117,6 +117,22 @@ pub fn unshield(cell: &str) -> &str {
     cell.strip_prefix('\'').filter(|rest| runs_in_a_spreadsheet(rest)).unwrap_or(cell)
 }
 
+/// [`shield`] for bytes that may not be UTF-8: what decides stands in the text at their beginning.
+#[must_use]
+pub fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if runs_in_a_spreadsheet(text_at_start(&cell)) { Cow::Owned([b"'", &*cell].concat()) } else { cell }
+}
+
+/// [`unshield`] for such bytes.
+#[must_use]
+pub fn unshield_bytes(cell: &[u8]) -> &[u8] {
+    cell.strip_prefix(b"'").filter(|rest| runs_in_a_spreadsheet(text_at_start(rest))).unwrap_or(cell)
+}
+
+fn text_at_start(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
+
 /// Any number of `'`, then a character that begins a formula: those that were shielded before count too, so that
 /// taking one `'` off always gives the cell back.
 fn runs_in_a_spreadsheet(cell: &str) -> bool {

@@ -44,7 +44,7 @@ impl Prepared {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
-            remember: std::time::Duration::from_hours(12),
+            remember: Duration::from_hours(12),
         };
         let run = journal.begin_loading(&Scope::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
         let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();

@@ -19,7 +19,7 @@ use crate::attempt::Call;
 use crate::client::{Client, Renewal, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Batch, Begin, Journal, JournalError, Receipt, Receipts, RunHandle, What};
-use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::outcome::{Outcome, OutcomeKind};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::Policy;
@@ -418,29 +418,25 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         Ok(self.queue.take_up())
     }
 
-    /// Commits what has ended and who is next, tells of it, and starts the calls that may go.
+    /// Commits what has ended and who is next, starts the calls that may go, and tells of the rows that are over.
     async fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
         let begins: Vec<Begin> = offered
             .iter()
             .map(|hand| Begin { row: hand.row.row, change: hand.row.change.clone(), what: hand.what })
             .collect();
         let batch = Batch { ends: std::mem::take(&mut self.ends), over: std::mem::take(&mut self.over), begins, slots };
-        let (run, buckets) = (Arc::clone(&self.run), Arc::clone(&self.buckets));
-        let (receipts, finished) = self
-            .desk
-            .with(move |journal| -> Result<(Receipts, Vec<ResultRow>), JournalError> {
-                let receipts =
-                    journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
-                let rows = batch.ends.iter().filter_map(|end| end.outcome.as_ref()).chain(&batch.over);
-                let finished = rows.map(|(row, _)| journal.result(&run, *row)).collect::<Result<_, _>>()?;
-                Ok((receipts, finished))
-            })
-            .await?;
+        let buckets = Arc::clone(&self.buckets);
+        let commit = move |journal: &mut Journal| {
+            journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))
+        };
+        let mut receipts = self.desk.with(commit).await?;
         let now = self.clock.now();
+        let finished = std::mem::take(&mut receipts.finished);
+        // The calls first: to tell of the others takes its time.
+        self.serve(offered, slots, receipts, now);
         for row in finished {
             self.tell(Event::Finished(Box::new(row)));
         }
-        self.serve(offered, slots, receipts, now);
         self.pace_changed = true;
         self.tell_pace(now).await;
         Ok(())

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::across::Seen;
 use super::columns::{self, Role, Roles};
 use super::judge::NumberedRecord;
-use super::row::Reading;
+use super::row::{Reading, own_cells};
 use super::rules::ReadyContract;
 use super::tally::{Count, counts};
 use super::value::{Asked, Problem};
@@ -154,6 +154,9 @@ impl<'a> Checker<'a> {
                     let end = (at + 1).min(bytes.len());
                     reading.tell(Problem::new(&codes::NOT_UTF8, message), None, Some(at..end));
                 }
+            }
+            if let Some(delimiter) = self.delimiter.filter(|_| self.origin.is_results && !reading.is_skipped) {
+                reading.own = own_cells(bytes, delimiter, &mut cells);
             }
             self.finish(&NumberedRecord { row, record, bytes }, &mut reading, limit, &mut checked);
         }

@@ -195,6 +195,8 @@ fn checked_row(at: &NumberedRecord<'_>, reading: &mut Reading<'_>, change: Optio
         Own::Rewritten(bytes) => bytes,
     };
     let error = reading.found.iter().find(|found| found.problem.code.severity == Severity::Error);
+    let is_text = error.is_none_or(|found| found.problem.code.name != codes::NOT_UTF8.name);
+    let source = if is_text { source } else { undecoded(source) };
     let error = error.map(|found| RowError { code: found.problem.code.name, message: found.problem.message.clone() });
     CheckedRow {
         row: at.row,
@@ -205,6 +207,15 @@ fn checked_row(at: &NumberedRecord<'_>, reading: &mut Reading<'_>, change: Optio
             (Some(change), None) => Ok(change),
             (_, error) => Err(error.expect("a row without a change has an error")),
         },
+    }
+}
+
+/// What could not be decoded from UTF-16 stands there as U+FFFD. In results, which are UTF-8, that would be text: there
+/// it is a byte that no text has, so that the row is as wrong as before.
+fn undecoded(source: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(source) {
+        Ok(text) => text.split('\u{fffd}').map(str::as_bytes).collect::<Vec<_>>().join(&0xff),
+        Err(error) => error.into_bytes(),
     }
 }
 

@@ -376,7 +376,9 @@ mod tests {
         assert_eq!(found.rows[0].source, b"1,gr\xf6\xdfe");
         let units = "\u{feff}incidentId,comment\n1,a".encode_utf16().chain([0xd800, 0x0a, 0x32, 0x2c, 0x62]);
         let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
-        assert_eq!(CSV.of(bytes).codes(), [(1, "not-utf8")]);
+        let found = CSV.of(bytes);
+        assert_eq!(found.codes(), [(1, "not-utf8")]);
+        assert_eq!(found.rows[0].source, b"1,a\xff");
     }
 
     #[test]
@@ -469,6 +471,21 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_row_of_a_results_file_keeps_its_own_cells_alone() {
+        let header = format!("{},incidentId,comment\n", RESULT_COLUMNS.join(","));
+        for (own, source, code) in [
+            (&b"7"[..], &b"7"[..], "too-few-cells"),
+            (b"7,x,\"'=\"\"y\"", b"7,x,\"=\"\"y\"", "too-many-cells"),
+            (b"7,'=\xff", b"7,=\xff", "not-utf8"),
+            (b"7,x\0", b"7,x\0", "nul-byte"),
+            (b"7,x\ry", b"7,x\ry", "bare-cr"),
+        ] {
+            let found = CSV.of([header.as_bytes(), b"1,2,7,failed,,,,1,,,", own, b"\n"].concat());
+            assert_eq!((found.bodies(), found.rows[0].source.as_slice()), (vec![code], source));
+        }
+    }
+
+    #[test]
     fn a_jsonl_results_file_is_an_input_again() {
         let line = |outcome: &str, input: &str| {
             let nine = RESULT_COLUMNS.iter().filter(|name| **name != "outcome").map(|name| format!("\"{name}\":1,"));
@@ -481,7 +498,7 @@ mod tests {
         assert_eq!(found.codes(), [(3, "json-syntax"), (4, "results-line")]);
         assert_eq!(found.bodies(), ["{\"comment\":\"=x\"}", "json-syntax", "results-line"]);
         assert_eq!(found.rows[0].source, own.as_bytes());
-        assert_eq!(found.rows[1].source, b"{oops");
+        assert_eq!(found.rows[1].source, b"\"{oops\"");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::input::csv::{self, Cell};
 use crate::input::jsonl::{self, LineError, Member, Text};
 use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
 use crate::row::IncidentId;
-use crate::text::{excerpt, trimmed, unshield};
+use crate::text::{excerpt, trimmed, unshield, unshield_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
 #[derive(Default)]
@@ -155,7 +155,6 @@ impl Checker<'_> {
             if !self.read_outcome(&outcome, cells[3].range.clone(), row) {
                 return;
             }
-            row.own = own_cells(record, delimiter, &cells[skipped..]);
         }
         for (role, cell) in self.columns.iter().zip(&cells[skipped..]) {
             match role {
@@ -212,11 +211,13 @@ impl Checker<'_> {
                     Err(error) => row.tell_line(error, own),
                 }
             }
-            // No object was there: `input` holds the line's text, which says again what is wrong.
+            // No object was there: `input` holds the line's text, which says again what is wrong. It is kept as a text,
+            // quotes included: where the line was not UTF-8, what is between them may be an object by now.
             Cow::Owned(own) => {
                 let error = jsonl::members(&own).err().unwrap_or(LineError::NotAnObject);
                 row.tell_line(error, &own);
-                row.own = Own::Rewritten(own.into_bytes());
+                let quoted = members.iter().find(|member| member.name == "input").map(|member| member.value.get());
+                row.own = Own::Rewritten(quoted.unwrap_or_default().into());
             }
         }
     }
@@ -330,13 +331,19 @@ impl Reading<'_> {
     }
 }
 
-/// The input's own cells of a results record: as they stand there, or written again where one was shielded.
-fn own_cells(record: &str, delimiter: u8, cells: &[Cell]) -> Own {
-    let texts: Vec<Cow<'_, str>> = cells.iter().map(|cell| cell.text(record)).collect();
-    if texts.iter().any(|text| unshield(text).len() != text.len()) {
-        return Own::Rewritten(csv::join(texts.iter().map(|text| unshield(text)), char::from(delimiter)));
+/// The input's own part of a results record, which may be wrong in any way: as it stands there, or written again where
+/// a cell was shielded. A record with fewer than the ten cells is none of ours, and stays whole.
+pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> Own {
+    csv::split(record, delimiter, cells);
+    let Some(own) = cells.get(RESULT_COLUMNS.len()..) else { return Own::Whole };
+    let contents: Vec<Cow<'_, [u8]>> = own.iter().map(|cell| cell.bytes(record)).collect();
+    if contents.iter().any(|content| unshield_bytes(content).len() != content.len()) {
+        return Own::Rewritten(csv::join(
+            contents.iter().map(|content| unshield_bytes(content)),
+            char::from(delimiter),
+        ));
     }
-    Own::From(cells.first().map_or(record.len(), |cell| cell.range.start))
+    Own::From(own.first().map_or(record.len(), |cell| cell.range.start))
 }
 
 /// Where a part that was borrowed from a record stands in it.

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::GlobalArgs;
 use super::arguments::{REMEMBER, RunArgs};

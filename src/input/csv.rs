@@ -122,6 +122,28 @@ impl Cell {
         }
     }
 
+    /// The cell's content, in a record that may not be UTF-8.
+    #[must_use]
+    pub fn bytes<'r>(&self, record: &'r [u8]) -> Cow<'r, [u8]> {
+        let whole = &record[self.range.clone()];
+        if !self.quoted {
+            return Cow::Borrowed(whole);
+        }
+        let inner = whole[1..].strip_suffix(b"\"").unwrap_or(&whole[1..]);
+        if !self.doubled {
+            return Cow::Borrowed(inner);
+        }
+        let mut content = Vec::with_capacity(inner.len());
+        let mut rest = inner;
+        while let Some(quote) = memchr(b'"', rest) {
+            content.extend_from_slice(&rest[..=quote]);
+            // Its double.
+            rest = rest.get(quote + 2..).unwrap_or_default();
+        }
+        content.extend_from_slice(rest);
+        Cow::Owned(content)
+    }
+
     /// What is between the quotes. The beginning of a record that was too large may lack the closing one.
     fn inner<'r>(&self, record: &'r str) -> &'r str {
         let inner = &record[self.range.start + 1..self.range.end];
@@ -185,9 +207,9 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
 /// # Panics
 /// Never: memory takes all that is written.
 #[must_use]
-pub fn join<'c>(cells: impl IntoIterator<Item = &'c str>, delimiter: char) -> Vec<u8> {
+pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().delimiter(ascii(delimiter)).from_writer(Vec::new());
-    writer.write_record(cells.into_iter().map(str::as_bytes)).expect("memory takes all that is written");
+    writer.write_record(cells).expect("memory takes all that is written");
     let mut record = writer.into_inner().expect("memory takes all that is written");
     record.truncate(record.len().saturating_sub(1));
     record

@@ -27,7 +27,7 @@ pub enum LineError {
     Syntax {
         /// What, in the parser's words.
         message: String,
-        /// From 0.
+        /// From 0; where a character begins, or the line ends.
         at: usize,
     },
     /// JSON of another type.
@@ -85,7 +85,8 @@ fn syntax(line: &str, error: &serde_json::Error) -> LineError {
     let message = error.to_string();
     // The position is told apart: the parser's would count from the line's start, as if it were line 1.
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text).to_owned();
-    LineError::Syntax { message, at: error.column().saturating_sub(1).min(line.len()) }
+    // The parser counts bytes, and may point into a character.
+    LineError::Syntax { message, at: line.floor_char_boundary(error.column().saturating_sub(1)) }
 }
 
 struct Members;
@@ -127,7 +128,9 @@ mod tests {
         assert_eq!(members("[1]").err(), Some(LineError::NotAnObject));
         assert_eq!(members("7").err(), Some(LineError::NotAnObject));
         assert_eq!(members(r#"{"a":1,"b":2,"\u0061":3}"#).err(), Some(LineError::Twice("a".to_owned())));
-        for (line, at) in [("{", 0), (r#"{"a":1} x"#, 8), (r#"{"a":}"#, 5), ("nope", 1), ("{\"a\":\"\u{1}\"}", 5)] {
+        for (line, at) in
+            [("{", 0), (r#"{"a":1} x"#, 8), (r#"{"a":}"#, 5), ("nope", 1), ("{\"a\":\"\u{1}\"}", 5), ("{\"ü", 2)]
+        {
             match members(line) {
                 Err(LineError::Syntax { at: found, message }) => assert_eq!(found, at, "{line}: {message}"),
                 other => panic!("{line}: {other:?}"),

@@ -78,10 +78,13 @@ impl Input {
         Input::in_chunks(name, reader, CHUNK_SIZE)
     }
 
-    /// As [`Input::from_reader`], with chunks of another size.
-    pub(crate) fn in_chunks(name: &str, reader: Box<dyn Read>, chunk_size: usize) -> Result<Input, InputError> {
+    /// As [`Input::from_reader`], with chunks of about so many bytes (at least 1). Nothing but speed depends on it.
+    ///
+    /// # Errors
+    /// As [`Input::open`].
+    pub fn in_chunks(name: &str, reader: Box<dyn Read>, chunk_size: usize) -> Result<Input, InputError> {
         let Decoded { reader, bom, is_utf16 } = decode(name, reader)?;
-        let mut records = Records::new(name, reader, chunk_size);
+        let mut records = Records::new(name, reader, chunk_size.max(1));
         let head = records.peek(LARGEST_LOOK)?;
         let delimiter = (!is_jsonl(name, head)).then(|| find_delimiter(head));
         let is_endless = head.len() >= LARGEST_LOOK && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));

@@ -7,9 +7,9 @@
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::made::{Asker, Doubt, MadeBefore, Standing, standing, updates_of};
-use super::{Journal, JournalError, Session};
+use super::{Journal, JournalError, Session, history};
 use crate::clock::{BootTime, Now};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, ResultRow};
 use crate::permit::{Grant, NextPermit, Pause, Spent};
 use crate::row::{Change, IncidentId};
 
@@ -93,6 +93,8 @@ pub enum Receipt {
 pub struct Receipts {
     /// One for each begin, in their order.
     pub begins: Vec<Receipt>,
+    /// The lines of the results for the rows that are over.
+    pub finished: Vec<ResultRow>,
     /// When another permit is free.
     pub next: NextPermit,
     /// Whether calls of other processes are under way: their end can't be foreseen, so it is looked for.
@@ -143,6 +145,8 @@ impl Journal {
         for (row, outcome) in &batch.over {
             write_outcome(&tx, session.run, *row, outcome)?;
         }
+        let over = batch.ends.iter().filter_map(|end| end.outcome.as_ref()).chain(&batch.over);
+        let finished = over.map(|(row, _)| history::result(&tx, session.run, *row)).collect::<Result<_, _>>()?;
 
         let mut receipts = Vec::with_capacity(batch.begins.len());
         for begin in &batch.begins {
@@ -159,6 +163,7 @@ impl Journal {
         tx.commit()?;
         Ok(Receipts {
             begins: receipts,
+            finished,
             next: grant.next,
             others_under_way: session.ledger.others > 0,
             pause: session.ledger.pause.map(Pause::from),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, updates_of};
@@ -106,15 +106,6 @@ impl Journal {
         ))?;
         let rows = statement.query_map(params![id, after, limit, only_over], result_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// The line of the results for one row.
-    ///
-    /// # Errors
-    /// Where the journal can't be read.
-    pub fn result(&self, run: &RunHandle, row: u64) -> Result<ResultRow, JournalError> {
-        let mut statement = self.db.prepare_cached(&result_rows("run = ?1 AND row = ?2"))?;
-        Ok(statement.query_row(params![run.id, row], result_row)?)
     }
 
     /// All runs, the youngest first.
@@ -219,6 +210,12 @@ const IS_UNSETTLED: &str = "(outcome IS NULL AND rows.attempts > 0 AND EXISTS (
     SELECT 1 FROM attempts AS a
     WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = CAST(rows.incident AS INTEGER)
       AND a.updates = 1 AND a.run = rows.run AND a.row = rows.row AND a.made IS NOT 0))";
+
+/// The line of the results for one row.
+pub(super) fn result(db: &Connection, run: i64, row: u64) -> Result<ResultRow, rusqlite::Error> {
+    let mut statement = db.prepare_cached(&result_rows("run = ?1 AND row = ?2"))?;
+    statement.query_row(params![run, row], result_row)
+}
 
 fn result_rows(which: &str) -> String {
     format!(

@@ -174,6 +174,8 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
         Durability::Unsynced => 0,
     };
     db.pragma_update(None, "synchronous", level)?;
+    // The log is copied into the database this seldom (16 MiB), since that takes two more syncs.
+    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     if number(&db, "synchronous")? != level {
         return Err(damaged("commits can't be made durable".to_owned()));
     }

@@ -145,7 +145,7 @@ fn a_hundred_thousand_nested_brackets_end_in_a_message_or_pass_wherever_they_sta
         ("comment.jsonl", format!("{{\"incidentId\":1,\"comment\":{objects}}}\n"), 3),
         ("tags.csv", format!("incidentId,tags\n1,{deep}\n"), 3),
         ("comment.csv", format!("incidentId,comment\n1,{deep}\n"), 0),
-        ("header.csv", format!("incidentId,status,{deep}\n1,Active,x\n"), 0),
+        ("header.csv", format!("incidentId,status,{deep}\n1,Active,x\n"), 3),
         ("of.results.jsonl", result(&format!("{{\"incidentId\":1,\"status\":\"Active\",\"note\":{deep}}}")), 0),
         ("deep.results.jsonl", result(&deep), 3),
         ("first.jsonl", format!("{deep}\n"), 3),

@@ -77,7 +77,7 @@ fn a_days_work_exceeds_no_window() {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
-            remember: std::time::Duration::from_hours(12),
+            remember: Duration::from_hours(12),
         };
         let run = journal
             .begin_loading(&Scope::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))

@@ -10,6 +10,7 @@ mod docs;
 mod every_row_once;
 mod exit_codes;
 mod faults;
+mod fuzzed;
 mod intent_first;
 mod kills;
 mod layers;

@@ -64,7 +64,9 @@ fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
     at_once(["down", "503", "cut", "html", "cut-after"], |fault| {
         let program = program(40, &[&format!("{fault}@1-12")]);
         let ended = program.send("a.csv --patience 0").expect_code(4);
-        assert!(ended.outcomes().keys().all(|outcome| outcome == "not-attempted"), "{fault}: {}", ended.said());
+        let outcomes = ended.outcomes();
+        let is_open = |outcome: &String| ["not-attempted", "in-doubt"].contains(&outcome.as_str());
+        assert!(outcomes.keys().all(is_open), "{fault}: {}", ended.said());
         assert!(program.requests().len() <= 5 + CONCURRENCY, "{fault}: {}", program.requests().len());
         ended.expect_text("next:");
         // The five are over before the twelve: the rest of them meets the same command again.

@@ -151,7 +151,7 @@ pub(super) fn facts() -> RunFacts {
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
-        remember: std::time::Duration::from_hours(12),
+        remember: Duration::from_hours(12),
     }
 }
 

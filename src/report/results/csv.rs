@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::outcome::{RESULT_COLUMNS, ResultRow};
-use crate::text::{printable, shield};
+use crate::text::{printable, shield, shield_bytes};
 
 /// The header line of a results file.
 pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> {
@@ -14,8 +14,9 @@ pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> 
 
 /// One row's line.
 ///
-/// Own cells keep their bytes, valid UTF-8 or not, and their number. A record whose quotes are broken goes into one
-/// cell as it stood: read again it is as wrong as before, never something else.
+/// Own cells keep their bytes, valid UTF-8 or not, and their number. A record whose quotes are broken, or that
+/// has a carriage return outside of them, goes into one cell as it stood: read again it is as wrong as before, never
+/// something else.
 pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
     let outcome = &row.outcome;
     let number = |number: String| Cow::Owned(number.into_bytes());
@@ -53,14 +54,8 @@ fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     }
 }
 
-/// [`shield`] for bytes: what decides stands in the valid UTF-8 at the beginning.
-fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let start = cell.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    if matches!(shield(start), Cow::Borrowed(_)) { cell } else { Cow::Owned([b"'", &*cell].concat()) }
-}
-
-/// The cells of one record; `None` where its quotes break RFC 4180's rules. (The `csv` crate takes such a record all
-/// the same, as something else than what stands there.)
+/// The cells of one record; `None` where its quotes, or a carriage return outside of them, break RFC 4180's rules. (The
+/// `csv` crate takes such a record all the same, as something else than what stands there.)
 fn cells(record: &[u8], delimiter: u8) -> Option<Vec<Cow<'_, [u8]>>> {
     let mut cells = Vec::new();
     let mut rest = record;
@@ -69,6 +64,9 @@ fn cells(record: &[u8], delimiter: u8) -> Option<Vec<Cow<'_, [u8]>>> {
             quoted_cell(opened)?
         } else {
             let (cell, after) = rest.split_at(memchr::memchr(delimiter, rest).unwrap_or(rest.len()));
+            if cell.contains(&b'\r') {
+                return None;
+            }
             (Cow::Borrowed(cell), after)
         };
         cells.push(cell);
@@ -100,6 +98,7 @@ fn quoted_cell(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 mod tests {
     use super::*;
     use crate::outcome::{Outcome, OutcomeKind};
+    use crate::text::unshield_bytes;
     use proptest::prelude::*;
 
     fn row(source: &[u8]) -> ResultRow {
@@ -152,6 +151,7 @@ mod tests {
         for (source, own) in [
             (&b"1,\"a\"b,c"[..], &b"\"1,\"\"a\"\"b,c\"\n"[..]),
             (b"1,\"a", b"\"1,\"\"a\"\n"),
+            (b"1,a\rb", b"\"1,a\rb\"\n"),
             (b"1,a\xffb", b"1,a\xffb\n"),
             (b"1,=\xff", b"1,'=\xff\n"),
             (b"1", b"1\n"),
@@ -160,14 +160,6 @@ mod tests {
         ] {
             let line = line(',', &row(source));
             assert!(line.ends_with(&[b"Z,", own].concat()), "{}", String::from_utf8_lossy(&line));
-        }
-    }
-
-    /// Reading a results file takes one `'` off again, where the rest would need one.
-    fn unshield(cell: &[u8]) -> Vec<u8> {
-        match cell.strip_prefix(b"'") {
-            Some(rest) if shield_bytes(Cow::Borrowed(rest)) != rest => rest.to_vec(),
-            _ => cell.to_vec(),
         }
     }
 
@@ -197,7 +189,7 @@ mod tests {
                 let first = String::from_utf8_lossy(cell).chars().next();
                 prop_assert!(!first.is_some_and(|c| "=+-@\t\r\n＝＋－＠".contains(c)), "{:?}", cell);
             }
-            let back: Vec<_> = records[0].iter().skip(RESULT_COLUMNS.len()).map(unshield).collect();
+            let back: Vec<_> = records[0].iter().skip(RESULT_COLUMNS.len()).map(unshield_bytes).collect();
             prop_assert_eq!(back, own);
         }
 

@@ -26,8 +26,9 @@ struct Members<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Input<'a> {
-    Object(&'a RawValue),
-    /// What is no object (the row is invalid), as text.
+    /// An object, or the text that the results read as input had in its place.
+    Json(&'a RawValue),
+    /// What is neither (the row is invalid), as text.
     Other(String),
 }
 
@@ -45,17 +46,17 @@ pub(super) fn line(row: &ResultRow) -> Vec<u8> {
         attempts: row.attempts,
         request_id: outcome.request_id.as_deref(),
         finished_at: outcome.finished_at,
-        input: own_object(&row.source)
-            .map_or_else(|| Input::Other(String::from_utf8_lossy(&row.source).into_owned()), Input::Object),
+        input: own_json(&row.source)
+            .map_or_else(|| Input::Other(String::from_utf8_lossy(&row.source).into_owned()), Input::Json),
     };
     let mut bytes = serde_json::to_vec(&members).expect("strings, numbers and checked JSON");
     bytes.push(b'\n');
     bytes
 }
 
-fn own_object(source: &[u8]) -> Option<&RawValue> {
+fn own_json(source: &[u8]) -> Option<&RawValue> {
     let value: &RawValue = serde_json::from_slice(source).ok()?;
-    (value.get().starts_with('{') && !value.get().contains('\n')).then_some(value)
+    (value.get().starts_with(['{', '"']) && !value.get().contains('\n')).then_some(value)
 }
 
 /// RFC 3339 in UTC, to the millisecond.
@@ -106,6 +107,7 @@ mod tests {
             (b"{\"a\":", r#""input":"{\"a\":"}"#),
             (b"{\"a\":\"\xff\"}", "\"input\":\"{\\\"a\\\":\\\"\u{fffd}\\\"}\"}"),
             (b"", r#""input":""}"#),
+            (b" \"{\\\"a\\\":1}\" ", r#""input":"{\"a\":1}"}"#),
         ] {
             assert!(text(source).trim_end().ends_with(input), "{}", text(source));
         }

@@ -153,7 +153,7 @@ async fn run_of(
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
-        remember: std::time::Duration::from_hours(12),
+        remember: Duration::from_hours(12),
     };
     let mut rng = fastrand::Rng::with_seed(world.state().dice.u64(..));
     let step = async || {

@@ -1,0 +1,79 @@
+//! Answers of the server, of every status.
+
+use bulk_triage::attempt::{Answer, Call, Verdict};
+use bulk_triage::client::answer::read;
+use bulk_triage::client::{Reply, SendError};
+use bulk_triage::clock::{BootTime, Now};
+use bulk_triage::row::{Change, IncidentId};
+use bulk_triage::text::printable;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::checked::CONTRACT;
+use super::{assert_safe_to_print, split_number};
+
+/// Any answer has a verdict and a short message in one line. An update counts as made, and an incident as read, only
+/// where a whole answer shows the incident that was meant.
+pub fn answers(data: &[u8]) {
+    let (kind, body) = split_number(data);
+    let status = match kind {
+        0 => 429,
+        1..=100 => 400 + u16::from(kind),
+        101..=200 => 499 + u16::from(kind) - 100,
+        _ => 200,
+    };
+    let incident = IncidentId::new(7).expect("an id");
+    let change =
+        Change { incident, body: r#"{"status":"Resolved","tags":["a"],"comment":"done"}"#.into(), appends: true };
+    for call in [Call::Update(change), Call::Read(incident)] {
+        let answer = |complete| {
+            let headers = vec![("x-ms-request-id".to_owned(), String::from_utf8_lossy(body).into_owned())];
+            answer_to(&call, Ok(Reply { status, headers, body: body.to_vec(), complete }))
+        };
+        let whole = answer(true);
+        if status == 200 {
+            assert_meant(&whole.verdict, body);
+            let is_update = matches!(call, Call::Update(_));
+            assert_eq!(answer(false).verdict, Verdict::Transient { may_have_applied: is_update });
+        }
+        let message = String::from_utf8_lossy(body).into_owned();
+        answer_to(&call, Err(SendError { may_have_arrived: true, message }));
+    }
+}
+
+fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
+    let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
+    let answer = read(call, &CONTRACT, reply, 0, now);
+    let differs = if let Verdict::Updated { differs } = &answer.verdict { differs.as_deref() } else { None };
+    for text in [Some(answer.message.as_str()), answer.request_id.as_deref(), differs].into_iter().flatten() {
+        assert!(!text.contains(char::is_control) && text.chars().count() < 500, "{text:?}");
+        assert_safe_to_print(&printable(text));
+    }
+    answer
+}
+
+/// A verdict that something was made or read stands on a body that shows incident 7 and no error.
+fn assert_meant(verdict: &Verdict, body: &[u8]) {
+    if matches!(verdict, Verdict::Transient { .. }) {
+        return;
+    }
+    // Of any depth, and with any bytes in what is skipped: this reader skips it too.
+    serde_json::from_str::<&RawValue>(&String::from_utf8_lossy(body)).expect("an answer is JSON");
+    let Ok(shown) = serde_json::from_slice::<Value>(body) else { return };
+    assert!(shown.is_object() && shown["error"].is_null(), "{shown}");
+    let number = |name: &str| match &shown[name] {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_u64(),
+    };
+    assert!(shown["incidentId"].is_null() || number("incidentId") == Some(7), "{shown}");
+    match verdict {
+        Verdict::Updated { .. } => assert!(matches!(number("redirectIncidentId"), None | Some(0 | 7)), "{shown}"),
+        Verdict::Redirected { to } => assert_eq!(number("redirectIncidentId"), Some(*to)),
+        Verdict::Read { incident, .. } => {
+            assert_eq!(incident.id, 7);
+            let texts = shown["comments"].as_array().into_iter().flatten().filter_map(|one| one["comment"].as_str());
+            assert!(incident.comments.iter().map(|comment| comment.text.as_str()).eq(texts), "{shown}");
+        }
+        other => panic!("a 200 is {other:?}"),
+    }
+}

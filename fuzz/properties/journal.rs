@@ -1,0 +1,177 @@
+//! Journals with anything in them.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bulk_triage::clock::Clock;
+use bulk_triage::journal::{
+    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, StateDir, What,
+};
+use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
+use bulk_triage::quota::Buckets;
+use bulk_triage::row::{Change, IncidentId, Scope};
+use bulk_triage::text::printable;
+
+use super::checked::CONTRACT;
+use super::{assert_safe_to_print, split_number};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+const COMMENT: Option<&str> = Some("comment");
+
+/// A journal is used or refused, whatever is in it.
+///
+/// The data are a whole database, or changes to a sound one (or its log): four bytes each, a place and two bytes that
+/// are put there.
+pub fn journals(data: &[u8]) {
+    let (kind, data) = split_number(data);
+    let [mut database, mut log] = SOUND.clone();
+    match kind % 4 {
+        0 => (database, log) = (data.to_vec(), Vec::new()),
+        1 => change(&mut log, data),
+        _ => {
+            change(&mut database, data);
+            log.clear();
+        }
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("journal.db"), database).expect("writes");
+    if !log.is_empty() {
+        fs::write(directory.path().join("journal.db-wal"), log).expect("writes");
+    }
+    for used in [peek(directory.path()), show(directory.path()), send(directory.path())] {
+        if let Err(error) = used {
+            assert_safe_to_print(&printable(&error.to_string()));
+        }
+    }
+}
+
+fn change(bytes: &mut [u8], changes: &[u8]) {
+    for change in changes.chunks_exact(4) {
+        // Most of a page is empty: its places are spread over all of the file.
+        let place = usize::from(u16::from_le_bytes([change[0], change[1]]));
+        if let Some(bytes) = bytes.get_mut(place..place + 2) {
+            bytes.copy_from_slice(&change[2..]);
+        }
+    }
+}
+
+/// What a dry run does.
+fn peek(directory: &Path) -> Result<(), JournalError> {
+    if let Some(peek) = Peek::open(directory, &scope(), Clock::machine())? {
+        peek.look(&update(1), DAY, COMMENT, &mut bulk_triage::journal::Earlier::default())?;
+        peek.ledger(MINUTE)?;
+    }
+    Ok(())
+}
+
+/// What `runs` does.
+fn show(directory: &Path) -> Result<(), JournalError> {
+    let journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
+    for run in journal.runs()? {
+        let _all = run.rows();
+        journal.results(&run.name, 0, 100, false)?;
+        journal.results(&run.name, 0, 100, true)?;
+    }
+    journal.unfinished_same(&scope(), &CONTRACT.name, b"digest", DAY)?;
+    Ok(())
+}
+
+/// What a run that goes on does.
+fn send(directory: &Path) -> Result<(), JournalError> {
+    let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
+    let Some(name) = journal.runs()?.into_iter().map(|run| run.name).next() else { return Ok(()) };
+    let run = journal.hold(&name)?;
+    journal.earlier(&run, DAY, COMMENT)?;
+    journal.ledger(&run, MINUTE)?;
+    journal.first_outcomes(&run, 5)?;
+    session(&mut journal, &run)?;
+    journal.close(&run)?;
+    journal.prune(jiff::Timestamp::MAX)?;
+    Ok(())
+}
+
+/// Sends each row once: some are updated, some end in doubt.
+fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
+    journal.begin_session(run, MINUTE, DAY, COMMENT)?;
+    let buckets = Buckets::new(&CONTRACT.quota);
+    let rows = journal.pending(run, 0, 100)?;
+    for what in [What::Update, What::Read] {
+        let begins: Vec<Begin> =
+            rows.iter().map(|pending| Begin { row: pending.row, change: pending.change.clone(), what }).collect();
+        let batch = Batch { begins, slots: 100, ..Batch::default() };
+        let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
+        let started = rows.iter().zip(receipts.begins).filter_map(|(pending, receipt)| match receipt {
+            Receipt::Started(attempt) => Some((pending.row, attempt)),
+            _ => None,
+        });
+        let ends = started.map(|(row, attempt)| {
+            let is_updated = what == What::Update && row % 2 == 0;
+            End {
+                attempt,
+                at: journal.clock().now(),
+                verdict: if is_updated { "updated" } else { "in-doubt" },
+                made: is_updated.then_some(true),
+                http_status: Some(200),
+                request_id: Some("c2b1".to_owned()),
+                outcome: is_updated.then(|| (row, Outcome::new(OutcomeKind::Updated, "", ""))),
+                resolved: Vec::new(),
+                pause_until: None,
+            }
+        });
+        let batch = Batch { ends: ends.collect(), ..Batch::default() };
+        journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
+    }
+    Ok(())
+}
+
+/// A sound database, as a process leaves it, and the log that one leaves which was killed.
+static SOUND: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str| fs::read(directory.path().join(name)).expect("reads");
+    let journal = written(directory.path()).expect("a journal");
+    let log = file("journal.db-wal");
+    drop(journal);
+    [file("journal.db"), log]
+});
+
+/// A journal with a run that is over and one that is not.
+fn written(directory: &Path) -> Result<Journal, JournalError> {
+    let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
+    let mut rng = fastrand::Rng::with_seed(7);
+    for rows in [[2, 4, 6], [7, 8, 9]] {
+        let facts = RunFacts {
+            input: "close.csv".to_owned(),
+            shape: InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] },
+            origin: CONTRACT.origin.clone(),
+            contract: "defender".to_owned(),
+            results: "close.results.csv".to_owned(),
+            options: Vec::new(),
+            remember: std::time::Duration::from_hours(12),
+        };
+        let run = journal.begin_loading(&scope(), &CONTRACT.name, &facts, &mut rng)?;
+        let load = |row: u64| LoadRow {
+            row,
+            line: row + 1,
+            incident: row.to_string(),
+            change: Ok(update(row)),
+            source: row.to_string().into_bytes(),
+        };
+        journal.load(&run, &rows.map(load))?;
+        journal.ready(&run, &facts, b"digest")?;
+        session(&mut journal, &run)?;
+        journal.close(&run)?;
+    }
+    Ok(journal)
+}
+
+fn scope() -> Scope {
+    Scope::named("fuzz")
+}
+
+fn update(incident: u64) -> Change {
+    let incident = IncidentId::new(incident).expect("an id");
+    Change { incident, body: r#"{"status":"Resolved","comment":"done"}"#.into(), appends: true }
+}
