@@ -16,7 +16,7 @@ pub(crate) fn facts() -> Result<String> {
 /// Seconds for what a commit of the journal asks of the disk: some pages over others in a file that is there, then
 /// `fdatasync`. The median of many.
 fn durable_write() -> Result<f64> {
-    const PAGES: [u8; 6 * 4096] = [7; 6 * 4096];
+    static PAGES: [u8; 6 * 4096] = [7; 6 * 4096];
     let clock = Clock::machine();
     let mut file: File = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR"))?;
     for _ in 0..200 {

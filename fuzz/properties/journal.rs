@@ -149,7 +149,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             contract: "defender".to_owned(),
             results: "close.results.csv".to_owned(),
             options: Vec::new(),
-            remember: std::time::Duration::from_hours(12),
+            remember: Duration::from_hours(12),
         };
         let run = journal.begin_loading(&scope(), &CONTRACT.name, &facts, &mut rng)?;
         let load = |row: u64| LoadRow {

@@ -24,6 +24,8 @@ pub(super) struct Hand {
     pub(super) what: What,
     /// Attempts in doubt that its next read shall clear up.
     pub(super) doubts: Vec<Doubt>,
+    /// One of its updates may have been made: no read has shown otherwise since.
+    may_be_made: bool,
     /// Its tries at the update are used up; a last look tells whether one of them was made.
     is_last_look: bool,
     /// Tries that count, of updates and of reads.
@@ -110,6 +112,7 @@ pub(super) struct Rules {
 impl Hand {
     pub(super) fn new(row: PendingRow) -> Hand {
         Hand {
+            may_be_made: row.is_in_doubt,
             row,
             what: What::Update,
             doubts: Vec::new(),
@@ -184,6 +187,7 @@ impl Hand {
         self.last = Some(answer.clone());
         if is_update {
             self.last_update = Some(answer.clone());
+            self.may_be_made |= was_made(&answer.verdict).is_none();
         }
         let mut end = End {
             attempt: *attempt,
@@ -221,10 +225,9 @@ impl Hand {
 
     /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
     pub(super) fn use_up(&mut self, now: Now) -> Result<BootTime, Outcome> {
-        let may_be_made = self.last.as_ref().is_some_and(|last| was_made(&last.verdict).is_none());
         match self.what {
             What::Read => Err(self.unreadable(now)),
-            What::Update if !may_be_made => Err(self.gave_up(now)),
+            What::Update if !self.may_be_made => Err(self.gave_up(now)),
             What::Update => {
                 self.is_last_look = true;
                 if !self.row.change.appends {
@@ -255,6 +258,7 @@ impl Hand {
             return Then::Over;
         }
         self.what = What::Update;
+        self.may_be_made = false;
         self.reads = Tries::default();
         Then::Ready
     }
@@ -313,5 +317,54 @@ fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome
         request_id: answer.request_id.clone(),
         finished_at: Some(at.wall),
         ..Outcome::new(kind, code, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{Change, IncidentId};
+
+    const STREAK: Streak = Streak { id: 1, counts: true };
+
+    fn hand(appends: bool, is_in_doubt: bool) -> Hand {
+        let incident = IncidentId::new(7).expect("an id");
+        let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
+        Hand::new(PendingRow { row: 1, change, is_in_doubt })
+    }
+
+    fn now() -> Now {
+        Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }
+    }
+
+    /// What comes next after an update that ends without an answer.
+    fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
+        let verdict = Verdict::Transient { may_have_applied };
+        let answer = Answer { verdict, http_status: None, request_id: None, message: "refused".to_owned() };
+        let ended = Ended { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
+        let rules = Rules {
+            policy: Policy { max_attempts: 2 },
+            shortest_window: Duration::from_secs(1),
+            appended: "comment".to_owned(),
+        };
+        hand.settle(&ended, STREAK, &rules, &mut fastrand::Rng::with_seed(1)).1
+    }
+
+    #[test]
+    fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
+        let mut never_arrived = hand(false, false);
+        assert!(matches!(unanswered(&mut never_arrived, false), Then::At(_)));
+        assert_eq!(unanswered(&mut never_arrived, false), Then::UsedUp);
+        assert_eq!(never_arrived.use_up(now()).map_err(|outcome| outcome.code), Err("gave-up".to_owned()));
+
+        let mut first_may_have = hand(false, false);
+        assert!(matches!(unanswered(&mut first_may_have, true), Then::At(_)));
+        assert_eq!(unanswered(&mut first_may_have, false), Then::UsedUp);
+        assert_eq!(first_may_have.use_up(now()), Ok(BootTime(0) + SETTLING));
+
+        let mut before_this_start = hand(false, true);
+        assert!(matches!(unanswered(&mut before_this_start, false), Then::At(_)));
+        assert_eq!(unanswered(&mut before_this_start, false), Then::UsedUp);
+        assert_eq!(before_this_start.use_up(now()), Ok(BootTime(0) + SETTLING));
     }
 }

@@ -9,6 +9,7 @@ use super::{Format, RowArgs};
 use crate::check::{Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
+use crate::exit;
 use crate::input::{Input, InputError, Origin};
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use crate::report::next_command::NextCommand;
@@ -26,7 +27,11 @@ pub(super) struct CheckArgs {
     pub(super) format: Format,
 }
 
-pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {
+/// Checks, and gives back the exit code.
+///
+/// # Errors
+/// Where the input can't be read to its end, or the answer not be written.
+pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<u8, Error> {
     let settings = args.rows.resolve()?;
     let out = BufWriter::new(io::stdout().lock());
     match args.format {
@@ -36,7 +41,7 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {
             let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.tell(found))?;
             let tally = checked.as_ref().ok();
             json.finish(tally.map(|tally| tally.rows), tally.map(|tally| tally.valid))?.flush()?;
-            verdict(&checked?)
+            Ok(verdict(&checked?))
         }
         Format::Human => {
             let mut human = HumanDiagnostics::new(out, terminal.colour_out);
@@ -47,7 +52,7 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<(), Error> {
                 summarize(&mut out, args, tally, origin)?;
             }
             out.flush()?;
-            verdict(&checked?)
+            Ok(verdict(&checked?))
         }
     }
 }
@@ -81,8 +86,9 @@ fn look<'r>(
     Ok(checked.map_err(Error::from))
 }
 
-fn verdict(tally: &Tally) -> Result<(), Error> {
-    if tally.has_errors() { Err(Error::InvalidRows) } else { Ok(()) }
+/// The exit code: what is wrong with the rows has been told.
+fn verdict(tally: &Tally) -> u8 {
+    if tally.has_errors() { exit::INPUT } else { exit::DONE }
 }
 
 /// How many rows there are, how many are valid, and the one next command.

@@ -159,7 +159,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     let mut terminal = Terminal::set_up(&cli.global, environment.no_color)?;
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Check(args) => check::run(&args, &terminal).map(|()| exit::DONE),
+        Command::Check(args) => check::run(&args, &terminal),
         Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
         Command::Emulator(args) => emulator::run(args, &environment).map(|()| exit::DONE),
         Command::Contract(args) => contract::run(&args).map(|()| exit::DONE),

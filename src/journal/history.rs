@@ -206,7 +206,7 @@ impl Journal {
 
 /// Of a row: whether it has no outcome, and an update for it is in doubt or under way, or was found made by another run
 /// since.
-const IS_UNSETTLED: &str = "(outcome IS NULL AND rows.attempts > 0 AND EXISTS (
+pub(super) const IS_UNSETTLED: &str = "(outcome IS NULL AND rows.attempts > 0 AND EXISTS (
     SELECT 1 FROM attempts AS a
     WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = CAST(rows.incident AS INTEGER)
       AND a.updates = 1 AND a.run = rows.run AND a.row = rows.row AND a.made IS NOT 0))";

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
+use super::history::IS_UNSETTLED;
 use super::ledger::{CALL_LIMIT, Ledger};
 use super::{Journal, JournalError, Session, locks};
 use crate::outcome::{InputShape, Outcome};
@@ -62,6 +63,8 @@ pub struct PendingRow {
     pub row: u64,
     /// What to send.
     pub change: Change,
+    /// Whether an earlier call for it is in doubt.
+    pub is_in_doubt: bool,
 }
 
 /// How far a run is.
@@ -79,9 +82,13 @@ pub(super) const UNFINISHED_SAME: &str = "
       AND coalesce((SELECT started_wall FROM attempts WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)),
                    runs.created_wall) > ?4
     ORDER BY runs.id DESC LIMIT 1";
-pub(super) const PENDING: &str = "
-    SELECT row, incident, body, appends FROM rows
-    WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3";
+
+pub(super) fn pending_rows() -> String {
+    format!(
+        "SELECT row, incident, body, appends, {IS_UNSETTLED} FROM rows
+         WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
+    )
+}
 
 /// No more bytes of bodies than this, and one more row, are read at once.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -253,20 +260,20 @@ impl Journal {
     /// # Errors
     /// Where the journal can't be read.
     pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
-        let mut statement = self.db.prepare_cached(PENDING)?;
+        let mut statement = self.db.prepare_cached(&pending_rows())?;
         let rows = statement.query_map(params![run.id, after, limit], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?))
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?, row.get(4)?))
         })?;
         let mut pending = Vec::new();
         let mut bytes = 0;
         for row in rows {
-            let (row, incident, body, appends) = row?;
+            let (row, incident, body, appends, is_in_doubt) = row?;
             bytes += body.len();
             let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
                 path: self.dir.database(),
                 why: format!("row {row} of run {} has no incident", run.name),
             })?;
-            pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends } });
+            pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends }, is_in_doubt });
             if bytes >= PAGE_BYTES {
                 break;
             }

@@ -109,7 +109,10 @@ fn a_days_work_exceeds_no_window() {
         let counted = service.seen.lock().expect("no panic").1.clone();
         assert!(counted.is_sorted() && counted.len() as u64 >= ROWS);
         for (calls, length) in [(50, Duration::from_mins(1)), (1_500, Duration::from_hours(1))] {
-            let fits = counted.iter().zip(counted.iter().skip(calls)).all(|(first, last)| *last - *first >= length);
+            let fits = counted
+                .iter()
+                .zip(counted.iter().skip(calls))
+                .all(|(first, last)| last.saturating_sub(*first) >= length);
             assert!(fits, "more than {calls} calls in {length:?}");
         }
         // 1,500 calls an hour, the first of them at once: slower than that by a round trip an hour, and no more.

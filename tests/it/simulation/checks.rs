@@ -84,7 +84,7 @@ pub(super) fn server(world: &World) {
     counted.sort_unstable();
     for Window { calls, length } in world.scenario.quota.windows() {
         for (first, last) in counted.iter().zip(counted.iter().skip(*calls as usize)) {
-            if *last - *first < *length {
+            if last.saturating_sub(*first) < *length {
                 let more = calls + 1;
                 world.breach(format_args!(
                     "{more} calls between {first:?} and {last:?}, and {calls} in {length:?} allowed"

@@ -31,7 +31,7 @@ pub(super) fn play(seed: u64, traced: bool) -> Verdict {
     runtime.block_on(async {
         let world = Arc::new(World::new(Scenario::draw(seed), &disk.state_dir(), traced));
         world.note(format_args!("{:?}", world.scenario));
-        if tokio::time::timeout(ENDS_BY, whole(&world, &disk)).await.is_err() {
+        if tokio::time::timeout(ENDS_BY, Box::pin(whole(&world, &disk))).await.is_err() {
             world.breach("it never ends");
         }
         checks::server(&world);
@@ -93,6 +93,10 @@ fn all_done(world: &World, command: &Command, outcomes: &[String]) {
 async fn once_more(world: &Arc<World>, disk: &Disk, command: &Command) {
     let scenario = &world.scenario;
     let conflicts = command.rows.iter().any(|row| scenario.conflicts(row.incident));
+    if scenario.remember.is_zero() {
+        // It is sent again, and that can go wrong again.
+        world.state().faults_left = scenario.faults;
+    }
     let counted = world.state().server.counted.len();
     let ended = start(world, disk, command, Meant::Whole).await;
     if let Ended::Accounted { run, .. } = &ended {

@@ -171,7 +171,7 @@ impl State {
         if self.dice.u64(..scenario.fault_every) > 0 {
             return Fate::fine(&mut self.dice, latency);
         }
-        let is_throttled = self.dice.u8(..4) == 0;
+        let is_throttled = self.dice.bool();
         match if is_throttled { &mut self.throttles_left } else { &mut self.faults_left } {
             0 => Fate::fine(&mut self.dice, latency),
             left => {

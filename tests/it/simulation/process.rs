@@ -168,16 +168,13 @@ async fn run_of(
     let digest: Vec<u8> =
         command.rows.iter().flat_map(|row| [&row.incident.to_le_bytes(), row.body.as_bytes()].concat()).collect();
     let remember = world.scenario.remember.max(Duration::from_hours(12));
-    let run = match journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
-        Some(name) => {
-            journal.discard(&loading)?;
-            step().await;
-            journal.hold(&name)?
-        }
-        None => {
-            journal.ready(&loading, &facts, &digest)?;
-            loading
-        }
+    let run = if let Some(name) = journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
+        journal.discard(&loading)?;
+        step().await;
+        journal.hold(&name)?
+    } else {
+        journal.ready(&loading, &facts, &digest)?;
+        loading
     };
     step().await;
     Ok(run)

@@ -9,6 +9,7 @@ use bulk_triage::window::{Quota, Window};
 
 /// All that is decided beforehand.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Scenario {
     pub(super) seed: u64,
     pub(super) quota: Quota,
@@ -126,7 +127,7 @@ impl Scenario {
             concurrency: rng.u32(1..=8),
             max_attempts: max_attempts(faults, outage.is_some(), &mut rng),
             patience: Duration::from_secs(if rng.u8(..4) == 0 { rng.u64(0..=30) } else { 600 }),
-            remember: if rng.u8(..5) == 0 { Duration::ZERO } else { Duration::from_hours(12) },
+            remember: if rng.u8(..3) == 0 { Duration::ZERO } else { Duration::from_hours(12) },
             latency_ms: rng.u64(2..=1_000),
             commands,
             together: two && rng.u8(..3) > 0,
@@ -201,7 +202,7 @@ fn other_row(incident: u64) -> FileRow {
 }
 
 fn few_or_many(rng: &mut fastrand::Rng) -> u32 {
-    if rng.bool() { rng.u32(1..=3) } else { rng.u32(1..=16) }
+    if rng.bool() { rng.u32(1..=2) } else { rng.u32(1..=16) }
 }
 
 /// With so many tries an outage alone can use up nobody's: five in a row are the service's fault.

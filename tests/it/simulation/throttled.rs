@@ -12,10 +12,11 @@ use super::world::World;
 /// A 429 in one of its forms. What it says is written down, so that whoever comes back earlier is seen.
 pub(super) fn throttled(world: &World, attempt: i64, mut headers: Vec<(String, String)>) -> Reply {
     let now = world.time();
-    let ends = world.state().server.busy_until.max(now);
+    let busy = world.state().server.busy_until.saturating_sub(now);
+    let ends = now + busy;
     let (shortest, longest) = (world.scenario.quota.shortest(), world.scenario.quota.longest());
-    let seconds = (ends - now).as_secs() + 1;
-    let wall = world.server_wall() + SignedDuration::from_micros(micros(ends - now));
+    let seconds = busy.as_secs() + 1;
+    let wall = world.server_wall() + SignedDuration::from_micros(micros(busy));
     // A time of day means what it says where the clocks agree, or where the answer says what time it is.
     let is_clear = world.scenario.dated || world.scenario.server_skew_ms == 0;
     let at_a_time = if is_clear { ends } else { now };
