@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
                         let at = text.find('\0').unwrap_or(0);
                         let problem = Problem::new(&codes::NUL_BYTE, "the row holds a NUL byte");
                         reading.tell(problem, None, Some(at..at + 1));
-                    } else if let Some(delimiter) = self.delimiter {
+                    } else if self.delimiter.is_some() {
                         self.read_csv(text, has_cr, &cells, &mut reading);
                     } else {
                         self.read_jsonl(text, &mut reading);
