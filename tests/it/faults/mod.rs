@@ -3,9 +3,9 @@
 //! moves on by one until a run ends without coming to it.
 //!
 //! After each faulty run the same command is started again until it succeeds; then all must be [`settled`]. `cargo
-//! test` strikes one call of each kind; `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds, and
-//! after every tenth crash ends the restarts as well, each one call later. What fails is named, with the command that
-//! runs it alone.
+//! test` strikes one call of each kind; `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds (`3`: for
+//! the third alone), and after every tenth crash ends the restarts as well, each one call later. What fails is named,
+//! with the command that runs it alone.
 
 mod shim;
 mod trial;
@@ -127,20 +127,21 @@ fn nothing_is_lost_and_no_comment_is_twice_wherever_a_call_fails_or_the_process_
     let count = Count::default();
     match setting("BULK_TRIAGE_FAULTS").as_deref() {
         None => each(&one_of_each_kind(), &count),
-        Some("all") => every_call(&count),
-        Some(one) => {
-            count.hold(&one.parse().expect("a trial as it is printed"));
-        }
+        Some("all") => (1..=3).for_each(|seed| every_call(&count, seed)),
+        Some(one) => match one.parse() {
+            Ok(seed) => every_call(&count, seed),
+            Err(_) => {
+                count.hold(&one.parse().expect("a trial as it is printed"));
+            }
+        },
     }
     count.end("calls that fail or end the process");
 }
 
-fn every_call(count: &Count) {
-    for seed in 1..=3 {
-        for how in How::ALL {
-            let points = all(count, |at| Trial::first(seed, at, how));
-            tell(&format!("seed {seed}, {how}: {points} points"));
-        }
+fn every_call(count: &Count, seed: u64) {
+    for how in How::ALL {
+        let points = all(count, |at| Trial::first(seed, at, how));
+        tell(&format!("seed {seed}, {how}: {points} points"));
     }
 }
 
