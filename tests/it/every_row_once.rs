@@ -194,7 +194,7 @@ fn check_into_a_closed_pipe_ends_quietly() {
 #[test]
 fn the_summary_in_json_has_its_members_and_no_others() {
     let program = Program::new().file("a.csv", closing(1..=5)).faulty_emulator(&["404@#2", "429@1=header-seconds/1s"]);
-    let summary = program.send("a.csv --format json").expect_code(1).json();
+    let summary = program.send("a.csv --format json --concurrency 1").expect_code(1).json();
     let names: Vec<&String> = summary.as_object().expect("an object").keys().collect();
     let expected = [
         "run",
