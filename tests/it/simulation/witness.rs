@@ -12,6 +12,15 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::life::Life;
 use super::server::Origin;
 
+/// What a 429 has said, in the world's time.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    attempt: i64,
+    at: Duration,
+    /// Nothing may be sent before.
+    until: Duration,
+}
+
 /// A connection of its own to the journal.
 #[derive(Debug)]
 pub(super) struct Witness {
@@ -20,15 +29,15 @@ pub(super) struct Witness {
     db: Option<Connection>,
     /// Intents that have had their call.
     used: HashSet<i64>,
-    /// What 429s have named: the attempt, and the world's time before which nothing may be sent.
-    named: Vec<(i64, Duration)>,
+    /// What 429s have named.
+    told: Vec<Told>,
     /// The call that goes first after the last of them.
     first: Option<(i64, Arc<Life>)>,
 }
 
 impl Witness {
     pub(super) fn new(state_dir: &Path) -> Witness {
-        Witness { file: state_dir.join("journal.db"), db: None, used: HashSet::new(), named: Vec::new(), first: None }
+        Witness { file: state_dir.join("journal.db"), db: None, used: HashSet::new(), told: Vec::new(), first: None }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the witness must not see through the journal's eyes")]
@@ -57,30 +66,31 @@ impl Witness {
         found.into_iter().find(|origin| self.used.insert(origin.attempt))
     }
 
-    /// A 429 says: nothing before `until`.
-    pub(super) fn is_told(&mut self, attempt: i64, until: Duration) {
-        self.named.push((attempt, until));
+    /// A 429 says at `at`: nothing before `until`.
+    pub(super) fn is_told(&mut self, attempt: i64, at: Duration, until: Duration) {
+        self.told.push(Told { attempt, at, until });
     }
 
     /// A call has ended with this status.
     pub(super) fn hears(&mut self, attempt: i64, status: u16) {
         let was_first = self.first.take_if(|(first, _)| status == 429 || *first == attempt).is_some();
         if was_first && status != 429 {
-            self.named.clear();
+            self.told.clear();
         }
     }
 
     /// Why a call that leaves now should not: a 429 whose end is in the journal has named a later time, or the one call
     /// that goes first after it is still under way.
     pub(super) fn goes_too_early(&mut self, attempt: i64, now: Duration, life: &Arc<Life>) -> Option<String> {
-        let named = self.named.clone();
+        // Of what happens at one moment nobody can say what was committed first.
+        let told: Vec<Told> = self.told.iter().copied().filter(|told| told.at < now).collect();
         let db = self.db();
         let is_known = |attempt: i64| {
             db.prepare_cached("SELECT ended IS NOT NULL AND verdict = 'throttled' FROM attempts WHERE id = ?1")
                 .and_then(|mut statement| statement.query_row([attempt], |row| row.get(0)))
                 .expect("the attempt can be read")
         };
-        let until = named.into_iter().filter(|(attempt, _)| is_known(*attempt)).map(|(_, until)| until).max()?;
+        let until = told.into_iter().filter(|told| is_known(told.attempt)).map(|told| told.until).max()?;
         if now < until {
             return Some(format!("a 429 had said not before {until:?}"));
         }
