@@ -1,6 +1,6 @@
 #!/bin/sh
 # Breaks one promise after another, each in a copy of the program, and counts the seeds of the simulation until that is
-# seen. Writes the table of docs/mutations.md. The mutations are the patches beside this script; the first line of each
+# seen. Prints the table of docs/mutations.md. The mutations are the patches beside this script; the first line of each
 # says what it breaks.
 #
 #   tests/mutations.sh [NAME…]      SEEDS=2000: give up after so many
