@@ -14,7 +14,7 @@ use super::events::{Event, Listener, Pace};
 use super::health::{Failures, Health, News, TooMany};
 use super::queue::Queue;
 use super::row::{Ended, Hand, Rules, Streak, Then};
-use super::{ApplyError, Desk, Settings, Stop};
+use super::{ApplyError, Desk, Settings, Stop, log};
 use crate::attempt::Call;
 use crate::client::{Client, Renewal, Transport};
 use crate::clock::{BootTime, Clock, Now};
@@ -23,7 +23,6 @@ use crate::outcome::{Outcome, OutcomeKind};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::Policy;
-use crate::text::printable;
 
 /// Tokens that other processes free are looked for this often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -242,16 +241,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         if matches!(self.gate, Gate::UntilAnEnd) {
             self.gate = Gate::Open;
         }
-        tracing::debug!(
-            row = hand.row.row,
-            incident = hand.row.change.incident.get(),
-            what = ?hand.what,
-            verdict = ended.answer.verdict.name(),
-            status = ended.answer.http_status,
-            took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
-            message = %printable(&ended.answer.message),
-            "call ended"
-        );
+        log::call(&hand, ended);
         // A row's try belongs to the streak in which it failed, also where it is the one that ends the patience.
         let streak = Streak { id: self.health.streak_id, counts: self.health.counts_tries() };
         let news = self.health.hear(&ended.answer.verdict, ended.at.boot);
@@ -547,7 +537,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     fn tell(&mut self, event: Event) {
-        log(&event);
+        log::event(&event);
         if let Err(error) = self.listener.hear(event) {
             self.stop(Stop::ListenerFailed { message: error.to_string() });
         }
@@ -590,36 +580,5 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             calls: self.calls,
             throttled: self.throttled,
         }));
-    }
-}
-
-/// What a log keeps of a run, beside its calls.
-fn log(event: &Event) {
-    match event {
-        Event::Started { rows, before } => {
-            let over: u64 = before.iter().map(|(_, rows)| rows).sum();
-            tracing::info!(rows, over, "sending begins");
-        }
-        Event::Finished(row) => tracing::info!(
-            row = row.row,
-            line = row.line,
-            incident = %printable(&row.incident_id),
-            outcome = row.outcome.kind.name(),
-            code = %printable(&row.outcome.code),
-            message = %printable(&row.outcome.message),
-            "row is over"
-        ),
-        Event::Throttled { until, message } => tracing::info!(%until, message = %printable(message), "throttled"),
-        Event::ServiceDown { until, message } => {
-            tracing::info!(%until, message = %printable(message), "service down");
-        }
-        Event::ServiceUp => tracing::info!("service up"),
-        Event::Retry { row, tries, at, message } => {
-            tracing::info!(row, tries, %at, message = %printable(message), "row is tried again");
-        }
-        Event::Stopping { reason, in_flight } => {
-            tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
-        }
-        Event::Pace(_) => {}
     }
 }

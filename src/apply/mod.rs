@@ -11,6 +11,7 @@ mod dispatcher;
 mod doubt;
 pub mod events;
 mod health;
+mod log;
 mod queue;
 mod row;
 

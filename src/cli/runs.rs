@@ -13,7 +13,7 @@ use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
-use super::send::{self, Sending, rows_of};
+use super::send::{self, Sending, results_error, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};
@@ -24,7 +24,7 @@ use crate::exit;
 use crate::journal::{Durability, Journal, JournalError, RunState, RunSummary, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::results::{Destination, ResultsError, ResultsFile};
+use crate::report::results::{Destination, ResultsFile};
 use crate::text::{escape_json, printable};
 use crate::window::parse_duration;
 
@@ -271,11 +271,7 @@ fn results_again(journal: &Journal, name: &str, path: Option<&Path>) -> Result<u
     let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
     let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;
     let made = ResultsFile::create(&destination, run.facts.shape.clone(), rows_of(journal, name, false));
-    made.map_err(|error: ResultsError<JournalError>| match error {
-        ResultsError::Destination(error) => Error::from(error),
-        ResultsError::Write(error) => Error::Results(error),
-        ResultsError::Rows(error) => Error::from(error),
-    })?;
+    made.map_err(results_error)?;
     writeln!(io::stdout(), "results: {}", printable(&path.to_string_lossy()))?;
     Ok(exit::DONE)
 }

@@ -193,7 +193,7 @@ fn exit_code(ending: &Ending, state: RunState, tally: &Tally) -> u8 {
     }
 }
 
-fn results_error(error: ResultsError<JournalError>) -> Error {
+pub(super) fn results_error(error: ResultsError<JournalError>) -> Error {
     match error {
         ResultsError::Destination(error) => error.into(),
         ResultsError::Write(error) => Error::Results(error),

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
+use super::commit::stored_id;
 use super::{AttemptId, JournalError, boot, wall};
 use crate::clock::BootTime;
 use crate::row::{Change, IncidentId};
@@ -108,8 +109,7 @@ pub(super) const UPDATES_OF_INCIDENT: &str = "
 /// All updates of an incident in a scope, oldest first.
 pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> Result<Vec<Past>, JournalError> {
     let mut statement = db.prepare_cached(UPDATES_OF_INCIDENT)?;
-    let id = i64::try_from(incident.get()).unwrap_or(i64::MAX);
-    let pasts = statement.query_map(params![scope, id], |row| {
+    let pasts = statement.query_map(params![scope, stored_id(incident)], |row| {
         Ok(Past {
             attempt: AttemptId(row.get(0)?),
             run: row.get(1)?,

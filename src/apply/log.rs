@@ -1,0 +1,50 @@
+//! The log: what is kept of a run's calls and of what happened to it. Text from outside is made safe on its way.
+
+use super::events::Event;
+use super::row::{Ended, Hand};
+use crate::text::printable;
+
+/// A call for a row has ended.
+pub(super) fn call(hand: &Hand, ended: &Ended) {
+    tracing::debug!(
+        row = hand.row.row,
+        incident = hand.row.change.incident.get(),
+        what = ?hand.what,
+        verdict = ended.answer.verdict.name(),
+        status = ended.answer.http_status,
+        took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
+        message = %printable(&ended.answer.message),
+        "call ended"
+    );
+}
+
+/// What a log keeps of a run, beside its calls.
+pub(super) fn event(event: &Event) {
+    match event {
+        Event::Started { rows, before } => {
+            let over: u64 = before.iter().map(|(_, rows)| rows).sum();
+            tracing::info!(rows, over, "sending begins");
+        }
+        Event::Finished(row) => tracing::info!(
+            row = row.row,
+            line = row.line,
+            incident = %printable(&row.incident_id),
+            outcome = row.outcome.kind.name(),
+            code = %printable(&row.outcome.code),
+            message = %printable(&row.outcome.message),
+            "row is over"
+        ),
+        Event::Throttled { until, message } => tracing::info!(%until, message = %printable(message), "throttled"),
+        Event::ServiceDown { until, message } => {
+            tracing::info!(%until, message = %printable(message), "service down");
+        }
+        Event::ServiceUp => tracing::info!("service up"),
+        Event::Retry { row, tries, at, message } => {
+            tracing::info!(row, tries, %at, message = %printable(message), "row is tried again");
+        }
+        Event::Stopping { reason, in_flight } => {
+            tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
+        }
+        Event::Pace(_) => {}
+    }
+}
