@@ -44,6 +44,7 @@ pub fn resume(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Opti
         None => in_text
             .iter()
             .filter_map(|said| if let Said::Window(window) = said { Some(*window) } else { None })
+            .filter(|window| !window.is_zero())
             .max()
             .map(Resume::After),
     }
@@ -121,6 +122,7 @@ mod tests {
             (error("API calls quota exceeded! maximum admitted 50 per 1m."), Some(after(60))),
             (error("API calls quota exceeded! maximum admitted 1500 per 1h."), Some(after(3_600))),
             (error("maximum admitted 50 per 1m. Try again in 37 seconds."), Some(after(37))),
+            (error("maximum admitted 50 per 0m."), None),
             (error(r"37 \u79d2\u5f8c"), Some(after(37))),
             (
                 r#"{"statusCode":429,"message":"Rate limit is exceeded. Try again in 37 seconds."}"#.to_owned(),
