@@ -74,8 +74,9 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
 #[inline]
 #[must_use]
 pub fn trimmed(text: &str) -> &str {
+    let text = text.trim_ascii();
     match text.as_bytes() {
-        [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        [] | [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
         _ => text.trim(),
     }
 }

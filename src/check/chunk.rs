@@ -1,15 +1,14 @@
 //! The checker, and one chunk: its rows checked one by one, by one thread.
 
-use std::borrow::Cow;
+use bumpalo::Bump;
 
 use super::across::Seen;
 use super::columns::{self, Role, Roles};
 use super::judge::NumberedRecord;
 use super::row::{Reading, own_cells};
 use super::rules::ReadyContract;
-use super::tally::{Count, counts};
 use super::value::{Asked, Problem};
-use super::{CheckedRow, Rules};
+use super::{CheckedRow, Rules, SetProperty};
 use foldhash::fast::RandomState;
 
 use crate::diagnostic::{Diagnostic, codes};
@@ -21,7 +20,7 @@ use crate::text::excerpt;
 pub(super) struct Checker<'a> {
     pub(super) contract: ReadyContract<'a>,
     /// What `--set` asks of each property.
-    pub(super) set: Vec<Option<Asked<'a>>>,
+    pub(super) set: Vec<Asked<'a>>,
     /// What is doubtful about it.
     pub(super) set_warnings: Vec<Diagnostic>,
     pub(super) roles: Roles<'a>,
@@ -44,7 +43,8 @@ pub(super) struct CheckedChunk {
     /// The rows of the run, where they are kept.
     pub(super) rows: Vec<CheckedRow>,
     pub(super) seen: Vec<Seen>,
-    pub(super) counts: Vec<Count>,
+    /// For each property, how many cells that were not empty gave way to `--set`, in the rows of the run.
+    pub(super) overridden: Vec<u64>,
     /// All its rows. They are numbered from 1 here; whoever takes them knows how many came before.
     pub(super) read: u64,
     pub(super) valid: u64,
@@ -61,16 +61,23 @@ impl CheckedChunk {
     /// Takes none of its rows into the run.
     pub(super) fn select_none(&mut self) {
         self.rows.clear();
-        self.counts.clear();
+        self.overridden.clear();
         self.sendable = 0;
     }
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(input: &Input, rules: &Rules<'a>, keeps_rows: bool) -> Result<Checker<'a>, InputError> {
+    /// `arena` takes what `--set` asks.
+    pub(super) fn new(
+        input: &Input,
+        rules: &Rules<'a>,
+        keeps_rows: bool,
+        arena: &'a Bump,
+    ) -> Result<Checker<'a>, InputError> {
         let contract = ReadyContract::new(rules.contract);
         let origin = input.origin();
-        let named_roles = Roles::new(&contract, origin.is_portal_export);
+        let (set, set_warnings) = read_set(&contract, rules, arena);
+        let named_roles = Roles::new(&contract, origin.is_portal_export, &set);
         let sets_all = !rules.set.is_empty();
         let columns = columns::of_header(input, &named_roles, &contract, sets_all).map_err(InputError::Invalid)?;
         let delimiter = match input.shape() {
@@ -81,9 +88,9 @@ impl<'a> Checker<'a> {
             let message = "a portal export says what incidents are, not what to change".to_owned();
             return Err(InputError::Invalid(vec![input.header_diagnostic(&codes::PORTAL_NEEDS_SET, None, message)]));
         }
-        let mut checker = Checker {
-            set: vec![None; contract.properties.len()],
-            set_warnings: Vec::new(),
+        Ok(Checker {
+            set,
+            set_warnings,
             roles: named_roles,
             columns,
             delimiter,
@@ -94,19 +101,7 @@ impl<'a> Checker<'a> {
             keeps_rows,
             hasher: RandomState::default(),
             contract,
-        };
-        for set in rules.set {
-            let properties = &checker.contract.properties;
-            let Some(place) = properties.iter().position(|property| property.name == set.property) else { continue };
-            let mut problems = Vec::new();
-            checker.set[place] = Some(checker.contract.read_cell(place, Cow::Borrowed(&set.cell), &mut problems));
-            checker.set_warnings.extend(problems.into_iter().map(|problem| Diagnostic {
-                field: Some(set.property.clone()),
-                value: Some(excerpt(&set.cell, 200)),
-                ..Diagnostic::new(problem.code, "--set", problem.message)
-            }));
-        }
-        Ok(checker)
+        })
     }
 
     /// Checks a chunk. Of the rows that are not skipped, only the first `limit` are the run.
@@ -115,7 +110,7 @@ impl<'a> Checker<'a> {
             diagnostics: Vec::new(),
             rows: Vec::new(),
             seen: Vec::new(),
-            counts: counts(&self.contract),
+            overridden: vec![0; self.contract.properties.len()],
             read: 0,
             valid: 0,
             skipped: 0,
@@ -130,7 +125,8 @@ impl<'a> Checker<'a> {
         let has_cr = memchr::memchr(b'\r', &chunk.bytes).is_some();
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
-        let mut reading = Reading::new(self.contract.properties.len());
+        let arena = Bump::new();
+        let mut reading = Reading::new(&self.set, &arena);
         let mut cutter = Cutter::new(&chunk, self.delimiter, &self.file);
         loop {
             let record = match cutter.next(&mut cells) {
@@ -181,10 +177,26 @@ impl<'a> Checker<'a> {
                 &mut checked,
             );
         }
-        drop(reading);
         checked.chunk = chunk;
         checked
     }
+}
+
+/// What `--set` asks of each property, and what is doubtful about it.
+fn read_set<'a>(contract: &ReadyContract<'a>, rules: &Rules<'a>, arena: &'a Bump) -> (Vec<Asked<'a>>, Vec<Diagnostic>) {
+    let mut warnings = Vec::new();
+    let mut set = vec![Asked::Leave; contract.properties.len()];
+    for SetProperty { property, cell } in rules.set {
+        let Some(place) = contract.properties.iter().position(|known| known.name == property) else { continue };
+        let mut problems = Vec::new();
+        set[place] = contract.read_cell(place, cell, arena, &mut problems);
+        warnings.extend(problems.into_iter().map(|problem| Diagnostic {
+            field: Some(property.clone()),
+            value: Some(excerpt(cell, 200)),
+            ..Diagnostic::new(problem.code, "--set", problem.message)
+        }));
+    }
+    (set, warnings)
 }
 
 fn first_invalid(bytes: &[u8]) -> usize {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::rules::ReadyContract;
 use super::suggest::distance;
+use super::value::Asked;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::input::{Input, normalized};
 use crate::outcome::InputShape;
@@ -19,6 +20,8 @@ pub(super) enum Role<'a> {
     Id,
     /// A property, by its place in the contract.
     Property(usize),
+    /// A property that `--set` sets: nothing of it is read but whether something stands there.
+    GivesWay(usize),
     /// Carried to the results, never sent.
     Carried,
     /// Carried, but it looks like this name misspelt.
@@ -38,9 +41,15 @@ const SHORTEST_MISSPELT: usize = 4;
 const LONG_NAME: usize = 8;
 
 impl<'a> Roles<'a> {
-    pub(super) fn new(contract: &ReadyContract<'a>, is_portal_export: bool) -> Roles<'a> {
-        let properties = contract.properties.iter().enumerate().map(|(place, property)| {
-            (property.name, if is_portal_export { Role::Carried } else { Role::Property(place) })
+    /// `set`: what `--set` sets, by the property's place in the contract.
+    pub(super) fn new(contract: &ReadyContract<'a>, is_portal_export: bool, set: &[Asked<'_>]) -> Roles<'a> {
+        let properties = contract.properties.iter().zip(set).enumerate().map(|(place, (property, set))| {
+            let role = match set {
+                _ if is_portal_export => Role::Carried,
+                Asked::Leave => Role::Property(place),
+                _ => Role::GivesWay(place),
+            };
+            (property.name, role)
         });
         let all: Vec<_> = [(ID, Role::Id)].into_iter().chain(properties).collect();
         Roles {
@@ -84,7 +93,7 @@ pub(super) fn of_header<'a>(
                 let diagnostic = input.header_diagnostic(&codes::MISSPELT_COLUMN, Some(at), misspelt(&name, meant));
                 wrong.push(Diagnostic { help: Some(misspelt_help(meant)), ..diagnostic });
             }
-            Role::Id | Role::Property(_) => {
+            Role::Id | Role::Property(_) | Role::GivesWay(_) => {
                 if let Some(first) = found[..at].iter().position(|other| other == role) {
                     let message =
                         format!("the column `{name}` means the same as `{}`", excerpt(columns[first].trim(), 40));

@@ -8,7 +8,6 @@ use super::chunk::{CheckedChunk, Checker};
 use super::row::{Found, Own, Reading};
 use super::rules::ReadyKind;
 use super::suggest::either;
-use super::tally::Count;
 use super::value::{Asked, Problem};
 use super::{CheckedRow, RowError};
 use crate::diagnostic::{Diagnostic, Severity, codes};
@@ -39,12 +38,14 @@ impl<'a> Checker<'a> {
         if let Some(incident) = reading.id.filter(|_| is_valid) {
             checked.valid += 1;
             checked.sendable += u64::from(is_selected);
-            let counts = (self.keeps_rows && is_selected).then_some(&mut checked.counts);
-            let hash = self.weigh(reading, counts);
+            let hash = self.weigh(reading);
             let (row, line) = (narrow(at.row), narrow(at.record.line));
             checked.seen.push(Seen { incident: incident.get(), hash, row, line });
             if self.keeps_rows && is_selected {
                 change = Some(self.change(incident, reading));
+                for (count, slot) in checked.overridden.iter_mut().zip(&reading.slots) {
+                    *count += u64::from(slot.is_overridden);
+                }
             }
         }
         if self.keeps_rows && is_selected {
@@ -55,18 +56,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What an effective value is: `--set` wins.
-    fn asked<'s>(&'s self, reading: &'s Reading<'_>, place: usize) -> &'s Asked<'s> {
-        self.set[place].as_ref().unwrap_or(&reading.slots[place].asked)
-    }
-
     /// The rules between values, and that there is one at all.
     fn judge(&self, reading: &mut Reading<'_>) {
-        let mut found = Vec::new();
         for dependency in &self.contract.dependencies {
-            let &Asked::Choice(value) = self.asked(reading, dependency.property) else { continue };
-            let problem = match *self.asked(reading, dependency.on) {
-                Asked::Choice(on) if dependency.allowed[on].contains(&value) => continue,
+            let Asked::Choice(value) = reading.slots[dependency.property].asked else { continue };
+            let problem = match reading.slots[dependency.on].asked {
+                Asked::Choice(on) if dependency.allowed[on][value] => continue,
                 Asked::Choice(on) => self.disagreement(dependency.property, value, dependency.on, on),
                 Asked::Leave => {
                     let (property, on) = (self.name(dependency.property), self.name(dependency.on));
@@ -83,13 +78,9 @@ impl<'a> Checker<'a> {
                 _ => continue,
             };
             let spot = reading.slots[dependency.property].spot.clone();
-            let field = Some(self.name(dependency.property).to_owned());
-            found.push(Found { problem, field, spot: (!spot.is_empty()).then_some(spot) });
+            reading.tell(problem, Some(self.name(dependency.property)), (!spot.is_empty()).then_some(spot));
         }
-        if !found.is_empty() {
-            reading.found.append(&mut found);
-        }
-        let sets_nothing = (0..reading.slots.len()).all(|place| matches!(self.asked(reading, place), Asked::Leave));
+        let sets_nothing = reading.slots.iter().all(|slot| matches!(slot.asked, Asked::Leave));
         if sets_nothing {
             reading.tell(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
@@ -102,7 +93,8 @@ impl<'a> Checker<'a> {
         let elsewhere = self.contract.other_that_joins((name, text), (on_name, on_text));
         let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
         let allowed = dependency.map_or(&[][..], |rule| &rule.allowed[on_value]);
-        let allowed: Vec<&str> = allowed.iter().map(|value| self.value(property, *value)).collect();
+        let allowed = self.contract.choices(property).iter().zip(allowed).filter(|(_, allowed)| **allowed);
+        let allowed: Vec<&str> = allowed.map(|(choice, _)| choice.value.as_str()).collect();
         let help = elsewhere.unwrap_or_else(|| match allowed.as_slice() {
             [] => format!(
                 "leave {name} empty: it goes with {on_name} {} only",
@@ -117,7 +109,7 @@ impl<'a> Checker<'a> {
     fn values_that_allow(&self, property: usize, value: usize, on: usize) -> Vec<&'a str> {
         let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
         let allowed = dependency.map_or(&[][..], |rule| &rule.allowed);
-        let with = allowed.iter().enumerate().filter(|(_, values)| values.contains(&value));
+        let with = allowed.iter().enumerate().filter(|(_, values)| values[value]);
         with.map(|(place, _)| self.value(on, place)).collect()
     }
 
@@ -129,18 +121,12 @@ impl<'a> Checker<'a> {
         &self.contract.choices(property)[value].value
     }
 
-    /// What the row asks for, as a number (equal changes have equal ones), and counted where there are `counts`.
-    fn weigh(&self, reading: &Reading<'_>, mut counts: Option<&mut Vec<Count>>) -> u64 {
+    /// What the row asks for, as a number: equal changes have equal ones.
+    #[inline]
+    fn weigh(&self, reading: &Reading<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         for (place, slot) in reading.slots.iter().enumerate() {
-            let asked = self.set[place].as_ref().unwrap_or(&slot.asked);
-            if !matches!(asked, Asked::Leave) {
-                asked.weigh(place, &mut hasher);
-                if let Some(count) = counts.as_mut().and_then(|counts| counts.get_mut(place)) {
-                    count.overridden += u64::from(slot.is_overridden);
-                    count.add(asked);
-                }
-            }
+            slot.asked.weigh(place, &mut hasher);
         }
         hasher.finish()
     }
@@ -149,9 +135,8 @@ impl<'a> Checker<'a> {
     fn change(&self, incident: IncidentId, reading: &Reading<'_>) -> Change {
         let mut body = String::from("{");
         let mut appends = false;
-        for (place, property) in self.contract.properties.iter().enumerate() {
-            let asked = self.asked(reading, place);
-            let Some(json) = self.contract.json(place, asked) else { continue };
+        for (place, (property, slot)) in self.contract.properties.iter().zip(&reading.slots).enumerate() {
+            let Some(json) = self.contract.json(place, slot.asked) else { continue };
             if body.len() > 1 {
                 body.push(',');
             }

@@ -2,9 +2,9 @@
 //!
 //! # The way of a chunk
 //!
-//! [`check`] cuts the input into chunks and hands them in turn to two threads (`chunk`); each looks at its rows one by
-//! one (`row` reads it, with `columns`, `value` and `rules`; `judge` says what comes of it) and gives back what it found, which [`check`] takes in the input's
-//! order. What lies across rows is looked at in the end (`across`).
+//! Two threads take the next chunk of the input in turn (`pipeline`). Whichever has it looks at its rows one by one
+//! (`chunk`): `row` reads one, with `columns`, `value` and `rules`, and `judge` says what comes of it. What was found is
+//! taken in the input's order; what lies across rows is looked at in the end (`across`).
 //!
 //! Promises: every problem of every row is told, in the rows' order; memory does not grow with the input, 24 bytes for
 //! each row aside; equal changes have equal bodies.
@@ -23,7 +23,7 @@ mod value;
 
 pub use pipeline::check;
 pub use set::{SetError, SetProperty};
-pub use tally::{PropertyTally, Tally};
+pub use tally::Tally;
 
 use crate::contract::Contract;
 use crate::outcome::OutcomeKind;

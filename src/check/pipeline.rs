@@ -1,21 +1,22 @@
-//! The pipeline: chunks are cut and found things taken here, in the input's order; two threads check in between.
+//! The pipeline: two threads take the next chunk in turn and check it; what they found is taken in the input's order.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Scope, scope};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::scope;
+
+use bumpalo::Bump;
 
 use super::across::{self, Seen};
 use super::chunk::{CheckedChunk, Checker};
-use super::tally::{Count, Tally, counts, named};
+use super::tally::Tally;
 use super::{CheckedRow, Rules};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::input::{Chunk, Input, InputError};
 
-/// Threads that check. The third, which reads and takes, waits most of the time.
-const WORKERS: usize = 2;
-
-/// Chunks under way at once: each thread has one to go on with.
-const UNDER_WAY: usize = 2 * WORKERS;
+/// Chunks that may be checked before their turn to be taken, by each of the two threads.
+const AHEAD: usize = 2;
 
 /// Takes the rows of the run in batches, in the input's order.
 type TakeRows<'a> = &'a mut dyn FnMut(Vec<CheckedRow>) -> io::Result<()>;
@@ -29,15 +30,16 @@ type TakeRows<'a> = &'a mut dyn FnMut(Vec<CheckedRow>) -> io::Result<()>;
 /// Where the input can't be read to its end, is not valid as a whole, or `rows` fails. What is wrong with the rows is no
 /// error here: it is told to `diagnostics` and counted.
 pub fn check(
-    mut input: Input,
+    input: Input,
     rules: &Rules<'_>,
     rows: Option<TakeRows<'_>>,
     diagnostics: &mut dyn FnMut(Diagnostic),
 ) -> Result<Tally, InputError> {
-    let checker = Checker::new(&input, rules, rows.is_some())?;
+    let arena = Bump::new();
+    let checker = Checker::new(&input, rules, rows.is_some(), &arena)?;
     let mut taker = Taker {
         tally: Tally::default(),
-        counts: counts(&checker.contract),
+        overridden: vec![0; checker.contract.properties.len()],
         seen: Vec::new(),
         limit: rules.limit.unwrap_or(u64::MAX),
         checker: &checker,
@@ -47,61 +49,95 @@ pub fn check(
     for warning in &checker.set_warnings {
         taker.tell(warning.clone());
     }
+    let source = Source { shared: Mutex::new(Unread { input, next: 0, is_over: false, spare: Vec::new() }) };
     scope(|scope| {
-        let workers: Vec<Worker> = (0..WORKERS).map(|_| Worker::start(scope, &checker)).collect();
-        let mut spare: Vec<Chunk> = Vec::new();
-        let (mut sent, mut received) = (0, 0);
-        let mut end = None;
+        let (give, found) = sync_channel(AHEAD);
+        let (helper, checker) = (&source, &checker);
+        scope.spawn(move || check_for(helper, checker, &give));
+        // What was found before its turn, by the chunk's number.
+        let mut early = BTreeMap::new();
+        let mut turn = 0;
         loop {
-            while end.is_none() && sent - received < UNDER_WAY {
-                match input.next_chunk(spare.pop().unwrap_or_default()) {
-                    Ok(Some(chunk)) => {
-                        // A worker is gone only if it panicked; the scope passes that on.
-                        let _ = workers[sent % WORKERS].chunks.send(chunk);
-                        sent += 1;
-                    }
-                    Ok(None) => end = Some(Ok(())),
-                    Err(error) => end = Some(Err(error)),
+            let next = source.next();
+            let is_over = next.is_none();
+            match next {
+                Some((number, chunk)) => {
+                    early.insert(number, chunk.map(|chunk| checker.check(chunk, u64::MAX)));
+                    early.extend(found.try_iter());
                 }
+                None => early.extend(found.iter()),
             }
-            if sent == received {
-                return end.unwrap_or(Ok(()));
+            while early.len() > AHEAD && !early.contains_key(&turn) {
+                // A thread that is gone without giving what it took has panicked; the scope passes that on.
+                let Ok((number, chunk)) = found.recv() else { return Ok(()) };
+                early.insert(number, chunk);
             }
-            // In turn: what was sent first is taken first, so the order is the input's.
-            let Ok(found) = workers[received % WORKERS].done.recv() else { return Ok(()) };
-            received += 1;
-            spare.push(taker.take(found)?);
+            while let Some(chunk) = early.remove(&turn) {
+                source.put_back(taker.take(chunk?)?);
+                turn += 1;
+            }
+            if is_over {
+                return Ok(());
+            }
         }
     })?;
     Ok(taker.finish())
 }
 
-/// A thread that checks chunks, one after the other.
-struct Worker {
-    chunks: SyncSender<Chunk>,
-    done: Receiver<CheckedChunk>,
+/// A chunk's number, from 0, and what was found in it.
+type Numbered<T> = (u64, Result<T, InputError>);
+
+/// Checks chunks until there are no more, or nobody takes what was found.
+fn check_for(source: &Source, checker: &Checker<'_>, give: &SyncSender<Numbered<CheckedChunk>>) {
+    while let Some((number, chunk)) = source.next() {
+        if give.send((number, chunk.map(|chunk| checker.check(chunk, u64::MAX)))).is_err() {
+            break;
+        }
+    }
 }
 
-impl Worker {
-    fn start<'scope>(scope: &'scope Scope<'scope, '_>, checker: &'scope Checker<'_>) -> Worker {
-        let (chunks, to_check) = sync_channel::<Chunk>(UNDER_WAY);
-        let (give_back, done) = sync_channel(UNDER_WAY);
-        scope.spawn(move || {
-            // Ends when the pipeline drops its ends of the channels.
-            while let Ok(chunk) = to_check.recv() {
-                if give_back.send(checker.check(chunk, u64::MAX)).is_err() {
-                    break;
-                }
-            }
-        });
-        Worker { chunks, done }
+/// The input, from which either thread takes the next chunk.
+struct Source {
+    shared: Mutex<Unread>,
+}
+
+struct Unread {
+    input: Input,
+    next: u64,
+    is_over: bool,
+    /// Chunks to be used again.
+    spare: Vec<Chunk>,
+}
+
+impl Source {
+    /// The next chunk, or, last of all, why there is none.
+    fn next(&self) -> Option<Numbered<Chunk>> {
+        let mut unread = self.lock();
+        if unread.is_over {
+            return None;
+        }
+        let used = unread.spare.pop().unwrap_or_default();
+        let chunk = unread.input.next_chunk(used).transpose();
+        unread.is_over = !matches!(chunk, Some(Ok(_)));
+        let number = unread.next;
+        unread.next += 1;
+        chunk.map(|chunk| (number, chunk))
+    }
+
+    fn put_back(&self, chunk: Chunk) {
+        self.lock().spare.push(chunk);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unread> {
+        // After a panic nothing is taken any more: the scope passes it on.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Takes what was found, in order.
 struct Taker<'c, 'a, 'r, 'd> {
     tally: Tally,
-    counts: Vec<Count>,
+    overridden: Vec<u64>,
     seen: Vec<Seen>,
     limit: u64,
     checker: &'c Checker<'a>,
@@ -126,7 +162,7 @@ impl Taker<'_, '_, '_, '_> {
         self.tally.skipped += checked.skipped;
         self.tally.selected += checked.taken.min(left);
         self.tally.sendable += checked.sendable;
-        self.counts.iter_mut().zip(&checked.counts).for_each(|(ours, theirs)| ours.merge(theirs));
+        self.overridden.iter_mut().zip(&checked.overridden).for_each(|(ours, theirs)| *ours += theirs);
         let row_before = u32::try_from(before).unwrap_or(u32::MAX);
         self.seen.extend(checked.seen.iter().map(|seen| Seen { row: row_before + seen.row, ..*seen }));
         for diagnostic in checked.diagnostics {
@@ -147,7 +183,8 @@ impl Taker<'_, '_, '_, '_> {
             self.tell(diagnostic);
         }
         self.tally.contradicting = across.contradicting;
-        self.tally.sets = named(&self.checker.contract, self.counts);
+        let names = self.checker.contract.properties.iter().map(|property| property.name.to_owned());
+        self.tally.overridden = names.zip(self.overridden).filter(|(_, cells)| *cells > 0).collect();
         self.tally
     }
 
@@ -401,9 +438,7 @@ mod tests {
         let check = Check { set: &["status=resolved", "comment=<b>"], ..CSV };
         let found = check.of("incidentId,status\n1,nonsense\n2,\n");
         assert_eq!(found.bodies(), ["{\"status\":\"Resolved\",\"comment\":\"<b>\"}"; 2]);
-        let status = &found.tally.sets[0];
-        assert_eq!((status.rows, status.overridden, status.same.as_deref()), (2, 1, Some("\"Resolved\"")));
-        assert_eq!(status.values, [("Resolved".to_owned(), 2)]);
+        assert_eq!(found.tally.overridden, [("status".to_owned(), 1)]);
         let portal = check.of("Incident name,Incident Id,Status,Tags\nx,1,In progress,+a\n");
         assert_eq!(portal.bodies(), ["{\"status\":\"Resolved\",\"comment\":\"<b>\"}"]);
         assert_eq!(check.refusal("Incident name,Incident Id,comment\nx,1,y\n"), "portal-comment");
@@ -422,7 +457,6 @@ mod tests {
             assert_eq!(found.rows.len() as u64, taken);
             assert_eq!((found.tally.rows, found.tally.valid, found.tally.selected), (101, 100, taken));
             assert_eq!(found.tally.sendable, taken.min(100));
-            assert_eq!(found.tally.sets.first().map_or(0, |set| set.rows), taken.min(100));
             assert_eq!(found.codes(), [(101, "id-invalid")]);
         }
     }

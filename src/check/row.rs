@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use bumpalo::Bump;
+
 use super::chunk::Checker;
 use super::columns::{ID, Role, misspelt, misspelt_help};
-use super::value::{Asked, Problem, json_type};
+use super::value::{Asked, Problem, json_type, kept};
 use crate::diagnostic::codes;
 use crate::input::csv::{self, Cell};
 use crate::input::jsonl::{self, LineError, Member, Text};
@@ -14,11 +16,10 @@ use crate::row::IncidentId;
 use crate::text::{excerpt, trimmed, unshield, unshield_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
-#[derive(Default)]
 pub(super) struct Reading<'r> {
     pub(super) id: Option<IncidentId>,
     /// The id as it stood.
-    pub(super) id_text: Cow<'r, str>,
+    pub(super) id_text: &'r str,
     /// By the property's place in the contract.
     pub(super) slots: Vec<Slot<'r>>,
     pub(super) found: Vec<Found>,
@@ -32,10 +33,12 @@ pub(super) struct Reading<'r> {
     id_was_told: bool,
     /// What is wrong with the value that is being read.
     problems: Vec<Problem>,
+    /// Takes the texts that do not stand in a record to the letter.
+    arena: &'r Bump,
 }
 
 /// What a row asks of one property, and where.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slot<'r> {
     pub(super) asked: Asked<'r>,
     /// Empty where it has no cell or member.
@@ -64,9 +67,21 @@ pub(super) struct Found {
 }
 
 impl<'r> Reading<'r> {
-    pub(super) fn new(properties: usize) -> Reading<'r> {
-        let slot = Slot { asked: Asked::Leave, spot: 0..0, is_overridden: false };
-        Reading { slots: vec![slot; properties], ..Reading::default() }
+    /// Of no row yet: `set` is what `--set` asks of each property.
+    pub(super) fn new(set: &[Asked<'r>], arena: &'r Bump) -> Reading<'r> {
+        Reading {
+            id: None,
+            id_text: "",
+            slots: set.iter().map(|asked| Slot { asked: *asked, spot: 0..0, is_overridden: false }).collect(),
+            found: Vec::new(),
+            is_whole: false,
+            is_skipped: false,
+            own: Own::Whole,
+            id_spot: None,
+            id_was_told: false,
+            problems: Vec::new(),
+            arena,
+        }
     }
 
     /// Forgets the row before. The slots stay: a CSV row that is whole fills the same ones as the row before, and JSONL
@@ -74,7 +89,7 @@ impl<'r> Reading<'r> {
     #[inline]
     pub(super) fn reset(&mut self) {
         self.id = None;
-        self.id_text = Cow::Borrowed("");
+        self.id_text = "";
         self.found.clear();
         self.is_whole = false;
         self.is_skipped = false;
@@ -87,8 +102,9 @@ impl<'r> Reading<'r> {
         self.found.push(Found { problem, field: field.map(str::to_owned), spot });
     }
 
-    fn read_id(&mut self, text: Cow<'r, str>, spot: Range<usize>) {
-        let digits = trimmed(&text);
+    #[inline]
+    fn read_id(&mut self, text: &'r str, spot: Range<usize>) {
+        let digits = trimmed(text);
         if !digits.is_empty() {
             self.id = parse_id(digits);
             if self.id.is_none() {
@@ -99,6 +115,13 @@ impl<'r> Reading<'r> {
         }
         self.id_text = text;
         self.id_spot = Some(spot);
+    }
+
+    #[inline]
+    fn fill(&mut self, place: usize, asked: Asked<'r>, spot: Range<usize>) {
+        let slot = &mut self.slots[place];
+        slot.asked = asked;
+        slot.spot = spot;
     }
 
     /// All cells or members were read.
@@ -112,15 +135,13 @@ impl<'r> Reading<'r> {
 }
 
 /// A whole number in digits alone, without leading zeros, in the range of ids.
+#[inline]
 fn parse_id(text: &str) -> Option<IncidentId> {
-    if text.starts_with('0') {
+    // A number may also begin with `+`, or with zeros.
+    if !matches!(text.as_bytes(), [b'1'..=b'9', ..]) {
         return None;
     }
-    let number = text.bytes().try_fold(0_u64, |number, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
-    });
-    number.and_then(IncidentId::new)
+    text.parse().ok().and_then(IncidentId::new)
 }
 
 impl Checker<'_> {
@@ -150,33 +171,43 @@ impl Checker<'_> {
             }
         }
         for (role, cell) in self.columns.iter().zip(&cells[skipped..]) {
-            match role {
+            // First, because many cells are.
+            if let Role::Property(place) = *role
+                && cell.range.is_empty()
+            {
+                row.slots[place].asked = Asked::Leave;
+                continue;
+            }
+            let text = cell.text_in(record, row.arena);
+            let text = if self.origin.is_results { unshield(text) } else { text };
+            match *role {
+                Role::Property(place) => match self.contract.glance(place, text) {
+                    Some(asked) => row.fill(place, asked, cell.range.clone()),
+                    None => self.read_cell(place, text, cell.range.clone(), row),
+                },
+                Role::Id => row.read_id(text, cell.range.clone()),
+                Role::GivesWay(place) => row.slots[place].is_overridden = !text.is_empty(),
                 Role::Carried | Role::Misspelt(_) => {}
-                Role::Id => row.read_id(self.own_text(record, cell), cell.range.clone()),
-                Role::Property(place) if self.set[*place].is_some() => {
-                    row.slots[*place].is_overridden = !cell.text(record).is_empty();
-                }
-                Role::Property(place) if cell.range.is_empty() => row.slots[*place].asked.replace(Asked::Leave),
-                Role::Property(place) => {
-                    let plain = cell.plain(record).filter(|_| !self.origin.is_results);
-                    let seen = plain.and_then(|text| self.contract.glance(*place, text));
-                    if let Some(asked) = seen {
-                        let slot = &mut row.slots[*place];
-                        slot.asked.replace(asked);
-                        slot.spot = cell.range.clone();
-                        continue;
-                    }
-                    let text = self.own_text(record, cell);
-                    let asked = self.contract.read_cell(*place, text, &mut row.problems);
-                    self.fill(row, *place, asked, cell.range.clone());
-                }
             }
         }
         row.end();
     }
 
+    fn read_cell<'r>(&self, place: usize, text: &'r str, spot: Range<usize>, row: &mut Reading<'r>) {
+        let asked = self.contract.read_cell(place, text, row.arena, &mut row.problems);
+        self.tell_of(place, &spot, row);
+        row.fill(place, asked, spot);
+    }
+
+    /// Tells what is wrong with the value that was read.
+    fn tell_of(&self, place: usize, spot: &Range<usize>, row: &mut Reading<'_>) {
+        for problem in std::mem::take(&mut row.problems) {
+            row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+        }
+    }
+
     /// Reads a JSONL record.
-    pub(super) fn read_jsonl<'r>(&self, record: &'r str, row: &mut Reading<'r>) {
+    pub(super) fn read_jsonl<'r>(&'r self, record: &'r str, row: &mut Reading<'r>) {
         let members = match jsonl::members(record) {
             Ok(members) => members,
             Err(error) => return row.tell_line(error, record),
@@ -215,15 +246,15 @@ impl Checker<'_> {
         }
     }
 
-    fn read_members<'r>(&self, record: &'r str, members: Vec<Member<'r>>, row: &mut Reading<'r>) {
-        for slot in &mut row.slots {
-            *slot = Slot { asked: Asked::Leave, spot: 0..0, is_overridden: false };
+    fn read_members<'r>(&'r self, record: &'r str, members: Vec<Member<'r>>, row: &mut Reading<'r>) {
+        for (slot, asked) in row.slots.iter_mut().zip(&self.set) {
+            *slot = Slot { asked: *asked, spot: 0..0, is_overridden: false };
         }
         let mut roles_seen: Vec<Role<'_>> = Vec::new();
         for Member { name, value } in members {
             let role = self.roles.of(&name);
             let spot = place_of(record, value.get()).unwrap_or(0..record.len());
-            if matches!(role, Role::Id | Role::Property(_)) {
+            if matches!(role, Role::Id | Role::Property(_) | Role::GivesWay(_)) {
                 if roles_seen.contains(&role) {
                     let message = format!("the member `{}` means the same as one before", excerpt(&name, 40));
                     row.tell(Problem::new(&codes::COLUMN_TWICE, message), Some(&name), Some(spot));
@@ -246,12 +277,13 @@ impl Checker<'_> {
                     row.tell(problem, Some(&name), Some(spot));
                 }
                 Role::Id => row.read_id_member(value.get(), spot),
-                Role::Property(place) if self.set[place].is_some() => {
+                Role::GivesWay(place) => {
                     row.slots[place].is_overridden = !matches!(value.get(), "null" | "\"\"");
                 }
                 Role::Property(place) => {
-                    let asked = self.contract.read_member(place, value, &mut row.problems);
-                    self.fill(row, place, asked, spot);
+                    let asked = self.contract.read_member(place, value, row.arena, &mut row.problems);
+                    self.tell_of(place, &spot, row);
+                    row.fill(place, asked, spot);
                 }
             }
         }
@@ -268,37 +300,17 @@ impl Checker<'_> {
         row.is_skipped = !self.only.map_or(!outcome.is_done(), |only| only.contains(&outcome));
         !row.is_skipped
     }
-
-    #[inline]
-    fn fill<'r>(&self, row: &mut Reading<'r>, place: usize, asked: Asked<'r>, spot: Range<usize>) {
-        if !row.problems.is_empty() {
-            for problem in std::mem::take(&mut row.problems) {
-                row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
-            }
-        }
-        row.slots[place] = Slot { asked, spot, is_overridden: false };
-    }
-
-    /// The cell's text, as it was before results shielded it.
-    #[inline]
-    fn own_text<'r>(&self, record: &'r str, cell: &Cell) -> Cow<'r, str> {
-        match cell.text(record) {
-            text if !self.origin.is_results => text,
-            Cow::Borrowed(text) => Cow::Borrowed(unshield(text)),
-            Cow::Owned(text) => Cow::Owned(unshield(&text).to_owned()),
-        }
-    }
 }
 
-impl Reading<'_> {
-    fn read_id_member(&mut self, raw: &str, spot: Range<usize>) {
+impl<'r> Reading<'r> {
+    fn read_id_member(&mut self, raw: &'r str, spot: Range<usize>) {
         match raw.as_bytes() {
             b"null" | b"\"\"" => self.id_spot = Some(spot),
-            [b'"', ..] => match serde_json::from_str::<Text<'_>>(raw) {
-                Ok(Text(text)) => self.read_id(Cow::Owned(text.into_owned()), spot),
-                Err(_) => self.read_id(Cow::Owned(raw.to_owned()), spot),
+            [b'"', ..] => match serde_json::from_str::<Text<'r>>(raw) {
+                Ok(Text(text)) => self.read_id(kept(text, self.arena), spot),
+                Err(_) => self.read_id(raw, spot),
             },
-            [b'-' | b'0'..=b'9', ..] => self.read_id(Cow::Owned(raw.to_owned()), spot),
+            [b'-' | b'0'..=b'9', ..] => self.read_id(raw, spot),
             _ => {
                 let message = format!("`{ID}` is {}, not a number", json_type(raw));
                 self.tell(Problem::new(&codes::WRONG_TYPE, message), Some(ID), Some(spot));

@@ -31,7 +31,9 @@ pub(super) struct Choices<'a> {
     pub(super) list: &'a [Choice],
     /// Each value as it stands in the body: `"Resolved"`.
     pub(super) json: Vec<String>,
-    /// Values and aliases in lower case.
+    /// Values, then aliases, as they are written; without those that are doubtful.
+    exact: Vec<(&'a str, usize)>,
+    /// All of them in lower case.
     spellings: HashMap<String, usize>,
 }
 
@@ -39,8 +41,8 @@ pub(super) struct Choices<'a> {
 pub(super) struct ReadyDependency {
     pub(super) property: usize,
     pub(super) on: usize,
-    /// By the place of the value of `on`.
-    pub(super) allowed: Vec<Vec<usize>>,
+    /// By the place of the value of `on`: whether each value of `property` goes with it.
+    pub(super) allowed: Vec<Vec<bool>>,
 }
 
 impl<'a> ReadyContract<'a> {
@@ -69,7 +71,7 @@ impl<'a> ReadyContract<'a> {
             let allowed = values(on).iter().map(|on| {
                 let list = dependency.allowed.iter().find(|(value, _)| *value == on.value);
                 let goes = |value: &Choice| list.is_some_and(|(_, list)| list.contains(&value.value));
-                values(property).iter().enumerate().filter(|(_, value)| goes(value)).map(|(place, _)| place).collect()
+                values(property).iter().map(goes).collect()
             });
             Some(ReadyDependency { property, on, allowed: allowed.collect() })
         });
@@ -121,25 +123,37 @@ impl<'a> ReadyContract<'a> {
 
 impl<'a> Choices<'a> {
     fn new(list: &'a [Choice]) -> Choices<'a> {
-        let spellings = list.iter().enumerate().flat_map(|(place, choice)| {
-            let all = choice.aliases.iter().chain([&choice.value]);
-            all.map(move |spelling| (spelling.to_lowercase(), place))
-        });
-        Choices { list, json: list.iter().map(|choice| json(&choice.value)).collect(), spellings: spellings.collect() }
+        Choices {
+            list,
+            json: list.iter().map(|choice| json(&choice.value)).collect(),
+            exact: spellings(list).filter(|(_, place)| list[*place].doubtful.is_none()).collect(),
+            spellings: spellings(list).map(|(spelling, place)| (spelling.to_lowercase(), place)).collect(),
+        }
     }
 
-    /// The value that is meant: by an exact spelling (no allocation), else by any case of one.
+    /// The value of which this is a spelling to the letter, where nothing about it is doubtful.
+    #[inline]
+    pub(super) fn exact(&self, text: &str) -> Option<usize> {
+        self.exact.iter().find(|(spelling, _)| *spelling == text).map(|(_, place)| *place)
+    }
+
+    /// The value that is meant, in any case.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
-        let by_value = || self.list.iter().position(|choice| choice.value == text);
-        let by_alias = || self.list.iter().position(|choice| choice.aliases.iter().any(|alias| alias == text));
-        by_value().or_else(by_alias).or_else(|| self.spellings.get(&text.to_lowercase()).copied())
+        self.exact(text).or_else(|| self.spellings.get(&text.to_lowercase()).copied())
     }
 
     /// Everything that may be written, values first.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &'a str> {
-        let values = self.list.iter().map(|choice| choice.value.as_str());
-        values.chain(self.list.iter().flat_map(|choice| choice.aliases.iter().map(String::as_str)))
+        spellings(self.list).map(|(spelling, _)| spelling)
     }
+}
+
+/// Everything that may be written, values first, with the place of the value that is meant.
+fn spellings(list: &[Choice]) -> impl Iterator<Item = (&str, usize)> {
+    let values = list.iter().enumerate().map(|(place, choice)| (choice.value.as_str(), place));
+    let aliases = list.iter().enumerate();
+    let aliases = aliases.flat_map(|(place, choice)| choice.aliases.iter().map(move |alias| (alias.as_str(), place)));
+    values.chain(aliases)
 }
 
 /// The value of another contract that a text means, in that contract's spelling.

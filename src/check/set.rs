@@ -1,6 +1,6 @@
 //! `--set FIELD=VALUE`: a property that is set on every row.
 
-use std::borrow::Cow;
+use bumpalo::Bump;
 
 use super::rules::ReadyContract;
 use super::suggest::{either, nearest};
@@ -46,7 +46,8 @@ impl SetProperty {
         })?;
         let ready = ReadyContract::new(contract);
         let mut problems = Vec::new();
-        let asked = ready.read_cell(place, Cow::Borrowed(cell), &mut problems);
+        let arena = Bump::new();
+        let asked = ready.read_cell(place, cell, &arena, &mut problems);
         let error = problems.iter().find(|problem| problem.code.severity == Severity::Error);
         if let Some(problem) = error {
             let help = problem.help.as_deref().unwrap_or(problem.code.advice);

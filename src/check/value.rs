@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::hash::Hasher;
 
+use bumpalo::Bump;
 use serde_json::value::RawValue;
 
 use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either, nearest};
-use crate::contract::Choice;
 use crate::diagnostic::{Code, codes};
 use crate::input::jsonl::Text;
 use crate::text::{excerpt, trimmed};
 
-/// What a row asks of one property.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a row asks of one property. What does not stand in the row to the letter stands in an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked<'r> {
     /// Nothing: it keeps its value.
     Leave,
@@ -22,32 +22,20 @@ pub(super) enum Asked<'r> {
     /// The value at this place of the contract's list.
     Choice(usize),
     /// This text, byte for byte; empty where the property is cleared.
-    Text(Cow<'r, str>),
+    Text(&'r str),
     /// This list; empty where the property is cleared.
-    List(Vec<Cow<'r, str>>),
-}
-
-impl<'r> Asked<'r> {
-    /// Takes the place of what the row before asked, which mostly owns nothing: then nothing is called to drop it.
-    #[inline]
-    pub(super) fn replace(&mut self, asked: Asked<'r>) {
-        let before = std::mem::replace(self, asked);
-        match before {
-            Asked::Leave | Asked::Wrong | Asked::Choice(_) | Asked::Text(Cow::Borrowed(_)) => {}
-            owned => drop(owned),
-        }
-    }
+    List(&'r [&'r str]),
 }
 
 impl Asked<'_> {
     /// Puts what is asked of the property at `place` into a hash: a number says what, and how long the bytes are that
     /// follow it.
     #[inline]
-    pub(super) fn weigh(&self, place: usize, hasher: &mut impl Hasher) {
+    pub(super) fn weigh(self, place: usize, hasher: &mut impl Hasher) {
         let what = |kind: usize, of: usize| (of as u64) << 16 | (place as u64) << 2 | kind as u64;
         match self {
             Asked::Leave | Asked::Wrong => {}
-            Asked::Choice(value) => hasher.write_u64(what(1, *value)),
+            Asked::Choice(value) => hasher.write_u64(what(1, value)),
             Asked::Text(text) => {
                 hasher.write_u64(what(2, text.len()));
                 hasher.write(text.as_bytes());
@@ -59,17 +47,6 @@ impl Asked<'_> {
                     hasher.write(text.as_bytes());
                 }
             }
-        }
-    }
-
-    pub(super) fn into_owned<'o>(self) -> Asked<'o> {
-        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
-        match self {
-            Asked::Leave => Asked::Leave,
-            Asked::Wrong => Asked::Wrong,
-            Asked::Choice(place) => Asked::Choice(place),
-            Asked::Text(text) => Asked::Text(own(text)),
-            Asked::List(list) => Asked::List(list.into_iter().map(own).collect()),
         }
     }
 }
@@ -95,39 +72,35 @@ const CLEAR: &str = "<clear>";
 const SHOWN: usize = 40;
 
 impl<'a> ReadyContract<'a> {
-    /// What a CSV cell (or `--set`) asks of a property.
-    pub(super) fn read_cell<'r>(&self, property: usize, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
-        if cell.is_empty() {
-            return Asked::Leave;
-        }
-        let ready = &self.properties[property];
-        match &ready.kind {
-            ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(&cell), problems),
-            ReadyKind::Text => read_text(ready.name, cell, problems),
-            ReadyKind::Append => read_append(ready.name, cell, problems),
-            ReadyKind::List => match read_tags(cell) {
-                Ok(asked) => asked,
-                Err(problem) => wrong(problems, problem),
-            },
-        }
-    }
-
-    /// What a cell asks, where that is seen at a glance, as it mostly is: a value in its exact spelling, or a text with
-    /// nothing about it. [`ReadyContract::read_cell`] says the same, and all else.
+    /// What a cell asks, where that is seen at a glance, as it mostly is: a value to the letter, a text that has nothing
+    /// about it. [`ReadyContract::read_cell`] says the same, and all else.
     #[inline]
     pub(super) fn glance<'r>(&self, property: usize, cell: &'r str) -> Option<Asked<'r>> {
         match &self.properties[property].kind {
-            ReadyKind::Choice(choices) => {
-                let is_meant = |choice: &Choice| choice.value == cell && choice.doubtful.is_none();
-                choices.list.iter().position(is_meant).map(Asked::Choice)
-            }
-            ReadyKind::Text | ReadyKind::Append => match cell.as_bytes() {
-                [first, .., last] if first.is_ascii_alphanumeric() && last.is_ascii_graphic() => {
-                    Some(Asked::Text(Cow::Borrowed(cell)))
-                }
-                _ => None,
+            ReadyKind::Choice(choices) => choices.exact(cell).map(Asked::Choice),
+            ReadyKind::Text | ReadyKind::Append if is_plain(cell) => Some(Asked::Text(cell)),
+            _ => None,
+        }
+    }
+
+    /// What a CSV cell (or `--set`) asks of a property.
+    pub(super) fn read_cell<'r>(
+        &self,
+        property: usize,
+        cell: &'r str,
+        arena: &'r Bump,
+        problems: &mut Vec<Problem>,
+    ) -> Asked<'r> {
+        let ready = &self.properties[property];
+        match &ready.kind {
+            _ if cell.is_empty() => Asked::Leave,
+            ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(cell), problems),
+            ReadyKind::Text => read_text(ready.name, cell, problems),
+            ReadyKind::Append => read_append(ready.name, cell, problems),
+            ReadyKind::List => match read_tags(trimmed(cell), arena) {
+                Ok(asked) => asked,
+                Err(problem) => wrong(problems, problem),
             },
-            ReadyKind::List => None,
         }
     }
 
@@ -136,6 +109,7 @@ impl<'a> ReadyContract<'a> {
         &self,
         property: usize,
         value: &'r RawValue,
+        arena: &'r Bump,
         problems: &mut Vec<Problem>,
     ) -> Asked<'r> {
         let ready = &self.properties[property];
@@ -144,8 +118,8 @@ impl<'a> ReadyContract<'a> {
         match raw.as_bytes() {
             b"null" | b"\"\"" => Asked::Leave,
             [b'"', ..] => match serde_json::from_str::<Text<'r>>(raw) {
-                Ok(Text(text)) if !is_list => self.read_cell(property, text, problems),
-                Ok(Text(text)) if text.trim().eq_ignore_ascii_case(CLEAR) => Asked::List(Vec::new()),
+                Ok(Text(text)) if !is_list => self.read_cell(property, kept(text, arena), arena, problems),
+                Ok(Text(text)) if text.trim().eq_ignore_ascii_case(CLEAR) => Asked::List(&[]),
                 Ok(_) => {
                     wrong(problems, Problem::new(&codes::WRONG_TYPE, format!("`{}` is a text, not a list", ready.name)))
                 }
@@ -154,7 +128,7 @@ impl<'a> ReadyContract<'a> {
                     wrong(problems, Problem::new(&codes::JSON_SYNTAX, message))
                 }
             },
-            [b'[', ..] if is_list => match read_json_list(raw) {
+            [b'[', ..] if is_list => match read_json_list(raw, arena) {
                 Ok(asked) => asked,
                 Err(problem) => wrong(problems, problem),
             },
@@ -171,11 +145,11 @@ impl<'a> ReadyContract<'a> {
     }
 
     /// What is asked as JSON, as it stands in the body; `None` where nothing is.
-    pub(super) fn json(&self, property: usize, asked: &Asked<'_>) -> Option<String> {
+    pub(super) fn json(&self, property: usize, asked: Asked<'_>) -> Option<String> {
         match (asked, &self.properties[property].kind) {
-            (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[*place].clone()),
-            (Asked::Text(text), _) => Some(serde_json::Value::from(text.as_ref()).to_string()),
-            (Asked::List(list), _) => Some(list.iter().map(AsRef::as_ref).collect::<serde_json::Value>().to_string()),
+            (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[place].clone()),
+            (Asked::Text(text), _) => Some(serde_json::Value::from(text).to_string()),
+            (Asked::List(list), _) => Some(serde_json::Value::from(list).to_string()),
             _ => None,
         }
     }
@@ -227,10 +201,16 @@ fn cannot_clear(name: &str) -> Problem {
     Problem { code: &codes::CANNOT_CLEAR, message, help: Some(help) }
 }
 
-fn read_text<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
-    let bare = trimmed(&cell);
+/// Neither white space nor a word of ours is about it.
+#[inline]
+fn is_plain(cell: &str) -> bool {
+    matches!(cell.as_bytes(), [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'~'])
+}
+
+fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Asked<'r> {
+    let bare = trimmed(cell);
     if bare.eq_ignore_ascii_case(CLEAR) {
-        return Asked::Text(Cow::Borrowed(""));
+        return Asked::Text("");
     }
     if bare.len() != cell.len() {
         let message = format!("{name} begins or ends with white space, which is sent as it is");
@@ -239,8 +219,8 @@ fn read_text<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) ->
     Asked::Text(cell)
 }
 
-fn read_append<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) -> Asked<'r> {
-    let bare = trimmed(&cell);
+fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Asked<'r> {
+    let bare = trimmed(cell);
     if bare.is_empty() {
         return wrong(problems, Problem::new(&codes::BLANK_COMMENT, format!("the {name} is white space alone")));
     }
@@ -251,25 +231,18 @@ fn read_append<'r>(name: &str, cell: Cow<'r, str>, problems: &mut Vec<Problem>) 
 }
 
 /// Tags in a CSV cell: `a; b`, or a JSON list.
-fn read_tags(cell: Cow<'_, str>) -> Result<Asked<'_>, Problem> {
-    match cell {
-        Cow::Borrowed(cell) => split_tags(trimmed(cell)),
-        Cow::Owned(cell) => split_tags(trimmed(&cell)).map(Asked::into_owned),
-    }
-}
-
-fn split_tags(text: &str) -> Result<Asked<'_>, Problem> {
-    if text.is_empty() {
+fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
+    if cell.is_empty() {
         return Ok(Asked::Leave);
     }
-    if text.eq_ignore_ascii_case(CLEAR) {
-        return Ok(Asked::List(Vec::new()));
+    if cell.eq_ignore_ascii_case(CLEAR) {
+        return Ok(Asked::List(&[]));
     }
-    if text.starts_with('[') {
-        return read_json_list(text);
+    if cell.starts_with('[') {
+        return read_json_list(cell, arena);
     }
-    let tags: Vec<Cow<'_, str>> =
-        text.split(';').map(trimmed).filter(|tag| !tag.is_empty()).map(Cow::Borrowed).collect();
+    let mut tags = bumpalo::collections::Vec::with_capacity_in(4, arena);
+    tags.extend(cell.split(';').map(trimmed).filter(|tag| !tag.is_empty()));
     if let Some(tag) = tags.iter().find(|tag| tag.starts_with(['+', '-'])) {
         let message = format!("the tag `{}` is written as a change, which can't be made yet", excerpt(tag, SHOWN));
         return Err(Problem::new(&codes::TAG_CHANGE, message));
@@ -280,12 +253,12 @@ fn split_tags(text: &str) -> Result<Asked<'_>, Problem> {
     if tags.is_empty() {
         return Err(Problem::new(&codes::EMPTY_LIST, "the list has no tag"));
     }
-    Ok(Asked::List(tags))
+    Ok(Asked::List(tags.into_bump_slice()))
 }
 
 /// Tags as a JSON list: sent as they are, whatever they begin with.
-fn read_json_list(raw: &str) -> Result<Asked<'_>, Problem> {
-    let tags: Vec<Text<'_>> = serde_json::from_str(raw).map_err(|_| {
+fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
+    let tags: Vec<Text<'r>> = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `[` and are not a JSON list of texts";
         Problem::new(&codes::TAGS_NOT_JSON, message)
     })?;
@@ -295,7 +268,15 @@ fn read_json_list(raw: &str) -> Result<Asked<'_>, Problem> {
     if tags.iter().any(|Text(tag)| tag.trim().is_empty()) {
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag is empty"));
     }
-    Ok(Asked::List(tags.into_iter().map(|Text(tag)| tag).collect()))
+    Ok(Asked::List(arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)))))
+}
+
+/// A text that lives as long as the row.
+pub(super) fn kept<'r>(text: Cow<'r, str>, arena: &'r Bump) -> &'r str {
+    match text {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => arena.alloc_str(&text),
+    }
 }
 
 /// What a JSON value is, in a word.
@@ -321,12 +302,13 @@ mod tests {
         fn a_glance_sees_what_reading_does(
             cell in "[ <a;+\"ü]{0,4}|[Cc]lean|Resolved|resolved|False ?[Pp]ositive| Other", property in 0_usize..6,
         ) {
+            let arena = Bump::new();
             for name in BUILT_IN {
                 let contract = load(name).expect("built in");
                 let ready = ReadyContract::new(&contract);
                 if let Some(seen) = ready.glance(property, &cell) {
                     let mut problems = Vec::new();
-                    prop_assert_eq!(seen, ready.read_cell(property, Cow::Borrowed(&cell), &mut problems));
+                    prop_assert_eq!(seen, ready.read_cell(property, &cell, &arena, &mut problems));
                     prop_assert!(problems.is_empty());
                 }
             }

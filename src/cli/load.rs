@@ -73,8 +73,7 @@ fn read(
     }
     loaded.rows = tally.sendable - u64::try_from(tally.contradicting.len()).unwrap_or(0);
     loaded.invalid = tally.selected - loaded.rows;
-    loaded.overridden =
-        tally.sets.iter().filter(|set| set.overridden > 0).map(|set| (set.property.clone(), set.overridden)).collect();
+    loaded.overridden.clone_from(&tally.overridden);
     loaded.notes = notes(origin, &tally);
     loaded.digest = hasher.finalize().to_vec();
     Ok((loaded, tally))

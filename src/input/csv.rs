@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::marks::Marks;
+use bumpalo::Bump;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 /// Looks for the end of one record, as far as there are bytes, and goes on where it stopped when there are more.
@@ -24,7 +26,7 @@ pub(super) struct Scan {
 /// at, and what follows a closing one is not: whoever cuts the records does. `outside` is used again.
 pub(super) fn last_end(bytes: &[u8], delimiter: u8, outside: &mut Vec<Range<usize>>) -> Option<usize> {
     outside.clear();
-    let mut quotes = memchr_iter(b'"', bytes);
+    let mut quotes = Marks::new([b'"'], bytes);
     let mut closed = 0;
     'outside: while let Some(open) = quotes.next() {
         if open > 0 && bytes[open - 1] != delimiter && bytes[open - 1] != b'\n' {
@@ -119,52 +121,50 @@ impl Scan {
 pub struct Cell {
     /// The cell's bytes in the record, its quotes included.
     pub range: Range<usize>,
-    quoted: bool,
-    doubled: bool,
+    pub(super) form: Form,
+}
+
+/// How a cell is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
+    Bare,
+    /// In quotes.
+    Quoted,
+    /// In quotes, with a quote between them that is doubled.
+    Doubled,
 }
 
 impl Cell {
-    /// A cell up to the mark at `end`, or one in quotes: where these end, and whether a quote between them is doubled.
-    #[inline]
-    pub(super) fn new(start: usize, end: usize, quotes: Option<(usize, bool)>) -> Cell {
-        match quotes {
-            None => Cell { range: start..end, quoted: false, doubled: false },
-            Some((end, doubled)) => Cell { range: start..end, quoted: true, doubled },
-        }
-    }
-
     /// The cell's text in its record.
-    #[inline]
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
-        match self.plain(record) {
-            Some(text) => Cow::Borrowed(text),
-            None => Cow::Owned(undoubled(self.inner(record))),
+        let written = self.written(record);
+        if self.form != Form::Doubled {
+            return Cow::Borrowed(written);
         }
+        let mut text = String::with_capacity(written.len());
+        undoubled(written, |part| text.push_str(part));
+        Cow::Owned(text)
     }
 
-    /// The same, where it stands there to the letter: no quote in it is doubled.
+    /// The same; where it does not stand in the record to the letter, it is written into `arena`.
     #[inline]
     #[must_use]
-    pub fn plain<'r>(&self, record: &'r str) -> Option<&'r str> {
-        if !self.quoted {
-            Some(&record[self.range.clone()])
-        } else if self.doubled {
-            None
-        } else {
-            Some(self.inner(record))
-        }
+    pub fn text_in<'r>(&self, record: &'r str, arena: &'r Bump) -> &'r str {
+        let written = self.written(record);
+        if self.form == Form::Doubled { undoubled_in(written, arena) } else { written }
     }
 
     /// The cell's content, in a record that may not be UTF-8.
     #[must_use]
     pub fn bytes<'r>(&self, record: &'r [u8]) -> Cow<'r, [u8]> {
         let whole = &record[self.range.clone()];
-        if !self.quoted {
+        if self.form == Form::Bare {
             return Cow::Borrowed(whole);
         }
         let inner = whole[1..].strip_suffix(b"\"").unwrap_or(&whole[1..]);
-        if !self.doubled {
+        if self.form == Form::Quoted {
             return Cow::Borrowed(inner);
         }
         let mut content = Vec::with_capacity(inner.len());
@@ -178,8 +178,13 @@ impl Cell {
         Cow::Owned(content)
     }
 
-    /// What is between the quotes. The beginning of a record that was too large may lack the closing one.
-    fn inner<'r>(&self, record: &'r str) -> &'r str {
+    /// What stands there, without the quotes around it. The beginning of a record that was too large may lack the closing
+    /// one.
+    #[inline]
+    fn written<'r>(&self, record: &'r str) -> &'r str {
+        if self.form == Form::Bare {
+            return &record[self.range.clone()];
+        }
         let inner = &record[self.range.start + 1..self.range.end];
         inner.strip_suffix('"').unwrap_or(inner)
     }
@@ -187,20 +192,25 @@ impl Cell {
     /// Whether it stands in quotes.
     #[must_use]
     pub fn is_quoted(&self) -> bool {
-        self.quoted
+        self.form != Form::Bare
     }
 }
 
-/// The text with each quote once that stands there twice.
-fn undoubled(mut rest: &str) -> String {
-    let mut text = String::with_capacity(rest.len());
+/// Gives out the parts of a text in which each quote stands once that stands there twice.
+#[inline]
+fn undoubled<'r>(mut rest: &'r str, mut give: impl FnMut(&'r str)) {
     while let Some(quote) = memchr(b'"', rest.as_bytes()) {
-        text.push_str(&rest[..=quote]);
+        give(&rest[..=quote]);
         let after = &rest[quote + 1..];
         rest = after.strip_prefix('"').unwrap_or(after);
     }
-    text.push_str(rest);
-    text
+    give(rest);
+}
+
+fn undoubled_in<'r>(written: &str, arena: &'r Bump) -> &'r str {
+    let mut text = bumpalo::collections::String::with_capacity_in(written.len(), arena);
+    undoubled(written, |part| text.push_str(part));
+    text.into_bump_str()
 }
 
 /// Finds the cells of one record (without its line end), in `cells`, which is emptied first.
@@ -210,12 +220,12 @@ pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     let mut start = 0;
     loop {
         let cell = if record.get(start) == Some(&b'"') {
-            let (length, doubled) = quoted_length(&record[start..]);
-            Cell { range: start..start + length, quoted: true, doubled }
+            let (length, form) = quoted_length(&record[start..]);
+            Cell { range: start..start + length, form }
         } else {
             // Delimiters inside of quotes lie behind.
             let end = delimiters.find(|at| *at >= start).unwrap_or(record.len());
-            Cell { range: start..end, quoted: false, doubled: false }
+            Cell { range: start..end, form: Form::Bare }
         };
         start = cell.range.end + 1;
         cells.push(cell);
@@ -225,19 +235,19 @@ pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     }
 }
 
-/// The length of the quoted cell at the start of `rest`, and whether a quote in it is doubled.
-fn quoted_length(rest: &[u8]) -> (usize, bool) {
+/// The length of the quoted cell at the start of `rest`, and its form.
+fn quoted_length(rest: &[u8]) -> (usize, Form) {
     let mut at = 1;
-    let mut doubled = false;
+    let mut form = Form::Quoted;
     while let Some(found) = memchr(b'"', &rest[at..]) {
         at += found + 1;
         if rest.get(at) != Some(&b'"') {
-            return (at, doubled);
+            return (at, form);
         }
-        doubled = true;
+        form = Form::Doubled;
         at += 1;
     }
-    (rest.len(), doubled)
+    (rest.len(), form)
 }
 
 /// The cells of one record as texts.

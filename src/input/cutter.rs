@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use super::csv::Cell;
+use super::csv::{Cell, Form};
 use super::error::InputError;
 use super::marks::Marks;
 use super::records::{Chunk, LONGEST_RECORD};
@@ -29,7 +29,7 @@ pub struct Cutter<'c> {
     /// Without one, a record is a line.
     delimiter: Option<u8>,
     /// The delimiters, quotes and line ends that are still to come.
-    marks: Marks<'c>,
+    marks: Marks<'c, 3>,
     at: usize,
     line: u64,
     /// The file's name, for errors.
@@ -87,42 +87,42 @@ impl<'c> Cutter<'c> {
         let bytes = self.chunk.bytes.as_slice();
         let (record, line) = (self.at, self.line);
         let mut start = record;
-        // Where the cell's closing quote ended it, in the record, and whether a quote in it is doubled.
-        let mut quotes = None;
+        let mut form = Form::Bare;
         loop {
             let mark = self.marks.next().unwrap_or(bytes.len());
             match bytes.get(mark) {
-                Some(b'"') if mark == start => quotes = Some(self.close(mark, record, line)?),
+                Some(b'"') if mark == start => form = self.close(mark, record, line)?,
                 Some(b'"') => {}
                 Some(byte) if *byte == delimiter => {
-                    cells.push(Cell::new(start - record, mark - record, quotes.take()));
+                    cells.push(Cell { range: start - record..mark - record, form });
+                    form = Form::Bare;
                     start = mark + 1;
                 }
                 _ => {
                     self.line += 1;
                     self.at = mark + 1;
                     let end = if mark > record && bytes[mark - 1] == b'\r' { mark - 1 } else { mark };
-                    cells.push(Cell::new(start - record, end - record, quotes));
+                    cells.push(Cell { range: start - record..end - record, form });
                     return Ok(end);
                 }
             }
         }
     }
 
-    /// Goes past the quote that closes the cell opened at `open`, in the record that begins at `record`: where that is in
-    /// the record, and whether a quote before it is doubled.
-    fn close(&mut self, open: usize, record: usize, line: u64) -> Result<(usize, bool), InputError> {
+    /// Goes past the quote that closes the cell opened at `open`, in the record that begins at `record`; a delimiter or
+    /// line end is next. Gives the cell's form.
+    fn close(&mut self, open: usize, record: usize, line: u64) -> Result<Form, InputError> {
         let bytes = self.chunk.bytes.as_slice();
-        let mut doubled = false;
+        let mut form = Form::Quoted;
         while let Some(mark) = self.marks.next() {
             match bytes[mark] {
                 b'"' => match bytes[mark + 1..] {
                     [b'"', ..] => {
-                        doubled = true;
+                        form = Form::Doubled;
                         self.marks.next();
                     }
-                    [] | [b'\n' | b'\r'] | [b'\n', ..] | [b'\r', b'\n', ..] => return Ok((mark + 1 - record, doubled)),
-                    [byte, ..] if Some(byte) == self.delimiter => return Ok((mark + 1 - record, doubled)),
+                    [] | [b'\n' | b'\r'] | [b'\n', ..] | [b'\r', b'\n', ..] => return Ok(form),
+                    [byte, ..] if Some(byte) == self.delimiter => return Ok(form),
                     _ => {
                         let at = mark + 1 - record;
                         return Err(InputError::text_after_quote(self.name, &bytes[record..], line, at));

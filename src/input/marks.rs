@@ -1,39 +1,39 @@
-//! Where three bytes stand among others: eight are looked at together, so that marks that lie close cost little each.
+//! Where a few bytes stand among others: 64 are looked at together, so that marks that lie close cost little each.
 
 /// The places of the bytes that are wanted, in order.
-pub(super) struct Marks<'b> {
+pub(super) struct Marks<'b, const N: usize> {
     bytes: &'b [u8],
-    /// Each eight times.
-    wanted: [u64; 3],
-    /// Where the block begins of which `left` says what is still to come, by the highest bit of each byte.
+    wanted: [u8; N],
+    /// Where the block begins of which `left` says what is still to come, by a bit for each byte.
     block: usize,
     left: u64,
 }
 
-const BLOCK: usize = 8;
+const BLOCK: usize = 64;
 
-impl<'b> Marks<'b> {
+impl<'b, const N: usize> Marks<'b, N> {
     /// Of `wanted`, none of which is a NUL.
-    pub(super) fn new(wanted: [u8; 3], bytes: &'b [u8]) -> Marks<'b> {
-        let mut marks =
-            Marks { bytes, wanted: wanted.map(|byte| u64::from_ne_bytes([byte; BLOCK])), block: 0, left: 0 };
+    pub(super) fn new(wanted: [u8; N], bytes: &'b [u8]) -> Marks<'b, N> {
+        let mut marks = Marks { bytes, wanted, block: 0, left: 0 };
         marks.look();
         marks
     }
 
-    #[inline]
+    /// Looks at the block; not inlined, so that [`Marks::next`] is.
+    #[inline(never)]
     fn look(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
-        let block = rest.first_chunk().copied().unwrap_or_else(|| {
+        self.left = if let Some(block) = rest.first_chunk() {
+            found(block, self.wanted)
+        } else {
             let mut block = [0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);
-            block
-        });
-        self.left = found(block, self.wanted);
+            found(&block, self.wanted)
+        };
     }
 }
 
-impl Iterator for Marks<'_> {
+impl<const N: usize> Iterator for Marks<'_, N> {
     type Item = usize;
 
     #[inline]
@@ -45,25 +45,25 @@ impl Iterator for Marks<'_> {
             self.block += BLOCK;
             self.look();
         }
-        let place = self.block + self.left.trailing_zeros() as usize / 8;
+        let place = self.block + self.left.trailing_zeros() as usize;
         self.left &= self.left - 1;
         Some(place)
     }
 }
 
-/// The highest bit of each byte in a word.
-const HIGHEST: u64 = u64::from_ne_bytes([0x80; BLOCK]);
-
-/// The highest bit of each byte of the block that is one of `wanted`.
+/// A bit for each byte of the block that is one of `wanted`. Written so that compilers make vector instructions of it.
 #[inline]
-fn found(block: [u8; BLOCK], wanted: [u64; 3]) -> u64 {
-    let word = u64::from_le_bytes(block);
-    // Of a byte that is not the same, the highest bit is set: by itself, or carried by the sum of the others.
-    let others = wanted.map(|same| {
-        let differs = word ^ same;
-        ((differs & !HIGHEST) + !HIGHEST) | differs
-    });
-    !(others[0] & others[1] & others[2]) & HIGHEST
+fn found<const N: usize>(block: &[u8; BLOCK], wanted: [u8; N]) -> u64 {
+    let is_wanted = block.map(|byte| wanted.iter().fold(0, |is_wanted, wanted| is_wanted | u8::from(byte == *wanted)));
+    let (eights, _) = is_wanted.as_chunks();
+    eights.iter().rev().fold(0, |bits, eight| bits << 8 | bit_of_each(*eight))
+}
+
+/// Eight bytes, each 0 or 1, as the bits of one, the first as the lowest: byte `i` times 2^(56 - 7i) lands on bit 56 + i,
+/// and none on another's.
+#[inline]
+fn bit_of_each(bytes: [u8; 8]) -> u64 {
+    u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 #[cfg(test)]
@@ -76,6 +76,9 @@ mod tests {
         fn all_are_found_in_order(bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300)) {
             let found: Vec<usize> = Marks::new(*b",\"\n", &bytes).collect();
             let expected: Vec<usize> = memchr::memchr3_iter(b',', b'"', b'\n', &bytes).collect();
+            prop_assert_eq!(found, expected);
+            let found: Vec<usize> = Marks::new(*b",", &bytes).collect();
+            let expected: Vec<usize> = memchr::memchr_iter(b',', &bytes).collect();
             prop_assert_eq!(found, expected);
         }
     }

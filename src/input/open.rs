@@ -59,8 +59,8 @@ impl Input {
     /// Where it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
     pub fn open(path: &Path) -> Result<Input, InputError> {
         let name = path.to_string_lossy().into_owned();
-        let reader: Box<dyn Read> = if name == "-" {
-            Box::new(io::stdin().lock())
+        let reader: Box<dyn Read + Send> = if name == "-" {
+            Box::new(io::stdin())
         } else {
             let opened = File::open(path).and_then(|file| {
                 let is_directory = file.metadata()?.is_dir();
@@ -75,7 +75,7 @@ impl Input {
     ///
     /// # Errors
     /// As [`Input::open`].
-    pub fn from_reader(name: &str, reader: Box<dyn Read>) -> Result<Input, InputError> {
+    pub fn from_reader(name: &str, reader: Box<dyn Read + Send>) -> Result<Input, InputError> {
         Input::in_chunks(name, reader, CHUNK_SIZE)
     }
 
@@ -83,7 +83,7 @@ impl Input {
     ///
     /// # Errors
     /// As [`Input::open`].
-    pub fn in_chunks(name: &str, reader: Box<dyn Read>, chunk_size: usize) -> Result<Input, InputError> {
+    pub fn in_chunks(name: &str, reader: Box<dyn Read + Send>, chunk_size: usize) -> Result<Input, InputError> {
         let Decoded { reader, bom, is_utf16 } = decode(name, reader)?;
         let mut records = Records::new(name, reader, chunk_size.max(1));
         let head = records.peek(LARGEST_LOOK)?;
@@ -239,12 +239,12 @@ struct First {
 
 /// A stream as UTF-8 without a byte order mark (or as it was, where it has none).
 struct Decoded {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     bom: bool,
     is_utf16: bool,
 }
 
-fn decode(name: &str, mut reader: Box<dyn Read>) -> Result<Decoded, InputError> {
+fn decode(name: &str, mut reader: Box<dyn Read + Send>) -> Result<Decoded, InputError> {
     let mut head = Vec::new();
     let read = reader.by_ref().take(512).read_to_end(&mut head);
     read.map_err(|source| InputError::Unreadable { name: name.to_owned(), source })?;
@@ -257,7 +257,7 @@ fn decode(name: &str, mut reader: Box<dyn Read>) -> Result<Decoded, InputError> 
     let mut head = Cursor::new(head);
     head.set_position(if is_marked_utf8 { 3 } else { 0 });
     let whole = head.chain(reader);
-    let reader: Box<dyn Read> = if is_utf16 {
+    let reader: Box<dyn Read + Send> = if is_utf16 {
         Box::new(DecodeReaderBytesBuilder::new().bom_sniffing(true).strip_bom(true).build(whole))
     } else {
         Box::new(whole)

@@ -43,7 +43,7 @@ pub(super) enum Framing {
 /// The stream and what was read of it and not given out.
 pub(super) struct Records {
     name: String,
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     ended: bool,
     buffer: Vec<u8>,
     framing: Framing,
@@ -54,7 +54,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(name: &str, reader: Box<dyn Read>, chunk_size: usize) -> Records {
+    pub(super) fn new(name: &str, reader: Box<dyn Read + Send>, chunk_size: usize) -> Records {
         Records {
             name: name.to_owned(),
             reader,
