@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
-    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, StateDir, What,
+    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, PendingRow, Receipt, RunFacts, RunHandle,
+    StateDir, What,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -98,9 +99,10 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     journal.begin_session(run, MINUTE, DAY, COMMENT)?;
     let buckets = Buckets::new(&CONTRACT.quota);
     let rows = journal.pending(run, 0, 100)?;
-    for what in [What::Update, What::Read] {
-        let begins: Vec<Begin> =
-            rows.iter().map(|pending| Begin { row: pending.row, change: pending.change.clone(), what }).collect();
+    for what in [What::Update, What::Read(Vec::new())] {
+        let begin =
+            |pending: &PendingRow| Begin { row: pending.row, change: pending.change.clone(), what: what.clone() };
+        let begins: Vec<Begin> = rows.iter().map(begin).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
         let started = rows.iter().zip(receipts.begins).filter_map(|(pending, receipt)| match receipt {
