@@ -11,8 +11,8 @@ pub(super) fn call(hand: &Hand, ended: &Ended) {
         row = hand.row.row,
         incident = hand.row.change.incident.get(),
         what = match hand.what {
-            What::Update => "update",
-            What::Read(_) => "read",
+            What::Update => "Update",
+            What::Read(_) => "Read",
         },
         verdict = ended.answer.verdict.name(),
         status = ended.answer.http_status,

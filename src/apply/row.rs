@@ -226,10 +226,8 @@ impl Hand {
             What::Update if !self.may_be_made => Err(self.gave_up(now)),
             What::Update => {
                 self.is_last_look = true;
-                if !self.row.change.appends {
-                    self.what = What::Read(Vec::new());
-                }
-                // With a comment the journal names the attempts in doubt when it is asked, and a read follows.
+                // With a comment the journal names the attempts in doubt when it is asked.
+                self.what = What::Read(Vec::new());
                 Ok(now.boot + SETTLING)
             }
         }
@@ -363,10 +361,19 @@ mod tests {
         assert!(matches!(unanswered(&mut first_may_have, true), Then::At(_)));
         assert_eq!(unanswered(&mut first_may_have, false), Then::UsedUp);
         assert_eq!(first_may_have.use_up(now()), Ok(BootTime(0) + SETTLING));
+        assert_eq!(first_may_have.what, What::Read(Vec::new()));
 
         let mut before_this_start = hand(false, true);
         assert!(matches!(unanswered(&mut before_this_start, false), Then::At(_)));
         assert_eq!(unanswered(&mut before_this_start, false), Then::UsedUp);
         assert_eq!(before_this_start.use_up(now()), Ok(BootTime(0) + SETTLING));
+
+        // Another process has found that it was not made: there is nothing to look at, and no try is left.
+        let mut looked_at_by_another = hand(true, true);
+        assert!(matches!(unanswered(&mut looked_at_by_another, true), Then::At(_)));
+        assert_eq!(unanswered(&mut looked_at_by_another, true), Then::UsedUp);
+        assert_eq!(looked_at_by_another.use_up(now()), Ok(BootTime(0) + SETTLING));
+        assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
+        assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
     }
 }

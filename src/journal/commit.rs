@@ -69,7 +69,7 @@ pub struct Begin {
 pub enum What {
     /// The change is sent, if it has not been made before.
     Update,
-    /// The incident is read, to clear up these doubts, if they are those that there are.
+    /// The incident is read; for a change with a comment to clear up these doubts, if they are those that there are.
     Read(Vec<Doubt>),
 }
 
@@ -184,8 +184,8 @@ impl Journal {
 fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> Result<Receipt, JournalError> {
     let in_doubt = match &begin.what {
         What::Update => None,
-        // A look that clears up nothing.
-        What::Read(doubts) if doubts.is_empty() => return Ok(Receipt::NoPermit),
+        // Without a comment there are no doubts: it is looked at as it is.
+        What::Read(_) if !begin.change.appends => return Ok(Receipt::NoPermit),
         What::Read(doubts) => Some(doubts),
     };
     let asker = Asker {

@@ -62,6 +62,18 @@ async fn what_another_process_has_cleared_up_is_not_cleared_up_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
+    let place = Place::new();
+    let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
+    assert_eq!(ours.offer_read(1, &[]), Receipt::InDoubt(we_know));
+    let read = started(theirs.offer_read(1, &they_know));
+    cleared_up(&mut theirs, read, lost, false);
+    assert_eq!(ours.offer_read(1, &[]), Receipt::ClearedUp);
+    // Without a comment it is looked at as it is.
+    started(ours.offer_read(2, &[]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_another_process_has_found_made_is_over() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
