@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
-    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, StateDir, What,
+    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, PendingRow, Receipt, RunFacts, RunHandle,
+    StateDir, What,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -98,17 +99,27 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     journal.begin_session(run, MINUTE, DAY, COMMENT)?;
     let buckets = Buckets::new(&CONTRACT.quota);
     let rows = journal.pending(run, 0, 100)?;
-    for what in [What::Update, What::Read] {
-        let begins: Vec<Begin> =
-            rows.iter().map(|pending| Begin { row: pending.row, change: pending.change.clone(), what }).collect();
+    let mut whats = vec![What::Update; rows.len()];
+    // Those that are in doubt after the first time are told of it at the second, and read at the third.
+    for _ in 0..3 {
+        let begin = |(pending, what): (&PendingRow, &What)| Begin {
+            row: pending.row,
+            change: pending.change.clone(),
+            what: what.clone(),
+        };
+        let begins: Vec<Begin> = rows.iter().zip(&whats).map(begin).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
-        let started = rows.iter().zip(receipts.begins).filter_map(|(pending, receipt)| match receipt {
-            Receipt::Started(attempt) => Some((pending.row, attempt)),
-            _ => None,
-        });
-        let ends = started.map(|(row, attempt)| {
-            let is_updated = what == What::Update && row % 2 == 0;
+        let mut started = Vec::new();
+        for ((pending, what), receipt) in rows.iter().zip(&mut whats).zip(receipts.begins) {
+            match receipt {
+                Receipt::Started(attempt) => started.push((pending.row, *what == What::Update, attempt)),
+                Receipt::InDoubt(doubts) => *what = What::Read(doubts),
+                _ => {}
+            }
+        }
+        let ends = started.into_iter().map(|(row, is_update, attempt)| {
+            let is_updated = is_update && row % 2 == 0;
             End {
                 attempt,
                 at: journal.clock().now(),

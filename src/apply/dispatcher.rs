@@ -412,7 +412,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     async fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
         let begins: Vec<Begin> = offered
             .iter()
-            .map(|hand| Begin { row: hand.row.row, change: hand.row.change.clone(), what: hand.what })
+            .map(|hand| Begin { row: hand.row.row, change: hand.row.change.clone(), what: hand.what.clone() })
             .collect();
         let batch = Batch { ends: std::mem::take(&mut self.ends), over: std::mem::take(&mut self.over), begins, slots };
         let buckets = Arc::clone(&self.buckets);
@@ -451,6 +451,10 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     let due = hand.read_first(doubts);
                     self.queue.wait(due, hand);
                 }
+                Receipt::ClearedUp => match hand.was_not_made(now) {
+                    None => self.queue.first(hand),
+                    Some(outcome) => self.end_without_call(&hand, outcome),
+                },
             }
         }
         let nobody_needed_a_call = started == 0 && unserved.is_empty();
@@ -477,7 +481,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     fn send(&mut self, attempt: AttemptId, hand: Hand, started: Now) {
         let call = match hand.what {
             What::Update => Call::Update(hand.row.change.clone()),
-            What::Read => Call::Read(hand.row.change.incident),
+            What::Read(_) => Call::Read(hand.row.change.incident),
         };
         self.calls += 1;
         self.health.begins();

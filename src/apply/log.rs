@@ -2,6 +2,7 @@
 
 use super::events::Event;
 use super::row::{Ended, Hand};
+use crate::journal::What;
 use crate::text::printable;
 
 /// A call for a row has ended.
@@ -9,7 +10,10 @@ pub(super) fn call(hand: &Hand, ended: &Ended) {
     tracing::debug!(
         row = hand.row.row,
         incident = hand.row.change.incident.get(),
-        what = ?hand.what,
+        what = match hand.what {
+            What::Update => "Update",
+            What::Read(_) => "Read",
+        },
         verdict = ended.answer.verdict.name(),
         status = ended.answer.http_status,
         took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),

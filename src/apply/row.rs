@@ -22,8 +22,6 @@ pub(super) struct Hand {
     pub(super) row: PendingRow,
     /// What its next call is.
     pub(super) what: What,
-    /// Attempts in doubt that its next read shall clear up.
-    pub(super) doubts: Vec<Doubt>,
     /// One of its updates may have been made: no read has shown otherwise since.
     may_be_made: bool,
     /// Its tries at the update are used up; a last look tells whether one of them was made.
@@ -115,7 +113,6 @@ impl Hand {
             may_be_made: row.is_in_doubt,
             row,
             what: What::Update,
-            doubts: Vec::new(),
             is_last_look: false,
             updates: Tries::default(),
             reads: Tries::default(),
@@ -128,7 +125,7 @@ impl Hand {
     pub(super) fn tries(&self) -> u32 {
         match self.what {
             What::Update => self.updates.count(),
-            What::Read => self.reads.count(),
+            What::Read(_) => self.reads.count(),
         }
     }
 
@@ -143,8 +140,7 @@ impl Hand {
     /// The journal says: read the incident first. Returns when.
     pub(super) fn read_first(&mut self, doubts: Vec<Doubt>) -> BootTime {
         let last_byte = doubts.iter().map(|doubt| doubt.ended).max();
-        self.what = What::Read;
-        self.doubts = doubts;
+        self.what = What::Read(doubts);
         last_byte.map_or(BootTime(i64::MIN), |last| last + SETTLING)
     }
 
@@ -173,7 +169,7 @@ impl Hand {
         let Ended { attempt, answer, at, .. } = ended;
         let tries = match self.what {
             What::Update => &mut self.updates,
-            What::Read => &mut self.reads,
+            What::Read(_) => &mut self.reads,
         };
         tries.fold(streak.id);
         if streak.counts && matches!(answer.verdict, Verdict::Transient { .. }) {
@@ -183,7 +179,7 @@ impl Hand {
         let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
         let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
 
-        let is_update = self.what == What::Update;
+        let is_update = matches!(self.what, What::Update);
         self.last = Some(answer.clone());
         if is_update {
             self.last_update = Some(answer.clone());
@@ -226,14 +222,12 @@ impl Hand {
     /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
     pub(super) fn use_up(&mut self, now: Now) -> Result<BootTime, Outcome> {
         match self.what {
-            What::Read => Err(self.unreadable(now)),
+            What::Read(_) => Err(self.unreadable(now)),
             What::Update if !self.may_be_made => Err(self.gave_up(now)),
             What::Update => {
                 self.is_last_look = true;
-                if !self.row.change.appends {
-                    self.what = What::Read;
-                }
-                // With a comment the journal names the attempts in doubt when it is asked, and a read follows.
+                // With a comment the journal names the attempts in doubt when it is asked.
+                self.what = What::Read(Vec::new());
                 Ok(now.boot + SETTLING)
             }
         }
@@ -243,8 +237,8 @@ impl Hand {
     fn compare(&mut self, ended: &Ended, appended: &str, end: &mut End) -> Then {
         let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return Then::Ready };
         let seen = Seen { at: ended.at, took: ended.took, server_time: *server_time };
-        let doubts = std::mem::take(&mut self.doubts);
-        end.resolved = clear_up(&doubts, incident, seen, appended);
+        let What::Read(doubts) = &self.what else { return Then::Ready };
+        end.resolved = clear_up(doubts, incident, seen, appended);
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && end.resolved.contains(&(doubt.attempt, true)));
         let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, appended);
         if own_is_made || self.is_last_look && is_so {
@@ -253,14 +247,19 @@ impl Hand {
             end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
             return Then::Over;
         }
+        end.outcome = self.was_not_made(ended.at).map(|outcome| (self.row.row, outcome));
+        if end.outcome.is_some() { Then::Over } else { Then::Ready }
+    }
+
+    /// It is known now that none of its updates was made: it is sent, or over where its tries are used up.
+    pub(super) fn was_not_made(&mut self, now: Now) -> Option<Outcome> {
         if self.is_last_look {
-            end.outcome = Some((self.row.row, self.gave_up(ended.at)));
-            return Then::Over;
+            return Some(self.gave_up(now));
         }
         self.what = What::Update;
         self.may_be_made = false;
         self.reads = Tries::default();
-        Then::Ready
+        None
     }
 
     fn gave_up(&self, now: Now) -> Outcome {
@@ -271,7 +270,8 @@ impl Hand {
     /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
     fn unreadable(&self, now: Now) -> Outcome {
         let why = self.last.as_ref().map_or("no answer", |last| &last.message);
-        let outcome = if self.is_last_look || self.doubts.iter().any(|doubt| doubt.own_row) {
+        let own_is_in_doubt = matches!(&self.what, What::Read(doubts) if doubts.iter().any(|doubt| doubt.own_row));
+        let outcome = if self.is_last_look || own_is_in_doubt {
             let message = format!("it may have been made: the answer was lost, and the incident can't be read: {why}");
             Outcome::new(OutcomeKind::InDoubt, "unreadable", message)
         } else {
@@ -361,10 +361,19 @@ mod tests {
         assert!(matches!(unanswered(&mut first_may_have, true), Then::At(_)));
         assert_eq!(unanswered(&mut first_may_have, false), Then::UsedUp);
         assert_eq!(first_may_have.use_up(now()), Ok(BootTime(0) + SETTLING));
+        assert_eq!(first_may_have.what, What::Read(Vec::new()));
 
         let mut before_this_start = hand(false, true);
         assert!(matches!(unanswered(&mut before_this_start, false), Then::At(_)));
         assert_eq!(unanswered(&mut before_this_start, false), Then::UsedUp);
         assert_eq!(before_this_start.use_up(now()), Ok(BootTime(0) + SETTLING));
+
+        // Another process has found that it was not made: there is nothing to look at, and no try is left.
+        let mut looked_at_by_another = hand(true, true);
+        assert!(matches!(unanswered(&mut looked_at_by_another, true), Then::At(_)));
+        assert_eq!(unanswered(&mut looked_at_by_another, true), Then::UsedUp);
+        assert_eq!(looked_at_by_another.use_up(now()), Ok(BootTime(0) + SETTLING));
+        assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
+        assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
     }
 }

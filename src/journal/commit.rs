@@ -6,7 +6,7 @@
 
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::made::{Asker, Doubt, MadeBefore, Standing, standing, updates_of};
+use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, standing, updates_of};
 use super::{Journal, JournalError, Session, history};
 use crate::clock::{BootTime, Now};
 use crate::outcome::{Outcome, ResultRow};
@@ -65,12 +65,12 @@ pub struct Begin {
 }
 
 /// The kinds of calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// The change is sent, if it has not been made before.
     Update,
-    /// The incident is read.
-    Read,
+    /// The incident is read; for a change with a comment to clear up these doubts, if they are those that there are.
+    Read(Vec<Doubt>),
 }
 
 /// What became of a [`Begin`].
@@ -80,12 +80,15 @@ pub enum Receipt {
     Started(AttemptId),
     /// There was no permit or no slot for it: ask again.
     NoPermit,
-    /// The same change is under way: ask again when that has ended.
+    /// The same change is under way; or, for a comment, another comment or a read of the incident: ask again when that
+    /// has ended.
     UnderWay,
     /// The change has been made before: the row is over.
     Made(MadeBefore),
     /// Read the incident first; not before the server can have had the last byte of these attempts.
     InDoubt(Vec<Doubt>),
+    /// What was to be cleared up has been meanwhile, and the change was not made: no read is needed.
+    ClearedUp,
 }
 
 /// What a commit gives back.
@@ -179,9 +182,12 @@ impl Journal {
 
 /// [`Receipt::NoPermit`] where nothing but a permit is missing.
 fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> Result<Receipt, JournalError> {
-    if begin.what == What::Read {
-        return Ok(Receipt::NoPermit);
-    }
+    let in_doubt = match &begin.what {
+        What::Update => None,
+        // Without a comment there are no doubts: it is looked at as it is.
+        What::Read(_) if !begin.change.appends => return Ok(Receipt::NoPermit),
+        What::Read(doubts) => Some(doubts),
+    };
     let asker = Asker {
         run: session.run,
         row: begin.row,
@@ -190,9 +196,13 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
     };
     let pasts = updates_of(tx, session.scope, begin.change.incident)?;
     Ok(match standing(&pasts, &begin.change, asker) {
-        Standing::Clear => Receipt::NoPermit,
-        Standing::UnderWay => Receipt::UnderWay,
         Standing::Made(made) => Receipt::Made(made),
+        Standing::UnderWay => Receipt::UnderWay,
+        // A comment that is sent during a read could be taken for the one in doubt; and one reader is enough.
+        _ if begin.change.appends && is_read(tx, session.scope, begin.change.incident)? => Receipt::UnderWay,
+        Standing::Clear if in_doubt.is_some() => Receipt::ClearedUp,
+        Standing::Clear => Receipt::NoPermit,
+        Standing::InDoubt(doubts) if in_doubt == Some(&doubts) => Receipt::NoPermit,
         Standing::InDoubt(doubts) => Receipt::InDoubt(doubts),
     })
 }
@@ -213,7 +223,7 @@ fn write_intent(
         session.run,
         begin.row,
         stored_id(begin.change.incident),
-        begin.what == What::Update,
+        matches!(begin.what, What::Update),
         process,
         now.boot.0,
         now.wall.as_microsecond(),

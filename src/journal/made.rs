@@ -1,8 +1,8 @@
 //! What earlier calls have made of an incident, or may have made: the rule of "the same again".
 //!
 //! A row is not sent when a run of this scope has made the same change, unless a later call set one of its properties
-//! to another value; a change under way elsewhere is waited for; an attempt in doubt is cleared up before anything with
-//! a comment goes to that incident. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
+//! to another value; a change under way elsewhere is waited for; comments go to an incident one at a time, and an attempt
+//! in doubt is cleared up before. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
 //! intent.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::row::{Change, IncidentId};
 pub(super) enum Standing {
     /// Nothing speaks against sending it.
     Clear,
-    /// The same change is under way.
+    /// The same change is under way, or both add a comment.
     UnderWay,
     /// It has been made.
     Made(MadeBefore),
@@ -106,6 +106,14 @@ pub(super) const UPDATES_OF_INCIDENT: &str = "
     WHERE a.scope = ?1 AND a.incident = ?2 AND a.updates = 1
     ORDER BY a.id";
 
+pub(super) const READS_UNDER_WAY: &str =
+    "SELECT 1 FROM attempts WHERE scope = ?1 AND incident = ?2 AND updates = 0 AND ended IS NULL";
+
+/// Whether a read of the incident is under way.
+pub(super) fn is_read(db: &Connection, scope: i64, incident: IncidentId) -> Result<bool, JournalError> {
+    Ok(db.prepare_cached(READS_UNDER_WAY)?.exists(params![scope, stored_id(incident)])?)
+}
+
 /// All updates of an incident in a scope, oldest first.
 pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> Result<Vec<Past>, JournalError> {
     let mut statement = db.prepare_cached(UPDATES_OF_INCIDENT)?;
@@ -145,7 +153,9 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
     if let Some(past) = pasts.iter().rev().find(is_own) {
         return made(past);
     }
-    if pasts.iter().any(|past| past.ended.is_none() && past.change.body == ours.body) {
+    // Of two comments in doubt, sent at the same time with the same text, nobody could tell which one was made.
+    let excludes = |past: &Past| past.change.body == ours.body || past.change.appends && ours.appends;
+    if pasts.iter().any(|past| past.ended.is_none() && excludes(past)) {
         return Standing::UnderWay;
     }
     if ours.appends {

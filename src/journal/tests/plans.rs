@@ -7,9 +7,8 @@ use crate::journal::{ledger, made, runs};
 async fn no_query_of_sending_reads_a_whole_table() {
     let place = Place::new();
     let journal = place.open();
-    for query in
-        ledger::QUERIES.into_iter().chain([made::UPDATES_OF_INCIDENT, runs::UNFINISHED_SAME, &runs::pending_rows()])
-    {
+    let others = [made::UPDATES_OF_INCIDENT, made::READS_UNDER_WAY, runs::UNFINISHED_SAME, &runs::pending_rows()];
+    for query in ledger::QUERIES.into_iter().chain(others) {
         let mut statement = journal.db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("prepares");
         let mut steps = statement.raw_query();
         while let Some(step) = steps.next().expect("explains") {

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
-    AttemptId, Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts, RunHandle,
-    StateDir, What,
+    AttemptId, Batch, Begin, Doubt, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts,
+    RunHandle, StateDir, What,
 };
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
 use crate::permit::{Grant, NextPermit, Pause, Spent};
@@ -81,8 +81,17 @@ impl Process {
 
     /// What becomes of the row when its update wants to begin.
     pub(super) fn offer(&mut self, row: usize) -> Receipt {
-        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what: What::Update }];
+        self.offer_call(row, What::Update)
+    }
+
+    fn offer_call(&mut self, row: usize, what: What) -> Receipt {
+        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
+    }
+
+    /// What becomes of the row when the incident is to be read for it, to clear up these doubts.
+    pub(super) fn offer_read(&mut self, row: usize, doubts: &[Doubt]) -> Receipt {
+        self.offer_call(row, What::Read(doubts.to_vec()))
     }
 
     pub(super) fn start(&mut self, row: usize) -> AttemptId {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve, scope};
-use crate::journal::{Batch, Begin, Earlier, End, MadeBefore, Peek, Receipt, What};
+use crate::journal::{Earlier, End, MadeBefore, Peek, Receipt};
 
 fn made(receipt: &Receipt) -> Option<(bool, bool)> {
     match receipt {
@@ -107,11 +107,9 @@ async fn a_comment_in_doubt_is_cleared_up_before_another_one_goes_to_that_incide
     process.start(3);
 
     // Reading the incident has shown that it was made.
-    let begins = vec![Begin { row: 1, change: comment(1), what: What::Read }];
-    let receipts = process.commit(&Batch { begins, slots: 1, ..Batch::default() });
-    let [Receipt::Started(read)] = receipts.begins[..] else { panic!("{receipts:?}") };
+    let Receipt::Started(read) = process.offer_read(1, &doubts) else { panic!("it was not started") };
     process.end(End { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
-    process.start(1);
+    process.make(1, Some(true));
     assert_eq!(made(&place.process(&[comment(1)]).offer(1)), Some((false, false)));
 }
 

@@ -46,11 +46,10 @@ fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appen
     let server = &state.server;
     let same = || server.applied.iter().filter(|done| done.incident == incident && done.body == body);
     let own = same().filter(|done| done.origin.run == run && done.origin.row == line.row).count();
-    let may_be_anothers = line.code == "found-by-reading" && (world.scenario.together || !appends);
+    let may_be_anothers = line.code == "found-by-reading" && !appends;
     let may_come = server.pending.iter().any(|origin| origin.run == run && origin.row == line.row);
     match line.outcome.as_str() {
-        // Two processes that clear up one doubt at once can't tell whose call it was, only that it was made; nor can
-        // anybody where nothing is added.
+        // Where nothing is added nobody can tell whose call it was, only that it was made.
         "updated" if own == 0 && !(may_be_anothers && same().count() > 0) => Err("the server has never made it"),
         "updated" if own > 1 && appends => Err("the server has made it more than once"),
         "unchanged" if same().count() == 0 => Err("nobody has ever made it"),

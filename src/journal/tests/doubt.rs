@@ -1,0 +1,108 @@
+//! Doubts that several processes share: one of them clears up at a time, and by what is in doubt then.
+
+use std::time::Duration;
+
+use super::process::{Place, Process, change, comment, resolve};
+use crate::journal::{AttemptId, Doubt, End, Receipt};
+
+/// Two processes with the same comment for one incident, in doubt about an attempt of the first. Neither looks at what
+/// the other has made. With what both were told to clear up.
+fn both_in_doubt(place: &Place) -> (Process, Process, AttemptId, [Vec<Doubt>; 2]) {
+    let process = || Process::with(place.open(), &[comment(1), resolve(1)], Duration::ZERO);
+    let (mut ours, mut theirs) = (process(), process());
+    let lost = ours.make(1, None);
+    let told = [&mut ours, &mut theirs].map(|process| match process.offer(1) {
+        Receipt::InDoubt(doubts) => doubts,
+        other => panic!("it is not in doubt: {other:?}"),
+    });
+    (ours, theirs, lost, told)
+}
+
+fn started(receipt: Receipt) -> AttemptId {
+    match receipt {
+        Receipt::Started(attempt) => attempt,
+        other => panic!("it was not started: {other:?}"),
+    }
+}
+
+/// A read has shown whether an attempt was made.
+fn cleared_up(process: &mut Process, read: AttemptId, attempt: AttemptId, made: bool) {
+    process.end(End { made: None, resolved: vec![(attempt, made)], ..process.ended(read) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_process_clears_up_no_other_does_and_no_comment_is_sent() {
+    let place = Place::new();
+    let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
+    let mut third = place.process(&[change(1, r#"{"comment":"another"}"#)]);
+    let read = started(ours.offer_read(1, &we_know));
+    assert_eq!(theirs.offer_read(1, &they_know), Receipt::UnderWay);
+    assert_eq!(third.offer(1), Receipt::UnderWay);
+    // What adds no comment misleads nobody.
+    theirs.make(2, Some(true));
+    cleared_up(&mut ours, read, lost, false);
+    third.start(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_has_cleared_up_is_not_cleared_up_again() {
+    let place = Place::new();
+    let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
+    let read = started(theirs.offer_read(1, &they_know));
+    cleared_up(&mut theirs, read, lost, false);
+    assert_eq!(ours.offer_read(1, &we_know), Receipt::ClearedUp);
+
+    // Their own comment is not taken for ours: not while it is sent, and not when its answer is lost.
+    let sent = theirs.start(1);
+    assert_eq!(ours.offer_read(1, &we_know), Receipt::UnderWay);
+    theirs.end(End { made: None, ..theirs.ended(sent) });
+    let Receipt::InDoubt(doubts) = ours.offer_read(1, &we_know) else { panic!("it is not in doubt") };
+    assert_eq!(doubts.iter().map(|doubt| (doubt.attempt, doubt.own_row)).collect::<Vec<_>>(), [(sent, false)]);
+    started(ours.offer_read(1, &doubts));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
+    let place = Place::new();
+    let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
+    assert_eq!(ours.offer_read(1, &[]), Receipt::InDoubt(we_know));
+    let read = started(theirs.offer_read(1, &they_know));
+    cleared_up(&mut theirs, read, lost, false);
+    assert_eq!(ours.offer_read(1, &[]), Receipt::ClearedUp);
+    // Without a comment it is looked at as it is.
+    started(ours.offer_read(2, &[]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_process_has_found_made_is_over() {
+    let place = Place::new();
+    let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
+    let read = started(theirs.offer_read(1, &they_know));
+    cleared_up(&mut theirs, read, lost, true);
+    assert!(matches!(ours.offer_read(1, &we_know), Receipt::Made(made) if made.own_row));
+    // They look at no other run: theirs is missing still.
+    theirs.start(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_goes_while_it_clears_up_is_not_waited_for() {
+    let place = Place::new();
+    let (mut ours, mut theirs, _, [we_know, they_know]) = both_in_doubt(&place);
+    started(theirs.offer_read(1, &they_know));
+    assert_eq!(ours.offer_read(1, &we_know), Receipt::UnderWay);
+    drop(theirs);
+    started(ours.offer_read(1, &we_know));
+}
+
+#[tokio::test(start_paused = true)]
+async fn comments_go_to_an_incident_one_at_a_time() {
+    let place = Place::new();
+    let mut ours = place.process(&[comment(1)]);
+    let mut theirs = place.process(&[change(1, r#"{"comment":"tuned"}"#), resolve(1), comment(2)]);
+    let attempt = ours.start(1);
+    assert_eq!(theirs.offer(1), Receipt::UnderWay);
+    theirs.start(2);
+    theirs.start(3);
+    ours.end(ours.ended(attempt));
+    theirs.start(1);
+}
