@@ -264,7 +264,8 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
 /// Never: memory takes all that is written.
 #[must_use]
 pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new().delimiter(ascii(delimiter)).from_writer(Vec::new());
+    let mut writer =
+        csv::WriterBuilder::new().delimiter(ascii(delimiter)).buffer_capacity(1024).from_writer(Vec::new());
     writer.write_record(cells).expect("memory takes all that is written");
     let mut record = writer.into_inner().expect("memory takes all that is written");
     record.truncate(record.len().saturating_sub(1));

@@ -38,7 +38,8 @@ pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
 }
 
 fn encode<'a>(delimiter: char, cells: impl Iterator<Item = Cow<'a, [u8]>>) -> Vec<u8> {
-    let mut writer = ::csv::WriterBuilder::new().delimiter(delimiter_byte(delimiter)).from_writer(Vec::new());
+    let mut writer =
+        ::csv::WriterBuilder::new().delimiter(delimiter_byte(delimiter)).buffer_capacity(1024).from_writer(Vec::new());
     writer.write_record(cells).expect("a Vec takes all that is written");
     writer.into_inner().expect("a Vec takes all that is written")
 }
