@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::apply::{Commits, Desk, Ends, Settings, apply};
+use bulk_triage::apply::{Ends, Settings, apply};
 use bulk_triage::client::{Client, Tokens, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
@@ -82,10 +82,9 @@ impl Prepared {
             appended: Some("comment".to_owned()),
             seed: 7,
         };
-        let desk = Desk::new(journal, Commits::OnAThread);
         let (_stop, stopped) = watch::channel(false);
         let start = clock.now().boot;
-        let ends = apply(desk, Arc::new(run), client, settings, clock.clone(), stopped, &mut reporter).await?;
+        let ends = apply(journal, &run, client, settings, clock.clone(), stopped, &mut reporter).await?;
         Ok(Sent { took: clock.now().boot.since(start), ends })
     }
 }

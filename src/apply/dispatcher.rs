@@ -14,12 +14,12 @@ use super::events::{Event, Listener, Pace};
 use super::health::{Failures, Health, News, TooMany};
 use super::queue::Queue;
 use super::row::{Ended, Hand, Rules, Streak, Then};
-use super::{ApplyError, Desk, Settings, Stop, log};
+use super::{ApplyError, Settings, Stop, log};
 use crate::attempt::Call;
 use crate::client::{Client, Renewal, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Batch, Begin, Journal, JournalError, Receipt, Receipts, RunHandle, What};
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::Policy;
@@ -58,23 +58,26 @@ pub struct Ends {
 /// Sends what is left of a run, and returns when all of it is over or when it was stopped and no call is under way.
 /// `stop` turns true when the user asks to stop.
 ///
+/// The journal is written to where this is polled: on a thread of its own, since a commit waits for the disk. A runtime's
+/// `block_on` is one.
+///
 /// # Errors
 /// Where the journal can't be read or written. Calls that were under way are then in doubt, and the next start clears
 /// them up.
 pub async fn apply<T: Transport>(
-    mut desk: Desk,
-    run: Arc<RunHandle>,
+    mut journal: Journal,
+    run: &RunHandle,
     client: Arc<Client<T>>,
     settings: Settings,
     clock: Clock,
     stop: watch::Receiver<bool>,
     listener: &mut impl Listener,
 ) -> Result<Ends, ApplyError> {
-    let begun = begin(&mut desk, &run, &settings).await?;
+    let begun = begin(&mut journal, run, &settings)?;
     let (returns, returned) = mpsc::unbounded_channel();
     let started = clock.now();
     let mut dispatcher = Dispatcher {
-        buckets: Arc::new(Buckets::new(&settings.quota)),
+        buckets: Buckets::new(&settings.quota),
         rules: Rules {
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
             shortest_window: settings.quota.shortest(),
@@ -85,7 +88,7 @@ pub async fn apply<T: Transport>(
         failures: Failures::new(settings.max_failures, begun.first),
         deadline: settings.stop_after.map(|after| started.boot + after),
         left: begun.left,
-        desk,
+        journal,
         run,
         client,
         settings,
@@ -95,6 +98,7 @@ pub async fn apply<T: Transport>(
         flights: HashMap::new(),
         over: Vec::new(),
         ends: Vec::new(),
+        finished: Vec::new(),
         returns,
         gate: Gate::Open,
         offer: 1,
@@ -120,31 +124,25 @@ struct Begun {
     first: Vec<(OutcomeKind, String)>,
 }
 
-async fn begin(desk: &mut Desk, run: &Arc<RunHandle>, settings: &Settings) -> Result<Begun, JournalError> {
-    let run = Arc::clone(run);
-    let (longest, remember, appended) = (settings.quota.longest(), settings.remember, settings.appended.clone());
-    desk.with(move |journal| {
-        journal.begin_session(&run, longest, remember, appended.as_deref())?;
-        let outcomes = journal.outcomes(&run.name)?;
-        let left = outcomes.iter().filter(|(kind, _)| kind.is_none()).map(|(_, count)| count).sum();
-        Ok(Begun {
-            rows: outcomes.iter().map(|(_, count)| count).sum(),
-            left,
-            before: outcomes.iter().filter_map(|(kind, count)| Some(((*kind)?, *count))).collect(),
-            first: journal.first_outcomes(&run, 5)?,
-        })
+fn begin(journal: &mut Journal, run: &RunHandle, settings: &Settings) -> Result<Begun, JournalError> {
+    journal.begin_session(run, settings.quota.longest(), settings.remember, settings.appended.as_deref())?;
+    let outcomes = journal.outcomes(&run.name)?;
+    Ok(Begun {
+        rows: outcomes.iter().map(|(_, count)| count).sum(),
+        left: outcomes.iter().filter(|(kind, _)| kind.is_none()).map(|(_, count)| count).sum(),
+        before: outcomes.iter().filter_map(|(kind, count)| Some(((*kind)?, *count))).collect(),
+        first: journal.first_outcomes(run, 5)?,
     })
-    .await
 }
 
 struct Dispatcher<'a, T: Transport, L: Listener> {
-    desk: Desk,
-    run: Arc<RunHandle>,
+    journal: Journal,
+    run: &'a RunHandle,
     client: Arc<Client<T>>,
     settings: Settings,
     clock: Clock,
     listener: &'a mut L,
-    buckets: Arc<Buckets>,
+    buckets: Buckets,
     rules: Rules,
     rng: fastrand::Rng,
     health: Health,
@@ -158,6 +156,8 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     /// For the next commit: rows that are over without a call, and calls that have ended.
     over: Vec<(u64, Outcome)>,
     ends: Vec<crate::journal::End>,
+    /// Rows that are over with the next commit.
+    finished: Vec<ResultRow>,
     returns: mpsc::UnboundedSender<Ended>,
 
     /// When to ask for permits again.
@@ -205,15 +205,15 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 self.take_in(&ended);
             }
             self.let_go_of_held(now);
-            let (offered, slots) = self.choose(now).await?;
+            let (offered, slots) = self.choose(now)?;
             if !(self.ends.is_empty() && self.over.is_empty() && offered.is_empty()) {
-                self.commit(offered, slots).await?;
+                self.commit(offered, slots)?;
                 continue;
             }
             if self.flights.is_empty() && (self.stop.is_some() || self.queue.is_empty()) {
                 break;
             }
-            self.tell_pace(now).await;
+            self.tell_pace(now);
             // Nothing can be done now: until a call ends, a time comes, or the user asks to stop.
             let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
@@ -230,8 +230,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             }
         }
         let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
-        let journal = self.desk.into_journal().expect("nothing is done with it now");
-        Ok(Ends { ending, journal, calls: self.calls, throttled: self.throttled })
+        Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.throttled })
     }
 
     /// A call has ended: what follows for its row.
@@ -255,7 +254,8 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             end.outcome = None;
         }
         if let Some((_, outcome)) = &end.outcome {
-            self.count(outcome.kind, &outcome.code.clone());
+            self.finished.push(hand.result(outcome.clone()));
+            self.count(outcome.kind, &outcome.code);
         }
         self.ends.push(end);
         match then {
@@ -354,7 +354,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// Who is next: rows for the next commit, and how many of them may begin a call.
-    async fn choose(&mut self, now: Now) -> Result<(Vec<Hand>, u32), JournalError> {
+    fn choose(&mut self, now: Now) -> Result<(Vec<Hand>, u32), JournalError> {
         if self.stop.is_some() {
             return Ok((Vec::new(), 0));
         }
@@ -379,7 +379,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             while offered.len() < most {
                 let hand = match self.queue.due(now.boot) {
                     Some(hand) => Some(hand),
-                    None => self.take_up().await?,
+                    None => self.take_up()?,
                 };
                 match hand {
                     Some(hand) => offered.push(hand),
@@ -390,7 +390,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
         // No permit: look ahead for rows that need none.
         while self.queue.ready() + offered.len() < AHEAD && offered.len() < OFFER {
-            match self.take_up().await? {
+            match self.take_up()? {
                 Some(hand) => offered.push(hand),
                 None => break,
             }
@@ -399,36 +399,31 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// The next row that was not taken up yet, if its incident is free.
-    async fn take_up(&mut self) -> Result<Option<Hand>, JournalError> {
+    fn take_up(&mut self) -> Result<Option<Hand>, JournalError> {
         while self.queue.wants_rows() {
-            let (run, after) = (Arc::clone(&self.run), self.queue.last_read());
-            let rows = self.desk.with(move |journal| journal.pending(&run, after, 256)).await?;
-            self.queue.add(rows);
+            self.queue.add(self.journal.pending(self.run, self.queue.last_read(), 256)?);
         }
         Ok(self.queue.take_up())
     }
 
     /// Commits what has ended and who is next, starts the calls that may go, and tells of the rows that are over.
-    async fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
+    fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
         let begins: Vec<Begin> = offered
             .iter()
             .map(|hand| Begin { row: hand.row.row, change: hand.row.change.clone(), what: hand.what.clone() })
             .collect();
         let batch = Batch { ends: std::mem::take(&mut self.ends), over: std::mem::take(&mut self.over), begins, slots };
-        let buckets = Arc::clone(&self.buckets);
-        let commit = move |journal: &mut Journal| {
-            journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))
-        };
-        let mut receipts = self.desk.with(commit).await?;
+        let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);
+        let receipts = self.journal.commit(&batch, grant)?;
         let now = self.clock.now();
-        let finished = std::mem::take(&mut receipts.finished);
+        let finished = std::mem::take(&mut self.finished);
         // The calls first: to tell of the others takes its time.
         self.serve(offered, slots, receipts, now);
-        for row in finished {
-            self.tell(Event::Finished(Box::new(row)));
+        if !finished.is_empty() {
+            self.tell(Event::Finished(finished));
         }
         self.pace_changed = true;
-        self.tell_pace(now).await;
+        self.tell_pace(now);
         Ok(())
     }
 
@@ -439,6 +434,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             match receipt {
                 Receipt::Started(attempt) => {
                     started += 1;
+                    hand.row.attempts += 1;
                     self.send(attempt, hand, now);
                 }
                 Receipt::NoPermit => unserved.push(hand),
@@ -498,6 +494,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
 
     fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
         self.count(outcome.kind, &outcome.code);
+        self.finished.push(hand.result(outcome.clone()));
         self.over.push((hand.row.row, outcome));
         self.queue.let_go(hand);
     }
@@ -554,24 +551,18 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + pause))
     }
 
-    async fn tell_pace(&mut self, now: Now) {
+    fn tell_pace(&mut self, now: Now) {
         if self.pace_due().is_none_or(|due| now.boot < due) {
             return;
         }
         self.pace_changed = false;
         self.told_pace = Some(now.boot);
         let ahead = Forecast { calls: self.left, concurrency: self.settings.concurrency.max(1), latency: self.latency };
-        let buckets = Arc::clone(&self.buckets);
         let own_pause = self.own_pause;
-        let told = self
-            .desk
-            .with(move |journal| {
-                let (spent, pause) = journal.spent()?;
-                let arrival = arrival(&buckets, spent, pause, now.boot, ahead);
-                Some((buckets.in_use(spent, now.boot), spent.in_flight, arrival.max(own_pause.unwrap_or(arrival))))
-            })
-            .await;
-        let Some((windows, in_flight, arrival)) = told else { return };
+        let Some((spent, pause)) = self.journal.spent() else { return };
+        let (windows, in_flight) = (self.buckets.in_use(spent, now.boot), spent.in_flight);
+        let arrival = arrival(&self.buckets, spent, pause, now.boot, ahead);
+        let arrival = arrival.max(own_pause.unwrap_or(arrival));
         let next_call = match self.gate {
             Gate::Until(at) if at > now.boot => Some(now.wall_at(at.max(own_pause.unwrap_or(at)))),
             _ => None,

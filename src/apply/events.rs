@@ -16,8 +16,8 @@ pub enum Event {
         /// Of these, the ones that were over before, by outcome.
         before: Vec<(OutcomeKind, u64)>,
     },
-    /// A row is over.
-    Finished(Box<ResultRow>),
+    /// Rows are over: those of one commit.
+    Finished(Vec<ResultRow>),
     /// What the quota and the queue look like now; sent when it changed, a few times a second at most.
     Pace(Pace),
     /// The scope pauses after a 429.

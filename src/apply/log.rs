@@ -29,15 +29,19 @@ pub(super) fn event(event: &Event) {
             let over: u64 = before.iter().map(|(_, rows)| rows).sum();
             tracing::info!(rows, over, "sending begins");
         }
-        Event::Finished(row) => tracing::info!(
-            row = row.row,
-            line = row.line,
-            incident = %printable(&row.incident_id),
-            outcome = row.outcome.kind.name(),
-            code = %printable(&row.outcome.code),
-            message = %printable(&row.outcome.message),
-            "row is over"
-        ),
+        Event::Finished(rows) => {
+            for row in rows {
+                tracing::info!(
+                    row = row.row,
+                    line = row.line,
+                    incident = %printable(&row.incident_id),
+                    outcome = row.outcome.kind.name(),
+                    code = %printable(&row.outcome.code),
+                    message = %printable(&row.outcome.message),
+                    "row is over"
+                );
+            }
+        }
         Event::Throttled { until, message } => tracing::info!(%until, message = %printable(message), "throttled"),
         Event::ServiceDown { until, message } => {
             tracing::info!(%until, message = %printable(message), "service down");

@@ -6,7 +6,6 @@
 //! `queue`, what to do in doubt in `doubt`, what the answers say of the service in `health`. Reports hear of it by
 //! [`events`].
 
-mod desk;
 mod dispatcher;
 mod doubt;
 pub mod events;
@@ -15,7 +14,6 @@ mod log;
 mod queue;
 mod row;
 
-pub use desk::{Commits, Desk};
 pub use dispatcher::{Ending, Ends, apply};
 
 use std::time::Duration;

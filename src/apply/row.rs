@@ -9,7 +9,7 @@ use super::doubt::{Seen, clear_up, shows};
 use crate::attempt::{Answer, Resume, Verdict};
 use crate::clock::{BootTime, Now};
 use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::retry::{Next, Policy};
 
 /// A doubt is cleared up no earlier than this after the attempt can have sent its last byte: the server may still be
@@ -118,6 +118,18 @@ impl Hand {
             reads: Tries::default(),
             last_update: None,
             last: None,
+        }
+    }
+
+    /// Its line of the results, with this outcome.
+    pub(super) fn result(&self, outcome: Outcome) -> ResultRow {
+        ResultRow {
+            row: self.row.row,
+            line: self.row.line,
+            incident_id: self.row.change.incident.to_string(),
+            outcome,
+            attempts: self.row.attempts,
+            source: self.row.source.clone(),
         }
     }
 
@@ -330,7 +342,7 @@ mod tests {
     fn hand(appends: bool, is_in_doubt: bool) -> Hand {
         let incident = IncidentId::new(7).expect("an id");
         let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
-        Hand::new(PendingRow { row: 1, change, is_in_doubt })
+        Hand::new(PendingRow { row: 1, line: 2, source: Vec::new(), change, attempts: 0, is_in_doubt })
     }
 
     fn now() -> Now {

@@ -126,7 +126,7 @@ pub(super) fn run(
         clock,
         next: next::Next::Run { args, global },
     };
-    let code = sending.send(&runtime, journal, handle, terminal)?;
+    let code = sending.send(&runtime, journal, &handle, terminal)?;
     if let Some(emulator) = target.emulator {
         runtime.block_on(emulator.stop());
     }

@@ -250,7 +250,7 @@ fn resume(
         clock,
         next: Next::Resume { run: name, global },
     };
-    sending.send(&runtime, journal, handle, terminal)
+    sending.send(&runtime, journal, &handle, terminal)
 }
 
 /// The quota's ledger and what `--remember` looks at by default are younger than this.

@@ -9,7 +9,7 @@ use super::arguments::SendArgs;
 use super::next::Next;
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
-use crate::apply::{Commits, Desk, Ending, Settings, Stop, apply};
+use crate::apply::{Ending, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -66,7 +66,7 @@ impl Sending<'_> {
         self,
         runtime: &tokio::runtime::Runtime,
         journal: Journal,
-        run: RunHandle,
+        run: &RunHandle,
         terminal: &mut Terminal,
     ) -> Result<u8, Error> {
         let started_at = self.clock.now().wall;
@@ -74,30 +74,17 @@ impl Sending<'_> {
         let results = results.map_err(results_error)?;
         let progress = Progress::new(terminal.take_screen(), self.clock.clone(), terminal.colour_err);
         let mut reporter = Reporter::new(results, progress);
-        let run = Arc::new(run);
         let transport = HttpTransport::new(&self.target.origin, self.args.concurrency as usize)?;
         let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
         let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
 
-        let sent = runtime.block_on(async {
-            let signals = listen()?;
-            let desk = Desk::new(journal, Commits::OnAThread);
-            let sending =
-                apply(desk, Arc::clone(&run), client, self.settings(), self.clock.clone(), signals.stop, &mut reporter);
-            tokio::select! {
-                sent = sending => sent.map(Ok).map_err(Error::from),
-                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
-            }
+        let mut ends = runtime.block_on(async {
+            let stop = listen()?;
+            let sent = apply(journal, run, client, self.settings(), self.clock.clone(), stop, &mut reporter).await;
+            sent.map_err(Error::from)
         })?;
         let (results, mut tally) = reporter.into_results_and_tally();
-        let mut ends = match sent {
-            Ok(ends) => ends,
-            Err(code) => {
-                say("ended at once; calls that were under way are cleared up by the next start");
-                return Ok(code);
-            }
-        };
-        let state = ends.journal.close(&run)?;
+        let state = ends.journal.close(run)?;
         results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
         tally.count_the_rest(ends.journal.unsettled(&run.name)?);
         tally.calls = ends.calls;

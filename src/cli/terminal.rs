@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Mutex;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -106,26 +106,18 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
     Ok(())
 }
 
-/// What signals ask for.
-pub(super) struct Signals {
-    /// Turns true at the first one.
-    pub(super) stop: watch::Receiver<bool>,
-    /// Gets the exit code at the second one.
-    pub(super) end_at_once: oneshot::Receiver<u8>,
-}
-
-/// Listens for Ctrl-C, SIGTERM and SIGHUP from now on.
+/// Listens for Ctrl-C, SIGTERM and SIGHUP from now on: what it gives turns true at the first one. The second one ends the
+/// process at once, whatever it waits for: all that must not be lost is in the journal.
 ///
 /// # Errors
 /// Where the runtime can't listen.
-pub(super) fn listen() -> Result<Signals, Error> {
+pub(super) fn listen() -> Result<watch::Receiver<bool>, Error> {
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     // Who starts it with `nohup` means it.
     let mut hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) };
     let (stop, stopped) = watch::channel(false);
-    let (end, ended) = oneshot::channel();
     tokio::spawn(async move {
         let mut next = async || {
             tokio::select! {
@@ -137,9 +129,12 @@ pub(super) fn listen() -> Result<Signals, Error> {
         next().await;
         // Nobody listens any more where the run is over: then nothing is to be stopped.
         let _ = stop.send(true);
-        let _ = end.send(next().await);
+        let code = next().await;
+        say("ended at once; calls that were under way are cleared up by the next start");
+        #[expect(clippy::disallowed_methods, reason = "the thread that would return may be waiting for the disk")]
+        std::process::exit(code.into());
     });
-    Ok(Signals { stop: stopped, end_at_once: ended })
+    Ok(stopped)
 }
 
 /// Done when the signal has come; without one, never.

@@ -7,9 +7,9 @@
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, standing, updates_of};
-use super::{Journal, JournalError, Session, history};
+use super::{Journal, JournalError, Session};
 use crate::clock::{BootTime, Now};
-use crate::outcome::{Outcome, ResultRow};
+use crate::outcome::Outcome;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
 use crate::row::{Change, IncidentId};
 
@@ -96,8 +96,6 @@ pub enum Receipt {
 pub struct Receipts {
     /// One for each begin, in their order.
     pub begins: Vec<Receipt>,
-    /// The lines of the results for the rows that are over.
-    pub finished: Vec<ResultRow>,
     /// When another permit is free.
     pub next: NextPermit,
     /// Whether calls of other processes are under way: their end can't be foreseen, so it is looked for.
@@ -148,8 +146,6 @@ impl Journal {
         for (row, outcome) in &batch.over {
             write_outcome(&tx, session.run, *row, outcome)?;
         }
-        let over = batch.ends.iter().filter_map(|end| end.outcome.as_ref()).chain(&batch.over);
-        let finished = over.map(|(row, _)| history::result(&tx, session.run, *row)).collect::<Result<_, _>>()?;
 
         let mut receipts = Vec::with_capacity(batch.begins.len());
         for begin in &batch.begins {
@@ -166,7 +162,6 @@ impl Journal {
         tx.commit()?;
         Ok(Receipts {
             begins: receipts,
-            finished,
             next: grant.next,
             others_under_way: session.ledger.others > 0,
             pause: session.ledger.pause.map(Pause::from),
@@ -229,8 +224,6 @@ fn write_intent(
         now.wall.as_microsecond(),
     ])?;
     let attempt = AttemptId(tx.last_insert_rowid());
-    tx.prepare_cached("UPDATE rows SET attempts = attempts + 1 WHERE run = ?1 AND row = ?2")?
-        .execute(params![session.run, begin.row])?;
     session.ledger.spent.in_flight += 1;
     if let Some(pause) = &mut session.ledger.pause {
         pause.probe = Some(attempt.0);

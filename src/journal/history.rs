@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, updates_of};
@@ -101,8 +101,10 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn results(&self, run: &str, after: u64, limit: u32, only_over: bool) -> Result<Vec<ResultRow>, JournalError> {
         let id = self.run_id(run)?;
-        let mut statement = self.db.prepare_cached(&result_rows(
-            "run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3",
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS},
+                    source, {IS_UNSETTLED}
+             FROM rows WHERE run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3"
         ))?;
         let rows = statement.query_map(params![id, after, limit, only_over], result_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -204,26 +206,25 @@ impl Journal {
     }
 }
 
+/// The attempts at a row, found by its incident.
+macro_rules! attempts_at_row {
+    () => {
+        "attempts AS a
+         WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = CAST(rows.incident AS INTEGER)
+           AND a.run = rows.run AND a.row = rows.row"
+    };
+}
+
 /// Of a row: whether it has no outcome, and an update for it is in doubt or under way, or was found made by another run
 /// since.
-pub(super) const IS_UNSETTLED: &str = "(outcome IS NULL AND rows.attempts > 0 AND EXISTS (
-    SELECT 1 FROM attempts AS a
-    WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = CAST(rows.incident AS INTEGER)
-      AND a.updates = 1 AND a.run = rows.run AND a.row = rows.row AND a.made IS NOT 0))";
+pub(super) const IS_UNSETTLED: &str = concat!(
+    "(outcome IS NULL AND EXISTS (SELECT 1 FROM ",
+    attempts_at_row!(),
+    " AND a.updates = 1 AND a.made IS NOT 0))"
+);
 
-/// The line of the results for one row.
-pub(super) fn result(db: &Connection, run: i64, row: u64) -> Result<ResultRow, rusqlite::Error> {
-    let mut statement = db.prepare_cached(&result_rows("run = ?1 AND row = ?2"))?;
-    statement.query_row(params![run, row], result_row)
-}
-
-fn result_rows(which: &str) -> String {
-    format!(
-        "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, attempts, source,
-                {IS_UNSETTLED}
-         FROM rows WHERE {which}"
-    )
-}
+/// Of a row: the calls made for it.
+pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_row!(), ")");
 
 fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
     let kind: Option<String> = row.get(3)?;

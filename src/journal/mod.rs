@@ -44,6 +44,7 @@ pub struct Journal {
     dir: StateDir,
     /// The database, as it was opened.
     file: store::FileId,
+    durability: Durability,
     clock: Clock,
     turn: locks::Turn,
     /// Held for life: whoever can take this lock knows that we are gone.

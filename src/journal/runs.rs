@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::history::IS_UNSETTLED;
+use super::history::{ATTEMPTS, IS_UNSETTLED};
 use super::ledger::{CALL_LIMIT, Ledger};
 use super::{Journal, JournalError, Session, locks};
 use crate::outcome::{InputShape, Outcome};
@@ -61,8 +61,14 @@ pub struct LoadRow {
 pub struct PendingRow {
     /// From 1.
     pub row: u64,
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// Its own bytes, without its line end.
+    pub source: Vec<u8>,
     /// What to send.
     pub change: Change,
+    /// Calls made for it so far.
+    pub attempts: u32,
     /// Whether an earlier call for it is in doubt.
     pub is_in_doubt: bool,
 }
@@ -85,12 +91,12 @@ pub(super) const UNFINISHED_SAME: &str = "
 
 pub(super) fn pending_rows() -> String {
     format!(
-        "SELECT row, incident, body, appends, {IS_UNSETTLED} FROM rows
+        "SELECT row, incident, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED} FROM rows
          WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
     )
 }
 
-/// No more bytes of bodies than this, and one more row, are read at once.
+/// No more bytes of rows than this, and one more row, are read at once.
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Letters and digits that can't be taken for one another.
@@ -252,6 +258,8 @@ impl Journal {
             appended: appended.map(str::to_owned),
             ledger: Ledger::default(),
         });
+        // Without it the run is slower, no more.
+        let _ = self.make_room();
         Ok(())
     }
 
@@ -261,19 +269,27 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
         let mut statement = self.db.prepare_cached(&pending_rows())?;
-        let rows = statement.query_map(params![run.id, after, limit], |row| {
-            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get(3)?, row.get(4)?))
-        })?;
+        let mut rows = statement.query(params![run.id, after, limit])?;
         let mut pending = Vec::new();
         let mut bytes = 0;
-        for row in rows {
-            let (row, incident, body, appends, is_in_doubt) = row?;
-            bytes += body.len();
+        while let Some(stored) = rows.next()? {
+            let row = stored.get(0)?;
+            let incident: String = stored.get(1)?;
             let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
                 path: self.dir.database(),
                 why: format!("row {row} of run {} has no incident", run.name),
             })?;
-            pending.push(PendingRow { row, change: Change { incident, body: body.into(), appends }, is_in_doubt });
+            let body: String = stored.get(2)?;
+            let source: Vec<u8> = stored.get(5)?;
+            bytes += body.len() + source.len();
+            pending.push(PendingRow {
+                row,
+                line: stored.get(4)?,
+                source,
+                change: Change { incident, body: body.into(), appends: stored.get(3)? },
+                attempts: stored.get(6)?,
+                is_in_doubt: stored.get(7)?,
+            });
             if bytes >= PAGE_BYTES {
                 break;
             }

@@ -40,7 +40,6 @@ CREATE TABLE rows (
     body TEXT,                            -- what is sent; none where the row is invalid
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
-    attempts INTEGER NOT NULL DEFAULT 0,
     outcome TEXT,
     code TEXT,
     message TEXT,
@@ -51,7 +50,7 @@ CREATE TABLE rows (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempts (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     scope INTEGER NOT NULL,
     run INTEGER NOT NULL,
     row INTEGER NOT NULL,
@@ -71,7 +70,7 @@ CREATE TABLE attempts (
 -- The quota's ledger: the calls under way, and the last ones that ended.
 CREATE INDEX attempts_open ON attempts (scope) WHERE ended IS NULL;
 CREATE INDEX attempts_ended ON attempts (scope, ended) WHERE ended IS NOT NULL;
--- What was made of an incident.
-CREATE INDEX attempts_incident ON attempts (scope, incident) WHERE updates = 1;
+-- What was made of an incident, and how often it was tried.
+CREATE INDEX attempts_incident ON attempts (scope, incident);
 -- The calls of a run, for its list and its last one.
 CREATE INDEX attempts_run ON attempts (run);

@@ -5,7 +5,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +21,11 @@ const FORMAT: i64 = 1;
 const APPLICATION: i64 = 0x6274_7269;
 /// The oldest `SQLite` whose WAL two connections can't damage.
 const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// So many pages are in the write-ahead log before it is copied into the database, and begun anew.
+const LOG_PAGES: u32 = 1_000;
+/// What they take, each with its header, and some more: the commit that passes the mark is not cut.
+const LOG_BYTES: u64 = (LOG_PAGES as u64 + 100) * (4_096 + 24);
 
 /// Whether commits are synced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +150,25 @@ impl Journal {
     pub fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal, JournalError> {
         open(dir, clock, durability).map_err(|error| dir.explain(error))
     }
+
+    /// Makes the write-ahead log as long as it will be, before there is haste: a commit that makes it longer has to sync
+    /// more than its own bytes. Nothing but speed depends on it.
+    ///
+    /// # Errors
+    /// Where there is no room: then the log is as long as before.
+    pub(super) fn make_room(&self) -> io::Result<()> {
+        // Nobody else writes to it now.
+        let _turn = self.turn.take()?;
+        let log = OpenOptions::new().write(true).open(self.dir.path().join("journal.db-wal"))?;
+        let length = log.metadata()?.len();
+        let missing = usize::try_from(LOG_BYTES.saturating_sub(length)).unwrap_or(0);
+        if self.durability == Durability::Unsynced || missing == 0 {
+            return Ok(());
+        }
+        // What lies behind its frames means nothing to SQLite: each of them bears a mark and a sum.
+        let made = log.write_all_at(&vec![0; missing], length).and_then(|()| log.sync_all());
+        made.or_else(|error| log.set_len(length).and(Err(error)))
+    }
 }
 
 fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal, JournalError> {
@@ -174,8 +198,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
         Durability::Unsynced => 0,
     };
     db.pragma_update(None, "synchronous", level)?;
-    // The log is copied into the database this seldom (16 MiB), since that takes two more syncs.
-    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     if number(&db, "synchronous")? != level {
         return Err(damaged("commits can't be made durable".to_owned()));
     }
@@ -200,7 +223,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     locks::remove_what_was_left(dir.path(), |run| super::runs::is_to_be_sent(&tx, run));
     tx.commit()?;
     drop(guard);
-    Ok(Journal { db, dir: dir.clone(), file, clock, turn, alive, process, session: None })
+    Ok(Journal { db, dir: dir.clone(), file, durability, clock, turn, alive, process, session: None })
 }
 
 /// Whether nothing is in the database yet.

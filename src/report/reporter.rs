@@ -35,7 +35,7 @@ impl Listener for Reporter {
         self.progress.hear(&event);
         self.tally.hear(&event);
         match &event {
-            Event::Finished(row) => self.results.append(row),
+            Event::Finished(rows) => self.results.append(rows),
             _ => Ok(()),
         }
     }
@@ -69,7 +69,7 @@ mod tests {
             attempts: 1,
             source: b"{\"incidentId\":7}".to_vec(),
         };
-        reporter.hear(Event::Finished(Box::new(row))).expect("hears");
+        reporter.hear(Event::Finished(vec![row])).expect("hears");
         let (_, tally) = reporter.into_results_and_tally();
         assert_eq!((tally.rows, tally.outcomes.of(OutcomeKind::Updated)), (2, 1));
         let written = std::fs::read_to_string(&path).expect("reads");

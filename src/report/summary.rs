@@ -50,10 +50,10 @@ impl Tally {
                 self.rows = *rows;
                 self.outcomes.add_all(before);
             }
-            Event::Finished(row) => {
+            Event::Finished(rows) => rows.iter().for_each(|row| {
                 self.outcomes.add(row.outcome.kind, 1);
                 self.note(row);
-            }
+            }),
             Event::Pace(pace) => {
                 self.calls = pace.calls;
                 self.throttled = pace.throttled;
@@ -210,14 +210,14 @@ mod tests {
     use crate::outcome::Outcome;
 
     fn finished(row: u64, outcome: Outcome) -> Event {
-        Event::Finished(Box::new(ResultRow {
+        Event::Finished(vec![ResultRow {
             row,
             line: row + 1,
             incident_id: (924_000 + row).to_string(),
             outcome,
             attempts: 1,
             source: Vec::new(),
-        }))
+        }])
     }
 
     fn summary() -> Summary {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{Commits, Desk, Ending, Settings, apply};
+use bulk_triage::apply::{Ending, Settings, apply};
 use bulk_triage::client::{Client, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
@@ -52,9 +52,11 @@ struct Updated(u64);
 
 impl Listener for Updated {
     fn hear(&mut self, event: Event) -> std::io::Result<()> {
-        if let Event::Finished(row) = event {
-            assert_eq!(row.outcome.kind, OutcomeKind::Updated, "{row:?}");
-            self.0 += 1;
+        if let Event::Finished(rows) = event {
+            for row in rows {
+                assert_eq!(row.outcome.kind, OutcomeKind::Updated, "{row:?}");
+                self.0 += 1;
+            }
         }
         Ok(())
     }
@@ -102,8 +104,7 @@ fn a_days_work_exceeds_no_window() {
         };
         let (_asks, stop) = tokio::sync::watch::channel(false);
         let mut updated = Updated::default();
-        let desk = Desk::new(journal, Commits::Inline);
-        let ends = apply(desk, Arc::new(run), client, settings, clock, stop, &mut updated).await.expect("sends");
+        let ends = apply(journal, &run, client, settings, clock, stop, &mut updated).await.expect("sends");
 
         assert_eq!((ends.ending, updated.0), (Ending::Over, ROWS));
         let counted = service.seen.lock().expect("no panic").1.clone();

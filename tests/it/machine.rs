@@ -73,7 +73,7 @@ fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command
 #[test]
 fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_what_was_done() {
     let program = program();
-    let Some(ended) = struck(&program, COMMAND, "r.csv", 5, Errno::NoSpace) else { return };
+    let Some(ended) = struck(&program, COMMAND, "r.csv", 3, Errno::NoSpace) else { return };
     ended.expect_code(4).expect_text("No space left on device").expect_text("runs results");
     let list = program.run("runs list").expect_code(0).expect_text("unfinished");
     let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();

@@ -130,14 +130,14 @@ mod tests {
     }
 
     fn updated(row: u64) -> Event {
-        Event::Finished(Box::new(ResultRow {
+        Event::Finished(vec![ResultRow {
             row,
             line: row + 1,
             incident_id: row.to_string(),
             outcome: Outcome::new(OutcomeKind::Updated, "", ""),
             attempts: 1,
             source: Vec::new(),
-        }))
+        }])
     }
 
     fn pace(next_call: Option<&str>) -> Event {

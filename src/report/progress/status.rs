@@ -32,8 +32,10 @@ impl Status {
                 self.outcomes.add_all(before);
                 None
             }
-            Event::Finished(row) => {
-                self.outcomes.add(row.outcome.kind, 1);
+            Event::Finished(rows) => {
+                for row in rows {
+                    self.outcomes.add(row.outcome.kind, 1);
+                }
                 None
             }
             Event::Pace(pace) => {

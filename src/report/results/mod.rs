@@ -70,18 +70,18 @@ impl ResultsFile {
         &self.path
     }
 
-    /// Adds a row that is over.
+    /// Adds rows that are over.
     ///
     /// # Errors
-    /// Where it can't be written; the error names the file, which ends with the last whole line.
-    pub fn append(&mut self, row: &ResultRow) -> io::Result<()> {
-        let line = encode(&self.shape, row);
-        self.file.write_all(&line).map_err(|error| {
-            // Of a full disk a part of the line may have been taken.
+    /// Where they can't be written; the error names the file, which is as it was before.
+    pub fn append(&mut self, rows: &[ResultRow]) -> io::Result<()> {
+        let lines: Vec<u8> = rows.iter().flat_map(|row| encode(&self.shape, row)).collect();
+        self.file.write_all(&lines).map_err(|error| {
+            // Of a full disk a part of a line may have been taken.
             let _ = self.file.set_len(self.length);
             named(&self.path, &error)
         })?;
-        self.length += line.len() as u64;
+        self.length += lines.len() as u64;
         Ok(())
     }
 
@@ -180,8 +180,8 @@ mod tests {
 
         let mut file = ResultsFile::create(&destination, shape(), rows(&[3])).expect("creates");
         assert_eq!(read(), [HEADER, &line(3)].concat());
-        file.append(&row(2)).expect("appends");
-        file.append(&row(1)).expect("appends");
+        file.append(&[row(2)]).expect("appends");
+        file.append(&[row(1)]).expect("appends");
         assert_eq!(read(), [HEADER, &line(3), &line(2), &line(1)].concat());
         file.finish(rows(&[1, 2, 3])).expect("finishes");
         assert_eq!(read(), [HEADER, &line(1), &line(2), &line(3)].concat());
@@ -197,7 +197,7 @@ mod tests {
         let path = directory.path().join("results.csv");
         let destination = Destination::examine(&path, None, &shape()).expect("free");
         let mut file = ResultsFile::create(&destination, shape(), rows(&[])).expect("creates");
-        file.append(&row(1)).expect("appends");
+        file.append(&[row(1)]).expect("appends");
         let error = file.finish([Ok(row(1)), Err("the journal is damaged")]).expect_err("fails");
         assert_eq!(error.to_string(), "the journal is damaged");
         assert_eq!(fs::read_to_string(&path).expect("reads"), [HEADER, &line(1)].concat());

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{ApplyError, Commits, Desk, Ending, Ends, Settings, apply};
+use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, apply};
 use bulk_triage::client::{Client, Tokens};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
@@ -229,10 +229,9 @@ async fn sent(
         }
         std::future::pending::<()>().await;
     };
-    let desk = Desk::new(journal, Commits::Inline);
     tokio::select! {
         biased;
-        ends = apply(desk, Arc::clone(run), client, settings, clock.clone(), stop, listener) => ends,
+        ends = apply(journal, run, client, settings, clock.clone(), stop, listener) => ends,
         () = asks => unreachable!("it waits for ever"),
     }
 }
@@ -247,11 +246,13 @@ struct Witnessed {
 
 impl Listener for Witnessed {
     fn hear(&mut self, event: Event) -> std::io::Result<()> {
-        if let Event::Finished(row) = &event {
-            self.world
-                .note(format_args!("row     {} of {}: {} {}", row.row, self.run, row.outcome.kind, row.outcome.code));
-            if !self.world.state().witness.is_over(&self.run, row.row) {
-                self.world.breach(format_args!("row {} was told of before it was committed", row.row));
+        if let Event::Finished(rows) = &event {
+            for row in rows {
+                let (number, outcome) = (row.row, &row.outcome);
+                self.world.note(format_args!("row     {number} of {}: {} {}", self.run, outcome.kind, outcome.code));
+                if !self.world.state().witness.is_over(&self.run, number) {
+                    self.world.breach(format_args!("row {number} was told of before it was committed"));
+                }
             }
         }
         if self.life.point() {
