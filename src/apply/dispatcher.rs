@@ -547,7 +547,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     /// When the pace is to be told, if something has changed since it was.
     fn pace_due(&self) -> Option<BootTime> {
         // What it costs grows with what is left.
-        let pause = PACE + Duration::from_micros(50) * u32::try_from(self.left).unwrap_or(u32::MAX);
+        let pause = PACE + Duration::from_micros(200) * u32::try_from(self.left).unwrap_or(u32::MAX);
         self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + pause))
     }
 
