@@ -27,6 +27,8 @@ const LOG_PAGES: u32 = 1_000;
 /// What they take, each with its header, and some more: the commit that passes the mark is not cut.
 const LOG_BYTES: u64 = (LOG_PAGES as u64 + 100) * (4_096 + 24);
 
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
 /// Whether commits are synced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -161,12 +163,12 @@ impl Journal {
         let _turn = self.turn.take()?;
         let log = OpenOptions::new().write(true).open(self.dir.path().join("journal.db-wal"))?;
         let length = log.metadata()?.len();
-        let missing = usize::try_from(LOG_BYTES.saturating_sub(length)).unwrap_or(0);
-        if self.durability == Durability::Unsynced || missing == 0 {
+        if self.durability == Durability::Unsynced || length >= LOG_BYTES {
             return Ok(());
         }
         // What lies behind its frames means nothing to SQLite: each of them bears a mark and a sum.
-        let made = log.write_all_at(&vec![0; missing], length).and_then(|()| log.sync_all());
+        let mut places = (length..LOG_BYTES).step_by(ZEROS.len());
+        let made = places.try_for_each(|at| log.write_all_at(&ZEROS, at)).and_then(|()| log.sync_all());
         made.or_else(|error| log.set_len(length).and(Err(error)))
     }
 }
