@@ -1,13 +1,16 @@
 //! A day's work on paused time: 36,000 rows under the real quota go through the real scheduler, retry and journal in
-//! seconds, and no window is exceeded by a count of its own.
+//! seconds, and no window is exceeded by a count of its own. And hours in which a share of the answers, or all of them,
+//! are failures.
 //!
-//! Debug builds send fewer rows: `cargo test --release day` sends them all.
+//! Debug builds send fewer rows: `cargo test --release day` sends them all. `--nocapture` shows the figures.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{Ending, Settings, apply};
+use bulk_triage::apply::{Ending, Settings, Stop, apply};
 use bulk_triage::client::{Client, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
@@ -18,9 +21,12 @@ use tokio::time::Instant;
 
 const ROWS: u64 = if cfg!(debug_assertions) { 2_000 } else { 36_000 };
 
-/// A service that answers after about 0.4 s, and now and then with a 500, and notes when it counted each call.
+/// A service that answers after about 0.4 s, some of the time with a 500 (and then has done nothing), and notes when it
+/// counted each call.
 struct Service {
     began: Instant,
+    /// Of a hundred answers, so many are failures.
+    failing: u8,
     seen: Mutex<(fastrand::Rng, Vec<Duration>)>,
 }
 
@@ -31,7 +37,7 @@ impl Transport for Wire {
         let Wire(service) = self;
         let (before, after, fails) = {
             let dice = &mut service.seen.lock().expect("no panic").0;
-            (dice.u64(10..=390), dice.u64(10..=390), dice.u8(..100) == 0)
+            (dice.u64(10..=390), dice.u64(10..=390), dice.u8(..100) < service.failing)
         };
         pause(before).await;
         service.seen.lock().expect("no panic").1.push(service.began.elapsed());
@@ -47,23 +53,39 @@ async fn pause(millis: u64) {
     tokio::time::sleep_until(Instant::now() + Duration::from_millis(millis)).await;
 }
 
+/// What became of the rows, and how often the run paused because the service was down.
 #[derive(Default)]
-struct Updated(u64);
+struct Heard {
+    outcomes: BTreeMap<OutcomeKind, u64>,
+    outages: u32,
+}
 
-impl Listener for Updated {
+impl Listener for Heard {
     fn hear(&mut self, event: Event) -> std::io::Result<()> {
-        if let Event::Finished(rows) = event {
-            for row in rows {
-                assert_eq!(row.outcome.kind, OutcomeKind::Updated, "{row:?}");
-                self.0 += 1;
+        match event {
+            Event::Finished(rows) => {
+                for row in rows {
+                    *self.outcomes.entry(row.outcome.kind).or_default() += 1;
+                }
             }
+            Event::ServiceDown { .. } => self.outages += 1,
+            _ => {}
         }
         Ok(())
     }
 }
 
-#[test]
-fn a_days_work_exceeds_no_window() {
+/// A run that was sent.
+struct Sent {
+    ending: Ending,
+    heard: Heard,
+    /// When the service counted each call.
+    counted: Vec<Duration>,
+    took: Duration,
+}
+
+/// Sends so many rows on paused time, under the real quota, to a service of which so many answers in a hundred fail.
+fn sent(rows: u64, failing: u8) -> Sent {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let directory = tempfile::tempdir().expect("a directory");
@@ -84,11 +106,11 @@ fn a_days_work_exceeds_no_window() {
         let run = journal
             .begin_loading(&Scope::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
             .expect("begins");
-        journal.load(&run, &(1..=ROWS).map(row).collect::<Vec<_>>()).expect("loads");
+        journal.load(&run, &(1..=rows).map(row).collect::<Vec<_>>()).expect("loads");
         journal.ready(&run, &facts, b"day").expect("is ready");
 
-        let service =
-            Arc::new(Service { began: Instant::now(), seen: Mutex::new((fastrand::Rng::with_seed(1), vec![])) });
+        let seen = Mutex::new((fastrand::Rng::with_seed(1), vec![]));
+        let service = Arc::new(Service { began: Instant::now(), failing, seen });
         let tokens = Arc::new(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
         let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, &contract, clock.clone()));
         let settings = Settings {
@@ -103,24 +125,58 @@ fn a_days_work_exceeds_no_window() {
             seed: 1,
         };
         let (_asks, stop) = tokio::sync::watch::channel(false);
-        let mut updated = Updated::default();
-        let ends = apply(journal, &run, client, settings, clock, stop, &mut updated).await.expect("sends");
-
-        assert_eq!((ends.ending, updated.0), (Ending::Over, ROWS));
+        let mut heard = Heard::default();
+        let ends = apply(journal, &run, client, settings, clock, stop, &mut heard).await.expect("sends");
         let counted = service.seen.lock().expect("no panic").1.clone();
-        assert!(counted.is_sorted() && counted.len() as u64 >= ROWS);
-        for (calls, length) in [(50, Duration::from_mins(1)), (1_500, Duration::from_hours(1))] {
-            let fits = counted
-                .iter()
-                .zip(counted.iter().skip(calls))
-                .all(|(first, last)| last.saturating_sub(*first) >= length);
-            assert!(fits, "more than {calls} calls in {length:?}");
+        Sent { ending: ends.ending, heard, counted, took: service.began.elapsed() }
+    })
+}
+
+fn expect_no_window_exceeded(counted: &[Duration]) {
+    assert!(counted.is_sorted());
+    for (calls, length) in [(50, Duration::from_mins(1)), (1_500, Duration::from_hours(1))] {
+        let mut pairs = counted.iter().zip(counted.iter().skip(calls));
+        let fits = pairs.all(|(first, last)| last.saturating_sub(*first) >= length);
+        assert!(fits, "more than {calls} calls in {length:?}");
+    }
+}
+
+#[test]
+fn a_days_work_exceeds_no_window() {
+    let Sent { ending, heard, counted, took } = sent(ROWS, 1);
+    assert_eq!((ending, heard.outcomes), (Ending::Over, [(OutcomeKind::Updated, ROWS)].into()));
+    assert!(counted.len() as u64 >= ROWS);
+    expect_no_window_exceeded(&counted);
+    // 1,500 calls an hour, the first of them at once: slower than that by a round trip an hour, and no more.
+    let hours = u32::try_from((counted.len() - 1) / 1_500).expect("some hours");
+    let most = Duration::from_mins(31) + hours * Duration::from_secs(3_610);
+    assert!(took <= most, "{took:?} for {} calls, and {most:?} are enough", counted.len());
+}
+
+#[test]
+fn failing_answers_cost_calls_and_an_outage_costs_few_and_no_row() {
+    const ROWS: u64 = 600;
+    for failing in [0, 10, 30, 100] {
+        let Sent { ending, heard, counted, took } = sent(ROWS, failing);
+        let of = |kind| heard.outcomes.get(&kind).copied().unwrap_or(0);
+        let (updated, failed) = (of(OutcomeKind::Updated), of(OutcomeKind::Failed));
+        let (calls, outages) = (counted.len() as u64, heard.outages);
+        let mut err = std::io::stderr();
+        writeln!(err, "{failing} %: {calls} calls, {took:.0?}, {updated} updated, {failed} failed, {outages} pauses")
+            .expect("stderr");
+        expect_no_window_exceeded(&counted);
+        if failing == 100 {
+            assert!(matches!(ending, Ending::Stopped(Stop::ServiceDown { .. })), "{ending:?}");
+            assert!(heard.outcomes.is_empty(), "{:?}", heard.outcomes);
+            let in_ten_minutes = counted.iter().filter(|at| **at < Duration::from_mins(10)).count();
+            assert!(in_ten_minutes <= 35, "{in_ten_minutes} calls");
+        } else {
+            // A row is given up after five answers that were no success, not in an outage: at 30 % one in 400.
+            assert_eq!((ending, updated + failed), (Ending::Over, ROWS));
+            assert!(failed <= ROWS * u64::from(failing) / 3_000, "{failed} failed");
+            assert!(calls * u64::from(100 - failing) <= 110 * ROWS, "{calls} calls");
         }
-        // 1,500 calls an hour, the first of them at once: slower than that by a round trip an hour, and no more.
-        let hours = u32::try_from((counted.len() - 1) / 1_500).expect("some hours");
-        let (took, most) = (service.began.elapsed(), Duration::from_mins(31) + hours * Duration::from_secs(3_610));
-        assert!(took <= most, "{took:?} for {} calls, and {most:?} are enough", counted.len());
-    });
+    }
 }
 
 fn row(number: u64) -> LoadRow {
