@@ -1,0 +1,283 @@
+//! The dispatcher: one task that gives every step its order.
+//!
+//! Each turn of its loop: take in what has ended; decide, row by row, what follows; choose who is next; commit all of it
+//! at once; start the calls that have a permit and an intent on the disk; wait for something to happen. What ends during
+//! a commit is the next commit, so many calls share one sync without a timer.
+//!
+//! The loop is here; what a call's end leads to is in `ends`, who is next and how it is sent in `begins`, what is told of
+//! the pace in `pace`.
+
+mod begins;
+mod ends;
+mod pace;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::events::{Event, Listener};
+use super::health::{Failures, Health, TooMany};
+use super::queue::Queue;
+use super::row::{Ended, Hand, Rules};
+use super::{ApplyError, Settings, Stop, log};
+use crate::client::{Client, Transport};
+use crate::clock::{BootTime, Clock, Now};
+use crate::journal::{AttemptId, Journal, JournalError, RunHandle};
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::quota::Buckets;
+use crate::retry::Policy;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every row that can be sent has its outcome.
+    Over,
+    /// It was stopped before.
+    Stopped(Stop),
+}
+
+/// What [`apply`] gives back.
+#[derive(Debug)]
+pub struct Ends {
+    /// How it ended.
+    pub ending: Ending,
+    /// The journal.
+    pub journal: Journal,
+    /// Calls made by this process.
+    pub calls: u64,
+    /// 429s seen by this process.
+    pub throttled: u64,
+}
+
+/// Sends what is left of a run, and returns when all of it is over or when it was stopped and no call is under way.
+/// `stop` turns true when the user asks to stop.
+///
+/// The journal is written to where this is polled: on a thread of its own, since a commit waits for the disk. A runtime's
+/// `block_on` is one.
+///
+/// # Errors
+/// Where the journal can't be read or written. Calls that were under way are then in doubt, and the next start clears
+/// them up.
+pub async fn apply<T: Transport>(
+    mut journal: Journal,
+    run: &RunHandle,
+    client: Arc<Client<T>>,
+    settings: Settings,
+    clock: Clock,
+    stop: watch::Receiver<bool>,
+    listener: &mut impl Listener,
+) -> Result<Ends, ApplyError> {
+    let begun = begin(&mut journal, run, &settings)?;
+    let (returns, returned) = mpsc::unbounded_channel();
+    let started = clock.now();
+    let mut dispatcher = Dispatcher {
+        buckets: Buckets::new(&settings.quota),
+        rules: Rules {
+            policy: Policy { max_attempts: settings.max_attempts.max(1) },
+            shortest_window: settings.quota.shortest(),
+            appended: settings.appended.clone().unwrap_or_default(),
+        },
+        rng: fastrand::Rng::with_seed(settings.seed),
+        health: Health::new(settings.patience),
+        failures: Failures::new(settings.max_failures, begun.first),
+        deadline: settings.stop_after.map(|after| started.boot + after),
+        left: begun.left,
+        journal,
+        run,
+        client,
+        settings,
+        clock,
+        listener,
+        queue: Queue::default(),
+        flights: HashMap::new(),
+        over: Vec::new(),
+        ends: Vec::new(),
+        finished: Vec::new(),
+        returns,
+        gate: Gate::Open,
+        offer: 1,
+        own_pause: None,
+        told_pause: None,
+        told_pace: None,
+        pace_changed: true,
+        latency: Duration::from_millis(400),
+        token_generation: 0,
+        calls: 0,
+        throttled: 0,
+        stop: None,
+    };
+    dispatcher.tell(Event::Started { rows: begun.rows, before: begun.before });
+    dispatcher.run(returned, stop).await
+}
+
+/// What the journal knows of the run when it begins, or goes on.
+struct Begun {
+    rows: u64,
+    left: u64,
+    before: Vec<(OutcomeKind, u64)>,
+    first: Vec<(OutcomeKind, String)>,
+}
+
+fn begin(journal: &mut Journal, run: &RunHandle, settings: &Settings) -> Result<Begun, JournalError> {
+    journal.begin_session(run, settings.quota.longest(), settings.remember, settings.appended.as_deref())?;
+    let outcomes = journal.outcomes(&run.name)?;
+    Ok(Begun {
+        rows: outcomes.iter().map(|(_, count)| count).sum(),
+        left: outcomes.iter().filter(|(kind, _)| kind.is_none()).map(|(_, count)| count).sum(),
+        before: outcomes.iter().filter_map(|(kind, count)| Some(((*kind)?, *count))).collect(),
+        first: journal.first_outcomes(run, 5)?,
+    })
+}
+
+struct Dispatcher<'a, T: Transport, L: Listener> {
+    journal: Journal,
+    run: &'a RunHandle,
+    client: Arc<Client<T>>,
+    settings: Settings,
+    clock: Clock,
+    listener: &'a mut L,
+    buckets: Buckets,
+    rules: Rules,
+    rng: fastrand::Rng,
+    health: Health,
+    failures: Failures,
+    deadline: Option<BootTime>,
+
+    queue: Queue,
+    /// Calls under way.
+    flights: HashMap<AttemptId, Hand>,
+
+    /// For the next commit: rows that are over without a call, and calls that have ended.
+    over: Vec<(u64, Outcome)>,
+    ends: Vec<crate::journal::End>,
+    /// Rows that are over with the next commit.
+    finished: Vec<ResultRow>,
+    returns: mpsc::UnboundedSender<Ended>,
+
+    /// When to ask for permits again.
+    gate: Gate,
+    /// How many rows are offered: more, as long as they turn out to be over without a call.
+    offer: usize,
+    /// A pause that is longer than what the journal keeps of it.
+    own_pause: Option<BootTime>,
+    told_pause: Option<BootTime>,
+    told_pace: Option<BootTime>,
+    pace_changed: bool,
+    /// A moving average, for the time of arrival.
+    latency: Duration,
+    token_generation: u64,
+    /// Rows without an outcome.
+    left: u64,
+    calls: u64,
+    throttled: u64,
+    stop: Option<Stop>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    Until(BootTime),
+    /// Until a call of ours, or of another process, ends.
+    UntilAnEnd,
+}
+
+impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
+    async fn run(
+        mut self,
+        mut returned: mpsc::UnboundedReceiver<Ended>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<Ends, ApplyError> {
+        loop {
+            let now = self.clock.now();
+            if *stop.borrow() {
+                self.stop(Stop::Asked);
+            }
+            if self.deadline.is_some_and(|deadline| now.boot >= deadline) {
+                self.stop(Stop::Deadline);
+            }
+            while let Ok(ended) = returned.try_recv() {
+                self.take_in(&ended);
+            }
+            self.let_go_of_held(now);
+            let (offered, slots) = self.choose(now)?;
+            if !(self.ends.is_empty() && self.over.is_empty() && offered.is_empty()) {
+                self.commit(offered, slots)?;
+                continue;
+            }
+            if self.flights.is_empty() && (self.stop.is_some() || self.queue.is_empty()) {
+                break;
+            }
+            self.tell_pace(now);
+            // Nothing can be done now: until a call ends, a time comes, or the user asks to stop.
+            let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
+            tokio::select! {
+                biased; // The same seed shall go the same way.
+                ended = returned.recv() => {
+                    if let Some(ended) = ended {
+                        self.take_in(&ended);
+                    }
+                    // What has ended at the same moment shares the commit.
+                    tokio::task::yield_now().await;
+                }
+                () = self.clock.nap_until(wake) => {}
+                Ok(()) = stop.changed() => {}
+            }
+        }
+        let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
+        Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.throttled })
+    }
+
+    fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
+        self.count(outcome.kind, &outcome.code);
+        self.finished.push(hand.result(outcome.clone()));
+        self.over.push((hand.row.row, outcome));
+        self.queue.let_go(hand);
+    }
+
+    /// A row's outcome is known: are there too many that failed?
+    fn count(&mut self, kind: OutcomeKind, code: &str) {
+        self.left = self.left.saturating_sub(1);
+        match self.failures.hear(kind, code) {
+            Some(TooMany::Failures(failed)) => self.stop(Stop::TooManyFailures { failed }),
+            // With nothing left, five calls were all that the file could cost.
+            Some(TooMany::FirstRows { rows, code }) if self.left > 0 => self.stop(Stop::FirstRowsFailed { rows, code }),
+            _ => {}
+        }
+    }
+
+    /// When to look again, if no call ends before.
+    fn wake(&self, now: Now) -> BootTime {
+        let never = now.boot + Duration::from_hours(1);
+        let deadline = self.deadline.filter(|_| self.stop.is_none()).unwrap_or(never);
+        if self.stop.is_some() || self.flights.len() >= self.settings.concurrency.max(1) as usize {
+            return deadline;
+        }
+        let Some(next) = self.queue.next_due(now.boot) else { return deadline };
+        let gate = match self.gate {
+            Gate::Open => now.boot,
+            Gate::Until(at) => at,
+            Gate::UntilAnEnd => never,
+        };
+        let down =
+            self.health.pause().map_or(now.boot, |until| if self.health.slots(1, until) == 0 { never } else { until });
+        next.max(gate).max(self.own_pause.unwrap_or(now.boot)).max(down).min(deadline)
+    }
+
+    fn stop(&mut self, why: Stop) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.stop = Some(why.clone());
+        let in_flight = self.flights.len();
+        self.tell(Event::Stopping { reason: why, in_flight });
+    }
+
+    fn tell(&mut self, event: Event) {
+        log::event(&event);
+        if let Err(error) = self.listener.hear(event) {
+            self.stop(Stop::ListenerFailed { message: error.to_string() });
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The pace: what the quota and the queue look like, told a few times a second.
+
+use std::time::Duration;
+
+use super::super::events::{Event, Listener, Pace};
+use super::{Dispatcher, Gate};
+use crate::client::Transport;
+use crate::clock::{BootTime, Now};
+use crate::quota::{Forecast, arrival};
+
+/// The pace is told no more often than this.
+const PACE: Duration = Duration::from_millis(250);
+
+impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
+    /// When the pace is to be told, if something has changed since it was.
+    pub(super) fn pace_due(&self) -> Option<BootTime> {
+        // What it costs grows with what is left.
+        let pause = PACE + Duration::from_micros(200) * u32::try_from(self.left).unwrap_or(u32::MAX);
+        self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + pause))
+    }
+
+    pub(super) fn tell_pace(&mut self, now: Now) {
+        if self.pace_due().is_none_or(|due| now.boot < due) {
+            return;
+        }
+        self.pace_changed = false;
+        self.told_pace = Some(now.boot);
+        let ahead = Forecast { calls: self.left, concurrency: self.settings.concurrency.max(1), latency: self.latency };
+        let own_pause = self.own_pause;
+        let Some((spent, pause)) = self.journal.spent() else { return };
+        let (windows, in_flight) = (self.buckets.in_use(spent, now.boot), spent.in_flight);
+        let arrival = arrival(&self.buckets, spent, pause, now.boot, ahead);
+        let arrival = arrival.max(own_pause.unwrap_or(arrival));
+        let next_call = match self.gate {
+            Gate::Until(at) if at > now.boot => Some(now.wall_at(at.max(own_pause.unwrap_or(at)))),
+            _ => None,
+        };
+        self.tell(Event::Pace(Pace {
+            windows,
+            next_call,
+            arrival: now.wall_at(arrival),
+            in_flight,
+            calls: self.calls,
+            throttled: self.throttled,
+        }));
+    }
+}
