@@ -85,7 +85,7 @@ pub(super) fn run(
     let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
     match args.command.as_ref().unwrap_or(&RunsCommand::List) {
         RunsCommand::List => list(&journal),
-        RunsCommand::Show { run, format } => show(&journal, run, *format),
+        RunsCommand::Show { run, format } => show(&journal, run, *format, global),
         RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
         RunsCommand::Prune { older_than } => prune(journal, *older_than),
         RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
@@ -129,7 +129,7 @@ fn counts(run: &RunSummary) -> OutcomeCounts {
     counts
 }
 
-fn show(journal: &Journal, name: &str, format: Format) -> Result<u8, Error> {
+fn show(journal: &Journal, name: &str, format: Format, global: &GlobalArgs) -> Result<u8, Error> {
     let run = journal.run(name)?;
     let mut out = io::stdout().lock();
     let counts = counts(&run);
@@ -162,7 +162,7 @@ fn show(journal: &Journal, name: &str, format: Format) -> Result<u8, Error> {
             }
             show_failures(journal, name, &mut out)?;
             if run.state == RunState::Unfinished && !run.is_held {
-                writeln!(out, "\nnext:\n  bulk-triage runs resume {}", run.name)?;
+                writeln!(out, "\nnext:\n  {}", Next::Resume { run: &run.name, global }.command(None))?;
             }
         }
     }

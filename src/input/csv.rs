@@ -213,22 +213,21 @@ fn undoubled_in<'r>(written: &str, arena: &'r Bump) -> &'r str {
     text.into_bump_str()
 }
 
-/// Finds the cells of one record (without its line end), in `cells`, which is emptied first.
+/// Finds the cells of one record (without its line end), in `cells`, which is emptied first. Text after a closing quote,
+/// which is an error elsewhere, belongs to its cell.
 pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     cells.clear();
     let mut delimiters = memchr_iter(delimiter, record);
     let mut start = 0;
     loop {
-        let cell = if record.get(start) == Some(&b'"') {
-            let (length, form) = quoted_length(&record[start..]);
-            Cell { range: start..start + length, form }
-        } else {
-            // Delimiters inside of quotes lie behind.
-            let end = delimiters.find(|at| *at >= start).unwrap_or(record.len());
-            Cell { range: start..end, form: Form::Bare }
+        let (length, form) = match record.get(start) {
+            Some(b'"') => quoted_length(&record[start..]),
+            _ => (0, Form::Bare),
         };
-        start = cell.range.end + 1;
-        cells.push(cell);
+        // Delimiters inside of quotes lie behind.
+        let end = delimiters.find(|at| *at >= start + length).unwrap_or(record.len());
+        cells.push(Cell { range: start..end, form });
+        start = end + 1;
         if start > record.len() {
             return;
         }
@@ -292,6 +291,7 @@ mod tests {
         assert_eq!(texts("", ','), [""]);
         assert_eq!(texts("a;", ';'), ["a", ""]);
         assert_eq!(texts("\"a\",", ','), ["a", ""]);
+        assert_eq!(texts("\"a\"é,b", ','), ["a\"é", "b"], "text after a quote is no end");
     }
 
     proptest! {
