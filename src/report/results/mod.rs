@@ -11,6 +11,7 @@ mod jsonl;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 pub use destination::{Destination, DestinationError, default_name};
@@ -76,8 +77,8 @@ impl ResultsFile {
     /// Where they can't be written; the error names the file, which is as it was before.
     pub fn append(&mut self, rows: &[ResultRow]) -> io::Result<()> {
         let lines: Vec<u8> = rows.iter().flat_map(|row| encode(&self.shape, row)).collect();
-        self.file.write_all(&lines).map_err(|error| {
-            // Of a full disk a part of a line may have been taken.
+        self.file.write_all_at(&lines, self.length).map_err(|error| {
+            // A full disk may have taken a part of them.
             let _ = self.file.set_len(self.length);
             named(&self.path, &error)
         })?;
