@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::row::Hand;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
-use crate::row::{Change, IncidentId};
+use crate::row::IncidentId;
 
 /// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
 const MOST: usize = 2_000;
@@ -37,8 +37,13 @@ pub(super) struct Queue {
     deferred_rows: usize,
     /// The incidents of all rows in hand, those of calls under way among them.
     in_hand: HashSet<IncidentId>,
-    /// The bodies of all rows that were taken up and are not over.
+    /// The bytes of all rows that were taken up and are not over.
     bytes: usize,
+}
+
+/// What a row in hand holds: what is sent, and the row's own bytes for the results.
+fn bytes(row: &PendingRow) -> usize {
+    row.change.body.len() + row.source.len()
 }
 
 impl Queue {
@@ -63,7 +68,7 @@ impl Queue {
     pub(super) fn take_up(&mut self) -> Option<Hand> {
         while self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES {
             let row = self.fresh.pop_front()?;
-            self.bytes += row.change.body.len();
+            self.bytes += bytes(&row);
             let incident = row.change.incident;
             if self.in_hand.insert(incident) {
                 return Some(Hand::new(row));
@@ -129,8 +134,8 @@ impl Queue {
 
     /// This row is over: the next one of the same incident may go.
     pub(super) fn let_go(&mut self, over: &Hand) {
-        let Change { incident, body, .. } = &over.row.change;
-        self.bytes -= body.len();
+        let incident = &over.row.change.incident;
+        self.bytes -= bytes(&over.row);
         if let Some(hand) = self.deferred.get_mut(incident).and_then(VecDeque::pop_front) {
             self.deferred_rows -= 1;
             self.ready.push_back(hand);

@@ -97,7 +97,7 @@ pub(super) fn pending_rows() -> String {
 }
 
 /// No more bytes of rows than this, and one more row, are read at once.
-const PAGE_BYTES: usize = 1024 * 1024;
+pub(super) const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";

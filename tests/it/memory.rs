@@ -92,3 +92,14 @@ fn a_long_run_is_loaded_in_a_bound() {
     bounded(TIGHT, &program, arguments, rows).expect_code(4);
     assert_eq!(program.read("r.csv").lines().count(), 10_001);
 }
+
+#[test]
+fn rows_that_wait_for_the_quota_with_large_cells_of_their_own_are_in_a_bound() {
+    let carried = "x".repeat(200_000);
+    let rows = |out: &mut dyn Write| {
+        writeln!(out, "incidentId,status,mine")?;
+        (1..=300).try_for_each(|id| writeln!(out, "{id},Active,{carried}"))
+    };
+    let arguments = "run - --emulator --yes --quota 5/1h --stop-after 500ms --results r.csv -q";
+    bounded(BOUND, &Program::new(), arguments, rows).expect_code(4);
+}
