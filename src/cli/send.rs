@@ -78,12 +78,23 @@ impl Sending<'_> {
         let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
         let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
 
-        let mut ends = runtime.block_on(async {
-            let stop = listen()?;
-            let sent = apply(journal, run, client, self.settings(), self.clock.clone(), stop, &mut reporter).await;
-            sent.map_err(Error::from)
+        let sent = runtime.block_on(async {
+            let signals = listen(self.clock.clone())?;
+            let clock = self.clock.clone();
+            let sending = apply(journal, run, client, self.settings(), clock, signals.stop, &mut reporter);
+            tokio::select! {
+                sent = sending => sent.map(Ok).map_err(Error::from),
+                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
+            }
         })?;
         let (results, mut tally) = reporter.into_results_and_tally();
+        let mut ends = match sent {
+            Ok(ends) => ends,
+            Err(code) => {
+                say("ended at once; calls that were under way are cleared up by the next start");
+                return Ok(code);
+            }
+        };
         let state = ends.journal.close(run)?;
         results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
         tally.count_the_rest(ends.journal.unsettled(&run.name)?);

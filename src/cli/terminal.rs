@@ -4,15 +4,17 @@ use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Color, GlobalArgs, LogFormat};
+use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
 use crate::report::progress::Screen;
@@ -106,18 +108,30 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
     Ok(())
 }
 
-/// Listens for Ctrl-C, SIGTERM and SIGHUP from now on: what it gives turns true at the first one. The second one ends the
-/// process at once, whatever it waits for: all that must not be lost is in the journal.
+/// What signals ask for.
+pub(super) struct Signals {
+    /// Turns true at the first one.
+    pub(super) stop: watch::Receiver<bool>,
+    /// Gets the exit code at the second one.
+    pub(super) end_at_once: oneshot::Receiver<u8>,
+}
+
+/// Whoever is to end at once has so long to do it in order.
+const IN_ORDER: Duration = Duration::from_millis(500);
+
+/// Listens for Ctrl-C, SIGTERM and SIGHUP from now on. After the second one the process ends, whatever it waits for: all
+/// that must not be lost is in the journal.
 ///
 /// # Errors
 /// Where the runtime can't listen.
-pub(super) fn listen() -> Result<watch::Receiver<bool>, Error> {
+pub(super) fn listen(clock: Clock) -> Result<Signals, Error> {
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     // Who starts it with `nohup` means it.
     let mut hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) };
     let (stop, stopped) = watch::channel(false);
+    let (end, ended) = oneshot::channel();
     tokio::spawn(async move {
         let mut next = async || {
             tokio::select! {
@@ -130,11 +144,16 @@ pub(super) fn listen() -> Result<watch::Receiver<bool>, Error> {
         // Nobody listens any more where the run is over: then nothing is to be stopped.
         let _ = stop.send(true);
         let code = next().await;
-        say("ended at once; calls that were under way are cleared up by the next start");
-        #[expect(clippy::disallowed_methods, reason = "the thread that would return may be waiting for the disk")]
-        std::process::exit(code.into());
+        if end.send(code).is_ok() {
+            clock.nap_until(clock.now().boot + IN_ORDER).await;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the thread that would return waits for a disk or a terminal"
+            )]
+            std::process::exit(code.into());
+        }
     });
-    Ok(stopped)
+    Ok(Signals { stop: stopped, end_at_once: ended })
 }
 
 /// Done when the signal has come; without one, never.
