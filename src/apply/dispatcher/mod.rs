@@ -101,6 +101,7 @@ pub async fn apply<T: Transport>(
         own_pause: None,
         told_pause: None,
         told_pace: None,
+        arrival: None,
         pace_changed: true,
         latency: Duration::from_millis(400),
         token_generation: 0,
@@ -165,6 +166,8 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     told_pause: Option<BootTime>,
     told_pace: Option<BootTime>,
     pace_changed: bool,
+    /// The time of arrival, and when it was computed.
+    arrival: Option<(BootTime, BootTime)>,
     /// A moving average, for the time of arrival.
     latency: Duration,
     token_generation: u64,

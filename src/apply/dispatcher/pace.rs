@@ -10,13 +10,13 @@ use crate::quota::{Forecast, arrival};
 
 /// The pace is told no more often than this.
 const PACE: Duration = Duration::from_millis(250);
+/// When it will arrive is computed no more often than this for each row that is left: the cost grows with them.
+const ARRIVAL: Duration = Duration::from_micros(200);
 
 impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     /// When the pace is to be told, if something has changed since it was.
     pub(super) fn pace_due(&self) -> Option<BootTime> {
-        // What it costs grows with what is left.
-        let pause = PACE + Duration::from_micros(200) * u32::try_from(self.left).unwrap_or(u32::MAX);
-        self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + pause))
+        self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + PACE))
     }
 
     pub(super) fn tell_pace(&mut self, now: Now) {
@@ -25,11 +25,20 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
         self.pace_changed = false;
         self.told_pace = Some(now.boot);
-        let ahead = Forecast { calls: self.left, concurrency: self.settings.concurrency.max(1), latency: self.latency };
         let own_pause = self.own_pause;
         let Some((spent, pause)) = self.journal.spent() else { return };
         let (windows, in_flight) = (self.buckets.in_use(spent, now.boot), spent.in_flight);
-        let arrival = arrival(&self.buckets, spent, pause, now.boot, ahead);
+        let stays = ARRIVAL * u32::try_from(self.left).unwrap_or(u32::MAX);
+        let arrival = match self.arrival {
+            Some((computed, arrival)) if now.boot < computed + stays => arrival,
+            _ => {
+                let concurrency = self.settings.concurrency.max(1);
+                let ahead = Forecast { calls: self.left, concurrency, latency: self.latency };
+                let arrival = arrival(&self.buckets, spent, pause, now.boot, ahead);
+                self.arrival = Some((now.boot, arrival));
+                arrival
+            }
+        };
         let arrival = arrival.max(own_pause.unwrap_or(arrival));
         let next_call = match self.gate {
             Gate::Until(at) if at > now.boot => Some(now.wall_at(at.max(own_pause.unwrap_or(at)))),
