@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Mutex;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::scope;
 
 use bumpalo::Bump;
@@ -52,8 +52,8 @@ pub fn check(
     let source = Source { shared: Mutex::new(Unread { input, next: 0, is_over: false, spare: Vec::new() }) };
     scope(|scope| {
         let (give, found) = sync_channel(AHEAD);
-        let (helper, checker) = (&source, &checker);
-        scope.spawn(move || check_for(helper, checker, &give));
+        let (source, checker) = (&source, &checker);
+        scope.spawn(move || check_for(source, checker, &give));
         // What was found before its turn, by the chunk's number.
         let mut early = BTreeMap::new();
         let mut turn = 0;
@@ -112,10 +112,8 @@ struct Unread {
 impl Source {
     /// The next chunk, or, last of all, why there is none.
     fn next(&self) -> Option<Numbered<Chunk>> {
-        let mut unread = self.lock();
-        if unread.is_over {
-            return None;
-        }
+        // After a panic of the other thread nothing more is read: the scope passes it on.
+        let mut unread = self.shared.lock().ok().filter(|unread| !unread.is_over)?;
         let used = unread.spare.pop().unwrap_or_default();
         let chunk = unread.input.next_chunk(used).transpose();
         unread.is_over = !matches!(chunk, Some(Ok(_)));
@@ -125,12 +123,9 @@ impl Source {
     }
 
     fn put_back(&self, chunk: Chunk) {
-        self.lock().spare.push(chunk);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Unread> {
-        // After a panic nothing is taken any more: the scope passes it on.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        if let Ok(mut unread) = self.shared.lock() {
+            unread.spare.push(chunk);
+        }
     }
 }
 
