@@ -46,6 +46,24 @@ fn a_pause_lets_nothing_through_and_then_one_call() {
     assert_eq!(others.permits, 0);
 }
 
+#[test]
+fn after_a_pause_too_no_call_goes_without_a_token() {
+    let buckets = Buckets::new(&quota("2/1s"));
+    let pause = Some(Pause { until: BootTime(0), probing: false });
+    let full = buckets.grant(&spent(0, &[0, 100]), pause, BootTime(200 * MS), 8);
+    assert_eq!(full.permits, 0);
+    assert!(matches!(full.next, NextPermit::At(at) if at >= BootTime(1_000 * MS)), "{:?}", full.next);
+    assert_eq!(buckets.grant(&spent(0, &[]), pause, BootTime(200 * MS), 0).permits, 0);
+}
+
+#[test]
+fn each_window_says_what_of_it_is_in_use() {
+    let buckets = Buckets::new(&quota("2/1s,10/1m"));
+    let in_use = buckets.in_use(&spent(1, &[0, 5_000]), BootTime(5_500 * MS));
+    let in_use: Vec<(u32, u32)> = in_use.iter().map(|(window, calls)| (window.calls, *calls)).collect();
+    assert_eq!(in_use, [(2, 2), (10, 3)]);
+}
+
 /// A client on these buckets against latencies that vary: the times at which its calls start and end.
 fn client(quota: &Quota, concurrency: usize, latencies: &[i64]) -> Vec<(i64, i64)> {
     let buckets = Buckets::new(quota);
