@@ -72,12 +72,6 @@ impl Buckets {
     pub fn in_use(&self, spent: &Spent, now: BootTime) -> Vec<(Window, u32)> {
         self.buckets.iter().map(|bucket| (bucket.window(), bucket.in_use(spent, now))).collect()
     }
-
-    /// A call that ended before this matters to no bucket any more.
-    #[must_use]
-    pub fn horizon(&self, now: BootTime) -> BootTime {
-        now - self.buckets.iter().map(TokenBucket::hold).max().unwrap_or(Duration::ZERO)
-    }
 }
 
 #[cfg(test)]

@@ -159,8 +159,20 @@ proptest! {
             concurrency: u32::try_from(concurrency).expect("few"),
             latency: Duration::from_millis(latency.unsigned_abs()),
         };
-        let told = arrival(&Buckets::new(&quota), &Spent::default(), None, BootTime(0), ahead);
-        prop_assert_eq!(told, BootTime(over));
+        let buckets = Buckets::new(&quota);
+        let told = |spent: Spent, calls: usize, now| {
+            arrival(&buckets, &spent, None, BootTime(now), Forecast { calls: calls as u64, ..ahead })
+        };
+        prop_assert_eq!(told(Spent::default(), rows, 0), BootTime(over));
+        // And in the middle: when the first calls have begun, and, of calls one after another, when half have ended.
+        let begun = sent.iter().filter(|(start, _)| *start == 0).count();
+        let under_way = Spent { in_flight: u32::try_from(begun).expect("few"), ..Spent::default() };
+        prop_assert_eq!(told(under_way, rows - begun, 0), BootTime(over));
+        if concurrency == 1 {
+            let ended = sent.iter().take(rows / 2).map(|(_, end)| BootTime(*end)).collect::<VecDeque<_>>();
+            let now = ended.back().map_or(0, |end| end.0);
+            prop_assert_eq!(told(Spent { in_flight: 0, ended }, rows - rows / 2, now), BootTime(over));
+        }
     }
 }
 
