@@ -14,7 +14,6 @@ pub use forecast::{Forecast, arrival};
 pub use token_bucket::TokenBucket;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::permit::{Grant, NextPermit, Pause, Spent};

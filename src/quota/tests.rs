@@ -1,5 +1,7 @@
 //! The buckets against an independent count of sliding windows, and against the best that any client could do.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
