@@ -253,7 +253,7 @@ fn quoted_length(rest: &[u8]) -> (usize, Form) {
 #[must_use]
 pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
     let mut cells = Vec::new();
-    split(record.as_bytes(), ascii(delimiter), &mut cells);
+    split(record.as_bytes(), delimiter_byte(delimiter), &mut cells);
     cells.iter().map(|cell| cell.text(record)).collect()
 }
 
@@ -264,7 +264,7 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
 #[must_use]
 pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) -> Vec<u8> {
     let mut writer =
-        csv::WriterBuilder::new().delimiter(ascii(delimiter)).buffer_capacity(1024).from_writer(Vec::new());
+        csv::WriterBuilder::new().delimiter(delimiter_byte(delimiter)).buffer_capacity(1024).from_writer(Vec::new());
     writer.write_record(cells).expect("memory takes all that is written");
     let mut record = writer.into_inner().expect("memory takes all that is written");
     record.truncate(record.len().saturating_sub(1));
@@ -272,7 +272,8 @@ pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) 
 }
 
 /// A delimiter is a comma, a semicolon or a tab.
-fn ascii(delimiter: char) -> u8 {
+#[must_use]
+pub fn delimiter_byte(delimiter: char) -> u8 {
     u8::try_from(delimiter).unwrap_or(b',')
 }
 

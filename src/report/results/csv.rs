@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::input::csv::{delimiter_byte, join};
 use crate::outcome::{RESULT_COLUMNS, ResultRow};
 use crate::text::{printable, shield, shield_bytes};
 
@@ -38,14 +39,9 @@ pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
 }
 
 fn encode<'a>(delimiter: char, cells: impl Iterator<Item = Cow<'a, [u8]>>) -> Vec<u8> {
-    let mut writer =
-        ::csv::WriterBuilder::new().delimiter(delimiter_byte(delimiter)).buffer_capacity(1024).from_writer(Vec::new());
-    writer.write_record(cells).expect("a Vec takes all that is written");
-    writer.into_inner().expect("a Vec takes all that is written")
-}
-
-fn delimiter_byte(delimiter: char) -> u8 {
-    u8::try_from(delimiter).unwrap_or(b',')
+    let mut line = join(cells, delimiter);
+    line.push(b'\n');
+    line
 }
 
 fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
