@@ -37,16 +37,18 @@ pub fn read(
             };
         }
     };
-    let of_200 = (reply.status == 200).then(|| verdict_of_200(call, contract, &reply));
-    if let Some(Ok(verdict)) = of_200 {
-        return answer(&reply, None, verdict, String::new());
+    let doubt = Verdict::Transient { may_have_applied: is_update };
+    if reply.status == 200 {
+        return match verdict_of_200(call, contract, &reply) {
+            Ok(verdict) => answer(&reply, None, verdict, String::new()),
+            Err(why) => {
+                let error = ErrorBody::read(&reply.body);
+                answer(&reply, error.as_ref(), doubt, one_line(&format!("not an answer: {why}")))
+            }
+        };
     }
     let error = ErrorBody::read(&reply.body);
     let said = || one_line(&error.as_ref().map_or_else(|| plain_text(&reply.body), ErrorBody::to_string));
-    let doubt = Verdict::Transient { may_have_applied: is_update };
-    if let Some(Err(why)) = of_200 {
-        return answer(&reply, error.as_ref(), doubt, one_line(&format!("not an answer: {why}")));
-    }
     let verdict = match reply.status {
         400 | 422 => Verdict::Rejected,
         401 => Verdict::Unauthorized { token_generation },
