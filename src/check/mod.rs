@@ -21,6 +21,9 @@ mod suggest;
 mod tally;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use pipeline::check;
 pub use set::{SetError, SetProperty};
 pub use tally::Tally;
