@@ -7,11 +7,11 @@
 use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, standing, updates_of};
-use super::{Journal, JournalError, Session};
+use super::{Journal, JournalError, Session, stored_id};
 use crate::clock::{BootTime, Now};
 use crate::outcome::Outcome;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
-use crate::row::{Change, IncidentId};
+use crate::row::Change;
 
 /// Names an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -295,9 +295,4 @@ fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &Outcome) ->
         outcome.finished_at.map(jiff::Timestamp::as_microsecond),
     ])?;
     Ok(())
-}
-
-pub(super) fn stored_id(incident: IncidentId) -> i64 {
-    // An id is at most `i64::MAX`.
-    i64::try_from(incident.get()).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,8 @@ use rusqlite::{Row, params};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, updates_of};
-use super::runs::{PAGE_BYTES, RunFacts, RunHandle, RunState};
+use super::rows::page;
+use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, locks, wall};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::permit::{Pause, Spent};
@@ -94,9 +95,9 @@ impl Journal {
         Ok(self.db.prepare_cached(&sql)?.query_row([id], |row| row.get(0))?)
     }
 
-    /// The lines of the results after row `after`, in the input's order: at most `limit`, and fewer where they are long; none
-    /// only after the last. With `only_over`, rows without an outcome are
-    /// left out; else they are `not-attempted`, or `in-doubt` where a call for them may have been carried out.
+    /// The lines of the results after row `after`, in the input's order: at most `limit`, and fewer where they are long;
+    /// none only after the last. With `only_over`, rows without an outcome are left out; else they are `not-attempted`,
+    /// or `in-doubt` where a call for them may have been carried out.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -107,17 +108,8 @@ impl Journal {
                     source, {IS_UNSETTLED}
              FROM rows WHERE run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3"
         ))?;
-        let mut results = Vec::new();
-        let mut bytes = 0;
-        for row in statement.query_map(params![id, after, limit, only_over], result_row)? {
-            let row = row?;
-            bytes += row.source.len();
-            results.push(row);
-            if bytes >= PAGE_BYTES {
-                break;
-            }
-        }
-        Ok(results)
+        let rows = statement.query_map(params![id, after, limit, only_over], result_row)?;
+        page(rows.map(|row| Ok(row?)), |row| row.source.len())
     }
 
     /// All runs, the youngest first.

@@ -12,8 +12,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
-use super::commit::stored_id;
-use super::{AttemptId, JournalError, boot, wall};
+use super::{AttemptId, JournalError, boot, stored_id, wall};
 use crate::clock::BootTime;
 use crate::row::{Change, IncidentId};
 

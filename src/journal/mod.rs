@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | `store` | the directory and the database file: rights, settings, format version |
 //! | `locks` | whose turn it is to write; who is alive; who holds a run |
-//! | `runs` | a run's beginning, its rows, its holder, its end |
+//! | `runs` | a run's beginning, its holder, its end |
+//! | `rows` | a run's rows: loaded, and those left to send |
 //! | `history` | runs as they are shown, and their results |
 //! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
 //! | `ledger` | the calls that the quota counts, and the pause of the scope |
@@ -21,6 +22,7 @@ mod ledger;
 mod locks;
 mod made;
 mod peek;
+mod rows;
 mod runs;
 mod store;
 
@@ -28,7 +30,8 @@ pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::RunSummary;
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
 pub use peek::Peek;
-pub use runs::{LoadRow, PendingRow, RunFacts, RunHandle, RunState};
+pub use rows::{LoadRow, PendingRow};
+pub use runs::{RunFacts, RunHandle, RunState};
 pub use store::{Durability, StateDir};
 
 use std::path::PathBuf;
@@ -36,6 +39,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 
 use crate::clock::{BootTime, Clock};
+use crate::row::IncidentId;
 
 /// An open journal: one for each process, used by one task at a time.
 #[derive(Debug)]
@@ -153,6 +157,11 @@ impl Journal {
 /// A stored time.
 fn boot(micros: i64) -> BootTime {
     BootTime(micros)
+}
+
+fn stored_id(incident: IncidentId) -> i64 {
+    // An id is at most `i64::MAX`.
+    i64::try_from(incident.get()).unwrap_or(i64::MAX)
 }
 
 /// A stored wall time; out of range only where the database is damaged, then the epoch.

@@ -1,4 +1,4 @@
-//! Runs: loaded all rows or none, found again, held by one process, gone on with, closed.
+//! Runs: loaded with all rows or none, found again, held by one process, gone on with, closed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,11 +6,10 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::history::{ATTEMPTS, IS_UNSETTLED};
 use super::ledger::{CALL_LIMIT, Ledger};
 use super::{Journal, JournalError, Session, locks};
-use crate::outcome::{InputShape, Outcome};
-use crate::row::{Change, IncidentId, Scope};
+use crate::outcome::InputShape;
+use crate::row::Scope;
 
 /// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,38 +40,6 @@ pub struct RunHandle {
     hold: locks::Hold,
 }
 
-/// One row to be loaded.
-#[derive(Clone, Debug)]
-pub struct LoadRow {
-    /// From 1.
-    pub row: u64,
-    /// From 1.
-    pub line: u64,
-    /// The id, or the cell that is none.
-    pub incident: String,
-    /// What to send, or the outcome of a row that is invalid.
-    pub change: Result<Change, Outcome>,
-    /// The row's own bytes.
-    pub source: Vec<u8>,
-}
-
-/// One row that is not over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingRow {
-    /// From 1.
-    pub row: u64,
-    /// The line on which it begins, from 1.
-    pub line: u64,
-    /// Its own bytes, without its line end.
-    pub source: Vec<u8>,
-    /// What to send.
-    pub change: Change,
-    /// Calls made for it so far.
-    pub attempts: u32,
-    /// Whether an earlier call for it is in doubt.
-    pub is_in_doubt: bool,
-}
-
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
@@ -88,16 +55,6 @@ pub(super) const UNFINISHED_SAME: &str = "
       AND coalesce((SELECT started_wall FROM attempts WHERE id = (SELECT max(id) FROM attempts WHERE run = runs.id)),
                    runs.created_wall) > ?4
     ORDER BY runs.id DESC LIMIT 1";
-
-pub(super) fn pending_rows() -> String {
-    format!(
-        "SELECT row, incident, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED} FROM rows
-         WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
-    )
-}
-
-/// No more bytes of rows than this, and one more row, are read at once.
-pub(super) const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
@@ -128,53 +85,6 @@ impl Journal {
             let id = tx.last_insert_rowid();
             let hold = locks::Hold::take(&dir, &name)?;
             Ok(RunHandle { id, name, hold })
-        })
-    }
-
-    /// Adds rows to a run that is being loaded.
-    ///
-    /// # Errors
-    /// Where the journal can't be written.
-    pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
-        self.write(|tx| {
-            let mut insert = tx.prepare_cached(
-                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?;
-            for row in rows {
-                let change = row.change.as_ref().ok();
-                let outcome = row.change.as_ref().err();
-                insert.execute(params![
-                    run.id,
-                    row.row,
-                    row.line,
-                    row.incident,
-                    change.map(|change| &*change.body),
-                    change.is_some_and(|change| change.appends),
-                    row.source,
-                    outcome.map(|outcome| outcome.kind.name()),
-                    outcome.map(|outcome| &outcome.code),
-                    outcome.map(|outcome| &outcome.message),
-                ])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Marks rows of a run that is being loaded as invalid: those that contradict each other, known only at the end.
-    ///
-    /// # Errors
-    /// Where the journal can't be written.
-    pub fn load_invalid(&mut self, run: &RunHandle, rows: &[(u64, Outcome)]) -> Result<(), JournalError> {
-        self.write(|tx| {
-            let mut update = tx.prepare_cached(
-                "UPDATE rows SET body = NULL, appends = 0, outcome = ?3, code = ?4, message = ?5
-                 WHERE run = ?1 AND row = ?2",
-            )?;
-            for (row, outcome) in rows {
-                update.execute(params![run.id, row, outcome.kind.name(), outcome.code, outcome.message])?;
-            }
-            Ok(())
         })
     }
 
@@ -263,40 +173,6 @@ impl Journal {
         Ok(())
     }
 
-    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer where they are long.
-    ///
-    /// # Errors
-    /// Where the journal can't be read.
-    pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
-        let mut statement = self.db.prepare_cached(&pending_rows())?;
-        let mut rows = statement.query(params![run.id, after, limit])?;
-        let mut pending = Vec::new();
-        let mut bytes = 0;
-        while let Some(stored) = rows.next()? {
-            let row = stored.get(0)?;
-            let incident: String = stored.get(1)?;
-            let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
-                path: self.dir.database(),
-                why: format!("row {row} of run {} has no incident", run.name),
-            })?;
-            let body: String = stored.get(2)?;
-            let source: Vec<u8> = stored.get(5)?;
-            bytes += body.len() + source.len();
-            pending.push(PendingRow {
-                row,
-                line: stored.get(4)?,
-                source,
-                change: Change { incident, body: body.into(), appends: stored.get(3)? },
-                attempts: stored.get(6)?,
-                is_in_doubt: stored.get(7)?,
-            });
-            if bytes >= PAGE_BYTES {
-                break;
-            }
-        }
-        Ok(pending)
-    }
-
     /// Marks a run as over if every row has an outcome that stays, and says how far it is.
     ///
     /// # Errors
@@ -347,7 +223,10 @@ impl Journal {
     }
 
     /// One transaction, in turn with the other processes.
-    fn write<R>(&mut self, work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>) -> Result<R, JournalError> {
+    pub(super) fn write<R>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>,
+    ) -> Result<R, JournalError> {
         let Journal { db, turn, dir, file, .. } = self;
         let attempt = || {
             let _turn = turn.take()?;

@@ -30,6 +30,12 @@ fn cleared_up(process: &mut Process, read: AttemptId, attempt: AttemptId, made: 
     process.end(End { made: None, resolved: vec![(attempt, made)], ..process.ended(read) });
 }
 
+/// Reads, and it shows whether an attempt was made.
+fn clear_up(process: &mut Process, doubts: &[Doubt], attempt: AttemptId, made: bool) {
+    let read = started(process.offer_read(1, doubts));
+    cleared_up(process, read, attempt, made);
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_one_process_clears_up_no_other_does_and_no_comment_is_sent() {
     let place = Place::new();
@@ -48,8 +54,7 @@ async fn while_one_process_clears_up_no_other_does_and_no_comment_is_sent() {
 async fn what_another_process_has_cleared_up_is_not_cleared_up_again() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
-    let read = started(theirs.offer_read(1, &they_know));
-    cleared_up(&mut theirs, read, lost, false);
+    clear_up(&mut theirs, &they_know, lost, false);
     assert_eq!(ours.offer_read(1, &we_know), Receipt::ClearedUp);
 
     // Their own comment is not taken for ours: not while it is sent, and not when its answer is lost.
@@ -66,8 +71,7 @@ async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     assert_eq!(ours.offer_read(1, &[]), Receipt::InDoubt(we_know));
-    let read = started(theirs.offer_read(1, &they_know));
-    cleared_up(&mut theirs, read, lost, false);
+    clear_up(&mut theirs, &they_know, lost, false);
     assert_eq!(ours.offer_read(1, &[]), Receipt::ClearedUp);
     // Without a comment it is looked at as it is.
     started(ours.offer_read(2, &[]));
@@ -77,8 +81,7 @@ async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
 async fn what_another_process_has_found_made_is_over() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
-    let read = started(theirs.offer_read(1, &they_know));
-    cleared_up(&mut theirs, read, lost, true);
+    clear_up(&mut theirs, &they_know, lost, true);
     assert!(matches!(ours.offer_read(1, &we_know), Receipt::Made(made) if made.own_row));
     // They look at no other run: theirs is missing still.
     theirs.start(1);

@@ -1,0 +1,144 @@
+//! A run's rows: loaded, and those that are not over read again, page by page.
+
+use rusqlite::params;
+
+use super::history::{ATTEMPTS, IS_UNSETTLED};
+use super::runs::RunHandle;
+use super::{Journal, JournalError};
+use crate::outcome::Outcome;
+use crate::row::{Change, IncidentId};
+
+/// One row to be loaded.
+#[derive(Clone, Debug)]
+pub struct LoadRow {
+    /// From 1.
+    pub row: u64,
+    /// From 1.
+    pub line: u64,
+    /// The id, or the cell that is none.
+    pub incident: String,
+    /// What to send, or the outcome of a row that is invalid.
+    pub change: Result<Change, Outcome>,
+    /// The row's own bytes.
+    pub source: Vec<u8>,
+}
+
+/// One row that is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingRow {
+    /// From 1.
+    pub row: u64,
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// Its own bytes, without its line end.
+    pub source: Vec<u8>,
+    /// What to send.
+    pub change: Change,
+    /// Calls made for it so far.
+    pub attempts: u32,
+    /// Whether an earlier call for it is in doubt.
+    pub is_in_doubt: bool,
+}
+
+pub(super) fn pending_rows() -> String {
+    format!(
+        "SELECT row, incident, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED} FROM rows
+         WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
+    )
+}
+
+/// No more bytes of rows than this, and one more row, are read at once.
+const PAGE_BYTES: usize = 1024 * 1024;
+
+/// The first of these rows, as many as fit a page.
+pub(super) fn page<T>(
+    rows: impl Iterator<Item = Result<T, JournalError>>,
+    bytes: impl Fn(&T) -> usize,
+) -> Result<Vec<T>, JournalError> {
+    let mut page = Vec::new();
+    let mut filled = 0;
+    for row in rows {
+        let row = row?;
+        filled += bytes(&row);
+        page.push(row);
+        if filled >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+impl Journal {
+    /// Adds rows to a run that is being loaded.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
+        self.write(|tx| {
+            let mut insert = tx.prepare_cached(
+                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?;
+            for row in rows {
+                let change = row.change.as_ref().ok();
+                let outcome = row.change.as_ref().err();
+                insert.execute(params![
+                    run.id,
+                    row.row,
+                    row.line,
+                    row.incident,
+                    change.map(|change| &*change.body),
+                    change.is_some_and(|change| change.appends),
+                    row.source,
+                    outcome.map(|outcome| outcome.kind.name()),
+                    outcome.map(|outcome| &outcome.code),
+                    outcome.map(|outcome| &outcome.message),
+                ])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks rows of a run that is being loaded as invalid: those that contradict each other, known only at the end.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn load_invalid(&mut self, run: &RunHandle, rows: &[(u64, Outcome)]) -> Result<(), JournalError> {
+        self.write(|tx| {
+            let mut update = tx.prepare_cached(
+                "UPDATE rows SET body = NULL, appends = 0, outcome = ?3, code = ?4, message = ?5
+                 WHERE run = ?1 AND row = ?2",
+            )?;
+            for (row, outcome) in rows {
+                update.execute(params![run.id, row, outcome.kind.name(), outcome.code, outcome.message])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer where they are long.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
+        let mut statement = self.db.prepare_cached(&pending_rows())?;
+        let rows = statement.query_and_then(params![run.id, after, limit], |stored| {
+            let row = stored.get(0)?;
+            let incident: String = stored.get(1)?;
+            let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
+                path: self.dir.database(),
+                why: format!("row {row} of run {} has no incident", run.name),
+            })?;
+            let body: String = stored.get(2)?;
+            Ok(PendingRow {
+                row,
+                line: stored.get(4)?,
+                source: stored.get(5)?,
+                change: Change { incident, body: body.into(), appends: stored.get(3)? },
+                attempts: stored.get(6)?,
+                is_in_doubt: stored.get(7)?,
+            })
+        })?;
+        page(rows, |row| row.change.body.len() + row.source.len())
+    }
+}
