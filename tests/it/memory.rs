@@ -44,14 +44,16 @@ fn the_bound_is_one() {
     assert_ne!(crate::program::started_as_it_is(command).end().code, Some(0), "the kernel keeps no bound");
 }
 
+/// 10,000 rows, 40 MB.
+fn long_comments(out: &mut dyn Write) -> std::io::Result<()> {
+    let comment = "x".repeat(4_000);
+    writeln!(out, "incidentId,comment")?;
+    (1..=10_000).try_for_each(|id| writeln!(out, "{id},{comment}"))
+}
+
 #[test]
 fn a_long_input_is_checked_in_a_bound() {
-    let comment = "x".repeat(4_000);
-    let rows = |out: &mut dyn Write| {
-        writeln!(out, "incidentId,comment")?;
-        (1..=10_000).try_for_each(|id| writeln!(out, "{id},{comment}"))
-    };
-    let ended = bounded(TIGHT, &Program::new(), "check -", rows).expect_code(0);
+    let ended = bounded(TIGHT, &Program::new(), "check -", long_comments).expect_code(0);
     ended.expect_text("10000 rows");
 }
 
@@ -82,14 +84,9 @@ fn a_record_without_an_end_is_read_past_in_a_bound() {
 
 #[test]
 fn a_long_run_is_loaded_in_a_bound() {
-    let comment = "x".repeat(4_000);
-    let rows = |out: &mut dyn Write| {
-        writeln!(out, "incidentId,comment")?;
-        (1..=10_000).try_for_each(|id| writeln!(out, "{id},{comment}"))
-    };
     let program = Program::new();
     let arguments = "run - --emulator --yes --quota 5/1h --stop-after 200ms --results r.csv -q";
-    bounded(TIGHT, &program, arguments, rows).expect_code(4);
+    bounded(TIGHT, &program, arguments, long_comments).expect_code(4);
     assert_eq!(program.read("r.csv").lines().count(), 10_001);
 }
 
