@@ -81,7 +81,9 @@ fn assert_same(first: &CheckedRow, second: &CheckedRow, shape: &InputShape, of_r
             let records = |source: &[u8]| -> Vec<::csv::ByteRecord> {
                 let mut reader = ::csv::ReaderBuilder::new();
                 let delimiter = u8::try_from(*delimiter).expect("ASCII");
-                let mut reader = reader.delimiter(delimiter).has_headers(false).flexible(true).from_reader(source);
+                // After a line of its own: this reader drops a mark at the beginning, which in the middle of a file is text.
+                let text = [b"line\n", source].concat();
+                let mut reader = reader.delimiter(delimiter).flexible(true).from_reader(text.as_slice());
                 reader.byte_records().map(|record| record.expect("memory")).collect()
             };
             assert_eq!(records(&second.source), records(&first.source));
