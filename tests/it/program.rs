@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The token of every run.
 pub(crate) const TOKEN: &str = "eyJ-a-token-that-must-be-found-nowhere-0123456789";
@@ -29,6 +31,16 @@ const UNBOUND: &str = "100000/1s";
 /// What takes longer than this hangs. No test needs a tenth of it, but the machine may be busy.
 const FAR_TOO_LONG: Duration = Duration::from_mins(2);
 
+/// Under `nohup` what the tests start would ignore hangups too. A signal that has a handler is not inherited.
+static HANGUPS_ARE_HEARD: Once = Once::new();
+
+fn hear_hangups() {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _entered = runtime.enter();
+    // The handler stays when its listener goes.
+    drop(signal(SignalKind::hangup()).expect("a handler"));
+}
+
 /// The program, with a directory to work in.
 pub(crate) struct Program {
     dir: TempDir,
@@ -37,6 +49,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new() -> Program {
+        HANGUPS_ARE_HEARD.call_once(hear_hangups);
         Program { dir: tempfile::tempdir().expect("a directory"), emulator: None }
     }
 
