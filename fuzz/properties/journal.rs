@@ -106,6 +106,7 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
             row: pending.row,
             change: pending.change.clone(),
             what: what.clone(),
+            otherwise_at: pending.otherwise_at,
         };
         let begins: Vec<Begin> = rows.iter().zip(&whats).map(begin).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };

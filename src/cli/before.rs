@@ -45,7 +45,7 @@ impl Before<'_> {
         loaded: &Loaded,
         goes_on: bool,
     ) -> Result<Preview, Error> {
-        let earlier = journal.earlier(run, self.remember, self.target.appended().as_deref())?;
+        let earlier = journal.earlier(run, self.remember, self.target.contract.appended())?;
         let ledger = journal.ledger(run, self.target.quota.longest())?;
         let (mut left, mut over) = (0, 0);
         for (kind, rows) in journal.outcomes(&run.name)? {

@@ -148,9 +148,9 @@ fn dry_run(
         Some(scope) if !args.emulator => Peek::open(&state_dir(global)?, scope, clock.clone())?,
         _ => None,
     };
-    let appended = target.appended();
+    let appended = target.contract.appended();
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let looked = load::for_a_look(input, rules, args.skip_invalid, tell, peek.as_ref(), remember, appended.as_deref())?;
+    let looked = load::for_a_look(input, rules, args.skip_invalid, tell, peek.as_ref(), remember, appended)?;
     let ledger = match &peek {
         Some(peek) => peek.ledger(target.quota.longest())?,
         None => (Spent::default(), None),

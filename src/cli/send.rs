@@ -114,7 +114,7 @@ impl Sending<'_> {
             max_failures: self.args.max_failures,
             stop_after: self.args.stop_after,
             remember: self.remember,
-            appended: self.target.appended(),
+            appended: self.target.contract.appended().map(str::to_owned),
             seed: fastrand::u64(..),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::arguments::{RunArgs, SendArgs};
 use super::environment::Environment;
 use crate::client::{Origin, Tokens};
-use crate::contract::{Contract, PropertyKind};
+use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::error::Error;
 use crate::report::preview;
@@ -117,13 +117,6 @@ impl Target {
         let origin: Origin = "http://127.0.0.1".parse()?;
         let scope = Some(Scope::origin(&origin.to_string()));
         Ok(Target { contract, origin, scope, quota, tokens: None, is_emulated: true, emulator: None })
-    }
-
-    /// The property that is added to what is there, by the contract.
-    #[must_use]
-    pub(super) fn appended(&self) -> Option<String> {
-        let appends = |property: &&crate::contract::Property| matches!(property.kind, PropertyKind::Append { .. });
-        self.contract.properties.iter().find(appends).map(|property| property.name.clone())
     }
 
     /// As it is shown before the question.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::attempt::{Answer, Call};
+use crate::attempt::{Answer, Call, Page};
 use crate::clock::Clock;
 use crate::contract::Contract;
 pub use auth::{Renewal, TokenError, Tokens};
@@ -52,11 +52,13 @@ impl<T: Transport> Client<T> {
     /// within the transport's time limits.
     pub async fn call(&self, call: &Call) -> Answer {
         let (token, token_generation) = self.tokens.at(self.clock.now().wall);
-        let (method, body) = match call {
-            Call::Update(change) => (Method::Patch, Some(Arc::clone(&change.body))),
-            Call::Read(_) => (Method::Get, None),
+        let (method, path, body) = match call {
+            Call::Update(change) => {
+                (Method::Patch, self.contract.incident_path(change.incident), Some(Arc::clone(&change.body)))
+            }
+            Call::Read(incident) => (Method::Get, self.contract.incident_path(*incident), None),
+            Call::List(page) => (Method::Get, format!("{}?{}", self.contract.list_path(), query(page)), None),
         };
-        let path = self.contract.incident_path(call.incident());
         let reply = self.transport.send(Request { method, path, token: token.clone(), body }).await;
         let mut answer = answer::read(call, &self.contract, reply, token_generation, self.clock.now());
         answer.message = auth::hide(&answer.message, &token);
@@ -65,12 +67,22 @@ impl<T: Transport> Client<T> {
     }
 }
 
+/// The query of a page, encoded.
+fn query(page: &Page) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("$top", &page.top.to_string()).append_pair("$skip", &page.skip.to_string());
+    if let Some(filter) = &page.filter {
+        query.append_pair("$filter", filter);
+    }
+    query.finish()
+}
+
 /// One HTTP request, ready to be sent.
 #[derive(Debug)]
 pub struct Request {
     /// `GET` or `PATCH`.
     pub method: Method,
-    /// Begins with a slash; made of the contract's path and a number.
+    /// Begins with a slash; made of the contract's path and a number, or the encoded query of a list.
     pub path: String,
     /// Shown by nothing: `SecretString` hides itself.
     pub token: SecretString,
@@ -158,7 +170,11 @@ mod tests {
         assert_eq!((answer.message.as_str(), answer.request_id.as_deref()), ("bad token ***", Some("***")));
         let change = crate::row::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
         client.call(&Call::Update(change)).await;
+        let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
+        client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;
         let sent = client.transport.0.into_inner().expect("no panic");
-        assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#]);
+        let list = "Get /api/incidents?%24top=100&%24skip=200\
+                    &%24filter=assignedTo+eq+%27a%2Bb%40c%27+and+status+ne+%27Resolved%27 ";
+        assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#, list]);
     }
 }

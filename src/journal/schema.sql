@@ -40,6 +40,8 @@ CREATE TABLE rows (
     body TEXT,                            -- what is sent; none where the row is invalid
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
+    before TEXT,                          -- JSON: what its incident looked like, where that was read
+    read_wall INTEGER,                    -- then, where it was otherwise than the row asks for
     outcome TEXT,
     code TEXT,
     message TEXT,
@@ -53,8 +55,8 @@ CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
     scope INTEGER NOT NULL,
     run INTEGER NOT NULL,
-    row INTEGER NOT NULL,
-    incident INTEGER NOT NULL,
+    row INTEGER NOT NULL,                 -- 0: a look, for no row alone
+    incident INTEGER NOT NULL,            -- 0: a list
     updates INTEGER NOT NULL,             -- 1: an update, 0: a read
     process INTEGER NOT NULL,
     started INTEGER NOT NULL,

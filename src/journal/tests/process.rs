@@ -85,7 +85,7 @@ impl Process {
     }
 
     fn offer_call(&mut self, row: usize, what: What) -> Receipt {
-        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what }];
+        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what, otherwise_at: None }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
     }
 
