@@ -11,12 +11,16 @@ pub(super) const REMEMBER: Duration = Duration::from_hours(12);
 
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct RunArgs {
     /// A CSV or JSONL file, or `-` for standard input.
     pub(super) input: PathBuf,
     /// Do all but sending: check, and show what would be sent and how long it takes.
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
+    /// Look at the incidents first: show before → after, and send nothing that is so already.
+    #[arg(long)]
+    pub(super) compare: bool,
     /// What changes the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,

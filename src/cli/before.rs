@@ -44,6 +44,7 @@ impl Before<'_> {
         run: &RunHandle,
         loaded: &Loaded,
         goes_on: bool,
+        compared: Option<preview::Compared>,
     ) -> Result<Preview, Error> {
         let earlier = journal.earlier(run, self.remember, self.target.contract.appended())?;
         let ledger = journal.ledger(run, self.target.quota.longest())?;
@@ -53,7 +54,8 @@ impl Before<'_> {
         }
         let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
         let shown = goes_on.into_iter().chain(shown(&earlier)).collect();
-        Ok(self.preview(left.saturating_sub(earlier.not_sent()), loaded, Some(shown), &ledger, Vec::new()))
+        let rows = left.saturating_sub(earlier.not_sent());
+        Ok(Preview { compared, ..self.preview(rows, loaded, Some(shown), &ledger, Vec::new()) })
     }
 
     /// Of a dry run. `earlier` is `None` where the scope is not known.
@@ -96,6 +98,7 @@ impl Before<'_> {
             notes: loaded.notes.clone(),
             rows,
             skipped: loaded.invalid,
+            compared: None,
             sets: loaded.sets.clone(),
             overridden: loaded.overridden.clone(),
             starts_at: now.wall,

@@ -156,7 +156,15 @@ fn invalid(code: &str, message: &str) -> Outcome {
 /// # Errors
 /// Where the journal can't be read.
 pub(super) fn from_journal(journal: &Journal, run: &RunHandle) -> Result<Loaded, JournalError> {
-    let mut loaded = Loaded::default();
+    what_is_left(journal, run, Loaded::default())
+}
+
+/// `loaded`, counted anew for the rows that have no outcome yet.
+///
+/// # Errors
+/// Where the journal can't be read.
+pub(super) fn what_is_left(journal: &Journal, run: &RunHandle, loaded: Loaded) -> Result<Loaded, JournalError> {
+    let mut loaded = Loaded { rows: 0, sets: SetCounts::default(), ..loaded };
     let mut after = 0;
     loop {
         let rows = journal.pending(run, after, 1_000)?;

@@ -4,12 +4,13 @@
 //! | --- | --- |
 //! | `run`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
-//! | `load`, `before`, `send`, `next` | the parts of a run: into the journal, the question, out to the API, what fits next |
+//! | `load`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, the look, the question, out to the API, what fits next |
 //! | `terminal` | streams, colours, log, signals |
 
 mod arguments;
 mod before;
 mod check;
+mod compare;
 mod contract;
 mod emulator;
 mod environment;

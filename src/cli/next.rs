@@ -57,6 +57,9 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
     if args.skip_invalid {
         command = command.word("--skip-invalid");
     }
+    if args.compare {
+        command = command.word("--compare");
+    }
     if args.emulator {
         command = command.word("--emulator");
     }

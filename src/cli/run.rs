@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::GlobalArgs;
 use super::arguments::{REMEMBER, RunArgs};
 use super::before::{self, Before};
+use super::compare::{Comparing, Looked};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
@@ -22,6 +23,7 @@ use crate::input::{Input, InputError};
 use crate::journal::{Durability, Journal, Peek, RunFacts, RunHandle, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
+use crate::report::preview::Preview;
 use crate::report::results::{Destination, default_name};
 
 /// Runs it. Gives back the exit code.
@@ -42,7 +44,7 @@ pub(super) fn run(
     // A standard error that is gone is no reason not to send.
     let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
 
-    if args.dry_run {
+    if args.dry_run && !args.compare {
         let target = if args.emulator {
             Target::to_be_emulated(contract, &args.send)?
         } else {
@@ -60,11 +62,13 @@ pub(super) fn run(
         Target::of_run(args, contract, env)?
     };
     let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
-    before::can_ask(&args.send, &args.input)?;
     let shape = input.shape().clone();
-    // What is wrong with the place of the results is said before a large file is read.
-    if let Some(results) = &args.send.results {
-        Destination::examine(results, before::path_of(&args.input), &shape)?;
+    if !args.dry_run {
+        before::can_ask(&args.send, &args.input)?;
+        // What is wrong with the place of the results is said before a large file is read.
+        if let Some(results) = &args.send.results {
+            Destination::examine(results, before::path_of(&args.input), &shape)?;
+        }
     }
     // The journal of an emulator's run lives and dies with it.
     let temporary = args.emulator.then(tempfile::tempdir).transpose();
@@ -89,11 +93,11 @@ pub(super) fn run(
     let loading =
         load::into_journal(&mut journal, input, &rules, args.skip_invalid, &mut tell, &scope, &facts, &mut rng);
     let _ = diagnostics.finish();
-    let (mut handle, loaded) = loading?;
+    let (mut handle, mut loaded) = loading?;
 
     // A run that is younger goes on, also where `--remember` looks at no other run.
     let same = journal.unfinished_same(&scope, &target.contract.name, &loaded.digest, remember.max(REMEMBER))?;
-    let goes_on = match same.filter(|_| loaded.rows > 0) {
+    let goes_on = match same.filter(|_| loaded.rows > 0 && !args.dry_run) {
         Some(name) => {
             journal.discard(&handle)?;
             handle = journal.hold(&name)?;
@@ -101,10 +105,37 @@ pub(super) fn run(
         }
         None => false,
     };
-    let destination = destination(args, &journal, &handle, goes_on, &shape, args.emulator)?;
+    let destination = if args.dry_run {
+        None
+    } else {
+        Some(destination(args, &journal, &handle, goes_on, &shape, args.emulator)?)
+    };
+
+    let comparing = Comparing { target: &target, args: &args.send, clock: &clock };
+    let mut compared = None;
+    if args.compare {
+        let looked = match comparing.look(&runtime, journal, &handle, terminal)? {
+            Looked::Over(journal, compared) => (journal, compared),
+            Looked::Stopped(mut journal, code) => {
+                if !goes_on {
+                    journal.discard(&handle)?;
+                }
+                return Ok(code);
+            }
+            Looked::EndedAtOnce(code) => return Ok(code),
+        };
+        (journal, compared) = (looked.0, Some(looked.1));
+        loaded = load::what_is_left(&journal, &handle, loaded)?;
+    }
 
     let before = Before { target: &target, send: &args.send, remember, input: &args.input, clock: &clock };
-    let preview = before.of_run(&journal, &handle, &loaded, goes_on)?;
+    let preview = before.of_run(&journal, &handle, &loaded, goes_on, compared)?;
+    let Some(destination) = destination else {
+        show_all(preview, &comparing, &journal, &handle, terminal)?;
+        journal.discard(&handle)?;
+        say_next(&next::Next::Run { args, global })?;
+        return Ok(if loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE });
+    };
     if !before.is_agreed(&preview, terminal)? {
         if !goes_on {
             journal.discard(&handle)?;
@@ -133,6 +164,28 @@ pub(super) fn run(
     Ok(code)
 }
 
+/// The preview on standard output, with every row's changes.
+fn show_all(
+    mut preview: Preview,
+    comparing: &Comparing<'_>,
+    journal: &Journal,
+    run: &RunHandle,
+    terminal: &Terminal,
+) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    if let Some(compared) = &mut preview.compared {
+        // All of them come, not only these.
+        compared.first.clear();
+    }
+    preview.write(&mut out, terminal.colour_out)?;
+    writeln!(out, "\nWhat changes:")?;
+    comparing.each_change(journal, run, |change| writeln!(out, "  {change}"))
+}
+
+fn say_next(next: &next::Next<'_>) -> Result<(), Error> {
+    Ok(writeln!(io::stdout(), "\nnothing was sent; to send it:\n  {}", next.command(None))?)
+}
+
 /// The dry run: the same way up to the first permit, and nothing is left of it.
 fn dry_run(
     args: &RunArgs,
@@ -158,10 +211,8 @@ fn dry_run(
     let before = Before { target, send: &args.send, remember, input: &args.input, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
     let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first);
-    let mut out = io::stdout().lock();
-    preview.write(&mut out, terminal.colour_out)?;
-    let next = next::Next::Run { args, global }.command(None);
-    writeln!(out, "\nnothing was sent; to send it:\n  {next}")?;
+    preview.write(io::stdout().lock(), terminal.colour_out)?;
+    say_next(&next::Next::Run { args, global })?;
     Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })
 }
 

@@ -234,7 +234,7 @@ fn resume(
     let loaded = load::from_journal(&journal, &handle)?;
     let remember = args.remember.unwrap_or(facts.remember);
     let before = Before { target: &target, send: args, remember, input, clock: &clock };
-    let preview = before.of_run(&journal, &handle, &loaded, true)?;
+    let preview = before.of_run(&journal, &handle, &loaded, true, None)?;
     if !before.is_agreed(&preview, terminal)? {
         return Ok(exit::STOPPED);
     }

@@ -12,6 +12,7 @@ use super::terminal::{Terminal, listen, say};
 use crate::apply::{Ending, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
+use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
 use crate::journal::{Journal, JournalError, RunHandle, RunState};
@@ -72,7 +73,7 @@ impl Sending<'_> {
         let started_at = self.clock.now().wall;
         let results = ResultsFile::create(&self.destination, self.shape.clone(), rows_of(&journal, &run.name, true));
         let results = results.map_err(results_error)?;
-        let progress = Progress::new(terminal.take_screen(), self.clock.clone(), terminal.colour_err);
+        let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.colour_err);
         let mut reporter = Reporter::new(results, progress);
         let transport = HttpTransport::new(&self.target.origin, self.args.concurrency as usize)?;
         let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
@@ -81,7 +82,7 @@ impl Sending<'_> {
         let sent = runtime.block_on(async {
             let signals = listen(self.clock.clone())?;
             let clock = self.clock.clone();
-            let sending = apply(journal, run, client, self.settings(), clock, signals.stop, &mut reporter);
+            let sending = apply(journal, run, client, settings(self.target, self.args, self.remember), clock, signals.stop, &mut reporter);
             tokio::select! {
                 sent = sending => sent.map(Ok).map_err(Error::from),
                 code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
@@ -105,20 +106,6 @@ impl Sending<'_> {
         Ok(code)
     }
 
-    fn settings(&self) -> Settings {
-        Settings {
-            quota: self.target.quota.clone(),
-            concurrency: self.args.concurrency,
-            max_attempts: self.args.max_attempts,
-            patience: self.args.patience,
-            max_failures: self.args.max_failures,
-            stop_after: self.args.stop_after,
-            remember: self.remember,
-            appended: self.target.contract.appended().map(str::to_owned),
-            seed: fastrand::u64(..),
-        }
-    }
-
     fn sum_up(
         &self,
         run: &str,
@@ -136,7 +123,7 @@ impl Sending<'_> {
         };
         let meaning = match ending {
             Ending::Over => exit::meaning(code).to_owned(),
-            Ending::Stopped(stop) => format!("stopped early: {}", self.explained(stop)),
+            Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
         };
         let summary = Summary {
             run: Some(run.to_owned()),
@@ -162,17 +149,31 @@ impl Sending<'_> {
             say(&format!("the summary can't be written to standard output: {error}"));
         }
     }
+}
 
-    /// A stop, with what to do about it where the contract knows.
-    fn explained(&self, stop: &Stop) -> String {
-        let contract = &self.target.contract;
-        match stop {
-            Stop::Forbidden { .. } => format!(
-                "{stop}; grant `{}` to the application, or `{}` to the user",
-                contract.permission_application, contract.permission_delegated
-            ),
-            stop => stop.to_string(),
-        }
+/// How calls are made, as it was typed.
+pub(super) fn settings(target: &Target, args: &SendArgs, remember: Duration) -> Settings {
+    Settings {
+        quota: target.quota.clone(),
+        concurrency: args.concurrency,
+        max_attempts: args.max_attempts,
+        patience: args.patience,
+        max_failures: args.max_failures,
+        stop_after: args.stop_after,
+        remember,
+        appended: target.contract.appended().map(str::to_owned),
+        seed: fastrand::u64(..),
+    }
+}
+
+/// A stop, with what to do about it where the contract knows.
+pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
+    match stop {
+        Stop::Forbidden { .. } => format!(
+            "{stop}; grant `{}` to the application, or `{}` to the user",
+            contract.permission_application, contract.permission_delegated
+        ),
+        stop => stop.to_string(),
     }
 }
 

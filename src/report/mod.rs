@@ -5,6 +5,7 @@
 //! results and summary read `apply`'s events and don't know each other; a [`reporter::Reporter`] hands the events on.
 //! All text from outside goes through [`crate::text`] on its way.
 
+pub mod changes;
 pub mod diagnostics;
 pub mod next_command;
 pub mod outcome_counts;
