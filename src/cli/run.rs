@@ -105,11 +105,8 @@ pub(super) fn run(
         }
         None => false,
     };
-    let destination = if args.dry_run {
-        None
-    } else {
-        Some(destination(args, &journal, &handle, goes_on, &shape, args.emulator)?)
-    };
+    let destination =
+        if args.dry_run { None } else { Some(destination(args, &journal, &handle, goes_on, &shape, args.emulator)?) };
 
     let comparing = Comparing { target: &target, args: &args.send, clock: &clock };
     let mut compared = None;

@@ -82,7 +82,15 @@ impl Sending<'_> {
         let sent = runtime.block_on(async {
             let signals = listen(self.clock.clone())?;
             let clock = self.clock.clone();
-            let sending = apply(journal, run, client, settings(self.target, self.args, self.remember), clock, signals.stop, &mut reporter);
+            let sending = apply(
+                journal,
+                run,
+                client,
+                settings(self.target, self.args, self.remember),
+                clock,
+                signals.stop,
+                &mut reporter,
+            );
             tokio::select! {
                 sent = sending => sent.map(Ok).map_err(Error::from),
                 code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),

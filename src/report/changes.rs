@@ -69,8 +69,7 @@ mod tests {
 
     #[test]
     fn a_row_is_a_line() {
-        let difference =
-            |property: &str, before, after| Difference { property: property.to_owned(), before, after };
+        let difference = |property: &str, before, after| Difference { property: property.to_owned(), before, after };
         let differences = vec![
             difference("status", json!("Active"), json!("Resolved")),
             difference("assignedTo", json!(null), json!("a\u{1b}[2Jb")),

@@ -6,6 +6,7 @@ mod bad_input;
 mod check_command;
 mod checked_first;
 mod command_line;
+mod compare;
 mod day;
 mod docs;
 mod every_row_once;

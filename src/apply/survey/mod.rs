@@ -73,8 +73,8 @@ impl Reader for Survey {
                     Some((incident, Seen::There(Before::from(shown))))
                 }))
             }
-            (Call::List(_), _) => {
-                self.route.failed();
+            (Call::List(_), verdict) => {
+                self.route.failed(matches!(verdict, Verdict::Transient { .. }));
                 Heard::default()
             }
             (Call::Read(incident), verdict) => {

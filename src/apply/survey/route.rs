@@ -115,12 +115,11 @@ impl Route {
         found
     }
 
-    /// A page could not be read.
-    pub(super) fn failed(&mut self) {
+    /// A page could not be read; a smaller one may come through, unless pages are refused.
+    pub(super) fn failed(&mut self, may_be_too_large: bool) {
         self.page_under_way = false;
         self.saved -= 1;
-        // It may be too large to come through.
-        if self.top > 10 { self.top /= 4 } else { self.no_more_pages = true }
+        if may_be_too_large && self.top > 10 { self.top /= 4 } else { self.no_more_pages = true }
     }
 
     /// How many of the wanted incidents a page shows that begins with this one, as far as can be guessed.
