@@ -10,6 +10,7 @@ use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
+use super::report::{self, ReviewRows};
 use super::send::{self, Sending};
 use super::target::Target;
 use super::terminal::Terminal;
@@ -22,7 +23,9 @@ use crate::input::{Input, InputError};
 use crate::journal::{Durability, Journal, Peek, RunFacts, RunHandle, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
+use crate::report::page::{PageFile, Warnings};
 use crate::report::results::{Destination, default_name};
+use crate::text::printable;
 
 /// Runs it. Gives back the exit code.
 ///
@@ -34,6 +37,8 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
+    let beside = [before::path_of(&args.input), args.send.results.as_deref(), args.send.token_file.as_deref()];
+    let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
@@ -48,7 +53,7 @@ pub(super) fn run(
         } else {
             Target::of_run(args, contract, env)?
         };
-        let looked = dry_run(args, global, terminal, &target, input, &rules, &mut tell);
+        let looked = dry_run(args, global, terminal, &target, input, &rules, page.as_ref(), &mut tell);
         let _ = diagnostics.finish();
         return looked;
     }
@@ -123,6 +128,7 @@ pub(super) fn run(
         input: facts.input.clone(),
         shape,
         destination,
+        page,
         clock,
         next: next::Next::Run { args, global },
     };
@@ -133,7 +139,8 @@ pub(super) fn run(
     Ok(code)
 }
 
-/// The dry run: the same way up to the first permit, and nothing is left of it.
+/// The dry run: the same way up to the first permit, and nothing is left of it but the page that is asked for.
+#[expect(clippy::too_many_arguments, reason = "each is one part of the run that is looked at")]
 fn dry_run(
     args: &RunArgs,
     global: &GlobalArgs,
@@ -141,8 +148,15 @@ fn dry_run(
     target: &Target,
     input: Input,
     rules: &Rules<'_>,
+    page: Option<&PageFile>,
     tell: &mut dyn FnMut(Diagnostic),
 ) -> Result<u8, Error> {
+    let mut rows = page.map(|_| ReviewRows::new(input.shape(), rules.contract)).transpose()?;
+    let mut warnings = Warnings::default();
+    let mut tell = |diagnostic: Diagnostic| {
+        warnings.add(&diagnostic);
+        tell(diagnostic);
+    };
     let clock = Clock::machine();
     let peek = match &target.scope {
         Some(scope) if !args.emulator => Peek::open(&state_dir(global)?, scope, clock.clone())?,
@@ -150,7 +164,9 @@ fn dry_run(
     };
     let appended = target.appended();
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let looked = load::for_a_look(input, rules, args.skip_invalid, tell, peek.as_ref(), remember, appended.as_deref())?;
+    let appended = appended.as_deref();
+    let skip = args.skip_invalid;
+    let looked = load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut())?;
     let ledger = match &peek {
         Some(peek) => peek.ledger(target.quota.longest())?,
         None => (Spent::default(), None),
@@ -162,6 +178,13 @@ fn dry_run(
     preview.write(&mut out, terminal.colour_out)?;
     let next = next::Next::Run { args, global }.command(None);
     writeln!(out, "\nnothing was sent; to send it:\n  {next}")?;
+    if let (Some(page), Some(rows)) = (page, rows) {
+        let forecast = report::forecast(&target.quota, &args.send, &ledger, clock.now(), preview.rows);
+        let review = report::review(target, appended, &preview, forecast, warnings, &next);
+        let rows = rows.read(looked.contradicting)?;
+        page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;
+        writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?;
+    }
     Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })
 }
 

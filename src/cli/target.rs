@@ -122,8 +122,7 @@ impl Target {
     /// The property that is added to what is there, by the contract.
     #[must_use]
     pub(super) fn appended(&self) -> Option<String> {
-        let appends = |property: &&crate::contract::Property| matches!(property.kind, PropertyKind::Append { .. });
-        self.contract.properties.iter().find(appends).map(|property| property.name.clone())
+        appended(&self.contract)
     }
 
     /// As it is shown before the question.
@@ -137,4 +136,10 @@ impl Target {
             emulator: self.is_emulated,
         }
     }
+}
+
+/// The property that is added to what is there, by a contract.
+pub(super) fn appended(contract: &Contract) -> Option<String> {
+    let appends = |property: &&crate::contract::Property| matches!(property.kind, PropertyKind::Append { .. });
+    contract.properties.iter().find(appends).map(|property| property.name.clone())
 }
