@@ -10,6 +10,7 @@ use crate::contract::ContractError;
 use crate::exit;
 use crate::input::InputError;
 use crate::journal::JournalError;
+use crate::report::page::PagePlaceError;
 use crate::report::results::DestinationError;
 
 /// Why a command ended without doing what it was asked.
@@ -35,6 +36,12 @@ pub enum Error {
     /// The results can't be written there.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// A report can't be written there.
+    #[error(transparent)]
+    ReportPlace(#[from] PagePlaceError),
+    /// A report can't be written.
+    #[error("the report can't be written: {0}")]
+    Report(#[source] io::Error),
     /// The HTTP client can't be set up.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -87,6 +94,8 @@ impl Error {
             | Error::Set(_)
             | Error::Origin(_)
             | Error::Destination(_)
+            | Error::ReportPlace(_)
+            | Error::Report(_)
             | Error::Http(_)
             | Error::Output(_)
             | Error::Io { .. } => exit::USAGE,

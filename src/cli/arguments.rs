@@ -75,6 +75,9 @@ pub(super) struct SendArgs {
     /// Where to write the results.
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
+    /// Write a page to read and to hand over: of a dry run the review, else the account (.html or .md).
+    #[arg(long, value_name = "PATH")]
+    pub(super) report: Option<PathBuf>,
     /// The summary's form.
     #[arg(long, value_name = "FORM", default_value = "human")]
     pub(super) format: Format,

@@ -17,7 +17,7 @@ use crate::report::preview::{self, FirstRequest, Preview};
 use crate::report::question::ask;
 
 /// How long a call takes, as long as none was made.
-const GUESSED_LATENCY: Duration = Duration::from_millis(400);
+pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 
 /// A run that is about to be sent.
 pub(super) struct Before<'a> {

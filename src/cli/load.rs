@@ -1,10 +1,12 @@
 //! Loading: an input's rows, checked, into the journal; all of them or none.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::report::ReviewRows;
 use super::rows::notes;
 use crate::check::{CheckedRow, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
@@ -186,6 +188,8 @@ pub(super) struct Looked {
     pub(super) earlier: Earlier,
     /// The first requests, as they would be sent.
     pub(super) first: Vec<FirstRequest>,
+    /// Rows that turned out to be invalid in the end, by their number, and why.
+    pub(super) contradicting: BTreeMap<u64, String>,
 }
 
 /// So many requests are shown.
@@ -195,6 +199,7 @@ const SHOWN: usize = 3;
 ///
 /// # Errors
 /// As [`into_journal`].
+#[expect(clippy::too_many_arguments, reason = "each is one part of what is looked at")]
 pub(super) fn for_a_look(
     input: Input,
     rules: &Rules<'_>,
@@ -203,21 +208,27 @@ pub(super) fn for_a_look(
     peek: Option<&Peek>,
     remember: Duration,
     appended: Option<&str>,
+    mut rows: Option<&mut ReviewRows>,
 ) -> Result<Looked, Error> {
     let mut earlier = Earlier::default();
     let mut first = Vec::new();
     let mut keep = |row: &CheckedRow| {
-        let Ok(change) = &row.verdict else { return Ok(()) };
         let made_before = earlier.not_sent();
+        let mut see = |left_out| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out));
+        let Ok(change) = &row.verdict else { return see(None) };
         if let Some(peek) = peek {
             peek.look(change, remember, appended, &mut earlier)?;
         }
-        if first.len() < SHOWN && earlier.not_sent() == made_before {
+        if earlier.not_sent() > made_before {
+            return see(Some("the same change was made by an earlier run"));
+        }
+        if first.len() < SHOWN {
             let path = rules.contract.incident_path(change.incident);
             first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string() });
         }
-        Ok(())
+        see(None)
     };
-    let (loaded, _) = read(input, rules, skip_invalid, tell, &mut keep)?;
-    Ok(Looked { loaded, earlier, first })
+    let (loaded, tally) = read(input, rules, skip_invalid, tell, &mut keep)?;
+    let contradicting = tally.contradicting.into_iter().map(|(row, error)| (row, error.message)).collect();
+    Ok(Looked { loaded, earlier, first, contradicting })
 }

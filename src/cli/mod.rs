@@ -5,6 +5,7 @@
 //! | `run`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
 //! | `load`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, the look, the question, out to the API, what fits next |
+//! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
 
 mod arguments;
@@ -16,6 +17,7 @@ mod emulator;
 mod environment;
 mod load;
 mod next;
+mod report;
 mod rows;
 mod run;
 mod runs;
@@ -35,6 +37,7 @@ use crate::text::{Printable, printable};
 use environment::Environment;
 use terminal::Terminal;
 
+use arguments::SendArgs;
 use rows::RowArgs;
 
 /// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted

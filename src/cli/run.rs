@@ -11,6 +11,7 @@ use super::compare::{Comparing, Looked};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
+use super::report::{self, ReviewRows};
 use super::send::{self, Sending};
 use super::target::Target;
 use super::terminal::Terminal;
@@ -23,8 +24,11 @@ use crate::input::{Input, InputError};
 use crate::journal::{Durability, Journal, Peek, RunFacts, RunHandle, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
+use crate::report::next_command::NextCommand;
+use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::Preview;
 use crate::report::results::{Destination, default_name};
+use crate::text::printable;
 
 /// Runs it. Gives back the exit code.
 ///
@@ -36,6 +40,8 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
+    let beside = [before::path_of(&args.input), args.send.results.as_deref(), args.send.token_file.as_deref()];
+    let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
@@ -50,7 +56,7 @@ pub(super) fn run(
         } else {
             Target::of_run(args, contract, env)?
         };
-        let looked = dry_run(args, global, terminal, &target, input, &rules, &mut tell);
+        let looked = dry_run(args, global, terminal, &target, input, &rules, page.as_ref(), &mut tell);
         let _ = diagnostics.finish();
         return looked;
     }
@@ -130,7 +136,7 @@ pub(super) fn run(
     let Some(destination) = destination else {
         show_all(preview, &comparing, &journal, &handle, terminal)?;
         journal.discard(&handle)?;
-        say_next(&next::Next::Run { args, global })?;
+        say_next(&next::Next::Run { args, global }.command(None))?;
         return Ok(if loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE });
     };
     if !before.is_agreed(&preview, terminal)? {
@@ -151,6 +157,7 @@ pub(super) fn run(
         input: facts.input.clone(),
         shape,
         destination,
+        page,
         clock,
         next: next::Next::Run { args, global },
     };
@@ -179,11 +186,12 @@ fn show_all(
     comparing.each_change(journal, run, |change| writeln!(out, "  {change}"))
 }
 
-fn say_next(next: &next::Next<'_>) -> Result<(), Error> {
-    Ok(writeln!(io::stdout(), "\nnothing was sent; to send it:\n  {}", next.command(None))?)
+fn say_next(next: &NextCommand) -> Result<(), Error> {
+    Ok(writeln!(io::stdout(), "\nnothing was sent; to send it:\n  {next}")?)
 }
 
-/// The dry run: the same way up to the first permit, and nothing is left of it.
+/// The dry run: the same way up to the first permit, and nothing is left of it but the page that is asked for.
+#[expect(clippy::too_many_arguments, reason = "each is one part of the run that is looked at")]
 fn dry_run(
     args: &RunArgs,
     global: &GlobalArgs,
@@ -191,8 +199,15 @@ fn dry_run(
     target: &Target,
     input: Input,
     rules: &Rules<'_>,
+    page: Option<&PageFile>,
     tell: &mut dyn FnMut(Diagnostic),
 ) -> Result<u8, Error> {
+    let mut rows = page.map(|_| ReviewRows::new(input.shape(), rules.contract)).transpose()?;
+    let mut warnings = Warnings::default();
+    let mut tell = |diagnostic: Diagnostic| {
+        warnings.add(&diagnostic);
+        tell(diagnostic);
+    };
     let clock = Clock::machine();
     let peek = match &target.scope {
         Some(scope) if !args.emulator => Peek::open(&state_dir(global)?, scope, clock.clone())?,
@@ -200,7 +215,8 @@ fn dry_run(
     };
     let appended = target.contract.appended();
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let looked = load::for_a_look(input, rules, args.skip_invalid, tell, peek.as_ref(), remember, appended)?;
+    let skip = args.skip_invalid;
+    let looked = load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut())?;
     let ledger = match &peek {
         Some(peek) => peek.ledger(target.quota.longest())?,
         None => (Spent::default(), None),
@@ -209,7 +225,15 @@ fn dry_run(
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
     let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first);
     preview.write(io::stdout().lock(), terminal.colour_out)?;
-    say_next(&next::Next::Run { args, global })?;
+    let next = next::Next::Run { args, global }.command(None);
+    say_next(&next)?;
+    if let (Some(page), Some(rows)) = (page, rows) {
+        let forecast = report::forecast(&target.quota, &args.send, &ledger, clock.now(), preview.rows);
+        let review = report::review(target, appended, &preview, forecast, warnings, &next);
+        let rows = rows.read(looked.contradicting)?;
+        page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;
+        writeln!(io::stdout(), "\nreport: {}", printable(&page.path().to_string_lossy()))?;
+    }
     Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })
 }
 

@@ -13,15 +13,15 @@ use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
+use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, Sending, results_error, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};
 use crate::clock::Clock;
-use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, JournalError, RunState, RunSummary, StateDir};
+use crate::journal::{Durability, Journal, RunState, RunSummary, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsFile};
@@ -49,6 +49,9 @@ pub(super) enum RunsCommand {
         /// How to print it.
         #[arg(long, value_name = "FORM", default_value = "human")]
         format: Format,
+        /// Write it as a page to read and to hand over, with all rows (.html or .md).
+        #[arg(long, value_name = "PATH")]
+        report: Option<PathBuf>,
     },
     /// Go on with a run that did not finish, however old it is.
     Resume {
@@ -85,7 +88,7 @@ pub(super) fn run(
     let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
     match args.command.as_ref().unwrap_or(&RunsCommand::List) {
         RunsCommand::List => list(&journal),
-        RunsCommand::Show { run, format } => show(&journal, run, *format, global),
+        RunsCommand::Show { run, format, report } => show(&journal, run, *format, report.as_ref(), global),
         RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
         RunsCommand::Prune { older_than } => prune(journal, *older_than),
         RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
@@ -129,8 +132,29 @@ fn counts(run: &RunSummary) -> OutcomeCounts {
     counts
 }
 
-fn show(journal: &Journal, name: &str, format: Format, global: &GlobalArgs) -> Result<u8, Error> {
+fn show(
+    journal: &Journal,
+    name: &str,
+    format: Format,
+    report: Option<&PathBuf>,
+    global: &GlobalArgs,
+) -> Result<u8, Error> {
     let run = journal.run(name)?;
+    let facts = &run.facts;
+    let beside = [before::path_of(Path::new(&facts.input)), Some(Path::new(&facts.results))];
+    let page = report::page_file(report, &beside, global)?;
+    let is_left = run.state == RunState::Unfinished && !run.is_held;
+    let next = is_left.then(|| Next::Resume { run: &run.name, global }.command(None));
+    if let Some(page) = &page {
+        let sent = Sent {
+            state: state(&run).to_owned(),
+            is_emulated: false,
+            caller: None,
+            quota: None,
+            next: next.as_ref().map(ToString::to_string),
+        };
+        write_account(journal, name, sent, page)?;
+    }
     let mut out = io::stdout().lock();
     let counts = counts(&run);
     match format {
@@ -161,8 +185,11 @@ fn show(journal: &Journal, name: &str, format: Format, global: &GlobalArgs) -> R
                 }
             }
             show_failures(journal, name, &mut out)?;
-            if run.state == RunState::Unfinished && !run.is_held {
-                writeln!(out, "\nnext:\n  {}", Next::Resume { run: &run.name, global }.command(None))?;
+            if let Some(page) = &page {
+                writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?;
+            }
+            if let Some(next) = next {
+                writeln!(out, "\nnext:\n  {next}")?;
             }
         }
     }
@@ -209,8 +236,10 @@ fn resume(
 ) -> Result<u8, Error> {
     let summary = journal.run(name)?;
     let facts = summary.facts;
-    let contract = Contract::from_toml(&facts.contract)
-        .map_err(|why| JournalError::Damaged { path: journal.dir().database(), why: format!("run {name}: {why}") })?;
+    let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
+    let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.token_file.as_deref()];
+    let page = report::page_file(args.report.as_ref(), &beside, global)?;
+    let contract = contract_of(&journal, name, &facts.contract)?;
     let target = Target::new(contract, facts.origin.parse()?, None, args, env)?;
     if target.tokens.is_none() {
         return Err(Error::NoToken);
@@ -225,7 +254,6 @@ fn resume(
             hint: Some("use a token of that tenant".to_owned()),
         });
     }
-    let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let destination = Destination::examine(&path, Some(Path::new(&facts.input)), &facts.shape)?;
     // The rows are in the journal: standard input is free to answer.
     let input = Path::new(&facts.input);
@@ -247,6 +275,7 @@ fn resume(
         input: facts.input.clone(),
         shape: facts.shape,
         destination,
+        page,
         clock,
         next: Next::Resume { run: name, global },
     };

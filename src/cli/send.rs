@@ -1,12 +1,14 @@
 //! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
 use super::arguments::SendArgs;
 use super::next::Next;
+use super::report::{Sent, write_account};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use crate::apply::{Ending, Settings, Stop, apply};
@@ -17,6 +19,8 @@ use crate::error::Error;
 use crate::exit;
 use crate::journal::{Journal, JournalError, RunHandle, RunState};
 use crate::outcome::{InputShape, OutcomeKind, ResultRow};
+use crate::report::next_command::NextCommand;
+use crate::report::page::PageFile;
 use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
@@ -39,6 +43,8 @@ pub(super) struct Sending<'a> {
     pub(super) shape: InputShape,
     /// Where the results go.
     pub(super) destination: Destination,
+    /// Where the report goes, where one is asked for.
+    pub(super) page: Option<PageFile>,
     /// What time it is.
     pub(super) clock: Clock,
     /// What may be suggested in the end.
@@ -110,12 +116,14 @@ impl Sending<'_> {
         tally.calls = ends.calls;
         tally.throttled = ends.throttled;
         let code = exit_code(&ends.ending, state, &tally);
-        self.sum_up(&run.name, tally, &ends.ending, code, started_at, terminal);
+        self.sum_up(&ends.journal, &run.name, tally, &ends.ending, code, started_at, terminal);
         Ok(code)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
     fn sum_up(
         &self,
+        journal: &Journal,
         run: &str,
         tally: Tally,
         ending: &Ending,
@@ -133,6 +141,7 @@ impl Sending<'_> {
             Ending::Over => exit::meaning(code).to_owned(),
             Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
         };
+        let report = self.write_report(journal, run, &meaning, next.as_ref());
         let summary = Summary {
             run: Some(run.to_owned()),
             scope: self.scope.to_string(),
@@ -143,6 +152,7 @@ impl Sending<'_> {
             results: Some(self.destination.path().to_owned()),
             exit: code,
             meaning,
+            report,
             next,
         };
         let out = io::stdout();
@@ -155,6 +165,28 @@ impl Sending<'_> {
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             say(&format!("the summary can't be written to standard output: {error}"));
+        }
+    }
+
+    /// Writes the report, where one is asked for; the path of it. The run is over all the same where that fails.
+    fn write_report(&self, journal: &Journal, run: &str, state: &str, next: Option<&NextCommand>) -> Option<PathBuf> {
+        let page = self.page.as_ref()?;
+        let sent = Sent {
+            state: state.to_owned(),
+            is_emulated: self.target.is_emulated,
+            caller: self.target.shown().caller,
+            quota: Some(&self.target.quota),
+            next: next.map(ToString::to_string),
+        };
+        match write_account(journal, run, sent, page) {
+            Ok(()) => Some(page.path().to_owned()),
+            Err(error) => {
+                say(&error.to_string());
+                if !self.target.is_emulated {
+                    say(&format!("`bulk-triage runs show {run} --report PATH` makes it"));
+                }
+                None
+            }
         }
     }
 }

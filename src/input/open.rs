@@ -50,7 +50,7 @@ struct Header {
 const LARGEST_LOOK: usize = 64 * 1024;
 
 /// The columns by which a portal export is known, written so.
-const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
+pub const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
 
 impl Input {
     /// Opens the file at `path`; `-` is standard input.

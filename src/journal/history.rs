@@ -106,9 +106,9 @@ impl Journal {
     pub fn results(&self, run: &str, after: u64, limit: u32, only_over: bool) -> Result<Vec<ResultRow>, JournalError> {
         let id = self.run_id(run)?;
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS},
-                    source, {IS_UNSETTLED}
-             FROM rows WHERE run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3"
+            "SELECT {} FROM rows
+             WHERE run = ?1 AND row > ?2 AND (NOT ?4 OR outcome IS NOT NULL) ORDER BY row LIMIT ?3",
+            result_columns()
         ))?;
         let rows = statement.query_map(params![id, after, limit, only_over], result_row)?;
         page(rows.map(|row| Ok(row?)), |row| row.source.len())
@@ -231,7 +231,15 @@ pub(super) const IS_UNSETTLED: &str = concat!(
 /// Of a row: the calls made for it.
 pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_row!(), ")");
 
-fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
+/// What [`result_row`] reads of a row.
+pub(super) fn result_columns() -> String {
+    format!(
+        "row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS}, source, \
+         {IS_UNSETTLED}"
+    )
+}
+
+pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
     let kind: Option<String> = row.get(3)?;
     let outcome = if row.get(11)? {
         let message = "it may have been made: the run ended before that was cleared up; the next start does it";

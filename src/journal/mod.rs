@@ -11,11 +11,13 @@
 //! | `runs` | a run's beginning, its holder, its end |
 //! | `rows` | a run's rows: loaded, and those left to send |
 //! | `history` | runs as they are shown, and their results |
+//! | `account` | what a run came to, and its calls over time, for its report |
 //! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
 //! | `ledger` | the calls that the quota counts, and the pause of the scope |
 //! | `peek` | a look without a trace, for a dry run |
 //! | `made` | what earlier calls have made, or may have made, of an incident |
 
+mod account;
 mod commit;
 mod history;
 mod ledger;
@@ -26,6 +28,7 @@ mod rows;
 mod runs;
 mod store;
 
+pub use account::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::RunSummary;
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};

@@ -19,11 +19,23 @@ pub struct Forecast {
 }
 
 /// When the last of the calls will have ended, if nobody else uses the quota and none is refused.
+#[must_use]
+pub fn arrival(buckets: &Buckets, spent: &Spent, pause: Option<Pause>, now: BootTime, ahead: Forecast) -> BootTime {
+    run_ahead(buckets, spent, pause, now, ahead, |_| ())
+}
+
+/// As [`arrival`], and tells when each of the calls starts, in their order.
 ///
 /// Calls go in order and take equally long, so the ends are sorted and the token that call `k` waits for is known: the
 /// one of the call that ended `calls` (of the window) earlier. Cost: one step for each call and window.
-#[must_use]
-pub fn arrival(buckets: &Buckets, spent: &Spent, pause: Option<Pause>, now: BootTime, ahead: Forecast) -> BootTime {
+pub fn run_ahead(
+    buckets: &Buckets,
+    spent: &Spent,
+    pause: Option<Pause>,
+    now: BootTime,
+    ahead: Forecast,
+    mut starts: impl FnMut(BootTime),
+) -> BootTime {
     let from = pause.map_or(now, |pause| pause.until.max(now));
     let concurrency = ahead.concurrency.max(1) as usize;
     let mut ends: VecDeque<BootTime> = spent.ended.iter().copied().filter(|end| *end <= now).collect();
@@ -46,6 +58,7 @@ pub fn arrival(buckets: &Buckets, spent: &Spent, pause: Option<Pause>, now: Boot
         if let Some(at) = ends.len().checked_sub(concurrency).filter(|at| at + dropped >= first_of_ours) {
             start = start.max(ends[at]);
         }
+        starts(start);
         last = start + ahead.latency;
         ends.push_back(last);
         if ends.len() > longest.max(concurrency) {

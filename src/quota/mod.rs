@@ -10,7 +10,7 @@
 mod forecast;
 mod token_bucket;
 
-pub use forecast::{Forecast, arrival};
+pub use forecast::{Forecast, arrival, run_ahead};
 pub use token_bucket::TokenBucket;
 
 use std::collections::VecDeque;

@@ -115,6 +115,9 @@ pub struct Summary {
     /// What that code means, in a few words.
     #[serde(skip)]
     pub meaning: String,
+    /// The report, where one was written.
+    #[serde(skip)]
+    pub report: Option<PathBuf>,
     /// What fits to be done next.
     #[serde(skip)]
     pub next: Option<NextCommand>,
@@ -161,6 +164,9 @@ impl Summary {
         writeln!(out, "\n{}, {throttled}, in {}", counted(tally.calls, "call"), lasting(lasted))?;
         if let Some(results) = &self.results {
             writeln!(out, "results: {}", printable(&results.to_string_lossy()))?;
+        }
+        if let Some(report) = &self.report {
+            writeln!(out, "report: {}", printable(&report.to_string_lossy()))?;
         }
         writeln!(out, "exit {}: {}", self.exit, printable(&self.meaning))?;
         if let Some(next) = &self.next {
@@ -242,6 +248,7 @@ mod tests {
             tally,
             started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
             finished_at: "2026-11-24T10:20:13.5Z".parse().expect("valid"),
+            report: None,
             results: Some("close.7f3k.results.csv".into()),
             exit: 4,
             meaning: "stopped early; the same command goes on".to_owned(),

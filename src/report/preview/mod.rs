@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use compared::{Compared, looking};
+pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
 use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting};
@@ -154,7 +155,7 @@ impl Preview {
         ]
     }
 
-    fn row_lines(&self) -> Vec<String> {
+    pub(super) fn row_lines(&self) -> Vec<String> {
         let skipped = match self.skipped {
             0 => String::new(),
             rows => format!("; {} left out as invalid", counted(rows, "row")),
@@ -171,11 +172,11 @@ impl Preview {
         if lines.is_empty() { vec!["nothing".to_owned()] } else { lines }
     }
 
-    fn ends_at(&self) -> Timestamp {
+    pub(super) fn ends_at(&self) -> Timestamp {
         self.starts_at.saturating_add(self.duration).unwrap_or(Timestamp::MAX)
     }
 
-    fn time_lines(&self) -> Vec<String> {
+    pub(super) fn time_lines(&self) -> Vec<String> {
         let end = clock_time(self.starts_at, self.ends_at(), Precision::Minute);
         let stop = self.stop_after.map(|(after, rows)| {
             let fits = if rows >= self.rows {
@@ -192,7 +193,7 @@ impl Preview {
         [format!("{}, done at {end}", lasting(self.duration))].into_iter().chain(stop).chain(token).collect()
     }
 
-    fn earlier_lines(&self) -> Vec<String> {
+    pub(super) fn earlier_lines(&self) -> Vec<String> {
         match &self.earlier {
             None => vec!["not looked at: without a token or `--scope` the scope is not known".to_owned()],
             Some(earlier) => earlier.iter().flat_map(|earlier| earlier.lines(self.starts_at)).collect(),
@@ -200,7 +201,7 @@ impl Preview {
     }
 
     /// What is easily overlooked and costs dearly.
-    fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let expires = self.token_expires.filter(|expires| *expires < self.ends_at()).map(|expires| {
             let time = clock_time(self.starts_at, expires, Precision::Minute);
             format!("the token expires at {time}, before the end")
@@ -211,7 +212,7 @@ impl Preview {
 }
 
 impl Target {
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
         let caller = self.caller.as_ref().map(|caller| format!("called by {}", printable(caller)));
         scope.into_iter().chain([printable(&self.origin).into_owned()]).chain(caller).collect()
@@ -219,7 +220,7 @@ impl Target {
 }
 
 impl Earlier {
-    fn lines(&self, now: Timestamp) -> Vec<String> {
+    pub(super) fn lines(&self, now: Timestamp) -> Vec<String> {
         match self {
             Earlier::GoesOn { run, over } => {
                 vec![format!("goes on with run {}: {} over", printable(run), counted(*over, "row"))]

@@ -12,16 +12,21 @@ const COUNTED_LENGTH: usize = 1_000;
 /// … and so many are shown.
 const SHOWN_VALUES: usize = 3;
 
+/// The word for what empties a property.
+const CLEAR: &str = "<clear>";
+
 /// Counts what the changes set: for each property the rows, and for each of its first values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetCounts(Vec<PropertyCounts>);
 
+/// What is set of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct PropertyCounts {
-    property: String,
-    rows: u64,
+pub(in crate::report) struct PropertyCounts {
+    pub(in crate::report) property: String,
+    /// Rows that set it.
+    pub(in crate::report) rows: u64,
     /// Rows that replace a list.
-    replaces_list: u64,
+    pub(in crate::report) replaces_list: u64,
     values: Vec<(String, u64)>,
 }
 
@@ -50,6 +55,11 @@ impl SetCounts {
         lines
     }
 
+    /// The properties that are set, in the order in which they were met.
+    pub(in crate::report) fn properties(&self) -> &[PropertyCounts] {
+        &self.0
+    }
+
     fn property(&mut self, property: String) -> &mut PropertyCounts {
         let at = self.0.iter().position(|counts| counts.property == property).unwrap_or_else(|| {
             self.0.push(PropertyCounts { property, rows: 0, replaces_list: 0, values: Vec::new() });
@@ -64,8 +74,8 @@ impl PropertyCounts {
         self.rows += 1;
         self.replaces_list += u64::from(value.is_array());
         let text = match value {
-            serde_json::Value::String(text) if text.is_empty() => "<clear>".to_owned(),
-            serde_json::Value::Array(items) if items.is_empty() => "<clear>".to_owned(),
+            serde_json::Value::String(text) if text.is_empty() => CLEAR.to_owned(),
+            serde_json::Value::Array(items) if items.is_empty() => CLEAR.to_owned(),
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
@@ -77,12 +87,23 @@ impl PropertyCounts {
         }
     }
 
-    /// One line for each value shown, the most frequent first.
-    fn value_lines(&self) -> Vec<String> {
+    /// The most frequent values with their rows, and the rows that set another one.
+    pub(in crate::report) fn most_frequent(&self) -> (Vec<&(String, u64)>, u64) {
         let mut values: Vec<_> = self.values.iter().collect();
         values.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
         values.truncate(SHOWN_VALUES);
         let others = self.rows - values.iter().map(|(_, rows)| rows).sum::<u64>();
+        (values, others)
+    }
+
+    /// Rows that empty it.
+    pub(in crate::report) fn clears(&self) -> u64 {
+        self.values.iter().find(|(value, _)| value == CLEAR).map_or(0, |(_, rows)| *rows)
+    }
+
+    /// One line for each value shown, the most frequent first.
+    fn value_lines(&self) -> Vec<String> {
+        let (values, others) = self.most_frequent();
         let others = (others > 0).then(|| format!("{:>9}  other values", count(others)));
         let shown = values.into_iter().map(|(value, rows)| format!("{:>9}  {}", count(*rows), fitted(value, WIDTH)));
         shown.chain(others).collect()

@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
 use crate::outcome::{InputShape, RESULT_COLUMNS};
+use crate::report::place::{self, directory_of, is_same, kind_of};
 use crate::text::printable;
 
 /// A line of ours is shorter: a record has 1 MiB at most.
@@ -98,10 +98,6 @@ fn stem(input: Option<&Path>) -> OsString {
     of_results().filter(|original| !original.is_empty()).map_or_else(|| stem.to_owned(), OsString::from)
 }
 
-pub(super) fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 fn check_ending(path: &Path, shape: &InputShape) -> Result<(), Reason> {
     let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     let format = match ending.as_str() {
@@ -122,10 +118,7 @@ fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
         None => false,
         Some(metadata) => holds_results(path, metadata, input)?,
     };
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    rustix::fs::access(directory_of(path), access).map_err(io::Error::from)?;
-    // Rights on paper are not rights in fact: try.
-    tempfile::tempfile_in(directory_of(path))?;
+    place::expect_writable(directory_of(path))?;
     if path.file_name().is_none() {
         return Err(Reason::NotAFile("a directory"));
     }
@@ -142,10 +135,7 @@ fn holds_results(path: &Path, found: &Metadata, input: Option<&Path>) -> Result<
     if found.len() == 0 {
         return Ok(false);
     }
-    // What is there may be exchanged between the two looks: no link is followed, no pipe waited for.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).unwrap_or_default();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let file = place::open_as_it_is(path)?;
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
         return Err(Reason::InUse);
     }
@@ -155,23 +145,6 @@ fn holds_results(path: &Path, found: &Metadata, input: Option<&Path>) -> Result<
         line if is_results(&line) => Ok(true),
         _ => Err(Reason::ForeignFile),
     }
-}
-
-fn kind_of(found: &Metadata) -> &'static str {
-    let kind = found.file_type();
-    if kind.is_symlink() {
-        "a symbolic link"
-    } else if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a named pipe"
-    } else {
-        "no ordinary file"
-    }
-}
-
-fn is_same(input: &Path, found: &Metadata) -> bool {
-    fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
 }
 
 fn first_line(file: &File) -> io::Result<Vec<u8>> {

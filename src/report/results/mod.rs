@@ -6,17 +6,17 @@
 
 mod csv;
 mod destination;
-mod draft;
 mod jsonl;
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 pub use destination::{Destination, DestinationError, default_name};
 
 use crate::outcome::{InputShape, ResultRow};
+use crate::report::draft;
 
 const BOM: &str = "\u{feff}";
 
@@ -102,20 +102,17 @@ fn replace<E>(
     rows: impl IntoIterator<Item = Result<ResultRow, E>>,
 ) -> Result<File, ResultsError<E>> {
     let failed = |error: io::Error| ResultsError::Write(named(path, &error));
-    let directory = destination::directory_of(path);
-    draft::remove_what_was_left(directory);
-    let mut temporary = draft::begin(directory).map_err(failed)?;
-    let mut out = BufWriter::new(temporary.as_file_mut());
-    out.write_all(&header(shape)).map_err(failed)?;
-    for row in rows {
-        out.write_all(&encode(shape, &row.map_err(ResultsError::Rows)?)).map_err(failed)?;
-    }
-    out.flush().map_err(failed)?;
-    drop(out);
-    temporary.as_file().sync_all().map_err(failed)?;
-    let file = temporary.persist(path).map_err(|error| failed(error.error))?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
-    Ok(file)
+    draft::replace(
+        path,
+        |out| {
+            out.write_all(&header(shape)).map_err(failed)?;
+            for row in rows {
+                out.write_all(&encode(shape, &row.map_err(ResultsError::Rows)?)).map_err(failed)?;
+            }
+            Ok(())
+        },
+        failed,
+    )
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {

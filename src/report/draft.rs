@@ -1,23 +1,47 @@
-//! Drafts: what becomes a results file when it is complete, and what a kill leaves of one.
+//! Drafts: what becomes a results file or a report when it is complete, and what a kill leaves of one.
 //!
 //! Promises: a draft has mode 0600 and is locked from its beginning until it is dropped, also under its later name; one
 //! that nobody writes any more is removed by the next run that writes into the same directory.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::place::directory_of;
+
 /// What the name of a draft begins with. Nothing else is called so.
-const PREFIX: &str = ".bulk-triage.results.";
+const PREFIX: &str = ".bulk-triage.draft.";
+
+/// Writes a whole file and gives it the name, in one step and to stay. The file is at its end, and holds its lock.
+///
+/// # Errors
+/// Where `write` fails, or the file can't be written (worded by `failed`): what was there before is there still.
+pub(super) fn replace<E>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    failed: impl Fn(io::Error) -> E,
+) -> Result<File, E> {
+    let directory = directory_of(path);
+    remove_what_was_left(directory);
+    let mut temporary = begin(directory).map_err(&failed)?;
+    let mut out = BufWriter::new(temporary.as_file_mut());
+    write(&mut out)?;
+    out.flush().map_err(&failed)?;
+    drop(out);
+    temporary.as_file().sync_all().map_err(&failed)?;
+    let file = temporary.persist(path).map_err(|error| failed(error.error))?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(&failed)?;
+    Ok(file)
+}
 
 /// A new draft in this directory.
 ///
 /// # Errors
 /// Where it can't be made there.
-pub(super) fn begin(directory: &Path) -> io::Result<NamedTempFile> {
+fn begin(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
         let draft = tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory)?;
         lock(draft.as_file())?;
@@ -29,7 +53,7 @@ pub(super) fn begin(directory: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Removes drafts that nobody holds: their process was killed. Where that can't be done they stay, and harm nobody.
-pub(super) fn remove_what_was_left(directory: &Path) {
+fn remove_what_was_left(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let is_draft = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())
@@ -62,7 +86,7 @@ mod tests {
         let held = begin(directory.path()).expect("a draft");
         let (_, left) = begin(directory.path()).expect("a draft").keep().expect("is kept");
         fs::write(directory.path().join(".results.csv"), "of the user").expect("writes");
-        fs::create_dir(directory.path().join(".bulk-triage.results.d")).expect("makes");
+        fs::create_dir(directory.path().join(".bulk-triage.draft.d")).expect("makes");
         remove_what_was_left(directory.path());
         assert!(held.path().exists() && !left.exists());
         assert_eq!(names(directory.path()), 3);

@@ -1,0 +1,236 @@
+//! `--report`: the review page before a run, the report after it. What the pages show is put together here.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::before::GUESSED_LATENCY;
+use super::target::Target;
+use super::{GlobalArgs, SendArgs};
+use crate::check::CheckedRow;
+use crate::clock::Now;
+use crate::contract::Contract;
+use crate::error::Error;
+use crate::journal::{Journal, JournalError, Pick};
+use crate::outcome::{InputShape, OutcomeKind};
+use crate::permit::{Pause, Spent};
+use crate::quota::{Buckets, Forecast, run_ahead};
+use crate::report::next_command::NextCommand;
+use crate::report::outcome_counts::OutcomeCounts;
+use crate::report::page::{
+    Account, AccountRow, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
+};
+use crate::report::preview::Preview;
+use crate::window::Quota;
+
+/// The file of `--report`, looked at before anything is read.
+///
+/// # Errors
+/// Where no page can be written there.
+pub(super) fn page_file(
+    report: Option<&PathBuf>,
+    others: &[Option<&Path>],
+    global: &GlobalArgs,
+) -> Result<Option<PageFile>, Error> {
+    let others: Vec<&Path> = others.iter().copied().flatten().chain(global.log_file.as_deref()).collect();
+    Ok(report.map(|path| PageFile::examine(path, &others)).transpose()?)
+}
+
+/// The rows of a review, kept in a file without a name until all that stands above them is known.
+pub(super) struct ReviewRows {
+    file: BufWriter<File>,
+    context: ContextColumns,
+}
+
+impl ReviewRows {
+    /// For an input of this shape.
+    ///
+    /// # Errors
+    /// Where no temporary file can be made.
+    pub(super) fn new(shape: &InputShape, contract: &Contract) -> Result<ReviewRows, Error> {
+        let file = BufWriter::new(tempfile::tempfile().map_err(not_kept)?);
+        Ok(ReviewRows { file, context: ContextColumns::new(shape, contract) })
+    }
+
+    /// Adds one; `left_out` says why it is not sent, where it is not.
+    ///
+    /// # Errors
+    /// Where there is no room for it.
+    pub(super) fn add(&mut self, row: &CheckedRow, left_out: Option<&str>) -> Result<(), Error> {
+        let body = row.verdict.as_ref().map(|change| &*change.body);
+        let invalid = row.verdict.as_ref().err().map(|error| error.message.as_str());
+        let kept = ReviewRow {
+            row: row.row,
+            line: row.line,
+            incident: row.incident_id.clone(),
+            after: serde_json::from_str(body.unwrap_or("{}")).unwrap_or_default(),
+            context: self.context.of(&row.source),
+            left_out: invalid.or(left_out).map(str::to_owned),
+            ..ReviewRow::default()
+        };
+        serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from).map_err(not_kept)?;
+        self.file.write_all(b"\n").map_err(not_kept)
+    }
+
+    /// All of them, in their order. `invalid`: rows that turned out to be invalid in the end, and why.
+    ///
+    /// # Errors
+    /// Where they can't be read again.
+    pub(super) fn read(
+        self,
+        invalid: BTreeMap<u64, String>,
+    ) -> Result<impl Iterator<Item = Result<ReviewRow, io::Error>>, Error> {
+        let mut file = self.file.into_inner().map_err(|error| not_kept(error.into_error()))?;
+        file.rewind().map_err(not_kept)?;
+        Ok(BufReader::new(file).lines().map(move |line| {
+            let mut row: ReviewRow = serde_json::from_str(&line?)?;
+            if let Some(why) = invalid.get(&row.row) {
+                row.left_out = Some(why.clone());
+            }
+            Ok(row)
+        }))
+    }
+}
+
+fn not_kept(source: io::Error) -> Error {
+    Error::Io { what: "the rows of the report can't be kept in a temporary file", source }
+}
+
+/// The calls of a run over time, by the quota's arithmetic.
+pub(super) fn forecast(
+    quota: &Quota,
+    send: &SendArgs,
+    ledger: &(Spent, Option<Pause>),
+    now: Now,
+    calls: u64,
+) -> Vec<Point> {
+    let ahead = Forecast { calls, concurrency: send.concurrency, latency: GUESSED_LATENCY };
+    let every = calls.div_ceil(POINTS).max(1);
+    let (mut points, mut begun) = (Vec::new(), 0);
+    run_ahead(&Buckets::new(quota), &ledger.0, ledger.1, now.boot, ahead, |start| {
+        begun += 1;
+        if begun % every == 0 || begun == calls {
+            points.push(Point { at: start.since(now.boot), calls: begun });
+        }
+    });
+    points
+}
+
+/// The review of a run that is to be sent.
+pub(super) fn review<'a>(
+    target: &'a Target,
+    appended: Option<&'a str>,
+    preview: &'a Preview,
+    forecast: Vec<Point>,
+    warnings: Warnings,
+    next: &NextCommand,
+) -> Review<'a> {
+    Review {
+        preview,
+        contract: &target.contract.name,
+        appended,
+        quota: &target.quota,
+        forecast,
+        warnings,
+        seal: None,
+        next: Some(next.to_string()),
+    }
+}
+
+/// What the journal does not know of a run that was sent.
+pub(super) struct Sent<'a> {
+    /// How it stands, in a few words.
+    pub(super) state: String,
+    /// Whether an emulator that lives and dies with it stands in for the API.
+    pub(super) is_emulated: bool,
+    /// Who called.
+    pub(super) caller: Option<String>,
+    /// The windows that were kept; `None`: the contract's.
+    pub(super) quota: Option<&'a Quota>,
+    /// What fits to be done next.
+    pub(super) next: Option<String>,
+}
+
+/// Writes the account of a run.
+///
+/// # Errors
+/// Where the journal can't be read, or the file not be written.
+pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page: &PageFile) -> Result<(), Error> {
+    let run = journal.run(name)?;
+    let contract = contract_of(journal, name, &run.facts.contract)?;
+    let context = ContextColumns::new(&run.facts.shape, &contract);
+    let mut outcomes = OutcomeCounts::default();
+    outcomes.add_all(&run.outcomes);
+    let account = Account {
+        run: name,
+        state: sent.state,
+        is_emulated: sent.is_emulated,
+        scope: run.scope.described(),
+        caller: sent.caller,
+        origin: &run.facts.origin,
+        contract: &run.contract,
+        appended: contract.appended(),
+        input: &run.facts.input,
+        options: run.facts.options.join(" "),
+        results: &run.facts.results,
+        quota: sent.quota.unwrap_or(&contract.quota),
+        started: run.created,
+        finished: run.finished,
+        outcomes,
+        groups: journal.outcome_groups(name)?,
+        timeline: journal.timeline(name, POINTS)?,
+        seal: None,
+        next: sent.next,
+    };
+    let troubles = account.groups.iter().filter(|group| TROUBLES.contains(&group.kind)).map(Pick::Group);
+    let rows = troubles.chain([Pick::NoneOf(&TROUBLES)]).flat_map(|pick| rows_of(journal, name, pick, &context));
+    page.write_account(&account, rows).map_err(page_error)
+}
+
+/// How rows ended that come first.
+const TROUBLES: [OutcomeKind; 3] = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
+
+/// Rows of a run, read some at a time.
+fn rows_of(
+    journal: &Journal,
+    run: &str,
+    pick: Pick<'_>,
+    context: &ContextColumns,
+) -> impl Iterator<Item = Result<AccountRow, JournalError>> {
+    let mut after = 0;
+    let mut page = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if page.len() == 0 {
+            match journal.account(run, pick, after, 500) {
+                Ok(rows) => page = rows.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let row = page.next()?;
+        after = row.result.row;
+        Some(Ok(AccountRow {
+            after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
+            before: None,
+            context: context.of(&row.result.source),
+            result: row.result,
+        }))
+    })
+}
+
+/// A run's own contract.
+///
+/// # Errors
+/// Where the journal is damaged.
+pub(super) fn contract_of(journal: &Journal, run: &str, toml: &str) -> Result<Contract, JournalError> {
+    Contract::from_toml(toml)
+        .map_err(|why| JournalError::Damaged { path: journal.dir().database(), why: format!("run {run}: {why}") })
+}
+
+pub(super) fn page_error<E: Into<Error>>(error: PageError<E>) -> Error {
+    match error {
+        PageError::Place(error) => error.into(),
+        PageError::Write(error) => Error::Report(error),
+        PageError::Rows(error) => error.into(),
+    }
+}

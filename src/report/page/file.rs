@@ -1,0 +1,230 @@
+//! Where a page goes: the form that its name asks for, what may stand there already, and how it gets there.
+//!
+//! Promises: looking has no effect; nothing is replaced but an empty file or a page of ours; a page is complete and on
+//! the disk before it takes the name, and its owner's alone.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Account, AccountRow, Review, ReviewRow, html, markdown};
+use crate::report::draft;
+use crate::report::place::{directory_of, expect_writable, is_same, kind_of, open_as_it_is};
+use crate::text::printable;
+
+/// What a page begins with, so that a later one may take its place.
+pub(super) const MARK: &str = "<!-- bulk-triage page 1 -->\n";
+
+/// Before the mark, in HTML.
+pub(super) const DOCTYPE: &str = "<!doctype html>\n";
+
+/// The forms of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Html,
+    Markdown,
+}
+
+/// A path at which a page can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageFile {
+    path: PathBuf,
+    form: Form,
+    others: Vec<PathBuf>,
+}
+
+/// Why a page can't be written there.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write the report to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+pub struct PagePlaceError {
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("its name says no form; name a file that ends in `.html` or `.md`")]
+    NoForm,
+    #[error("it is {0}; name another file with `--report`")]
+    NotAFile(&'static str),
+    #[error("the command reads or writes that file already; name another file with `--report`")]
+    InUse,
+    #[error("a file that is no report is there; move it away, or name another file with `--report`")]
+    ForeignFile,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Why a page could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError<E> {
+    /// The place is taken by something that may not be replaced.
+    #[error(transparent)]
+    Place(PagePlaceError),
+    /// The disk is full, or the directory does not take it.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+    /// The rows could not be had.
+    #[error(transparent)]
+    Rows(E),
+}
+
+impl PageFile {
+    /// Looks at what is there, and changes nothing. `others` are files that the command reads or writes beside it.
+    ///
+    /// # Errors
+    /// Where the name ends in something else than `.html` or `.md`; where it is a link, a directory, a device or a
+    /// pipe, one of the others, or a file that is no page; where its directory can't be written.
+    pub fn examine(path: &Path, others: &[&Path]) -> Result<PageFile, PagePlaceError> {
+        let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
+        let failed = |reason| PagePlaceError { path: path.to_owned(), reason };
+        let form = form_of(path).ok_or(Reason::NoForm).map_err(failed)?;
+        look_at(path, &others).map_err(failed)?;
+        Ok(PageFile { path: path.to_owned(), form, others })
+    }
+
+    /// The path as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the review of a run that is to be sent, with its rows in their order.
+    ///
+    /// # Errors
+    /// Where something else stands there by now, where it can't be written, and where `rows` ends in an error.
+    pub fn write_review<E>(
+        &self,
+        review: &Review<'_>,
+        rows: impl Iterator<Item = Result<ReviewRow, E>>,
+    ) -> Result<(), PageError<E>> {
+        self.write(|out| match self.form {
+            Form::Html => html::review(out, review, rows),
+            Form::Markdown => markdown::review(out, review, rows),
+        })
+    }
+
+    /// Writes the account of a run, with its rows in the order that [`AccountRow`] names.
+    ///
+    /// # Errors
+    /// As [`PageFile::write_review`].
+    pub fn write_account<E>(
+        &self,
+        account: &Account<'_>,
+        rows: impl Iterator<Item = Result<AccountRow, E>>,
+    ) -> Result<(), PageError<E>> {
+        self.write(|out| match self.form {
+            Form::Html => html::account(out, account, rows),
+            Form::Markdown => markdown::account(out, account, rows),
+        })
+    }
+
+    fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), PageError<E>>) -> Result<(), PageError<E>> {
+        // Time has passed since the first look: a run was sent.
+        look_at(&self.path, &self.others)
+            .map_err(|reason| PageError::Place(PagePlaceError { path: self.path.clone(), reason }))?;
+        let named = |error: io::Error| {
+            PageError::Write(io::Error::new(error.kind(), format!("report `{}`: {error}", self.path.display())))
+        };
+        let write = |out: &mut dyn Write| {
+            write(out).map_err(|error| match error {
+                PageError::Write(error) => named(error),
+                other => other,
+            })
+        };
+        draft::replace(&self.path, write, named).map(drop)
+    }
+}
+
+fn form_of(path: &Path) -> Option<Form> {
+    let ending = path.extension().and_then(OsStr::to_str)?;
+    if ending.eq_ignore_ascii_case("html") {
+        Some(Form::Html)
+    } else if ending.eq_ignore_ascii_case("md") {
+        Some(Form::Markdown)
+    } else {
+        None
+    }
+}
+
+fn look_at(path: &Path, others: &[PathBuf]) -> Result<(), Reason> {
+    if others.iter().any(|other| is_one_name(path, other)) {
+        return Err(Reason::InUse);
+    }
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(expect_writable(directory_of(path))?),
+        found => found?,
+    };
+    if !found.is_file() {
+        return Err(Reason::NotAFile(kind_of(&found)));
+    }
+    if others.iter().any(|other| is_same(other, &found)) {
+        return Err(Reason::InUse);
+    }
+    if found.len() > 0 {
+        let mut start = Vec::new();
+        let longest = (DOCTYPE.len() + MARK.len()) as u64;
+        open_as_it_is(path)?.take(longest).read_to_end(&mut start)?;
+        if !start.strip_prefix(DOCTYPE.as_bytes()).unwrap_or(&start).starts_with(MARK.as_bytes()) {
+            return Err(Reason::ForeignFile);
+        }
+    }
+    Ok(expect_writable(directory_of(path))?)
+}
+
+/// Whether two paths lead to one place, where nothing may stand yet.
+fn is_one_name(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| Some((directory_of(path).canonicalize().ok()?, path.file_name()?.to_owned()));
+    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holding(text: &str) -> Result<(), String> {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("page.html");
+        fs::write(&path, text).expect("writes");
+        let found = PageFile::examine(&path, &[]);
+        assert_eq!(fs::read_to_string(&path).expect("reads"), text, "examining has no effect");
+        found.map(drop).map_err(|error| error.reason.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_and_a_page_may_be_replaced_and_nothing_else() {
+        for own in [String::new(), format!("{DOCTYPE}{MARK}x"), format!("{MARK}x")] {
+            assert_eq!(holding(&own), Ok(()));
+        }
+        let foreign = "a file that is no report is there; move it away, or name another file with `--report`";
+        for other in
+            ["x".to_owned(), DOCTYPE.to_owned(), format!("{DOCTYPE}<html>"), format!(" {MARK}"), MARK[1..].to_owned()]
+        {
+            assert_eq!(holding(&other), Err(foreign.to_owned()), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_ending_says_the_form_and_another_one_is_refused() {
+        let form = |name: &str| form_of(Path::new(name));
+        assert_eq!([form("a.html"), form("a.HTML")], [Some(Form::Html); 2]);
+        assert_eq!([form("x/a.md"), form("a.b.Md")], [Some(Form::Markdown); 2]);
+        assert_eq!([form("a"), form("a.htm"), form("a.pdf"), form(".md"), form("a.md.")], [None; 5]);
+    }
+
+    #[test]
+    fn a_file_that_the_command_uses_is_refused_by_whatever_name() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (input, link) = (directory.path().join("a.csv"), directory.path().join("a.html"));
+        fs::write(&input, "").expect("writes");
+        fs::hard_link(&input, &link).expect("links");
+        let refused = |path: &Path, other: &Path| {
+            matches!(PageFile::examine(path, &[other]), Err(PagePlaceError { reason: Reason::InUse, .. }))
+        };
+        assert!(refused(&link, &input));
+        let later = directory.path().join("later.md");
+        assert!(refused(&later, &directory.path().join("./later.md")));
+        assert!(!refused(&later, &input));
+    }
+}

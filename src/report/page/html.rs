@@ -1,0 +1,308 @@
+//! The HTML form: one file that needs nothing else, in which every text from outside is text.
+//!
+//! Promises: nothing from outside stands in an attribute, a style or a comment; templates escape all that they show.
+
+use std::io::Write;
+
+use askama::Template;
+use sha2::{Digest as _, Sha256};
+
+use super::account::{Account, AccountRow, is_trouble};
+use super::change::{Cell, Value, shown};
+use super::chart::{self, Chart};
+use super::chunks::{Chunks, Column};
+use super::file::{DOCTYPE, MARK, PageError};
+use super::review::{Review, ReviewRow};
+use super::wording::{Fact, Figure, SetValue, group_name};
+use crate::journal::OutcomeGroup;
+use crate::report::wording::count;
+use crate::text::printable;
+
+const STYLE: &str = include_str!("../../../templates/page/style.css");
+
+/// Up to the first section.
+#[derive(Template)]
+#[template(path = "page/head.html")]
+struct Head {
+    start: String,
+    policy_hash: String,
+    style: &'static str,
+    title: String,
+    kind: &'static str,
+    state: Option<String>,
+    is_emulated: bool,
+    figures: Vec<Figure>,
+    /// Anchors and names of the sections.
+    sections: Vec<(&'static str, &'static str)>,
+}
+
+/// A review up to its rows.
+#[derive(Template)]
+#[template(path = "page/review.html")]
+struct ReviewBody {
+    warnings: Vec<String>,
+    sets: Vec<SetValue>,
+    chart: Option<Chart>,
+    facts: Vec<Fact>,
+    is_compared: bool,
+}
+
+#[derive(Template)]
+#[template(path = "page/review_row.html")]
+struct ReviewRowView {
+    row: u64,
+    line: u64,
+    incident: String,
+    context: Vec<(String, String)>,
+    left_out: Option<String>,
+    note: Option<String>,
+    cells: Vec<Cell>,
+}
+
+/// What stands between the rows that failed and the others.
+#[derive(Template)]
+#[template(path = "page/account.html")]
+struct AccountBody {
+    chart: Option<Chart>,
+    throttled: bool,
+    facts: Vec<Fact>,
+}
+
+#[derive(Template)]
+#[template(path = "page/group.html")]
+struct GroupHead {
+    name: String,
+    rows: String,
+}
+
+#[derive(Template)]
+#[template(path = "page/account_row.html")]
+struct AccountRowView {
+    row: u64,
+    line: u64,
+    incident: String,
+    context: Vec<(String, String)>,
+    outcome: &'static str,
+    is_trouble: bool,
+    code: String,
+    message: String,
+    answer: String,
+    asked: Vec<(String, Cell)>,
+    calls: u32,
+    time: String,
+}
+
+/// From the last row to the end.
+#[derive(Template)]
+#[template(path = "page/foot.html")]
+struct Foot<'a> {
+    seal: Option<&'a str>,
+    next: Option<&'a str>,
+    version: &'static str,
+}
+
+const ROWS_BEGIN: &str = "<div class=\"wide\" role=\"region\" aria-label=\"Rows\" tabindex=\"0\">\n";
+const ROWS_END: &str = "</div>\n";
+
+/// Writes a review.
+pub(super) fn review<E>(
+    out: &mut dyn Write,
+    review: &Review<'_>,
+    rows: impl Iterator<Item = Result<ReviewRow, E>>,
+) -> Result<(), PageError<E>> {
+    let preview = review.preview;
+    head(
+        out,
+        Head {
+            kind: "Review, before anything is sent",
+            state: None,
+            is_emulated: preview.target.emulator,
+            figures: review.figures(),
+            sections: vec![
+                ("warnings", "Warnings"),
+                ("changes", "What is set"),
+                ("time", "Calls over time"),
+                ("facts", "The run"),
+                ("rows", "Each incident"),
+            ],
+            ..Head::of(review.title())
+        },
+    )?;
+    let mut rows = rows.peekable();
+    let is_compared = matches!(rows.peek(), Some(Ok(ReviewRow { before: Some(_), .. })));
+    let body = ReviewBody {
+        warnings: review.warnings(),
+        sets: review.sets(),
+        chart: review.chart(),
+        facts: review.facts(),
+        is_compared,
+    };
+    body.write_into(out)?;
+    let properties = review.properties();
+    let mut columns = vec![column("Row", "row"), column("Incident", "incident")];
+    columns.extend(properties.iter().map(|name| property_column(name, review.appended)));
+    let mut chunks = Chunks::new(columns);
+    out.write_all(ROWS_BEGIN.as_bytes())?;
+    for row in rows {
+        let row = row.map_err(PageError::Rows)?;
+        let cell = |name: &&str| Cell::new(name, &row.after, row.before.as_ref(), review.appended);
+        let view = ReviewRowView {
+            row: row.row,
+            line: row.line,
+            incident: shown(&row.incident),
+            context: shown_context(&row.context),
+            left_out: row.left_out.as_deref().map(shown),
+            note: row.note.as_deref().map(shown),
+            cells: properties.iter().map(cell).collect(),
+        };
+        chunks.add(out, row.row, &view)?;
+    }
+    chunks.finish(out)?;
+    out.write_all(ROWS_END.as_bytes())?;
+    foot(out, review.seal.as_deref(), review.next.as_deref())
+}
+
+/// Writes an account.
+pub(super) fn account<E>(
+    out: &mut dyn Write,
+    account: &Account<'_>,
+    rows: impl Iterator<Item = Result<AccountRow, E>>,
+) -> Result<(), PageError<E>> {
+    head(
+        out,
+        Head {
+            kind: "Report of a run",
+            state: Some(format!("Run {}: {}", printable(account.run), printable(&account.state))),
+            is_emulated: account.is_emulated,
+            figures: account.figures(),
+            sections: vec![
+                ("failures", "What failed"),
+                ("time", "Calls over time"),
+                ("facts", "The run"),
+                ("rows", "All other rows"),
+            ],
+            ..Head::of(account.title())
+        },
+    )?;
+    let columns = || {
+        let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("What was asked", "asked")];
+        columns
+            .into_iter()
+            .chain([("Calls", "calls"), ("Time", "when")])
+            .map(|(name, class)| column(name, class))
+            .collect()
+    };
+    let mut rows = rows.peekable();
+    out.write_all(b"<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">What failed</h2>\n")?;
+    for group in account.troubles() {
+        GroupHead { name: group_name(group), rows: count(group.rows) }.write_into(out)?;
+        let mut chunks = Chunks::new(columns());
+        out.write_all(ROWS_BEGIN.as_bytes())?;
+        while let Some(row) = rows.next_if(|row| row.as_ref().map_or(true, |row| is_of(row, group))) {
+            let row = row.map_err(PageError::Rows)?;
+            chunks.add(out, row.result.row, &account_row(account, &row))?;
+        }
+        chunks.finish(out)?;
+        out.write_all(ROWS_END.as_bytes())?;
+    }
+    if account.troubles().next().is_none() {
+        out.write_all(b"<p>Nothing.</p>\n")?;
+    }
+    out.write_all(b"</section>\n")?;
+    let throttled = account.timeline.throttled > 0;
+    AccountBody { chart: account.chart(), throttled, facts: account.facts() }.write_into(out)?;
+    let mut chunks = Chunks::new(columns());
+    out.write_all(ROWS_BEGIN.as_bytes())?;
+    for row in rows {
+        let row = row.map_err(PageError::Rows)?;
+        chunks.add(out, row.result.row, &account_row(account, &row))?;
+    }
+    chunks.finish(out)?;
+    out.write_all(ROWS_END.as_bytes())?;
+    foot(out, account.seal.as_deref(), account.next.as_deref())
+}
+
+fn is_of(row: &AccountRow, group: &OutcomeGroup) -> bool {
+    row.result.outcome.kind == group.kind && row.result.outcome.code == group.code
+}
+
+fn account_row(account: &Account<'_>, row: &AccountRow) -> AccountRowView {
+    let outcome = &row.result.outcome;
+    let cell = |name: &String| Cell::new(name, &row.after, row.before.as_ref(), account.appended);
+    let status = outcome.http_status.map(|status| format!("HTTP {status}"));
+    let request = outcome.request_id.as_ref().map(|id| format!("request {}", printable(id)));
+    AccountRowView {
+        row: row.result.row,
+        line: row.result.line,
+        incident: shown(&row.result.incident_id),
+        context: shown_context(&row.context),
+        outcome: outcome.kind.name(),
+        is_trouble: is_trouble(outcome.kind),
+        code: printable(&outcome.code).into_owned(),
+        message: printable(&outcome.message).into_owned(),
+        answer: status.into_iter().chain(request).collect::<Vec<_>>().join(", "),
+        asked: row.after.keys().map(|name| (shown(name), cell(name))).collect(),
+        calls: row.result.attempts,
+        time: outcome.finished_at.map(|time| account.time(time)).unwrap_or_default(),
+    }
+}
+
+impl Head {
+    fn of(title: String) -> Head {
+        Head {
+            start: [DOCTYPE, MARK].concat(),
+            policy_hash: format!("sha256-{}", base64(&Sha256::digest(STYLE))),
+            style: STYLE,
+            title,
+            kind: "",
+            state: None,
+            is_emulated: false,
+            figures: Vec::new(),
+            sections: Vec::new(),
+        }
+    }
+}
+
+fn head<E>(out: &mut dyn Write, head: Head) -> Result<(), PageError<E>> {
+    Ok(head.write_into(out)?)
+}
+
+fn foot<E>(out: &mut dyn Write, seal: Option<&str>, next: Option<&str>) -> Result<(), PageError<E>> {
+    let (seal, next) = (seal.map(printable), next.map(printable));
+    let foot = Foot { seal: seal.as_deref(), next: next.as_deref(), version: env!("CARGO_PKG_VERSION") };
+    Ok(foot.write_into(out)?)
+}
+
+fn column(name: &str, class: &'static str) -> Column {
+    Column { name: name.to_owned(), class }
+}
+
+fn property_column(name: &str, appended: Option<&str>) -> Column {
+    if appended == Some(name) {
+        Column { name: format!("{} (is added)", shown(name)), class: "text" }
+    } else {
+        Column { name: shown(name), class: "property" }
+    }
+}
+
+/// No more of a cell beside the change is shown.
+const CONTEXT: usize = 200;
+
+fn shown_context(context: &[(String, String)]) -> Vec<(String, String)> {
+    let text = |text: &str| crate::text::excerpt(text, CONTEXT);
+    context.iter().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let number = (0..3).fold(0, |number, at| number << 8 | usize::from(three.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            let letter = char::from(LETTERS[number >> (18 - 6 * at) & 63]);
+            text.push(if at <= three.len() { letter } else { '=' });
+        }
+    }
+    text
+}

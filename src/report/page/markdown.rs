@@ -1,0 +1,264 @@
+//! The Markdown form: for pull requests and tickets, which take a megabyte at most.
+//!
+//! Promises: no text from outside can become markup, a link, an image, a mention or HTML, in a table or elsewhere; at
+//! most [`LONGEST`] bytes are written; what does not fit is counted.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::account::{Account, AccountRow, is_trouble};
+use super::change::{Cell, Value};
+use super::chart::Chart;
+use super::file::{MARK, PageError};
+use super::review::{Review, ReviewRow};
+use super::wording::{Fact, Figure, group_name};
+use crate::report::wording::{count, counted};
+use crate::text::{excerpt, printable};
+
+/// The longest page, in bytes.
+pub(super) const LONGEST: u64 = 1_000_000;
+
+/// Kept for what comes after the rows.
+const KEPT: u64 = 32_000;
+
+/// No more of a text that is beside the point is shown.
+const SHORT: usize = 300;
+
+/// Text from outside. In a `code` element nobody is mentioned and nothing is linked; as entities its characters can't
+/// end that, nor a table's cell.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        f.write_str("<code>")?;
+        for character in printable(self.0).chars() {
+            match character {
+                // What means nothing in any dialect.
+                '-' | ',' | ';' | '+' | '?' | '%' => write!(f, "{character}")?,
+                other if other.is_ascii_punctuation() => write!(f, "&#{};", u32::from(other))?,
+                other => write!(f, "{other}")?,
+            }
+        }
+        f.write_str("</code>")
+    }
+}
+
+/// Counts what is written.
+struct Counted<'o> {
+    out: &'o mut dyn Write,
+    bytes: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Counted<'_> {
+    /// Writes a line of rows if there is room for it, and for what comes after.
+    fn write_if_it_fits(&mut self, line: &str) -> io::Result<bool> {
+        let fits = self.bytes + line.len() as u64 + KEPT <= LONGEST;
+        if fits {
+            self.write_all(line.as_bytes())?;
+        }
+        Ok(fits)
+    }
+}
+
+/// Writes a review.
+pub(super) fn review<E>(
+    out: &mut dyn Write,
+    review: &Review<'_>,
+    rows: impl Iterator<Item = Result<ReviewRow, E>>,
+) -> Result<(), PageError<E>> {
+    let mut out = Counted { out, bytes: 0 };
+    head(
+        &mut out,
+        "Review, before anything is sent",
+        &review.title(),
+        review.preview.target.emulator,
+        &review.figures(),
+    )?;
+    writeln!(out, "\n## Warnings\n")?;
+    let warnings = review.warnings();
+    if warnings.is_empty() {
+        writeln!(out, "None.")?;
+    }
+    for warning in &warnings {
+        writeln!(out, "- **Warning:** {}", Text(&excerpt(warning, 4 * SHORT)))?;
+    }
+    writeln!(out, "\n## What is set\n\n| property | rows | value |\n| --- | ---: | --- |")?;
+    for set in review.sets() {
+        let value = set.value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
+        writeln!(out, "| {} | {} | {value} |", Text(&excerpt(&set.property, SHORT)), set.rows)?;
+    }
+    facts(&mut out, &review.facts())?;
+    chart(&mut out, review.chart().as_ref())?;
+    writeln!(out, "\n## Each incident\n")?;
+    let properties = review.properties();
+    let mut rows_head = "| row | incident |".to_owned();
+    properties.iter().for_each(|name| rows_head += &format!(" {} |", Text(name)));
+    writeln!(out, "{rows_head}\n| ---: | --- |{}", " --- |".repeat(properties.len()))?;
+    let mut left = 0;
+    for row in rows {
+        let row = row.map_err(PageError::Rows)?;
+        let mut line = format!("| {} | {}{} |", row.row, Text(&row.incident), context(&row.context));
+        if let Some(why) = &row.left_out {
+            line.insert_str(line.len() - 2, &format!("<br>**Not sent:** {}", Text(why)));
+        }
+        if let Some(note) = &row.note {
+            line.insert_str(line.len() - 2, &format!("<br>**Note:** {}", Text(note)));
+        }
+        for name in &properties {
+            line += &format!(" {} |", cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended)));
+        }
+        line.push('\n');
+        left += u64::from(left > 0 || !out.write_if_it_fits(&line)?);
+    }
+    foot(
+        &mut out,
+        left,
+        "`--report` with a name that ends in `.html` shows them all",
+        review.seal.as_deref(),
+        review.next.as_deref(),
+    )
+}
+
+/// Writes an account.
+pub(super) fn account<E>(
+    out: &mut dyn Write,
+    account: &Account<'_>,
+    rows: impl Iterator<Item = Result<AccountRow, E>>,
+) -> Result<(), PageError<E>> {
+    let mut out = Counted { out, bytes: 0 };
+    head(&mut out, "Report of a run", &account.title(), account.is_emulated, &account.figures())?;
+    writeln!(out, "\n## What failed\n")?;
+    if account.troubles().next().is_none() {
+        writeln!(out, "Nothing.")?;
+    } else {
+        writeln!(out, "| rows | how | \n| ---: | --- |")?;
+        for group in account.troubles() {
+            writeln!(out, "| {} | {} |", count(group.rows), Text(&group_name(group)))?;
+        }
+    }
+    facts(&mut out, &account.facts())?;
+    chart(&mut out, account.chart().as_ref())?;
+    writeln!(out, "\n## Rows, those that failed first\n")?;
+    writeln!(out, "| row | incident | outcome | what was asked | calls |\n| ---: | --- | --- | --- | ---: |")?;
+    let mut left = 0;
+    for row in rows {
+        let row = row.map_err(PageError::Rows)?;
+        left += u64::from(left > 0 || !out.write_if_it_fits(&account_row(account, &row))?);
+    }
+    let whole = format!("the results file has them all: {}", Text(&excerpt(account.results, SHORT)));
+    foot(&mut out, left, &whole, account.seal.as_deref(), account.next.as_deref())
+}
+
+fn account_row(account: &Account<'_>, row: &AccountRow) -> String {
+    let result = &row.result;
+    let outcome = &result.outcome;
+    let mut said = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
+    for text in [&outcome.code, &outcome.message].into_iter().filter(|text| !text.is_empty()) {
+        said += &format!(" {}", Text(text));
+    }
+    let asked = row.after.keys().map(|name| {
+        let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), account.appended));
+        format!("{}: {cell}", Text(name))
+    });
+    let asked = asked.collect::<Vec<_>>().join("<br>");
+    let incident = format!("{}{}", Text(&result.incident_id), context(&row.context));
+    format!("| {} | {incident} | {said} | {asked} | {} |\n", result.row, result.attempts)
+}
+
+fn head(
+    out: &mut Counted<'_>,
+    kind: &str,
+    title: &str,
+    is_emulated: bool,
+    figures: &[Figure],
+) -> Result<(), io::Error> {
+    write!(out, "{MARK}\n# {kind}: {}\n\n", Text(&excerpt(title, SHORT)))?;
+    if is_emulated {
+        write!(out, "**EMULATOR: nothing real is changed**\n\n")?;
+    }
+    let figures = figures.iter().map(|(number, what)| format!("**{number}** {what}"));
+    writeln!(out, "{}", figures.collect::<Vec<_>>().join(" · "))
+}
+
+fn facts(out: &mut Counted<'_>, facts: &[Fact]) -> io::Result<()> {
+    writeln!(out, "\n## The run\n\n| | |\n| --- | --- |")?;
+    for (name, lines) in facts {
+        let lines: Vec<String> = lines.iter().map(|line| Text(&excerpt(line, 4 * SHORT)).to_string()).collect();
+        writeln!(out, "| {name} | {} |", lines.join("<br>"))?;
+    }
+    Ok(())
+}
+
+fn chart(out: &mut Counted<'_>, chart: Option<&Chart>) -> io::Result<()> {
+    let Some(chart) = chart else { return Ok(()) };
+    writeln!(out, "\n## Calls over time\n\n{}.\n\n| after | calls so far |\n| ---: | ---: |", chart.said)?;
+    for (after, calls) in &chart.table {
+        writeln!(out, "| {after} | {calls} |")?;
+    }
+    Ok(())
+}
+
+fn foot<E>(
+    out: &mut Counted<'_>,
+    left: u64,
+    whole: &str,
+    seal: Option<&str>,
+    next: Option<&str>,
+) -> Result<(), PageError<E>> {
+    if left > 0 {
+        writeln!(out, "\n**Cut: {} more did not fit**; {whole}.", counted(left, "row"))?;
+    }
+    if let Some(next) = next {
+        writeln!(out, "\nNext: {}", Text(&excerpt(next, 2 * SHORT)))?;
+    }
+    if let Some(seal) = seal {
+        writeln!(out, "\nThe plan's seal: {}", Text(&excerpt(seal, SHORT)))?;
+    }
+    writeln!(out, "\nMade by bulk-triage {}.", env!("CARGO_PKG_VERSION"))?;
+    Ok(())
+}
+
+fn context(context: &[(String, String)]) -> String {
+    let one = |(name, text): &(String, String)| {
+        format!("<br>{}: {}", Text(&excerpt(name, SHORT)), Text(&excerpt(text, SHORT)))
+    };
+    context.iter().map(one).collect()
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Untouched => "–".to_owned(),
+        Cell::Sets(value) | Cell::Adds(value) => worded(value),
+        Cell::Same(value) => format!("{} (is so already)", worded(value)),
+        Cell::Changes { before, after } => format!("{} → **{}**", worded(before), worded(after)),
+        Cell::Edits { kept, removed, added } => {
+            let kept = kept.iter().map(|item| Text(item).to_string());
+            let removed = removed.iter().map(|item| format!("− {}", Text(item)));
+            let added = added.iter().map(|item| format!("**+ {}**", Text(item)));
+            kept.chain(removed).chain(added).collect::<Vec<_>>().join("<br>")
+        }
+    }
+}
+
+fn worded(value: &Value) -> String {
+    match value {
+        Value::Empty => "*empty*".to_owned(),
+        Value::Text(text) => Text(text).to_string(),
+        Value::List(items) => items.iter().map(|item| Text(item).to_string()).collect::<Vec<_>>().join(" "),
+    }
+}

@@ -1,0 +1,75 @@
+//! What the review page shows: a run before it is sent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::chart::Point;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::report::preview::Preview;
+use crate::window::Quota;
+
+/// A run before it is sent.
+#[derive(Clone, Debug)]
+pub struct Review<'a> {
+    /// What stands before the question too.
+    pub preview: &'a Preview,
+    /// The contract's name.
+    pub contract: &'a str,
+    /// The property that is added to what is there (a comment).
+    pub appended: Option<&'a str>,
+    /// The windows that are kept.
+    pub quota: &'a Quota,
+    /// The calls of the run over time, by the quota's arithmetic: at most [`super::POINTS`].
+    pub forecast: Vec<Point>,
+    /// What the check found doubtful.
+    pub warnings: Warnings,
+    /// Of a plan, its seal.
+    pub seal: Option<String>,
+    /// The command that sends it.
+    pub next: Option<String>,
+}
+
+/// One row of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReviewRow {
+    /// From 1.
+    pub row: u64,
+    /// The line on which it begins, from 1.
+    pub line: u64,
+    /// The incident, or the id's cell as it stands where it is none.
+    pub incident: String,
+    /// The change's body: what is set. Empty where the row asks for nothing that can be sent.
+    pub after: Map<String, Value>,
+    /// The same properties as the server shows them, where that was looked at.
+    pub before: Option<Map<String, Value>>,
+    /// What else the input says of it: column and text.
+    pub context: Vec<(String, String)>,
+    /// Why it is not sent, where it is not.
+    pub left_out: Option<String>,
+    /// What else is to be said of it.
+    pub note: Option<String>,
+}
+
+/// So many messages are kept of each code.
+const MESSAGES: usize = 3;
+
+/// The check's warnings, counted, with the first ones of each code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warnings(pub(super) BTreeMap<&'static str, (u64, Vec<String>)>);
+
+impl Warnings {
+    /// Counts a warning; an error is none.
+    pub fn add(&mut self, diagnostic: &Diagnostic) {
+        if diagnostic.severity != Severity::Warning {
+            return;
+        }
+        let (count, messages) = self.0.entry(diagnostic.code).or_default();
+        *count += 1;
+        if messages.len() < MESSAGES {
+            let place = diagnostic.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            messages.push(format!("{place}{}", diagnostic.message));
+        }
+    }
+}

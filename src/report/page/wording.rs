@@ -1,0 +1,235 @@
+//! What both forms of a page say, in the same words. What comes out of here is safe to print.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::account::{Account, is_trouble};
+use super::chart::{Chart, Point};
+use super::review::Review;
+use crate::journal::OutcomeGroup;
+use crate::report::preview::{Earlier, PropertyCounts};
+use crate::report::wording::{Precision, clock_time, count, counted, lasting};
+use crate::text::printable;
+
+/// A name and what is to be said of it, in a line each.
+pub(super) type Fact = (&'static str, Vec<String>);
+
+/// A number that tells much, and what it counts.
+pub(super) type Figure = (String, &'static str);
+
+/// What is set, and on how many rows: a property, a value (`None`: all others), the rows.
+pub(super) struct SetValue {
+    /// Empty where it is the one above.
+    pub(super) property: String,
+    pub(super) value: Option<String>,
+    pub(super) rows: String,
+}
+
+/// No more of a value is shown where values are counted.
+const COUNTED_VALUE: usize = 300;
+
+impl Review<'_> {
+    pub(super) fn title(&self) -> String {
+        format!("{} from {}", counted(self.preview.rows, "update"), name_of(&self.preview.input))
+    }
+
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let preview = self.preview;
+        let end = clock_time(preview.starts_at, preview.ends_at(), Precision::Minute);
+        let mut figures = vec![
+            (count(preview.rows), if preview.rows == 1 { "update to send" } else { "updates to send" }),
+            (lasting(preview.duration), "at the fastest"),
+            (end, "done, if it begins now"),
+        ];
+        if preview.skipped > 0 {
+            figures.push((count(preview.skipped), "left out as invalid"));
+        }
+        figures
+    }
+
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let preview = self.preview;
+        let target = &preview.target;
+        let caller = target.caller.as_ref().map(|caller| printable(caller).into_owned());
+        let scope = target.scope.as_ref().map(|scope| printable(scope).into_owned());
+        let mut facts = vec![
+            ("Target", scope.into_iter().chain([printable(&target.origin).into_owned()]).collect()),
+            ("Called by", vec![caller.unwrap_or_else(|| "not known: no token that says it was given".to_owned())]),
+            ("Rows", preview.row_lines()),
+            ("Contract", vec![printable(self.contract).into_owned()]),
+            ("Quota", vec![self.quota.to_string()]),
+            ("Time", preview.time_lines()),
+        ];
+        let earlier = preview.earlier_lines();
+        facts.push((
+            "Earlier runs",
+            if earlier.is_empty() { vec!["none of them has to do with it".to_owned()] } else { earlier },
+        ));
+        facts
+    }
+
+    /// What costs dearly where it is overlooked.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let preview = self.preview;
+        let mut warnings = preview.warnings();
+        if let Some((after, rows)) = preview.stop_after.filter(|(_, rows)| *rows < preview.rows) {
+            let after = crate::window::duration_text(after);
+            warnings.push(format!("--stop-after {after}: {} of {} fit", count(rows), counted(preview.rows, "row")));
+        }
+        if preview.skipped > 0 {
+            warnings.push(format!("{} left out as invalid", counted(preview.skipped, "row")));
+        }
+        for counts in preview.sets.properties() {
+            let property = printable(&counts.property);
+            if counts.clears() > 0 {
+                warnings.push(format!("{}: {property} is emptied", counted(counts.clears(), "row")));
+            }
+            if counts.replaces_list > counts.clears() {
+                let rows = counted(counts.replaces_list - counts.clears(), "row");
+                warnings.push(format!("{rows}: the {property} that are there are replaced"));
+            }
+        }
+        for (property, cells) in &preview.overridden {
+            warnings.push(format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
+        }
+        match &preview.earlier {
+            None => warnings.push("earlier runs were not looked at: the scope is not known".to_owned()),
+            Some(earlier) => {
+                let is_warning = |earlier: &&Earlier| {
+                    matches!(earlier, Earlier::Made { again: true, .. } | Earlier::Unfinished { .. })
+                };
+                warnings.extend(
+                    earlier.iter().filter(is_warning).map(|earlier| earlier.lines(preview.starts_at).join(" ")),
+                );
+            }
+        }
+        for (code, (times, messages)) in &self.warnings.0 {
+            let rest = times - messages.len() as u64;
+            let more = if rest > 0 { format!("; and {} more", count(rest)) } else { String::new() };
+            warnings.push(format!("{code}: {}{more}", printable(&messages.join("; "))));
+        }
+        warnings
+    }
+
+    pub(super) fn sets(&self) -> Vec<SetValue> {
+        self.preview.sets.properties().iter().flat_map(set_values).collect()
+    }
+
+    /// The properties that are set, in the order in which they are shown.
+    pub(super) fn properties(&self) -> Vec<&str> {
+        self.preview.sets.properties().iter().map(|counts| counts.property.as_str()).collect()
+    }
+
+    pub(super) fn chart(&self) -> Option<Chart> {
+        Chart::new(&self.forecast, self.preview.duration, self.quota.windows(), &[])
+    }
+}
+
+fn set_values(counts: &PropertyCounts) -> Vec<SetValue> {
+    let (values, others) = counts.most_frequent();
+    let known = values.into_iter().map(|(value, rows)| (Some(crate::text::excerpt(value, COUNTED_VALUE)), *rows));
+    let others = (others > 0).then_some((None, others));
+    let mut property = printable(&counts.property).into_owned();
+    let one = |(value, rows)| SetValue { property: std::mem::take(&mut property), value, rows: count(rows) };
+    known.chain(others).map(one).collect()
+}
+
+impl Account<'_> {
+    pub(super) fn title(&self) -> String {
+        format!("{} from {}", counted(self.outcomes.total(), "row"), name_of(self.input))
+    }
+
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let outcomes = self.outcomes.present().map(|(kind, rows)| (count(rows), kind.name()));
+        outcomes.chain([(lasting(self.timeline.lasts), "from the first call to the last")]).collect()
+    }
+
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let time = |time: Timestamp| time.strftime("%F %T UTC").to_string();
+        let timeline = &self.timeline;
+        let mut facts = vec![
+            ("Run", vec![format!("{}: {}", printable(self.run), printable(&self.state))]),
+            ("Target", vec![printable(&self.scope).into_owned(), printable(self.origin).into_owned()]),
+        ];
+        facts.extend(self.caller.as_ref().map(|caller| ("Called by", vec![printable(caller).into_owned()])));
+        facts.push(("Input", vec![printable(self.input).into_owned()]));
+        if !self.options.is_empty() {
+            facts.push(("Options", vec![printable(&self.options).into_owned()]));
+        }
+        facts.extend([
+            ("Contract", vec![printable(self.contract).into_owned()]),
+            ("Quota", vec![self.quota.to_string()]),
+            ("Begun", vec![time(self.started)]),
+        ]);
+        facts.extend(self.finished.map(|finished| ("Over", vec![time(finished)])));
+        facts.push((
+            "Calls",
+            vec![format!(
+                "{}: {}, {}",
+                count(timeline.calls),
+                counted(timeline.calls - timeline.reads, "update"),
+                counted(timeline.reads, "read")
+            )],
+        ));
+        facts.push(("Waits", self.waits()));
+        facts.push(("Results", vec![printable(self.results).into_owned()]));
+        facts
+    }
+
+    /// What the service made the run wait for.
+    fn waits(&self) -> Vec<String> {
+        let timeline = &self.timeline;
+        let mut lines = vec![match timeline.throttled {
+            0 => "no call was throttled (429)".to_owned(),
+            calls => format!("{} throttled (429)", counted(calls, "call")),
+        }];
+        if timeline.pauses > 0 {
+            let longest = lasting(timeline.longest_pause);
+            let paused = lasting(timeline.paused);
+            lines.push(format!(
+                "{} after them, {paused} in all, {longest} the longest",
+                counted(timeline.pauses, "pause")
+            ));
+        }
+        if timeline.transient > 0 {
+            lines.push(format!("{} without an answer, or with one that may pass", counted(timeline.transient, "call")));
+        }
+        lines
+    }
+
+    /// The rows that failed, are invalid or in doubt, by reason.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = &OutcomeGroup> {
+        self.groups.iter().filter(|group| is_trouble(group.kind))
+    }
+
+    pub(super) fn chart(&self) -> Option<Chart> {
+        let timeline = &self.timeline;
+        let mut calls = 0;
+        let point = |piece: &crate::journal::TimelinePiece| {
+            calls += piece.calls;
+            Point { at: piece.at, calls }
+        };
+        let points: Vec<Point> = timeline.pieces.iter().map(point).collect();
+        let throttled = timeline.pieces.iter().filter(|piece| piece.throttled > 0);
+        let marks: Vec<Duration> = throttled.map(|piece| piece.at).collect();
+        Chart::new(&points, timeline.lasts, self.quota.windows(), &marks)
+    }
+
+    pub(super) fn time(&self, time: Timestamp) -> String {
+        clock_time(self.started, time, Precision::Second)
+    }
+}
+
+/// A group's name: `failed, not-found`.
+pub(super) fn group_name(group: &OutcomeGroup) -> String {
+    if group.code.is_empty() { group.kind.to_string() } else { format!("{}, {}", group.kind, printable(&group.code)) }
+}
+
+/// An input as a title names it: its last part.
+fn name_of(input: &str) -> String {
+    match input {
+        "-" => "standard input".to_owned(),
+        input => printable(input.rsplit('/').next().unwrap_or(input)).into_owned(),
+    }
+}
