@@ -2,6 +2,8 @@
 //!
 //! Promises: pure; a row that adds a comment is never already so; nothing, an empty text and an empty list are the same.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use crate::outcome::{Outcome, OutcomeKind};
@@ -17,6 +19,19 @@ pub struct Difference {
     pub before: Value,
     /// What it shall be.
     pub after: Value,
+}
+
+/// `status Active → Resolved`, as the values are: it is for the printer to make them safe.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Value| match value {
+            Value::Null => "(not set)".to_owned(),
+            Value::String(text) if text.is_empty() => "(not set)".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        write!(f, "{} {} → {}", self.property, shown(&self.before), shown(&self.after))
+    }
 }
 
 /// What comparing says of a row.
@@ -52,6 +67,21 @@ pub fn compare(change: &Change, seen: &Seen, appended: &str) -> Compared {
     }
 }
 
+/// As [`compare`], for a row of a plan: what has changed since that was made is not sent. `planned`: what the incident
+/// looked like then.
+#[must_use]
+pub fn compare_since(change: &Change, planned: &Seen, now: &Seen, appended: &str) -> Compared {
+    if let (Seen::There(planned), Seen::There(now)) = (planned, now) {
+        let changed = changed_since(planned, now);
+        if !changed.is_empty() {
+            let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
+            let message = format!("not sent: changed since the plan was made: {}", changed.join("; "));
+            return Compared::Ends(Outcome::new(OutcomeKind::Failed, "changed-since", message));
+        }
+    }
+    compare(change, now, appended)
+}
+
 /// The properties that `body` sets to something else than `values` shows; what it adds is not looked at.
 #[must_use]
 pub fn differences(body: &str, values: &Map<String, Value>, appended: &str) -> Vec<Difference> {
@@ -64,9 +94,8 @@ pub fn differences(body: &str, values: &Map<String, Value>, appended: &str) -> V
     differing.collect()
 }
 
-/// The properties whose values were otherwise in `then` than they are in `now`, by their names.
-#[must_use]
-pub fn changed_since(then: &Before, now: &Before) -> Vec<Difference> {
+/// The properties whose values were otherwise in `then` than they are in `now`.
+fn changed_since(then: &Before, now: &Before) -> Vec<Difference> {
     let changed = then.values.iter().filter_map(|(property, before)| {
         let after = now.values.get(property).cloned().unwrap_or(Value::Null);
         (!same(before, &after)).then(|| Difference { property: property.clone(), before: before.clone(), after })

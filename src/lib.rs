@@ -24,6 +24,7 @@
 //! | | [`input`] | a file's records: encoding, CSV, JSONL, columns |
 //! | 2 pure | [`check`] | every row against the contract; duplicates across rows |
 //! | | [`compare`] | what a row asks for against what its incident looks like |
+//! | | [`plan`] | the changes of a run in a sealed file |
 //! | 3 siblings | [`journal`] | all SQL: runs, rows, attempts; what survives a kill |
 //! | | [`quota`] | token buckets with exact windows; the time of arrival |
 //! | | [`client`] | one attempt at one call, and what its answer means |
@@ -76,6 +77,7 @@ pub mod input;
 pub mod journal;
 pub mod outcome;
 pub mod permit;
+pub mod plan;
 pub mod quota;
 pub mod report;
 pub mod retry;

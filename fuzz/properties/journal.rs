@@ -8,7 +8,7 @@ use std::time::Duration;
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
     Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, PendingRow, Receipt, RunFacts, RunHandle,
-    StateDir, What,
+    Same, StateDir, What,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -170,9 +170,10 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             incident: row.to_string(),
             change: Ok(update(row)),
             source: row.to_string().into_bytes(),
+            planned: None,
         };
         journal.load(&run, &rows.map(load))?;
-        journal.ready(&run, &facts, b"digest")?;
+        journal.ready(&run, &facts, &Same::Changes(b"digest".to_vec()))?;
         session(&mut journal, &run)?;
         journal.close(&run)?;
     }

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arguments::SendArgs;
+use super::arguments::CallArgs;
+use super::report::accounted;
 use super::send::{explained, settings};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
@@ -13,11 +14,11 @@ use crate::apply::events::{Event, Listener};
 use crate::apply::{Ending, Stop, Survey, read};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
-use crate::compare::{Compared, compare};
+use crate::compare::{Compared, compare, compare_since};
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Journal, PendingRow, RunHandle};
-use crate::outcome::Outcome;
+use crate::journal::{Journal, PendingRow, Pick, RunHandle, Sightings};
+use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
 use crate::report::preview;
 use crate::report::progress::Progress;
@@ -27,7 +28,7 @@ pub(super) struct Comparing<'a> {
     /// Where they are.
     pub(super) target: &'a Target,
     /// How calls are made.
-    pub(super) args: &'a SendArgs,
+    pub(super) args: &'a CallArgs,
     /// What time it is.
     pub(super) clock: &'a Clock,
 }
@@ -96,7 +97,7 @@ impl Comparing<'_> {
             let refused = matches!(stop, Stop::Unauthorized { .. } | Stop::Forbidden { .. });
             return Ok(Looked::Stopped(journal, if refused { exit::NOT_ALLOWED } else { exit::STOPPED }));
         }
-        let mut compared = preview::Compared::new(incidents, ends.calls);
+        let mut compared = preview::Compared::new(incidents, Some(ends.calls));
         self.settle(&mut journal, run, begun, &mut compared)?;
         Ok(Looked::Over(journal, compared))
     }
@@ -143,8 +144,12 @@ impl Comparing<'_> {
         if row.is_in_doubt {
             return Ok(None);
         }
-        let seen = journal.seen(run, row.row)?;
-        Ok(seen.map(|seen| compare(&row.change, &seen, self.appended())))
+        let Some(Sightings { now, planned, is_touched }) = journal.seen(run, row.row)? else { return Ok(None) };
+        Ok(Some(match planned {
+            // What this run itself has changed is no change since.
+            Some(planned) if !is_touched => compare_since(&row.change, &planned, &now, self.appended()),
+            _ => compare(&row.change, &now, self.appended()),
+        }))
     }
 
     /// Each row that is to be sent, with what it changes.
@@ -178,6 +183,24 @@ impl Comparing<'_> {
     fn appended(&self) -> &str {
         self.target.contract.appended().unwrap_or_default()
     }
+}
+
+/// What was seen when the plan was made that this run is loaded from.
+///
+/// # Errors
+/// Where the journal can't be read.
+pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::Compared, Error> {
+    let mut compared = preview::Compared::new(0, None);
+    for row in accounted(journal, &run.name, Pick::NoneOf(&[])) {
+        let row = row?;
+        compared.incidents += u64::from(row.before.is_some());
+        match row.result.outcome.kind {
+            OutcomeKind::NotAttempted => compared.changing += 1,
+            OutcomeKind::Invalid => {}
+            _ => compared.add_end(&row.result.outcome, row.result.line),
+        }
+    }
+    Ok(compared)
 }
 
 /// Shows the progress of a look.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
-use super::arguments::SendArgs;
+use super::arguments::{CallArgs, SendArgs};
 use super::next::Next;
 use super::report::{Sent, write_account};
 use super::target::Target;
@@ -81,22 +81,14 @@ impl Sending<'_> {
         let results = results.map_err(results_error)?;
         let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.colour_err);
         let mut reporter = Reporter::new(results, progress);
-        let transport = HttpTransport::new(&self.target.origin, self.args.concurrency as usize)?;
+        let transport = HttpTransport::new(&self.target.origin, self.args.calls.concurrency as usize)?;
         let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
         let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
 
         let sent = runtime.block_on(async {
             let signals = listen(self.clock.clone())?;
             let clock = self.clock.clone();
-            let sending = apply(
-                journal,
-                run,
-                client,
-                settings(self.target, self.args, self.remember),
-                clock,
-                signals.stop,
-                &mut reporter,
-            );
+            let sending = apply(journal, run, client, self.settings(), clock, signals.stop, &mut reporter);
             tokio::select! {
                 sent = sending => sent.map(Ok).map_err(Error::from),
                 code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
@@ -118,6 +110,11 @@ impl Sending<'_> {
         let code = exit_code(&ends.ending, state, &tally);
         self.sum_up(&ends.journal, &run.name, tally, &ends.ending, code, started_at, terminal);
         Ok(code)
+    }
+
+    fn settings(&self) -> Settings {
+        let SendArgs { max_failures, stop_after, .. } = *self.args;
+        Settings { max_failures, stop_after, ..settings(self.target, &self.args.calls, self.remember) }
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
@@ -191,15 +188,15 @@ impl Sending<'_> {
     }
 }
 
-/// How calls are made, as it was typed.
-pub(super) fn settings(target: &Target, args: &SendArgs, remember: Duration) -> Settings {
+/// How calls are made, as it was typed; they end with the run and not before.
+pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> Settings {
     Settings {
         quota: target.quota.clone(),
         concurrency: args.concurrency,
         max_attempts: args.max_attempts,
         patience: args.patience,
-        max_failures: args.max_failures,
-        stop_after: args.stop_after,
+        max_failures: None,
+        stop_after: None,
         remember,
         appended: target.contract.appended().map(str::to_owned),
         seed: fastrand::u64(..),

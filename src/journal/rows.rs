@@ -23,6 +23,19 @@ pub struct LoadRow {
     pub change: Result<Change, Outcome>,
     /// The row's own bytes.
     pub source: Vec<u8>,
+    /// Of a plan: what its incident looked like when that was made.
+    pub planned: Option<Seen>,
+}
+
+/// What was seen of a row's incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sightings {
+    /// Now.
+    pub now: Seen,
+    /// When its plan was made.
+    pub planned: Option<Seen>,
+    /// Whether a call of this run has changed the incident already.
+    pub is_touched: bool,
 }
 
 /// One row that is not over.
@@ -80,8 +93,8 @@ impl Journal {
     pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
-                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message, planned, before)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
             )?;
             for row in rows {
                 let change = row.change.as_ref().ok();
@@ -97,6 +110,7 @@ impl Journal {
                     outcome.map(|outcome| outcome.kind.name()),
                     outcome.map(|outcome| &outcome.code),
                     outcome.map(|outcome| &outcome.message),
+                    row.planned.as_ref().map(Seen::to_json),
                 ])?;
             }
             Ok(())
@@ -140,10 +154,23 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn seen(&self, run: &RunHandle, row: u64) -> Result<Option<Seen>, JournalError> {
-        let mut statement = self.db.prepare_cached("SELECT before FROM rows WHERE run = ?1 AND row = ?2")?;
-        let text: Option<String> = statement.query_row(params![run.id, row], |row| row.get(0))?;
-        text.map(|text| Seen::from_json(&text)).transpose().map_err(|error| JournalError::Damaged {
+    pub fn seen(&self, run: &RunHandle, row: u64) -> Result<Option<Sightings>, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT before, planned, EXISTS (
+                 SELECT 1 FROM attempts AS a
+                 WHERE a.scope = (SELECT scope FROM runs WHERE id = ?1) AND a.incident = CAST(rows.incident AS INTEGER)
+                   AND a.run = ?1 AND a.updates = 1 AND a.made IS NOT 0)
+             FROM rows WHERE run = ?1 AND row = ?2",
+        )?;
+        let (before, planned, is_touched): (Option<String>, Option<String>, bool) =
+            statement.query_row(params![run.id, row], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))?;
+        let read = |text: Option<String>| self.seen_in(text.as_deref(), run, row);
+        let planned = read(planned)?;
+        Ok(read(before)?.map(|now| Sightings { now, planned, is_touched }))
+    }
+
+    fn seen_in(&self, text: Option<&str>, run: &RunHandle, row: u64) -> Result<Option<Seen>, JournalError> {
+        text.map(Seen::from_json).transpose().map_err(|error| JournalError::Damaged {
             path: self.dir.database(),
             why: format!("row {row} of run {}: {error}", run.name),
         })

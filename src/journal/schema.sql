@@ -25,12 +25,14 @@ CREATE TABLE runs (
     scope INTEGER NOT NULL REFERENCES scopes (id),
     contract TEXT NOT NULL,
     digest BLOB,                          -- of its changes, in order
+    plan TEXT,                            -- the seal of the plan that it applies
     facts TEXT NOT NULL,                  -- JSON: what is needed to show it, to go on, and to make its results again
     created_wall INTEGER NOT NULL,
     finished_wall INTEGER
 ) STRICT;
 
 CREATE INDEX runs_same ON runs (scope, digest);
+CREATE UNIQUE INDEX runs_plan ON runs (scope, plan) WHERE plan IS NOT NULL;
 
 CREATE TABLE rows (
     run INTEGER NOT NULL,
@@ -41,6 +43,7 @@ CREATE TABLE rows (
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
     before TEXT,                          -- JSON: what its incident looked like, where that was read
+    planned TEXT,                         -- the same, when its plan was made
     read_wall INTEGER,                    -- then, where it was otherwise than the row asks for
     outcome TEXT,
     code TEXT,

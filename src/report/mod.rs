@@ -13,6 +13,7 @@ pub mod next_command;
 pub mod outcome_counts;
 pub mod page;
 mod place;
+pub mod plan_file;
 pub mod preview;
 pub mod progress;
 pub mod question;

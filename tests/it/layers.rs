@@ -9,7 +9,7 @@ use crate::program::of_the_project;
 const LAYERS: [&[&str]; 7] = [
     &["row", "window", "diagnostic", "attempt", "outcome", "seen", "permit", "text", "clock"],
     &["contract", "input"],
-    &["check", "compare"],
+    &["check", "compare", "plan"],
     SIBLINGS,
     &["apply"],
     &["report", "emulator"],

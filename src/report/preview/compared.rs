@@ -30,8 +30,8 @@ pub fn looking(incidents: u64, (fewest, most): (u64, u64)) -> String {
 pub struct Compared {
     /// The incidents that were looked at.
     pub incidents: u64,
-    /// By so many calls.
-    pub calls: u64,
+    /// By so many calls; `None`: by a plan, when that was made.
+    pub calls: Option<u64>,
     /// Rows whose incident is already as they ask for.
     pub already_so: u64,
     /// Rows that are sent.
@@ -45,7 +45,7 @@ pub struct Compared {
 impl Compared {
     /// So many incidents, by so many calls.
     #[must_use]
-    pub fn new(incidents: u64, calls: u64) -> Compared {
+    pub fn new(incidents: u64, calls: Option<u64>) -> Compared {
         Compared { incidents, calls, ..Compared::default() }
     }
 
@@ -69,7 +69,11 @@ impl Compared {
     }
 
     pub(super) fn lines(&self) -> Vec<String> {
-        let looked = format!("{} looked at, by {}", counted(self.incidents, "incident"), counted(self.calls, "call"));
+        let how = match self.calls {
+            Some(calls) => format!("by {}", counted(calls, "call")),
+            None => "when the plan was made".to_owned(),
+        };
+        let looked = format!("{} looked at, {how}", counted(self.incidents, "incident"));
         let so = (self.already_so > 0)
             .then(|| format!("{} already so in all that they set: not sent", counted(self.already_so, "row")));
         [looked].into_iter().chain(so).collect()
