@@ -104,7 +104,7 @@ fn changed_since(then: &Before, now: &Before) -> Vec<Difference> {
 }
 
 /// Whether two values of a property are the same to the API: texts in any case, lists in any order.
-fn same(one: &Value, other: &Value) -> bool {
+pub(crate) fn same(one: &Value, other: &Value) -> bool {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),

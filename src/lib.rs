@@ -25,6 +25,7 @@
 //! | 2 pure | [`check`] | every row against the contract; duplicates across rows |
 //! | | [`compare`] | what a row asks for against what its incident looks like |
 //! | | [`plan`] | the changes of a run in a sealed file |
+//! | | [`undo`] | the change that gives an incident back what it was |
 //! | 3 siblings | [`journal`] | all SQL: runs, rows, attempts; what survives a kill |
 //! | | [`quota`] | token buckets with exact windows; the time of arrival |
 //! | | [`client`] | one attempt at one call, and what its answer means |
@@ -84,4 +85,5 @@ pub mod retry;
 pub mod row;
 pub mod seen;
 pub mod text;
+pub mod undo;
 pub mod window;

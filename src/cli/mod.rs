@@ -27,6 +27,7 @@ mod runs;
 mod send;
 mod target;
 mod terminal;
+mod undo;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

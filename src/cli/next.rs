@@ -106,6 +106,11 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
     with_state_dir(command, global)
 }
 
+/// The command that shows a plan.
+pub(super) fn show_plan(plan: &Path, global: &GlobalArgs) -> NextCommand {
+    with_state_dir(NextCommand::new(PROGRAM).word("plan").path(plan), global)
+}
+
 /// The command that applies a plan.
 pub(super) fn apply_plan(plan: &Path, calls: &CallArgs, scope: Option<&str>, global: &GlobalArgs) -> NextCommand {
     let mut command = NextCommand::new(PROGRAM).word("apply").path(plan);

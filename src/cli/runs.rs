@@ -8,7 +8,7 @@ use clap::Subcommand;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::arguments::SendArgs;
+use super::arguments::{CallArgs, SendArgs};
 use super::before::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
@@ -17,6 +17,7 @@ use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, Sending, results_error, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
+use super::undo::{self, UndoArgs};
 use super::{Format, GlobalArgs};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -61,6 +62,8 @@ pub(super) enum RunsCommand {
         #[command(flatten)]
         send: Box<SendArgs>,
     },
+    /// Write a plan that gives back what was before a run that was sent with `--compare`.
+    Undo(Box<UndoArgs>),
     /// Forget runs that are over, and when their changes were made.
     Prune {
         /// Only those that were over so long ago, at least a day.
@@ -90,6 +93,7 @@ pub(super) fn run(
         RunsCommand::List => list(&journal),
         RunsCommand::Show { run, format, report } => show(&journal, run, *format, report.as_ref(), global),
         RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
+        RunsCommand::Undo(args) => undo::run(journal, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(journal, *older_than),
         RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
     }
@@ -239,21 +243,7 @@ fn resume(
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
-    let contract = contract_of(&journal, name, &facts.contract)?;
-    let target = Target::new(contract, facts.origin.parse()?, None, &args.calls, env)?;
-    if target.tokens.is_none() {
-        return Err(Error::NoToken);
-    }
-    let named = target.scope.clone().filter(|scope| scope.described().starts_with("tenant "));
-    if named.is_some_and(|scope| scope != summary.scope) {
-        return Err(Error::Usage {
-            message: format!(
-                "run {name} was made for {}, and the token is for another tenant",
-                summary.scope.described()
-            ),
-            hint: Some("use a token of that tenant".to_owned()),
-        });
-    }
+    let target = target_of(&journal, name, &args.calls, env)?;
     let destination = Destination::examine(&path, Some(Path::new(&facts.input)), &facts.shape)?;
     // The rows are in the journal: standard input is free to answer.
     let input = Path::new(&facts.input);
@@ -280,6 +270,27 @@ fn resume(
         next: Next::Resume { run: name, facts: &facts, global },
     };
     sending.send(&runtime, journal, &handle, terminal)
+}
+
+/// Where a run went, for another command that goes there.
+///
+/// # Errors
+/// Where there is no token, or it is for another tenant.
+pub(super) fn target_of(journal: &Journal, name: &str, calls: &CallArgs, env: &Environment) -> Result<Target, Error> {
+    let run = journal.run(name)?;
+    let contract = contract_of(journal, name, &run.facts.contract)?;
+    let target = Target::new(contract, run.facts.origin.parse()?, None, calls, env)?;
+    if target.tokens.is_none() {
+        return Err(Error::NoToken);
+    }
+    let named = target.scope.clone().filter(|scope| scope.described().starts_with("tenant "));
+    if named.is_some_and(|scope| scope != run.scope) {
+        return Err(Error::Usage {
+            message: format!("run {name} was made for {}, and the token is for another tenant", run.scope.described()),
+            hint: Some("use a token of that tenant".to_owned()),
+        });
+    }
+    Ok(target)
 }
 
 /// The quota's ledger and what `--remember` looks at by default are younger than this.

@@ -9,7 +9,7 @@ use crate::program::of_the_project;
 const LAYERS: [&[&str]; 7] = [
     &["row", "window", "diagnostic", "attempt", "outcome", "seen", "permit", "text", "clock"],
     &["contract", "input"],
-    &["check", "compare", "plan"],
+    &["check", "compare", "plan", "undo"],
     SIBLINGS,
     &["apply"],
     &["report", "emulator"],

@@ -30,4 +30,5 @@ mod secrets;
 mod service_down;
 mod simulation;
 mod twice_is_once;
+mod undo;
 mod windows;

@@ -1,0 +1,291 @@
+//! `bulk-triage runs undo`: a plan that gives back what was before a run.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::GlobalArgs;
+use super::arguments::CallArgs;
+use super::compare::{Comparing, Looked};
+use super::environment::Environment;
+use super::next::show_plan;
+use super::report::{accounted, contract_of};
+use super::runs::target_of;
+use super::send;
+use super::terminal::{Terminal, say};
+use crate::check::SetProperty;
+use crate::clock::Clock;
+use crate::contract::Contract;
+use crate::error::Error;
+use crate::exit;
+use crate::journal::{AccountedRow, Journal, LoadRow, Pick, RunFacts, RunHandle};
+use crate::outcome::{InputShape, OutcomeKind};
+use crate::plan::{Header, PlanRow};
+use crate::report::plan_file::PlanFile;
+use crate::row::{Change, IncidentId};
+use crate::seen::{Before, Seen};
+use crate::text::{excerpt, printable};
+use crate::undo::undo;
+
+/// `bulk-triage runs undo`
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct UndoArgs {
+    /// The run's name.
+    run: String,
+    /// Where to write the plan.
+    #[arg(short, long, value_name = "PLAN")]
+    output: PathBuf,
+    /// Of the rows that were updated, only those of these incidents.
+    #[arg(long, value_name = "INCIDENT,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    only: Vec<u64>,
+    /// Add this comment to each incident that is given back.
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// How calls are made.
+    #[command(flatten)]
+    calls: CallArgs,
+}
+
+/// How rows that were not updated ended.
+const NOT_UPDATED: [OutcomeKind; 5] = [
+    OutcomeKind::Unchanged,
+    OutcomeKind::Failed,
+    OutcomeKind::Invalid,
+    OutcomeKind::InDoubt,
+    OutcomeKind::NotAttempted,
+];
+
+/// Rows are loaded so many at a time.
+const BATCH: usize = 500;
+
+/// Runs it. Gives back the exit code.
+///
+/// # Errors
+/// Where there is no such run, no token, or something can't be written.
+pub(super) fn run(
+    mut journal: Journal,
+    args: &UndoArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &Terminal,
+    clock: &Clock,
+) -> Result<u8, Error> {
+    let file = PlanFile::examine(&args.output, None)?;
+    let summary = journal.run(&args.run)?;
+    let contract = contract_of(&journal, &args.run, &summary.facts.contract)?;
+    let comment = comment(args.comment.as_deref(), &contract)?;
+    let target = target_of(&journal, &args.run, &args.calls, env)?;
+    let facts = RunFacts {
+        input: format!("undo of run {}", args.run),
+        shape: InputShape::Jsonl { bom: false },
+        results: String::new(),
+        options: Vec::new(),
+        ..summary.facts
+    };
+
+    let looked_at = journal.begin_loading(&summary.scope, &contract.name, &facts, &mut fastrand::Rng::new())?;
+    let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
+    let picked = load(&mut journal, args, &looked_at, &mut undoing.notes)?;
+    let comparing = Comparing { target: &target, args: &args.calls, clock };
+    let mut journal = match comparing.look(&send::runtime()?, journal, &looked_at, terminal)? {
+        Looked::Over(journal, _) => journal,
+        Looked::Stopped(mut journal, code) => {
+            journal.discard(&looked_at)?;
+            return Ok(code);
+        }
+        Looked::EndedAtOnce(code) => return Ok(code),
+    };
+
+    // Twice: the header says how many rows follow.
+    let mut rows = 0;
+    for row in picked_rows(&journal, &args.run, &picked) {
+        rows += u64::from(undoing.row(&journal, &looked_at, row?)?.is_some());
+    }
+    let notes = std::mem::take(&mut undoing.notes);
+    let header = Header {
+        origin: facts.origin.clone(),
+        scope: Some(summary.scope.as_str().to_owned()),
+        contract: contract.name.clone(),
+        rules: facts.contract.clone(),
+        input: facts.input.clone(),
+        digest: String::new(),
+        rows,
+        compared: true,
+        ..Header::new(clock.now().wall, facts.shape.clone())
+    };
+    let planned = picked_rows(&journal, &args.run, &picked)
+        .filter_map(|row| row.map_err(Error::from).and_then(|row| undoing.row(&journal, &looked_at, row)).transpose());
+    let seal = file.write(&header, planned)?;
+    journal.discard(&looked_at)?;
+
+    notes.say();
+    let mut out = io::stdout().lock();
+    let path = printable_path(file.path());
+    writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, &seal[..12])?;
+    writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), global))?;
+    Ok(exit::DONE)
+}
+
+fn printable_path(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
+}
+
+/// The comment that is added, checked as a row's would be: property and text.
+fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, String)>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    let name = contract.appended().ok_or_else(|| Error::usage("the contract knows no comments"))?;
+    SetProperty::parse(&format!("{name}={text}"), contract)?;
+    Ok(Some((name.to_owned(), text.to_owned())))
+}
+
+/// Loads the incidents to be looked at. Gives back the rows whose incidents they are.
+fn load(
+    journal: &mut Journal,
+    args: &UndoArgs,
+    looked_at: &RunHandle,
+    notes: &mut Notes,
+) -> Result<HashSet<u64>, Error> {
+    let (mut seen, mut picked, mut after) = (HashSet::new(), HashSet::new(), 0);
+    loop {
+        let rows = journal.account(&args.run, Pick::NoneOf(&NOT_UPDATED), after, 500)?;
+        let Some(last) = rows.last() else { return Ok(picked) };
+        after = last.result.row;
+        let mut batch = Vec::with_capacity(BATCH);
+        for row in rows {
+            let Some(change) = change_of(&row) else { continue };
+            let incident = change.incident.get();
+            if !(args.only.is_empty() || args.only.contains(&incident)) {
+                continue;
+            }
+            notes.updated += 1;
+            if !matches!(row.before, Some(Seen::There(_))) {
+                notes.not_looked_at += 1;
+                continue;
+            }
+            // Rows of one incident that follow it ask for the same.
+            if seen.insert(incident) {
+                picked.insert(row.result.row);
+                let (row, line, incident) = (row.result.row, row.result.line, row.result.incident_id);
+                batch.push(LoadRow { row, line, incident, change: Ok(change), source: Vec::new(), planned: None });
+            }
+        }
+        journal.load(looked_at, &batch)?;
+    }
+}
+
+fn change_of(row: &AccountedRow) -> Option<Change> {
+    let incident = row.result.incident_id.parse().ok().and_then(IncidentId::new)?;
+    // Whether it adds a comment matters to who sends it, and this is not sent.
+    Some(Change { incident, body: row.body.as_deref()?.into(), appends: false })
+}
+
+fn picked_rows<'a>(
+    journal: &'a Journal,
+    run: &'a str,
+    picked: &'a HashSet<u64>,
+) -> impl Iterator<Item = Result<AccountedRow, crate::journal::JournalError>> + 'a {
+    let is_picked = |row: &Result<AccountedRow, _>| row.as_ref().map_or(true, |row| picked.contains(&row.result.row));
+    accounted(journal, run, Pick::NoneOf(&NOT_UPDATED)).filter(is_picked)
+}
+
+/// Makes the rows of the plan.
+struct Undoing<'a> {
+    contract: &'a Contract,
+    comment: Option<(String, String)>,
+    notes: Notes,
+}
+
+impl Undoing<'_> {
+    /// What gives back one incident; `None` where nothing does, or has to.
+    fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: AccountedRow) -> Result<Option<PlanRow>, Error> {
+        let (Some(change), Some(Seen::There(then))) = (change_of(&row), &row.before) else { return Ok(None) };
+        let now = match journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) {
+            Some(Seen::There(now)) => now,
+            _ => {
+                self.notes.gone.push(row.result.line);
+                return Ok(None);
+            }
+        };
+        let Some(body) = self.body(&change, then, &now, row.result.line) else { return Ok(None) };
+        let incident = change.incident;
+        let appends = self.comment.is_some();
+        let mut source = Map::new();
+        source.insert("incidentId".to_owned(), incident.get().into());
+        source.extend(body.clone());
+        Ok(Some(PlanRow {
+            row: row.result.row,
+            line: row.result.line,
+            incident: incident.to_string(),
+            change: Ok(Change { incident, body: Value::from(body).to_string().into(), appends }),
+            before: Some(Seen::There(now)),
+            source: Value::from(source).to_string().into_bytes(),
+        }))
+    }
+
+    fn body(&mut self, change: &Change, then: &Before, now: &Before, line: u64) -> Option<Map<String, Value>> {
+        let undo = undo(&change.body, then, now, self.contract);
+        let had_comment = self.contract.appended().is_some_and(|name| change.body.contains(&format!("\"{name}\":")));
+        self.notes.comments += u64::from(had_comment);
+        for property in undo.changed_since {
+            self.notes.changed_since.entry(property).or_default().push(line);
+        }
+        for (property, value) in undo.impossible {
+            self.notes.impossible.entry((property, value.to_string())).or_default().push(line);
+        }
+        let mut body = undo.change;
+        if body.is_empty() {
+            return None;
+        }
+        body.extend(self.comment.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))));
+        Some(body)
+    }
+}
+
+/// What a person has to know beside the plan.
+#[derive(Default)]
+struct Notes {
+    updated: u64,
+    not_looked_at: u64,
+    comments: u64,
+    /// Lines of incidents that are not there any more, or can't be read.
+    gone: Vec<u64>,
+    /// By property the lines.
+    changed_since: BTreeMap<String, Vec<u64>>,
+    /// By property and value the lines.
+    impossible: BTreeMap<(String, String), Vec<u64>>,
+}
+
+impl Notes {
+    fn say(&self) {
+        if self.not_looked_at > 0 {
+            say(&format!(
+                "{} of the updated rows can't be undone: the run was not sent with --compare, so nobody knows what was \
+                 there before",
+                self.not_looked_at
+            ));
+        }
+        if !self.gone.is_empty() {
+            say(&format!("left out, the incident can't be read: {}", lines(&self.gone)));
+        }
+        for (property, of) in &self.changed_since {
+            say(&format!("left out, others have changed `{}` since: {}", printable(property), lines(of)));
+        }
+        for ((property, value), of) in &self.impossible {
+            let (property, value) = (printable(property), excerpt(value, 40));
+            say(&format!("can't be undone, the API takes no {value} for `{property}` there: {}", lines(of)));
+        }
+        if self.comments > 0 {
+            say(&format!("{} comments stay: what was added can't be taken back", self.comments));
+        }
+    }
+}
+
+/// `lines 2, 7, 9, …`
+fn lines(of: &[u64]) -> String {
+    const NAMED: usize = 5;
+    let named: Vec<String> = of.iter().take(NAMED).map(u64::to_string).collect();
+    let more = if of.len() > NAMED { format!(" and {} more", of.len() - NAMED) } else { String::new() };
+    format!("{} {}{more}", if of.len() == 1 { "line" } else { "lines" }, named.join(", "))
+}

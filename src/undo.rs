@@ -1,0 +1,147 @@
+//! Undoing: the change that gives an incident back what it was before a run.
+//!
+//! Promises: pure; what somebody else has changed since is left alone, and what the API can't be told is named. A comment
+//! stays: it was added, and nothing takes it back.
+
+use serde_json::{Map, Value};
+
+use crate::compare::{differences, same};
+use crate::contract::{Contract, PropertyKind};
+use crate::seen::Before;
+
+/// What becomes of one incident.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Undo {
+    /// The properties to set, in the contract's order; empty where nothing can or has to be.
+    pub change: Map<String, Value>,
+    /// Properties that somebody else has changed since.
+    pub changed_since: Vec<String>,
+    /// Properties whose value the API can't be told, with that value.
+    pub impossible: Vec<(String, Value)>,
+}
+
+/// What undoes the change `body`: `then` is the incident before it was made, `now` what it is.
+#[must_use]
+pub fn undo(body: &str, then: &Before, now: &Before, contract: &Contract) -> Undo {
+    let set: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+    let since = differences(body, &now.values, contract.appended().unwrap_or_default());
+    let mut undo = Undo::default();
+    for property in &contract.properties {
+        let name = &property.name;
+        if !set.contains_key(name) || matches!(property.kind, PropertyKind::Append { .. }) {
+            continue;
+        }
+        let was = then.values.get(name).cloned().unwrap_or(Value::Null);
+        let is = now.values.get(name).cloned().unwrap_or(Value::Null);
+        if same(&was, &is) {
+            continue;
+        }
+        if since.iter().any(|difference| difference.property == *name) {
+            undo.changed_since.push(name.clone());
+            continue;
+        }
+        match told(&property.kind, &was) {
+            Some(value) => {
+                undo.change.insert(name.clone(), value);
+            }
+            None => undo.impossible.push((name.clone(), was)),
+        }
+    }
+    undo.keep_rules(then, contract);
+    undo
+}
+
+/// A value as the API is told it; `None` where it can't be.
+fn told(kind: &PropertyKind, was: &Value) -> Option<Value> {
+    match (kind, was) {
+        (PropertyKind::Choice(choices), Value::String(text)) => {
+            let choice = choices.iter().find(|choice| choice.value.eq_ignore_ascii_case(text))?;
+            Some(Value::from(choice.value.as_str()))
+        }
+        (PropertyKind::Text, Value::Null) => Some(Value::from("")),
+        (PropertyKind::List, Value::Null) => Some(Value::Array(Vec::new())),
+        (PropertyKind::Text, Value::String(_)) | (PropertyKind::List, Value::Array(_)) => Some(was.clone()),
+        _ => None,
+    }
+}
+
+impl Undo {
+    /// A value that needs another property in the same row gets it; one that goes with no value of that is not set.
+    fn keep_rules(&mut self, then: &Before, contract: &Contract) {
+        for rule in &contract.dependencies {
+            let Some(value) = self.change.get(&rule.property).cloned() else { continue };
+            let on = self.change.get(&rule.on).or_else(|| then.values.get(&rule.on)).cloned().unwrap_or(Value::Null);
+            let allows = |(with, values): &(String, Vec<String>)| {
+                on.as_str() == Some(with) && values.iter().any(|allowed| value.as_str() == Some(allowed))
+            };
+            if !rule.allowed.iter().any(allows) {
+                self.change.remove(&rule.property);
+                self.impossible.push((rule.property.clone(), value));
+            } else if !self.change.contains_key(&rule.on) {
+                self.change.insert(rule.on.clone(), on);
+            }
+        }
+        let mut unordered = std::mem::take(&mut self.change);
+        let names = contract.properties.iter().map(|property| &property.name);
+        self.change = names.filter_map(|name| unordered.remove_entry(name)).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::load;
+    use serde_json::json;
+
+    fn seen(values: Value) -> Before {
+        let Value::Object(values) = values else { unreachable!("an object") };
+        Before { values, ..Before::default() }
+    }
+
+    fn undone(contract: &str, body: &str, then: Value, now: Value) -> Undo {
+        undo(body, &seen(then), &seen(now), &load(contract).expect("is built in"))
+    }
+
+    #[test]
+    fn what_the_run_has_set_is_what_it_was_and_nothing_else() {
+        let body = r#"{"status":"Resolved","assignedTo":"a","tags":["x"],"comment":"done"}"#;
+        let then = json!({"status": "Active", "assignedTo": null, "tags": ["t"], "classification": "Unknown"});
+        let now = json!({"status": "Resolved", "assignedTo": "a", "tags": ["x"], "classification": "TruePositive"});
+        let undo = undone("defender-classic", body, then, now);
+        assert_eq!(Value::from(undo.change).to_string(), r#"{"status":"Active","assignedTo":"","tags":["t"]}"#);
+        assert_eq!((undo.changed_since, undo.impossible), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_others_have_changed_since_is_left_alone() {
+        let body = r#"{"status":"Resolved","assignedTo":"a"}"#;
+        let then = json!({"status": "Active", "assignedTo": "b"});
+        let undo = undone("defender-classic", body, then, json!({"status": "Resolved", "assignedTo": "c"}));
+        assert_eq!(Value::from(undo.change), json!({"status": "Active"}));
+        assert_eq!(undo.changed_since, ["assignedTo"]);
+    }
+
+    /// By the API's page `determination` goes with `TruePositive` only, and today's has no value for "not set".
+    #[test]
+    fn what_the_api_can_not_be_told_is_named() {
+        let body = r#"{"classification":"TruePositive","determination":"Malware"}"#;
+        let then = json!({"classification": "Unknown", "determination": "NotAvailable"});
+        let now = json!({"classification": "TruePositive", "determination": "Malware"});
+        let undo = undone("defender-classic", body, then.clone(), now.clone());
+        assert_eq!(Value::from(undo.change), json!({"classification": "Unknown"}));
+        assert_eq!(undo.impossible, [("determination".to_owned(), json!("NotAvailable"))]);
+        let undo = undone("defender", body, then, now);
+        assert!(undo.change.is_empty());
+        assert_eq!(undo.impossible.len(), 2);
+    }
+
+    #[test]
+    fn a_value_gets_the_one_that_it_needs() {
+        let body = r#"{"classification":"TruePositive","determination":"Phishing"}"#;
+        let then = json!({"classification": "TruePositive", "determination": "Malware"});
+        let undo =
+            undone("defender", body, then, json!({"classification": "TruePositive", "determination": "Phishing"}));
+        let change = r#"{"classification":"TruePositive","determination":"Malware"}"#;
+        assert_eq!(Value::from(undo.change).to_string(), change);
+    }
+}
