@@ -13,7 +13,7 @@ use super::chart::{self, Chart};
 use super::chunks::{Chunks, Column};
 use super::file::{DOCTYPE, MARK, PageError};
 use super::review::{Review, ReviewRow};
-use super::wording::{Fact, Figure, SetValue, group_name};
+use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
 use crate::report::wording::count;
 use crate::text::printable;
@@ -41,7 +41,7 @@ struct Head {
 #[template(path = "page/review.html")]
 struct ReviewBody {
     warnings: Vec<String>,
-    sets: Vec<SetValue>,
+    sets: Vec<SetProperty>,
     chart: Option<Chart>,
     facts: Vec<Fact>,
     is_compared: bool,

@@ -99,8 +99,10 @@ pub(super) fn review<E>(
     }
     writeln!(out, "\n## What is set\n\n| property | rows | value |\n| --- | ---: | --- |")?;
     for set in review.sets() {
-        let value = set.value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
-        writeln!(out, "| {} | {} | {value} |", Text(&excerpt(&set.property, SHORT)), set.rows)?;
+        for (value, rows) in &set.values {
+            let value = value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
+            writeln!(out, "| {} | {rows} | {value} |", Text(&excerpt(&set.property, SHORT)))?;
+        }
     }
     facts(&mut out, &review.facts())?;
     chart(&mut out, review.chart().as_ref())?;
