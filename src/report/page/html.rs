@@ -101,7 +101,7 @@ struct Foot<'a> {
     version: &'static str,
 }
 
-const ROWS_BEGIN: &str = "<div class=\"wide\" role=\"region\" aria-label=\"Rows\" tabindex=\"0\">\n";
+const ROWS_BEGIN: &str = "<div class=\"wide\" role=\"group\" aria-label=\"Rows\" tabindex=\"0\">\n";
 const ROWS_END: &str = "</div>\n";
 
 /// Writes a review.
