@@ -252,7 +252,6 @@ mod tests {
             results: Some("close.7f3k.results.csv".into()),
             exit: 4,
             meaning: "stopped early; the same command goes on".to_owned(),
-            report: None,
             next: Some(NextCommand::new("bulk-triage").word("run").path("close.csv").word("--yes")),
         }
     }

@@ -111,23 +111,21 @@ pub(super) fn review<E>(
     rows: impl Iterator<Item = Result<ReviewRow, E>>,
 ) -> Result<(), PageError<E>> {
     let preview = review.preview;
-    head(
-        out,
-        Head {
-            kind: "Review, before anything is sent",
-            state: None,
-            is_emulated: preview.target.emulator,
-            figures: review.figures(),
-            sections: vec![
-                ("warnings", "Warnings"),
-                ("changes", "What is set"),
-                ("time", "Calls over time"),
-                ("facts", "The run"),
-                ("rows", "Each incident"),
-            ],
-            ..Head::of(review.title())
-        },
-    )?;
+    let head = Head {
+        kind: "Review, before anything is sent",
+        state: None,
+        is_emulated: preview.target.emulator,
+        figures: review.figures(),
+        sections: vec![
+            ("warnings", "Warnings"),
+            ("changes", "What is set"),
+            ("time", "Calls over time"),
+            ("facts", "The run"),
+            ("rows", "Each incident"),
+        ],
+        ..Head::of(review.title())
+    };
+    head.write_into(out)?;
     let mut rows = rows.peekable();
     let is_compared = matches!(rows.peek(), Some(Ok(ReviewRow { before: Some(_), .. })));
     let body = ReviewBody {
@@ -168,22 +166,20 @@ pub(super) fn account<E>(
     account: &Account<'_>,
     rows: impl Iterator<Item = Result<AccountRow, E>>,
 ) -> Result<(), PageError<E>> {
-    head(
-        out,
-        Head {
-            kind: "Report of a run",
-            state: Some(format!("Run {}: {}", printable(account.run), printable(&account.state))),
-            is_emulated: account.is_emulated,
-            figures: account.figures(),
-            sections: vec![
-                ("failures", "What failed"),
-                ("time", "Calls over time"),
-                ("facts", "The run"),
-                ("rows", "All other rows"),
-            ],
-            ..Head::of(account.title())
-        },
-    )?;
+    let head = Head {
+        kind: "Report of a run",
+        state: Some(format!("Run {}: {}", printable(account.run), printable(&account.state))),
+        is_emulated: account.is_emulated,
+        figures: account.figures(),
+        sections: vec![
+            ("failures", "What failed"),
+            ("time", "Calls over time"),
+            ("facts", "The run"),
+            ("rows", "All other rows"),
+        ],
+        ..Head::of(account.title())
+    };
+    head.write_into(out)?;
     let columns = || {
         let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("What was asked", "asked")];
         columns
@@ -261,10 +257,6 @@ impl Head {
             sections: Vec::new(),
         }
     }
-}
-
-fn head<E>(out: &mut dyn Write, head: Head) -> Result<(), PageError<E>> {
-    Ok(head.write_into(out)?)
 }
 
 fn foot<E>(out: &mut dyn Write, seal: Option<&str>, next: Option<&str>) -> Result<(), PageError<E>> {

@@ -142,11 +142,12 @@ impl Account<'_> {
     }
 
     pub(super) fn facts(&self) -> Vec<Fact> {
+        let own = |text: &str| printable(text).into_owned();
         let time = |time: Timestamp| time.strftime("%F %T UTC").to_string();
         let timeline = &self.timeline;
         let mut facts = vec![
             ("Run", vec![format!("{}: {}", printable(self.run), printable(&self.state))]),
-            ("Target", vec![printable(&self.scope).into_owned(), printable(self.origin).into_owned()]),
+            ("Target", self.scope.iter().map(String::as_str).chain([self.origin]).map(own).collect()),
         ];
         facts.extend(self.caller.as_ref().map(|caller| ("Called by", vec![printable(caller).into_owned()])));
         facts.push(("Input", vec![printable(self.input).into_owned()]));
