@@ -133,6 +133,7 @@ pub(super) fn review<'a>(
         appended,
         quota: &target.quota,
         forecast,
+        is_compared: false,
         warnings,
         seal: None,
         next: Some(next.to_string()),

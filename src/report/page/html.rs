@@ -126,14 +126,12 @@ pub(super) fn review<E>(
         ..Head::of(review.title())
     };
     head.write_into(out)?;
-    let mut rows = rows.peekable();
-    let is_compared = matches!(rows.peek(), Some(Ok(ReviewRow { before: Some(_), .. })));
     let body = ReviewBody {
         warnings: review.warnings(),
         sets: review.sets(),
         chart: review.chart(),
         facts: review.facts(),
-        is_compared,
+        is_compared: review.is_compared,
     };
     body.write_into(out)?;
     let properties = review.properties();
