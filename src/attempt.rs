@@ -17,17 +17,31 @@ pub enum Call {
     Update(Change),
     /// Reads an incident.
     Read(IncidentId),
+    /// Reads a page of the list of incidents, newest first.
+    List(Page),
 }
 
 impl Call {
-    /// The incident that is called.
+    /// The incident that is called; a list is of none.
     #[must_use]
-    pub fn incident(&self) -> IncidentId {
+    pub fn incident(&self) -> Option<IncidentId> {
         match self {
-            Call::Update(change) => change.incident,
-            Call::Read(incident) => *incident,
+            Call::Update(change) => Some(change.incident),
+            Call::Read(incident) => Some(*incident),
+            Call::List(_) => None,
         }
     }
+}
+
+/// A page of the list of incidents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Only incidents for which this holds, as the API's `$filter` is written.
+    pub filter: Option<String>,
+    /// At most so many; the API allows 100.
+    pub top: u32,
+    /// Without the first ones.
+    pub skip: u64,
 }
 
 /// What an incident looks like on the server, as far as it is of interest here.
@@ -39,7 +53,9 @@ pub struct Incident {
     pub redirect: Option<u64>,
     /// The members of the answer that the contract names as properties, as they were read.
     pub values: serde_json::Map<String, serde_json::Value>,
-    /// What was added to it, in the server's order.
+    /// The members that the contract names as context: what the incident is (its name, its times).
+    pub context: serde_json::Map<String, serde_json::Value>,
+    /// What was added to it, in the server's order. Of a list: empty.
     pub comments: Vec<Comment>,
 }
 
@@ -78,6 +94,8 @@ pub enum Verdict {
         /// The server's clock when it answered.
         server_time: Option<Timestamp>,
     },
+    /// A page of the list was read, in the server's order.
+    Listed(Vec<Incident>),
     /// The incident was merged into another one: the update went to the old one.
     Redirected {
         /// The incident into which it was merged.
@@ -117,6 +135,7 @@ impl Verdict {
         match self {
             Verdict::Updated { .. } => "updated",
             Verdict::Read { .. } => "read",
+            Verdict::Listed(_) => "listed",
             Verdict::Redirected { .. } => "redirected",
             Verdict::Rejected => "rejected",
             Verdict::NotFound => "not-found",

@@ -2,6 +2,7 @@
 //! layers below becomes one of these; [`Error::exit_code`] is the one place that gives codes.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::apply::ApplyError;
 use crate::check::SetError;
@@ -10,8 +11,11 @@ use crate::contract::ContractError;
 use crate::exit;
 use crate::input::InputError;
 use crate::journal::JournalError;
+use crate::plan::PlanError;
 use crate::report::page::PagePlaceError;
+use crate::report::plan_file::PlanPlaceError;
 use crate::report::results::DestinationError;
+use crate::text::printable;
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,17 @@ pub enum Error {
     /// The input can't be read, or is not valid as a whole.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// A plan is refused: it is none, or not as it was written.
+    #[error("{}: {error}; nothing was sent", printable(&.path.to_string_lossy()))]
+    Plan {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: PlanError,
+    },
+    /// A plan can't be written there.
+    #[error(transparent)]
+    PlanPlace(#[from] PlanPlaceError),
     /// Rows are not valid. What is wrong with them was shown.
     #[error("the input is not valid; nothing was sent")]
     InvalidRows,
@@ -79,6 +94,12 @@ pub enum Error {
     },
 }
 
+impl From<PlanError> for Error {
+    fn from(error: PlanError) -> Error {
+        Error::Plan { path: PathBuf::new(), error }
+    }
+}
+
 impl Error {
     /// A command line that asks for something that can't be.
     pub fn usage(message: impl Into<String>) -> Error {
@@ -94,12 +115,15 @@ impl Error {
             | Error::Set(_)
             | Error::Origin(_)
             | Error::Destination(_)
+            | Error::PlanPlace(_)
             | Error::ReportPlace(_)
             | Error::Report(_)
             | Error::Http(_)
             | Error::Output(_)
             | Error::Io { .. } => exit::USAGE,
-            Error::Input(InputError::Unreadable { .. } | InputError::Invalid(_)) | Error::InvalidRows => exit::INPUT,
+            Error::Plan { .. }
+            | Error::Input(InputError::Unreadable { .. } | InputError::Invalid(_))
+            | Error::InvalidRows => exit::INPUT,
             Error::Input(InputError::NotKept(_)) | Error::Results(_) => exit::STOPPED,
             Error::NoToken | Error::Token(_) => exit::NOT_ALLOWED,
             Error::Journal(error) | Error::Apply(ApplyError(error)) => journal_code(error),

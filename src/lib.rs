@@ -15,6 +15,7 @@
 //! | | [`window`] | quotas and durations as they are written: `50/1m,1500/1h` |
 //! | | [`permit`] | what was spent of a quota, and what may be spent now |
 //! | | [`attempt`] | calls, and the verdict on each |
+//! | | [`seen`] | what an incident looked like when it was read |
 //! | | [`outcome`] | how a row ended; the ten columns of the results |
 //! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |
 //! | | [`text`] | text made safe to print, and safe in a spreadsheet |
@@ -22,6 +23,8 @@
 //! | 1 outside | [`contract`] | what an API accepts, as data: one TOML file for each |
 //! | | [`input`] | a file's records: encoding, CSV, JSONL, columns |
 //! | 2 pure | [`check`] | every row against the contract; duplicates across rows |
+//! | | [`compare`] | what a row asks for against what its incident looks like |
+//! | | [`plan`] | the changes of a run in a sealed file |
 //! | 3 siblings | [`journal`] | all SQL: runs, rows, attempts; what survives a kill |
 //! | | [`quota`] | token buckets with exact windows; the time of arrival |
 //! | | [`client`] | one attempt at one call, and what its answer means |
@@ -64,6 +67,7 @@ pub mod check;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod compare;
 pub mod contract;
 pub mod diagnostic;
 pub mod emulator;
@@ -73,9 +77,11 @@ pub mod input;
 pub mod journal;
 pub mod outcome;
 pub mod permit;
+pub mod plan;
 pub mod quota;
 pub mod report;
 pub mod retry;
 pub mod row;
+pub mod seen;
 pub mod text;
 pub mod window;

@@ -62,7 +62,7 @@ impl Policy {
                 let code = if differs.is_some() { "differs" } else { "" };
                 Next::Done { kind: OutcomeKind::Updated, code }
             }
-            Verdict::Read { .. } => Next::Compare,
+            Verdict::Read { .. } | Verdict::Listed(_) => Next::Compare,
             Verdict::Redirected { .. } => failed("redirected"),
             Verdict::Rejected => failed("rejected"),
             Verdict::NotFound => failed("not-found"),

@@ -9,7 +9,7 @@ use bulk_triage::apply::{Ends, Settings, apply};
 use bulk_triage::client::{Client, Tokens, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, StateDir};
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, Same, StateDir};
 use bulk_triage::outcome::InputShape;
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
@@ -49,7 +49,7 @@ impl Prepared {
         let run = journal.begin_loading(&Scope::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
         let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();
         journal.load(&run, &rows)?;
-        journal.ready(&run, &facts, b"")?;
+        journal.ready(&run, &facts, &Same::Changes(Vec::new()))?;
         Ok(Prepared { directory, journal, run, shape })
     }
 
@@ -103,5 +103,6 @@ fn load_row(row: u64, incident: u64) -> Option<LoadRow> {
         incident: incident.to_string(),
         change: Ok(change),
         source: incident.to_string().into_bytes(),
+        planned: None,
     })
 }

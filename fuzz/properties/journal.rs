@@ -8,7 +8,7 @@ use std::time::Duration;
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
     Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, PendingRow, Receipt, RunFacts, RunHandle,
-    StateDir, What,
+    Same, StateDir, What,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -106,6 +106,7 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
             row: pending.row,
             change: pending.change.clone(),
             what: what.clone(),
+            otherwise_at: pending.otherwise_at,
         };
         let begins: Vec<Begin> = rows.iter().zip(&whats).map(begin).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };
@@ -169,9 +170,10 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             incident: row.to_string(),
             change: Ok(update(row)),
             source: row.to_string().into_bytes(),
+            planned: None,
         };
         journal.load(&run, &rows.map(load))?;
-        journal.ready(&run, &facts, b"digest")?;
+        journal.ready(&run, &facts, &Same::Changes(b"digest".to_vec()))?;
         session(&mut journal, &run)?;
         journal.close(&run)?;
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::row::SETTLING;
 use crate::attempt::{Comment, Incident};
 use crate::clock::{BootTime, Now};
+use crate::compare::differences;
 use crate::journal::{AttemptId, Doubt, Known};
 
 /// A read, as far as time is concerned.
@@ -87,19 +88,7 @@ pub(super) fn clear_up(doubts: &[Doubt], incident: &Incident, seen: Seen, append
 
 /// Whether the incident shows every property that `body` sets; what it adds is not looked at.
 pub(super) fn shows(body: &str, incident: &Incident, appended: &str) -> bool {
-    let asked: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-    asked.iter().filter(|(name, _)| *name != appended).all(|(name, asked)| {
-        let shown = incident.values.get(name).unwrap_or(&Value::Null);
-        match (asked, shown) {
-            (Value::String(asked), Value::Null) => asked.is_empty(),
-            (Value::String(asked), Value::String(shown)) => asked.eq_ignore_ascii_case(shown),
-            (Value::Array(asked), Value::Null) => asked.is_empty(),
-            (Value::Array(asked), Value::Array(shown)) => {
-                asked.len() == shown.len() && asked.iter().all(|tag| shown.contains(tag))
-            }
-            (asked, shown) => asked == shown,
-        }
-    })
+    differences(body, &incident.values, appended).is_empty()
 }
 
 fn added_text(body: &str, appended: &str) -> Option<String> {
@@ -154,9 +143,9 @@ mod tests {
         };
         Incident {
             id: 7,
-            redirect: None,
             values: [("status".to_owned(), Value::from(status))].into_iter().collect(),
             comments: written.iter().map(comment).collect(),
+            ..Incident::default()
         }
     }
 

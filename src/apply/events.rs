@@ -9,6 +9,10 @@ use crate::window::Window;
 /// Something that happened in a run. An event comes after what it tells is committed to the journal.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// Incidents are looked at before anything is sent: so many.
+    Looking(u64),
+    /// So many incidents more have been looked at.
+    Looked(u64),
     /// Sending begins (or goes on).
     Started {
         /// The rows of the run.

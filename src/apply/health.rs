@@ -71,11 +71,6 @@ impl Health {
         }
     }
 
-    /// Until when the run pauses because the service is down, and how many calls may go after.
-    pub(super) fn pause(&self) -> Option<BootTime> {
-        self.outage.map(|outage| outage.until)
-    }
-
     /// How many calls may go at `now`, of `slots`: in an outage one, when its pause is over.
     pub(super) fn slots(&self, slots: u32, now: BootTime) -> u32 {
         match self.outage {
@@ -83,6 +78,12 @@ impl Health {
             Some(outage) if now < outage.until || outage.probing => 0,
             Some(_) => slots.min(1),
         }
+    }
+
+    /// When to ask again because the service is down, if it is: not before, and `never` while the call that goes first
+    /// is under way.
+    pub(super) fn wake(&self, never: BootTime) -> Option<BootTime> {
+        self.outage.map(|outage| if outage.probing { never } else { outage.until })
     }
 
     /// A call begins.
@@ -250,7 +251,7 @@ mod tests {
             let _ = health.hear(&NOTHING, at);
         }
         loop {
-            at = health.pause().expect("down");
+            at = health.wake(BootTime(i64::MAX)).expect("down");
             health.begins();
             calls += 1;
             if health.hear(&NOTHING, at) == News::GivenUp {

@@ -1,8 +1,12 @@
 //! The log: what is kept of a run's calls and of what happened to it. Text from outside is made safe on its way.
 
+use std::time::Duration;
+
 use super::events::Event;
 use super::row::{Ended, Hand};
+use crate::attempt::{Answer, Call};
 use crate::journal::What;
+use crate::row::IncidentId;
 use crate::text::printable;
 
 /// A call for a row has ended.
@@ -18,6 +22,19 @@ pub(super) fn call(hand: &Hand, ended: &Ended) {
         status = ended.answer.http_status,
         took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
         message = %printable(&ended.answer.message),
+        "call ended"
+    );
+}
+
+/// A call that only looks has ended.
+pub(super) fn look(call: &Call, answer: &Answer, took: Duration) {
+    tracing::debug!(
+        incident = call.incident().map(IncidentId::get),
+        what = if matches!(call, Call::List(_)) { "List" } else { "Read" },
+        verdict = answer.verdict.name(),
+        status = answer.http_status,
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        message = %printable(&answer.message),
         "call ended"
     );
 }
@@ -53,6 +70,7 @@ pub(super) fn event(event: &Event) {
         Event::Stopping { reason, in_flight } => {
             tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
         }
-        Event::Pace(_) => {}
+        Event::Looking(incidents) => tracing::info!(incidents, "looking begins"),
+        Event::Looked(_) | Event::Pace(_) => {}
     }
 }

@@ -12,9 +12,14 @@ pub mod events;
 mod health;
 mod log;
 mod queue;
+mod reading;
 mod row;
+mod service;
+mod survey;
 
 pub use dispatcher::{Ending, Ends, apply};
+pub use reading::{Heard, Reader, read};
+pub use survey::Survey;
 
 use std::time::Duration;
 

@@ -342,7 +342,15 @@ mod tests {
     fn hand(appends: bool, is_in_doubt: bool) -> Hand {
         let incident = IncidentId::new(7).expect("an id");
         let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
-        Hand::new(PendingRow { row: 1, line: 2, source: Vec::new(), change, attempts: 0, is_in_doubt })
+        Hand::new(PendingRow {
+            row: 1,
+            line: 2,
+            source: Vec::new(),
+            change,
+            attempts: 0,
+            is_in_doubt,
+            otherwise_at: None,
+        })
     }
 
     fn now() -> Now {

@@ -11,12 +11,16 @@ pub(super) const REMEMBER: Duration = Duration::from_hours(12);
 
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct RunArgs {
     /// A CSV or JSONL file, or `-` for standard input.
     pub(super) input: PathBuf,
     /// Do all but sending: check, and show what would be sent and how long it takes.
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
+    /// Look at the incidents first: show before → after, and send nothing that is so already.
+    #[arg(long)]
+    pub(super) compare: bool,
     /// What changes the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,
@@ -37,9 +41,9 @@ pub(super) struct RunArgs {
     pub(super) send: SendArgs,
 }
 
-/// How calls are made: options of `run` and `runs resume`.
+/// How calls are made: options of whatever calls.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct SendArgs {
+pub(super) struct CallArgs {
     /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
     #[arg(long, value_name = "QUOTA")]
     pub(super) quota: Option<Quota>,
@@ -49,12 +53,23 @@ pub(super) struct SendArgs {
     /// Tries at one row for errors that may pass; a 429 is none.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_attempts: u32,
-    /// Make no new call after this (`ms`, `s`, `m`, `h`).
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(super) stop_after: Option<Duration>,
     /// How long to wait for a service that is down; 0 stops at once.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(super) patience: Duration,
+    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
+    #[arg(long, value_name = "PATH")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+/// How a run is sent: options of `run`, `apply` and `runs resume`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct SendArgs {
+    /// How calls are made.
+    #[command(flatten)]
+    pub(super) calls: CallArgs,
+    /// Make no new call after this (`ms`, `s`, `m`, `h`).
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(super) stop_after: Option<Duration>,
     /// Stop when so many rows have failed; without it, when the first five all fail alike.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_failures: Option<u64>,
@@ -62,9 +77,6 @@ pub(super) struct SendArgs {
     /// that goes on began]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) remember: Option<Duration>,
-    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
-    #[arg(long, value_name = "PATH")]
-    pub(super) token_file: Option<PathBuf>,
     /// Do not ask.
     #[arg(short, long)]
     pub(super) yes: bool,

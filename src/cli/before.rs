@@ -4,7 +4,7 @@ use std::io::{self, BufReader, IsTerminal as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::arguments::SendArgs;
+use super::arguments::{CallArgs, SendArgs};
 use super::load::Loaded;
 use super::target::Target;
 use super::terminal::{Terminal, say};
@@ -24,7 +24,9 @@ pub(super) struct Before<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
     /// How calls are made.
-    pub(super) send: &'a SendArgs,
+    pub(super) calls: &'a CallArgs,
+    /// How it is sent, where it is.
+    pub(super) send: Option<&'a SendArgs>,
     /// How long a change made by an earlier run counts as made.
     pub(super) remember: Duration,
     /// Its input, as it was named.
@@ -44,8 +46,9 @@ impl Before<'_> {
         run: &RunHandle,
         loaded: &Loaded,
         goes_on: bool,
+        compared: Option<preview::Compared>,
     ) -> Result<Preview, Error> {
-        let earlier = journal.earlier(run, self.remember, self.target.appended().as_deref())?;
+        let earlier = journal.earlier(run, self.remember, self.target.contract.appended())?;
         let ledger = journal.ledger(run, self.target.quota.longest())?;
         let (mut left, mut over) = (0, 0);
         for (kind, rows) in journal.outcomes(&run.name)? {
@@ -53,7 +56,8 @@ impl Before<'_> {
         }
         let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
         let shown = goes_on.into_iter().chain(shown(&earlier)).collect();
-        Ok(self.preview(left.saturating_sub(earlier.not_sent()), loaded, Some(shown), &ledger, Vec::new()))
+        let rows = left.saturating_sub(earlier.not_sent());
+        Ok(Preview { compared, ..self.preview(rows, loaded, Some(shown), &ledger, Vec::new()) })
     }
 
     /// Of a dry run. `earlier` is `None` where the scope is not known.
@@ -79,10 +83,10 @@ impl Before<'_> {
         let now = self.clock.now();
         let buckets = Buckets::new(&self.target.quota);
         let end_of = |calls: u64| {
-            let ahead = Forecast { calls, concurrency: self.send.concurrency, latency: GUESSED_LATENCY };
+            let ahead = Forecast { calls, concurrency: self.calls.concurrency, latency: GUESSED_LATENCY };
             if calls == 0 { now.boot } else { arrival(&buckets, &ledger.0, ledger.1, now.boot, ahead) }
         };
-        let stop_after = self.send.stop_after.map(|after| {
+        let stop_after = self.send.and_then(|send| send.stop_after).map(|after| {
             let (mut fits, mut too_many) = (0, rows + 1);
             while too_many - fits > 1 {
                 let middle = fits.midpoint(too_many);
@@ -96,6 +100,7 @@ impl Before<'_> {
             notes: loaded.notes.clone(),
             rows,
             skipped: loaded.invalid,
+            compared: None,
             sets: loaded.sets.clone(),
             overridden: loaded.overridden.clone(),
             starts_at: now.wall,
@@ -111,15 +116,15 @@ impl Before<'_> {
     ///
     /// # Errors
     /// Where there is nobody to ask.
-    pub(super) fn is_agreed(&self, preview: &Preview, terminal: &Terminal) -> Result<bool, Error> {
-        if !terminal.quiet || !self.send.yes {
+    pub(super) fn is_agreed(&self, preview: &Preview, send: &SendArgs, terminal: &Terminal) -> Result<bool, Error> {
+        if !terminal.quiet || !send.yes {
             // A standard error that is gone is no reason not to send.
             let _ = preview.write(io::stderr(), terminal.colour_err);
         }
         if preview.rows == 0 {
             say("there is nothing to send");
         }
-        if preview.rows == 0 || self.send.yes {
+        if preview.rows == 0 || send.yes {
             return Ok(true);
         }
         let updates = if preview.rows == 1 { "update" } else { "updates" };

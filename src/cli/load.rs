@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::input::{Input, InputError};
 use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle};
 use crate::outcome::{Outcome, OutcomeKind};
+use crate::plan::PlanRow;
 use crate::report::preview::{FirstRequest, SetCounts};
 use crate::row::{Change, Scope};
 
@@ -92,6 +93,61 @@ const BATCH: usize = 2_000;
 /// And no more bytes of them, or some long comments would be held in memory by the thousand.
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// Rows on their way into the journal.
+struct Batches<'a> {
+    journal: &'a mut Journal,
+    run: &'a RunHandle,
+    batch: Vec<LoadRow>,
+    bytes: usize,
+}
+
+impl<'a> Batches<'a> {
+    fn new(journal: &'a mut Journal, run: &'a RunHandle) -> Batches<'a> {
+        Batches { journal, run, batch: Vec::with_capacity(BATCH), bytes: 0 }
+    }
+
+    fn add(&mut self, row: LoadRow) -> Result<(), Error> {
+        self.bytes += row.source.len();
+        self.batch.push(row);
+        if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES {
+            self.journal.load(self.run, &self.batch)?;
+            self.batch.clear();
+            self.bytes = 0;
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), Error> {
+        Ok(self.journal.load(self.run, &self.batch)?)
+    }
+}
+
+/// Loads the rows of a plan, as `read` hands them on, into a run that nobody sees yet.
+///
+/// # Errors
+/// Where `read` fails, or the journal can't be written. What was loaded is the caller's to discard.
+pub(super) fn from_plan(
+    journal: &mut Journal,
+    run: &RunHandle,
+    read: impl FnOnce(&mut dyn FnMut(PlanRow) -> Result<(), Error>) -> Result<(), Error>,
+) -> Result<Loaded, Error> {
+    let mut loaded = Loaded::default();
+    let mut batches = Batches::new(journal, run);
+    read(&mut |row| {
+        match &row.change {
+            Ok(change) => {
+                loaded.rows += 1;
+                loaded.sets.add(change);
+            }
+            Err(outcome) => loaded.invalid += u64::from(outcome.kind == OutcomeKind::Invalid),
+        }
+        let PlanRow { row, line, incident, change, before, source } = row;
+        batches.add(LoadRow { row, line, incident, change, source, planned: before })
+    })?;
+    batches.end()?;
+    Ok(loaded)
+}
+
 /// Loads an input into the journal, as a run that nobody sees yet.
 ///
 /// # Errors
@@ -108,23 +164,10 @@ pub(super) fn into_journal(
     rng: &mut fastrand::Rng,
 ) -> Result<(RunHandle, Loaded), Error> {
     let run = journal.begin_loading(scope, &rules.contract.name, facts, rng)?;
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut bytes = 0;
-    let read = {
-        let mut keep = |row: &CheckedRow| {
-            batch.push(load_row(row));
-            bytes += row.source.len();
-            if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-                journal.load(&run, &batch)?;
-                batch.clear();
-                bytes = 0;
-            }
-            Ok(())
-        };
-        read(input, rules, skip_invalid, tell, &mut keep)
-    };
+    let mut batches = Batches::new(journal, &run);
+    let read = read(input, rules, skip_invalid, tell, &mut |row| batches.add(load_row(row)));
+    let read = read.and_then(|read| batches.end().map(|()| read));
     let finished = read.and_then(|(loaded, tally)| {
-        journal.load(&run, &batch)?;
         let contradicting: Vec<(u64, Outcome)> =
             tally.contradicting.iter().map(|(row, error)| (*row, invalid(error.code, &error.message))).collect();
         journal.load_invalid(&run, &contradicting)?;
@@ -146,6 +189,7 @@ fn load_row(row: &CheckedRow) -> LoadRow {
         incident: row.incident_id.clone(),
         change: row.verdict.clone().map_err(|error| invalid(error.code, &error.message)),
         source: row.source.clone(),
+        planned: None,
     }
 }
 
@@ -158,7 +202,15 @@ fn invalid(code: &str, message: &str) -> Outcome {
 /// # Errors
 /// Where the journal can't be read.
 pub(super) fn from_journal(journal: &Journal, run: &RunHandle) -> Result<Loaded, JournalError> {
-    let mut loaded = Loaded::default();
+    what_is_left(journal, run, Loaded::default())
+}
+
+/// `loaded`, counted anew for the rows that have no outcome yet.
+///
+/// # Errors
+/// Where the journal can't be read.
+pub(super) fn what_is_left(journal: &Journal, run: &RunHandle, loaded: Loaded) -> Result<Loaded, JournalError> {
+    let mut loaded = Loaded { rows: 0, sets: SetCounts::default(), ..loaded };
     let mut after = 0;
     loop {
         let rows = journal.pending(run, after, 1_000)?;

@@ -2,20 +2,24 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `run`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `run`, `plan`, `apply`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
-//! | `load`, `before`, `send`, `next` | the parts of a run: into the journal, the question, out to the API, what fits next |
+//! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
 //! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
 
+mod apply;
 mod arguments;
 mod before;
+mod begun;
 mod check;
+mod compare;
 mod contract;
 mod emulator;
 mod environment;
 mod load;
 mod next;
+mod plan;
 mod report;
 mod rows;
 mod run;
@@ -36,7 +40,6 @@ use crate::text::{Printable, printable};
 use environment::Environment;
 use terminal::Terminal;
 
-use arguments::SendArgs;
 use rows::RowArgs;
 
 /// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
@@ -59,6 +62,10 @@ enum Command {
     Run(Box<arguments::RunArgs>),
     /// Check every row; no network, no credentials
     Check(check::CheckArgs),
+    /// The dry run, saved for review: what would be sent, to the byte
+    Plan(Box<plan::PlanArgs>),
+    /// Send exactly what was reviewed
+    Apply(Box<apply::ApplyArgs>),
     /// The runs of the journal: list, show, resume, results
     Runs(runs::RunsArgs),
     /// A local server that behaves as the API does
@@ -163,6 +170,8 @@ fn execute(cli: Cli) -> Result<u8, Error> {
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
         Command::Check(args) => check::run(&args, &terminal),
+        Command::Plan(args) => plan::run(&args, &cli.global, &environment, &mut terminal),
+        Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
         Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
         Command::Emulator(args) => emulator::run(args, &environment).map(|()| exit::DONE),
         Command::Contract(args) => contract::run(&args).map(|()| exit::DONE),

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::arguments::RunArgs;
+use super::apply::ApplyArgs;
+use super::arguments::{CallArgs, RunArgs};
 use super::{GlobalArgs, RowArgs};
+use crate::contract::Contract;
+use crate::journal::RunFacts;
 use crate::report::next_command::NextCommand;
 
 const PROGRAM: &str = "bulk-triage";
@@ -18,10 +21,21 @@ pub(super) enum Next<'a> {
         /// And those of every command.
         global: &'a GlobalArgs,
     },
+    /// A plan that was applied.
+    Apply {
+        /// Its arguments.
+        args: &'a ApplyArgs,
+        /// And those of every command.
+        global: &'a GlobalArgs,
+        /// What its run keeps of its beginning.
+        facts: &'a RunFacts,
+    },
     /// A run that went on by its name.
     Resume {
         /// Its name.
         run: &'a str,
+        /// What it keeps of its beginning.
+        facts: &'a RunFacts,
         /// The arguments of every command.
         global: &'a GlobalArgs,
     },
@@ -35,7 +49,10 @@ impl Next<'_> {
             // Standard input can't be given again: the rows are in the journal.
             (Next::Run { args, global }, Some(run)) if args.input == Path::new("-") => resume(run, global),
             (Next::Run { args, global }, _) => run_again(args, global, &args.input, &args.rows),
-            (Next::Resume { run, global }, _) => resume(run, global),
+            (Next::Apply { args, global, .. }, _) => {
+                apply_plan(&args.plan, &args.send.calls, args.scope.as_deref(), global)
+            }
+            (Next::Resume { run, global, .. }, _) => resume(run, global),
         }
     }
 
@@ -47,7 +64,14 @@ impl Next<'_> {
                 let rows = RowArgs { limit: None, only: Vec::new(), ..args.rows.clone() };
                 run_again(args, global, results, &rows)
             }
-            Next::Resume { global, .. } => with_state_dir(NextCommand::new(PROGRAM).word("run").path(results), global),
+            Next::Apply { global, facts, args } => {
+                let command =
+                    with_state_dir(with_facts(NextCommand::new(PROGRAM).word("run").path(results), facts), global);
+                args.scope.iter().fold(command, |command, scope| command.option("--scope", scope))
+            }
+            Next::Resume { global, facts, .. } => {
+                with_state_dir(with_facts(NextCommand::new(PROGRAM).word("run").path(results), facts), global)
+            }
         }
     }
 }
@@ -57,6 +81,9 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
     if args.skip_invalid {
         command = command.word("--skip-invalid");
     }
+    if args.compare {
+        command = command.word("--compare");
+    }
     if args.emulator {
         command = command.word("--emulator");
     }
@@ -65,7 +92,7 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
     let options = [
         ("--base-url", args.base_url.clone()),
         ("--scope", args.scope.clone()),
-        ("--quota", send.quota.as_ref().map(ToString::to_string)),
+        ("--quota", send.calls.quota.as_ref().map(ToString::to_string)),
         ("--remember", send.remember.map(duration)),
     ];
     for (name, value) in options {
@@ -73,10 +100,38 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
             command = command.option(name, value);
         }
     }
-    if let Some(path) = &send.token_file {
+    if let Some(path) = &send.calls.token_file {
         command = command.option("--token-file", path);
     }
     with_state_dir(command, global)
+}
+
+/// The command that applies a plan.
+pub(super) fn apply_plan(plan: &Path, calls: &CallArgs, scope: Option<&str>, global: &GlobalArgs) -> NextCommand {
+    let mut command = NextCommand::new(PROGRAM).word("apply").path(plan);
+    if let Some(scope) = scope {
+        command = command.option("--scope", scope);
+    }
+    if let Some(quota) = &calls.quota {
+        command = command.option("--quota", quota.to_string());
+    }
+    if let Some(path) = &calls.token_file {
+        command = command.option("--token-file", path);
+    }
+    with_state_dir(command, global)
+}
+
+/// What a run was told beside its rows, but for which of them were taken.
+fn with_facts(command: NextCommand, facts: &RunFacts) -> NextCommand {
+    let usual = Contract::from_toml(&facts.contract).map(|contract| contract.origin);
+    let elsewhere = usual.is_ok_and(|usual| usual != facts.origin);
+    let command = if elsewhere { command.option("--base-url", &facts.origin) } else { command };
+    let options = facts.options.chunks_exact(2).filter(|option| !["--limit", "--only"].contains(&&*option[0]));
+    options.fold(command, |command, option| match &*option[0] {
+        "--set" => command.option("--set", &option[1]),
+        "--contract" => command.option("--contract", &option[1]),
+        _ => command,
+    })
 }
 
 fn resume(run: &str, global: &GlobalArgs) -> NextCommand {

@@ -5,14 +5,17 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
+use super::GlobalArgs;
+use super::arguments::CallArgs;
 use super::before::GUESSED_LATENCY;
 use super::target::Target;
-use super::{GlobalArgs, SendArgs};
 use crate::check::CheckedRow;
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::error::Error;
-use crate::journal::{Journal, JournalError, Pick};
+use crate::journal::{AccountedRow, Journal, JournalError, Pick};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, run_ahead};
@@ -23,6 +26,7 @@ use crate::report::page::{
 };
 use crate::report::preview::Preview;
 use crate::row::Scope;
+use crate::seen::Seen;
 use crate::window::Quota;
 
 /// The file of `--report`, looked at before anything is read.
@@ -101,12 +105,12 @@ fn not_kept(source: io::Error) -> Error {
 /// The calls of a run over time, by the quota's arithmetic.
 pub(super) fn forecast(
     quota: &Quota,
-    send: &SendArgs,
+    args: &CallArgs,
     ledger: &(Spent, Option<Pause>),
     now: Now,
     calls: u64,
 ) -> Vec<Point> {
-    let ahead = Forecast { calls, concurrency: send.concurrency, latency: GUESSED_LATENCY };
+    let ahead = Forecast { calls, concurrency: args.concurrency, latency: GUESSED_LATENCY };
     let every = calls.div_ceil(POINTS).max(1);
     let (mut points, mut begun) = (Vec::new(), 0);
     run_ahead(&Buckets::new(quota), &ledger.0, ledger.1, now.boot, ahead, |start| {
@@ -133,11 +137,50 @@ pub(super) fn review<'a>(
         appended,
         quota: &target.quota,
         forecast,
-        is_compared: false,
         warnings,
         seal: None,
         next: Some(next.to_string()),
     }
+}
+
+/// The rows of a review that are in the journal.
+pub(super) fn review_rows(
+    journal: &Journal,
+    run: &str,
+    shape: &InputShape,
+    contract: &Contract,
+) -> impl Iterator<Item = Result<ReviewRow, JournalError>> {
+    let context = ContextColumns::new(shape, contract);
+    accounted(journal, run, Pick::NoneOf(&[])).map(move |row| {
+        let row = row?;
+        let outcome = &row.result.outcome;
+        let left_out = (outcome.kind != OutcomeKind::NotAttempted).then(|| outcome.message.clone());
+        Ok(ReviewRow {
+            row: row.result.row,
+            line: row.result.line,
+            incident: row.result.incident_id.clone(),
+            after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
+            context: context_of(&context, &row),
+            before: before_of(row.before),
+            left_out,
+            note: None,
+        })
+    })
+}
+
+/// What the input says of a row's incident, or else what was read of it.
+fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Vec<(String, String)> {
+    let said = columns.of(&row.result.source);
+    let Some(Seen::There(before)) = &row.before else { return said };
+    if !said.is_empty() {
+        return said;
+    }
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    before.context.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+fn before_of(seen: Option<Seen>) -> Option<Map<String, Value>> {
+    if let Some(Seen::There(before)) = seen { Some(before.values) } else { None }
 }
 
 /// What the journal does not know of a run that was sent.
@@ -164,7 +207,6 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
     let context = ContextColumns::new(&run.facts.shape, &contract);
     let mut outcomes = OutcomeCounts::default();
     outcomes.add_all(&run.outcomes);
-    let appended = super::target::appended(&contract);
     let account = Account {
         run: name,
         state: sent.state,
@@ -173,7 +215,7 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
         caller: sent.caller,
         origin: &run.facts.origin,
         contract: &run.contract,
-        appended: appended.as_deref(),
+        appended: contract.appended(),
         input: &run.facts.input,
         options: run.facts.options.join(" "),
         results: &run.facts.results,
@@ -194,13 +236,30 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
 /// How rows ended that come first.
 const TROUBLES: [OutcomeKind; 3] = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
 
-/// Rows of a run, read some at a time.
+/// Rows of a run, as an account shows them.
 fn rows_of(
     journal: &Journal,
     run: &str,
     pick: Pick<'_>,
     context: &ContextColumns,
 ) -> impl Iterator<Item = Result<AccountRow, JournalError>> {
+    accounted(journal, run, pick).map(|row| {
+        let row = row?;
+        Ok(AccountRow {
+            after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
+            context: context_of(context, &row),
+            before: before_of(row.before),
+            result: row.result,
+        })
+    })
+}
+
+/// Rows of a run, read some at a time.
+pub(super) fn accounted(
+    journal: &Journal,
+    run: &str,
+    pick: Pick<'_>,
+) -> impl Iterator<Item = Result<AccountedRow, JournalError>> {
     let mut after = 0;
     let mut page = Vec::new().into_iter();
     std::iter::from_fn(move || {
@@ -212,12 +271,7 @@ fn rows_of(
         }
         let row = page.next()?;
         after = row.result.row;
-        Some(Ok(AccountRow {
-            after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
-            before: None,
-            context: context.of(&row.result.source),
-            result: row.result,
-        }))
+        Some(Ok(row))
     })
 }
 

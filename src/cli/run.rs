@@ -1,17 +1,18 @@
 //! `bulk-triage run`: check, load, say what would happen, ask, send, account. And the dry run: the same up to the
 //! question, without a trace.
 
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use super::GlobalArgs;
 use super::arguments::{REMEMBER, RunArgs};
 use super::before::{self, Before};
+use super::begun::{Begun, Reading, say_next, say_report};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
 use super::report::{self, ReviewRows};
-use super::send::{self, Sending};
+use super::send;
 use super::target::Target;
 use super::terminal::Terminal;
 use crate::check::Rules;
@@ -20,12 +21,11 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::{Input, InputError};
-use crate::journal::{Durability, Journal, Peek, RunFacts, RunHandle, StateDir};
+use crate::journal::{Durability, Journal, Peek, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
-use crate::report::results::{Destination, default_name};
-use crate::text::printable;
+use crate::report::results::Destination;
 
 /// Runs it. Gives back the exit code.
 ///
@@ -37,7 +37,7 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
-    let beside = [before::path_of(&args.input), args.send.results.as_deref(), args.send.token_file.as_deref()];
+    let beside = [before::path_of(&args.input), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
     let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
@@ -47,9 +47,9 @@ pub(super) fn run(
     // A standard error that is gone is no reason not to send.
     let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
 
-    if args.dry_run {
+    if args.dry_run && !args.compare {
         let target = if args.emulator {
-            Target::to_be_emulated(contract, &args.send)?
+            Target::to_be_emulated(contract, &args.send.calls)?
         } else {
             Target::of_run(args, contract, env)?
         };
@@ -60,16 +60,17 @@ pub(super) fn run(
 
     let runtime = send::runtime()?;
     let target = if args.emulator {
-        runtime.block_on(Target::emulated(contract, &args.send))?
+        runtime.block_on(Target::emulated(contract, &args.send.calls))?
     } else {
         Target::of_run(args, contract, env)?
     };
     let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
-    before::can_ask(&args.send, &args.input)?;
-    let shape = input.shape().clone();
-    // What is wrong with the place of the results is said before a large file is read.
-    if let Some(results) = &args.send.results {
-        Destination::examine(results, before::path_of(&args.input), &shape)?;
+    if !args.dry_run {
+        before::can_ask(&args.send, &args.input)?;
+        // What is wrong with the place of the results is said before a large file is read.
+        if let Some(results) = &args.send.results {
+            Destination::examine(results, before::path_of(&args.input), input.shape())?;
+        }
     }
     // The journal of an emulator's run lives and dies with it.
     let temporary = args.emulator.then(tempfile::tempdir).transpose();
@@ -79,60 +80,47 @@ pub(super) fn run(
         None => state_dir(global)?,
     };
     let clock = Clock::machine();
-    let mut journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
+    let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let mut facts = RunFacts {
-        input: args.input.to_string_lossy().into_owned(),
-        shape: shape.clone(),
-        origin: target.origin.to_string(),
-        contract: target.contract.to_toml(),
-        results: String::new(),
-        options: args.rows.typed(),
-        remember,
+    let mut warnings = Warnings::default();
+    let mut tell = |diagnostic: Diagnostic| {
+        warnings.add(&diagnostic);
+        tell(diagnostic);
     };
-    let mut rng = fastrand::Rng::new();
-    let loading =
-        load::into_journal(&mut journal, input, &rules, args.skip_invalid, &mut tell, &scope, &facts, &mut rng);
+    let reading = Reading { input, rules: &rules, skip_invalid: args.skip_invalid, typed: args.rows.typed() };
+    let begun = Begun::load(reading, journal, &target, scope, &args.input, remember, &clock, &mut tell);
     let _ = diagnostics.finish();
-    let (mut handle, loaded) = loading?;
-
-    // A run that is younger goes on, also where `--remember` looks at no other run.
-    let same = journal.unfinished_same(&scope, &target.contract.name, &loaded.digest, remember.max(REMEMBER))?;
-    let goes_on = match same.filter(|_| loaded.rows > 0) {
-        Some(name) => {
-            journal.discard(&handle)?;
-            handle = journal.hold(&name)?;
-            true
-        }
-        None => false,
-    };
-    let destination = destination(args, &journal, &handle, goes_on, &shape, args.emulator)?;
-
-    let before = Before { target: &target, send: &args.send, remember, input: &args.input, clock: &clock };
-    let preview = before.of_run(&journal, &handle, &loaded, goes_on)?;
-    if !before.is_agreed(&preview, terminal)? {
-        if !goes_on {
-            journal.discard(&handle)?;
-        }
-        return Ok(exit::STOPPED);
+    let mut begun = begun?;
+    if !args.dry_run {
+        begun = begun.or_the_one_that_goes_on(remember.max(REMEMBER))?;
+        // Nobody waits for a look in vain.
+        begun.destination(args.send.results.as_ref(), &args.input)?;
     }
-    if !goes_on {
-        facts.results = absolute(destination.path());
-        journal.ready(&handle, &facts, &loaded.digest)?;
+    if args.compare {
+        begun = match begun.look(&runtime, &args.send.calls, terminal)? {
+            Ok(begun) => begun,
+            Err(code) => return Ok(code),
+        };
     }
-    let sending = Sending {
-        target: &target,
-        scope: &scope,
-        args: &args.send,
-        remember,
-        input: facts.input.clone(),
-        shape,
-        destination,
-        page,
-        clock,
-        next: next::Next::Run { args, global },
+
+    let next = next::Next::Run { args, global };
+    let code = if args.dry_run {
+        let calls = &args.send.calls;
+        let before =
+            Before { target: &target, calls, send: Some(&args.send), remember, input: &args.input, clock: &clock };
+        let preview = begun.preview(&before)?;
+        begun.show(preview.clone(), calls, io::stdout().lock(), terminal.colour_out)?;
+        say_next(io::stdout(), &next.command(None))?;
+        if let Some(page) = &page {
+            begun.write_review(page, &preview, calls, warnings, &next.command(None))?;
+            say_report(io::stdout(), page)?;
+        }
+        let has_invalid = begun.loaded.invalid > 0;
+        begun.discard()?;
+        if has_invalid { exit::SOME_FAILED } else { exit::DONE }
+    } else {
+        begun.ask_and_send(&runtime, &args.send, remember, &args.input, page, next, terminal)?
     };
-    let code = sending.send(&runtime, journal, &handle, terminal)?;
     if let Some(emulator) = target.emulator {
         runtime.block_on(emulator.stop());
     }
@@ -162,34 +150,33 @@ fn dry_run(
         Some(scope) if !args.emulator => Peek::open(&state_dir(global)?, scope, clock.clone())?,
         _ => None,
     };
-    let appended = target.appended();
+    let appended = target.contract.appended();
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let appended = appended.as_deref();
     let skip = args.skip_invalid;
     let looked = load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut())?;
     let ledger = match &peek {
         Some(peek) => peek.ledger(target.quota.longest())?,
         None => (Spent::default(), None),
     };
-    let before = Before { target, send: &args.send, remember, input: &args.input, clock: &clock };
+    let (calls, send) = (&args.send.calls, Some(&args.send));
+    let before = Before { target, calls, send, remember, input: &args.input, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
     let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first);
-    let mut out = io::stdout().lock();
-    preview.write(&mut out, terminal.colour_out)?;
+    preview.write(io::stdout().lock(), terminal.colour_out)?;
     let next = next::Next::Run { args, global }.command(None);
-    writeln!(out, "\nnothing was sent; to send it:\n  {next}")?;
+    say_next(io::stdout(), &next)?;
     if let (Some(page), Some(rows)) = (page, rows) {
-        let forecast = report::forecast(&target.quota, &args.send, &ledger, clock.now(), preview.rows);
+        let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.rows);
         let review = report::review(target, appended, &preview, forecast, warnings, &next);
         let rows = rows.read(looked.contradicting)?;
         page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;
-        writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?;
+        say_report(io::stdout(), page)?;
     }
     Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })
 }
 
 /// Opens the input; what is wrong with it as a whole is shown.
-fn opened(path: &Path, terminal: &Terminal) -> Result<Input, Error> {
+pub(super) fn opened(path: &Path, terminal: &Terminal) -> Result<Input, Error> {
     Ok(Input::open(path).inspect_err(|error| show_invalid(error, terminal))?)
 }
 
@@ -201,42 +188,4 @@ fn show_invalid(error: &InputError, terminal: &Terminal) {
         // Where standard error is gone there is nobody to tell.
         let _ = diagnostics.tell(diagnostic);
     }
-}
-
-/// Where the results go.
-fn destination(
-    args: &RunArgs,
-    journal: &Journal,
-    run: &RunHandle,
-    goes_on: bool,
-    shape: &crate::outcome::InputShape,
-    emulator: bool,
-) -> Result<Destination, Error> {
-    let input = before::path_of(&args.input);
-    let name = if emulator { "emulator" } else { &run.name };
-    let path = match &args.send.results {
-        Some(path) => path.clone(),
-        None if goes_on => PathBuf::from(journal.run(&run.name)?.facts.results),
-        None => default_name(input, name, shape),
-    };
-    // A run that goes on may be given its own results file: then it is the input, and stays as it is.
-    let is_input = input.is_some_and(|input| same_file(input, &path));
-    let path = if is_input && args.send.results.is_none() {
-        default_name(input, &format!("{name}-again"), shape)
-    } else {
-        path
-    };
-    Ok(Destination::examine(&path, input, shape)?)
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (one.metadata(), other.metadata()) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
-}
-
-fn absolute(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }

@@ -144,7 +144,7 @@ fn show(
     let beside = [before::path_of(Path::new(&facts.input)), Some(Path::new(&facts.results))];
     let page = report::page_file(report, &beside, global)?;
     let is_left = run.state == RunState::Unfinished && !run.is_held;
-    let next = is_left.then(|| Next::Resume { run: &run.name, global }.command(None));
+    let next = is_left.then(|| Next::Resume { run: &run.name, facts: &run.facts, global }.command(None));
     if let Some(page) = &page {
         let sent = Sent {
             state: state(&run).to_owned(),
@@ -237,10 +237,10 @@ fn resume(
     let summary = journal.run(name)?;
     let facts = summary.facts;
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
-    let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.token_file.as_deref()];
+    let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
     let contract = contract_of(&journal, name, &facts.contract)?;
-    let target = Target::new(contract, facts.origin.parse()?, None, args, env)?;
+    let target = Target::new(contract, facts.origin.parse()?, None, &args.calls, env)?;
     if target.tokens.is_none() {
         return Err(Error::NoToken);
     }
@@ -261,9 +261,9 @@ fn resume(
     let handle = journal.hold(name)?;
     let loaded = load::from_journal(&journal, &handle)?;
     let remember = args.remember.unwrap_or(facts.remember);
-    let before = Before { target: &target, send: args, remember, input, clock: &clock };
-    let preview = before.of_run(&journal, &handle, &loaded, true)?;
-    if !before.is_agreed(&preview, terminal)? {
+    let before = Before { target: &target, calls: &args.calls, send: Some(args), remember, input, clock: &clock };
+    let preview = before.of_run(&journal, &handle, &loaded, true, None)?;
+    if !before.is_agreed(&preview, args, terminal)? {
         return Ok(exit::STOPPED);
     }
     let runtime = send::runtime()?;
@@ -273,11 +273,11 @@ fn resume(
         args,
         remember,
         input: facts.input.clone(),
-        shape: facts.shape,
+        shape: facts.shape.clone(),
         destination,
         page,
         clock,
-        next: Next::Resume { run: name, global },
+        next: Next::Resume { run: name, facts: &facts, global },
     };
     sending.send(&runtime, journal, &handle, terminal)
 }

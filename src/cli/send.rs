@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
-use super::arguments::SendArgs;
+use super::arguments::{CallArgs, SendArgs};
 use super::next::Next;
 use super::report::{Sent, write_account};
 use super::target::Target;
@@ -14,6 +14,7 @@ use super::terminal::{Terminal, listen, say};
 use crate::apply::{Ending, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
+use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
 use crate::journal::{Journal, JournalError, RunHandle, RunState};
@@ -78,9 +79,9 @@ impl Sending<'_> {
         let started_at = self.clock.now().wall;
         let results = ResultsFile::create(&self.destination, self.shape.clone(), rows_of(&journal, &run.name, true));
         let results = results.map_err(results_error)?;
-        let progress = Progress::new(terminal.take_screen(), self.clock.clone(), terminal.colour_err);
+        let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.colour_err);
         let mut reporter = Reporter::new(results, progress);
-        let transport = HttpTransport::new(&self.target.origin, self.args.concurrency as usize)?;
+        let transport = HttpTransport::new(&self.target.origin, self.args.calls.concurrency as usize)?;
         let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
         let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
 
@@ -112,17 +113,8 @@ impl Sending<'_> {
     }
 
     fn settings(&self) -> Settings {
-        Settings {
-            quota: self.target.quota.clone(),
-            concurrency: self.args.concurrency,
-            max_attempts: self.args.max_attempts,
-            patience: self.args.patience,
-            max_failures: self.args.max_failures,
-            stop_after: self.args.stop_after,
-            remember: self.remember,
-            appended: self.target.appended(),
-            seed: fastrand::u64(..),
-        }
+        let SendArgs { max_failures, stop_after, .. } = *self.args;
+        Settings { max_failures, stop_after, ..settings(self.target, &self.args.calls, self.remember) }
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
@@ -144,7 +136,7 @@ impl Sending<'_> {
         };
         let meaning = match ending {
             Ending::Over => exit::meaning(code).to_owned(),
-            Ending::Stopped(stop) => format!("stopped early: {}", self.explained(stop)),
+            Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
         let summary = Summary {
@@ -194,17 +186,31 @@ impl Sending<'_> {
             }
         }
     }
+}
 
-    /// A stop, with what to do about it where the contract knows.
-    fn explained(&self, stop: &Stop) -> String {
-        let contract = &self.target.contract;
-        match stop {
-            Stop::Forbidden { .. } => format!(
-                "{stop}; grant `{}` to the application, or `{}` to the user",
-                contract.permission_application, contract.permission_delegated
-            ),
-            stop => stop.to_string(),
-        }
+/// How calls are made, as it was typed; they end with the run and not before.
+pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> Settings {
+    Settings {
+        quota: target.quota.clone(),
+        concurrency: args.concurrency,
+        max_attempts: args.max_attempts,
+        patience: args.patience,
+        max_failures: None,
+        stop_after: None,
+        remember,
+        appended: target.contract.appended().map(str::to_owned),
+        seed: fastrand::u64(..),
+    }
+}
+
+/// A stop, with what to do about it where the contract knows.
+pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
+    match stop {
+        Stop::Forbidden { .. } => format!(
+            "{stop}; grant `{}` to the application, or `{}` to the user",
+            contract.permission_application, contract.permission_delegated
+        ),
+        stop => stop.to_string(),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arguments::{RunArgs, SendArgs};
+use super::arguments::{CallArgs, RunArgs};
 use super::environment::Environment;
 use crate::client::{Origin, Tokens};
-use crate::contract::{Contract, PropertyKind};
+use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::error::Error;
 use crate::report::preview;
@@ -41,7 +41,7 @@ impl Target {
     /// Where the command line contradicts itself or the contract, or a token is wrong.
     pub(super) fn of_run(args: &RunArgs, contract: Contract, env: &Environment) -> Result<Target, Error> {
         let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
-        Target::new(contract, origin, args.scope.as_deref(), &args.send, env)
+        Target::new(contract, origin, args.scope.as_deref(), &args.send.calls, env)
     }
 
     /// The target of a run that goes on by its name.
@@ -52,17 +52,17 @@ impl Target {
         contract: Contract,
         origin: Origin,
         scope: Option<&str>,
-        send: &SendArgs,
+        calls: &CallArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
+        let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
             return Err(Error::Usage {
                 message: format!("--quota {quota} is looser than the API's own limits, {}", contract.quota),
                 hint: Some("write a quota that keeps each of these windows".to_owned()),
             });
         }
-        let tokens = match (&send.token_file, &env.token) {
+        let tokens = match (&calls.token_file, &env.token) {
             (Some(path), _) => Some(Tokens::from_file(path)?),
             (None, Some(token)) => Some(Tokens::given(token)?),
             (None, None) => None,
@@ -85,8 +85,8 @@ impl Target {
     ///
     /// # Errors
     /// Where no port is free.
-    pub(super) async fn emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
-        let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
+    pub(super) async fn emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
+        let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let settings = emulator::Settings {
             latency: EMULATED_LATENCY,
             quota: Some(quota.clone()),
@@ -112,17 +112,11 @@ impl Target {
     ///
     /// # Errors
     /// Where the loopback address is none.
-    pub(super) fn to_be_emulated(contract: Contract, send: &SendArgs) -> Result<Target, Error> {
-        let quota = send.quota.clone().unwrap_or_else(|| contract.quota.clone());
+    pub(super) fn to_be_emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
+        let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let origin: Origin = "http://127.0.0.1".parse()?;
         let scope = Some(Scope::origin(&origin.to_string()));
         Ok(Target { contract, origin, scope, quota, tokens: None, is_emulated: true, emulator: None })
-    }
-
-    /// The property that is added to what is there, by the contract.
-    #[must_use]
-    pub(super) fn appended(&self) -> Option<String> {
-        appended(&self.contract)
     }
 
     /// As it is shown before the question.
@@ -136,10 +130,4 @@ impl Target {
             emulator: self.is_emulated,
         }
     }
-}
-
-/// The property that is added to what is there, by a contract.
-pub(super) fn appended(contract: &Contract) -> Option<String> {
-    let appends = |property: &&crate::contract::Property| matches!(property.kind, PropertyKind::Append { .. });
-    contract.properties.iter().find(appends).map(|property| property.name.clone())
 }

@@ -29,7 +29,7 @@ pub(super) struct Terminal {
     pub(super) colour_err: bool,
     /// Whether nothing but errors is wanted.
     pub(super) quiet: bool,
-    screen: Option<Screen>,
+    screen: Screen,
 }
 
 impl Terminal {
@@ -50,14 +50,13 @@ impl Terminal {
             colour_out: colour(io::stdout().is_terminal()),
             colour_err: colour(io::stderr().is_terminal()),
             quiet: args.quiet,
-            screen: Some(screen),
+            screen,
         })
     }
 
-    /// The screen for the progress; once.
-    pub(super) fn take_screen(&mut self) -> Screen {
-        let screen = self.screen.take();
-        if self.quiet { Screen::plain(io::sink()) } else { screen.unwrap_or_else(|| Screen::plain(io::stderr())) }
+    /// The screen for the progress.
+    pub(super) fn screen(&self) -> Screen {
+        if self.quiet { Screen::plain(io::sink()) } else { self.screen.clone() }
     }
 }
 

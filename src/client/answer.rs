@@ -72,8 +72,8 @@ fn verdict_of_200(call: &Call, contract: &Contract, reply: &Reply) -> Result<Ver
     if !reply.complete {
         return Err("the body was cut off".to_owned());
     }
+    let Some(incident) = call.incident() else { return listed(&reply.body, contract) };
     let shown = Shown::read(&reply.body, contract)?;
-    let incident = call.incident();
     if let Some(id) = shown.id.filter(|id| *id != incident.get()) {
         return Err(format!("it shows incident {id}, not {incident}"));
     }
@@ -85,20 +85,31 @@ fn verdict_of_200(call: &Call, contract: &Contract, reply: &Reply) -> Result<Ver
             None => Verdict::Updated { differs: shown.differences(change, contract).map(|text| one_line(&text)) },
         }),
         // What is read decides whether a comment is sent again: nothing less than all of it will do.
-        Call::Read(_) if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
-        Call::Read(_) => match (shown.comments, shown_in(contract)) {
+        _ if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
+        _ => match (shown.comments, shown_in(contract)) {
             (None, Some(name)) => Err(format!("it has no `{name}`")),
             (comments, _) => Ok(Verdict::Read {
                 incident: Incident {
                     id: incident.get(),
                     redirect,
                     values: shown.values,
+                    context: shown.context,
                     comments: comments.unwrap_or_default(),
                 },
                 server_time: reply.header("date").and_then(http_date),
             }),
         },
     }
+}
+
+/// What the 200 of a list means.
+fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
+    let incidents = Shown::list(body, contract)?.into_iter().map(|shown| {
+        let id = shown.id.ok_or("an incident of it has no `incidentId`")?;
+        let redirect = shown.redirect.filter(|to| *to != 0 && *to != id);
+        Ok(Incident { id, redirect, values: shown.values, context: shown.context, comments: Vec::new() })
+    });
+    incidents.collect::<Result<_, &str>>().map(Verdict::Listed).map_err(str::to_owned)
 }
 
 fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> Answer {
@@ -128,6 +139,7 @@ pub(super) mod tests {
             permission_application: String::new(),
             permission_delegated: String::new(),
             quota: "50/1m".parse().expect("valid"),
+            context: vec!["incidentName".to_owned()],
             properties: vec![
                 property("status", PropertyKind::Text),
                 property("assignedTo", PropertyKind::Text),

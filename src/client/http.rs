@@ -93,7 +93,7 @@ impl HttpTransport {
         bearer.set_sensitive(true);
         let prepared = self
             .client
-            .request(method, self.origin.url(&request.path))
+            .request(method, self.origin.url(&request.path, request.query.as_deref()))
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json");
         Ok(match &request.body {
@@ -210,6 +210,7 @@ mod tests {
             method: Method::Patch,
             path: "/api/incidents/7".to_owned(),
             token: SecretString::from("s3cret"),
+            query: None,
             body: Some(BODY.into()),
         }
     }

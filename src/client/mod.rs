@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::attempt::{Answer, Call};
+use crate::attempt::{Answer, Call, Page};
 use crate::clock::Clock;
 use crate::contract::Contract;
 pub use auth::{Renewal, TokenError, Tokens};
@@ -52,17 +52,31 @@ impl<T: Transport> Client<T> {
     /// within the transport's time limits.
     pub async fn call(&self, call: &Call) -> Answer {
         let (token, token_generation) = self.tokens.at(self.clock.now().wall);
-        let (method, body) = match call {
-            Call::Update(change) => (Method::Patch, Some(Arc::clone(&change.body))),
-            Call::Read(_) => (Method::Get, None),
+        let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None };
+        let request = match call {
+            Call::Update(change) => {
+                let path = self.contract.incident_path(change.incident);
+                Request { method: Method::Patch, body: Some(Arc::clone(&change.body)), ..get(path, None) }
+            }
+            Call::Read(incident) => get(self.contract.incident_path(*incident), None),
+            Call::List(page) => get(self.contract.list_path().to_owned(), Some(query(page))),
         };
-        let path = self.contract.incident_path(call.incident());
-        let reply = self.transport.send(Request { method, path, token: token.clone(), body }).await;
+        let reply = self.transport.send(request).await;
         let mut answer = answer::read(call, &self.contract, reply, token_generation, self.clock.now());
         answer.message = auth::hide(&answer.message, &token);
         answer.request_id = answer.request_id.map(|id| auth::hide(&id, &token));
         answer
     }
+}
+
+/// The query of a page, encoded.
+fn query(page: &Page) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("$top", &page.top.to_string()).append_pair("$skip", &page.skip.to_string());
+    if let Some(filter) = &page.filter {
+        query.append_pair("$filter", filter);
+    }
+    query.finish()
 }
 
 /// One HTTP request, ready to be sent.
@@ -72,6 +86,8 @@ pub struct Request {
     pub method: Method,
     /// Begins with a slash; made of the contract's path and a number.
     pub path: String,
+    /// Of a list, encoded.
+    pub query: Option<String>,
     /// Shown by nothing: `SecretString` hides itself.
     pub token: SecretString,
     /// JSON; `None` for a read.
@@ -141,7 +157,8 @@ mod tests {
             use secrecy::ExposeSecret as _;
             let token = request.token.expose_secret();
             let body = format!(r#"{{"error":{{"message":"bad token {token}","target":"{token}"}}}}"#).into_bytes();
-            let sent = format!("{:?} {} {}", request.method, request.path, request.body.as_deref().unwrap_or_default());
+            let rest = request.query.as_deref().or(request.body.as_deref()).unwrap_or_default();
+            let sent = format!("{:?} {} {rest}", request.method, request.path);
             self.0.lock().expect("no panic").push(sent);
             Ok(Reply { status: 401, headers: Vec::new(), body, complete: true })
         }
@@ -158,7 +175,11 @@ mod tests {
         assert_eq!((answer.message.as_str(), answer.request_id.as_deref()), ("bad token ***", Some("***")));
         let change = crate::row::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
         client.call(&Call::Update(change)).await;
+        let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
+        client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;
         let sent = client.transport.0.into_inner().expect("no panic");
-        assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#]);
+        let list = "Get /api/incidents %24top=100&%24skip=200\
+                    &%24filter=assignedTo+eq+%27a%2Bb%40c%27+and+status+ne+%27Resolved%27";
+        assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#, list]);
     }
 }

@@ -45,10 +45,12 @@ impl Origin {
         self.0.scheme() == "https"
     }
 
-    /// The URL of a path. Whatever is in the path, it changes neither the host nor the query.
-    pub(super) fn url(&self, path: &str) -> Url {
+    /// The URL of a path, and of a query that is encoded already. Whatever is in the path, it changes neither the host
+    /// nor the query.
+    pub(super) fn url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
+        url.set_query(query);
         url
     }
 }
@@ -142,10 +144,10 @@ mod tests {
     fn no_path_changes_the_host() {
         let origin: Origin = "https://a.example".parse().expect("valid");
         for path in ["/api/incidents/7", "@b.example/x", "//b.example/x", "/../x", "\\b.example", "/x?q=1#f"] {
-            let url = origin.url(path);
+            let url = origin.url(path, None);
             assert_eq!(url.host_str(), Some("a.example"), "{url}");
             assert_eq!((url.query(), url.fragment()), (None, None), "{url}");
         }
-        assert_eq!(origin.url("/api/incidents/7").as_str(), "https://a.example/api/incidents/7");
+        assert_eq!(origin.url("/api/incidents/7", None).as_str(), "https://a.example/api/incidents/7");
     }
 }

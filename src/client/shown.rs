@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
@@ -17,6 +18,7 @@ pub(super) struct Shown {
     pub(super) id: Option<u64>,
     pub(super) redirect: Option<u64>,
     pub(super) values: serde_json::Map<String, Value>,
+    pub(super) context: serde_json::Map<String, Value>,
     /// `None` where the answer leaves them out, and nothing is known of them.
     pub(super) comments: Option<Vec<Comment>>,
 }
@@ -26,10 +28,13 @@ impl Shown {
     pub(super) fn read(body: &[u8], contract: &Contract) -> Result<Shown, String> {
         /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
         const LONGEST_VALUE: usize = 1024 * 1024;
+        /// The longest value that is only shown.
+        const LONGEST_CONTEXT: usize = 4 * 1024;
         let shown_in = shown_in(contract);
         let replaced = || contract.properties.iter().filter(|property| !is_appended(&property.kind));
         let mut wanted = vec!["error", "incidentId", "redirectIncidentId"];
         wanted.extend(replaced().map(|property| property.name.as_str()).chain(shown_in));
+        wanted.extend(contract.context.iter().map(String::as_str));
         let members = members(body, &wanted).map_err(|error| error.to_string())?;
 
         if members.get("error").is_some_and(|error| !is_null(error)) {
@@ -44,14 +49,31 @@ impl Shown {
                 values.insert(property.name.clone(), value.ok_or_else(|| format!("`{}` is too much", property.name))?);
             }
         }
+        let context = contract.context.iter().filter_map(|name| {
+            let value = members.get(name).filter(|value| value.get().len() <= LONGEST_CONTEXT)?;
+            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
+        });
         let comments = shown_in.and_then(|name| members.get(name));
         let comments = comments.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()?;
         Ok(Shown {
             id: number(&members, "incidentId")?,
             redirect: number(&members, "redirectIncidentId")?,
             values,
+            context: context.collect(),
             comments,
         })
+    }
+
+    /// Reads the body of a list's 200: its incidents, in its order.
+    pub(super) fn list(body: &[u8], contract: &Contract) -> Result<Vec<Shown>, String> {
+        let members = members(body, &["error", "value"]).map_err(|error| error.to_string())?;
+        if members.get("error").is_some_and(|error| !is_null(error)) {
+            let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
+            return Err(format!("it carries an error: {error}"));
+        }
+        let list = members.get("value").ok_or("it has no `value`")?;
+        let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
+        list.into_iter().map(|incident| Shown::read(incident.get().as_bytes(), contract)).collect()
     }
 
     /// Whether nothing of an incident is there.

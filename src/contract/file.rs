@@ -15,6 +15,8 @@ pub(super) struct ContractFile {
     origin: String,
     path: String,
     quota: String,
+    #[serde(default)]
+    context: Vec<String>,
     permissions: Permissions,
     properties: Vec<PropertyEntry>,
     #[serde(default)]
@@ -89,6 +91,7 @@ impl ContractFile {
             title: self.title,
             origin: self.origin,
             path: self.path,
+            context: self.context,
             permission_application: self.permissions.application,
             permission_delegated: self.permissions.delegated,
             properties: self.properties.into_iter().map(Property::from).collect(),
@@ -105,6 +108,7 @@ impl From<&Contract> for ContractFile {
             origin: contract.origin.clone(),
             path: contract.path.clone(),
             quota: contract.quota.to_string(),
+            context: contract.context.clone(),
             permissions: Permissions {
                 application: contract.permission_application.clone(),
                 delegated: contract.permission_delegated.clone(),

@@ -27,6 +27,8 @@ pub struct Contract {
     pub permission_delegated: String,
     /// The API's own limits.
     pub quota: Quota,
+    /// The members of an incident that say what it is. They are read to be shown, and never sent.
+    pub context: Vec<String>,
     /// What can be set, in the order in which it is sent.
     pub properties: Vec<Property>,
     /// Which values of one property need which of another in the same row.
@@ -94,5 +96,18 @@ impl Contract {
     #[must_use]
     pub fn incident_path(&self, incident: crate::row::IncidentId) -> String {
         self.path.replace("{id}", &incident.to_string())
+    }
+
+    /// The path of the list of incidents.
+    #[must_use]
+    pub fn list_path(&self) -> &str {
+        self.path.trim_end_matches("/{id}")
+    }
+
+    /// The property whose values are added to what is there (a comment), if there is one.
+    #[must_use]
+    pub fn appended(&self) -> Option<&str> {
+        let appends = |property: &&Property| matches!(property.kind, PropertyKind::Append { .. });
+        self.properties.iter().find(appends).map(|property| property.name.as_str())
     }
 }

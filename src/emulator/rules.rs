@@ -88,6 +88,7 @@ pub(super) mod tests {
             permission_application: "Incident.ReadWrite.All".to_owned(),
             permission_delegated: "Incident.ReadWrite".to_owned(),
             quota: "50/1m,1500/1h".parse().expect("a quota"),
+            context: Vec::new(),
             properties: properties.map(|(name, kind)| Property { name: name.to_owned(), kind }).into(),
             dependencies: vec![Dependency {
                 property: "determination".to_owned(),

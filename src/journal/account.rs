@@ -11,6 +11,7 @@ use super::history::{IS_UNSETTLED, result_columns, result_row};
 use super::rows::page;
 use super::{Journal, JournalError, wall};
 use crate::outcome::{OutcomeKind, ResultRow};
+use crate::seen::Seen;
 
 /// Rows that ended alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +25,14 @@ pub struct OutcomeGroup {
 }
 
 /// A row with what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountedRow {
     /// How it ended.
     pub result: ResultRow,
     /// The change's body; `None` of a row that is invalid.
     pub body: Option<String>,
+    /// What its incident looked like before, where that was read.
+    pub before: Option<Seen>,
 }
 
 /// Which rows of a run.
@@ -140,11 +143,13 @@ impl Journal {
             }
         };
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT {}, body FROM rows WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
+            "SELECT {}, body, before FROM rows WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
             result_columns()
         ))?;
         let rows = statement.query_map(params![id, after, limit, wanted, code_wanted], |row| {
-            Ok(AccountedRow { result: result_row(row)?, body: row.get(12)? })
+            // What can't be read of it is not shown.
+            let before = row.get::<_, Option<String>>(13)?.and_then(|text| Seen::from_json(&text).ok());
+            Ok(AccountedRow { result: result_row(row)?, body: row.get(12)?, before })
         })?;
         page(rows.map(|row| Ok(row?)), |row: &AccountedRow| {
             row.result.source.len() + row.body.as_ref().map_or(0, String::len)

@@ -4,14 +4,15 @@
 //! Promises: when [`Journal::commit`] returns, all of it is on the disk (a [`Receipt::Started`] may be sent), or none
 //! of it is. `now` is read inside the transaction, after the wait for the turn.
 
+use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, standing, updates_of};
+use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_of};
 use super::{Journal, JournalError, Session, stored_id};
 use crate::clock::{BootTime, Now};
 use crate::outcome::Outcome;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
-use crate::row::Change;
+use crate::row::{Change, IncidentId};
 
 /// Names an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +27,12 @@ pub struct Batch {
     pub over: Vec<(u64, Outcome)>,
     /// Calls that want to begin, in the order in which they are to be served.
     pub begins: Vec<Begin>,
-    /// At most so many of them may begin.
+    /// Reads that clear up nothing: of an incident, or (`None`) of a list. They come after the calls for rows.
+    pub looks: Vec<Option<IncidentId>>,
+    /// At most so many of both may begin.
     pub slots: u32,
+    /// What rows' incidents looked like before, as JSON.
+    pub befores: Vec<(u64, String)>,
 }
 
 /// The end of an attempt.
@@ -62,6 +67,8 @@ pub struct Begin {
     pub change: Change,
     /// Which call.
     pub what: What,
+    /// When its incident was read and was otherwise: what other runs made before that counts no more.
+    pub otherwise_at: Option<Timestamp>,
 }
 
 /// The kinds of calls.
@@ -96,6 +103,8 @@ pub enum Receipt {
 pub struct Receipts {
     /// One for each begin, in their order.
     pub begins: Vec<Receipt>,
+    /// The attempts of the looks that may begin: the first ones.
+    pub looks: Vec<AttemptId>,
     /// When another permit is free.
     pub next: NextPermit,
     /// Whether calls of other processes are under way: their end can't be foreseen, so it is looked for.
@@ -146,22 +155,40 @@ impl Journal {
         for (row, outcome) in &batch.over {
             write_outcome(&tx, session.run, *row, outcome)?;
         }
+        for (row, before) in &batch.befores {
+            tx.prepare_cached("UPDATE rows SET before = ?3 WHERE run = ?1 AND row = ?2")?.execute(params![
+                session.run,
+                row,
+                before
+            ])?;
+        }
 
         let mut receipts = Vec::with_capacity(batch.begins.len());
         for begin in &batch.begins {
             receipts.push(examine(&tx, session, begin, now)?);
         }
-        let clear = receipts.iter().filter(|receipt| **receipt == Receipt::NoPermit).count();
+        let clear = receipts.iter().filter(|receipt| **receipt == Receipt::NoPermit).count() + batch.looks.len();
         let wanted = u32::try_from(clear).unwrap_or(u32::MAX).min(batch.slots);
         let pause = session.ledger.pause.map(Pause::from);
         let grant = grant(&session.ledger.spent, pause, now.boot, wanted);
         let waiting = receipts.iter_mut().zip(&batch.begins).filter(|(receipt, _)| **receipt == Receipt::NoPermit);
-        for (receipt, begin) in waiting.take(grant.permits as usize) {
-            *receipt = Receipt::Started(write_intent(&tx, session, *process, begin, now)?);
+        let mut permits = grant.permits as usize;
+        for (receipt, begin) in waiting.take(permits) {
+            let updates = matches!(begin.what, What::Update);
+            let incident = Some(begin.change.incident);
+            let intent = Intent { row: begin.row, incident, updates, process: *process, now };
+            *receipt = Receipt::Started(write_intent(&tx, session, &intent)?);
+            permits -= 1;
+        }
+        let mut looks = Vec::new();
+        for incident in batch.looks.iter().take(permits) {
+            let intent = Intent { row: 0, incident: *incident, updates: false, process: *process, now };
+            looks.push(write_intent(&tx, session, &intent)?);
         }
         tx.commit()?;
         Ok(Receipts {
             begins: receipts,
+            looks,
             next: grant.next,
             others_under_way: session.ledger.others > 0,
             pause: session.ledger.pause.map(Pause::from),
@@ -186,7 +213,7 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
     let asker = Asker {
         run: session.run,
         row: begin.row,
-        since: now.boot - session.remember,
+        since: since(now, session.remember, begin.otherwise_at),
         appended: session.appended.as_deref(),
     };
     let pasts = updates_of(tx, session.scope, begin.change.incident)?;
@@ -202,13 +229,17 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
     })
 }
 
-fn write_intent(
-    tx: &Transaction<'_>,
-    session: &mut Session,
+/// A call that is about to be sent. Of a look: row 0; of a list: no incident.
+struct Intent {
+    row: u64,
+    incident: Option<IncidentId>,
+    updates: bool,
     process: i64,
-    begin: &Begin,
     now: Now,
-) -> Result<AttemptId, JournalError> {
+}
+
+fn write_intent(tx: &Transaction<'_>, session: &mut Session, intent: &Intent) -> Result<AttemptId, JournalError> {
+    let Intent { row, incident, updates, process, now } = *intent;
     tx.prepare_cached(
         "INSERT INTO attempts (scope, run, row, incident, updates, process, started, started_wall)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -216,9 +247,9 @@ fn write_intent(
     .execute(params![
         session.scope,
         session.run,
-        begin.row,
-        stored_id(begin.change.incident),
-        matches!(begin.what, What::Update),
+        row,
+        incident.map_or(0, stored_id),
+        updates,
         process,
         now.boot.0,
         now.wall.as_microsecond(),
@@ -278,7 +309,7 @@ fn write_pause(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result
     Ok(())
 }
 
-fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &Outcome) -> Result<(), JournalError> {
+pub(super) fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &Outcome) -> Result<(), JournalError> {
     tx.prepare_cached(
         "UPDATE rows
          SET outcome = ?3, code = ?4, message = ?5, http_status = ?6, request_id = ?7, finished_wall = ?8
@@ -292,7 +323,7 @@ fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &Outcome) ->
         outcome.message,
         outcome.http_status,
         outcome.request_id,
-        outcome.finished_at.map(jiff::Timestamp::as_microsecond),
+        outcome.finished_at.map(Timestamp::as_microsecond),
     ])?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::ledger::Ledger;
-use super::made::{Asker, Earlier, updates_of};
+use super::made::{Asker, Earlier, since, updates_of};
 use super::rows::page;
 use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, locks, wall};
@@ -66,14 +66,16 @@ impl Journal {
         Ok(counts.collect::<Result<_, _>>()?)
     }
 
-    /// The codes of the first rows of a run that were over, in the order in which they were: at most `limit`.
+    /// The codes of the first rows of a run that were over, in the order in which they were: at most `limit`. Rows that
+    /// were not sent because of what was read are none: they were said before the question.
     ///
     /// # Errors
     /// Where the journal can't be read.
     pub fn first_outcomes(&self, run: &RunHandle, limit: u32) -> Result<Vec<(OutcomeKind, String)>, JournalError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT outcome, code FROM rows WHERE run = ?1 AND finished_wall IS NOT NULL AND outcome <> 'invalid'
-             ORDER BY finished_wall LIMIT ?2",
+            &format!("SELECT outcome, code FROM rows
+             WHERE run = ?1 AND finished_wall IS NOT NULL AND outcome <> 'invalid' AND (before IS NULL OR {ATTEMPTS} > 0)
+             ORDER BY finished_wall LIMIT ?2"),
         )?;
         let rows = statement.query_map(params![run.id, limit], |row| {
             let outcome: String = row.get(0)?;
@@ -180,13 +182,14 @@ impl Journal {
     ) -> Result<Earlier, JournalError> {
         let mut earlier = Earlier::default();
         let scope = self.scope_of(run)?;
-        let since = self.clock.now().boot - remember;
+        let now = self.clock.now();
         let mut after = 0;
         loop {
             let rows = self.pending(run, after, 1_000)?;
             let Some(last) = rows.last() else { return Ok(earlier) };
             after = last.row;
             for row in &rows {
+                let since = since(now, remember, row.otherwise_at);
                 let asker = Asker { run: run.id, row: row.row, since, appended };
                 earlier.add(&updates_of(&self.db, scope, row.change.incident)?, &row.change, asker);
             }

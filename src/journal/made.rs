@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::{AttemptId, JournalError, boot, stored_id, wall};
-use crate::clock::BootTime;
+use crate::clock::{BootTime, Now};
 use crate::row::{Change, IncidentId};
 
 /// Where the change of a row stands.
@@ -135,6 +136,13 @@ pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> R
         })
     })?;
     Ok(pasts.collect::<Result<_, _>>()?)
+}
+
+/// How far back it is looked for a row whose incident was, perhaps, read and found to be otherwise: what was read wins
+/// over what is remembered from before.
+pub(super) fn since(now: Now, remember: Duration, otherwise_at: Option<Timestamp>) -> BootTime {
+    let remembered = now.boot - remember;
+    otherwise_at.map_or(remembered, |at| remembered.max(now.boot_at(at)))
 }
 
 /// The rule.

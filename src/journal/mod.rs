@@ -33,8 +33,8 @@ pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::RunSummary;
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
 pub use peek::Peek;
-pub use rows::{LoadRow, PendingRow};
-pub use runs::{RunFacts, RunHandle, RunState};
+pub use rows::{LoadRow, PendingRow, Sightings};
+pub use runs::{RunFacts, RunHandle, RunState, Same};
 pub use store::{Durability, StateDir};
 
 use std::path::PathBuf;

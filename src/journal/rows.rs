@@ -1,12 +1,14 @@
 //! A run's rows: loaded, and those that are not over read again, page by page.
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use super::history::{ATTEMPTS, IS_UNSETTLED};
 use super::runs::RunHandle;
-use super::{Journal, JournalError};
+use super::{Journal, JournalError, wall};
 use crate::outcome::Outcome;
 use crate::row::{Change, IncidentId};
+use crate::seen::Seen;
 
 /// One row to be loaded.
 #[derive(Clone, Debug)]
@@ -21,6 +23,19 @@ pub struct LoadRow {
     pub change: Result<Change, Outcome>,
     /// The row's own bytes.
     pub source: Vec<u8>,
+    /// Of a plan: what its incident looked like when that was made.
+    pub planned: Option<Seen>,
+}
+
+/// What was seen of a row's incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sightings {
+    /// Now.
+    pub now: Seen,
+    /// When its plan was made.
+    pub planned: Option<Seen>,
+    /// Whether a call of this run has changed the incident already.
+    pub is_touched: bool,
 }
 
 /// One row that is not over.
@@ -38,11 +53,13 @@ pub struct PendingRow {
     pub attempts: u32,
     /// Whether an earlier call for it is in doubt.
     pub is_in_doubt: bool,
+    /// When its incident was read and was otherwise than it asks for: what was made before that counts no more.
+    pub otherwise_at: Option<Timestamp>,
 }
 
 pub(super) fn pending_rows() -> String {
     format!(
-        "SELECT row, incident, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED} FROM rows
+        "SELECT row, incident, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall FROM rows
          WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
     )
 }
@@ -76,8 +93,8 @@ impl Journal {
     pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
-                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message, planned, before)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
             )?;
             for row in rows {
                 let change = row.change.as_ref().ok();
@@ -93,6 +110,7 @@ impl Journal {
                     outcome.map(|outcome| outcome.kind.name()),
                     outcome.map(|outcome| &outcome.code),
                     outcome.map(|outcome| &outcome.message),
+                    row.planned.as_ref().map(Seen::to_json),
                 ])?;
             }
             Ok(())
@@ -111,6 +129,72 @@ impl Journal {
             )?;
             for (row, outcome) in rows {
                 update.execute(params![run.id, row, outcome.kind.name(), outcome.code, outcome.message])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The incidents of the rows without an outcome, with the rows' numbers. Rows in doubt are left out: what is read
+    /// of them tells whether they were made, not whether they are needed.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn incidents(&self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT CAST(incident AS INTEGER), row FROM rows
+             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}"
+        ))?;
+        let rows = statement.query_map([run.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let incidents = rows.map(|row: Result<(u64, u64), _>| row.map(|(id, row)| (IncidentId::new(id), row)));
+        let incidents = incidents.filter_map(|row| row.map(|(id, row)| Some((id?, row))).transpose());
+        Ok(incidents.collect::<Result<_, _>>()?)
+    }
+
+    /// What was seen of a row's incident, if it was looked at.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn seen(&self, run: &RunHandle, row: u64) -> Result<Option<Sightings>, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT before, planned, EXISTS (
+                 SELECT 1 FROM attempts AS a
+                 WHERE a.scope = (SELECT scope FROM runs WHERE id = ?1) AND a.incident = CAST(rows.incident AS INTEGER)
+                   AND a.run = ?1 AND a.updates = 1 AND a.made IS NOT 0)
+             FROM rows WHERE run = ?1 AND row = ?2",
+        )?;
+        let (before, planned, is_touched): (Option<String>, Option<String>, bool) =
+            statement.query_row(params![run.id, row], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))?;
+        let read = |text: Option<String>| self.seen_in(text.as_deref(), run, row);
+        let planned = read(planned)?;
+        Ok(read(before)?.map(|now| Sightings { now, planned, is_touched }))
+    }
+
+    fn seen_in(&self, text: Option<&str>, run: &RunHandle, row: u64) -> Result<Option<Seen>, JournalError> {
+        text.map(Seen::from_json).transpose().map_err(|error| JournalError::Damaged {
+            path: self.dir.database(),
+            why: format!("row {row} of run {}: {error}", run.name),
+        })
+    }
+
+    /// Keeps what comparing said of rows: they are over, or (`None`) their incident was otherwise at this time.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn compared(
+        &mut self,
+        run: &RunHandle,
+        at: Timestamp,
+        rows: &[(u64, Option<Outcome>)],
+    ) -> Result<(), JournalError> {
+        self.write(|tx| {
+            for (row, outcome) in rows {
+                match outcome {
+                    Some(outcome) => super::commit::write_outcome(tx, run.id, *row, outcome)?,
+                    None => {
+                        tx.prepare_cached("UPDATE rows SET read_wall = ?3 WHERE run = ?1 AND row = ?2")?
+                            .execute(params![run.id, row, at.as_microsecond()])?;
+                    }
+                }
             }
             Ok(())
         })
@@ -137,6 +221,7 @@ impl Journal {
                 change: Change { incident, body: body.into(), appends: stored.get(3)? },
                 attempts: stored.get(6)?,
                 is_in_doubt: stored.get(7)?,
+                otherwise_at: stored.get::<_, Option<i64>>(8)?.map(wall),
             })
         })?;
         page(rows, |row| row.change.body.len() + row.source.len())

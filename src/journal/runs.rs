@@ -56,6 +56,21 @@ pub(super) const UNFINISHED_SAME: &str = "
                    runs.created_wall) > ?4
     ORDER BY runs.id DESC LIMIT 1";
 
+pub(super) const RUN_OF_PLAN: &str = "
+    SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
+    WHERE scopes.name = ?1 AND runs.plan = ?2 AND runs.state <> 'loading'";
+
+const OTHER_OF_PLAN: &str = "SELECT name FROM runs WHERE scope = (SELECT scope FROM runs WHERE id = ?1) AND plan = ?2";
+
+/// By what a run is known again when it is to be sent once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Same {
+    /// By its changes, in their order: the digest of them.
+    Changes(Vec<u8>),
+    /// By its plan: the seal of it.
+    Plan(String),
+}
+
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
@@ -92,14 +107,32 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn ready(&mut self, run: &RunHandle, facts: &RunFacts, digest: &[u8]) -> Result<(), JournalError> {
+    pub fn ready(&mut self, run: &RunHandle, facts: &RunFacts, same: &Same) -> Result<(), JournalError> {
         self.write(|tx| {
+            let (digest, plan) = match same {
+                Same::Changes(digest) => (Some(digest), None),
+                Same::Plan(seal) => (None, Some(seal)),
+            };
+            // Another process may have begun to apply the same plan since it was looked for.
+            let other = tx.query_row(OTHER_OF_PLAN, params![run.id, plan], |row| row.get(0)).optional()?;
+            if let Some(run) = other {
+                return Err(JournalError::RunIsHeld { run, by: None });
+            }
             tx.execute(
-                "UPDATE runs SET state = 'ready', facts = ?2, digest = ?3 WHERE id = ?1",
-                params![run.id, facts_text(facts), digest],
+                "UPDATE runs SET state = 'ready', facts = ?2, digest = ?3, plan = ?4 WHERE id = ?1",
+                params![run.id, facts_text(facts), digest, plan],
             )?;
             Ok(())
         })
+    }
+
+    /// The run of a plan: it has one, for ever.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn run_of_plan(&self, scope: &Scope, seal: &str) -> Result<Option<String>, JournalError> {
+        let name = self.db.query_row(RUN_OF_PLAN, [scope.as_str(), seal], |row| row.get(0)).optional();
+        name.map_err(|error| self.dir.explain(error.into()))
     }
 
     /// Removes a run that was not begun.

@@ -25,12 +25,14 @@ CREATE TABLE runs (
     scope INTEGER NOT NULL REFERENCES scopes (id),
     contract TEXT NOT NULL,
     digest BLOB,                          -- of its changes, in order
+    plan TEXT,                            -- the seal of the plan that it applies
     facts TEXT NOT NULL,                  -- JSON: what is needed to show it, to go on, and to make its results again
     created_wall INTEGER NOT NULL,
     finished_wall INTEGER
 ) STRICT;
 
 CREATE INDEX runs_same ON runs (scope, digest);
+CREATE UNIQUE INDEX runs_plan ON runs (scope, plan) WHERE plan IS NOT NULL;
 
 CREATE TABLE rows (
     run INTEGER NOT NULL,
@@ -40,6 +42,9 @@ CREATE TABLE rows (
     body TEXT,                            -- what is sent; none where the row is invalid
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
+    before TEXT,                          -- JSON: what its incident looked like, where that was read
+    planned TEXT,                         -- the same, when its plan was made
+    read_wall INTEGER,                    -- then, where it was otherwise than the row asks for
     outcome TEXT,
     code TEXT,
     message TEXT,
@@ -53,8 +58,8 @@ CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
     scope INTEGER NOT NULL,
     run INTEGER NOT NULL,
-    row INTEGER NOT NULL,
-    incident INTEGER NOT NULL,
+    row INTEGER NOT NULL,                 -- 0: a look, for no row alone
+    incident INTEGER NOT NULL,            -- 0: a list
     updates INTEGER NOT NULL,             -- 1: an update, 0: a read
     process INTEGER NOT NULL,
     started INTEGER NOT NULL,

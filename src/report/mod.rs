@@ -6,12 +6,14 @@
 //! For those who read it elsewhere there is a [`page`]: the review before it, the report after it.
 //! All text from outside goes through [`crate::text`] on its way.
 
+pub mod changes;
 pub mod diagnostics;
 mod draft;
 pub mod next_command;
 pub mod outcome_counts;
 pub mod page;
 mod place;
+pub mod plan_file;
 pub mod preview;
 pub mod progress;
 pub mod question;

@@ -13,7 +13,7 @@ use bulk_triage::apply::{Ending, Settings, Stop, apply};
 use bulk_triage::client::{Client, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, StateDir};
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, Same, StateDir};
 use bulk_triage::outcome::{InputShape, OutcomeKind};
 use bulk_triage::row::{Change, IncidentId, Scope};
 use tokio::time::Instant;
@@ -106,7 +106,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
             .begin_loading(&Scope::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
             .expect("begins");
         journal.load(&run, &(1..=rows).map(row).collect::<Vec<_>>()).expect("loads");
-        journal.ready(&run, &facts, b"day").expect("is ready");
+        journal.ready(&run, &facts, &Same::Changes(b"day".to_vec())).expect("is ready");
 
         let seen = Mutex::new((fastrand::Rng::with_seed(1), vec![]));
         let service = Arc::new(Service { began: Instant::now(), failing, seen });
@@ -183,5 +183,12 @@ fn row(number: u64) -> LoadRow {
         body: r#"{"status":"Resolved"}"#.into(),
         appends: false,
     };
-    LoadRow { row: number, line: number, incident: number.to_string(), change: Ok(change), source: b"{}".to_vec() }
+    LoadRow {
+        row: number,
+        line: number,
+        incident: number.to_string(),
+        change: Ok(change),
+        source: b"{}".to_vec(),
+        planned: None,
+    }
 }

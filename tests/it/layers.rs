@@ -7,9 +7,9 @@ use crate::program::of_the_project;
 
 /// From the bottom to the top. Modules of one layer may know each other, the siblings aside.
 const LAYERS: [&[&str]; 7] = [
-    &["row", "window", "diagnostic", "attempt", "outcome", "permit", "text", "clock"],
+    &["row", "window", "diagnostic", "attempt", "outcome", "seen", "permit", "text", "clock"],
     &["contract", "input"],
-    &["check"],
+    &["check", "compare", "plan"],
     SIBLINGS,
     &["apply"],
     &["report", "emulator"],

@@ -26,11 +26,8 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             return Ok((Vec::new(), 0));
         }
         let under_way = u32::try_from(self.flights.len()).unwrap_or(u32::MAX);
-        let slots = self.health.slots(self.settings.concurrency.max(1).saturating_sub(under_way), now.boot);
-        let paused = self.own_pause.filter(|own| now.boot < *own);
-        if paused.is_none() {
-            self.own_pause = None;
-        }
+        let slots = self.service.health.slots(self.settings.concurrency.max(1).saturating_sub(under_way), now.boot);
+        let paused = self.service.own_pause(now.boot);
         let is_open = paused.is_none()
             && match self.gate {
                 Gate::Open => true,
@@ -77,9 +74,15 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     pub(super) fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
         let begins: Vec<Begin> = offered
             .iter()
-            .map(|hand| Begin { row: hand.row.row, change: hand.row.change.clone(), what: hand.what.clone() })
+            .map(|Hand { row, what, .. }| Begin {
+                row: row.row,
+                change: row.change.clone(),
+                what: what.clone(),
+                otherwise_at: row.otherwise_at,
+            })
             .collect();
-        let batch = Batch { ends: std::mem::take(&mut self.ends), over: std::mem::take(&mut self.over), begins, slots };
+        let (ends, over) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.over));
+        let batch = Batch { ends, over, begins, slots, ..Batch::default() };
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);
         let receipts = self.journal.commit(&batch, grant)?;
         let now = self.clock.now();
@@ -147,7 +150,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             What::Read(_) => Call::Read(hand.row.change.incident),
         };
         self.calls += 1;
-        self.health.begins();
+        self.service.health.begins();
         self.flights.insert(attempt, hand);
         let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
         tokio::spawn(async move {

@@ -18,9 +18,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::events::{Event, Listener};
-use super::health::{Failures, Health, TooMany};
+use super::health::{Failures, TooMany};
 use super::queue::Queue;
 use super::row::{Ended, Hand, Rules};
+use super::service::{Follows, Service};
 use super::{ApplyError, Settings, Stop, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
@@ -80,7 +81,7 @@ pub async fn apply<T: Transport>(
             appended: settings.appended.clone().unwrap_or_default(),
         },
         rng: fastrand::Rng::with_seed(settings.seed),
-        health: Health::new(settings.patience),
+        service: Service::new(&settings.quota, settings.patience),
         failures: Failures::new(settings.max_failures, begun.first),
         deadline: settings.stop_after.map(|after| started.boot + after),
         left: begun.left,
@@ -98,15 +99,11 @@ pub async fn apply<T: Transport>(
         returns,
         gate: Gate::Open,
         offer: 1,
-        own_pause: None,
-        told_pause: None,
         told_pace: None,
         arrival: None,
         pace_changed: true,
         latency: Duration::from_millis(400),
-        token_generation: 0,
         calls: 0,
-        throttled: 0,
         stop: None,
     };
     dispatcher.tell(Event::Started { rows: begun.rows, before: begun.before });
@@ -142,7 +139,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     buckets: Buckets,
     rules: Rules,
     rng: fastrand::Rng,
-    health: Health,
+    service: Service,
     failures: Failures,
     deadline: Option<BootTime>,
 
@@ -161,20 +158,15 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     gate: Gate,
     /// How many rows are offered: more, as long as they turn out to be over without a call.
     offer: usize,
-    /// A pause that is longer than what the journal keeps of it.
-    own_pause: Option<BootTime>,
-    told_pause: Option<BootTime>,
     told_pace: Option<BootTime>,
     pace_changed: bool,
     /// The time of arrival, and when it was computed.
     arrival: Option<(BootTime, BootTime)>,
     /// A moving average, for the time of arrival.
     latency: Duration,
-    token_generation: u64,
     /// Rows without an outcome.
     left: u64,
     calls: u64,
-    throttled: u64,
     stop: Option<Stop>,
 }
 
@@ -229,7 +221,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             }
         }
         let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
-        Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.throttled })
+        Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.service.throttled })
     }
 
     fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
@@ -263,9 +255,23 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             Gate::Until(at) => at,
             Gate::UntilAnEnd => never,
         };
-        let down =
-            self.health.pause().map_or(now.boot, |until| if self.health.slots(1, until) == 0 { never } else { until });
-        next.max(gate).max(self.own_pause.unwrap_or(now.boot)).max(down).min(deadline)
+        let down = self.service.health.wake(never).unwrap_or(now.boot);
+        self.service.not_before_pause(next.max(gate).max(down)).min(deadline)
+    }
+
+    /// What a call's end means for all others.
+    fn follow(&mut self, follows: Follows) {
+        if follows.forgives {
+            let streak = self.service.health.streak_id;
+            self.flights.values_mut().for_each(|hand| hand.forgive(streak));
+            self.queue.forgive(streak);
+        }
+        if let Some(event) = follows.event {
+            self.tell(event);
+        }
+        if let Some(stop) = follows.stop {
+            self.stop(stop);
+        }
     }
 
     fn stop(&mut self, why: Stop) {

@@ -25,7 +25,6 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
         self.pace_changed = false;
         self.told_pace = Some(now.boot);
-        let own_pause = self.own_pause;
         let Some((spent, pause)) = self.journal.spent() else { return };
         let (windows, in_flight) = (self.buckets.in_use(spent, now.boot), spent.in_flight);
         let stays = ARRIVAL * u32::try_from(self.left).unwrap_or(u32::MAX);
@@ -39,9 +38,9 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 arrival
             }
         };
-        let arrival = arrival.max(own_pause.unwrap_or(arrival));
+        let arrival = self.service.not_before_pause(arrival);
         let next_call = match self.gate {
-            Gate::Until(at) if at > now.boot => Some(now.wall_at(at.max(own_pause.unwrap_or(at)))),
+            Gate::Until(at) if at > now.boot => Some(now.wall_at(self.service.not_before_pause(at))),
             _ => None,
         };
         self.tell(Event::Pace(Pace {
@@ -50,7 +49,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             arrival: now.wall_at(arrival),
             in_flight,
             calls: self.calls,
-            throttled: self.throttled,
+            throttled: self.service.throttled,
         }));
     }
 }

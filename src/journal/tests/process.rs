@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
     AttemptId, Batch, Begin, Doubt, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts,
-    RunHandle, StateDir, What,
+    RunHandle, Same, StateDir, What,
 };
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
 use crate::permit::{Grant, NextPermit, Pause, Spent};
@@ -65,7 +65,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn with(mut journal: Journal, changes: &[Change], remember: Duration) -> Process {
         let run = loaded(&mut journal, changes);
-        journal.ready(&run, &facts(), b"digest").expect("is ready");
+        journal.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
         let mut process = Process { journal, run, changes: changes.to_vec() };
         process.begin_session(remember);
         process
@@ -85,7 +85,7 @@ impl Process {
     }
 
     fn offer_call(&mut self, row: usize, what: What) -> Receipt {
-        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what }];
+        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what, otherwise_at: None }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
     }
 
@@ -182,6 +182,7 @@ pub(super) fn load_row(row: u64, change: &Change) -> LoadRow {
         incident: change.incident.to_string(),
         change: Ok(change.clone()),
         source: b"{}".to_vec(),
+        planned: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
-use crate::journal::{Batch, Journal, JournalError, RunState};
+use crate::journal::{Batch, Journal, JournalError, RunState, Same};
 use crate::outcome::{Outcome, OutcomeKind};
 
 #[tokio::test(start_paused = true)]
@@ -14,7 +14,7 @@ async fn a_run_is_there_whole_or_not_at_all() {
     let same = |journal: &Journal| journal.unfinished_same(&scope(), "test", b"digest", HOUR).expect("reads");
     assert!(other.runs().expect("reads").is_empty());
     assert_eq!(same(&other), None);
-    loading.ready(&run, &facts(), b"digest").expect("is ready");
+    loading.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
     assert_eq!(other.run(&run.name).expect("is there").rows(), 2);
     assert_eq!(same(&other), Some(run.name.clone()));
 
@@ -35,7 +35,7 @@ async fn what_a_living_process_loads_is_left_alone() {
     let mut loading = place.open();
     let run = loaded(&mut loading, &[resolve(1)]);
     drop(place.open());
-    loading.ready(&run, &facts(), b"digest").expect("is ready");
+    loading.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
     assert_eq!(loading.run(&run.name).expect("is there").rows(), 1);
 }
 

@@ -131,7 +131,7 @@ pub(super) fn review<E>(
         sets: review.sets(),
         chart: review.chart(),
         facts: review.facts(),
-        is_compared: review.is_compared,
+        is_compared: preview.compared.is_some(),
     };
     body.write_into(out)?;
     let properties = review.properties();

@@ -23,8 +23,6 @@ pub struct Review<'a> {
     pub quota: &'a Quota,
     /// The calls of the run over time, by the quota's arithmetic: at most [`super::POINTS`].
     pub forecast: Vec<Point>,
-    /// Whether what the server shows was read: then rows have a `before`.
-    pub is_compared: bool,
     /// What the check found doubtful.
     pub warnings: Warnings,
     /// Of a plan, its seal.

@@ -40,6 +40,7 @@ fn preview(bodies: &[&str]) -> Preview {
         token_expires: Some("2026-11-24T17:30:10Z".parse().expect("a time")),
         earlier: Some(vec![Earlier::Unfinished { run: "4ccc".to_owned(), incidents: 1 }]),
         first_requests: vec![],
+        compared: None,
     }
 }
 
@@ -63,7 +64,6 @@ fn compared() -> [String; 2] {
         appended: Some("comment"),
         quota: &quota,
         forecast: vec![Point { at: Duration::ZERO, calls: 2 }],
-        is_compared: true,
         warnings: Warnings::default(),
         seal: Some("5ea1".to_owned()),
         next: Some("bulk-triage apply plan.jsonl".to_owned()),
@@ -164,7 +164,6 @@ fn what_fails_leaves_the_page_that_was_there() {
         appended: None,
         quota: &quota,
         forecast: vec![],
-        is_compared: false,
         warnings: Warnings::default(),
         seal: None,
         next: None,

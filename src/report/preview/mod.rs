@@ -3,6 +3,7 @@
 //! Promises: all that decides whether a person says yes stands in it; an emulator and a real tenant can't be taken for
 //! each other; text from outside is shown, not obeyed.
 
+mod compared;
 mod set_counts;
 
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use compared::{Compared, looking};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
@@ -36,6 +38,8 @@ pub struct Preview {
     pub rows: u64,
     /// The rows that are invalid and left out (`--skip-invalid`).
     pub skipped: u64,
+    /// What looking at the incidents has shown, where that was asked for.
+    pub compared: Option<Compared>,
     /// What would be set.
     pub sets: SetCounts,
     /// The properties of which `--set` overrides cells, with the number of cells.
@@ -127,6 +131,9 @@ impl Preview {
         for warning in self.warnings() {
             writeln!(out, "{}", paint(&format!("warning: {warning}")))?;
         }
+        if let Some(compared) = &self.compared {
+            compared.write_first(&mut out)?;
+        }
         if !self.first_requests.is_empty() {
             writeln!(out, "\nThe first requests:")?;
         }
@@ -137,10 +144,11 @@ impl Preview {
         Ok(())
     }
 
-    fn sections(&self) -> [(&'static str, Vec<String>); 5] {
+    fn sections(&self) -> [(&'static str, Vec<String>); 6] {
         [
             ("target", self.target.lines()),
             ("rows", self.row_lines()),
+            ("compared", self.compared.as_ref().map_or_else(Vec::new, Compared::lines)),
             ("sets", self.set_lines()),
             ("time", self.time_lines()),
             ("before", self.earlier_lines()),
@@ -198,7 +206,8 @@ impl Preview {
             let time = clock_time(self.starts_at, expires, Precision::Minute);
             format!("the token expires at {time}, before the end")
         });
-        expires.into_iter().collect()
+        let compared = self.compared.iter().flat_map(Compared::warnings);
+        expires.into_iter().chain(compared).collect()
     }
 }
 
@@ -261,6 +270,7 @@ mod tests {
             },
             input: "close.csv".to_owned(),
             notes: vec![],
+            compared: None,
             rows: 1_000,
             skipped: 3,
             sets: counts(&[

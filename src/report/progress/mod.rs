@@ -57,14 +57,14 @@ impl Progress {
     pub fn hear(&mut self, event: &Event) {
         let now = self.clock.now();
         let notice = locked(&self.status).hear(event, now.wall);
-        let begins = matches!(event, Event::Started { .. });
+        let begins = matches!(event, Event::Started { .. } | Event::Looking(_));
         if self.screen.draws() {
             if begins {
                 self.draw();
             }
             return;
         }
-        let moves = matches!(event, Event::Finished(_) | Event::Pace(_));
+        let moves = matches!(event, Event::Finished(_) | Event::Looked(_) | Event::Pace(_));
         let line = {
             let status = locked(&self.status);
             let due = begins || (moves && self.plain.is_due(&status, now.boot));

@@ -58,15 +58,20 @@ impl Screen {
 
     /// Draws what `lines` gives, again with each tick.
     pub(super) fn draw(&self, tick: Duration, lines: impl Fn() -> String + Clone + Send + Sync + 'static) {
-        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(target) = target.filter(|_| self.draws) else { return };
+        if !self.draws {
+            return;
+        }
         let style = ProgressStyle::with_template("{lines}").expect("a template of one key");
         let lines = move |_: &ProgressState, out: &mut dyn fmt::Write| {
             // A String takes all that is written.
             let _ = out.write_str(&lines());
         };
         self.bar.set_style(style.with_key("lines", lines));
-        self.bar.set_draw_target(target);
+        match self.target.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(target) => self.bar.set_draw_target(target),
+            // It was drawn on before, and cleared.
+            None => self.bar.reset(),
+        }
         self.bar.enable_steady_tick(tick);
     }
 

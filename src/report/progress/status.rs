@@ -11,6 +11,8 @@ use crate::report::wording::{Precision, WIDTH, clock_time, count, counted, cut, 
 pub(super) struct Status {
     rows: u64,
     outcomes: OutcomeCounts,
+    /// While incidents are looked at: so many have been.
+    looked: Option<u64>,
     pace: Option<Pace>,
     pause: Option<Pause>,
     stopping: Option<String>,
@@ -54,6 +56,14 @@ impl Status {
                 self.stopping = Some(line.clone());
                 Some(line)
             }
+            Event::Looking(incidents) => {
+                (self.rows, self.looked) = (*incidents, Some(0));
+                None
+            }
+            Event::Looked(incidents) => {
+                self.looked = self.looked.map(|looked| looked + incidents);
+                None
+            }
             Event::Retry { .. } => None,
         }
     }
@@ -69,9 +79,9 @@ impl Status {
         self.rows
     }
 
-    /// The rows that are over.
+    /// The rows that are over, or the incidents that have been looked at.
     pub(super) fn done(&self) -> u64 {
-        self.outcomes.total()
+        self.looked.unwrap_or_else(|| self.outcomes.total())
     }
 
     /// The lines that are drawn anew.
@@ -84,7 +94,9 @@ impl Status {
             Some(notice) => paint(cut(&notice, WIDTH), 33),
             None => cut(&self.quota(now), WIDTH),
         };
-        format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&self.outcomes.to_string(), WIDTH))
+        let so_far =
+            if self.looked.is_some() { "looking; nothing is sent yet".to_owned() } else { self.outcomes.to_string() };
+        format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&so_far, WIDTH))
     }
 
     /// The same in one line.
@@ -95,7 +107,8 @@ impl Status {
     }
 
     fn rows_done(&self) -> String {
-        format!("{} of {}", count(self.done()), counted(self.rows, "row"))
+        let what = if self.looked.is_some() { "incident" } else { "row" };
+        format!("{} of {}", count(self.done()), counted(self.rows, what))
     }
 
     /// The part of a bar that is done, and the part that is not.

@@ -14,7 +14,7 @@ use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, apply};
 use bulk_triage::client::{Client, Tokens};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
-use bulk_triage::journal::{Durability, Journal, JournalError, LoadRow, RunFacts, RunHandle, RunState, StateDir};
+use bulk_triage::journal::{Durability, Journal, JournalError, LoadRow, RunFacts, RunHandle, RunState, Same, StateDir};
 use bulk_triage::outcome::{InputShape, ResultRow};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
@@ -173,7 +173,7 @@ async fn run_of(
         step().await;
         journal.hold(&name)?
     } else {
-        journal.ready(&loading, &facts, &digest)?;
+        journal.ready(&loading, &facts, &Same::Changes(digest.clone()))?;
         loading
     };
     step().await;
@@ -192,6 +192,7 @@ fn loaded(rows: &[FileRow]) -> Vec<LoadRow> {
             appends: row.appends,
         }),
         source: row.body.clone().into_bytes(),
+        planned: None,
     });
     rows.collect()
 }

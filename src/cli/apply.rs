@@ -1,0 +1,259 @@
+//! `bulk-triage apply`: sends exactly what was reviewed.
+//!
+//! Promises: nothing is sent of a plan that is not as it was written, was made for another scope or contract, or was
+//! applied before; with `before`, nothing of an incident that has changed since.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use super::GlobalArgs;
+use super::arguments::{CallArgs, REMEMBER, SendArgs};
+use super::before;
+use super::begun::Begun;
+use super::environment::{Environment, state_dir};
+use super::load;
+use super::next::Next;
+use super::report;
+use super::send;
+use super::target::Target;
+use super::terminal::{Terminal, say};
+use crate::client::Origin;
+use crate::clock::Clock;
+use crate::contract::{BUILT_IN, Contract, load as load_contract};
+use crate::error::Error;
+use crate::exit;
+use crate::journal::{Durability, Journal, RunFacts, RunState, Same, StateDir};
+use crate::outcome::OutcomeKind;
+use crate::plan::{self, Header, PlanError};
+use crate::report::results::Destination;
+use crate::row::Scope;
+use crate::text::printable;
+
+/// `bulk-triage apply`
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ApplyArgs {
+    /// The plan.
+    pub(super) plan: PathBuf,
+    /// Refuse a plan of another contract than this one.
+    #[arg(long, value_name = "NAME or FILE")]
+    pub(super) contract: Option<String>,
+    /// Refuse a plan for another place than this one.
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
+    /// Names the scope where the token does not name a tenant.
+    #[arg(long, value_name = "NAME")]
+    pub(super) scope: Option<String>,
+    /// How it is sent.
+    #[command(flatten)]
+    pub(super) send: SendArgs,
+}
+
+/// Runs it. Gives back the exit code.
+///
+/// # Errors
+/// Where the plan is refused, or the journal failed.
+pub(super) fn run(
+    args: &ApplyArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &mut Terminal,
+) -> Result<u8, Error> {
+    let results = args.send.results.as_deref();
+    let beside = [Some(&*args.plan), results, args.send.calls.token_file.as_deref()];
+    let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
+    let plan = Plan::read(&args.plan)?;
+    plan.expect_contract(args.contract.as_deref())?;
+    let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, env)?;
+    let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
+    before::can_ask(&args.send, &args.plan)?;
+    if let Some(results) = results {
+        Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
+    }
+    let clock = Clock::machine();
+    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let remember = args.send.remember.unwrap_or(REMEMBER);
+    let applying = Applying { plan: &plan, target: &target, scope, clock: &clock };
+    let begun = match journal.run_of_plan(&applying.scope, &plan.seal)? {
+        Some(name) => match applying.go_on(journal, &name)? {
+            Some(begun) => begun,
+            None => return over(&name, global),
+        },
+        None => applying.load(journal, remember)?,
+    };
+    begun.destination(args.send.results.as_ref(), &args.plan)?;
+    let runtime = send::runtime()?;
+    let begun = if plan.header.compared {
+        match begun.look(&runtime, &args.send.calls, terminal)? {
+            Ok(begun) => begun,
+            Err(code) => return Ok(code),
+        }
+    } else {
+        begun
+    };
+    let facts = begun.facts.clone();
+    let next = Next::Apply { args, global, facts: &facts };
+    begun.ask_and_send(&runtime, &args.send, remember, &args.plan, page, next, terminal)
+}
+
+/// A plan that was applied before.
+fn over(name: &str, global: &GlobalArgs) -> Result<u8, Error> {
+    let clock = Clock::machine();
+    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock, Durability::Synced)?;
+    let run = journal.run(name)?;
+    say(&format!("this plan was applied by run {name}, which is over; a plan is applied once"));
+    say(&format!("results: {}", printable(&run.facts.results)));
+    let failed = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
+    let has_failed = run.outcomes.iter().any(|(kind, rows)| failed.contains(kind) && *rows > 0);
+    Ok(if has_failed { exit::SOME_FAILED } else { exit::DONE })
+}
+
+/// A plan that is as it was written.
+pub(super) struct Plan {
+    path: PathBuf,
+    /// What it says of itself.
+    pub(super) header: Header,
+    /// Its seal.
+    pub(super) seal: String,
+    contract: Contract,
+}
+
+impl Plan {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Where it is no plan, or not as it was written.
+    pub(super) fn read(path: &Path) -> Result<Plan, Error> {
+        let (header, seal) = read(path, |_, _| Ok(()))?;
+        let contract = Contract::from_toml(&header.rules).map_err(|what| refused(path, PlanError::Altered { what }))?;
+        Ok(Plan { path: path.to_owned(), header, seal, contract })
+    }
+
+    /// Whose incidents it is for, where that was known.
+    pub(super) fn scope(&self) -> Option<Scope> {
+        self.header.scope.clone().map(Scope::from_stored)
+    }
+
+    /// Where it goes.
+    ///
+    /// # Errors
+    /// Where the command line or the token is for another place or another scope than the plan.
+    pub(super) fn target(
+        &self,
+        base_url: Option<&str>,
+        scope: Option<&str>,
+        calls: &CallArgs,
+        env: &Environment,
+    ) -> Result<Target, Error> {
+        let origin: Origin = self.header.origin.parse()?;
+        if let Some(typed) = base_url {
+            let typed: Origin = typed.parse()?;
+            if typed.to_string() != origin.to_string() {
+                return Err(self.is_for_another("place", &origin.to_string(), &typed.to_string()));
+            }
+        }
+        let target = Target::new(self.contract.clone(), origin, scope, calls, env)?;
+        match (self.scope(), &target.scope) {
+            (Some(planned), Some(found)) if planned != *found => {
+                Err(self.is_for_another("scope", &planned.described(), &found.described()))
+            }
+            _ => Ok(target),
+        }
+    }
+
+    /// The contract is the one that is wanted, and one that this program knows by its name is still what it was.
+    fn expect_contract(&self, wanted: Option<&str>) -> Result<(), Error> {
+        let named = BUILT_IN.contains(&self.contract.name.as_str()).then_some(self.contract.name.as_str());
+        for name in wanted.into_iter().chain(named) {
+            let wanted = load_contract(name)?;
+            if wanted.name != self.contract.name {
+                return Err(self.is_for_another("contract", &self.contract.name, &wanted.name));
+            }
+            if wanted != self.contract {
+                return Err(Error::Usage {
+                    message: format!("the contract `{}` is not what it was when the plan was made", wanted.name),
+                    hint: Some("make the plan anew".to_owned()),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn is_for_another(&self, what: &str, planned: &str, found: &str) -> Error {
+        let path = self.path.to_string_lossy();
+        Error::Usage {
+            message: format!("the plan `{path}` was made for another {what}: for {planned}, not for {found}"),
+            hint: Some("nothing was sent; make a plan for this one, or apply it where it was made for".to_owned()),
+        }
+    }
+}
+
+/// A plan that is about to be applied, or shown.
+pub(super) struct Applying<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) target: &'a Target,
+    pub(super) scope: Scope,
+    pub(super) clock: &'a Clock,
+}
+
+impl<'a> Applying<'a> {
+    /// Loads it into the journal.
+    ///
+    /// # Errors
+    /// Where the plan has become another one since it was read, or the journal can't be written.
+    pub(super) fn load(self, mut journal: Journal, remember: std::time::Duration) -> Result<Begun<'a>, Error> {
+        let Applying { plan, target, scope, clock } = self;
+        let header = &plan.header;
+        let facts = RunFacts {
+            input: header.input.clone(),
+            shape: header.shape.clone(),
+            origin: header.origin.clone(),
+            contract: header.rules.clone(),
+            results: String::new(),
+            options: header.options.clone(),
+            remember,
+        };
+        let mut rng = fastrand::Rng::new();
+        let handle = journal.begin_loading(&scope, &header.contract, &facts, &mut rng)?;
+        let loaded = load::from_plan(&mut journal, &handle, |take| {
+            let (_, seal) = read(&plan.path, |_, row| take(row))?;
+            if seal == plan.seal { Ok(()) } else { Err(refused(&plan.path, PlanError::Exchanged)) }
+        });
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                journal.discard(&handle)?;
+                return Err(error);
+            }
+        };
+        let same = Same::Plan(plan.seal.clone());
+        Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
+    }
+
+    /// Goes on with the run that has begun to apply it; `None` where that is over.
+    fn go_on(self, mut journal: Journal, name: &str) -> Result<Option<Begun<'a>>, Error> {
+        let Applying { plan, target, scope, clock } = self;
+        let run = journal.run(name)?;
+        if run.state == RunState::Over {
+            return Ok(None);
+        }
+        let handle = journal.hold(name)?;
+        let loaded = load::from_journal(&journal, &handle)?;
+        let same = Same::Plan(plan.seal.clone());
+        let facts = run.facts;
+        Ok(Some(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock }))
+    }
+}
+
+fn read(path: &Path, take: impl FnMut(&Header, plan::PlanRow) -> Result<(), Error>) -> Result<(Header, String), Error> {
+    let file = File::open(path).map_err(|error| refused(path, error.into()))?;
+    let read = plan::read(BufReader::new(file), take);
+    read.map_err(|error| match error {
+        Error::Plan { error, .. } => refused(path, error),
+        other => other,
+    })
+}
+
+fn refused(path: &Path, error: PlanError) -> Error {
+    Error::Plan { path: path.to_owned(), error }
+}

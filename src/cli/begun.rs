@@ -1,0 +1,300 @@
+//! A run that is in the journal and has not been sent: looked at, shown, asked about, and sent or taken away again.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::arguments::{CallArgs, SendArgs};
+use super::before::{self, Before};
+use super::compare::{Comparing, Looked};
+use super::load::{self, Loaded};
+use super::next::Next;
+use super::report;
+use super::send::Sending;
+use super::target::Target;
+use super::terminal::Terminal;
+use crate::check::Rules;
+use crate::clock::Clock;
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::exit;
+use crate::input::Input;
+use crate::journal::{Journal, JournalError, RunFacts, RunHandle, Same};
+use crate::outcome::InputShape;
+use crate::report::next_command::NextCommand;
+use crate::report::page::{PageFile, Warnings};
+use crate::report::preview::{self, Preview};
+use crate::report::results::{Destination, default_name};
+use crate::row::Scope;
+use crate::text::printable;
+
+/// A run that has not been sent.
+pub(super) struct Begun<'a> {
+    /// Where it goes.
+    pub(super) target: &'a Target,
+    /// Whose incidents.
+    pub(super) scope: Scope,
+    /// Where it is.
+    pub(super) journal: Journal,
+    /// Which one it is.
+    pub(super) handle: RunHandle,
+    /// Whether it is one that began before, and goes on.
+    pub(super) goes_on: bool,
+    /// What of it is left to be sent, in numbers.
+    pub(super) loaded: Loaded,
+    /// What it keeps of its beginning.
+    pub(super) facts: RunFacts,
+    /// By what it is known again.
+    pub(super) same: Same,
+    /// What looking at the incidents has shown, where that was asked for.
+    pub(super) compared: Option<preview::Compared>,
+    /// What time it is.
+    pub(super) clock: &'a Clock,
+}
+
+/// An input that is read into the journal.
+pub(super) struct Reading<'a> {
+    /// The input.
+    pub(super) input: Input,
+    /// What its rows are checked against.
+    pub(super) rules: &'a Rules<'a>,
+    /// Whether the valid rows go on without the others.
+    pub(super) skip_invalid: bool,
+    /// The options that change what is sent, as they were typed.
+    pub(super) typed: Vec<String>,
+}
+
+impl<'a> Begun<'a> {
+    /// Checks an input and loads it. `input` is its path.
+    ///
+    /// # Errors
+    /// Where it is not valid, or the journal can't be written: nothing of it stays.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of the run that begins")]
+    pub(super) fn load(
+        reading: Reading<'_>,
+        mut journal: Journal,
+        target: &'a Target,
+        scope: Scope,
+        input: &Path,
+        remember: Duration,
+        clock: &'a Clock,
+        tell: &mut dyn FnMut(Diagnostic),
+    ) -> Result<Begun<'a>, Error> {
+        let facts = RunFacts {
+            input: input.to_string_lossy().into_owned(),
+            shape: reading.input.shape().clone(),
+            origin: target.origin.to_string(),
+            contract: target.contract.to_toml(),
+            results: String::new(),
+            options: reading.typed,
+            remember,
+        };
+        let Reading { input, rules, skip_invalid, .. } = reading;
+        let mut rng = fastrand::Rng::new();
+        let (handle, loaded) =
+            load::into_journal(&mut journal, input, rules, skip_invalid, tell, &scope, &facts, &mut rng)?;
+        let same = Same::Changes(loaded.digest.clone());
+        Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
+    }
+
+    /// The run with the same changes that did not finish within `remember` goes on in its place, if there is one.
+    ///
+    /// # Errors
+    /// Where the journal fails, or another process holds that run.
+    pub(super) fn or_the_one_that_goes_on(mut self, remember: Duration) -> Result<Begun<'a>, Error> {
+        let contract = &self.target.contract.name;
+        let same = self.journal.unfinished_same(&self.scope, contract, &self.loaded.digest, remember)?;
+        if let Some(name) = same.filter(|_| self.loaded.rows > 0) {
+            self.journal.discard(&self.handle)?;
+            self.handle = self.journal.hold(&name)?;
+            self.goes_on = true;
+        }
+        Ok(self)
+    }
+
+    /// Looks at the incidents of its rows. `Err`: it ended before that was over, with this exit code, and is taken away.
+    ///
+    /// # Errors
+    /// Where the journal fails.
+    pub(super) fn look(
+        self,
+        runtime: &Runtime,
+        calls: &CallArgs,
+        terminal: &Terminal,
+    ) -> Result<Result<Begun<'a>, u8>, Error> {
+        let Begun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
+        let comparing = Comparing { target, args: calls, clock };
+        let (journal, compared) = match comparing.look(runtime, journal, &handle, terminal)? {
+            Looked::Over(journal, compared) => (journal, compared),
+            Looked::Stopped(mut journal, code) => {
+                if !goes_on {
+                    journal.discard(&handle)?;
+                }
+                return Ok(Err(code));
+            }
+            Looked::EndedAtOnce(code) => return Ok(Err(code)),
+        };
+        let loaded = load::what_is_left(&journal, &handle, loaded)?;
+        let compared = Some(compared);
+        Ok(Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, clock }))
+    }
+
+    /// What a person is shown of it.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub(super) fn preview(&self, before: &Before<'_>) -> Result<Preview, Error> {
+        before.of_run(&self.journal, &self.handle, &self.loaded, self.goes_on, self.compared.clone())
+    }
+
+    /// Shows it on `out`, each row with what it changes where that was looked at.
+    ///
+    /// # Errors
+    /// Where the journal can't be read, or `out` fails.
+    pub(super) fn show(
+        &self,
+        mut preview: Preview,
+        calls: &CallArgs,
+        mut out: impl io::Write,
+        colour: bool,
+    ) -> Result<(), Error> {
+        if let Some(compared) = &mut preview.compared {
+            // All of them come, not only these.
+            compared.first.clear();
+        }
+        preview.write(&mut out, colour)?;
+        if self.compared.is_some() && preview.rows > 0 {
+            writeln!(out, "\nWhat changes:")?;
+            let comparing = Comparing { target: self.target, args: calls, clock: self.clock };
+            comparing.each_change(&self.journal, &self.handle, |change| writeln!(out, "  {change}"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the review of it.
+    ///
+    /// # Errors
+    /// Where the journal can't be read, or the page not be written.
+    pub(super) fn write_review(
+        &self,
+        page: &PageFile,
+        preview: &Preview,
+        calls: &CallArgs,
+        warnings: Warnings,
+        next: &NextCommand,
+    ) -> Result<(), Error> {
+        let ledger = self.journal.ledger(&self.handle, self.target.quota.longest())?;
+        let forecast = report::forecast(&self.target.quota, calls, &ledger, self.clock.now(), preview.rows);
+        let contract = &self.target.contract;
+        let seal = if let Same::Plan(seal) = &self.same { Some(seal.clone()) } else { None };
+        let review = report::review(self.target, contract.appended(), preview, forecast, warnings, next);
+        let rows = report::review_rows(&self.journal, &self.handle.name, &self.facts.shape, contract);
+        page.write_review(&crate::report::page::Review { seal, ..review }, rows).map_err(report::page_error)
+    }
+
+    /// Takes it away: nothing of it is left but the calls that count.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub(super) fn discard(mut self) -> Result<(), JournalError> {
+        if self.goes_on { Ok(()) } else { self.journal.discard(&self.handle) }
+    }
+
+    /// Where its results go.
+    ///
+    /// # Errors
+    /// Where nothing can be written there.
+    pub(super) fn destination(&self, results: Option<&PathBuf>, input: &Path) -> Result<Destination, Error> {
+        let input = before::path_of(input);
+        let name = if self.target.is_emulated { "emulator" } else { &self.handle.name };
+        let path = match results {
+            Some(path) => path.clone(),
+            None if self.goes_on => PathBuf::from(self.journal.run(&self.handle.name)?.facts.results),
+            None => default_name(input, name, self.shape()),
+        };
+        // A run that goes on may be given its own results file: then it is the input, and stays as it is.
+        let is_input = input.is_some_and(|input| same_file(input, &path));
+        let path = if is_input && results.is_none() {
+            default_name(input, &format!("{name}-again"), self.shape())
+        } else {
+            path
+        };
+        Ok(Destination::examine(&path, input, self.shape())?)
+    }
+
+    fn shape(&self) -> &InputShape {
+        &self.facts.shape
+    }
+
+    /// Shows it, asks, and sends it. Gives back the exit code.
+    ///
+    /// # Errors
+    /// Where the journal or the results fail.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of how a run is sent")]
+    pub(super) fn ask_and_send(
+        mut self,
+        runtime: &Runtime,
+        args: &SendArgs,
+        remember: Duration,
+        input: &Path,
+        page: Option<PageFile>,
+        next: Next<'_>,
+        terminal: &mut Terminal,
+    ) -> Result<u8, Error> {
+        let destination = self.destination(args.results.as_ref(), input)?;
+        let before =
+            Before { target: self.target, send: Some(args), calls: &args.calls, remember, input, clock: self.clock };
+        let preview = self.preview(&before)?;
+        if !before.is_agreed(&preview, args, terminal)? {
+            self.discard()?;
+            return Ok(exit::STOPPED);
+        }
+        if !self.goes_on {
+            self.facts.results = absolute(destination.path());
+            self.journal.ready(&self.handle, &self.facts, &self.same)?;
+        }
+        let sending = Sending {
+            target: self.target,
+            scope: &self.scope,
+            args,
+            remember,
+            input: self.facts.input.clone(),
+            shape: self.facts.shape,
+            destination,
+            page,
+            clock: self.clock.clone(),
+            next,
+        };
+        sending.send(runtime, self.journal, &self.handle, terminal)
+    }
+}
+
+/// Says that nothing was sent, and how it is.
+///
+/// # Errors
+/// Where `out` fails.
+pub(super) fn say_next(mut out: impl io::Write, next: &NextCommand) -> Result<(), Error> {
+    Ok(writeln!(out, "\nnothing was sent; to send it:\n  {next}")?)
+}
+
+/// Says where the report is.
+///
+/// # Errors
+/// Where `out` fails.
+pub(super) fn say_report(mut out: impl io::Write, page: &PageFile) -> Result<(), Error> {
+    Ok(writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?)
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (one.metadata(), other.metadata()) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}

@@ -1,0 +1,264 @@
+//! `bulk-triage plan`: the dry run, saved for review. A plan that is there is shown again.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use super::GlobalArgs;
+use super::apply::{self, Applying};
+use super::arguments::{CallArgs, REMEMBER};
+use super::before::{self, Before};
+use super::begun::{Begun, Reading, say_next, say_report};
+use super::compare::as_planned;
+use super::environment::{Environment, state_dir};
+use super::next::apply_plan;
+use super::report;
+use super::rows::RowArgs;
+use super::run::opened;
+use super::send;
+use super::target::Target;
+use super::terminal::Terminal;
+use crate::clock::Clock;
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::exit;
+use crate::journal::{Durability, Journal, Pick, Same, StateDir};
+use crate::outcome::OutcomeKind;
+use crate::plan::{self, Header, PlanRow, digits, is_plan};
+use crate::report::diagnostics::HumanDiagnostics;
+use crate::report::page::{PageFile, Warnings};
+use crate::report::plan_file::PlanFile;
+use crate::row::{Change, IncidentId, Scope};
+use crate::text::printable;
+
+/// `bulk-triage plan`
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    /// A CSV or JSONL file, or `-` for standard input; or a plan, which is shown again.
+    input: PathBuf,
+    /// Where to write the plan; `-` is standard output.
+    #[arg(short, long, value_name = "PLAN")]
+    output: Option<PathBuf>,
+    /// Look at the incidents first: the plan holds what they are, and what has changed since is not sent.
+    #[arg(long)]
+    compare: bool,
+    /// What changes the meaning of a row.
+    #[command(flatten)]
+    rows: RowArgs,
+    /// Go on with the valid rows; the others end as `invalid`.
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Another place of the API.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Names the scope where the token does not name a tenant.
+    #[arg(long, value_name = "NAME")]
+    scope: Option<String>,
+    /// How calls are made.
+    #[command(flatten)]
+    calls: CallArgs,
+    /// Write the review as a page to read and to hand over (.html or .md).
+    #[arg(long, value_name = "PATH")]
+    report: Option<PathBuf>,
+    /// End with 10 where there is something to send, with 0 where there is not.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+/// Runs it. Gives back the exit code.
+///
+/// # Errors
+/// Where the input is not valid, or something can't be written.
+pub(super) fn run(
+    args: &PlanArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &mut Terminal,
+) -> Result<u8, Error> {
+    let to_stdout = args.output.as_deref() == Some(Path::new("-"));
+    let output = args.output.as_deref().filter(|_| !to_stdout);
+    let beside = [before::path_of(&args.input), output, args.calls.token_file.as_deref()];
+    let page = report::page_file(args.report.as_ref(), &beside, global)?;
+    if begins_like_a_plan(&args.input) {
+        return show_again(args, page.as_ref(), global, env, terminal);
+    }
+    let file = match output {
+        Some(path) => Some(PlanFile::examine(path, before::path_of(&args.input))?),
+        None if to_stdout => None,
+        None => {
+            return Err(Error::Usage {
+                message: "where shall the plan be written?".to_owned(),
+                hint: Some("say -o PLAN, or `bulk-triage run --dry-run` to look only".to_owned()),
+            });
+        }
+    };
+
+    let settings = args.rows.resolve()?;
+    let input = opened(&args.input, terminal)?;
+    let rules = settings.rules(&input)?;
+    let origin = args.base_url.as_deref().unwrap_or(&settings.contract.origin).parse()?;
+    let target = Target::new(settings.contract.clone(), origin, args.scope.as_deref(), &args.calls, env)?;
+    if args.compare && target.tokens.is_none() {
+        return Err(Error::NoToken);
+    }
+    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
+    let clock = Clock::machine();
+    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
+    let mut warnings = Warnings::default();
+    let mut tell = |diagnostic: Diagnostic| {
+        warnings.add(&diagnostic);
+        // A standard error that is gone is no reason to stop.
+        drop(diagnostics.tell(&diagnostic));
+    };
+    let reading = Reading { input, rules: &rules, skip_invalid: args.skip_invalid, typed: args.rows.typed() };
+    let begun = Begun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
+    let _ = diagnostics.finish();
+    let mut begun = begun?;
+    if args.compare {
+        let runtime = send::runtime()?;
+        begun = match begun.look(&runtime, &args.calls, terminal)? {
+            Ok(begun) => begun,
+            Err(code) => return Ok(code),
+        };
+    }
+
+    let header = header_of(&begun)?;
+    let rows = plan_rows(&begun);
+    let seal = match &file {
+        Some(file) => file.write(&header, rows)?,
+        None => plan::write(io::stdout().lock(), &header, rows, Error::Output)?,
+    };
+    begun.same = Same::Plan(seal.clone());
+    let name = file.as_ref().map_or("-".into(), |file| file.path().to_string_lossy());
+    let shown = Shown { args, page: page.as_ref(), global, plan: &name, warnings };
+    shown.show(begun, to_stdout, terminal)
+}
+
+/// What is shown of a plan.
+struct Shown<'a> {
+    args: &'a PlanArgs,
+    page: Option<&'a PageFile>,
+    global: &'a GlobalArgs,
+    /// Its path.
+    plan: &'a str,
+    warnings: Warnings,
+}
+
+impl Shown<'_> {
+    /// Shows it, and takes away what was loaded. Gives back the exit code.
+    fn show(self, begun: Begun<'_>, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
+        let Shown { args, page, global, plan, warnings } = self;
+        let input = PathBuf::from(&begun.facts.input);
+        let before = Before {
+            target: begun.target,
+            calls: &args.calls,
+            send: None,
+            remember: REMEMBER,
+            input: &input,
+            clock: begun.clock,
+        };
+        let preview = begun.preview(&before)?;
+        let next = apply_plan(Path::new(plan), &args.calls, args.scope.as_deref(), global);
+        let say = |out: &mut dyn io::Write, colour| -> Result<(), Error> {
+            begun.show(preview.clone(), &args.calls, &mut *out, colour)?;
+            if let Same::Plan(seal) = &begun.same {
+                writeln!(out, "\nplan: {}, sealed {}", printable(plan), &seal[..12.min(seal.len())])?;
+            }
+            if begun.target.scope.is_none() {
+                writeln!(out, "it names no tenant: with a token, or `--scope`, it could be applied to one only")?;
+            }
+            say_next(out, &next)
+        };
+        if on_stderr {
+            say(&mut io::stderr(), terminal.colour_err)
+        } else {
+            say(&mut io::stdout(), terminal.colour_out)
+        }?;
+        if let Some(page) = page {
+            begun.write_review(page, &preview, &args.calls, warnings, &next)?;
+            if on_stderr { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }?;
+        }
+        let (invalid, changes) = (begun.loaded.invalid, preview.rows);
+        begun.discard()?;
+        Ok(match (args.detailed_exitcode, changes, invalid) {
+            (true, 1.., _) => exit::CHANGES,
+            (_, _, 1..) => exit::SOME_FAILED,
+            _ => exit::DONE,
+        })
+    }
+}
+
+/// Shows a plan that is there.
+fn show_again(
+    args: &PlanArgs,
+    page: Option<&PageFile>,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &Terminal,
+) -> Result<u8, Error> {
+    if args.output.is_some() || args.compare {
+        return Err(Error::Usage {
+            message: format!("`{}` is a plan already: it is shown as it is", printable(&args.input.to_string_lossy())),
+            hint: Some("leave out -o and --compare, or name the input that it was made of".to_owned()),
+        });
+    }
+    let plan = apply::Plan::read(&args.input)?;
+    let clock = Clock::machine();
+    let target = plan.target(None, args.scope.as_deref(), &args.calls, env)?;
+    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
+    let mut begun = Applying { plan: &plan, target: &target, scope, clock: &clock }.load(journal, REMEMBER)?;
+    if plan.header.compared {
+        begun.compared = Some(as_planned(&begun.journal, &begun.handle)?);
+    }
+    let name = args.input.to_string_lossy();
+    let shown = Shown { args, page, global, plan: &name, warnings: Warnings::default() };
+    shown.show(begun, false, terminal)
+}
+
+/// Whether a file begins like a plan. A pipe is not looked into: what is read of it is gone.
+fn begins_like_a_plan(path: &Path) -> bool {
+    let mut beginning = Vec::new();
+    let is_file = path.metadata().is_ok_and(|found| found.is_file());
+    let read = is_file && File::open(path).is_ok_and(|file| file.take(64).read_to_end(&mut beginning).is_ok());
+    read && is_plan(&beginning)
+}
+
+fn header_of(begun: &Begun<'_>) -> Result<Header, Error> {
+    let facts = &begun.facts;
+    let rows = begun.journal.outcomes(&begun.handle.name)?.iter().map(|(_, rows)| rows).sum();
+    Ok(Header {
+        origin: facts.origin.clone(),
+        scope: begun.target.scope.as_ref().map(|scope| scope.as_str().to_owned()),
+        contract: begun.target.contract.name.clone(),
+        rules: facts.contract.clone(),
+        input: facts.input.clone(),
+        digest: digits(&begun.loaded.digest),
+        rows,
+        compared: begun.compared.is_some(),
+        options: facts.options.clone(),
+        ..Header::new(begun.clock.now().wall, facts.shape.clone())
+    })
+}
+
+/// The rows of a plan, from the journal.
+fn plan_rows(begun: &Begun<'_>) -> impl Iterator<Item = Result<PlanRow, Error>> {
+    let appended = begun.target.contract.appended().unwrap_or_default();
+    report::accounted(&begun.journal, &begun.handle.name, Pick::NoneOf(&[])).map(move |row| {
+        let row = row?;
+        let (result, before) = (row.result, row.before);
+        let body = row.body.filter(|_| result.outcome.kind == OutcomeKind::NotAttempted);
+        let incident = result.incident_id.parse().ok().and_then(IncidentId::new);
+        let change = match (body, incident) {
+            (Some(body), Some(incident)) => {
+                let members: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(&body).unwrap_or_default();
+                Ok(Change { incident, appends: members.contains_key(appended), body: body.into() })
+            }
+            _ => Err(result.outcome),
+        };
+        let (row, line, incident) = (result.row, result.line, result.incident_id);
+        Ok(PlanRow { row, line, incident, change, before, source: result.source })
+    })
+}

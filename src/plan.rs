@@ -1,0 +1,370 @@
+//! Plans: the changes of a run in a file, to be read by a person and sent as they were read.
+//!
+//! A plan is JSONL: a header, a line for each row with the request's body to the byte, and last a seal over all that
+//! stands before it. The seal tells a plan that was altered or cut off; it is no signature: whoever can write the file
+//! can seal it anew.
+//!
+//! Promises: nothing of a plan is to be believed before [`read`] has come to its end; memory does not grow with it.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead, Write};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::outcome::{InputShape, Outcome, OutcomeKind};
+use crate::row::{Change, IncidentId};
+use crate::seen::Seen;
+
+/// The format that is written, and read.
+const FORMAT: u32 = 1;
+/// How every plan begins.
+const MARK: &[u8] = b"{\"plan\":";
+/// How its last line begins.
+const SEAL: &str = "{\"seal\":\"sha256:";
+/// No line of a plan is longer: a row has 1 MiB at most, and stands in it about twice.
+const LONGEST_LINE: u64 = 16 << 20;
+
+/// What a plan says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The format.
+    pub plan: u32,
+    /// When it was made, as RFC 3339 has it.
+    pub made_at: String,
+    /// Where the API is.
+    pub origin: String,
+    /// Whose incidents, where that was known.
+    pub scope: Option<String>,
+    /// The contract's name.
+    pub contract: String,
+    /// The contract, whole, as TOML.
+    pub rules: String,
+    /// The input, as it was named.
+    pub input: String,
+    /// What the results need to know of it.
+    pub shape: InputShape,
+    /// Names the changes in their order, in hexadecimal digits.
+    pub digest: String,
+    /// The rows that follow.
+    pub rows: u64,
+    /// Whether the incidents were looked at.
+    pub compared: bool,
+    /// The options that changed what is sent, as they were typed.
+    pub options: Vec<String>,
+}
+
+impl Header {
+    /// A header of the present format, with nothing in it yet.
+    #[must_use]
+    pub fn new(made_at: Timestamp, shape: InputShape) -> Header {
+        Header {
+            plan: FORMAT,
+            made_at: format!("{made_at:.0}"),
+            origin: String::new(),
+            scope: None,
+            contract: String::new(),
+            rules: String::new(),
+            input: String::new(),
+            shape,
+            digest: String::new(),
+            rows: 0,
+            compared: false,
+            options: Vec::new(),
+        }
+    }
+}
+
+/// One row of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanRow {
+    /// From 1.
+    pub row: u64,
+    /// The line of the input on which it begins, from 1.
+    pub line: u64,
+    /// The id, or the cell that is none.
+    pub incident: String,
+    /// What is sent, or how the row ends without.
+    pub change: Result<Change, Outcome>,
+    /// What its incident looked like when the plan was made.
+    pub before: Option<Seen>,
+    /// The row's own bytes.
+    pub source: Vec<u8>,
+}
+
+/// A row as its line has it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "`line` is the input's word, and the plan's")]
+struct Line {
+    row: u64,
+    line: u64,
+    incident: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    change: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    appends: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    ends: Option<Ends>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    before: Option<Seen>,
+    source: Source,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ends {
+    outcome: OutcomeKind,
+    code: String,
+    message: String,
+}
+
+/// Text, or the bytes where they are none.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Source {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// Why a file is no plan that can be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It can't be read.
+    #[error("can't read the plan: {0}")]
+    Io(#[from] io::Error),
+    /// It is something else.
+    #[error("it is no plan: `bulk-triage plan` makes one")]
+    NoPlan,
+    /// It was written by a newer version of this program.
+    #[error("the plan has format {found}, and this program knows format {FORMAT}: use a newer bulk-triage")]
+    Newer {
+        /// Its format.
+        found: u32,
+    },
+    /// It was as it was written, and is another one now.
+    #[error("the plan was exchanged while it was read")]
+    Exchanged,
+    /// It is not as it was written.
+    #[error("the plan was altered or cut off: {what}")]
+    Altered {
+        /// Where that shows.
+        what: String,
+    },
+}
+
+fn altered(what: impl Into<String>) -> PlanError {
+    PlanError::Altered { what: what.into() }
+}
+
+/// Whether a file that begins so is a plan, or was one.
+#[must_use]
+pub fn is_plan(beginning: &[u8]) -> bool {
+    beginning.starts_with(MARK)
+}
+
+/// Writes a plan. Gives back its seal.
+///
+/// # Errors
+/// Where `out` fails (worded by `failed`), or `rows` ends in an error.
+pub fn write<E>(
+    mut out: impl Write,
+    header: &Header,
+    rows: impl Iterator<Item = Result<PlanRow, E>>,
+    failed: impl Fn(io::Error) -> E,
+) -> Result<String, E> {
+    let mut hasher = Sha256::new();
+    let mut add = |mut line: Vec<u8>| {
+        line.push(b'\n');
+        hasher.update(&line);
+        out.write_all(&line)
+    };
+    let text = |line: serde_json::Result<Vec<u8>>| line.map_err(io::Error::from);
+    text(serde_json::to_vec(header)).and_then(&mut add).map_err(&failed)?;
+    for row in rows {
+        line_of(row?).and_then(|line| add(text(serde_json::to_vec(&line))?)).map_err(&failed)?;
+    }
+    let seal = digits(&hasher.finalize());
+    writeln!(out, "{SEAL}{seal}\"}}").map_err(failed)?;
+    Ok(seal)
+}
+
+/// Bytes in hexadecimal digits.
+#[must_use]
+pub fn digits(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A String takes all that is written.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn line_of(row: PlanRow) -> io::Result<Line> {
+    let appends = row.change.as_ref().is_ok_and(|change| change.appends);
+    let (change, ends) = match row.change {
+        Ok(change) => (Some(RawValue::from_string(change.body.to_string())?), None),
+        Err(Outcome { kind, code, message, .. }) => (None, Some(Ends { outcome: kind, code, message })),
+    };
+    let source = String::from_utf8(row.source).map_or_else(|error| Source::Bytes(error.into_bytes()), Source::Text);
+    Ok(Line { row: row.row, line: row.line, incident: row.incident, change, appends, ends, before: row.before, source })
+}
+
+/// Reads a plan: hands its rows to `take`, and gives back its header and its seal. What `take` got is to be thrown away
+/// where this is an error.
+///
+/// # Errors
+/// Where it is no plan, not as it was written, or `take` fails.
+pub fn read<E: From<PlanError>>(
+    plan: impl BufRead,
+    mut take: impl FnMut(&Header, PlanRow) -> Result<(), E>,
+) -> Result<(Header, String), E> {
+    let mut lines = Lines { plan, hasher: Sha256::new() };
+    let first = lines.next()?.filter(|line| is_plan(line)).ok_or(PlanError::NoPlan)?;
+    let header = header_of(&first)?;
+    lines.hasher.update(&first);
+    let mut rows = 0;
+    loop {
+        let line = lines.next()?.ok_or_else(|| altered("it has no seal at its end"))?;
+        if line.starts_with(SEAL.as_bytes()) {
+            let seal = digits(&lines.hasher.clone().finalize());
+            if line != format!("{SEAL}{seal}\"}}\n").as_bytes() {
+                return Err(altered("its seal does not fit what stands before it").into());
+            }
+            if lines.next()?.is_some() || rows != header.rows {
+                return Err(altered("it has more or fewer lines than it had").into());
+            }
+            return Ok((header, seal));
+        }
+        rows += 1;
+        lines.hasher.update(&line);
+        let row = row_of(&line).map_err(|what| altered(format!("line {}: {what}", rows + 1)))?;
+        take(&header, row)?;
+    }
+}
+
+fn header_of(line: &[u8]) -> Result<Header, PlanError> {
+    #[derive(Deserialize)]
+    struct Format {
+        plan: u32,
+    }
+    let format: Format = serde_json::from_slice(line).map_err(|error| altered(format!("line 1: {error}")))?;
+    if format.plan > FORMAT {
+        return Err(PlanError::Newer { found: format.plan });
+    }
+    serde_json::from_slice(line).map_err(|error| altered(format!("line 1: {error}")))
+}
+
+fn row_of(line: &[u8]) -> Result<PlanRow, String> {
+    let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let change = match (line.change, line.ends) {
+        (Some(body), None) => {
+            let incident = line.incident.parse().ok().and_then(IncidentId::new).ok_or("the incident is no number")?;
+            Ok(Change { incident, body: body.get().into(), appends: line.appends })
+        }
+        (None, Some(ends)) => Err(Outcome::new(ends.outcome, &ends.code, ends.message)),
+        _ => return Err("the row has a change and an end, or neither".to_owned()),
+    };
+    let source = match line.source {
+        Source::Text(text) => text.into_bytes(),
+        Source::Bytes(bytes) => bytes,
+    };
+    Ok(PlanRow { row: line.row, line: line.line, incident: line.incident, change, before: line.before, source })
+}
+
+/// The lines of a plan, with their ends.
+struct Lines<R> {
+    plan: R,
+    hasher: Sha256,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// `None` at the end.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, PlanError> {
+        let mut line = Vec::new();
+        let read = io::Read::take(&mut self.plan, LONGEST_LINE).read_until(b'\n', &mut line)?;
+        if read as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+            return Err(altered("a line is longer than any that was written"));
+        }
+        Ok((read > 0).then_some(line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rows() -> Vec<PlanRow> {
+        let change = |id, body: &str| Change {
+            incident: IncidentId::new(id).expect("an id"),
+            body: body.into(),
+            appends: body.contains("comment"),
+        };
+        let before = Seen::from_json(&json!({"there": {"values": {"status": "Active", "tags": []}}}).to_string());
+        let row = |row, change: Result<Change, Outcome>, source: &[u8]| PlanRow {
+            row,
+            line: row + 1,
+            incident: change.as_ref().map_or("x".to_owned(), |change| change.incident.to_string()),
+            change,
+            before: None,
+            source: source.to_vec(),
+        };
+        vec![
+            PlanRow {
+                before: Some(before.expect("valid")),
+                ..row(1, Ok(change(7, r#"{"status":"Resolved","comment":"ö \"x\" \u001b"}"#)), b"7,Resolved")
+            },
+            row(2, Err(Outcome::new(OutcomeKind::Invalid, "id", "not a number")), b"x,\xff"),
+            row(3, Ok(change(u64::MAX >> 1, r#"{"tags":[]}"#)), "9,<clear>\u{2028}".as_bytes()),
+        ]
+    }
+
+    fn plan() -> Vec<u8> {
+        let made_at = "2026-11-25T10:00:00Z".parse().expect("a time");
+        let header = Header {
+            origin: "https://a.example".to_owned(),
+            scope: Some("tenant:t".to_owned()),
+            rows: 3,
+            ..Header::new(made_at, InputShape::Jsonl { bom: false })
+        };
+        let mut out = Vec::new();
+        write(&mut out, &header, rows().into_iter().map(Ok), |error| error).expect("a Vec takes all");
+        out
+    }
+
+    fn read_all(plan: &[u8]) -> Result<Vec<PlanRow>, PlanError> {
+        let mut rows = Vec::new();
+        read(plan, |_, row| {
+            rows.push(row);
+            Ok::<_, PlanError>(())
+        })?;
+        Ok(rows)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(read_all(&plan()).expect("as it was written"), rows());
+    }
+
+    #[test]
+    fn no_byte_of_it_can_be_another_and_none_can_be_missing_or_more() {
+        let whole = plan();
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut other = whole.clone();
+                other[at] ^= 1 << bit;
+                assert!(read_all(&other).is_err(), "bit {bit} of byte {at}");
+            }
+            assert!(read_all(&whole[..at]).is_err(), "cut at {at}");
+        }
+        for more in [&b"\n"[..], b"x", b"{}\n"] {
+            assert!(read_all(&[&whole, more].concat()).is_err());
+        }
+        let newer = String::from_utf8(whole).expect("text").replacen("{\"plan\":1", "{\"plan\":2", 1);
+        assert!(matches!(read_all(newer.as_bytes()), Err(PlanError::Newer { found: 2 })));
+        assert!(matches!(read_all(b"incidentId\n7\n"), Err(PlanError::NoPlan)));
+    }
+}

@@ -1,0 +1,99 @@
+//! The plan's file: where a plan may be written, and how it gets its name.
+//!
+//! Promises: nothing is replaced but an empty file or a plan; the name is given in one step, to a whole plan.
+
+use std::fs;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use super::draft;
+use super::place::{directory_of, expect_writable, is_same, kind_of, open_as_it_is};
+use crate::plan::{self, Header, PlanRow};
+use crate::text::printable;
+
+/// A path at which a plan can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanFile {
+    path: PathBuf,
+    input: Option<PathBuf>,
+}
+
+/// Why a plan can't be written there.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write the plan to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+pub struct PlanPlaceError {
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("it is {0}; name another file with `-o`")]
+    NotAFile(&'static str),
+    #[error("it is the input; name another file with `-o`")]
+    Input,
+    #[error("a file that is no plan is there; move it away, or name another file with `-o`")]
+    ForeignFile,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl PlanFile {
+    /// Looks at what is there, and changes nothing. `input` is the input's path, where it has one.
+    ///
+    /// # Errors
+    /// Where it is a link, a directory, a device or a pipe, the input itself, or a file that is no plan; where its
+    /// directory can't be written.
+    pub fn examine(path: &Path, input: Option<&Path>) -> Result<PlanFile, PlanPlaceError> {
+        look_at(path, input).map_err(|reason| PlanPlaceError { path: path.to_owned(), reason })?;
+        Ok(PlanFile { path: path.to_owned(), input: input.map(Path::to_owned) })
+    }
+
+    /// The path as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a plan there. Gives back its seal.
+    ///
+    /// # Errors
+    /// Where something else stands there by now, where it can't be written, and where `rows` ends in an error.
+    pub fn write<E: From<PlanPlaceError>>(
+        &self,
+        header: &Header,
+        rows: impl Iterator<Item = Result<PlanRow, E>>,
+    ) -> Result<String, E> {
+        let failed = |reason| E::from(PlanPlaceError { path: self.path.clone(), reason });
+        look_at(&self.path, self.input.as_deref()).map_err(failed)?;
+        let failed = |error| failed(Reason::Io(error));
+        let mut seal = String::new();
+        let write = |out: &mut dyn Write| {
+            seal = plan::write(out, header, rows, failed)?;
+            Ok(())
+        };
+        draft::replace(&self.path, write, failed)?;
+        Ok(seal)
+    }
+}
+
+fn look_at(path: &Path, input: Option<&Path>) -> Result<(), Reason> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(expect_writable(directory_of(path))?),
+        found => found?,
+    };
+    if !found.is_file() {
+        return Err(Reason::NotAFile(kind_of(&found)));
+    }
+    if input.is_some_and(|input| is_same(input, &found)) {
+        return Err(Reason::Input);
+    }
+    if found.len() > 0 {
+        let mut beginning = Vec::new();
+        open_as_it_is(path)?.take(64).read_to_end(&mut beginning)?;
+        if !plan::is_plan(&beginning) {
+            return Err(Reason::ForeignFile);
+        }
+    }
+    Ok(expect_writable(directory_of(path))?)
+}

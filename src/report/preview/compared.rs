@@ -1,0 +1,112 @@
+//! What looking at the incidents has shown: how many rows need no update, which ones can't have one, what changes.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::report::changes::RowChanges;
+use crate::report::wording::{count, counted};
+
+/// So many lines are named of the rows that can't be updated.
+const NAMED: usize = 5;
+
+/// What looking costs, said before it begins: `incidents`, and the fewest and the most calls that it can take.
+#[must_use]
+pub fn looking(incidents: u64, (fewest, most): (u64, u64)) -> String {
+    let looks = format!("looking at {} first", counted(incidents, "incident"));
+    if fewest == most {
+        return format!("{looks}, by {}: one by one, no two of them lie close together", counted(most, "call"));
+    }
+    format!(
+        "{looks}, by {} to {}: where many lie close together a page shows 100 of them, where they are scattered each is \
+         read alone",
+        count(fewest),
+        counted(most, "call")
+    )
+}
+
+/// What looking has shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// The incidents that were looked at.
+    pub incidents: u64,
+    /// By so many calls; `None`: by a plan, when that was made.
+    pub calls: Option<u64>,
+    /// Rows whose incident is already as they ask for.
+    pub already_so: u64,
+    /// Rows that are sent.
+    pub changing: u64,
+    /// The first of them.
+    pub first: Vec<RowChanges>,
+    /// Rows that can't be updated: by code how many, and the lines of the first.
+    problems: BTreeMap<String, (u64, Vec<u64>)>,
+}
+
+impl Compared {
+    /// So many incidents, by so many calls.
+    #[must_use]
+    pub fn new(incidents: u64, calls: Option<u64>) -> Compared {
+        Compared { incidents, calls, ..Compared::default() }
+    }
+
+    /// Counts a row that is not sent.
+    pub fn add_end(&mut self, outcome: &Outcome, line: u64) {
+        if outcome.kind == OutcomeKind::Unchanged {
+            self.already_so += 1;
+            return;
+        }
+        let (rows, lines) = self.problems.entry(outcome.code.clone()).or_default();
+        *rows += 1;
+        if lines.len() < NAMED {
+            lines.push(line);
+        }
+    }
+
+    /// Whether nothing is to be done: no row is sent, and none is in the way.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.changing == 0 && self.problems.is_empty()
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        let how = match self.calls {
+            Some(calls) => format!("by {}", counted(calls, "call")),
+            None => "when the plan was made".to_owned(),
+        };
+        let looked = format!("{} looked at, {how}", counted(self.incidents, "incident"));
+        let so = (self.already_so > 0)
+            .then(|| format!("{} already so in all that they set: not sent", counted(self.already_so, "row")));
+        [looked].into_iter().chain(so).collect()
+    }
+
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|(code, (rows, lines))| {
+            let why = match code.as_str() {
+                "not-found" => "there is no such incident",
+                "redirected" => "the incident was merged into another one",
+                "changed-since" => "the incident has changed since the plan was made",
+                _ => "the incident can't be read",
+            };
+            let named: Vec<String> = lines.iter().map(u64::to_string).collect();
+            let more = if *rows > lines.len() as u64 { ", …" } else { "" };
+            let lines = if *rows == 1 { "line" } else { "lines" };
+            format!("{} not sent, {why} ({lines} {}{more})", counted(*rows, "row"), named.join(", "))
+        })
+    }
+
+    /// The first changes, one a line.
+    pub(super) fn write_first(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.first.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nWhat changes:")?;
+        for change in &self.first {
+            writeln!(out, "  {change}")?;
+        }
+        let more = self.changing.saturating_sub(self.first.len() as u64);
+        if more > 0 {
+            writeln!(out, "  and {} more", count(more))?;
+        }
+        Ok(())
+    }
+}

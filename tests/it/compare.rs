@@ -1,0 +1,124 @@
+//! `--compare`: what is sent follows from what the incidents are, and is known before anything is sent.
+
+use std::fmt::Write as _;
+
+use crate::program::{Program, Request, incidents, throttled};
+
+/// A file that closes these incidents, without a comment.
+fn resolving(ids: impl IntoIterator<Item = u64>) -> String {
+    ids.into_iter().fold("incidentId,status\n".to_owned(), |mut text, id| {
+        let _ = writeln!(text, "{id},Resolved");
+        text
+    })
+}
+
+fn program(name: &str, content: &str) -> Program {
+    Program::new().file(name, content).emulator(|settings| {
+        settings.incidents = "1-5000".parse().expect("incidents");
+        settings.merged = [(30, 31)].into();
+    })
+}
+
+fn looks(requests: &[Request]) -> usize {
+    requests.iter().filter(|request| request.method == "GET").count()
+}
+
+#[test]
+fn what_is_already_so_costs_no_update() {
+    let program = program("half.csv", &resolving(1_001..=1_100));
+    program.send("half.csv").expect_code(0);
+    program.write("all.csv", resolving(1_001..=1_200));
+    let ended = program.send("all.csv --compare --remember 0").expect_code(0);
+    let ended = ended.expect_outcomes(&[("unchanged", 100), ("updated", 100)]);
+    assert_eq!(ended.results()[0]["code"], "already-so");
+    assert_eq!(incidents(&program.updates()), (1_001..=1_200).collect::<Vec<_>>());
+    let looks = looks(&program.requests());
+    assert!(looks <= 6, "{looks} looks at 200 incidents in a row");
+}
+
+#[test]
+fn all_is_looked_at_before_the_first_update_and_what_can_not_be_updated_is_not_sent() {
+    let program = program("a.csv", &resolving([7, 30, 8, 6_000, 9]));
+    let ended = program.send("a.csv --compare").expect_code(1);
+    let ended = ended.expect_text("1 row not sent, there is no such incident (line 5)");
+    let ended = ended.expect_text("1 row not sent, the incident was merged into another one (line 3)");
+    let ended = ended.expect_text("line 2, 7: status Active → Resolved");
+    let results = ended.results();
+    let ends: Vec<_> = results.iter().map(|row| format!("{} {}", row["outcome"], row["code"])).collect();
+    assert_eq!(ends, ["updated ", "failed redirected", "updated ", "failed not-found", "updated "]);
+    assert!(results[1]["message"].contains("merged into 31"), "{}", results[1]["message"]);
+    let requests = program.requests();
+    let first_update = requests.iter().position(|request| request.method == "PATCH").expect("an update");
+    assert!(requests[first_update..].iter().all(|request| request.method == "PATCH"));
+    assert_eq!(incidents(&program.updates()), [7, 8, 9]);
+}
+
+/// Five ids that don't exist were said before: that the first five rows fail is no news.
+#[test]
+fn rows_that_are_not_sent_do_not_stop_the_run() {
+    let program = program("a.csv", &resolving((9_001..=9_009).chain(1..=9)));
+    program.send("a.csv --compare").expect_code(1).expect_outcomes(&[("failed", 9), ("updated", 9)]);
+}
+
+#[test]
+fn a_dry_run_shows_every_change_and_sends_and_leaves_nothing() {
+    let program = program("a.csv", "incidentId,status,tags,comment\n1,Resolved,a; b,seen\n2,Active,,\n3,,,=1+1\n");
+    let command = format!("run a.csv --dry-run --compare --base-url {}", program.origin());
+    let ended = program.run(&command).expect_code(0);
+    let ended =
+        ended.expect_text("  line 2, 1: status Active → Resolved; tags (none) → [\"a\",\"b\"]; comment + seen\n");
+    let ended = ended.expect_text("1 row already so in all that they set: not sent");
+    ended.expect_text("  line 4, 3: comment + =1+1\n");
+    assert_eq!(program.updates().len(), 0);
+    program.run("runs").expect_code(0).expect_text("There are no runs.");
+    assert_eq!(program.names(), ["a.csv", "requests.jsonl", "state"]);
+}
+
+#[test]
+fn what_is_read_wins_over_what_is_remembered() {
+    let program = program("close.csv", "incidentId,status,comment\n1,Resolved,one\n2,Resolved,two\n");
+    program.send("close.csv").expect_code(0);
+    // Somebody reopens one of them, and the journal does not hear of it.
+    program.write("open.csv", "incidentId,status\n1,Active\n");
+    let mut others = program.send_command("open.csv");
+    others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
+    crate::program::started(others).end().expect_code(0);
+    program.send("close.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    program.send("close.csv --compare").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
+    assert_eq!(program.comments(1), ["one", "one"]);
+    assert_eq!(program.comments(2), ["two"]);
+}
+
+/// Looks are calls like any other: they count, and wait for their turn.
+#[test]
+fn looks_and_updates_share_the_quota() {
+    let scattered: Vec<u64> = (1..=30).map(|n| n * 150).collect();
+    let program = Program::new().file("a.csv", resolving(scattered)).emulator(|settings| {
+        settings.quota = Some("20/300ms".parse().expect("a quota"));
+    });
+    program.send("a.csv --compare --quota 20/300ms").expect_code(0).expect_outcomes(&[("updated", 30)]);
+    let requests = program.requests();
+    assert_eq!(throttled(&requests), 0);
+    assert_eq!(looks(&requests), 30);
+}
+
+#[test]
+fn looks_are_tried_again_and_a_list_that_fails_is_done_without() {
+    let program = Program::new().file("a.csv", resolving(1..=12)).emulator(|settings| {
+        settings.incidents = "1-12".parse().expect("incidents");
+        settings.faults = ["404@1", "503@3", "cut@5", "html@7"].map(crate::program::fault_of).into_iter().collect();
+    });
+    program.send("a.csv --compare").expect_code(0).expect_outcomes(&[("updated", 12)]);
+    assert_eq!(incidents(&program.updates()).len(), 12);
+}
+
+#[test]
+fn where_an_incident_can_not_be_read_its_row_is_not_sent() {
+    let program = Program::new().file("a.csv", resolving([10, 500, 900])).emulator(|settings| {
+        settings.faults = ["400@#500"].map(crate::program::fault_of).into_iter().collect();
+    });
+    let ended = program.send("a.csv --compare").expect_code(1);
+    let ended = ended.expect_outcomes(&[("updated", 2), ("failed", 1)]);
+    assert_eq!(ended.results()[1]["code"], "unreadable");
+    assert_eq!(incidents(&program.updates()), [10, 900]);
+}

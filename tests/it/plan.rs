@@ -1,0 +1,213 @@
+//! `plan` and `apply`: what is sent is what was reviewed, to the byte, once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::program::{Ended, Program, incidents, started};
+
+const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Resolved,\n3,Active,three\n4,Resolved,=4\n\
+                    5,Resolved,\u{fc}\n6,Resolved,\n7,Resolved,\n8,Resolved,\n9,Resolved,nine\n10,Resolved,\n";
+
+fn program() -> Program {
+    Program::new().file("a.csv", ROWS).emulator(|settings| {
+        settings.incidents = "1-1000".parse().expect("incidents");
+        settings.merged = [(30, 31)].into();
+    })
+}
+
+/// `plan a.csv -o a.plan` with these options.
+fn plan(program: &Program, options: &str) -> Ended {
+    let origin = program.origin();
+    program.run(&format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin} {options}"))
+}
+
+fn apply(program: &Program, options: &str) -> Ended {
+    program.run(&format!("apply a.plan --yes --quota 1000/1s {options}"))
+}
+
+#[test]
+fn what_was_planned_is_sent_to_the_byte_and_once() {
+    let program = program();
+    plan(&program, "").expect_code(0).expect_text("bulk-triage apply a.plan");
+    assert_eq!(program.requests().len(), 0);
+    // The input is another one by now: it does not matter.
+    program.write("a.csv", "incidentId,status\n999,Resolved\n");
+    let ended = apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
+    assert_eq!(ended.results()[3]["comment"], "'=4");
+    let sent: Vec<String> = program.updates().into_iter().filter_map(|request| request.body).collect();
+    let planned = program.read("a.plan");
+    for body in &sent {
+        assert!(planned.contains(&format!("\"change\":{body}")), "{body} was not planned");
+    }
+    assert_eq!(incidents(&program.updates()), (1..=10).collect::<Vec<_>>());
+    apply(&program, "").expect_code(0).expect_text("which is over; a plan is applied once");
+    // Also where nothing is remembered, and a long time after.
+    apply(&program, "--remember 0").expect_code(0);
+    assert_eq!(program.updates().len(), 10);
+}
+
+#[test]
+fn a_plan_goes_on_where_a_kill_has_ended_it() {
+    let program = Program::new().file("a.csv", crate::program::closing(1..=60)).emulator(|settings| {
+        settings.latency = std::time::Duration::from_millis(5)..=std::time::Duration::from_millis(20);
+    });
+    plan(&program, "").expect_code(0);
+    let killed = started(program.command("apply a.plan --yes --quota 1000/1s"));
+    program.wait_for_requests(25);
+    killed.kill();
+    apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 60)]);
+    for id in 1..=60 {
+        assert_eq!(program.comments(id), [format!("Comment on {id}")]);
+    }
+}
+
+/// Every bit of every byte is flipped in the plan's own test; here the program refuses, and sends nothing.
+#[test]
+fn an_altered_plan_is_refused() {
+    let program = program();
+    plan(&program, "--compare").expect_code(0);
+    let whole = fs::read(program.path("a.plan")).expect("a plan");
+    let looks = program.requests().len();
+    let last_line = whole.len() - 84;
+    for at in (0..last_line).step_by(251).chain((last_line..whole.len()).step_by(9)) {
+        let mut altered = whole.clone();
+        altered[at] ^= 1;
+        program.write("a.plan", &altered);
+        let ended = apply(&program, "").expect_code(3);
+        assert!(ended.said().contains("nothing was sent") || at < 8, "byte {at}: {}", ended.said());
+        // Whose first bytes are others is no plan: it would be an input.
+        let again = program.run("plan a.plan");
+        assert_eq!(again.code, Some(if at < 8 { 2 } else { 3 }), "byte {at}: {}", again.said());
+    }
+    program.write("a.plan", &whole[..whole.len() - 1]);
+    apply(&program, "").expect_code(3).expect_text("the plan was altered or cut off");
+    assert_eq!(program.requests().len(), looks);
+    program.write("a.plan", &whole);
+    apply(&program, "").expect_code(0);
+}
+
+#[test]
+fn a_plan_for_another_scope_place_or_contract_is_refused() {
+    let program = program();
+    plan(&program, "").expect_code(0);
+    let other = apply(&program, "--base-url http://127.0.0.1:1").expect_code(2);
+    other.expect_text("was made for another place").expect_text("not for http://127.0.0.1:1");
+    apply(&program, "--contract defender").expect_code(2).expect_text("was made for another contract");
+    apply(&program, "--contract defender-classic").expect_code(0);
+
+    // A tenant that a token names: only the header, the payload and no signature are read.
+    let token = |tenant: &str| {
+        let payload = [r#"{"tid":""#, tenant, r#""}"#].concat();
+        format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url(payload.as_bytes()))
+    };
+    let one = "11111111-1111-1111-1111-111111111111";
+    let mut planning = program.command("plan a.csv -o real.plan");
+    planning.env("BULK_TRIAGE_TOKEN", token(one));
+    started(planning).end().expect_code(0);
+    let mut applying = program.command("apply real.plan --yes");
+    applying.env("BULK_TRIAGE_TOKEN", token("22222222-2222-2222-2222-222222222222"));
+    let ended = started(applying).end().expect_code(2).expect_text("was made for another scope");
+    ended.expect_text("for tenant 11111111-1111-1111-1111-111111111111, not for tenant 22222222");
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            text.push(char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]));
+        }
+    }
+    text
+}
+
+#[test]
+fn what_has_changed_since_is_not_sent_and_what_changed_is_named() {
+    let program = program();
+    plan(&program, "--compare").expect_code(0).expect_text("line 2, 1: status Active → Resolved; comment + one");
+    program.write("others.csv", "incidentId,assignedTo,tags\n2,somebody@contoso.com,\n9,,x; y\n");
+    let mut others = program.send_command("others.csv");
+    others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
+    started(others).end().expect_code(0);
+    let ended = apply(&program, "").expect_code(1).expect_outcomes(&[("updated", 8), ("failed", 2)]);
+    let results = ended.results();
+    assert_eq!((&*results[1]["code"], &*results[8]["code"]), ("changed-since", "changed-since"));
+    let message = &results[1]["message"];
+    assert!(message.contains("assignedTo (not set) → somebody@contoso.com"), "{message}");
+    assert!(results[8]["message"].contains(r#"tags [] → ["x","y"]"#), "{}", results[8]["message"]);
+    assert_eq!(program.comments(9), [""; 0]);
+}
+
+/// A plan that was stopped in the middle has changed incidents itself: that is no change since.
+#[test]
+fn what_the_plan_itself_has_changed_is_no_change_since() {
+    let program = program();
+    program.write("a.csv", "incidentId,status,comment\n1,Resolved,one\n1,Resolved,one\n2,Resolved,\n");
+    plan(&program, "--compare").expect_code(0);
+    apply(&program, "--concurrency 1 --stop-after 1ms");
+    apply(&program, "").expect_code(0);
+    assert_eq!(program.comments(1), ["one"]);
+}
+
+#[test]
+fn exit_codes_tell_whether_there_is_something_to_do() {
+    let program = program();
+    plan(&program, "--compare --detailed-exitcode").expect_code(10);
+    program.write("a.csv", "incidentId,status\n1,Active\n2,Active\n");
+    plan(&program, "--compare --detailed-exitcode").expect_code(0).expect_text("2 rows already so");
+    plan(&program, "--detailed-exitcode").expect_code(10);
+    apply(&program, "").expect_code(0);
+}
+
+#[test]
+fn rows_that_are_not_sent_are_in_the_results_all_the_same() {
+    let program = program();
+    program.write(
+        "a.csv",
+        "incidentId,status,owner\nx,Resolved,a\n30,Resolved,b\n3,Active,c\n4,Resolved,d\n5000,Resolved,e\n",
+    );
+    plan(&program, "--compare --skip-invalid").expect_code(1);
+    let ended = apply(&program, "").expect_code(1);
+    let ends: Vec<_> =
+        ended.results().iter().map(|row| format!("{} {} {}", row["outcome"], row["code"], row["owner"])).collect();
+    let expected =
+        ["invalid id-invalid a", "failed redirected b", "unchanged already-so c", "updated  d", "failed not-found e"];
+    assert_eq!(ends, expected);
+    assert_eq!(incidents(&program.updates()), [4]);
+}
+
+#[test]
+fn a_plan_is_shown_again_and_goes_to_standard_output() {
+    let program = program();
+    let origin = program.origin();
+    let to_stdout = program.run(&format!("plan a.csv -o - --compare --base-url {origin}")).expect_code(0);
+    assert!(to_stdout.stdout.starts_with("{\"plan\":1,"), "{}", to_stdout.stdout);
+    assert!(to_stdout.stderr.contains("line 2, 1: status Active → Resolved"), "{}", to_stdout.stderr);
+    program.write("a.plan", &to_stdout.stdout);
+    let requests = program.requests().len();
+    let again = program.run("plan a.plan").expect_code(0).expect_text("looked at, when the plan was made");
+    again.expect_text("line 2, 1: status Active → Resolved");
+    assert_eq!(program.requests().len(), requests);
+    program.run("plan a.plan -o b.plan").expect_code(2).expect_text("is a plan already");
+    apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
+}
+
+#[test]
+fn a_plan_replaces_a_plan_and_nothing_else() {
+    let program = program();
+    plan(&program, "").expect_code(0);
+    let mode = fs::metadata(program.path("a.plan")).expect("a plan").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    plan(&program, "").expect_code(0);
+    for (name, content) in [("other.txt", "mine"), ("a.csv", ROWS)] {
+        program.write(name, content);
+        program.run(&format!("plan a.csv -o {name}")).expect_code(2).expect_text("can't write the plan");
+        assert_eq!(program.read(name), content);
+    }
+    std::os::unix::fs::symlink(program.path("a.plan"), program.path("link.plan")).expect("a link");
+    program.run("plan a.csv -o link.plan").expect_code(2).expect_text("a symbolic link");
+    program.run("plan a.csv").expect_code(2).expect_text("say -o PLAN");
+    program.run("apply a.csv --yes").expect_code(3).expect_text("it is no plan");
+    program.run("runs").expect_text("There are no runs.");
+}
