@@ -25,6 +25,7 @@ use crate::report::page::{
     Account, AccountRow, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
 use crate::report::preview::Preview;
+use crate::row::Scope;
 use crate::seen::Seen;
 use crate::window::Quota;
 
@@ -210,7 +211,7 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
         run: name,
         state: sent.state,
         is_emulated: sent.is_emulated,
-        scope: run.scope.described(),
+        scope: Some(run.scope.described()).filter(|_| run.scope != Scope::origin(&run.facts.origin)),
         caller: sent.caller,
         origin: &run.facts.origin,
         contract: &run.contract,

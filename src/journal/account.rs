@@ -90,11 +90,14 @@ fn code() -> String {
     format!("CASE WHEN outcome IS NULL AND {IS_UNSETTLED} THEN 'unsettled' ELSE coalesce(code, '') END")
 }
 
-/// From the end of a 429 to the next call, where none was under way between.
+/// From the end of a 429 to the next call: the calls that were under way beside it have begun before that end.
 const PAUSES: &str = "
-    SELECT count(*), coalesce(sum(next - ended_wall), 0), coalesce(max(next - ended_wall), 0) FROM
-        (SELECT verdict, ended_wall, lead(started_wall) OVER (ORDER BY id) AS next FROM attempts WHERE run = ?1)
-    WHERE verdict = 'throttled' AND next > ended_wall";
+    SELECT count(*), coalesce(sum(next - refused), 0), coalesce(max(next - refused), 0) FROM
+        (SELECT started_wall,
+                max(CASE WHEN verdict = 'throttled' THEN ended_wall END) OVER (ORDER BY id) AS refused,
+                lead(started_wall) OVER (ORDER BY id) AS next
+         FROM attempts WHERE run = ?1)
+    WHERE started_wall <= refused AND refused < next";
 
 impl Journal {
     /// The rows of a run by how they ended and why, the most frequent first.

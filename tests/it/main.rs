@@ -3,6 +3,7 @@
 
 mod account;
 mod bad_input;
+mod browser;
 mod check_command;
 mod checked_first;
 mod command_line;
@@ -18,6 +19,7 @@ mod kills;
 mod layers;
 mod machine;
 mod memory;
+mod naughty;
 mod no_double_comment;
 mod nothing_else_sends;
 mod outputs;
@@ -25,6 +27,7 @@ mod outside_is_data;
 mod plan;
 mod power_cut;
 mod program;
+mod report;
 mod samples;
 mod secrets;
 mod service_down;

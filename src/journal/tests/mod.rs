@@ -1,5 +1,6 @@
 //! The journal's promises, on real files: what survives, what is shared, what is refused.
 
+mod account;
 mod commit;
 mod doubt;
 mod ledger;

@@ -17,8 +17,8 @@ pub struct Account<'a> {
     pub state: String,
     /// Whether an emulator that lived and died with it stood in for the API.
     pub is_emulated: bool,
-    /// With the kind of it: `tenant 0b7e6d3c-…`.
-    pub scope: String,
+    /// With the kind of it: `tenant 0b7e6d3c-…`; `None` where it is the origin.
+    pub scope: Option<String>,
     /// Who called, where it is known.
     pub caller: Option<String>,
     /// Where the API is.

@@ -82,12 +82,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn map(json: Json) -> Map<String, Json> {
+    fn map(json: &Json) -> Map<String, Json> {
         json.as_object().expect("an object").clone()
     }
 
-    fn cell(before: Json, after: Json) -> Cell {
-        Cell::new("p", &map(json!({ "p": after })), Some(&map(json!({ "p": before }))), None)
+    fn cell(before: &Json, after: &Json) -> Cell {
+        Cell::new("p", &map(&json!({ "p": after })), Some(&map(&json!({ "p": before }))), None)
     }
 
     fn text(text: &str) -> Value {
@@ -96,31 +96,31 @@ mod tests {
 
     #[test]
     fn what_changes_is_told_from_what_stays() {
-        assert_eq!(cell(json!("A"), json!("B")), Cell::Changes { before: text("A"), after: text("B") });
-        assert_eq!(cell(json!("A"), json!("A")), Cell::Same(text("A")));
-        assert_eq!(cell(json!(null), json!("")), Cell::Same(Value::Empty));
-        assert_eq!(cell(json!("A"), json!("")), Cell::Changes { before: text("A"), after: Value::Empty });
+        assert_eq!(cell(&json!("A"), &json!("B")), Cell::Changes { before: text("A"), after: text("B") });
+        assert_eq!(cell(&json!("A"), &json!("A")), Cell::Same(text("A")));
+        assert_eq!(cell(&json!(null), &json!("")), Cell::Same(Value::Empty));
+        assert_eq!(cell(&json!("A"), &json!("")), Cell::Changes { before: text("A"), after: Value::Empty });
     }
 
     #[test]
     fn lists_say_what_they_get_and_lose() {
         let own = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
         let edits = Cell::Edits { kept: own(&["b"]), removed: own(&["a"]), added: own(&["c"]) };
-        assert_eq!(cell(json!(["a", "b"]), json!(["b", "c"])), edits);
+        assert_eq!(cell(&json!(["a", "b"]), &json!(["b", "c"])), edits);
         assert_eq!(
-            cell(json!([]), json!(["c"])),
+            cell(&json!([]), &json!(["c"])),
             Cell::Changes { before: Value::Empty, after: Value::List(own(&["c"])) }
         );
     }
 
     #[test]
     fn what_is_not_known_is_not_claimed() {
-        let after = map(json!({"p": "B", "comment": "c"}));
+        let after = map(&json!({"p": "B", "comment": "c"}));
         assert_eq!(Cell::new("p", &after, None, None), Cell::Sets(text("B")));
-        assert_eq!(Cell::new("p", &after, Some(&map(json!({}))), None), Cell::Sets(text("B")));
+        assert_eq!(Cell::new("p", &after, Some(&map(&json!({}))), None), Cell::Sets(text("B")));
         assert_eq!(Cell::new("q", &after, None, None), Cell::Untouched);
         assert_eq!(
-            Cell::new("comment", &after, Some(&map(json!({"comment": "c"}))), Some("comment")),
+            Cell::new("comment", &after, Some(&map(&json!({"comment": "c"}))), Some("comment")),
             Cell::Adds(text("c"))
         );
     }

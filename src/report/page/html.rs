@@ -13,7 +13,7 @@ use super::chart::{self, Chart};
 use super::chunks::{Chunks, Column};
 use super::file::{DOCTYPE, MARK, PageError};
 use super::review::{Review, ReviewRow};
-use super::wording::{Fact, Figure, SetValue, group_name};
+use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
 use crate::report::wording::count;
 use crate::text::printable;
@@ -41,7 +41,7 @@ struct Head {
 #[template(path = "page/review.html")]
 struct ReviewBody {
     warnings: Vec<String>,
-    sets: Vec<SetValue>,
+    sets: Vec<SetProperty>,
     chart: Option<Chart>,
     facts: Vec<Fact>,
     is_compared: bool,
@@ -101,7 +101,7 @@ struct Foot<'a> {
     version: &'static str,
 }
 
-const ROWS_BEGIN: &str = "<div class=\"wide\" role=\"region\" aria-label=\"Rows\" tabindex=\"0\">\n";
+const ROWS_BEGIN: &str = "<div class=\"wide\" role=\"group\" aria-label=\"Rows\" tabindex=\"0\">\n";
 const ROWS_END: &str = "</div>\n";
 
 /// Writes a review.
@@ -111,31 +111,27 @@ pub(super) fn review<E>(
     rows: impl Iterator<Item = Result<ReviewRow, E>>,
 ) -> Result<(), PageError<E>> {
     let preview = review.preview;
-    head(
-        out,
-        Head {
-            kind: "Review, before anything is sent",
-            state: None,
-            is_emulated: preview.target.emulator,
-            figures: review.figures(),
-            sections: vec![
-                ("warnings", "Warnings"),
-                ("changes", "What is set"),
-                ("time", "Calls over time"),
-                ("facts", "The run"),
-                ("rows", "Each incident"),
-            ],
-            ..Head::of(review.title())
-        },
-    )?;
-    let mut rows = rows.peekable();
-    let is_compared = matches!(rows.peek(), Some(Ok(ReviewRow { before: Some(_), .. })));
+    let head = Head {
+        kind: "Review, before anything is sent",
+        state: None,
+        is_emulated: preview.target.emulator,
+        figures: review.figures(),
+        sections: vec![
+            ("warnings", "Warnings"),
+            ("changes", "What is set"),
+            ("time", "Calls over time"),
+            ("facts", "The run"),
+            ("rows", "Each incident"),
+        ],
+        ..Head::of(review.title())
+    };
+    head.write_into(out)?;
     let body = ReviewBody {
         warnings: review.warnings(),
         sets: review.sets(),
         chart: review.chart(),
         facts: review.facts(),
-        is_compared,
+        is_compared: preview.compared.is_some(),
     };
     body.write_into(out)?;
     let properties = review.properties();
@@ -168,22 +164,20 @@ pub(super) fn account<E>(
     account: &Account<'_>,
     rows: impl Iterator<Item = Result<AccountRow, E>>,
 ) -> Result<(), PageError<E>> {
-    head(
-        out,
-        Head {
-            kind: "Report of a run",
-            state: Some(format!("Run {}: {}", printable(account.run), printable(&account.state))),
-            is_emulated: account.is_emulated,
-            figures: account.figures(),
-            sections: vec![
-                ("failures", "What failed"),
-                ("time", "Calls over time"),
-                ("facts", "The run"),
-                ("rows", "All other rows"),
-            ],
-            ..Head::of(account.title())
-        },
-    )?;
+    let head = Head {
+        kind: "Report of a run",
+        state: Some(format!("Run {}: {}", printable(account.run), printable(&account.state))),
+        is_emulated: account.is_emulated,
+        figures: account.figures(),
+        sections: vec![
+            ("failures", "What failed"),
+            ("time", "Calls over time"),
+            ("facts", "The run"),
+            ("rows", "All other rows"),
+        ],
+        ..Head::of(account.title())
+    };
+    head.write_into(out)?;
     let columns = || {
         let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("What was asked", "asked")];
         columns
@@ -261,10 +255,6 @@ impl Head {
             sections: Vec::new(),
         }
     }
-}
-
-fn head<E>(out: &mut dyn Write, head: Head) -> Result<(), PageError<E>> {
-    Ok(head.write_into(out)?)
 }
 
 fn foot<E>(out: &mut dyn Write, seal: Option<&str>, next: Option<&str>) -> Result<(), PageError<E>> {

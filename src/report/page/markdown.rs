@@ -99,31 +99,21 @@ pub(super) fn review<E>(
     }
     writeln!(out, "\n## What is set\n\n| property | rows | value |\n| --- | ---: | --- |")?;
     for set in review.sets() {
-        let value = set.value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
-        writeln!(out, "| {} | {} | {value} |", Text(&excerpt(&set.property, SHORT)), set.rows)?;
+        for (value, rows) in &set.values {
+            let value = value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
+            writeln!(out, "| {} | {rows} | {value} |", Text(&excerpt(&set.property, SHORT)))?;
+        }
     }
     facts(&mut out, &review.facts())?;
     chart(&mut out, review.chart().as_ref())?;
     writeln!(out, "\n## Each incident\n")?;
     let properties = review.properties();
-    let mut rows_head = "| row | incident |".to_owned();
-    properties.iter().for_each(|name| rows_head += &format!(" {} |", Text(name)));
-    writeln!(out, "{rows_head}\n| ---: | --- |{}", " --- |".repeat(properties.len()))?;
+    let names: String = properties.iter().map(|name| [" ", &Text(name).to_string(), " |"].concat()).collect();
+    writeln!(out, "| row | incident |{names}\n| ---: | --- |{}", " --- |".repeat(properties.len()))?;
     let mut left = 0;
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
-        let mut line = format!("| {} | {}{} |", row.row, Text(&row.incident), context(&row.context));
-        if let Some(why) = &row.left_out {
-            line.insert_str(line.len() - 2, &format!("<br>**Not sent:** {}", Text(why)));
-        }
-        if let Some(note) = &row.note {
-            line.insert_str(line.len() - 2, &format!("<br>**Note:** {}", Text(note)));
-        }
-        for name in &properties {
-            line += &format!(" {} |", cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended)));
-        }
-        line.push('\n');
-        left += u64::from(left > 0 || !out.write_if_it_fits(&line)?);
+        left += u64::from(left > 0 || !out.write_if_it_fits(&review_row(review, &properties, &row))?);
     }
     foot(
         &mut out,
@@ -164,13 +154,23 @@ pub(super) fn account<E>(
     foot(&mut out, left, &whole, account.seal.as_deref(), account.next.as_deref())
 }
 
+fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> String {
+    let said = |what: &str, text: &Option<String>| {
+        text.as_ref().map(|text| format!("<br>**{what}:** {}", Text(text))).unwrap_or_default()
+    };
+    let (left_out, note) = (said("Not sent", &row.left_out), said("Note", &row.note));
+    let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context));
+    let cell = |name: &&str| cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended));
+    let cells = [row.row.to_string(), incident].into_iter().chain(properties.iter().map(cell));
+    format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+}
+
 fn account_row(account: &Account<'_>, row: &AccountRow) -> String {
     let result = &row.result;
     let outcome = &result.outcome;
-    let mut said = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
-    for text in [&outcome.code, &outcome.message].into_iter().filter(|text| !text.is_empty()) {
-        said += &format!(" {}", Text(text));
-    }
+    let kind = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
+    let why = [&outcome.code, &outcome.message].into_iter().filter(|text| !text.is_empty());
+    let said = [kind].into_iter().chain(why.map(|text| Text(text).to_string())).collect::<Vec<_>>().join(" ");
     let asked = row.after.keys().map(|name| {
         let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), account.appended));
         format!("{}: {cell}", Text(name))

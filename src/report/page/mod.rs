@@ -32,3 +32,6 @@ pub use chart::{POINTS, Point};
 pub use context::ContextColumns;
 pub use file::{PageError, PageFile, PagePlaceError};
 pub use review::{Review, ReviewRow, Warnings};
+
+#[cfg(test)]
+mod tests;

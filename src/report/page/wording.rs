@@ -10,7 +10,7 @@ use super::review::Review;
 use crate::journal::OutcomeGroup;
 use crate::report::preview::{Earlier, PropertyCounts};
 use crate::report::wording::{Precision, clock_time, count, counted, lasting};
-use crate::text::printable;
+use crate::text::{excerpt, printable};
 
 /// A name and what is to be said of it, in a line each.
 pub(super) type Fact = (&'static str, Vec<String>);
@@ -18,12 +18,10 @@ pub(super) type Fact = (&'static str, Vec<String>);
 /// A number that tells much, and what it counts.
 pub(super) type Figure = (String, &'static str);
 
-/// What is set, and on how many rows: a property, a value (`None`: all others), the rows.
-pub(super) struct SetValue {
-    /// Empty where it is the one above.
+/// What is set of one property, and on how many rows: a value (`None`: all others) and its rows.
+pub(super) struct SetProperty {
     pub(super) property: String,
-    pub(super) value: Option<String>,
-    pub(super) rows: String,
+    pub(super) values: Vec<(Option<String>, String)>,
 }
 
 /// No more of a value is shown where values are counted.
@@ -112,8 +110,8 @@ impl Review<'_> {
         warnings
     }
 
-    pub(super) fn sets(&self) -> Vec<SetValue> {
-        self.preview.sets.properties().iter().flat_map(set_values).collect()
+    pub(super) fn sets(&self) -> Vec<SetProperty> {
+        self.preview.sets.properties().iter().map(set_property).collect()
     }
 
     /// The properties that are set, in the order in which they are shown.
@@ -126,13 +124,11 @@ impl Review<'_> {
     }
 }
 
-fn set_values(counts: &PropertyCounts) -> Vec<SetValue> {
+fn set_property(counts: &PropertyCounts) -> SetProperty {
     let (values, others) = counts.most_frequent();
-    let known = values.into_iter().map(|(value, rows)| (Some(crate::text::excerpt(value, COUNTED_VALUE)), *rows));
-    let others = (others > 0).then_some((None, others));
-    let mut property = printable(&counts.property).into_owned();
-    let one = |(value, rows)| SetValue { property: std::mem::take(&mut property), value, rows: count(rows) };
-    known.chain(others).map(one).collect()
+    let known = values.into_iter().map(|(value, rows)| (Some(excerpt(value, COUNTED_VALUE)), count(*rows)));
+    let others = (others > 0).then(|| (None, count(others)));
+    SetProperty { property: printable(&counts.property).into_owned(), values: known.chain(others).collect() }
 }
 
 impl Account<'_> {
@@ -146,11 +142,12 @@ impl Account<'_> {
     }
 
     pub(super) fn facts(&self) -> Vec<Fact> {
+        let own = |text: &str| printable(text).into_owned();
         let time = |time: Timestamp| time.strftime("%F %T UTC").to_string();
         let timeline = &self.timeline;
         let mut facts = vec![
             ("Run", vec![format!("{}: {}", printable(self.run), printable(&self.state))]),
-            ("Target", vec![printable(&self.scope).into_owned(), printable(self.origin).into_owned()]),
+            ("Target", self.scope.iter().map(String::as_str).chain([self.origin]).map(own).collect()),
         ];
         facts.extend(self.caller.as_ref().map(|caller| ("Called by", vec![printable(caller).into_owned()])));
         facts.push(("Input", vec![printable(self.input).into_owned()]));

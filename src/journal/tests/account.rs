@@ -1,0 +1,82 @@
+//! What a run came to: its rows by how they ended, and its calls over time.
+
+use std::time::Duration;
+
+use super::process::{Place, resolve};
+use crate::journal::{AttemptId, End, OutcomeGroup, Pick};
+use crate::outcome::{Outcome, OutcomeKind};
+
+/// A row that ended so.
+fn over(row: u64, kind: OutcomeKind, code: &str) -> (u64, Outcome) {
+    (row, Outcome::new(kind, code, ""))
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
+    let place = Place::new();
+    let mut process = place.process(&[1, 2, 3, 4, 5, 6].map(resolve));
+    for (row, outcome) in [
+        (1, over(1, OutcomeKind::Updated, "")),
+        (2, over(2, OutcomeKind::Failed, "not-found")),
+        (3, over(3, OutcomeKind::Failed, "rejected")),
+        (4, over(4, OutcomeKind::Failed, "not-found")),
+    ] {
+        let attempt = process.start(row);
+        process.end(End { outcome: Some(outcome), ..process.ended(attempt) });
+    }
+    // Under way when the run ended: it may have been made. The sixth was not begun.
+    process.start(5);
+    let (journal, run) = (&process.journal, &process.run.name);
+    let groups = journal.outcome_groups(run).expect("reads");
+    let group = |kind, code: &str, rows| OutcomeGroup { kind, code: code.to_owned(), rows };
+    assert_eq!(
+        groups,
+        [
+            group(OutcomeKind::Failed, "not-found", 2),
+            group(OutcomeKind::Failed, "rejected", 1),
+            group(OutcomeKind::InDoubt, "unsettled", 1),
+            group(OutcomeKind::NotAttempted, "", 1),
+            group(OutcomeKind::Updated, "", 1),
+        ]
+    );
+    let rows = |pick, after| {
+        let rows = journal.account(run, pick, after, 10).expect("reads");
+        rows.iter().map(|row| (row.result.row, row.result.outcome.kind)).collect::<Vec<_>>()
+    };
+    for group in &groups {
+        let picked = rows(Pick::Group(group), 0);
+        assert_eq!(picked.len() as u64, group.rows);
+        assert!(picked.iter().all(|(_, kind)| *kind == group.kind));
+    }
+    assert_eq!(rows(Pick::Group(&groups[0]), 2), [(4, OutcomeKind::Failed)]);
+    let others = rows(Pick::NoneOf(&[OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid]), 0);
+    assert_eq!(others, [(1, OutcomeKind::Updated), (6, OutcomeKind::NotAttempted)]);
+    let first = journal.account(run, Pick::NoneOf(&[]), 0, 1).expect("reads");
+    assert_eq!(first[0].body.as_deref(), Some(&*resolve(1).body));
+}
+
+/// Three calls at once, of which the first is refused at 1 s; the pause is over at 5 s.
+#[tokio::test(start_paused = true)]
+async fn calls_are_counted_by_pieces_of_time_and_the_wait_after_a_429_once() {
+    let place = Place::new();
+    let mut process = place.process(&[1, 2, 3, 4].map(resolve));
+    assert_eq!(process.journal.timeline(&process.run.name, 10).expect("reads").from, None);
+    let begun: Vec<AttemptId> = (1..=3).map(|row| process.start(row)).collect();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    process.end(End { verdict: "throttled", made: Some(false), ..process.ended(begun[0]) });
+    for attempt in &begun[1..] {
+        process.end(process.ended(*attempt));
+    }
+    tokio::time::advance(Duration::from_secs(4)).await;
+    process.make(1, Some(true));
+    process.make(4, Some(true));
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let timeline = process.journal.timeline(&process.run.name, 10).expect("reads");
+    assert_eq!((timeline.calls, timeline.reads, timeline.throttled, timeline.transient), (5, 0, 1, 0));
+    assert_eq!(timeline.lasts, Duration::from_secs(5));
+    let pieces: Vec<_> =
+        timeline.pieces.iter().map(|piece| (piece.at.as_secs(), piece.calls, piece.throttled)).collect();
+    assert_eq!(pieces, [(0, 3, 1), (5, 2, 0)]);
+    assert_eq!((timeline.pauses, timeline.paused), (1, Duration::from_secs(4)));
+    assert_eq!(timeline.longest_pause, Duration::from_secs(4));
+}

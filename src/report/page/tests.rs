@@ -1,0 +1,219 @@
+//! Whole pages, as the two forms write them.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::report::outcome_counts::OutcomeCounts;
+use crate::report::preview::{Earlier, Preview, SetCounts, Target};
+use crate::row::{Change, IncidentId};
+
+fn map(json: &Value) -> Map<String, Value> {
+    json.as_object().expect("an object").clone()
+}
+
+fn preview(bodies: &[&str]) -> Preview {
+    let mut sets = SetCounts::default();
+    for body in bodies {
+        let incident = IncidentId::new(7).expect("an id");
+        sets.add(&Change { incident, body: (*body).into(), appends: false });
+    }
+    Preview {
+        target: Target {
+            origin: "https://api.security.microsoft.com".to_owned(),
+            scope: Some("tenant 0b7e6d3c".to_owned()),
+            caller: Some("secop2@contoso.com".to_owned()),
+            emulator: false,
+        },
+        input: "close.csv".to_owned(),
+        notes: vec![],
+        rows: bodies.len() as u64,
+        skipped: 0,
+        sets,
+        overridden: vec![("classification".to_owned(), 12)],
+        starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),
+        duration: Duration::from_secs(61),
+        stop_after: Some((Duration::from_secs(30), 1)),
+        token_expires: Some("2026-11-24T17:30:10Z".parse().expect("a time")),
+        earlier: Some(vec![Earlier::Unfinished { run: "4ccc".to_owned(), incidents: 1 }]),
+        first_requests: vec![],
+        compared: None,
+    }
+}
+
+/// Two incidents whose values were read, in both forms.
+fn compared() -> [String; 2] {
+    let bodies = [r#"{"status":"Resolved","tags":["a","c"],"comment":"tuned"}"#, r#"{"assignedTo":""}"#];
+    let preview = preview(&bodies);
+    let rows = [(json!({"status": "Active", "tags": ["a", "b"]}), bodies[0]), (json!({"assignedTo": "jo"}), bodies[1])];
+    let rows = (1..).zip(rows).map(|(row, (before, after))| ReviewRow {
+        row,
+        line: row + 1,
+        incident: "7".to_owned(),
+        after: serde_json::from_str(after).expect("an object"),
+        before: Some(map(&before)),
+        ..ReviewRow::default()
+    });
+    let quota = "50/1m,1500/1h".parse().expect("a quota");
+    let review = Review {
+        preview: &preview,
+        contract: "defender",
+        appended: Some("comment"),
+        quota: &quota,
+        forecast: vec![Point { at: Duration::ZERO, calls: 2 }],
+        warnings: Warnings::default(),
+        seal: Some("5ea1".to_owned()),
+        next: Some("bulk-triage apply plan.jsonl".to_owned()),
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    ["html", "md"].map(|ending| {
+        let path = directory.path().join("page").with_extension(ending);
+        let file = PageFile::examine(&path, &[]).expect("free");
+        file.write_review(&review, rows.clone().map(Ok::<_, Infallible>)).expect("is written");
+        std::fs::read_to_string(&path).expect("reads")
+    })
+}
+
+#[test]
+fn a_review_shows_before_and_after() {
+    let [html, markdown] = compared();
+    for part in [
+        "<td><del>Active</del> → <ins>Resolved</ins></td>",
+        "<ul><li>a</li><li><del>− b</del></li><li><ins>+ c</ins></li></ul>",
+        "<td><del>jo</del> → <ins><i>empty</i></ins></td>",
+        "comment (is added)",
+        "The plan's seal: <code>5ea1</code>",
+        "bulk-triage apply plan.jsonl",
+    ] {
+        assert!(html.contains(part), "{part} is missing in\n{html}");
+    }
+    for part in
+        ["<code>Active</code> → **<code>Resolved</code>**", "− <code>b</code><br>**+ <code>c</code>**", "**Warning:**"]
+    {
+        assert!(markdown.contains(part), "{part} is missing in\n{markdown}");
+    }
+}
+
+#[test]
+fn what_costs_dearly_stands_first() {
+    let [html, _] = compared();
+    let warnings =
+        html.split("<h2 id=\"warnings\">").nth(1).expect("a section").split("</section>").next().expect("its end");
+    for part in [
+        "the token expires at 17:30 UTC",
+        "--stop-after 30s: 1 of 2 rows fit",
+        "1 row: assignedTo is emptied",
+        "1 row: the tags that are there are replaced",
+        "--set overrides 12 cells of classification",
+        "run 4ccc is not finished and has other changes for 1 incident",
+    ] {
+        assert!(warnings.contains(part), "{part} is missing in\n{warnings}");
+    }
+    let places = ["warnings", "changes", "time", "facts", "rows"].map(|id| html.find(&format!("<h2 id=\"{id}\">")));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}");
+}
+
+#[test]
+fn an_account_of_nothing_is_a_page_too() {
+    let quota = "50/1m".parse().expect("a quota");
+    let account = Account {
+        run: "7f3k",
+        state: "over".to_owned(),
+        is_emulated: false,
+        scope: None,
+        caller: None,
+        origin: "http://127.0.0.1:1",
+        contract: "defender",
+        appended: None,
+        input: "-",
+        options: String::new(),
+        results: "r.csv",
+        quota: &quota,
+        started: "2026-11-24T17:30:00Z".parse().expect("a time"),
+        finished: None,
+        outcomes: OutcomeCounts::default(),
+        groups: vec![],
+        timeline: crate::journal::Timeline::default(),
+        seal: None,
+        next: None,
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("page.html");
+    let file = PageFile::examine(&path, &[]).expect("free");
+    file.write_account(&account, std::iter::empty::<Result<_, Infallible>>()).expect("is written");
+    let page = std::fs::read_to_string(&path).expect("reads");
+    assert!(page.contains("0 rows from standard input") && page.contains("<p>No calls.</p>"), "{page}");
+    assert!(page.ends_with("</html>\n"));
+}
+
+/// A row that can't be had leaves what was there, and no draft.
+#[test]
+fn what_fails_leaves_the_page_that_was_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("page.md");
+    std::fs::write(&path, "").expect("writes");
+    let file = PageFile::examine(&path, &[]).expect("empty");
+    let preview = preview(&["{}"]);
+    let quota = "50/1m".parse().expect("a quota");
+    let review = Review {
+        preview: &preview,
+        contract: "defender",
+        appended: None,
+        quota: &quota,
+        forecast: vec![],
+        warnings: Warnings::default(),
+        seal: None,
+        next: None,
+    };
+    let error = file.write_review(&review, [Err("the journal is damaged")].into_iter()).expect_err("fails");
+    assert_eq!(error.to_string(), "the journal is damaged");
+    assert_eq!(std::fs::read_to_string(&path).expect("reads"), "");
+    assert_eq!(std::fs::read_dir(directory.path()).expect("lists").count(), 1);
+}
+
+/// In every place where a text of others can stand.
+#[test]
+fn a_server_s_words_are_text() {
+    let said = "</td><script>alert(1)</script>\u{202e}";
+    let mut outcomes = OutcomeCounts::default();
+    outcomes.add(OutcomeKind::Failed, 1);
+    let quota = "50/1m".parse().expect("a quota");
+    let group = crate::journal::OutcomeGroup { kind: OutcomeKind::Failed, code: "rejected".to_owned(), rows: 1 };
+    let account = Account {
+        run: "7f3k",
+        state: said.to_owned(),
+        is_emulated: true,
+        scope: Some(said.to_owned()),
+        caller: Some(said.to_owned()),
+        origin: said,
+        contract: said,
+        appended: None,
+        input: said,
+        options: said.to_owned(),
+        results: said,
+        quota: &quota,
+        started: "2026-11-24T17:30:00Z".parse().expect("a time"),
+        finished: None,
+        outcomes,
+        groups: vec![group],
+        timeline: crate::journal::Timeline::default(),
+        seal: Some(said.to_owned()),
+        next: Some(said.to_owned()),
+    };
+    let outcome = Outcome { request_id: Some(said.to_owned()), ..Outcome::new(OutcomeKind::Failed, "rejected", said) };
+    let result = ResultRow { row: 1, line: 2, incident_id: said.to_owned(), outcome, attempts: 1, source: Vec::new() };
+    let context = vec![(said.to_owned(), said.to_owned())];
+    let row = AccountRow { result, after: map(&json!({(said): said})), before: None, context };
+    let directory = tempfile::tempdir().expect("a directory");
+    for ending in ["html", "md"] {
+        let path = directory.path().join("page").with_extension(ending);
+        let file = PageFile::examine(&path, &[]).expect("free");
+        file.write_account(&account, [Ok::<_, Infallible>(row.clone())].into_iter()).expect("is written");
+        let page = std::fs::read_to_string(&path).expect("reads");
+        assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
+        assert!(page.contains("script&#62;alert") || page.contains("script&#62;alert&#40;"), "{page}");
+    }
+}

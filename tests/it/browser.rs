@@ -1,0 +1,127 @@
+//! A page in a real browser: every text is text, nothing was made an element, and the console has nothing to say.
+//!
+//! Needs chromium; left out, with a word, where there is none. `BULK_TRIAGE_BROWSER=needed` makes that a failure.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::faults::{left_out, setting};
+use crate::naughty::naughty;
+use crate::program::{Program, started};
+use crate::report::{rows_of, with_naughty_texts};
+
+/// What pages are made of.
+const ELEMENTS: &str = "a b body caption code col colgroup dd del details div dl dt figcaption figure footer g h1 h2 h3 \
+                        head header html i ins li main meta nav p path section small span strong style summary svg \
+                        table tbody td text th thead title tr ul";
+
+/// What their elements bear.
+const ATTRIBUTES: &str = "aria-hidden aria-label aria-labelledby charset class content d dy href http-equiv id lang name \
+                          role rowspan scope tabindex text-anchor viewBox x y";
+
+/// The browser, where there is one on the path.
+fn browser() -> Option<PathBuf> {
+    let path = setting("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let found =
+        names.iter().find_map(|name| path.split(':').map(|dir| Path::new(dir).join(name)).find(|at| at.is_file()));
+    let is_needed = setting("BULK_TRIAGE_BROWSER").is_some_and(|word| word == "needed");
+    assert!(found.is_some() || !is_needed, "none of {names:?} is on the path");
+    if found.is_none() {
+        return left_out("there is no chromium: pages are not looked at");
+    }
+    found
+}
+
+/// A page as the browser understood it, and what its console said.
+fn opened(browser: &Path, page: &Path) -> (String, String) {
+    let profile = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(browser);
+    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--dump-dom"]);
+    command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
+    command.args(["--enable-logging=stderr", "--v=0"]);
+    command.arg(format!("--user-data-dir={}", profile.path().display()));
+    command.arg(format!("file://{}", page.display())).current_dir(profile.path()).stdin(Stdio::null());
+    let ended = started(command).end().expect_code(0);
+    let console = ended.stderr.lines().filter(|line| line.contains("CONSOLE")).collect::<Vec<_>>().join("\n");
+    (ended.stdout, console)
+}
+
+/// The elements and attributes of a document that a browser wrote out: in its texts and values no `<` and `"` is left.
+fn made_of(dom: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let (mut elements, mut attributes) = (BTreeSet::new(), BTreeSet::new());
+    let body = dom.split("</style>").nth(1).expect("a style, and what comes after");
+    for tag in body.split('<').skip(1).filter(|tag| !tag.starts_with('/')) {
+        let tag = tag.split('>').next().expect("its beginning");
+        elements.insert(tag.split(' ').next().expect("its name"));
+        let outside_of_values = tag.split('"').step_by(2).skip(1).zip(tag.split('"').step_by(2));
+        attributes.extend(outside_of_values.filter_map(|(_, before)| before.trim_end_matches('=').rsplit(' ').next()));
+    }
+    (elements, attributes)
+}
+
+/// As a browser writes a text out.
+fn written_out(text: &str) -> String {
+    text.replace('&', "&amp;").replace('\u{a0}', "&nbsp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[track_caller]
+fn expect_text_only(dom: &str, console: &str) {
+    let (elements, attributes) = made_of(dom);
+    let foreign = |found: &BTreeSet<&str>, own: &str| {
+        let own: BTreeSet<&str> = own.split_whitespace().collect();
+        found.iter().filter(|name| !own.contains(*name)).map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(foreign(&elements, ELEMENTS), [""; 0]);
+    assert_eq!(foreign(&attributes, ATTRIBUTES), [""; 0]);
+    assert!(elements.contains("ins") || elements.contains("td"), "{elements:?}");
+    assert_eq!(console, "");
+}
+
+#[test]
+fn two_hundred_naughty_texts_are_text_before_and_after() {
+    let Some(browser) = browser() else { return };
+    let program = Program::new().file("naughty.jsonl", with_naughty_texts()).emulator(|_| ());
+    program.run("run naughty.jsonl --dry-run --emulator --report before.html").expect_code(0);
+    program.send("naughty.jsonl --report after.html").expect_code(0);
+    let texts = naughty();
+    let rows: Vec<u64> = (1..).take(texts.len()).collect();
+    for name in ["before.html", "after.html"] {
+        let (dom, console) = opened(&browser, &program.path(name));
+        expect_text_only(&dom, &console);
+        assert_eq!(rows_of(&dom), rows);
+        for text in &texts {
+            let comment = format!("c{text}");
+            let shown: Vec<_> = comment.split('\n').map(bulk_triage::text::printable).collect();
+            assert!(dom.contains(&written_out(&shown.join("\n"))), "{name} does not show {text:?}");
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_rows_are_all_there() {
+    let Some(browser) = browser() else { return };
+    let program = Program::new().file("a.csv", crate::program::closing(1..=10_000));
+    program.run("run a.csv --dry-run --emulator --report r.html").expect_code(0);
+    let (dom, console) = opened(&browser, &program.path("r.html"));
+    expect_text_only(&dom, &console);
+    assert_eq!(rows_of(&dom), (1..=10_000).collect::<Vec<u64>>());
+}
+
+/// So that the tests above can't pass because they see nothing.
+#[test]
+fn a_script_and_a_style_are_seen_and_refused_by_the_page_itself() {
+    let Some(browser) = browser() else { return };
+    let program = Program::new().file("a.csv", crate::program::closing(1..=2));
+    program.run("run a.csv --dry-run --emulator --report r.html").expect_code(0);
+    let page = program.read("r.html");
+    let run = "<main><script>document.title='owned'</script><p style='color:red'>x</p><img src='https://x.invalid/'>";
+    fs::write(program.path("bad.html"), page.replace("<main>", run)).expect("a file");
+    let (dom, console) = opened(&browser, &program.path("bad.html"));
+    let (elements, attributes) = made_of(&dom);
+    assert!(elements.contains("script") && elements.contains("img") && attributes.contains("style"));
+    assert!(console.contains("Content Security Policy"), "{console}");
+    assert!(!dom.contains("<title>owned"), "it ran");
+}

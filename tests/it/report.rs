@@ -1,0 +1,184 @@
+//! `--report`: the page before a run and after it has every row once, as text, and stands where nothing else stood.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::naughty::naughty;
+use crate::program::{Ended, Program, closing, started};
+
+/// The rows of an HTML page, as the numbers in their first cells.
+pub(crate) fn rows_of(page: &str) -> Vec<u64> {
+    let rows = page.split("<tr><td>").skip(1);
+    rows.filter_map(|row| row.split_once("<small>line ")?.0.parse().ok()).collect()
+}
+
+/// The part of a page from one heading to the next.
+fn section<'p>(page: &'p str, id: &str) -> &'p str {
+    let rest = page.split(&format!("<h2 id=\"{id}\">")).nth(1).expect("the section");
+    rest.split("<h2 ").next().expect("its beginning")
+}
+
+#[test]
+fn a_dry_run_writes_the_review_and_nothing_else() {
+    let program = Program::new()
+        .file("a.csv", "incidentId,status,tags,comment,Title\n7,Resolved,a,c1,<b>T</b>\n8,Active,,c2,\n")
+        .emulator(|_| ());
+    let before = program.names();
+    let run = format!("run a.csv --dry-run --base-url {} --report review.html", program.origin());
+    program.run(&run).expect_code(0).expect_text("report: review.html");
+    let page = program.read("review.html");
+    assert_eq!(rows_of(&page), [1, 2]);
+    assert!(page.contains("<p>Title: &#60;b&#62;T&#60;/b&#62;</p>"), "{page}");
+    assert!(section(&page, "warnings").contains("1 row: the tags that are there are replaced"), "{page}");
+    assert!(section(&page, "facts").contains(&program.origin()) && section(&page, "facts").contains("50/1m,1500/1h"));
+    assert!(
+        section(&page, "changes").contains("<td class=\"number\">2</td><td><i>other values</i>") || page.contains("c2")
+    );
+    assert!(section(&page, "time").contains("2 calls in"), "{page}");
+    assert!(!page.contains("EMULATOR"));
+    assert!(page.contains("bulk-triage run a.csv"), "how to send it");
+    assert_eq!(fs::metadata(program.path("review.html")).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let new: Vec<_> = program.names().into_iter().filter(|name| !before.contains(name)).collect();
+    assert_eq!(new, ["review.html"]);
+    assert!(program.requests().is_empty());
+    // A page of ours may be replaced.
+    program.run(&run).expect_code(0);
+    program.run("run a.csv --dry-run --emulator --report review.html").expect_code(0);
+    assert!(program.read("review.html").contains("<strong>EMULATOR</strong>: nothing real is changed"));
+}
+
+#[test]
+fn rows_that_are_not_sent_say_why() {
+    let rows = "incidentId,status\n7,Resolved\nx,Resolved\n8,Resolved\n8,Active\n9,Resolved\n";
+    let program =
+        Program::new().file("a.csv", rows).file("first.csv", "incidentId,status\n7,Resolved\n").emulator(|_| ());
+    program.send("first.csv").expect_code(0);
+    let run = format!("run a.csv --dry-run --skip-invalid --base-url {} --report r.html", program.origin());
+    program.run(&run).expect_code(1);
+    let page = program.read("r.html");
+    assert_eq!(rows_of(&page), [1, 2, 3, 4, 5]);
+    assert_eq!(page.matches("<strong>Not sent:</strong>").count(), 4);
+    assert!(page.contains("the same change was made by an earlier run"), "{page}");
+    assert!(section(&page, "warnings").contains("3 rows left out as invalid"), "{page}");
+}
+
+/// Ten incidents, of which 4 and 9 don't exist.
+fn some_missing() -> Program {
+    Program::new().file("a.csv", closing(1..=10)).emulator(|settings| {
+        settings.incidents = "1-3,5-8,10".parse().expect("incidents");
+    })
+}
+
+#[test]
+fn a_run_writes_its_account_with_the_failures_first_and_every_row_once() {
+    let program = some_missing();
+    program.send("a.csv --report r.html --results out.csv").expect_code(1).expect_text("report: r.html");
+    let page = program.read("r.html");
+    assert_eq!(rows_of(&page), [4, 9, 1, 2, 3, 5, 6, 7, 8, 10]);
+    let failures = section(&page, "failures");
+    assert_eq!(rows_of(failures), [4, 9]);
+    assert!(failures.contains("failed, not-found") && failures.contains("HTTP 404"), "{failures}");
+    assert!(section(&page, "facts").contains("out.csv") && section(&page, "facts").contains("10: 10 updates, 0 reads"));
+    assert!(page.contains("bulk-triage run out.csv"), "what to do next");
+}
+
+#[test]
+fn a_run_that_was_stopped_early_has_its_account_too_and_so_has_every_run_of_the_journal() {
+    let program = some_missing();
+    program.send("a.csv --report r.html --max-failures 1 --concurrency 1 --results out.csv").expect_code(4);
+    let page = program.read("r.html");
+    assert_eq!(rows_of(&page), [4, 1, 2, 3, 5, 6, 7, 8, 9, 10]);
+    assert!(page.contains("stopped early") && page.contains("not-attempted"), "{page}");
+    let run = page.split("<p class=\"state\">Run ").nth(1).expect("its name").split(':').next().expect("a name");
+    program.run(&format!("runs show {run} --report again.html")).expect_code(0).expect_text("report: again.html");
+    let again = program.read("again.html");
+    assert_eq!(rows_of(&again), rows_of(&page));
+    assert!(again.contains(&format!("bulk-triage runs resume {run}")), "{again}");
+    program.run(&format!("runs resume {run} --yes --report more.md")).expect_code(1);
+    let more = program.read("more.md");
+    assert!(more.contains("**failed** <code>not-found</code>") && !more.contains("not-attempted"), "{more}");
+}
+
+#[test]
+fn what_is_in_its_place_is_refused_before_anything_is_read() {
+    let program =
+        Program::new().file("a.csv", closing(1..=3)).file("notes.html", "<!doctype html>\nmine").emulator(|_| ());
+    fs::create_dir(program.path("dir.html")).expect("a directory");
+    symlink(program.path("nowhere"), program.path("link.html")).expect("a link");
+    fs::hard_link(program.path("a.csv"), program.path("input.html")).expect("a link");
+    assert!(Command::new("mkfifo").arg(program.path("pipe.md")).status().expect("mkfifo").success());
+    let (before, origin) = (program.names(), program.origin());
+    for (report, says) in [
+        ("r.pdf", "`.html` or `.md`"),
+        ("r", "`.html` or `.md`"),
+        ("notes.html", "no report"),
+        ("dir.html", "a directory"),
+        ("link.html", "a symbolic link"),
+        ("pipe.md", "a named pipe"),
+        ("missing/r.html", "No such file"),
+        ("", "--report"),
+    ] {
+        // There is no such input, and nobody notices.
+        for input in ["a.csv", "none.csv"] {
+            for more in [&["--yes"][..], &["--dry-run"]] {
+                let command = [&["run", input, "--base-url", &origin, "--report", report], more].concat();
+                started(program.command_of(command)).end().expect_code(2).expect_text(says);
+            }
+        }
+    }
+    program.send("a.csv --report input.html").expect_code(2).expect_text("reads or writes that file");
+    program.send("a.csv --report r.html --results r.html").expect_code(2).expect_text("reads or writes that file");
+    assert_eq!(program.names(), before);
+    assert!(program.requests().is_empty());
+}
+
+/// A file whose rows have each of the texts as title, tag and comment.
+pub(crate) fn with_naughty_texts() -> String {
+    let row = |(id, text): (u64, String)| {
+        format!(
+            "{}\n",
+            json!({"incidentId": id, "status": "Active", "tags": [text], "comment": format!("c{text}"), "title": text})
+        )
+    };
+    (1..).zip(naughty()).map(row).collect()
+}
+
+fn reviewed(program: &Program, report: &str) -> Ended {
+    program.run(&format!("run naughty.jsonl --dry-run --emulator --report {report}")).expect_code(0)
+}
+
+#[test]
+fn no_text_is_markup_in_markdown() {
+    let program = Program::new().file("naughty.jsonl", with_naughty_texts());
+    reviewed(&program, "r.md");
+    let page = program.read("r.md");
+    let rows = page.split("## Each incident\n").nth(1).expect("rows");
+    let all = naughty();
+    let lines: Vec<&str> = rows.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| row")).collect();
+    assert_eq!(lines.len(), all.len() + 1, "and the line below the head");
+    for (line, text) in lines.iter().skip(1).zip(all) {
+        // The program's own markup is taken away; what is left of a row is bars between cells and texts.
+        let own = ["<code>", "</code>", "<br>"];
+        let rest = own.iter().fold((*line).to_owned(), |line, markup| line.replace(markup, ""));
+        let markup: String = rest.chars().filter(|c| "<>|`*_[]\\!@:#.~$".contains(*c) && *c != '#').collect();
+        assert_eq!(markup, "||:||||", "{text:?} is {line}");
+        let numbers = rest.match_indices('#').all(|(at, _)| rest[..at].ends_with('&'));
+        assert!(numbers, "{text:?} is {line}");
+    }
+}
+
+#[test]
+fn markdown_that_is_too_long_is_cut_and_says_so() {
+    let row = |id: u64| format!("{id},Resolved,{}\n", "long ".repeat(40));
+    let rows: String = ["incidentId,status,comment\n".to_owned()].into_iter().chain((1..=9_000).map(row)).collect();
+    let program = Program::new().file("a.csv", rows);
+    program.run("run a.csv --dry-run --emulator --report r.md").expect_code(0);
+    let page = program.read("r.md");
+    assert!(page.len() <= 1_000_000 && page.len() > 900_000, "{}", page.len());
+    let shown = page.lines().filter(|line| line.ends_with(" |") && line.contains("long long")).count() - 1;
+    let cut = page.split("**Cut: ").nth(1).expect("it says so").split(' ').next().expect("a number").replace(',', "");
+    assert_eq!(shown + cut.parse::<usize>().expect("a number"), 9_000);
+}
