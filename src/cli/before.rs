@@ -14,10 +14,13 @@ use crate::journal::{Earlier, Journal, RunHandle};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::preview::{self, FirstRequest, Preview};
-use crate::report::question::ask;
+use crate::report::question::{Yes, ask};
 
 /// How long a call takes, as long as none was made.
 pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
+
+/// More rows are not sent for a mere `y`.
+const UNTYPED: u64 = 1_000;
 
 /// A run that is about to be sent.
 pub(super) struct Before<'a> {
@@ -128,10 +131,12 @@ impl Before<'_> {
             return Ok(true);
         }
         let updates = if preview.rows == 1 { "update" } else { "updates" };
+        let is_grave = preview.rows > UNTYPED || preview.sets.clears();
+        let yes = if is_grave { Yes::Number(preview.rows) } else { Yes::Word };
         let question = format!("Send {} {updates}?", preview.rows);
         let answer = match path_of(self.input) {
-            Some(_) => ask(&question, io::stdin().lock(), io::stderr()),
-            None => terminal_file().and_then(|terminal| ask(&question, BufReader::new(terminal), io::stderr())),
+            Some(_) => ask(&question, yes, io::stdin().lock(), io::stderr()),
+            None => terminal_file().and_then(|terminal| ask(&question, yes, BufReader::new(terminal), io::stderr())),
         };
         let is_agreed = answer.map_err(|source| Error::Io { what: "the question can't be asked", source })?;
         if !is_agreed {

@@ -101,7 +101,7 @@ pub(super) fn run(
     // Twice: the header says how many rows follow.
     let mut rows = 0;
     for row in picked_rows(&journal, &args.run, &picked) {
-        rows += u64::from(undoing.row(&journal, &looked_at, row?)?.is_some());
+        rows += u64::from(undoing.row(&journal, &looked_at, &row?)?.is_some());
     }
     let notes = std::mem::take(&mut undoing.notes);
     let header = Header {
@@ -116,7 +116,7 @@ pub(super) fn run(
         ..Header::new(clock.now().wall, facts.shape.clone())
     };
     let planned = picked_rows(&journal, &args.run, &picked)
-        .filter_map(|row| row.map_err(Error::from).and_then(|row| undoing.row(&journal, &looked_at, row)).transpose());
+        .filter_map(|row| row.map_err(Error::from).and_then(|row| undoing.row(&journal, &looked_at, &row)).transpose());
     let seal = file.write(&header, planned)?;
     journal.discard(&looked_at)?;
 
@@ -199,14 +199,11 @@ struct Undoing<'a> {
 
 impl Undoing<'_> {
     /// What gives back one incident; `None` where nothing does, or has to.
-    fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: AccountedRow) -> Result<Option<PlanRow>, Error> {
-        let (Some(change), Some(Seen::There(then))) = (change_of(&row), &row.before) else { return Ok(None) };
-        let now = match journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) {
-            Some(Seen::There(now)) => now,
-            _ => {
-                self.notes.gone.push(row.result.line);
-                return Ok(None);
-            }
+    fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &AccountedRow) -> Result<Option<PlanRow>, Error> {
+        let (Some(change), Some(Seen::There(then))) = (change_of(row), &row.before) else { return Ok(None) };
+        let Some(Seen::There(now)) = journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) else {
+            self.notes.gone.push(row.result.line);
+            return Ok(None);
         };
         let Some(body) = self.body(&change, then, &now, row.result.line) else { return Ok(None) };
         let incident = change.incident;

@@ -2,12 +2,24 @@
 
 use std::io::{self, BufRead, Write};
 
-/// Asks a yes-or-no question; everything but `y` and `yes` is a no, the end of the input too.
+/// What is taken for a yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Yes {
+    /// `y` or `yes`.
+    Word,
+    /// This number, typed out: of what can't be taken back a person shall know how much it is.
+    Number(u64),
+}
+
+/// Asks a yes-or-no question; everything but a yes is a no, the end of the input too.
 ///
 /// # Errors
 /// Where the question can't be shown or the answer not be read.
-pub fn ask(question: &str, input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
-    write!(output, "{question} [y/N] ")?;
+pub fn ask(question: &str, yes: Yes, input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
+    match yes {
+        Yes::Word => write!(output, "{question} [y/N] ")?,
+        Yes::Number(_) => write!(output, "{question} Type their number to go on: ")?,
+    }
     output.flush()?;
     let mut answer = Vec::new();
     let mut line = input.take(1024);
@@ -16,8 +28,12 @@ pub fn ask(question: &str, input: impl BufRead, mut output: impl Write) -> io::R
         // The terminal's cursor still stands behind the question.
         writeln!(output)?;
     }
-    let answer = answer.trim_ascii();
-    Ok(answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes"))
+    let answer = String::from_utf8_lossy(answer.trim_ascii());
+    Ok(match yes {
+        Yes::Word => answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"),
+        // As it was shown, or without its commas.
+        Yes::Number(number) => answer.replace(',', "") == number.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -37,9 +53,23 @@ mod tests {
             ("n\ny\n", false),
         ] {
             let mut shown = Vec::new();
-            assert_eq!(ask("Send 3 updates?", typed.as_bytes(), &mut shown).expect("reads"), yes, "{typed:?}");
+            assert_eq!(
+                ask("Send 3 updates?", Yes::Word, typed.as_bytes(), &mut shown).expect("reads"),
+                yes,
+                "{typed:?}"
+            );
             assert!(shown.starts_with(b"Send 3 updates? [y/N] "));
         }
-        assert!(!ask("?", &b"\xffy\n"[..], io::sink()).expect("reads"));
+        assert!(!ask("?", Yes::Word, &b"\xffy\n"[..], io::sink()).expect("reads"));
+    }
+
+    #[test]
+    fn where_a_number_is_asked_for_only_that_is_a_yes() {
+        for (typed, yes) in [("1234\n", true), ("1,234\n", true), ("y\n", false), ("123\n", false), ("\n", false)] {
+            let mut shown = Vec::new();
+            let said = ask("Send 1,234 updates?", Yes::Number(1_234), typed.as_bytes(), &mut shown);
+            assert_eq!(said.expect("reads"), yes, "{typed:?}");
+            assert_eq!(shown, b"Send 1,234 updates? Type their number to go on: ");
+        }
     }
 }

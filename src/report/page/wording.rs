@@ -80,11 +80,11 @@ impl Review<'_> {
         }
         for counts in preview.sets.properties() {
             let property = printable(&counts.property);
-            if counts.clears() > 0 {
-                warnings.push(format!("{}: {property} is emptied", counted(counts.clears(), "row")));
+            if counts.clears > 0 {
+                warnings.push(format!("{}: {property} is emptied", counted(counts.clears, "row")));
             }
-            if counts.replaces_list > counts.clears() {
-                let rows = counted(counts.replaces_list - counts.clears(), "row");
+            if counts.replaces_list > counts.clears {
+                let rows = counted(counts.replaces_list - counts.clears, "row");
                 warnings.push(format!("{rows}: the {property} that are there are replaced"));
             }
         }

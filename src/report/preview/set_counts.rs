@@ -27,6 +27,8 @@ pub(in crate::report) struct PropertyCounts {
     pub(in crate::report) rows: u64,
     /// Rows that replace a list.
     pub(in crate::report) replaces_list: u64,
+    /// Rows that empty it.
+    pub(in crate::report) clears: u64,
     values: Vec<(String, u64)>,
 }
 
@@ -38,6 +40,12 @@ impl SetCounts {
         for (property, value) in body {
             self.property(property).add(&value);
         }
+    }
+
+    /// Whether a row empties a property.
+    #[must_use]
+    pub fn clears(&self) -> bool {
+        self.0.iter().any(|counts| counts.clears > 0)
     }
 
     /// The lines that show it; none where nothing is set.
@@ -62,7 +70,7 @@ impl SetCounts {
 
     fn property(&mut self, property: String) -> &mut PropertyCounts {
         let at = self.0.iter().position(|counts| counts.property == property).unwrap_or_else(|| {
-            self.0.push(PropertyCounts { property, rows: 0, replaces_list: 0, values: Vec::new() });
+            self.0.push(PropertyCounts { property, rows: 0, replaces_list: 0, clears: 0, values: Vec::new() });
             self.0.len() - 1
         });
         &mut self.0[at]
@@ -73,9 +81,14 @@ impl PropertyCounts {
     fn add(&mut self, value: &serde_json::Value) {
         self.rows += 1;
         self.replaces_list += u64::from(value.is_array());
+        let clears = match value {
+            serde_json::Value::String(text) => text.is_empty(),
+            serde_json::Value::Array(items) => items.is_empty(),
+            _ => false,
+        };
+        self.clears += u64::from(clears);
         let text = match value {
-            serde_json::Value::String(text) if text.is_empty() => CLEAR.to_owned(),
-            serde_json::Value::Array(items) if items.is_empty() => CLEAR.to_owned(),
+            _ if clears => CLEAR.to_owned(),
             serde_json::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
@@ -94,11 +107,6 @@ impl PropertyCounts {
         values.truncate(SHOWN_VALUES);
         let others = self.rows - values.iter().map(|(_, rows)| rows).sum::<u64>();
         (values, others)
-    }
-
-    /// Rows that empty it.
-    pub(in crate::report) fn clears(&self) -> u64 {
-        self.values.iter().find(|(value, _)| value == CLEAR).map_or(0, |(_, rows)| *rows)
     }
 
     /// One line for each value shown, the most frequent first.
