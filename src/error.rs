@@ -12,6 +12,7 @@ use crate::exit;
 use crate::input::InputError;
 use crate::journal::JournalError;
 use crate::plan::PlanError;
+use crate::report::fetched::FetchPlaceError;
 use crate::report::page::PagePlaceError;
 use crate::report::plan_file::PlanPlaceError;
 use crate::report::results::DestinationError;
@@ -63,6 +64,9 @@ pub enum Error {
     /// A plan can't be written there.
     #[error(transparent)]
     PlanPlace(#[from] PlanPlaceError),
+    /// Fetched incidents can't be written there.
+    #[error(transparent)]
+    FetchPlace(#[from] FetchPlaceError),
     /// Rows are not valid. What is wrong with them was shown.
     #[error("the input is not valid; nothing was sent")]
     InvalidRows,
@@ -110,7 +114,9 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::FetchPlace(error) if error.is_held() => exit::STOPPED,
             Error::Usage { .. }
+            | Error::FetchPlace(_)
             | Error::Contract(_)
             | Error::Set(_)
             | Error::Origin(_)

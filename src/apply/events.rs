@@ -9,8 +9,8 @@ use crate::window::Window;
 /// Something that happened in a run. An event comes after what it tells is committed to the journal.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Incidents are looked at before anything is sent: so many.
-    Looking(u64),
+    /// Incidents are looked at: so many, where that is known.
+    Looking(Option<u64>),
     /// So many incidents more have been looked at.
     Looked(u64),
     /// Sending begins (or goes on).

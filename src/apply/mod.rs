@@ -9,6 +9,7 @@
 mod dispatcher;
 mod doubt;
 pub mod events;
+mod fetching;
 mod health;
 mod log;
 mod queue;
@@ -18,6 +19,7 @@ mod service;
 mod survey;
 
 pub use dispatcher::{Ending, Ends, apply};
+pub use fetching::{Fetching, Filter, Refused, Sieve};
 pub use reading::{Heard, Reader, read};
 pub use survey::Survey;
 

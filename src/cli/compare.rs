@@ -73,7 +73,7 @@ impl Comparing<'_> {
         let client = Arc::new(Client::new(transport, tokens, contract, self.clock.clone()));
         let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.colour_err);
         let mut listener = Onlooker(progress);
-        listener.0.hear(&Event::Looking(incidents));
+        listener.0.hear(&Event::Looking(Some(incidents)));
 
         let begun = self.clock.now().wall;
         let read = runtime.block_on(async {
@@ -204,7 +204,7 @@ pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::
 }
 
 /// Shows the progress of a look.
-struct Onlooker(Progress);
+pub(super) struct Onlooker(pub(super) Progress);
 
 impl Listener for Onlooker {
     fn hear(&mut self, event: Event) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `run`, `plan`, `apply`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
 //! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
 //! | `report` | the page of `--report`, before a run and after it |
@@ -17,6 +17,7 @@ mod compare;
 mod contract;
 mod emulator;
 mod environment;
+mod fetch;
 mod load;
 mod next;
 mod plan;
@@ -67,6 +68,8 @@ enum Command {
     Plan(Box<plan::PlanArgs>),
     /// Send exactly what was reviewed
     Apply(Box<apply::ApplyArgs>),
+    /// Incidents as rows, ready to be filled in
+    Fetch(Box<fetch::FetchArgs>),
     /// The runs of the journal: list, show, resume, results
     Runs(runs::RunsArgs),
     /// A local server that behaves as the API does
@@ -173,6 +176,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         Command::Check(args) => check::run(&args, &terminal),
         Command::Plan(args) => plan::run(&args, &cli.global, &environment, &mut terminal),
         Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
+        Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),
         Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
         Command::Emulator(args) => emulator::run(args, &environment).map(|()| exit::DONE),
         Command::Contract(args) => contract::run(&args).map(|()| exit::DONE),

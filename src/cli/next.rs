@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::apply::ApplyArgs;
 use super::arguments::{CallArgs, RunArgs};
+use super::fetch::FetchArgs;
 use super::{GlobalArgs, RowArgs};
-use crate::contract::Contract;
+use crate::contract::{BUILT_IN, Contract};
 use crate::journal::RunFacts;
 use crate::report::next_command::NextCommand;
 
@@ -121,6 +122,40 @@ pub(super) fn apply_plan(plan: &Path, calls: &CallArgs, scope: Option<&str>, glo
         command = command.option("--quota", quota.to_string());
     }
     if let Some(path) = &calls.token_file {
+        command = command.option("--token-file", path);
+    }
+    with_state_dir(command, global)
+}
+
+/// The command that goes on with a fetch.
+pub(super) fn fetch_again(args: &FetchArgs, global: &GlobalArgs) -> NextCommand {
+    let command = NextCommand::new(PROGRAM).word("fetch").option("-o", &args.output);
+    let command = args.which.typed().into_iter().fold(command, |command, (name, value)| command.option(name, value));
+    let limit = args.limit.map(|limit| limit.to_string());
+    let command = limit.iter().fold(command, |command, limit| command.option("--limit", limit));
+    as_fetched(command, args, global)
+}
+
+/// The command that shows what a fetched file, once it is filled in, would change.
+pub(super) fn run_fetched(args: &FetchArgs, global: &GlobalArgs) -> NextCommand {
+    as_fetched(NextCommand::new(PROGRAM).word("run").path(&args.output).word("--dry-run"), args, global)
+}
+
+/// With what says whose incidents they are, and under which rules.
+fn as_fetched(mut command: NextCommand, args: &FetchArgs, global: &GlobalArgs) -> NextCommand {
+    let contract = Some(args.contract.clone()).filter(|contract| contract != BUILT_IN[0]);
+    let options = [
+        ("--contract", contract),
+        ("--base-url", args.base_url.clone()),
+        ("--scope", args.scope.clone()),
+        ("--quota", args.calls.quota.as_ref().map(ToString::to_string)),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value {
+            command = command.option(name, value);
+        }
+    }
+    if let Some(path) = &args.calls.token_file {
         command = command.option("--token-file", path);
     }
     with_state_dir(command, global)

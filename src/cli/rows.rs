@@ -102,5 +102,9 @@ pub(super) fn notes(origin: Origin, tally: &Tally) -> Vec<String> {
         let (taken, skipped) = (tally.rows - tally.skipped, tally.skipped);
         notes.push(format!("A results file: {taken} of its {} rows are taken, {skipped} are not.", tally.rows));
     }
+    if let Some(read) = origin.fetched_at {
+        let time = read.strftime("%Y-%m-%d %H:%M UTC");
+        notes.push(format!("Fetched incidents, as of {time}: the current_* columns decide nothing."));
+    }
     notes
 }

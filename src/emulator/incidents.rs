@@ -80,6 +80,8 @@ pub(super) struct Store {
     exist: Incidents,
     /// Which one was merged into which.
     merged: BTreeMap<u64, u64>,
+    /// The titles of those that have one of their own.
+    titles: BTreeMap<u64, String>,
     touched: BTreeMap<u64, Touched>,
     /// The contract's properties before anybody set them.
     untouched: Map<String, Value>,
@@ -104,7 +106,11 @@ const AUTHOR: &str = "emulator@contoso.com";
 impl Store {
     pub(super) fn new(exist: Incidents, merged: BTreeMap<u64, u64>, contract: &Contract, now: Timestamp) -> Store {
         let untouched = contract.properties.iter().map(|property| untouched(&property.name, &property.kind)).collect();
-        Store { exist, merged, touched: BTreeMap::new(), untouched, oldest: now - OLDEST }
+        Store { exist, merged, titles: BTreeMap::new(), touched: BTreeMap::new(), untouched, oldest: now - OLDEST }
+    }
+
+    pub(super) fn with_titles(self, titles: BTreeMap<u64, String>) -> Store {
+        Store { titles, ..self }
     }
 
     /// The whole incident; `None` where there is none.
@@ -152,7 +158,8 @@ impl Store {
         let mut incident = Map::new();
         incident.insert("incidentId".to_owned(), id.into());
         incident.insert("redirectIncidentId".to_owned(), self.merged.get(&id).copied().into());
-        incident.insert("incidentName".to_owned(), format!("Suspicious activity {id}").into());
+        let title = self.titles.get(&id).cloned().unwrap_or_else(|| format!("Suspicious activity {id}"));
+        incident.insert("incidentName".to_owned(), title.into());
         incident.insert("createdTime".to_owned(), decimals(created).into());
         incident.insert("lastUpdateTime".to_owned(), decimals(touched.map_or(created, |it| it.updated)).into());
         incident.extend(touched.map_or(&self.untouched, |it| &it.properties).clone());

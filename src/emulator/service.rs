@@ -81,13 +81,14 @@ impl Service {
     /// # Errors
     /// Where the log can't be opened.
     pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
-        let Settings { contract, token, quota, incidents, merged, faults, throttle_form, log, seed, .. } = settings;
+        let Settings { contract, token, quota, incidents, merged, titles, faults, throttle_form, log, seed, .. } =
+            settings;
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
         Ok(Service {
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
-            api: Api { store: Store::new(incidents, merged, &contract, now.wall), contract, token },
+            api: Api { store: Store::new(incidents, merged, &contract, now.wall).with_titles(titles), contract, token },
             form: throttle_form,
             faults,
             dice: fastrand::Rng::with_seed(seed),

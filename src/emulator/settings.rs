@@ -31,6 +31,8 @@ pub struct Settings {
     pub incidents: Incidents,
     /// Which were merged into which.
     pub merged: BTreeMap<u64, u64>,
+    /// The titles of those that have one of their own.
+    pub titles: BTreeMap<u64, String>,
     /// What goes wrong.
     pub faults: Faults,
     /// How a 429 says its time.
@@ -53,6 +55,7 @@ impl Settings {
             latency: Duration::ZERO..=Duration::ZERO,
             incidents: Incidents::every(),
             merged: BTreeMap::new(),
+            titles: BTreeMap::new(),
             faults: Faults::default(),
             throttle_form: ThrottleForm::default(),
             log: None,

@@ -24,6 +24,8 @@ pub struct Origin {
     pub is_results: bool,
     /// An export of the portal: its cells say what incidents are, not what to change.
     pub is_portal_export: bool,
+    /// Made by `fetch`: when the incident of its first row was read, as far as that still stands there.
+    pub fetched_at: Option<jiff::Timestamp>,
 }
 
 /// An input that was opened and recognised, with its records still to be read.
@@ -51,6 +53,9 @@ const LARGEST_LOOK: usize = 64 * 1024;
 
 /// The columns by which a portal export is known, written so.
 pub const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
+
+/// The column in which `fetch` says when an incident was read.
+pub const FETCHED_AT: &str = "fetched_at";
 
 impl Input {
     /// Opens the file at `path`; `-` is standard input.
@@ -167,6 +172,8 @@ impl Input {
             let names: Vec<_> = jsonl::members(&own).unwrap_or_default();
             let has = |wanted: &str| names.iter().any(|member| member.name.trim() == wanted);
             self.origin.is_portal_export = PORTAL_COLUMNS.into_iter().all(has);
+            let at = names.iter().find(|member| member.name == FETCHED_AT).map(|member| member.value.get());
+            self.origin.fetched_at = at.and_then(|at| at.trim_matches('"').parse().ok());
         }
         self.first = Some(chunk);
         Ok(())
@@ -205,10 +212,17 @@ impl Input {
         };
         self.origin.is_portal_export =
             PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
+        let fetched_at = names.iter().position(|name| name.trim() == FETCHED_AT);
         self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
         self.header = Header { text, line: record.line, cells };
         chunk.bytes.drain(..end);
         chunk.first_line = line;
+        self.origin.fetched_at = fetched_at.and_then(|place| {
+            let mut cells = Vec::new();
+            let record = Cutter::new(&chunk, Some(delimiter), &self.name).next(&mut cells).ok()??;
+            let record = std::str::from_utf8(&chunk.bytes[record.start..record.end]).ok()?;
+            cells.get(place)?.text(record).trim().parse().ok()
+        });
         self.first = Some(chunk);
         Ok(())
     }

@@ -71,6 +71,9 @@ pub enum Same {
     Plan(String),
 }
 
+/// In the place of a run's number: those of runs begin with 1.
+const NO_RUN: i64 = 0;
+
 /// Letters and digits that can't be taken for one another.
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
@@ -192,18 +195,28 @@ impl Journal {
         appended: Option<&str>,
     ) -> Result<(), JournalError> {
         let scope = self.db.query_row("SELECT scope FROM runs WHERE id = ?1", [run.id], |row| row.get(0))?;
-        self.session = Some(Session {
-            scope,
-            // A token is out a little longer than its window, by the drift that the quota allows for.
-            longest_hold: longest_window + longest_window / 1_000 + CALL_LIMIT,
+        self.begin(Session {
             remember,
-            run: run.id,
             appended: appended.map(str::to_owned),
-            ledger: Ledger::default(),
+            ..session(scope, run.id, longest_window)
         });
+        Ok(())
+    }
+
+    /// Begins to read for no run: what follows is committed for the scope alone, whose quota it counts against.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn begin_reading(&mut self, scope: &Scope, longest_window: Duration) -> Result<(), JournalError> {
+        let scope = self.write(|tx| scope_id(tx, scope))?;
+        self.begin(session(scope, NO_RUN, longest_window));
+        Ok(())
+    }
+
+    fn begin(&mut self, session: Session) {
+        self.session = Some(session);
         // Without it the run is slower, no more.
         let _ = self.make_room();
-        Ok(())
     }
 
     /// Marks a run as over if every row has an outcome that stays, and says how far it is.
@@ -227,7 +240,8 @@ impl Journal {
         Ok(RunState::Over)
     }
 
-    /// Removes runs that were over before `before`, with their rows and attempts. Returns how many. The file does not
+    /// Removes runs that were over before `before`, with their rows and attempts; and calls of no run (any more) that
+    /// had ended by then. Returns how many runs. The file does not
     /// shrink: the room is used again.
     ///
     /// # Errors
@@ -242,6 +256,10 @@ impl Journal {
                 tx.execute("DELETE FROM attempts WHERE run = ?1", [run])?;
                 remove(tx, *run)?;
             }
+            tx.execute(
+                "DELETE FROM attempts WHERE run NOT IN (SELECT id FROM runs) AND ended_wall < ?1",
+                [before.as_microsecond()],
+            )?;
             Ok(old.len() as u64)
         })
     }
@@ -270,6 +288,18 @@ impl Journal {
             Ok(result)
         };
         attempt().map_err(|error| self.dir.explain(error))
+    }
+}
+
+fn session(scope: i64, run: i64, longest_window: Duration) -> Session {
+    Session {
+        scope,
+        // A token is out a little longer than its window, by the drift that the quota allows for.
+        longest_hold: longest_window + longest_window / 1_000 + CALL_LIMIT,
+        remember: Duration::ZERO,
+        run,
+        appended: None,
+        ledger: Ledger::default(),
     }
 }
 

@@ -57,7 +57,7 @@ CREATE TABLE rows (
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
     scope INTEGER NOT NULL,
-    run INTEGER NOT NULL,
+    run INTEGER NOT NULL,                 -- 0: for no run
     row INTEGER NOT NULL,                 -- 0: a look, for no row alone
     incident INTEGER NOT NULL,            -- 0: a list
     updates INTEGER NOT NULL,             -- 1: an update, 0: a read

@@ -3,12 +3,14 @@
 //! Before it [`diagnostics`], a [`preview::Preview`] and a question; during it a [`progress::Progress`] and a growing
 //! [`results::ResultsFile`]; after it a [`summary::Summary`] that ends with a [`next_command::NextCommand`]. Progress,
 //! results and summary read `apply`'s events and don't know each other; a [`reporter::Reporter`] hands the events on.
+//! What `fetch` has read becomes a [`fetched::FetchFile`].
 //! For those who read it elsewhere there is a [`page`]: the review before it, the report after it.
 //! All text from outside goes through [`crate::text`] on its way.
 
 pub mod changes;
 pub mod diagnostics;
 mod draft;
+pub mod fetched;
 pub mod next_command;
 pub mod outcome_counts;
 pub mod page;

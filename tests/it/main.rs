@@ -13,6 +13,7 @@ mod docs;
 mod every_row_once;
 mod exit_codes;
 mod faults;
+mod fetch;
 mod fuzzed;
 mod intent_first;
 mod kills;

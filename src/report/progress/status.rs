@@ -13,6 +13,8 @@ pub(super) struct Status {
     outcomes: OutcomeCounts,
     /// While incidents are looked at: so many have been.
     looked: Option<u64>,
+    /// Whether it is not known how many there are.
+    is_open_ended: bool,
     pace: Option<Pace>,
     pause: Option<Pause>,
     stopping: Option<String>,
@@ -57,7 +59,8 @@ impl Status {
                 Some(line)
             }
             Event::Looking(incidents) => {
-                (self.rows, self.looked) = (*incidents, Some(0));
+                (self.rows, self.looked) = (incidents.unwrap_or(0), Some(0));
+                self.is_open_ended = incidents.is_none();
                 None
             }
             Event::Looked(incidents) => {
@@ -96,6 +99,9 @@ impl Status {
         };
         let so_far =
             if self.looked.is_some() { "looking; nothing is sent yet".to_owned() } else { self.outcomes.to_string() };
+        if self.is_open_ended {
+            return format!("{}\n\n{state}", head.trim_start());
+        }
         format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&so_far, WIDTH))
     }
 
@@ -107,6 +113,9 @@ impl Status {
     }
 
     fn rows_done(&self) -> String {
+        if self.is_open_ended {
+            return format!("{} read", counted(self.done(), "incident"));
+        }
         let what = if self.looked.is_some() { "incident" } else { "row" };
         format!("{} of {}", count(self.done()), counted(self.rows, what))
     }

@@ -1,0 +1,309 @@
+//! `bulk-triage fetch`: incidents as rows, to be filled in and given to `run`.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use jiff::Timestamp;
+
+use super::arguments::CallArgs;
+use super::compare::Onlooker;
+use super::environment::{Environment, state_dir};
+use super::next::{fetch_again, run_fetched};
+use super::send::{explained, runtime, settings};
+use super::target::Target;
+use super::terminal::{Terminal, listen, say};
+use super::{Format, GlobalArgs};
+use crate::apply::events::{Event, Listener as _};
+use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, Stop, read};
+use crate::attempt::Incident;
+use crate::client::{Client, HttpTransport};
+use crate::clock::Clock;
+use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
+use crate::error::Error;
+use crate::exit;
+use crate::journal::{Durability, Journal, StateDir};
+use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader};
+use crate::report::progress::Progress;
+use crate::row::Scope;
+use crate::text::printable;
+use crate::window::parse_duration;
+
+/// What was read goes on to be read within this time; after it, it is read anew.
+const OLDEST_PART: Duration = Duration::from_hours(12);
+
+/// `bulk-triage fetch`
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct FetchArgs {
+    /// Where to write the incidents (.csv or .jsonl).
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    /// What is asked for.
+    #[command(flatten)]
+    pub(super) which: WhichArgs,
+    /// So many, the newest first.
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u64>,
+    /// What the API accepts: defender-classic, defender, or a TOML file that extends one.
+    #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
+    pub(super) contract: String,
+    /// Another place of the API.
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<String>,
+    /// Names the scope where the token does not name a tenant.
+    #[arg(long, value_name = "NAME")]
+    pub(super) scope: Option<String>,
+    /// How calls are made.
+    #[command(flatten)]
+    pub(super) calls: CallArgs,
+    /// The summary's form.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    format: Format,
+}
+
+/// Which incidents: all of it holds at once.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Which incidents (all of it holds at once)")]
+pub(super) struct WhichArgs {
+    /// A `$filter` of the API, passed as it is.
+    #[arg(long, value_name = "FILTER", value_parser = NonEmptyStringValueParser::new())]
+    filter: Option<String>,
+    /// Of this status.
+    #[arg(long, value_name = "STATUS")]
+    status: Option<String>,
+    /// Created then or after: a time (RFC 3339), a date, or a duration ago such as `24h`.
+    #[arg(long, value_name = "WHEN")]
+    created_since: Option<String>,
+    /// Changed then or after.
+    #[arg(long, value_name = "WHEN")]
+    updated_since: Option<String>,
+    /// Owned by this one, to the letter.
+    #[arg(long, value_name = "OWNER", value_parser = NonEmptyStringValueParser::new())]
+    assigned_to: Option<String>,
+    /// Has this tag, in any case; each of them where it is repeated. Looked at here: the API can't.
+    #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
+    tag: Vec<String>,
+    /// Of this severity, in any case. Looked at here.
+    #[arg(long, value_name = "SEVERITY", value_parser = NonEmptyStringValueParser::new())]
+    severity: Option<String>,
+    /// Has this in its title, in any case. Looked at here.
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    title_contains: Option<String>,
+}
+
+impl WhichArgs {
+    /// As they were typed.
+    pub(super) fn typed(&self) -> Vec<(&'static str, &str)> {
+        let tags = self.tag.iter().map(|tag| ("--tag", Some(tag)));
+        let others = [
+            ("--filter", self.filter.as_ref()),
+            ("--status", self.status.as_ref()),
+            ("--created-since", self.created_since.as_ref()),
+            ("--updated-since", self.updated_since.as_ref()),
+            ("--assigned-to", self.assigned_to.as_ref()),
+            ("--severity", self.severity.as_ref()),
+            ("--title-contains", self.title_contains.as_ref()),
+        ];
+        others.into_iter().chain(tags).filter_map(|(name, value)| Some((name, value?.as_str()))).collect()
+    }
+
+    fn filter(&self, contract: &Contract, now: Timestamp) -> Result<Filter, Error> {
+        let since = |name, typed: &Option<String>| typed.as_ref().map(|typed| since(name, typed, now)).transpose();
+        Ok(Filter {
+            raw: self.filter.clone(),
+            status: self.status.as_ref().map(|typed| status(contract, typed)).transpose()?,
+            assigned_to: self.assigned_to.clone(),
+            created_since: since("--created-since", &self.created_since)?,
+            updated_since: since("--updated-since", &self.updated_since)?,
+        })
+    }
+
+    fn sieve(&self) -> Sieve {
+        Sieve { tags: self.tag.clone(), severity: self.severity.clone(), title_contains: self.title_contains.clone() }
+    }
+}
+
+/// Fetches. Gives back the exit code.
+///
+/// # Errors
+/// Where nothing can be written there, the question is wrong, or the journal fails.
+pub(super) fn run(
+    args: &FetchArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+    terminal: &mut Terminal,
+) -> Result<u8, Error> {
+    let contract = load(&args.contract)?;
+    let clock = Clock::machine();
+    let started_at = clock.now().wall;
+    let filter = args.which.filter(&contract, started_at)?;
+    let file = FetchFile::examine(&args.output)?;
+    let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
+    let target = Target::new(contract, origin, args.scope.as_deref(), &args.calls, env)?;
+    let tokens = target.tokens.clone().ok_or(Error::NoToken)?;
+    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
+    let mut journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+
+    let sieve = args.which.sieve();
+    let mut read_before = Vec::new();
+    let header = header(args, &filter, &target, &scope);
+    let oldest = started_at.saturating_sub(OLDEST_PART).unwrap_or(started_at);
+    let (mut part, begun) = Part::open(&file, header, started_at, oldest, |one| {
+        read_before.push((one.id, sieve.takes(&one.incident())));
+    })?;
+    match begun {
+        Begun::Again if !terminal.quiet => {
+            say(&format!("going on behind the {} incidents that were read before", read_before.len()));
+        }
+        Begun::Instead if !terminal.quiet => {
+            say("what was read before belongs to another question, or is too old: it is read anew");
+        }
+        _ => {}
+    }
+
+    let filter = part.header().filter.clone();
+    let keeping = clock.clone();
+    let keep = |page: Vec<Incident>| {
+        let at = keeping.now().wall;
+        let page: Vec<Fetched> = page.into_iter().map(|incident| Fetched::new(incident, at)).collect();
+        part.keep(&page)
+    };
+    let mut fetching = Fetching::new(filter, sieve.clone(), args.limit, keep);
+    read_before.into_iter().for_each(|(id, is_asked_for)| fetching.knows(id, is_asked_for));
+
+    let settings = settings(&target, &args.calls, Duration::ZERO);
+    journal.begin_reading(&scope, settings.quota.longest())?;
+    let transport = HttpTransport::new(&target.origin, args.calls.concurrency as usize)?;
+    let client = Arc::new(Client::new(transport, tokens, &target.contract, clock.clone()));
+    let mut listener = Onlooker(Progress::new(terminal.screen(), clock.clone(), terminal.colour_err));
+    listener.hear(Event::Looking(None))?;
+    listener.hear(Event::Looked(fetching.read()))?;
+    let read = runtime()?.block_on(async {
+        let signals = listen(clock.clone())?;
+        let reading = read(journal, client, settings, clock.clone(), signals.stop, &mut fetching, &mut listener);
+        tokio::select! {
+            read = reading => read.map(Ok).map_err(Error::from),
+            code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
+        }
+    })?;
+    drop(listener);
+    let ends = match read {
+        Ok(ends) => ends,
+        Err(code) => return Ok(code),
+    };
+    let (incidents_read, refused) = (fetching.read(), fetching.refused().cloned());
+    drop(fetching);
+    let stopped = match (&ends.ending, refused) {
+        (Ending::Stopped(stop), _) => Some((explained(stop, &target.contract), code_of(stop))),
+        (_, Some(Refused { message, is_the_question: true })) => {
+            part.remove()?;
+            return Err(Error::usage(format!("the API refuses the question: {}", printable(&message))));
+        }
+        (_, Some(Refused { message, .. })) => Some((printable(&message).into_owned(), exit::STOPPED)),
+        (Ending::Over, None) => None,
+    };
+    if let Some((why, code)) = stopped {
+        say(&format!("stopped early: {why}"));
+        say(&format!("{incidents_read} incidents are kept; to go on:\n  {}", fetch_again(args, global)));
+        return Ok(code);
+    }
+
+    let mut incidents = 0;
+    let asked_for = part.incidents()?.filter(|one| {
+        let takes = one.as_ref().map_or(true, |one| sieve.takes(&one.clone().incident()));
+        let takes = takes && args.limit.is_none_or(|limit| incidents < limit);
+        incidents += u64::from(takes);
+        takes
+    });
+    file.write(&target.contract, asked_for)?;
+    part.remove()?;
+    let summary = FetchSummary {
+        file: args.output.clone(),
+        scope: scope.to_string(),
+        incidents,
+        read: incidents_read,
+        calls: ends.calls,
+        throttled: ends.throttled,
+        started_at,
+        finished_at: clock.now().wall,
+        next: run_fetched(args, global),
+    };
+    let out = io::stdout().lock();
+    match args.format {
+        Format::Human => summary.write_text(out),
+        Format::Json => summary.write_json(out),
+    }?;
+    Ok(exit::DONE)
+}
+
+/// The question, as it is known again.
+fn header(args: &FetchArgs, filter: &Filter, target: &Target, scope: &Scope) -> PartHeader {
+    let typed = args.which.typed().into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]);
+    let limit = args.limit.into_iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]);
+    let (origin, scope) = (target.origin.to_string(), scope.as_str().to_owned());
+    PartHeader::new(typed.chain(limit).collect(), filter.to_odata(), origin, scope, target.contract.to_toml())
+}
+
+fn code_of(stop: &Stop) -> u8 {
+    let refused = matches!(stop, Stop::Unauthorized { .. } | Stop::Forbidden { .. });
+    if refused { exit::NOT_ALLOWED } else { exit::STOPPED }
+}
+
+/// A status as the API spells it.
+fn status(contract: &Contract, typed: &str) -> Result<String, Error> {
+    let choices = match contract.property("status").map(|property| &property.kind) {
+        Some(PropertyKind::Choice(choices)) => choices.as_slice(),
+        _ => &[],
+    };
+    let is_it = |spelling: &String| spelling.eq_ignore_ascii_case(typed.trim());
+    let found = choices.iter().find(|choice| is_it(&choice.value) || choice.aliases.iter().any(is_it));
+    found.map(|choice| choice.value.clone()).ok_or_else(|| {
+        let values: Vec<&str> = choices.iter().map(|choice| choice.value.as_str()).collect();
+        Error::Usage {
+            message: format!("`--status {}` is no status of `{}`", printable(typed), contract.name),
+            hint: Some(format!("write {}", values.join(", "))),
+        }
+    })
+}
+
+/// A time, the beginning of a day (UTC), or so long ago.
+fn since(name: &str, typed: &str, now: Timestamp) -> Result<Timestamp, Error> {
+    let time = || typed.parse::<Timestamp>().ok();
+    let date = || format!("{typed}T00:00:00Z").parse().ok();
+    let ago = || now.checked_sub(parse_duration(typed).ok()?).ok();
+    time().or_else(date).or_else(ago).ok_or_else(|| Error::Usage {
+        message: format!("`{name} {}` is no time", printable(typed)),
+        hint: Some("write 2026-11-24T10:00:00Z, 2026-11-24, or a duration ago such as 24h".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_time_a_date_or_so_long_ago() {
+        let now: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
+        for (typed, meant) in [
+            ("2026-11-20T12:00:00+02:00", "2026-11-20T10:00:00Z"),
+            ("2026-11-20", "2026-11-20T00:00:00Z"),
+            ("24h", "2026-11-23T10:00:00Z"),
+            ("90s", "2026-11-24T09:58:30Z"),
+        ] {
+            assert_eq!(since("--created-since", typed, now).expect("a time").to_string(), meant, "{typed}");
+        }
+        for typed in ["", "yesterday", "2026-13-01", "2026-11-20T12:00:00", "7d", "-1h"] {
+            assert!(since("--created-since", typed, now).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_status_is_spelt_as_the_contract_has_it() {
+        let contract = load("defender").expect("built in");
+        assert_eq!(status(&contract, "in progress").expect("an alias"), "InProgress");
+        assert_eq!(status(&contract, "ACTIVE").expect("a value"), "Active");
+        assert!(status(&contract, "open").is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! The file of `fetch`: incidents as rows, to be filled in and given to `run`; and the `.part` beside it, in which what
+//! was read is kept until all is.
+//!
+//! Promises: the file appears in one step, whole; nothing is replaced but an empty file or an earlier fetch that nobody
+//! has filled in; in a CSV file no cell is a formula; every column but the empty ones is one that `check` carries.
+
+mod part;
+mod rows;
+mod summary;
+
+use std::fs;
+use std::io::{self, BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use part::{Begun, Part, PartHeader};
+pub use summary::FetchSummary;
+
+use super::draft;
+use super::place::{directory_of, expect_writable, kind_of, open_as_it_is};
+use crate::attempt::Incident;
+use crate::contract::Contract;
+use crate::seen::Before;
+use crate::text::printable;
+use rows::Columns;
+
+/// An incident that was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Its number.
+    pub id: u64,
+    /// When it was read: RFC 3339, UTC.
+    pub fetched_at: String,
+    /// What it looked like.
+    pub before: Before,
+}
+
+impl Fetched {
+    /// As it was seen then.
+    #[must_use]
+    pub fn new(incident: Incident, at: jiff::Timestamp) -> Fetched {
+        Fetched { id: incident.id, fetched_at: format!("{at:.0}"), before: Before::from(incident) }
+    }
+
+    /// As the list showed it.
+    #[must_use]
+    pub fn incident(self) -> Incident {
+        let Before { values, redirect, context } = self.before;
+        Incident { id: self.id, redirect, values, context, comments: Vec::new() }
+    }
+}
+
+/// How the rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Csv,
+    Jsonl,
+}
+
+/// A path at which incidents can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchFile {
+    path: PathBuf,
+    form: Form,
+}
+
+/// Why incidents can't be written there.
+#[derive(Debug, thiserror::Error)]
+#[error("can't write incidents to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+pub struct FetchPlaceError {
+    path: PathBuf,
+    reason: Reason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reason {
+    #[error("its name ends neither in .csv nor in .jsonl (or .ndjson)")]
+    Ending,
+    #[error("it is {0}; name another file with `-o`")]
+    NotAFile(&'static str),
+    #[error("a file that was not fetched is there; move it away, or name another file with `-o`")]
+    ForeignFile,
+    #[error("a fetched file is there in which something was filled in; move it away, or name another file with `-o`")]
+    FilledIn,
+    #[error("another fetch is writing it")]
+    Held,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl FetchPlaceError {
+    /// Whether it is only that another process is at it.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self.reason, Reason::Held)
+    }
+}
+
+impl FetchFile {
+    /// Looks at what is there, and changes nothing.
+    ///
+    /// # Errors
+    /// Where its name has another ending; where it is a link, a directory, a device or a pipe, or a file that is no
+    /// earlier fetch, or one that was filled in; where its directory can't be written.
+    pub fn examine(path: &Path) -> Result<FetchFile, FetchPlaceError> {
+        let failed = |reason| FetchPlaceError { path: path.to_owned(), reason };
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        let form = match ending.as_deref() {
+            Some("csv") => Form::Csv,
+            Some("jsonl" | "ndjson") => Form::Jsonl,
+            _ => return Err(failed(Reason::Ending)),
+        };
+        look_at(path, form).map_err(failed)?;
+        Ok(FetchFile { path: path.to_owned(), form })
+    }
+
+    /// The path as it was named.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the incidents there.
+    ///
+    /// # Errors
+    /// Where something else stands there by now, where it can't be written, and where `incidents` ends in an error.
+    pub fn write(
+        &self,
+        contract: &Contract,
+        incidents: impl Iterator<Item = io::Result<Fetched>>,
+    ) -> Result<(), FetchPlaceError> {
+        look_at(&self.path, self.form).map_err(|reason| self.failed(reason))?;
+        let failed = |error| self.failed(Reason::Io(error));
+        let columns = Columns::new(contract);
+        draft::replace(
+            &self.path,
+            |out| {
+                if self.form == Form::Csv {
+                    out.write_all(&columns.header()).map_err(failed)?;
+                }
+                for incident in incidents {
+                    let incident = incident.map_err(failed)?;
+                    let line = match self.form {
+                        Form::Csv => columns.csv(&incident),
+                        Form::Jsonl => columns.jsonl(&incident),
+                    };
+                    out.write_all(&line).map_err(failed)?;
+                }
+                Ok(())
+            },
+            failed,
+        )?;
+        Ok(())
+    }
+
+    fn failed(&self, reason: Reason) -> FetchPlaceError {
+        FetchPlaceError { path: self.path.clone(), reason }
+    }
+}
+
+fn look_at(path: &Path, form: Form) -> Result<(), Reason> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(expect_writable(directory_of(path))?),
+        found => found?,
+    };
+    if !found.is_file() {
+        return Err(Reason::NotAFile(kind_of(&found)));
+    }
+    if found.len() > 0 {
+        let file = BufReader::new(open_as_it_is(path)?);
+        match form {
+            Form::Csv => {
+                let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
+                let Ok(header) = reader.byte_headers().cloned() else { return Err(Reason::ForeignFile) };
+                let names = header.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
+                let empty = rows::empty_columns(names).ok_or(Reason::ForeignFile)?;
+                for record in reader.byte_records() {
+                    let record = record.map_err(|_| Reason::ForeignFile)?;
+                    if record.iter().skip(1).take(empty).any(|cell| !cell.trim_ascii().is_empty()) {
+                        return Err(Reason::FilledIn);
+                    }
+                }
+            }
+            Form::Jsonl => {
+                for line in file.lines() {
+                    let line = line.map_err(|_| Reason::ForeignFile)?;
+                    match rows::empty_members(&line) {
+                        Some(0) => {}
+                        Some(_) => return Err(Reason::FilledIn),
+                        None => return Err(Reason::ForeignFile),
+                    }
+                }
+            }
+        }
+    }
+    Ok(expect_writable(directory_of(path))?)
+}

@@ -1,0 +1,180 @@
+//! One incident as a row: the columns, and what stands in them. Pure.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::Fetched;
+use crate::contract::{Contract, PropertyKind};
+use crate::input::csv::join;
+use crate::input::{FETCHED_AT, jsonl};
+use crate::text::{escape_json, printable, shield};
+
+/// The column of the id.
+const ID: &str = "incidentId";
+/// What the columns begin with that say what an incident is.
+const CURRENT: &str = "current_";
+
+/// The columns of a fetch under one contract.
+pub(super) struct Columns {
+    /// To be filled in.
+    empty: Vec<String>,
+    /// What is there now: the API's member, and the column.
+    current: Vec<(String, String)>,
+    /// Which incident it is: the API's member, and the column.
+    context: Vec<(String, String)>,
+}
+
+impl Columns {
+    pub(super) fn new(contract: &Contract) -> Columns {
+        let shown = contract.properties.iter().filter(|it| !matches!(it.kind, PropertyKind::Append { .. }));
+        let title = |name: &String| if name == "incidentName" { "title".to_owned() } else { name.clone() };
+        Columns {
+            empty: contract.properties.iter().map(|property| property.name.clone()).collect(),
+            current: shown.map(|it| (it.name.clone(), format!("{CURRENT}{}", it.name))).collect(),
+            context: contract.context.iter().map(|name| (name.clone(), title(name))).collect(),
+        }
+    }
+
+    /// The header line of a CSV file.
+    pub(super) fn header(&self) -> Vec<u8> {
+        let said = self.current.iter().chain(&self.context).map(|(_, column)| column.as_str());
+        let empty = self.empty.iter().map(String::as_str);
+        line([ID].into_iter().chain(empty).chain(said).chain([FETCHED_AT]).map(Cow::Borrowed))
+    }
+
+    /// One incident's line of a CSV file.
+    pub(super) fn csv(&self, incident: &Fetched) -> Vec<u8> {
+        let empty = self.empty.iter().map(|_| String::new());
+        let current = self.current.iter().map(|(name, _)| cell(incident.before.values.get(name)));
+        let context = self.context.iter().map(|(name, _)| cell(incident.before.context.get(name)));
+        let cells = [incident.id.to_string()].into_iter().chain(empty).chain(current).chain(context);
+        line(cells.chain([incident.fetched_at.clone()]).map(|cell| Cow::Owned(shield(&printable(&cell)).into_owned())))
+    }
+
+    /// One incident's line of a JSONL file.
+    pub(super) fn jsonl(&self, incident: &Fetched) -> Vec<u8> {
+        let mut members = Map::new();
+        members.insert(ID.to_owned(), incident.id.into());
+        let (values, context) = (&incident.before.values, &incident.before.context);
+        let said = self.current.iter().map(|it| (it, values)).chain(self.context.iter().map(|it| (it, context)));
+        for ((name, member), of) in said {
+            members.insert(member.clone(), of.get(name).cloned().unwrap_or_default());
+        }
+        members.insert(FETCHED_AT.to_owned(), incident.fetched_at.clone().into());
+        let mut line = escape_json(&Value::Object(members).to_string()).into_owned().into_bytes();
+        line.push(b'\n');
+        line
+    }
+}
+
+/// How many columns of a fetched file are there to be filled in; `None` where the header is another file's.
+pub(super) fn empty_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<usize> {
+    let names: Vec<&str> = names.collect();
+    let first_current = names.iter().position(|name| name.starts_with(CURRENT))?;
+    let is_fetched = names.first() == Some(&ID) && names.last() == Some(&FETCHED_AT);
+    (is_fetched && first_current > 1).then(|| first_current - 1)
+}
+
+/// How many members of a fetched line were filled in; `None` where it is another file's.
+pub(super) fn empty_members(line: &str) -> Option<usize> {
+    let members = jsonl::members(line).ok()?;
+    let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
+    let first_current = names.iter().position(|name| name.starts_with(CURRENT))?;
+    let is_fetched = names.contains(&ID) && names.contains(&FETCHED_AT);
+    let last = names.iter().position(|name| *name == FETCHED_AT).map_or(0, |at| names.len() - 1 - at);
+    is_fetched.then(|| first_current.saturating_sub(1) + last)
+}
+
+/// A value as it is written into a cell.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(list)) if list.is_empty() => String::new(),
+        Some(Value::Array(list)) => {
+            let plain: Option<Vec<&str>> = list.iter().map(|one| one.as_str().filter(|tag| is_plain(tag))).collect();
+            plain.map_or_else(|| Value::Array(list.clone()).to_string(), |tags| tags.join("; "))
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+/// Whether a tag can stand in a cell as it is, and be read again to the letter.
+fn is_plain(tag: &str) -> bool {
+    let begins_as_something_else = tag.starts_with(['[', '+', '-', '<', '\'', '"']);
+    let is_shown_as_it_is = shield(tag) == tag && printable(tag) == tag;
+    !tag.is_empty() && tag.trim() == tag && !tag.contains(';') && !begins_as_something_else && is_shown_as_it_is
+}
+
+fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> Vec<u8> {
+    let mut line = join(cells.map(|cell| cell.into_owned().into_bytes()), ',');
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{BUILT_IN, load};
+    use crate::seen::Before;
+    use serde_json::json;
+
+    fn classic() -> Columns {
+        Columns::new(&load("defender-classic").expect("a built-in contract"))
+    }
+
+    fn fetched(values: Value, context: Value) -> Fetched {
+        let map = |value: Value| value.as_object().expect("an object").clone();
+        let before = Before { values: map(values), redirect: None, context: map(context) };
+        Fetched { id: 7, fetched_at: "2026-11-24T10:00:00Z".to_owned(), before }
+    }
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    #[test]
+    fn the_columns_are_the_contracts() {
+        assert_eq!(
+            text(classic().header()),
+            "incidentId,status,assignedTo,classification,determination,tags,comment,current_status,current_assignedTo,\
+             current_classification,current_determination,current_tags,title,severity,createdTime,lastUpdateTime,\
+             fetched_at\n"
+        );
+        for contract in BUILT_IN {
+            let header = text(Columns::new(&load(contract).expect("built in")).header());
+            assert_eq!(empty_columns(header.trim_end().split(',')), Some(6));
+        }
+        assert_eq!(empty_columns(["incidentId", "status", "fetched_at"].into_iter()), None);
+    }
+
+    #[test]
+    fn an_incident_is_a_row_without_a_formula() {
+        let incident = fetched(
+            json!({"status": "Active", "assignedTo": null, "tags": ["a b", "c"], "determination": 7}),
+            json!({"incidentName": "=1+1", "severity": "High", "createdTime": "2026-11-24T10:00:00.0000000Z"}),
+        );
+        assert_eq!(
+            text(classic().csv(&incident)),
+            "7,,,,,,,Active,,,7,a b; c,'=1+1,High,2026-11-24T10:00:00.0000000Z,,2026-11-24T10:00:00Z\n"
+        );
+        let line = text(classic().jsonl(&incident));
+        assert!(line.starts_with(r#"{"incidentId":7,"current_status":"Active","current_assignedTo":null,"#), "{line}");
+        assert!(line.ends_with("\"fetched_at\":\"2026-11-24T10:00:00Z\"}\n"), "{line}");
+        assert_eq!(empty_members(&line), Some(0));
+        assert_eq!(empty_members(&line.replace("\"current_status\"", "\"status\":\"x\",\"current_status\"")), Some(1));
+        assert_eq!(empty_members(&line.replace("Z\"}\n", "Z\",\"status\":\"x\"}")), Some(1));
+        assert_eq!(empty_members("{\"incidentId\":7}"), None);
+    }
+
+    #[test]
+    fn a_tag_that_would_be_read_otherwise_makes_the_cell_a_list() {
+        for tag in ["a;b", " a", "", "+a", "-a", "[a", "<clear>", "=a", "'=a", "a\u{202e}b", "'a"] {
+            let shown = cell(Some(&json!(["x", tag])));
+            assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), json!(["x", tag]), "{tag}");
+        }
+        assert_eq!(cell(Some(&json!(["x y", "z"]))), "x y; z");
+        assert_eq!(cell(Some(&json!([]))), "");
+    }
+}

@@ -1,0 +1,71 @@
+//! What a fetch came to.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::report::next_command::NextCommand;
+use crate::report::wording::counted;
+use crate::text::{escape_json, printable};
+
+/// What a fetch came to.
+#[derive(Clone, Debug)]
+pub struct FetchSummary {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// The scope, as it is displayed.
+    pub scope: String,
+    /// So many incidents are in it.
+    pub incidents: u64,
+    /// So many were read for it.
+    pub read: u64,
+    /// By so many calls of this process.
+    pub calls: u64,
+    /// The 429s that this process has seen.
+    pub throttled: u64,
+    /// When this process began.
+    pub started_at: Timestamp,
+    /// When it was over.
+    pub finished_at: Timestamp,
+    /// What fits to be done next.
+    pub next: NextCommand,
+}
+
+impl FetchSummary {
+    /// For a person.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
+        let file = self.file.to_string_lossy();
+        let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", self.read) };
+        let (incidents, calls) = (counted(self.incidents, "incident"), counted(self.calls, "call"));
+        writeln!(out, "{incidents}{of} in {}, by {calls}", printable(&file))?;
+        if self.incidents > 0 {
+            writeln!(out, "\nfill in what shall change (or say it with --set), then see what would be sent:")?;
+            writeln!(out, "  {}", self.next)?;
+        }
+        Ok(())
+    }
+
+    /// For a script: one object in one line.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        let object = json!({
+            "file": self.file.to_string_lossy(),
+            "scope": self.scope,
+            "incidents": self.incidents,
+            "read": self.read,
+            "calls": self.calls,
+            "throttled": self.throttled,
+            "started_at": format!("{:.3}", self.started_at),
+            "finished_at": format!("{:.3}", self.finished_at),
+            "exit": 0,
+        });
+        writeln!(out, "{}", escape_json(&object.to_string()))
+    }
+}
