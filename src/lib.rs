@@ -31,7 +31,7 @@
 //! | | [`client`] | one attempt at one call, and what its answer means |
 //! | | [`retry`] | what follows from a verdict: a decision, not a loop |
 //! | 4 joins | [`apply`] | the dispatcher, the way of one row, doubt, the service's health |
-//! | 5 edges | [`report`] | diagnostics, preview, progress, results, summary, page |
+//! | 5 edges | [`report`] | diagnostics, preview, progress, results, summary, page, fetched incidents |
 //! | | [`emulator`] | the API's stand-in: a server with quota, incidents and faults |
 //! | 6 composes | [`cli`] | arguments, settings, log, one file for each subcommand |
 //! | | [`error`], [`exit`] | what a person is told, and the exit code |

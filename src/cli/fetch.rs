@@ -171,7 +171,9 @@ pub(super) fn run(
         part.keep(&page)
     };
     let mut fetching = Fetching::new(filter, sieve.clone(), args.limit, keep);
-    read_before.into_iter().for_each(|(id, is_asked_for)| fetching.knows(id, is_asked_for));
+    for (id, is_asked_for) in read_before {
+        fetching.knows(id, is_asked_for);
+    }
 
     let settings = settings(&target, &args.calls, Duration::ZERO);
     journal.begin_reading(&scope, settings.quota.longest())?;

@@ -16,5 +16,5 @@ mod records;
 
 pub use cutter::{Cutter, Record};
 pub use error::InputError;
-pub use open::{FETCHED_AT, Input, Origin, PORTAL_COLUMNS, normalized};
+pub use open::{CURRENT, FETCHED_AT, Input, Origin, PORTAL_COLUMNS, normalized};
 pub use records::{Chunk, LONGEST_RECORD};

@@ -57,6 +57,9 @@ pub const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
 /// The column in which `fetch` says when an incident was read.
 pub const FETCHED_AT: &str = "fetched_at";
 
+/// What those columns of its file begin with that say what an incident is.
+pub const CURRENT: &str = "current_";
+
 impl Input {
     /// Opens the file at `path`; `-` is standard input.
     ///
@@ -173,6 +176,7 @@ impl Input {
             let has = |wanted: &str| names.iter().any(|member| member.name.trim() == wanted);
             self.origin.is_portal_export = PORTAL_COLUMNS.into_iter().all(has);
             let at = names.iter().find(|member| member.name == FETCHED_AT).map(|member| member.value.get());
+            let at = at.filter(|_| names.iter().any(|member| member.name.starts_with(CURRENT)));
             self.origin.fetched_at = at.and_then(|at| at.trim_matches('"').parse().ok());
         }
         self.first = Some(chunk);
@@ -213,6 +217,7 @@ impl Input {
         self.origin.is_portal_export =
             PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
         let fetched_at = names.iter().position(|name| name.trim() == FETCHED_AT);
+        let fetched_at = fetched_at.filter(|_| names.iter().any(|name| name.starts_with(CURRENT)));
         self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
         self.header = Header { text, line: record.line, cells };
         chunk.bytes.drain(..end);

@@ -190,7 +190,7 @@ fn a_429_is_waited_for_and_a_passing_fault_is_tried_again() {
     let program = Program::new().emulator(|settings| {
         settings.incidents = "1-350".parse().expect("incidents");
         settings.faults =
-            ["429@2=body/1s", "503@3", "cut@4", "html@5"].map(crate::program::fault_of).into_iter().collect();
+            ["429@2=time/1s", "503@3", "cut@4", "html@5"].map(crate::program::fault_of).into_iter().collect();
     });
     fetch(&program, &["-o", "open.csv"]).expect_code(0);
     assert_eq!(ids(&program, "open.csv").len(), 350);

@@ -111,7 +111,9 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
             return Ok(0);
         }
         let new: Vec<Incident> = page.iter().filter(|incident| self.known.insert(incident.id)).cloned().collect();
-        new.iter().for_each(|incident| self.count(self.sieve.takes(incident)));
+        for incident in &new {
+            self.count(self.sieve.takes(incident));
+        }
         let found = new.len() as u64;
         self.skip = (skip + length).saturating_sub(OVERLAP);
         if found > 0 {
@@ -276,7 +278,7 @@ mod tests {
             let mut changes = changes.into_iter();
             let (kept, _) = fetched(&mut list, 100, |list| {
                 let Some((come, leave)) = changes.next() else { return };
-                leave.iter().for_each(|id| drop(list.remove(id)));
+                list.retain(|id| !leave.contains(id));
                 let newest = 1_000 + list.last().copied().unwrap_or(0);
                 list.extend(newest..newest + come);
                 stays.retain(|id| list.contains(id));

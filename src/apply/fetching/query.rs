@@ -23,7 +23,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// As OData writes it; `None` where all incidents are asked for.
+    /// As `OData` writes it; `None` where all incidents are asked for.
     #[must_use]
     pub fn to_odata(&self) -> Option<String> {
         let text = |property, text: &Option<String>| {
@@ -79,8 +79,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn time(text: &str) -> Option<Timestamp> {
-        Some(text.parse().expect("a time"))
+    fn time(text: &str) -> Timestamp {
+        text.parse().expect("a time")
     }
 
     #[test]
@@ -89,8 +89,8 @@ mod tests {
             raw: None,
             status: Some("Active".to_owned()),
             assigned_to: Some("o'neill@contoso.com".to_owned()),
-            created_since: time("2026-11-24T10:00:00Z"),
-            updated_since: time("2026-11-24T10:00:00.5Z"),
+            created_since: Some(time("2026-11-24T10:00:00Z")),
+            updated_since: Some(time("2026-11-24T10:00:00.5Z")),
         };
         let expected = "status eq 'Active' and assignedTo eq 'o''neill@contoso.com' \
                         and createdTime ge 2026-11-24T10:00:00Z and lastUpdateTime ge 2026-11-24T10:00:00.5Z";
@@ -122,7 +122,7 @@ mod tests {
             sieve.takes(&incident)
         };
         assert!(sieve(&[], None, None));
-        assert!(sieve(&["tuned", "a; b"], Some("high"), Some("GRÖSSE".to_lowercase().replace("ss", "ß").as_str())));
+        assert!(sieve(&["tuned", "a; b"], Some("high"), Some("GRÖßE OF")));
         assert!(!sieve(&["tuned", "a"], None, None));
         assert!(!sieve(&[], Some("Medium"), None));
         assert!(!sieve(&[], None, Some("files")));

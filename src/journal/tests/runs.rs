@@ -3,8 +3,9 @@
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
-use crate::journal::{Batch, Journal, JournalError, RunState, Same};
+use crate::journal::{Batch, End, Journal, JournalError, RunState, Same};
 use crate::outcome::{Outcome, OutcomeKind};
+use crate::permit::{Grant, NextPermit, Spent};
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_there_whole_or_not_at_all() {
@@ -83,4 +84,48 @@ async fn rows_in_doubt_are_taken_up_again() {
     let run = next.hold(&name).expect("is free");
     let rows: Vec<u64> = next.pending(&run, 0, 10).expect("reads").iter().map(|row| row.row).collect();
     assert_eq!(rows, [1]);
+}
+
+/// They count as any call does, until nobody asks for them any more.
+#[tokio::test(start_paused = true)]
+async fn calls_of_no_run_count_for_the_scope_and_are_forgotten_in_time() {
+    let place = Place::new();
+    let mut journal = place.open();
+    journal.begin_reading(&scope(), HOUR).expect("begins");
+    let look = Batch { looks: vec![None], slots: 1, ..Batch::default() };
+    let grant = |permits| move |_: &Spent, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
+    let attempt = journal.commit(&look, grant(1)).expect("writes").looks[0];
+    let end = End {
+        attempt,
+        at: journal.clock().now(),
+        verdict: "listed",
+        made: None,
+        http_status: Some(200),
+        request_id: None,
+        outcome: None,
+        resolved: Vec::new(),
+        pause_until: None,
+    };
+    journal.commit(&Batch { ends: vec![end], ..Batch::default() }, grant(0)).expect("writes");
+    assert!(journal.runs().expect("reads").is_empty());
+
+    let mut other = place.process(&[resolve(1)]);
+    let mut seen = 0;
+    let count = |spent: &Spent, _, _, _| {
+        seen = spent.ended.len();
+        Grant { permits: 0, next: NextPermit::AfterACallInFlight }
+    };
+    other.journal.commit(&Batch { slots: 1, ..Batch::default() }, count).expect("writes");
+    assert_eq!(seen, 1, "a run of the scope counts it");
+
+    let left = |journal: &Journal| -> u64 {
+        journal.db.query_row("SELECT count(*) FROM attempts", [], |row| row.get(0)).expect("counts")
+    };
+    let began = journal.clock().now().wall;
+    journal.prune(began).expect("prunes");
+    assert_eq!(left(&journal), 1);
+    advance(HOUR * 24).await;
+    let now = journal.clock().now().wall;
+    journal.prune(now).expect("prunes");
+    assert_eq!(left(&journal), 0);
 }

@@ -152,12 +152,13 @@ impl Part {
     ///
     /// # Errors
     /// Where it can't be read.
-    pub fn incidents(&self) -> io::Result<impl Iterator<Item = io::Result<Fetched>> + use<>> {
-        let mut file = self.file.try_clone()?;
-        file.seek(io::SeekFrom::Start(0))?;
+    pub fn incidents(&self) -> Result<impl Iterator<Item = io::Result<Fetched>> + use<>, FetchPlaceError> {
+        let failed = |error| FetchPlaceError { path: self.path.clone(), reason: Reason::Io(error) };
+        let mut file = self.file.try_clone().map_err(failed)?;
+        file.seek(io::SeekFrom::Start(0)).map_err(failed)?;
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
-        next_line::<PartHeader>(&mut lines, &mut line)?;
+        next_line::<PartHeader>(&mut lines, &mut line).map_err(failed)?;
         Ok(std::iter::from_fn(move || next_line(&mut lines, &mut line).transpose()))
     }
 
@@ -165,8 +166,8 @@ impl Part {
     ///
     /// # Errors
     /// Where that can't be done.
-    pub fn remove(self) -> io::Result<()> {
-        fs::remove_file(&self.path)
+    pub fn remove(self) -> Result<(), FetchPlaceError> {
+        fs::remove_file(&self.path).map_err(|error| FetchPlaceError { path: self.path, reason: Reason::Io(error) })
     }
 }
 
@@ -220,4 +221,82 @@ fn next_line<T: for<'a> Deserialize<'a>>(lines: &mut impl io::BufRead, line: &mu
     line.clear();
     lines.read_until(b'\n', line)?;
     Ok(line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seen::Before;
+    use jiff::Timestamp;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn fetched(id: u64) -> Fetched {
+        Fetched { id, fetched_at: "2026-11-24T10:00:00Z".to_owned(), before: Before::default() }
+    }
+
+    struct Place {
+        directory: tempfile::TempDir,
+        file: FetchFile,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = FetchFile::examine(&directory.path().join("open.csv")).expect("free");
+            Place { directory, file }
+        }
+
+        /// Opens the part of this question at this time; how it begins, and what was read before.
+        fn open(&self, query: &str, filter: &str, now: &str) -> Result<(Part, Begun, Vec<u64>), FetchPlaceError> {
+            let [origin, scope, contract] = ["https://a.example", "tenant:1", "rules"].map(str::to_owned);
+            let header = PartHeader::new(vec![query.to_owned()], Some(filter.to_owned()), origin, scope, contract);
+            let now = at(now);
+            let oldest = now.saturating_sub(std::time::Duration::from_hours(12)).expect("a time");
+            let mut before = Vec::new();
+            let (part, begun) = Part::open(&self.file, header, now, oldest, |one| before.push(one.id))?;
+            Ok((part, begun, before))
+        }
+    }
+
+    #[test]
+    fn it_goes_on_with_the_filter_that_it_began_with_for_half_a_day() {
+        let place = Place::new();
+        let (mut part, begun, _) = place.open("24h", "first", "2026-11-24T10:00:00Z").expect("opens");
+        assert_eq!(begun, Begun::New);
+        part.keep(&[fetched(2), fetched(1)]).expect("keeps");
+        assert!(place.open("24h", "", "2026-11-24T10:00:00Z").expect_err("it is held").is_held());
+        drop(part);
+        let (part, begun, before) = place.open("24h", "second", "2026-11-24T21:59:59Z").expect("opens");
+        assert_eq!((begun, before), (Begun::Again, vec![2, 1]));
+        assert_eq!(part.header().filter.as_deref(), Some("first"));
+        drop(part);
+        let (part, begun, before) = place.open("24h", "third", "2026-11-24T22:00:00Z").expect("opens");
+        assert_eq!((begun, before.len()), (Begun::Instead, 0));
+        assert_eq!(part.header().filter.as_deref(), Some("third"));
+        drop(part);
+        assert_eq!(place.open("25h", "", "2026-11-24T22:00:01Z").expect("opens").1, Begun::Instead);
+    }
+
+    #[test]
+    fn wherever_it_is_torn_whole_lines_count_and_it_grows_on_behind_them() {
+        let place = Place::new();
+        let path = place.directory.path().join("open.csv.part");
+        let (mut part, ..) = place.open("q", "", "2026-11-24T10:00:00Z").expect("opens");
+        part.keep(&[fetched(3), fetched(2)]).expect("keeps");
+        drop(part);
+        let whole = fs::read(&path).expect("reads");
+        for length in 0..=whole.len() {
+            fs::write(&path, &whole[..length]).expect("writes");
+            let lines = memchr::memchr_iter(b'\n', &whole[..length]).count();
+            let (mut part, begun, before) = place.open("q", "", "2026-11-24T10:00:00Z").expect("opens");
+            assert_eq!(before, [3, 2][..lines.saturating_sub(1)], "{length}");
+            assert_eq!(begun == Begun::Again, lines > 0, "{length}");
+            part.keep(&[fetched(1)]).expect("keeps");
+            let all: Vec<u64> = part.incidents().expect("reads").map(|one| one.expect("whole").id).collect();
+            assert_eq!(all, [&before[..], &[1]].concat(), "{length}");
+        }
+    }
 }

@@ -7,13 +7,11 @@ use serde_json::{Map, Value};
 use super::Fetched;
 use crate::contract::{Contract, PropertyKind};
 use crate::input::csv::join;
-use crate::input::{FETCHED_AT, jsonl};
+use crate::input::{CURRENT, FETCHED_AT, jsonl};
 use crate::text::{escape_json, printable, shield};
 
 /// The column of the id.
 const ID: &str = "incidentId";
-/// What the columns begin with that say what an incident is.
-const CURRENT: &str = "current_";
 
 /// The columns of a fetch under one contract.
 pub(super) struct Columns {

@@ -67,7 +67,8 @@ impl Progress {
         let moves = matches!(event, Event::Finished(_) | Event::Looked(_) | Event::Pace(_));
         let line = {
             let status = locked(&self.status);
-            let due = begins || (moves && self.plain.is_due(&status, now.boot));
+            let says_something = begins && !matches!(event, Event::Looking(None));
+            let due = says_something || (moves && self.plain.is_due(&status, now.boot));
             due.then(|| {
                 self.plain.last = now.boot;
                 self.plain.done = status.done();
@@ -95,7 +96,8 @@ impl Drop for Progress {
 impl Plain {
     fn is_due(&self, status: &Status, now: BootTime) -> bool {
         let distance = if now.since(self.first) < Duration::from_mins(1) { FIRST_LINES } else { LATER_LINES };
-        let tenth = status.rows().div_ceil(10).max(1);
+        // Without a known end there are no tenths of the way.
+        let tenth = if status.rows() == 0 { u64::MAX } else { status.rows().div_ceil(10) };
         now.since(self.last) >= distance || status.done() - self.done >= tenth
     }
 }

@@ -226,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn where_the_end_is_not_known_it_says_how_far_it_is_and_no_more() {
+        let mut status = status(0, vec![], [3, 12]);
+        status.hear(&Event::Looking(None), now());
+        status.hear(&Event::Looked(300), now());
+        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        300 incidents read
+
+        3 of 50 used this minute, 12 of 1,500 this hour, next call in 12 s
+        ");
+        insta::assert_snapshot!(status.plain(now()), @"300 incidents read: 3 of 50 used this minute, 12 of 1,500 this hour, next call in 12 s");
+    }
+
+    #[test]
     fn the_largest_run_fits_80_columns() {
         let before = OutcomeKind::ALL.into_iter().map(|kind| (kind, 1_111_111)).collect();
         let mut status = status(9_999_999, before, [4_000_000, 4_000_000]);
