@@ -167,8 +167,8 @@ fn what_was_read_for_another_question_is_read_anew_and_that_is_said() {
 #[test]
 fn incidents_that_leave_the_list_meanwhile_take_no_others_with_them() {
     let program = slow_program().file("close.csv", {
-        let rows: String = (800..=1_000).map(|id| format!("{id},Resolved\n")).collect();
-        format!("incidentId,status\n{rows}")
+        let rows: Vec<String> = (800..=1_000).map(|id| format!("{id},Resolved\n")).collect();
+        format!("incidentId,status\n{}", rows.concat())
     });
     let arguments = ["-o", "open.csv", "--status", "Active"];
     let running = started(fetch_command(&program, &arguments));
