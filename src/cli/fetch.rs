@@ -274,6 +274,8 @@ fn status(contract: &Contract, typed: &str) -> Result<String, Error> {
 fn since(name: &str, typed: &str, now: Timestamp) -> Result<Timestamp, Error> {
     let time = || typed.parse::<Timestamp>().ok();
     let date = || format!("{typed}T00:00:00Z").parse().ok();
+    // To the second: the API takes no more than seven decimals.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let ago = || now.checked_sub(parse_duration(typed).ok()?).ok();
     time().or_else(date).or_else(ago).ok_or_else(|| Error::Usage {
         message: format!("`{name} {}` is no time", printable(typed)),
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_time_is_a_time_a_date_or_so_long_ago() {
-        let now: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
+        let now: Timestamp = "2026-11-24T10:00:00.123456789Z".parse().expect("a time");
         for (typed, meant) in [
             ("2026-11-20T12:00:00+02:00", "2026-11-20T10:00:00Z"),
             ("2026-11-20", "2026-11-20T00:00:00Z"),

@@ -8,6 +8,7 @@
 pub mod csv;
 mod cutter;
 mod error;
+mod fetched;
 pub mod jsonl;
 mod kind;
 mod marks;
@@ -16,5 +17,6 @@ mod records;
 
 pub use cutter::{Cutter, Record};
 pub use error::InputError;
-pub use open::{CURRENT, FETCHED_AT, Input, Origin, PORTAL_COLUMNS, normalized};
+pub use fetched::{CURRENT, FETCHED_AT};
+pub use open::{Input, Origin, PORTAL_COLUMNS, normalized};
 pub use records::{Chunk, LONGEST_RECORD};

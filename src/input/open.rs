@@ -10,9 +10,9 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 use super::csv::{self, Cell};
 use super::cutter::{Cutter, Record};
 use super::error::InputError;
-use super::jsonl;
 use super::kind::wrong_kind;
 use super::records::{CHUNK_SIZE, Chunk, Framing, Records};
+use super::{fetched, jsonl};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::outcome::{InputShape, RESULT_COLUMNS};
 use crate::text::{Printable, unshield};
@@ -53,12 +53,6 @@ const LARGEST_LOOK: usize = 64 * 1024;
 
 /// The columns by which a portal export is known, written so.
 pub const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
-
-/// The column in which `fetch` says when an incident was read.
-pub const FETCHED_AT: &str = "fetched_at";
-
-/// What those columns of its file begin with that say what an incident is.
-pub const CURRENT: &str = "current_";
 
 impl Input {
     /// Opens the file at `path`; `-` is standard input.
@@ -175,9 +169,7 @@ impl Input {
             let names: Vec<_> = jsonl::members(&own).unwrap_or_default();
             let has = |wanted: &str| names.iter().any(|member| member.name.trim() == wanted);
             self.origin.is_portal_export = PORTAL_COLUMNS.into_iter().all(has);
-            let at = names.iter().find(|member| member.name == FETCHED_AT).map(|member| member.value.get());
-            let at = at.filter(|_| names.iter().any(|member| member.name.starts_with(CURRENT)));
-            self.origin.fetched_at = at.and_then(|at| at.trim_matches('"').parse().ok());
+            self.origin.fetched_at = fetched::time_of(&names);
         }
         self.first = Some(chunk);
         Ok(())
@@ -216,13 +208,12 @@ impl Input {
         };
         self.origin.is_portal_export =
             PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
-        let fetched_at = names.iter().position(|name| name.trim() == FETCHED_AT);
-        let fetched_at = fetched_at.filter(|_| names.iter().any(|name| name.starts_with(CURRENT)));
+        let time_column = fetched::time_column(names.iter().map(|name| &**name));
         self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
         self.header = Header { text, line: record.line, cells };
         chunk.bytes.drain(..end);
         chunk.first_line = line;
-        self.origin.fetched_at = fetched_at.and_then(|place| {
+        self.origin.fetched_at = time_column.and_then(|place| {
             let mut cells = Vec::new();
             let record = Cutter::new(&chunk, Some(delimiter), &self.name).next(&mut cells).ok()??;
             let record = std::str::from_utf8(&chunk.bytes[record.start..record.end]).ok()?;

@@ -133,6 +133,13 @@ fn after_a_kill_the_same_command_goes_on_behind_what_was_read() {
         running.signal(signal);
         let ended = running.end();
         assert!(matches!((signal, ended.code), (Signal::KILL, None) | (Signal::INT, Some(4))), "{}", ended.said());
+        if signal == Signal::INT {
+            let next = format!(
+                "to go on:\n  bulk-triage fetch -o open.csv --created-since 20000h --base-url {}",
+                program.origin()
+            );
+            assert!(ended.stderr.contains(&next), "{}", ended.said());
+        }
         assert!(!program.path("open.csv").exists());
         let mode = fs::metadata(program.path("open.csv.part")).expect("a part").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -277,10 +284,10 @@ fn a_fetched_file_goes_straight_into_run() {
         let mut check = program.command(&format!("check {file}"));
         check.args(set);
         let checked = started(check).end().expect_code(0).expect_text("3 rows, all valid.");
-        checked.expect_text("Fetched incidents, as of ").expect_text("current_* columns decide nothing");
+        checked.expect_text("Fetched 0 min ago, ");
         let mut dry_run = program.command(&format!("run {file} --dry-run --base-url {}", program.origin()));
         dry_run.args(set);
-        started(dry_run).end().expect_code(0).expect_text("Fetched incidents, as of ").expect_text("3  Resolved");
+        started(dry_run).end().expect_code(0).expect_text(" UTC; current_* sets nothing.\n").expect_text("3  Resolved");
         // As it is, nothing is asked for.
         program.run(&format!("check {file}")).expect_code(3).expect_text("nothing-to-set");
     }
@@ -292,6 +299,7 @@ fn a_fetched_file_goes_straight_into_run() {
     }
     // What is there now, given back: nothing changes.
     let csv = program.read("open.csv");
+    assert!(csv.starts_with('\u{feff}'), "a spreadsheet knows it as UTF-8");
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let columns = reader.headers().expect("a header").clone();
     let place = |name: &str| columns.iter().position(|column| column == name).expect("a column");

@@ -10,6 +10,8 @@ use crate::input::csv::join;
 use crate::input::{CURRENT, FETCHED_AT, jsonl};
 use crate::text::{escape_json, printable, shield};
 
+const BOM: &str = "\u{feff}";
+
 /// The column of the id.
 const ID: &str = "incidentId";
 
@@ -34,11 +36,12 @@ impl Columns {
         }
     }
 
-    /// The header line of a CSV file.
+    /// The header line of a CSV file, behind the mark by which a spreadsheet knows UTF-8.
     pub(super) fn header(&self) -> Vec<u8> {
         let said = self.current.iter().chain(&self.context).map(|(_, column)| column.as_str());
         let empty = self.empty.iter().map(String::as_str);
-        line([ID].into_iter().chain(empty).chain(said).chain([FETCHED_AT]).map(Cow::Borrowed))
+        let names = [ID].into_iter().chain(empty).chain(said).chain([FETCHED_AT]);
+        [BOM.as_bytes(), &line(names.map(Cow::Borrowed))].concat()
     }
 
     /// One incident's line of a CSV file.
@@ -136,13 +139,13 @@ mod tests {
     fn the_columns_are_the_contracts() {
         assert_eq!(
             text(classic().header()),
-            "incidentId,status,assignedTo,classification,determination,tags,comment,current_status,current_assignedTo,\
+            "\u{feff}incidentId,status,assignedTo,classification,determination,tags,comment,current_status,current_assignedTo,\
              current_classification,current_determination,current_tags,title,severity,createdTime,lastUpdateTime,\
              fetched_at\n"
         );
         for contract in BUILT_IN {
             let header = text(Columns::new(&load(contract).expect("built in")).header());
-            assert_eq!(empty_columns(header.trim_end().split(',')), Some(6));
+            assert_eq!(empty_columns(header.trim_start_matches(BOM).trim_end().split(',')), Some(6));
         }
         assert_eq!(empty_columns(["incidentId", "status", "fetched_at"].into_iter()), None);
     }

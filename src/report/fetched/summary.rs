@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::report::next_command::NextCommand;
-use crate::report::wording::counted;
+use crate::report::wording::{count, counted};
 use crate::text::{escape_json, printable};
 
 /// What a fetch came to.
@@ -40,7 +40,7 @@ impl FetchSummary {
     /// Where `out` fails.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let file = self.file.to_string_lossy();
-        let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", self.read) };
+        let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", count(self.read)) };
         let (incidents, calls) = (counted(self.incidents, "incident"), counted(self.calls, "call"));
         writeln!(out, "{incidents}{of} in {}, by {calls}", printable(&file))?;
         if self.incidents > 0 {
