@@ -17,6 +17,9 @@ mod row;
 mod service;
 mod survey;
 
+#[cfg(test)]
+mod tests;
+
 pub use dispatcher::{Ending, Ends, apply};
 pub use reading::{Heard, Reader, read};
 pub use survey::Survey;
