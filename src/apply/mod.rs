@@ -18,6 +18,9 @@ mod row;
 mod service;
 mod survey;
 
+#[cfg(test)]
+mod tests;
+
 pub use dispatcher::{Ending, Ends, apply};
 pub use fetching::{Fetching, Filter, Refused, Sieve};
 pub use reading::{Heard, Reader, read};

@@ -34,6 +34,11 @@ pub trait Reader {
 
     /// How many calls are left, as far as is known: for the time of arrival.
     fn calls_left(&self) -> u64;
+
+    /// Whether a call that has failed in this way, which may pass, is better made otherwise than again.
+    fn changes_course(&self, _: &Call, _: &Answer) -> bool {
+        false
+    }
 }
 
 /// What came of a call.
@@ -262,9 +267,10 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             pause_until: None,
         };
         match self.policy.decide(&answer.verdict, tried.tries.max(1), &mut self.rng) {
+            Next::Again { .. } if self.reader.changes_course(&tried.call, &answer) => self.hear(&tried.call, &answer),
             Next::Again { after } => self.wait(at.boot + after, tried),
-            // Whether it is this call or the service is not clear yet: it waits for the others.
-            Next::GiveUp { .. } if !counts || self.service.health.is_uncertain() => {
+            // Whether it is this call or the service is not clear yet: it waits for the others, if there are any.
+            Next::GiveUp { .. } if self.may_be_the_service() => {
                 self.wait(at.boot + crate::retry::outage_pause(1), tried);
             }
             Next::Done { .. } | Next::Compare | Next::GiveUp { .. } => self.hear(&tried.call, &answer),
@@ -288,6 +294,13 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         }
         self.batch.ends.push(end);
         self.follow(Service::follows(news, at, &answer.message));
+    }
+
+    /// Whether the service may be down, and there is something else to tell by.
+    fn may_be_the_service(&self) -> bool {
+        let is_alone = self.flights.is_empty() && self.is_done() && self.reader.calls_left() == 0;
+        let health = &self.service.health;
+        !is_alone && (health.is_uncertain() || health.wake(BootTime(i64::MAX)).is_some())
     }
 
     fn hear(&mut self, call: &Call, answer: &Answer) {

@@ -92,4 +92,9 @@ impl Reader for Survey {
     fn calls_left(&self) -> u64 {
         self.route.calls_left()
     }
+
+    /// A page that did not come through, or not in time, may be too large: a smaller one, or none, is the better way.
+    fn changes_course(&self, call: &Call, answer: &Answer) -> bool {
+        matches!(call, Call::List(_)) && answer.http_status.is_none_or(|status| status == 200)
+    }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod commit;
 mod doubt;
+mod history;
 mod ledger;
 mod plans;
 mod process;

@@ -1,0 +1,5 @@
+//! The two loops on paused time, against a service that answers as it is told: who is called when, and what is told.
+
+mod reading;
+mod sending;
+mod stage;

@@ -1,0 +1,184 @@
+//! Reading: looks under the same quota and care as calls for rows.
+
+use std::io;
+use std::time::Duration;
+
+use super::stage::{Script, Stage, Wire, reply, resolve, shown};
+use crate::apply::events::Event;
+use crate::apply::{Ending, Ends, Heard, Reader, Stop, Survey, read};
+use crate::attempt::{Answer, Call, Page};
+use crate::client::SendError;
+use crate::row::IncidentId;
+
+/// Reads these incidents, one by one.
+struct OneByOne {
+    left: Vec<u64>,
+    heard: Vec<(u64, &'static str)>,
+    fails: bool,
+}
+
+impl OneByOne {
+    fn new(count: u64) -> OneByOne {
+        OneByOne { left: (1..=count).rev().collect(), heard: Vec::new(), fails: false }
+    }
+}
+
+impl Reader for OneByOne {
+    fn next(&mut self) -> Option<Call> {
+        self.left.pop().and_then(IncidentId::new).map(Call::Read)
+    }
+
+    fn hear(&mut self, call: &Call, answer: &Answer) -> io::Result<Heard> {
+        let id = call.incident().expect("it reads incidents").get();
+        self.heard.push((id, answer.verdict.name()));
+        if self.fails { Err(io::Error::other("full")) } else { Ok(Heard { incidents: 1, ..Heard::default() }) }
+    }
+
+    fn calls_left(&self) -> u64 {
+        self.left.len() as u64
+    }
+}
+
+async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (Ends, Wire) {
+    let mut journal = stage.journal();
+    let run = stage.run_of(&mut journal, &[resolve(1)]);
+    journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
+    let wire = stage.wire(script);
+    let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
+    let stop = stage.stop.subscribe();
+    let ends = read(journal, client, settings, clock, stop, reader, &mut stage.ear).await.expect("the journal works");
+    (ends, wire)
+}
+
+fn get() -> Script {
+    Box::new(|_, what| (100, shown(what)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn looks_go_at_once_as_far_as_they_may_and_wait_for_their_tokens() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "5/10s".parse().expect("a quota");
+    let mut reader = OneByOne::new(7);
+    let (ends, wire) = run(&mut stage, &mut reader, get()).await;
+    assert_eq!((ends.ending, ends.calls, ends.throttled), (Ending::Over, 7, 0));
+    assert_eq!(wire.times(), [0, 0, 100, 100, 200, 10_102, 10_102]);
+    assert_eq!(wire.most_at_once(), 2);
+    assert_eq!(reader.heard.len(), 7);
+    let looked: u64 =
+        stage.ear.told.iter().map(|(_, event)| if let Event::Looked(count) = event { *count } else { 0 }).sum();
+    assert_eq!(looked, 7);
+    let waiting = stage.ear.paces().into_iter().find_map(|(_, pace)| pace.next_call.map(|next| (pace, next)));
+    let (pace, next) = waiting.expect("one that waits");
+    assert_eq!((pace.calls, pace.windows[0].1, pace.throttled), (5, 5, 0));
+    assert!(pace.arrival > next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pace_of_looks_is_told_a_few_times_a_second() {
+    let mut stage = Stage::new();
+    run(&mut stage, &mut OneByOne::new(20), get()).await;
+    let paces = stage.ear.paces();
+    assert!(paces.len() >= 3 && paces.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 250), "{paces:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_pauses_looks_too() {
+    let mut stage = Stage::new();
+    let script: Script = Box::new(|number, what| match number {
+        0 => (100, reply(429, r#"{"error":{"message":"Try again in 20 seconds."}}"#)),
+        1 => (100, reply(429, "")),
+        _ => (100, shown(what)),
+    });
+    let mut reader = OneByOne::new(4);
+    let (ends, wire) = run(&mut stage, &mut reader, script).await;
+    assert_eq!((ends.ending, ends.throttled, ends.calls), (Ending::Over, 2, 6));
+    // One without a time waits the shortest window.
+    assert_eq!(wire.times(), [0, 0, 60_100, 60_200, 60_200, 60_300]);
+    assert_eq!(reader.heard.iter().map(|(id, _)| *id).max(), Some(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_is_tried_again_and_then_heard_as_it_is() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    let script: Script = Box::new(|_, what| match what {
+        "GET 2" => (100, reply(503, "busy")),
+        "GET 3" => (100, reply(404, r#"{"error":{"message":"no such"}}"#)),
+        _ => (100, shown(what)),
+    });
+    let mut reader = OneByOne::new(4);
+    let (ends, wire) = run(&mut stage, &mut reader, script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    reader.heard.sort_unstable();
+    assert_eq!(reader.heard, [(1, "read"), (2, "transient"), (3, "not-found"), (4, "read")]);
+    assert_eq!(wire.seen().iter().filter(|(_, what)| what == "GET 2").count(), 3);
+    assert!(stage.ear.told.iter().all(|(_, event)| !matches!(event, Event::ServiceDown { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
+    let broken = || Err(SendError { may_have_arrived: false, message: "no connection".to_owned() });
+    let mut stage = Stage::new();
+    let script: Script = Box::new(move |number, what| if number < 7 { (100, broken()) } else { (100, shown(what)) });
+    let mut reader = OneByOne::new(4);
+    let (ends, wire) = run(&mut stage, &mut reader, script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    assert!(reader.heard.iter().all(|(_, verdict)| *verdict == "read"), "{:?}", reader.heard);
+    assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+    assert!(wire.times().last().expect("calls") > &5_000);
+
+    let mut stage = Stage::new();
+    stage.settings.patience = Duration::from_secs(20);
+    let (ends, _) = run(&mut stage, &mut OneByOne::new(4), Box::new(move |_, _| (100, broken()))).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_a_refused_token_and_a_reader_that_fails_end_it() {
+    let mut stage = Stage::new();
+    stage.stop.send_replace(true);
+    let (ends, wire) = run(&mut stage, &mut OneByOne::new(4), get()).await;
+    assert_eq!((ends.ending, wire.seen().len()), (Ending::Stopped(Stop::Asked), 0));
+
+    let mut stage = Stage::new();
+    let refused: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
+    let (ends, _) = run(&mut stage, &mut OneByOne::new(4), refused).await;
+    assert!(matches!(ends.ending, Ending::Stopped(Stop::Unauthorized { .. })), "{:?}", ends.ending);
+
+    let mut stage = Stage::new();
+    let mut reader = OneByOne { fails: true, ..OneByOne::new(9) };
+    let (ends, wire) = run(&mut stage, &mut reader, get()).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::ListenerFailed { message: "full".to_owned() }));
+    assert_eq!(wire.seen().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_page_is_too_large() {
+    let mut stage = Stage::new();
+    let mut journal = stage.journal();
+    let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
+    let run = stage.run_of(&mut journal, &changes);
+    journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
+    let mut survey = Survey::new(journal.incidents(&run).expect("reads"));
+    assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
+    let wire = stage.wire(Box::new(|number, what| match number {
+        0 => (100, Err(SendError { may_have_arrived: true, message: "too large".to_owned() })),
+        1 => {
+            // A smaller page.
+            let incidents = r#"{"incidentId":9,"status":"Active"},{"incidentId":7,"status":"Resolved"}"#;
+            let shown = if what.contains("top=25&") { incidents } else { "" };
+            (100, reply(200, &format!(r#"{{"value":[{shown}]}}"#)))
+        }
+        _ => (100, reply(404, r#"{"error":{"message":"no such"}}"#)),
+    }));
+    let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
+    let stop = stage.stop.subscribe();
+    let ends = read(journal, client, settings, clock, stop, &mut survey, &mut stage.ear).await.expect("works");
+    let seen: Vec<String> = (1..=4)
+        .map(|row| ends.journal.seen(&run, row).expect("reads").map_or("nothing".to_owned(), |seen| seen.now.to_json()))
+        .collect();
+    let there = |status: &str| format!(r#"{{"there":{{"values":{{"status":"{status}"}}}}}}"#);
+    let missing = r#"{"missing":{"message":"no such"}}"#;
+    assert_eq!(seen, [there("Resolved").as_str(), missing, &there("Active"), missing]);
+    assert_eq!(Call::List(Page { filter: None, top: 1, skip: 0 }).incident(), None);
+}

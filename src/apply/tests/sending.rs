@@ -1,0 +1,345 @@
+//! The dispatcher: when which row is sent, and what is told of it.
+
+use std::time::Duration;
+
+use super::stage::{Stage, change, reply, resolve, shown, willing};
+use crate::apply::events::Event;
+use crate::apply::{Ending, Stop};
+use crate::client::SendError;
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::row::Change;
+
+fn rows(count: u64) -> Vec<Change> {
+    (1..=count).map(resolve).collect()
+}
+
+/// `updated`, `failed not-found`
+fn short(outcome: &Outcome) -> String {
+    format!("{} {}", outcome.kind, outcome.code).trim_end().to_owned()
+}
+
+fn ends_of(rows: &[ResultRow]) -> Vec<(u64, String)> {
+    let mut ends: Vec<_> = rows.iter().map(|row| (row.row, short(&row.outcome))).collect();
+    ends.sort();
+    ends
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_calls_are_under_way_as_are_allowed_and_all_is_told() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 3;
+    let (ends, wire, _run) = stage.send(&rows(7), willing()).await;
+    assert_eq!((ends.ending, ends.calls, ends.throttled), (Ending::Over, 7, 0));
+    assert_eq!(wire.times(), [0, 0, 0, 100, 100, 100, 200]);
+    assert_eq!(wire.most_at_once(), 3);
+    assert!(matches!(&stage.ear.told[0].1, Event::Started { rows: 7, before } if before.is_empty()));
+    let finished = stage.ear.finished();
+    assert_eq!(finished.len(), 7);
+    let row = finished.iter().find(|row| row.row == 3).expect("it was told");
+    assert_eq!((row.line, row.incident_id.as_str(), row.attempts), (4, "3", 1));
+    let outcome = &row.outcome;
+    assert_eq!((outcome.http_status, outcome.request_id.as_deref()), (Some(200), Some("r-1")));
+    assert!(outcome.finished_at.is_some());
+    // Nothing is told of an empty commit.
+    assert!(stage.ear.told.iter().all(|(_, event)| !matches!(event, Event::Finished(rows) if rows.is_empty())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pace_is_told_a_few_times_a_second_and_says_what_is() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "5/10s".parse().expect("a quota");
+    stage.send(&rows(8), Box::new(|_, what| (40, shown(what)))).await;
+    let paces = stage.ear.paces();
+    assert!(paces.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 250), "{paces:?}");
+    let (at, first) = &paces[0];
+    assert_eq!((*at, first.calls, first.in_flight, first.throttled), (0, 2, 2, 0));
+    assert_eq!(first.windows[0].1, 2);
+    // The sixth call waits for the first token, which comes back a window after its call's end.
+    let waiting = &paces.iter().find(|(_, pace)| pace.next_call.is_some()).expect("one that waits").1;
+    assert_eq!((waiting.calls, waiting.windows[0].1), (5, 5));
+    let next = waiting.next_call.expect("it is known");
+    assert_eq!(
+        next.as_millisecond(),
+        "2026-11-24T10:00:10.041Z".parse::<jiff::Timestamp>().expect("valid").as_millisecond()
+    );
+    assert!(waiting.arrival > next && waiting.arrival < next + jiff::SignedDuration::from_secs(2), "{waiting:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_waits_for_its_token_and_not_longer() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "2/10s".parse().expect("a quota");
+    stage.settings.concurrency = 8;
+    let (_, wire, _run) = stage.send(&rows(5), willing()).await;
+    // A window and a ten-thousandth of it after the end of the call before; the clock's naps are whole milliseconds.
+    assert_eq!(wire.times(), [0, 0, 10_102, 10_102, 20_204]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_before_needs_no_permit_and_is_over_at_once() {
+    let mut stage = Stage::new();
+    let (_, _, _run) = stage.send(&rows(40), willing()).await;
+    stage.settings.quota = "1/10m".parse().expect("a quota");
+    stage.ear.told.clear();
+    let started = stage.now();
+    let mut again = rows(40);
+    again.insert(0, change(99, r#"{"status":"Active"}"#));
+    again.insert(1, change(98, r#"{"status":"Active"}"#));
+    stage.settings.stop_after = Some(Duration::from_secs(5));
+    let (ends, _, _run) = stage.send(&again, willing()).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::Deadline));
+    let over: Vec<i64> =
+        stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::Finished(_))).map(|(at, _)| *at).collect();
+    assert!(over.iter().all(|at| *at - started < 1_000), "{over:?}");
+    let finished = stage.ear.finished();
+    assert_eq!(finished.iter().filter(|row| row.outcome.code == "done-before").count(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_no_call_begins() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    stage.settings.stop_after = Some(Duration::from_millis(250));
+    let (ends, wire, run) = stage.send(&rows(9), willing()).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::Deadline));
+    assert_eq!(wire.times(), [0, 100, 200]);
+    assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 6);
+    let stopping = stage.ear.told.iter().find_map(|(at, event)| match event {
+        Event::Stopping { in_flight, .. } => Some((*at, *in_flight)),
+        _ => None,
+    });
+    assert_eq!(stopping, Some((250, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_asked_to_stop_waits_for_its_calls() {
+    let mut stage = Stage::new();
+    stage.stop.send_replace(true);
+    let (ends, wire, _run) = stage.send(&rows(3), willing()).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::Asked));
+    assert!(wire.seen().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_fails_stops_the_run() {
+    let mut stage = Stage::new();
+    stage.ear.fails_at = Some(2);
+    let (ends, wire, _run) = stage.send(&rows(9), willing()).await;
+    assert!(matches!(ends.ending, Ending::Stopped(Stop::ListenerFailed { .. })), "{:?}", ends.ending);
+    assert_eq!(wire.seen().len(), 2);
+}
+
+fn missing() -> super::stage::Script {
+    Box::new(|_, _| (100, reply(404, r#"{"error":{"code":"NotFound","message":"no such"}}"#)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_first_rows_that_fail_alike_stop_the_run_unless_they_were_all() {
+    for (count, stops) in [(5, false), (6, true), (20, true)] {
+        let mut stage = Stage::new();
+        stage.settings.concurrency = 1;
+        let (ends, wire, _run) = stage.send(&rows(count), missing()).await;
+        let expected = Stop::FirstRowsFailed { rows: 5, code: "not-found".to_owned() };
+        let ending = if stops { Ending::Stopped(expected) } else { Ending::Over };
+        assert_eq!((ends.ending, wire.seen().len()), (ending, 5), "{count} rows");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_failures_as_are_allowed_stop_the_run() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    stage.settings.max_failures = Some(7);
+    let (ends, wire, _run) = stage.send(&rows(20), missing()).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::TooManyFailures { failed: 7 }));
+    assert_eq!(wire.seen().len(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_pauses_all_and_one_call_goes_first() {
+    let mut stage = Stage::new();
+    let script: super::stage::Script = Box::new(|number, what| match number {
+        1 => (100, reply(429, r#"{"error":{"message":"Try again in 20 seconds."}}"#)),
+        _ => (100, shown(what)),
+    });
+    let (ends, wire, _run) = stage.send(&rows(6), script).await;
+    assert_eq!((ends.ending, ends.throttled, ends.calls), (Ending::Over, 1, 7));
+    let times = wire.times();
+    assert_eq!(times[..3], [0, 0, 20_100], "{times:?}");
+    assert_eq!(times[3..], [20_200, 20_200, 20_300, 20_300], "{times:?}");
+    let told = stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::Throttled { .. })).count();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_is_too_long_stops_the_run() {
+    let mut stage = Stage::new();
+    stage.settings.patience = Duration::from_secs(30);
+    let script: super::stage::Script =
+        Box::new(|_, _| (100, reply(429, r#"{"error":{"message":"Try again in 7200 seconds."}}"#)));
+    let (ends, _, _run) = stage.send(&rows(6), script).await;
+    let Ending::Stopped(Stop::PausedTooLong { until }) = ends.ending else { panic!("{:?}", ends.ending) };
+    assert_eq!(until, "2026-11-24T12:00:00.1Z".parse().expect("a time"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
+    let mut stage = Stage::new();
+    let script: super::stage::Script = Box::new(|_, what| match what {
+        "PATCH 2" => (100, reply(503, "down for repair")),
+        "GET 2" => (100, reply(200, r#"{"incidentId":2,"status":"Active","comments":[]}"#)),
+        _ => (100, shown(what)),
+    });
+    let (ends, wire, _run) = stage.send(&rows(60), script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    let finished = stage.ear.finished();
+    let failed = finished.iter().find(|row| row.row == 2).expect("it is over");
+    assert_eq!(short(&failed.outcome), "failed gave-up");
+    assert_eq!(failed.outcome.message, "no success in 3 tries; the last: down for repair");
+    assert_eq!((failed.outcome.http_status, failed.outcome.request_id.as_deref()), (Some(200), Some("r-1")));
+    assert!(failed.outcome.finished_at.is_some());
+    // Three tries, and a look whether one of them was made.
+    assert_eq!(wire.seen().iter().filter(|(_, what)| what.ends_with(" 2")).count(), 4);
+    let retries = stage.ear.told.iter().filter_map(|(_, event)| match event {
+        Event::Retry { row, tries, message, .. } => Some((*row, *tries, message.clone())),
+        _ => None,
+    });
+    assert_eq!(
+        retries.collect::<Vec<_>>(),
+        [(2, 1, "down for repair".to_owned()), (2, 2, "down for repair".to_owned())]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_no_row_its_tries() {
+    let mut stage = Stage::new();
+    let broken = || Err(SendError { may_have_arrived: false, message: "no connection".to_owned() });
+    let script: super::stage::Script = Box::new(move |number, what| match number {
+        0..10 => (100, broken()),
+        _ => (100, shown(what)),
+    });
+    let (ends, wire, _run) = stage.send(&rows(4), script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends_of(&stage.ear.finished()), (1..=4).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
+    let down: Vec<i64> = stage
+        .ear
+        .told
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::ServiceDown { .. }))
+        .map(|(at, _)| *at)
+        .collect();
+    assert!(!down.is_empty());
+    assert_eq!(stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::ServiceUp)).count(), 1);
+    // In the outage one call goes first, after 5 s, 10 s, 20 s, 40 s …
+    let times = wire.times();
+    let pauses: Vec<i64> = times[5..].windows(2).map(|pair| pair[1] - pair[0]).take(3).collect();
+    assert_eq!(pauses, [10_100, 20_100, 40_100], "{times:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_stays_down_is_given_up_after_the_patience() {
+    let mut stage = Stage::new();
+    stage.settings.patience = Duration::from_secs(30);
+    let script: super::stage::Script =
+        Box::new(|_, _| (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })));
+    let (ends, _, run) = stage.send(&rows(4), script).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
+    assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 4);
+    assert!(stage.now() >= 30_000 && stage.now() < 120_000, "{}", stage.now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permission_that_is_missing_stops_the_run_and_fails_no_row() {
+    let mut stage = Stage::new();
+    let script: super::stage::Script =
+        Box::new(|_, _| (100, reply(403, r#"{"error":{"code":"Forbidden","message":"no permission"}}"#)));
+    let (ends, _, run) = stage.send(&rows(20), script).await;
+    assert!(matches!(ends.ending, Ending::Stopped(Stop::Forbidden { .. })), "{:?}", ends.ending);
+    let left = ends.journal.pending(&run, 0, 30).expect("reads").len();
+    assert_eq!(left + stage.ear.finished().len(), 20);
+    assert!(left >= 16, "{left}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_refused_stops_the_run_where_there_is_no_other() {
+    let mut stage = Stage::new();
+    let script: super::stage::Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
+    let (ends, wire, run) = stage.send(&rows(9), script).await;
+    assert!(matches!(ends.ending, Ending::Stopped(Stop::Unauthorized { .. })), "{:?}", ends.ending);
+    assert!(wire.seen().len() <= 4, "{:?}", wire.seen());
+    assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_shows_otherwise_is_told_with_the_row() {
+    let mut stage = Stage::new();
+    let script: super::stage::Script = Box::new(|_, what| {
+        let body = match what {
+            "PATCH 1" => r#"{"incidentId":1,"status":"Active","comments":[]}"#,
+            _ => r#"{"incidentId":2,"redirectIncidentId":77,"status":"Resolved","comments":[]}"#,
+        };
+        (100, reply(200, body))
+    });
+    stage.send(&rows(2), script).await;
+    let mut finished = stage.ear.finished();
+    finished.sort_by_key(|row| row.row);
+    assert_eq!(short(&finished[0].outcome), "updated differs");
+    assert_eq!(finished[0].outcome.message, r#"the answer shows otherwise: `status` is "Active", not "Resolved""#);
+    assert_eq!(short(&finished[1].outcome), "failed redirected");
+    assert_eq!(finished[1].outcome.message, "the incident was merged into 77: the update went to the old one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_of_one_incident_go_one_after_the_other() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 4;
+    let changes = [resolve(1), change(1, r#"{"status":"Active"}"#), change(1, r#"{"comment":"x"}"#), resolve(2)];
+    let (_, wire, _run) = stage.send(&changes, willing()).await;
+    let seen = wire.seen();
+    assert_eq!(
+        seen.iter().map(|(at, what)| (*at, what.as_str())).collect::<Vec<_>>(),
+        [(0, "PATCH 1"), (0, "PATCH 2"), (100, "PATCH 1"), (200, "PATCH 1"),]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_another_process_are_looked_for_until_they_end() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "1/10s".parse().expect("a quota");
+    // Another process holds the only token: its call is under way for 3 s.
+    let mut other = Stage { directory: tempfile::tempdir().expect("a directory"), ..Stage::new() };
+    other.clock = stage.clock.clone();
+    other.settings.quota = stage.settings.quota.clone();
+    std::mem::swap(&mut other.directory, &mut stage.directory);
+    let mut theirs = other.journal();
+    let their_run = other.run_of(&mut theirs, &[resolve(50)]);
+    let mut ours = other.journal();
+    let our_run = other.run_of(&mut ours, &[resolve(60)]);
+    let slow: super::stage::Script = Box::new(|_, what| (3_000, shown(what)));
+    let ((_, their_wire), (_, our_wire)) = {
+        let send_theirs = other.send_run(theirs, &their_run, slow);
+        let send_ours = async {
+            stage.clock.nap_until(stage.clock.now().boot + Duration::from_millis(10)).await;
+            stage.send_run(ours, &our_run, willing()).await
+        };
+        tokio::join!(send_theirs, send_ours)
+    };
+    assert_eq!(their_wire.times(), [0]);
+    // Its end is seen within 50 ms; then the token comes back a window later.
+    assert_eq!(our_wire.times(), [13_002]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_rows_are_taken_up_few_at_a_time() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "1/10m".parse().expect("a quota");
+    stage.settings.stop_after = Some(Duration::from_mins(1));
+    let long = format!(r#"{{"comment":"{}"}}"#, "x".repeat(900_000));
+    let changes: Vec<Change> = (1..=30).map(|id| change(id, &long)).collect();
+    // The same change as that of the last row has been made before: a look ahead finds it only if it gets there.
+    stage.send(&changes[29..], willing()).await;
+    stage.ear.told.clear();
+    stage.send(&changes, willing()).await;
+    let found = stage.ear.finished().iter().filter(|row| row.outcome.kind == OutcomeKind::Unchanged).count();
+    assert_eq!(found, 0, "more than 16 MiB of rows were taken up");
+}

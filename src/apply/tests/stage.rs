@@ -1,0 +1,248 @@
+//! A journal, a service that answers as it is told, and somebody who listens.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::apply::events::{Event, Listener};
+use crate::apply::{Ends, Settings, apply};
+use crate::client::{Client, Method, Reply, Request, SendError, Tokens, Transport};
+use crate::clock::{BootTime, Clock, Now};
+use crate::contract::{Contract, load};
+use crate::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, Same, StateDir};
+use crate::outcome::{InputShape, ResultRow};
+use crate::row::{Change, IncidentId, Scope};
+
+/// The clock's start, in seconds since the machine's.
+pub(super) const START: i64 = 1_000;
+
+/// A call, as the service has seen it: milliseconds since the start, and what it was.
+pub(super) type Seen = (i64, String);
+
+/// What the service answers to its n-th call (from 0), and after how long.
+pub(super) type Script = Box<dyn Fn(usize, &str) -> (u64, Result<Reply, SendError>) + Send + Sync>;
+
+pub(super) struct Service {
+    script: Script,
+    clock: Clock,
+    seen: Mutex<Vec<Seen>>,
+    under_way: Mutex<(usize, usize)>,
+}
+
+#[derive(Clone)]
+pub(super) struct Wire(Arc<Service>);
+
+impl Transport for Wire {
+    async fn send(&self, request: Request) -> Result<Reply, SendError> {
+        let Wire(service) = self;
+        let id = request.path.rsplit('/').next().unwrap_or_default();
+        let what = match request.method {
+            Method::Patch => format!("PATCH {id}"),
+            Method::Get if request.query.is_some() => format!("LIST {}", request.query.unwrap_or_default()),
+            Method::Get => format!("GET {id}"),
+        };
+        let number = {
+            let mut seen = service.seen.lock().expect("no panic");
+            seen.push((since_start(service.clock.now().boot), what.clone()));
+            let mut under_way = service.under_way.lock().expect("no panic");
+            under_way.0 += 1;
+            under_way.1 = under_way.1.max(under_way.0);
+            seen.len() - 1
+        };
+        let (millis, reply) = (service.script)(number, &what);
+        service.clock.nap_until(service.clock.now().boot + Duration::from_millis(millis)).await;
+        service.under_way.lock().expect("no panic").0 -= 1;
+        reply
+    }
+}
+
+pub(super) fn since_start(at: BootTime) -> i64 {
+    at.0 / 1_000 - START * 1_000
+}
+
+/// An answer with this status.
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside errors in a script")]
+pub(super) fn reply(status: u16, body: &str) -> Result<Reply, SendError> {
+    let headers = vec![("request-id".to_owned(), "r-1".to_owned())];
+    Ok(Reply { status, headers, body: body.as_bytes().to_vec(), complete: true })
+}
+
+/// The incident of a call, as it was asked for.
+pub(super) fn shown(what: &str) -> Result<Reply, SendError> {
+    let id = what.rsplit(' ').next().unwrap_or_default();
+    reply(200, &format!(r#"{{"incidentId":{id},"status":"Resolved","comments":[]}}"#))
+}
+
+/// A service that does what it is asked, each call in 100 ms.
+pub(super) fn willing() -> Script {
+    Box::new(|_, what| (100, shown(what)))
+}
+
+/// Keeps all that it is told.
+#[derive(Default)]
+pub(super) struct Ear {
+    pub(super) told: Vec<(i64, Event)>,
+    pub(super) clock: Option<Clock>,
+    /// Fails at the n-th event, from 1.
+    pub(super) fails_at: Option<usize>,
+}
+
+impl Listener for Ear {
+    fn hear(&mut self, event: Event) -> io::Result<()> {
+        let at = self.clock.as_ref().map_or(0, |clock| since_start(clock.now().boot));
+        self.told.push((at, event));
+        if self.fails_at == Some(self.told.len()) { Err(io::Error::other("no more")) } else { Ok(()) }
+    }
+}
+
+impl Ear {
+    pub(super) fn finished(&self) -> Vec<ResultRow> {
+        let rows = self.told.iter().filter_map(|(_, event)| match event {
+            Event::Finished(rows) => Some(rows.clone()),
+            _ => None,
+        });
+        rows.flatten().collect()
+    }
+
+    pub(super) fn paces(&self) -> Vec<(i64, crate::apply::events::Pace)> {
+        let paces = self.told.iter().filter_map(|(at, event)| match event {
+            Event::Pace(pace) => Some((*at, pace.clone())),
+            _ => None,
+        });
+        paces.collect()
+    }
+}
+
+/// All that a run needs.
+pub(super) struct Stage {
+    pub(super) directory: TempDir,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) ear: Ear,
+    pub(super) contract: Contract,
+}
+
+impl Stage {
+    pub(super) fn new() -> Stage {
+        let now = Now { boot: BootTime(START * 1_000_000), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
+        let clock = Clock::simulated(now, "boot");
+        let settings = Settings {
+            quota: "1000/1m".parse().expect("a quota"),
+            concurrency: 2,
+            max_attempts: 3,
+            patience: Duration::from_mins(10),
+            max_failures: None,
+            stop_after: None,
+            remember: Duration::from_hours(1),
+            appended: Some("comment".to_owned()),
+            seed: 7,
+        };
+        let tokens = Tokens::given(&SecretString::from("a-token-of-some-length")).expect("a token");
+        Stage {
+            directory: tempfile::tempdir().expect("a directory"),
+            ear: Ear { clock: Some(clock.clone()), ..Ear::default() },
+            clock,
+            settings,
+            tokens: Arc::new(tokens),
+            stop: watch::Sender::new(false),
+            contract: load("defender-classic").expect("is built in"),
+        }
+    }
+
+    pub(super) fn journal(&self) -> Journal {
+        let dir = StateDir::open(&self.directory.path().join("state")).expect("a directory");
+        Journal::open(&dir, self.clock.clone(), Durability::Unsynced).expect("opens")
+    }
+
+    /// A run of these changes.
+    pub(super) fn run_of(&self, journal: &mut Journal, changes: &[Change]) -> RunHandle {
+        let facts = RunFacts {
+            input: String::new(),
+            shape: InputShape::Jsonl { bom: false },
+            origin: String::new(),
+            contract: String::new(),
+            results: String::new(),
+            options: Vec::new(),
+            remember: self.settings.remember,
+        };
+        let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));
+        let run = journal.begin_loading(&Scope::named("stage"), "c", &facts, &mut rng).expect("begins");
+        let row = |(row, change): (u64, &Change)| LoadRow {
+            row,
+            line: row + 1,
+            incident: change.incident.to_string(),
+            change: Ok(change.clone()),
+            source: change.body.as_bytes().to_vec(),
+            planned: None,
+        };
+        journal.load(&run, &(1..).zip(changes).map(row).collect::<Vec<_>>()).expect("loads");
+        let digest = run.name.clone().into_bytes();
+        journal.ready(&run, &facts, &Same::Changes(digest)).expect("is ready");
+        run
+    }
+
+    pub(super) fn wire(&self, script: Script) -> Wire {
+        Wire(Arc::new(Service {
+            script,
+            clock: self.clock.clone(),
+            seen: Mutex::default(),
+            under_way: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn client(&self, wire: &Wire) -> Arc<Client<Wire>> {
+        Arc::new(Client::new(wire.clone(), Arc::clone(&self.tokens), &self.contract, self.clock.clone()))
+    }
+
+    /// Sends these changes as a new run; what the service has seen.
+    pub(super) async fn send(&mut self, changes: &[Change], script: Script) -> (Ends, Wire, RunHandle) {
+        let mut journal = self.journal();
+        let run = self.run_of(&mut journal, changes);
+        let (ends, wire) = self.send_run(journal, &run, script).await;
+        (ends, wire, run)
+    }
+
+    pub(super) async fn send_run(&mut self, journal: Journal, run: &RunHandle, script: Script) -> (Ends, Wire) {
+        let wire = self.wire(script);
+        let (client, settings, clock) = (self.client(&wire), self.settings.clone(), self.clock.clone());
+        let stop = self.stop.subscribe();
+        let ends = apply(journal, run, client, settings, clock, stop, &mut self.ear).await.expect("the journal works");
+        (ends, wire)
+    }
+
+    /// Milliseconds since the start.
+    pub(super) fn now(&self) -> i64 {
+        since_start(self.clock.now().boot)
+    }
+}
+
+impl Wire {
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.0.seen.lock().expect("no panic").clone()
+    }
+
+    /// When the calls began, in milliseconds.
+    pub(super) fn times(&self) -> Vec<i64> {
+        self.seen().iter().map(|(at, _)| *at).collect()
+    }
+
+    /// The most calls that were under way at once.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.0.under_way.lock().expect("no panic").1
+    }
+}
+
+pub(super) fn resolve(incident: u64) -> Change {
+    change(incident, r#"{"status":"Resolved"}"#)
+}
+
+pub(super) fn change(incident: u64, body: &str) -> Change {
+    let incident = IncidentId::new(incident).expect("an id");
+    Change { incident, body: body.into(), appends: body.contains("comment") }
+}

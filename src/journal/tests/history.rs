@@ -1,0 +1,215 @@
+//! What a run is shown as, by its numbers; what is left when it is taken away.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use super::process::{
+    HOUR, Place, Process, comment, facts, load_row, loaded, resolve, scope, start_of_the_clock, updated,
+};
+use crate::clock::{BootTime, Clock, Now};
+use crate::journal::{Batch, End, JournalError, LoadRow, Peek, RunState, Same};
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::row::Scope;
+
+fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
+    let finished_at = jiff::Timestamp::from_second(second).expect("a time");
+    Outcome { finished_at: Some(finished_at), ..Outcome::new(kind, code, "") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_shown_with_its_numbers() {
+    let place = Place::new();
+    let mut process = place.process(&(1..=5).map(comment).collect::<Vec<_>>());
+    // One is made, one throttled, one in doubt, two are not attempted.
+    process.make(1, Some(true));
+    let throttled = process.start(2);
+    process.end(End { verdict: "throttled", made: Some(false), ..process.ended(throttled) });
+    process.make(3, None);
+    process.commit(&Batch { over: vec![(1, updated())], ..Batch::default() });
+
+    assert_eq!(process.journal.unsettled(&process.run.name).expect("reads"), 1);
+    let run = &process.journal.runs().expect("reads")[0];
+    let outcomes = [(OutcomeKind::Updated, 1), (OutcomeKind::InDoubt, 1), (OutcomeKind::NotAttempted, 3)];
+    assert_eq!((run.name.as_str(), run.rows(), run.calls, run.throttled), (process.run.name.as_str(), 5, 3, 1));
+    assert_eq!(run.outcomes.iter().copied().collect::<std::collections::BTreeMap<_, _>>(), outcomes.into());
+    assert_eq!((run.state, run.is_held), (RunState::Unfinished, true));
+    let over: Vec<(u64, Outcome)> = (1..=5).map(|row| (row, updated())).collect();
+    process.commit(&Batch { over, ..Batch::default() });
+    process.journal.close(&process.run).expect("writes");
+    let name = process.run.name.clone();
+    drop(process);
+    let run = place.open().run(&name).expect("is there");
+    assert_eq!((run.state, run.is_held), (RunState::Over, false));
+    assert_eq!(run.outcomes, [(OutcomeKind::Updated, 5)]);
+}
+
+/// In the order in which they were over; what was invalid was known before, and so was what was not sent at all.
+#[tokio::test(start_paused = true)]
+async fn the_first_rows_that_were_over_are_told() {
+    let place = Place::new();
+    let mut process = place.process(&(1..=4).map(resolve).collect::<Vec<_>>());
+    let over = vec![
+        (1, ended(OutcomeKind::Failed, "later", 30)),
+        (2, ended(OutcomeKind::Invalid, "id", 10)),
+        (3, ended(OutcomeKind::Updated, "", 20)),
+    ];
+    process.commit(&Batch { over, ..Batch::default() });
+    let first = process.journal.first_outcomes(&process.run, 5).expect("reads");
+    let expected = [(OutcomeKind::Updated, String::new()), (OutcomeKind::Failed, "later".to_owned())];
+    assert_eq!(first, expected);
+    assert_eq!(process.journal.first_outcomes(&process.run, 1).expect("reads"), expected[..1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ledger_is_told_before_a_run_begins_and_for_its_own_scope() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1), resolve(2)]);
+    process.make(1, Some(true));
+    process.start(2);
+    let (spent, pause) = process.journal.spent().expect("a session");
+    assert_eq!((spent.in_flight, spent.ended.len(), pause), (1, 1, None));
+
+    let mut next = place.open();
+    let run = loaded(&mut next, &[resolve(3)]);
+    let (spent, _) = next.ledger(&run, HOUR).expect("reads");
+    assert_eq!((spent.in_flight, spent.ended.len()), (1, 1));
+    let elsewhere = Scope::named("elsewhere");
+    let other = next.begin_loading(&elsewhere, "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    assert_eq!(next.ledger(&other, HOUR).expect("reads").0.in_flight, 0);
+    advance(HOUR * 3).await;
+    assert!(next.ledger(&run, HOUR).expect("reads").0.ended.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_sees_the_ledger_but_not_that_of_another_start_of_the_machine() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1)]);
+    process.make(1, Some(true));
+    let peek = |clock: Clock| Peek::open(&place.path(), &scope(), clock).expect("opens").expect("is there");
+    assert_eq!(peek(place.clock.clone()).ledger(HOUR).expect("reads").0.ended.len(), 1);
+    let reborn = Clock::simulated(start_of_the_clock(), "second");
+    assert!(peek(reborn).ledger(HOUR).expect("reads").0.ended.is_empty());
+    advance(HOUR * 3).await;
+    assert!(peek(place.clock.clone()).ledger(HOUR).expect("reads").0.ended.is_empty());
+}
+
+/// A token is out for its window and the time limit of a call, and a little longer: a call that ended before is
+/// forgotten, not one minute sooner.
+#[tokio::test(start_paused = true)]
+async fn calls_are_kept_as_long_as_their_tokens_are_out() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1)]);
+    process.make(1, Some(true));
+    advance(HOUR).await;
+    assert_eq!(process.seconds_ended(), [1_000]);
+    advance(Duration::from_mins(2)).await;
+    assert!(process.seconds_ended().is_empty());
+    let mut next = place.process(&[resolve(2)]);
+    assert!(next.seconds_ended().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_contradict_each_other_are_not_sent() {
+    let place = Place::new();
+    let mut journal = place.open();
+    let run = loaded(&mut journal, &[resolve(1), resolve(2)]);
+    journal.load_invalid(&run, &[(2, Outcome::new(OutcomeKind::Invalid, "contradicts", "why"))]).expect("writes");
+    let left: Vec<u64> = journal.pending(&run, 0, 10).expect("reads").iter().map(|row| row.row).collect();
+    assert_eq!(left, [1]);
+    journal.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
+    let shown = journal.results(&run.name, 0, 10, true).expect("reads");
+    assert_eq!((shown.len(), shown[0].row, shown[0].outcome.code.as_str()), (1, 2, "contradicts"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_rows_come_in_more_pages_and_none_is_left_out() {
+    let place = Place::new();
+    let mut journal = place.open();
+    let run = journal.begin_loading(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    let rows: Vec<LoadRow> =
+        (1..=8).map(|row| LoadRow { source: vec![b'x'; 400_000], ..load_row(row, &resolve(row)) }).collect();
+    journal.load(&run, &rows).expect("loads");
+    let (mut pages, mut after) = (Vec::new(), 0);
+    loop {
+        let page = journal.pending(&run, after, 100).expect("reads");
+        let Some(last) = page.last() else { break };
+        after = last.row;
+        pages.push(page.len());
+    }
+    // Three of them pass a mebibyte.
+    assert_eq!(pages, [3, 3, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_or_pruned_is_gone_with_its_lock() {
+    let place = Place::new();
+    let mut journal = place.open();
+    let run = loaded(&mut journal, &[resolve(1)]);
+    let lock = place.path().join(format!("run-{}.lock", run.name));
+    assert!(lock.exists());
+    journal.discard(&run).expect("writes");
+    assert!(matches!(journal.run(&run.name), Err(JournalError::NoSuchRun(_))));
+    assert!(!lock.exists());
+    drop(journal);
+
+    let names: Vec<String> = (0..3)
+        .map(|_| {
+            let mut process = place.process(&[resolve(1)]);
+            process.commit(&Batch { over: vec![(1, updated())], ..Batch::default() });
+            process.journal.close(&process.run).expect("writes");
+            process.run.name.clone()
+        })
+        .collect();
+    let unfinished = place.process(&[resolve(2)]).run.name.clone();
+    let mut journal = place.open();
+    let now = start_of_the_clock().wall;
+    assert_eq!(journal.prune(now).expect("writes"), 0);
+    let later = now + jiff::SignedDuration::from_secs(1);
+    assert_eq!(journal.prune(later).expect("writes"), 3);
+    assert!(names.iter().all(|name| journal.run(name).is_err()));
+    assert_eq!(journal.runs().expect("reads").iter().map(|run| run.name.clone()).collect::<Vec<_>>(), [unfinished]);
+}
+
+/// Whoever has ended in order leaves no sign of life behind.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_ends_takes_its_sign_of_life_away() {
+    let place = Place::new();
+    let signs = || {
+        let entries = std::fs::read_dir(place.path()).expect("lists");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("process-")).count()
+    };
+    let (one, other) = (place.open(), place.open());
+    assert_eq!(signs(), 2);
+    drop(one);
+    assert_eq!(signs(), 1);
+    drop(other);
+    assert_eq!(signs(), 0);
+}
+
+/// A database that was deleted while it was used is not written to: another process would begin a new one.
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_gone_is_noticed() {
+    let place = Place::new();
+    let mut process: Process = place.process(&[resolve(1)]);
+    std::fs::remove_file(place.database()).expect("deletes");
+    let error = process.journal.close(&process.run).expect_err("it is gone");
+    assert!(matches!(error, JournalError::Gone { .. }), "{error}");
+    std::fs::write(place.database(), "another file").expect("writes");
+    assert!(matches!(process.journal.close(&process.run), Err(JournalError::Gone { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_between_others_keeps_the_ledger_in_order() {
+    let place = Place::new();
+    let mut process = place.process(&[resolve(1), resolve(2), resolve(3)]);
+    let attempts = [process.start(1), process.start(2), process.start(3)];
+    for (attempt, second) in attempts.into_iter().zip([1_020, 1_010, 1_015]) {
+        let wall = process.journal.clock().now().wall;
+        let at = Now { boot: BootTime(second * 1_000_000), wall };
+        process.end(End { at, ..process.ended(attempt) });
+    }
+    let (spent, _) = process.journal.spent().expect("a session");
+    assert_eq!(spent.ended.iter().map(|end| end.0 / 1_000_000).collect::<Vec<_>>(), [1_010, 1_015, 1_020]);
+}
