@@ -153,14 +153,8 @@ pub(super) fn run(
     let (mut part, begun) = Part::open(&file, header, started_at, oldest, |one| {
         read_before.push((one.id, sieve.takes(&one.incident())));
     })?;
-    match begun {
-        Begun::Again if !terminal.quiet => {
-            say(&format!("going on behind the {} incidents that were read before", read_before.len()));
-        }
-        Begun::Instead if !terminal.quiet => {
-            say("what was read before belongs to another question, or is too old: it is read anew");
-        }
-        _ => {}
+    if !terminal.quiet {
+        say_begun(&begun, read_before.len());
     }
 
     let filter = part.header().filter.clone();
@@ -197,18 +191,17 @@ pub(super) fn run(
     };
     let (incidents_read, refused) = (fetching.read(), fetching.refused().cloned());
     drop(fetching);
-    let stopped = match (&ends.ending, refused) {
-        (Ending::Stopped(stop), _) => Some((explained(stop, &target.contract), code_of(stop))),
-        (_, Some(Refused { message, is_the_question: true })) => {
-            part.remove()?;
-            return Err(Error::usage(format!("the API refuses the question: {}", printable(&message))));
-        }
-        (_, Some(Refused { message, .. })) => Some((printable(&message).into_owned(), exit::STOPPED)),
-        (Ending::Over, None) => None,
-    };
-    if let Some((why, code)) = stopped {
+    if let Some(Refused { message, is_the_question: true }) = &refused {
+        part.remove()?;
+        return Err(Error::usage(format!("the API refuses the question: {}", printable(message))));
+    }
+    if let Some((why, code)) = stopped_by(&ends.ending, refused, &target.contract) {
         say(&format!("stopped early: {why}"));
-        say(&format!("{incidents_read} incidents are kept; to go on:\n  {}", fetch_again(args, global)));
+        let kept = match incidents_read {
+            0 => part.remove().map(|()| "nothing was read; to try again".to_owned())?,
+            _ => format!("what was read is kept ({incidents_read}); to go on"),
+        };
+        say(&format!("{kept}:\n  {}", fetch_again(args, global)));
         return Ok(code);
     }
 
@@ -248,9 +241,24 @@ fn header(args: &FetchArgs, filter: &Filter, target: &Target, scope: &Scope) -> 
     PartHeader::new(typed.chain(limit).collect(), filter.to_odata(), origin, scope, target.contract.to_toml())
 }
 
-fn code_of(stop: &Stop) -> u8 {
-    let refused = matches!(stop, Stop::Unauthorized { .. } | Stop::Forbidden { .. });
-    if refused { exit::NOT_ALLOWED } else { exit::STOPPED }
+fn say_begun(begun: &Begun, read_before: usize) {
+    match begun {
+        Begun::New => {}
+        Begun::Again => say(&format!("going on behind the {read_before} incidents that were read before")),
+        Begun::Instead => say("what was read before belongs to another question, or is too old: it is read anew"),
+    }
+}
+
+/// Why not all was read, where that is so, and the exit code for it.
+fn stopped_by(ending: &Ending, refused: Option<Refused>, contract: &Contract) -> Option<(String, u8)> {
+    match (ending, refused) {
+        (Ending::Stopped(stop), _) => {
+            let is_not_allowed = matches!(stop, Stop::Unauthorized { .. } | Stop::Forbidden { .. });
+            Some((explained(stop, contract), if is_not_allowed { exit::NOT_ALLOWED } else { exit::STOPPED }))
+        }
+        (Ending::Over, Some(refused)) => Some((printable(&refused.message).into_owned(), exit::STOPPED)),
+        (Ending::Over, None) => None,
+    }
 }
 
 /// A status as the API spells it.

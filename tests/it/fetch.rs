@@ -114,6 +114,10 @@ fn a_question_that_can_not_be_is_said_and_leaves_nothing() {
     let mut command = fetch_command(&program, &["-o", "out.csv"]);
     command.env_remove("BULK_TRIAGE_TOKEN");
     started(command).end().expect_code(5);
+    let program = Program::new().faulty_emulator(&["401"]);
+    let ended = fetch(&program, &["-o", "out.csv"]).expect_code(5).expect_text("the token is refused");
+    ended.expect_text("nothing was read; to try again:\n  bulk-triage fetch -o out.csv --base-url");
+    assert_eq!(program.names(), ["requests.jsonl", "state"]);
 }
 
 /// A service that takes its time, so that there is a middle.
