@@ -37,6 +37,8 @@ pub struct Fetching<K> {
     /// The next page begins here.
     skip: u64,
     top: u32,
+    /// The length of the longest page so far.
+    longest: u64,
     under_way: bool,
     /// So many pages in a row have shown nothing new.
     vain: u32,
@@ -66,6 +68,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
             known: HashSet::new(),
             skip: 0,
             top: LARGEST_PAGE,
+            longest: 0,
             under_way: false,
             vain: 0,
             is_over: limit == Some(0),
@@ -115,6 +118,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
             self.count(self.sieve.takes(incident));
         }
         let found = new.len() as u64;
+        self.longest = self.longest.max(length);
         // Of a very short page, too, less than all is shown again.
         self.skip = (skip + length).saturating_sub(OVERLAP.min(length.saturating_sub(1).max(1)));
         if found > 0 {
@@ -122,8 +126,9 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
             (self.keep)(new)?;
         } else {
             self.vain += 1;
-            // A short page is not taken for the end while it shows something: the server may have its own measure.
-            self.is_over |= length < u64::from(self.top);
+            // The server may have a smaller measure of a page: short is what is shorter than another one was.
+            let is_short = length < self.longest.min(self.top.into());
+            self.is_over |= is_short || self.skip <= skip;
         }
         Ok(found)
     }
@@ -274,12 +279,13 @@ mod tests {
         #[test]
         fn of_a_list_that_changes_none_is_twice_and_none_is_lost_that_stays(
             length in 0u64..700,
+            top in prop::sample::select(vec![30, 100]),
             changes in prop::collection::vec((0u64..30, prop::collection::vec(0u64..700, 0..120)), 0..12),
         ) {
             let mut list: BTreeSet<u64> = (1..=length).collect();
             let mut stays = list.clone();
             let mut changes = changes.into_iter();
-            let (kept, _) = fetched(&mut list, 100, |list| {
+            let (kept, _) = fetched(&mut list, top, |list| {
                 let Some((come, leave)) = changes.next() else { return };
                 list.retain(|id| !leave.contains(id));
                 let newest = 1_000 + list.last().copied().unwrap_or(0);
