@@ -199,7 +199,9 @@ mod tests {
         assert!(queue.due(BootTime(4)).is_none());
         let due: Vec<Hand> = std::iter::from_fn(|| queue.due(BootTime(5))).collect();
         assert_eq!(rows(&due), [3, 2, 1]);
-        due.into_iter().for_each(|hand| queue.hold(hand));
+        for hand in due {
+            queue.hold(hand);
+        }
         assert!(queue.has_only_held() && !queue.is_empty());
         queue.forgive(1);
         assert_eq!((queue.ready(), queue.next_due(BootTime(1))), (3, Some(BootTime(1))));
@@ -247,7 +249,9 @@ mod tests {
         let hands = take_all(&mut long);
         assert_eq!(hands.len(), 16);
         assert!(!long.wants_rows());
-        hands[..3].iter().for_each(|hand| long.let_go(hand));
+        for hand in &hands[..3] {
+            long.let_go(hand);
+        }
         assert_eq!(rows(&take_all(&mut long)), [17, 18, 19]);
     }
 }
