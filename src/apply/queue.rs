@@ -158,3 +158,100 @@ impl Queue {
         self.has_only_held() && self.held.is_empty() && self.deferred_rows == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Change;
+
+    fn pending(row: u64, incident: u64, bytes: usize) -> PendingRow {
+        let incident = IncidentId::new(incident).expect("an id");
+        let change = Change { incident, body: "x".repeat(bytes / 2).into(), appends: false };
+        let source = vec![b'x'; bytes - bytes / 2];
+        PendingRow { row, line: row, source, change, attempts: 0, is_in_doubt: false, otherwise_at: None }
+    }
+
+    fn queue(rows: impl IntoIterator<Item = PendingRow>) -> Queue {
+        let mut queue = Queue::default();
+        queue.add(rows.into_iter().collect());
+        queue
+    }
+
+    fn take_all(queue: &mut Queue) -> Vec<Hand> {
+        std::iter::from_fn(|| queue.take_up()).collect()
+    }
+
+    fn rows(hands: &[Hand]) -> Vec<u64> {
+        hands.iter().map(|hand| hand.row.row).collect()
+    }
+
+    #[test]
+    fn rows_that_wait_for_one_time_come_in_their_order_and_none_is_lost() {
+        let mut queue = queue((1..=3).map(|row| pending(row, row, 2)));
+        let hands = take_all(&mut queue);
+        queue.add(Vec::new());
+        assert!(queue.has_only_held());
+        for hand in hands.into_iter().rev() {
+            queue.wait(BootTime(5), hand);
+        }
+        assert!(!queue.has_only_held());
+        assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(5)));
+        assert!(queue.due(BootTime(4)).is_none());
+        let due: Vec<Hand> = std::iter::from_fn(|| queue.due(BootTime(5))).collect();
+        assert_eq!(rows(&due), [3, 2, 1]);
+        for hand in due {
+            queue.hold(hand);
+        }
+        assert!(queue.has_only_held() && !queue.is_empty());
+        queue.forgive(1);
+        assert_eq!((queue.ready(), queue.next_due(BootTime(1))), (3, Some(BootTime(1))));
+        assert_eq!(rows(&std::iter::from_fn(|| queue.due(BootTime(0))).collect::<Vec<_>>()), [3, 2, 1]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn one_row_of_an_incident_is_in_hand_and_the_next_comes_when_it_is_over() {
+        let mut queue = queue([pending(1, 7, 2), pending(2, 7, 2), pending(3, 8, 2), pending(4, 7, 2)]);
+        let hands = take_all(&mut queue);
+        assert_eq!(rows(&hands), [1, 3]);
+        queue.add(Vec::new());
+        assert!(!queue.is_empty());
+        let mut over = hands.into_iter().next().expect("the first");
+        for next in [2, 4] {
+            queue.let_go(&over);
+            over = queue.due(BootTime(0)).expect("the next one");
+            assert_eq!(over.row.row, next);
+        }
+        queue.let_go(&over);
+        assert!(queue.due(BootTime(0)).is_none());
+        assert!(queue.is_empty());
+        // Its incident is free again.
+        queue.add(vec![pending(5, 7, 2)]);
+        assert_eq!(rows(&take_all(&mut queue)), [5]);
+        assert_eq!(queue.last_read(), 5);
+    }
+
+    #[test]
+    fn no_more_are_taken_up_than_memory_is_meant_for() {
+        let mut many = queue((1..=3_000).map(|row| pending(row, row, 2)));
+        let hands = take_all(&mut many);
+        assert_eq!(hands.len(), 2_000);
+        many.let_go(&hands[0]);
+        assert_eq!(rows(&take_all(&mut many)), [2_001]);
+
+        // Rows behind others of their incident count, too.
+        let mut alike = queue((1..=3_000).map(|row| pending(row, 7, 2)));
+        take_all(&mut alike);
+        assert_eq!(alike.deferred_rows, 1_999);
+
+        // And so do their bytes: 16 MiB, and the row that passes it.
+        let mut long = queue((1..=30).map(|row| pending(row, row, 1 << 20)));
+        let hands = take_all(&mut long);
+        assert_eq!(hands.len(), 16);
+        assert!(!long.wants_rows());
+        for hand in &hands[..3] {
+            long.let_go(hand);
+        }
+        assert_eq!(rows(&take_all(&mut long)), [17, 18, 19]);
+    }
+}

@@ -225,7 +225,7 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
         outcomes,
         groups: journal.outcome_groups(name)?,
         timeline: journal.timeline(name, POINTS)?,
-        seal: None,
+        seal: run.plan.clone(),
         next: sent.next,
     };
     let troubles = account.groups.iter().filter(|group| TROUBLES.contains(&group.kind)).map(Pick::Group);

@@ -169,6 +169,7 @@ fn show(
                 "rows": run.rows(), "outcomes": counts, "calls": run.calls, "throttled": run.throttled,
                 "started_at": format!("{:.3}", run.created),
                 "finished_at": run.finished.map(|at| format!("{at:.3}")), "results": run.facts.results,
+                "plan": run.plan,
             });
             writeln!(out, "{}", escape_json(&object.to_string()))?;
         }
@@ -183,6 +184,10 @@ fn show(
                 ("rows", format!("{}: {counts}", run.rows())),
                 ("calls", format!("{}, {} throttled (429)", run.calls, run.throttled)),
                 ("results", run.facts.results.clone()),
+                (
+                    "plan",
+                    run.plan.as_ref().map(|seal| format!("sealed {}", &seal[..12.min(seal.len())])).unwrap_or_default(),
+                ),
             ] {
                 if !text.is_empty() {
                     writeln!(out, "{label:<10}{}", printable(&text))?;

@@ -28,6 +28,8 @@ pub struct RunSummary {
     pub scope: Scope,
     /// The contract's name.
     pub contract: String,
+    /// The seal of the plan that it applies.
+    pub plan: Option<String>,
     /// Its beginning.
     pub facts: RunFacts,
     /// When it was loaded.
@@ -144,12 +146,23 @@ impl Journal {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         let is_held = locks::is_held(self.dir.path(), name);
-        let (state, scope, contract, facts, created, finished): (String, String, String, String, i64, Option<i64>) =
+        let (state, scope, contract, facts, created, finished, plan): (String, String, String, String, i64, _, _) =
             self.db.query_row(
-                "SELECT state, scopes.name, contract, facts, created_wall, finished_wall
+                "SELECT state, scopes.name, contract, facts, created_wall, finished_wall, plan
                  FROM runs JOIN scopes ON scopes.id = runs.scope WHERE runs.id = ?1",
                 [id],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+                |row| {
+                    let facts = (row.get(3)?, row.get(4)?);
+                    Ok((
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        facts.0,
+                        facts.1,
+                        row.get::<_, Option<i64>>(5)?,
+                        row.get(6)?,
+                    ))
+                },
             )?;
         let facts = serde_json::from_str(&facts).map_err(|error| JournalError::Damaged {
             path: self.dir.database(),
@@ -161,6 +174,7 @@ impl Journal {
             is_held,
             scope: Scope::from_stored(scope),
             contract,
+            plan,
             facts,
             created: wall(created),
             finished: finished.map(wall),
