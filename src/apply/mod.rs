@@ -22,7 +22,7 @@ mod survey;
 mod tests;
 
 pub use dispatcher::{Ending, Ends, apply};
-pub use fetching::{Fetching, Filter, Refused, Sieve};
+pub use fetching::{Fetching, Filter, Refused, Sieve, not_newer};
 pub use reading::{Heard, Reader, read};
 pub use survey::Survey;
 

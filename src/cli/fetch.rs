@@ -17,7 +17,7 @@ use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use super::{Format, GlobalArgs};
 use crate::apply::events::{Event, Listener as _};
-use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, Stop, read};
+use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, Stop, not_newer, read};
 use crate::attempt::Incident;
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
@@ -147,17 +147,20 @@ pub(super) fn run(
     let mut journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
 
     let sieve = args.which.sieve();
-    let mut read_before = Vec::new();
+    let (mut read_before, mut newest) = (Vec::new(), None);
     let header = header(args, &filter, &target, &scope);
     let oldest = started_at.saturating_sub(OLDEST_PART).unwrap_or(started_at);
     let (mut part, begun) = Part::open(&file, header, started_at, oldest, |one| {
+        newest = newest.max(one.created());
         read_before.push((one.id, sieve.takes(&one.incident())));
     })?;
     if !terminal.quiet {
         say_begun(&begun, read_before.len());
     }
 
-    let filter = part.header().filter.clone();
+    // What came in since would stand before all that was read.
+    let asked = part.header().filter.clone();
+    let filter = newest.map(|newest| not_newer(asked.as_deref(), newest)).or(asked);
     let keeping = clock.clone();
     let keep = |page: Vec<Incident>| {
         let at = keeping.now().wall;

@@ -99,7 +99,9 @@ fn comparison(text: &str) -> Option<Comparison> {
         "status" | "assignedTo" if operand == "null" => Operand::Text(None),
         "status" | "assignedTo" => {
             let text = operand.strip_prefix('\'')?.strip_suffix('\'')?;
-            Operand::Text(Some(text.replace("''", "'")))
+            // A quote alone ends the text: what is behind it is no comparison of this kind.
+            let is_one = !text.replace("''", "").contains('\'');
+            is_one.then(|| Operand::Text(Some(text.replace("''", "'"))))?
         }
         _ => return None,
     };
@@ -172,9 +174,15 @@ mod tests {
 
     #[test]
     fn what_the_api_does_not_take_is_an_odata_error() {
-        for query in
-            ["$top=101", "$top=-1", "$skip=x", "$filter=severity eq 'High'", "$filter=status eq Active", "$x=1"]
-        {
+        for query in [
+            "$top=101",
+            "$top=-1",
+            "$skip=x",
+            "$filter=severity eq 'High'",
+            "$filter=status eq Active",
+            "$filter=status eq 'a' or status eq 'b'",
+            "$x=1",
+        ] {
             assert_eq!(Query::parse(query).expect_err(query).code, "ODataError", "{query}");
         }
         assert_eq!(Query::parse("").expect("nothing asked").top, 100);

@@ -11,7 +11,7 @@ mod query;
 use std::collections::HashSet;
 use std::io;
 
-pub use query::{Filter, Sieve};
+pub use query::{Filter, Sieve, not_newer};
 
 use super::reading::{Heard, Reader};
 use crate::attempt::{Answer, Call, Incident, Page, Verdict};

@@ -37,13 +37,24 @@ impl Filter {
             since("lastUpdateTime", self.updated_since),
         ];
         let own: Vec<String> = own.into_iter().flatten().collect();
-        let raw = self.raw.as_ref().map(|raw| {
-            // An `or` in it would take what comes after for its own.
-            if own.is_empty() || !raw.to_ascii_lowercase().contains(" or ") { raw.clone() } else { format!("({raw})") }
-        });
+        let raw = self.raw.as_ref().map(|raw| if own.is_empty() { raw.clone() } else { as_one(raw) });
         let parts: Vec<String> = raw.into_iter().chain(own).collect();
         (!parts.is_empty()).then(|| parts.join(" and "))
     }
+}
+
+/// The filter for going on: without what came in since `newest`, the creation of the newest incident that was read. So
+/// what was read is the beginning of the list.
+#[must_use]
+pub fn not_newer(filter: Option<&str>, newest: Timestamp) -> String {
+    let before = format!("createdTime le {newest}");
+    filter.map_or(before.clone(), |filter| format!("{} and {before}", as_one(filter)))
+}
+
+/// An `or` in it would take what comes after for its own.
+fn as_one(filter: &str) -> String {
+    let has_or = filter.split_whitespace().any(|word| word.eq_ignore_ascii_case("or"));
+    if has_or { format!("({filter})") } else { filter.to_owned() }
 }
 
 /// What the API can't filter by: looked at here, page by page. All of it holds at once.
@@ -106,7 +117,12 @@ mod tests {
         };
         assert_eq!(raw("a eq 1 or b eq 2", None), "a eq 1 or b eq 2");
         assert_eq!(raw("a eq 1 OR b eq 2", Some("Active")), "(a eq 1 OR b eq 2) and status eq 'Active'");
+        assert_eq!(raw("a eq 1\tor\nb eq 2", Some("Active")), "(a eq 1\tor\nb eq 2) and status eq 'Active'");
         assert_eq!(raw("a eq 1", Some("Active")), "a eq 1 and status eq 'Active'");
+        let newest = time("2026-11-24T10:00:00.1234567Z");
+        assert_eq!(not_newer(None, newest), "createdTime le 2026-11-24T10:00:00.1234567Z");
+        let either = not_newer(Some("a eq 1 or b eq 2"), newest);
+        assert_eq!(either, "(a eq 1 or b eq 2) and createdTime le 2026-11-24T10:00:00.1234567Z");
     }
 
     #[test]

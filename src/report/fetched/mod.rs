@@ -37,6 +37,12 @@ pub struct Fetched {
 }
 
 impl Fetched {
+    /// When the incident came into being, where it says.
+    #[must_use]
+    pub fn created(&self) -> Option<jiff::Timestamp> {
+        self.before.context.get("createdTime")?.as_str()?.parse().ok()
+    }
+
     /// As it was seen then.
     #[must_use]
     pub fn new(incident: Incident, at: jiff::Timestamp) -> Fetched {
