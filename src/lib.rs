@@ -51,7 +51,7 @@
 //!    request's body to the byte, or a [`diagnostic::Diagnostic`]. With one error nothing is sent.
 //! 3. `cli::load` writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
 //!    it is there ([`journal::Journal::ready`]). Before that the preview is shown and the question asked.
-//! 4. [`apply::apply`] sends it. Its dispatcher is the only loop: it takes the next row from its queue and offers it to
+//! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and offers it to
 //!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
 //!    permit is taken by [`quota::Buckets::grant`], and the attempt is written.
 //! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into an
