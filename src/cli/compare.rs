@@ -64,7 +64,10 @@ impl Comparing<'_> {
         let settings = settings(self.target, self.args, Duration::ZERO);
         let mut survey = Survey::new(journal.incidents(run)?);
         let incidents = survey.incidents();
-        if incidents > 0 && !terminal.quiet {
+        if incidents == 0 {
+            return Ok(Looked::Over(journal, preview::Compared::new(0, Some(0))));
+        }
+        if !terminal.quiet {
             say(&preview::looking(incidents, survey.calls()));
         }
         journal.begin_session(run, settings.quota.longest(), Duration::ZERO, contract.appended())?;

@@ -35,4 +35,5 @@ mod service_down;
 mod simulation;
 mod twice_is_once;
 mod undo;
+mod walk_through;
 mod windows;

@@ -1,0 +1,72 @@
+//! The guide's walk-through, as it stands there: export, plan, review, apply, report, undo.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::program::{Program, of_the_project};
+
+/// The commands of the guide's section.
+fn commands() -> Vec<String> {
+    let guide = fs::read_to_string(of_the_project("docs/guide.md")).expect("the guide");
+    let section = guide.split("\n## All the way\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let lines = section.expect("the section").lines().filter_map(|line| line.strip_prefix("$ bulk-triage "));
+    lines.map(str::to_owned).collect()
+}
+
+fn export(ids: impl Iterator<Item = u64>) -> String {
+    let head = "Incident name,Incident Id,Tags,Severity,Status,Assigned to,Classification,Last update time\n";
+    ids.fold(head.to_owned(), |mut text, id| {
+        let _ = writeln!(text, "\"Suspicious, number {id}\",{id},,Medium,Active,,Not set,2026-11-02 09:14:02");
+        text
+    })
+}
+
+fn values(program: &Program, id: u64) -> String {
+    let incident = program.incident(id);
+    ["status", "assignedTo", "classification", "determination", "tags"].map(|name| incident[name].to_string()).join(" ")
+}
+
+#[test]
+fn from_an_export_to_a_plan_a_report_and_the_way_back() {
+    let ids = || (1..=300).map(|n| 2_000 + n * 2);
+    let program = Program::new().file("export.csv", export(ids())).emulator(|settings| {
+        settings.incidents = "1-4000".parse().expect("incidents");
+    });
+    let before: Vec<String> = ids().map(|id| values(&program, id)).collect();
+    let mut said = Vec::new();
+    for command in commands() {
+        let run = program
+            .run("runs")
+            .stdout
+            .lines()
+            .nth(1)
+            .and_then(|line| line.split_whitespace().next())
+            .map(str::to_owned);
+        let mut command = command.replace(" RUN ", &format!(" {} ", run.unwrap_or_default()));
+        if command.starts_with("plan export.csv") {
+            let _ = write!(command, " --base-url {}", program.origin());
+        }
+        if !command.starts_with("plan close.plan") {
+            command.push_str(" --quota 10000/1s");
+        }
+        said.push(program.run(&command).expect_code(0).said());
+    }
+    assert_eq!(said.len(), 5);
+    for (said, text) in said.iter().zip([
+        "A portal export: only its ids are used",
+        "line 2, 2002: status Active → Resolved; classification Unknown → FalsePositive; comment + Tuned",
+        "  updated             300",
+        "plan: undo.plan, 300 of 300 updated rows",
+        "  updated             300",
+    ]) {
+        assert!(said.contains(text), "`{text}` is missing in:\n{said}");
+    }
+    assert_eq!(ids().map(|id| values(&program, id)).collect::<Vec<_>>(), before);
+    assert_eq!(program.comments(2_002), ["Tuned", "Reopened"]);
+    let looks = program.requests().iter().filter(|request| request.method == "GET").count();
+    // Before the plan, before it is applied, before it is undone and before that is applied.
+    assert!(looks <= 4 * 9, "{looks} looks");
+    let review = program.read("review.html");
+    assert!(review.contains("Suspicious, number 2600") && !review.contains("<script"));
+    assert!(program.read("report.html").contains("2600"));
+}
