@@ -188,8 +188,12 @@ mod tests {
     #[test]
     fn rows_that_wait_for_one_time_come_in_their_order_and_none_is_lost() {
         let mut queue = queue((1..=3).map(|row| pending(row, row, 2)));
+        // Those that were not taken up yet wait for nothing, and neither does the journal's next page.
+        assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(1)));
         let hands = take_all(&mut queue);
+        assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(1)));
         queue.add(Vec::new());
+        assert_eq!(queue.next_due(BootTime(1)), None);
         assert!(queue.has_only_held());
         for hand in hands.into_iter().rev() {
             queue.wait(BootTime(5), hand);
