@@ -2,12 +2,11 @@
 //!
 //! Promises: nothing is replaced but an empty file or a plan; the name is given in one step, to a whole plan.
 
-use std::fs;
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use super::draft;
-use super::place::{directory_of, expect_writable, is_same, kind_of, open_as_it_is};
+use super::place::{self, Obstacle};
 use crate::plan::{self, Header, PlanRow};
 use crate::text::printable;
 
@@ -35,7 +34,7 @@ enum Reason {
     #[error("a file that is no plan is there; move it away, or name another file with `-o`")]
     ForeignFile,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 impl PlanFile {
@@ -77,23 +76,21 @@ impl PlanFile {
     }
 }
 
-fn look_at(path: &Path, input: Option<&Path>) -> Result<(), Reason> {
-    let found = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(expect_writable(directory_of(path))?),
-        found => found?,
-    };
-    if !found.is_file() {
-        return Err(Reason::NotAFile(kind_of(&found)));
-    }
-    if input.is_some_and(|input| is_same(input, &found)) {
-        return Err(Reason::Input);
-    }
-    if found.len() > 0 {
-        let mut beginning = Vec::new();
-        open_as_it_is(path)?.take(64).read_to_end(&mut beginning)?;
-        if !plan::is_plan(&beginning) {
-            return Err(Reason::ForeignFile);
+impl From<Obstacle> for Reason {
+    fn from(obstacle: Obstacle) -> Reason {
+        match obstacle {
+            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
+            Obstacle::Used => Reason::Input,
+            Obstacle::Io(error) => Reason::Io(error),
         }
     }
-    Ok(expect_writable(directory_of(path))?)
+}
+
+fn look_at(path: &Path, input: Option<&Path>) -> Result<(), Reason> {
+    place::look_at(path, input.as_slice(), |file| {
+        let mut beginning = Vec::new();
+        file.take(64).read_to_end(&mut beginning).map_err(Reason::Io)?;
+        if plan::is_plan(&beginning) { Ok(()) } else { Err(Reason::ForeignFile) }
+    })
+    .map(drop)
 }

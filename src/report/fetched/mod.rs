@@ -8,8 +8,7 @@ mod part;
 mod rows;
 mod summary;
 
-use std::fs;
-use std::io::{self, BufRead as _, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +17,7 @@ pub use part::{Begun, Part, PartHeader};
 pub use summary::FetchSummary;
 
 use super::draft;
-use super::place::{directory_of, expect_writable, kind_of, open_as_it_is};
+use super::place::{self, Obstacle};
 use crate::attempt::Incident;
 use crate::contract::Contract;
 use crate::seen::Before;
@@ -165,40 +164,49 @@ impl FetchFile {
     }
 }
 
-fn look_at(path: &Path, form: Form) -> Result<(), Reason> {
-    let found = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(expect_writable(directory_of(path))?),
-        found => found?,
-    };
-    if !found.is_file() {
-        return Err(Reason::NotAFile(kind_of(&found)));
-    }
-    if found.len() > 0 {
-        let file = BufReader::new(open_as_it_is(path)?);
-        match form {
-            Form::Csv => {
-                let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
-                let Ok(header) = reader.byte_headers().cloned() else { return Err(Reason::ForeignFile) };
-                let names = header.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
-                let empty = rows::empty_columns(names).ok_or(Reason::ForeignFile)?;
-                for record in reader.byte_records() {
-                    let record = record.map_err(|_| Reason::ForeignFile)?;
-                    if record.iter().skip(1).take(empty).any(|cell| !cell.trim_ascii().is_empty()) {
-                        return Err(Reason::FilledIn);
-                    }
-                }
-            }
-            Form::Jsonl => {
-                for line in file.lines() {
-                    let line = line.map_err(|_| Reason::ForeignFile)?;
-                    match rows::empty_members(&line) {
-                        Some(0) => {}
-                        Some(_) => return Err(Reason::FilledIn),
-                        None => return Err(Reason::ForeignFile),
-                    }
-                }
-            }
+impl From<Obstacle> for Reason {
+    fn from(obstacle: Obstacle) -> Reason {
+        match obstacle {
+            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
+            // A fetch reads no file.
+            Obstacle::Used => Reason::ForeignFile,
+            Obstacle::Io(error) => Reason::Io(error),
         }
     }
-    Ok(expect_writable(directory_of(path))?)
+}
+
+fn look_at(path: &Path, form: Form) -> Result<(), Reason> {
+    let judge = |file| {
+        let file = BufReader::new(file);
+        if form == Form::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
+    };
+    place::look_at(path, &[], judge).map(drop)
+}
+
+/// Of an earlier fetch as CSV: nothing was filled in.
+fn expect_empty_columns(file: impl Read) -> Result<(), Reason> {
+    let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let Ok(header) = reader.byte_headers().cloned() else { return Err(Reason::ForeignFile) };
+    let names = header.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
+    let empty = rows::empty_columns(names).ok_or(Reason::ForeignFile)?;
+    for record in reader.byte_records() {
+        let record = record.map_err(|_| Reason::ForeignFile)?;
+        if record.iter().skip(1).take(empty).any(|cell| !cell.trim_ascii().is_empty()) {
+            return Err(Reason::FilledIn);
+        }
+    }
+    Ok(())
+}
+
+/// The same as JSONL.
+fn expect_empty_members(file: impl BufRead) -> Result<(), Reason> {
+    for line in file.lines() {
+        let line = line.map_err(|_| Reason::ForeignFile)?;
+        match rows::empty_members(&line) {
+            Some(0) => {}
+            Some(_) => return Err(Reason::FilledIn),
+            None => return Err(Reason::ForeignFile),
+        }
+    }
+    Ok(())
 }

@@ -4,13 +4,12 @@
 //! the disk before it takes the name, and its owner's alone.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Account, AccountRow, Review, ReviewRow, html, markdown};
 use crate::report::draft;
-use crate::report::place::{directory_of, expect_writable, is_same, kind_of, open_as_it_is};
+use crate::report::place::{self, Obstacle, directory_of};
 use crate::text::printable;
 
 /// What a page begins with, so that a later one may take its place.
@@ -53,7 +52,7 @@ enum Reason {
     #[error("a file that is no report is there; move it away, or name another file with `--report`")]
     ForeignFile,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 /// Why a page could not be written.
@@ -148,29 +147,29 @@ fn form_of(path: &Path) -> Option<Form> {
     }
 }
 
+impl From<Obstacle> for Reason {
+    fn from(obstacle: Obstacle) -> Reason {
+        match obstacle {
+            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
+            Obstacle::Used => Reason::InUse,
+            Obstacle::Io(error) => Reason::Io(error),
+        }
+    }
+}
+
 fn look_at(path: &Path, others: &[PathBuf]) -> Result<(), Reason> {
     if others.iter().any(|other| is_one_name(path, other)) {
         return Err(Reason::InUse);
     }
-    let found = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(expect_writable(directory_of(path))?),
-        found => found?,
-    };
-    if !found.is_file() {
-        return Err(Reason::NotAFile(kind_of(&found)));
-    }
-    if others.iter().any(|other| is_same(other, &found)) {
-        return Err(Reason::InUse);
-    }
-    if found.len() > 0 {
+    let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
+    place::look_at(path, &others, |file| {
         let mut start = Vec::new();
         let longest = (DOCTYPE.len() + MARK.len()) as u64;
-        open_as_it_is(path)?.take(longest).read_to_end(&mut start)?;
-        if !start.strip_prefix(DOCTYPE.as_bytes()).unwrap_or(&start).starts_with(MARK.as_bytes()) {
-            return Err(Reason::ForeignFile);
-        }
-    }
-    Ok(expect_writable(directory_of(path))?)
+        file.take(longest).read_to_end(&mut start).map_err(Reason::Io)?;
+        let start = start.strip_prefix(DOCTYPE.as_bytes()).unwrap_or(&start);
+        if start.starts_with(MARK.as_bytes()) { Ok(()) } else { Err(Reason::ForeignFile) }
+    })
+    .map(drop)
 }
 
 /// Whether two paths lead to one place, where nothing may stand yet.
@@ -182,6 +181,7 @@ fn is_one_name(one: &Path, other: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn holding(text: &str) -> Result<(), String> {
         let directory = tempfile::tempdir().expect("a directory");

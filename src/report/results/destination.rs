@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
 use crate::outcome::{InputShape, RESULT_COLUMNS};
-use crate::report::place::{self, directory_of, is_same, kind_of};
+use crate::report::place::{self, Obstacle};
 use crate::text::printable;
 
 /// A line of ours is shorter: a record has 1 MiB at most.
@@ -108,34 +108,27 @@ fn check_ending(path: &Path, shape: &InputShape) -> Result<(), Reason> {
     if format == shape.extension() { Ok(()) } else { Err(Reason::OtherFormat(shape.extension())) }
 }
 
+impl From<Obstacle> for Reason {
+    fn from(obstacle: Obstacle) -> Reason {
+        match obstacle {
+            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
+            Obstacle::Used => Reason::Input,
+            Obstacle::Io(error) => Reason::Io(error),
+        }
+    }
+}
+
 /// Whether there are results already.
 fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
-    let found = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        other => Some(other?),
-    };
-    let replaces = match &found {
-        None => false,
-        Some(metadata) => holds_results(path, metadata, input)?,
-    };
-    place::expect_writable(directory_of(path))?;
+    let replaces = place::look_at(path, input.as_slice(), holds_results)?.unwrap_or(false);
     if path.file_name().is_none() {
         return Err(Reason::NotAFile("a directory"));
     }
     Ok(replaces)
 }
 
-fn holds_results(path: &Path, found: &Metadata, input: Option<&Path>) -> Result<bool, Reason> {
-    if !found.is_file() {
-        return Err(Reason::NotAFile(kind_of(found)));
-    }
-    if input.is_some_and(|input| is_same(input, found)) {
-        return Err(Reason::Input);
-    }
-    if found.len() == 0 {
-        return Ok(false);
-    }
-    let file = place::open_as_it_is(path)?;
+#[expect(clippy::needless_pass_by_value, reason = "whoever judges a file gets it")]
+fn holds_results(file: File) -> Result<bool, Reason> {
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
         return Err(Reason::InUse);
     }
@@ -168,6 +161,7 @@ fn is_results(first_line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const HEADER: &str = "row,line,incident_id,outcome,code,message,http_status,attempts,request_id,finished_at";
 
