@@ -1,7 +1,5 @@
 //! What a 200 shows: the incident, as far as it is of interest here, and where it is otherwise than asked.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,6 +7,7 @@ use serde_json::value::RawValue;
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
 use crate::attempt::Comment;
+use crate::compare;
 use crate::contract::{Contract, PropertyKind};
 use crate::row::Change;
 
@@ -137,18 +136,11 @@ fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
     Ok(comments.collect())
 }
 
-/// Whether a property is as it was asked for. Nothing, an empty text and an empty list are the same.
+/// Whether a property is as it was asked for: unlike in a comparison beforehand, to the letter.
 fn same(asked: &Value, shown: &Value) -> bool {
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        _ => false,
-    };
-    let set = |list: &[Value]| list.iter().map(Value::to_string).collect::<BTreeSet<_>>();
     match (asked, shown) {
-        (Value::Array(asked), Value::Array(shown)) => set(asked) == set(shown),
-        _ => asked == shown || (is_empty(asked) && is_empty(shown)),
+        (Value::String(asked), Value::String(shown)) => asked == shown,
+        _ => compare::same(asked, shown),
     }
 }
 
