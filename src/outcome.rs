@@ -38,6 +38,9 @@ impl OutcomeKind {
         OutcomeKind::NotAttempted,
     ];
 
+    /// Those that ask for somebody's attention when a run is over.
+    pub const TROUBLES: [OutcomeKind; 3] = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
+
     /// As it stands in the results file and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -192,6 +192,12 @@ pub fn write<E>(
     Ok(seal)
 }
 
+/// As much of a seal as a person compares.
+#[must_use]
+pub fn short(seal: &str) -> &str {
+    seal.get(..12).unwrap_or(seal)
+}
+
 /// Bytes in hexadecimal digits.
 #[must_use]
 pub fn digits(bytes: &[u8]) -> String {

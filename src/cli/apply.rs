@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, RunFacts, RunState, Same, StateDir};
+use crate::journal::{Durability, Journal, RunFacts, RunState, RunSummary, Same, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanError};
 use crate::report::results::Destination;
@@ -75,10 +75,13 @@ pub(super) fn run(
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let applying = Applying { plan: &plan, target: &target, scope, clock: &clock };
     let begun = match journal.run_of_plan(&applying.scope, &plan.seal)? {
-        Some(name) => match applying.go_on(journal, &name)? {
-            Some(begun) => begun,
-            None => return over(&name, global),
-        },
+        Some(name) => {
+            let run = journal.run(&name)?;
+            if run.state == RunState::Over {
+                return Ok(over(&run));
+            }
+            applying.go_on(journal, run)?
+        }
         None => applying.load(journal, remember)?,
     };
     begun.destination(args.send.results.as_ref(), &args.plan)?;
@@ -96,16 +99,12 @@ pub(super) fn run(
     begun.ask_and_send(&runtime, &args.send, remember, &args.plan, page, next, terminal)
 }
 
-/// A plan that was applied before.
-fn over(name: &str, global: &GlobalArgs) -> Result<u8, Error> {
-    let clock = Clock::machine();
-    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock, Durability::Synced)?;
-    let run = journal.run(name)?;
-    say(&format!("this plan was applied by run {name}, which is over; a plan is applied once"));
+/// Says that the plan was applied before. Gives back the exit code that its run had.
+fn over(run: &RunSummary) -> u8 {
+    say(&format!("this plan was applied by run {}, which is over; a plan is applied once", run.name));
     say(&format!("results: {}", printable(&run.facts.results)));
-    let failed = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
-    let has_failed = run.outcomes.iter().any(|(kind, rows)| failed.contains(kind) && *rows > 0);
-    Ok(if has_failed { exit::SOME_FAILED } else { exit::DONE })
+    let has_failed = run.outcomes.iter().any(|(kind, rows)| OutcomeKind::TROUBLES.contains(kind) && *rows > 0);
+    if has_failed { exit::SOME_FAILED } else { exit::DONE }
 }
 
 /// A plan that is as it was written.
@@ -230,18 +229,16 @@ impl<'a> Applying<'a> {
         Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
     }
 
-    /// Goes on with the run that has begun to apply it; `None` where that is over.
-    fn go_on(self, mut journal: Journal, name: &str) -> Result<Option<Begun<'a>>, Error> {
+    /// Goes on with the run that has begun to apply it.
+    ///
+    /// # Errors
+    /// Where another process holds it, or the journal can't be read.
+    fn go_on(self, mut journal: Journal, run: RunSummary) -> Result<Begun<'a>, Error> {
         let Applying { plan, target, scope, clock } = self;
-        let run = journal.run(name)?;
-        if run.state == RunState::Over {
-            return Ok(None);
-        }
-        let handle = journal.hold(name)?;
+        let handle = journal.hold(&run.name)?;
         let loaded = load::from_journal(&journal, &handle)?;
-        let same = Same::Plan(plan.seal.clone());
-        let facts = run.facts;
-        Ok(Some(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock }))
+        let (same, facts) = (Same::Plan(plan.seal.clone()), run.facts);
+        Ok(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock })
     }
 }
 

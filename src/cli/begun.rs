@@ -8,8 +8,9 @@ use tokio::runtime::Runtime;
 
 use super::arguments::{CallArgs, SendArgs};
 use super::before::{self, Before};
-use super::compare::{Comparing, Looked};
+use super::compare::Looked;
 use super::load::{self, Loaded};
+use super::looking::Looking;
 use super::next::Next;
 use super::report;
 use super::send::Sending;
@@ -125,9 +126,9 @@ impl<'a> Begun<'a> {
         terminal: &Terminal,
     ) -> Result<Result<Begun<'a>, u8>, Error> {
         let Begun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
-        let comparing = Comparing { target, args: calls, clock };
-        let (journal, compared) = match comparing.look(runtime, journal, &handle, terminal)? {
-            Looked::Over(journal, compared) => (journal, compared),
+        let looking = Looking { target, calls, clock };
+        let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, terminal)? {
+            Looked::Over(journal, surveyed) => (journal, surveyed),
             Looked::Stopped(mut journal, code) => {
                 if !goes_on {
                     journal.discard(&handle)?;
@@ -136,8 +137,8 @@ impl<'a> Begun<'a> {
             }
             Looked::EndedAtOnce(code) => return Ok(Err(code)),
         };
+        let compared = Some(looking.settle(&mut journal, &handle, &surveyed)?);
         let loaded = load::what_is_left(&journal, &handle, loaded)?;
-        let compared = Some(compared);
         Ok(Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, clock }))
     }
 
@@ -167,8 +168,8 @@ impl<'a> Begun<'a> {
         preview.write(&mut out, colour)?;
         if self.compared.is_some() && preview.rows > 0 {
             writeln!(out, "\nWhat changes:")?;
-            let comparing = Comparing { target: self.target, args: calls, clock: self.clock };
-            comparing.each_change(&self.journal, &self.handle, |change| writeln!(out, "  {change}"))?;
+            let looking = Looking { target: self.target, calls, clock: self.clock };
+            looking.each_change(&self.journal, &self.handle, |change| writeln!(out, "  {change}"))?;
         }
         Ok(())
     }

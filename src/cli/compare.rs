@@ -2,45 +2,41 @@
 //! no update, or can't have one, end here.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::arguments::CallArgs;
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+
+use super::looking::Looking;
 use super::report::accounted;
-use super::send::{explained, settings};
-use super::target::Target;
-use super::terminal::{Terminal, listen, say};
-use crate::apply::events::{Event, Listener};
-use crate::apply::{Ending, Stop, Survey, read};
-use crate::client::{Client, HttpTransport};
-use crate::clock::Clock;
+use super::send::{code_of, explained};
+use super::terminal::{Terminal, say};
+use crate::apply::{Ending, Survey};
 use crate::compare::{Compared, compare, compare_since};
 use crate::error::Error;
-use crate::exit;
 use crate::journal::{Journal, PendingRow, Pick, RunHandle, Sightings};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
 use crate::report::preview;
-use crate::report::progress::Progress;
-
-/// A run whose incidents are to be looked at.
-pub(super) struct Comparing<'a> {
-    /// Where they are.
-    pub(super) target: &'a Target,
-    /// How calls are made.
-    pub(super) args: &'a CallArgs,
-    /// What time it is.
-    pub(super) clock: &'a Clock,
-}
 
 /// What came of it.
 pub(super) enum Looked {
     /// All that could be read was, and is with the rows.
-    Over(Journal, preview::Compared),
+    Over(Journal, Surveyed),
     /// It was stopped before; nothing was sent. With the exit code.
     Stopped(Journal, u8),
     /// It was ended at once. The exit code.
     EndedAtOnce(u8),
+}
+
+/// A look that is over.
+pub(super) struct Surveyed {
+    /// So many incidents,
+    incidents: u64,
+    /// by so many calls,
+    calls: u64,
+    /// from then on.
+    begun: Timestamp,
 }
 
 /// So many changes stand before the question.
@@ -48,77 +44,57 @@ const SHOWN: usize = 5;
 /// Rows are compared so many at a time.
 const BATCH: u32 = 500;
 
-impl Comparing<'_> {
-    /// Looks at the incidents of the rows that are not over, and ends those rows that need no update.
+impl Looking<'_> {
+    /// Looks at the incidents of the rows that are not over.
     ///
     /// # Errors
     /// Where the journal fails, or there is no token.
-    pub(super) fn look(
+    pub(super) fn survey(
         &self,
-        runtime: &tokio::runtime::Runtime,
+        runtime: &Runtime,
         mut journal: Journal,
         run: &RunHandle,
         terminal: &Terminal,
     ) -> Result<Looked, Error> {
         let contract = &self.target.contract;
-        let settings = settings(self.target, self.args, Duration::ZERO);
         let mut survey = Survey::new(journal.incidents(run)?);
-        let incidents = survey.incidents();
+        let (incidents, begun) = (survey.incidents(), self.clock.now().wall);
         if incidents == 0 {
-            return Ok(Looked::Over(journal, preview::Compared::new(0, Some(0))));
+            return Ok(Looked::Over(journal, Surveyed { incidents, calls: 0, begun }));
         }
         if !terminal.quiet {
             say(&preview::looking(incidents, survey.calls()));
         }
-        journal.begin_session(run, settings.quota.longest(), Duration::ZERO, contract.appended())?;
-        let transport = HttpTransport::new(&self.target.origin, self.args.concurrency as usize)?;
-        let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
-        let client = Arc::new(Client::new(transport, tokens, contract, self.clock.clone()));
-        let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.colour_err);
-        let mut listener = Onlooker(progress);
-        listener.0.hear(&Event::Looking(Some(incidents)));
-
-        let begun = self.clock.now().wall;
-        let read = runtime.block_on(async {
-            let signals = listen(self.clock.clone())?;
-            let clock = self.clock.clone();
-            let reading = read(journal, client, settings, clock, signals.stop, &mut survey, &mut listener);
-            tokio::select! {
-                read = reading => read.map(Ok).map_err(Error::from),
-                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
-            }
-        })?;
-        drop(listener);
-        let ends = match read {
+        journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
+        let ends = match self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)? {
             Ok(ends) => ends,
             // What was loaded is removed by the next start.
             Err(code) => return Ok(Looked::EndedAtOnce(code)),
         };
-        let mut journal = ends.journal;
         if let Ending::Stopped(stop) = &ends.ending {
             say(&format!("stopped before anything was sent: {}", explained(stop, contract)));
-            let refused = matches!(stop, Stop::Unauthorized { .. } | Stop::Forbidden { .. });
-            return Ok(Looked::Stopped(journal, if refused { exit::NOT_ALLOWED } else { exit::STOPPED }));
+            return Ok(Looked::Stopped(ends.journal, code_of(stop)));
         }
-        let mut compared = preview::Compared::new(incidents, Some(ends.calls));
-        self.settle(&mut journal, run, begun, &mut compared)?;
-        Ok(Looked::Over(journal, compared))
+        Ok(Looked::Over(ends.journal, Surveyed { incidents, calls: ends.calls, begun }))
     }
 
-    /// Compares each row with what was seen of its incident. What other runs made before `begun` counts no more where
-    /// that shows otherwise.
-    fn settle(
+    /// Compares each row with what was seen of its incident, and ends those that need no update, or can't have one. What
+    /// other runs made before the look counts no more where that shows otherwise.
+    ///
+    /// # Errors
+    /// Where the journal fails.
+    pub(super) fn settle(
         &self,
         journal: &mut Journal,
         run: &RunHandle,
-        begun: jiff::Timestamp,
-        compared: &mut preview::Compared,
-    ) -> Result<(), Error> {
+        surveyed: &Surveyed,
+    ) -> Result<preview::Compared, Error> {
+        let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.calls));
         let now = self.clock.now().wall;
         let mut after = 0;
         loop {
             let rows = journal.pending(run, after, BATCH)?;
-            let Some(last) = rows.last() else { return Ok(()) };
+            let Some(last) = rows.last() else { return Ok(compared) };
             after = last.row;
             let mut settled = Vec::new();
             for row in &rows {
@@ -139,7 +115,7 @@ impl Comparing<'_> {
                     }
                 }
             }
-            journal.compared(run, begun, &settled)?;
+            journal.compared(run, surveyed.begun, &settled)?;
         }
     }
 
@@ -204,14 +180,4 @@ pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::
         }
     }
     Ok(compared)
-}
-
-/// Shows the progress of a look.
-pub(super) struct Onlooker(pub(super) Progress);
-
-impl Listener for Onlooker {
-    fn hear(&mut self, event: Event) -> io::Result<()> {
-        self.0.hear(&event);
-        Ok(())
-    }
 }

@@ -2,31 +2,27 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 
 use super::arguments::CallArgs;
-use super::compare::Onlooker;
 use super::environment::{Environment, state_dir};
+use super::looking::Looking;
 use super::next::{fetch_again, run_fetched};
-use super::send::{explained, runtime, settings};
+use super::send::{code_of, explained, runtime};
 use super::target::Target;
-use super::terminal::{Terminal, listen, say};
+use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
-use crate::apply::events::{Event, Listener as _};
-use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, Stop, not_newer, read};
+use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, not_newer};
 use crate::attempt::Incident;
-use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
 use crate::error::Error;
 use crate::exit;
 use crate::journal::{Durability, Journal, StateDir};
 use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader};
-use crate::report::progress::Progress;
 use crate::row::Scope;
 use crate::text::printable;
 use crate::window::parse_duration;
@@ -142,7 +138,9 @@ pub(super) fn run(
     let file = FetchFile::examine(&args.output)?;
     let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
     let target = Target::new(contract, origin, args.scope.as_deref(), &args.calls, env)?;
-    let tokens = target.tokens.clone().ok_or(Error::NoToken)?;
+    if target.tokens.is_none() {
+        return Err(Error::NoToken);
+    }
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
     let mut journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
 
@@ -172,23 +170,10 @@ pub(super) fn run(
         fetching.knows(id, is_asked_for);
     }
 
-    let settings = settings(&target, &args.calls, Duration::ZERO);
-    journal.begin_reading(&scope, settings.quota.longest())?;
-    let transport = HttpTransport::new(&target.origin, args.calls.concurrency as usize)?;
-    let client = Arc::new(Client::new(transport, tokens, &target.contract, clock.clone()));
-    let mut listener = Onlooker(Progress::new(terminal.screen(), clock.clone(), terminal.colour_err));
-    listener.hear(Event::Looking(None))?;
-    listener.hear(Event::Looked(fetching.read()))?;
-    let read = runtime()?.block_on(async {
-        let signals = listen(clock.clone())?;
-        let reading = read(journal, client, settings, clock.clone(), signals.stop, &mut fetching, &mut listener);
-        tokio::select! {
-            read = reading => read.map(Ok).map_err(Error::from),
-            code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
-        }
-    })?;
-    drop(listener);
-    let ends = match read {
+    journal.begin_reading(&scope, target.quota.longest())?;
+    let looking = Looking { target: &target, calls: &args.calls, clock: &clock };
+    let known = (None, fetching.read());
+    let ends = match looking.read(&runtime()?, journal, &mut fetching, known, terminal)? {
         Ok(ends) => ends,
         Err(code) => return Ok(code),
     };
@@ -255,10 +240,7 @@ fn say_begun(begun: &Begun, read_before: usize) {
 /// Why not all was read, where that is so, and the exit code for it.
 fn stopped_by(ending: &Ending, refused: Option<Refused>, contract: &Contract) -> Option<(String, u8)> {
     match (ending, refused) {
-        (Ending::Stopped(stop), _) => {
-            let is_not_allowed = matches!(stop, Stop::Unauthorized { .. } | Stop::Forbidden { .. });
-            Some((explained(stop, contract), if is_not_allowed { exit::NOT_ALLOWED } else { exit::STOPPED }))
-        }
+        (Ending::Stopped(stop), _) => Some((explained(stop, contract), code_of(stop))),
         (Ending::Over, Some(refused)) => Some((printable(&refused.message).into_owned(), exit::STOPPED)),
         (Ending::Over, None) => None,
     }

@@ -5,6 +5,7 @@
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
 //! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
+//! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
 
@@ -19,6 +20,7 @@ mod emulator;
 mod environment;
 mod fetch;
 mod load;
+mod looking;
 mod next;
 mod plan;
 mod report;

@@ -163,7 +163,7 @@ impl Shown<'_> {
         let say = |out: &mut dyn io::Write, colour| -> Result<(), Error> {
             begun.show(preview.clone(), &args.calls, &mut *out, colour)?;
             if let Same::Plan(seal) = &begun.same {
-                writeln!(out, "\nplan: {}, sealed {}", printable(plan), &seal[..12.min(seal.len())])?;
+                writeln!(out, "\nplan: {}, sealed {}", printable(plan), plan::short(seal))?;
             }
             if begun.target.scope.is_none() {
                 writeln!(out, "it names no tenant: with a token, or `--scope`, it could be applied to one only")?;

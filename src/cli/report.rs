@@ -228,13 +228,11 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
         seal: run.plan.clone(),
         next: sent.next,
     };
-    let troubles = account.groups.iter().filter(|group| TROUBLES.contains(&group.kind)).map(Pick::Group);
-    let rows = troubles.chain([Pick::NoneOf(&TROUBLES)]).flat_map(|pick| rows_of(journal, name, pick, &context));
+    let first = OutcomeKind::TROUBLES;
+    let troubles = account.groups.iter().filter(|group| first.contains(&group.kind)).map(Pick::Group);
+    let rows = troubles.chain([Pick::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &context));
     page.write_account(&account, rows).map_err(page_error)
 }
-
-/// How rows ended that come first.
-const TROUBLES: [OutcomeKind; 3] = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
 
 /// Rows of a run, as an account shows them.
 fn rows_of(

@@ -24,6 +24,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::journal::{Durability, Journal, RunState, RunSummary, StateDir};
 use crate::outcome::OutcomeKind;
+use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsFile};
 use crate::text::{escape_json, printable};
@@ -184,10 +185,7 @@ fn show(
                 ("rows", format!("{}: {counts}", run.rows())),
                 ("calls", format!("{}, {} throttled (429)", run.calls, run.throttled)),
                 ("results", run.facts.results.clone()),
-                (
-                    "plan",
-                    run.plan.as_ref().map(|seal| format!("sealed {}", &seal[..12.min(seal.len())])).unwrap_or_default(),
-                ),
+                ("plan", run.plan.as_ref().map(|seal| format!("sealed {}", short(seal))).unwrap_or_default()),
             ] {
                 if !text.is_empty() {
                     writeln!(out, "{label:<10}{}", printable(&text))?;

@@ -214,13 +214,20 @@ pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
     }
 }
 
+/// The exit code of a stop that left something to do.
+pub(super) fn code_of(stop: &Stop) -> u8 {
+    match stop {
+        Stop::Unauthorized { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
+        _ => exit::STOPPED,
+    }
+}
+
 fn exit_code(ending: &Ending, state: RunState, tally: &Tally) -> u8 {
-    let failed = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
     match ending {
-        Ending::Stopped(Stop::Unauthorized { .. } | Stop::Forbidden { .. }) => exit::NOT_ALLOWED,
-        Ending::Stopped(_) if state == RunState::Unfinished => exit::STOPPED,
+        Ending::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
+        Ending::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
         Ending::Stopped(_) | Ending::Over => {
-            if failed.iter().any(|kind| tally.outcomes.of(*kind) > 0) {
+            if OutcomeKind::TROUBLES.iter().any(|kind| tally.outcomes.of(*kind) > 0) {
                 exit::SOME_FAILED
             } else {
                 exit::DONE

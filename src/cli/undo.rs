@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::GlobalArgs;
 use super::arguments::CallArgs;
-use super::compare::{Comparing, Looked};
+use super::compare::Looked;
 use super::environment::Environment;
+use super::looking::Looking;
 use super::next::show_plan;
 use super::report::{accounted, contract_of};
 use super::runs::target_of;
@@ -22,7 +23,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::journal::{AccountedRow, Journal, LoadRow, Pick, RunFacts, RunHandle};
 use crate::outcome::{InputShape, OutcomeKind};
-use crate::plan::{Header, PlanRow};
+use crate::plan::{Header, PlanRow, short};
 use crate::report::plan_file::PlanFile;
 use crate::row::{Change, IncidentId};
 use crate::seen::{Before, Seen};
@@ -88,8 +89,8 @@ pub(super) fn run(
     let looked_at = journal.begin_loading(&summary.scope, &contract.name, &facts, &mut fastrand::Rng::new())?;
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
     let picked = load(&mut journal, args, &looked_at, &mut undoing.notes)?;
-    let comparing = Comparing { target: &target, args: &args.calls, clock };
-    let mut journal = match comparing.look(&send::runtime()?, journal, &looked_at, terminal)? {
+    let looking = Looking { target: &target, calls: &args.calls, clock };
+    let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, terminal)? {
         Looked::Over(journal, _) => journal,
         Looked::Stopped(mut journal, code) => {
             journal.discard(&looked_at)?;
@@ -123,7 +124,7 @@ pub(super) fn run(
     notes.say();
     let mut out = io::stdout().lock();
     let path = printable_path(file.path());
-    writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, &seal[..12])?;
+    writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&seal))?;
     writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), global))?;
     Ok(exit::DONE)
 }

@@ -1,0 +1,73 @@
+//! Looking: the calls of a command that only reads, with their progress and the signals that stop them.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use super::arguments::CallArgs;
+use super::send::settings;
+use super::target::Target;
+use super::terminal::{Terminal, listen};
+use crate::apply::events::{Event, Listener};
+use crate::apply::{Ends, Reader, read};
+use crate::client::{Client, HttpTransport};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::exit;
+use crate::journal::Journal;
+use crate::report::progress::Progress;
+
+/// Where it is looked, and how.
+pub(super) struct Looking<'a> {
+    /// Where.
+    pub(super) target: &'a Target,
+    /// How calls are made.
+    pub(super) calls: &'a CallArgs,
+    /// What time it is.
+    pub(super) clock: &'a Clock,
+}
+
+impl Looking<'_> {
+    /// Makes the reader's calls; the journal's session has begun. `of`: of so many incidents, where that is known, and
+    /// so many are known already. `Err`: it was ended at once, with this exit code.
+    ///
+    /// # Errors
+    /// Where there is no token, or the journal fails.
+    pub(super) fn read(
+        &self,
+        runtime: &Runtime,
+        journal: Journal,
+        reader: &mut impl Reader,
+        of: (Option<u64>, u64),
+        terminal: &Terminal,
+    ) -> Result<Result<Ends, u8>, Error> {
+        let Looking { target, calls, clock } = *self;
+        let transport = HttpTransport::new(&target.origin, calls.concurrency as usize)?;
+        let tokens = target.tokens.clone().ok_or(Error::NoToken)?;
+        let client = Arc::new(Client::new(transport, tokens, &target.contract, clock.clone()));
+        let mut onlooker = Onlooker(Progress::new(terminal.screen(), clock.clone(), terminal.colour_err));
+        onlooker.0.hear(&Event::Looking(of.0));
+        onlooker.0.hear(&Event::Looked(of.1));
+        runtime.block_on(async {
+            let signals = listen(clock.clone())?;
+            let settings = settings(target, calls, Duration::ZERO);
+            let reading = read(journal, client, settings, clock.clone(), signals.stop, reader, &mut onlooker);
+            tokio::select! {
+                read = reading => read.map(Ok).map_err(Error::from),
+                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
+            }
+        })
+    }
+}
+
+/// Shows the progress of a look.
+struct Onlooker(Progress);
+
+impl Listener for Onlooker {
+    fn hear(&mut self, event: Event) -> io::Result<()> {
+        self.0.hear(&event);
+        Ok(())
+    }
+}
