@@ -33,6 +33,11 @@ use jiff::Timestamp;
 use crate::journal::JournalError;
 use crate::window::Quota;
 
+/// Tokens that other processes free are looked for this often.
+const LOOK: Duration = Duration::from_millis(50);
+/// The pace is told no more often than this.
+const PACE: Duration = Duration::from_millis(250);
+
 /// How a run is sent.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::events::{Event, Listener, Pace};
-use super::service::{Follows, Service};
-use super::{ApplyError, Ending, Ends, Settings, Stop, log};
-use crate::attempt::{Answer, Call, Resume, Verdict};
+use super::service::{Follows, Service, resumes_at};
+use super::{ApplyError, Ending, Ends, LOOK, PACE, Settings, Stop, log};
+use crate::attempt::{Answer, Call, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Batch, End, Journal};
@@ -49,11 +49,6 @@ pub struct Heard {
     /// So many incidents more are known.
     pub incidents: u64,
 }
-
-/// Tokens that other processes free are looked for this often.
-const LOOK: Duration = Duration::from_millis(50);
-/// The pace is told no more often than this.
-const PACE: Duration = Duration::from_millis(250);
 
 /// Makes the reader's calls until it names none and none is under way. The journal's session has begun. The journal is
 /// written to where this is polled.
@@ -275,11 +270,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             }
             Next::Done { .. } | Next::Compare | Next::GiveUp { .. } => self.hear(&tried.call, &answer),
             Next::Pause { resume } => {
-                let until = match resume {
-                    Some(Resume::After(delay)) => at.boot + delay,
-                    Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
-                    None => at.boot + self.settings.quota.shortest(),
-                };
+                let until = resumes_at(resume, at, self.settings.quota.shortest());
                 let (kept, follows) = self.service.pause(until, at, &answer.message);
                 end.pause_until = Some(kept);
                 self.follow(follows);

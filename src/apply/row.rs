@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::doubt::{Seen, clear_up, shows};
-use crate::attempt::{Answer, Resume, Verdict};
+use super::service::resumes_at;
+use crate::attempt::{Answer, Verdict};
 use crate::clock::{BootTime, Now};
 use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
@@ -219,11 +220,7 @@ impl Hand {
             Next::Again { after } => Then::At(at.boot + after),
             Next::GiveUp { .. } => Then::UsedUp,
             Next::Pause { resume } => {
-                end.pause_until = Some(match resume {
-                    Some(Resume::After(delay)) => at.boot + delay,
-                    Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
-                    None => at.boot + rules.shortest_window,
-                });
+                end.pause_until = Some(resumes_at(resume, *at, rules.shortest_window));
                 Then::Ready
             }
             Next::Renew { token_generation } => Then::Renew { token_generation },

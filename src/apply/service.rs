@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Stop;
 use super::events::Event;
 use super::health::{Health, News};
+use crate::attempt::Resume;
 use crate::client::{Renewal, Tokens};
 use crate::clock::{BootTime, Now};
 use crate::window::Quota;
@@ -36,6 +37,15 @@ pub(super) struct Follows {
     pub(super) stop: Option<Stop>,
     /// It was the service: the tries of this streak do not count.
     pub(super) forgives: bool,
+}
+
+/// When a 429 lets calls through again; `shortest_window` where it names no time.
+pub(super) fn resumes_at(resume: Option<Resume>, at: Now, shortest_window: Duration) -> BootTime {
+    match resume {
+        Some(Resume::After(delay)) => at.boot + delay,
+        Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
+        None => at.boot + shortest_window,
+    }
 }
 
 impl Service {

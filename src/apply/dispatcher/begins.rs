@@ -1,8 +1,8 @@
 //! Who is next: rows are chosen and offered, and those that have a permit and an intent on the disk are sent.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::super::LOOK;
 use super::super::events::{Event, Listener};
 use super::super::row::{Ended, Hand};
 use super::{Dispatcher, Gate};
@@ -12,8 +12,6 @@ use crate::clock::Now;
 use crate::journal::{AttemptId, Batch, Begin, JournalError, Receipt, Receipts, What};
 use crate::permit::NextPermit;
 
-/// Tokens that other processes free are looked for this often.
-const LOOK: Duration = Duration::from_millis(50);
 /// Rows without a permit that are looked at ahead: those made before need none, and are over at once.
 const AHEAD: usize = 1_000;
 /// At most so many rows are looked at in one commit: a neighbour waits for its turn.

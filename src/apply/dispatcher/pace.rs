@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use super::super::PACE;
 use super::super::events::{Event, Listener, Pace};
 use super::{Dispatcher, Gate};
 use crate::client::Transport;
 use crate::clock::{BootTime, Now};
 use crate::quota::{Forecast, arrival};
 
-/// The pace is told no more often than this.
-const PACE: Duration = Duration::from_millis(250);
 /// When it will arrive is computed no more often than this for each row that is left: the cost grows with them.
 const ARRIVAL: Duration = Duration::from_micros(200);
 
