@@ -110,6 +110,14 @@ impl Outcome {
             finished_at: None,
         }
     }
+
+    /// Of a row whose incident was merged into `target`, which is updated instead: its message says so.
+    #[must_use]
+    pub fn of_target(self, target: u64) -> Outcome {
+        let of_target = format!("incident {target}, into which this one was merged");
+        let message = if self.message.is_empty() { of_target } else { format!("{of_target}: {}", self.message) };
+        Outcome { message, ..self }
+    }
 }
 
 /// The columns that a results file has before the input's own.

@@ -87,7 +87,7 @@ pub struct PlanRow {
     pub line: u64,
     /// The id, or the cell that is none.
     pub incident: String,
-    /// What is sent, or how the row ends without.
+    /// What is sent, perhaps to the incident into which this one was merged; or how the row ends without.
     pub change: Result<Change, Outcome>,
     /// What its incident looked like when the plan was made.
     pub before: Option<Seen>,
@@ -103,6 +103,9 @@ struct Line {
     row: u64,
     line: u64,
     incident: String,
+    /// Into which that was merged: this one is updated.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    target: Option<IncidentId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     change: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
@@ -210,12 +213,15 @@ pub fn digits(bytes: &[u8]) -> String {
 
 fn line_of(row: PlanRow) -> io::Result<Line> {
     let appends = row.change.as_ref().is_ok_and(|change| change.appends);
+    let target = row.change.as_ref().ok().map(|change| change.incident);
+    let target = target.filter(|target| target.to_string() != row.incident);
     let (change, ends) = match row.change {
         Ok(change) => (Some(RawValue::from_string(change.body.to_string())?), None),
         Err(Outcome { kind, code, message, .. }) => (None, Some(Ends { outcome: kind, code, message })),
     };
     let source = String::from_utf8(row.source).map_or_else(|error| Source::Bytes(error.into_bytes()), Source::Text);
-    Ok(Line { row: row.row, line: row.line, incident: row.incident, change, appends, ends, before: row.before, source })
+    let PlanRow { row, line, incident, before, .. } = row;
+    Ok(Line { row, line, incident, target, change, appends, ends, before, source })
 }
 
 /// Reads a plan: hands its rows to `take`, and gives back its header and its seal. What `take` got is to be thrown away
@@ -267,7 +273,8 @@ fn row_of(line: &[u8]) -> Result<PlanRow, String> {
     let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let change = match (line.change, line.ends) {
         (Some(body), None) => {
-            let incident = line.incident.parse().ok().and_then(IncidentId::new).ok_or("the incident is no number")?;
+            let own = line.incident.parse().ok().and_then(IncidentId::new);
+            let incident = line.target.or(own).ok_or("the incident is no number")?;
             Ok(Change { incident, body: body.get().into(), appends: line.appends })
         }
         (None, Some(ends)) => Err(Outcome::new(ends.outcome, &ends.code, ends.message)),

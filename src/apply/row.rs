@@ -124,10 +124,15 @@ impl Hand {
 
     /// Its line of the results, with this outcome.
     pub(super) fn result(&self, outcome: Outcome) -> ResultRow {
+        let target = self.row.change.incident;
+        let (own, outcome) = match self.row.merged {
+            Some(own) => (own, outcome.of_target(target.get())),
+            None => (target, outcome),
+        };
         ResultRow {
             row: self.row.row,
             line: self.row.line,
-            incident_id: self.row.change.incident.to_string(),
+            incident_id: own.to_string(),
             outcome,
             attempts: self.row.attempts,
             source: self.row.source.clone(),
@@ -347,6 +352,7 @@ mod tests {
             attempts: 0,
             is_in_doubt,
             otherwise_at: None,
+            merged: None,
         })
     }
 

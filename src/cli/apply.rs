@@ -11,6 +11,7 @@ use super::GlobalArgs;
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
 use super::before;
 use super::begun::Begun;
+use super::compare::Merged;
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
@@ -87,7 +88,7 @@ pub(super) fn run(
     begun.destination(args.send.results.as_ref(), &args.plan)?;
     let runtime = send::runtime()?;
     let begun = if plan.header.compared {
-        match begun.look(&runtime, &args.send.calls, terminal)? {
+        match begun.look(&runtime, &args.send.calls, Merged::Stay, terminal)? {
             Ok(begun) => begun,
             Err(code) => return Ok(code),
         }

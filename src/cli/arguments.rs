@@ -11,16 +11,15 @@ pub(super) const REMEMBER: Duration = Duration::from_hours(12);
 
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct RunArgs {
     /// A CSV or JSONL file, or `-` for standard input.
     pub(super) input: PathBuf,
     /// Do all but sending: check, and show what would be sent and how long it takes.
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
-    /// Look at the incidents first: show before → after, and send nothing that is so already.
-    #[arg(long)]
-    pub(super) compare: bool,
+    /// What is looked at first.
+    #[command(flatten)]
+    pub(super) look: LookArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,
@@ -39,6 +38,25 @@ pub(super) struct RunArgs {
     /// How calls are made.
     #[command(flatten)]
     pub(super) send: SendArgs,
+}
+
+/// What is looked at before anything is sent: options of `run` and `plan`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct LookArgs {
+    /// Look at the incidents first: show before → after, and send nothing that is so already (of a plan: or that has
+    /// changed since).
+    #[arg(long)]
+    pub(super) compare: bool,
+    /// With `--compare`, which it implies: where an incident was merged into another one, update that.
+    #[arg(long)]
+    pub(super) follow_redirects: bool,
+}
+
+impl LookArgs {
+    /// Whether the incidents are looked at.
+    pub(super) fn looks(self) -> bool {
+        self.compare || self.follow_redirects
+    }
 }
 
 /// How calls are made: options of whatever calls.

@@ -60,7 +60,8 @@ impl Before<'_> {
         let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
         let shown = goes_on.into_iter().chain(shown(&earlier)).collect();
         let rows = left.saturating_sub(earlier.not_sent());
-        Ok(Preview { compared, ..self.preview(rows, loaded, Some(shown), &ledger, Vec::new()) })
+        let followed = journal.followed(run, preview::NAMED)?;
+        Ok(Preview { compared, followed, ..self.preview(rows, loaded, Some(shown), &ledger, Vec::new()) })
     }
 
     /// Of a dry run. `earlier` is `None` where the scope is not known.
@@ -104,6 +105,7 @@ impl Before<'_> {
             rows,
             skipped: loaded.invalid,
             compared: None,
+            followed: (0, Vec::new()),
             sets: loaded.sets.clone(),
             overridden: loaded.overridden.clone(),
             starts_at: now.wall,

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::arguments::{CallArgs, SendArgs};
 use super::before::{self, Before};
-use super::compare::Looked;
+use super::compare::{Looked, Merged};
 use super::load::{self, Loaded};
 use super::looking::Looking;
 use super::next::Next;
@@ -123,11 +123,12 @@ impl<'a> Begun<'a> {
         self,
         runtime: &Runtime,
         calls: &CallArgs,
+        merged: Merged,
         terminal: &Terminal,
     ) -> Result<Result<Begun<'a>, u8>, Error> {
         let Begun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
         let looking = Looking { target, calls, clock };
-        let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, terminal)? {
+        let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, merged, terminal)? {
             Looked::Over(journal, surveyed) => (journal, surveyed),
             Looked::Stopped(mut journal, code) => {
                 if !goes_on {

@@ -1,6 +1,7 @@
 //! `--compare`: incidents are looked at before anything is sent, under the run's own quota and journal; rows that need
 //! no update, or can't have one, end here.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -14,10 +15,29 @@ use super::terminal::{Terminal, say};
 use crate::apply::{Ending, Survey};
 use crate::compare::{Compared, compare, compare_since};
 use crate::error::Error;
-use crate::journal::{Journal, PendingRow, Pick, RunHandle, Sightings};
+use crate::journal::{Contradiction, Journal, PendingRow, Pick, RunHandle, Sightings};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
 use crate::report::preview;
+use crate::row::IncidentId;
+
+/// What becomes of rows whose incident was merged into another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// They are not sent.
+    Stay,
+    /// They update that one instead.
+    Follow,
+}
+
+impl From<bool> for Merged {
+    fn from(follow: bool) -> Merged {
+        if follow { Merged::Follow } else { Merged::Stay }
+    }
+}
+
+/// An incident that was merged so many times is followed no further: it may go round in a circle.
+const HOPS: usize = 5;
 
 /// What came of it.
 pub(super) enum Looked {
@@ -54,28 +74,40 @@ impl Looking<'_> {
         runtime: &Runtime,
         mut journal: Journal,
         run: &RunHandle,
+        merged: Merged,
         terminal: &Terminal,
     ) -> Result<Looked, Error> {
         let contract = &self.target.contract;
-        let mut survey = Survey::new(journal.incidents(run)?);
-        let (incidents, begun) = (survey.incidents(), self.clock.now().wall);
-        if incidents == 0 {
-            return Ok(Looked::Over(journal, Surveyed { incidents, calls: 0, begun }));
+        let mut rows = journal.incidents(run)?;
+        let mut surveyed = Surveyed { incidents: 0, calls: 0, begun: self.clock.now().wall };
+        if !rows.is_empty() {
+            journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
         }
-        if !terminal.quiet {
-            say(&preview::looking(incidents, survey.calls()));
+        for hop in 0..=HOPS {
+            if rows.is_empty() {
+                break;
+            }
+            let mut survey = Survey::new(rows);
+            let incidents = survey.incidents();
+            if !terminal.quiet {
+                let why = if hop == 0 { preview::Looking::First } else { preview::Looking::Merged };
+                say(&preview::looking(why, incidents, survey.calls()));
+            }
+            let ends = match self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)? {
+                Ok(ends) => ends,
+                // What was loaded is removed by the next start.
+                Err(code) => return Ok(Looked::EndedAtOnce(code)),
+            };
+            if let Ending::Stopped(stop) = &ends.ending {
+                say(&format!("stopped before anything was sent: {}", explained(stop, contract)));
+                return Ok(Looked::Stopped(ends.journal, code_of(stop)));
+            }
+            journal = ends.journal;
+            surveyed.incidents += incidents;
+            surveyed.calls += ends.calls;
+            rows = if merged == Merged::Follow && hop < HOPS { journal.follow(run)? } else { Vec::new() };
         }
-        journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
-        let ends = match self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)? {
-            Ok(ends) => ends,
-            // What was loaded is removed by the next start.
-            Err(code) => return Ok(Looked::EndedAtOnce(code)),
-        };
-        if let Ending::Stopped(stop) = &ends.ending {
-            say(&format!("stopped before anything was sent: {}", explained(stop, contract)));
-            return Ok(Looked::Stopped(ends.journal, code_of(stop)));
-        }
-        Ok(Looked::Over(ends.journal, Surveyed { incidents, calls: ends.calls, begun }))
+        Ok(Looked::Over(journal, surveyed))
     }
 
     /// Compares each row with what was seen of its incident, and ends those that need no update, or can't have one. What
@@ -91,6 +123,8 @@ impl Looking<'_> {
     ) -> Result<preview::Compared, Error> {
         let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.calls));
         let now = self.clock.now().wall;
+        let contradicting: HashMap<u64, Compared> =
+            journal.contradicting(run)?.iter().map(|found| (found.row, contradiction(found))).collect();
         let mut after = 0;
         loop {
             let rows = journal.pending(run, after, BATCH)?;
@@ -98,7 +132,8 @@ impl Looking<'_> {
             after = last.row;
             let mut settled = Vec::new();
             for row in &rows {
-                match self.compared(journal, run, row)? {
+                let contradicts = contradicting.get(&row.row).filter(|_| !row.is_in_doubt).cloned();
+                match contradicts.map_or_else(|| self.compared(journal, run, row), |found| Ok(Some(found)))? {
                     None => {}
                     Some(Compared::Ends(outcome)) => {
                         compared.add_end(&outcome, row.line);
@@ -156,12 +191,19 @@ impl Looking<'_> {
 
     fn changes(&self, row: &PendingRow, differences: Vec<crate::compare::Difference>) -> RowChanges {
         let change = &row.change;
-        RowChanges::new(row.line, change.incident.get(), &change.body, differences, self.appended())
+        let changes = RowChanges::new(row.line, change.incident.get(), &change.body, differences, self.appended());
+        RowChanges { merged: row.merged.map(IncidentId::get), ..changes }
     }
 
     fn appended(&self) -> &str {
         self.target.contract.appended().unwrap_or_default()
     }
+}
+
+fn contradiction(found: &Contradiction) -> Compared {
+    let Contradiction { target, other_line, .. } = found;
+    let message = format!("not sent: incident {target} is asked to change in two ways: here and on line {other_line}");
+    Compared::Ends(Outcome::new(OutcomeKind::Failed, "contradiction", message))
 }
 
 /// What was seen when the plan was made that this run is loaded from.

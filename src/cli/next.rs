@@ -82,8 +82,10 @@ fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) 
     if args.skip_invalid {
         command = command.word("--skip-invalid");
     }
-    if args.compare {
-        command = command.word("--compare");
+    for (is_typed, word) in [(args.look.compare, "--compare"), (args.look.follow_redirects, "--follow-redirects")] {
+        if is_typed {
+            command = command.word(word);
+        }
     }
     if args.emulator {
         command = command.word("--emulator");

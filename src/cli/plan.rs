@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
 use super::apply::{self, Applying};
-use super::arguments::{CallArgs, REMEMBER};
+use super::arguments::{CallArgs, LookArgs, REMEMBER};
 use super::before::{self, Before};
 use super::begun::{Begun, Reading, say_next, say_report};
 use super::compare::as_planned;
@@ -28,7 +28,7 @@ use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::plan_file::PlanFile;
-use crate::row::{Change, IncidentId, Scope};
+use crate::row::Scope;
 use crate::text::printable;
 
 /// `bulk-triage plan`
@@ -39,9 +39,9 @@ pub(super) struct PlanArgs {
     /// Where to write the plan; `-` is standard output.
     #[arg(short, long, value_name = "PLAN")]
     output: Option<PathBuf>,
-    /// Look at the incidents first: the plan holds what they are, and what has changed since is not sent.
-    #[arg(long)]
-    compare: bool,
+    /// What is looked at first.
+    #[command(flatten)]
+    look: LookArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     rows: RowArgs,
@@ -98,7 +98,7 @@ pub(super) fn run(
     let rules = settings.rules(&input)?;
     let origin = args.base_url.as_deref().unwrap_or(&settings.contract.origin).parse()?;
     let target = Target::new(settings.contract.clone(), origin, args.scope.as_deref(), &args.calls, env)?;
-    if args.compare && target.tokens.is_none() {
+    if args.look.looks() && target.tokens.is_none() {
         return Err(Error::NoToken);
     }
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
@@ -115,9 +115,9 @@ pub(super) fn run(
     let begun = Begun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
     let _ = diagnostics.finish();
     let mut begun = begun?;
-    if args.compare {
+    if args.look.looks() {
         let runtime = send::runtime()?;
-        begun = match begun.look(&runtime, &args.calls, terminal)? {
+        begun = match begun.look(&runtime, &args.calls, args.look.follow_redirects.into(), terminal)? {
             Ok(begun) => begun,
             Err(code) => return Ok(code),
         };
@@ -197,10 +197,12 @@ fn show_again(
     env: &Environment,
     terminal: &Terminal,
 ) -> Result<u8, Error> {
-    if args.output.is_some() || args.compare {
+    if args.output.is_some() || args.look.looks() {
         return Err(Error::Usage {
             message: format!("`{}` is a plan already: it is shown as it is", printable(&args.input.to_string_lossy())),
-            hint: Some("leave out -o and --compare, or name the input that it was made of".to_owned()),
+            hint: Some(
+                "leave out -o, --compare and --follow-redirects, or name the input that it was made of".to_owned(),
+            ),
         });
     }
     let plan = apply::Plan::read(&args.input)?;
@@ -247,18 +249,10 @@ fn plan_rows(begun: &Begun<'_>) -> impl Iterator<Item = Result<PlanRow, Error>> 
     let appended = begun.target.contract.appended().unwrap_or_default();
     report::accounted(&begun.journal, &begun.handle.name, Pick::NoneOf(&[])).map(move |row| {
         let row = row?;
-        let (result, before) = (row.result, row.before);
-        let body = row.body.filter(|_| result.outcome.kind == OutcomeKind::NotAttempted);
-        let incident = result.incident_id.parse().ok().and_then(IncidentId::new);
-        let change = match (body, incident) {
-            (Some(body), Some(incident)) => {
-                let members: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_str(&body).unwrap_or_default();
-                Ok(Change { incident, appends: members.contains_key(appended), body: body.into() })
-            }
-            _ => Err(result.outcome),
-        };
-        let (row, line, incident) = (result.row, result.line, result.incident_id);
-        Ok(PlanRow { row, line, incident, change, before, source: result.source })
+        let is_sent = row.result.outcome.kind == OutcomeKind::NotAttempted;
+        let change = row.change(appended).filter(|_| is_sent);
+        let result = row.result;
+        let (row, line, incident, before) = (result.row, result.line, result.incident_id, row.before);
+        Ok(PlanRow { row, line, incident, change: change.ok_or(result.outcome), before, source: result.source })
     })
 }

@@ -155,6 +155,8 @@ pub(super) fn review_rows(
         let row = row?;
         let outcome = &row.result.outcome;
         let left_out = (outcome.kind != OutcomeKind::NotAttempted).then(|| outcome.message.clone());
+        let target = row.merged_into().filter(|_| left_out.is_none());
+        let note = target.map(|target| format!("updates incident {target}, into which this one was merged"));
         Ok(ReviewRow {
             row: row.result.row,
             line: row.result.line,
@@ -163,7 +165,7 @@ pub(super) fn review_rows(
             context: context_of(&context, &row),
             before: before_of(row.before),
             left_out,
-            note: None,
+            note,
         })
     })
 }

@@ -47,7 +47,7 @@ pub(super) fn run(
     // A standard error that is gone is no reason not to send.
     let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
 
-    if args.dry_run && !args.compare {
+    if args.dry_run && !args.look.looks() {
         let target = if args.emulator {
             Target::to_be_emulated(contract, &args.send.calls)?
         } else {
@@ -96,8 +96,8 @@ pub(super) fn run(
         // Nobody waits for a look in vain.
         begun.destination(args.send.results.as_ref(), &args.input)?;
     }
-    if args.compare {
-        begun = match begun.look(&runtime, &args.send.calls, terminal)? {
+    if args.look.looks() {
+        begun = match begun.look(&runtime, &args.send.calls, args.look.follow_redirects.into(), terminal)? {
             Ok(begun) => begun,
             Err(code) => return Ok(code),
         };

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::GlobalArgs;
 use super::arguments::CallArgs;
-use super::compare::Looked;
+use super::compare::{Looked, Merged};
 use super::environment::Environment;
 use super::looking::Looking;
 use super::next::show_plan;
@@ -25,7 +25,7 @@ use crate::journal::{AccountedRow, Journal, LoadRow, Pick, RunFacts, RunHandle};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::plan::{Header, PlanRow, short};
 use crate::report::plan_file::PlanFile;
-use crate::row::{Change, IncidentId};
+use crate::row::Change;
 use crate::seen::{Before, Seen};
 use crate::text::{excerpt, printable};
 use crate::undo::undo;
@@ -88,9 +88,10 @@ pub(super) fn run(
 
     let looked_at = journal.begin_loading(&summary.scope, &contract.name, &facts, &mut fastrand::Rng::new())?;
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
-    let picked = load(&mut journal, args, &looked_at, &mut undoing.notes)?;
+    let appended = contract.appended().unwrap_or_default();
+    let picked = load(&mut journal, args, &looked_at, appended, &mut undoing.notes)?;
     let looking = Looking { target: &target, calls: &args.calls, clock };
-    let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, terminal)? {
+    let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, Merged::Stay, terminal)? {
         Looked::Over(journal, _) => journal,
         Looked::Stopped(mut journal, code) => {
             journal.discard(&looked_at)?;
@@ -146,6 +147,7 @@ fn load(
     journal: &mut Journal,
     args: &UndoArgs,
     looked_at: &RunHandle,
+    appended: &str,
     notes: &mut Notes,
 ) -> Result<HashSet<u64>, Error> {
     let (mut seen, mut picked, mut after) = (HashSet::new(), HashSet::new(), 0);
@@ -155,9 +157,10 @@ fn load(
         after = last.result.row;
         let mut batch = Vec::with_capacity(BATCH);
         for row in rows {
-            let Some(change) = change_of(&row) else { continue };
+            let Some(change) = row.change(appended) else { continue };
             let incident = change.incident.get();
-            if !(args.only.is_empty() || args.only.contains(&incident)) {
+            let is_named = |id: &u64| *id == incident || id.to_string() == row.result.incident_id;
+            if !(args.only.is_empty() || args.only.iter().any(is_named)) {
                 continue;
             }
             notes.updated += 1;
@@ -168,18 +171,12 @@ fn load(
             // Rows of one incident that follow it ask for the same.
             if seen.insert(incident) {
                 picked.insert(row.result.row);
-                let (row, line, incident) = (row.result.row, row.result.line, row.result.incident_id);
+                let (row, line, incident) = (row.result.row, row.result.line, incident.to_string());
                 batch.push(LoadRow { row, line, incident, change: Ok(change), source: Vec::new(), planned: None });
             }
         }
         journal.load(looked_at, &batch)?;
     }
-}
-
-fn change_of(row: &AccountedRow) -> Option<Change> {
-    let incident = row.result.incident_id.parse().ok().and_then(IncidentId::new)?;
-    // Whether it adds a comment matters to who sends it, and this is not sent.
-    Some(Change { incident, body: row.body.as_deref()?.into(), appends: false })
 }
 
 fn picked_rows<'a>(
@@ -201,7 +198,9 @@ struct Undoing<'a> {
 impl Undoing<'_> {
     /// What gives back one incident; `None` where nothing does, or has to.
     fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &AccountedRow) -> Result<Option<PlanRow>, Error> {
-        let (Some(change), Some(Seen::There(then))) = (change_of(row), &row.before) else { return Ok(None) };
+        let (Some(change), Some(Seen::There(then))) = (row.change(self.appended()), &row.before) else {
+            return Ok(None);
+        };
         let Some(Seen::There(now)) = journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) else {
             self.notes.gone.push(row.result.line);
             return Ok(None);
@@ -222,10 +221,13 @@ impl Undoing<'_> {
         }))
     }
 
+    fn appended(&self) -> &str {
+        self.contract.appended().unwrap_or_default()
+    }
+
     fn body(&mut self, change: &Change, then: &Before, now: &Before, line: u64) -> Option<Map<String, Value>> {
         let undo = undo(&change.body, then, now, self.contract);
-        let had_comment = self.contract.appended().is_some_and(|name| change.body.contains(&format!("\"{name}\":")));
-        self.notes.comments += u64::from(had_comment);
+        self.notes.comments += u64::from(change.appends);
         for property in undo.changed_since {
             self.notes.changed_since.entry(property).or_default().push(line);
         }

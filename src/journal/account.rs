@@ -11,6 +11,7 @@ use super::history::{IS_UNSETTLED, result_columns, result_row};
 use super::rows::page;
 use super::{Journal, JournalError, wall};
 use crate::outcome::{OutcomeKind, ResultRow};
+use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
 
 /// Rows that ended alike.
@@ -31,8 +32,26 @@ pub struct AccountedRow {
     pub result: ResultRow,
     /// The change's body; `None` of a row that is invalid.
     pub body: Option<String>,
+    /// The incident that is updated: its own, or the one into which that was merged; `None` of a row that is invalid.
+    pub target: Option<IncidentId>,
     /// What its incident looked like before, where that was read.
     pub before: Option<Seen>,
+}
+
+impl AccountedRow {
+    /// What was asked for; `None` of a row that is invalid. `appended` is the property that is added to what is there.
+    #[must_use]
+    pub fn change(&self, appended: &str) -> Option<Change> {
+        let body = self.body.as_deref()?;
+        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
+        Some(Change { incident: self.target?, body: body.into(), appends: members.contains_key(appended) })
+    }
+
+    /// The incident that is updated, where the row's own was merged into it.
+    #[must_use]
+    pub fn merged_into(&self) -> Option<IncidentId> {
+        self.target.filter(|target| target.to_string() != self.result.incident_id)
+    }
 }
 
 /// Which rows of a run.
@@ -148,8 +167,9 @@ impl Journal {
         ))?;
         let rows = statement.query_map(params![id, after, limit, wanted, code_wanted], |row| {
             // What can't be read of it is not shown.
-            let before = row.get::<_, Option<String>>(13)?.and_then(|text| Seen::from_json(&text).ok());
-            Ok(AccountedRow { result: result_row(row)?, body: row.get(12)?, before })
+            let before = row.get::<_, Option<String>>(15)?.and_then(|text| Seen::from_json(&text).ok());
+            let target = row.get::<_, Option<u64>>(12)?.and_then(IncidentId::new);
+            Ok(AccountedRow { result: result_row(row)?, body: row.get(14)?, target, before })
         })?;
         page(rows.map(|row| Ok(row?)), |row: &AccountedRow| {
             row.result.source.len() + row.body.as_ref().map_or(0, String::len)

@@ -8,6 +8,7 @@ use rusqlite::{Row, params};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, since, updates_of};
+use super::merged::MERGED;
 use super::rows::page;
 use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, locks, wall};
@@ -229,7 +230,7 @@ impl Journal {
 macro_rules! attempts_at_row {
     () => {
         "attempts AS a
-         WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = CAST(rows.incident AS INTEGER)
+         WHERE a.scope = (SELECT scope FROM runs WHERE id = rows.run) AND a.incident = rows.target
            AND a.run = rows.run AND a.row = rows.row"
     };
 }
@@ -249,7 +250,7 @@ pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_
 pub(super) fn result_columns() -> String {
     format!(
         "row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS}, source, \
-         {IS_UNSETTLED}"
+         {IS_UNSETTLED}, target, {MERGED}"
     )
 }
 
@@ -268,11 +269,16 @@ pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
             finished_at: row.get::<_, Option<i64>>(8)?.map(wall),
         }
     };
+    let merged: Option<u64> = row.get(13)?;
+    let target: Option<u64> = row.get(12)?;
     Ok(ResultRow {
         row: row.get(0)?,
         line: row.get(1)?,
         incident_id: row.get(2)?,
-        outcome,
+        outcome: match merged.and(target) {
+            Some(target) => outcome.of_target(target),
+            None => outcome,
+        },
         attempts: row.get(9)?,
         source: row.get(10)?,
     })

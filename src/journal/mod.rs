@@ -10,6 +10,7 @@
 //! | `locks` | whose turn it is to write; who is alive; who holds a run |
 //! | `runs` | a run's beginning, its holder, its end |
 //! | `rows` | a run's rows: loaded, and those left to send |
+//! | `merged` | rows that update the incident into which their own was merged |
 //! | `history` | runs as they are shown, and their results |
 //! | `account` | what a run came to, and its calls over time, for its report |
 //! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
@@ -23,6 +24,7 @@ mod history;
 mod ledger;
 mod locks;
 mod made;
+mod merged;
 mod peek;
 mod rows;
 mod runs;
@@ -32,6 +34,7 @@ pub use account::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::RunSummary;
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
+pub use merged::Contradiction;
 pub use peek::Peek;
 pub use rows::{LoadRow, PendingRow, Sightings};
 pub use runs::{RunFacts, RunHandle, RunState, Same};

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::history::{ATTEMPTS, IS_UNSETTLED};
+use super::merged::MERGED;
 use super::runs::RunHandle;
-use super::{Journal, JournalError, wall};
+use super::{Journal, JournalError, stored_id, wall};
 use crate::outcome::Outcome;
 use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
@@ -55,11 +56,13 @@ pub struct PendingRow {
     pub is_in_doubt: bool,
     /// When its incident was read and was otherwise than it asks for: what was made before that counts no more.
     pub otherwise_at: Option<Timestamp>,
+    /// The row's own incident, where that was merged into the one that is updated.
+    pub merged: Option<IncidentId>,
 }
 
 pub(super) fn pending_rows() -> String {
     format!(
-        "SELECT row, incident, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall FROM rows
+        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall, {MERGED} FROM rows
          WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
     )
 }
@@ -93,8 +96,9 @@ impl Journal {
     pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
-                "INSERT INTO rows (run, row, line, incident, body, appends, source, outcome, code, message, planned, before)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+                "INSERT INTO rows
+                     (run, row, line, incident, target, body, appends, source, outcome, code, message, planned, before)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
             )?;
             for row in rows {
                 let change = row.change.as_ref().ok();
@@ -104,6 +108,7 @@ impl Journal {
                     row.row,
                     row.line,
                     row.incident,
+                    change.map(|change| stored_id(change.incident)),
                     change.map(|change| &*change.body),
                     change.is_some_and(|change| change.appends),
                     row.source,
@@ -124,7 +129,7 @@ impl Journal {
     pub fn load_invalid(&mut self, run: &RunHandle, rows: &[(u64, Outcome)]) -> Result<(), JournalError> {
         self.write(|tx| {
             let mut update = tx.prepare_cached(
-                "UPDATE rows SET body = NULL, appends = 0, outcome = ?3, code = ?4, message = ?5
+                "UPDATE rows SET target = NULL, body = NULL, appends = 0, outcome = ?3, code = ?4, message = ?5
                  WHERE run = ?1 AND row = ?2",
             )?;
             for (row, outcome) in rows {
@@ -141,7 +146,7 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn incidents(&self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         let mut statement = self.db.prepare_cached(&format!(
-            "SELECT CAST(incident AS INTEGER), row FROM rows
+            "SELECT target, row FROM rows
              WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}"
         ))?;
         let rows = statement.query_map([run.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -158,7 +163,7 @@ impl Journal {
         let mut statement = self.db.prepare_cached(
             "SELECT before, planned, EXISTS (
                  SELECT 1 FROM attempts AS a
-                 WHERE a.scope = (SELECT scope FROM runs WHERE id = ?1) AND a.incident = CAST(rows.incident AS INTEGER)
+                 WHERE a.scope = (SELECT scope FROM runs WHERE id = ?1) AND a.incident = rows.target
                    AND a.run = ?1 AND a.updates = 1 AND a.made IS NOT 0)
              FROM rows WHERE run = ?1 AND row = ?2",
         )?;
@@ -208,8 +213,8 @@ impl Journal {
         let mut statement = self.db.prepare_cached(&pending_rows())?;
         let rows = statement.query_and_then(params![run.id, after, limit], |stored| {
             let row = stored.get(0)?;
-            let incident: String = stored.get(1)?;
-            let incident = incident.parse().ok().and_then(IncidentId::new).ok_or_else(|| JournalError::Damaged {
+            let target = stored.get::<_, Option<u64>>(1)?.and_then(IncidentId::new);
+            let incident = target.ok_or_else(|| JournalError::Damaged {
                 path: self.dir.database(),
                 why: format!("row {row} of run {} has no incident", run.name),
             })?;
@@ -222,6 +227,7 @@ impl Journal {
                 attempts: stored.get(6)?,
                 is_in_doubt: stored.get(7)?,
                 otherwise_at: stored.get::<_, Option<i64>>(8)?.map(wall),
+                merged: stored.get::<_, Option<u64>>(9)?.and_then(IncidentId::new),
             })
         })?;
         page(rows, |row| row.change.body.len() + row.source.len())

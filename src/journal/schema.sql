@@ -39,6 +39,7 @@ CREATE TABLE rows (
     row INTEGER NOT NULL,
     line INTEGER NOT NULL,
     incident TEXT NOT NULL,               -- the id, or the cell that is none
+    target INTEGER,                       -- the incident that is updated: this one, or the one it was merged into
     body TEXT,                            -- what is sent; none where the row is invalid
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes

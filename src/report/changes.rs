@@ -17,8 +17,10 @@ const LONGEST: usize = 60;
 pub struct RowChanges {
     /// The row's line.
     pub line: u64,
-    /// The incident's id.
+    /// The incident that is changed.
     pub incident: u64,
+    /// The row's own, where that was merged into it.
+    pub merged: Option<u64>,
     /// The properties that change.
     pub differences: Vec<Difference>,
     /// What is added to those that are there, by the property's name.
@@ -31,14 +33,18 @@ impl RowChanges {
     pub fn new(line: u64, incident: u64, body: &str, differences: Vec<Difference>, appended: &str) -> RowChanges {
         let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
         let adds = body.get(appended).and_then(Value::as_str).map(|text| (appended.to_owned(), text.to_owned()));
-        RowChanges { line, incident, differences, adds }
+        RowChanges { line, incident, merged: None, differences, adds }
     }
 }
 
 /// `line 2, 924565: status Active → Resolved; comment + Rule 42 was tuned`
 impl fmt::Display for RowChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, {}:", self.line, self.incident)?;
+        write!(f, "line {}, {}", self.line, self.incident)?;
+        if let Some(merged) = self.merged {
+            write!(f, " (for {merged}, which was merged into it)")?;
+        }
+        f.write_str(":")?;
         let mut between = " ";
         for Difference { property, before, after } in &self.differences {
             write!(f, "{between}{} {} → {}", fitted(property, LONGEST), shown(before), shown(after))?;

@@ -20,6 +20,7 @@ mod kills;
 mod layers;
 mod machine;
 mod memory;
+mod merged;
 mod naughty;
 mod no_double_comment;
 mod nothing_else_sends;

@@ -41,8 +41,7 @@ fn what_was_planned_is_sent_to_the_byte_and_once() {
     }
     assert_eq!(incidents(&program.updates()), (1..=10).collect::<Vec<_>>());
     apply(&program, "").expect_code(0).expect_text("which is over; a plan is applied once");
-    let runs = program.run("runs").expect_code(0);
-    let run = runs.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run");
+    let run = program.last_run();
     let seal = &planned[planned.len() - 67..planned.len() - 55];
     let shown = program.run(&format!("runs show {run} --report account.html")).expect_code(0);
     shown.expect_text(&format!("plan      sealed {seal}"));

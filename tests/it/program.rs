@@ -171,6 +171,13 @@ impl Program {
         self.requests().into_iter().filter(|request| request.method == "PATCH").collect()
     }
 
+    /// The name of the last run.
+    pub(crate) fn last_run(&self) -> String {
+        let runs = self.run("runs").expect_code(0);
+        let line = runs.stdout.lines().nth(1).expect("a run").to_owned();
+        line.split_whitespace().next().expect("a name").to_owned()
+    }
+
     /// Returns when the emulator has decided so many requests.
     pub(crate) fn wait_for_requests(&self, count: usize) {
         let emulator = self.emulator.as_ref().expect("an emulator");

@@ -20,15 +20,8 @@ fn of_others(program: &Program, input: &str) {
     started(others).end().expect_code(0);
 }
 
-/// The name of the last run.
-fn last_run(program: &Program) -> String {
-    let runs = program.run("runs").expect_code(0);
-    let line = runs.stdout.lines().nth(1).expect("a run").to_owned();
-    line.split_whitespace().next().expect("a name").to_owned()
-}
-
 fn undo(program: &Program, options: &str) -> Ended {
-    let run = last_run(program);
+    let run = program.last_run();
     program.run(&format!("runs undo {run} -o undo.plan --quota 1000/1s {options}"))
 }
 

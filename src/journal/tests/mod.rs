@@ -5,6 +5,7 @@ mod commit;
 mod doubt;
 mod history;
 mod ledger;
+mod merged;
 mod plans;
 mod process;
 mod runs;

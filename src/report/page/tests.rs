@@ -41,6 +41,7 @@ fn preview(bodies: &[&str]) -> Preview {
         earlier: Some(vec![Earlier::Unfinished { run: "4ccc".to_owned(), incidents: 1 }]),
         first_requests: vec![],
         compared: None,
+        followed: (0, Vec::new()),
     }
 }
 

@@ -8,12 +8,25 @@ use crate::report::changes::RowChanges;
 use crate::report::wording::{count, counted};
 
 /// So many lines are named of the rows that can't be updated.
-const NAMED: usize = 5;
+pub const NAMED: usize = 5;
+
+/// Why incidents are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looking {
+    /// They are those of the rows.
+    First,
+    /// Those were merged into them.
+    Merged,
+}
 
 /// What looking costs, said before it begins: `incidents`, and the fewest and the most calls that it can take.
 #[must_use]
-pub fn looking(incidents: u64, (fewest, most): (u64, u64)) -> String {
-    let looks = format!("looking at {} first", counted(incidents, "incident"));
+pub fn looking(why: Looking, incidents: u64, (fewest, most): (u64, u64)) -> String {
+    let counted_incidents = counted(incidents, "incident");
+    let looks = match why {
+        Looking::First => format!("looking at {counted_incidents} first"),
+        Looking::Merged => format!("looking at {counted_incidents} into which others were merged"),
+    };
     if fewest == most {
         return format!("{looks}, by {}: one by one, no two of them lie close together", counted(most, "call"));
     }
@@ -23,6 +36,13 @@ pub fn looking(incidents: u64, (fewest, most): (u64, u64)) -> String {
         count(fewest),
         counted(most, "call")
     )
+}
+
+/// `lines 2, 7, …`, of so many rows.
+pub(super) fn named(rows: u64, lines: &[u64]) -> String {
+    let named: Vec<String> = lines.iter().map(u64::to_string).collect();
+    let more = if rows > lines.len() as u64 { ", …" } else { "" };
+    format!("{} {}{more}", if rows == 1 { "line" } else { "lines" }, named.join(", "))
 }
 
 /// What looking has shown.
@@ -84,13 +104,11 @@ impl Compared {
             let why = match code.as_str() {
                 "not-found" => "there is no such incident",
                 "redirected" => "the incident was merged into another one",
+                "contradiction" => "it leads to an incident of which another row asks for something else",
                 "changed-since" => "the incident has changed since the plan was made",
                 _ => "the incident can't be read",
             };
-            let named: Vec<String> = lines.iter().map(u64::to_string).collect();
-            let more = if *rows > lines.len() as u64 { ", …" } else { "" };
-            let lines = if *rows == 1 { "line" } else { "lines" };
-            format!("{} not sent, {why} ({lines} {}{more})", counted(*rows, "row"), named.join(", "))
+            format!("{} not sent, {why} ({})", counted(*rows, "row"), named(*rows, lines))
         })
     }
 

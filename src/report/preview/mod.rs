@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use compared::{Compared, looking};
+pub use compared::{Compared, Looking, NAMED, looking};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
@@ -40,6 +40,8 @@ pub struct Preview {
     pub skipped: u64,
     /// What looking at the incidents has shown, where that was asked for.
     pub compared: Option<Compared>,
+    /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
+    pub followed: (u64, Vec<u64>),
     /// What would be set.
     pub sets: SetCounts,
     /// The properties of which `--set` overrides cells, with the number of cells.
@@ -206,8 +208,14 @@ impl Preview {
             let time = clock_time(self.starts_at, expires, Precision::Minute);
             format!("the token expires at {time}, before the end")
         });
+        let (rows, lines) = &self.followed;
+        let followed = (*rows > 0).then(|| {
+            let verb = if *rows == 1 { "updates" } else { "update" };
+            let lines = compared::named(*rows, lines);
+            format!("{} {verb} the incident into which the row's own was merged ({lines})", counted(*rows, "row"))
+        });
         let compared = self.compared.iter().flat_map(Compared::warnings);
-        expires.into_iter().chain(compared).collect()
+        expires.into_iter().chain(followed).chain(compared).collect()
     }
 }
 
@@ -271,6 +279,7 @@ mod tests {
             input: "close.csv".to_owned(),
             notes: vec![],
             compared: None,
+            followed: (0, Vec::new()),
             rows: 1_000,
             skipped: 3,
             sets: counts(&[

@@ -1,0 +1,54 @@
+//! Rows whose incident was merged into another one.
+
+use super::process::{Place, Process, change, resolve, updated};
+use crate::journal::{Batch, Contradiction};
+use crate::row::IncidentId;
+use crate::seen::{Before, Seen};
+
+/// Keeps that the incidents of these rows were read, and were merged into others.
+fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {
+    let seen = |into| Seen::There(Before { redirect: Some(into), ..Before::default() }).to_json();
+    let befores = rows.iter().map(|(row, into)| (*row, seen(*into))).collect();
+    process.commit(&Batch { befores, ..Batch::default() });
+}
+
+fn followed(process: &mut Process) -> Vec<(u64, u64)> {
+    let followed = process.journal.follow(&process.run).expect("writes");
+    followed.into_iter().map(|(incident, row)| (incident.get(), row)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_over_or_in_doubt_or_not_merged_keep_their_incident() {
+    let place = Place::new();
+    let mut process = place.process(&(1..=5).map(resolve).collect::<Vec<_>>());
+    process.make(2, None);
+    process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
+    read_as_merged(&mut process, &[(1, 90), (2, 90), (3, 90), (5, u64::MAX)]);
+    assert_eq!(followed(&mut process), [(90, 1)]);
+    // What was read of the old one says nothing of the new one.
+    assert_eq!(process.journal.seen(&process.run, 1).expect("reads"), None);
+    assert_eq!(followed(&mut process), []);
+
+    let targets: Vec<_> = process.journal.pending(&process.run, 0, 9).expect("reads");
+    let targets: Vec<_> = targets.iter().map(|row| (row.row, row.change.incident.get(), row.merged)).collect();
+    assert_eq!(targets, [(1, 90, IncidentId::new(1)), (2, 2, None), (4, 4, None), (5, 5, None)]);
+    assert_eq!(process.journal.followed(&process.run, 0).expect("reads"), (1, vec![]));
+    assert_eq!(process.journal.followed(&process.run, 5).expect("reads"), (1, vec![1]));
+}
+
+/// Two merged ones ask for the same, a third row of that incident for something else: nobody can say who is right.
+#[tokio::test(start_paused = true)]
+async fn rows_that_lead_to_one_incident_contradict_each_other_by_what_they_ask_for() {
+    let place = Place::new();
+    let active = change(90, r#"{"status":"Active"}"#);
+    let mut process = place.process(&[resolve(1), resolve(2), active, resolve(4), resolve(91)]);
+    assert_eq!(process.journal.contradicting(&process.run).expect("reads"), []);
+    read_as_merged(&mut process, &[(1, 90), (2, 90), (4, 91)]);
+    assert_eq!(followed(&mut process), [(90, 1), (90, 2), (91, 4)]);
+    let found = |row, other_line| Contradiction { row, target: 90, other_line };
+    let contradicting = process.journal.contradicting(&process.run).expect("reads");
+    assert_eq!(contradicting, [found(1, 3), found(2, 3), found(3, 1)]);
+    // What is over can't be stopped any more, and speaks against the others all the same.
+    process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
+    assert_eq!(process.journal.contradicting(&process.run).expect("reads"), [found(1, 3), found(2, 3)]);
+}

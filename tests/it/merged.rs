@@ -1,0 +1,98 @@
+//! `--follow-redirects`: where an incident was merged into another one, that one is updated, once.
+
+use std::collections::BTreeMap;
+
+use crate::program::{Program, incidents};
+
+/// 30 and 32 were merged into 31, 40 over 41 into 42; 50 and 51 into each other, and 60 into one that is gone.
+fn program(rows: &str) -> Program {
+    Program::new().file("a.csv", rows).emulator(|settings| {
+        settings.incidents = "1-59".parse().expect("incidents");
+        settings.merged = [(30, 31), (32, 31), (40, 41), (41, 42), (50, 51), (51, 50), (60, 600)].into();
+    })
+}
+
+/// `30 updated` or `50 failed redirected`, of each row.
+fn ends(results: &[BTreeMap<String, String>]) -> Vec<String> {
+    let end = |row: &BTreeMap<String, String>| {
+        format!("{} {} {}", row["incident_id"], row["outcome"], row["code"]).trim_end().to_owned()
+    };
+    results.iter().map(end).collect()
+}
+
+#[test]
+fn the_incident_into_which_it_was_merged_is_updated_instead() {
+    let program =
+        program("incidentId,status,comment\n7,Resolved,one\n30,Resolved,two\n40,Resolved,three\n8,Resolved,four\n");
+    let ended = program.send("a.csv --follow-redirects").expect_code(0).expect_outcomes(&[("updated", 4)]);
+    let ended = ended.expect_text("2 rows update the incident into which the row's own was merged (lines 3, 4)");
+    let ended = ended.expect_text("line 3, 31 (for 30, which was merged into it): status Active → Resolved");
+    assert_eq!(ends(&ended.results()), ["7 updated", "30 updated", "40 updated", "8 updated"]);
+    assert!(ended.results()[1]["message"].contains("incident 31, into which this one was merged"));
+    assert_eq!(incidents(&program.updates()), [7, 8, 31, 42]);
+    assert_eq!((program.comments(30), program.comments(31)), (vec![], vec!["two".to_owned()]));
+    // The same again: nothing is left to do.
+    program.send("a.csv --follow-redirects").expect_code(0).expect_outcomes(&[("unchanged", 4)]);
+    assert_eq!(program.updates().len(), 4);
+}
+
+#[test]
+fn two_rows_that_lead_to_one_incident_update_it_once() {
+    let program = program("incidentId,status,comment\n30,Resolved,dup\n32,Resolved,dup\n31,Resolved,dup\n");
+    let ended = program.send("a.csv --compare --follow-redirects").expect_code(0);
+    assert_eq!(ends(&ended.results()), ["30 updated", "32 unchanged done-before", "31 unchanged done-before"]);
+    assert_eq!(program.comments(31), ["dup"]);
+    assert_eq!(incidents(&program.updates()), [31]);
+}
+
+#[test]
+fn rows_that_lead_to_one_incident_and_ask_for_two_things_are_not_sent() {
+    let program = program("incidentId,status\n30,Resolved\n7,Resolved\n31,Active\n32,Resolved\n");
+    let ended = program.send("a.csv --follow-redirects").expect_code(1);
+    let said = "3 rows not sent, it leads to an incident of which another row asks for something else (lines 2, 4, 5)";
+    let ended = ended.expect_text(said);
+    let failed = "failed contradiction";
+    let wanted = [format!("30 {failed}"), "7 updated".to_owned(), format!("31 {failed}"), format!("32 {failed}")];
+    assert_eq!(ends(&ended.results()), wanted);
+    assert!(ended.results()[0]["message"].ends_with("asked to change in two ways: here and on line 4"));
+    assert_eq!(incidents(&program.updates()), [7]);
+}
+
+#[test]
+fn what_leads_nowhere_is_not_sent() {
+    let program = program("incidentId,status\n50,Resolved\n60,Resolved\n7,Resolved\n");
+    let ended = program.send("a.csv --follow-redirects").expect_code(1);
+    assert_eq!(ends(&ended.results()), ["50 failed redirected", "60 failed not-found", "7 updated"]);
+    assert_eq!(incidents(&program.updates()), [7]);
+}
+
+#[test]
+fn a_plan_names_the_incident_and_its_undo_gives_that_one_back() {
+    let program = program("incidentId,status\n30,Resolved\n7,Resolved\n");
+    let origin = program.origin();
+    let planned =
+        format!("plan a.csv -o a.plan --follow-redirects --report a.html --quota 1000/1s --base-url {origin}");
+    program.run(&planned).expect_code(0).expect_text("31 (for 30, which was merged into it)");
+    assert!(program.read("a.plan").contains("\"incident\":\"30\",\"target\":31,"));
+    assert!(program.read("a.html").contains("updates incident 31, into which this one was merged"));
+    program.run("plan a.plan").expect_code(0).expect_text("1 row updates the incident");
+    let ended = program.run("apply a.plan --yes --quota 1000/1s --report b.html").expect_code(0);
+    assert_eq!(ends(&ended.results()), ["30 updated", "7 updated"]);
+    assert!(program.read("b.html").contains("incident 31, into which this one was merged"));
+    assert_eq!(incidents(&program.updates()), [7, 31]);
+    let run = program.last_run();
+    program.run(&format!("runs undo {run} -o undo.plan --quota 1000/1s")).expect_code(0);
+    program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    assert_eq!((&program.incident(31)["status"], &program.incident(7)["status"]), (&"Active".into(), &"Active".into()));
+}
+
+/// What was followed is known by the run, and no later start has to be told again.
+#[test]
+fn a_run_that_was_stopped_goes_on_with_what_it_has_followed() {
+    let program = program("incidentId,status,comment\n7,Resolved,one\n30,Resolved,two\n40,Resolved,three\n");
+    program.send("a.csv --follow-redirects --stop-after 0s").expect_code(4);
+    assert_eq!(program.updates().len(), 0);
+    let ended = program.run(&format!("runs resume {} --yes --quota 1000/1s", program.last_run())).expect_code(0);
+    ended.expect_text("2 rows update the incident").expect_outcomes(&[("updated", 3)]);
+    assert_eq!(incidents(&program.updates()), [7, 31, 42]);
+}
