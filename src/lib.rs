@@ -76,6 +76,7 @@ pub mod error;
 pub mod exit;
 pub mod input;
 pub mod journal;
+pub mod list_change;
 pub mod outcome;
 pub mod permit;
 pub mod plan;

@@ -95,9 +95,19 @@ fn assert_asked(name: &str, cell: &str, sent: Option<&Value>) {
         PropertyKind::List if bare.starts_with('[') => {
             assert_eq!(*sent, serde_json::from_str::<Value>(bare).expect("a JSON list"));
         }
+        PropertyKind::List if bare.starts_with('{') => {
+            let asked: Value = serde_json::from_str(bare).expect("a JSON object");
+            let list = |name: &str| asked.get(name).cloned().unwrap_or(json!([]));
+            assert_eq!(*sent, json!({ "add": list("add"), "remove": list("remove") }));
+        }
         PropertyKind::List => {
             let tags: Vec<&str> = bare.split(';').map(str::trim).filter(|tag| !tag.is_empty()).collect();
-            assert_eq!(*sent, json!(tags));
+            if !tags.iter().any(|tag| tag.starts_with(['+', '-'])) {
+                return assert_eq!(*sent, json!(tags));
+            }
+            assert!(tags.iter().all(|tag| tag.starts_with(['+', '-'])), "{cell:?} is half a change");
+            let signed = |sign| tags.iter().filter_map(|tag| tag.strip_prefix(sign)).map(str::trim).collect::<Vec<_>>();
+            assert_eq!(*sent, json!({ "add": signed('+'), "remove": signed('-') }));
         }
     }
 }

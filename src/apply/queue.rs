@@ -168,7 +168,17 @@ mod tests {
         let incident = IncidentId::new(incident).expect("an id");
         let change = Change { incident, body: "x".repeat(bytes / 2).into(), appends: false };
         let source = vec![b'x'; bytes - bytes / 2];
-        PendingRow { row, line: row, source, change, attempts: 0, is_in_doubt: false, otherwise_at: None, merged: None }
+        PendingRow {
+            row,
+            line: row,
+            source,
+            change,
+            attempts: 0,
+            is_in_doubt: false,
+            otherwise_at: None,
+            merged: None,
+            asked: None,
+        }
     }
 
     fn queue(rows: impl IntoIterator<Item = PendingRow>) -> Queue {

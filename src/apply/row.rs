@@ -353,6 +353,7 @@ mod tests {
             is_in_doubt,
             otherwise_at: None,
             merged: None,
+            asked: None,
         })
     }
 

@@ -85,7 +85,7 @@ mod tests {
             ("status=InProgress", "--contract defender"),
             ("status=", "no value"),
             ("comment= ", "white space"),
-            ("tags=+a", "change"),
+            ("tags=+a; b", "sign"),
         ] {
             let error = SetProperty::parse(typed, &contract).expect_err(typed).to_string();
             assert!(error.contains(part), "{error}");

@@ -25,6 +25,8 @@ pub(super) enum Asked<'r> {
     Text(&'r str),
     /// This list; empty where the property is cleared.
     List(&'r [&'r str]),
+    /// These in the list, and those not; all else in it stays.
+    Edits { add: &'r [&'r str], remove: &'r [&'r str] },
 }
 
 impl Asked<'_> {
@@ -32,7 +34,7 @@ impl Asked<'_> {
     /// follow it.
     #[inline]
     pub(super) fn weigh(self, place: usize, hasher: &mut impl Hasher) {
-        let what = |kind: usize, of: usize| (of as u64) << 16 | (place as u64) << 2 | kind as u64;
+        let what = |kind: usize, of: usize| (of as u64) << 16 | (place as u64) << 3 | kind as u64;
         match self {
             Asked::Leave | Asked::Wrong => {}
             Asked::Choice(value) => hasher.write_u64(what(1, value)),
@@ -42,12 +44,22 @@ impl Asked<'_> {
             }
             Asked::List(list) => {
                 hasher.write_u64(what(3, list.len()));
-                for text in list {
-                    hasher.write_u64(text.len() as u64);
-                    hasher.write(text.as_bytes());
-                }
+                add_list(list, hasher);
+            }
+            Asked::Edits { add, remove } => {
+                hasher.write_u64(what(4, add.len()));
+                add_list(add, hasher);
+                hasher.write_u64(what(5, remove.len()));
+                add_list(remove, hasher);
             }
         }
+    }
+}
+
+fn add_list(list: &[&str], hasher: &mut impl Hasher) {
+    for text in list {
+        hasher.write_u64(text.len() as u64);
+        hasher.write(text.as_bytes());
     }
 }
 
@@ -132,10 +144,10 @@ impl<'a> ReadyContract<'a> {
                 Ok(asked) => asked,
                 Err(problem) => wrong(problems, problem),
             },
-            [b'{', ..] if is_list => {
-                let message = "tags are written as a change, which can't be made yet";
-                wrong(problems, Problem::new(&codes::TAG_CHANGE, message))
-            }
+            [b'{', ..] if is_list => match read_json_edits(raw, arena) {
+                Ok(asked) => asked,
+                Err(problem) => wrong(problems, problem),
+            },
             _ => {
                 let expected = if is_list { "a list of texts" } else { "a text" };
                 let message = format!("`{}` is {}, not {expected}", ready.name, json_type(raw));
@@ -150,6 +162,7 @@ impl<'a> ReadyContract<'a> {
             (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[place].clone()),
             (Asked::Text(text), _) => Some(serde_json::Value::from(text).to_string()),
             (Asked::List(list), _) => Some(serde_json::Value::from(list).to_string()),
+            (Asked::Edits { add, remove }, _) => Some(serde_json::json!({ "add": add, "remove": remove }).to_string()),
             _ => None,
         }
     }
@@ -230,7 +243,7 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> As
     Asked::Text(cell)
 }
 
-/// Tags in a CSV cell: `a; b`, or a JSON list.
+/// Tags in a CSV cell: `a; b`, `+a; -b`, or JSON.
 fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
     if cell.is_empty() {
         return Ok(Asked::Leave);
@@ -241,11 +254,19 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
     if cell.starts_with('[') {
         return read_json_list(cell, arena);
     }
+    if cell.starts_with('{') {
+        return read_json_edits(cell, arena);
+    }
     let mut tags = bumpalo::collections::Vec::with_capacity_in(4, arena);
     tags.extend(cell.split(';').map(trimmed).filter(|tag| !tag.is_empty()));
-    if let Some(tag) = tags.iter().find(|tag| tag.starts_with(['+', '-'])) {
-        let message = format!("the tag `{}` is written as a change, which can't be made yet", excerpt(tag, SHOWN));
-        return Err(Problem::new(&codes::TAG_CHANGE, message));
+    if tags.iter().any(|tag| tag.starts_with(['+', '-'])) {
+        if let Some(tag) = tags.iter().find(|tag| !tag.starts_with(['+', '-'])) {
+            let message = format!("the tag `{}` has no sign, and others have one", excerpt(tag, SHOWN));
+            return Err(Problem::new(&codes::TAG_CHANGE, message));
+        }
+        let signed = |sign: char| tags.iter().filter_map(move |tag| tag.strip_prefix(sign).map(trimmed));
+        let collected = |sign| bumpalo::collections::Vec::from_iter_in(signed(sign), arena).into_bump_slice();
+        return edits(collected('+'), collected('-'));
     }
     if tags.iter().any(|tag| tag.eq_ignore_ascii_case(CLEAR)) {
         return Err(Problem::new(&codes::CANNOT_CLEAR, "`<clear>` stands beside other tags"));
@@ -269,6 +290,37 @@ fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Proble
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag is empty"));
     }
     Ok(Asked::List(arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)))))
+}
+
+/// A change of tags as JSON: `{"add":["a"],"remove":["b"]}`.
+fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Edits<'r> {
+        #[serde(default, borrow)]
+        add: Vec<Text<'r>>,
+        #[serde(default, borrow)]
+        remove: Vec<Text<'r>>,
+    }
+    let Edits { add, remove } = serde_json::from_str(raw).map_err(|_| {
+        let message = "tags begin with `{` and are not lists of texts by the names `add` and `remove`";
+        Problem::new(&codes::TAGS_NOT_JSON, message)
+    })?;
+    let kept_all =
+        |tags: Vec<Text<'r>>| &*arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)));
+    edits(kept_all(add), kept_all(remove))
+}
+
+/// A change of tags that can be made.
+fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Asked<'r>, Problem> {
+    if add.is_empty() && remove.is_empty() || add.iter().chain(remove).any(|tag| tag.trim().is_empty()) {
+        return Err(Problem::new(&codes::EMPTY_LIST, "a tag to add or to remove is empty, or there is none"));
+    }
+    if let Some(tag) = add.iter().find(|tag| remove.contains(tag)) {
+        let message = format!("the tag `{}` is added and removed", excerpt(tag, SHOWN));
+        return Err(Problem::new(&codes::TAG_CHANGE, message));
+    }
+    Ok(Asked::Edits { add, remove })
 }
 
 /// A text that lives as long as the row.

@@ -11,7 +11,7 @@ use super::GlobalArgs;
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
 use super::before;
 use super::begun::Begun;
-use super::compare::Merged;
+use super::compare::Look;
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, RunFacts, RunState, RunSummary, Same, StateDir};
+use crate::journal::{Durability, Journal, LookAt, RunFacts, RunState, RunSummary, Same, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanError};
 use crate::report::results::Destination;
@@ -87,13 +87,10 @@ pub(super) fn run(
     };
     begun.destination(args.send.results.as_ref(), &args.plan)?;
     let runtime = send::runtime()?;
-    let begun = if plan.header.compared {
-        match begun.look(&runtime, &args.send.calls, Merged::Stay, terminal)? {
-            Ok(begun) => begun,
-            Err(code) => return Ok(code),
-        }
-    } else {
-        begun
+    let at = if plan.header.compared { LookAt::All } else { LookAt::Needed };
+    let begun = match begun.look(&runtime, &args.send.calls, Look { at, follows: false }, terminal)? {
+        Ok(begun) => begun,
+        Err(code) => return Ok(code),
     };
     let facts = begun.facts.clone();
     let next = Next::Apply { args, global, facts: &facts };

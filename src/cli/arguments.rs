@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::compare::Look;
 use super::{Format, RowArgs};
+use crate::journal::LookAt;
 use crate::window::{Quota, parse_duration};
 
 /// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
@@ -53,9 +55,14 @@ pub(super) struct LookArgs {
 }
 
 impl LookArgs {
-    /// Whether the incidents are looked at.
+    /// Whether all incidents are looked at.
     pub(super) fn looks(self) -> bool {
         self.compare || self.follow_redirects
+    }
+
+    /// What is looked at.
+    pub(super) fn look(self) -> Look {
+        Look { at: if self.looks() { LookAt::All } else { LookAt::Needed }, follows: self.follow_redirects }
     }
 }
 

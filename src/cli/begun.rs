@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::arguments::{CallArgs, SendArgs};
 use super::before::{self, Before};
-use super::compare::{Looked, Merged};
+use super::compare::{Look, Looked};
 use super::load::{self, Loaded};
 use super::looking::Looking;
 use super::next::Next;
@@ -22,7 +22,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::Input;
-use crate::journal::{Journal, JournalError, RunFacts, RunHandle, Same};
+use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, Same};
 use crate::outcome::InputShape;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
@@ -115,7 +115,8 @@ impl<'a> Begun<'a> {
         Ok(self)
     }
 
-    /// Looks at the incidents of its rows. `Err`: it ended before that was over, with this exit code, and is taken away.
+    /// Looks at the incidents of its rows, where that is asked for or needed. `Err`: it ended before that was over, with
+    /// this exit code, and is taken away.
     ///
     /// # Errors
     /// Where the journal fails.
@@ -123,12 +124,15 @@ impl<'a> Begun<'a> {
         self,
         runtime: &Runtime,
         calls: &CallArgs,
-        merged: Merged,
+        look: Look,
         terminal: &Terminal,
     ) -> Result<Result<Begun<'a>, u8>, Error> {
+        if look.at == LookAt::Needed && self.journal.incidents(&self.handle, look.at)?.is_empty() {
+            return Ok(Ok(self));
+        }
         let Begun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
         let looking = Looking { target, calls, clock };
-        let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, merged, terminal)? {
+        let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, look, terminal)? {
             Looked::Over(journal, surveyed) => (journal, surveyed),
             Looked::Stopped(mut journal, code) => {
                 if !goes_on {

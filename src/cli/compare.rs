@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,25 +16,21 @@ use super::terminal::{Terminal, say};
 use crate::apply::{Ending, Survey};
 use crate::compare::{Compared, compare, compare_since};
 use crate::error::Error;
-use crate::journal::{Contradiction, Journal, PendingRow, Pick, RunHandle, Sightings};
+use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
+use crate::list_change::with_whole_lists;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
 use crate::report::preview;
 use crate::row::IncidentId;
+use crate::seen::Seen;
 
-/// What becomes of rows whose incident was merged into another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Merged {
-    /// They are not sent.
-    Stay,
-    /// They update that one instead.
-    Follow,
-}
-
-impl From<bool> for Merged {
-    fn from(follow: bool) -> Merged {
-        if follow { Merged::Follow } else { Merged::Stay }
-    }
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// Whose incidents.
+    pub(super) at: LookAt,
+    /// Whether rows whose incident was merged into another one update that one instead; else they are not sent.
+    pub(super) follows: bool,
 }
 
 /// An incident that was merged so many times is followed no further: it may go round in a circle.
@@ -74,11 +71,11 @@ impl Looking<'_> {
         runtime: &Runtime,
         mut journal: Journal,
         run: &RunHandle,
-        merged: Merged,
+        look: Look,
         terminal: &Terminal,
     ) -> Result<Looked, Error> {
         let contract = &self.target.contract;
-        let mut rows = journal.incidents(run)?;
+        let mut rows = journal.incidents(run, look.at)?;
         let mut surveyed = Surveyed { incidents: 0, calls: 0, begun: self.clock.now().wall };
         if !rows.is_empty() {
             journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
@@ -105,7 +102,7 @@ impl Looking<'_> {
             journal = ends.journal;
             surveyed.incidents += incidents;
             surveyed.calls += ends.calls;
-            rows = if merged == Merged::Follow && hop < HOPS { journal.follow(run)? } else { Vec::new() };
+            rows = if look.follows && hop < HOPS { journal.follow(run)? } else { Vec::new() };
         }
         Ok(Looked::Over(journal, surveyed))
     }
@@ -131,39 +128,40 @@ impl Looking<'_> {
             let Some(last) = rows.last() else { return Ok(compared) };
             after = last.row;
             let mut settled = Vec::new();
-            for row in &rows {
-                let contradicts = contradicting.get(&row.row).filter(|_| !row.is_in_doubt).cloned();
-                match contradicts.map_or_else(|| self.compared(journal, run, row), |found| Ok(Some(found)))? {
-                    None => {}
-                    Some(Compared::Ends(outcome)) => {
+            for mut row in rows {
+                let Some(sightings) = sightings(journal, run, &row)? else { continue };
+                let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body: None };
+                if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {
+                    row.change.body = with_whole_lists(asked, &before.values).into();
+                    one.body = Some(Arc::clone(&row.change.body));
+                }
+                match contradicting.get(&row.row).cloned().unwrap_or_else(|| self.compared(&row, &sightings)) {
+                    Compared::Ends(outcome) => {
                         compared.add_end(&outcome, row.line);
-                        settled.push((row.row, Some(Outcome { finished_at: Some(now), ..outcome })));
+                        one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
                     }
-                    Some(Compared::Changes(differences)) => {
-                        if !differences.is_empty() {
-                            settled.push((row.row, None));
-                        }
+                    Compared::Changes(differences) => {
+                        one.is_otherwise = !differences.is_empty();
                         compared.changing += 1;
                         if compared.first.len() < SHOWN {
-                            compared.first.push(self.changes(row, differences));
+                            compared.first.push(self.changes(&row, differences));
                         }
                     }
                 }
+                settled.push(one);
             }
             journal.compared(run, surveyed.begun, &settled)?;
         }
     }
 
-    fn compared(&self, journal: &Journal, run: &RunHandle, row: &PendingRow) -> Result<Option<Compared>, Error> {
-        if row.is_in_doubt {
-            return Ok(None);
-        }
-        let Some(Sightings { now, planned, is_touched }) = journal.seen(run, row.row)? else { return Ok(None) };
-        Ok(Some(match planned {
+    fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Compared {
+        match &sightings.planned {
             // What this run itself has changed is no change since.
-            Some(planned) if !is_touched => compare_since(&row.change, &planned, &now, self.appended()),
-            _ => compare(&row.change, &now, self.appended()),
-        }))
+            Some(planned) if !sightings.is_touched => {
+                compare_since(&row.change, planned, &sightings.now, self.appended())
+            }
+            _ => compare(&row.change, &sightings.now, self.appended()),
+        }
     }
 
     /// Each row that is to be sent, with what it changes.
@@ -182,7 +180,8 @@ impl Looking<'_> {
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row;
             for row in &rows {
-                if let Some(Compared::Changes(differences)) = self.compared(journal, run, row)? {
+                let Some(sightings) = sightings(journal, run, row)? else { continue };
+                if let Compared::Changes(differences) = self.compared(row, &sightings) {
                     show(self.changes(row, differences))?;
                 }
             }
@@ -198,6 +197,14 @@ impl Looking<'_> {
     fn appended(&self) -> &str {
         self.target.contract.appended().unwrap_or_default()
     }
+}
+
+/// What was seen of a row's incident; `None` where it was not looked at, or the row is in doubt: that comes first.
+fn sightings(journal: &Journal, run: &RunHandle, row: &PendingRow) -> Result<Option<Sightings>, Error> {
+    if row.is_in_doubt {
+        return Ok(None);
+    }
+    Ok(journal.seen(run, row.row)?)
 }
 
 fn contradiction(found: &Contradiction) -> Compared {

@@ -13,6 +13,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::input::{Input, InputError};
 use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle};
+use crate::list_change::changes_lists;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::PlanRow;
 use crate::report::preview::{FirstRequest, SetCounts};
@@ -53,7 +54,7 @@ fn read(
     let mut take = |rows: Vec<CheckedRow>| {
         for row in &rows {
             if let Ok(change) = &row.verdict {
-                loaded.sets.add(change);
+                loaded.sets.add(&change.body);
                 add_to_digest(&mut hasher, change);
             }
             if let Err(error) = keep(row) {
@@ -137,7 +138,7 @@ pub(super) fn from_plan(
         match &row.change {
             Ok(change) => {
                 loaded.rows += 1;
-                loaded.sets.add(change);
+                loaded.sets.add(&change.body);
             }
             Err(outcome) => loaded.invalid += u64::from(outcome.kind == OutcomeKind::Invalid),
         }
@@ -218,7 +219,7 @@ pub(super) fn what_is_left(journal: &Journal, run: &RunHandle, loaded: Loaded) -
         after = last.row;
         loaded.rows += rows.len() as u64;
         for row in &rows {
-            loaded.sets.add(&row.change);
+            loaded.sets.add(row.asked());
         }
     }
 }
@@ -266,7 +267,8 @@ pub(super) fn for_a_look(
         if earlier.not_sent() > made_before {
             return see(Some("the same change was made by an earlier run"));
         }
-        if first.len() < SHOWN {
+        // Of a list that is changed the request is not known before its incident is read.
+        if first.len() < SHOWN && !changes_lists(&change.body) {
             let path = rules.contract.incident_path(change.incident);
             first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string() });
         }

@@ -114,16 +114,12 @@ pub(super) fn run(
     let reading = Reading { input, rules: &rules, skip_invalid: args.skip_invalid, typed: args.rows.typed() };
     let begun = Begun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
     let _ = diagnostics.finish();
-    let mut begun = begun?;
-    if args.look.looks() {
-        let runtime = send::runtime()?;
-        begun = match begun.look(&runtime, &args.calls, args.look.follow_redirects.into(), terminal)? {
-            Ok(begun) => begun,
-            Err(code) => return Ok(code),
-        };
-    }
+    let mut begun = match begun?.look(&send::runtime()?, &args.calls, args.look.look(), terminal)? {
+        Ok(begun) => begun,
+        Err(code) => return Ok(code),
+    };
 
-    let header = header_of(&begun)?;
+    let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
     let rows = plan_rows(&begun);
     let seal = match &file {
         Some(file) => file.write(&header, rows)?,
@@ -211,8 +207,9 @@ fn show_again(
     let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
     let mut begun = Applying { plan: &plan, target: &target, scope, clock: &clock }.load(journal, REMEMBER)?;
-    if plan.header.compared {
-        begun.compared = Some(as_planned(&begun.journal, &begun.handle)?);
+    let planned = as_planned(&begun.journal, &begun.handle)?;
+    if plan.header.compared || planned.incidents > 0 {
+        begun.compared = Some(planned);
     }
     let name = args.input.to_string_lossy();
     let shown = Shown { args, page, global, plan: &name, warnings: Warnings::default() };
@@ -238,7 +235,6 @@ fn header_of(begun: &Begun<'_>) -> Result<Header, Error> {
         input: facts.input.clone(),
         digest: digits(&begun.loaded.digest),
         rows,
-        compared: begun.compared.is_some(),
         options: facts.options.clone(),
         ..Header::new(begun.clock.now().wall, facts.shape.clone())
     })

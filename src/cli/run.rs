@@ -96,12 +96,10 @@ pub(super) fn run(
         // Nobody waits for a look in vain.
         begun.destination(args.send.results.as_ref(), &args.input)?;
     }
-    if args.look.looks() {
-        begun = match begun.look(&runtime, &args.send.calls, args.look.follow_redirects.into(), terminal)? {
-            Ok(begun) => begun,
-            Err(code) => return Ok(code),
-        };
-    }
+    let begun = match begun.look(&runtime, &args.send.calls, args.look.look(), terminal)? {
+        Ok(begun) => begun,
+        Err(code) => return Ok(code),
+    };
 
     let next = next::Next::Run { args, global };
     let code = if args.dry_run {

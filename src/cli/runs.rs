@@ -9,12 +9,14 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use super::arguments::{CallArgs, SendArgs};
-use super::before::{self, Before};
+use super::before;
+use super::begun::Begun;
+use super::compare::Look;
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
 use super::report::{self, Sent, contract_of, write_account};
-use super::send::{self, Sending, results_error, rows_of};
+use super::send::{self, results_error, rows_of};
 use super::target::Target;
 use super::terminal::Terminal;
 use super::undo::{self, UndoArgs};
@@ -22,7 +24,7 @@ use super::{Format, GlobalArgs};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, RunState, RunSummary, StateDir};
+use crate::journal::{Durability, Journal, LookAt, RunState, RunSummary, Same, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -93,7 +95,7 @@ pub(super) fn run(
     match args.command.as_ref().unwrap_or(&RunsCommand::List) {
         RunsCommand::List => list(&journal),
         RunsCommand::Show { run, format, report } => show(&journal, run, *format, report.as_ref(), global),
-        RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, clock),
+        RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, &clock),
         RunsCommand::Undo(args) => undo::run(journal, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(journal, *older_than),
         RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
@@ -239,7 +241,7 @@ fn resume(
     global: &GlobalArgs,
     env: &Environment,
     terminal: &mut Terminal,
-    clock: Clock,
+    clock: &Clock,
 ) -> Result<u8, Error> {
     let summary = journal.run(name)?;
     let facts = summary.facts;
@@ -247,32 +249,33 @@ fn resume(
     let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
     let target = target_of(&journal, name, &args.calls, env)?;
-    let destination = Destination::examine(&path, Some(Path::new(&facts.input)), &facts.shape)?;
     // The rows are in the journal: standard input is free to answer.
     let input = Path::new(&facts.input);
     before::can_ask(args, before::path_of(input).unwrap_or(Path::new("standard input")))?;
     let handle = journal.hold(name)?;
     let loaded = load::from_journal(&journal, &handle)?;
-    let remember = args.remember.unwrap_or(facts.remember);
-    let before = Before { target: &target, calls: &args.calls, send: Some(args), remember, input, clock: &clock };
-    let preview = before.of_run(&journal, &handle, &loaded, true, None)?;
-    if !before.is_agreed(&preview, args, terminal)? {
-        return Ok(exit::STOPPED);
-    }
-    let runtime = send::runtime()?;
-    let sending = Sending {
+    let begun = Begun {
         target: &target,
-        scope: &summary.scope,
-        args,
-        remember,
-        input: facts.input.clone(),
-        shape: facts.shape.clone(),
-        destination,
-        page,
+        scope: summary.scope,
+        journal,
+        handle,
+        goes_on: true,
+        loaded,
+        facts: facts.clone(),
+        same: summary.plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan),
+        compared: None,
         clock,
-        next: Next::Resume { run: name, facts: &facts, global },
     };
-    sending.send(&runtime, journal, &handle, terminal)
+    begun.destination(args.results.as_ref(), input)?;
+    let runtime = send::runtime()?;
+    // What was looked at may be long ago.
+    let look = Look { at: LookAt::Needed, follows: false };
+    let begun = match begun.look(&runtime, &args.calls, look, terminal)? {
+        Ok(begun) => begun,
+        Err(code) => return Ok(code),
+    };
+    let next = Next::Resume { run: name, facts: &facts, global };
+    begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), input, page, next, terminal)
 }
 
 /// Where a run went, for another command that goes there.

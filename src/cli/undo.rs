@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::GlobalArgs;
 use super::arguments::CallArgs;
-use super::compare::{Looked, Merged};
+use super::compare::{Look, Looked};
 use super::environment::Environment;
 use super::looking::Looking;
 use super::next::show_plan;
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{AccountedRow, Journal, LoadRow, Pick, RunFacts, RunHandle};
+use crate::journal::{AccountedRow, Journal, LoadRow, LookAt, Pick, RunFacts, RunHandle};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::plan::{Header, PlanRow, short};
 use crate::report::plan_file::PlanFile;
@@ -90,8 +90,9 @@ pub(super) fn run(
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
     let appended = contract.appended().unwrap_or_default();
     let picked = load(&mut journal, args, &looked_at, appended, &mut undoing.notes)?;
+    let look = Look { at: LookAt::All, follows: false };
     let looking = Looking { target: &target, calls: &args.calls, clock };
-    let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, Merged::Stay, terminal)? {
+    let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, look, terminal)? {
         Looked::Over(journal, _) => journal,
         Looked::Stopped(mut journal, code) => {
             journal.discard(&looked_at)?;

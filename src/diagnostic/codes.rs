@@ -132,11 +132,11 @@ codes! {
         "The comment is white space alone."
         "Write a comment, or leave the cell empty."
     TAG_CHANGE "tag-change" Error
-        "The tags are written as a change (`+a; -b`), which is kept free for a later version."
-        "Write the whole list; a tag that starts with + or - is written as JSON: `[\"+a\"]`."
+        "The change of tags (`+a; -b`) can't be made: a tag has no sign, or is added and removed."
+        "Write + or - before each tag, or before none; a tag that starts so itself is written as JSON: `[\"+a\"]`."
     TAGS_NOT_JSON "tags-not-json" Error
-        "The tags begin with `[` and are not a JSON list of texts."
-        "Write `[\"a\",\"b\"]`, or `a; b`."
+        "The tags begin with `[` or `{` and are not a JSON list of texts, or a change of one."
+        "Write `[\"a\",\"b\"]`, or `a; b`; for a change `{\"add\":[\"a\"],\"remove\":[\"b\"]}`, or `+a; -b`."
 
     CONTRADICTION "contradiction" Error
         "Two rows ask for different changes of the same incident."

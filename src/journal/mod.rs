@@ -36,7 +36,7 @@ pub use history::RunSummary;
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
 pub use merged::Contradiction;
 pub use peek::Peek;
-pub use rows::{LoadRow, PendingRow, Sightings};
+pub use rows::{LoadRow, LookAt, PendingRow, Settled, Sightings};
 pub use runs::{RunFacts, RunHandle, RunState, Same};
 pub use store::{Durability, StateDir};
 

@@ -1,5 +1,7 @@
 //! A run's rows: loaded, and those that are not over read again, page by page.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -7,6 +9,7 @@ use super::history::{ATTEMPTS, IS_UNSETTLED};
 use super::merged::MERGED;
 use super::runs::RunHandle;
 use super::{Journal, JournalError, stored_id, wall};
+use crate::list_change::changes_lists;
 use crate::outcome::Outcome;
 use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
@@ -26,6 +29,28 @@ pub struct LoadRow {
     pub source: Vec<u8>,
     /// Of a plan: what its incident looked like when that was made.
     pub planned: Option<Seen>,
+}
+
+/// Whose incidents are looked at before anything is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookAt {
+    /// Those of all rows.
+    All,
+    /// Those without which a row can't be sent: it changes a list, or its plan says what the incident was.
+    Needed,
+}
+
+/// What comparing said of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Which.
+    pub row: u64,
+    /// It is over.
+    pub outcome: Option<Outcome>,
+    /// Its incident was otherwise than it asks for.
+    pub is_otherwise: bool,
+    /// The body with whole lists, where it changes some.
+    pub body: Option<Arc<str>>,
 }
 
 /// What was seen of a row's incident.
@@ -58,11 +83,22 @@ pub struct PendingRow {
     pub otherwise_at: Option<Timestamp>,
     /// The row's own incident, where that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
+    /// Where it changes lists: the body as it was asked for. That of the change has whole lists, once it was looked at.
+    pub asked: Option<Arc<str>>,
+}
+
+impl PendingRow {
+    /// What the row itself asks for: its body before whole lists were known.
+    #[must_use]
+    pub fn asked(&self) -> &str {
+        self.asked.as_deref().unwrap_or(&self.change.body)
+    }
 }
 
 pub(super) fn pending_rows() -> String {
     format!(
-        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall, {MERGED} FROM rows
+        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall, {MERGED}, asked
+         FROM rows
          WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
     )
 }
@@ -97,8 +133,9 @@ impl Journal {
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
                 "INSERT INTO rows
-                     (run, row, line, incident, target, body, appends, source, outcome, code, message, planned, before)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12)",
+                     (run, row, line, incident, target, body, asked, appends, source, outcome, code, message, planned,
+                      before)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
             )?;
             for row in rows {
                 let change = row.change.as_ref().ok();
@@ -110,6 +147,7 @@ impl Journal {
                     row.incident,
                     change.map(|change| stored_id(change.incident)),
                     change.map(|change| &*change.body),
+                    change.map(|change| &*change.body).filter(|body| changes_lists(body)),
                     change.is_some_and(|change| change.appends),
                     row.source,
                     outcome.map(|outcome| outcome.kind.name()),
@@ -144,12 +182,13 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn incidents(&self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
+    pub fn incidents(&self, run: &RunHandle, of: LookAt) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         let mut statement = self.db.prepare_cached(&format!(
             "SELECT target, row FROM rows
-             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}"
+             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}
+               AND (?2 OR asked IS NOT NULL OR planned IS NOT NULL)"
         ))?;
-        let rows = statement.query_map([run.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(params![run.id, of == LookAt::All], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let incidents = rows.map(|row: Result<(u64, u64), _>| row.map(|(id, row)| (IncidentId::new(id), row)));
         let incidents = incidents.filter_map(|row| row.map(|(id, row)| Some((id?, row))).transpose());
         Ok(incidents.collect::<Result<_, _>>()?)
@@ -181,24 +220,21 @@ impl Journal {
         })
     }
 
-    /// Keeps what comparing said of rows: they are over, or (`None`) their incident was otherwise at this time.
+    /// Keeps what comparing said of rows, whose incidents were looked at then.
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn compared(
-        &mut self,
-        run: &RunHandle,
-        at: Timestamp,
-        rows: &[(u64, Option<Outcome>)],
-    ) -> Result<(), JournalError> {
+    pub fn compared(&mut self, run: &RunHandle, at: Timestamp, rows: &[Settled]) -> Result<(), JournalError> {
         self.write(|tx| {
-            for (row, outcome) in rows {
-                match outcome {
-                    Some(outcome) => super::commit::write_outcome(tx, run.id, *row, outcome)?,
-                    None => {
-                        tx.prepare_cached("UPDATE rows SET read_wall = ?3 WHERE run = ?1 AND row = ?2")?
-                            .execute(params![run.id, row, at.as_microsecond()])?;
-                    }
+            for settled in rows {
+                let read_wall = settled.is_otherwise.then(|| at.as_microsecond());
+                tx.prepare_cached(
+                    "UPDATE rows SET body = coalesce(?3, body), read_wall = coalesce(?4, read_wall)
+                     WHERE run = ?1 AND row = ?2",
+                )?
+                .execute(params![run.id, settled.row, settled.body.as_deref(), read_wall])?;
+                if let Some(outcome) = &settled.outcome {
+                    super::commit::write_outcome(tx, run.id, settled.row, outcome)?;
                 }
             }
             Ok(())
@@ -228,6 +264,7 @@ impl Journal {
                 is_in_doubt: stored.get(7)?,
                 otherwise_at: stored.get::<_, Option<i64>>(8)?.map(wall),
                 merged: stored.get::<_, Option<u64>>(9)?.and_then(IncidentId::new),
+                asked: stored.get::<_, Option<String>>(10)?.map(Arc::from),
             })
         })?;
         page(rows, |row| row.change.body.len() + row.source.len())

@@ -41,6 +41,7 @@ CREATE TABLE rows (
     incident TEXT NOT NULL,               -- the id, or the cell that is none
     target INTEGER,                       -- the incident that is updated: this one, or the one it was merged into
     body TEXT,                            -- what is sent; none where the row is invalid
+    asked TEXT,                           -- where it changes lists: the body before whole lists were known
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
     before TEXT,                          -- JSON: what its incident looked like, where that was read

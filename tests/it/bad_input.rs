@@ -118,7 +118,7 @@ fn errors_of_values() {
     bad("a.csv", rows("1,,,Malware,,"), "value-missing", "classification").on_line(2).hold();
     bad("a.csv", rows("1,,,,,"), "nothing-to-set", "--set").on_line(2).hold();
     bad("a.csv", rows("1,<clear>,,,,"), "cannot-clear", "empty").at(2, 3).hold();
-    bad("a.csv", rows("1,,,,+vip,"), "tag-change", "[").on_line(2).hold();
+    bad("a.csv", rows("1,,,,+vip; noise,"), "tag-change", "sign").on_line(2).hold();
     bad("a.csv", rows("1,,,,,   "), "blank-comment", "white space").on_line(2).hold();
     bad("a.csv", rows("1,Active,,,,\n2,Active,,,,\n1,Resolved,,,,"), "contradiction", "2").on_line(4).hold();
 }

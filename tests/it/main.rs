@@ -34,6 +34,7 @@ mod samples;
 mod secrets;
 mod service_down;
 mod simulation;
+mod tag_changes;
 mod twice_is_once;
 mod undo;
 mod walk_through;

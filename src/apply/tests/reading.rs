@@ -8,6 +8,7 @@ use crate::apply::events::Event;
 use crate::apply::{Ending, Ends, Heard, Reader, Stop, Survey, read};
 use crate::attempt::{Answer, Call, Page};
 use crate::client::SendError;
+use crate::journal::LookAt;
 use crate::row::IncidentId;
 
 /// Reads these incidents, one by one.
@@ -159,7 +160,7 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
     let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
     let run = stage.run_of(&mut journal, &changes);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
-    let mut survey = Survey::new(journal.incidents(&run).expect("reads"));
+    let mut survey = Survey::new(journal.incidents(&run, LookAt::All).expect("reads"));
     assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
     let wire = stage.wire(Box::new(|number, what| match number {
         0 => (100, Err(SendError { may_have_arrived: true, message: "too large".to_owned() })),

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::list_change::ListChange;
 use crate::text::printable;
 
 /// A value, ready to be shown.
@@ -43,6 +44,10 @@ impl Cell {
         let Some(after) = after.get(name) else { return Cell::Untouched };
         if appended == Some(name) {
             return Cell::Adds(value(after));
+        }
+        if let Some(ListChange { add, remove }) = ListChange::of(after) {
+            let all_shown = |items: Vec<String>| items.iter().map(|item| shown(item)).collect();
+            return Cell::Edits { kept: Vec::new(), removed: all_shown(remove), added: all_shown(add) };
         }
         let Some(before) = before.and_then(|before| before.get(name)) else { return Cell::Sets(value(after)) };
         match (value(before), value(after)) {
@@ -111,6 +116,13 @@ mod tests {
             cell(&json!([]), &json!(["c"])),
             Cell::Changes { before: Value::Empty, after: Value::List(own(&["c"])) }
         );
+    }
+
+    #[test]
+    fn a_list_that_was_not_read_says_what_it_will_get_and_lose() {
+        let after = map(&json!({"p": {"add": ["a\u{0}"], "remove": ["b"]}}));
+        let edits = Cell::Edits { kept: vec![], removed: vec!["b".to_owned()], added: vec!["a\\u{0}".to_owned()] };
+        assert_eq!(Cell::new("p", &after, None, None), edits);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::report::wording::{count, lasting};
+use crate::report::wording::{count, counted, lasting};
 use crate::window::{Window, duration_text};
 
 /// So many calls have begun by this time after the beginning.
@@ -91,7 +91,7 @@ impl Chart {
             across: scale.across(),
             up: scale.up(),
             table: table(points, lasts),
-            said: format!("{} calls in {}", count(all), lasting(lasts)),
+            said: format!("{} in {}", counted(all, "call"), lasting(lasts)),
         })
     }
 }

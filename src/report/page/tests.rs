@@ -9,7 +9,6 @@ use super::*;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::preview::{Earlier, Preview, SetCounts, Target};
-use crate::row::{Change, IncidentId};
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()
@@ -18,8 +17,7 @@ fn map(json: &Value) -> Map<String, Value> {
 fn preview(bodies: &[&str]) -> Preview {
     let mut sets = SetCounts::default();
     for body in bodies {
-        let incident = IncidentId::new(7).expect("an id");
-        sets.add(&Change { incident, body: (*body).into(), appends: false });
+        sets.add(body);
     }
     Preview {
         target: Target {

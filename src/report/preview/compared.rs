@@ -82,12 +82,6 @@ impl Compared {
         }
     }
 
-    /// Whether nothing is to be done: no row is sent, and none is in the way.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.changing == 0 && self.problems.is_empty()
-    }
-
     pub(super) fn lines(&self) -> Vec<String> {
         let how = match self.calls {
             Some(calls) => format!("by {}", counted(calls, "call")),

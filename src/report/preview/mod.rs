@@ -252,7 +252,6 @@ impl Earlier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::{Change, IncidentId};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("valid")
@@ -261,9 +260,7 @@ mod tests {
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
         for (body, rows) in bodies {
-            let incident = IncidentId::new(924_565).expect("an id");
-            let change = Change { incident, body: (*body).into(), appends: false };
-            (0..*rows).for_each(|_| counts.add(&change));
+            (0..*rows).for_each(|_| counts.add(body));
         }
         counts
     }

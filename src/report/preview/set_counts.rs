@@ -1,7 +1,7 @@
 //! What the changes of a run set, counted in bounded memory.
 
+use crate::list_change::ListChange;
 use crate::report::wording::{WIDTH, count, fitted};
-use crate::row::Change;
 
 /// So many different values of a property are told apart …
 const COUNTED_VALUES: usize = 12;
@@ -27,16 +27,18 @@ pub(in crate::report) struct PropertyCounts {
     pub(in crate::report) rows: u64,
     /// Rows that replace a list.
     pub(in crate::report) replaces_list: u64,
+    /// Rows that add to a list and take from it.
+    pub(in crate::report) changes_list: u64,
     /// Rows that empty it.
     pub(in crate::report) clears: u64,
     values: Vec<(String, u64)>,
 }
 
 impl SetCounts {
-    /// Counts one more change.
-    pub fn add(&mut self, change: &Change) {
+    /// Counts one more change, by its body.
+    pub fn add(&mut self, body: &str) {
         // A change's body is an object; anything else would set nothing.
-        let body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&change.body).unwrap_or_default();
+        let body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
         for (property, value) in body {
             self.property(property).add(&value);
         }
@@ -59,6 +61,9 @@ impl SetCounts {
             if counts.replaces_list > 0 {
                 lines.push(format!("{:<16}           replaces the {name} that are there", ""));
             }
+            if counts.changes_list > 0 {
+                lines.push(format!("{:<16}           changes those that are there: read first", ""));
+            }
         }
         lines
     }
@@ -70,7 +75,14 @@ impl SetCounts {
 
     fn property(&mut self, property: String) -> &mut PropertyCounts {
         let at = self.0.iter().position(|counts| counts.property == property).unwrap_or_else(|| {
-            self.0.push(PropertyCounts { property, rows: 0, replaces_list: 0, clears: 0, values: Vec::new() });
+            self.0.push(PropertyCounts {
+                property,
+                rows: 0,
+                replaces_list: 0,
+                changes_list: 0,
+                clears: 0,
+                values: Vec::new(),
+            });
             self.0.len() - 1
         });
         &mut self.0[at]
@@ -80,17 +92,20 @@ impl SetCounts {
 impl PropertyCounts {
     fn add(&mut self, value: &serde_json::Value) {
         self.rows += 1;
+        let change = ListChange::of(value);
         self.replaces_list += u64::from(value.is_array());
+        self.changes_list += u64::from(change.is_some());
         let clears = match value {
             serde_json::Value::String(text) => text.is_empty(),
             serde_json::Value::Array(items) => items.is_empty(),
             _ => false,
         };
         self.clears += u64::from(clears);
-        let text = match value {
+        let text = match (value, change) {
             _ if clears => CLEAR.to_owned(),
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
+            (serde_json::Value::String(text), _) => text.clone(),
+            (_, Some(change)) => change.to_string(),
+            (other, None) => other.to_string(),
         };
         let room = self.values.len() < COUNTED_VALUES && text.len() <= COUNTED_LENGTH;
         match self.values.iter_mut().find(|(known, _)| *known == text) {
@@ -121,14 +136,11 @@ impl PropertyCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::IncidentId;
 
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
         for (body, rows) in bodies {
-            let incident = IncidentId::new(924_565).expect("an id");
-            let change = Change { incident, body: (*body).into(), appends: false };
-            (0..*rows).for_each(|_| counts.add(&change));
+            (0..*rows).for_each(|_| counts.add(body));
         }
         counts
     }

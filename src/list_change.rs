@@ -1,0 +1,127 @@
+//! List changes: what a row adds to a list and takes from it (`tags: +a; -b`), and the whole list that results.
+//!
+//! The API takes whole lists only. So a change that was not looked at yet holds `{"add":[…],"remove":[…]}` in the place of
+//! the list, and that is never sent: it gives way to the whole list once its incident was read. Pure.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What is added to a list, and taken from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListChange {
+    /// Stands at its end afterwards, where it did not stand in it before.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Does not stand in it afterwards.
+    #[serde(default)]
+    pub remove: Vec<String>,
+}
+
+impl ListChange {
+    /// What a value of a change's body is; `None` where it is a whole value.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<ListChange> {
+        value.is_object().then(|| ListChange::deserialize(value).unwrap_or_default())
+    }
+
+    /// The whole list: `list` was there before, nothing where it is none.
+    #[must_use]
+    pub fn whole(&self, list: &Value) -> Value {
+        let there = list.as_array().map_or(&[][..], Vec::as_slice);
+        let stays = |item: &&Value| !item.as_str().is_some_and(|text| self.remove.iter().any(|one| one == text));
+        let mut whole: Vec<Value> = there.iter().filter(stays).cloned().collect();
+        for text in &self.add {
+            if !whole.iter().any(|item| item == text) {
+                whole.push(Value::from(text.as_str()));
+            }
+        }
+        Value::Array(whole)
+    }
+}
+
+/// `+a; -b`, as it is written in a cell.
+impl fmt::Display for ListChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let add = self.add.iter().map(|text| ('+', text));
+        let mut between = "";
+        for (sign, text) in add.chain(self.remove.iter().map(|text| ('-', text))) {
+            write!(f, "{between}{sign}{text}")?;
+            between = "; ";
+        }
+        Ok(())
+    }
+}
+
+/// Whether a change's body changes a list.
+#[must_use]
+pub fn changes_lists(body: &str) -> bool {
+    // Most bodies hold no object at all: that is seen without reading them.
+    body.contains(":{")
+        && serde_json::from_str(body).is_ok_and(|body: Map<String, Value>| body.values().any(Value::is_object))
+}
+
+/// The body with whole lists: `values` is what its incident was.
+#[must_use]
+pub fn with_whole_lists(body: &str, values: &Map<String, Value>) -> String {
+    let mut body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+    for (property, value) in &mut body {
+        if let Some(change) = ListChange::of(value) {
+            *value = change.whole(values.get(property).unwrap_or(&Value::Null));
+        }
+    }
+    Value::Object(body).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn whole(body: &str, values: &Value) -> String {
+        with_whole_lists(body, values.as_object().expect("an object"))
+    }
+
+    #[test]
+    fn the_list_that_results_keeps_what_is_not_named() {
+        let body = r#"{"status":"Resolved","tags":{"add":["c","a","c"],"remove":["b","x"]},"comment":"\":{"}"#;
+        let expected = |tags: &str| format!(r#"{{"status":"Resolved","tags":{tags},"comment":"\":{{"}}"#);
+        assert_eq!(whole(body, &json!({"tags": ["b", "a", "B"]})), expected(r#"["a","B","c"]"#));
+        assert_eq!(whole(body, &json!({"tags": null})), expected(r#"["c","a"]"#));
+        assert_eq!(whole(body, &json!({})), expected(r#"["c","a"]"#));
+        assert_eq!(whole(r#"{"tags":{"add":[],"remove":["b"]}}"#, &json!({"tags": ["b"]})), r#"{"tags":[]}"#);
+    }
+
+    #[test]
+    fn a_body_without_one_is_none() {
+        assert!(!changes_lists(r#"{"tags":["a"],"comment":"\":{"}"#));
+        assert!(!changes_lists(r#"{"comment":":{"}"#));
+        assert!(changes_lists(r#"{"comment":":{","tags":{"add":["a"],"remove":[]}}"#));
+        assert_eq!(
+            ListChange::of(&json!({"add": ["a", "b"], "remove": ["c"]})).expect("one").to_string(),
+            "+a; +b; -c"
+        );
+        assert_eq!(ListChange::of(&json!(["a"])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_so_afterwards_and_doing_it_again_changes_nothing(
+            there in prop::collection::vec("[a-e]", 0..5),
+            add in prop::collection::btree_set("[a-c]", 0..4),
+            remove in prop::collection::btree_set("[d-f]", 0..4),
+        ) {
+            let change = ListChange { add: add.into_iter().collect(), remove: remove.into_iter().collect() };
+            let once = change.whole(&json!(there));
+            let list = once.as_array().expect("a list");
+            prop_assert!(change.add.iter().all(|text| list.contains(&json!(text))));
+            prop_assert!(change.remove.iter().all(|text| !list.contains(&json!(text))));
+            let kept = there.iter().filter(|text| !change.remove.contains(text)).map(|text| json!(text));
+            prop_assert!(list.starts_with(&kept.collect::<Vec<_>>()));
+            prop_assert_eq!(change.whole(&once), once);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! `tags: +a; -b`: the incident is read first, and the whole list that results is what is sent.
+
+use serde_json::json;
+
+use crate::program::{Program, incidents, started};
+
+const HEADER: &str = "incidentId,status,tags,comment\n";
+
+/// Incident 1 has the tags `old` and `vip`, 2 has `noise`, 3 none.
+fn program(rows: &str) -> Program {
+    let program = Program::new().file("a.csv", format!("{HEADER}{rows}")).emulator(|settings| {
+        settings.incidents = "1-5000".parse().expect("incidents");
+    });
+    of_others(&program, "1,,old; vip,\n2,,noise,\n");
+    program
+}
+
+/// A change of which the program's journal knows nothing.
+fn of_others(program: &Program, rows: &str) {
+    program.write("of-others.csv", format!("{HEADER}{rows}"));
+    let mut others = program.send_command("of-others.csv");
+    others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
+    started(others).end().expect_code(0);
+}
+
+fn tags(program: &Program, id: u64) -> serde_json::Value {
+    program.incident(id)["tags"].clone()
+}
+
+/// How many calls only looked, since the first so many requests.
+fn looks_since(program: &Program, first: usize) -> usize {
+    program.requests()[first..].iter().filter(|request| request.method == "GET").count()
+}
+
+#[test]
+fn what_is_not_named_stays_and_only_what_has_to_be_is_read() {
+    let program = program("1,Resolved,+tuned; -old,done\n2,,-noise,\n3000,,+ tuned,\n4000,Resolved,,other\n");
+    let before = program.requests().len();
+    let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 4)]);
+    let ended = ended.expect_text("looking at 3 incidents first");
+    let ended = ended.expect_text("changes those that are there: read first");
+    ended.expect_text(
+        "line 2, 1: status Active → Resolved; tags [\"old\",\"vip\"] → [\"vip\",\"tuned\"]; comment + done",
+    );
+    assert_eq!(tags(&program, 1), json!(["vip", "tuned"]));
+    assert_eq!(tags(&program, 2), json!([]));
+    assert_eq!(tags(&program, 3_000), json!(["tuned"]));
+    assert!(looks_since(&program, before) <= 3);
+    let sent: Vec<String> = program.updates().into_iter().filter_map(|request| request.body).collect();
+    assert!(sent.iter().all(|body| !body.contains("\"add\"")), "{sent:?}");
+}
+
+#[test]
+fn what_is_so_already_is_not_sent() {
+    let program = program("1,,+vip; -noise,\n2,,+noise,seen\n");
+    let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
+    assert_eq!(ended.results()[0]["code"], "already-so");
+    assert_eq!(program.comments(2), ["seen"]);
+    assert_eq!(incidents(&program.updates()), [1, 2, 2]);
+}
+
+#[test]
+fn a_change_can_be_set_on_every_row_and_stand_in_json() {
+    let program = program("1,,,\n2,,,\n");
+    program.send("a.csv --set tags=+x;-vip").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    assert_eq!((tags(&program, 1), tags(&program, 2)), (json!(["old", "x"]), json!(["noise", "x"])));
+    program.write("b.jsonl", r#"{"incidentId":1,"tags":{"add":["+y;z"],"remove":["x"]}}"#);
+    program.send("b.jsonl").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    assert_eq!(tags(&program, 1), json!(["old", "+y;z"]));
+}
+
+#[test]
+fn a_dry_run_makes_no_calls_and_claims_no_list_that_it_does_not_know() {
+    let program = program("1,Resolved,+tuned,\n");
+    let before = program.requests().len();
+    let origin = program.origin();
+    let ended = program.run(&format!("run a.csv --dry-run --report a.html --base-url {origin}")).expect_code(0);
+    let ended = ended.expect_text("+tuned").expect_text("changes those that are there: read first");
+    assert!(!ended.stdout.contains("The first requests:"), "{}", ended.stdout);
+    assert!(program.read("a.html").contains("<ins>+ tuned</ins>"));
+    assert_eq!(program.requests().len(), before);
+    let ended = program.run(&format!("run a.csv --dry-run --compare --base-url {origin}")).expect_code(0);
+    ended.expect_text("tags [\"old\",\"vip\"] → [\"old\",\"vip\",\"tuned\"]");
+    assert_eq!(program.updates().len(), 2);
+}
+
+/// The plan holds the whole list, and what it was made of: where that has changed since it is not sent.
+#[test]
+fn a_plan_holds_the_whole_list_and_what_it_was_made_of() {
+    let program = program("1,,+tuned,\n2,,+tuned,\n4000,Resolved,,\n");
+    let origin = program.origin();
+    let planned = format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin}");
+    program.run(&planned).expect_code(0).expect_text("looking at 2 incidents first");
+    assert!(program.read("a.plan").contains(r#""change":{"tags":["old","vip","tuned"]}"#));
+    program.run("plan a.plan").expect_code(0).expect_text("tags [\"noise\"] → [\"noise\",\"tuned\"]");
+    of_others(&program, "2,,other,\n");
+    let ended = program.run("apply a.plan --yes --quota 1000/1s").expect_code(1);
+    let results = ended.expect_outcomes(&[("updated", 2), ("failed", 1)]).results();
+    assert_eq!(results[1]["code"], "changed-since");
+    assert!(results[1]["message"].contains("tags"), "{}", results[1]["message"]);
+    assert_eq!((tags(&program, 1), tags(&program, 2)), (json!(["old", "vip", "tuned"]), json!(["other"])));
+}
+
+/// Between a stop and the next start others may change the list: it is read again.
+#[test]
+fn a_run_that_goes_on_reads_again_what_it_changes() {
+    for again in ["runs resume RUN --yes --quota 1000/1s", "run a.csv --yes --quota 1000/1s --base-url ORIGIN"] {
+        let program = program("1,,+tuned; -old,one\n2,,+tuned,\n");
+        program.send("a.csv --stop-after 0s").expect_code(4).expect_outcomes(&[("not-attempted", 2)]);
+        of_others(&program, "1,,vip; old; new,\n2,,tuned,\n");
+        let again = again.replace("RUN", &program.last_run()).replace("ORIGIN", &program.origin());
+        let ended = program.run(&again).expect_code(0).expect_outcomes(&[("updated", 1), ("unchanged", 1)]);
+        assert_eq!(ended.results()[1]["tags"], "'+tuned", "the row stays as it was asked");
+        assert_eq!((tags(&program, 1), tags(&program, 2)), (json!(["vip", "new", "tuned"]), json!(["tuned"])));
+        assert_eq!(program.comments(1), ["one"]);
+    }
+}
+
+/// What comes back from a results file asks for the same.
+#[test]
+fn what_failed_is_tried_again_by_its_results() {
+    let program = program("1,,+tuned; -old,\n9000,,-old,\n");
+    let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("updated", 1), ("failed", 1)]);
+    let results = ended.results_path();
+    let again = program.send(&format!("{} --results again.csv", results.display())).expect_code(1);
+    assert_eq!(again.expect_outcomes(&[("failed", 1)]).results()[0]["code"], "not-found");
+}
