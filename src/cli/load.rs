@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::report::ReviewRows;
@@ -16,6 +17,7 @@ use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, Ru
 use crate::list_change::changes_lists;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::PlanRow;
+use crate::report::page::ContextColumns;
 use crate::report::preview::{FirstRequest, SetCounts};
 use crate::row::{Change, Scope};
 
@@ -254,9 +256,11 @@ pub(super) fn for_a_look(
     remember: Duration,
     appended: Option<&str>,
     mut rows: Option<&mut ReviewRows>,
+    now: Timestamp,
 ) -> Result<Looked, Error> {
     let mut earlier = Earlier::default();
     let mut first = Vec::new();
+    let context = ContextColumns::new(input.shape(), rules.contract);
     let mut keep = |row: &CheckedRow| {
         let made_before = earlier.not_sent();
         let mut see = |left_out| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out));
@@ -270,7 +274,8 @@ pub(super) fn for_a_look(
         // Of a list that is changed the request is not known before its incident is read.
         if first.len() < SHOWN && !changes_lists(&change.body) {
             let path = rules.contract.incident_path(change.incident);
-            first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string() });
+            let was = context.of(&row.source).fetched.and_then(|fetched| fetched.line(&change.body, now));
+            first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string(), was });
         }
         see(None)
     };

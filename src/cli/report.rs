@@ -22,7 +22,7 @@ use crate::quota::{Buckets, Forecast, run_ahead};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
-    Account, AccountRow, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
+    Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
 use crate::report::preview::Preview;
 use crate::row::Scope;
@@ -171,14 +171,15 @@ pub(super) fn review_rows(
 }
 
 /// What the input says of a row's incident, or else what was read of it.
-fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Vec<(String, String)> {
+fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Context {
     let said = columns.of(&row.result.source);
     let Some(Seen::There(before)) = &row.before else { return said };
-    if !said.is_empty() {
+    if !said.cells.is_empty() {
         return said;
     }
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    before.context.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    let cells = before.context.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    Context { cells, ..said }
 }
 
 fn before_of(seen: Option<Seen>) -> Option<Map<String, Value>> {
@@ -247,7 +248,7 @@ fn rows_of(
         let row = row?;
         Ok(AccountRow {
             after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
-            context: context_of(context, &row),
+            context: context_of(context, &row).told(),
             before: before_of(row.before),
             result: row.result,
         })

@@ -1,13 +1,12 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
-use jiff::Timestamp;
-
 use crate::check::{Rules, SetProperty, Tally};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load};
 use crate::error::Error;
 use crate::input::{Input, Origin};
 use crate::outcome::OutcomeKind;
+use crate::report::age;
 use crate::report::next_command::NextCommand;
 
 /// The options as typed.
@@ -111,32 +110,4 @@ pub(super) fn notes(origin: Origin, tally: &Tally) -> Vec<String> {
         notes.push(format!("Fetched {age} ago, {time}; current_* sets nothing."));
     }
     notes
-}
-
-/// In the largest unit that says enough of it.
-fn age(then: Timestamp, now: Timestamp) -> String {
-    match now.duration_since(then).as_mins().max(0) {
-        minutes @ ..60 => format!("{minutes} min"),
-        minutes @ 60..2_880 => format!("{} h", minutes / 60),
-        minutes => format!("{} days", minutes / 1_440),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_age_is_said_in_minutes_hours_or_days() {
-        let then: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
-        for (now, said) in [
-            ("2026-11-24T09:00:00Z", "0 min"),
-            ("2026-11-24T10:59:59Z", "59 min"),
-            ("2026-11-24T11:00:00Z", "1 h"),
-            ("2026-11-26T09:59:59Z", "47 h"),
-            ("2026-11-26T10:00:00Z", "2 days"),
-        ] {
-            assert_eq!(age(then, now.parse().expect("a time")), said);
-        }
-    }
 }

@@ -151,7 +151,9 @@ fn dry_run(
     let appended = target.contract.appended();
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let skip = args.skip_invalid;
-    let looked = load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut())?;
+    let now = clock.now().wall;
+    let looked =
+        load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut(), now)?;
     let ledger = match &peek {
         Some(peek) => peek.ledger(target.quota.longest())?,
         None => (Spent::default(), None),

@@ -23,3 +23,5 @@ pub mod reporter;
 pub mod results;
 pub mod summary;
 mod wording;
+
+pub use wording::age;

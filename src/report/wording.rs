@@ -92,6 +92,16 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// How long ago, in the largest unit that says enough of it.
+#[must_use]
+pub fn age(then: Timestamp, now: Timestamp) -> String {
+    match now.duration_since(then).as_mins().max(0) {
+        minutes @ ..60 => format!("{minutes} min"),
+        minutes @ 60..2_880 => format!("{} h", minutes / 60),
+        minutes => format!("{} days", minutes / 1_440),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +148,19 @@ mod tests {
         assert_eq!(fitted("abcdefg", 6), "abcde…");
         assert!(!fitted("\u{1b}[2J\u{202e}", 40).contains(['\u{1b}', '\u{202e}']));
         assert!(fitted("\u{1b}\u{1b}\u{1b}", 6).chars().count() <= 6);
+    }
+
+    #[test]
+    fn an_age_is_said_in_minutes_hours_or_days() {
+        let then: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
+        for (now, said) in [
+            ("2026-11-24T09:00:00Z", "0 min"),
+            ("2026-11-24T10:59:59Z", "59 min"),
+            ("2026-11-24T11:00:00Z", "1 h"),
+            ("2026-11-26T09:59:59Z", "47 h"),
+            ("2026-11-26T10:00:00Z", "2 days"),
+        ] {
+            assert_eq!(age(then, now.parse().expect("a time")), said);
+        }
     }
 }

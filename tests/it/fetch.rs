@@ -292,6 +292,21 @@ fn a_fetched_file_goes_straight_into_run() {
         let mut dry_run = program.command(&format!("run {file} --dry-run --base-url {}", program.origin()));
         dry_run.args(set);
         started(dry_run).end().expect_code(0).expect_text(" UTC; current_* sets nothing.\n").expect_text("3  Resolved");
+        // What it was then stands beside the change, with its age; beside what is known better only where that differs.
+        let seen = program.path("seen.md");
+        let with_page = |options: &[&str]| {
+            let mut command = program.command(&format!("run {file} --dry-run --base-url {}", program.origin()));
+            command.args(set).args(options).arg("--report").arg(&seen);
+            (started(command).end().expect_code(0), program.read("seen.md"))
+        };
+        let (ended, page) = with_page(&[]);
+        ended.expect_text("  {\"status\":\"Resolved\"}\n  0 min ago: status Active\n");
+        assert_eq!(page.matches("<code>Resolved</code><br><code>was Active 0 min ago</code>").count(), 3, "{page}");
+        let (_, page) = with_page(&["--compare"]);
+        assert!(
+            page.contains("<code>Active</code> → **<code>Resolved</code>**") && !page.contains("was Active"),
+            "{page}"
+        );
         // As it is, nothing is asked for.
         program.run(&format!("check {file}")).expect_code(3).expect_text("nothing-to-set");
     }

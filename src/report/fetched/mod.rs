@@ -23,6 +23,7 @@ use crate::contract::Contract;
 use crate::seen::Before;
 use crate::text::printable;
 use rows::Columns;
+pub(super) use rows::cell;
 
 /// An incident that was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -88,7 +88,7 @@ pub(super) fn empty_members(line: &str) -> Option<usize> {
 }
 
 /// A value as it is written into a cell.
-fn cell(value: Option<&Value>) -> String {
+pub(in crate::report) fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),

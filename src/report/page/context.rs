@@ -1,13 +1,74 @@
-//! What a row of the input says beside what it asks for: its other columns, so that a reviewer sees which incident it is.
+//! What a row of the input says beside what it asks for: its other columns, so that a reviewer sees which incident it is,
+//! and of a fetched file what that was then.
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
 use crate::contract::Contract;
-use crate::input::{PORTAL_COLUMNS, csv, jsonl, normalized};
+use crate::input::{CURRENT, FETCHED_AT, PORTAL_COLUMNS, csv, jsonl, normalized};
 use crate::outcome::InputShape;
+use crate::report::fetched::cell;
+use crate::report::wording::age;
+use crate::text::{printable, unshield};
 
 /// No more of a row's other cells are shown; all of them are in the input.
 const CELLS: usize = 8;
+
+/// What a row says beside what it asks for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Context {
+    /// The names and texts of other cells, those that are not empty.
+    pub cells: Vec<(String, String)>,
+    /// Of a fetched file.
+    pub fetched: Option<Fetched>,
+}
+
+impl Context {
+    /// All of it, as cells.
+    #[must_use]
+    pub fn told(self) -> Vec<(String, String)> {
+        let was = self.fetched.into_iter().flat_map(|fetched| fetched.was);
+        let was =
+            was.filter(|(_, text)| !text.is_empty()).map(|(property, text)| (format!("{CURRENT}{property}"), text));
+        self.cells.into_iter().chain(was).collect()
+    }
+}
+
+/// What an incident was when it was fetched. It decides nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// When.
+    pub at: Timestamp,
+    /// By property, as a cell has it; empty where it was not set.
+    pub was: Vec<(String, String)>,
+}
+
+impl Fetched {
+    /// What a property was, in words: `was Active 2 h ago`. `known`: what it is, where that was looked at; nothing is to
+    /// be said where it was the same.
+    #[must_use]
+    pub fn said(&self, property: &str, known: Option<&Value>, now: Timestamp) -> Option<String> {
+        let (_, was) = self.was.iter().find(|(name, _)| name == property)?;
+        if known.is_some_and(|known| printable(&cell(Some(known))) == *was) {
+            return None;
+        }
+        let was = if was.is_empty() { "empty" } else { was };
+        Some(format!("was {was} {} ago", age(self.at, now)))
+    }
+
+    /// What the properties of a change's body were, in a line: `2 h ago: status Active; tags a; b`.
+    #[must_use]
+    pub fn line(&self, body: &str, now: Timestamp) -> Option<String> {
+        let body: Map<String, Value> = serde_json::from_str(body).ok()?;
+        let was = self.was.iter().filter(|(property, _)| body.contains_key(property));
+        let was = was.map(|(property, was)| [property.as_str(), if was.is_empty() { "empty" } else { was }].join(" "));
+        let was: Vec<String> = was.collect();
+        (!was.is_empty()).then(|| format!("{} ago: {}", age(self.at, now), was.join("; ")))
+    }
+}
 
 /// Reads the other columns of rows of one input.
 #[derive(Clone, Debug)]
@@ -26,10 +87,10 @@ impl ContextColumns {
         ContextColumns { shape: shape.clone(), asking }
     }
 
-    /// The names and texts of a row's other cells, those that are not empty; none where the record can't be read.
+    /// What a row says; nothing where the record can't be read.
     #[must_use]
-    pub fn of(&self, source: &[u8]) -> Vec<(String, String)> {
-        let Ok(record) = std::str::from_utf8(source) else { return Vec::new() };
+    pub fn of(&self, source: &[u8]) -> Context {
+        let Ok(record) = std::str::from_utf8(source) else { return Context::default() };
         match &self.shape {
             InputShape::Csv { delimiter, columns, .. } => {
                 self.pick(columns.iter().map(|name| Cow::Borrowed(&**name)).zip(csv::texts(record, *delimiter)))
@@ -41,17 +102,36 @@ impl ContextColumns {
         }
     }
 
-    fn pick<'r>(&self, cells: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>) -> Vec<(String, String)> {
+    fn pick<'r>(&self, cells: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>) -> Context {
         let cells: Vec<_> = cells.collect();
         let is_portal = PORTAL_COLUMNS.iter().all(|name| cells.iter().any(|(column, _)| column.trim() == *name));
+        let fetched = fetched(&cells);
+        let is_told = |name: &str| fetched.is_some() && (name.starts_with(CURRENT) || name.trim() == FETCHED_AT);
         let is_other = |name: &str| {
             let name = normalized(name);
             // The cells of a portal export say what incidents are; of them only the id asks for something.
             if is_portal { name != self.asking[0] } else { !self.asking.contains(&name) }
         };
-        let others = cells.into_iter().filter(|(name, text)| !text.trim().is_empty() && is_other(name));
-        others.take(CELLS).map(|(name, text)| (name.into_owned(), text.into_owned())).collect()
+        let others =
+            cells.iter().filter(|(name, text)| !text.trim().is_empty() && is_other(name) && !is_told(name)).take(CELLS);
+        let others = others.map(|(name, text)| (name.to_string(), text.to_string()));
+        Context { cells: others.collect(), fetched }
     }
+}
+
+/// What the cells of a fetched row say of the properties; `None` where it names no time.
+fn fetched(cells: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Fetched> {
+    let (_, at) = cells.iter().find(|(name, _)| name.trim() == FETCHED_AT)?;
+    let at = at.trim().parse().ok()?;
+    let was = cells.iter().filter_map(|(name, text)| {
+        let property = name.strip_prefix(CURRENT)?;
+        let text = unshield(text);
+        // A list of JSONL is shown as a cell has it.
+        let list = text.starts_with('[').then(|| serde_json::from_str::<Value>(text).ok()).flatten();
+        let text = list.map_or_else(|| text.to_owned(), |list| cell(Some(&list)));
+        Some((property.to_owned(), printable(&text).into_owned()))
+    });
+    Some(Fetched { at, was: was.collect() })
 }
 
 /// A member's value as a text: what is no text stays JSON.
@@ -76,8 +156,8 @@ mod tests {
         InputShape::Csv { delimiter: ',', bom: false, columns }
     }
 
-    fn shown(context: &[(String, String)]) -> Vec<(&str, &str)> {
-        context.iter().map(|(name, text)| (&**name, &**text)).collect()
+    fn shown(context: &Context) -> Vec<(&str, &str)> {
+        context.cells.iter().map(|(name, text)| (&**name, &**text)).collect()
     }
 
     #[test]
@@ -89,6 +169,41 @@ mod tests {
         let record = br#"{"incidentId":7,"title":"t\u0041","n":[1],"none":null,"comment":"c"}"#;
         assert_eq!(shown(&own.of(record)), [("title", "tA"), ("n", "[1]")]);
         assert_eq!(shown(&own.of(b"no object")), []);
+    }
+
+    #[test]
+    fn what_was_fetched_is_told_with_its_age() {
+        let then = "2026-11-24T10:00:00Z";
+        let now = "2026-11-24T12:00:00Z".parse().expect("a time");
+        let names =
+            ["incidentId", "status", "current_status", "current_tags", "current_assignedTo", "title", FETCHED_AT];
+        let csv = columns(&csv(&names)).of(format!("7,Resolved,Active,a; b,,'=1,{then}").as_bytes());
+        let json = format!(
+            r#"{{"incidentId":7,"current_status":"Active","current_tags":["a","b"],"current_assignedTo":null,
+                "title":"'=1","fetched_at":"{then}"}}"#
+        );
+        let jsonl = columns(&InputShape::Jsonl { bom: false }).of(json.as_bytes());
+        assert_eq!(csv, jsonl);
+        assert_eq!(shown(&csv), [("title", "'=1")]);
+        let fetched = csv.fetched.expect("a fetched row");
+        let said = |property, known: Option<Value>| fetched.said(property, known.as_ref(), now);
+        assert_eq!(said("status", None).as_deref(), Some("was Active 2 h ago"));
+        assert_eq!(said("status", Some("Active".into())), None);
+        assert_eq!(said("tags", Some(serde_json::json!(["a", "b"]))), None);
+        assert_eq!(said("tags", Some(serde_json::json!(["a"]))).as_deref(), Some("was a; b 2 h ago"));
+        assert_eq!(said("assignedTo", None).as_deref(), Some("was empty 2 h ago"));
+        assert_eq!(said("assignedTo", Some(Value::Null)), None);
+        assert_eq!(said("comment", None), None);
+        let line = fetched.line(r#"{"status":"Resolved","tags":["c"],"comment":"x"}"#, now);
+        assert_eq!(line.as_deref(), Some("2 h ago: status Active; tags a; b"));
+        assert_eq!(fetched.line(r#"{"comment":"x"}"#, now), None);
+        // A row without a time says nothing that could be told with its age.
+        let aged = columns(&csv_of_no_time()).of(b"7,Active");
+        assert_eq!((shown(&aged), aged.fetched.is_none()), (vec![("current_status", "Active")], true));
+    }
+
+    fn csv_of_no_time() -> InputShape {
+        csv(&["incidentId", "current_status"])
     }
 
     #[test]

@@ -56,7 +56,8 @@ struct ReviewRowView {
     context: Vec<(String, String)>,
     left_out: Option<String>,
     note: Option<String>,
-    cells: Vec<Cell>,
+    /// With what it was when it was fetched.
+    cells: Vec<(Cell, Option<String>)>,
 }
 
 /// What stands between the rows that failed and the others.
@@ -141,12 +142,15 @@ pub(super) fn review<E>(
     out.write_all(ROWS_BEGIN.as_bytes())?;
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
-        let cell = |name: &&str| Cell::new(name, &row.after, row.before.as_ref(), review.appended);
+        let cell = |name: &&str| {
+            let cell = Cell::new(name, &row.after, row.before.as_ref(), review.appended);
+            (cell, row.was(name, preview.starts_at))
+        };
         let view = ReviewRowView {
             row: row.row,
             line: row.line,
             incident: shown(&row.incident),
-            context: shown_context(&row.context),
+            context: shown_context(&row.context.cells),
             left_out: row.left_out.as_deref().map(shown),
             note: row.note.as_deref().map(shown),
             cells: properties.iter().map(cell).collect(),

@@ -159,8 +159,13 @@ fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> Stri
         text.as_ref().map(|text| format!("<br>**{what}:** {}", Text(text))).unwrap_or_default()
     };
     let (left_out, note) = (said("Not sent", &row.left_out), said("Note", &row.note));
-    let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context));
-    let cell = |name: &&str| cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended));
+    let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context.cells));
+    let was =
+        |name: &str| row.was(name, review.preview.starts_at).map(|was| format!("<br>{}", Text(&excerpt(&was, SHORT))));
+    let cell = |name: &&str| {
+        let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended));
+        cell + &was(name).unwrap_or_default()
+    };
     let cells = [row.row.to_string(), incident].into_iter().chain(properties.iter().map(cell));
     format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }

@@ -29,7 +29,7 @@ mod wording;
 
 pub use account::{Account, AccountRow};
 pub use chart::{POINTS, Point};
-pub use context::ContextColumns;
+pub use context::{Context, ContextColumns, Fetched};
 pub use file::{PageError, PageFile, PagePlaceError};
 pub use review::{Review, ReviewRow, Warnings};
 

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::chart::Point;
+use super::context::Context;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::report::preview::Preview;
 use crate::window::Quota;
@@ -44,12 +46,20 @@ pub struct ReviewRow {
     pub after: Map<String, Value>,
     /// The same properties as the server shows them, where that was looked at.
     pub before: Option<Map<String, Value>>,
-    /// What else the input says of it: column and text.
-    pub context: Vec<(String, String)>,
+    /// What else the input says of it.
+    pub context: Context,
     /// Why it is not sent, where it is not.
     pub left_out: Option<String>,
     /// What else is to be said of it.
     pub note: Option<String>,
+}
+
+impl ReviewRow {
+    /// What a property was when the row was fetched, in words, where that is not known any better.
+    pub(super) fn was(&self, property: &str, now: Timestamp) -> Option<String> {
+        let known = self.before.as_ref().and_then(|before| before.get(property));
+        self.context.fetched.as_ref().filter(|_| self.after.contains_key(property))?.said(property, known, now)
+    }
 }
 
 /// So many messages are kept of each code.

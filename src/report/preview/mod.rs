@@ -112,6 +112,8 @@ pub struct FirstRequest {
     pub path: String,
     /// JSON, to the letter.
     pub body: String,
+    /// What of it the incident was when it was fetched, where the input says that.
+    pub was: Option<String>,
 }
 
 impl Preview {
@@ -142,6 +144,9 @@ impl Preview {
         for request in &self.first_requests {
             writeln!(out, "  {} {}", request.method, printable(&request.path))?;
             writeln!(out, "  {}", fitted(&request.body, SHOWN_BODY))?;
+            if let Some(was) = &request.was {
+                writeln!(out, "  {}", fitted(was, WIDTH - 2))?;
+            }
         }
         Ok(())
     }
@@ -297,6 +302,7 @@ mod tests {
                 method: "PATCH",
                 path: "/api/incidents/924565".to_owned(),
                 body: "{\"comment\":\"\u{202e}x\"}".to_owned(),
+                was: None,
             }],
         }
     }
