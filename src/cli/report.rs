@@ -154,7 +154,9 @@ pub(super) fn review_rows(
     accounted(journal, run, Pick::NoneOf(&[])).map(move |row| {
         let row = row?;
         let outcome = &row.result.outcome;
-        let left_out = (outcome.kind != OutcomeKind::NotAttempted).then(|| outcome.message.clone());
+        // That it is not sent is said beside it.
+        let why = || outcome.message.replacen("not sent: ", "", 1);
+        let left_out = (outcome.kind != OutcomeKind::NotAttempted).then(why);
         let target = row.merged_into().filter(|_| left_out.is_none());
         let note = target.map(|target| format!("updates incident {target}, into which this one was merged"));
         Ok(ReviewRow {

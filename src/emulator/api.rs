@@ -79,8 +79,10 @@ impl Api {
             Call::Read => Ok(Answer::json(200, self.find(request)?.1)),
             Call::List => {
                 let query = Query::parse(&request.query)?;
-                let incidents = self.store.newest_first().filter(|incident| query.takes(incident));
-                let page: Vec<Value> = incidents.skip(query.skip).take(query.top).collect();
+                // Without a filter those before the page need not be looked at.
+                let taken = |id: &u64| query.takes_all() || query.takes(&self.store.show(*id));
+                let page = self.store.newest_first().filter(taken).skip(query.skip).take(query.top);
+                let page: Vec<Value> = page.map(|id| self.store.show(id)).collect();
                 let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
                 Ok(Answer::json(200, json!({"@odata.context": context, "value": page})))
             }

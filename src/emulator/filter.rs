@@ -64,6 +64,11 @@ impl Query {
         Ok(parsed)
     }
 
+    /// Whether it has no filter.
+    pub(super) fn takes_all(&self) -> bool {
+        self.filter.is_empty()
+    }
+
     /// Whether the filter lets this incident through.
     pub(super) fn takes(&self, incident: &Value) -> bool {
         self.filter.iter().all(|comparison| {

@@ -118,9 +118,9 @@ impl Store {
         (self.exist.contains(id) || self.merged.contains_key(&id)).then(|| self.show(id))
     }
 
-    /// All incidents, newest first.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = Value> {
-        self.exist.0.iter().rev().flat_map(|range| range.clone().rev()).map(|id| self.show(id))
+    /// The ids of all incidents, newest first.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = u64> {
+        self.exist.0.iter().rev().flat_map(|range| range.clone().rev())
     }
 
     /// Sets properties, by the contract's kinds, and returns the incident as it is then.
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_newest_comes_first() {
         let store = store("1-3,8-9");
-        let shown: Vec<_> = store.newest_first().collect();
+        let shown: Vec<_> = store.newest_first().map(|id| store.show(id)).collect();
         let ids: Vec<_> = shown.iter().map(|incident| incident["incidentId"].as_u64()).collect();
         assert_eq!(ids, [9, 8, 3, 2, 1].map(Some));
         assert!(shown.is_sorted_by(|a, b| a["createdTime"].as_str() > b["createdTime"].as_str()));

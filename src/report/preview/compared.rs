@@ -98,7 +98,7 @@ impl Compared {
             let why = match code.as_str() {
                 "not-found" => "there is no such incident",
                 "redirected" => "the incident was merged into another one",
-                "contradiction" => "it leads to an incident of which another row asks for something else",
+                "contradiction" => "another row asks for something else of the same incident",
                 "changed-since" => "the incident has changed since the plan was made",
                 _ => "the incident can't be read",
             };
