@@ -192,6 +192,19 @@ mod tests {
         assert_eq!(clear_up(&[doubt(1, 100, &[90])], &here, unsure, "comment"), [(AttemptId(1), false)]);
     }
 
+    /// A slow read tells the server's time less exactly: by as much as it took, in both directions.
+    #[test]
+    fn the_time_that_a_read_took_is_allowed_for() {
+        let slow = |took| Seen { took: Duration::from_secs(took), ..seen(130, 0) };
+        let early = incident(&[Some(95)], "Resolved", 0);
+        assert_eq!(clear_up(&[doubt(1, 100, &[])], &early, slow(10), "comment"), [(AttemptId(1), true)]);
+        assert_eq!(clear_up(&[doubt(1, 100, &[])], &early, slow(1), "comment"), [(AttemptId(1), false)]);
+        // The known call had ended at 91, and the server may have been at it until 93: its comment of 105 is its own.
+        let late = incident(&[Some(105)], "Resolved", 0);
+        assert_eq!(clear_up(&[doubt(1, 100, &[90])], &late, slow(10), "comment"), [(AttemptId(1), false)]);
+        assert_eq!(clear_up(&[doubt(1, 100, &[90])], &late, slow(1), "comment"), [(AttemptId(1), true)]);
+    }
+
     #[test]
     fn two_attempts_in_doubt_need_two_comments() {
         let doubts = [doubt(1, 100, &[]), doubt(2, 105, &[])];

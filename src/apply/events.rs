@@ -7,7 +7,7 @@ use crate::outcome::{OutcomeKind, ResultRow};
 use crate::window::Window;
 
 /// Something that happened in a run. An event comes after what it tells is committed to the journal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Incidents are looked at: so many, where that is known.
     Looking(Option<u64>),

@@ -243,6 +243,26 @@ mod tests {
         assert_eq!(health.slots(8, second(20)), 8);
     }
 
+    /// Until it is clear whether it is the service, tries count, and rows whose last one it was are held.
+    #[test]
+    fn whether_it_is_down_is_uncertain_until_an_answer_or_an_outage() {
+        let mut health = Health::new(Duration::from_mins(10));
+        assert!(health.counts_tries() && !health.is_uncertain());
+        let _ = health.hear(&UPDATED, second(0));
+        assert_eq!((health.is_uncertain(), health.streak_id), (false, 0));
+        let _ = health.hear(&NOTHING, second(0));
+        assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, true, 0));
+        let _ = health.hear(&Verdict::NotFound, second(0));
+        assert_eq!((health.is_uncertain(), health.streak_id), (false, 1));
+        for _ in 0..5 {
+            let _ = health.hear(&NOTHING, second(1));
+        }
+        assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (false, false, 1));
+        health.begins();
+        assert_eq!(health.hear(&UPDATED, second(9)), News::Up);
+        assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, false, 2));
+    }
+
     #[test]
     fn a_full_outage_costs_at_most_35_calls_in_ten_minutes() {
         let mut health = Health::new(Duration::from_mins(10));
@@ -288,6 +308,20 @@ mod tests {
             assert_eq!(health.hear(&Verdict::Forbidden, second(at)), News::None);
         }
         assert_eq!(health.hear(&Verdict::Forbidden, second(5)), News::Forbidden);
+        // A 429 between says nothing of the permission; any other answer does.
+        for (between, news) in [
+            (Verdict::Throttled { resume: None }, News::Forbidden),
+            (Verdict::Unauthorized { token_generation: 0 }, News::Forbidden),
+            (Verdict::NotFound, News::None),
+        ] {
+            let mut health = Health::new(Duration::from_mins(10));
+            let _ = health.hear(&UPDATED, second(0));
+            for at in 1..5 {
+                assert_eq!(health.hear(&Verdict::Forbidden, second(at)), News::None);
+            }
+            let _ = health.hear(&between, second(5));
+            assert_eq!(health.hear(&Verdict::Forbidden, second(6)), news, "{between:?}");
+        }
     }
 
     #[test]

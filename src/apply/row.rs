@@ -400,4 +400,116 @@ mod tests {
         assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
         assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
     }
+
+    fn ended(verdict: Verdict) -> Ended {
+        let answer = Answer { verdict, http_status: None, request_id: None, message: "no".to_owned() };
+        Ended { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
+    }
+
+    fn rules() -> Rules {
+        let policy = Policy { max_attempts: 2 };
+        Rules { policy, shortest_window: Duration::from_secs(1), appended: "comment".to_owned() }
+    }
+
+    fn settled(hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {
+        hand.settle(&ended(verdict), streak, &rules(), &mut fastrand::Rng::with_seed(1))
+    }
+
+    fn code(end: &End) -> Option<String> {
+        end.outcome.as_ref().map(|(_, outcome)| format!("{} {}", outcome.kind, outcome.code))
+    }
+
+    #[test]
+    fn tries_of_a_streak_that_became_an_outage_do_not_count_and_older_ones_do() {
+        let nothing = || Verdict::Transient { may_have_applied: false };
+        let mut forgiven = hand(false, false);
+        for _ in 0..3 {
+            assert!(matches!(settled(&mut forgiven, nothing(), STREAK).1, Then::At(_)));
+            forgiven.forgive(STREAK.id);
+            assert_eq!(forgiven.tries(), 0);
+        }
+        let mut older = hand(false, false);
+        assert!(matches!(settled(&mut older, nothing(), STREAK).1, Then::At(_)));
+        let later = Streak { id: 2, counts: true };
+        older.forgive(later.id);
+        assert_eq!(older.tries(), 1);
+        assert_eq!(settled(&mut older, nothing(), later).1, Then::UsedUp);
+        older.forgive(later.id);
+        assert_eq!(older.tries(), 1);
+    }
+
+    fn doubt(own_row: bool) -> Doubt {
+        let change = hand(true, false).row.change;
+        let (started, ended) = (BootTime(0), BootTime(1_000_000));
+        Doubt { attempt: AttemptId(1), change, started, ended, own_row, known: std::sync::Arc::default() }
+    }
+
+    #[test]
+    fn an_incident_is_read_when_the_server_has_settled() {
+        let mut hand = hand(true, false);
+        let later = Doubt { ended: BootTime(3_000_000), ..doubt(false) };
+        assert_eq!(hand.read_first(vec![later, doubt(true)]), BootTime(3_000_000) + SETTLING);
+    }
+
+    /// An incident that shows what is asked for, with the comment or without.
+    fn read(has_comment: bool) -> Verdict {
+        let comment =
+            crate::attempt::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
+        let incident = crate::attempt::Incident {
+            id: 7,
+            values: std::iter::once(("status".to_owned(), "Resolved".into())).collect(),
+            comments: if has_comment { vec![comment] } else { Vec::new() },
+            ..crate::attempt::Incident::default()
+        };
+        Verdict::Read { incident, server_time: None }
+    }
+
+    fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> Hand {
+        let mut hand = hand(appends, true);
+        if appends {
+            hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
+        }
+        let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone(), ..doubt }).collect();
+        hand.what = What::Read(doubts);
+        hand.is_last_look = is_last_look;
+        hand
+    }
+
+    #[test]
+    fn what_is_read_decides_by_whose_attempt_it_was() {
+        let made = "updated found-by-reading";
+        let gave_up = "failed gave-up";
+        for (appends, doubts, is_last_look, has_comment, expected) in [
+            (true, vec![doubt(true)], false, true, Some(made)),
+            (true, vec![doubt(true)], false, false, None),
+            (true, vec![doubt(false)], false, true, None),
+            (true, vec![doubt(true)], true, false, Some(gave_up)),
+            // Nothing is added: it is looked at only when all tries are used up.
+            (false, vec![], true, false, Some(made)),
+            (false, vec![], false, false, None),
+        ] {
+            let mut hand = reading(appends, doubts, is_last_look);
+            let (end, then) = settled(&mut hand, read(has_comment), STREAK);
+            assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_look} {has_comment}");
+            assert_eq!(then, if expected.is_some() { Then::Over } else { Then::Ready });
+            assert_eq!(expected.is_none(), hand.what == What::Update);
+        }
+    }
+
+    #[test]
+    fn an_incident_that_can_not_be_read_leaves_in_doubt_what_was_our_own() {
+        for (doubts, is_last_look, verdict, expected) in [
+            (vec![doubt(true)], false, Verdict::Rejected, "in-doubt unreadable"),
+            (vec![], true, Verdict::Rejected, "in-doubt unreadable"),
+            (vec![doubt(false)], false, Verdict::Rejected, "failed unreadable"),
+            (vec![doubt(true)], false, Verdict::NotFound, "failed not-found"),
+        ] {
+            let mut hand = reading(true, doubts, is_last_look);
+            let (end, then) = settled(&mut hand, verdict, STREAK);
+            assert_eq!((code(&end).as_deref(), then), (Some(expected), Then::Over));
+        }
+        // Of an update, what the API says of it is the row's own.
+        let (end, _) = settled(&mut hand(false, false), Verdict::Rejected, STREAK);
+        assert_eq!(code(&end).as_deref(), Some("failed rejected"));
+    }
 }

@@ -112,10 +112,8 @@ impl Service {
     /// The token of this generation was refused: another one is taken, or the run stops.
     pub(super) fn renew(&mut self, generation: u64, tokens: &Tokens, message: &str) -> Option<Stop> {
         let refused = |message: &str| Some(Stop::Unauthorized { message: message.to_owned() });
-        match self.health.token_refused(generation, self.token_generation) {
-            News::Unauthorized => return refused(message),
-            _ if generation < self.token_generation => return None,
-            _ => {}
+        if self.health.token_refused(generation, self.token_generation) == News::Unauthorized {
+            return refused(message);
         }
         match tokens.renew(generation) {
             Renewal::Renewed => {
@@ -126,5 +124,100 @@ impl Service {
             Renewal::OtherTenant => refused("the new token is for another tenant"),
             Renewal::Failed(error) => refused(&error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn at(millis: i64) -> Now {
+        let wall = Timestamp::from_millisecond(1_700_000_000_000 + millis).expect("a plain time");
+        Now { boot: BootTime(millis * 1_000), wall }
+    }
+
+    /// Windows of 10 s, and a patience of 30 s.
+    fn service() -> Service {
+        Service::new(&"5/1s,50/10s".parse().expect("a quota"), Duration::from_secs(30))
+    }
+
+    #[test]
+    fn a_pause_that_is_longer_than_a_window_is_kept_to_its_end() {
+        let mut service = service();
+        let (kept, _) = service.pause(at(25_000).boot, at(1_000), "");
+        assert_eq!(kept, at(11_000).boot, "a window is all that the journal keeps");
+        assert_eq!(service.not_before_pause(at(9_000).boot), at(25_000).boot);
+        assert_eq!(service.not_before_pause(at(26_000).boot), at(26_000).boot);
+        // Another one that ends sooner changes nothing.
+        assert_eq!(service.pause(at(5_000).boot, at(2_000), "").0, at(5_000).boot);
+        assert_eq!(service.own_pause(at(24_999).boot), Some(at(25_000).boot));
+        service.pause(at(27_000).boot, at(2_000), "");
+        assert_eq!(service.own_pause(at(26_999).boot), Some(at(27_000).boot));
+        assert_eq!(service.own_pause(at(27_000).boot), None);
+        assert_eq!(service.not_before_pause(at(9_000).boot), at(9_000).boot);
+        assert_eq!(service.throttled, 3);
+    }
+
+    #[test]
+    fn a_pause_is_told_again_where_it_grows_by_more_than_a_second() {
+        let mut service = service();
+        let is_told = [(9_000, true), (9_000, false), (10_000, false), (10_001, true), (11_001, false), (3_000, false)];
+        for (until, is_told) in is_told {
+            let event = service.pause(at(until).boot, at(0), "wait").1.event;
+            let told = Event::Throttled { until: at(until).wall, message: "wait".to_owned() };
+            assert_eq!(event, is_told.then_some(told), "{until}");
+        }
+    }
+
+    /// A pause within a window is the quota's own business, and one within the patience is waited for.
+    #[test]
+    fn only_a_pause_past_every_window_and_the_patience_stops_the_run() {
+        for (patience, until, stops) in [
+            (30, 10_000, false),
+            (30, 30_000, false),
+            (30, 30_001, true),
+            (5, 9_000, false),
+            (5, 10_000, false),
+            (5, 10_001, true),
+        ] {
+            let mut service = Service::new(&"50/10s".parse().expect("a quota"), Duration::from_secs(patience));
+            let stop = service.pause(at(until).boot, at(0), "").1.stop;
+            let expected = stops.then(|| Stop::PausedTooLong { until: at(until).wall });
+            assert_eq!(stop, expected, "{until} ms with a patience of {patience} s");
+        }
+    }
+
+    #[test]
+    fn no_row_pays_for_a_service_that_is_down() {
+        for (news, forgives) in [
+            (News::Down { until: at(5_000).boot }, true),
+            (News::GivenUp, true),
+            (News::None, false),
+            (News::Up, false),
+            (News::Forbidden, false),
+            (News::Unauthorized, false),
+        ] {
+            assert_eq!(Service::follows(news, at(0), "m").forgives, forgives, "{news:?}");
+        }
+        let event = Service::follows(News::Down { until: at(5_000).boot }, at(0), "m").event;
+        assert_eq!(event, Some(Event::ServiceDown { until: at(5_000).wall, message: "m".to_owned() }));
+    }
+
+    #[test]
+    fn a_refused_token_is_read_again_once_and_a_late_refusal_of_the_old_one_is_none() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let write = |token: &str| std::fs::write(file.path(), token).expect("writes");
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).expect("its own");
+        write("the-first-token-of-all");
+        let tokens = Tokens::from_file(file.path()).expect("a token");
+        let mut service = service();
+        write("the-second-token-of-all");
+        assert_eq!(service.renew(0, &tokens, "expired"), None);
+        assert_eq!((tokens.current().1, service.token_generation), (1, 1));
+        assert_eq!(service.renew(0, &tokens, "expired"), None);
+        assert_eq!(tokens.current().1, 1);
+        let refused = Stop::Unauthorized { message: "expired".to_owned() };
+        assert_eq!(service.renew(1, &tokens, "expired"), Some(refused));
     }
 }
