@@ -15,6 +15,7 @@
 //! | | [`window`] | quotas and durations as they are written: `50/1m,1500/1h` |
 //! | | [`permit`] | what was spent of a quota, and what may be spent now |
 //! | | [`attempt`] | calls, and the verdict on each |
+//! | | [`list_change`] | what a row adds to a list and takes from it, and the list that results |
 //! | | [`seen`] | what an incident looked like when it was read |
 //! | | [`outcome`] | how a row ended; the ten columns of the results |
 //! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |

@@ -1,7 +1,7 @@
 //! `--compare`: incidents are looked at before anything is sent, under the run's own quota and journal; rows that need
 //! no update, or can't have one, end here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub(super) enum Looked {
 
 /// A look that is over.
 pub(super) struct Surveyed {
+    /// The rows whose incidents were: what is known of others is from an earlier look.
+    rows: HashSet<u64>,
     /// So many incidents,
     incidents: u64,
     /// by so many calls,
@@ -76,7 +78,8 @@ impl Looking<'_> {
     ) -> Result<Looked, Error> {
         let contract = &self.target.contract;
         let mut rows = journal.incidents(run, look.at)?;
-        let mut surveyed = Surveyed { incidents: 0, calls: 0, begun: self.clock.now().wall };
+        let looked_at = rows.iter().map(|(_, row)| *row).collect();
+        let mut surveyed = Surveyed { rows: looked_at, incidents: 0, calls: 0, begun: self.clock.now().wall };
         if !rows.is_empty() {
             journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
         }
@@ -128,7 +131,7 @@ impl Looking<'_> {
             let Some(last) = rows.last() else { return Ok(compared) };
             after = last.row;
             let mut settled = Vec::new();
-            for mut row in rows {
+            for mut row in rows.into_iter().filter(|row| surveyed.rows.contains(&row.row)) {
                 let Some(sightings) = sightings(journal, run, &row)? else { continue };
                 let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body: None };
                 if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {

@@ -116,6 +116,19 @@ fn a_run_that_goes_on_reads_again_what_it_changes() {
     }
 }
 
+/// What was looked at before the stop is old by now: of it nothing follows for rows that are not looked at again.
+#[test]
+fn rows_that_are_not_looked_at_again_go_by_what_was_made_since() {
+    let program = program("1,Resolved,,one\n2,,+tuned,\n");
+    program.send("a.csv --compare --stop-after 0s").expect_code(4);
+    let run = program.last_run();
+    program.write("b.csv", format!("{HEADER}1,Resolved,,one\n"));
+    program.send("b.csv").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    let ended = program.run(&format!("runs resume {run} --yes --quota 1000/1s")).expect_code(0);
+    ended.expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
+    assert_eq!(program.comments(1), ["one"]);
+}
+
 /// What comes back from a results file asks for the same.
 #[test]
 fn what_failed_is_tried_again_by_its_results() {
