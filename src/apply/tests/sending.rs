@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{Stage, change, reply, resolve, shown, willing};
+use super::stage::{Stage, Wire, change, reply, resolve, shown, willing};
 use crate::apply::events::Event;
 use crate::apply::{Ending, Stop};
 use crate::client::SendError;
@@ -86,13 +86,26 @@ async fn what_was_made_before_needs_no_permit_and_is_over_at_once() {
     again.insert(0, change(99, r#"{"status":"Active"}"#));
     again.insert(1, change(98, r#"{"status":"Active"}"#));
     stage.settings.stop_after = Some(Duration::from_secs(5));
-    let (ends, _, _run) = stage.send(&again, willing()).await;
+    let (ends, _, run) = stage.send(&again, willing()).await;
     assert_eq!(ends.ending, Ending::Stopped(Stop::Deadline));
+    let kept: std::collections::HashMap<_, _> = ends.journal.outcomes(&run.name).expect("reads").into_iter().collect();
+    assert_eq!(kept[&Some(OutcomeKind::Unchanged)], 40);
     let over: Vec<i64> =
         stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::Finished(_))).map(|(at, _)| *at).collect();
     assert!(over.iter().all(|at| *at - started < 1_000), "{over:?}");
     let finished = stage.ear.finished();
     assert_eq!(finished.iter().filter(|row| row.outcome.code == "done-before").count(), 40);
+}
+
+/// Also those that were looked at ahead while there was no permit.
+#[tokio::test(start_paused = true)]
+async fn rows_go_in_the_order_of_the_input() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "2/10s".parse().expect("a quota");
+    stage.settings.concurrency = 4;
+    let (_, wire, _run) = stage.send(&rows(30), willing()).await;
+    let sent: Vec<String> = wire.seen().into_iter().map(|(_, what)| what).collect();
+    assert_eq!(sent, (1..=30).map(|id| format!("PATCH {id}")).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -302,28 +315,44 @@ async fn rows_of_one_incident_go_one_after_the_other() {
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn calls_of_another_process_are_looked_for_until_they_end() {
-    let mut stage = Stage::new();
-    stage.settings.quota = "1/10s".parse().expect("a quota");
-    // Another process holds the only token: its call is under way for 3 s.
+/// Another process sends its row, which takes 3 s, and ours begins 10 ms later; what our service has seen, and theirs.
+async fn beside_another(stage: &mut Stage, theirs: Change, ours: Change) -> (Wire, Wire) {
     let mut other = Stage { directory: tempfile::tempdir().expect("a directory"), ..Stage::new() };
     other.clock = stage.clock.clone();
     other.settings.quota = stage.settings.quota.clone();
     std::mem::swap(&mut other.directory, &mut stage.directory);
-    let mut theirs = other.journal();
-    let their_run = other.run_of(&mut theirs, &[resolve(50)]);
-    let mut ours = other.journal();
-    let our_run = other.run_of(&mut ours, &[resolve(60)]);
+    let mut their_journal = other.journal();
+    let their_run = other.run_of(&mut their_journal, &[theirs]);
+    let mut our_journal = other.journal();
+    let our_run = other.run_of(&mut our_journal, &[ours]);
     let slow: super::stage::Script = Box::new(|_, what| (3_000, shown(what)));
     let ((_, their_wire), (_, our_wire)) = {
-        let send_theirs = other.send_run(theirs, &their_run, slow);
+        let send_theirs = other.send_run(their_journal, &their_run, slow);
         let send_ours = async {
             stage.clock.nap_until(stage.clock.now().boot + Duration::from_millis(10)).await;
-            stage.send_run(ours, &our_run, willing()).await
+            stage.send_run(our_journal, &our_run, willing()).await
         };
         tokio::join!(send_theirs, send_ours)
     };
+    (our_wire, their_wire)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_change_under_way_in_another_process_is_waited_for() {
+    let mut stage = Stage::new();
+    let (our_wire, their_wire) = beside_another(&mut stage, resolve(50), resolve(50)).await;
+    assert_eq!((their_wire.times(), our_wire.times()), (vec![0], vec![]));
+    let (at, _) = stage.ear.told.iter().find(|(_, event)| matches!(event, Event::Finished(_))).expect("it is over");
+    assert!((3_000..3_060).contains(at), "{at}");
+    assert_eq!(ends_of(&stage.ear.finished()), [(1, "unchanged done-before".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_another_process_are_looked_for_until_they_end() {
+    let mut stage = Stage::new();
+    // The other one holds the only token.
+    stage.settings.quota = "1/10s".parse().expect("a quota");
+    let (our_wire, their_wire) = beside_another(&mut stage, resolve(50), resolve(60)).await;
     assert_eq!(their_wire.times(), [0]);
     // Its end is seen within 50 ms; then the token comes back a window later.
     assert_eq!(our_wire.times(), [13_002]);
