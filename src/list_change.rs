@@ -27,10 +27,14 @@ impl ListChange {
         value.is_object().then(|| ListChange::deserialize(value).unwrap_or_default())
     }
 
-    /// The whole list: `list` was there before, nothing where it is none.
+    /// The whole list, of the one that was there; `None` where that is neither a list nor null.
     #[must_use]
-    pub fn whole(&self, list: &Value) -> Value {
-        let there = list.as_array().map_or(&[][..], Vec::as_slice);
+    pub fn whole(&self, list: &Value) -> Option<Value> {
+        let there = match list {
+            Value::Null => &[][..],
+            Value::Array(list) => list,
+            _ => return None,
+        };
         let stays = |item: &&Value| !item.as_str().is_some_and(|text| self.remove.iter().any(|one| one == text));
         let mut whole: Vec<Value> = there.iter().filter(stays).cloned().collect();
         for text in &self.add {
@@ -38,7 +42,7 @@ impl ListChange {
                 whole.push(Value::from(text.as_str()));
             }
         }
-        Value::Array(whole)
+        Some(Value::Array(whole))
     }
 }
 
@@ -58,21 +62,23 @@ impl fmt::Display for ListChange {
 /// Whether a change's body changes a list.
 #[must_use]
 pub fn changes_lists(body: &str) -> bool {
-    // Most bodies hold no object at all: that is seen without reading them.
-    body.contains(":{")
+    // Most bodies hold no other brace: that is seen without reading them.
+    body.get(1..).is_some_and(|rest| rest.contains('{'))
         && serde_json::from_str(body).is_ok_and(|body: Map<String, Value>| body.values().any(Value::is_object))
 }
 
 /// The body with whole lists: `values` is what its incident was.
-#[must_use]
-pub fn with_whole_lists(body: &str, values: &Map<String, Value>) -> String {
+///
+/// # Errors
+/// Where that does not show a list that is changed: with its name.
+pub fn with_whole_lists(body: &str, values: &Map<String, Value>) -> Result<String, String> {
     let mut body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     for (property, value) in &mut body {
         if let Some(change) = ListChange::of(value) {
-            *value = change.whole(values.get(property).unwrap_or(&Value::Null));
+            *value = values.get(property).and_then(|list| change.whole(list)).ok_or_else(|| property.clone())?;
         }
     }
-    Value::Object(body).to_string()
+    Ok(Value::Object(body).to_string())
 }
 
 #[cfg(test)]
@@ -82,7 +88,7 @@ mod tests {
     use serde_json::json;
 
     fn whole(body: &str, values: &Value) -> String {
-        with_whole_lists(body, values.as_object().expect("an object"))
+        with_whole_lists(body, values.as_object().expect("an object")).expect("shows the list")
     }
 
     #[test]
@@ -91,8 +97,16 @@ mod tests {
         let expected = |tags: &str| format!(r#"{{"status":"Resolved","tags":{tags},"comment":"\":{{"}}"#);
         assert_eq!(whole(body, &json!({"tags": ["b", "a", "B"]})), expected(r#"["a","B","c"]"#));
         assert_eq!(whole(body, &json!({"tags": null})), expected(r#"["c","a"]"#));
-        assert_eq!(whole(body, &json!({})), expected(r#"["c","a"]"#));
         assert_eq!(whole(r#"{"tags":{"add":[],"remove":["b"]}}"#, &json!({"tags": ["b"]})), r#"{"tags":[]}"#);
+    }
+
+    #[test]
+    fn a_list_that_is_not_shown_is_not_taken_for_an_empty_one() {
+        let body = r#"{"tags":{"add":["a"],"remove":[]}}"#;
+        for values in [json!({}), json!({"tags": "a"}), json!({"tags": {"a": 1}}), json!({"Tags": []})] {
+            let values = values.as_object().expect("an object");
+            assert_eq!(with_whole_lists(body, values), Err("tags".to_owned()), "{values:?}");
+        }
     }
 
     #[test]
@@ -115,13 +129,13 @@ mod tests {
             remove in prop::collection::btree_set("[d-f]", 0..4),
         ) {
             let change = ListChange { add: add.into_iter().collect(), remove: remove.into_iter().collect() };
-            let once = change.whole(&json!(there));
+            let once = change.whole(&json!(there)).expect("a list");
             let list = once.as_array().expect("a list");
             prop_assert!(change.add.iter().all(|text| list.contains(&json!(text))));
             prop_assert!(change.remove.iter().all(|text| !list.contains(&json!(text))));
             let kept = there.iter().filter(|text| !change.remove.contains(text)).map(|text| json!(text));
             prop_assert!(list.starts_with(&kept.collect::<Vec<_>>()));
-            prop_assert_eq!(change.whole(&once), once);
+            prop_assert_eq!(change.whole(&once), Some(once.clone()));
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::list_change::changes_lists;
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
 use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
@@ -275,6 +276,9 @@ fn row_of(line: &[u8]) -> Result<PlanRow, String> {
         (Some(body), None) => {
             let own = line.incident.parse().ok().and_then(IncidentId::new);
             let incident = line.target.or(own).ok_or("the incident is no number")?;
+            if changes_lists(body.get()) {
+                return Err("a list is changed, where the whole list has to stand".to_owned());
+            }
             Ok(Change { incident, body: body.get().into(), appends: line.appends })
         }
         (None, Some(ends)) => Err(Outcome::new(ends.outcome, &ends.code, ends.message)),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
-    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, PendingRow, Receipt, RunFacts, RunHandle,
-    Same, StateDir, What,
+    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, Same, StateDir,
+    What,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -102,13 +102,7 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     let mut whats = vec![What::Update; rows.len()];
     // Those that are in doubt after the first time are told of it at the second, and read at the third.
     for _ in 0..3 {
-        let begin = |(pending, what): (&PendingRow, &What)| Begin {
-            row: pending.row,
-            change: pending.change.clone(),
-            what: what.clone(),
-            otherwise_at: pending.otherwise_at,
-        };
-        let begins: Vec<Begin> = rows.iter().zip(&whats).map(begin).collect();
+        let begins = rows.iter().zip(&whats).map(|(row, what)| Begin::new(row, what.clone())).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
         let mut started = Vec::new();

@@ -41,9 +41,9 @@ pub(super) struct Queue {
     bytes: usize,
 }
 
-/// What a row in hand holds: what is sent, and the row's own bytes for the results.
+/// What a row in hand holds: what is sent and was asked for, and the row's own bytes for the results.
 fn bytes(row: &PendingRow) -> usize {
-    row.change.body.len() + row.source.len()
+    row.change.body.len() + row.source.len() + row.asked.as_ref().map_or(0, |asked| asked.len())
 }
 
 impl Queue {

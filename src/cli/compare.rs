@@ -131,30 +131,68 @@ impl Looking<'_> {
             let Some(last) = rows.last() else { return Ok(compared) };
             after = last.row;
             let mut settled = Vec::new();
-            for mut row in rows.into_iter().filter(|row| surveyed.rows.contains(&row.row)) {
-                let Some(sightings) = sightings(journal, run, &row)? else { continue };
-                let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body: None };
-                if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {
-                    row.change.body = with_whole_lists(asked, &before.values).into();
-                    one.body = Some(Arc::clone(&row.change.body));
+            for row in rows {
+                let contradicts = contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
+                // What is known of rows that were not looked at now is old.
+                if contradicts.is_none() && !surveyed.rows.contains(&row.row) {
+                    continue;
                 }
-                match contradicting.get(&row.row).cloned().unwrap_or_else(|| self.compared(&row, &sightings)) {
-                    Compared::Ends(outcome) => {
+                let Some(sightings) = journal.seen(run, row.row)? else { continue };
+                let (row, said) = self.said_of(row, &sightings);
+                let said = contradicts.cloned().or(said);
+                let body = row.asked.as_ref().map(|_| Arc::clone(&row.change.body));
+                let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body };
+                match said {
+                    Some(Compared::Ends(outcome)) => {
                         compared.add_end(&outcome, row.line);
                         one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
                     }
-                    Compared::Changes(differences) => {
+                    Some(Compared::Changes(differences)) => {
                         one.is_otherwise = !differences.is_empty();
                         compared.changing += 1;
                         if compared.first.len() < SHOWN {
                             compared.first.push(self.changes(&row, differences));
                         }
                     }
+                    None => compared.changing += 1,
                 }
                 settled.push(one);
             }
             journal.compared(run, surveyed.begun, &settled)?;
         }
+    }
+
+    /// What comparing says of a row, and the row with whole lists where it changes some. `None` of one in doubt whose
+    /// doubt has to be cleared up first.
+    fn said_of(&self, mut row: PendingRow, sightings: &Sightings) -> (PendingRow, Option<Compared>) {
+        if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {
+            match with_whole_lists(asked, &before.values) {
+                Ok(body) => row.change.body = body.into(),
+                Err(property) => {
+                    let outcome = unlisted(&property, row.is_in_doubt);
+                    return (row, Some(Compared::Ends(outcome)));
+                }
+            }
+        }
+        if !row.is_in_doubt {
+            let compared = self.compared(&row, sightings);
+            return (row, Some(compared));
+        }
+        if row.change.appends {
+            return (row, None);
+        }
+        // It may be sent again, and it may be so because it was made.
+        let compared = match self.compared(&row, sightings) {
+            Compared::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => {
+                let message = "the answer was lost; found by reading the incident";
+                Compared::Ends(Outcome::new(OutcomeKind::Updated, "found-by-reading", message))
+            }
+            Compared::Ends(outcome) if outcome.code == "unreadable" => {
+                Compared::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
+            }
+            other => other,
+        };
+        (row, Some(compared))
     }
 
     fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Compared {
@@ -208,6 +246,15 @@ fn sightings(journal: &Journal, run: &RunHandle, row: &PendingRow) -> Result<Opt
         return Ok(None);
     }
     Ok(journal.seen(run, row.row)?)
+}
+
+/// The incident does not show a list that the row changes: it is not to be taken for an empty one.
+fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
+    let what = format!("the incident does not show its {property}, which the row changes");
+    if is_in_doubt {
+        return Outcome::new(OutcomeKind::InDoubt, "unreadable", format!("it may have been made: {what}"));
+    }
+    Outcome::new(OutcomeKind::Failed, "unreadable", format!("not sent: {what}"))
 }
 
 fn contradiction(found: &Contradiction) -> Compared {

@@ -222,6 +222,9 @@ pub(super) fn what_is_left(journal: &Journal, run: &RunHandle, loaded: Loaded) -
         loaded.rows += rows.len() as u64;
         for row in &rows {
             loaded.sets.add(row.asked());
+            if row.asked.is_some() {
+                loaded.sets.add_emptied(&row.change.body);
+            }
         }
     }
 }

@@ -57,22 +57,23 @@ impl Next<'_> {
         }
     }
 
-    /// The command that tries again what failed, by the results file.
+    /// The command that tries again what failed, by the results file. `follows`: merged incidents were followed.
     #[must_use]
-    pub(super) fn command_for_failures(&self, results: &Path) -> NextCommand {
+    pub(super) fn command_for_failures(&self, results: &Path, follows: bool) -> NextCommand {
+        let again = || {
+            let command = NextCommand::new(PROGRAM).word("run").path(results);
+            if follows { command.word("--follow-redirects") } else { command }
+        };
         match self {
             Next::Run { args, global } => {
                 let rows = RowArgs { limit: None, only: Vec::new(), ..args.rows.clone() };
                 run_again(args, global, results, &rows)
             }
             Next::Apply { global, facts, args } => {
-                let command =
-                    with_state_dir(with_facts(NextCommand::new(PROGRAM).word("run").path(results), facts), global);
+                let command = with_state_dir(with_facts(again(), facts), global);
                 args.scope.iter().fold(command, |command, scope| command.option("--scope", scope))
             }
-            Next::Resume { global, facts, .. } => {
-                with_state_dir(with_facts(NextCommand::new(PROGRAM).word("run").path(results), facts), global)
-            }
+            Next::Resume { global, facts, .. } => with_state_dir(with_facts(again(), facts), global),
         }
     }
 }

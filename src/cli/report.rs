@@ -164,7 +164,11 @@ pub(super) fn review_rows(
             line: row.result.line,
             incident: row.result.incident_id.clone(),
             after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
-            context: context_of(&context, &row),
+            // What was fetched is the row's own incident.
+            context: match row.merged_into() {
+                Some(_) => Context { fetched: None, ..context_of(&context, &row) },
+                None => context_of(&context, &row),
+            },
             before: before_of(row.before),
             left_out,
             note,

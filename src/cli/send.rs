@@ -132,7 +132,11 @@ impl Sending<'_> {
         let next = match code {
             exit::DONE => None,
             _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command(Some(run))),
-            _ => Some(self.next.command_for_failures(self.destination.path())),
+            _ => {
+                // What can't be told of it is a word that a person adds.
+                let follows = journal.follows(run).unwrap_or(false);
+                Some(self.next.command_for_failures(self.destination.path(), follows))
+            }
         };
         let meaning = match ending {
             Ending::Over => exit::meaning(code).to_owned(),

@@ -12,6 +12,9 @@ use super::rules;
 use crate::contract::Contract;
 use crate::row::IncidentId;
 
+/// More incidents than this are not gone through for a filter: by default every id is one.
+const MOST_FILTERED: usize = 200_000;
+
 /// What the path and the method ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
@@ -79,16 +82,29 @@ impl Api {
             Call::Read => Ok(Answer::json(200, self.find(request)?.1)),
             Call::List => {
                 let query = Query::parse(&request.query)?;
-                // Without a filter those before the page need not be looked at.
-                let taken = |id: &u64| query.takes_all() || query.takes(&self.store.show(*id));
-                let page = self.store.newest_first().filter(taken).skip(query.skip).take(query.top);
-                let page: Vec<Value> = page.map(|id| self.store.show(id)).collect();
+                let page = self.page(&query)?;
                 let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
                 Ok(Answer::json(200, json!({"@odata.context": context, "value": page})))
             }
             Call::Elsewhere => Err(Refusal::new(404, "NotFound", "There is no such resource.")),
             Call::WrongMethod => Err(Refusal::new(405, "MethodNotAllowed", "The resource has no such method.")),
         }
+    }
+
+    fn page(&self, query: &Query) -> Result<Vec<Value>, Refusal> {
+        let show = |id| self.store.show(id);
+        if query.takes_all() {
+            return Ok(self.store.newest_first(query.skip as u64).take(query.top).map(show).collect());
+        }
+        let mut looked_at = 0;
+        let some = self.store.newest_first(0).take(MOST_FILTERED + 1).inspect(|_| looked_at += 1).map(show);
+        let taken = some.filter(|incident| query.takes(incident)).skip(query.skip).take(query.top);
+        let page: Vec<Value> = taken.collect();
+        if page.len() < query.top && looked_at > MOST_FILTERED {
+            let message = "The emulator has too many incidents to filter them: start it with `--incidents 1-1000`.";
+            return Err(Refusal::new(400, "InvalidInput", message));
+        }
+        Ok(page)
     }
 
     fn find(&self, request: &Received) -> Result<(u64, Value), Refusal> {

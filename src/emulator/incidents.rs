@@ -118,9 +118,14 @@ impl Store {
         (self.exist.contains(id) || self.merged.contains_key(&id)).then(|| self.show(id))
     }
 
-    /// The ids of all incidents, newest first.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = u64> {
-        self.exist.0.iter().rev().flat_map(|range| range.clone().rev())
+    /// Their ids, newest first, without the first `skip`: there may be more than anybody can count through.
+    pub(super) fn newest_first(&self, mut skip: u64) -> impl Iterator<Item = u64> {
+        self.exist.0.iter().rev().flat_map(move |range| {
+            let skipped = skip.min(range.end() - range.start() + 1);
+            skip -= skipped;
+            // Ids begin at 1: of a range that is left out as a whole, none is left.
+            (*range.start()..=*range.end() - skipped).rev()
+        })
     }
 
     /// Sets properties, by the contract's kinds, and returns the incident as it is then.
@@ -258,9 +263,20 @@ mod tests {
     #[test]
     fn the_newest_comes_first() {
         let store = store("1-3,8-9");
-        let shown: Vec<_> = store.newest_first().map(|id| store.show(id)).collect();
+        let shown: Vec<_> = store.newest_first(0).map(|id| store.show(id)).collect();
         let ids: Vec<_> = shown.iter().map(|incident| incident["incidentId"].as_u64()).collect();
         assert_eq!(ids, [9, 8, 3, 2, 1].map(Some));
         assert!(shown.is_sorted_by(|a, b| a["createdTime"].as_str() > b["createdTime"].as_str()));
+        for skip in 0..7_u8 {
+            let from = usize::from(skip).min(5);
+            assert_eq!(store.newest_first(skip.into()).collect::<Vec<_>>(), [9, 8, 3, 2, 1][from..]);
+        }
+    }
+
+    #[test]
+    fn no_page_is_too_far_down_where_every_id_is_an_incident() {
+        let store = Store { exist: Incidents::every(), ..store("1") };
+        assert_eq!(store.newest_first(IncidentId::MAX - 2).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(store.newest_first(u64::MAX).count(), 0);
     }
 }

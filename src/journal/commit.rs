@@ -4,12 +4,16 @@
 //! Promises: when [`Journal::commit`] returns, all of it is on the disk (a [`Receipt::Started`] may be sent), or none
 //! of it is. `now` is read inside the transaction, after the wait for the turn.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_of};
+use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
+use super::rows::PendingRow;
 use super::{Journal, JournalError, Session, stored_id};
 use crate::clock::{BootTime, Now};
+use crate::list_change::changes_lists;
 use crate::outcome::Outcome;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
 use crate::row::{Change, IncidentId};
@@ -69,6 +73,20 @@ pub struct Begin {
     pub what: What,
     /// When its incident was read and was otherwise: what other runs made before that counts no more.
     pub otherwise_at: Option<Timestamp>,
+    /// Where it changes lists: the body as it was asked for.
+    pub asked: Option<Arc<str>>,
+    /// The row's own incident, where that was merged into the one that is updated.
+    pub merged: Option<IncidentId>,
+}
+
+impl Begin {
+    /// Of this row.
+    #[must_use]
+    pub fn new(row: &PendingRow, what: What) -> Begin {
+        let PendingRow { row, change, otherwise_at, asked, merged, .. } = row;
+        let (change, asked) = (change.clone(), asked.clone());
+        Begin { row: *row, change, what, otherwise_at: *otherwise_at, asked, merged: *merged }
+    }
 }
 
 /// The kinds of calls.
@@ -165,6 +183,11 @@ impl Journal {
 
         let mut receipts = Vec::with_capacity(batch.begins.len());
         for begin in &batch.begins {
+            // Every row was looked at before it came here: this is the last place where one that was not can be stopped.
+            if changes_lists(&begin.change.body) {
+                let why = format!("row {} holds a change of a list in the place of the list", begin.row);
+                return Err(JournalError::Damaged { path: dir.database(), why });
+            }
             receipts.push(examine(&tx, session, begin, now)?);
         }
         let clear = receipts.iter().filter(|receipt| **receipt == Receipt::NoPermit).count() + batch.looks.len();
@@ -215,8 +238,9 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
         row: begin.row,
         since: since(now, session.remember, begin.otherwise_at),
         appended: session.appended.as_deref(),
+        asked: begin.asked.as_deref().unwrap_or(&begin.change.body),
     };
-    let pasts = updates_of(tx, session.scope, begin.change.incident)?;
+    let pasts = updates_for(tx, session.scope, begin.change.incident, begin.merged)?;
     Ok(match standing(&pasts, &begin.change, asker) {
         Standing::Made(made) => Receipt::Made(made),
         Standing::UnderWay => Receipt::UnderWay,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::ledger::Ledger;
-use super::made::{Asker, Earlier, since, updates_of};
+use super::made::{Asker, Earlier, since, updates_for};
 use super::merged::MERGED;
 use super::rows::page;
 use super::runs::{RunFacts, RunHandle, RunState};
@@ -205,8 +205,8 @@ impl Journal {
             after = last.row;
             for row in &rows {
                 let since = since(now, remember, row.otherwise_at);
-                let asker = Asker { run: run.id, row: row.row, since, appended };
-                earlier.add(&updates_of(&self.db, scope, row.change.incident)?, &row.change, asker);
+                let asker = Asker { run: run.id, row: row.row, since, appended, asked: row.asked() };
+                earlier.add(&updates_for(&self.db, scope, row.change.incident, row.merged)?, &row.change, asker);
             }
         }
     }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{AttemptId, JournalError, boot, stored_id, wall};
 use crate::clock::{BootTime, Now};
+use crate::list_change::ListChange;
 use crate::row::{Change, IncidentId};
 
 /// Where the change of a row stands.
@@ -83,7 +84,12 @@ pub(super) struct Past {
     pub(super) ended: Option<BootTime>,
     pub(super) ended_wall: Timestamp,
     made: Option<bool>,
+    /// It went to an incident that was merged into another one.
+    was_redirected: bool,
+    /// What was sent.
     change: Change,
+    /// What the row asked for: by that changes are the same, whatever whole lists they became.
+    asked: Arc<str>,
 }
 
 /// Whose question it is, and how far back it looks.
@@ -95,11 +101,13 @@ pub(super) struct Asker<'a> {
     pub(super) since: BootTime,
     /// The property that is added to what is there.
     pub(super) appended: Option<&'a str>,
+    /// What the row asks for: its body, before whole lists were known.
+    pub(super) asked: &'a str,
 }
 
 pub(super) const UPDATES_OF_INCIDENT: &str = "
     SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
-           rows.body, rows.appends
+           rows.body, rows.appends, rows.asked, a.verdict IS 'redirected'
     FROM attempts AS a
     JOIN rows ON rows.run = a.run AND rows.row = a.row
     JOIN runs ON runs.id = a.run
@@ -118,6 +126,8 @@ pub(super) fn is_read(db: &Connection, scope: i64, incident: IncidentId) -> Resu
 pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> Result<Vec<Past>, JournalError> {
     let mut statement = db.prepare_cached(UPDATES_OF_INCIDENT)?;
     let pasts = statement.query_map(params![scope, stored_id(incident)], |row| {
+        let body: Arc<str> = row.get::<_, Option<String>>(9)?.unwrap_or_default().into();
+        let asked: Option<String> = row.get(11)?;
         Ok(Past {
             attempt: AttemptId(row.get(0)?),
             run: row.get(1)?,
@@ -128,14 +138,28 @@ pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> R
             ended: row.get::<_, Option<i64>>(6)?.map(boot),
             ended_wall: wall(row.get::<_, Option<i64>>(7)?.unwrap_or(0)),
             made: row.get(8)?,
-            change: Change {
-                incident,
-                body: row.get::<_, Option<String>>(9)?.unwrap_or_default().into(),
-                appends: row.get(10)?,
-            },
+            was_redirected: row.get(12)?,
+            asked: asked.map_or_else(|| Arc::clone(&body), Arc::from),
+            change: Change { incident, body, appends: row.get(10)? },
         })
     })?;
     Ok(pasts.collect::<Result<_, _>>()?)
+}
+
+/// The same for a row whose own incident, `merged`, was merged into this one: what was made of that before then counts.
+pub(super) fn updates_for(
+    db: &Connection,
+    scope: i64,
+    incident: IncidentId,
+    merged: Option<IncidentId>,
+) -> Result<Vec<Past>, JournalError> {
+    let mut pasts = updates_of(db, scope, incident)?;
+    if let Some(merged) = merged {
+        let of_merged = updates_of(db, scope, merged)?;
+        pasts.extend(of_merged.into_iter().filter(|past| past.made == Some(true) && !past.was_redirected));
+        pasts.sort_by_key(|past| past.attempt);
+    }
+    Ok(pasts)
 }
 
 /// How far back it is looked for a row whose incident was, perhaps, read and found to be otherwise: what was read wins
@@ -156,12 +180,12 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
         })
     };
     // A change is made once in one run, whatever others have set since.
-    let is_own = |past: &&Past| past.run == asker.run && past.made == Some(true) && past.change.body == ours.body;
+    let is_own = |past: &&Past| past.run == asker.run && past.made == Some(true) && *past.asked == *asker.asked;
     if let Some(past) = pasts.iter().rev().find(is_own) {
         return made(past);
     }
     // Of two comments in doubt, sent at the same time with the same text, nobody could tell which one was made.
-    let excludes = |past: &Past| past.change.body == ours.body || past.change.appends && ours.appends;
+    let excludes = |past: &Past| *past.asked == *asker.asked || past.change.appends && ours.appends;
     if pasts.iter().any(|past| past.ended.is_none() && excludes(past)) {
         return Standing::UnderWay;
     }
@@ -172,12 +196,12 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
         }
     }
     for past in pasts.iter().rev().filter(|past| past.made != Some(false)) {
-        let same = past.change.body == ours.body;
+        let same = *past.asked == *asker.asked;
         let is_remembered = past.ended.is_some_and(|ended| ended > asker.since);
         if same && past.made == Some(true) && is_remembered {
             return made(past);
         }
-        if !same && sets_otherwise(&past.change.body, &ours.body, asker.appended) {
+        if !same && sets_otherwise(&past.change.body, asker.asked, asker.appended) {
             return Standing::Clear;
         }
     }
@@ -206,14 +230,19 @@ fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
         .collect()
 }
 
-/// Whether `theirs` sets a property of `ours` to another value. A comment is added, not set.
+/// Whether `theirs` sets a property to something else than `ours` asks for. A comment is added, not set.
 fn sets_otherwise(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
     let parse = |body: &str| serde_json::from_str::<Map<String, Value>>(body).unwrap_or_default();
     let theirs = parse(theirs);
+    let differs = |value: &Value, other: &Value| match ListChange::of(value) {
+        // It is so already where making the change of their list changes nothing.
+        Some(change) => change.whole(other).is_none_or(|whole| whole != *other),
+        None => other != value,
+    };
     parse(ours)
         .iter()
         .filter(|(name, _)| Some(name.as_str()) != appended)
-        .any(|(name, value)| theirs.get(name).is_some_and(|other| other != value))
+        .any(|(name, value)| theirs.get(name).is_some_and(|other| differs(value, other)))
 }
 
 /// What earlier runs have to do with rows that are about to be sent.
@@ -254,7 +283,7 @@ impl Earlier {
         }
         let mut runs: Vec<&str> = pasts
             .iter()
-            .filter(|past| past.run != asker.run && !past.run_is_over && past.change.body != ours.body)
+            .filter(|past| past.run != asker.run && !past.run_is_over && *past.asked != *asker.asked)
             .map(|past| past.run_name.as_str())
             .collect();
         runs.dedup();
@@ -287,13 +316,19 @@ mod tests {
             ended: Some(boot(ended)),
             ended_wall: wall(ended),
             made: Some(true),
+            was_redirected: false,
             change: change(body),
+            asked: body.into(),
         }
     }
 
     /// Where row 1 of run 1 stands, with what was made since 100.
     fn standing_of(pasts: &[Past]) -> Standing {
-        standing(pasts, &change(RESOLVED), Asker { run: 1, row: 1, since: boot(100), appended: Some("comment") })
+        standing(
+            pasts,
+            &change(RESOLVED),
+            Asker { run: 1, row: 1, since: boot(100), appended: Some("comment"), asked: RESOLVED },
+        )
     }
 
     fn run_of(standing: Standing) -> Option<String> {
@@ -307,6 +342,28 @@ mod tests {
         assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), Standing::Clear);
         let same_again = [made(3, ACTIVE, 200), made(2, RESOLVED, 300)];
         assert_eq!(run_of(standing_of(&same_again)).as_deref(), Some("run 2"));
+    }
+
+    /// Whatever whole list it became: the same change is what is asked for in the same words.
+    #[test]
+    fn a_change_of_a_list_is_the_same_by_what_is_asked() {
+        let asked = r#"{"tags":{"add":["a"],"remove":["x"]},"comment":"c"}"#;
+        let of_list = |run, list: &str, ended| {
+            let body = format!(r#"{{"tags":{list},"comment":"c"}}"#);
+            Past { asked: asked.into(), ..made(run, &body, ended) }
+        };
+        let standing_of = |pasts: &[Past]| {
+            let ours = change(r#"{"tags":["a","new"],"comment":"c"}"#);
+            standing(pasts, &ours, Asker { run: 1, row: 1, since: boot(100), appended: Some("comment"), asked })
+        };
+        assert_eq!(run_of(standing_of(&[of_list(2, r#"["a"]"#, 200)])).as_deref(), Some("run 2"));
+        assert_eq!(run_of(standing_of(&[of_list(1, r#"["a"]"#, 50)])).as_deref(), Some("run 1"));
+        // Another call that leaves it so undoes nothing; one that does not, does.
+        let other = |tags: &str| made(3, &format!(r#"{{"tags":{tags}}}"#), 300);
+        let after = |tags: &str| run_of(standing_of(&[of_list(2, r#"["a"]"#, 200), other(tags)]));
+        assert_eq!(after(r#"["b","a"]"#).as_deref(), Some("run 2"));
+        assert_eq!(after(r#"["b"]"#), None);
+        assert_eq!(after(r#"["a","x"]"#), None);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Merged incidents: rows that update the incident into which their own was merged.
 
-use std::collections::BTreeMap;
-
 use rusqlite::params;
 
 use super::history::IS_UNSETTLED;
@@ -44,6 +42,16 @@ impl Journal {
         })
     }
 
+    /// Whether rows of a run update another incident than their own.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn follows(&self, run: &str) -> Result<bool, JournalError> {
+        let id = self.run_id(run)?;
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM rows WHERE run = ?1 AND {MERGED} IS NOT NULL)");
+        Ok(self.db.query_row(&sql, [id], |row| row.get(0))?)
+    }
+
     /// How many rows without an outcome update another incident than their own, and the lines of the first `named`.
     ///
     /// # Errors
@@ -68,24 +76,45 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn contradicting(&self, run: &RunHandle) -> Result<Vec<Contradiction>, JournalError> {
         let mut statement = self.db.prepare(&format!(
-            "SELECT target, row, line, body, outcome IS NULL FROM rows
+            "SELECT target, row, line, coalesce(asked, body), outcome IS NULL FROM rows
              WHERE run = ?1 AND body IS NOT NULL
                AND target IN (SELECT target FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL)
              ORDER BY target, row"
         ))?;
-        let mut by_target: BTreeMap<u64, Vec<(u64, u64, String, bool)>> = BTreeMap::new();
+        let (mut found, mut group) = (Vec::new(), Vec::<Leads>::new());
         let mut rows = statement.query(params![run.id])?;
         while let Some(row) = rows.next()? {
-            let one = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
-            by_target.entry(row.get(0)?).or_default().push(one);
+            let one = Leads {
+                target: row.get(0)?,
+                row: row.get(1)?,
+                line: row.get(2)?,
+                asked: row.get(3)?,
+                is_open: row.get(4)?,
+            };
+            if group.first().is_some_and(|first| first.target != one.target) {
+                found.extend(contradictions(&group));
+                group.clear();
+            }
+            group.push(one);
         }
-        let contradictions = by_target.iter().flat_map(|(target, rows)| {
-            let open = rows.iter().filter(|(_, _, _, is_open)| *is_open);
-            open.filter_map(|(row, _, body, _)| {
-                let (_, other_line, _, _) = rows.iter().find(|(_, _, other, _)| other != body)?;
-                Some(Contradiction { row: *row, target: *target, other_line: *other_line })
-            })
-        });
-        Ok(contradictions.collect())
+        found.extend(contradictions(&group));
+        Ok(found)
     }
+}
+
+/// A row that leads to an incident to which others lead, too.
+struct Leads {
+    target: u64,
+    row: u64,
+    line: u64,
+    asked: String,
+    is_open: bool,
+}
+
+/// Of rows that lead to one incident, those that are not over and ask for another change than one of the others.
+fn contradictions(group: &[Leads]) -> impl Iterator<Item = Contradiction> {
+    group.iter().filter(|one| one.is_open).filter_map(|one| {
+        let other = group.iter().find(|other| other.asked != one.asked)?;
+        Some(Contradiction { row: one.row, target: one.target, other_line: other.line })
+    })
 }

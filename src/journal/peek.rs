@@ -66,7 +66,8 @@ impl Peek {
                 past.ended = past.ended.map(|_| now.boot_at(past.ended_wall));
             }
         }
-        earlier.add(&pasts, change, Asker { run: 0, row: 0, since: now.boot - remember, appended });
+        let asker = Asker { run: 0, row: 0, since: now.boot - remember, appended, asked: &change.body };
+        earlier.add(&pasts, change, asker);
         Ok(())
     }
 

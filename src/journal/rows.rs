@@ -36,7 +36,8 @@ pub struct LoadRow {
 pub enum LookAt {
     /// Those of all rows.
     All,
-    /// Those without which a row can't be sent: it changes a list, or its plan says what the incident was.
+    /// Those without which a row can't be sent: it changes a list, its plan says what the incident was, or its own one
+    /// was merged into it.
     Needed,
 }
 
@@ -178,15 +179,15 @@ impl Journal {
     }
 
     /// The incidents of the rows without an outcome, with the rows' numbers. Rows in doubt are left out: what is read
-    /// of them tells whether they were made, not whether they are needed.
+    /// of them tells whether they were made, not whether they are needed. But those that change lists have to know them.
     ///
     /// # Errors
     /// Where the journal can't be read.
     pub fn incidents(&self, run: &RunHandle, of: LookAt) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         let mut statement = self.db.prepare_cached(&format!(
             "SELECT target, row FROM rows
-             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}
-               AND (?2 OR asked IS NOT NULL OR planned IS NOT NULL)"
+             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND (asked IS NOT NULL OR NOT {IS_UNSETTLED})
+               AND (?2 OR asked IS NOT NULL OR planned IS NOT NULL OR {MERGED} IS NOT NULL)"
         ))?;
         let rows = statement.query_map(params![run.id, of == LookAt::All], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let incidents = rows.map(|row: Result<(u64, u64), _>| row.map(|(id, row)| (IncidentId::new(id), row)));

@@ -122,3 +122,11 @@ fn where_an_incident_can_not_be_read_its_row_is_not_sent() {
     assert_eq!(ended.results()[1]["code"], "unreadable");
     assert_eq!(incidents(&program.updates()), [10, 900]);
 }
+
+/// An emulator with nothing configured has every id there is, and answers for each page of them.
+#[test]
+fn it_can_be_tried_on_the_emulator_of_one_run() {
+    let program = Program::new().file("a.csv", resolving([7, 8, 900]));
+    let command = "run a.csv --emulator --yes --compare --quota 1000/1s";
+    program.run(command).expect_code(0).expect_outcomes(&[("updated", 3)]);
+}

@@ -1,6 +1,7 @@
 //! `--follow-redirects`: where an incident was merged into another one, that one is updated, once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::program::{Program, incidents};
 
@@ -95,4 +96,31 @@ fn a_run_that_was_stopped_goes_on_with_what_it_has_followed() {
     let ended = program.run(&format!("runs resume {} --yes --quota 1000/1s", program.last_run())).expect_code(0);
     ended.expect_text("2 rows update the incident").expect_outcomes(&[("updated", 3)]);
     assert_eq!(incidents(&program.updates()), [7, 31, 42]);
+}
+
+/// A kill between two looks leaves a target that nobody has looked at: the next start does.
+#[test]
+fn a_kill_while_it_is_followed_leaves_nothing_unseen() {
+    let program = Program::new().file("a.csv", "incidentId,status\n30,Resolved\n31,Active\n").emulator(|settings| {
+        settings.incidents = "1-59".parse().expect("incidents");
+        settings.merged = [(30, 31)].into();
+        settings.latency = Duration::from_millis(200)..=Duration::from_millis(200);
+    });
+    program.send("a.csv --stop-after 0s").expect_code(4);
+    // Both are on one page; then the incident into which the first was merged is read.
+    let started = program.start_sending("a.csv --follow-redirects");
+    program.wait_for_requests(2);
+    started.kill();
+    let ended = program.run(&format!("runs resume {} --yes --quota 1000/1s", program.last_run())).expect_code(1);
+    assert_eq!(ends(&ended.results()), ["30 failed contradiction", "31 failed contradiction"]);
+    assert_eq!(program.updates().len(), 0);
+}
+
+#[test]
+fn what_failed_is_tried_again_at_the_same_incident() {
+    let program = program("incidentId,status\n30,Resolved\n60,Resolved\n");
+    let planned = format!("plan a.csv -o a.plan --follow-redirects --quota 1000/1s --base-url {}", program.origin());
+    program.run(&planned).expect_code(0);
+    let ended = program.run("apply a.plan --yes --quota 1000/1s").expect_code(1);
+    ended.expect_text(".results.csv --follow-redirects --base-url ");
 }

@@ -1,8 +1,10 @@
 //! `tags: +a; -b`: the incident is read first, and the whole list that results is what is sent.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::program::{Program, incidents, started};
+use crate::program::{Program, eventually, incidents, started};
 
 const HEADER: &str = "incidentId,status,tags,comment\n";
 
@@ -114,6 +116,35 @@ fn a_run_that_goes_on_reads_again_what_it_changes() {
         assert_eq!((tags(&program, 1), tags(&program, 2)), (json!(["vip", "new", "tuned"]), json!(["tuned"])));
         assert_eq!(program.comments(1), ["one"]);
     }
+}
+
+/// What others do to the list beside it does not make another change of it: its comment stands there once.
+#[test]
+fn the_same_change_is_made_once_whatever_the_list_has_become() {
+    let program = program("1,,+tuned,done\n1,,+tuned,done\n");
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1), ("unchanged", 1)]);
+    of_others(&program, "1,,old; vip; tuned; new,\n");
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    assert_eq!(program.comments(1), ["done"]);
+    // Where they have undone it, it is made again.
+    of_others(&program, "1,,new,\n");
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1), ("unchanged", 1)]);
+    assert_eq!((tags(&program, 1), program.comments(1)), (json!(["new", "tuned"]), vec!["done".into(), "done".into()]));
+}
+
+/// A kill while the answers are on their way, and others change the lists before the next start.
+#[test]
+fn an_update_in_doubt_is_not_sent_again_with_an_old_list() {
+    let program = Program::new().file("a.csv", format!("{HEADER}1,,+tuned,one\n2,,+tuned,\n")).emulator(|settings| {
+        settings.latency = Duration::from_millis(250)..=Duration::from_millis(300);
+    });
+    let started = program.start_sending("a.csv");
+    eventually("both updates are on their way", || program.updates().len() == 2);
+    started.kill();
+    of_others(&program, "1,,vip,\n2,,case-12,\n");
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    assert_eq!((tags(&program, 1), program.comments(1)), (json!(["vip"]), vec!["one".to_owned()]));
+    assert_eq!(tags(&program, 2), json!(["case-12", "tuned"]));
 }
 
 /// What was looked at before the stop is old by now: of it nothing follows for rows that are not looked at again.

@@ -70,15 +70,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
 
     /// Commits what has ended and who is next, starts the calls that may go, and tells of the rows that are over.
     pub(super) fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
-        let begins: Vec<Begin> = offered
-            .iter()
-            .map(|Hand { row, what, .. }| Begin {
-                row: row.row,
-                change: row.change.clone(),
-                what: what.clone(),
-                otherwise_at: row.otherwise_at,
-            })
-            .collect();
+        let begins = offered.iter().map(|Hand { row, what, .. }| Begin::new(row, what.clone())).collect();
         let (ends, over) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.over));
         let batch = Batch { ends, over, begins, slots, ..Batch::default() };
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);

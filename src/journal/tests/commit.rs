@@ -1,8 +1,8 @@
 //! The transaction of sending: all of it or nothing.
 
-use super::process::{Place, comment, grant_all, resolve, updated};
+use super::process::{Place, begin, comment, grant_all, resolve, updated};
 use crate::clock::BootTime;
-use crate::journal::{Batch, Begin, End, Receipt, What};
+use crate::journal::{Batch, Begin, End, Receipt};
 use crate::outcome::OutcomeKind;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
 use crate::row::Change;
@@ -16,7 +16,7 @@ async fn an_end_and_its_outcome_are_one_transaction() {
     let break_it = "CREATE TEMP TRIGGER broken BEFORE UPDATE OF outcome ON rows BEGIN SELECT raise(ABORT, 'no'); END";
     process.journal.db.execute_batch(break_it).expect("breaks");
     let end = End { outcome: Some((1, updated())), ..process.ended(attempt) };
-    let begins = vec![Begin { row: 2, change: comment(2), what: What::Update, otherwise_at: None }];
+    let begins = vec![Begin { row: 2, change: comment(2), ..begin() }];
     let batch = Batch { ends: vec![end], begins, slots: 1, ..Batch::default() };
     assert!(process.journal.commit(&batch, grant_all).is_err());
     assert_eq!(process.spent(), (Spent { in_flight: 1, ended: [].into() }, None));
@@ -35,8 +35,7 @@ async fn no_more_begin_than_there_are_permits_and_slots() {
     let place = Place::new();
     let changes: Vec<Change> = (1..=4).map(resolve).collect();
     let mut process = place.process(&changes);
-    let begins: Vec<Begin> =
-        (1..).zip(changes).map(|(row, change)| Begin { row, change, what: What::Update, otherwise_at: None }).collect();
+    let begins: Vec<Begin> = (1..).zip(changes).map(|(row, change)| Begin { row, change, ..begin() }).collect();
     let batch = Batch { begins, slots: 3, ..Batch::default() };
     let two = |_: &Spent, _: Option<Pause>, now: BootTime, wanted: u32| {
         assert_eq!(wanted, 3);

@@ -1,7 +1,7 @@
 //! Rows whose incident was merged into another one.
 
-use super::process::{Place, Process, change, resolve, updated};
-use crate::journal::{Batch, Contradiction};
+use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
+use crate::journal::{Batch, Begin, Contradiction, End, Receipt};
 use crate::row::IncidentId;
 use crate::seen::{Before, Seen};
 
@@ -51,4 +51,23 @@ async fn rows_that_lead_to_one_incident_contradict_each_other_by_what_they_ask_f
     // What is over can't be stopped any more, and speaks against the others all the same.
     process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
     assert_eq!(process.journal.contradicting(&process.run).expect("reads"), [found(1, 3), found(2, 3)]);
+}
+
+/// What was made of an incident before it was merged was made; what was sent to it when it had been, was not.
+#[tokio::test(start_paused = true)]
+async fn what_was_made_before_the_merging_counts() {
+    for (verdict, is_made) in [("updated", true), ("redirected", false)] {
+        let place = Place::new();
+        let mut earlier = place.process(&[resolve(30)]);
+        let attempt = earlier.start(1);
+        earlier.end(End { verdict, ..earlier.ended(attempt) });
+        drop(earlier);
+        let mut process = Process::with(place.open(), &[resolve(30)], HOUR);
+        read_as_merged(&mut process, &[(1, 31)]);
+        assert_eq!(followed(&mut process), [(31, 1)]);
+        let begins = vec![Begin { change: resolve(31), merged: IncidentId::new(30), ..begin() }];
+        let receipt = process.commit(&Batch { begins, slots: 1, ..Batch::default() }).begins.remove(0);
+        assert_eq!(matches!(receipt, Receipt::Made(_)), is_made, "{verdict}: {receipt:?}");
+        assert_eq!(matches!(receipt, Receipt::Started(_)), !is_made, "{verdict}: {receipt:?}");
+    }
 }

@@ -85,7 +85,7 @@ impl Process {
     }
 
     fn offer_call(&mut self, row: usize, what: What) -> Receipt {
-        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what, otherwise_at: None }];
+        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what, ..begin() }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
     }
 
@@ -140,6 +140,11 @@ impl Process {
     pub(super) fn seconds_ended(&mut self) -> Vec<i64> {
         self.spent().0.ended.iter().map(|end| end.0 / 1_000_000).collect()
     }
+}
+
+/// A call for row 1 that wants to begin.
+pub(super) fn begin() -> Begin {
+    Begin { row: 1, change: resolve(1), what: What::Update, otherwise_at: None, asked: None, merged: None }
 }
 
 /// As the quota does, where no window is full: nothing in a pause, one call when it is over.

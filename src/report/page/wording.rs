@@ -80,8 +80,8 @@ impl Review<'_> {
         }
         for counts in preview.sets.properties() {
             let property = printable(&counts.property);
-            if counts.clears > 0 {
-                warnings.push(format!("{}: {property} is emptied", counted(counts.clears, "row")));
+            if counts.clears + counts.empties > 0 {
+                warnings.push(format!("{}: {property} is emptied", counted(counts.clears + counts.empties, "row")));
             }
             if counts.replaces_list > counts.clears {
                 let rows = counted(counts.replaces_list - counts.clears, "row");

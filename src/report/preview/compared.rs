@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::outcome::Outcome;
 use crate::report::changes::RowChanges;
 use crate::report::wording::{count, counted};
 
@@ -71,7 +71,7 @@ impl Compared {
 
     /// Counts a row that is not sent.
     pub fn add_end(&mut self, outcome: &Outcome, line: u64) {
-        if outcome.kind == OutcomeKind::Unchanged {
+        if outcome.kind.is_done() {
             self.already_so += 1;
             return;
         }

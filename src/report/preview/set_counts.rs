@@ -29,8 +29,10 @@ pub(in crate::report) struct PropertyCounts {
     pub(in crate::report) replaces_list: u64,
     /// Rows that add to a list and take from it.
     pub(in crate::report) changes_list: u64,
-    /// Rows that empty it.
+    /// Rows that empty it, …
     pub(in crate::report) clears: u64,
+    /// … and those whose change of a list leaves nothing in it.
+    pub(in crate::report) empties: u64,
     values: Vec<(String, u64)>,
 }
 
@@ -44,10 +46,18 @@ impl SetCounts {
         }
     }
 
+    /// Counts, of a change that was added by what it asks for, the lists that are left with nothing in its whole body.
+    pub fn add_emptied(&mut self, body: &str) {
+        let body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
+        for (property, _) in body.into_iter().filter(|(_, value)| value.as_array().is_some_and(Vec::is_empty)) {
+            self.property(property).empties += 1;
+        }
+    }
+
     /// Whether a row empties a property.
     #[must_use]
     pub fn clears(&self) -> bool {
-        self.0.iter().any(|counts| counts.clears > 0)
+        self.0.iter().any(|counts| counts.clears > 0 || counts.empties > 0)
     }
 
     /// The lines that show it; none where nothing is set.
@@ -60,6 +70,9 @@ impl SetCounts {
             }
             if counts.replaces_list > 0 {
                 lines.push(format!("{:<16}           replaces the {name} that are there", ""));
+            }
+            if counts.empties > 0 {
+                lines.push(format!("{:<16}{:>9}  are left with none", "", count(counts.empties)));
             }
             if counts.changes_list > 0 {
                 lines.push(format!("{:<16}           changes those that are there: read first", ""));
@@ -81,6 +94,7 @@ impl SetCounts {
                 replaces_list: 0,
                 changes_list: 0,
                 clears: 0,
+                empties: 0,
                 values: Vec::new(),
             });
             self.0.len() - 1
