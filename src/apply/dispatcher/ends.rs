@@ -37,7 +37,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
         self.ends.push(end);
         match then {
-            Then::Over if news == News::Forbidden => self.queue.first(hand),
+            // Also where the permission is missing: the run stops.
             Then::Over => self.queue.let_go(&hand),
             Then::Ready => self.queue.first(hand),
             Then::At(due) => {

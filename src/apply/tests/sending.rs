@@ -65,6 +65,27 @@ async fn the_pace_is_told_a_few_times_a_second_and_says_what_is() {
     assert!(waiting.arrival > next && waiting.arrival < next + jiff::SignedDuration::from_secs(2), "{waiting:?}");
 }
 
+/// What calls take is learnt: the guess before the first answer is soon forgotten.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_arrival_follows_what_calls_take() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    stage.send(&rows(20), Box::new(|_, what| (4_000, shown(what)))).await;
+    let end = stage.now();
+    let paces = stage.ear.paces();
+    let start: jiff::Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
+    let said = |at: i64| {
+        let (_, pace) = paces.iter().rev().find(|(told, _)| *told <= at).expect("was told");
+        pace.arrival.as_millisecond() - start.as_millisecond()
+    };
+    assert!(said(0) < 20_000, "{}", said(0));
+    assert!((said(end / 2) - end).abs() < end / 4, "{} of {end}", said(end / 2));
+    assert!((said(end - 5_000) - end).abs() < end / 10, "{} of {end}", said(end - 5_000));
+    for (at, pace) in &paces {
+        assert!(pace.next_call.is_none_or(|next| next.as_millisecond() - start.as_millisecond() >= *at), "{pace:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_waits_for_its_token_and_not_longer() {
     let mut stage = Stage::new();
@@ -221,6 +242,34 @@ async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
         retries.collect::<Vec<_>>(),
         [(2, 1, "down for repair".to_owned()), (2, 2, "down for repair".to_owned())]
     );
+}
+
+/// Nothing else is left by which it could be told whether it is the row or the service.
+#[tokio::test(start_paused = true)]
+async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
+    let mut stage = Stage::new();
+    let script: super::stage::Script =
+        Box::new(|_, _| (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })));
+    let (ends, wire, _run) = stage.send(&rows(1), script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends_of(&stage.ear.finished()), [(1, "failed gave-up".to_owned())]);
+    assert_eq!(wire.seen().len(), 3);
+}
+
+/// A row whose tries are used up waits until it is clear that it was not the service.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    stage.settings.max_attempts = 2;
+    let script: super::stage::Script = Box::new(|number, what| match number {
+        0..6 => (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })),
+        _ => (100, shown(what)),
+    });
+    let (ends, _, _run) = stage.send(&rows(3), script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends_of(&stage.ear.finished()), (1..=3).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
+    assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
 
 #[tokio::test(start_paused = true)]
