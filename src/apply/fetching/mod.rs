@@ -231,6 +231,20 @@ mod tests {
         }
     }
 
+    /// So many have left the list that a page is not what comes after the last one: it is gone back by almost a page.
+    #[test]
+    fn a_page_that_does_not_join_the_last_one_is_none() {
+        let mut fetching = Fetching::new(None, Sieve::default(), None, |_| Ok(()));
+        (101..=400).rev().for_each(|id| fetching.knows(id, true));
+        assert_eq!(fetching.read(), 300);
+        let call = fetching.next().expect("goes on");
+        assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 295 }));
+        let page = (1..=50).rev().map(incident).collect();
+        assert_eq!(fetching.hear(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 0);
+        assert_eq!(fetching.next(), Some(Call::List(Page { filter: None, top: 100, skip: 200 })));
+        assert_eq!(fetching.read(), 300);
+    }
+
     #[test]
     fn it_ends_at_the_limit_and_goes_on_behind_what_is_known() {
         let mut fetching = Fetching::new(None, Sieve::default(), Some(30), |_| Ok(()));

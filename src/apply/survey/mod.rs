@@ -98,3 +98,62 @@ impl Reader for Survey {
         matches!(call, Call::List(_)) && answer.http_status.is_none_or(|status| status == 200)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::{Incident, Page};
+
+    fn id(number: u64) -> IncidentId {
+        IncidentId::new(number).expect("positive")
+    }
+
+    /// Row n is of the n-th incident, from 1.
+    fn survey(incidents: &[u64]) -> Survey {
+        Survey::new(incidents.iter().copied().map(id).zip(1..).collect())
+    }
+
+    fn answer(verdict: Verdict, http_status: Option<u16>) -> Answer {
+        Answer { verdict, http_status, request_id: None, message: "said".to_owned() }
+    }
+
+    /// What becomes of the rows: their number, and what was seen.
+    fn heard(survey: &mut Survey, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
+        let heard = survey.hear(call, &answer(verdict, Some(200))).expect("keeps nothing");
+        let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
+        (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
+    }
+
+    #[test]
+    fn what_it_will_cost_is_said_beforehand_and_on_the_way() {
+        // Neighbours: by a page, or one by one and the pages tried in vain. Scattered ones: one by one.
+        assert_eq!((survey(&[1, 2, 3]).calls(), survey(&[1, 1_000]).calls()), ((1, 6), (2, 2)));
+        let mut scattered = survey(&[1, 1_000, 2_000]);
+        assert_eq!((scattered.incidents(), scattered.calls_left()), (3, 3));
+        scattered.next();
+        assert_eq!(scattered.calls_left(), 2);
+    }
+
+    #[test]
+    fn each_row_of_an_incident_gets_what_was_seen_of_it() {
+        let mut survey = survey(&[7, 5_000, 7, 9_000]);
+        let read =
+            |number| Verdict::Read { incident: Incident { id: number, ..Incident::default() }, server_time: None };
+        let seen = |text: &str, rows: &[u64]| (rows.iter().map(|row| (*row, text.to_owned())).collect::<Vec<_>>(), 1);
+        assert_eq!(heard(&mut survey, &Call::Read(id(7)), read(7)), seen("there", &[1, 3]));
+        assert_eq!(heard(&mut survey, &Call::Read(id(5_000)), Verdict::NotFound), seen("missing", &[2]));
+        assert_eq!(heard(&mut survey, &Call::Read(id(9_000)), Verdict::Rejected), seen("unreadable", &[4]));
+    }
+
+    /// A page can be too large for the way; that the service is down, or refuses it, is no reason for a smaller one.
+    #[test]
+    fn a_page_that_does_not_come_through_is_better_asked_for_in_parts() {
+        let survey = survey(&[7]);
+        let lost = |http_status| answer(Verdict::Transient { may_have_applied: false }, http_status);
+        let page = Call::List(Page { filter: None, top: 100, skip: 0 });
+        assert!(survey.changes_course(&page, &lost(None)));
+        assert!(survey.changes_course(&page, &lost(Some(200))));
+        assert!(!survey.changes_course(&page, &lost(Some(503))));
+        assert!(!survey.changes_course(&Call::Read(id(7)), &lost(None)));
+    }
+}
