@@ -242,6 +242,25 @@ mod tests {
         assert_eq!(calls(&wanted, &there).1, 10);
     }
 
+    /// The list shows everything about where they should be, and none of them.
+    #[test]
+    fn pages_that_show_nothing_are_given_up() {
+        let there: BTreeSet<u64> = (1..=1_000).map(|n| n * 2).collect();
+        let wanted = (1..=1_000).map(|n| n * 2 - 1).collect();
+        assert_eq!(calls(&wanted, &there), (WASTE, 1_000));
+    }
+
+    #[test]
+    fn what_is_left_counts_those_that_a_page_did_not_show() {
+        let mut route = Route::new((901..=1_000).map(id));
+        assert_eq!((route.left(), route.calls_left()), (100, 1));
+        assert!(matches!(route.next(), Some(Call::List(_))));
+        let page = (901..=1_000).rev().filter(|id| id % 10 != 0).map(|id| Incident { id, ..Incident::default() });
+        assert_eq!(route.shown(0, page.collect()).len(), 90);
+        // Of 901 to 1000 those that a page can speak of: 1000 is newer than the first that it has shown.
+        assert_eq!((route.left(), route.calls_left()), (10, 10));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
