@@ -249,13 +249,15 @@ mod tests {
     fn it_ends_at_the_limit_and_goes_on_behind_what_is_known() {
         let mut fetching = Fetching::new(None, Sieve::default(), Some(30), |_| Ok(()));
         (71..=90).rev().for_each(|id| fetching.knows(id, true));
+        assert_eq!(fetching.calls_left(), 1);
         let call = fetching.next().expect("ten are left");
+        assert_eq!(fetching.calls_left(), 0, "it is under way");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 15 }));
         let page = (1..=75).rev().map(incident).collect();
         assert_eq!(fetching.hear(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);
         assert_eq!(fetching.next(), None);
         let mut none = Fetching::new(None, Sieve::default(), Some(0), |_| Ok(()));
-        assert_eq!(none.next(), None);
+        assert_eq!((none.calls_left(), none.next()), (0, None));
     }
 
     #[test]

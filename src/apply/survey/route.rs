@@ -251,6 +251,21 @@ mod tests {
     }
 
     #[test]
+    fn pages_that_fail_get_smaller_and_cost_as_much_as_others() {
+        let tops = |may_be_too_large| {
+            let mut route = Route::new((901..=1_000).map(id));
+            let mut tops = Vec::new();
+            while let Some(Call::List(page)) = route.next() {
+                tops.push(page.top);
+                route.failed(may_be_too_large);
+            }
+            tops
+        };
+        assert_eq!(tops(true), [100, 25, 6]);
+        assert_eq!(tops(false), [100]);
+    }
+
+    #[test]
     fn what_is_left_counts_those_that_a_page_did_not_show() {
         let mut route = Route::new((901..=1_000).map(id));
         assert_eq!((route.left(), route.calls_left()), (100, 1));

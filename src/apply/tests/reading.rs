@@ -183,3 +183,63 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
     assert_eq!(seen, [there("Resolved").as_str(), missing, &there("Active"), missing]);
     assert_eq!(Call::List(Page { filter: None, top: 1, skip: 0 }).incident(), None);
 }
+
+/// A 429 is no try, and neither is an answer to another call.
+#[tokio::test(start_paused = true)]
+async fn only_calls_without_an_answer_use_up_the_tries_of_a_look() {
+    let mut stage = Stage::new();
+    let mut reader = OneByOne::new(1);
+    let script: Script = Box::new(|number, what| match number {
+        0..3 => (100, reply(429, r#"{"error":{"message":"Try again in 2 seconds."}}"#)),
+        3 => (100, reply(503, "down for repair")),
+        _ => (100, shown(what)),
+    });
+    let (ends, wire) = run(&mut stage, &mut reader, script).await;
+    assert_eq!((ends.ending, wire.seen().len(), ends.throttled), (Ending::Over, 5, 3));
+    assert_eq!(reader.heard, [(1, "read")]);
+}
+
+/// A call of another process holds the only token for 3 s: its end is seen within 50 ms, and a window later we go.
+#[tokio::test(start_paused = true)]
+async fn a_look_waits_for_calls_of_another_process() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "1/10s".parse().expect("a quota");
+    let mut other = Stage { directory: tempfile::tempdir().expect("a directory"), ..Stage::new() };
+    other.clock = stage.clock.clone();
+    other.settings.quota = stage.settings.quota.clone();
+    std::mem::swap(&mut other.directory, &mut stage.directory);
+    let mut theirs = other.journal();
+    let their_run = other.run_of(&mut theirs, &[resolve(50)]);
+    let mut ours = other.journal();
+    let our_run = other.run_of(&mut ours, &[resolve(60)]);
+    ours.begin_session(&our_run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
+    let wire = stage.wire(get());
+    let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
+    let (stop, mut reader) = (stage.stop.subscribe(), OneByOne::new(1));
+    let slow: Script = Box::new(|_, what| (3_000, shown(what)));
+    let look = async {
+        clock.nap_until(clock.now().boot + Duration::from_millis(10)).await;
+        read(ours, client, settings, clock.clone(), stop, &mut reader, &mut stage.ear).await.expect("works")
+    };
+    let (_, ends) = tokio::join!(other.send_run(theirs, &their_run, slow), look);
+    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(wire.times(), [13_002]);
+}
+
+/// A look whose tries are used up waits until it is clear that it was not the service.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_was_the_first_to_meet_an_outage_is_made_after_it() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    stage.settings.max_attempts = 2;
+    let mut reader = OneByOne::new(3);
+    let script: Script = Box::new(|number, what| match number {
+        0..6 => (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })),
+        _ => (100, shown(what)),
+    });
+    let (ends, _) = run(&mut stage, &mut reader, script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    reader.heard.sort_unstable();
+    assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read")]);
+    assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+}
