@@ -243,3 +243,20 @@ async fn a_look_that_was_the_first_to_meet_an_outage_is_made_after_it() {
     assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read")]);
     assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
+
+/// Four that have failed at one moment wait for the same time, and none is lost.
+#[tokio::test(start_paused = true)]
+async fn looks_that_wait_for_one_time_are_all_made() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 4;
+    stage.settings.max_attempts = 1;
+    let mut reader = OneByOne::new(4);
+    let script: Script = Box::new(|number, what| match number {
+        0..4 => (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })),
+        _ => (100, shown(what)),
+    });
+    let (ends, wire) = run(&mut stage, &mut reader, script).await;
+    assert_eq!((ends.ending, wire.seen().len()), (Ending::Over, 8));
+    reader.heard.sort_unstable();
+    assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read"), (4, "read")]);
+}
