@@ -16,7 +16,7 @@ use super::{Journal, JournalError, locks};
 use crate::clock::{Clock, micros};
 
 /// The format that this program reads and writes.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// Marks the file as ours (`btri`).
 const APPLICATION: i64 = 0x6274_7269;
 /// The oldest `SQLite` whose WAL two connections can't damage.
@@ -231,7 +231,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
 /// Whether nothing is in the database yet.
 ///
 /// # Errors
-/// Where it is another program's (most bear no mark, but have tables), or newer than this program.
+/// Where it is another program's (most bear no mark, but have tables), or of another format than this program's.
 pub(super) fn is_new(db: &Connection, path: &Path) -> Result<bool, JournalError> {
     let (application, found) = (number(db, "application_id")?, number(db, "user_version")?);
     if application != APPLICATION {
@@ -244,6 +244,10 @@ pub(super) fn is_new(db: &Connection, path: &Path) -> Result<bool, JournalError>
     }
     if found > FORMAT {
         return Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT });
+    }
+    if found < FORMAT {
+        let why = format!("it has format {found}, which was never released; this program knows format {FORMAT}");
+        return Err(JournalError::Damaged { path: path.to_owned(), why });
     }
     Ok(false)
 }

@@ -179,18 +179,20 @@ fn whatever_bytes_of_a_journal_are_flipped_the_program_ends_by_its_own_will() {
 }
 
 #[test]
-fn a_journal_of_a_newer_version_is_not_touched() {
-    let program = with_a_journal();
-    let format = 60; // `user_version` in the header of the file format
-    let file = OpenOptions::new().write(true).open(journal(&program)).expect("a journal");
-    file.write_all_at(&2_u32.to_be_bytes(), format).expect("writes");
-    let before = fs::read(journal(&program)).expect("a journal");
-    for arguments in ["runs list", "runs prune"] {
-        program.run(arguments).expect_code(70).expect_text("use a newer bulk-triage");
+fn a_journal_of_another_format_is_not_touched() {
+    for (format, said) in [(3_u32, "use a newer bulk-triage"), (1, "which was never released")] {
+        let program = with_a_journal();
+        let place = 60; // `user_version` in the header of the file format
+        let file = OpenOptions::new().write(true).open(journal(&program)).expect("a journal");
+        file.write_all_at(&format.to_be_bytes(), place).expect("writes");
+        let before = fs::read(journal(&program)).expect("a journal");
+        for arguments in ["runs list", "runs prune"] {
+            program.run(arguments).expect_code(70).expect_text(said);
+        }
+        program.send(COMMAND).expect_code(70).expect_text(&format!("has format {format}"));
+        assert_eq!(fs::read(journal(&program)).expect("a journal"), before);
+        assert!(program.requests().is_empty());
     }
-    program.send(COMMAND).expect_code(70).expect_text("has format 2");
-    assert_eq!(fs::read(journal(&program)).expect("a journal"), before);
-    assert!(program.requests().is_empty());
 }
 
 /// Another start would know nothing of what this one does, and the quota would be used twice.

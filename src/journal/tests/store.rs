@@ -33,12 +33,12 @@ async fn all_is_for_the_user_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_newer_format_is_refused_and_not_touched() {
     let place = Place::new();
-    place.open().db.pragma_update(None, "user_version", 2).expect("writes");
+    place.open().db.pragma_update(None, "user_version", 3).expect("writes");
     let before = fs::read(place.database()).expect("reads");
     let error = place.try_open().expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
     let error = Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
 }
 
