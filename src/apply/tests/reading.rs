@@ -257,6 +257,8 @@ async fn looks_that_wait_for_one_time_are_all_made() {
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!((ends.ending, wire.seen().len()), (Ending::Over, 8));
+    // After the first pause of an outage, which is 5 s.
+    assert_eq!(wire.times()[4..], [5_100, 5_100, 5_100, 5_100]);
     reader.heard.sort_unstable();
     assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read"), (4, "read")]);
 }
