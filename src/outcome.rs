@@ -111,6 +111,13 @@ impl Outcome {
         }
     }
 
+    /// Of an update whose answer was lost: the incident shows that it was made.
+    #[must_use]
+    pub fn found_by_reading() -> Outcome {
+        let message = "the answer was lost; found by reading the incident";
+        Outcome::new(OutcomeKind::Updated, "found-by-reading", message)
+    }
+
     /// Of a row whose incident was merged into `target`, which is updated instead: its message says so.
     #[must_use]
     pub fn of_target(self, target: u64) -> Outcome {

@@ -256,9 +256,7 @@ impl Hand {
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && end.resolved.contains(&(doubt.attempt, true)));
         let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, appended);
         if own_is_made || self.is_last_look && is_so {
-            let message = "the answer was lost; found by reading the incident";
-            let outcome = Outcome::new(OutcomeKind::Updated, "found-by-reading", message);
-            end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
+            end.outcome = Some((self.row.row, self.with_last(Outcome::found_by_reading(), ended.at)));
             return Then::Over;
         }
         end.outcome = self.was_not_made(ended.at).map(|outcome| (self.row.row, outcome));

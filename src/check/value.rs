@@ -10,6 +10,7 @@ use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either, nearest};
 use crate::diagnostic::{Code, codes};
 use crate::input::jsonl::Text;
+use crate::list_change::ListChange;
 use crate::text::{excerpt, trimmed};
 
 /// What a row asks of one property. What does not stand in the row to the letter stands in an arena.
@@ -162,7 +163,10 @@ impl<'a> ReadyContract<'a> {
             (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[place].clone()),
             (Asked::Text(text), _) => Some(serde_json::Value::from(text).to_string()),
             (Asked::List(list), _) => Some(serde_json::Value::from(list).to_string()),
-            (Asked::Edits { add, remove }, _) => Some(serde_json::json!({ "add": add, "remove": remove }).to_string()),
+            (Asked::Edits { add, remove }, _) => {
+                let owned = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
+                Some(serde_json::json!(ListChange { add: owned(add), remove: owned(remove) }).to_string())
+            }
             _ => None,
         }
     }
@@ -294,20 +298,11 @@ fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Proble
 
 /// A change of tags as JSON: `{"add":["a"],"remove":["b"]}`.
 fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Edits<'r> {
-        #[serde(default, borrow)]
-        add: Vec<Text<'r>>,
-        #[serde(default, borrow)]
-        remove: Vec<Text<'r>>,
-    }
-    let Edits { add, remove } = serde_json::from_str(raw).map_err(|_| {
+    let ListChange { add, remove } = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `{` and are not lists of texts by the names `add` and `remove`";
         Problem::new(&codes::TAGS_NOT_JSON, message)
     })?;
-    let kept_all =
-        |tags: Vec<Text<'r>>| &*arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)));
+    let kept_all = |tags: Vec<String>| &*arena.alloc_slice_fill_iter(tags.iter().map(|tag| &*arena.alloc_str(tag)));
     edits(kept_all(add), kept_all(remove))
 }
 

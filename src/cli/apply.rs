@@ -81,7 +81,7 @@ pub(super) fn run(
             if run.state == RunState::Over {
                 return Ok(over(&run));
             }
-            applying.go_on(journal, run)?
+            Begun::go_on(journal, run, &target, &clock)?
         }
         None => applying.load(journal, remember)?,
     };
@@ -225,18 +225,6 @@ impl<'a> Applying<'a> {
         };
         let same = Same::Plan(plan.seal.clone());
         Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
-    }
-
-    /// Goes on with the run that has begun to apply it.
-    ///
-    /// # Errors
-    /// Where another process holds it, or the journal can't be read.
-    fn go_on(self, mut journal: Journal, run: RunSummary) -> Result<Begun<'a>, Error> {
-        let Applying { plan, target, scope, clock } = self;
-        let handle = journal.hold(&run.name)?;
-        let loaded = load::from_journal(&journal, &handle)?;
-        let (same, facts) = (Same::Plan(plan.seal.clone()), run.facts);
-        Ok(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock })
     }
 }
 

@@ -22,7 +22,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::Input;
-use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, Same};
+use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, RunSummary, Same};
 use crate::outcome::InputShape;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
@@ -98,6 +98,23 @@ impl<'a> Begun<'a> {
             load::into_journal(&mut journal, input, rules, skip_invalid, tell, &scope, &facts, &mut rng)?;
         let same = Same::Changes(loaded.digest.clone());
         Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
+    }
+
+    /// A run that began before, and goes on.
+    ///
+    /// # Errors
+    /// Where another process holds it, or the journal can't be read.
+    pub(super) fn go_on(
+        mut journal: Journal,
+        run: RunSummary,
+        target: &'a Target,
+        clock: &'a Clock,
+    ) -> Result<Begun<'a>, Error> {
+        let handle = journal.hold(&run.name)?;
+        let loaded = load::from_journal(&journal, &handle)?;
+        let RunSummary { scope, facts, plan, .. } = run;
+        let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
+        Ok(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock })
     }
 
     /// The run with the same changes that did not finish within `remember` goes on in its place, if there is one.

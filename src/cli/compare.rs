@@ -184,8 +184,7 @@ impl Looking<'_> {
         // It may be sent again, and it may be so because it was made.
         let compared = match self.compared(&row, sightings) {
             Compared::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => {
-                let message = "the answer was lost; found by reading the incident";
-                Compared::Ends(Outcome::new(OutcomeKind::Updated, "found-by-reading", message))
+                Compared::Ends(Outcome::found_by_reading())
             }
             Compared::Ends(outcome) if outcome.code == "unreadable" => {
                 Compared::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
@@ -220,8 +219,9 @@ impl Looking<'_> {
             let rows = journal.pending(run, after, BATCH)?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row;
-            for row in &rows {
-                let Some(sightings) = sightings(journal, run, row)? else { continue };
+            // Of those in doubt, that comes first.
+            for row in rows.iter().filter(|row| !row.is_in_doubt) {
+                let Some(sightings) = journal.seen(run, row.row)? else { continue };
                 if let Compared::Changes(differences) = self.compared(row, &sightings) {
                     show(self.changes(row, differences))?;
                 }
@@ -238,14 +238,6 @@ impl Looking<'_> {
     fn appended(&self) -> &str {
         self.target.contract.appended().unwrap_or_default()
     }
-}
-
-/// What was seen of a row's incident; `None` where it was not looked at, or the row is in doubt: that comes first.
-fn sightings(journal: &Journal, run: &RunHandle, row: &PendingRow) -> Result<Option<Sightings>, Error> {
-    if row.is_in_doubt {
-        return Ok(None);
-    }
-    Ok(journal.seen(run, row.row)?)
 }
 
 /// The incident does not show a list that the row changes: it is not to be taken for an empty one.

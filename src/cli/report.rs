@@ -157,6 +157,7 @@ pub(super) fn review_rows(
         // That it is not sent is said beside it.
         let why = || outcome.message.replacen("not sent: ", "", 1);
         let left_out = (outcome.kind != OutcomeKind::NotAttempted).then(why);
+        let said = context_of(&context, &row);
         let target = row.merged_into().filter(|_| left_out.is_none());
         let note = target.map(|target| format!("updates incident {target}, into which this one was merged"));
         Ok(ReviewRow {
@@ -165,10 +166,7 @@ pub(super) fn review_rows(
             incident: row.result.incident_id.clone(),
             after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
             // What was fetched is the row's own incident.
-            context: match row.merged_into() {
-                Some(_) => Context { fetched: None, ..context_of(&context, &row) },
-                None => context_of(&context, &row),
-            },
+            context: Context { fetched: said.fetched.filter(|_| row.merged_into().is_none()), ..said },
             before: before_of(row.before),
             left_out,
             note,

@@ -13,7 +13,6 @@ use super::before;
 use super::begun::Begun;
 use super::compare::Look;
 use super::environment::{Environment, state_dir};
-use super::load;
 use super::next::Next;
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
@@ -24,7 +23,7 @@ use super::{Format, GlobalArgs};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, LookAt, RunState, RunSummary, Same, StateDir};
+use crate::journal::{Durability, Journal, LookAt, RunState, RunSummary, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -235,7 +234,7 @@ fn show_failures(journal: &Journal, name: &str, out: &mut impl Write) -> Result<
 }
 
 fn resume(
-    mut journal: Journal,
+    journal: Journal,
     name: &str,
     args: &SendArgs,
     global: &GlobalArgs,
@@ -244,7 +243,7 @@ fn resume(
     clock: &Clock,
 ) -> Result<u8, Error> {
     let summary = journal.run(name)?;
-    let facts = summary.facts;
+    let facts = summary.facts.clone();
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
@@ -252,20 +251,7 @@ fn resume(
     // The rows are in the journal: standard input is free to answer.
     let input = Path::new(&facts.input);
     before::can_ask(args, before::path_of(input).unwrap_or(Path::new("standard input")))?;
-    let handle = journal.hold(name)?;
-    let loaded = load::from_journal(&journal, &handle)?;
-    let begun = Begun {
-        target: &target,
-        scope: summary.scope,
-        journal,
-        handle,
-        goes_on: true,
-        loaded,
-        facts: facts.clone(),
-        same: summary.plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan),
-        compared: None,
-        clock,
-    };
+    let begun = Begun::go_on(journal, summary, &target, clock)?;
     begun.destination(args.results.as_ref(), input)?;
     let runtime = send::runtime()?;
     // What was looked at may be long ago.

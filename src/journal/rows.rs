@@ -229,11 +229,13 @@ impl Journal {
         self.write(|tx| {
             for settled in rows {
                 let read_wall = settled.is_otherwise.then(|| at.as_microsecond());
-                tx.prepare_cached(
-                    "UPDATE rows SET body = coalesce(?3, body), read_wall = coalesce(?4, read_wall)
-                     WHERE run = ?1 AND row = ?2",
-                )?
-                .execute(params![run.id, settled.row, settled.body.as_deref(), read_wall])?;
+                if settled.body.is_some() || read_wall.is_some() {
+                    tx.prepare_cached(
+                        "UPDATE rows SET body = coalesce(?3, body), read_wall = coalesce(?4, read_wall)
+                         WHERE run = ?1 AND row = ?2",
+                    )?
+                    .execute(params![run.id, settled.row, settled.body.as_deref(), read_wall])?;
+                }
                 if let Some(outcome) = &settled.outcome {
                     super::commit::write_outcome(tx, run.id, settled.row, outcome)?;
                 }

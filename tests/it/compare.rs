@@ -80,9 +80,7 @@ fn what_is_read_wins_over_what_is_remembered() {
     program.send("close.csv").expect_code(0);
     // Somebody reopens one of them, and the journal does not hear of it.
     program.write("open.csv", "incidentId,status\n1,Active\n");
-    let mut others = program.send_command("open.csv");
-    others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
-    crate::program::started(others).end().expect_code(0);
+    program.send_as_others("open.csv");
     program.send("close.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
     program.send("close.csv --compare").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
     assert_eq!(program.comments(1), ["one", "one"]);

@@ -118,8 +118,7 @@ fn a_second_signal_ends_at_once_and_nothing_is_lost() {
         // Whether the first one was heard can't be seen: an impatient user sends them until the program is gone.
         eventually("the program is gone", || running.try_signal(signal).is_err());
         running.end().expect_code(code);
-        let list = program.run("runs list").expect_code(0);
-        let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+        let run = program.last_run();
         program.run(&format!("runs results {run}")).expect_code(0);
         expect_whole(&program.path("r.csv"), 6);
         let ended = program.send("a.csv --results r.csv").expect_code(0).expect_outcomes(&[("updated", 6)]);
@@ -134,8 +133,8 @@ fn after_a_kill_runs_results_has_every_row() {
     let running = program.start_sending(&format!("{SLOW} --results r.csv"));
     program.wait_for_requests(4);
     running.kill();
-    let list = program.run("runs list").expect_code(0).expect_text("unfinished");
-    let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+    program.run("runs list").expect_code(0).expect_text("unfinished");
+    let run = program.last_run();
     program.run(&format!("runs results {run} -o again.csv")).expect_code(0);
     expect_whole(&program.path("again.csv"), 12);
 }

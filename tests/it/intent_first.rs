@@ -15,8 +15,7 @@ fn whenever_it_is_killed_the_journal_knows_every_call_that_the_server_saw() {
         let running = program.start_sending("a.csv");
         program.wait_for_requests(kill_at);
         running.kill();
-        let list = program.run("runs list").expect_code(0);
-        let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+        let run = program.last_run();
         let known = program.run(&format!("runs show {run} --format json")).expect_code(0).json()["calls"].clone();
         let seen = program.requests().len() as u64;
         assert!(known.as_u64() >= Some(seen), "the server saw {seen}, the journal knows {known}");

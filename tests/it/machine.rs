@@ -75,8 +75,8 @@ fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "r.csv", 3, Errno::NoSpace) else { return };
     ended.expect_code(4).expect_text("No space left on device").expect_text("runs results");
-    let list = program.run("runs list").expect_code(0).expect_text("unfinished");
-    let run = list.stdout.lines().nth(1).and_then(|line| line.split_whitespace().next()).expect("a run").to_owned();
+    program.run("runs list").expect_code(0).expect_text("unfinished");
+    let run = program.last_run();
     program.run(&format!("runs results {run} -o made-again.csv")).expect_code(0);
     goes_on(&program);
 }

@@ -153,6 +153,13 @@ impl Program {
         started(self.send_command(arguments)).end()
     }
 
+    /// Sends a file as others do: the program's own journal knows nothing of it.
+    pub(crate) fn send_as_others(&self, input: &str) {
+        let mut others = self.send_command(input);
+        others.env("BULK_TRIAGE_STATE_DIR", self.path("of-others"));
+        started(others).end().expect_code(0);
+    }
+
     /// Starts [`Program::send_command`].
     pub(crate) fn start_sending(&self, arguments: &str) -> Started {
         started(self.send_command(arguments))

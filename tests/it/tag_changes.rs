@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::program::{Program, eventually, incidents, started};
+use crate::program::{Program, eventually, incidents};
 
 const HEADER: &str = "incidentId,status,tags,comment\n";
 
@@ -20,9 +20,7 @@ fn program(rows: &str) -> Program {
 /// A change of which the program's journal knows nothing.
 fn of_others(program: &Program, rows: &str) {
     program.write("of-others.csv", format!("{HEADER}{rows}"));
-    let mut others = program.send_command("of-others.csv");
-    others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
-    started(others).end().expect_code(0);
+    program.send_as_others("of-others.csv");
 }
 
 fn tags(program: &Program, id: u64) -> serde_json::Value {

@@ -1,6 +1,6 @@
 //! `runs undo`: a way back, which is a plan like any other.
 
-use crate::program::{Ended, Program, started};
+use crate::program::{Ended, Program};
 
 fn program() -> Program {
     let rows = "incidentId,status,assignedTo,classification,determination,tags,comment\n\
@@ -9,15 +9,8 @@ fn program() -> Program {
         settings.incidents = "1-100".parse().expect("incidents");
     });
     program.write("first.csv", "incidentId,assignedTo,tags\n2,old@contoso.com,\n3,,old\n");
-    of_others(&program, "first.csv");
+    program.send_as_others("first.csv");
     program
-}
-
-/// A change of which the program's journal knows nothing.
-fn of_others(program: &Program, input: &str) {
-    let mut others = program.send_command(input);
-    others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
-    started(others).end().expect_code(0);
 }
 
 fn undo(program: &Program, options: &str) -> Ended {
@@ -61,7 +54,7 @@ fn what_others_have_changed_since_is_left_alone() {
     let program = program();
     program.send("a.csv --compare").expect_code(0);
     program.write("later.csv", "incidentId,assignedTo\n2,later@contoso.com\n");
-    of_others(&program, "later.csv");
+    program.send_as_others("later.csv");
     undo(&program, "--only 2,4").expect_code(0).expect_text("left out, others have changed `assignedTo` since: line 3");
     program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 1)]);
     let now = program.incident(2);
