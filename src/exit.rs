@@ -12,6 +12,8 @@ pub const INPUT: u8 = 3;
 pub const STOPPED: u8 = 4;
 /// Credentials are missing, refused, or without the permission.
 pub const NOT_ALLOWED: u8 = 5;
+/// Stopped because rows keep failing: a person must look at them before the run is started again.
+pub const NEEDS_ATTENTION: u8 = 6;
 /// Of `plan --detailed-exitcode`: there is something to send.
 pub const CHANGES: u8 = 10;
 /// A defect of the program, or a journal that is damaged, newer, or can't be written any more.
@@ -31,6 +33,7 @@ pub fn meaning(code: u8) -> &'static str {
         INPUT => "the input is not valid; nothing was sent",
         STOPPED => "stopped early; start again to go on",
         NOT_ALLOWED => "not allowed",
+        NEEDS_ATTENTION => "rows keep failing; needs attention",
         CHANGES => "there is something to send",
         INTERRUPTED | TERMINATED => "ended at once",
         _ => "a defect of the program or of its journal",

@@ -222,7 +222,12 @@ pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
 pub(super) fn code_of(stop: &Stop) -> u8 {
     match stop {
         Stop::Unauthorized { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
-        _ => exit::STOPPED,
+        Stop::TooManyFailures { .. } | Stop::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
+        Stop::Asked
+        | Stop::Deadline
+        | Stop::ServiceDown { .. }
+        | Stop::PausedTooLong { .. }
+        | Stop::ListenerFailed { .. } => exit::STOPPED,
     }
 }
 

@@ -90,7 +90,6 @@ fn an_input_that_is_not_valid_is_3() {
 #[test]
 fn a_run_that_stopped_early_is_4() {
     program(&["down"]).send("a.csv --patience 0 --concurrency 1 --max-attempts 9").expect_code(exit::STOPPED.into());
-    program(&["404"]).send("a.csv --max-failures 2 --concurrency 1").expect_code(exit::STOPPED.into());
     let slow = program(&[]);
     slow.send("a.csv --quota 1/1h --stop-after 200ms").expect_code(exit::STOPPED.into());
     let stalled = program(&["stall@1"]);
@@ -98,6 +97,19 @@ fn a_run_that_stopped_early_is_4() {
     stalled.wait_for_requests(1);
     stalled.send("a.csv --quota 1/1h").expect_code(exit::STOPPED.into()).expect_text("under way in another process");
     running.kill();
+}
+
+#[test]
+fn rows_that_keep_failing_are_6() {
+    let limited = program(&["404"]).send("a.csv --max-failures 2 --concurrency 1");
+    limited.expect_code(exit::NEEDS_ATTENTION.into()).expect_text("as many as --max-failures allows");
+    let first_five = program(&["404"]).file("a.csv", closing(1..=20));
+    first_five.send("a.csv --format json").expect_code(6).expect_text("\"exit\":6");
+}
+
+#[test]
+fn limit_reached_by_last_row_is_1() {
+    program(&["404"]).send("a.csv --max-failures 3").expect_code(exit::SOME_FAILED.into());
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn a_run_writes_its_account_with_the_failures_first_and_every_row_once() {
 #[test]
 fn a_run_that_was_stopped_early_has_its_account_too_and_so_has_every_run_of_the_journal() {
     let program = some_missing();
-    program.send("a.csv --report r.html --max-failures 1 --concurrency 1 --results out.csv").expect_code(4);
+    program.send("a.csv --report r.html --max-failures 1 --concurrency 1 --results out.csv").expect_code(6);
     let page = program.read("r.html");
     assert_eq!(rows_of(&page), [4, 1, 2, 3, 5, 6, 7, 8, 9, 10]);
     assert!(page.contains("stopped early") && page.contains("not-attempted"), "{page}");

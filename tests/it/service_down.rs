@@ -111,7 +111,7 @@ fn one_row_that_never_gets_an_answer_fails_alone() {
 #[test]
 fn the_first_five_rows_that_all_fail_alike_stop_the_run_once() {
     let program = program(60, &["404"]);
-    let ended = program.send("a.csv").expect_code(4);
+    let ended = program.send("a.csv").expect_code(6);
     let stopped = ended.outcomes();
     assert!(stopped["failed"] <= 5 + CONCURRENCY, "{stopped:?}");
     assert_eq!(stopped["failed"] + stopped["not-attempted"], 60);
@@ -132,7 +132,7 @@ fn max_failures_replaces_the_rule_of_the_first_five() {
     let alike = program(30, &["404"]);
     alike.send("a.csv --max-failures 100").expect_code(1).expect_outcomes(&[("failed", 30)]);
     let late = program(30, &["404@20-"]);
-    let ended = late.send("a.csv --max-failures 2 --concurrency 1").expect_code(4);
+    let ended = late.send("a.csv --max-failures 2 --concurrency 1").expect_code(6);
     ended.expect_outcomes(&[("updated", 19), ("failed", 2), ("not-attempted", 9)]);
 }
 
