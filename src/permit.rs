@@ -4,15 +4,23 @@
 //! `apply` carries it between them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::clock::BootTime;
+
+/// A request that got no response counts as ended this much after it was seen cut, or its process was seen gone: the
+/// server may count it that late.
+///
+/// Not the settle time: this is about when a request is counted, that one about when its effect can be read.
+pub const LATE_COUNT: Duration = Duration::from_secs(2);
 
 /// What the ledger knows of the calls of a scope: all that the quota's arithmetic needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Calls without an end: each holds a token of every window.
     pub in_flight: u32,
-    /// The ends of the calls that are over, sorted; older ones than the longest window may be left out.
+    /// The ends of the calls that are over, sorted; older ones than the longest window may be left out. A request
+    /// without a response ends [`LATE_COUNT`] later than its client saw.
     pub ended: VecDeque<BootTime>,
 }
 

@@ -304,7 +304,7 @@ fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(
             end.request_id,
         ])?;
     if changed == 1 {
-        session.ledger.ended(end.at.boot);
+        session.ledger.ended(end.at.boot, end.http_status.is_some());
     }
     for (attempt, made) in &end.resolved {
         tx.prepare_cached("UPDATE attempts SET made = ?2 WHERE id = ?1 AND made IS NULL")?

@@ -8,14 +8,13 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{JournalError, boot, locks};
 use crate::clock::{BootTime, Now, micros};
-use crate::permit::{Pause, Spent};
+use crate::permit::{LATE_COUNT, Pause, Spent};
 
 /// The longest that one call can take: an attempt without an end can't hold its token longer than this.
 pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);
 
 const CALLS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL";
-const CALLS_OVER: &str =
-    "SELECT ended FROM attempts WHERE scope = ?1 AND ended IS NOT NULL AND ended > ?2 ORDER BY ended";
+const CALLS_OVER: &str = "SELECT ended, http_status IS NOT NULL FROM attempts WHERE scope = ?1 AND ended IS NOT NULL AND ended > ?2 ORDER BY ended";
 const OURS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL AND process = ?2";
 const OTHERS: &str = "SELECT DISTINCT process FROM attempts WHERE scope = ?1 AND ended IS NULL AND process <> ?2";
 const OTHERS_ANYWHERE: &str = "SELECT DISTINCT process FROM attempts WHERE ended IS NULL AND process <> ?1";
@@ -96,8 +95,11 @@ impl Ledger {
         horizon: BootTime,
     ) -> Result<(), JournalError> {
         let mut statement = tx.prepare_cached(CALLS_OVER)?;
-        let ended = statement.query_map([scope, horizon.0], |row| row.get(0).map(boot))?;
-        self.spent.ended = ended.collect::<Result<_, _>>()?;
+        let counted = statement
+            .query_map([scope, (horizon - LATE_COUNT).0], |row| Ok(counted_by(boot(row.get(0)?), row.get(1)?)))?;
+        self.spent.ended = counted.collect::<Result<_, _>>()?;
+        // Those without a response stand behind later ends.
+        self.spent.ended.make_contiguous().sort_unstable();
         self.spent.in_flight = tx.prepare_cached(CALLS_UNDER_WAY)?.query_row([scope], |row| row.get(0))?;
         let ours: u32 = tx.prepare_cached(OURS_UNDER_WAY)?.query_row([scope, process], |row| row.get(0))?;
         self.others = self.spent.in_flight - ours;
@@ -108,12 +110,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// One of our calls has ended.
-    pub(super) fn ended(&mut self, at: BootTime) {
+    /// One of our calls has ended, with a response or without.
+    pub(super) fn ended(&mut self, at: BootTime, has_response: bool) {
         self.spent.in_flight = self.spent.in_flight.saturating_sub(1);
+        let at = counted_by(at, has_response);
         let place = self.spent.ended.partition_point(|end| *end <= at);
         self.spent.ended.insert(place, at);
     }
+}
+
+/// When the server has counted a request for certain that ended at `ended`.
+fn counted_by(ended: BootTime, has_response: bool) -> BootTime {
+    if has_response { ended } else { ended + LATE_COUNT }
 }
 
 fn data_version(db: &Connection) -> Result<i64, rusqlite::Error> {

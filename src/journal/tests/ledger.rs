@@ -46,8 +46,8 @@ async fn scopes_do_not_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_a_process_that_is_gone_end_when_that_is_seen_or_at_their_time_limit() {
-    for (later, ended) in [(15, 1_015), (200, 1_060)] {
+async fn calls_of_gone_process_count_two_seconds_longer() {
+    for (later, ended) in [(15, 1_017), (200, 1_062)] {
         let place = Place::new();
         let mut gone = place.process(&[comment(1)]);
         let attempt = gone.start(1);
@@ -73,7 +73,25 @@ async fn a_process_that_goes_meanwhile_is_missed_and_its_probe_is_given_to_anoth
     assert_eq!(ours.offer(2), Receipt::NoPermit);
     drop(theirs);
     ours.start(2);
-    assert_eq!(ours.seconds_ended(), [1_000, 1_010]);
+    assert_eq!(ours.seconds_ended(), [1_000, 1_012]);
+}
+
+/// Seen by the process itself, by another one, and by the next start.
+#[tokio::test(start_paused = true)]
+async fn request_without_response_counts_two_seconds_longer() {
+    let place = Place::new();
+    let mut ours = place.process(&[resolve(1), resolve(2), resolve(3)]);
+    let mut theirs = place.process(&[resolve(4)]);
+    let (cut, whole, open) = (ours.start(1), ours.start(2), ours.start(3));
+    ours.end(End { http_status: None, verdict: "transient", made: None, ..ours.ended(cut) });
+    advance(Duration::from_secs(1)).await;
+    ours.end(ours.ended(whole));
+    assert_eq!(ours.seconds_ended(), [1_001, 1_002]);
+    assert_eq!(theirs.seconds_ended(), [1_001, 1_002]);
+    advance(Duration::from_secs(3)).await;
+    drop((ours, theirs));
+    let mut next = place.process(&[resolve(4)]);
+    assert_eq!(next.seconds_ended(), [1_001, 1_002, 1_006], "{open:?} was seen gone at 1004");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! What happens to one call on its way: drawn before it leaves.
 //!
-//! Promises: what the design relies on holds for every fate. The server counts a call before the client knows its end,
-//! and does nothing of it later than two seconds after that; a call takes a minute at most.
+//! Promises: what the design relies on holds for every fate. The server counts a call before the client has its
+//! response, or less than two seconds after the client knows that there is none; it does nothing of it later than two
+//! seconds after its end; a call takes a minute at most.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -105,6 +106,18 @@ impl Fate {
         }
     }
 
+    /// The same call at a server that counts at the end of its latency: just before the response, or after a cut.
+    pub(super) fn counted_late(self, dice: &mut fastrand::Rng) -> Fate {
+        if self.counted.is_none() {
+            return self;
+        }
+        let counted = match self.how {
+            How::Nothing { .. } => self.end + ms(dice.u64(0..=LATEST_EFFECT_MS)),
+            _ => self.end.saturating_sub(ms(1)),
+        };
+        Fate { counted: Some(counted), effect: self.effect.map(|effect| effect.max(counted)), ..self }
+    }
+
     fn unseen(self, dice: &mut fastrand::Rng, end_ms: RangeInclusive<u64>) -> Fate {
         Fate { counted: None, effect: None, end: ms(dice.u64(end_ms)), ..self }
     }
@@ -115,8 +128,8 @@ impl Fate {
     }
 }
 
-/// How much later than the death of its client a call takes effect, if it does.
-pub(super) fn effect_after_death(dice: &mut fastrand::Rng) -> Option<Duration> {
+/// How much later than the death of its client a call is counted or takes effect, if it does.
+pub(super) fn after_death(dice: &mut fastrand::Rng) -> Option<Duration> {
     dice.bool().then(|| ms(dice.u64(0..=LATEST_EFFECT_MS)))
 }
 

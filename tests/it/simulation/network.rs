@@ -10,7 +10,7 @@ use bulk_triage::client::{Method, Reply, Request, SendError, Transport};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fate::{Fate, How, effect_after_death};
+use super::fate::{Fate, How, after_death};
 use super::life::Life;
 use super::scenario::Scenario;
 use super::server::Origin;
@@ -123,9 +123,13 @@ impl Network {
 /// What happens to a call at the server, whatever becomes of its client.
 async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tokio::sync::oneshot::Sender<Said>) {
     let Some(counted) = call.fate.counted else { return };
-    world.sleep_until(call.left + counted).await;
-    if life.is_dead() {
-        // What had not arrived when the process died never does.
+    let arrives = tokio::select! {
+        biased;
+        () = world.sleep_until(call.left + counted) => !life.is_dead() || world.scenario.counts_late,
+        // What had not arrived when the process died never does, unless the server has it and counts it later.
+        () = life.death() => world.scenario.counts_late && outlives(&world).await,
+    };
+    if !arrives {
         return;
     }
     let mut said = Said { is_busy: world.count(&call.fate), answer: None };
@@ -135,14 +139,12 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         if call.body.is_some() && world.state().server.takes(call.incident) {
             world.state().server.pending.push(call.origin);
         }
+        // What is counted after the death of its client takes effect then or never.
+        let was_dead = life.is_dead();
         let happens = tokio::select! {
             biased;
-            () = world.sleep_until(call.left + effect) => true,
-            () = life.death() => {
-                let after = effect_after_death(&mut world.state().dice);
-                world.sleep(after.unwrap_or_default()).await;
-                after.is_some()
-            }
+            () = world.sleep_until(call.left + effect), if !was_dead => true,
+            () = life.death() => if was_dead { world.state().dice.bool() } else { outlives(&world).await },
         };
         let wall = world.server_wall();
         let mut state = world.state();
@@ -161,9 +163,21 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     let _ = tell.send(said);
 }
 
+/// The client of a call has died: waits for what the server still does of it. Returns whether it does it.
+async fn outlives(world: &World) -> bool {
+    let after = after_death(&mut world.state().dice);
+    world.sleep(after.unwrap_or_default()).await;
+    after.is_some()
+}
+
 impl State {
     /// What happens to a call that leaves now.
     fn fate(&mut self, scenario: &Scenario, now: Duration) -> Fate {
+        let fate = self.drawn_fate(scenario, now);
+        if scenario.counts_late { fate.counted_late(&mut self.dice) } else { fate }
+    }
+
+    fn drawn_fate(&mut self, scenario: &Scenario, now: Duration) -> Fate {
         let latency = scenario.latency_ms;
         if scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now)) {
             return Fate::down(&mut self.dice, latency);

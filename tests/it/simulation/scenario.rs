@@ -42,6 +42,8 @@ pub(super) struct Scenario {
     pub(super) server_skew_ms: i64,
     /// Whether answers have a `Date`.
     pub(super) dated: bool,
+    /// Whether the server counts a request at the end of its latency, or after a cut or a kill some time later.
+    pub(super) counts_late: bool,
 }
 
 /// One command: a file, and the run that it becomes.
@@ -141,8 +143,16 @@ impl Scenario {
             steps: !reboots && rng.u8(..3) == 0,
             server_skew_ms: 0,
             dated: true,
+            counts_late: false,
         }
         .with_server_clock(&mut rng)
+        .with_field(&mut fastrand::Rng::with_seed(seed ^ 0xf1e1d))
+    }
+
+    /// What services do in the field. It has dice of its own: what else a seed decides stays as it was.
+    fn with_field(mut self, rng: &mut fastrand::Rng) -> Scenario {
+        self.counts_late = rng.u8(..3) == 0;
+        self
     }
 
     /// A server that says what time it has may be wrong by an hour; one that does not, by some seconds.
