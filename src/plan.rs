@@ -7,6 +7,7 @@
 //! Promises: nothing of a plan is to be believed before [`read`] has come to its end; memory does not grow with it.
 
 use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead, Write};
 
 use jiff::Timestamp;
@@ -36,6 +37,9 @@ pub struct Header {
     pub plan: u32,
     /// When it was made, as RFC 3339 has it.
     pub made_at: String,
+    /// A random value: two plans with the same changes, made in the same second, are two plans. Empty in older plans.
+    #[serde(default)]
+    pub random: String,
     /// Where the API is.
     pub origin: String,
     /// Whose incidents, where that was known.
@@ -65,6 +69,7 @@ impl Header {
         Header {
             plan: FORMAT,
             made_at: format!("{made_at:.0}"),
+            random: random(),
             origin: String::new(),
             scope: None,
             contract: String::new(),
@@ -77,6 +82,11 @@ impl Header {
             options: Vec::new(),
         }
     }
+}
+
+/// 64 bits from the operating system, which seeds the hasher with them.
+fn random() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 /// One row of a plan.

@@ -51,6 +51,36 @@ fn what_was_planned_is_sent_to_the_byte_and_once() {
     assert_eq!(program.updates().len(), 10);
 }
 
+/// A second round of the same reopened incidents is one more plan, not the one that was applied.
+#[test]
+fn plans_of_the_same_second_are_two_plans() {
+    let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Active\n").emulator(|_| ());
+    let mut seals = std::collections::HashSet::new();
+    for _ in 0..4 {
+        plan(&program, "").expect_code(0);
+        seals.insert(program.read("a.plan").lines().last().expect("a checksum").to_owned());
+        apply(&program, "--remember 0").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    }
+    assert_eq!((seals.len(), program.updates().len()), (4, 8));
+}
+
+/// Plans of earlier revisions have no random value.
+#[test]
+fn plan_without_random_value_is_applied() {
+    let program = program();
+    plan(&program, "").expect_code(0);
+    let mut lines: Vec<String> = program.read("a.plan").lines().map(str::to_owned).collect();
+    let header = lines[0].clone();
+    let (before, rest) = header.split_once(r#","random":""#).expect("a random value");
+    lines[0] = format!("{before}{}", rest.split_once('"').expect("its end").1);
+    lines.pop();
+    let text = lines.join("\n") + "\n";
+    let checksum = <sha2::Sha256 as sha2::Digest>::digest(&text);
+    let digits: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+    program.write("a.plan", format!("{text}{{\"seal\":\"sha256:{digits}\"}}\n"));
+    apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
+}
+
 #[test]
 fn a_plan_goes_on_where_a_kill_has_ended_it() {
     let program = Program::new().file("a.csv", crate::program::closing(1..=60)).emulator(|settings| {
