@@ -83,7 +83,14 @@ pub(super) fn run(
             }
             Begun::go_on(journal, run, &target, &clock)?
         }
-        None => applying.load(journal, remember)?,
+        None => match journal.pruned_run_of_plan(&applying.scope, &plan.seal)? {
+            Some(run) => {
+                let (day, name) = (run.finished.strftime("%Y-%m-%d"), run.name);
+                say(&format!("applied on {day} by run {name} (pruned); nothing to send"));
+                return Ok(exit::DONE);
+            }
+            None => applying.load(journal, remember)?,
+        },
     };
     begun.destination(args.send.results.as_ref(), &args.plan)?;
     let runtime = send::runtime()?;

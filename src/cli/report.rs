@@ -15,7 +15,7 @@ use crate::check::CheckedRow;
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::error::Error;
-use crate::journal::{AccountedRow, Journal, JournalError, Pick};
+use crate::journal::{AccountedRow, History, Journal, JournalError, Pick};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, run_ahead};
@@ -208,7 +208,7 @@ pub(super) struct Sent<'a> {
 ///
 /// # Errors
 /// Where the journal can't be read, or the file not be written.
-pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page: &PageFile) -> Result<(), Error> {
+pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page: &PageFile) -> Result<(), Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
     let context = ContextColumns::new(&run.facts.shape, &contract);
@@ -243,7 +243,7 @@ pub(super) fn write_account(journal: &Journal, name: &str, sent: Sent<'_>, page:
 
 /// Rows of a run, as an account shows them.
 fn rows_of(
-    journal: &Journal,
+    journal: &History,
     run: &str,
     pick: Pick<'_>,
     context: &ContextColumns,
@@ -261,7 +261,7 @@ fn rows_of(
 
 /// Rows of a run, read some at a time.
 pub(super) fn accounted(
-    journal: &Journal,
+    journal: &History,
     run: &str,
     pick: Pick<'_>,
 ) -> impl Iterator<Item = Result<AccountedRow, JournalError>> {
@@ -284,7 +284,7 @@ pub(super) fn accounted(
 ///
 /// # Errors
 /// Where the journal is damaged.
-pub(super) fn contract_of(journal: &Journal, run: &str, toml: &str) -> Result<Contract, JournalError> {
+pub(super) fn contract_of(journal: &History, run: &str, toml: &str) -> Result<Contract, JournalError> {
     Contract::from_toml(toml)
         .map_err(|why| JournalError::Damaged { path: journal.dir().database(), why: format!("run {run}: {why}") })
 }

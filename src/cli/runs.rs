@@ -23,7 +23,7 @@ use super::{Format, GlobalArgs};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, LookAt, RunState, RunSummary, StateDir};
+use crate::journal::{Durability, History, Journal, JournalError, LookAt, RunState, RunSummary, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -90,19 +90,21 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let dir = state_dir(global)?;
     let clock = Clock::machine();
-    let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
+    let to_read = || History::open(&dir, clock.clone());
+    let run_in = |run: &str| to_read()?.ok_or_else(|| JournalError::NoSuchRun(run.to_owned()));
+    let to_write = || Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced);
     match args.command.as_ref().unwrap_or(&RunsCommand::List) {
-        RunsCommand::List => list(&journal),
-        RunsCommand::Show { run, format, report } => show(&journal, run, *format, report.as_ref(), global),
-        RunsCommand::Resume { run, send } => resume(journal, run, send, global, env, terminal, &clock),
-        RunsCommand::Undo(args) => undo::run(journal, args, global, env, terminal, &clock),
-        RunsCommand::Prune { older_than } => prune(journal, *older_than),
-        RunsCommand::Results { run, results } => results_again(&journal, run, results.as_deref()),
+        RunsCommand::List => list(to_read()?.as_ref()),
+        RunsCommand::Show { run, format, report } => show(&run_in(run)?, run, *format, report.as_ref(), global),
+        RunsCommand::Resume { run, send } => resume(to_write()?, run, send, global, env, terminal, &clock),
+        RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
+        RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
+        RunsCommand::Results { run, results } => results_again(&run_in(run)?, run, results.as_deref()),
     }
 }
 
-fn list(journal: &Journal) -> Result<u8, Error> {
-    let runs = journal.runs()?;
+fn list(journal: Option<&History>) -> Result<u8, Error> {
+    let runs = journal.map_or_else(|| Ok(Vec::new()), History::runs)?;
     let mut out = io::stdout().lock();
     if runs.is_empty() {
         writeln!(out, "There are no runs.")?;
@@ -139,7 +141,7 @@ fn counts(run: &RunSummary) -> OutcomeCounts {
 }
 
 fn show(
-    journal: &Journal,
+    journal: &History,
     name: &str,
     format: Format,
     report: Option<&PathBuf>,
@@ -207,7 +209,7 @@ fn show(
 /// So many rows that failed are shown.
 const SHOWN: usize = 10;
 
-fn show_failures(journal: &Journal, name: &str, out: &mut impl Write) -> Result<(), Error> {
+fn show_failures(journal: &History, name: &str, out: &mut impl Write) -> Result<(), Error> {
     let mut shown = 0;
     for row in rows_of(journal, name, true) {
         let row = row?;
@@ -298,7 +300,7 @@ fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
     Ok(exit::DONE)
 }
 
-fn results_again(journal: &Journal, name: &str, path: Option<&Path>) -> Result<u8, Error> {
+fn results_again(journal: &History, name: &str, path: Option<&Path>) -> Result<u8, Error> {
     let run = journal.run(name)?;
     let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
     let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;

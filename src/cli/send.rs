@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Journal, JournalError, RunHandle, RunState};
+use crate::journal::{History, Journal, JournalError, RunHandle, RunState};
 use crate::outcome::{InputShape, OutcomeKind, ResultRow};
 use crate::report::next_command::NextCommand;
 use crate::report::page::PageFile;
@@ -255,7 +255,7 @@ pub(super) fn results_error(error: ResultsError<JournalError>) -> Error {
 
 /// The lines of a run's results in the input's order, read some at a time.
 pub(super) fn rows_of(
-    journal: &Journal,
+    journal: &History,
     run: &str,
     only_over: bool,
 ) -> impl Iterator<Item = Result<ResultRow, JournalError>> {

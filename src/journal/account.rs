@@ -9,7 +9,7 @@ use rusqlite::{Row, params};
 
 use super::history::{IS_UNSETTLED, result_columns, result_row};
 use super::rows::page;
-use super::{Journal, JournalError, wall};
+use super::{History, JournalError, wall};
 use crate::outcome::{OutcomeKind, ResultRow};
 use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
@@ -118,7 +118,7 @@ const PAUSES: &str = "
          FROM attempts WHERE run = ?1)
     WHERE started_wall <= refused AND refused < next";
 
-impl Journal {
+impl History {
     /// The rows of a run by how they ended and why, the most frequent first.
     ///
     /// # Errors

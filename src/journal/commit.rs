@@ -11,7 +11,7 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
-use super::{Journal, JournalError, Session, stored_id};
+use super::{History, Journal, JournalError, Session, stored_id};
 use crate::clock::{BootTime, Now};
 use crate::list_change::changes_lists;
 use crate::outcome::Outcome;
@@ -156,7 +156,7 @@ impl Journal {
         batch: &Batch,
         grant: impl FnOnce(&Spent, Option<Pause>, BootTime, u32) -> Grant,
     ) -> Result<Receipts, JournalError> {
-        let Journal { db, session, turn, dir, file, clock, process, .. } = self;
+        let Journal { history: History { db, dir, clock }, session, turn, file, process, .. } = self;
         let session = session
             .as_mut()
             .ok_or_else(|| JournalError::Damaged { path: dir.database(), why: "no run is being sent".to_owned() })?;

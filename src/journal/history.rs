@@ -1,17 +1,19 @@
 //! History: runs as they are shown, their results in the input's order, and what earlier runs mean for a new one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, since, updates_for};
 use super::merged::MERGED;
 use super::rows::page;
 use super::runs::{RunFacts, RunHandle, RunState};
-use super::{Journal, JournalError, locks, wall};
+use super::{Journal, JournalError, StateDir, locks, wall};
+use crate::clock::Clock;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::permit::{Pause, Spent};
 use crate::row::Scope;
@@ -53,7 +55,25 @@ impl RunSummary {
     }
 }
 
-impl Journal {
+/// What can be read of a journal. Reading waits for no other process, and leaves no trace.
+#[derive(Debug)]
+pub struct History {
+    pub(super) db: Connection,
+    pub(super) dir: StateDir,
+    pub(super) clock: Clock,
+}
+
+impl History {
+    /// Opens the journal in `dir` for reading; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn open(dir: &Path, clock: Clock) -> Result<Option<History>, JournalError> {
+        let dir = StateDir::to_read(dir)?;
+        let db = dir.read_only()?;
+        Ok(db.map(|db| History { db, dir, clock }))
+    }
+
     /// The rows of a run by outcome; `None`: those without one.
     ///
     /// # Errors
@@ -185,6 +205,17 @@ impl Journal {
         })
     }
 
+    pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {
+        self.db
+            .prepare_cached("SELECT id FROM runs WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.dir.explain(error.into()))?
+            .ok_or_else(|| JournalError::NoSuchRun(name.to_owned()))
+    }
+}
+
+impl Journal {
     /// What earlier runs have to do with the rows of a run that has not begun, or goes on.
     ///
     /// # Errors

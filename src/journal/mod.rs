@@ -6,12 +6,13 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `store` | the directory and the database file: rights, settings, format version |
+//! | `store` | the directory and the database file: rights, settings |
+//! | `format` | the format's version, and the steps from older ones |
 //! | `locks` | whose turn it is to write; who is alive; who holds a run |
 //! | `runs` | a run's beginning, its holder, its end |
 //! | `rows` | a run's rows: loaded, and those left to send |
 //! | `merged` | rows that update the incident into which their own was merged |
-//! | `history` | runs as they are shown, and their results |
+//! | `history` | what is read without a turn: runs as they are shown, and their results |
 //! | `account` | what a run came to, and its calls over time, for its report |
 //! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
 //! | `ledger` | the calls that the quota counts, and the pause of the scope |
@@ -20,6 +21,7 @@
 
 mod account;
 mod commit;
+mod format;
 mod history;
 mod ledger;
 mod locks;
@@ -32,17 +34,16 @@ mod store;
 
 pub use account::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
-pub use history::RunSummary;
+pub use history::{History, RunSummary};
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
 pub use merged::Contradiction;
 pub use peek::Peek;
 pub use rows::{LoadRow, LookAt, PendingRow, Settled, Sightings};
-pub use runs::{RunFacts, RunHandle, RunState, Same};
+pub use runs::{PrunedRun, RunFacts, RunHandle, RunState, Same};
 pub use store::{Durability, StateDir};
 
+use std::ops::Deref;
 use std::path::PathBuf;
-
-use rusqlite::Connection;
 
 use crate::clock::{BootTime, Clock};
 use crate::row::IncidentId;
@@ -50,12 +51,11 @@ use crate::row::IncidentId;
 /// An open journal: one for each process, used by one task at a time.
 #[derive(Debug)]
 pub struct Journal {
-    db: Connection,
-    dir: StateDir,
+    /// What is read of it.
+    history: History,
     /// The database, as it was opened.
     file: store::FileId,
     durability: Durability,
-    clock: Clock,
     turn: locks::Turn,
     /// Held for life: whoever can take this lock knows that we are gone.
     #[expect(dead_code, reason = "holding it is its use")]
@@ -146,7 +146,15 @@ impl From<rusqlite::Error> for JournalError {
     }
 }
 
-impl Journal {
+impl Deref for Journal {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        &self.history
+    }
+}
+
+impl History {
     /// The state directory.
     #[must_use]
     pub fn dir(&self) -> &StateDir {

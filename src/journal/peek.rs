@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, updates_of};
-use super::{JournalError, StateDir, store};
+use super::{JournalError, StateDir};
 use crate::clock::Clock;
 use crate::permit::{Pause, Spent};
 use crate::row::{Change, Scope};
@@ -27,25 +27,16 @@ impl Peek {
     /// # Errors
     /// Where the journal is there and can't be read.
     pub fn open(dir: &std::path::Path, scope: &Scope, clock: Clock) -> Result<Option<Peek>, JournalError> {
-        let dir = StateDir::unchecked(dir);
-        let path = dir.database();
-        if !path.exists() {
-            return Ok(None);
-        }
+        let dir = StateDir::to_read(dir)?;
+        let Some(db) = dir.read_only()? else { return Ok(None) };
         let open = || {
-            #[expect(clippy::disallowed_methods, reason = "the one place that opens the database for reading")]
-            let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            db.busy_timeout(Duration::from_secs(30))?;
-            if store::is_new(&db, &path)? {
-                return Ok(None);
-            }
             let boot_id: String = db.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
             let found =
                 db.query_row("SELECT id FROM scopes WHERE name = ?1", [scope.as_str()], |row| row.get(0)).optional()?;
             let is_old_boot = boot_id != clock.boot_id();
             Ok(found.map(|scope| Peek { db, clock, scope, is_old_boot }))
         };
-        open().map_err(|error| dir.explain(error))
+        open().map_err(|error: rusqlite::Error| dir.explain(error.into()))
     }
 
     /// Adds to `earlier` what earlier runs have to do with one change.

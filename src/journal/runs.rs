@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params}
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{CALL_LIMIT, Ledger};
-use super::{Journal, JournalError, Session, locks};
+use super::{History, Journal, JournalError, Session, locks, wall};
 use crate::outcome::InputShape;
 use crate::row::Scope;
 
@@ -60,7 +60,25 @@ pub(super) const RUN_OF_PLAN: &str = "
     SELECT runs.name FROM runs JOIN scopes ON scopes.id = runs.scope
     WHERE scopes.name = ?1 AND runs.plan = ?2 AND runs.state <> 'loading'";
 
+const PRUNED_RUN_OF_PLAN: &str = "
+    SELECT run, finished_wall FROM applied_plans JOIN scopes ON scopes.id = applied_plans.scope
+    WHERE scopes.name = ?1 AND applied_plans.plan = ?2";
+
+/// What stays of a run that is pruned: a plan is applied once.
+const KEEP_PLAN: &str = "
+    INSERT OR REPLACE INTO applied_plans (scope, plan, run, finished_wall)
+    SELECT scope, plan, name, finished_wall FROM runs WHERE id = ?1 AND plan IS NOT NULL";
+
 const OTHER_OF_PLAN: &str = "SELECT name FROM runs WHERE scope = (SELECT scope FROM runs WHERE id = ?1) AND plan = ?2";
+
+/// What is left of a run that applied a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrunedRun {
+    /// Its name.
+    pub name: String,
+    /// When it was finished.
+    pub finished: jiff::Timestamp,
+}
 
 /// By what a run is known again when it is to be sent once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +88,9 @@ pub enum Same {
     /// By its plan: the seal of it.
     Plan(String),
 }
+
+const NAME_IS_TAKEN: &str = "
+    SELECT EXISTS (SELECT 1 FROM runs WHERE name = ?1) OR EXISTS (SELECT 1 FROM applied_plans WHERE run = ?1)";
 
 /// In the place of a run's number: those of runs begin with 1.
 const NO_RUN: i64 = 0;
@@ -136,6 +157,17 @@ impl Journal {
     pub fn run_of_plan(&self, scope: &Scope, seal: &str) -> Result<Option<String>, JournalError> {
         let name = self.db.query_row(RUN_OF_PLAN, [scope.as_str(), seal], |row| row.get(0)).optional();
         name.map_err(|error| self.dir.explain(error.into()))
+    }
+
+    /// The run that applied a plan and was pruned since.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn pruned_run_of_plan(&self, scope: &Scope, seal: &str) -> Result<Option<PrunedRun>, JournalError> {
+        let pruned = self.db.query_row(PRUNED_RUN_OF_PLAN, [scope.as_str(), seal], |row| {
+            Ok(PrunedRun { name: row.get(0)?, finished: wall(row.get(1)?) })
+        });
+        pruned.optional().map_err(|error| self.dir.explain(error.into()))
     }
 
     /// Removes a run that was not begun.
@@ -240,9 +272,9 @@ impl Journal {
         Ok(RunState::Over)
     }
 
-    /// Removes runs that were over before `before`, with their rows and attempts; and calls of no run (any more) that
-    /// had ended by then. Returns how many runs. The file does not
-    /// shrink: the room is used again.
+    /// Removes runs that were over before `before`, with their rows and attempts, but for which plans they applied; and
+    /// calls of no run (any more) that had ended by then. Returns how many runs. The file does not shrink: the room is
+    /// used again.
     ///
     /// # Errors
     /// Where the journal can't be written.
@@ -253,6 +285,7 @@ impl Journal {
                 .query_map([before.as_microsecond()], |row| row.get(0))?
                 .collect::<Result<_, _>>()?;
             for run in &old {
+                tx.execute(KEEP_PLAN, [run])?;
                 tx.execute("DELETE FROM attempts WHERE run = ?1", [run])?;
                 remove(tx, *run)?;
             }
@@ -264,21 +297,12 @@ impl Journal {
         })
     }
 
-    pub(super) fn run_id(&self, name: &str) -> Result<i64, JournalError> {
-        self.db
-            .prepare_cached("SELECT id FROM runs WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()
-            .map_err(|error| self.dir.explain(error.into()))?
-            .ok_or_else(|| JournalError::NoSuchRun(name.to_owned()))
-    }
-
     /// One transaction, in turn with the other processes.
     pub(super) fn write<R>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, JournalError>,
     ) -> Result<R, JournalError> {
-        let Journal { db, turn, dir, file, .. } = self;
+        let Journal { history: History { db, dir, .. }, turn, file, .. } = self;
         let attempt = || {
             let _turn = turn.take()?;
             dir.expect_there(*file)?;
@@ -311,8 +335,7 @@ fn scope_id(tx: &Transaction<'_>, scope: &Scope) -> Result<i64, JournalError> {
 fn new_name(tx: &Transaction<'_>, rng: &mut fastrand::Rng) -> Result<String, JournalError> {
     loop {
         let name: String = (0..4).map(|_| char::from(NAME_LETTERS[rng.usize(..NAME_LETTERS.len())])).collect();
-        let taken: bool =
-            tx.query_row("SELECT EXISTS (SELECT 1 FROM runs WHERE name = ?1)", [&name], |row| row.get(0))?;
+        let taken: bool = tx.query_row(NAME_IS_TAKEN, [&name], |row| row.get(0))?;
         if !taken {
             return Ok(name);
         }

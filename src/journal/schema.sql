@@ -1,4 +1,5 @@
--- The journal's format. Times: `_wall` in microseconds of Unix time, others in microseconds since the machine started.
+-- The journal's format. What changes here needs a step in format.rs. Times: `_wall` in microseconds of Unix time, others
+-- in microseconds since the machine started.
 
 CREATE TABLE machine (
     boot_id TEXT NOT NULL                 -- the start of the machine in which all boot times below count
@@ -33,6 +34,15 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_same ON runs (scope, digest);
 CREATE UNIQUE INDEX runs_plan ON runs (scope, plan) WHERE plan IS NOT NULL;
+
+-- Plans whose runs were pruned: a plan is applied once.
+CREATE TABLE applied_plans (
+    scope INTEGER NOT NULL REFERENCES scopes (id),
+    plan TEXT NOT NULL,                   -- its seal
+    run TEXT NOT NULL,                    -- the name of the run that applied it
+    finished_wall INTEGER NOT NULL,
+    PRIMARY KEY (scope, plan)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE rows (
     run INTEGER NOT NULL,

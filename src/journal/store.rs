@@ -1,24 +1,22 @@
-//! The state directory and the database file: rights, settings, format version, what a person is told when one fails.
+//! The state directory and the database file: rights, settings, what a person is told when one fails.
 //!
-//! Promises: the directory is the user's alone (0700) and the files are 0600 from their first moment; a journal of a
-//! newer format is never written to; every setting that durability rests on is read back.
+//! Promises: the directory is the user's alone (0700) and the files are 0600 from their first moment; every setting that
+//! durability rests on is read back.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{Journal, JournalError, locks};
+use super::format::Content;
+use super::{History, Journal, JournalError, locks};
 use crate::clock::{Clock, micros};
 
-/// The format that this program reads and writes.
-const FORMAT: i64 = 2;
-/// Marks the file as ours (`btri`).
-const APPLICATION: i64 = 0x6274_7269;
 /// The oldest `SQLite` whose WAL two connections can't damage.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
@@ -59,9 +57,7 @@ impl StateDir {
             .create(path)
             .map_err(|error| refuse(format!("{error}; {other}")))?;
         let facts = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
-        if facts.uid() != rustix::process::geteuid().as_raw() {
-            return Err(refuse(format!("it belongs to another user; {other}")));
-        }
+        expect_own(path, &facts)?;
         if facts.mode() & 0o077 != 0 {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
                 .map_err(|error| refuse(format!("others can read it, and its rights can't be narrowed: {error}")))?;
@@ -76,9 +72,15 @@ impl StateDir {
         Ok(StateDir { path: path.to_owned() })
     }
 
-    /// A directory that is only looked into.
-    pub(super) fn unchecked(path: &Path) -> StateDir {
-        StateDir { path: path.to_owned() }
+    /// A directory that is only read, and may not be there.
+    ///
+    /// # Errors
+    /// [`JournalError::Directory`] if it belongs to another user.
+    pub(super) fn to_read(path: &Path) -> Result<StateDir, JournalError> {
+        if let Ok(facts) = std::fs::metadata(path) {
+            expect_own(path, &facts)?;
+        }
+        Ok(StateDir { path: path.to_owned() })
     }
 
     /// The directory.
@@ -91,6 +93,32 @@ impl StateDir {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.path.join("journal.db")
+    }
+
+    /// The database, opened for reading; `None` if there is none yet. A journal of an older format is copied into memory
+    /// and brought up to date there.
+    pub(super) fn read_only(&self) -> Result<Option<Connection>, JournalError> {
+        let path = self.database();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let open = || {
+            #[expect(clippy::disallowed_methods, reason = "the one place that opens the database for reading")]
+            let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            db.busy_timeout(Duration::from_secs(30))?;
+            let content = Content::of(&db, &path)?;
+            match content {
+                Content::Nothing => Ok(None),
+                Content::Journal => Ok(Some(db)),
+                Content::Older(_) => {
+                    let mut copy = Connection::open_in_memory()?;
+                    Backup::new(&db, &mut copy)?.run_to_completion(1_000, Duration::ZERO, None)?;
+                    content.bring_up_to_date(&copy, "")?;
+                    Ok(Some(copy))
+                }
+            }
+        };
+        open().map_err(|error| self.explain(error))
     }
 
     /// Fails where the database is no longer the file that was opened.
@@ -126,6 +154,14 @@ impl StateDir {
     }
 }
 
+fn expect_own(path: &Path, facts: &Metadata) -> Result<(), JournalError> {
+    if facts.uid() == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    let why = "it belongs to another user; name another one with --state-dir".to_owned();
+    Err(JournalError::Directory { path: path.to_owned(), why })
+}
+
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -138,7 +174,7 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    fn of(facts: &std::fs::Metadata) -> FileId {
+    fn of(facts: &Metadata) -> FileId {
         FileId { device: facts.dev(), number: facts.ino() }
     }
 }
@@ -190,7 +226,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     db.set_prepared_statement_cache_capacity(64);
     // Plans don't depend on what is bound; else SQLite plans anew at each use, for the sake of statistics it hasn't got.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    let is_new = is_new(&db, &path)?;
+    let content = Content::of(&db, &path)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
         return Err(damaged(format!("its file system does not allow a write-ahead log (mode `{mode}`)")));
@@ -207,12 +243,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
 
     let now = clock.now();
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if is_new {
-        tx.execute_batch(include_str!("schema.sql"))?;
-        tx.pragma_update(None, "application_id", APPLICATION)?;
-        tx.pragma_update(None, "user_version", FORMAT)?;
-        tx.execute("INSERT INTO machine (boot_id) VALUES (?1)", [clock.boot_id()])?;
-    }
+    content.bring_up_to_date(&tx, clock.boot_id())?;
     let boot_id: String = tx.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
     if boot_id != clock.boot_id() {
         rebase(&tx, &clock)?;
@@ -225,31 +256,8 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     locks::remove_what_was_left(dir.path(), |run| super::runs::is_to_be_sent(&tx, run));
     tx.commit()?;
     drop(guard);
-    Ok(Journal { db, dir: dir.clone(), file, durability, clock, turn, alive, process, session: None })
-}
-
-/// Whether nothing is in the database yet.
-///
-/// # Errors
-/// Where it is another program's (most bear no mark, but have tables), or of another format than this program's.
-pub(super) fn is_new(db: &Connection, path: &Path) -> Result<bool, JournalError> {
-    let (application, found) = (number(db, "application_id")?, number(db, "user_version")?);
-    if application != APPLICATION {
-        let is_empty: bool = db.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
-        if is_empty && application == 0 {
-            return Ok(true);
-        }
-        let why = "it is the database of another program".to_owned();
-        return Err(JournalError::Damaged { path: path.to_owned(), why });
-    }
-    if found > FORMAT {
-        return Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT });
-    }
-    if found < FORMAT {
-        let why = format!("it has format {found}, which was never released; this program knows format {FORMAT}");
-        return Err(JournalError::Damaged { path: path.to_owned(), why });
-    }
-    Ok(false)
+    let history = History { db, dir: dir.clone(), clock };
+    Ok(Journal { history, file, durability, turn, alive, process, session: None })
 }
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {

@@ -180,7 +180,7 @@ fn whatever_bytes_of_a_journal_are_flipped_the_program_ends_by_its_own_will() {
 
 #[test]
 fn a_journal_of_another_format_is_not_touched() {
-    for (format, said) in [(3_u32, "use a newer bulk-triage"), (1, "which was never released")] {
+    for (format, said) in [(4_u32, "use a newer bulk-triage"), (1, "which was never released")] {
         let program = with_a_journal();
         let place = 60; // `user_version` in the header of the file format
         let file = OpenOptions::new().write(true).open(journal(&program)).expect("a journal");

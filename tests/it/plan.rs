@@ -76,7 +76,7 @@ fn plan_without_random_value_is_applied() {
     lines.pop();
     let text = lines.join("\n") + "\n";
     let checksum = <sha2::Sha256 as sha2::Digest>::digest(&text);
-    let digits: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = bulk_triage::plan::digits(&checksum);
     program.write("a.plan", format!("{text}{{\"seal\":\"sha256:{digits}\"}}\n"));
     apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
 }
@@ -94,6 +94,24 @@ fn a_plan_goes_on_where_a_kill_has_ended_it() {
     for id in 1..=60 {
         assert_eq!(program.comments(id), [format!("Comment on {id}")]);
     }
+}
+
+#[test]
+fn plan_of_a_pruned_run_sends_nothing() {
+    let program = program();
+    plan(&program, "").expect_code(0);
+    apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
+    let run = program.last_run();
+    #[expect(clippy::disallowed_methods, reason = "moves the time of a run back")]
+    let db = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+    db.execute("UPDATE runs SET finished_wall = 1788076800000000", []).expect("2026-08-30");
+    drop(db);
+    program.run("runs prune").expect_code(0).expect_text("1 runs removed");
+    for options in ["", "--remember 0", "--format json"] {
+        let ended = apply(&program, options).expect_code(0);
+        ended.expect_text(&format!("applied on 2026-08-30 by run {run} (pruned); nothing to send"));
+    }
+    assert_eq!(program.updates().len(), 10);
 }
 
 /// Every bit of every byte is flipped in the plan's own test; here the program refuses, and sends nothing.

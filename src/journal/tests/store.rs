@@ -10,7 +10,8 @@ use tokio::time::advance;
 
 use super::process::{HOUR, Place, comment, resolve, scope};
 use crate::clock::{BootTime, Clock, Now};
-use crate::journal::{End, JournalError, Peek};
+use crate::journal::{Earlier, End, History, Journal, JournalError, Peek};
+use crate::outcome::OutcomeKind;
 
 #[tokio::test(start_paused = true)]
 async fn all_is_for_the_user_alone() {
@@ -33,12 +34,12 @@ async fn all_is_for_the_user_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_newer_format_is_refused_and_not_touched() {
     let place = Place::new();
-    place.open().db.pragma_update(None, "user_version", 3).expect("writes");
+    place.open().db.pragma_update(None, "user_version", 4).expect("writes");
     let before = fs::read(place.database()).expect("reads");
     let error = place.try_open().expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
     let error = Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
 }
 
@@ -131,4 +132,82 @@ async fn lock_files_that_a_kill_left_are_removed_and_those_in_use_stay() {
     let is_there = |name: &str| place.path().join(name).exists();
     assert!(in_use.iter().all(|name| is_there(name)));
     assert!(!is_there("process-99.lock") && !is_there("run-gone.lock"));
+}
+
+/// A journal as the released revision leaves it.
+fn journal_of_format_2(place: &Place) {
+    fs::create_dir(place.path()).expect("creates");
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).expect("narrows");
+    #[expect(clippy::disallowed_methods, reason = "an earlier revision's journal")]
+    let db = Connection::open(place.database()).expect("opens");
+    db.execute_batch(include_str!("format-2.sql")).expect("its schema");
+    db.execute_batch(
+        r#"PRAGMA journal_mode = wal; PRAGMA application_id = 0x62747269; PRAGMA user_version = 2;
+        INSERT INTO machine VALUES ('first');
+        INSERT INTO processes (started_wall) VALUES (1795514400000000);
+        INSERT INTO scopes (name) VALUES ('tenant:t');
+        INSERT INTO runs (name, state, process, scope, contract, plan, facts, created_wall, finished_wall) VALUES
+            ('7f3k', 'over', 1, 1, 'defender-classic', 'seal', '{"input":"a.csv","shape":{"format":"jsonl","bom":false},
+             "origin":"https://a.example","contract":"","results":"r.jsonl","options":[],
+             "remember":{"secs":43200,"nanos":0}}', 1795514400000000, 1795514401000000);
+        INSERT INTO rows (run, row, line, incident, target, body, appends, source, outcome, finished_wall) VALUES
+            (1, 1, 2, '1', 1, '{"status":"Resolved","comment":"tuned"}', 1, x'', 'updated', 1795514401000000);
+        INSERT INTO attempts (scope, run, row, incident, updates, process, started, started_wall, ended, ended_wall,
+            verdict, made) VALUES (1, 1, 1, 1, 1, 1, 900000000, 1795514300000000, 901000000, 1795514301000000, 'updated', 1);
+        "#,
+    )
+    .expect("its content");
+}
+
+#[tokio::test(start_paused = true)]
+async fn format_2_keeps_rows_history_and_ledger() {
+    let place = Place::new();
+    journal_of_format_2(&place);
+    let tenant = crate::row::Scope::tenant("t");
+    let appended = Some("comment");
+    // A dry run and the list read it as it is, and change nothing.
+    let before = fs::read(place.database()).expect("reads");
+    let history = History::open(&place.path(), place.clock.clone()).expect("reads").expect("is there");
+    assert_eq!(history.runs().expect("reads")[0].name, "7f3k");
+    let peek = Peek::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
+    assert_eq!(peek.ledger(HOUR).expect("reads").0.ended.len(), 1);
+    drop((history, peek));
+    assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+
+    let mut journal = place.open();
+    let run = journal.run("7f3k").expect("is there");
+    assert_eq!((run.outcomes, run.calls, run.plan.as_deref()), (vec![(OutcomeKind::Updated, 1)], 1, Some("seal")));
+    assert_eq!(journal.run_of_plan(&tenant, "seal").expect("reads").as_deref(), Some("7f3k"));
+    // The same comment is not added again.
+    let mut peeked = Earlier::default();
+    let change = crate::row::Change {
+        incident: crate::row::IncidentId::new(1).expect("an id"),
+        body: r#"{"status":"Resolved","comment":"tuned"}"#.into(),
+        appends: true,
+    };
+    let peek = Peek::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
+    peek.look(&change, HOUR, appended, &mut peeked).expect("reads");
+    assert_eq!(peeked.not_sent(), 1);
+    drop(peek);
+    let now = journal.clock().now().wall;
+    let later = now + Duration::from_hours(24 * 365);
+    assert_eq!(journal.prune(later).expect("prunes"), 1);
+    let pruned = journal.pruned_run_of_plan(&tenant, "seal").expect("reads").expect("is kept");
+    assert_eq!((pruned.name.as_str(), pruned.finished.to_string().as_str()), ("7f3k", "2026-11-24T10:00:01Z"));
+    assert_eq!(journal.pruned_run_of_plan(&scope(), "seal").expect("reads"), None);
+}
+
+/// Else a journal that was migrated would behave unlike a new one.
+#[tokio::test(start_paused = true)]
+async fn migrated_journal_has_the_schema_of_a_new_one() {
+    let columns = |journal: &Journal| -> Vec<String> {
+        let sql = "SELECT s.type || ' ' || s.name || ' ' || coalesce(c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk, '')
+                   FROM sqlite_schema AS s LEFT JOIN pragma_table_info(s.name) AS c ORDER BY 1";
+        let mut statement = journal.db.prepare(sql).expect("prepares");
+        let rows = statement.query_map([], |row| row.get(0)).expect("reads");
+        rows.collect::<Result<_, _>>().expect("reads")
+    };
+    let (old, new) = (Place::new(), Place::new());
+    journal_of_format_2(&old);
+    assert_eq!(columns(&old.open()), columns(&new.open()));
 }
