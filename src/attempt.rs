@@ -70,6 +70,15 @@ pub struct Comment {
     pub created_at: Option<Timestamp>,
 }
 
+/// What the response to an update shows of the comment that it added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The comment, if one of those shown is likely to be it.
+    pub comment: Option<Comment>,
+    /// Whether the service stored another text than was sent.
+    pub is_rewritten: bool,
+}
+
 /// When the server lets calls through again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
@@ -86,6 +95,8 @@ pub enum Verdict {
     Updated {
         /// `None` where the answer shows all that was asked for.
         differs: Option<String>,
+        /// What the response shows of the comment that was added, if there was one.
+        added: Option<Added>,
     },
     /// The incident was read, with the server's own time where its answer had a `Date`.
     Read {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 const LONGEST_NAP: Duration = Duration::from_secs(5);
 
 /// Microseconds since the machine started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BootTime(pub i64);
 
 impl BootTime {

@@ -17,6 +17,7 @@
 //! | | [`attempt`] | calls, and the verdict on each |
 //! | | [`list_change`] | what a row adds to a list and takes from it, and the list that results |
 //! | | [`seen`] | what an incident looked like when it was read |
+//! | | [`comment_text`] | whether a service may have stored a text as another one |
 //! | | [`outcome`] | how a row ended; the ten columns of the results |
 //! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |
 //! | | [`text`] | text made safe to print, and safe in a spreadsheet |
@@ -69,6 +70,7 @@ pub mod check;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod comment_text;
 pub mod compare;
 pub mod contract;
 pub mod diagnostic;

@@ -58,7 +58,7 @@ impl Policy {
     pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> Next {
         let failed = |code| Next::Done { kind: OutcomeKind::Failed, code };
         match *verdict {
-            Verdict::Updated { ref differs } => {
+            Verdict::Updated { ref differs, .. } => {
                 let code = if differs.is_some() { "differs" } else { "" };
                 Next::Done { kind: OutcomeKind::Updated, code }
             }
@@ -147,8 +147,11 @@ mod tests {
         let failed = |code| done(OutcomeKind::Failed, code);
         let resume = Some(Resume::After(Duration::from_secs(37)));
         for (verdict, next) in [
-            (Verdict::Updated { differs: None }, done(OutcomeKind::Updated, "")),
-            (Verdict::Updated { differs: Some("status".to_owned()) }, done(OutcomeKind::Updated, "differs")),
+            (Verdict::Updated { differs: None, added: None }, done(OutcomeKind::Updated, "")),
+            (
+                Verdict::Updated { differs: Some("status".to_owned()), added: None },
+                done(OutcomeKind::Updated, "differs"),
+            ),
             (Verdict::Read { incident: crate::attempt::Incident::default(), server_time: None }, Next::Compare),
             (Verdict::Redirected { to: 8 }, failed("redirected")),
             (Verdict::Rejected, failed("rejected")),

@@ -79,6 +79,7 @@ impl Prepared {
             max_failures: None,
             stop_after: None,
             remember: Duration::from_hours(12),
+            settle: Duration::from_secs(30),
             appended: Some("comment".to_owned()),
             seed: 7,
         };

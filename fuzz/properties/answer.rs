@@ -44,7 +44,7 @@ pub fn answers(data: &[u8]) {
 fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
     let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
     let answer = read(call, &CONTRACT, reply, 0, now);
-    let differs = if let Verdict::Updated { differs } = &answer.verdict { differs.as_deref() } else { None };
+    let differs = if let Verdict::Updated { differs, .. } = &answer.verdict { differs.as_deref() } else { None };
     for text in [Some(answer.message.as_str()), answer.request_id.as_deref(), differs].into_iter().flatten() {
         assert!(!text.contains(char::is_control) && text.chars().count() < 500, "{text:?}");
         assert_safe_to_print(&printable(text));

@@ -1,89 +1,251 @@
-//! Doubt: whether an attempt without an answer was made all the same, by what the incident looks like now.
+//! Doubt: whether an attempt without a usable response was applied, by what reads of its incident show.
 //!
-//! Promises: a comment that was there before, or that another known call of ours has added, is not taken for the one in
-//! doubt. Pure.
+//! Promises: pure; a comment that was there before, or that another known update of ours added, is not taken for the one
+//! in doubt; an attempt counts as not applied only if no comment could be its own.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use super::row::SETTLING;
-use crate::attempt::{Comment, Incident};
+use crate::attempt::{Added, Comment, Incident};
 use crate::clock::{BootTime, Now};
+use crate::comment_text::may_be;
 use crate::compare::differences;
 use crate::journal::{AttemptId, Doubt, Known};
+
+/// How far a comment's time may lie outside an attempt's window and still belong to it: clocks differ.
+const SLACK: SignedDuration = SignedDuration::from_mins(2);
+/// How far outside it is still evidence that nobody can explain.
+const FAR: SignedDuration = SignedDuration::from_hours(2);
+
+/// The reads that decide about an attempt start at these fractions of the settle time after it ended.
+const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];
+
+/// When an incident is read next about an attempt that ended at `ended`, after a read that started at `read_at`; `None`
+/// if that read was late enough to decide.
+pub(super) fn next_read(ended: BootTime, settle: Duration, read_at: Option<BootTime>) -> Option<BootTime> {
+    let mut due = READS_AFTER.iter().map(|(part, whole)| ended + settle * *part / *whole);
+    due.find(|due| read_at.is_none_or(|read_at| read_at < *due))
+}
 
 /// A read, as far as time is concerned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
-    /// When the answer had come.
+    /// When the response had come.
     pub(super) at: Now,
     /// How long the read took.
     pub(super) took: Duration,
-    /// The server's clock when it answered, where it said (whole seconds).
+    /// The server's clock when it answered, if it says (whole seconds).
     pub(super) server_time: Option<Timestamp>,
 }
 
-/// Where the server does not say what time it is, its clock is taken to differ by no more than this.
-const UNKNOWN_SKEW: SignedDuration = SignedDuration::from_mins(1);
-/// The part of a second that a `Date` header cuts off, and one more for the way.
-const KNOWN_SKEW: SignedDuration = SignedDuration::from_secs(2);
+/// What reads show of an attempt in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It was applied.
+    Made,
+    /// Nothing of it is there.
+    Absent,
+    /// There is a comment that may be its own.
+    Unexplained,
+}
 
-impl Seen {
-    /// The earliest time by the server's clock at which a call that began at `started` can have been carried out.
-    fn earliest(&self, started: BootTime) -> Timestamp {
-        let ours = self.at.wall_at(started);
-        let took = SignedDuration::try_from(self.took).unwrap_or(SignedDuration::ZERO);
-        let (skew, slack) = match self.server_time {
-            Some(theirs) => (theirs.duration_since(self.at.wall), KNOWN_SKEW + took),
-            None => (SignedDuration::ZERO, UNKNOWN_SKEW),
-        };
-        ours.saturating_add(skew - slack).unwrap_or(ours)
+/// What this process has seen of its own comments.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnComments {
+    /// When the process began to send.
+    since: BootTime,
+    author: Option<String>,
+    /// How far the clock of `createdTime` is ahead of ours.
+    offset: Option<SignedDuration>,
+    /// The service stored another text than it was sent.
+    are_rewritten: bool,
+}
+
+impl OwnComments {
+    pub(super) fn new(since: BootTime) -> OwnComments {
+        OwnComments { since, ..OwnComments::default() }
     }
 
-    /// The latest one for a call that had ended at `ended`.
-    fn latest(&self, ended: BootTime) -> Timestamp {
-        let earliest = self.earliest(ended);
-        let took = SignedDuration::try_from(self.took).unwrap_or(SignedDuration::ZERO);
-        let slack = if self.server_time.is_some() { KNOWN_SKEW + took } else { UNKNOWN_SKEW };
-        earliest.saturating_add(slack + slack).unwrap_or(earliest)
+    /// A response that came at `at`, after `took`, shows a comment that its update added.
+    pub(super) fn hear(&mut self, added: &Added, at: Now, took: Duration) {
+        self.are_rewritten |= added.is_rewritten;
+        let Some(comment) = &added.comment else { return };
+        self.author = comment.created_by.clone().or_else(|| self.author.take());
+        let offset = comment.created_at.map(|created| created.duration_since(at.wall_at(at.boot - took / 2)));
+        // A comment from long ago with the same text tells nothing.
+        self.offset = offset.filter(|offset| offset.abs() <= FAR).or(self.offset);
+    }
+
+    /// A read shows a comment of ours, sent as `sent`.
+    fn find(&mut self, comment: &Comment, sent: &str) {
+        self.are_rewritten |= comment.text != sent;
+        self.author = comment.created_by.clone().or_else(|| self.author.take());
+    }
+
+    /// Whether somebody else wrote it. An earlier process may have had another token.
+    fn excludes(&self, comment: &Comment, doubt: &Doubt) -> bool {
+        match (&self.author, &comment.created_by) {
+            (Some(ours), Some(theirs)) => doubt.started >= self.since && !ours.eq_ignore_ascii_case(theirs),
+            _ => false,
+        }
     }
 }
 
-/// For each attempt in doubt whether it was made. `appended` is the property whose values an incident lists.
-pub(super) fn clear_up(doubts: &[Doubt], incident: &Incident, seen: Seen, appended: &str) -> Vec<(AttemptId, bool)> {
+/// The comments that a read showed before an attempt was made.
+#[derive(Clone, Debug)]
+pub(super) struct ReadBefore {
+    at: BootTime,
+    marks: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+}
+
+impl ReadBefore {
+    pub(super) fn new(incident: &Incident, at: BootTime) -> ReadBefore {
+        ReadBefore { at, marks: incident.comments.iter().map(mark).collect() }
+    }
+
+    fn has(&self, comment: &Comment, doubt: &Doubt) -> bool {
+        self.at <= doubt.started && self.marks.contains(&mark(comment))
+    }
+}
+
+fn mark(comment: &Comment) -> u64 {
+    let Comment { text, created_by, created_at } = comment;
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((text, created_by, created_at))
+}
+
+/// Times of comments against the times of attempts, by one read.
+struct Clocks {
+    seen: Seen,
+    settle: Duration,
+    slack: SignedDuration,
+    /// How far the server's clock may be ahead of ours, by all that is known.
+    offsets: Vec<SignedDuration>,
+    /// Those that are the best to be had: what was seen of our own comments, if anything was.
+    best: usize,
+}
+
+impl Clocks {
+    fn new(seen: Seen, settle: Duration, own: &OwnComments) -> Clocks {
+        let took = SignedDuration::try_from(seen.took).unwrap_or(SignedDuration::ZERO);
+        let by_date = seen.server_time.map(|theirs| theirs.duration_since(seen.at.wall));
+        let offsets: Vec<_> = own.offset.into_iter().chain([SignedDuration::ZERO]).chain(by_date).collect();
+        let best = if own.offset.is_some() { 1 } else { offsets.len() };
+        Clocks { seen, settle, slack: SLACK + took, offsets, best }
+    }
+
+    /// Whether a comment of this time may be of an attempt that lasted from `started` to `ended`.
+    fn fit(
+        &self,
+        at: Timestamp,
+        window: (BootTime, BootTime),
+        slack: SignedDuration,
+        offsets: &[SignedDuration],
+    ) -> bool {
+        let from = self.seen.at.wall_at(window.0);
+        let to = self.seen.at.wall_at(window.1 + self.settle);
+        let is_within = |offset: &SignedDuration| {
+            from.duration_since(at) + *offset <= slack && at.duration_since(to) - *offset <= slack
+        };
+        offsets.iter().any(is_within)
+    }
+
+    fn is_near(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
+        self.fit(at, window, self.slack, &self.offsets)
+    }
+
+    /// As near as what is known of our own comments allows.
+    fn is_its_time(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
+        self.fit(at, window, self.slack, &self.offsets[..self.best])
+    }
+
+    fn is_far(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
+        self.fit(at, window, FAR, &self.offsets)
+    }
+}
+
+/// A read that is to clear up doubts, and what is known beside it.
+pub(super) struct Evidence<'a> {
+    pub(super) incident: &'a Incident,
+    pub(super) seen: Seen,
+    /// The property whose values an incident lists.
+    pub(super) appended: &'a str,
+    /// How long the service may take to show a change.
+    pub(super) settle: Duration,
+    /// What an earlier read showed.
+    pub(super) before: Option<&'a ReadBefore>,
+}
+
+/// What the read shows of each attempt in doubt.
+pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
+    let Evidence { incident, seen, appended, settle, before } = *evidence;
+    let clocks = Clocks::new(seen, settle, own);
     let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
     free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
-    // What is known to have been made has its comment already. Whoever had to be first takes the oldest that fits: so
+    // What is known to have been applied has its comment already. The one that was first takes the oldest that fits: so
     // each finds one, and none takes another's.
     let mut known: Vec<&Known> = doubts.first().map_or(&[][..], |doubt| &doubt.known).iter().collect();
     known.sort_by_key(|known| known.ended);
-    for Known { change, started, ended } in known {
-        let text = added_text(&change.body, appended);
-        let (earliest, latest) = (seen.earliest(*started), seen.latest(*ended + SETTLING));
-        take(&mut free, |comment| {
-            Some(&comment.text) == text.as_ref() && comment.created_at.is_none_or(|at| earliest <= at && at <= latest)
-        });
-    }
+    let is_near = |comment: &Comment, Known { started, ended, .. }: &Known| {
+        comment.created_at.is_none_or(|at| clocks.is_near(at, (*started, *ended)))
+    };
+    known.retain(|known| {
+        let text = added_text(&known.change.body, appended);
+        let fits = |comment: &Comment| is_near(comment, known) && is_text(text.as_deref(), comment);
+        take(&mut free, fits).is_none()
+    });
+
     let mut oldest_first: Vec<&Doubt> = doubts.iter().collect();
     oldest_first.sort_by_key(|doubt| doubt.started);
-    oldest_first
-        .into_iter()
+    let is_old = |comment: &Comment, doubt: &Doubt| before.is_some_and(|before| before.has(comment, doubt));
+    let made: Vec<bool> = oldest_first
+        .iter()
         .map(|doubt| {
             let text = added_text(&doubt.change.body, appended);
-            let earliest = seen.earliest(doubt.started);
-            let made = take(&mut free, |comment| {
-                Some(&comment.text) == text.as_ref()
-                    && match comment.created_at {
-                        Some(at) => at >= earliest,
-                        // Without a time the other properties must speak for it.
-                        None => shows(&doubt.change.body, incident, appended),
-                    }
-            });
-            (doubt.attempt, made)
+            let window = (doubt.started, doubt.ended);
+            let fits = |comment: &Comment| {
+                let is_its_time = match comment.created_at {
+                    Some(at) => clocks.is_its_time(at, window),
+                    // Without a time the other properties must speak for it.
+                    None => shows(&doubt.change.body, incident, appended),
+                };
+                is_its_time && is_text(text.as_deref(), comment) && !is_old(comment, doubt)
+            };
+            let found = take(&mut free, fits);
+            if let (Some(comment), Some(text)) = (found, &text) {
+                own.find(comment, text);
+            }
+            found.is_some()
         })
-        .collect()
+        .collect();
+    // What is known to have been applied is there, in whatever words.
+    for known in known {
+        take(&mut free, |comment| is_near(comment, known));
+    }
+
+    let is_unexplained = |doubt: &Doubt| {
+        let text = added_text(&doubt.change.body, appended);
+        let window = (doubt.started, doubt.ended);
+        free.iter().flatten().any(|comment| {
+            let is_new = match comment.created_at {
+                None => true,
+                Some(at) if clocks.is_near(at, window) => true,
+                // Once texts are known to be rewritten, another text says nothing.
+                Some(at) => clocks.is_far(at, window) && (own.are_rewritten || is_text(text.as_deref(), comment)),
+            };
+            let may_be_ours = !own.excludes(comment, doubt) || is_text(text.as_deref(), comment);
+            is_new && may_be_ours && !is_old(comment, doubt)
+        })
+    };
+    let found = oldest_first.iter().zip(made).map(|(doubt, made)| match made {
+        true => (doubt.attempt, Found::Made),
+        false if is_unexplained(doubt) => (doubt.attempt, Found::Unexplained),
+        false => (doubt.attempt, Found::Absent),
+    });
+    found.collect()
 }
 
 /// Whether the incident shows every property that `body` sets; what it adds is not looked at.
@@ -91,134 +253,21 @@ pub(super) fn shows(body: &str, incident: &Incident, appended: &str) -> bool {
     differences(body, &incident.values, appended).is_empty()
 }
 
-fn added_text(body: &str, appended: &str) -> Option<String> {
+/// The comment that `body` adds.
+pub(super) fn added_text(body: &str, appended: &str) -> Option<String> {
     let asked: Map<String, Value> = serde_json::from_str(body).ok()?;
     asked.get(appended)?.as_str().map(str::to_owned)
 }
 
+fn is_text(sent: Option<&str>, comment: &Comment) -> bool {
+    sent.is_some_and(|sent| may_be(sent, &comment.text))
+}
+
 /// Takes the first comment that fits, so that no other can be taken for it.
-fn take(free: &mut [Option<&Comment>], fits: impl Fn(&Comment) -> bool) -> bool {
-    match free.iter_mut().find(|comment| comment.is_some_and(&fits)) {
-        Some(comment) => comment.take().is_some(),
-        None => false,
-    }
+fn take<'a>(free: &mut [Option<&'a Comment>], fits: impl Fn(&Comment) -> bool) -> Option<&'a Comment> {
+    free.iter_mut().find(|comment| comment.is_some_and(&fits))?.take()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::row::{Change, IncidentId};
-
-    const BODY: &str = r#"{"status":"Resolved","comment":"closed by tuning"}"#;
-
-    fn now(seconds: i64) -> Now {
-        let wall = Timestamp::from_second(1_700_000_000 + seconds).expect("a plain time");
-        Now { boot: BootTime(seconds * 1_000_000), wall }
-    }
-
-    fn change() -> Change {
-        Change { incident: IncidentId::new(7).expect("positive"), body: BODY.into(), appends: true }
-    }
-
-    fn doubt(attempt: i64, started: i64, known: &[i64]) -> Doubt {
-        Doubt {
-            attempt: AttemptId(attempt),
-            change: change(),
-            started: now(started).boot,
-            ended: now(started + 1).boot,
-            own_row: true,
-            known: known
-                .iter()
-                .map(|at| Known { change: change(), started: now(*at).boot, ended: now(*at + 1).boot })
-                .collect(),
-        }
-    }
-
-    /// An incident whose comments were written at these times by a server whose clock is `ahead` of ours.
-    fn incident(written: &[Option<i64>], status: &str, ahead: i64) -> Incident {
-        let comment = |at: &Option<i64>| Comment {
-            text: "closed by tuning".to_owned(),
-            created_by: None,
-            created_at: at.map(|at| now(at + ahead).wall),
-        };
-        Incident {
-            id: 7,
-            values: [("status".to_owned(), Value::from(status))].into_iter().collect(),
-            comments: written.iter().map(comment).collect(),
-            ..Incident::default()
-        }
-    }
-
-    fn seen(at: i64, ahead: i64) -> Seen {
-        Seen { at: now(at), took: Duration::from_millis(300), server_time: Some(now(at + ahead).wall) }
-    }
-
-    #[test]
-    fn a_comment_written_after_the_attempt_began_is_its_own() {
-        let made = clear_up(&[doubt(1, 100, &[])], &incident(&[Some(101)], "Resolved", 0), seen(110, 0), "comment");
-        assert_eq!(made, [(AttemptId(1), true)]);
-    }
-
-    #[test]
-    fn the_same_text_from_before_is_not() {
-        let made = clear_up(&[doubt(1, 100, &[])], &incident(&[Some(40)], "Resolved", 0), seen(110, 0), "comment");
-        assert_eq!(made, [(AttemptId(1), false)]);
-    }
-
-    #[test]
-    fn a_server_whose_clock_is_an_hour_off_is_understood_by_its_date() {
-        for ahead in [3_600, -3_600] {
-            let new =
-                clear_up(&[doubt(1, 100, &[])], &incident(&[Some(101)], "Active", ahead), seen(110, ahead), "comment");
-            assert_eq!(new, [(AttemptId(1), true)], "{ahead}");
-            let old =
-                clear_up(&[doubt(1, 100, &[])], &incident(&[Some(40)], "Active", ahead), seen(110, ahead), "comment");
-            assert_eq!(old, [(AttemptId(1), false)], "{ahead}");
-        }
-    }
-
-    #[test]
-    fn a_comment_that_a_known_call_has_made_is_not_taken_twice() {
-        let one = incident(&[Some(99)], "Resolved", 0);
-        assert_eq!(clear_up(&[doubt(1, 100, &[99])], &one, seen(110, 0), "comment"), [(AttemptId(1), false)]);
-        let two = incident(&[Some(99), Some(101)], "Resolved", 0);
-        assert_eq!(clear_up(&[doubt(1, 100, &[99])], &two, seen(110, 0), "comment"), [(AttemptId(1), true)]);
-    }
-
-    #[test]
-    fn a_known_call_takes_its_own_comment_and_leaves_older_ones() {
-        let here = incident(&[Some(-9_000), Some(90)], "Resolved", 0);
-        let unsure = Seen { server_time: None, ..seen(110, 0) };
-        assert_eq!(clear_up(&[doubt(1, 100, &[90])], &here, unsure, "comment"), [(AttemptId(1), false)]);
-    }
-
-    /// A slow read tells the server's time less exactly: by as much as it took, in both directions.
-    #[test]
-    fn the_time_that_a_read_took_is_allowed_for() {
-        let slow = |took| Seen { took: Duration::from_secs(took), ..seen(130, 0) };
-        let early = incident(&[Some(95)], "Resolved", 0);
-        assert_eq!(clear_up(&[doubt(1, 100, &[])], &early, slow(10), "comment"), [(AttemptId(1), true)]);
-        assert_eq!(clear_up(&[doubt(1, 100, &[])], &early, slow(1), "comment"), [(AttemptId(1), false)]);
-        // The known call had ended at 91, and the server may have been at it until 93: its comment of 105 is its own.
-        let late = incident(&[Some(105)], "Resolved", 0);
-        assert_eq!(clear_up(&[doubt(1, 100, &[90])], &late, slow(10), "comment"), [(AttemptId(1), false)]);
-        assert_eq!(clear_up(&[doubt(1, 100, &[90])], &late, slow(1), "comment"), [(AttemptId(1), true)]);
-    }
-
-    #[test]
-    fn two_attempts_in_doubt_need_two_comments() {
-        let doubts = [doubt(1, 100, &[]), doubt(2, 105, &[])];
-        let one = clear_up(&doubts, &incident(&[Some(101)], "Resolved", 0), seen(110, 0), "comment");
-        assert_eq!(one, [(AttemptId(1), true), (AttemptId(2), false)]);
-        let two = clear_up(&doubts, &incident(&[Some(101), Some(106)], "Resolved", 0), seen(110, 0), "comment");
-        assert_eq!(two, [(AttemptId(1), true), (AttemptId(2), true)]);
-    }
-
-    #[test]
-    fn without_times_the_other_properties_decide() {
-        let resolved = incident(&[None], "Resolved", 0);
-        assert_eq!(clear_up(&[doubt(1, 100, &[])], &resolved, seen(110, 0), "comment"), [(AttemptId(1), true)]);
-        let active = incident(&[None], "Active", 0);
-        assert_eq!(clear_up(&[doubt(1, 100, &[])], &active, seen(110, 0), "comment"), [(AttemptId(1), false)]);
-    }
-}
+#[path = "tests/doubt.rs"]
+mod tests;

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     const NOTHING: Verdict = Verdict::Transient { may_have_applied: true };
-    const UPDATED: Verdict = Verdict::Updated { differs: None };
+    const UPDATED: Verdict = Verdict::Updated { differs: None, added: None };
 
     fn second(seconds: i64) -> BootTime {
         BootTime(seconds * 1_000_000)

@@ -55,6 +55,8 @@ pub struct Settings {
     pub stop_after: Option<Duration>,
     /// How long a change made by another run counts as made.
     pub remember: Duration,
+    /// How long the service may take to show a change.
+    pub settle: Duration,
     /// The property that is added to what is there, by the contract.
     pub appended: Option<String>,
     /// Of the dice for delays.

@@ -5,17 +5,13 @@
 
 use std::time::Duration;
 
-use super::doubt::{Seen, clear_up, shows};
+use super::doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
 use super::service::resumes_at;
 use crate::attempt::{Answer, Verdict};
 use crate::clock::{BootTime, Now};
 use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::retry::{Next, Policy};
-
-/// A doubt is cleared up no earlier than this after the attempt can have sent its last byte: the server may still be
-/// at it.
-pub(super) const SETTLING: Duration = Duration::from_secs(2);
 
 /// A row that was taken up.
 #[derive(Clone, Debug)]
@@ -25,6 +21,12 @@ pub(super) struct Hand {
     pub(super) what: What,
     /// One of its updates may have been made: no read has shown otherwise since.
     may_be_made: bool,
+    /// When the last of those ended, if that was in this process.
+    doubtful_until: Option<BootTime>,
+    /// When the last read of its incident started.
+    read_at: Option<BootTime>,
+    /// What the incident showed before its next update.
+    before: Option<ReadBefore>,
     /// Its tries at the update are used up; a last look tells whether one of them was made.
     is_last_look: bool,
     /// Tries that count, of updates and of reads.
@@ -81,6 +83,8 @@ pub(super) enum Then {
     Ready,
     /// It is tried again at this time.
     At(BootTime),
+    /// Its incident is read again at this time: the service may be about to show the change.
+    ReadAt(BootTime),
     /// Its tries are used up, if they were not the service's fault.
     UsedUp,
     /// Its token was refused.
@@ -106,12 +110,17 @@ pub(super) struct Rules {
     pub(super) shortest_window: Duration,
     /// The property that is added to what is there; empty where the contract has none.
     pub(super) appended: String,
+    /// How long the service may take to show a change.
+    pub(super) settle: Duration,
 }
 
 impl Hand {
     pub(super) fn new(row: PendingRow) -> Hand {
         Hand {
             may_be_made: row.is_in_doubt,
+            doubtful_until: None,
+            read_at: None,
+            before: None,
             row,
             what: What::Update,
             is_last_look: false,
@@ -156,10 +165,10 @@ impl Hand {
     }
 
     /// The journal says: read the incident first. Returns when.
-    pub(super) fn read_first(&mut self, doubts: Vec<Doubt>) -> BootTime {
-        let last_byte = doubts.iter().map(|doubt| doubt.ended).max();
+    pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
+        let ended = last_end(&doubts);
         self.what = What::Read(doubts);
-        last_byte.map_or(BootTime(i64::MIN), |last| last + SETTLING)
+        ended.and_then(|ended| next_read(ended, settle, self.read_at)).unwrap_or(BootTime(i64::MIN))
     }
 
     /// The journal says: that has been made before.
@@ -182,9 +191,10 @@ impl Hand {
         ended: &Ended,
         streak: Streak,
         rules: &Rules,
+        own: &mut OwnComments,
         rng: &mut fastrand::Rng,
     ) -> (End, Then) {
-        let Ended { attempt, answer, at, .. } = ended;
+        let Ended { attempt, answer, at, took } = ended;
         let tries = match self.what {
             What::Update => &mut self.updates,
             What::Read(_) => &mut self.reads,
@@ -201,7 +211,13 @@ impl Hand {
         self.last = Some(answer.clone());
         if is_update {
             self.last_update = Some(answer.clone());
-            self.may_be_made |= was_made(&answer.verdict).is_none();
+            if was_made(&answer.verdict).is_none() {
+                self.may_be_made = true;
+                self.doubtful_until = Some(at.boot);
+            }
+        }
+        if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
+            own.hear(added, *at, *took);
         }
         let mut end = End {
             attempt: *attempt,
@@ -221,7 +237,7 @@ impl Hand {
                 end.outcome = Some((self.row.row, outcome));
                 Then::Over
             }
-            Next::Compare => self.compare(ended, &rules.appended, &mut end),
+            Next::Compare => self.compare(ended, rules, own, &mut end),
             Next::Again { after } => Then::At(at.boot + after),
             Next::GiveUp { .. } => Then::UsedUp,
             Next::Pause { resume } => {
@@ -234,7 +250,7 @@ impl Hand {
     }
 
     /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
-    pub(super) fn use_up(&mut self, now: Now) -> Result<BootTime, Outcome> {
+    pub(super) fn use_up(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
         match self.what {
             What::Read(_) => Err(self.unreadable(now)),
             What::Update if !self.may_be_made => Err(self.gave_up(now)),
@@ -242,25 +258,67 @@ impl Hand {
                 self.is_last_look = true;
                 // With a comment the journal names the attempts in doubt when it is asked.
                 self.what = What::Read(Vec::new());
-                Ok(now.boot + SETTLING)
+                let ended = *self.doubtful_until.get_or_insert(now.boot);
+                Ok(next_read(ended, settle, self.read_at).unwrap_or(now.boot))
             }
         }
     }
 
-    /// The incident was read.
-    fn compare(&mut self, ended: &Ended, appended: &str, end: &mut End) -> Then {
+    /// The incident was read: what it shows decides, or it is read again.
+    fn compare(&mut self, ended: &Ended, rules: &Rules, own: &mut OwnComments, end: &mut End) -> Then {
         let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return Then::Ready };
-        let seen = Seen { at: ended.at, took: ended.took, server_time: *server_time };
         let What::Read(doubts) = &self.what else { return Then::Ready };
-        end.resolved = clear_up(doubts, incident, seen, appended);
-        let own_is_made = doubts.iter().any(|doubt| doubt.own_row && end.resolved.contains(&(doubt.attempt, true)));
-        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, appended);
-        if own_is_made || self.is_last_look && is_so {
+        let started = ended.at.boot - ended.took;
+        let evidence = Evidence {
+            incident,
+            seen: Seen { at: ended.at, took: ended.took, server_time: *server_time },
+            appended: &rules.appended,
+            settle: rules.settle,
+            before: self.before.as_ref(),
+        };
+        let found = clear_up(doubts, &evidence, own);
+        let is = |doubt: &&Doubt, wanted| found.contains(&(doubt.attempt, wanted));
+        let is_late_enough = |doubt: &Doubt| next_read(doubt.ended, rules.settle, Some(started)).is_none();
+        let made = doubts.iter().filter(|doubt| is(doubt, Found::Made)).map(|doubt| (doubt.attempt, true));
+        let absent = doubts.iter().filter(|doubt| is(doubt, Found::Absent) && is_late_enough(doubt));
+        end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
+        let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
+        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended);
+        if own_is_made || is_so {
             end.outcome = Some((self.row.row, self.with_last(Outcome::found_by_reading(), ended.at)));
             return Then::Over;
         }
-        end.outcome = self.was_not_made(ended.at).map(|outcome| (self.row.row, outcome));
+        let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
+        let until = if self.row.change.appends { last_end(open.iter().copied()) } else { self.doubtful_until };
+        self.read_at = Some(started);
+        if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.read_at)) {
+            return Then::ReadAt(due);
+        }
+        let unexplained = open.into_iter().find(|doubt| is(doubt, Found::Unexplained));
+        let outcome = if let Some(doubt) = unexplained {
+            Some(self.unexplained(doubt, &rules.appended, ended.at))
+        } else {
+            self.before = Some(ReadBefore::new(incident, ended.at.boot));
+            self.was_not_made(ended.at)
+        };
+        end.outcome = outcome.map(|outcome| (self.row.row, outcome));
         if end.outcome.is_some() { Then::Over } else { Then::Ready }
+    }
+
+    /// The incident has a comment that may be the one of this attempt: nobody can tell whether it is.
+    fn unexplained(&self, doubt: &Doubt, appended: &str, now: Now) -> Outcome {
+        let may_be_its_own =
+            doubt.own_row || added_text(&doubt.change.body, appended) == added_text(&self.row.change.body, appended);
+        let (kind, message) = if may_be_its_own {
+            let message = "it may have been applied: the response was lost, and the incident has a new comment that may \
+                           be this one; check the incident";
+            (OutcomeKind::InDoubt, message)
+        } else {
+            let message = "not sent: another row's comment is in doubt, and the incident has a new comment that may be \
+                           that one; check the incident";
+            (OutcomeKind::Failed, message)
+        };
+        self.with_last(Outcome::new(kind, "unexplained", message.to_owned()), now)
     }
 
     /// It is known now that none of its updates was made: it is sent, or over where its tries are used up.
@@ -309,6 +367,11 @@ impl Hand {
     }
 }
 
+/// When the last of these attempts ended.
+fn last_end<'a>(doubts: impl IntoIterator<Item = &'a Doubt>) -> Option<BootTime> {
+    doubts.into_iter().map(|doubt| doubt.ended).max()
+}
+
 /// Whether an update was made, by its verdict; `None`: in doubt.
 fn was_made(verdict: &Verdict) -> Option<bool> {
     match verdict {
@@ -320,7 +383,7 @@ fn was_made(verdict: &Verdict) -> Option<bool> {
 
 fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome {
     let message = match &answer.verdict {
-        Verdict::Updated { differs: Some(differs) } => differs.clone(),
+        Verdict::Updated { differs: Some(differs), .. } => differs.clone(),
         Verdict::Redirected { to } => format!("the incident was merged into {to}: the update went to the old one"),
         _ => answer.message.clone(),
     };
@@ -333,181 +396,5 @@ fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::row::{Change, IncidentId};
-
-    const STREAK: Streak = Streak { id: 1, counts: true };
-
-    fn hand(appends: bool, is_in_doubt: bool) -> Hand {
-        let incident = IncidentId::new(7).expect("an id");
-        let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
-        Hand::new(PendingRow {
-            row: 1,
-            line: 2,
-            source: Vec::new(),
-            change,
-            attempts: 0,
-            is_in_doubt,
-            otherwise_at: None,
-            merged: None,
-            asked: None,
-        })
-    }
-
-    fn now() -> Now {
-        Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }
-    }
-
-    /// What comes next after an update that ends without an answer.
-    fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
-        let verdict = Verdict::Transient { may_have_applied };
-        let answer = Answer { verdict, http_status: None, request_id: None, message: "refused".to_owned() };
-        let ended = Ended { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
-        let rules = Rules {
-            policy: Policy { max_attempts: 2 },
-            shortest_window: Duration::from_secs(1),
-            appended: "comment".to_owned(),
-        };
-        hand.settle(&ended, STREAK, &rules, &mut fastrand::Rng::with_seed(1)).1
-    }
-
-    #[test]
-    fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
-        let mut never_arrived = hand(false, false);
-        assert!(matches!(unanswered(&mut never_arrived, false), Then::At(_)));
-        assert_eq!(unanswered(&mut never_arrived, false), Then::UsedUp);
-        assert_eq!(never_arrived.use_up(now()).map_err(|outcome| outcome.code), Err("gave-up".to_owned()));
-
-        let mut first_may_have = hand(false, false);
-        assert!(matches!(unanswered(&mut first_may_have, true), Then::At(_)));
-        assert_eq!(unanswered(&mut first_may_have, false), Then::UsedUp);
-        assert_eq!(first_may_have.use_up(now()), Ok(BootTime(0) + SETTLING));
-        assert_eq!(first_may_have.what, What::Read(Vec::new()));
-
-        let mut before_this_start = hand(false, true);
-        assert!(matches!(unanswered(&mut before_this_start, false), Then::At(_)));
-        assert_eq!(unanswered(&mut before_this_start, false), Then::UsedUp);
-        assert_eq!(before_this_start.use_up(now()), Ok(BootTime(0) + SETTLING));
-
-        // Another process has found that it was not made: there is nothing to look at, and no try is left.
-        let mut looked_at_by_another = hand(true, true);
-        assert!(matches!(unanswered(&mut looked_at_by_another, true), Then::At(_)));
-        assert_eq!(unanswered(&mut looked_at_by_another, true), Then::UsedUp);
-        assert_eq!(looked_at_by_another.use_up(now()), Ok(BootTime(0) + SETTLING));
-        assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
-        assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
-    }
-
-    fn ended(verdict: Verdict) -> Ended {
-        let answer = Answer { verdict, http_status: None, request_id: None, message: "no".to_owned() };
-        Ended { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
-    }
-
-    fn rules() -> Rules {
-        let policy = Policy { max_attempts: 2 };
-        Rules { policy, shortest_window: Duration::from_secs(1), appended: "comment".to_owned() }
-    }
-
-    fn settled(hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {
-        hand.settle(&ended(verdict), streak, &rules(), &mut fastrand::Rng::with_seed(1))
-    }
-
-    fn code(end: &End) -> Option<String> {
-        end.outcome.as_ref().map(|(_, outcome)| format!("{} {}", outcome.kind, outcome.code))
-    }
-
-    #[test]
-    fn tries_of_a_streak_that_became_an_outage_do_not_count_and_older_ones_do() {
-        let nothing = || Verdict::Transient { may_have_applied: false };
-        let mut forgiven = hand(false, false);
-        for _ in 0..3 {
-            assert!(matches!(settled(&mut forgiven, nothing(), STREAK).1, Then::At(_)));
-            forgiven.forgive(STREAK.id);
-            assert_eq!(forgiven.tries(), 0);
-        }
-        let mut older = hand(false, false);
-        assert!(matches!(settled(&mut older, nothing(), STREAK).1, Then::At(_)));
-        let later = Streak { id: 2, counts: true };
-        older.forgive(later.id);
-        assert_eq!(older.tries(), 1);
-        assert_eq!(settled(&mut older, nothing(), later).1, Then::UsedUp);
-        older.forgive(later.id);
-        assert_eq!(older.tries(), 1);
-    }
-
-    fn doubt(own_row: bool) -> Doubt {
-        let change = hand(true, false).row.change;
-        let (started, ended) = (BootTime(0), BootTime(1_000_000));
-        Doubt { attempt: AttemptId(1), change, started, ended, own_row, known: std::sync::Arc::default() }
-    }
-
-    #[test]
-    fn an_incident_is_read_when_the_server_has_settled() {
-        let mut hand = hand(true, false);
-        let later = Doubt { ended: BootTime(3_000_000), ..doubt(false) };
-        assert_eq!(hand.read_first(vec![later, doubt(true)]), BootTime(3_000_000) + SETTLING);
-    }
-
-    /// An incident that shows what is asked for, with the comment or without.
-    fn read(has_comment: bool) -> Verdict {
-        let comment =
-            crate::attempt::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
-        let incident = crate::attempt::Incident {
-            id: 7,
-            values: std::iter::once(("status".to_owned(), "Resolved".into())).collect(),
-            comments: if has_comment { vec![comment] } else { Vec::new() },
-            ..crate::attempt::Incident::default()
-        };
-        Verdict::Read { incident, server_time: None }
-    }
-
-    fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> Hand {
-        let mut hand = hand(appends, true);
-        if appends {
-            hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
-        }
-        let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone(), ..doubt }).collect();
-        hand.what = What::Read(doubts);
-        hand.is_last_look = is_last_look;
-        hand
-    }
-
-    #[test]
-    fn what_is_read_decides_by_whose_attempt_it_was() {
-        let made = "updated found-by-reading";
-        let gave_up = "failed gave-up";
-        for (appends, doubts, is_last_look, has_comment, expected) in [
-            (true, vec![doubt(true)], false, true, Some(made)),
-            (true, vec![doubt(true)], false, false, None),
-            (true, vec![doubt(false)], false, true, None),
-            (true, vec![doubt(true)], true, false, Some(gave_up)),
-            // Nothing is added: it is looked at only when all tries are used up.
-            (false, vec![], true, false, Some(made)),
-            (false, vec![], false, false, None),
-        ] {
-            let mut hand = reading(appends, doubts, is_last_look);
-            let (end, then) = settled(&mut hand, read(has_comment), STREAK);
-            assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_look} {has_comment}");
-            assert_eq!(then, if expected.is_some() { Then::Over } else { Then::Ready });
-            assert_eq!(expected.is_none(), hand.what == What::Update);
-        }
-    }
-
-    #[test]
-    fn an_incident_that_can_not_be_read_leaves_in_doubt_what_was_our_own() {
-        for (doubts, is_last_look, verdict, expected) in [
-            (vec![doubt(true)], false, Verdict::Rejected, "in-doubt unreadable"),
-            (vec![], true, Verdict::Rejected, "in-doubt unreadable"),
-            (vec![doubt(false)], false, Verdict::Rejected, "failed unreadable"),
-            (vec![doubt(true)], false, Verdict::NotFound, "failed not-found"),
-        ] {
-            let mut hand = reading(true, doubts, is_last_look);
-            let (end, then) = settled(&mut hand, verdict, STREAK);
-            assert_eq!((code(&end).as_deref(), then), (Some(expected), Then::Over));
-        }
-        // Of an update, what the API says of it is the row's own.
-        let (end, _) = settled(&mut hand(false, false), Verdict::Rejected, STREAK);
-        assert_eq!(code(&end).as_deref(), Some("failed rejected"));
-    }
-}
+#[path = "tests/row.rs"]
+mod tests;

@@ -102,6 +102,10 @@ pub(super) struct SendArgs {
     /// that goes on began]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) remember: Option<Duration>,
+    /// How long the service may take to show a change: a comment whose response was lost is sent again only after reads
+    /// that late
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    pub(super) settle: Duration,
     /// Do not ask.
     #[arg(short, long)]
     pub(super) yes: bool,

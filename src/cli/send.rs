@@ -113,8 +113,8 @@ impl Sending<'_> {
     }
 
     fn settings(&self) -> Settings {
-        let SendArgs { max_failures, stop_after, .. } = *self.args;
-        Settings { max_failures, stop_after, ..settings(self.target, &self.args.calls, self.remember) }
+        let SendArgs { max_failures, stop_after, settle, .. } = *self.args;
+        Settings { max_failures, stop_after, settle, ..settings(self.target, &self.args.calls, self.remember) }
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
@@ -202,6 +202,7 @@ pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> 
         max_failures: None,
         stop_after: None,
         remember,
+        settle: Duration::ZERO,
         appended: target.contract.appended().map(str::to_owned),
         seed: fastrand::u64(..),
     }

@@ -82,7 +82,10 @@ fn verdict_of_200(call: &Call, contract: &Contract, reply: &Reply) -> Result<Ver
         Call::Update(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
         Call::Update(change) => Ok(match redirect {
             Some(to) => Verdict::Redirected { to },
-            None => Verdict::Updated { differs: shown.differences(change, contract).map(|text| one_line(&text)) },
+            None => Verdict::Updated {
+                differs: shown.differences(change, contract).map(|text| one_line(&text)),
+                added: shown.added(change, contract),
+            },
         }),
         // What is read decides whether a comment is sent again: nothing less than all of it will do.
         _ if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
@@ -257,7 +260,7 @@ pub(super) mod tests {
         let to = |to: &str| verdict(&call, &format!(r#"{{"incidentId":7,"redirectIncidentId":{to}}}"#));
         assert_eq!(to("924"), Verdict::Redirected { to: 924 });
         for none in ["null", "0", "7"] {
-            assert_eq!(to(none), Verdict::Updated { differs: None }, "{none}");
+            assert_eq!(to(none), Verdict::Updated { differs: None, added: None }, "{none}");
         }
         assert_eq!(to("{}"), IN_DOUBT);
     }

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
-use crate::attempt::Comment;
+use crate::attempt::{Added, Comment};
+use crate::comment_text::may_be;
 use crate::compare;
 use crate::contract::{Contract, PropertyKind};
 use crate::row::Change;
@@ -89,7 +90,8 @@ impl Shown {
             .filter_map(|(name, asked)| {
                 if contract.property(name).is_some_and(|property| is_appended(&property.kind)) {
                     let comments = self.comments.as_ref()?;
-                    let is_there = comments.iter().any(|comment| asked.as_str() == Some(comment.text.as_str()));
+                    let is_there =
+                        comments.iter().any(|comment| asked.as_str().is_some_and(|asked| may_be(asked, &comment.text)));
                     return (!is_there).then(|| format!("`{name}` is not among those of the incident"));
                 }
                 let shown = self.values.get(name)?;
@@ -97,6 +99,19 @@ impl Shown {
             })
             .collect();
         (!differences.is_empty()).then(|| format!("the answer shows otherwise: {}", differences.join("; ")))
+    }
+}
+
+impl Shown {
+    /// What the response to `change` shows of the comment that it added: the newest one whose text fits.
+    pub(super) fn added(&self, change: &Change, contract: &Contract) -> Option<Added> {
+        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).ok()?;
+        let sent = asked.get(contract.appended()?)?.as_str()?;
+        let comments = self.comments.as_ref().filter(|comments| !comments.is_empty())?;
+        let fitting = comments.iter().filter(|comment| may_be(sent, &comment.text));
+        let comment = fitting.max_by_key(|comment| comment.created_at);
+        let is_rewritten = comment.is_none_or(|comment| comment.text != sent);
+        Some(Added { comment: comment.cloned(), is_rewritten })
     }
 }
 
@@ -176,10 +191,28 @@ mod tests {
     #[test]
     fn what_is_otherwise_is_said() {
         let asked = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
-        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"don"},{}]}"#;
+        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"other"},{}]}"#;
         let said = "the answer shows otherwise: `status` is \"Active\", not \"Resolved\"; `assignedTo` is \"x@y\", not \"\"; \
                     `tags` is not set, not [\"a\",\"b\"]; `comment` is not among those of the incident";
         assert_eq!(differences(asked, shown).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn response_shows_the_comment_as_stored() {
+        let shown = r#"{"incidentId":7,"comments":[
+            {"comment":"done","createdBy":"a@b","createdTime":"2026-11-24T10:00:00Z"},
+            {"comment":"<p>done</p>","createdBy":"c@d","createdTime":"2026-11-24T10:00:05Z"},
+            {"comment":"opened","createdBy":"e@f","createdTime":"2026-11-24T10:00:09Z"}]}"#;
+        let added = |body: &str| {
+            let change = Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends: true };
+            Shown::read(shown.as_bytes(), &contract()).expect(shown).added(&change, &contract())
+        };
+        let of = |text: &str| added(&format!(r#"{{"comment":"{text}"}}"#)).expect("comments are shown");
+        let author = |added: &Added| added.comment.as_ref().and_then(|comment| comment.created_by.clone());
+        assert_eq!((author(&of("done")).as_deref(), of("done").is_rewritten), (Some("c@d"), true));
+        assert_eq!((author(&of("opened")).as_deref(), of("opened").is_rewritten), (Some("e@f"), false));
+        assert_eq!(of("nothing like it"), Added { comment: None, is_rewritten: true });
+        assert_eq!(added(r#"{"status":"Resolved"}"#), None);
     }
 
     #[test]

@@ -120,6 +120,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
             max_failures: None,
             stop_after: None,
             remember: Duration::from_hours(12),
+            settle: Duration::from_secs(30),
             appended: Some("comment".to_owned()),
             seed: 1,
         };

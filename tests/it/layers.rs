@@ -7,7 +7,19 @@ use crate::program::of_the_project;
 
 /// From the bottom to the top. Modules of one layer may know each other, the siblings aside.
 const LAYERS: [&[&str]; 7] = [
-    &["row", "window", "diagnostic", "attempt", "outcome", "list_change", "seen", "permit", "text", "clock"],
+    &[
+        "row",
+        "window",
+        "diagnostic",
+        "attempt",
+        "outcome",
+        "list_change",
+        "seen",
+        "permit",
+        "text",
+        "clock",
+        "comment_text",
+    ],
     &["contract", "input"],
     &["check", "compare", "plan", "undo"],
     SIBLINGS,

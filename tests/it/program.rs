@@ -28,6 +28,9 @@ pub(crate) const TOKEN: &str = "eyJ-a-token-that-must-be-found-nowhere-012345678
 /// A quota that no test reaches.
 const UNBOUND: &str = "100000/1s";
 
+/// The emulator shows a change at once, unless a test says otherwise.
+const SOON: &str = "150ms";
+
 /// What takes longer than this hangs. No test needs a tenth of it, but the machine may be busy.
 const FAR_TOO_LONG: Duration = Duration::from_mins(2);
 
@@ -138,6 +141,9 @@ impl Program {
         let mut command = self.command(&format!("run {arguments}"));
         if !arguments.contains("--quota") {
             command.args(["--quota", UNBOUND]);
+        }
+        if !arguments.contains("--settle") {
+            command.args(["--settle", SOON]);
         }
         command.args(["--yes", "--base-url", &self.origin()]);
         command

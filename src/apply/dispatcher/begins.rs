@@ -104,7 +104,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     self.end_without_call(&hand, outcome);
                 }
                 Receipt::InDoubt(doubts) => {
-                    let due = hand.read_first(doubts);
+                    let due = hand.read_first(doubts, self.rules.settle);
                     self.queue.wait(due, hand);
                 }
                 Receipt::ClearedUp => match hand.was_not_made(now) {

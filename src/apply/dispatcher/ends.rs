@@ -21,7 +21,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         // A row's try belongs to the streak in which it failed, also where it is the one that ends the patience.
         let streak = Streak { id: self.service.health.streak_id, counts: self.service.health.counts_tries() };
         let news = self.service.health.hear(&ended.answer.verdict, ended.at.boot);
-        let (mut end, then) = hand.settle(ended, streak, &self.rules, &mut self.rng);
+        let (mut end, then) = hand.settle(ended, streak, &self.rules, &mut self.own_comments, &mut self.rng);
         if let Some(until) = end.pause_until {
             let (kept, follows) = self.service.pause(until, ended.at, &ended.answer.message);
             end.pause_until = Some(kept);
@@ -46,6 +46,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 self.tell(Event::Retry { row, tries, at, message });
                 self.queue.wait(due, hand);
             }
+            Then::ReadAt(due) => self.queue.wait(due, hand),
             Then::UsedUp => self.queue.hold(hand),
             Then::Renew { token_generation } => {
                 self.queue.first(hand);
@@ -66,7 +67,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             return;
         }
         for mut hand in self.queue.take_held() {
-            match hand.use_up(now) {
+            match hand.use_up(now, self.rules.settle) {
                 Ok(due) => self.queue.wait(due, hand),
                 Err(outcome) => self.end_without_call(&hand, outcome),
             }

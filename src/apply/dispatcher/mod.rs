@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::doubt::OwnComments;
 use super::events::{Event, Listener};
 use super::health::{Failures, TooMany};
 use super::queue::Queue;
@@ -79,7 +80,9 @@ pub async fn apply<T: Transport>(
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
             shortest_window: settings.quota.shortest(),
             appended: settings.appended.clone().unwrap_or_default(),
+            settle: settings.settle,
         },
+        own_comments: OwnComments::new(started.boot),
         rng: fastrand::Rng::with_seed(settings.seed),
         service: Service::new(&settings.quota, settings.patience),
         failures: Failures::new(settings.max_failures, begun.first),
@@ -138,6 +141,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     listener: &'a mut L,
     buckets: Buckets,
     rules: Rules,
+    own_comments: OwnComments,
     rng: fastrand::Rng,
     service: Service,
     failures: Failures,

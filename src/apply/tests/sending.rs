@@ -232,8 +232,8 @@ async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
     assert_eq!(failed.outcome.message, "no success in 3 tries; the last: down for repair");
     assert_eq!((failed.outcome.http_status, failed.outcome.request_id.as_deref()), (Some(200), Some("r-1")));
     assert!(failed.outcome.finished_at.is_some());
-    // Three tries, and a look whether one of them was made.
-    assert_eq!(wire.seen().iter().filter(|(_, what)| what.ends_with(" 2")).count(), 4);
+    // Three tries, and three reads whether one of them was made.
+    assert_eq!(wire.seen().iter().filter(|(_, what)| what.ends_with(" 2")).count(), 6);
     let retries = stage.ear.told.iter().filter_map(|(_, event)| match event {
         Event::Retry { row, tries, message, .. } => Some((*row, *tries, message.clone())),
         _ => None,
@@ -376,7 +376,7 @@ async fn beside_another(stage: &mut Stage, theirs: Change, ours: Change) -> (Wir
     let our_run = other.run_of(&mut our_journal, &[ours]);
     let slow: super::stage::Script = Box::new(|_, what| (3_000, shown(what)));
     let ((_, their_wire), (_, our_wire)) = {
-        let send_theirs = other.send_run(their_journal, &their_run, slow);
+        let send_theirs = Box::pin(other.send_run(their_journal, &their_run, slow));
         let send_ours = async {
             stage.clock.nap_until(stage.clock.now().boot + Duration::from_millis(10)).await;
             stage.send_run(our_journal, &our_run, willing()).await

@@ -140,6 +140,7 @@ impl Stage {
             max_failures: None,
             stop_after: None,
             remember: Duration::from_hours(1),
+            settle: Duration::from_secs(30),
             appended: Some("comment".to_owned()),
             seed: 7,
         };

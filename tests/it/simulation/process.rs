@@ -219,6 +219,7 @@ async fn sent(
         max_failures: None,
         stop_after: if let Meant::Deadline(after) = meant { Some(after) } else { None },
         remember: scenario.remember,
+        settle: Duration::from_secs(30),
         appended: Some("comment".to_owned()),
         seed: world.state().dice.u64(..),
     };

@@ -1,0 +1,233 @@
+//! What reads show of attempts in doubt: texts, clocks, authors.
+
+use super::*;
+use crate::row::{Change, IncidentId};
+
+const TEXT: &str = "closed by tuning";
+const MINUTE: i64 = 60;
+const HOUR: i64 = 3_600;
+const OURS: &str = "triage@contoso.com";
+
+fn now(seconds: i64) -> Now {
+    let wall = Timestamp::from_second(1_700_000_000 + seconds).expect("a plain time");
+    Now { boot: BootTime(seconds * 1_000_000), wall }
+}
+
+fn change() -> Change {
+    let body = format!(r#"{{"status":"Resolved","comment":"{TEXT}"}}"#);
+    Change { incident: IncidentId::new(7).expect("positive"), body: body.into(), appends: true }
+}
+
+fn doubt(attempt: i64, started: i64, known: &[i64]) -> Doubt {
+    Doubt {
+        attempt: AttemptId(attempt),
+        change: change(),
+        started: now(started).boot,
+        ended: now(started + 1).boot,
+        own_row: true,
+        known: known
+            .iter()
+            .map(|at| Known { change: change(), started: now(*at).boot, ended: now(*at + 1).boot })
+            .collect(),
+    }
+}
+
+fn comment(text: &str, created: Option<i64>) -> Comment {
+    Comment { text: text.to_owned(), created_by: Some(OURS.to_owned()), created_at: created.map(|at| now(at).wall) }
+}
+
+fn incident(comments: &[Comment], status: &str) -> Incident {
+    Incident {
+        id: 7,
+        values: [("status".to_owned(), Value::from(status))].into_iter().collect(),
+        comments: comments.to_vec(),
+        ..Incident::default()
+    }
+}
+
+/// The same text, written at these times.
+fn written(at: &[i64]) -> Incident {
+    let comments: Vec<Comment> = at.iter().map(|at| comment(TEXT, Some(*at))).collect();
+    incident(&comments, "Resolved")
+}
+
+fn seen(at: i64, date: Option<i64>) -> Seen {
+    Seen { at: now(at), took: Duration::from_millis(300), server_time: date.map(|at| now(at).wall) }
+}
+
+fn clear_up_with(doubts: &[Doubt], incident: &Incident, seen: Seen, own: &mut OwnComments) -> Vec<Found> {
+    let settle = Duration::from_secs(30);
+    let evidence = Evidence { incident, seen, appended: "comment", settle, before: None };
+    clear_up(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
+}
+
+/// Of attempts in doubt, by a read at 140 that says what time it is.
+fn found(doubts: &[Doubt], incident: &Incident) -> Vec<Found> {
+    clear_up_with(doubts, incident, seen(140, Some(140)), &mut OwnComments::default())
+}
+
+/// Of one attempt that lasted from 100 to 101.
+fn found_of(incident: &Incident) -> Found {
+    found(&[doubt(1, 100, &[])], incident)[0]
+}
+
+#[test]
+fn reads_come_at_three_times_and_late_starts_skip_some() {
+    let (ended, settle) = (now(100).boot, Duration::from_secs(30));
+    let next = |read_at: Option<i64>| next_read(ended, settle, read_at.map(|at| now(at).boot));
+    for (read_at, due) in [
+        (None, Some(102)),
+        (Some(90), Some(102)),
+        (Some(101), Some(102)),
+        (Some(102), Some(110)),
+        (Some(109), Some(110)),
+        (Some(110), Some(130)),
+        (Some(129), Some(130)),
+        (Some(130), None),
+        (Some(999), None),
+    ] {
+        assert_eq!(next(read_at), due.map(|at| now(at).boot), "{read_at:?}");
+    }
+}
+
+#[test]
+fn comment_in_the_window_is_its_own() {
+    for at in [101, 100, 131, 100 - 2 * MINUTE, 131 + 2 * MINUTE] {
+        assert_eq!(found_of(&written(&[at])), Found::Made, "{at}");
+    }
+    assert_eq!(found_of(&incident(&[comment("<p>closed by tuning</p>", Some(101))], "Active")), Found::Made);
+    assert_eq!(found_of(&incident(&[], "Resolved")), Found::Absent);
+}
+
+#[test]
+fn same_text_outside_the_slack_is_unexplained() {
+    for at in [90 - 2 * MINUTE, 140 + 2 * MINUTE, 100 - 2 * HOUR, 131 + 2 * HOUR] {
+        assert_eq!(found_of(&written(&[at])), Found::Unexplained, "{at}");
+    }
+    for at in [99 - 2 * HOUR, 132 + 2 * HOUR, -9 * HOUR] {
+        assert_eq!(found_of(&written(&[at])), Found::Absent, "{at}");
+    }
+}
+
+#[test]
+fn other_text_in_the_window_is_unexplained() {
+    let one = |text: &str, at: Option<i64>| found_of(&incident(&[comment(text, at)], "Resolved"));
+    assert_eq!(one("[removed by policy]", Some(101)), Found::Unexplained);
+    assert_eq!(one("[removed by policy]", None), Found::Unexplained);
+    assert_eq!(one("looked at it yesterday", Some(90 - 2 * MINUTE)), Found::Absent);
+}
+
+/// Where the clocks of `createdTime`, of `Date` and our own stand.
+#[test]
+fn each_clock_may_be_the_wrong_one() {
+    let read = |created: i64, date: Option<i64>| {
+        let seen = seen(140, date.map(|ahead| 140 + ahead));
+        clear_up_with(&[doubt(1, 100, &[])], &written(&[101 + created]), seen, &mut OwnComments::default())[0]
+    };
+    for (created, date, expected) in [
+        (0, None, Found::Made),
+        (-5, Some(0), Found::Made),
+        (5, Some(0), Found::Made),
+        (0, Some(HOUR), Found::Made),
+        (HOUR, Some(HOUR), Found::Made),
+        (-HOUR, Some(-HOUR), Found::Made),
+        (HOUR, Some(0), Found::Unexplained),
+        (-HOUR, None, Found::Unexplained),
+        (-HOUR, Some(HOUR), Found::Unexplained),
+    ] {
+        assert_eq!(read(created, date), expected, "{created} {date:?}");
+    }
+}
+
+fn heard(text: &str, author: &str, ahead: i64) -> OwnComments {
+    let mut own = OwnComments::default();
+    let comment = Comment { created_by: Some(author.to_owned()), ..comment(text, Some(50 + ahead)) };
+    own.hear(&Added { comment: Some(comment), is_rewritten: text != TEXT }, now(50), Duration::ZERO);
+    own
+}
+
+#[test]
+fn offset_of_our_own_comments_corrects_the_times() {
+    let read = |at: i64| {
+        let own = &mut heard(TEXT, OURS, -HOUR);
+        clear_up_with(&[doubt(1, 100, &[])], &written(&[at]), seen(140, None), own)[0]
+    };
+    assert_eq!(read(101 - HOUR), Found::Made);
+    // It was written an hour later than its own time says: after the read.
+    assert_eq!(read(101), Found::Unexplained);
+}
+
+#[test]
+fn other_authors_count_until_ours_is_known() {
+    let theirs = Comment { created_by: Some("boss@contoso.com".to_owned()), ..comment("why?", Some(101)) };
+    let read = |own: &mut OwnComments, comment: &Comment| {
+        let incident = incident(std::slice::from_ref(comment), "Resolved");
+        clear_up_with(&[doubt(1, 100, &[])], &incident, seen(140, Some(140)), own)[0]
+    };
+    assert_eq!(read(&mut OwnComments::default(), &theirs), Found::Unexplained);
+    assert_eq!(read(&mut heard(TEXT, "TRIAGE@contoso.com", 0), &theirs), Found::Absent);
+    assert_eq!(read(&mut heard(TEXT, OURS, 0), &comment("[removed]", Some(101))), Found::Unexplained);
+    // The same text is ours, whoever is said to have written it.
+    let renamed = Comment { text: TEXT.to_owned(), ..theirs.clone() };
+    assert_eq!(read(&mut heard(TEXT, OURS, 0), &renamed), Found::Made);
+    // An attempt of an earlier process may have had another token.
+    let mut later = OwnComments { since: now(120).boot, ..heard(TEXT, OURS, 0) };
+    assert_eq!(read(&mut later, &theirs), Found::Unexplained);
+}
+
+#[test]
+fn read_that_shows_our_comment_tells_the_author() {
+    let mut own = OwnComments::default();
+    clear_up_with(&[doubt(1, 100, &[])], &written(&[101]), seen(140, None), &mut own);
+    assert_eq!((own.author.as_deref(), own.are_rewritten), (Some(OURS), false));
+}
+
+#[test]
+fn rewritten_texts_never_justify_a_repeat() {
+    let other = incident(&[comment("[removed]", Some(100 - HOUR))], "Resolved");
+    let read = |own: &mut OwnComments| clear_up_with(&[doubt(1, 100, &[])], &other, seen(140, None), own)[0];
+    assert_eq!(read(&mut heard(TEXT, OURS, 0)), Found::Absent);
+    assert_eq!(read(&mut heard("<p>closed by tuning</p>", OURS, 0)), Found::Unexplained);
+}
+
+#[test]
+fn comment_seen_before_the_attempt_is_not_its_own() {
+    let here = written(&[90]);
+    let read = |read_at: i64| {
+        let before = ReadBefore::new(&here, now(read_at).boot);
+        let (settle, seen) = (Duration::from_secs(30), seen(140, Some(140)));
+        let evidence = Evidence { incident: &here, seen, appended: "comment", settle, before: Some(&before) };
+        clear_up(&[doubt(1, 100, &[])], &evidence, &mut OwnComments::default())[0].1
+    };
+    assert_eq!(read(95), Found::Absent);
+    assert_eq!(read(105), Found::Made);
+}
+
+#[test]
+fn comment_of_a_known_update_is_not_taken_twice() {
+    assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99])), [Found::Absent]);
+    assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99, 101])), [Found::Made]);
+    let rewritten = |comments: &[Comment]| found(&[doubt(1, 100, &[99])], &incident(comments, "Resolved"));
+    assert_eq!(rewritten(&[comment("[removed]", Some(99))]), [Found::Absent]);
+    assert_eq!(rewritten(&[comment("[removed]", Some(99)), comment("[removed]", Some(101))]), [Found::Unexplained]);
+    assert_eq!(rewritten(&[comment("[removed]", Some(99)), comment(TEXT, Some(101))]), [Found::Unexplained]);
+}
+
+#[test]
+fn known_update_takes_its_own_comment_and_leaves_older_ones() {
+    assert_eq!(found(&[doubt(1, 100, &[90])], &written(&[-9 * HOUR, 90])), [Found::Absent]);
+}
+
+#[test]
+fn two_attempts_in_doubt_need_two_comments() {
+    let doubts = [doubt(1, 100, &[]), doubt(2, 105, &[])];
+    assert_eq!(found(&doubts, &written(&[101])), [Found::Made, Found::Absent]);
+    assert_eq!(found(&doubts, &written(&[101, 106])), [Found::Made, Found::Made]);
+}
+
+#[test]
+fn without_times_the_other_properties_decide() {
+    let untimed = |status: &str| found_of(&incident(&[comment(TEXT, None)], status));
+    assert_eq!(untimed("Resolved"), Found::Made);
+    assert_eq!(untimed("Active"), Found::Unexplained);
+}

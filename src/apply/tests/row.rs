@@ -1,0 +1,248 @@
+//! The path of one row: attempts, reads, and how it ends.
+
+use super::*;
+use crate::row::{Change, IncidentId};
+
+const SETTLE: Duration = Duration::from_secs(30);
+const STREAK: Streak = Streak { id: 1, counts: true };
+
+fn hand(appends: bool, is_in_doubt: bool) -> Hand {
+    let incident = IncidentId::new(7).expect("an id");
+    let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
+    Hand::new(PendingRow {
+        row: 1,
+        line: 2,
+        source: Vec::new(),
+        change,
+        attempts: 0,
+        is_in_doubt,
+        otherwise_at: None,
+        merged: None,
+        asked: None,
+    })
+}
+
+fn now() -> Now {
+    Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }
+}
+
+/// What comes next after an update that ends without an answer.
+fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
+    let verdict = Verdict::Transient { may_have_applied };
+    let answer = Answer { verdict, http_status: None, request_id: None, message: "refused".to_owned() };
+    let ended = Ended { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
+    let rules = Rules {
+        policy: Policy { max_attempts: 2 },
+        shortest_window: Duration::from_secs(1),
+        appended: "comment".to_owned(),
+        settle: SETTLE,
+    };
+    hand.settle(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
+}
+
+#[test]
+fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
+    let mut never_arrived = hand(false, false);
+    assert!(matches!(unanswered(&mut never_arrived, false), Then::At(_)));
+    assert_eq!(unanswered(&mut never_arrived, false), Then::UsedUp);
+    assert_eq!(never_arrived.use_up(now(), SETTLE).map_err(|outcome| outcome.code), Err("gave-up".to_owned()));
+
+    let mut first_may_have = hand(false, false);
+    assert!(matches!(unanswered(&mut first_may_have, true), Then::At(_)));
+    assert_eq!(unanswered(&mut first_may_have, false), Then::UsedUp);
+    assert_eq!(first_may_have.use_up(now(), SETTLE), Ok(BootTime(2_000_000)));
+    assert_eq!(first_may_have.what, What::Read(Vec::new()));
+
+    let mut before_this_start = hand(false, true);
+    assert!(matches!(unanswered(&mut before_this_start, false), Then::At(_)));
+    assert_eq!(unanswered(&mut before_this_start, false), Then::UsedUp);
+    assert_eq!(before_this_start.use_up(now(), SETTLE), Ok(BootTime(2_000_000)));
+
+    // Another process has found that it was not made: there is nothing to look at, and no try is left.
+    let mut looked_at_by_another = hand(true, true);
+    assert!(matches!(unanswered(&mut looked_at_by_another, true), Then::At(_)));
+    assert_eq!(unanswered(&mut looked_at_by_another, true), Then::UsedUp);
+    assert_eq!(looked_at_by_another.use_up(now(), SETTLE), Ok(BootTime(2_000_000)));
+    assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
+    assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
+}
+
+fn ended(verdict: Verdict) -> Ended {
+    let answer = Answer { verdict, http_status: None, request_id: None, message: "no".to_owned() };
+    Ended { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
+}
+
+fn rules() -> Rules {
+    let policy = Policy { max_attempts: 2 };
+    Rules { policy, shortest_window: Duration::from_secs(1), appended: "comment".to_owned(), settle: SETTLE }
+}
+
+fn settled(hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {
+    settled_at(0, hand, verdict, streak)
+}
+
+fn settled_at(seconds: i64, hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {
+    let at = Now { boot: BootTime(seconds * 1_000_000), wall: now().wall + jiff::SignedDuration::from_secs(seconds) };
+    let ended = Ended { at, ..ended(verdict) };
+    hand.settle(&ended, streak, &rules(), &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1))
+}
+
+fn code(end: &End) -> Option<String> {
+    end.outcome.as_ref().map(|(_, outcome)| format!("{} {}", outcome.kind, outcome.code))
+}
+
+#[test]
+fn tries_of_a_streak_that_became_an_outage_do_not_count_and_older_ones_do() {
+    let nothing = || Verdict::Transient { may_have_applied: false };
+    let mut forgiven = hand(false, false);
+    for _ in 0..3 {
+        assert!(matches!(settled(&mut forgiven, nothing(), STREAK).1, Then::At(_)));
+        forgiven.forgive(STREAK.id);
+        assert_eq!(forgiven.tries(), 0);
+    }
+    let mut older = hand(false, false);
+    assert!(matches!(settled(&mut older, nothing(), STREAK).1, Then::At(_)));
+    let later = Streak { id: 2, counts: true };
+    older.forgive(later.id);
+    assert_eq!(older.tries(), 1);
+    assert_eq!(settled(&mut older, nothing(), later).1, Then::UsedUp);
+    older.forgive(later.id);
+    assert_eq!(older.tries(), 1);
+}
+
+fn doubt(own_row: bool) -> Doubt {
+    let change = hand(true, false).row.change;
+    let (started, ended) = (BootTime(0), BootTime(1_000_000));
+    Doubt { attempt: AttemptId(1), change, started, ended, own_row, known: std::sync::Arc::default() }
+}
+
+#[test]
+fn an_incident_is_read_when_the_server_has_settled() {
+    let mut hand = hand(true, false);
+    let later = Doubt { ended: BootTime(3_000_000), ..doubt(false) };
+    assert_eq!(hand.read_first(vec![later, doubt(true)], SETTLE), BootTime(5_000_000));
+}
+
+/// An incident that shows what is asked for, with the comment or without.
+fn read(has_comment: bool) -> Verdict {
+    let comment = crate::attempt::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
+    let incident = crate::attempt::Incident {
+        id: 7,
+        values: std::iter::once(("status".to_owned(), "Resolved".into())).collect(),
+        comments: if has_comment { vec![comment] } else { Vec::new() },
+        ..crate::attempt::Incident::default()
+    };
+    Verdict::Read { incident, server_time: None }
+}
+
+fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> Hand {
+    let mut hand = hand(appends, true);
+    if appends {
+        hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
+    }
+    let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone(), ..doubt }).collect();
+    hand.what = What::Read(doubts);
+    hand.is_last_look = is_last_look;
+    hand
+}
+
+#[test]
+fn what_is_read_decides_by_whose_attempt_it_was() {
+    let made = "updated found-by-reading";
+    let gave_up = "failed gave-up";
+    for (appends, doubts, is_last_look, has_comment, expected) in [
+        (true, vec![doubt(true)], false, true, Some(made)),
+        (true, vec![doubt(true)], false, false, None),
+        (true, vec![doubt(false)], false, true, None),
+        (true, vec![doubt(true)], true, false, Some(gave_up)),
+        (false, vec![], true, false, Some(made)),
+        (false, vec![], false, false, Some(made)),
+    ] {
+        let mut hand = reading(appends, doubts, is_last_look);
+        let (end, then) = settled_at(31, &mut hand, read(has_comment), STREAK);
+        assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_look} {has_comment}");
+        assert_eq!(then, if expected.is_some() { Then::Over } else { Then::Ready });
+        assert_eq!(expected.is_none(), hand.what == What::Update);
+    }
+}
+
+#[test]
+fn three_reads_decide_and_the_first_that_shows_it_ends_them() {
+    let at = |seconds: i64| BootTime(seconds * 1_000_000);
+    // The attempt ended after a second.
+    let mut hand = reading(true, vec![doubt(true)], false);
+    for (read_at, then) in [(3, Then::ReadAt(at(11))), (11, Then::ReadAt(at(31))), (31, Then::Ready)] {
+        let (end, next) = settled_at(read_at, &mut hand, read(false), STREAK);
+        assert_eq!((next, code(&end)), (then, None));
+        assert_eq!(end.resolved, if read_at == 31 { vec![(AttemptId(1), false)] } else { vec![] });
+    }
+    let mut hand = reading(true, vec![doubt(true)], false);
+    assert_eq!(settled_at(3, &mut hand, read(false), STREAK).1, Then::ReadAt(at(11)));
+    let (end, then) = settled_at(11, &mut hand, read(true), STREAK);
+    assert_eq!((then, end.resolved), (Then::Over, vec![(AttemptId(1), true)]));
+    // Another process waited before: one read decides.
+    let mut hand = reading(true, vec![doubt(true)], false);
+    assert_eq!(settled_at(40, &mut hand, read(false), STREAK).1, Then::Ready);
+}
+
+/// Nothing is added, and a response that can't be read leads to reads all the same.
+#[test]
+fn row_without_comment_is_read_three_times() {
+    let at = |seconds: i64| BootTime(seconds * 1_000_000);
+    let active = || {
+        let Verdict::Read { mut incident, server_time } = read(false) else { unreachable!("a read") };
+        incident.values.insert("status".to_owned(), "Active".into());
+        Verdict::Read { incident, server_time }
+    };
+    for (is_last_look, expected) in [(false, None), (true, Some("failed gave-up"))] {
+        let mut hand = reading(false, vec![], is_last_look);
+        hand.doubtful_until = Some(at(1));
+        assert_eq!(settled_at(3, &mut hand, active(), STREAK).1, Then::ReadAt(at(11)));
+        assert_eq!(settled_at(11, &mut hand, active(), STREAK).1, Then::ReadAt(at(31)));
+        assert_eq!(code(&settled_at(31, &mut hand, active(), STREAK).0).as_deref(), expected);
+    }
+}
+
+#[test]
+fn unexplained_comment_leaves_the_row_in_doubt() {
+    let other = |text: &str| Doubt {
+        change: Change { body: format!(r#"{{"comment":"{text}"}}"#).into(), ..doubt(false).change },
+        ..doubt(false)
+    };
+    let with = |text: &str| {
+        let Verdict::Read { mut incident, server_time } = read(true) else { unreachable!("a read") };
+        text.clone_into(&mut incident.comments[0].text);
+        Verdict::Read { incident, server_time }
+    };
+    for (doubt, is_its_own, expected) in [
+        (doubt(true), true, "in-doubt unexplained"),
+        (doubt(false), true, "in-doubt unexplained"),
+        (other("else"), false, "failed unexplained"),
+    ] {
+        let mut hand = reading(true, vec![doubt.clone()], false);
+        if !is_its_own {
+            hand.what = What::Read(vec![doubt]);
+        }
+        assert!(matches!(settled_at(3, &mut hand, with("[removed]"), STREAK).1, Then::ReadAt(_)));
+        let (end, then) = settled_at(31, &mut hand, with("[removed]"), STREAK);
+        assert_eq!((code(&end).as_deref(), then), (Some(expected), Then::Over));
+        assert_eq!(end.resolved, []);
+    }
+}
+
+#[test]
+fn an_incident_that_can_not_be_read_leaves_in_doubt_what_was_our_own() {
+    for (doubts, is_last_look, verdict, expected) in [
+        (vec![doubt(true)], false, Verdict::Rejected, "in-doubt unreadable"),
+        (vec![], true, Verdict::Rejected, "in-doubt unreadable"),
+        (vec![doubt(false)], false, Verdict::Rejected, "failed unreadable"),
+        (vec![doubt(true)], false, Verdict::NotFound, "failed not-found"),
+    ] {
+        let mut hand = reading(true, doubts, is_last_look);
+        let (end, then) = settled(&mut hand, verdict, STREAK);
+        assert_eq!((code(&end).as_deref(), then), (Some(expected), Then::Over));
+    }
+    // Of an update, what the API says of it is the row's own.
+    let (end, _) = settled(&mut hand(false, false), Verdict::Rejected, STREAK);
+    assert_eq!(code(&end).as_deref(), Some("failed rejected"));
+}
