@@ -1,32 +1,63 @@
 #!/bin/sh
-# Breaks one promise after another, each in a copy of the program, and counts the seeds of the simulation until that is
-# seen. Prints the table of docs/mutations.md. The mutations are the patches beside this script; the first line of each
-# says what it breaks.
+# Breaks one promise after another, each in a copy of the program, and reports what notices it. Prints the tables of
+# docs/mutations.md. The mutations are the patches in tests/mutations: the first line of each says what it breaks. A
+# second line `Test: NAME` names the test of the program that must fail; without it the seeds of the simulation must.
 #
-#   tests/mutations.sh [NAME…]      SEEDS=2000: give up after so many
+#   tests/mutations.sh [NAME…]      SEEDS=2000: give up after this many seeds; LIMIT=1200: seconds for one mutation
+#
+# It works in a copy of HEAD and in target/mutations, so that nothing here is changed. A patch that does not apply, or a
+# mutation that does not compile, is a line of the table like any other. Exits with 1 if a mutation is not noticed.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 seeds=${SEEDS:-2000}
+limit=${LIMIT:-1200}
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
+trap 'exit 130' INT TERM
+bad=0
 
+if [ $# -eq 0 ]; then set -- $(cd "$root/tests/mutations" && ls -- *.patch | sed 's/\.patch$//'); fi
+
+# A copy without the mutation before: a patch that was half applied leaves nothing behind.
 git -C "$root" archive HEAD | tar -x -C "$copy"
-echo 'mod simulation;' > "$copy/tests/it/main.rs"
-if [ $# -eq 0 ]; then set -- $(ls "$root/tests/mutations" | sed 's/\.patch$//'); fi
+(cd "$copy" && git init -q && git add -A && git -c user.name=m -c user.email=m@localhost commit -qm copy)
 
-echo '| broken promise | seeds until it was seen | by |'
+# Runs one test of the mutated copy: $1 is what main.rs holds, $2 the test.
+run() {
+    printf '%s\n' $1 | sed 's/.*/mod &;/' > "$copy/tests/it/main.rs"
+    (cd "$copy" && BULK_TRIAGE_FIRST_SEED=0 BULK_TRIAGE_SEEDS=$seeds CARGO_TARGET_DIR="$root/target/mutations" \
+        timeout "$limit" cargo test --quiet --test it "$2" 2>&1)
+}
+
+echo '| broken promise | seeds until it is noticed | by |'
 echo '| --- | ---: | --- |'
 for name; do
-    patch="$root/tests/mutations/$name.patch"
-    (cd "$copy" && patch -s -p1 < "$patch")
-    said=$(cd "$copy" && BULK_TRIAGE_FIRST_SEED=0 BULK_TRIAGE_SEEDS=$seeds CARGO_TARGET_DIR="$root/target/mutations" \
-        timeout 1200 cargo test --quiet --test it no_seed_breaks_a_promise 2>&1) && status=0 || status=$?
-    after=$(echo "$said" | sed -n 's/^after \([0-9]*\) seeds.*/\1/p' | head -n 1)
-    by=$(echo "$said" | sed -n 's/^ *[0-9.]* BREACH //p' | head -n 1 | tr '|' '/' | cut -c 1-100)
+    patch=$root/tests/mutations/$name.patch
+    what=$(head -n 1 "$patch" | sed 's/\.$//')
+    test=$(sed -n '2s/^Test: //p' "$patch")
+    (cd "$copy" && git checkout -q . && git clean -qfd)
+    if ! (cd "$copy" && patch -s -p1 < "$patch") > /dev/null 2>&1; then
+        echo "| $what (\`$name\`) | - | **the patch does not apply** |"
+        bad=1
+        continue
+    fi
+    if [ -n "$test" ]; then
+        said=$(run 'far program kept_promises' "$test") && status=0 || status=$?
+        after='test'
+        by=$(echo "$said" | grep -q "^test result: FAILED" && echo "\`$test\`" || true)
+    else
+        said=$(run simulation no_seed_breaks_a_promise) && status=0 || status=$?
+        after=$(echo "$said" | sed -n 's/^after \([0-9]*\) seeds.*/\1/p' | head -n 1)
+        by=$(echo "$said" | sed -n 's/^ *[0-9.]* BREACH //p' | head -n 1 | tr '|' '/' | cut -c 1-100)
+    fi
     case $status in
-        0) after="none in $seeds"; by='**survives**' ;;
+        0) after="none in $seeds"; by='**survives**'; bad=1 ;;
         124) after='-'; by='it never ends' ;;
     esac
-    echo "| $(head -n 1 "$patch" | sed 's/\.$//') (\`$name\`) | ${after:-?} | ${by:-$(echo "$said" | tail -n 1)} |"
-    (cd "$copy" && patch -s -R -p1 < "$patch")
+    if [ -z "$by" ]; then
+        by="**$(echo "$said" | grep -m 1 '^error' || echo "$said" | tail -n 1)**"
+        bad=1
+    fi
+    echo "| $what (\`$name\`) | ${after:-?} | $by |"
 done
+exit $bad

@@ -1,0 +1,131 @@
+//! A service that is not on loopback, for tests with tenants: on loopback the tenant key is the origin, whatever the
+//! token says.
+//!
+//! The program reaches `https://api.tenants.test` through a proxy of the test's own, which ends TLS and hands each
+//! request to the emulator of the tenant whose token it carries. The keys here protect nothing but these tests.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::program::Program;
+
+/// What the certificate is for.
+pub(crate) const ORIGIN: &str = "https://api.tenants.test";
+
+/// A tenant: its token and the program whose emulator holds its incidents.
+pub(crate) struct Tenant<'a> {
+    pub(crate) token: String,
+    pub(crate) program: &'a Program,
+}
+
+impl Tenant<'_> {
+    /// The tenant with this ID, whose incidents are those of the program's emulator.
+    pub(crate) fn new<'a>(id: &str, program: &'a Program) -> Tenant<'a> {
+        Tenant { token: token_of_tenant(id), program }
+    }
+}
+
+/// The service, as far as the program is told of it.
+pub(crate) struct FarService {
+    proxy: String,
+}
+
+impl FarService {
+    /// Starts it. It ends with the test's process.
+    pub(crate) fn start(tenants: &[&Tenant<'_>]) -> FarService {
+        let routes: Vec<(String, String)> = tenants
+            .iter()
+            .map(|tenant| (tenant.token.clone(), tenant.program.origin().replace("http://", "")))
+            .collect();
+        let (routes, tls) = (Arc::new(routes), Arc::new(tls()));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let proxy = format!("http://{}", listener.local_addr().expect("an address"));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (routes, tls) = (Arc::clone(&routes), Arc::clone(&tls));
+                // A connection that is cut has no more to say.
+                std::thread::spawn(move || drop(serve(stream, tls, &routes)));
+            }
+        });
+        FarService { proxy }
+    }
+
+    /// The command of `program`, sent with this token to this service.
+    pub(crate) fn command(&self, program: &Program, token: &str, arguments: &str) -> Command {
+        let mut command = program.command(arguments);
+        let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/far/ca.pem");
+        command.env("BULK_TRIAGE_TOKEN", token).env("HTTPS_PROXY", &self.proxy).env("SSL_CERT_FILE", ca);
+        command
+    }
+}
+
+/// A token that names a tenant: header, payload and no signature that anybody reads.
+pub(crate) fn token_of_tenant(id: &str) -> String {
+    let payload = format!(r#"{{"tid":"{id}"}}"#);
+    format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url(payload.as_bytes()))
+}
+
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            text.push(char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]));
+        }
+    }
+    text
+}
+
+fn tls() -> ServerConfig {
+    let file = |name| fs::read(format!("{}/tests/it/far/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture");
+    let chain = vec![CertificateDer::from_pem_slice(&file("cert.pem")).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_slice(&file("key.pem")).expect("a key");
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+        .expect("the key fits")
+}
+
+/// One connection: `CONNECT`, TLS, then requests.
+fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, routes: &[(String, String)]) -> std::io::Result<()> {
+    let Some(_connect) = message(&mut stream)? else { return Ok(()) };
+    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    let mut near = StreamOwned::new(ServerConnection::new(tls).map_err(std::io::Error::other)?, stream);
+    while let Some(request) = message(&mut near)? {
+        let text = String::from_utf8_lossy(&request);
+        let route = routes.iter().find(|(token, _)| text.contains(token.as_str()));
+        let (_, emulator) = route.expect("the token of a tenant");
+        let mut far = TcpStream::connect(emulator)?;
+        far.write_all(&request)?;
+        let Some(response) = message(&mut far)? else { return Ok(()) };
+        near.write_all(&response)?;
+        near.flush()?;
+    }
+    Ok(())
+}
+
+/// One message of HTTP/1.1, whose length its header names; `None` where there is none.
+fn message(from: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
+    let mut message = Vec::new();
+    let mut byte = [0];
+    while !message.ends_with(b"\r\n\r\n") {
+        if from.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        message.push(byte[0]);
+    }
+    let header = String::from_utf8_lossy(&message).to_ascii_lowercase();
+    let length = header.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().expect("a length"))];
+    from.read_exact(&mut body)?;
+    message.extend(body);
+    Ok(Some(message))
+}
