@@ -17,7 +17,7 @@ use super::rows::RowArgs;
 use super::run::opened;
 use super::send;
 use super::target::Target;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, say};
 use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
@@ -120,6 +120,11 @@ pub(super) fn run(
     };
 
     let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
+    if header.rows == 0 {
+        begun.discard()?;
+        say("no plan is written: the input has no rows");
+        return Ok(exit::DONE);
+    }
     let rows = plan_rows(&begun);
     let seal = match &file {
         Some(file) => file.write(&header, rows)?,

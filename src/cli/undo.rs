@@ -49,6 +49,14 @@ pub(super) struct UndoArgs {
     calls: CallArgs,
 }
 
+impl UndoArgs {
+    /// Whether a row of this incident, its own or the one into which that was merged, is to be undone.
+    fn is_named(&self, incident: u64, row: &AccountedRow) -> bool {
+        let is_it = |id: &u64| *id == incident || id.to_string() == row.result.incident_id;
+        self.only.is_empty() || self.only.iter().any(is_it)
+    }
+}
+
 /// How rows that were not updated ended.
 const NOT_UPDATED: [OutcomeKind; 5] = [
     OutcomeKind::Unchanged,
@@ -77,6 +85,7 @@ pub(super) fn run(
     let summary = journal.run(&args.run)?;
     let contract = contract_of(&journal, &args.run, &summary.facts.contract)?;
     let comment = comment(args.comment.as_deref(), &contract)?;
+    expect_earlier_values(&journal, args, contract.appended().unwrap_or_default())?;
     let target = target_of(&journal, &args.run, &args.calls, env)?;
     let facts = RunFacts {
         input: format!("undo of run {}", args.run),
@@ -107,6 +116,12 @@ pub(super) fn run(
         rows += u64::from(undoing.row(&journal, &looked_at, &row?)?.is_some());
     }
     let notes = std::mem::take(&mut undoing.notes);
+    if rows == 0 {
+        journal.discard(&looked_at)?;
+        notes.say();
+        let message = format!("nothing to undo in run {}, no plan is written: {}", args.run, notes.reasons());
+        return Err(Error::usage(message));
+    }
     let header = Header {
         origin: facts.origin.clone(),
         scope: Some(summary.scope.as_str().to_owned()),
@@ -143,6 +158,29 @@ fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, St
     Ok(Some((name.to_owned(), text.to_owned())))
 }
 
+/// Whether the run has recorded an earlier value of a row that can be undone.
+///
+/// # Errors
+/// If it has not, or if it updated none of the incidents.
+fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> Result<(), Error> {
+    let mut has_updated = false;
+    for row in accounted(journal, &args.run, Pick::NoneOf(&NOT_UPDATED)) {
+        let row = row?;
+        if row.change(appended).is_some_and(|change| args.is_named(change.incident.get(), &row)) {
+            has_updated = true;
+            if matches!(row.before, Some(Seen::There(_))) {
+                return Ok(());
+            }
+        }
+    }
+    let run = &args.run;
+    Err(Error::usage(match (has_updated, args.only.is_empty()) {
+        (true, _) => format!("run {run} did not use --compare, so the previous values were not recorded"),
+        (false, true) => format!("nothing to undo: run {run} updated no incident"),
+        (false, false) => format!("nothing to undo: run {run} updated none of these incidents"),
+    }))
+}
+
 /// Loads the incidents to be looked at. Gives back the rows whose incidents they are.
 fn load(
     journal: &mut Journal,
@@ -160,8 +198,7 @@ fn load(
         for row in rows {
             let Some(change) = row.change(appended) else { continue };
             let incident = change.incident.get();
-            let is_named = |id: &u64| *id == incident || id.to_string() == row.result.incident_id;
-            if !(args.only.is_empty() || args.only.iter().any(is_named)) {
+            if !args.is_named(incident, &row) {
                 continue;
             }
             notes.updated += 1;
@@ -229,6 +266,8 @@ impl Undoing<'_> {
     fn body(&mut self, change: &Change, then: &Before, now: &Before, line: u64) -> Option<Map<String, Value>> {
         let undo = undo(&change.body, then, now, self.contract);
         self.notes.comments += u64::from(change.appends);
+        let is_as_before = undo.changed_since.is_empty() && undo.impossible.is_empty();
+        self.notes.changed_rows += u64::from(undo.change.is_empty() && !undo.changed_since.is_empty());
         for property in undo.changed_since {
             self.notes.changed_since.entry(property).or_default().push(line);
         }
@@ -237,6 +276,7 @@ impl Undoing<'_> {
         }
         let mut body = undo.change;
         if body.is_empty() {
+            self.notes.left_as_they_are += u64::from(is_as_before);
             return None;
         }
         body.extend(self.comment.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))));
@@ -250,6 +290,10 @@ struct Notes {
     updated: u64,
     not_looked_at: u64,
     comments: u64,
+    /// Rows of which others have since changed all that could be undone.
+    changed_rows: u64,
+    /// Rows whose incident has the earlier values, or that only added a comment.
+    left_as_they_are: u64,
     /// Lines of incidents that are not there any more, or can't be read.
     gone: Vec<u64>,
     /// By property the lines.
@@ -259,11 +303,29 @@ struct Notes {
 }
 
 impl Notes {
+    /// Why no row can be undone: each reason with its rows.
+    fn reasons(&self) -> String {
+        let impossible = (self.updated - self.not_looked_at)
+            .saturating_sub(self.gone.len() as u64 + self.changed_rows + self.left_as_they_are);
+        let reasons = [
+            (self.changed_rows, "changed by others since"),
+            (self.left_as_they_are, "with the previous values already"),
+            (self.gone.len() as u64, "whose incident can't be read"),
+            (self.not_looked_at, "without recorded values"),
+            (impossible, "with values that the API does not take"),
+        ];
+        let counted = reasons
+            .iter()
+            .filter(|(rows, _)| *rows > 0)
+            .map(|(rows, why)| format!("{rows} {} {why}", if *rows == 1 { "row" } else { "rows" }));
+        counted.collect::<Vec<_>>().join(", ")
+    }
+
     fn say(&self) {
         if self.not_looked_at > 0 {
             say(&format!(
-                "{} of the updated rows can't be undone: the run was not sent with --compare, so nobody knows what was \
-                 there before",
+                "{} of the updated rows can't be undone: the run did not use --compare, so the previous values were \
+                 not recorded",
                 self.not_looked_at
             ));
         }

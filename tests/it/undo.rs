@@ -63,10 +63,62 @@ fn what_others_have_changed_since_is_left_alone() {
 }
 
 #[test]
-fn a_run_that_was_not_compared_can_not_be_undone_and_that_is_said() {
+fn undo_without_earlier_values_is_refused() {
     let program = program();
     program.send("a.csv").expect_code(0);
-    undo(&program, "").expect_code(0).expect_text("4 of the updated rows can't be undone").expect_text("--compare");
+    let (run, requests) = (program.last_run(), program.requests().len());
+    let undo = undo(&program, "").expect_code(2);
+    undo.expect_text(&format!("error: run {run} did not use --compare, so the previous values were not recorded\n"));
+    assert!(!program.path("undo.plan").exists());
+    assert_eq!(program.requests().len(), requests, "nothing is read for it");
     program.run("runs undo zzzz -o x.plan").expect_code(2);
     program.run("runs list").expect_code(0);
+}
+
+/// The lists of two rows were read to edit them; nothing is known of the third.
+#[test]
+fn undo_with_some_earlier_values_restores_those() {
+    let program = program();
+    program.write("mixed.csv", "incidentId,status,tags\n1,,+x\n2,,+y\n3,Resolved,\n");
+    program.send("mixed.csv").expect_code(0);
+    let undo = undo(&program, "").expect_code(0).expect_text("plan: undo.plan, 2 of 3 updated rows");
+    undo.expect_text("1 of the updated rows can't be undone: the run did not use --compare, so");
+    program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    assert_eq!(program.incident(1)["tags"].as_array().map(Vec::len), Some(0));
+}
+
+/// No row can be restored, each for its own reason.
+#[test]
+fn undo_plan_without_rows_is_never_written() {
+    for (later, named, reason) in [
+        ("2,later@contoso.com,Active", "--only 2", "1 row changed by others since"),
+        ("2,old@contoso.com,Active", "--only 2", "1 row with the previous values already"),
+        ("1,,", "--only 9", "updated none of these incidents"),
+    ] {
+        let program = program();
+        program.write("a.csv", "incidentId,assignedTo\n1,x@contoso.com\n2,new@contoso.com\n");
+        program.send("a.csv --compare").expect_code(0);
+        program.write("later.csv", format!("incidentId,assignedTo,status\n{later}\n").replace("1,,\n", "1,y,\n"));
+        program.send_as_others("later.csv");
+        undo(&program, named).expect_code(2).expect_text(reason).expect_text("error: nothing to undo");
+        assert!(!program.path("undo.plan").exists(), "{later}");
+    }
+}
+
+#[test]
+fn undo_of_a_run_without_updates_is_refused() {
+    let program = program();
+    program.write("gone.csv", "incidentId,status\n500,Resolved\n");
+    program.send("gone.csv --compare").expect_code(1);
+    undo(&program, "").expect_code(2).expect_text("updated no incident");
+    assert!(!program.path("undo.plan").exists());
+}
+
+#[test]
+fn plan_of_an_empty_input_is_not_written() {
+    let program = program();
+    program.write("empty.csv", "incidentId,status\n");
+    let plan = program.run(&format!("plan empty.csv -o empty.plan --base-url {}", program.origin())).expect_code(0);
+    plan.expect_text("no plan is written: the input has no rows");
+    assert!(!program.path("empty.plan").exists());
 }
