@@ -111,6 +111,12 @@ impl Outcome {
         }
     }
 
+    /// Of a row of a fetched file that was not filled in.
+    #[must_use]
+    pub fn nothing_asked() -> Outcome {
+        Outcome::new(OutcomeKind::Unchanged, NOTHING_ASKED, NOTHING_ASKED_MESSAGE)
+    }
+
     /// Of an update whose answer was lost: the incident shows that it was made.
     #[must_use]
     pub fn found_by_reading() -> Outcome {
@@ -126,6 +132,12 @@ impl Outcome {
         Outcome { message, ..self }
     }
 }
+
+/// The code of an `unchanged` row that sets nothing.
+pub const NOTHING_ASKED: &str = "nothing-asked";
+
+/// What is said of it.
+pub const NOTHING_ASKED_MESSAGE: &str = "the row sets nothing";
 
 /// The columns that a results file has before the input's own.
 pub const RESULT_COLUMNS: [&str; 10] = [

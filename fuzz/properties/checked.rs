@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::sync::LazyLock;
 
-use bulk_triage::check::{CheckedRow, Rules, SetProperty, Tally, check};
+use bulk_triage::check::{CheckedRow, NoChange, Rules, SetProperty, Tally, check};
 use bulk_triage::contract::{Contract, load};
 use bulk_triage::diagnostic::{Diagnostic, Severity};
 use bulk_triage::input::{Input, InputError, Origin};
@@ -87,10 +87,7 @@ impl Check<'_> {
 impl Checked {
     /// The bodies that would be sent, and the codes of rows that would not.
     pub(super) fn verdicts(&self) -> Vec<Result<&str, &'static str>> {
-        self.rows
-            .iter()
-            .map(|row| row.verdict.as_ref().map(|change| &*change.body).map_err(|error| error.code))
-            .collect()
+        self.rows.iter().map(|row| row.verdict.as_ref().map(|change| &*change.body).map_err(NoChange::code)).collect()
     }
 
     fn assert_sound(&self, contract: &Contract) {
@@ -101,7 +98,10 @@ impl Checked {
                     assert_eq!(row.incident_id, change.incident.to_string());
                     assert_body(&change.body, contract);
                 }
-                Err(error) => {
+                Err(NoChange::NothingAsked) => {
+                    assert!(self.file.as_ref().is_some_and(|(_, origin)| origin.is_fetched), "row {}", row.row);
+                }
+                Err(NoChange::Invalid(error)) => {
                     let is_told = |found: &Diagnostic| {
                         (found.row, found.code, found.severity) == (Some(row.row), error.code, Severity::Error)
                     };

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use bulk_triage::check::CheckedRow;
+use bulk_triage::check::{CheckedRow, NoChange};
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
 use bulk_triage::report::results::{Destination, ResultsFile};
 use bulk_triage::text::{printable, shield, unshield};
@@ -63,7 +63,7 @@ fn written(path: &Path, shape: &InputShape, checked: &Checked, said: &str) -> Ve
 fn assert_same(first: &CheckedRow, second: &CheckedRow, shape: &InputShape, of_results: bool) {
     // What is wrong stays wrong, if in another way: a line that is no JSON is a text there. In results that are the input
     // it may be their own part that is wrong, and that is made anew.
-    let code = first.verdict.as_ref().err().map(|error| error.code);
+    let code = first.verdict.as_ref().err().map(NoChange::code);
     if !of_results || code.is_none() {
         assert_eq!(second.verdict.as_ref().ok(), first.verdict.as_ref().ok());
     }

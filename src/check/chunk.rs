@@ -53,6 +53,8 @@ pub(super) struct CheckedChunk {
     pub(super) taken: u64,
     /// Of these, the ones that were selected and are valid.
     pub(super) sendable: u64,
+    /// Rows of a fetched file that were selected and set nothing.
+    pub(super) nothing_asked: u64,
     /// Why nothing after these rows can be read.
     pub(super) broken: Option<InputError>,
 }
@@ -63,6 +65,7 @@ impl CheckedChunk {
         self.rows.clear();
         self.overridden.clear();
         self.sendable = 0;
+        self.nothing_asked = 0;
     }
 }
 
@@ -116,6 +119,7 @@ impl<'a> Checker<'a> {
             skipped: 0,
             taken: 0,
             sendable: 0,
+            nothing_asked: 0,
             broken: None,
             chunk: Chunk::default(),
         };

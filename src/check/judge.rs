@@ -9,7 +9,7 @@ use super::row::{Found, Own, Reading};
 use super::rules::ReadyKind;
 use super::suggest::either;
 use super::value::{Asked, Problem};
-use super::{CheckedRow, RowError};
+use super::{CheckedRow, NoChange, RowError};
 use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::input::Record;
 use crate::row::{Change, IncidentId};
@@ -28,12 +28,19 @@ impl<'a> Checker<'a> {
             checked.valid += 1;
             return;
         }
-        if reading.is_whole {
-            self.judge(reading);
-        }
+        let sets_nothing = reading.is_whole && self.judge(reading);
         let is_selected = checked.taken < limit;
-        checked.taken += 1;
         let is_valid = reading.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
+        if sets_nothing && is_valid {
+            checked.valid += 1;
+            checked.nothing_asked += u64::from(is_selected);
+            if self.keeps_rows && is_selected {
+                checked.rows.push(checked_row(at, reading, Err(NoChange::NothingAsked)));
+            }
+            checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
+            return;
+        }
+        checked.taken += 1;
         let mut change = None;
         if let Some(incident) = reading.id.filter(|_| is_valid) {
             checked.valid += 1;
@@ -49,15 +56,17 @@ impl<'a> Checker<'a> {
             }
         }
         if self.keeps_rows && is_selected {
-            checked.rows.push(checked_row(at, reading, change));
+            let verdict = change.ok_or_else(|| NoChange::Invalid(first_error(reading)));
+            checked.rows.push(checked_row(at, reading, verdict));
         }
         if !reading.found.is_empty() {
             checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
         }
     }
 
-    /// The rules between values, and that there is one at all.
-    fn judge(&self, reading: &mut Reading<'_>) {
+    /// The rules between values, and that there is one at all. Says whether it is a row of a fetched file that sets
+    /// nothing.
+    fn judge(&self, reading: &mut Reading<'_>) -> bool {
         for dependency in &self.contract.dependencies {
             let Asked::Choice(value) = reading.slots[dependency.property].asked else { continue };
             let problem = match reading.slots[dependency.on].asked {
@@ -81,9 +90,10 @@ impl<'a> Checker<'a> {
             reading.tell(problem, Some(self.name(dependency.property)), (!spot.is_empty()).then_some(spot));
         }
         let sets_nothing = reading.slots.iter().all(|slot| matches!(slot.asked, Asked::Leave));
-        if sets_nothing {
+        if sets_nothing && !self.origin.is_fetched {
             reading.tell(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
+        sets_nothing && self.origin.is_fetched
     }
 
     fn disagreement(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {
@@ -171,26 +181,31 @@ pub(super) struct NumberedRecord<'r> {
     pub(super) bytes: &'r [u8],
 }
 
-fn checked_row(at: &NumberedRecord<'_>, reading: &mut Reading<'_>, change: Option<Change>) -> CheckedRow {
+/// The first error of a row without a change.
+fn first_error(reading: &Reading<'_>) -> RowError {
+    let error = reading.found.iter().find(|found| found.problem.code.severity == Severity::Error);
+    let Found { problem, .. } = error.expect("a row without a change has an error");
+    RowError { code: problem.code.name, message: problem.message.clone() }
+}
+
+fn checked_row(at: &NumberedRecord<'_>, reading: &mut Reading<'_>, verdict: Result<Change, NoChange>) -> CheckedRow {
     let source = match std::mem::take(&mut reading.own) {
         _ if at.record.is_too_large => Vec::new(),
         Own::Whole => at.bytes.to_vec(),
         Own::From(start) => at.bytes[start..].to_vec(),
         Own::Rewritten(bytes) => bytes,
     };
-    let error = reading.found.iter().find(|found| found.problem.code.severity == Severity::Error);
-    let is_text = error.is_none_or(|found| found.problem.code.name != codes::NOT_UTF8.name);
+    let is_text = verdict.as_ref().err().is_none_or(|none| none.code() != codes::NOT_UTF8.name);
     let source = if is_text { source } else { undecoded(source) };
-    let error = error.map(|found| RowError { code: found.problem.code.name, message: found.problem.message.clone() });
     CheckedRow {
         row: at.row,
         line: at.record.line,
-        incident_id: change.as_ref().map_or_else(|| reading.id_text.to_string(), |change| change.incident.to_string()),
-        source,
-        verdict: match (change, error) {
-            (Some(change), None) => Ok(change),
-            (_, error) => Err(error.expect("a row without a change has an error")),
+        incident_id: match (reading.id, &verdict) {
+            (None, _) | (_, Err(NoChange::Invalid(_))) => reading.id_text.to_owned(),
+            (Some(id), _) => id.to_string(),
         },
+        source,
+        verdict,
     }
 }
 

@@ -29,7 +29,7 @@ pub use set::{SetError, SetProperty};
 pub use tally::Tally;
 
 use crate::contract::Contract;
-use crate::outcome::OutcomeKind;
+use crate::outcome::{NOTHING_ASKED, NOTHING_ASKED_MESSAGE, OutcomeKind};
 use crate::row::Change;
 
 /// What rows are checked against, and which of them are wanted.
@@ -57,8 +57,37 @@ pub struct CheckedRow {
     /// The row's own record: of a results file, only the input's own columns (or object). UTF-8, or the bytes as they
     /// were where they are not; empty for a record that was too large to be kept. Without its line end.
     pub source: Vec<u8>,
-    /// The change, or the first error.
-    pub verdict: Result<Change, RowError>,
+    /// The change, or why there is none.
+    pub verdict: Result<Change, NoChange>,
+}
+
+/// Why a row has no change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoChange {
+    /// It is invalid.
+    Invalid(RowError),
+    /// It is a row of a fetched file that was not filled in.
+    NothingAsked,
+}
+
+impl NoChange {
+    /// The diagnostic's code, or that of the row's outcome.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            NoChange::Invalid(error) => error.code,
+            NoChange::NothingAsked => NOTHING_ASKED,
+        }
+    }
+
+    /// Why, in a sentence.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            NoChange::Invalid(error) => &error.message,
+            NoChange::NothingAsked => NOTHING_ASKED_MESSAGE,
+        }
+    }
 }
 
 /// Why a row is invalid: its first error.

@@ -146,8 +146,8 @@ impl Taker<'_, '_, '_, '_> {
         let left = self.limit - self.tally.selected;
         if left == 0 {
             checked.select_none();
-        } else if checked.taken > left {
-            // The run ends in this chunk: once more, up to there.
+        } else if checked.taken >= left {
+            // The run ends in this chunk, with the last row that sets something: once more, up to there.
             checked = self.checker.check(checked.chunk, left);
         }
         // So far its rows are numbered by themselves.
@@ -157,6 +157,7 @@ impl Taker<'_, '_, '_, '_> {
         self.tally.skipped += checked.skipped;
         self.tally.selected += checked.taken.min(left);
         self.tally.sendable += checked.sendable;
+        self.tally.nothing_asked += checked.nothing_asked;
         self.overridden.iter_mut().zip(&checked.overridden).for_each(|(ours, theirs)| *ours += theirs);
         let row_before = u32::try_from(before).unwrap_or(u32::MAX);
         self.seen.extend(checked.seen.iter().map(|seen| Seen { row: row_before + seen.row, ..*seen }));

@@ -15,6 +15,8 @@ pub struct Tally {
     pub selected: u64,
     /// Of these, the ones without an error of their own (two that contradict each other are counted).
     pub sendable: u64,
+    /// Rows of a fetched file that set nothing: they are part of the run, and left alone.
+    pub nothing_asked: u64,
     /// Rows of a results file that are not taken, because they are done or by `--only`.
     pub skipped: u64,
     /// How many errors there are of each code.

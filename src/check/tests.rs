@@ -23,7 +23,7 @@ impl Found {
     fn bodies(&self) -> Vec<&str> {
         self.rows
             .iter()
-            .map(|row| row.verdict.as_ref().map_or_else(|error| error.code, |change| &*change.body))
+            .map(|row| row.verdict.as_ref().map_or_else(|none| none.code() as &str, |change| &*change.body))
             .collect()
     }
 }

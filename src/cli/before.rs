@@ -104,6 +104,7 @@ impl Before<'_> {
             notes: loaded.notes.clone(),
             rows,
             skipped: loaded.invalid,
+            nothing_asked: loaded.nothing_asked,
             compared: None,
             followed: (0, Vec::new()),
             sets: loaded.sets.clone(),

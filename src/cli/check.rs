@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::input::{Input, InputError, Origin};
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
+use crate::report::left_alone;
 use crate::report::next_command::NextCommand;
 
 /// The arguments as typed.
@@ -95,6 +96,9 @@ fn verdict(tally: &Tally) -> u8 {
 fn summarize(out: &mut dyn Write, args: &CheckArgs, tally: &Tally, origin: Origin) -> io::Result<()> {
     for note in notes(origin, tally) {
         writeln!(out, "{note}")?;
+    }
+    if tally.nothing_asked > 0 {
+        writeln!(out, "{}.", left_alone(tally.nothing_asked))?;
     }
     let rows = tally.rows;
     let plural = if rows == 1 { "row" } else { "rows" };

@@ -18,7 +18,7 @@ use crate::compare::{Compared, compare, compare_since};
 use crate::error::Error;
 use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
 use crate::list_change::with_whole_lists;
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
 use crate::report::preview;
 use crate::row::IncidentId;
@@ -267,6 +267,7 @@ pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::
         match row.result.outcome.kind {
             OutcomeKind::NotAttempted => compared.changing += 1,
             OutcomeKind::Invalid => {}
+            _ if row.result.outcome.code == NOTHING_ASKED => {}
             _ => compared.add_end(&row.result.outcome, row.result.line),
         }
     }

@@ -211,7 +211,7 @@ pub(super) fn run(
         throttled: ends.throttled,
         started_at,
         finished_at: clock.now().wall,
-        next: run_fetched(args, global),
+        next: run_fetched(args, global, &target.contract),
     };
     let out = io::stdout().lock();
     match args.format {

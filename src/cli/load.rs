@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::report::ReviewRows;
 use super::rows::notes;
-use crate::check::{CheckedRow, Rules, Tally, check};
+use crate::check::{CheckedRow, NoChange, Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::input::{Input, InputError};
 use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle};
 use crate::list_change::changes_lists;
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::plan::PlanRow;
 use crate::report::page::ContextColumns;
 use crate::report::preview::{FirstRequest, SetCounts};
@@ -28,6 +28,8 @@ pub(super) struct Loaded {
     pub(super) rows: u64,
     /// Rows that are invalid, and left out.
     pub(super) invalid: u64,
+    /// Rows of a fetched file that set nothing.
+    pub(super) nothing_asked: u64,
     /// What they set.
     pub(super) sets: SetCounts,
     /// Cells that `--set` overrides, by property.
@@ -79,6 +81,7 @@ fn read(
     }
     loaded.rows = tally.sendable - u64::try_from(tally.contradicting.len()).unwrap_or(0);
     loaded.invalid = tally.selected - loaded.rows;
+    loaded.nothing_asked = tally.nothing_asked;
     loaded.overridden.clone_from(&tally.overridden);
     loaded.notes = notes(origin, &tally);
     loaded.digest = hasher.finalize().to_vec();
@@ -142,7 +145,10 @@ pub(super) fn from_plan(
                 loaded.rows += 1;
                 loaded.sets.add(&change.body);
             }
-            Err(outcome) => loaded.invalid += u64::from(outcome.kind == OutcomeKind::Invalid),
+            Err(outcome) => {
+                loaded.invalid += u64::from(outcome.kind == OutcomeKind::Invalid);
+                loaded.nothing_asked += u64::from(outcome.code == NOTHING_ASKED);
+            }
         }
         let PlanRow { row, line, incident, change, before, source } = row;
         batches.add(LoadRow { row, line, incident, change, source, planned: before })
@@ -190,7 +196,10 @@ fn load_row(row: &CheckedRow) -> LoadRow {
         row: row.row,
         line: row.line,
         incident: row.incident_id.clone(),
-        change: row.verdict.clone().map_err(|error| invalid(error.code, &error.message)),
+        change: row.verdict.clone().map_err(|none| match none {
+            NoChange::Invalid(error) => invalid(error.code, &error.message),
+            NoChange::NothingAsked => Outcome::nothing_asked(),
+        }),
         source: row.source.clone(),
         planned: None,
     }

@@ -6,11 +6,15 @@ use super::apply::ApplyArgs;
 use super::arguments::{CallArgs, RunArgs};
 use super::fetch::FetchArgs;
 use super::{GlobalArgs, RowArgs};
+use crate::check::SetProperty;
 use crate::contract::{BUILT_IN, Contract};
 use crate::journal::RunFacts;
 use crate::report::next_command::NextCommand;
 
 const PROGRAM: &str = "bulk-triage";
+
+/// What is set on every row of a fetched file by the command that is suggested for it.
+const SET_OF_FETCHED: &str = "status=Resolved";
 
 /// What has just ended.
 #[derive(Clone, Copy, Debug)]
@@ -139,9 +143,13 @@ pub(super) fn fetch_again(args: &FetchArgs, global: &GlobalArgs) -> NextCommand 
     as_fetched(command, args, global)
 }
 
-/// The command that shows what a fetched file, once it is filled in, would change.
-pub(super) fn run_fetched(args: &FetchArgs, global: &GlobalArgs) -> NextCommand {
-    as_fetched(NextCommand::new(PROGRAM).word("run").path(&args.output).word("--dry-run"), args, global)
+/// The command that shows what a fetched file would change: filled in, or as it is, with a property set on every row.
+pub(super) fn run_fetched(args: &FetchArgs, global: &GlobalArgs, contract: &Contract) -> NextCommand {
+    let mut command = NextCommand::new(PROGRAM).word("run").path(&args.output);
+    if SetProperty::parse(SET_OF_FETCHED, contract).is_ok() {
+        command = command.option("--set", SET_OF_FETCHED);
+    }
+    as_fetched(command.word("--dry-run"), args, global)
 }
 
 /// With what says whose incidents they are, and under which rules.

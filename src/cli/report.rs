@@ -11,7 +11,7 @@ use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::before::GUESSED_LATENCY;
 use super::target::Target;
-use crate::check::CheckedRow;
+use crate::check::{CheckedRow, NoChange};
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::error::Error;
@@ -64,14 +64,14 @@ impl ReviewRows {
     /// Where there is no room for it.
     pub(super) fn add(&mut self, row: &CheckedRow, left_out: Option<&str>) -> Result<(), Error> {
         let body = row.verdict.as_ref().map(|change| &*change.body);
-        let invalid = row.verdict.as_ref().err().map(|error| error.message.as_str());
+        let none = row.verdict.as_ref().err().map(NoChange::message);
         let kept = ReviewRow {
             row: row.row,
             line: row.line,
             incident: row.incident_id.clone(),
             after: serde_json::from_str(body.unwrap_or("{}")).unwrap_or_default(),
             context: self.context.of(&row.source),
-            left_out: invalid.or(left_out).map(str::to_owned),
+            left_out: none.or(left_out).map(str::to_owned),
             ..ReviewRow::default()
         };
         serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from).map_err(not_kept)?;

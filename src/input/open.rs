@@ -24,7 +24,9 @@ pub struct Origin {
     pub is_results: bool,
     /// An export of the portal: its cells say what incidents are, not what to change.
     pub is_portal_export: bool,
-    /// Made by `fetch`: when the incident of its first row was read, as far as that still stands there.
+    /// Made by `fetch`: a row that sets nothing was not filled in.
+    pub is_fetched: bool,
+    /// When the incident of the first row of a fetched file was read, if that can still be told.
     pub fetched_at: Option<jiff::Timestamp>,
 }
 
@@ -169,6 +171,7 @@ impl Input {
             let names: Vec<_> = jsonl::members(&own).unwrap_or_default();
             let has = |wanted: &str| names.iter().any(|member| member.name.trim() == wanted);
             self.origin.is_portal_export = PORTAL_COLUMNS.into_iter().all(has);
+            self.origin.is_fetched = fetched::time_column(names.iter().map(|member| &*member.name)).is_some();
             self.origin.fetched_at = fetched::time_of(&names);
         }
         self.first = Some(chunk);
@@ -209,6 +212,7 @@ impl Input {
         self.origin.is_portal_export =
             PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
         let time_column = fetched::time_column(names.iter().map(|name| &**name));
+        self.origin.is_fetched = time_column.is_some();
         self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
         self.header = Header { text, line: record.line, cells };
         chunk.bytes.drain(..end);

@@ -24,4 +24,4 @@ pub mod results;
 pub mod summary;
 mod wording;
 
-pub use wording::age;
+pub use wording::{age, left_alone};

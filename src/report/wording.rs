@@ -30,6 +30,12 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{s}", count(number))
 }
 
+/// `6 rows set nothing: left alone`, of a fetched file.
+#[must_use]
+pub fn left_alone(rows: u64) -> String {
+    format!("{} {} nothing: left alone", counted(rows, "row"), if rows == 1 { "sets" } else { "set" })
+}
+
 /// The two largest units of a duration: `12 s`, `19 min 36 s`, `2 h`, `1 d 6 h`; below a second in milliseconds.
 pub(super) fn lasting(duration: Duration) -> String {
     match duration.as_millis() {

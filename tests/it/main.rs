@@ -15,6 +15,7 @@ mod exit_codes;
 mod far;
 mod faults;
 mod fetch;
+mod filled_in;
 mod fuzzed;
 mod intent_first;
 mod kept_promises;

@@ -44,7 +44,10 @@ impl FetchSummary {
         let (incidents, calls) = (counted(self.incidents, "incident"), counted(self.calls, "call"));
         writeln!(out, "{incidents}{of} in {}, by {calls}", printable(&file))?;
         if self.incidents > 0 {
-            writeln!(out, "\nfill in what shall change (or say it with --set), then see what would be sent:")?;
+            writeln!(
+                out,
+                "\nfill in what you want to change, or set it on every row with --set; to see what would be sent:"
+            )?;
             writeln!(out, "  {}", self.next)?;
         }
         Ok(())

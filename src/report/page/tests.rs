@@ -30,6 +30,7 @@ fn preview(bodies: &[&str]) -> Preview {
         notes: vec![],
         rows: bodies.len() as u64,
         skipped: 0,
+        nothing_asked: 0,
         sets,
         overridden: vec![("classification".to_owned(), 12)],
         starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),

@@ -15,7 +15,7 @@ pub use compared::{Compared, Looking, NAMED, looking};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
-use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting};
+use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting, left_alone};
 use crate::text::printable;
 use crate::window::duration_text;
 
@@ -38,6 +38,8 @@ pub struct Preview {
     pub rows: u64,
     /// The rows that are invalid and left out (`--skip-invalid`).
     pub skipped: u64,
+    /// The rows of a fetched file that set nothing.
+    pub nothing_asked: u64,
     /// What looking at the incidents has shown, where that was asked for.
     pub compared: Option<Compared>,
     /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
@@ -168,7 +170,8 @@ impl Preview {
             rows => format!("; {} left out as invalid", counted(rows, "row")),
         };
         let rows = format!("{} of {}{skipped}", count(self.rows), printable(&self.input));
-        [rows].into_iter().chain(self.notes.iter().cloned()).collect()
+        let alone = (self.nothing_asked > 0).then(|| left_alone(self.nothing_asked));
+        [rows].into_iter().chain(alone).chain(self.notes.iter().cloned()).collect()
     }
 
     fn set_lines(&self) -> Vec<String> {
@@ -284,6 +287,7 @@ mod tests {
             followed: (0, Vec::new()),
             rows: 1_000,
             skipped: 3,
+            nothing_asked: 0,
             sets: counts(&[
                 (r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#, 998),
                 (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
