@@ -8,12 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::environment::Environment;
 use crate::client::Tokens;
 use crate::contract::{self, Contract};
-use crate::emulator::{self, Fault, GRAMMAR, Incidents, Settings, ThrottleForm};
+use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
 use crate::error::Error;
 use crate::row::IncidentId;
 use crate::window::{ParseWindowError, Quota, parse_duration};
@@ -54,6 +55,26 @@ pub(super) struct EmulatorArgs {
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 
+    /// How comments are stored: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact. Separated by commas, applied in order.
+    #[arg(long, value_name = "FORM", value_delimiter = ',')]
+    comments: Vec<CommentForm>,
+
+    /// Reads show incidents as they were this long ago.
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
+    lag: Duration,
+
+    /// An update whose response is lost (a fault with `-after`) is applied this late.
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
+    late: Duration,
+
+    /// How far the comments' `createdTime` is ahead of the true time, such as `5s` or `-1h`.
+    #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_offset, allow_hyphen_values = true)]
+    created_time: SignedDuration,
+
+    /// How far the `Date` header is ahead of the true time, or `none` for no header.
+    #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_date, allow_hyphen_values = true)]
+    date: DateHeader,
+
     /// How a 429 says its time.
     #[arg(long, value_name = "FORM", default_value_t)]
     throttle_form: ThrottleForm,
@@ -77,6 +98,13 @@ impl EmulatorArgs {
             incidents: self.incidents,
             merged: self.merged.into_iter().collect(),
             faults: self.faults.into_iter().collect(),
+            habits: Habits {
+                comments: self.comments,
+                lag: self.lag,
+                late: self.late,
+                created_time: self.created_time,
+                date: self.date,
+            },
             throttle_form: self.throttle_form,
             log: self.log,
             seed: self.seed,
@@ -132,6 +160,16 @@ fn parse_latency(text: &str) -> Result<RangeInclusive<Duration>, String> {
     let parse = |text: &str| parse_duration(text.trim()).map_err(|error: ParseWindowError| error.to_string());
     let latency = parse(least)?..=parse(most)?;
     if latency.is_empty() { Err("the first duration is above the second".to_owned()) } else { Ok(latency) }
+}
+
+fn parse_offset(text: &str) -> Result<SignedDuration, String> {
+    let ahead = parse_duration(text.trim_start_matches(['+', '-'])).map_err(|error| error.to_string())?;
+    let ahead = SignedDuration::try_from(ahead).map_err(|error| error.to_string())?;
+    Ok(if text.starts_with('-') { -ahead } else { ahead })
+}
+
+fn parse_date(text: &str) -> Result<DateHeader, String> {
+    if text == "none" { Ok(DateHeader::Missing) } else { parse_offset(text).map(DateHeader::Ahead) }
 }
 
 fn parse_merged(text: &str) -> Result<(u64, u64), String> {

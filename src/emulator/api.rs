@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::filter::Query;
@@ -69,20 +69,13 @@ impl Api {
         self.authorize(request.token.as_ref())?;
         match request.call {
             Call::Update => {
-                let body = request.body.as_ref();
-                let body =
-                    body.ok_or_else(|| Refusal::new(413, "PayloadTooLarge", "The request body is too large."))?;
-                if !request.says_json {
-                    return Err(Refusal::new(415, "UnsupportedMediaType", "Content-Type must be application/json."));
-                }
-                let (id, _) = self.find(request)?;
-                let change = rules::read_change(&self.contract, body)?;
-                Ok(Answer::json(200, self.store.update(&self.contract, id, &change, now)))
+                let (id, change) = self.read_update(request, now)?;
+                Ok(Answer::json(200, self.update(id, &change, now)))
             }
-            Call::Read => Ok(Answer::json(200, self.find(request)?.1)),
+            Call::Read => Ok(Answer::json(200, self.find(request, now)?.1)),
             Call::List => {
                 let query = Query::parse(&request.query)?;
-                let page = self.page(&query)?;
+                let page = self.page(&query, now)?;
                 let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
                 Ok(Answer::json(200, json!({"@odata.context": context, "value": page})))
             }
@@ -91,8 +84,28 @@ impl Api {
         }
     }
 
-    fn page(&self, query: &Query) -> Result<Vec<Value>, Refusal> {
-        let show = |id| self.store.show(id);
+    /// The incident and the properties that an update asks to set.
+    ///
+    /// # Errors
+    /// If the API refuses it.
+    pub(super) fn read_update(&self, request: &Received, now: Timestamp) -> Result<(u64, Map<String, Value>), Refusal> {
+        self.authorize(request.token.as_ref())?;
+        let body = request.body.as_ref();
+        let body = body.ok_or_else(|| Refusal::new(413, "PayloadTooLarge", "The request body is too large."))?;
+        if !request.says_json {
+            return Err(Refusal::new(415, "UnsupportedMediaType", "Content-Type must be application/json."));
+        }
+        let (id, _) = self.find(request, now)?;
+        Ok((id, rules::read_change(&self.contract, body)?))
+    }
+
+    /// Sets properties of an incident, and shows it.
+    pub(super) fn update(&mut self, id: u64, change: &Map<String, Value>, now: Timestamp) -> Value {
+        self.store.update(&self.contract, id, change, now)
+    }
+
+    fn page(&self, query: &Query, now: Timestamp) -> Result<Vec<Value>, Refusal> {
+        let show = |id| self.store.show_read(id, now);
         if query.takes_all() {
             return Ok(self.store.newest_first(query.skip as u64).take(query.top).map(show).collect());
         }
@@ -107,11 +120,11 @@ impl Api {
         Ok(page)
     }
 
-    fn find(&self, request: &Received) -> Result<(u64, Value), Refusal> {
+    fn find(&self, request: &Received, now: Timestamp) -> Result<(u64, Value), Refusal> {
         let id = request.incident().map(IncidentId::get);
         let id = id.ok_or_else(|| Refusal::new(400, "InvalidInput", "The incident id is not valid."))?;
         let missing = || Refusal::new(404, "ResourceNotFound", format!("Incident {id} was not found."));
-        Ok((id, self.store.get(id).ok_or_else(missing)?))
+        Ok((id, self.store.read(id, now).ok_or_else(missing)?))
     }
 
     fn authorize(&self, token: Option<&SecretString>) -> Result<(), Refusal> {

@@ -50,6 +50,7 @@ pub struct Fault {
 enum Place {
     Requests(RangeInclusive<u64>),
     Incident(u64),
+    Updates,
     Span(RangeInclusive<Duration>),
 }
 
@@ -59,6 +60,7 @@ pub(super) struct Arrival {
     pub(super) number: u64,
     pub(super) since_start: Duration,
     pub(super) incident: Option<u64>,
+    pub(super) is_update: bool,
 }
 
 /// Faults in the order in which they are tried.
@@ -99,6 +101,7 @@ impl Fault {
             || self.places.iter().any(|place| match place {
                 Place::Requests(numbers) => numbers.contains(&arrival.number),
                 Place::Incident(id) => arrival.incident == Some(*id),
+                Place::Updates => arrival.is_update,
                 Place::Span(span) => span.contains(&arrival.since_start),
             })
     }
@@ -209,8 +212,14 @@ fn parse_chance(text: &str) -> Result<f64, String> {
 }
 
 fn parse_place(text: &str) -> Result<Place, String> {
-    let wrong =
-        || format!("`{text}` is not a place: write a request (`3`, `7-9`, `20-`), `#1042`, or a span (`5s-15s`)");
+    let wrong = || {
+        format!(
+            "`{text}` is not a place: write a request (`3`, `7-9`, `20-`), `#1042`, `updates`, or a span (`5s-15s`)"
+        )
+    };
+    if text == "updates" {
+        return Ok(Place::Updates);
+    }
     if let Some(id) = text.strip_prefix('#') {
         return id.parse().map(Place::Incident).map_err(|_| wrong());
     }
@@ -245,7 +254,12 @@ mod tests {
         let mut dice = fastrand::Rng::with_seed(7);
         let mut strikes = |number: &u64| {
             let since_start = Duration::from_secs(*number);
-            let arrival = Arrival { number: *number, since_start, incident: Some(1_000 + *number % 3) };
+            let arrival = Arrival {
+                number: *number,
+                since_start,
+                incident: Some(1_000 + *number % 3),
+                is_update: number.is_multiple_of(2),
+            };
             faults.strike(&arrival, &mut dice, |_| true).is_some()
         };
         (1..=requests).filter(|number| strikes(number)).collect()
@@ -258,6 +272,7 @@ mod tests {
         assert_eq!(struck("cut-after@#1001*2", 20), [1, 4]);
         assert_eq!(struck("down@5s-7s", 20), [5, 6, 7]);
         assert_eq!(struck("stall*3", 20), [1, 2, 3]);
+        assert_eq!(struck("503-after@updates*3", 20), [2, 4, 6]);
         assert_eq!(struck("stall:0%", 20), [0; 0]);
         assert_eq!(struck("stall:100%@2*1", 20), [2]);
     }

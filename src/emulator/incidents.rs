@@ -10,6 +10,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::habits::Habits;
 use crate::contract::{Contract, PropertyKind};
 use crate::row::IncidentId;
 
@@ -83,13 +84,18 @@ pub(super) struct Store {
     /// The titles of those that have one of their own.
     titles: BTreeMap<u64, String>,
     touched: BTreeMap<u64, Touched>,
+    habits: Habits,
     /// The contract's properties before anybody set them.
     untouched: Map<String, Value>,
     /// When the oldest incident was created: well before the server started.
     oldest: Timestamp,
 }
 
-struct Touched {
+/// What an incident was after each of its last updates, oldest first: as many as reads that lag may show.
+struct Touched(Vec<Version>);
+
+#[derive(Clone)]
+struct Version {
     updated: Timestamp,
     properties: Map<String, Value>,
 }
@@ -106,7 +112,12 @@ const AUTHOR: &str = "emulator@contoso.com";
 impl Store {
     pub(super) fn new(exist: Incidents, merged: BTreeMap<u64, u64>, contract: &Contract, now: Timestamp) -> Store {
         let untouched = contract.properties.iter().map(|property| untouched(&property.name, &property.kind)).collect();
-        Store { exist, merged, titles: BTreeMap::new(), touched: BTreeMap::new(), untouched, oldest: now - OLDEST }
+        let (titles, touched, habits) = (BTreeMap::new(), BTreeMap::new(), Habits::default());
+        Store { exist, merged, titles, touched, habits, untouched, oldest: now - OLDEST }
+    }
+
+    pub(super) fn with_habits(self, habits: Habits) -> Store {
+        Store { habits, ..self }
     }
 
     pub(super) fn with_titles(self, titles: BTreeMap<u64, String>) -> Store {
@@ -115,7 +126,16 @@ impl Store {
 
     /// The whole incident; `None` where there is none.
     pub(super) fn get(&self, id: u64) -> Option<Value> {
-        (self.exist.contains(id) || self.merged.contains_key(&id)).then(|| self.show(id))
+        self.exists(id).then(|| self.show(id))
+    }
+
+    /// The same as a read shows it: by the reads' lag behind.
+    pub(super) fn read(&self, id: u64, now: Timestamp) -> Option<Value> {
+        self.exists(id).then(|| self.show_read(id, now))
+    }
+
+    fn exists(&self, id: u64) -> bool {
+        self.exist.contains(id) || self.merged.contains_key(&id)
     }
 
     /// Their ids, newest first, without the first `skip`: there may be more than anybody can count through.
@@ -136,30 +156,50 @@ impl Store {
         change: &Map<String, Value>,
         now: Timestamp,
     ) -> Value {
-        let touched = self
-            .touched
-            .entry(id)
-            .or_insert_with(|| Touched { updated: Timestamp::MIN, properties: self.untouched.clone() });
+        let lag = SignedDuration::try_from(self.habits.lag).unwrap_or(SignedDuration::MAX);
+        let Touched(versions) = self.touched.entry(id).or_insert_with(|| Touched(Vec::new()));
+        let last = versions.last().cloned();
+        let last = last.unwrap_or_else(|| Version { updated: Timestamp::MIN, properties: self.untouched.clone() });
         // Two updates in one tick of the clock move the time all the same.
-        touched.updated = now.max(touched.updated.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now));
+        let updated = now.max(last.updated.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now));
+        let mut next = Version { updated, properties: last.properties };
         for (name, value) in change {
             match contract.property(name).map(|property| &property.kind) {
                 Some(PropertyKind::Append { shown_in }) => {
-                    let added = json!({name: value, "createdBy": AUTHOR, "createdTime": decimals(now)});
-                    if let Some(Value::Array(list)) = touched.properties.get_mut(shown_in) {
+                    let stored = value.as_str().map_or_else(|| value.clone(), |text| self.habits.stored(text).into());
+                    let created = decimals(now + self.habits.created_time);
+                    let added = json!({name: stored, "createdBy": AUTHOR, "createdTime": created});
+                    if let Some(Value::Array(list)) = next.properties.get_mut(shown_in) {
                         list.push(added);
                     }
                 }
-                _ => drop(touched.properties.insert(name.clone(), value.clone())),
+                _ => drop(next.properties.insert(name.clone(), value.clone())),
             }
         }
+        // What no read will show any more is forgotten.
+        let shown = versions.partition_point(|version| now.duration_since(version.updated) >= lag);
+        versions.drain(..if lag.is_zero() { versions.len() } else { shown.saturating_sub(1) });
+        versions.push(next);
         self.show(id)
     }
 
     /// The incident as it would be shown if it existed.
     pub(super) fn show(&self, id: u64) -> Value {
+        self.show_version(id, self.touched.get(&id).and_then(|Touched(versions)| versions.last()))
+    }
+
+    /// The same as a read shows it.
+    pub(super) fn show_read(&self, id: u64, now: Timestamp) -> Value {
+        let is_shown = |version: &&Version| now.duration_since(version.updated).unsigned_abs() >= self.habits.lag;
+        let versions = self.touched.get(&id).map_or(&[][..], |Touched(versions)| versions);
+        if self.habits.lag.is_zero() {
+            return self.show(id);
+        }
+        self.show_version(id, versions.iter().rev().find(is_shown))
+    }
+
+    fn show_version(&self, id: u64, touched: Option<&Version>) -> Value {
         let created = self.created(id);
-        let touched = self.touched.get(&id);
         let mut incident = Map::new();
         incident.insert("incidentId".to_owned(), id.into());
         incident.insert("redirectIncidentId".to_owned(), self.merged.get(&id).copied().into());
@@ -244,6 +284,25 @@ mod tests {
         assert!(after["lastUpdateTime"].as_str() > before["lastUpdateTime"].as_str());
         assert_eq!(after["comment"], Value::Null);
         assert_eq!(store.get(6).expect("exists")["comments"], json!([]));
+    }
+
+    #[test]
+    fn reads_lag_and_the_response_does_not() {
+        let habits = Habits { lag: std::time::Duration::from_secs(5), ..Habits::default() };
+        let mut store = store("every").with_habits(habits);
+        let at = |seconds: i64| {
+            "2026-11-24T10:00:00Z".parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(seconds)
+        };
+        for (seconds, status) in [(0, "Resolved"), (4, "Active"), (9, "Resolved")] {
+            let change = json!({"status": status, "comment": status});
+            let shown = store.update(&classic(), 5, change.as_object().expect("an object"), at(seconds));
+            assert_eq!(shown["status"], status);
+        }
+        for (seconds, comments) in [(9, 2), (10, 2), (13, 2), (14, 3), (99, 3)] {
+            let read = store.read(5, at(seconds)).expect("exists");
+            assert_eq!(read["comments"].as_array().map(Vec::len), Some(comments), "{seconds}");
+        }
+        assert_eq!(store.read(6, at(0)).expect("exists")["comments"], json!([]));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! The way of a request: `server` takes it from the wire, lets its way in take time, and asks `service`, which decides
 //! everything under one lock at one moment: it counts (`windows`), picks a fault (`faults`), asks the `api` (its
 //! `rules`, the `filter` of a list, the `incidents`), words the answer (`answer`, `throttle`) and writes a line
-//! (`request_log`). Then the way back takes time, and the answer leaves, whole or as the fault wants it
+//! (`request_log`). What a service does beyond its documentation is in `habits`. Then the way back takes time, and the answer leaves, whole or as the fault wants it
 //! (`faulty_body`).
 //!
 //! Promises: windows slide, and are counted exactly, by code that the client's quota doesn't share; every request that
@@ -15,6 +15,7 @@ mod api;
 mod faults;
 mod faulty_body;
 mod filter;
+mod habits;
 mod incidents;
 mod request_log;
 mod rules;
@@ -25,6 +26,7 @@ mod throttle;
 mod windows;
 
 pub use faults::{Fault, Faults, GRAMMAR, ParseFaultError};
+pub use habits::{CommentForm, DateHeader, Habits, UnknownCommentForm};
 pub use incidents::{Incidents, ParseIncidentsError};
 pub use server::{Running, start};
 pub use settings::Settings;

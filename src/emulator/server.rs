@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{get, patch};
@@ -27,6 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::api::{Call, Received};
 use super::faulty_body;
+use super::habits::DateHeader;
 use super::service::{Decision, Delivery, Service};
 use super::settings::Settings;
 use crate::clock::{BootTime, Clock};
@@ -100,6 +101,7 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
     let wire = Arc::new(Wire {
         clock,
         latency: settings.latency.clone(),
+        date: settings.habits.date,
         // Apart from the service's dice: how long requests take doesn't move which ones a fault strikes.
         dice: Mutex::new(fastrand::Rng::with_seed(settings.seed.wrapping_add(1))),
         service: Mutex::new(Service::new(settings, now)?),
@@ -156,7 +158,7 @@ async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<(
             if cut { Err(io::Error::other("cut by a fault")) } else { Ok(response) }
         }
     });
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // How a connection ends, cut by a fault or by the client, is of no interest here: the log has the requests.
     tokio::select! {
@@ -196,6 +198,7 @@ async fn wrong_method(State(wire): State<Arc<Wire>>, request: Request) -> Respon
 struct Wire {
     clock: Clock,
     latency: RangeInclusive<Duration>,
+    date: DateHeader,
     dice: Mutex<fastrand::Rng>,
     service: Mutex<Service>,
 }
@@ -250,6 +253,9 @@ impl Wire {
             Delivery::Stall => std::future::pending().await,
         };
         let mut response = Response::builder().status(answer.status).header(CONTENT_TYPE, answer.content_type);
+        if let Some(date) = self.date.value(self.clock.now().wall) {
+            response = response.header(DATE, date);
+        }
         for (name, value) in answer.headers {
             response = response.header(name, value);
         }

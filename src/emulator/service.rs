@@ -4,7 +4,8 @@
 use std::io;
 use std::time::Duration;
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::answer::{Answer, Refusal, html_page};
 use super::api::{Api, Call, Received};
@@ -53,10 +54,16 @@ pub(super) struct Service {
     shortest: Window,
     windows: Windows,
     faults: Faults,
+    /// How late an update is applied whose response is lost.
+    late: Duration,
+    /// Updates that have arrived and are not applied yet, with their time.
+    pending: Vec<(BootTime, u64, Map<String, Value>)>,
     /// For chances and tracking ids.
     dice: fastrand::Rng,
     log: Option<RequestLog>,
     start: BootTime,
+    /// When the last request arrived.
+    last: Now,
     counters: Counters,
 }
 
@@ -66,7 +73,7 @@ struct Course {
     delivery: Delivery,
     took_effect: bool,
     /// The moment that a 429 names.
-    resume: Option<jiff::Timestamp>,
+    resume: Option<Timestamp>,
 }
 
 impl From<Answer> for Course {
@@ -81,19 +88,36 @@ impl Service {
     /// # Errors
     /// Where the log can't be opened.
     pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
-        let Settings { contract, token, quota, incidents, merged, titles, faults, throttle_form, log, seed, .. } =
-            settings;
+        let Settings {
+            contract,
+            token,
+            quota,
+            incidents,
+            merged,
+            titles,
+            faults,
+            habits,
+            throttle_form,
+            log,
+            seed,
+            ..
+        } = settings;
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
+        let late = habits.late;
+        let store = Store::new(incidents, merged, &contract, now.wall).with_titles(titles).with_habits(habits);
         Ok(Service {
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
-            api: Api { store: Store::new(incidents, merged, &contract, now.wall).with_titles(titles), contract, token },
+            api: Api { contract, token, store },
             form: throttle_form,
             faults,
+            late,
+            pending: Vec::new(),
             dice: fastrand::Rng::with_seed(seed),
             log: log.as_deref().map(RequestLog::open).transpose()?,
             start: now.boot,
+            last: now,
             counters: Counters::default(),
         })
     }
@@ -102,8 +126,20 @@ impl Service {
         self.counters
     }
 
-    pub(super) fn incident(&self, id: u64) -> Option<Value> {
+    /// An incident as it is once every update that has arrived is applied.
+    pub(super) fn incident(&mut self, id: u64) -> Option<Value> {
+        self.apply_until(BootTime(i64::MAX), self.last);
         self.api.store.get(id)
+    }
+
+    /// Applies the updates that are due.
+    fn apply_until(&mut self, due: BootTime, now: Now) {
+        let pending = std::mem::take(&mut self.pending);
+        let (come, stay) = pending.into_iter().partition(|(at, ..)| *at <= due);
+        self.pending = stay;
+        for (at, id, change) in come {
+            self.api.update(id, &change, now.wall_at(at));
+        }
     }
 
     /// Decides a request that arrives `now`: counts it, has its effect, writes it to the log.
@@ -111,12 +147,15 @@ impl Service {
     /// # Errors
     /// Where the log can't be written.
     pub(super) fn decide(&mut self, request: &Received, now: Now) -> io::Result<Decision> {
+        self.last = now;
+        self.apply_until(now.boot, now);
         self.counters.requests += 1;
         let incident = request.incident();
         let arrival = Arrival {
             number: self.counters.requests,
             since_start: now.boot.since(self.start),
             incident: incident.map(IncidentId::get),
+            is_update: request.call == Call::Update,
         };
         let down = |kind: &FaultKind| *kind == FaultKind::Down;
         let mut fault = self.faults.strike(&arrival, &mut self.dice, down).cloned();
@@ -152,11 +191,18 @@ impl Service {
     fn go_wrong(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Course {
         // Without effect, what would be answered is the incident as it is.
         let shown = incident.and_then(|id| self.api.store.get(id.get()));
+        let late = (fault.takes_effect && !self.late.is_zero() && request.call == Call::Update)
+            .then(|| self.api.read_update(request, now.wall).ok())
+            .flatten();
         let meant = match (fault.takes_effect, shown) {
+            (true, Some(shown)) if late.is_some() => Course { took_effect: true, ..Answer::json(200, shown).into() },
             (true, _) => self.obey(request, now),
             (false, Some(shown)) => Answer::json(200, shown).into(),
             (false, None) => Refusal::of_status(404).answer(&self.tracking()).into(),
         };
+        if let Some((id, change)) = late {
+            self.pending.push((now.boot + self.late, id, change));
+        }
         let answered = |answer: Answer| Course { took_effect: meant.took_effect, ..answer.into() };
         let delivered = |delivery| Course { delivery, answer: meant.answer.clone(), ..meant };
         match &fault.kind {
@@ -233,7 +279,7 @@ mod tests {
     use secrecy::SecretString;
     use serde_json::json;
 
-    const START: Now = Now { boot: BootTime(5_000_000), wall: jiff::Timestamp::UNIX_EPOCH };
+    const START: Now = Now { boot: BootTime(5_000_000), wall: Timestamp::UNIX_EPOCH };
 
     fn service(faults: &[&str], change: impl FnOnce(&mut Settings)) -> Service {
         let mut settings = Settings::new(classic());
@@ -267,7 +313,7 @@ mod tests {
         service.decide(request, at(millis)).expect("there is no log to fail")
     }
 
-    fn comments(service: &Service, id: u64) -> usize {
+    fn comments(service: &mut Service, id: u64) -> usize {
         service.incident(id).and_then(|it| it["comments"].as_array().map(Vec::len)).expect("an incident with comments")
     }
 
@@ -296,7 +342,7 @@ mod tests {
             assert_eq!((answer.status, body["error"]["code"].as_str()), (status, Some(code)));
             assert_eq!(body["error"]["target"].as_str().map(str::len), Some(36), "{body}");
         }
-        assert_eq!(comments(&service, 5), 0);
+        assert_eq!(comments(&mut service, 5), 0);
     }
 
     #[test]
@@ -316,7 +362,7 @@ mod tests {
             .map(|(request, millis)| decide(&mut service, request, *millis).answer.status)
             .collect();
         assert_eq!(statuses, [401, 200, 429, 429], "the window goes before the fault");
-        assert_eq!(comments(&service, 1), 1);
+        assert_eq!(comments(&mut service, 1), 1);
         assert_eq!(service.counters(), Counters { requests: 4, throttled: 2 });
     }
 
@@ -352,8 +398,21 @@ mod tests {
             let mut service = service(&[fault], |_| {});
             let decision = decide(&mut service, &comment(1), 0);
             assert_eq!((decision.answer.status, &decision.delivery), (status, &delivery), "{fault}");
-            assert_eq!(comments(&service, 1), usize::from(takes_effect), "{fault}");
+            assert_eq!(comments(&mut service, 1), usize::from(takes_effect), "{fault}");
         }
+    }
+
+    #[test]
+    fn lost_updates_are_applied_late() {
+        let mut service = service(&["cut-after@1"], |settings| settings.habits.late = Duration::from_secs(5));
+        decide(&mut service, &comment(1), 0);
+        let read = request(Call::Read, "/api/incidents/1", "");
+        for (millis, comments) in [(4_999, 0), (5_000, 1)] {
+            let body: Value = serde_json::from_str(&decide(&mut service, &read, millis).answer.body).expect("JSON");
+            assert_eq!(body["comments"].as_array().map(Vec::len), Some(comments), "{millis}");
+        }
+        // With its response, an update is applied at once.
+        assert!(decide(&mut service, &comment(1), 5_001).answer.body.matches("createdBy").count() == 2);
     }
 
     #[test]

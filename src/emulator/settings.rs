@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::faults::Faults;
+use super::habits::Habits;
 use super::incidents::Incidents;
 use super::throttle::ThrottleForm;
 use crate::contract::Contract;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub titles: BTreeMap<u64, String>,
     /// What goes wrong.
     pub faults: Faults,
+    /// What the service does beyond its documentation.
+    pub habits: Habits,
     /// How a 429 says its time.
     pub throttle_form: ThrottleForm,
     /// Where each request is written, as JSONL. Added to.
@@ -57,6 +60,7 @@ impl Settings {
             merged: BTreeMap::new(),
             titles: BTreeMap::new(),
             faults: Faults::default(),
+            habits: Habits::default(),
             throttle_form: ThrottleForm::default(),
             log: None,
             seed: 0,

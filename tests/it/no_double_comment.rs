@@ -2,7 +2,37 @@
 //!
 //! Each fault here loses an answer, some after the update was made, some before.
 
-use crate::program::{Program, closing};
+use std::time::Duration;
+
+use bulk_triage::emulator::{CommentForm, DateHeader, Habits};
+use jiff::SignedDuration;
+
+use crate::program::{Program, closing, fault_of};
+
+/// A text in which every form of storing it leaves a trace.
+const TEXT: &str = "Rule DL-17 tuned: <b>count</b> < 5 & host \\\"lab\\\"\\nsee CR-112 cafe\u{301} ";
+
+/// One row with that comment, and a service with these habits at which this fault strikes.
+fn one_row(habits: Habits, faults: &[&str]) -> Program {
+    let row = format!(r#"{{"incidentId":7,"status":"Resolved","comment":"{TEXT}"}}"#);
+    Program::new().file("a.jsonl", row + "\n").emulator(|settings| {
+        settings.habits = habits;
+        settings.faults = faults.iter().map(|fault| fault_of(fault)).collect();
+    })
+}
+
+fn storing(forms: &str) -> Habits {
+    let comments = forms.split(',').map(|form| form.parse::<CommentForm>().expect("a form")).collect();
+    Habits { comments, ..Habits::default() }
+}
+
+/// Whatever the responses were: the row ends like this, and its comment is there once.
+fn ends_with_one_comment(program: &Program, arguments: &str, outcome: &str, code: &str) {
+    let ended = program.send(&format!("a.jsonl {arguments}"));
+    let row = &ended.results()[0];
+    assert_eq!((row["outcome"].as_str(), row["code"].as_str()), (outcome, code), "{}", ended.said());
+    assert_eq!(program.comments(7).len(), 1, "{}", ended.said());
+}
 
 /// Every row ends `updated`, and its comment is there once.
 fn once_each(faults: &[&str], rows: u64) -> Program {
@@ -81,4 +111,115 @@ fn an_update_without_a_comment_is_sent_again_without_reading() {
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2)]);
     assert!(program.requests().iter().all(|request| request.method == "PATCH"));
     assert_eq!(program.requests().len(), 3);
+}
+
+#[test]
+fn rewritten_comments_are_recognized_after_lost_responses() {
+    for forms in ["trim", "crlf", "nfc", "nbsp", "html", "p", "html,p", "no-tags", "cut=20", "trim,html,cut=30,p"] {
+        let program = one_row(storing(forms), &["504-after@updates*3"]);
+        ends_with_one_comment(&program, "", "updated", "found-by-reading");
+        assert_eq!(program.updates().len(), 1, "{forms}");
+    }
+}
+
+#[test]
+fn unrecognizable_comment_leaves_the_row_in_doubt() {
+    let program = one_row(storing("redact"), &["504-after@updates*3"]);
+    for _ in 0..2 {
+        ends_with_one_comment(&program, "", "in-doubt", "unexplained");
+    }
+    assert_eq!(program.updates().len(), 1);
+}
+
+#[test]
+fn kill_with_a_rewritten_comment_adds_no_second() {
+    let program = one_row(storing("trim,html"), &["stall-after@updates*1"]);
+    let killed = program.start_sending("a.jsonl");
+    program.wait_for_requests(1);
+    killed.kill();
+    ends_with_one_comment(&program, "", "updated", "found-by-reading");
+}
+
+#[test]
+fn lagging_reads_and_late_updates_add_no_second_comment() {
+    let (lag, late) = (Duration::from_millis(400), Duration::from_millis(400));
+    for habits in [
+        Habits { lag, ..Habits::default() },
+        Habits { late, ..Habits::default() },
+        Habits { lag, late, ..storing("trim") },
+    ] {
+        for fault in ["cut-after@updates*1", "503-after@updates*1"] {
+            ends_with_one_comment(&one_row(habits.clone(), &[fault]), "--settle 1s", "updated", "found-by-reading");
+        }
+    }
+}
+
+#[test]
+fn clocks_that_differ_hide_no_comment() {
+    let (second, hour) = (SignedDuration::from_secs(1), SignedDuration::from_hours(1));
+    for (created_time, date, outcome, code) in [
+        (second * -5, DateHeader::default(), "updated", "found-by-reading"),
+        (second * 5, DateHeader::default(), "updated", "found-by-reading"),
+        (SignedDuration::ZERO, DateHeader::Ahead(hour), "updated", "found-by-reading"),
+        (hour, DateHeader::Ahead(hour), "updated", "found-by-reading"),
+        (-hour, DateHeader::Missing, "in-doubt", "unexplained"),
+        (hour, DateHeader::Missing, "in-doubt", "unexplained"),
+    ] {
+        let program = one_row(Habits { created_time, date, ..Habits::default() }, &["cut-after@updates*1"]);
+        ends_with_one_comment(&program, "", outcome, code);
+    }
+}
+
+/// An hour behind, and no `Date`: the first response shows it.
+#[test]
+fn response_shows_how_far_the_clock_is_off() {
+    let habits =
+        Habits { created_time: SignedDuration::from_hours(-1), date: DateHeader::Missing, ..Habits::default() };
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|settings| {
+        settings.habits = habits;
+        settings.faults = ["cut-after@#2*1"].into_iter().map(fault_of).collect();
+    });
+    program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 3)]);
+    assert_eq!((program.comments(2).len(), program.updates().len()), (1, 3));
+}
+
+#[test]
+fn applied_row_is_updated_when_every_response_is_lost() {
+    let program = one_row(storing("trim"), &["504-after@updates"]);
+    ends_with_one_comment(&program, "", "updated", "found-by-reading");
+}
+
+/// The connection is cut at every request, reads included; later the service is well.
+#[test]
+fn applied_row_stays_in_doubt_while_nothing_can_be_read() {
+    let program = one_row(storing("trim"), &["cut-after@1-4"]);
+    ends_with_one_comment(&program, "--max-attempts 2 --patience 0", "in-doubt", "unreadable");
+    ends_with_one_comment(&program, "", "updated", "found-by-reading");
+}
+
+#[test]
+fn row_that_was_not_applied_gives_up_after_reads() {
+    let program = one_row(Habits::default(), &["503@updates*2"]);
+    let ended = program.send("a.jsonl --max-attempts 2").expect_code(1).expect_outcomes(&[("failed", 1)]);
+    assert_eq!(ended.results()[0]["code"], "gave-up");
+    let methods: Vec<String> = program.requests().into_iter().map(|request| request.method).collect();
+    let methods = methods.concat();
+    assert_eq!(methods.replace("GET", ""), "PATCHPATCH");
+    assert!(methods.contains("GETPATCH") && methods.ends_with("GETGETGET"), "{methods}");
+    // The next command may add it: reads have shown that it is not there.
+    ends_with_one_comment(&program, "", "updated", "");
+}
+
+#[test]
+fn stop_during_the_wait_ends_the_run_at_once() {
+    let program = one_row(Habits::default(), &["cut-after@updates*1"]);
+    ends_with_one_comment(&program, "--settle 10m --stop-after 200ms", "in-doubt", "unsettled");
+    ends_with_one_comment(&program, "", "updated", "found-by-reading");
+
+    let program = one_row(Habits::default(), &["cut-after@updates*1"]);
+    let waiting = program.start_sending("a.jsonl --settle 10m");
+    program.wait_for_requests(1);
+    waiting.signal(rustix::process::Signal::INT);
+    waiting.end().expect_code(4).expect_outcomes(&[("in-doubt", 1)]);
+    ends_with_one_comment(&program, "", "updated", "found-by-reading");
 }

@@ -245,6 +245,31 @@ async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
 }
 
 /// Nothing else is left by which it could be told whether it is the row or the service.
+/// Row 1 waits to be read; meanwhile its only slot is free for the others.
+#[tokio::test(start_paused = true)]
+async fn waits_between_reads_hold_no_slot() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    let changes: Vec<Change> = (1..=3).map(|id| change(id, r#"{"status":"Resolved","comment":"done"}"#)).collect();
+    let script: super::stage::Script = Box::new(|number, what| match (number, what) {
+        (0, _) => (100, reply(503, "")),
+        (5, _) => (
+            100,
+            reply(
+                200,
+                r#"{"incidentId":1,"status":"Resolved","comments":[
+                {"comment":"done","createdTime":"2026-11-24T10:00:25Z"}]}"#,
+            ),
+        ),
+        _ => (100, shown(what)),
+    });
+    let (_, wire, _run) = stage.send(&changes, script).await;
+    let seen: Vec<String> = wire.seen().into_iter().map(|(at, what)| format!("{at} {what}")).collect();
+    assert_eq!(seen, ["0 PATCH 1", "100 PATCH 2", "200 PATCH 3", "2100 GET 1", "10100 GET 1", "30100 GET 1"]);
+    let row = stage.ear.finished().into_iter().find(|row| row.row == 1).expect("it was told");
+    assert_eq!(short(&row.outcome), "updated found-by-reading");
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
     let mut stage = Stage::new();
