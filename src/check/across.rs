@@ -1,7 +1,5 @@
 //! Across rows: incidents that stand in the input more than once.
 
-use std::collections::BTreeMap;
-
 use super::RowError;
 use crate::diagnostic::{Diagnostic, codes};
 
@@ -15,43 +13,82 @@ pub(super) struct Seen {
     pub(super) line: u32,
 }
 
-/// What was found: diagnostics in the order of the (later) rows, and all rows that contradict another.
-#[derive(Debug, Default)]
-pub(super) struct Across {
-    pub(super) diagnostics: Vec<Diagnostic>,
-    pub(super) contradicting: Vec<(u64, RowError)>,
+/// A row of an incident that stands in the input more than once: as many bytes as a [`Seen`], so that it can take its
+/// place in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Repeat {
+    incident: u64,
+    row: u32,
+    line: u32,
+    /// The line of the row before that has the same incident; 0 if it is the first one.
+    before: u32,
+    /// The line of a row that asks for something else: an earlier one if there is one, else a later one; 0 if there is
+    /// none.
+    other: u32,
+}
+
+/// The rows of incidents that stand in the input more than once, in the rows' order. What is to be told of them is made
+/// one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repeats(Vec<Repeat>);
+
+impl Repeats {
+    /// What is wrong, in the order of the (later) rows.
+    pub(super) fn diagnostics(&self, file: &str) -> impl Iterator<Item = Diagnostic> {
+        self.0.iter().filter_map(move |repeat| repeat.diagnostic(file))
+    }
+
+    /// All rows that contradict another one, in their order, and why.
+    pub fn contradicting(&self) -> impl Iterator<Item = (u64, RowError)> {
+        self.0.iter().filter(|repeat| repeat.other > 0).map(|repeat| (u64::from(repeat.row), repeat.error()))
+    }
+
+    /// How many these are up to the row `last`.
+    pub(super) fn count_contradicting(&self, last: u64) -> u64 {
+        self.0.iter().filter(|repeat| repeat.other > 0 && u64::from(repeat.row) <= last).count() as u64
+    }
 }
 
 /// Looks for incidents that stand there twice.
-pub(super) fn look(mut seen: Vec<Seen>, file: &str) -> Across {
+pub(super) fn look(mut seen: Vec<Seen>) -> Repeats {
     keep_repeated(&mut seen);
     seen.sort_unstable_by_key(|seen| (seen.incident, seen.row));
-    let mut found: BTreeMap<u32, Diagnostic> = BTreeMap::new();
-    let mut contradicting = Vec::new();
-    for group in seen.chunk_by(|a, b| a.incident == b.incident).filter(|group| group.len() > 1) {
-        // Of each row, the nearest earlier one that asks for something else.
-        let mut other: Option<&Seen> = None;
-        for pair in group.windows(2) {
-            let (before, this) = (&pair[0], &pair[1]);
-            if before.hash != this.hash {
-                other = Some(before);
-            }
-            found.insert(this.row, diagnostic(this, before, other, file));
+    seen.chunk_by_mut(|a, b| a.incident == b.incident).for_each(compare);
+    let repeat = |Seen { incident, hash, row, line }| {
+        let (before, other) = unpacked(hash);
+        Repeat { incident, row, line, before, other }
+    };
+    // The standard library does this in place.
+    let mut repeats: Vec<Repeat> = seen.into_iter().map(repeat).collect();
+    repeats.sort_unstable_by_key(|repeat| repeat.row);
+    Repeats(repeats)
+}
+
+/// Puts into each hash of an incident's rows the line before and the one that asks for something else.
+fn compare(group: &mut [Seen]) {
+    let first_change = group.windows(2).position(|pair| pair[0].hash != pair[1].hash);
+    let first_other = first_change.map_or(0, |at| group[at + 1].line);
+    // Of each row, the nearest earlier one that asks for something else.
+    let (mut before, mut other) = (None, 0);
+    for this in group {
+        if let Some(Seen { hash, line, .. }) = before
+            && hash != this.hash
+        {
+            other = line;
         }
-        if let Some(other) = other {
-            let contradicted = |this: &Seen| {
-                let against = if this.hash == other.hash {
-                    group.iter().find(|seen| seen.hash != this.hash).unwrap_or(other)
-                } else {
-                    other
-                };
-                (u64::from(this.row), error(this, against.line))
-            };
-            contradicting.extend(group.iter().map(contradicted));
-        }
+        let line_before = before.map_or(0, |before| before.line);
+        before = Some(*this);
+        this.hash = packed(line_before, if other > 0 { other } else { first_other });
     }
-    contradicting.sort_unstable_by_key(|(row, _)| *row);
-    Across { diagnostics: found.into_values().collect(), contradicting }
+}
+
+fn packed(before: u32, other: u32) -> u64 {
+    u64::from(before) << 32 | u64::from(other)
+}
+
+fn unpacked(lines: u64) -> (u32, u32) {
+    let line = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    (line(lines >> 32), line(lines))
 }
 
 /// Leaves only the incidents that stand there twice: mostly none.
@@ -70,16 +107,26 @@ fn keep_repeated(seen: &mut Vec<Seen>) {
 fn repeated_by_bits(seen: &[Seen], most: u64) -> Vec<u64> {
     let place = |incident: u64| (usize::try_from(incident / 64).unwrap_or(usize::MAX), 1_u64 << (incident % 64));
     let mut met = vec![0_u64; place(most).0 + 1];
-    let mut repeated = Vec::new();
+    let mut is_any_repeated = false;
     for seen in seen {
         let (word, bit) = place(seen.incident);
-        if met[word] & bit != 0 {
-            repeated.push(seen.incident);
-        }
+        is_any_repeated |= met[word] & bit != 0;
         met[word] |= bit;
     }
+    let mut repeated = Vec::new();
+    if is_any_repeated {
+        met.fill(0);
+        let mut told = met.clone();
+        for seen in seen {
+            let (word, bit) = place(seen.incident);
+            if met[word] & bit != 0 && told[word] & bit == 0 {
+                told[word] |= bit;
+                repeated.push(seen.incident);
+            }
+            met[word] |= bit;
+        }
+    }
     repeated.sort_unstable();
-    repeated.dedup();
     repeated
 }
 
@@ -87,29 +134,36 @@ fn repeated_by_bits(seen: &[Seen], most: u64) -> Vec<u64> {
 fn repeated_by_sorting(seen: &[Seen]) -> Vec<u64> {
     let mut ids: Vec<u64> = seen.iter().map(|seen| seen.incident).collect();
     ids.sort_unstable();
-    let mut repeated: Vec<u64> = ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
-    repeated.dedup();
+    let mut repeated: Vec<u64> =
+        ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).map(|same| same[0]).collect();
+    repeated.shrink_to_fit();
     repeated
 }
 
-fn error(this: &Seen, line: u32) -> RowError {
-    let message = format!("incident {} is asked to change in two ways: here and on line {line}", this.incident);
-    RowError { code: codes::CONTRADICTION.name, message }
-}
+impl Repeat {
+    fn error(&self) -> RowError {
+        let (incident, line) = (self.incident, self.other);
+        let message = format!("incident {incident} is asked to change in two ways: here and on line {line}");
+        RowError { code: codes::CONTRADICTION.name, message }
+    }
 
-fn diagnostic(this: &Seen, before: &Seen, other: Option<&Seen>, file: &str) -> Diagnostic {
-    let diagnostic = if let Some(other) = other {
-        Diagnostic::new(&codes::CONTRADICTION, file, error(this, other.line).message)
-    } else {
-        let message = format!("incident {} stands on line {} with the same change", this.incident, before.line);
-        Diagnostic::new(&codes::DUPLICATE, file, message)
-    };
-    Diagnostic {
-        line: Some(this.line.into()),
-        row: Some(this.row.into()),
-        field: Some(super::columns::ID.to_owned()),
-        value: Some(this.incident.to_string()),
-        ..diagnostic
+    /// What is told of it, at the later of two rows.
+    fn diagnostic(&self, file: &str) -> Option<Diagnostic> {
+        let diagnostic = if (1..self.line).contains(&self.other) {
+            Diagnostic::new(&codes::CONTRADICTION, file, self.error().message)
+        } else if self.before > 0 {
+            let message = format!("incident {} stands on line {} with the same change", self.incident, self.before);
+            Diagnostic::new(&codes::DUPLICATE, file, message)
+        } else {
+            return None;
+        };
+        Some(Diagnostic {
+            line: Some(self.line.into()),
+            row: Some(self.row.into()),
+            field: Some(super::columns::ID.to_owned()),
+            value: Some(self.incident.to_string()),
+            ..diagnostic
+        })
     }
 }
 
@@ -138,8 +192,7 @@ mod tests {
     }
 
     fn codes_of(rows: &[(u64, u64)]) -> Vec<(u64, &'static str)> {
-        let across = look(seen(rows), "f");
-        across.diagnostics.iter().map(|found| (found.row.unwrap_or(0), found.code)).collect()
+        look(seen(rows)).diagnostics("f").map(|found| (found.row.unwrap_or(0), found.code)).collect()
     }
 
     #[test]
@@ -153,11 +206,13 @@ mod tests {
 
     #[test]
     fn both_of_two_that_contradict_are_named() {
-        let across = look(seen(&[(7, 1), (8, 5), (7, 2), (7, 2)]), "f");
-        let rows: Vec<u64> = across.contradicting.iter().map(|(row, _)| *row).collect();
-        assert_eq!(rows, [1, 3, 4]);
-        assert!(across.contradicting[0].1.message.ends_with("here and on line 4"));
-        assert!(across.contradicting[1].1.message.ends_with("here and on line 2"));
-        assert_eq!(across.diagnostics[0].message, "incident 7 is asked to change in two ways: here and on line 2");
+        let repeats = look(seen(&[(7, 1), (8, 5), (7, 2), (7, 2)]));
+        let contradicting: Vec<_> = repeats.contradicting().collect();
+        assert_eq!(contradicting.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [1, 3, 4]);
+        assert!(contradicting[0].1.message.ends_with("here and on line 4"));
+        assert!(contradicting[1].1.message.ends_with("here and on line 2"));
+        let first = repeats.diagnostics("f").next().expect("a diagnostic");
+        assert_eq!(first.message, "incident 7 is asked to change in two ways: here and on line 2");
+        assert_eq!(repeats.count_contradicting(3), 2);
     }
 }

@@ -12,7 +12,8 @@ use super::{CheckedRow, Rules, SetProperty};
 use foldhash::fast::RandomState;
 
 use crate::diagnostic::{Diagnostic, codes};
-use crate::input::{Chunk, Cutter, Input, InputError, Origin};
+use crate::input::csv::Cell;
+use crate::input::{Chunk, Cutter, Input, InputError, Origin, Record, advice_for_encoding};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::text::excerpt;
 
@@ -21,8 +22,8 @@ pub(super) struct Checker<'a> {
     pub(super) contract: ReadyContract<'a>,
     /// What `--set` asks of each property.
     pub(super) set: Vec<Asked<'a>>,
-    /// What is doubtful about it.
-    pub(super) set_warnings: Vec<Diagnostic>,
+    /// What is doubtful about it, and about the columns.
+    pub(super) warnings: Vec<Diagnostic>,
     pub(super) roles: Roles<'a>,
     /// Of the input's own CSV columns.
     pub(super) columns: Vec<Role<'a>>,
@@ -55,6 +56,8 @@ pub(super) struct CheckedChunk {
     pub(super) sendable: u64,
     /// Rows of a fetched file that were selected and set nothing.
     pub(super) nothing_asked: u64,
+    /// The last row that was selected; 0 if none was.
+    pub(super) last_selected: u64,
     /// Why nothing after these rows can be read.
     pub(super) broken: Option<InputError>,
 }
@@ -79,10 +82,12 @@ impl<'a> Checker<'a> {
     ) -> Result<Checker<'a>, InputError> {
         let contract = ReadyContract::new(rules.contract);
         let origin = input.origin();
-        let (set, set_warnings) = read_set(&contract, rules, arena);
+        let (set, mut warnings) = read_set(&contract, rules, arena);
         let named_roles = Roles::new(&contract, origin.is_portal_export, &set);
         let sets_all = !rules.set.is_empty();
-        let columns = columns::of_header(input, &named_roles, &contract, sets_all).map_err(InputError::Invalid)?;
+        let (columns, column_warnings) =
+            columns::of_header(input, &named_roles, &contract, sets_all).map_err(InputError::Invalid)?;
+        warnings.extend(column_warnings);
         let delimiter = match input.shape() {
             InputShape::Csv { delimiter, .. } => u8::try_from(*delimiter).ok(),
             InputShape::Jsonl { .. } => None,
@@ -93,7 +98,7 @@ impl<'a> Checker<'a> {
         }
         Ok(Checker {
             set,
-            set_warnings,
+            warnings,
             roles: named_roles,
             columns,
             delimiter,
@@ -120,6 +125,7 @@ impl<'a> Checker<'a> {
             taken: 0,
             sendable: 0,
             nothing_asked: 0,
+            last_selected: 0,
             broken: None,
             chunk: Chunk::default(),
         };
@@ -168,8 +174,17 @@ impl<'a> Checker<'a> {
                     let at = text.map_or_else(|| first_invalid(bytes), |text| text.find('\u{fffd}').unwrap_or(0));
                     let message = "the row holds bytes that are not text in the file's encoding";
                     let end = (at + 1).min(bytes.len());
-                    reading.tell(Problem::new(&codes::NOT_UTF8, message), None, Some(at..end));
+                    let help = advice_for_encoding(bytes);
+                    let problem = Problem { help, ..Problem::new(&codes::NOT_UTF8, message) };
+                    reading.tell(problem, None, Some(at..end));
                 }
+            }
+            if reading.is_blank {
+                checked.read -= 1;
+                continue;
+            }
+            if record.end == chunk.bytes.len() {
+                self.tell_of_unterminated(&record, &cells, &mut reading);
             }
             if let Some(delimiter) = self.delimiter.filter(|_| self.origin.is_results && !reading.is_skipped) {
                 reading.own = own_cells(bytes, delimiter, &mut cells);
@@ -186,6 +201,17 @@ impl<'a> Checker<'a> {
     }
 }
 
+impl Checker<'_> {
+    /// Of a record at the end of the file without a line end: where its last cell is the ID, a part of the ID may be
+    /// missing.
+    fn tell_of_unterminated(&self, record: &Record, cells: &[Cell], reading: &mut Reading<'_>) {
+        let Some(incident) = reading.id.filter(|_| self.columns.last() == Some(&Role::Id)) else { return };
+        let message = format!("line {} ends the file, without a line end, in the ID {incident}", record.line);
+        let spot = cells.last().map(|cell| cell.range.clone());
+        reading.tell(Problem::new(&codes::UNTERMINATED_LINE, message), Some(columns::ID), spot);
+    }
+}
+
 /// What `--set` asks of each property, and what is doubtful about it.
 fn read_set<'a>(contract: &ReadyContract<'a>, rules: &Rules<'a>, arena: &'a Bump) -> (Vec<Asked<'a>>, Vec<Diagnostic>) {
     let mut warnings = Vec::new();
@@ -194,10 +220,14 @@ fn read_set<'a>(contract: &ReadyContract<'a>, rules: &Rules<'a>, arena: &'a Bump
         let Some(place) = contract.properties.iter().position(|known| known.name == property) else { continue };
         let mut problems = Vec::new();
         set[place] = contract.read_cell(place, cell, arena, &mut problems);
-        warnings.extend(problems.into_iter().map(|problem| Diagnostic {
-            field: Some(property.clone()),
-            value: Some(excerpt(cell, 200)),
-            ..Diagnostic::new(problem.code, "--set", problem.message)
+        warnings.extend(problems.into_iter().map(|problem| {
+            let diagnostic = Diagnostic::new(problem.code, "--set", problem.message);
+            Diagnostic {
+                field: Some(property.clone()),
+                value: Some(excerpt(cell, 200)),
+                help: problem.help.or(diagnostic.help),
+                ..diagnostic
+            }
         }));
     }
     (set, warnings)

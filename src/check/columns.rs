@@ -26,7 +26,34 @@ pub(super) enum Role<'a> {
     Carried,
     /// Carried, but it looks like this name misspelt.
     Misspelt(&'a str),
+    /// Carried, but its name is another word for the property at this place.
+    Synonym(usize),
+    /// Carried: Sentinel's own number of an incident.
+    SentinelNumber,
+    /// Carried: what Sentinel calls the ID that Defender gave.
+    SentinelProviderId,
 }
+
+/// Sentinel's own number of an incident.
+const SENTINEL_NUMBER: &str = "IncidentNumber";
+/// What Sentinel calls the ID that Defender gave.
+const SENTINEL_PROVIDER_ID: &str = "ProviderIncidentId";
+
+/// Words for the owner, as they are compared.
+const OWNER: (&str, [&str; 9]) = (
+    "assignedTo",
+    [
+        "owner",
+        "owneremail",
+        "ownername",
+        "ownerupn",
+        "incidentowner",
+        "assignee",
+        "assigneeemail",
+        "assigneduser",
+        "assigneename",
+    ],
+);
 
 /// Knows the role of every name.
 pub(super) struct Roles<'a> {
@@ -52,11 +79,20 @@ impl<'a> Roles<'a> {
             (property.name, role)
         });
         let all: Vec<_> = [(ID, Role::Id)].into_iter().chain(properties).collect();
-        Roles {
-            known: all.iter().map(|(name, role)| (normalized(name), *role)).collect(),
-            names: all.iter().map(|(name, _)| (normalized(name), *name)).collect(),
-            is_portal_export,
+        let mut known: HashMap<String, Role<'a>> = HashMap::new();
+        if !is_portal_export {
+            known.insert(normalized(SENTINEL_NUMBER), Role::SentinelNumber);
+            known.insert(normalized(SENTINEL_PROVIDER_ID), Role::SentinelProviderId);
+            for (place, property) in contract.properties.iter().enumerate() {
+                // What `--set` sets misses nothing.
+                let role = if matches!(set[place], Asked::Leave) { Role::Synonym(place) } else { Role::Carried };
+                let owner = OWNER.1.iter().filter(|_| property.name == OWNER.0);
+                known.extend(owner.map(|word| ((*word).to_owned(), role)));
+                known.extend(contract.shown_in(place).map(|member| (normalized(member), role)));
+            }
         }
+        known.extend(all.iter().map(|(name, role)| (normalized(name), *role)));
+        Roles { known, names: all.iter().map(|(name, _)| (normalized(name), *name)).collect(), is_portal_export }
     }
 
     pub(super) fn of(&self, name: &str) -> Role<'a> {
@@ -76,16 +112,16 @@ impl<'a> Roles<'a> {
     }
 }
 
-/// The roles of a CSV file's own columns.
+/// The roles of a CSV file's own columns, and warnings about some of them.
 pub(super) fn of_header<'a>(
     input: &Input,
     roles: &Roles<'a>,
     contract: &ReadyContract<'a>,
     sets_all: bool,
-) -> Result<Vec<Role<'a>>, Vec<Diagnostic>> {
-    let InputShape::Csv { columns, .. } = input.shape() else { return Ok(Vec::new()) };
+) -> Result<(Vec<Role<'a>>, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let InputShape::Csv { columns, .. } = input.shape() else { return Ok((Vec::new(), Vec::new())) };
     let found: Vec<Role<'a>> = columns.iter().map(|column| roles.of(column)).collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
     for (at, role) in found.iter().enumerate() {
         let name = excerpt(columns[at].trim(), 40);
         match role {
@@ -105,13 +141,31 @@ pub(super) fn of_header<'a>(
                     format!("the column `{name}` was added to a portal export, of which only the ids are used");
                 wrong.push(input.header_diagnostic(&codes::PORTAL_COMMENT, Some(at), message));
             }
-            Role::Carried => {}
+            Role::Synonym(place) if !found.contains(&Role::Property(*place)) => {
+                let property = contract.properties[*place].name;
+                let diagnostic = input.header_diagnostic(&codes::NOT_SENT, Some(at), not_sent(&name));
+                warnings.push(Diagnostic { help: Some(not_sent_help(property)), ..diagnostic });
+            }
+            Role::SentinelProviderId if found.contains(&Role::Id) => {
+                let message = two_ids(&name);
+                wrong.push(input.header_diagnostic(&codes::COLUMN_TWICE, Some(at), message));
+            }
+            Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
         }
     }
     let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelt(ID));
     if !found.iter().any(meant_for_id) {
-        let message = "no column is named `incidentId`".to_owned();
-        wrong.push(input.header_diagnostic(&codes::NO_ID_COLUMN, None, message));
+        let number = found.iter().position(|role| *role == Role::SentinelNumber);
+        let message = number.map_or_else(|| "no column is named `incidentId`".to_owned(), |_| sentinel_number());
+        let diagnostic = input.header_diagnostic(&codes::NO_ID_COLUMN, number, message);
+        let advice = match input.later_header() {
+            Some(line) => format!("line {line} has the column names: delete what stands above it"),
+            None if number.is_some() => String::new(),
+            None => "name the column with the ids `incidentId`".to_owned(),
+        };
+        let names = listed(columns.iter().map(String::as_str));
+        let help = format!("{advice}{}the columns here are {names}", if advice.is_empty() { "" } else { "; " });
+        wrong.push(Diagnostic { help: Some(help), ..diagnostic });
     } else if !sets_all && !found.iter().any(|role| matches!(role, Role::Property(_) | Role::Misspelt(_))) {
         let code = if input.origin().is_portal_export { &codes::PORTAL_NEEDS_SET } else { &codes::NO_PROPERTY_COLUMN };
         let message = if input.origin().is_portal_export {
@@ -121,7 +175,43 @@ pub(super) fn of_header<'a>(
         };
         wrong.push(input.header_diagnostic(code, None, message.to_owned()));
     }
-    if wrong.is_empty() { Ok(found) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok((found, warnings))
+    } else {
+        wrong.append(&mut warnings);
+        Err(wrong)
+    }
+}
+
+/// Names as a list, the first ones of many.
+pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    const LISTED: usize = 12;
+    let mut names: Vec<String> = names.map(|name| format!("`{}`", excerpt(name.trim(), 40))).collect();
+    let more = names.len().saturating_sub(LISTED);
+    names.truncate(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    names.join(", ") + &more
+}
+
+/// Why a number of Sentinel is not the ID.
+pub(super) fn sentinel_number() -> String {
+    format!(
+        "`{SENTINEL_NUMBER}`: Sentinel's own number, not Defender's incident ID; rename the column \
+         `{SENTINEL_PROVIDER_ID}` to `{ID}`"
+    )
+}
+
+/// Why the ID of Defender can't stand beside `incidentId`.
+pub(super) fn two_ids(name: &str) -> String {
+    format!("`{name}` is Defender's incident ID in Sentinel, so `{ID}` beside it may be Sentinel's own number")
+}
+
+pub(super) fn not_sent(name: &str) -> String {
+    format!("`{name}` is carried along and not sent")
+}
+
+pub(super) fn not_sent_help(property: &str) -> String {
+    format!("to send it, name it `{property}`")
 }
 
 pub(super) fn misspelt(name: &str, meant: &str) -> String {

@@ -41,6 +41,9 @@ impl<'a> Checker<'a> {
             return;
         }
         checked.taken += 1;
+        if is_selected {
+            checked.last_selected = at.row;
+        }
         let mut change = None;
         if let Some(incident) = reading.id.filter(|_| is_valid) {
             checked.valid += 1;
@@ -82,7 +85,7 @@ impl<'a> Checker<'a> {
                     } else {
                         format!("set {on} to {}", either(&with))
                     };
-                    Problem { code: &codes::VALUE_MISSING, message, help: Some(help) }
+                    Problem::new(&codes::VALUE_MISSING, message).with_help(help)
                 }
                 _ => continue,
             };
@@ -105,14 +108,14 @@ impl<'a> Checker<'a> {
         let allowed = dependency.map_or(&[][..], |rule| &rule.allowed[on_value]);
         let allowed = self.contract.choices(property).iter().zip(allowed).filter(|(_, allowed)| **allowed);
         let allowed: Vec<&str> = allowed.map(|(choice, _)| choice.value.as_str()).collect();
-        let help = elsewhere.unwrap_or_else(|| match allowed.as_slice() {
+        let help = match allowed.as_slice() {
             [] => format!(
                 "leave {name} empty: it goes with {on_name} {} only",
                 either(&self.values_that_allow(property, value, on))
             ),
             allowed => format!("with `{on_text}` write {}", either(allowed)),
-        });
-        Problem { code: &codes::VALUES_DISAGREE, message, help: Some(help) }
+        };
+        Problem::new(&codes::VALUES_DISAGREE, message).with_help(help).first_with_help(elsewhere)
     }
 
     /// The values of `on` that go with a value of `property`.
@@ -170,7 +173,7 @@ impl<'a> Checker<'a> {
         if let Some(help) = problem.help {
             diagnostic.help = Some(help);
         }
-        Diagnostic { row: Some(at.row), field, ..diagnostic }
+        Diagnostic { row: Some(at.row), field, repetition: problem.repetition, ..diagnostic }
     }
 }
 

@@ -12,8 +12,10 @@
 mod across;
 mod chunk;
 mod columns;
+mod id;
 mod judge;
 mod pipeline;
+mod placeholder;
 mod row;
 mod rules;
 mod set;
@@ -24,6 +26,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use across::Repeats;
 pub use pipeline::check;
 pub use set::{SetError, SetProperty};
 pub use tally::Tally;

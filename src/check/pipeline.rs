@@ -12,7 +12,7 @@ use super::across::{self, Seen};
 use super::chunk::{CheckedChunk, Checker};
 use super::tally::Tally;
 use super::{CheckedRow, Rules};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Repetition, Severity};
 use crate::input::{Chunk, Input, InputError};
 
 /// Chunks that may be checked before their turn to be taken, by each of the two threads.
@@ -45,12 +45,14 @@ pub fn check(
         checker: &checker,
         rows,
         diagnostics,
+        counted: Vec::new(),
+        had_first_help: false,
     };
-    for warning in &checker.set_warnings {
+    for warning in &checker.warnings {
         taker.tell(warning.clone());
     }
     let source = Source { shared: Mutex::new(Unread { input, next: 0, is_over: false, spare: Vec::new() }) };
-    scope(|scope| {
+    let read = scope(|scope| {
         let (give, found) = sync_channel(AHEAD);
         let (source, checker) = (&source, &checker);
         scope.spawn(move || check_for(source, checker, &give));
@@ -80,7 +82,10 @@ pub fn check(
                 return Ok(());
             }
         }
-    })?;
+    });
+    // What a change of the file has broken is not the file's fault.
+    source.verify_unchanged()?;
+    read?;
     Ok(taker.finish())
 }
 
@@ -122,6 +127,10 @@ impl Source {
         chunk.map(|chunk| (number, chunk))
     }
 
+    fn verify_unchanged(&self) -> Result<(), InputError> {
+        self.shared.lock().map_or(Ok(()), |unread| unread.input.verify_unchanged())
+    }
+
     fn put_back(&self, chunk: Chunk) {
         if let Ok(mut unread) = self.shared.lock() {
             unread.spare.push(chunk);
@@ -138,6 +147,10 @@ struct Taker<'c, 'a, 'r, 'd> {
     checker: &'c Checker<'a>,
     rows: Option<TakeRows<'r>>,
     diagnostics: &'d mut dyn FnMut(Diagnostic),
+    /// The first of each kind that is told once, and how many rows have it.
+    counted: Vec<(Diagnostic, u64)>,
+    /// Whether help that is given once was given.
+    had_first_help: bool,
 }
 
 impl Taker<'_, '_, '_, '_> {
@@ -152,6 +165,9 @@ impl Taker<'_, '_, '_, '_> {
         }
         // So far its rows are numbered by themselves.
         let before = self.tally.rows;
+        if checked.last_selected > 0 && left > 0 {
+            self.tally.last_selected = before + checked.last_selected;
+        }
         self.tally.rows += checked.read;
         self.tally.valid += checked.valid;
         self.tally.skipped += checked.skipped;
@@ -160,6 +176,7 @@ impl Taker<'_, '_, '_, '_> {
         self.tally.nothing_asked += checked.nothing_asked;
         self.overridden.iter_mut().zip(&checked.overridden).for_each(|(ours, theirs)| *ours += theirs);
         let row_before = u32::try_from(before).unwrap_or(u32::MAX);
+        self.make_room(checked.seen.len());
         self.seen.extend(checked.seen.iter().map(|seen| Seen { row: row_before + seen.row, ..*seen }));
         for diagnostic in checked.diagnostics {
             let row = diagnostic.row.map(|row| before + row);
@@ -172,19 +189,47 @@ impl Taker<'_, '_, '_, '_> {
         checked.broken.map_or(Ok(checked.chunk), Err)
     }
 
+    /// Makes room for more rows: by a quarter, because the double of much is more than there may be.
+    fn make_room(&mut self, more: usize) {
+        if self.seen.capacity() - self.seen.len() < more {
+            self.seen.reserve_exact(more + self.seen.len() / 4);
+        }
+    }
+
     fn finish(mut self) -> Tally {
-        let across = across::look(std::mem::take(&mut self.seen), &self.checker.file);
-        for diagnostic in across.diagnostics {
+        for (diagnostic, rows) in std::mem::take(&mut self.counted) {
+            let message = diagnostic.message;
+            let message = if rows > 1 { format!("{message} (in {rows} rows)") } else { message };
+            self.tell(Diagnostic { message, repetition: Repetition::Each, ..diagnostic });
+        }
+        let repeats = across::look(std::mem::take(&mut self.seen));
+        for diagnostic in repeats.diagnostics(&self.checker.file) {
             self.tally.valid -= u64::from(diagnostic.severity == Severity::Error);
             self.tell(diagnostic);
         }
-        self.tally.contradicting = across.contradicting;
+        self.tally.repeats = repeats;
         let names = self.checker.contract.properties.iter().map(|property| property.name.to_owned());
         self.tally.overridden = names.zip(self.overridden).filter(|(_, cells)| *cells > 0).collect();
         self.tally
     }
 
-    fn tell(&mut self, diagnostic: Diagnostic) {
+    fn tell(&mut self, mut diagnostic: Diagnostic) {
+        match std::mem::take(&mut diagnostic.repetition) {
+            Repetition::Each => {}
+            Repetition::FirstHelp(help) => {
+                if !std::mem::replace(&mut self.had_first_help, true) {
+                    diagnostic.help = Some(help);
+                }
+            }
+            Repetition::Counted => {
+                let is_same = |other: &Diagnostic| (other.code, &other.help) == (diagnostic.code, &diagnostic.help);
+                match self.counted.iter_mut().find(|(other, _)| is_same(other)) {
+                    Some((_, rows)) => *rows += 1,
+                    None => self.counted.push((diagnostic, 1)),
+                }
+                return;
+            }
+        }
         let counts = match diagnostic.severity {
             Severity::Error => &mut self.tally.errors,
             Severity::Warning => &mut self.tally.warnings,

@@ -4,18 +4,22 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bumpalo::Bump;
+use serde_json::value::RawValue;
 
 use super::chunk::Checker;
-use super::columns::{ID, Role, misspelt, misspelt_help};
+use super::columns::{ID, Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
+use super::id::{hint, parse_id};
 use super::value::{Asked, Problem, json_type, kept};
 use crate::diagnostic::codes;
 use crate::input::csv::{self, Cell};
+use crate::input::is_portal_export;
 use crate::input::jsonl::{self, LineError, Member, Text};
 use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
 use crate::row::IncidentId;
 use crate::text::{excerpt, trimmed, unshield, unshield_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of the row")]
 pub(super) struct Reading<'r> {
     pub(super) id: Option<IncidentId>,
     /// The id as it stood.
@@ -27,6 +31,8 @@ pub(super) struct Reading<'r> {
     pub(super) is_whole: bool,
     /// A row of a results file that is not wanted.
     pub(super) is_skipped: bool,
+    /// A JSON object in which nothing is filled in: no row.
+    pub(super) is_blank: bool,
     /// Where the input's own part begins (the whole record, except in a results file).
     pub(super) own: Own,
     id_spot: Option<Range<usize>>,
@@ -76,6 +82,7 @@ impl<'r> Reading<'r> {
             found: Vec::new(),
             is_whole: false,
             is_skipped: false,
+            is_blank: false,
             own: Own::Whole,
             id_spot: None,
             id_was_told: false,
@@ -93,6 +100,7 @@ impl<'r> Reading<'r> {
         self.found.clear();
         self.is_whole = false;
         self.is_skipped = false;
+        self.is_blank = false;
         self.own = Own::Whole;
         self.id_spot = None;
         self.id_was_told = false;
@@ -109,7 +117,8 @@ impl<'r> Reading<'r> {
             self.id = parse_id(digits);
             if self.id.is_none() {
                 let message = format!("`{}` is not an incident id", excerpt(digits, 40));
-                self.tell(Problem::new(&codes::ID_INVALID, message), Some(ID), Some(spot.clone()));
+                let problem = Problem { help: hint(digits), ..Problem::new(&codes::ID_INVALID, message) };
+                self.tell(problem, Some(ID), Some(spot.clone()));
                 self.id_was_told = true;
             }
         }
@@ -132,16 +141,6 @@ impl<'r> Reading<'r> {
             self.tell(Problem::new(&codes::ID_MISSING, "there is no incident id"), Some(ID), spot);
         }
     }
-}
-
-/// A whole number in digits alone, without leading zeros, in the range of ids.
-#[inline]
-fn parse_id(text: &str) -> Option<IncidentId> {
-    // A number may also begin with `+`, or with zeros.
-    if !matches!(text.as_bytes(), [b'1'..=b'9', ..]) {
-        return None;
-    }
-    text.parse().ok().and_then(IncidentId::new)
 }
 
 impl Checker<'_> {
@@ -187,7 +186,11 @@ impl Checker<'_> {
                 },
                 Role::Id => row.read_id(text, cell.range.clone()),
                 Role::GivesWay(place) => row.slots[place].is_overridden = !text.is_empty(),
-                Role::Carried | Role::Misspelt(_) => {}
+                Role::Carried
+                | Role::Misspelt(_)
+                | Role::Synonym(_)
+                | Role::SentinelNumber
+                | Role::SentinelProviderId => {}
             }
         }
         row.end();
@@ -213,7 +216,11 @@ impl Checker<'_> {
             Err(error) => return row.tell_line(error, record),
         };
         if !self.origin.is_results {
-            return self.read_members(record, members, row);
+            row.is_blank = members.iter().all(|member| is_empty(member.value));
+            if !row.is_blank {
+                self.read_members(record, &members, row);
+            }
+            return;
         }
         let own = jsonl::own_record(&members).filter(|_| jsonl::is_result(&members));
         let outcome = members.iter().find(|member| member.name == "outcome");
@@ -231,7 +238,7 @@ impl Checker<'_> {
             Cow::Borrowed(own) => {
                 row.own = Own::Rewritten(own.as_bytes().to_vec());
                 match jsonl::members(own) {
-                    Ok(members) => self.read_members(record, members, row),
+                    Ok(members) => self.read_members(record, &members, row),
                     Err(error) => row.tell_line(error, own),
                 }
             }
@@ -246,46 +253,67 @@ impl Checker<'_> {
         }
     }
 
-    fn read_members<'r>(&'r self, record: &'r str, members: Vec<Member<'r>>, row: &mut Reading<'r>) {
+    fn read_members<'r>(&'r self, record: &'r str, members: &[Member<'r>], row: &mut Reading<'r>) {
         for (slot, asked) in row.slots.iter_mut().zip(&self.set) {
             *slot = Slot { asked: *asked, spot: 0..0, is_overridden: false };
         }
-        let mut roles_seen: Vec<Role<'_>> = Vec::new();
-        for Member { name, value } in members {
-            let role = self.roles.of(&name);
+        if !self.origin.is_portal_export && is_portal_export(&members.iter().map(|member| &*member.name)) {
+            let message = "the row is one of a portal export, which says what incidents are, and the first row is not";
+            let help = "put the rows of the portal export into a file of their own, and use `--set`";
+            row.tell(Problem::new(&codes::PORTAL_NEEDS_SET, message).with_help(help), None, None);
+            return;
+        }
+        let roles: Vec<Role<'_>> = members.iter().map(|member| self.roles.of(&member.name)).collect();
+        for (at, (Member { name, value }, role)) in members.iter().zip(&roles).enumerate() {
             let spot = place_of(record, value.get()).unwrap_or(0..record.len());
-            if matches!(role, Role::Id | Role::Property(_) | Role::GivesWay(_)) {
-                if roles_seen.contains(&role) {
-                    let message = format!("the member `{}` means the same as one before", excerpt(&name, 40));
-                    row.tell(Problem::new(&codes::COLUMN_TWICE, message), Some(&name), Some(spot));
-                    continue;
-                }
-                roles_seen.push(role);
+            let is_sent = matches!(role, Role::Id | Role::Property(_) | Role::GivesWay(_));
+            if is_sent && roles[..at].contains(role) {
+                let message = format!("the member `{}` means the same as one before", excerpt(name, 40));
+                row.tell(Problem::new(&codes::COLUMN_TWICE, message), Some(name), Some(spot));
+                continue;
             }
-            match role {
-                Role::Carried if self.origin.is_portal_export && self.contract.appends_by(&name) => {
-                    let message = format!(
-                        "`{}` was added to a portal export, of which only the ids are used",
-                        excerpt(&name, 40)
-                    );
-                    row.tell(Problem::new(&codes::PORTAL_COMMENT, message), Some(&name), Some(spot));
+            match *role {
+                Role::Carried if self.origin.is_portal_export && self.contract.appends_by(name) => {
+                    let message =
+                        format!("`{}` was added to a portal export, of which only the ids are used", excerpt(name, 40));
+                    row.tell(Problem::new(&codes::PORTAL_COMMENT, message), Some(name), Some(spot));
                 }
-                Role::Carried => {}
                 Role::Misspelt(meant) => {
-                    let message = misspelt(&excerpt(&name, 40), meant);
-                    let problem = Problem { code: &codes::MISSPELT_COLUMN, message, help: Some(misspelt_help(meant)) };
-                    row.tell(problem, Some(&name), Some(spot));
+                    let message = misspelt(&excerpt(name, 40), meant);
+                    let problem = Problem::new(&codes::MISSPELT_COLUMN, message).with_help(misspelt_help(meant));
+                    row.tell(problem, Some(name), Some(spot));
                 }
+                // The API's own `comments` are a list.
+                Role::Synonym(place) if value.get().starts_with('"') && !is_empty(value) => {
+                    if !roles.contains(&Role::Property(place)) {
+                        let problem = Problem::new(&codes::NOT_SENT, not_sent(&excerpt(name, 40)));
+                        let help = not_sent_help(self.contract.properties[place].name);
+                        row.tell(problem.with_help(help).counted(), Some(name), Some(spot));
+                    }
+                }
+                Role::SentinelProviderId if roles.contains(&Role::Id) => {
+                    let problem = Problem::new(&codes::COLUMN_TWICE, two_ids(&excerpt(name, 40)));
+                    row.tell(problem, Some(name), Some(spot));
+                }
+                Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
                 Role::Id => row.read_id_member(value.get(), spot),
-                Role::GivesWay(place) => {
-                    row.slots[place].is_overridden = !matches!(value.get(), "null" | "\"\"");
-                }
+                Role::GivesWay(place) => row.slots[place].is_overridden = !is_empty(value),
                 Role::Property(place) => {
                     let asked = self.contract.read_member(place, value, row.arena, &mut row.problems);
                     self.tell_of(place, &spot, row);
                     row.fill(place, asked, spot);
                 }
             }
+        }
+        if !roles.contains(&Role::Id) {
+            let message = if roles.contains(&Role::SentinelNumber) {
+                sentinel_number()
+            } else {
+                "no member is named `incidentId`".to_owned()
+            };
+            let help = format!("the members here are {}", listed(members.iter().map(|member| &*member.name)));
+            row.tell(Problem::new(&codes::ID_MISSING, message).with_help(help), Some(ID), None);
+            row.id_was_told = true;
         }
         row.end();
     }
@@ -349,6 +377,11 @@ pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> 
         ));
     }
     Own::From(own.first().map_or(record.len(), |cell| cell.range.start))
+}
+
+/// Whether a member has no value.
+fn is_empty(value: &RawValue) -> bool {
+    matches!(value.get(), "null" | "\"\"")
 }
 
 /// Where a part that was borrowed from a record stands in it.

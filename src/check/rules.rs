@@ -1,16 +1,20 @@
 //! A contract made ready for a million rows: spellings looked up by hash, values already written as JSON.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::contract::{BUILT_IN, Choice, Contract, PropertyKind, load};
 use crate::input::normalized;
+use crate::text::trimmed;
 
 /// The contract by numbers: a property is its place in the contract, a value its place in the property.
 pub(super) struct ReadyContract<'a> {
+    contract: &'a Contract,
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
     /// The other built-in contracts: one of them may know the value that this one does not.
     others: Vec<Contract>,
+    /// All that this one and the others know, as [`loose`] makes it: a quick look before they are asked.
+    known: HashSet<String>,
 }
 
 pub(super) struct ReadyProperty<'a> {
@@ -35,6 +39,8 @@ pub(super) struct Choices<'a> {
     exact: Vec<(&'a str, usize)>,
     /// All of them in lower case.
     spellings: HashMap<String, usize>,
+    /// All of them as [`loose`] makes them; of two that are the same then, the alias counts.
+    loose: HashMap<String, usize>,
 }
 
 /// For each value of `on` (or none), which values of `property` go with it.
@@ -76,9 +82,15 @@ impl<'a> ReadyContract<'a> {
             Some(ReadyDependency { property, on, allowed: allowed.collect() })
         });
         let dependencies = dependencies.collect();
-        let others =
+        let others: Vec<Contract> =
             BUILT_IN.iter().filter(|name| **name != contract.name).filter_map(|name| load(name).ok()).collect();
-        ReadyContract { properties, dependencies, others }
+        let all = std::iter::once(contract).chain(&others).flat_map(|contract| &contract.properties);
+        let lists = all.filter_map(|property| match &property.kind {
+            PropertyKind::Choice(list) => Some(list),
+            _ => None,
+        });
+        let known = lists.flat_map(|list| spellings(list)).map(|(spelling, _)| loose(spelling)).collect();
+        ReadyContract { contract, properties, dependencies, others, known }
     }
 
     /// The choices of a property, none for one that takes any text.
@@ -86,6 +98,14 @@ impl<'a> ReadyContract<'a> {
         match &self.properties[property].kind {
             ReadyKind::Choice(choices) => choices.list,
             _ => &[],
+        }
+    }
+
+    /// The member of an incident that lists what was added by the property at this place.
+    pub(super) fn shown_in(&self, property: usize) -> Option<&'a str> {
+        match &self.contract.properties[property].kind {
+            PropertyKind::Append { shown_in } => Some(shown_in),
+            _ => None,
         }
     }
 
@@ -97,6 +117,9 @@ impl<'a> ReadyContract<'a> {
 
     /// "`defender` accepts this: `--contract defender`", where another built-in contract does.
     pub(super) fn other_that_knows(&self, property: &str, value: &str) -> Option<String> {
+        if !self.known.contains(&loose(value)) {
+            return None;
+        }
         self.suggestion(|other| find(other, property, value).is_some())
     }
 
@@ -115,9 +138,33 @@ impl<'a> ReadyContract<'a> {
         })
     }
 
+    /// If a text is the values of two properties at once, as portals show them (`True positive – Malware`): how to write
+    /// them, and the other contract that it takes.
+    pub(super) fn two_values(&self, text: &str) -> Option<(String, Option<String>)> {
+        const SEPARATORS: [char; 7] = ['–', '—', '-', '/', ':', '|', ','];
+        // Longer than any two values: dear to try.
+        let places = text.match_indices(SEPARATORS).filter(|_| text.len() <= 200);
+        let mut parts = places.map(|(at, between)| (trimmed(&text[..at]), trimmed(&text[at + between.len()..])));
+        parts.find_map(|(left, right)| {
+            if !self.known.contains(&loose(left)) || !self.known.contains(&loose(right)) {
+                return None;
+            }
+            let is_own = |contract: &Contract| std::ptr::eq(contract, self.contract);
+            self.contracts().find_map(|contract| {
+                let [(one, left), (other, right)] = two_of(contract, left, right)?;
+                let columns = format!("write two columns: {one} `{left}` and {other} `{right}`");
+                Some((columns, (!is_own(contract)).then(|| accepts(contract))))
+            })
+        })
+    }
+
+    /// This contract, then the others.
+    fn contracts(&self) -> impl Iterator<Item = &Contract> {
+        std::iter::once(self.contract).chain(&self.others)
+    }
+
     fn suggestion(&self, accepts: impl Fn(&Contract) -> bool) -> Option<String> {
-        let other = self.others.iter().find(|other| accepts(other))?;
-        Some(format!("`{0}` accepts this: `--contract {0}`", other.name))
+        self.others.iter().find(|other| accepts(other)).map(self::accepts)
     }
 }
 
@@ -126,9 +173,15 @@ impl<'a> Choices<'a> {
         Choices {
             list,
             json: list.iter().map(|choice| json(&choice.value)).collect(),
-            exact: spellings(list).filter(|(_, place)| list[*place].doubtful.is_none()).collect(),
+            exact: spellings(list).filter(|(spelling, place)| doubt(&list[*place], spelling).is_none()).collect(),
             spellings: spellings(list).map(|(spelling, place)| (spelling.to_lowercase(), place)).collect(),
+            loose: spellings(list).map(|(spelling, place)| (loose(spelling), place)).collect(),
         }
+    }
+
+    /// Why the value at this place is doubtful, if it was written so.
+    pub(super) fn doubt(&self, place: usize, written: &str) -> Option<&'a str> {
+        doubt(&self.list[place], written)
     }
 
     /// The value of which this is a spelling to the letter, where nothing about it is doubtful.
@@ -137,9 +190,10 @@ impl<'a> Choices<'a> {
         self.exact.iter().find(|(spelling, _)| *spelling == text).map(|(_, place)| *place)
     }
 
-    /// The value that is meant, in any case.
+    /// The value that is meant, in any case; as a last resort whatever stands between its words.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
-        self.exact(text).or_else(|| self.spellings.get(&text.to_lowercase()).copied())
+        let spelling = || self.spellings.get(&text.to_lowercase()).copied();
+        self.exact(text).or_else(spelling).or_else(|| self.loose.get(&loose(text)).copied())
     }
 
     /// Everything that may be written, values first.
@@ -148,12 +202,40 @@ impl<'a> Choices<'a> {
     }
 }
 
+fn accepts(other: &Contract) -> String {
+    format!("`{0}` accepts this: `--contract {0}`", other.name)
+}
+
+/// The properties and values that two texts mean, each of another property.
+fn two_of<'c>(contract: &'c Contract, left: &str, right: &str) -> Option<[(&'c str, String); 2]> {
+    let found = |text: &str, not: &str| {
+        let others = contract.properties.iter().filter(|property| property.name != not);
+        others.map(|property| &*property.name).find_map(|name| Some((name, find(contract, name, text)?)))
+    };
+    let left = found(left, "")?;
+    let right = found(right, left.0)?;
+    Some([left, right])
+}
+
 /// Everything that may be written, values first, with the place of the value that is meant.
 fn spellings(list: &[Choice]) -> impl Iterator<Item = (&str, usize)> {
     let values = list.iter().enumerate().map(|(place, choice)| (choice.value.as_str(), place));
     let aliases = list.iter().enumerate();
     let aliases = aliases.flat_map(|(place, choice)| choice.aliases.iter().map(move |alias| (alias.as_str(), place)));
     values.chain(aliases)
+}
+
+/// Why a choice is doubtful, if it was written so: of a doubtful spelling, an alias is not.
+fn doubt<'a>(choice: &'a Choice, written: &str) -> Option<&'a str> {
+    let concerns = !choice.doubtful_spelling || choice.value.eq_ignore_ascii_case(written);
+    choice.doubtful.as_deref().filter(|_| concerns)
+}
+
+/// The text in lower case, without white space, commas, hyphens and dashes between its words.
+fn loose(text: &str) -> String {
+    let is_between = |character: char| character.is_whitespace() || matches!(character, '-' | '_' | ',' | '‐'..='—');
+    let ends_in_words = !text.starts_with(is_between) && !text.ends_with(is_between);
+    text.chars().filter(|character| !ends_in_words || !is_between(*character)).flat_map(char::to_lowercase).collect()
 }
 
 /// The value of another contract that a text means, in that contract's spelling.

@@ -6,7 +6,7 @@ use super::rules::ReadyContract;
 use super::suggest::{either, nearest};
 use super::value::Asked;
 use crate::contract::Contract;
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Repetition, Severity};
 use crate::input::normalized;
 use crate::text::{excerpt, printable};
 
@@ -50,7 +50,8 @@ impl SetProperty {
         let asked = ready.read_cell(place, cell, &arena, &mut problems);
         let error = problems.iter().find(|problem| problem.code.severity == Severity::Error);
         if let Some(problem) = error {
-            let help = problem.help.as_deref().unwrap_or(problem.code.advice);
+            let first = if let Repetition::FirstHelp(help) = &problem.repetition { Some(&**help) } else { None };
+            let help = first.or(problem.help.as_deref()).unwrap_or(problem.code.advice);
             return Err(wrong(format!("{}: {help}", problem.message)));
         }
         if asked == Asked::Leave {

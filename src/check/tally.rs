@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::RowError;
+use super::across::Repeats;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,10 @@ pub struct Tally {
     pub warnings: BTreeMap<&'static str, u64>,
     /// The properties of which cells that were not empty gave way to `--set`, and how many; counted where rows are taken.
     pub overridden: Vec<(String, u64)>,
-    /// The rows of the run that contradict another row, sorted: both of two, with why.
-    pub contradicting: Vec<(u64, RowError)>,
+    /// The last row of the run; 0 if it has none.
+    pub last_selected: u64,
+    /// The rows of incidents that stand in the input more than once.
+    pub repeats: Repeats,
 }
 
 impl Tally {
@@ -34,5 +37,16 @@ impl Tally {
     #[must_use]
     pub fn has_errors(&self) -> bool {
         !self.errors.is_empty()
+    }
+
+    /// The rows of the run that contradict another row, sorted: both of two, with why.
+    pub fn contradicting(&self) -> impl Iterator<Item = (u64, RowError)> {
+        self.repeats.contradicting().take_while(|(row, _)| *row <= self.last_selected)
+    }
+
+    /// Rows of the run that can be sent: valid, and no other one contradicts them.
+    #[must_use]
+    pub fn sendable_alone(&self) -> u64 {
+        self.sendable - self.repeats.count_contradicting(self.last_selected)
     }
 }

@@ -6,9 +6,10 @@ use std::hash::Hasher;
 use bumpalo::Bump;
 use serde_json::value::RawValue;
 
+use super::placeholder::{is_placeholder, may_be_placeholder};
 use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either, nearest};
-use crate::diagnostic::{Code, codes};
+use crate::diagnostic::{Code, Repetition, codes};
 use crate::input::jsonl::Text;
 use crate::list_change::ListChange;
 use crate::text::{excerpt, trimmed};
@@ -70,11 +71,26 @@ pub(super) struct Problem {
     pub(super) message: String,
     /// Else the code's own advice.
     pub(super) help: Option<String>,
+    pub(super) repetition: Repetition,
 }
 
 impl Problem {
     pub(super) fn new(code: &'static Code, message: impl Into<String>) -> Problem {
-        Problem { code, message: message.into(), help: None }
+        Problem { code, message: message.into(), help: None, repetition: Repetition::Each }
+    }
+
+    pub(super) fn with_help(self, help: impl Into<String>) -> Problem {
+        Problem { help: Some(help.into()), ..self }
+    }
+
+    /// Told once in a file, with the number of rows.
+    pub(super) fn counted(self) -> Problem {
+        Problem { repetition: Repetition::Counted, ..self }
+    }
+
+    /// With other help the first time in a file, if there is any.
+    pub(super) fn first_with_help(self, help: Option<String>) -> Problem {
+        Problem { repetition: help.map_or(Repetition::Each, Repetition::FirstHelp), ..self }
     }
 }
 
@@ -110,10 +126,7 @@ impl<'a> ReadyContract<'a> {
             ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(cell), problems),
             ReadyKind::Text => read_text(ready.name, cell, problems),
             ReadyKind::Append => read_append(ready.name, cell, problems),
-            ReadyKind::List => match read_tags(trimmed(cell), arena) {
-                Ok(asked) => asked,
-                Err(problem) => wrong(problems, problem),
-            },
+            ReadyKind::List => look_at_tags(read_tags(trimmed(cell), arena), ready.name, problems),
         }
     }
 
@@ -133,6 +146,7 @@ impl<'a> ReadyContract<'a> {
             [b'"', ..] => match serde_json::from_str::<Text<'r>>(raw) {
                 Ok(Text(text)) if !is_list => self.read_cell(property, kept(text, arena), arena, problems),
                 Ok(Text(text)) if text.trim().eq_ignore_ascii_case(CLEAR) => Asked::List(&[]),
+                Ok(Text(text)) if is_placeholder(&text) => wrong(problems, placeholder(ready.name, &text, true)),
                 Ok(_) => {
                     wrong(problems, Problem::new(&codes::WRONG_TYPE, format!("`{}` is a text, not a list", ready.name)))
                 }
@@ -141,14 +155,8 @@ impl<'a> ReadyContract<'a> {
                     wrong(problems, Problem::new(&codes::JSON_SYNTAX, message))
                 }
             },
-            [b'[', ..] if is_list => match read_json_list(raw, arena) {
-                Ok(asked) => asked,
-                Err(problem) => wrong(problems, problem),
-            },
-            [b'{', ..] if is_list => match read_json_edits(raw, arena) {
-                Ok(asked) => asked,
-                Err(problem) => wrong(problems, problem),
-            },
+            [b'[', ..] if is_list => look_at_tags(read_json_list(raw, arena), ready.name, problems),
+            [b'{', ..] if is_list => look_at_tags(read_json_edits(raw, arena), ready.name, problems),
             _ => {
                 let expected = if is_list { "a list of texts" } else { "a text" };
                 let message = format!("`{}` is {}, not {expected}", ready.name, json_type(raw));
@@ -183,7 +191,7 @@ impl<'a> ReadyContract<'a> {
         }
         let name = self.properties[property].name;
         if let Some(place) = choices.find(text) {
-            if let Some(doubt) = &choices.list[place].doubtful {
+            if let Some(doubt) = choices.doubt(place, text) {
                 problems.push(Problem::new(&codes::DOUBTFUL_VALUE, doubt));
             }
             return Asked::Choice(place);
@@ -191,19 +199,22 @@ impl<'a> ReadyContract<'a> {
         if text.eq_ignore_ascii_case(CLEAR) {
             return wrong(problems, cannot_clear(name));
         }
-        let meant = nearest(text, choices.spellings()).map(|meant| format!("did you mean `{meant}`?"));
-        let known_elsewhere = self.other_that_knows(name, text);
-        let help = match (meant, known_elsewhere) {
-            (None, None) => {
-                let values: Vec<&str> = choices.list.iter().map(|choice| choice.value.as_str()).collect();
-                format!("write {}; an empty cell leaves {name} as it is", either(&values))
-            }
-            // Another contract that knows the very value is nearer than a guess.
-            (_, Some(elsewhere)) => elsewhere,
-            (Some(meant), None) => meant,
-        };
+        if is_placeholder(text) {
+            return wrong(problems, placeholder(name, text, false));
+        }
         let message = format!("`{}` is not a value of {name}", excerpt(text, SHOWN));
-        wrong(problems, Problem { code: &codes::UNKNOWN_VALUE, message, help: Some(help) })
+        let problem = Problem::new(&codes::UNKNOWN_VALUE, message);
+        if let Some((columns, elsewhere)) = self.two_values(text) {
+            let first = elsewhere.map(|elsewhere| format!("{columns}; {elsewhere}"));
+            return wrong(problems, problem.with_help(columns).first_with_help(first));
+        }
+        let meant = nearest(text, choices.spellings()).map(|meant| format!("did you mean `{meant}`?"));
+        let help = meant.unwrap_or_else(|| {
+            let values: Vec<&str> = choices.list.iter().map(|choice| choice.value.as_str()).collect();
+            format!("write {}; an empty cell leaves {name} as it is", either(&values))
+        });
+        // Another contract that knows the very value is nearer than a guess.
+        wrong(problems, problem.with_help(help).first_with_help(self.other_that_knows(name, text)))
     }
 }
 
@@ -214,20 +225,30 @@ fn wrong<'r>(problems: &mut Vec<Problem>, problem: Problem) -> Asked<'r> {
 
 fn cannot_clear(name: &str) -> Problem {
     let help = format!("leave the cell empty to leave {name} as it is");
-    let message = format!("{name} can't be emptied");
-    Problem { code: &codes::CANNOT_CLEAR, message, help: Some(help) }
+    Problem::new(&codes::CANNOT_CLEAR, format!("{name} can't be emptied")).with_help(help)
 }
 
-/// Neither white space nor a word of ours is about it.
+/// A text that stands for "no value".
+fn placeholder(name: &str, text: &str, can_be_cleared: bool) -> Problem {
+    let message = format!("`{}` stands for \"no value\" and is not a value of {name}", excerpt(trimmed(text), SHOWN));
+    let clear = if can_be_cleared { ", or write `<clear>` to empty it" } else { "" };
+    let help = format!("leave the cell empty to keep the value{clear}");
+    Problem::new(&codes::PLACEHOLDER_VALUE, message).with_help(help)
+}
+
+/// Neither white space nor a word that we know is about it.
 #[inline]
 fn is_plain(cell: &str) -> bool {
-    matches!(cell.as_bytes(), [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'~'])
+    matches!(cell.as_bytes(), [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'~']) && !may_be_placeholder(cell)
 }
 
 fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Asked<'r> {
     let bare = trimmed(cell);
     if bare.eq_ignore_ascii_case(CLEAR) {
         return Asked::Text("");
+    }
+    if is_placeholder(bare) {
+        return wrong(problems, placeholder(name, bare, true));
     }
     if bare.len() != cell.len() {
         let message = format!("{name} begins or ends with white space, which is sent as it is");
@@ -244,7 +265,29 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> As
     if bare.eq_ignore_ascii_case(CLEAR) {
         return wrong(problems, cannot_clear(name));
     }
+    if is_placeholder(bare) {
+        let message = format!("the {name} `{}` stands for \"no value\", and is sent as it is", excerpt(bare, SHOWN));
+        problems.push(Problem::new(&codes::PLACEHOLDER_COMMENT, message));
+    }
     Asked::Text(cell)
+}
+
+/// Tags that were read: none of those that are to be set is a placeholder, and a comma in one is told.
+fn look_at_tags<'r>(read: Result<Asked<'r>, Problem>, name: &str, problems: &mut Vec<Problem>) -> Asked<'r> {
+    let asked = match read {
+        Ok(asked) => asked,
+        Err(problem) => return wrong(problems, problem),
+    };
+    // What is to be removed may be what went wrong before.
+    let (Asked::List(set) | Asked::Edits { add: set, .. }) = asked else { return asked };
+    if let Some(tag) = set.iter().find(|tag| is_placeholder(tag)) {
+        return wrong(problems, placeholder(name, tag, true));
+    }
+    if let Some(tag) = set.iter().find(|tag| tag.contains(',')) {
+        let message = format!("the tag `{}` holds a comma, and is sent as one tag", excerpt(tag, SHOWN));
+        problems.push(Problem::new(&codes::COMMA_IN_TAG, message));
+    }
+    asked
 }
 
 /// Tags in a CSV cell: `a; b`, `+a; -b`, or JSON.
@@ -254,6 +297,9 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
     }
     if cell.eq_ignore_ascii_case(CLEAR) {
         return Ok(Asked::List(&[]));
+    }
+    if is_placeholder(cell) {
+        return Err(placeholder("tags", cell, true));
     }
     if cell.starts_with('[') {
         return read_json_list(cell, arena);
@@ -288,7 +334,7 @@ fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Proble
         Problem::new(&codes::TAGS_NOT_JSON, message)
     })?;
     if tags.is_empty() {
-        return Err(Problem::new(&codes::EMPTY_LIST, "the list is empty: `<clear>` removes all tags"));
+        return Err(Problem::new(&codes::EMPTY_LIST, "the list is empty: `<clear>` removes all tags").counted());
     }
     if tags.iter().any(|Text(tag)| tag.trim().is_empty()) {
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag is empty"));

@@ -9,11 +9,12 @@ use super::load::Loaded;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::clock::Clock;
+use crate::contract::PropertyKind;
 use crate::error::Error;
 use crate::journal::{Earlier, Journal, RunHandle};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, arrival};
-use crate::report::preview::{self, FirstRequest, Preview};
+use crate::report::preview::{self, FirstRequest, Preview, SetCounts};
 use crate::report::question::{Yes, ask};
 
 /// How long a call takes, as long as none was made.
@@ -108,6 +109,7 @@ impl Before<'_> {
             compared: None,
             followed: (0, Vec::new()),
             sets: loaded.sets.clone(),
+            doubtful: self.doubtful(&loaded.sets),
             overridden: loaded.overridden.clone(),
             starts_at: now.wall,
             duration: end_of(rows).since(now.boot),
@@ -116,6 +118,20 @@ impl Before<'_> {
             earlier,
             first_requests,
         }
+    }
+
+    /// What is set that the contract calls doubtful, repeated for whoever confirms it.
+    fn doubtful(&self, sets: &SetCounts) -> Vec<(u64, String)> {
+        let choices = self.target.contract.properties.iter().flat_map(|property| match &property.kind {
+            PropertyKind::Choice(choices) => choices.iter().map(|choice| (&property.name, choice)).collect(),
+            _ => Vec::new(),
+        });
+        let doubts = choices.filter_map(|(property, choice)| {
+            let why = choice.doubtful.as_ref().filter(|_| !choice.doubtful_spelling)?;
+            let rows = sets.rows_with(property, &choice.value);
+            (rows > 0).then(|| (rows, format!("{property} to `{}`: {why}", choice.value)))
+        });
+        doubts.collect()
     }
 
     /// Shows it and asks, unless `--yes` has answered or nothing is to be sent.

@@ -79,7 +79,7 @@ fn read(
     if tally.has_errors() && !skip_invalid {
         return Err(Error::InvalidRows);
     }
-    loaded.rows = tally.sendable - u64::try_from(tally.contradicting.len()).unwrap_or(0);
+    loaded.rows = tally.sendable_alone();
     loaded.invalid = tally.selected - loaded.rows;
     loaded.nothing_asked = tally.nothing_asked;
     loaded.overridden.clone_from(&tally.overridden);
@@ -177,9 +177,12 @@ pub(super) fn into_journal(
     let read = read(input, rules, skip_invalid, tell, &mut |row| batches.add(load_row(row)));
     let read = read.and_then(|read| batches.end().map(|()| read));
     let finished = read.and_then(|(loaded, tally)| {
-        let contradicting: Vec<(u64, Outcome)> =
-            tally.contradicting.iter().map(|(row, error)| (*row, invalid(error.code, &error.message))).collect();
-        journal.load_invalid(&run, &contradicting)?;
+        let mut contradicting =
+            tally.contradicting().map(|(row, error)| (row, invalid(error.code, &error.message))).peekable();
+        while contradicting.peek().is_some() {
+            let batch: Vec<(u64, Outcome)> = contradicting.by_ref().take(BATCH).collect();
+            journal.load_invalid(&run, &batch)?;
+        }
         Ok(loaded)
     });
     match finished {
@@ -292,6 +295,6 @@ pub(super) fn for_a_look(
         see(None)
     };
     let (loaded, tally) = read(input, rules, skip_invalid, tell, &mut keep)?;
-    let contradicting = tally.contradicting.into_iter().map(|(row, error)| (row, error.message)).collect();
+    let contradicting = tally.contradicting().map(|(row, error)| (row, error.message)).collect();
     Ok(Looked { loaded, earlier, first, contradicting })
 }

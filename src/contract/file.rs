@@ -72,6 +72,8 @@ pub(super) struct ChoiceEntry {
     /// Empty in an extension: the mark of the contract it extends is taken off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) doubtful: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) doubtful_spelling: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -149,13 +151,18 @@ impl From<Property> for PropertyEntry {
 impl From<ChoiceEntry> for Choice {
     fn from(entry: ChoiceEntry) -> Choice {
         let doubtful = entry.doubtful.filter(|doubt| !doubt.is_empty());
-        Choice { value: entry.value, aliases: entry.aliases, doubtful }
+        Choice { value: entry.value, aliases: entry.aliases, doubtful, doubtful_spelling: entry.doubtful_spelling }
     }
 }
 
 impl From<Choice> for ChoiceEntry {
     fn from(choice: Choice) -> ChoiceEntry {
-        ChoiceEntry { value: choice.value, aliases: choice.aliases, doubtful: choice.doubtful }
+        ChoiceEntry {
+            value: choice.value,
+            aliases: choice.aliases,
+            doubtful: choice.doubtful,
+            doubtful_spelling: choice.doubtful_spelling,
+        }
     }
 }
 

@@ -141,6 +141,7 @@ fn add_choice(choices: &mut Vec<Choice>, entry: ChoiceEntry) {
             choice.aliases.extend(entry.aliases);
             if let Some(doubtful) = entry.doubtful {
                 choice.doubtful = Some(doubtful).filter(|doubtful| !doubtful.is_empty());
+                choice.doubtful_spelling = entry.doubtful_spelling;
             }
         }
         None => choices.push(entry.into()),
@@ -297,9 +298,9 @@ mod tests {
         let PropertyKind::Choice(determinations) = &contract.property("determination").expect("there").kind else {
             panic!("a choice")
         };
-        let doubtful: Vec<_> = determinations.iter().filter(|choice| choice.doubtful.is_some()).collect();
-        assert_eq!(doubtful.len(), 1);
-        assert_eq!(doubtful[0].value, "Clean");
+        let doubtful = determinations.iter().filter(|choice| choice.doubtful.is_some());
+        let doubtful: Vec<_> = doubtful.map(|choice| (choice.value.as_str(), choice.doubtful_spelling)).collect();
+        assert_eq!(doubtful, [("Clean", false), ("NoEnoughDataToValidate", true), ("NotEnoughDataToValidate", true)]);
     }
 
     #[test]

@@ -69,8 +69,10 @@ pub struct Choice {
     pub value: String,
     /// What else is taken for it, the portal's label among them; any case.
     pub aliases: Vec<String>,
-    /// Why it may be refused all the same: a warning.
+    /// Why it may be refused, or do harm: a warning.
     pub doubtful: Option<String>,
+    /// Whether only its spelling is in doubt: then an alias, whose meaning is certain, gives no warning.
+    pub doubtful_spelling: bool,
 }
 
 /// Values of `property` need `on` to be set in the same row, to one of the values listed for them.

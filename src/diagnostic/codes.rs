@@ -69,6 +69,9 @@ codes! {
     TOO_MANY_LINES "too-many-lines" Error
         "The file has more than 4,294,967,295 lines."
         "Split it."
+    INPUT_CHANGED "input-changed" Error
+        "The file was changed or replaced while it was read."
+        "Wait until the file is complete, then run the command again."
 
     TOO_FEW_CELLS "too-few-cells" Error
         "The row has fewer cells than the header has columns."
@@ -113,6 +116,9 @@ codes! {
     UNKNOWN_VALUE "unknown-value" Error
         "The contract does not know this value."
         "Write one of the values that `bulk-triage contract` lists; an empty cell leaves the property as it is."
+    PLACEHOLDER_VALUE "placeholder-value" Error
+        "The text stands for \"no value\" (`Unassigned`, `Not set`, `None`, `-`, `System.String[]`); it is not a value to send. In a comment it is a warning."
+        "Leave the cell empty to keep the value; to empty assignedTo or tags, write `<clear>`."
     VALUE_MISSING "value-missing" Error
         "A value needs another property to be set in the same row, and it is not."
         "Set that property too."
@@ -146,12 +152,28 @@ codes! {
         "Two rows ask for the same change of the same incident: it is made once."
         "Delete one of them."
     DOUBTFUL_VALUE "doubtful-value" Warning
-        "The value is documented, but the service is known to refuse it."
-        "Use the value that the message names."
+        "The value is documented, but the service refuses it, has withdrawn it, or should be the only one to set it."
+        "Use another value: the one that the message names, if it names one."
+    COMMA_IN_TAG "comma-in-tag" Warning
+        "A tag holds a comma; it is sent as one tag."
+        "Separate tags with semicolons: `a; b`."
+    UNTERMINATED_LINE "unterminated-line" Warning
+        "The last line has no line end, and its last cell is the id: if the file was cut there, the id is another one."
+        "Check that the file is complete; end its last line with a line end."
+    NOT_SENT "not-sent" Warning
+        "The column (or member) is carried along and not sent, though its name is another word for a property."
+        "To send it, give it the property's name; else ignore this warning."
     SPACE_AROUND "space-around" Warning
         "The text begins or ends with white space, which is sent as it is."
         "Remove it, unless it is meant."
 }
+
+/// [`PLACEHOLDER_VALUE`] in a comment: it may be meant, so it is sent.
+pub static PLACEHOLDER_COMMENT: Code = Code {
+    severity: Severity::Warning,
+    advice: "Leave the cell empty to add no comment, unless it is meant.",
+    ..PLACEHOLDER_VALUE
+};
 
 /// The table of `docs/diagnostics.md`, in Markdown.
 #[must_use]

@@ -47,6 +47,21 @@ pub struct Diagnostic {
     /// The source around the value, to be shown.
     #[serde(skip)]
     pub snippet: Option<Snippet>,
+    /// How it is told if a file has many of its kind.
+    #[serde(skip)]
+    pub repetition: Repetition,
+}
+
+/// How diagnostics of one kind are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Repetition {
+    /// Each one.
+    #[default]
+    Each,
+    /// Only the first one in a file, after the rows, with the number of rows.
+    Counted,
+    /// Each one; the first one in a file has this help in place of its own.
+    FirstHelp(String),
 }
 
 impl Diagnostic {
@@ -65,6 +80,7 @@ impl Diagnostic {
             message: message.into(),
             help: Some(code.advice.to_owned()),
             snippet: None,
+            repetition: Repetition::Each,
         }
     }
 

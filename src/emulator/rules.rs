@@ -67,7 +67,12 @@ pub(super) mod tests {
     /// The seed page's contract, copied by hand from the API's facts.
     pub(in crate::emulator) fn classic() -> Contract {
         let choice = |values: &[&str]| {
-            let choice = |value: &&str| Choice { value: (*value).to_owned(), aliases: vec![], doubtful: None };
+            let choice = |value: &&str| Choice {
+                value: (*value).to_owned(),
+                aliases: vec![],
+                doubtful: None,
+                doubtful_spelling: false,
+            };
             PropertyKind::Choice(values.iter().map(choice).collect())
         };
         let determinations =

@@ -1,7 +1,7 @@
 //! Cuts a chunk into its records, and records of CSV into their cells, in one pass.
 //!
-//! Promises: a quote that never closes, and text after a closing quote, are errors at their place; blank lines are lines,
-//! not records.
+//! Promises: a quote that never closes, and text after a closing quote, are errors at their place; blank lines, and
+//! lines whose cells are all empty, are lines, not records.
 
 use memchr::memchr;
 
@@ -60,7 +60,9 @@ impl<'c> Cutter<'c> {
                 }
                 Some(delimiter) => {
                     let end = self.cut_cells(delimiter, cells)?;
-                    (end, end == start)
+                    // Mostly the first cell is filled, and the others are not looked at.
+                    let record = &self.chunk.bytes[start..end];
+                    (end, cells.iter().all(|cell| is_blank(&cell.bytes(record))))
                 }
                 None => {
                     let end = self.cut_line();
@@ -142,5 +144,15 @@ impl<'c> Cutter<'c> {
         self.line += 1;
         self.at = end + 1;
         if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end }
+    }
+}
+
+/// Whether nothing but white space is there.
+#[inline]
+fn is_blank(bytes: &[u8]) -> bool {
+    match bytes.trim_ascii() {
+        [] => true,
+        [..0x80, ..] => false,
+        text => std::str::from_utf8(text).is_ok_and(|text| text.trim().is_empty()),
     }
 }

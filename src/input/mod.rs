@@ -13,10 +13,15 @@ pub mod jsonl;
 mod kind;
 mod marks;
 mod open;
+mod portal;
+mod preamble;
 mod records;
+mod watch;
 
 pub use cutter::{Cutter, Record};
 pub use error::InputError;
 pub use fetched::{CURRENT, FETCHED_AT};
-pub use open::{Input, Origin, PORTAL_COLUMNS, normalized};
+pub(crate) use open::advice_for_encoding;
+pub use open::{Input, Origin, normalized};
+pub use portal::is_portal_export;
 pub use records::{Chunk, LONGEST_RECORD};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
@@ -11,7 +12,10 @@ use super::csv::{self, Cell};
 use super::cutter::{Cutter, Record};
 use super::error::InputError;
 use super::kind::wrong_kind;
+use super::portal::is_portal_export;
+use super::preamble::Preamble;
 use super::records::{CHUNK_SIZE, Chunk, Framing, Records};
+use super::watch::Watch;
 use super::{fetched, jsonl};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::outcome::{InputShape, RESULT_COLUMNS};
@@ -40,6 +44,8 @@ pub struct Input {
     records: Records,
     /// What was read with the header.
     first: Option<Chunk>,
+    /// The file, to see whether it has changed.
+    watch: Option<Watch>,
 }
 
 /// The header line of a CSV file, to show what is wrong with it.
@@ -48,13 +54,15 @@ struct Header {
     text: String,
     line: u64,
     cells: Vec<Cell>,
+    /// If it has no column of ids, a line near below that has one: the header is probably there.
+    later: Option<u64>,
 }
 
 /// How many bytes are looked at to find the format and the delimiter, and the longest header.
 const LARGEST_LOOK: usize = 64 * 1024;
 
-/// The columns by which a portal export is known, written so.
-pub const PORTAL_COLUMNS: [&str; 2] = ["Incident name", "Incident Id"];
+/// How many lines below the first one are searched for the header.
+const LINES_SEARCHED: usize = 20;
 
 impl Input {
     /// Opens the file at `path`; `-` is standard input.
@@ -63,16 +71,19 @@ impl Input {
     /// Where it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
     pub fn open(path: &Path) -> Result<Input, InputError> {
         let name = path.to_string_lossy().into_owned();
-        let reader: Box<dyn Read + Send> = if name == "-" {
-            Box::new(io::stdin())
+        let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
+        let is_stdin = name == "-";
+        let file = if is_stdin {
+            io::stdin().as_fd().try_clone_to_owned().map(File::from)
         } else {
-            let opened = File::open(path).and_then(|file| {
+            File::open(path).and_then(|file| {
                 let is_directory = file.metadata()?.is_dir();
                 if is_directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
-            });
-            Box::new(opened.map_err(|source| InputError::Unreadable { name: name.clone(), source })?)
+            })
         };
-        Input::from_reader(&name, reader)
+        let file = file.map_err(unreadable)?;
+        let watch = Watch::new(&file, (!is_stdin).then_some(path)).map_err(unreadable)?;
+        Ok(Input { watch, ..Input::from_reader(&name, Box::new(file))? })
     }
 
     /// Reads from `reader`; `name` stands in the diagnostics, and its ending tells the format.
@@ -90,8 +101,11 @@ impl Input {
     pub fn in_chunks(name: &str, reader: Box<dyn Read + Send>, chunk_size: usize) -> Result<Input, InputError> {
         let Decoded { reader, bom, is_utf16 } = decode(name, reader)?;
         let mut records = Records::new(name, reader, chunk_size.max(1));
+        let preamble = Preamble::of(records.peek(LARGEST_LOOK)?);
+        let named = preamble.delimiter.map(|delimiter| named_delimiter(name, delimiter)).transpose()?;
+        records.pass_over(preamble.bytes, preamble.lines)?;
         let head = records.peek(LARGEST_LOOK)?;
-        let delimiter = (!is_jsonl(name, head)).then(|| find_delimiter(head));
+        let delimiter = (!is_jsonl(name, head)).then(|| named.unwrap_or_else(|| find_delimiter(head)));
         let is_endless = head.len() >= LARGEST_LOOK && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
         let mut input = Input {
             name: name.to_owned(),
@@ -100,6 +114,7 @@ impl Input {
             is_utf16,
             header: Header::default(),
             first: None,
+            watch: None,
             records,
         };
         match delimiter {
@@ -145,6 +160,25 @@ impl Input {
         }
     }
 
+    /// Whether it is still the file that was opened. Asked after the last chunk.
+    ///
+    /// # Errors
+    /// Where it was changed or replaced meanwhile: what was read may be a part of it, or of two versions.
+    pub(crate) fn verify_unchanged(&self) -> Result<(), InputError> {
+        match self.watch.as_ref().and_then(Watch::change) {
+            None => Ok(()),
+            Some(change) => {
+                let message = format!("the file changed while it was read: {change}");
+                Err(InputError::of_file(&codes::INPUT_CHANGED, &self.name, message))
+            }
+        }
+    }
+
+    /// If the header has no column of ids, a line near below that has one.
+    pub(crate) fn later_header(&self) -> Option<u64> {
+        self.header.later
+    }
+
     /// A diagnostic about one of the input's own columns, counted from 0, or about the whole header.
     pub(crate) fn header_diagnostic(&self, code: &Code, column: Option<usize>, message: String) -> Diagnostic {
         let mut diagnostic = Diagnostic::new(code, &self.name, message);
@@ -169,9 +203,8 @@ impl Input {
             let own = if self.origin.is_results { jsonl::own_record(&members) } else { Some(Cow::Borrowed(line)) };
             let own = own.unwrap_or_default();
             let names: Vec<_> = jsonl::members(&own).unwrap_or_default();
-            let has = |wanted: &str| names.iter().any(|member| member.name.trim() == wanted);
-            self.origin.is_portal_export = PORTAL_COLUMNS.into_iter().all(has);
             self.origin.is_fetched = fetched::time_column(names.iter().map(|member| &*member.name)).is_some();
+            self.origin.is_portal_export = is_portal_export(&names.iter().map(|member| &*member.name));
             self.origin.fetched_at = fetched::time_of(&names);
         }
         self.first = Some(chunk);
@@ -190,7 +223,12 @@ impl Input {
         };
         let bytes = &chunk.bytes[record.start..record.end];
         let wrong = |message: &str| InputError::of_file(&codes::HEADER, &self.name, message);
-        let text = std::str::from_utf8(bytes).map_err(|_| wrong("the header line is not UTF-8"))?.to_owned();
+        let not_utf8 = |_| {
+            let diagnostic = Diagnostic::new(&codes::HEADER, &self.name, "the header line is not UTF-8");
+            let help = advice_for_encoding(bytes).or(diagnostic.help);
+            InputError::Invalid(vec![Diagnostic { help, line: Some(record.line), ..diagnostic }])
+        };
+        let text = std::str::from_utf8(bytes).map_err(not_utf8)?.to_owned();
         if record.is_too_large {
             return Err(wrong("the header line is longer than 1 MiB"));
         }
@@ -209,12 +247,12 @@ impl Input {
         } else {
             names.iter().map(|name| name.clone().into_owned()).collect()
         };
-        self.origin.is_portal_export =
-            PORTAL_COLUMNS.into_iter().all(|wanted| columns.iter().any(|column| column.trim() == wanted));
+        self.origin.is_portal_export = is_portal_export(&columns.iter().map(String::as_str));
         let time_column = fetched::time_column(names.iter().map(|name| &**name));
         self.origin.is_fetched = time_column.is_some();
+        let later = if has_id(columns.iter()) { None } else { find_header(&chunk.bytes[end..], line) };
         self.shape = InputShape::Csv { delimiter: char::from(delimiter), bom, columns };
-        self.header = Header { text, line: record.line, cells };
+        self.header = Header { text, line: record.line, cells, later };
         chunk.bytes.drain(..end);
         chunk.first_line = line;
         self.origin.fetched_at = time_column.and_then(|place| {
@@ -304,16 +342,48 @@ fn find_delimiter(head: &[u8]) -> u8 {
     let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
     let score = |delimiter: &char| {
         let cells = csv::texts(&line, *delimiter);
-        (cells.iter().any(|cell| normalized(cell) == "incidentid"), cells.len())
+        (has_id(cells.iter()), cells.len())
     };
     // The last of equals wins: the comma.
-    ['\t', ';', ','].into_iter().max_by_key(score).and_then(|best| u8::try_from(best).ok()).unwrap_or(b',')
+    DELIMITERS.into_iter().max_by_key(score).map_or(b',', csv::delimiter_byte)
 }
 
-/// A column's name as it is compared: any case, without spaces, underscores and hyphens.
+/// The delimiters of CSV.
+const DELIMITERS: [char; 3] = ['\t', ';', ','];
+
+/// The delimiter that a `sep=` line names.
+fn named_delimiter(name: &str, delimiter: char) -> Result<u8, InputError> {
+    if DELIMITERS.contains(&delimiter) {
+        return Ok(csv::delimiter_byte(delimiter));
+    }
+    let message = format!("the delimiter `{}` of the `sep=` line is not supported", Printable(&delimiter.to_string()));
+    let help = Some("save the file with commas, semicolons or tabs".to_owned());
+    Err(InputError::Invalid(vec![Diagnostic { help, ..Diagnostic::new(&codes::HEADER, name, message) }]))
+}
+
+fn has_id(mut columns: impl Iterator<Item = impl AsRef<str>>) -> bool {
+    columns.any(|column| normalized(column.as_ref()) == "incidentid")
+}
+
+/// The line of a header among the next lines, of which the first one is `line`.
+fn find_header(bytes: &[u8], line: u64) -> Option<u64> {
+    let lines = bytes.split(|byte| *byte == b'\n').take(LINES_SEARCHED).map(String::from_utf8_lossy);
+    let is_header =
+        |text: &str| DELIMITERS.into_iter().any(|delimiter| has_id(csv::texts(text, delimiter).into_iter()));
+    lines.zip(line..).find(|(text, _)| is_header(text.trim_end())).map(|(_, line)| line)
+}
+
+/// What to do about bytes that are not UTF-8, if they look like those of Windows.
+pub(crate) fn advice_for_encoding(bytes: &[u8]) -> Option<String> {
+    let is_unassigned = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d);
+    let looks_like_it = std::str::from_utf8(bytes).is_err() && !bytes.iter().any(is_unassigned);
+    looks_like_it.then(|| "looks like Windows-1252; in Excel, save as CSV UTF-8".to_owned())
+}
+
+/// A column's name as it is compared: any case, without white space, underscores and hyphens.
 #[must_use]
 pub fn normalized(name: &str) -> String {
-    let significant = name.trim().chars().filter(|character| !matches!(character, ' ' | '_' | '-'));
+    let significant = name.chars().filter(|character| !character.is_whitespace() && !matches!(character, '_' | '-'));
     significant.flat_map(char::to_lowercase).collect()
 }
 
@@ -405,7 +475,7 @@ mod tests {
         assert_eq!(columns, &["incidentId", "=x"]);
         let portal = open("f.csv", b"Incident name,Incident Id,Status\n").expect("an input");
         assert!(portal.origin().is_portal_export && !portal.origin().is_results);
-        assert!(!open("f.csv", b"incident name,Incident Id\n").expect("an input").origin().is_portal_export);
+        assert!(!open("f.csv", b"Incident name,incidentId\n").expect("an input").origin().is_portal_export);
         let portal = open("f.jsonl", b"{\"Incident name\":\"x\",\"Incident Id\":1}\n").expect("an input");
         assert!(portal.origin().is_portal_export);
         let members = RESULT_COLUMNS.map(|name| format!("\"{name}\":null")).join(",");

@@ -4,6 +4,7 @@
 mod account;
 mod bad_input;
 mod browser;
+mod changing_input;
 mod check_command;
 mod checked_first;
 mod command_line;
@@ -21,6 +22,7 @@ mod intent_first;
 mod kept_promises;
 mod kills;
 mod layers;
+mod leftovers;
 mod machine;
 mod memory;
 mod merged;

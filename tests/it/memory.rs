@@ -100,3 +100,49 @@ fn rows_that_wait_for_the_quota_with_large_cells_of_their_own_are_in_a_bound() {
     let arguments = "run - --emulator --yes --quota 5/1h --stop-after 500ms --results r.csv -q";
     bounded(BOUND, &Program::new(), arguments, rows).expect_code(4);
 }
+
+/// Rows of which each incident stands there many times. What is kept of a row takes 24 bytes.
+const REPEATED: u64 = 200_000;
+
+/// Such rows of so many incidents, which all ask for the same or contradict each other.
+fn repeated(ids: u64, contradict: bool) -> impl Fn(&mut dyn Write) -> std::io::Result<()> {
+    move |out| {
+        writeln!(out, "incidentId,status")?;
+        (0..REPEATED).try_for_each(|row| {
+            let status = if contradict && row / ids % 2 == 1 { "Resolved" } else { "Active" };
+            writeln!(out, "{},{status}", 1 + row % ids)
+        })
+    }
+}
+
+/// A diagnostic of each row would be some 900 bytes.
+#[test]
+fn repeated_ids_are_checked_in_a_bound() {
+    let inputs = [
+        (1, false, "-", "json"),
+        (2, false, "a.csv", "json"),
+        (1, true, "a.csv", "human"),
+        (2, true, "-", "human"),
+        (REPEATED / 2, true, "-", "json"),
+        (REPEATED / 2, false, "a.csv", "human"),
+    ];
+    for (ids, contradict, input, format) in inputs {
+        let program = Program::new();
+        let rows = repeated(ids, contradict);
+        let arguments = format!("check {input} --format {format} > found");
+        let ended = if input == "-" {
+            bounded(TIGHT, &program, &arguments, rows)
+        } else {
+            let mut file = std::io::BufWriter::new(std::fs::File::create(program.path(input)).expect("a file"));
+            rows(&mut file).and_then(|()| file.flush()).expect("it is written");
+            bounded(TIGHT, &program, &arguments, |_| Ok(()))
+        };
+        let code = if contradict { 3 } else { 0 };
+        assert_eq!(ended.code, Some(code), "{ids} {contradict} {arguments}: {}", ended.said());
+        let lines = program.read("found").lines().count() as u64;
+        match format {
+            "json" => assert_eq!(lines, REPEATED - ids + 2, "{ids} {contradict}"),
+            _ => assert!(lines < 300, "{ids} {contradict}: {lines}"),
+        }
+    }
+}

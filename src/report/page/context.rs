@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::contract::Contract;
-use crate::input::{CURRENT, FETCHED_AT, PORTAL_COLUMNS, csv, jsonl, normalized};
+use crate::input::{CURRENT, FETCHED_AT, csv, is_portal_export, jsonl, normalized};
 use crate::outcome::InputShape;
 use crate::report::fetched::cell;
 use crate::report::wording::age;
@@ -104,7 +104,7 @@ impl ContextColumns {
 
     fn pick<'r>(&self, cells: impl Iterator<Item = (Cow<'r, str>, Cow<'r, str>)>) -> Context {
         let cells: Vec<_> = cells.collect();
-        let is_portal = PORTAL_COLUMNS.iter().all(|name| cells.iter().any(|(column, _)| column.trim() == *name));
+        let is_portal = is_portal_export(&cells.iter().map(|(column, _)| &**column));
         let fetched = fetched(&cells);
         let is_told = |name: &str| fetched.is_some() && (name.starts_with(CURRENT) || name.trim() == FETCHED_AT);
         let is_other = |name: &str| {

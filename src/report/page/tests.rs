@@ -32,6 +32,7 @@ fn preview(bodies: &[&str]) -> Preview {
         skipped: 0,
         nothing_asked: 0,
         sets,
+        doubtful: vec![],
         overridden: vec![("classification".to_owned(), 12)],
         starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),
         duration: Duration::from_secs(61),

@@ -46,6 +46,8 @@ pub struct Preview {
     pub followed: (u64, Vec<u64>),
     /// What would be set.
     pub sets: SetCounts,
+    /// What of it is doubtful: rows, and what they set and why it is doubtful.
+    pub doubtful: Vec<(u64, String)>,
     /// The properties of which `--set` overrides cells, with the number of cells.
     pub overridden: Vec<(String, u64)>,
     /// The time at which it would begin.
@@ -222,8 +224,12 @@ impl Preview {
             let lines = compared::named(*rows, lines);
             format!("{} {verb} the incident into which the row's own was merged ({lines})", counted(*rows, "row"))
         });
+        let doubtful = self.doubtful.iter().map(|(rows, what)| {
+            let verb = if *rows == 1 { "sets" } else { "set" };
+            format!("{} {verb} {}", counted(*rows, "row"), printable(what))
+        });
         let compared = self.compared.iter().flat_map(Compared::warnings);
-        expires.into_iter().chain(followed).chain(compared).collect()
+        expires.into_iter().chain(doubtful).chain(followed).chain(compared).collect()
     }
 }
 
@@ -292,6 +298,7 @@ mod tests {
                 (r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#, 998),
                 (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
             ]),
+            doubtful: vec![(998, "classification to `FalsePositive`: it was withdrawn".to_owned())],
             overridden: vec![("classification".to_owned(), 12)],
             starts_at: at("2026-11-24T17:30:00Z"),
             duration: Duration::from_secs(1_176),
@@ -341,6 +348,7 @@ mod tests {
                   run 4ccc is not finished and has other changes for 40 incidents;
                   to end that one first: bulk-triage runs resume 4ccc
         warning: the token expires at 17:40 UTC, before the end
+        warning: 998 rows set classification to `FalsePositive`: it was withdrawn
 
         The first requests:
           PATCH /api/incidents/924565
@@ -353,6 +361,7 @@ mod tests {
         let preview = Preview {
             target: Target { origin: "http://127.0.0.1:40321".to_owned(), scope: None, caller: None, emulator: true },
             skipped: 0,
+            doubtful: vec![],
             overridden: vec![],
             stop_after: Some((Duration::from_hours(1), 1_500)),
             token_expires: Some(at("2026-11-24T18:30:00Z")),

@@ -60,6 +60,14 @@ impl SetCounts {
         self.0.iter().any(|counts| counts.clears > 0 || counts.empties > 0)
     }
 
+    /// How many rows set this value, which is one of a few.
+    #[must_use]
+    pub fn rows_with(&self, property: &str, value: &str) -> u64 {
+        let counts = self.0.iter().find(|counts| counts.property == property);
+        let values = counts.into_iter().flat_map(|counts| &counts.values);
+        values.filter(|(known, _)| known == value).map(|(_, rows)| rows).sum()
+    }
+
     /// The lines that show it; none where nothing is set.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();

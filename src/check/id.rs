@@ -1,0 +1,101 @@
+//! The ID of an incident: how it is read, and what to do about text that is none.
+
+use crate::row::IncidentId;
+use crate::text::trimmed;
+
+/// A whole number in digits alone, without leading zeros, in the range of IDs. A spreadsheet's `'` before it, which says
+/// that it is text, is taken off.
+#[inline]
+pub(super) fn parse_id(text: &str) -> Option<IncidentId> {
+    match text.as_bytes() {
+        // A number may also begin with `+`, or with zeros.
+        [b'1'..=b'9', ..] => text.parse().ok().and_then(IncidentId::new),
+        [b'\'', b'1'..=b'9', ..] => parse_id(&text[1..]),
+        _ => None,
+    }
+}
+
+/// What to do about some text that is no ID: what spreadsheets and the portal make of one.
+pub(super) fn hint(text: &str) -> Option<String> {
+    let bare = text.trim_matches(['"', '\'']);
+    if is_shortened(bare) {
+        return Some("Excel shortened this number; format the column as text".to_owned());
+    }
+    let formula = text.trim_start_matches('\'').strip_prefix('=');
+    if let Some(id) = formula.and_then(|text| parse_id(trimmed(text.trim_matches('"')))) {
+        return Some(format!("the cell is a formula of a spreadsheet: write `{id}`"));
+    }
+    if let Some(id) = in_url(bare) {
+        return Some(format!("the URL names incident `{id}`: write `{id}`"));
+    }
+    let grouped: String = bare.chars().filter(|character| !is_separator(*character)).collect();
+    let number = bare.trim_start_matches('#');
+    let whole = number.strip_suffix(".0").or_else(|| number.strip_suffix(",0")).unwrap_or(number);
+    // Of `1.0` or `1,234` it is not known what the spreadsheet has done: it is said, and not read.
+    let looks_grouped = grouped.len() != bare.len() && parse_id(&grouped).is_some();
+    let looks_decorated = whole.len() != bare.len() && parse_id(whole).is_some();
+    (looks_grouped || looks_decorated).then(|| "write the number in digits alone; format the column as text".to_owned())
+}
+
+/// A digit, decimals, an exponent: `4.82E+04`, and with a decimal comma.
+fn is_shortened(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else { return false };
+    let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, decimals) = mantissa.split_once(['.', ',']).unwrap_or((mantissa, "0"));
+    is_digits(whole) && is_digits(decimals) && is_digits(exponent)
+}
+
+fn is_separator(character: char) -> bool {
+    matches!(character, ',' | '.' | '\u{2019}') || character.is_whitespace()
+}
+
+/// The ID in a URL of the portal: `…/incidents/48221?tid=…`, `…/incident2/48221/overview`.
+fn in_url(text: &str) -> Option<IncidentId> {
+    let is_url = text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"))
+        || text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://"));
+    let path = text.split(['?', '#']).next().filter(|_| is_url)?;
+    let mut segments = path.split('/').skip_while(|segment| {
+        let name = segment.to_ascii_lowercase();
+        !matches!(name.as_str(), "incident" | "incidents" | "incident2")
+    });
+    segments.nth(1).and_then(parse_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_prefix_of_a_spreadsheet_is_taken_off() {
+        assert_eq!(parse_id("'48220"), IncidentId::new(48_220));
+        for text in ["''48220x", "'", "'0", "'+1", "' 1", "48220'"] {
+            assert_eq!(parse_id(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn leftovers_of_spreadsheets_get_a_hint() {
+        for (text, part) in [
+            ("4.82E+04", "Excel shortened this number; format the column as text"),
+            ("4,82E+04", "Excel shortened"),
+            ("1e5", "Excel shortened"),
+            ("=\"48219\"", "write `48219`"),
+            ("'=\"48219\"", "write `48219`"),
+            ("https://security.microsoft.com/incidents/48221?tid=0b7e6d3c", "names incident `48221`"),
+            ("https://security.microsoft.com/incident2/48221/overview?tid=1", "names incident `48221`"),
+            ("HTTPS://security.microsoft.us/incidents/48221", "names incident `48221`"),
+            ("48219.0", "digits alone"),
+            ("48,219", "digits alone"),
+            ("#48219", "digits alone"),
+        ] {
+            let hint = hint(text).unwrap_or_default();
+            assert!(hint.contains(part), "{text}: {hint}");
+        }
+        for text in
+            ["abc", "-7", "1/2", "https://security.microsoft.com/alerts/48221", "https://x/incidents/", "0", "E+04"]
+        {
+            assert_eq!(hint(text), None, "{text}");
+        }
+    }
+}

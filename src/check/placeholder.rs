@@ -1,0 +1,86 @@
+//! Text that stands for "no value": what portals, spreadsheets and programs write where there is nothing.
+
+use crate::text::trimmed;
+
+/// In lower case. Those that begin with a letter or digit are no longer than [`LONGEST`].
+const WORDS: [&str; 30] = [
+    "unassigned",
+    "not assigned",
+    "not set",
+    "none",
+    "null",
+    "nil",
+    "nan",
+    "undefined",
+    "n/a",
+    "n.a.",
+    "-",
+    "--",
+    "–",
+    "—",
+    "(none)",
+    "(null)",
+    "(blank)",
+    "(empty)",
+    "(not set)",
+    "(unassigned)",
+    "<none>",
+    "<null>",
+    "<unassigned>",
+    "[object object]",
+    "#n/a",
+    "#ref!",
+    "#name?",
+    "#value!",
+    "#null!",
+    "@{}",
+];
+
+/// The longest word that begins with a letter or digit, in bytes.
+const LONGEST: usize = 12;
+
+/// Types that PowerShell writes in the place of what they hold: `System.String[]`, `System.Collections.Hashtable`.
+const NAMESPACES: [&str; 2] = ["System.", "Microsoft."];
+const HOLDERS: [&str; 2] = ["System.Collections.", "System.Management.Automation."];
+
+/// Whether the text means that there is no value, in any case and with any white space around it.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let text = trimmed(text);
+    WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)) || is_type_name(text)
+}
+
+fn is_type_name(text: &str) -> bool {
+    let starts = |name: &&str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+    text.ends_with("[]") && NAMESPACES.iter().any(starts) || HOLDERS.iter().any(starts)
+}
+
+/// Whether a text that begins with a letter or digit may be a placeholder: a quick look, which is often wrong.
+#[inline]
+pub(super) fn may_be_placeholder(text: &str) -> bool {
+    text.len() <= LONGEST || text.ends_with(']') || matches!(text.as_bytes(), [b's' | b'S', b'y' | b'Y', ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_known_in_any_case() {
+        for word in WORDS.into_iter().chain(["System.String[]", "system.object[]", "System.Collections.Hashtable"]) {
+            for text in [word.to_owned(), word.to_uppercase(), format!(" {word}\u{a0}")] {
+                assert!(is_placeholder(&text), "{text}");
+            }
+            let is_plain = word.starts_with(|first: char| first.is_ascii_alphanumeric());
+            assert!(!is_plain || may_be_placeholder(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn values_are_no_placeholders() {
+        for text in
+            ["", "ana.silva@contoso.com", "nonesuch", "null@contoso.com", "System owner", "a-b", "NA", "Unknown", "[]"]
+        {
+            assert!(!is_placeholder(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Exports of the portal: how they are recognized.
+
+/// The two columns by which an export is recognized, each as words.
+const COLUMNS: [[&str; 2]; 2] = [["incident", "name"], ["incident", "id"]];
+
+/// Whether these columns (or members) are those of a portal export: `Incident name` and `Incident Id`, each written as
+/// two words, in any case, with any white space between them. `incidentId` in one word is a column like any other.
+pub fn is_portal_export<'a>(names: &(impl Iterator<Item = &'a str> + Clone)) -> bool {
+    COLUMNS.iter().all(|words| names.clone().any(|name| is_written_as(name, words)))
+}
+
+fn is_written_as(name: &str, words: &[&str]) -> bool {
+    let mut parts = name.split_whitespace();
+    words.iter().all(|word| parts.next().is_some_and(|part| part.eq_ignore_ascii_case(word))) && parts.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_words_in_any_case_are_recognized() {
+        for (name, id) in [
+            ("Incident name", "Incident Id"),
+            ("Incident name", "Incident ID"),
+            ("incident name", "incident id"),
+            ("INCIDENT NAME", "INCIDENT ID"),
+            ("Incident\u{a0}name", "Incident\u{a0}Id"),
+            (" Incident  Name ", "Incident\tid"),
+            ("Incident\u{202f}name", "Incident\u{2003}id"),
+        ] {
+            assert!(is_portal_export(&[name, "Status", id].into_iter()), "{name:?} {id:?}");
+            assert!(is_portal_export(&[id, name].into_iter()), "{id:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn one_word_is_no_portal_column() {
+        for (name, id) in [
+            ("Incident name", "incidentId"),
+            ("Incident name", "incident_id"),
+            ("Incident name", "incident-id"),
+            ("Incident name", "ID"),
+            ("incidentName", "Incident Id"),
+            ("Incident name of ours", "Incident Id"),
+            ("Incident", "Incident Id"),
+        ] {
+            assert!(!is_portal_export(&[name, id].into_iter()), "{name:?} {id:?}");
+        }
+    }
+}
