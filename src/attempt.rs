@@ -107,6 +107,8 @@ pub enum Verdict {
     },
     /// A page of the list was read, in the server's order.
     Listed(Vec<Incident>),
+    /// A success that does not show what became of the update: it may have been applied. The incident is read.
+    Unconfirmed,
     /// The incident was merged into another one: the update went to the old one.
     Redirected {
         /// The incident into which it was merged.
@@ -147,6 +149,7 @@ impl Verdict {
             Verdict::Updated { .. } => "updated",
             Verdict::Read { .. } => "read",
             Verdict::Listed(_) => "listed",
+            Verdict::Unconfirmed => "unconfirmed",
             Verdict::Redirected { .. } => "redirected",
             Verdict::Rejected => "rejected",
             Verdict::NotFound => "not-found",

@@ -31,6 +31,8 @@ pub enum Next {
     },
     /// The incident was read: what it shows, compared with what was asked, decides.
     Compare,
+    /// The incident is read: a success did not show what became of the update. The try that is over counts.
+    Look,
     /// The same again after this delay. The try that is over counts.
     Again {
         /// From the end of the attempt on.
@@ -71,6 +73,8 @@ impl Policy {
             Verdict::Unexpected => failed("unexpected"),
             Verdict::Unauthorized { token_generation } => Next::Renew { token_generation },
             Verdict::Throttled { resume } => Next::Pause { resume },
+            Verdict::Unconfirmed if tries >= self.max_attempts => Next::GiveUp { may_have_applied: true },
+            Verdict::Unconfirmed => Next::Look,
             Verdict::Transient { may_have_applied } if tries >= self.max_attempts => Next::GiveUp { may_have_applied },
             Verdict::Transient { .. } => Next::Again { after: delay(tries, rng) },
         }
@@ -162,6 +166,7 @@ mod tests {
             (Verdict::Unauthorized { token_generation: 3 }, Next::Renew { token_generation: 3 }),
             (Verdict::Throttled { resume }, Next::Pause { resume }),
             (Verdict::Throttled { resume: None }, Next::Pause { resume: None }),
+            (Verdict::Unconfirmed, Next::GiveUp { may_have_applied: true }),
             (Verdict::Transient { may_have_applied: true }, Next::GiveUp { may_have_applied: true }),
             (Verdict::Transient { may_have_applied: false }, Next::GiveUp { may_have_applied: false }),
         ] {
@@ -179,6 +184,7 @@ mod tests {
         assert!(matches!(next(2), Next::Again { after } if after <= Duration::from_secs(1)));
         assert_eq!(next(3), Next::GiveUp { may_have_applied: false });
         assert_eq!(next(4), Next::GiveUp { may_have_applied: false });
+        assert_eq!(Policy { max_attempts: 3 }.decide(&Verdict::Unconfirmed, 2, &mut rng), Next::Look);
     }
 
     proptest! {

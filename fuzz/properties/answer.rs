@@ -2,7 +2,7 @@
 
 use bulk_triage::attempt::{Answer, Call, Verdict};
 use bulk_triage::client::answer::read;
-use bulk_triage::client::{Reply, SendError};
+use bulk_triage::client::{Incomplete, Reply, SendError};
 use bulk_triage::clock::{BootTime, Now};
 use bulk_triage::row::{Change, IncidentId};
 use bulk_triage::text::printable;
@@ -26,15 +26,17 @@ pub fn answers(data: &[u8]) {
     let change =
         Change { incident, body: r#"{"status":"Resolved","tags":["a"],"comment":"done"}"#.into(), appends: true };
     for call in [Call::Update(change), Call::Read(incident)] {
-        let answer = |complete| {
+        let answer = |incomplete| {
             let headers = vec![("x-ms-request-id".to_owned(), String::from_utf8_lossy(body).into_owned())];
-            answer_to(&call, Ok(Reply { status, headers, body: body.to_vec(), complete }))
+            answer_to(&call, Ok(Reply { status, headers, body: body.to_vec(), incomplete }))
         };
-        let whole = answer(true);
+        let whole = answer(None);
         if status == 200 {
             assert_meant(&whole.verdict, body);
             let is_update = matches!(call, Call::Update(_));
-            assert_eq!(answer(false).verdict, Verdict::Transient { may_have_applied: is_update });
+            let in_doubt =
+                if is_update { Verdict::Unconfirmed } else { Verdict::Transient { may_have_applied: false } };
+            assert_eq!(answer(Some(Incomplete::Damaged)).verdict, in_doubt);
         }
         let message = String::from_utf8_lossy(body).into_owned();
         answer_to(&call, Err(SendError { may_have_arrived: true, message }));
@@ -54,7 +56,7 @@ fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
 
 /// A verdict that something was made or read stands on a body that shows incident 7 and no error.
 fn assert_meant(verdict: &Verdict, body: &[u8]) {
-    if matches!(verdict, Verdict::Transient { .. }) {
+    if matches!(verdict, Verdict::Transient { .. } | Verdict::Unconfirmed) {
         return;
     }
     // Of any depth, and with any bytes in what is skipped: this reader skips it too.

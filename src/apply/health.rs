@@ -192,8 +192,8 @@ impl Failures {
         Failures { most, failed: 0, first: open.then_some(first) }
     }
 
-    /// A row is over.
-    pub(super) fn hear(&mut self, kind: OutcomeKind, code: &str) -> Option<TooMany> {
+    /// A row is over. `tells_of_file`: what became of it may be the file's fault.
+    pub(super) fn hear(&mut self, kind: OutcomeKind, code: &str, tells_of_file: bool) -> Option<TooMany> {
         if kind == OutcomeKind::Failed {
             self.failed += 1;
         }
@@ -201,7 +201,7 @@ impl Failures {
             return (kind == OutcomeKind::Failed && self.failed >= most.max(1))
                 .then_some(TooMany::Failures(self.failed));
         }
-        let first = self.first.as_mut()?;
+        let first = self.first.as_mut().filter(|_| tells_of_file)?;
         first.push((kind, code.to_owned()));
         let alike = first.iter().all(|(kind, other)| *kind == OutcomeKind::Failed && *other == first[0].1);
         if !alike {
@@ -291,10 +291,12 @@ mod tests {
 
     #[test]
     fn an_answer_between_breaks_the_row() {
-        let mut health = Health::new(Duration::from_mins(10));
-        for at in 0..40 {
-            let verdict = if at % 5 == 4 { Verdict::NotFound } else { NOTHING };
-            assert_eq!(health.hear(&verdict, second(at)), News::None);
+        for answer in [Verdict::NotFound, Verdict::Unconfirmed] {
+            let mut health = Health::new(Duration::from_mins(10));
+            for at in 0..40 {
+                let verdict = if at % 5 == 4 { &answer } else { &NOTHING };
+                assert_eq!(health.hear(verdict, second(at)), News::None);
+            }
         }
     }
 
@@ -340,33 +342,45 @@ mod tests {
     fn five_first_rows_that_fail_alike_stop_the_run_once() {
         let mut failures = Failures::new(None, Vec::new());
         for _ in 0..4 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         }
         let stop = TooMany::FirstRows { rows: 5, code: "not-found".to_owned() };
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), Some(stop));
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(stop));
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         let before = vec![(OutcomeKind::Failed, "not-found".to_owned()); 5];
         let mut went_on = Failures::new(None, before);
-        assert_eq!(went_on.hear(OutcomeKind::Failed, "not-found"), None);
+        assert_eq!(went_on.hear(OutcomeKind::Failed, "not-found", true), None);
     }
 
     #[test]
     fn one_that_differs_settles_it() {
         let mut failures = Failures::new(None, Vec::new());
         for kind in [OutcomeKind::Failed, OutcomeKind::Updated] {
-            assert_eq!(failures.hear(kind, "not-found"), None);
+            assert_eq!(failures.hear(kind, "not-found", true), None);
         }
         for _ in 0..10 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         }
+    }
+
+    #[test]
+    fn rows_without_a_usable_response_leave_the_rule_alone() {
+        let mut failures = Failures::new(None, Vec::new());
+        for _ in 0..10 {
+            assert_eq!(failures.hear(OutcomeKind::Failed, "gave-up", false), None);
+        }
+        for _ in 0..4 {
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
+        }
+        assert!(failures.hear(OutcomeKind::Failed, "not-found", true).is_some());
     }
 
     #[test]
     fn a_number_given_replaces_the_rule() {
         let mut failures = Failures::new(Some(7), Vec::new());
         for _ in 0..6 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), None);
+            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         }
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found"), Some(TooMany::Failures(7)));
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(TooMany::Failures(7)));
     }
 }

@@ -268,7 +268,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             Next::GiveUp { .. } if self.may_be_the_service() => {
                 self.wait(at.boot + crate::retry::outage_pause(1), tried);
             }
-            Next::Done { .. } | Next::Compare | Next::GiveUp { .. } => self.hear(&tried.call, &answer),
+            // Of reads none is unconfirmed.
+            Next::Done { .. } | Next::Compare | Next::Look | Next::GiveUp { .. } => self.hear(&tried.call, &answer),
             Next::Pause { resume } => {
                 let until = resumes_at(resume, at, self.settings.quota.shortest());
                 let (kept, follows) = self.service.pause(until, at, &answer.message);

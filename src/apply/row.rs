@@ -29,6 +29,8 @@ pub(super) struct Hand {
     before: Option<ReadBefore>,
     /// Its tries at the update are used up; a last look tells whether one of them was made.
     is_last_look: bool,
+    /// The last of its updates that got a success without the incident.
+    pub(super) unconfirmed: Option<AttemptId>,
     /// Tries that count, of updates and of reads.
     updates: Tries,
     reads: Tries,
@@ -124,6 +126,7 @@ impl Hand {
             row,
             what: What::Update,
             is_last_look: false,
+            unconfirmed: None,
             updates: Tries::default(),
             reads: Tries::default(),
             last_update: None,
@@ -200,7 +203,7 @@ impl Hand {
             What::Read(_) => &mut self.reads,
         };
         tries.fold(streak.id);
-        if streak.counts && matches!(answer.verdict, Verdict::Transient { .. }) {
+        if streak.counts && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed) {
             tries.add(streak.id);
         }
         // While the service is down no try is a row's last one.
@@ -238,6 +241,16 @@ impl Hand {
                 Then::Over
             }
             Next::Compare => self.compare(ended, rules, own, &mut end),
+            Next::Look => {
+                self.unconfirmed = Some(*attempt);
+                // With a comment the journal names the attempts in doubt when it is asked.
+                if self.row.change.appends {
+                    Then::Ready
+                } else {
+                    self.what = What::Read(Vec::new());
+                    next_read(at.boot, rules.settle, self.read_at).map_or(Then::Ready, Then::ReadAt)
+                }
+            }
             Next::Again { after } => Then::At(at.boot + after),
             Next::GiveUp { .. } => Then::UsedUp,
             Next::Pause { resume } => {
@@ -284,6 +297,9 @@ impl Hand {
         end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
         let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended);
+        if is_so && let Some(attempt) = self.unconfirmed {
+            end.resolved.push((attempt, true));
+        }
         if own_is_made || is_so {
             end.outcome = Some((self.row.row, self.with_last(Outcome::found_by_reading(), ended.at)));
             return Then::Over;
@@ -376,7 +392,7 @@ fn last_end<'a>(doubts: impl IntoIterator<Item = &'a Doubt>) -> Option<BootTime>
 fn was_made(verdict: &Verdict) -> Option<bool> {
     match verdict {
         Verdict::Updated { .. } | Verdict::Redirected { .. } => Some(true),
-        Verdict::Transient { may_have_applied: true } | Verdict::Unexpected => None,
+        Verdict::Transient { may_have_applied: true } | Verdict::Unconfirmed | Verdict::Unexpected => None,
         _ => Some(false),
     }
 }

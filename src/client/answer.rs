@@ -38,12 +38,13 @@ pub fn read(
         }
     };
     let doubt = Verdict::Transient { may_have_applied: is_update };
-    if reply.status == 200 {
-        return match verdict_of_200(call, contract, &reply) {
+    if (200..300).contains(&reply.status) {
+        return match verdict_of_success(call, contract, &reply) {
             Ok(verdict) => answer(&reply, None, verdict, String::new()),
             Err(why) => {
                 let error = ErrorBody::read(&reply.body);
-                answer(&reply, error.as_ref(), doubt, one_line(&format!("not an answer: {why}")))
+                let verdict = if is_update { Verdict::Unconfirmed } else { doubt };
+                answer(&reply, error.as_ref(), verdict, one_line(&format!("no usable response: {why}")))
             }
         };
     }
@@ -67,10 +68,16 @@ pub fn read(
     answer(&reply, error.as_ref(), verdict, message)
 }
 
-/// What a 200 means for `call`, or why it means nothing.
-fn verdict_of_200(call: &Call, contract: &Contract, reply: &Reply) -> Result<Verdict, String> {
-    if !reply.complete {
-        return Err("the body was cut off".to_owned());
+/// What a success means for `call`, or why it means nothing.
+fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply) -> Result<Verdict, String> {
+    if !matches!(reply.status, 200 | 201) {
+        return Err(format!("status {} shows no incident", reply.status));
+    }
+    if let Some(incomplete) = &reply.incomplete {
+        return Err(incomplete.to_string());
+    }
+    if reply.body.iter().all(u8::is_ascii_whitespace) {
+        return Err("the body is empty".to_owned());
     }
     let Some(incident) = call.incident() else { return listed(&reply.body, contract) };
     let shown = Shown::read(&reply.body, contract)?;
@@ -126,6 +133,7 @@ fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: S
 pub(super) mod tests {
     use super::*;
     use crate::attempt::{Comment, Resume};
+    use crate::client::Incomplete;
     use crate::clock::BootTime;
     use crate::contract::{Property, PropertyKind};
     use crate::row::{Change, IncidentId};
@@ -163,7 +171,7 @@ pub(super) mod tests {
     }
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), complete: true }
+        Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), incomplete: None }
     }
 
     fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
@@ -174,8 +182,6 @@ pub(super) mod tests {
     fn verdict(call: &Call, body: &str) -> Verdict {
         answer_to(call, Ok(reply(200, body))).verdict
     }
-
-    const IN_DOUBT: Verdict = Verdict::Transient { may_have_applied: true };
 
     #[test]
     fn every_status_code_has_its_verdict() {
@@ -196,8 +202,9 @@ pub(super) mod tests {
         };
         let of_an_update = [
             (100, 199, "unexpected"),
-            (200, 200, "updated"),
-            (201, 399, "unexpected"),
+            (200, 201, "updated"),
+            (202, 299, "unconfirmed"),
+            (300, 399, "unexpected"),
             (400, 400, "rejected"),
             (401, 401, "unauthorized"),
             (402, 402, "unexpected"),
@@ -218,14 +225,14 @@ pub(super) mod tests {
         assert_eq!(table(&update("{}")), of_an_update);
         let of_a_read = of_an_update.map(|(first, last, name)| match name {
             "updated" => (first, last, "read"),
-            "in-doubt" => (first, last, "transient"),
+            "in-doubt" | "unconfirmed" => (first, last, "transient"),
             _ => (first, last, name),
         });
         assert_eq!(table(&get()), of_a_read);
     }
 
     #[test]
-    fn a_200_that_shows_something_else_is_a_doubt() {
+    fn a_success_without_the_incident_is_unconfirmed() {
         let call = update(r#"{"status":"Resolved"}"#);
         let deep = format!(r#"{{"incidentId":7,"tags":{}"#, "[".repeat(100_000));
         let deep_and_closed = format!(r#"{{"incidentId":7,"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
@@ -247,11 +254,14 @@ pub(super) mod tests {
             &deep_and_closed,
         ] {
             let answer = answer_to(&call, Ok(reply(200, body)));
-            assert_eq!(answer.verdict, IN_DOUBT, "{body:.60}");
-            assert!(answer.message.starts_with("not an answer: "), "{}", answer.message);
+            assert_eq!(answer.verdict, Verdict::Unconfirmed, "{body:.60}");
+            assert!(answer.message.starts_with("no usable response: "), "{}", answer.message);
         }
-        let cut = Reply { complete: false, ..reply(200, r#"{"incidentId":7,"status":"Resolved"}"#) };
-        assert_eq!(answer_to(&call, Ok(cut)).verdict, IN_DOUBT);
+        let cut = Reply {
+            incomplete: Some(Incomplete::Cut { bytes: 9 }),
+            ..reply(200, r#"{"incidentId":7,"status":"Resolved"}"#)
+        };
+        assert_eq!(answer_to(&call, Ok(cut)).verdict, Verdict::Unconfirmed);
     }
 
     #[test]
@@ -262,7 +272,7 @@ pub(super) mod tests {
         for none in ["null", "0", "7"] {
             assert_eq!(to(none), Verdict::Updated { differs: None, added: None }, "{none}");
         }
-        assert_eq!(to("{}"), IN_DOUBT);
+        assert_eq!(to("{}"), Verdict::Unconfirmed);
     }
 
     #[test]
@@ -335,12 +345,48 @@ pub(super) mod tests {
         }
     }
 
+    /// Status × body of a response to an update, as a person is told.
+    #[test]
+    fn every_success_says_what_it_shows() {
+        use crate::client::body_reader::{BOUNDS, BodyReader};
+        let call = update(r#"{"status":"Resolved"}"#);
+        let incident = br#"{"incidentId":7,"status":"Resolved"}"#.as_slice();
+        let bodies: [(&str, &str, &[u8]); 9] = [
+            ("incident", "", incident),
+            ("with a mark", "", b"\xef\xbb\xbf{\"incidentId\":7,\"status\":\"Resolved\"}"),
+            ("says gzip, is plain", "gzip", incident),
+            ("empty", "", b""),
+            ("blank", "", b" \r\n"),
+            ("html", "", b"<html>Sign in</html>"),
+            ("other incident", "", br#"{"incidentId":8,"status":"Resolved"}"#),
+            ("error", "", br#"{"error":{"code":"Busy","message":"later"}}"#),
+            ("brotli", "br", b"\x0b\x00\x80"),
+        ];
+        let mut table = String::new();
+        for status in [200, 201, 202, 203, 204, 206] {
+            for (name, coding, body) in bodies {
+                let mut reader = BodyReader::new(
+                    [coding].into_iter(),
+                    Some(crate::client::shown::in_use(&contract(), false)),
+                    BOUNDS,
+                );
+                reader.push(body);
+                let (body, incomplete) = reader.finish(false);
+                let reply = Reply { status, headers: Vec::new(), body, incomplete };
+                let Answer { verdict, message, .. } = answer_to(&call, Ok(reply));
+                table += format!("{status} {name}: {} {message}", verdict.name()).trim_end();
+                table.push('\n');
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
     proptest! {
         #[test]
         fn any_reply_is_an_answer(status: u16, body: Vec<u8>, json in r#"\{"(incidentId|tags|comments)":[\[\]{}0-9",:a-z]{0,40}"#) {
             for body in [body, json.into_bytes()] {
                 for call in [get(), update(r#"{"status":"Resolved","comment":"x"}"#)] {
-                    let reply = Reply { status, headers: Vec::new(), body: body.clone(), complete: true };
+                    let reply = Reply { status, headers: Vec::new(), body: body.clone(), incomplete: None };
                     let answer = answer_to(&call, Ok(reply));
                     prop_assert!(!answer.message.contains('\n'));
                 }

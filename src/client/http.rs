@@ -1,17 +1,18 @@
 //! HTTP: moves one request and its answer, over reqwest. The only file that knows it.
 //!
 //! Promises: one call is one request on the wire: no retries, no redirects. Every call ends within [`WHOLE_CALL`].
-//! Nothing is decompressed, so the bound of a body bounds memory. The token stands in one header, marked as sensitive,
+//! What is read of a body is bounded, after decompression too. The token stands in one header, marked as sensitive,
 //! and in no error.
 
 use std::error::Error as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret as _;
 
 use super::answer::REQUEST_ID_HEADERS;
+use super::body_reader::{BOUNDS, BodyReader, Bounds};
 use super::origin::{LOCALHOST, Origin};
 use super::{Method, Reply, Request, SendError, Transport};
 
@@ -28,15 +29,12 @@ pub const WHOLE_CALL: Duration = Duration::from_mins(1);
 /// that meets the closing is in doubt for nothing.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The most bytes of a body that are read. An incident with all its alerts can take megabytes.
-const LONGEST_BODY: usize = 16 * 1024 * 1024;
-
 /// Sends requests to one origin.
 #[derive(Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
     origin: Origin,
-    longest_body: usize,
+    bounds: Bounds,
 }
 
 /// Why there can be no HTTP client: TLS or its certificates.
@@ -77,7 +75,7 @@ impl HttpTransport {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| HttpError(innermost(&error)))?;
-        Ok(HttpTransport { client, origin: origin.clone(), longest_body: LONGEST_BODY })
+        Ok(HttpTransport { client, origin: origin.clone(), bounds: BOUNDS })
     }
 
     fn prepare(&self, request: &Request) -> Result<reqwest::RequestBuilder, SendError> {
@@ -95,36 +93,20 @@ impl HttpTransport {
             .client
             .request(method, self.origin.url(&request.path, request.query.as_deref()))
             .header(AUTHORIZATION, bearer)
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, "application/json")
+            // Inflating is for servers and proxies that compress all the same.
+            .header(ACCEPT_ENCODING, "identity");
         Ok(match &request.body {
             Some(body) => prepared.header(CONTENT_TYPE, "application/json").body(body.to_string()),
             None => prepared,
         })
-    }
-
-    /// The body up to the bound, and whether that is all of it.
-    async fn body(&self, mut response: reqwest::Response) -> (Vec<u8>, bool) {
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    let room = self.longest_body - body.len();
-                    body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if chunk.len() > room {
-                        return (body, false);
-                    }
-                }
-                Ok(None) => return (body, true),
-                Err(_) => return (body, false),
-            }
-        }
     }
 }
 
 impl Transport for HttpTransport {
     #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
     async fn send(&self, request: Request) -> Result<Reply, SendError> {
-        let response = self.prepare(&request)?.send().await.map_err(|error| send_error(&error))?;
+        let mut response = self.prepare(&request)?.send().await.map_err(|error| send_error(&error))?;
         let status = response.status().as_u16();
         let headers = ["retry-after", "date"]
             .into_iter()
@@ -132,8 +114,18 @@ impl Transport for HttpTransport {
             .flat_map(|name| response.headers().get_all(name).iter().map(move |value| (name, value)))
             .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
-        let (body, complete) = self.body(response).await;
-        Ok(Reply { status, headers, body, complete })
+        let keep = response.status().is_success().then_some(request.keep);
+        let codings = response.headers().get_all(CONTENT_ENCODING).iter();
+        let mut reader = BodyReader::new(codings.map(|name| name.to_str().unwrap_or("?")), keep, self.bounds);
+        let is_cut = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if reader.push(&chunk) => {}
+                Ok(Some(_) | None) => break false,
+                Err(_) => break true,
+            }
+        };
+        let (body, incomplete) = reader.finish(is_cut);
+        Ok(Reply { status, headers, body, incomplete })
     }
 }
 
@@ -160,7 +152,9 @@ fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Incomplete, Keep};
     use secrecy::SecretString;
+    use std::sync::Arc;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
@@ -203,6 +197,8 @@ mod tests {
         }
     }
 
+    const HALF: Option<Incomplete> = Some(Incomplete::Cut { bytes: 4 });
+
     const BODY: &str = r#"{"comment":"closed by tuning"}"#;
 
     fn update() -> Request {
@@ -212,6 +208,7 @@ mod tests {
             token: SecretString::from("s3cret"),
             query: None,
             body: Some(BODY.into()),
+            keep: Keep { members: Arc::from([]), is_page: false },
         }
     }
 
@@ -228,6 +225,7 @@ mod tests {
         let length = format!("content-length: {}", BODY.len());
         let agent = format!("user-agent: bulk-triage/{}", env!("CARGO_PKG_VERSION"));
         let expected = [
+            "accept-encoding: identity",
             "accept: application/json",
             "authorization: bearer s3cret",
             &length,
@@ -238,7 +236,7 @@ mod tests {
         assert_eq!(headers, expected);
         assert_eq!(body, BODY);
         let reply = reply.expect("an answer");
-        assert_eq!((reply.status, reply.body.as_slice(), reply.complete), (200, b"{}".as_slice(), true));
+        assert_eq!((reply.status, reply.body.as_slice(), reply.incomplete), (200, b"{}".as_slice(), None));
     }
 
     #[tokio::test]
@@ -261,21 +259,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_not_inflated() {
+    async fn a_compressed_body_is_inflated() {
         let server = Server::start().await;
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\x00";
-        assert_eq!(server.reply(answer).await.body, b"\x1f\x8b\x08\x00");
+        let head = "HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\ncontent-length: 13\r\n\r\n";
+        let body = b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9";
+        let head = head.replace("13", &body.len().to_string());
+        let reply = server.reply(&[head.as_bytes(), body].concat()).await;
+        assert_eq!((reply.body.as_slice(), reply.incomplete), (b"{}".as_slice(), None));
+        let unknown =
+            server.reply(b"HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-length: 4\r\n\r\n\x0b\x00{}").await;
+        assert_eq!(unknown.incomplete, Some(Incomplete::Coding("br".to_owned())));
     }
 
     #[tokio::test]
     async fn a_body_is_read_up_to_the_bound() {
         let mut server = Server::start().await;
-        server.transport.longest_body = 8;
+        server.transport.bounds.kept = 8;
         let exactly = server.reply(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n12345678").await;
-        assert_eq!((exactly.body.as_slice(), exactly.complete), (b"12345678".as_slice(), true));
+        assert_eq!((exactly.body.as_slice(), exactly.incomplete), (b"12345678".as_slice(), None));
         let longer =
             server.reply(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\n\r\n").await;
-        assert_eq!((longer.body.as_slice(), longer.complete), (b"12345678".as_slice(), false));
+        let too_much = Some(Incomplete::TooMuchInUse { bytes: 8 });
+        assert_eq!((longer.body.as_slice(), longer.incomplete), (b"12345678".as_slice(), too_much));
     }
 
     #[tokio::test]
@@ -286,7 +291,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
         ] {
             let reply = server.reply(answer.as_bytes()).await;
-            assert_eq!((reply.status, reply.body.as_slice(), reply.complete), (200, b"half".as_slice(), false));
+            assert_eq!((reply.status, reply.body.as_slice(), reply.incomplete), (200, b"half".as_slice(), HALF));
         }
     }
 
@@ -335,7 +340,7 @@ mod tests {
         let (taken, reply) = how_long_it_takes(&Server::start().await, answer, false).await;
         assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
         let reply = reply.expect("the beginning of an answer");
-        assert_eq!((reply.body.as_slice(), reply.complete), (b"half".as_slice(), false));
+        assert_eq!((reply.body.as_slice(), reply.incomplete), (b"half".as_slice(), HALF));
     }
 
     #[tokio::test]
@@ -343,7 +348,7 @@ mod tests {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n";
         let (taken, reply) = how_long_it_takes(&Server::start().await, answer, true).await;
         assert!(WHOLE_CALL <= taken && taken < WHOLE_CALL + CONNECT, "{taken:?}");
-        assert!(!reply.expect("the beginning of an answer").complete);
+        assert!(reply.expect("the beginning of an answer").incomplete.is_some());
     }
 
     #[tokio::test]

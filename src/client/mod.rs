@@ -6,9 +6,11 @@
 pub mod answer;
 mod auth;
 mod body;
+mod body_reader;
 mod claims;
 mod date;
 mod http;
+mod member_filter;
 mod origin;
 mod prose;
 mod shown;
@@ -23,8 +25,10 @@ use crate::attempt::{Answer, Call, Page};
 use crate::clock::Clock;
 use crate::contract::Contract;
 pub use auth::{Renewal, TokenError, Tokens};
+pub use body_reader::Incomplete;
 pub use claims::TokenFacts;
 pub use http::{HttpError, HttpTransport, WHOLE_CALL};
+pub use member_filter::Keep;
 pub use origin::{Origin, OriginError};
 
 /// Makes calls to one API with one caller's tokens.
@@ -34,12 +38,15 @@ pub struct Client<T: Transport> {
     tokens: Arc<Tokens>,
     contract: Contract,
     clock: Clock,
+    /// What is in use of an incident, and of one on a page.
+    keep: [Keep; 2],
 }
 
 impl<T: Transport> Client<T> {
     /// A client that sends by `transport`, and reads what comes back by `contract`.
     pub fn new(transport: T, tokens: Arc<Tokens>, contract: &Contract, clock: Clock) -> Client<T> {
-        Client { transport, tokens, contract: contract.clone(), clock }
+        let keep = [false, true].map(|is_page| shown::in_use(contract, is_page));
+        Client { transport, tokens, contract: contract.clone(), clock, keep }
     }
 
     /// Where the tokens come from.
@@ -52,7 +59,8 @@ impl<T: Transport> Client<T> {
     /// within the transport's time limits.
     pub async fn call(&self, call: &Call) -> Answer {
         let (token, token_generation) = self.tokens.at(self.clock.now().wall);
-        let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None };
+        let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
+        let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None, keep };
         let request = match call {
             Call::Update(change) => {
                 let path = self.contract.incident_path(change.incident);
@@ -92,6 +100,8 @@ pub struct Request {
     pub token: SecretString,
     /// JSON; `None` for a read.
     pub body: Option<Arc<str>>,
+    /// What is in use of the body of a success.
+    pub keep: Keep,
 }
 
 /// The methods in use.
@@ -110,10 +120,10 @@ pub struct Reply {
     pub status: u16,
     /// The headers that are read, lower-case names; others are not kept.
     pub headers: Vec<(String, String)>,
-    /// The body, up to the bound.
+    /// The body: plain, without a byte order mark; of a success only the members in use.
     pub body: Vec<u8>,
-    /// Whether all of it came: not cut off by the server, the time limit or the bound.
-    pub complete: bool,
+    /// What is missing of it: cut off by the server, the time limit or a bound, or not to be inflated.
+    pub incomplete: Option<Incomplete>,
 }
 
 impl Reply {
@@ -160,7 +170,7 @@ mod tests {
             let rest = request.query.as_deref().or(request.body.as_deref()).unwrap_or_default();
             let sent = format!("{:?} {} {rest}", request.method, request.path);
             self.0.lock().expect("no panic").push(sent);
-            Ok(Reply { status: 401, headers: Vec::new(), body, complete: true })
+            Ok(Reply { status: 401, headers: Vec::new(), body, incomplete: None })
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
+use super::member_filter::Keep;
 use crate::attempt::{Added, Comment};
 use crate::comment_text::may_be;
 use crate::compare;
@@ -32,10 +33,8 @@ impl Shown {
         const LONGEST_CONTEXT: usize = 4 * 1024;
         let shown_in = shown_in(contract);
         let replaced = || contract.properties.iter().filter(|property| !is_appended(&property.kind));
-        let mut wanted = vec!["error", "incidentId", "redirectIncidentId"];
-        wanted.extend(replaced().map(|property| property.name.as_str()).chain(shown_in));
-        wanted.extend(contract.context.iter().map(String::as_str));
-        let members = members(body, &wanted).map_err(|error| error.to_string())?;
+        let members = members(body, &names_in_use(contract).chain(shown_in).collect::<Vec<_>>())
+            .map_err(|error| error.to_string())?;
 
         if members.get("error").is_some_and(|error| !is_null(error)) {
             let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
@@ -113,6 +112,21 @@ impl Shown {
         let is_rewritten = comment.is_none_or(|comment| comment.text != sent);
         Some(Added { comment: comment.cloned(), is_rewritten })
     }
+}
+
+/// What is in use of an incident: where it stands alone, its comments too.
+pub(super) fn in_use(contract: &Contract, is_page: bool) -> Keep {
+    let comments = shown_in(contract).filter(|_| !is_page);
+    Keep { members: names_in_use(contract).chain(comments).map(str::to_owned).collect(), is_page }
+}
+
+/// The members of an incident that are in use everywhere.
+fn names_in_use(contract: &Contract) -> impl Iterator<Item = &str> {
+    let properties = contract.properties.iter().filter(|property| !is_appended(&property.kind));
+    ["error", "incidentId", "redirectIncidentId"]
+        .into_iter()
+        .chain(properties.map(|property| property.name.as_str()))
+        .chain(contract.context.iter().map(String::as_str))
 }
 
 /// The member that lists what the contract's appended property was set to.

@@ -16,7 +16,11 @@ pub(super) struct Answer {
 impl Answer {
     #[expect(clippy::needless_pass_by_value, reason = "built for this, at every call")]
     pub(super) fn json(status: u16, body: Value) -> Answer {
-        Answer::of(status, "application/json; charset=utf-8", body.to_string())
+        Answer::json_text(status, body.to_string())
+    }
+
+    pub(super) fn json_text(status: u16, body: String) -> Answer {
+        Answer::of(status, "application/json; charset=utf-8", body)
     }
 
     pub(super) fn text(status: u16, body: String) -> Answer {

@@ -28,6 +28,7 @@ pub(super) enum Call {
 }
 
 /// A request as it was received, its token hidden from every print.
+#[derive(Clone)]
 pub(super) struct Received {
     pub(super) call: Call,
     pub(super) method: String,

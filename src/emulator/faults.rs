@@ -17,7 +17,10 @@ pub const GRAMMAR: &str = include_str!("faults.txt");
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
     Status(u16),
-    Throttle { form: Option<ThrottleForm>, wait: Option<Duration> },
+    Throttle {
+        form: Option<ThrottleForm>,
+        wait: Option<Duration>,
+    },
     Cut,
     CutHalf,
     Stall,
@@ -26,6 +29,12 @@ pub(super) enum FaultKind {
     Other,
     Error200,
     Huge,
+    Gzip,
+    Deflate,
+    Bom,
+    Empty,
+    /// The update, or these properties of it, is not applied.
+    Ignore(Vec<String>),
     Redirect(String),
     Down,
 }
@@ -149,6 +158,9 @@ fn parse(text: &str) -> Result<Fault, String> {
         problem + hint
     })?;
     let done_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
+    if effect.is_some() && matches!(kind, FaultKind::Ignore(_)) {
+        return Err("`ignore` says what is applied: name what is not, as in `ignore=status+tags`".to_owned());
+    }
     if effect == Some(true) && kind == FaultKind::Down {
         return Err("nobody is there to make the update: write `down` or `cut-after`".to_owned());
     }
@@ -168,6 +180,10 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
             let sendable = !to.is_empty() && to.bytes().all(|byte| byte.is_ascii_graphic());
             return if sendable { Ok(FaultKind::Redirect(to.to_owned())) } else { Err(format!("`{to}` is not a URL")) };
         }
+        "ignore" => {
+            let names = detail.unwrap_or_default().split('+').filter(|name| !name.is_empty());
+            return Ok(FaultKind::Ignore(names.map(str::to_owned).collect()));
+        }
         "cut" => FaultKind::Cut,
         "cut-half" => FaultKind::CutHalf,
         "stall" => FaultKind::Stall,
@@ -175,20 +191,24 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
         "other" => FaultKind::Other,
         "error-200" => FaultKind::Error200,
         "huge" => FaultKind::Huge,
+        "gzip" => FaultKind::Gzip,
+        "deflate" => FaultKind::Deflate,
+        "bom" => FaultKind::Bom,
+        "empty" => FaultKind::Empty,
         "down" => FaultKind::Down,
         _ => match name.parse() {
             Ok(status @ 201..=599) => FaultKind::Status(status),
             _ => {
                 return Err(format!(
                     "`{name}` is none of: a status from 201 to 599, cut, cut-half, stall, slow, html, other, \
-                     error-200, huge, redirect, down"
+                     error-200, huge, gzip, deflate, bom, empty, ignore, redirect, down"
                 ));
             }
         },
     };
     match detail {
         None => Ok(kind),
-        Some(detail) => Err(format!("`{name}` takes no detail (`={detail}`); 429, slow and redirect do")),
+        Some(detail) => Err(format!("`{name}` takes no detail (`={detail}`); 429, slow, ignore and redirect do")),
     }
 }
 
@@ -298,6 +318,10 @@ mod tests {
             ("slow-before=5ms", FaultKind::Slow(Duration::from_millis(5)), false),
             ("redirect@1=http://127.0.0.1:9/x@y", FaultKind::Redirect("http://127.0.0.1:9/x@y".to_owned()), false),
             ("error-200", FaultKind::Error200, false),
+            ("gzip-after", FaultKind::Gzip, true),
+            ("bom", FaultKind::Bom, false),
+            ("ignore", FaultKind::Ignore(Vec::new()), false),
+            ("ignore=status+tags", FaultKind::Ignore(vec!["status".to_owned(), "tags".to_owned()]), false),
             ("429", FaultKind::Throttle { form: None, wait: None }, false),
             (
                 "429:5%=gateway/37s",
@@ -329,6 +353,7 @@ mod tests {
             ("429=37s:5%", "come last"),
             ("redirect=a b", "is not a URL"),
             ("down-after", "nobody is there"),
+            ("ignore-after", "name what is not"),
         ] {
             let error = text.parse::<Fault>().expect_err(text).to_string();
             assert!(error.contains(says), "{error}");

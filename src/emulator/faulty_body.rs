@@ -1,4 +1,4 @@
-//! Bodies that misbehave: half of one, one that trickles, one without an end.
+//! Bodies that misbehave: half of one, one that trickles, one without an end, compressed ones.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -8,9 +8,26 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use flate2::Compression;
+use flate2::read::{GzEncoder, ZlibEncoder};
 use hyper::body::{Frame, SizeHint};
 
 use crate::clock::Clock;
+
+pub(super) fn gzip(text: &str) -> Vec<u8> {
+    all_of(GzEncoder::new(text.as_bytes(), Compression::fast()))
+}
+
+pub(super) fn deflate(text: &str) -> Vec<u8> {
+    all_of(ZlibEncoder::new(text.as_bytes(), Compression::fast()))
+}
+
+fn all_of(mut compressed: impl io::Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What is in memory is read without an error.
+    let _ = compressed.read_to_end(&mut bytes);
+    bytes
+}
 
 /// Half of the text under the length of the whole; then the connection is cut.
 pub(super) fn half(text: String) -> Body {

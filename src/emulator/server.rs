@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{get, patch};
@@ -243,8 +243,16 @@ impl Wire {
 
     async fn deliver(&self, decision: Decision) -> Response {
         let Decision { answer, delivery } = decision;
+        let coding = match delivery {
+            Delivery::Gzip => Some("gzip"),
+            Delivery::Deflate => Some("deflate"),
+            _ => None,
+        };
         let body = match delivery {
             Delivery::Whole => Body::from(answer.body),
+            Delivery::Gzip => Body::from(faulty_body::gzip(&answer.body)),
+            Delivery::Deflate => Body::from(faulty_body::deflate(&answer.body)),
+            Delivery::Marked => Body::from(format!("\u{feff}{}", answer.body)),
             Delivery::Half => faulty_body::half(answer.body),
             Delivery::Slow(pause) => faulty_body::slow(answer.body, pause, self.clock.clone()),
             Delivery::Endless => faulty_body::endless(),
@@ -255,6 +263,9 @@ impl Wire {
         let mut response = Response::builder().status(answer.status).header(CONTENT_TYPE, answer.content_type);
         if let Some(date) = self.date.value(self.clock.now().wall) {
             response = response.header(DATE, date);
+        }
+        if let Some(coding) = coding {
+            response = response.header(CONTENT_ENCODING, coding);
         }
         for (name, value) in answer.headers {
             response = response.header(name, value);

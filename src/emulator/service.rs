@@ -26,6 +26,10 @@ pub(super) enum Delivery {
     Half,
     Slow(Duration),
     Endless,
+    Gzip,
+    Deflate,
+    /// Behind a byte order mark.
+    Marked,
     /// Not at all: the connection is closed.
     Cut,
     /// Not at all: the connection stays open.
@@ -74,6 +78,13 @@ struct Course {
     took_effect: bool,
     /// The moment that a 429 names.
     resume: Option<Timestamp>,
+}
+
+impl Course {
+    fn with_status(mut self, status: u16) -> Course {
+        self.answer.status = status;
+        self
+    }
 }
 
 impl From<Answer> for Course {
@@ -206,6 +217,8 @@ impl Service {
         let answered = |answer: Answer| Course { took_effect: meant.took_effect, ..answer.into() };
         let delivered = |delivery| Course { delivery, answer: meant.answer.clone(), ..meant };
         match &fault.kind {
+            FaultKind::Status(201) => delivered(Delivery::Whole).with_status(201),
+            FaultKind::Status(status @ 202..=299) => answered(Answer::json_text(*status, String::new())),
             FaultKind::Status(status) => answered(Refusal::of_status(*status).answer(&self.tracking())),
             FaultKind::Throttle { form, wait } => {
                 let resume = now.boot + wait.unwrap_or(self.shortest.length);
@@ -227,6 +240,14 @@ impl Service {
             FaultKind::CutHalf => delivered(Delivery::Half),
             FaultKind::Slow(pause) => delivered(Delivery::Slow(*pause)),
             FaultKind::Huge => delivered(Delivery::Endless),
+            FaultKind::Gzip => delivered(Delivery::Gzip),
+            FaultKind::Deflate => delivered(Delivery::Deflate),
+            FaultKind::Bom => delivered(Delivery::Marked),
+            FaultKind::Empty => answered(Answer::json_text(200, String::new())),
+            FaultKind::Ignore(names) => match without(request, names) {
+                Some(rest) => self.obey(&rest, now),
+                None => meant,
+            },
         }
     }
 
@@ -269,6 +290,14 @@ impl Service {
         let id = format!("{:032x}", self.dice.u128(..));
         format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..])
     }
+}
+
+/// An update without some of its properties; `None` where nothing is left of it.
+fn without(request: &Received, names: &[String]) -> Option<Received> {
+    let mut asked: Map<String, Value> = serde_json::from_slice(request.body.as_ref()?).ok()?;
+    asked.retain(|name, _| !names.is_empty() && !names.contains(name));
+    let body = Value::Object(asked.clone()).to_string().into();
+    (!asked.is_empty()).then(|| Received { body: Some(body), ..request.clone() })
 }
 
 #[cfg(test)]
@@ -394,6 +423,15 @@ mod tests {
             ("cut-half", 200, Delivery::Half, true),
             ("slow=1s", 200, Delivery::Slow(Duration::from_secs(1)), true),
             ("huge", 200, Delivery::Endless, true),
+            ("201-after", 201, Delivery::Whole, true),
+            ("204-after", 204, Delivery::Whole, true),
+            ("gzip-after", 200, Delivery::Gzip, true),
+            ("deflate", 200, Delivery::Deflate, false),
+            ("bom-after", 200, Delivery::Marked, true),
+            ("empty-after", 200, Delivery::Whole, true),
+            ("ignore", 200, Delivery::Whole, false),
+            ("ignore=status", 200, Delivery::Whole, true),
+            ("ignore=comment", 200, Delivery::Whole, false),
         ] {
             let mut service = service(&[fault], |_| {});
             let decision = decide(&mut service, &comment(1), 0);

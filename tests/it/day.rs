@@ -44,7 +44,7 @@ impl Transport for Wire {
         let id = request.path.rsplit('/').next().unwrap_or_default();
         let shown = format!(r#"{{"incidentId":{id},"status":"Resolved","comments":[]}}"#);
         let (status, body) = if fails { (500, String::new()) } else { (200, shown) };
-        Ok(Reply { status, headers: Vec::new(), body: body.into_bytes(), complete: true })
+        Ok(Reply { status, headers: Vec::new(), body: body.into_bytes(), incomplete: None })
     }
 }
 

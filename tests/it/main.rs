@@ -35,6 +35,7 @@ mod plan;
 mod power_cut;
 mod program;
 mod report;
+mod responses;
 mod samples;
 mod secrets;
 mod service_down;

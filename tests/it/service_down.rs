@@ -61,7 +61,7 @@ fn a_403_after_a_success_is_the_row_s_and_five_in_a_row_are_the_run_s() {
 
 #[test]
 fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
-    at_once(["down", "503", "cut", "html", "cut-after"], |fault| {
+    at_once(["down", "503", "cut", "cut-after"], |fault| {
         let program = program(40, &[&format!("{fault}@1-12")]);
         let ended = program.send("a.csv --patience 0").expect_code(4);
         let outcomes = ended.outcomes();

@@ -33,7 +33,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
         if let Some((_, outcome)) = &end.outcome {
             self.finished.push(hand.result(outcome.clone()));
-            self.count(outcome.kind, &outcome.code);
+            self.count(&hand, outcome);
         }
         self.ends.push(end);
         match then {

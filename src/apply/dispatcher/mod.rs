@@ -229,16 +229,18 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
-        self.count(outcome.kind, &outcome.code);
+        self.count(hand, &outcome);
         self.finished.push(hand.result(outcome.clone()));
         self.over.push((hand.row.row, outcome));
         self.queue.let_go(hand);
     }
 
     /// A row's outcome is known: are there too many that failed?
-    fn count(&mut self, kind: OutcomeKind, code: &str) {
+    fn count(&mut self, hand: &Hand, outcome: &Outcome) {
         self.left = self.left.saturating_sub(1);
-        match self.failures.hear(kind, code) {
+        // A service that answers unreadably says nothing of the file.
+        let tells_of_file = hand.unconfirmed.is_none();
+        match self.failures.hear(outcome.kind, &outcome.code, tells_of_file) {
             Some(TooMany::Failures(failed)) => self.stop(Stop::TooManyFailures { failed }),
             // With nothing left, five calls were all that the file could cost.
             Some(TooMany::FirstRows { rows, code }) if self.left > 0 => self.stop(Stop::FirstRowsFailed { rows, code }),

@@ -68,7 +68,7 @@ pub(super) fn since_start(at: BootTime) -> i64 {
 #[expect(clippy::unnecessary_wraps, reason = "it stands beside errors in a script")]
 pub(super) fn reply(status: u16, body: &str) -> Result<Reply, SendError> {
     let headers = vec![("request-id".to_owned(), "r-1".to_owned())];
-    Ok(Reply { status, headers, body: body.as_bytes().to_vec(), complete: true })
+    Ok(Reply { status, headers, body: body.as_bytes().to_vec(), incomplete: None })
 }
 
 /// The incident of a call, as it was asked for.

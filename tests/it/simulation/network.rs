@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::client::{Method, Reply, Request, SendError, Transport};
+use bulk_triage::client::{Incomplete, Method, Reply, Request, SendError, Transport};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -95,8 +95,12 @@ impl Network {
     fn reply(&self, call: &Call, said: Said) -> Result<Reply, SendError> {
         let lost =
             |may_have_arrived| Err(SendError { may_have_arrived, message: "the connection was closed".to_owned() });
-        let whole =
-            |status: u16, body: String| Reply { status, headers: self.date(), body: body.into_bytes(), complete: true };
+        let whole = |status: u16, body: String| Reply {
+            status,
+            headers: self.date(),
+            body: body.into_bytes(),
+            incomplete: None,
+        };
         match call.fate.how {
             How::Nothing { may_have_arrived } => lost(may_have_arrived),
             _ if said.is_busy => Ok(throttled(&self.world, call.origin.attempt, self.date())),
@@ -107,7 +111,7 @@ impl Network {
                 let mut reply = whole(status, body.to_string());
                 if call.fate.how == How::Half {
                     reply.body.truncate(reply.body.len() / 2);
-                    reply.complete = false;
+                    reply.incomplete = Some(Incomplete::Cut { bytes: reply.body.len() as u64 });
                 }
                 Ok(reply)
             }

@@ -53,7 +53,7 @@ pub(super) fn throttled(world: &World, attempt: i64, mut headers: Vec<(String, S
     let until = until.min(now + longest);
     world.state().witness.is_told(attempt, now, until);
     world.note(format_args!("a 429 in form {form}: not before {until:?}"));
-    Reply { status: 429, headers, body: body.into_bytes(), complete: true }
+    Reply { status: 429, headers, body: body.into_bytes(), incomplete: None }
 }
 
 fn json(message: &str) -> String {

@@ -1,0 +1,112 @@
+//! Responses that can't be read, or that contradict the request: every success may have been applied, so a read decides,
+//! and `updated` means that a response showed it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use crate::program::{Program, at_once, closing};
+
+/// Rows without a comment, all for different incidents.
+fn resolving(ids: impl IntoIterator<Item = u64>) -> String {
+    let rows = ids.into_iter().map(|id| format!("{id},Resolved\n"));
+    ["incidentId,status\n".to_owned()].into_iter().chain(rows).collect()
+}
+
+/// What a server or a proxy makes of a success after the update was applied.
+const SUCCESSES: [&str; 9] = [
+    "gzip-after",
+    "deflate-after",
+    "bom-after",
+    "empty-after",
+    "201-after",
+    "202-after",
+    "204-after",
+    "html-after",
+    "other-after",
+];
+
+#[test]
+fn every_success_ends_updated_without_repeats() {
+    at_once(SUCCESSES, |fault| {
+        for content in [resolving(1..=12), closing(1..=12)] {
+            // Updates only: the reads are whole.
+            let faults: Vec<String> = (1..=12).map(|id| format!("{fault}@#{id}*1")).collect();
+            let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+            let program = Program::new().file("a.csv", content).faulty_emulator(&faults);
+            let ended =
+                program.send("a.csv --patience 0 --settle 600ms").expect_code(0).expect_outcomes(&[("updated", 12)]);
+            assert_eq!(program.updates().len(), 12, "{fault}: {}", ended.said());
+            let is_read = ["gzip", "deflate", "bom", "201"].iter().all(|shown| !fault.starts_with(shown));
+            let reads = program.requests().len() - program.updates().len();
+            assert_eq!(reads, if is_read { 12 } else { 0 }, "{fault}");
+            assert!(!ended.said().contains("service"), "{fault}: {}", ended.said());
+        }
+    });
+}
+
+/// Not applied, and answered with a success that shows nothing: five rows of that kind are no wrong file.
+#[test]
+fn success_without_effect_is_read_then_repeated() {
+    at_once(["204", "empty", "html"], |fault| {
+        let program = Program::new().file("a.csv", closing(1..=6)).faulty_emulator(&[&format!("{fault}@1-6")]);
+        program.send("a.csv --settle 600ms").expect_code(0).expect_outcomes(&[("updated", 6)]);
+        for id in 1..=6 {
+            assert_eq!(program.comments(id).len(), 1, "{fault}");
+        }
+    });
+}
+
+#[test]
+fn unreadable_successes_do_not_stop_at_five() {
+    let faults: Vec<String> = (1..=8).map(|id| format!("204@#{id}*1")).collect();
+    let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+    let program = Program::new().file("a.csv", resolving(1..=8)).faulty_emulator(&faults);
+    let ended = program.send("a.csv --max-attempts 1 --settle 600ms");
+    assert_eq!(ended.outcomes().get("not-attempted"), None, "{}", ended.said());
+}
+
+/// A server that answers every request, given its first line and its body, with these bytes, each on a connection of
+/// its own.
+fn server(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let (line, body) = request(&mut stream);
+            // What becomes of an answer is the client's business.
+            let _ = stream.write_all(&answer(&line, &body));
+        }
+    });
+    origin
+}
+
+/// The first line of a request, and its body.
+fn request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut reader = BufReader::new(stream);
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &String| !line.trim().is_empty()) {
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("a head");
+        lines.push(line);
+    }
+    let length =
+        lines.iter().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).expect("a body");
+    (lines.swap_remove(0), body)
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+#[test]
+fn very_large_incident_is_read_and_updated() {
+    let alerts = "x".repeat(17 << 20);
+    let body = format!(r#"{{"incidentId":7,"alerts":["{alerts}"],"status":"Resolved","comments":[]}}"#).into_bytes();
+    let origin = server(move |_, _| ok(&body));
+    let program = Program::new().file("a.csv", resolving([7]));
+    program.run(&format!("run a.csv --yes --base-url {origin}")).expect_code(0).expect_outcomes(&[("updated", 1)]);
+}
