@@ -89,5 +89,6 @@ pub mod retry;
 pub mod row;
 pub mod seen;
 pub mod text;
+pub mod typed;
 pub mod undo;
 pub mod window;

@@ -44,6 +44,7 @@ impl Prepared {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
+            typed: bulk_triage::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal.begin_loading(&Scope::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;

@@ -155,6 +155,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             contract: "defender".to_owned(),
             results: "close.results.csv".to_owned(),
             options: Vec::new(),
+            typed: bulk_triage::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal.begin_loading(&scope(), &CONTRACT.name, &facts, &mut rng)?;

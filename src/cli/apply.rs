@@ -24,12 +24,14 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::error::Error;
 use crate::exit;
+use crate::input::Source;
 use crate::journal::{Durability, Journal, LookAt, RunFacts, RunState, RunSummary, Same, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanError};
 use crate::report::results::Destination;
 use crate::row::Scope;
 use crate::text::printable;
+use crate::typed::Typed;
 
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]
@@ -67,14 +69,15 @@ pub(super) fn run(
     plan.expect_contract(args.contract.as_deref())?;
     let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, env)?;
     let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
-    before::can_ask(&args.send, &args.plan)?;
+    let source = Source::File(args.plan.clone());
+    before::can_ask(&args.send, &source)?;
     if let Some(results) = results {
         Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
     }
     let clock = Clock::machine();
     let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let applying = Applying { plan: &plan, target: &target, scope, clock: &clock };
+    let applying = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock };
     let begun = match journal.run_of_plan(&applying.scope, &plan.seal)? {
         Some(name) => {
             let run = journal.run(&name)?;
@@ -92,7 +95,7 @@ pub(super) fn run(
             None => applying.load(journal, remember)?,
         },
     };
-    begun.destination(args.send.results.as_ref(), &args.plan)?;
+    begun.destination(args.send.results.as_ref(), &source)?;
     let runtime = send::runtime()?;
     let at = if plan.header.compared { LookAt::All } else { LookAt::Needed };
     let begun = match begun.look(&runtime, &args.send.calls, Look { at, follows: false }, terminal)? {
@@ -100,8 +103,8 @@ pub(super) fn run(
         Err(code) => return Ok(code),
     };
     let facts = begun.facts.clone();
-    let next = Next::Apply { args, global, facts: &facts };
-    begun.ask_and_send(&runtime, &args.send, remember, &args.plan, page, next, terminal)
+    let next = Next::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
+    begun.ask_and_send(&runtime, &args.send, remember, &source, page, next, terminal)
 }
 
 /// Says that the plan was applied before. Gives back the exit code that its run had.
@@ -197,6 +200,8 @@ pub(super) struct Applying<'a> {
     pub(super) plan: &'a Plan,
     pub(super) target: &'a Target,
     pub(super) scope: Scope,
+    /// The options of the command line, as they were typed.
+    pub(super) typed: &'a Typed,
     pub(super) clock: &'a Clock,
 }
 
@@ -206,7 +211,8 @@ impl<'a> Applying<'a> {
     /// # Errors
     /// Where the plan has become another one since it was read, or the journal can't be written.
     pub(super) fn load(self, mut journal: Journal, remember: std::time::Duration) -> Result<Begun<'a>, Error> {
-        let Applying { plan, target, scope, clock } = self;
+        let Applying { plan, target, scope, typed, clock } = self;
+        let typed = typed.clone();
         let header = &plan.header;
         let facts = RunFacts {
             input: header.input.clone(),
@@ -215,6 +221,7 @@ impl<'a> Applying<'a> {
             contract: header.rules.clone(),
             results: String::new(),
             options: header.options.clone(),
+            typed,
             remember,
         };
         let mut rng = fastrand::Rng::new();

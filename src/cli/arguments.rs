@@ -3,19 +3,28 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
 use super::compare::Look;
 use super::{Format, RowArgs};
+use crate::input::Source;
 use crate::journal::LookAt;
 use crate::window::{Quota, parse_duration};
 
 /// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
 pub(super) const REMEMBER: Duration = Duration::from_hours(12);
 
+/// Reads the name of an input.
+pub(super) fn source() -> impl TypedValueParser<Value = Source> {
+    PathBufValueParser::new().map(|path| Source::named(path.as_os_str()))
+}
+
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// A CSV or JSONL file, or `-` for standard input.
-    pub(super) input: PathBuf,
+    #[arg(value_parser = source())]
+    pub(super) input: Source,
     /// Do all but sending: check, and show what would be sent and how long it takes.
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,

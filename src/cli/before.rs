@@ -1,21 +1,24 @@
 //! What stands before the question: what a run would do, how long it takes, what was made before; and the question.
 
-use std::io::{self, BufReader, IsTerminal as _};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::time::Duration;
 
 use super::arguments::{CallArgs, SendArgs};
 use super::load::Loaded;
+use super::next;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::clock::Clock;
 use crate::contract::PropertyKind;
 use crate::error::Error;
-use crate::journal::{Earlier, Journal, RunHandle};
+use crate::input::Source;
+use crate::journal::{Earlier, History, Journal, RunHandle};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::preview::{self, FirstRequest, Preview, SetCounts};
 use crate::report::question::{Yes, ask};
+use crate::typed::Typed;
 
 /// How long a call takes, as long as none was made.
 pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
@@ -34,7 +37,9 @@ pub(super) struct Before<'a> {
     /// How long a change made by an earlier run counts as made.
     pub(super) remember: Duration,
     /// Its input, as it was named.
-    pub(super) input: &'a Path,
+    pub(super) input: &'a Source,
+    /// The options of this command line, as they were typed.
+    pub(super) typed: &'a Typed,
     /// What time it is.
     pub(super) clock: &'a Clock,
 }
@@ -59,22 +64,27 @@ impl Before<'_> {
             *if kind.is_none() { &mut left } else { &mut over } += rows;
         }
         let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
-        let shown = goes_on.into_iter().chain(shown(&earlier)).collect();
+        let shown = goes_on.into_iter().chain(self.shown(&earlier, Some(journal))?).collect();
         let rows = left.saturating_sub(earlier.not_sent());
         let followed = journal.followed(run, preview::NAMED)?;
         Ok(Preview { compared, followed, ..self.preview(rows, loaded, Some(shown), &ledger, Vec::new()) })
     }
 
     /// Of a dry run. `earlier` is `None` where the scope is not known.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
     pub(super) fn of_dry_run(
         &self,
         loaded: &Loaded,
         earlier: Option<&Earlier>,
         ledger: &(Spent, Option<Pause>),
         first_requests: Vec<FirstRequest>,
-    ) -> Preview {
+        journal: Option<&History>,
+    ) -> Result<Preview, Error> {
         let rows = loaded.rows - earlier.map_or(0, Earlier::not_sent).min(loaded.rows);
-        self.preview(rows, loaded, earlier.map(|earlier| shown(earlier).collect()), ledger, first_requests)
+        let shown = earlier.map(|earlier| self.shown(earlier, journal)).transpose()?;
+        Ok(self.preview(rows, loaded, shown, ledger, first_requests))
     }
 
     fn preview(
@@ -101,7 +111,7 @@ impl Before<'_> {
         });
         Preview {
             target: self.target.shown(),
-            input: self.input.to_string_lossy().into_owned(),
+            input: self.input.name().into_owned(),
             notes: loaded.notes.clone(),
             rows,
             skipped: loaded.invalid,
@@ -134,6 +144,20 @@ impl Before<'_> {
         doubts.collect()
     }
 
+    fn shown(&self, earlier: &Earlier, journal: Option<&History>) -> Result<Vec<preview::Earlier>, Error> {
+        let mut shown = Vec::new();
+        for ((run, again), made) in &earlier.made {
+            shown.push(preview::Earlier::Made { run: run.clone(), at: made.last, rows: made.rows, again: *again });
+        }
+        for (run, incidents) in &earlier.unfinished {
+            let kept = journal.map(|journal| journal.run(run)).transpose()?.map(|run| run.facts.typed);
+            let typed = self.typed.filtered(|option| option == "--state-dir").or(&kept.unwrap_or_default());
+            let finish = next::resume(run, &typed);
+            shown.push(preview::Earlier::Unfinished { run: run.clone(), incidents: *incidents, finish });
+        }
+        Ok(shown)
+    }
+
     /// Shows it and asks, unless `--yes` has answered or nothing is to be sent.
     ///
     /// # Errors
@@ -153,10 +177,7 @@ impl Before<'_> {
         let is_grave = preview.rows > UNTYPED || preview.sets.clears();
         let yes = if is_grave { Yes::Number(preview.rows) } else { Yes::Word };
         let question = format!("Send {} {updates}?", preview.rows);
-        let answer = match path_of(self.input) {
-            Some(_) => ask(&question, yes, io::stdin().lock(), io::stderr()),
-            None => terminal_file().and_then(|terminal| ask(&question, yes, BufReader::new(terminal), io::stderr())),
-        };
+        let answer = asked(self.input).and_then(|answers| ask(&question, yes, answers, io::stderr()));
         let is_agreed = answer.map_err(|source| Error::Io { what: "the question can't be asked", source })?;
         if !is_agreed {
             say("nothing was sent");
@@ -165,32 +186,12 @@ impl Before<'_> {
     }
 }
 
-fn shown(earlier: &Earlier) -> impl Iterator<Item = preview::Earlier> {
-    let made = earlier.made.iter().map(|((run, again), made)| preview::Earlier::Made {
-        run: run.clone(),
-        at: made.last,
-        rows: made.rows,
-        again: *again,
-    });
-    let unfinished = earlier.unfinished.iter();
-    made.chain(unfinished.map(|(run, rows)| preview::Earlier::Unfinished { run: run.clone(), incidents: *rows }))
-}
-
-/// The input as a file; standard input is none.
-pub(super) fn path_of(input: &Path) -> Option<&Path> {
-    (input != Path::new("-")).then_some(input)
-}
-
-/// Whether `--yes` is said or there is somebody to ask: at the terminal itself where standard input is the input.
+/// Whether `--yes` is said or there is somebody to ask.
 ///
 /// # Errors
 /// Where there is not, with what to do.
-pub(super) fn can_ask(send: &SendArgs, input: &Path) -> Result<(), Error> {
-    let is_there = match path_of(input) {
-        Some(_) => io::stdin().is_terminal(),
-        None => terminal_file().is_ok(),
-    };
-    if send.yes || is_there {
+pub(super) fn can_ask(send: &SendArgs, input: &Source) -> Result<(), Error> {
+    if send.yes || asked(input).is_ok() {
         return Ok(());
     }
     Err(Error::Usage {
@@ -199,6 +200,14 @@ pub(super) fn can_ask(send: &SendArgs, input: &Path) -> Result<(), Error> {
     })
 }
 
-fn terminal_file() -> io::Result<std::fs::File> {
-    std::fs::OpenOptions::new().read(true).open("/dev/tty")
+/// Where an answer comes from: standard input, or the terminal itself if a run's rows come, or came, from there.
+///
+/// # Errors
+/// If that is no terminal.
+fn asked(input: &Source) -> io::Result<Box<dyn BufRead>> {
+    match input {
+        Source::StandardInput => Ok(Box::new(BufReader::new(File::open("/dev/tty")?))),
+        Source::File(_) if io::stdin().is_terminal() => Ok(Box::new(io::stdin().lock())),
+        Source::File(_) => Err(io::Error::other("standard input is no terminal")),
+    }
 }

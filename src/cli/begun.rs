@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::arguments::{CallArgs, SendArgs};
-use super::before::{self, Before};
+use super::before::Before;
 use super::compare::{Look, Looked};
 use super::load::{self, Loaded};
 use super::looking::Looking;
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
-use crate::input::Input;
+use crate::input::{Input, Source};
 use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, RunSummary, Same};
 use crate::outcome::InputShape;
 use crate::report::next_command::NextCommand;
@@ -30,6 +30,7 @@ use crate::report::preview::{self, Preview};
 use crate::report::results::{Destination, default_name};
 use crate::row::Scope;
 use crate::text::printable;
+use crate::typed::Typed;
 
 /// A run that has not been sent.
 pub(super) struct Begun<'a> {
@@ -64,11 +65,13 @@ pub(super) struct Reading<'a> {
     /// Whether the valid rows go on without the others.
     pub(super) skip_invalid: bool,
     /// The options that change what is sent, as they were typed.
-    pub(super) typed: Vec<String>,
+    pub(super) options: Vec<String>,
+    /// All options, as they were typed.
+    pub(super) typed: Typed,
 }
 
 impl<'a> Begun<'a> {
-    /// Checks an input and loads it. `input` is its path.
+    /// Checks an input and loads it. `source` is where it comes from.
     ///
     /// # Errors
     /// Where it is not valid, or the journal can't be written: nothing of it stays.
@@ -78,18 +81,19 @@ impl<'a> Begun<'a> {
         mut journal: Journal,
         target: &'a Target,
         scope: Scope,
-        input: &Path,
+        source: &Source,
         remember: Duration,
         clock: &'a Clock,
         tell: &mut dyn FnMut(Diagnostic),
     ) -> Result<Begun<'a>, Error> {
         let facts = RunFacts {
-            input: input.to_string_lossy().into_owned(),
+            input: source.name().into_owned(),
             shape: reading.input.shape().clone(),
             origin: target.origin.to_string(),
             contract: target.contract.to_toml(),
             results: String::new(),
-            options: reading.typed,
+            options: reading.options,
+            typed: reading.typed,
             remember,
         };
         let Reading { input, rules, skip_invalid, .. } = reading;
@@ -229,8 +233,8 @@ impl<'a> Begun<'a> {
     ///
     /// # Errors
     /// Where nothing can be written there.
-    pub(super) fn destination(&self, results: Option<&PathBuf>, input: &Path) -> Result<Destination, Error> {
-        let input = before::path_of(input);
+    pub(super) fn destination(&self, results: Option<&PathBuf>, input: &Source) -> Result<Destination, Error> {
+        let input = input.path();
         let name = if self.target.is_emulated { "emulator" } else { &self.handle.name };
         let path = match results {
             Some(path) => path.clone(),
@@ -261,14 +265,21 @@ impl<'a> Begun<'a> {
         runtime: &Runtime,
         args: &SendArgs,
         remember: Duration,
-        input: &Path,
+        input: &Source,
         page: Option<PageFile>,
         next: Next<'_>,
         terminal: &mut Terminal,
     ) -> Result<u8, Error> {
         let destination = self.destination(args.results.as_ref(), input)?;
-        let before =
-            Before { target: self.target, send: Some(args), calls: &args.calls, remember, input, clock: self.clock };
+        let before = Before {
+            target: self.target,
+            send: Some(args),
+            calls: &args.calls,
+            remember,
+            input,
+            typed: next.typed(),
+            clock: self.clock,
+        };
         let preview = self.preview(&before)?;
         if !before.is_agreed(&preview, args, terminal)? {
             self.discard()?;

@@ -1,8 +1,9 @@
 //! `bulk-triage check`: every row of an input against the contract.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 
+use super::arguments::source;
+use super::next;
 use super::rows::notes;
 use super::terminal::Terminal;
 use super::{Format, RowArgs};
@@ -10,16 +11,17 @@ use crate::check::{Rules, Tally, check};
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
-use crate::input::{Input, InputError, Origin};
+use crate::input::{Input, InputError, Origin, Source};
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use crate::report::left_alone;
-use crate::report::next_command::NextCommand;
+use crate::typed::Typed;
 
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
     /// A CSV or JSONL file; - is standard input
-    pub(super) input: PathBuf,
+    #[arg(value_parser = source())]
+    pub(super) input: Source,
     /// What a row means.
     #[command(flatten)]
     pub(super) rows: RowArgs,
@@ -32,7 +34,7 @@ pub(super) struct CheckArgs {
 ///
 /// # Errors
 /// Where the input can't be read to its end, or the answer not be written.
-pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<u8, Error> {
+pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Result<u8, Error> {
     let settings = args.rows.resolve()?;
     let out = BufWriter::new(io::stdout().lock());
     match args.format {
@@ -50,7 +52,7 @@ pub(super) fn run(args: &CheckArgs, terminal: &Terminal) -> Result<u8, Error> {
             let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| human.tell(found))?;
             let mut out = human.finish()?;
             if let Ok(tally) = &checked {
-                summarize(&mut out, args, tally, origin)?;
+                summarize(&mut out, args, typed, tally, origin)?;
             }
             out.flush()?;
             Ok(verdict(&checked?))
@@ -93,7 +95,7 @@ fn verdict(tally: &Tally) -> u8 {
 }
 
 /// How many rows there are, how many are valid, and the one next command.
-fn summarize(out: &mut dyn Write, args: &CheckArgs, tally: &Tally, origin: Origin) -> io::Result<()> {
+fn summarize(out: &mut dyn Write, args: &CheckArgs, typed: &Typed, tally: &Tally, origin: Origin) -> io::Result<()> {
     for note in notes(origin, tally) {
         writeln!(out, "{note}")?;
     }
@@ -110,9 +112,6 @@ fn summarize(out: &mut dyn Write, args: &CheckArgs, tally: &Tally, origin: Origi
         1 => writeln!(out, "1 row, valid.")?,
         _ => writeln!(out, "{rows} rows, all valid.")?,
     }
-    if args.input.as_os_str() == "-" {
-        return Ok(());
-    }
-    let next = NextCommand::new("bulk-triage").word("run").path(&args.input);
-    writeln!(out, "\nNext, see what would be sent:\n\n    {}", args.rows.repeat(next).word("--dry-run"))
+    let Some(path) = args.input.path() else { return Ok(()) };
+    writeln!(out, "\nNext, see what would be sent:\n\n    {}", next::dry_run(path, typed))
 }

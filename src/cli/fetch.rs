@@ -189,7 +189,7 @@ pub(super) fn run(
             0 => part.remove().map(|()| "nothing was read; to try again".to_owned())?,
             _ => format!("what was read is kept ({incidents_read}); to go on"),
         };
-        say(&format!("{kept}:\n  {}", fetch_again(args, global)));
+        say(&format!("{kept}:\n  {}", fetch_again(&args.output, &global.typed)));
         return Ok(code);
     }
 
@@ -211,7 +211,7 @@ pub(super) fn run(
         throttled: ends.throttled,
         started_at,
         finished_at: clock.now().wall,
-        next: run_fetched(args, global, &target.contract),
+        next: run_fetched(&args.output, &global.typed, &target.contract),
     };
     let out = io::stdout().lock();
     match args.format {

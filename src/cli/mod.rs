@@ -3,7 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
-//! | `arguments`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
+//! | `arguments`, `typed`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
 //! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
 //! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
@@ -30,17 +30,19 @@ mod runs;
 mod send;
 mod target;
 mod terminal;
+mod typed;
 mod undo;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::error::Error;
 use crate::exit;
 use crate::text::{Printable, printable};
+use crate::typed::Typed;
 use environment::Environment;
 use terminal::Terminal;
 
@@ -112,6 +114,9 @@ struct GlobalArgs {
     /// Draw no progress: a plain line now and then
     #[arg(long, global = true)]
     no_progress: bool,
+    /// All options of the command line, as they were typed.
+    #[arg(skip)]
+    typed: Typed,
 }
 
 /// Forms of the log.
@@ -152,7 +157,7 @@ pub fn main() -> u8 {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             tell_usage(&error);
@@ -170,12 +175,20 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    cli.global.typed = typed::typed(&command, &matches);
+    Ok(cli)
+}
+
 fn execute(cli: Cli) -> Result<u8, Error> {
     let environment = Environment::read();
     let mut terminal = Terminal::set_up(&cli.global, environment.no_color)?;
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Check(args) => check::run(&args, &terminal),
+        Command::Check(args) => check::run(&args, &cli.global.typed, &terminal),
         Command::Plan(args) => plan::run(&args, &cli.global, &environment, &mut terminal),
         Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
         Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),

@@ -1,20 +1,33 @@
-//! The one next command that fits, with every option that changes what is sent.
+//! The one next command that fits, with the options that were typed.
+//!
+//! Promises: it works as printed, and nothing in it comes from a file, a variable or a default. Of a plan and of a run of
+//! an older revision, what was typed when it was made counts as typed.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use super::apply::ApplyArgs;
-use super::arguments::{CallArgs, RunArgs};
-use super::fetch::FetchArgs;
-use super::{GlobalArgs, RowArgs};
+use clap::CommandFactory as _;
+
+use super::Cli;
+use super::arguments::RunArgs;
 use crate::check::SetProperty;
-use crate::contract::{BUILT_IN, Contract};
+use crate::contract::Contract;
+use crate::input::Source;
 use crate::journal::RunFacts;
 use crate::report::next_command::NextCommand;
-
-const PROGRAM: &str = "bulk-triage";
+use crate::typed::Typed;
 
 /// What is set on every row of a fetched file by the command that is suggested for it.
 const SET_OF_FETCHED: &str = "status=Resolved";
+
+/// Of no use to the next command: the form of this one's output.
+const OUTPUT: &[&str] = &["--dry-run", "--detailed-exitcode", "--report", "--format", "--output"];
+
+/// What would stop the next start too.
+const STOP_AFTER: &[&str] = &["--stop-after"];
+
+/// What says which rows of another input are taken, and where its results go.
+const OF_OTHER_INPUT: &[&str] = &["--limit", "--only", "--results"];
 
 /// What has just ended.
 #[derive(Clone, Copy, Debug)]
@@ -23,15 +36,15 @@ pub(super) enum Next<'a> {
     Run {
         /// Its arguments.
         args: &'a RunArgs,
-        /// And those of every command.
-        global: &'a GlobalArgs,
+        /// All options, as they were typed.
+        typed: &'a Typed,
     },
     /// A plan that was applied.
     Apply {
-        /// Its arguments.
-        args: &'a ApplyArgs,
-        /// And those of every command.
-        global: &'a GlobalArgs,
+        /// The plan.
+        plan: &'a Path,
+        /// All options, as they were typed.
+        typed: &'a Typed,
         /// What its run keeps of its beginning.
         facts: &'a RunFacts,
     },
@@ -41,157 +54,142 @@ pub(super) enum Next<'a> {
         run: &'a str,
         /// What it keeps of its beginning.
         facts: &'a RunFacts,
-        /// The arguments of every command.
-        global: &'a GlobalArgs,
+        /// The options of this command line, as they were typed: they win over those of the run's.
+        typed: &'a Typed,
     },
 }
 
-impl Next<'_> {
-    /// The command that goes on with the run of this name (a dry run has none).
+impl<'a> Next<'a> {
+    /// The options of this command line, as they were typed.
     #[must_use]
-    pub(super) fn command(&self, name: Option<&str>) -> NextCommand {
-        match (self, name) {
-            // Standard input can't be given again: the rows are in the journal.
-            (Next::Run { args, global }, Some(run)) if args.input == Path::new("-") => resume(run, global),
-            (Next::Run { args, global }, _) => run_again(args, global, &args.input, &args.rows),
-            (Next::Apply { args, global, .. }, _) => {
-                apply_plan(&args.plan, &args.send.calls, args.scope.as_deref(), global)
+    pub(super) fn typed(self) -> &'a Typed {
+        let (Next::Run { typed, .. } | Next::Apply { typed, .. } | Next::Resume { typed, .. }) = self;
+        typed
+    }
+
+    /// The command that sends what a dry run has shown.
+    #[must_use]
+    pub(super) fn after_dry_run(&self) -> NextCommand {
+        self.again(&[])
+    }
+
+    /// The command that finishes the run of this name.
+    #[must_use]
+    pub(super) fn to_finish(self, run: &str, results: &Path) -> NextCommand {
+        match self {
+            // Standard input can't be given again: the rows are in the journal, or if that is gone in the results.
+            Next::Run { args, .. } if args.input == Source::StandardInput && args.emulator => {
+                self.for_failures(results, false)
             }
-            (Next::Resume { run, global, .. }, _) => resume(run, global),
+            Next::Run { args, typed } if args.input == Source::StandardInput => resume(run, typed),
+            _ => self.again(STOP_AFTER),
         }
+    }
+
+    fn again(&self, without: &[&str]) -> NextCommand {
+        match self {
+            Next::Run { args, typed } => {
+                repeat(command(&["run"]).path(OsStr::new(&*args.input.name())), &["run"], typed, without)
+            }
+            Next::Apply { plan, typed, .. } => apply_plan(plan, typed),
+            Next::Resume { run, facts, typed } => resume(run, &typed.or(&facts.typed)),
+        }
+    }
+
+    /// The command that writes the page of the run of this name.
+    #[must_use]
+    pub(super) fn to_show(self, run: &str, page: &Path) -> NextCommand {
+        let show = command(&["runs", "show"]).word(run).option("--report", page);
+        repeat(show, &["runs", "show"], self.typed(), &[])
     }
 
     /// The command that tries again what failed, by the results file. `follows`: merged incidents were followed.
     #[must_use]
-    pub(super) fn command_for_failures(&self, results: &Path, follows: bool) -> NextCommand {
-        let again = || {
-            let command = NextCommand::new(PROGRAM).word("run").path(results);
-            if follows { command.word("--follow-redirects") } else { command }
+    pub(super) fn for_failures(&self, results: &Path, follows: bool) -> NextCommand {
+        let typed = self.typed_for_rows(follows);
+        let without = [STOP_AFTER, OF_OTHER_INPUT].concat();
+        repeat(command(&["run"]).path(results), &["run"], &typed, &without)
+    }
+
+    /// The command that says what is wrong with the rows that are invalid, by the results file.
+    #[must_use]
+    pub(super) fn for_invalid(&self, results: &Path) -> NextCommand {
+        repeat(command(&["check"]).path(results), &["check"], &self.typed_for_rows(false), OF_OTHER_INPUT)
+    }
+
+    /// What was typed, with all that the run's rows mean by it.
+    fn typed_for_rows(&self, follows: bool) -> Typed {
+        let (typed, facts) = match self {
+            Next::Run { typed, .. } => return (*typed).clone(),
+            Next::Apply { typed, facts, .. } => ((*typed).clone(), facts),
+            Next::Resume { typed, facts, .. } => (typed.or(&facts.typed), facts),
         };
-        match self {
-            Next::Run { args, global } => {
-                let rows = RowArgs { limit: None, only: Vec::new(), ..args.rows.clone() };
-                run_again(args, global, results, &rows)
-            }
-            Next::Apply { global, facts, args } => {
-                let command = with_state_dir(with_facts(again(), facts), global);
-                args.scope.iter().fold(command, |command, scope| command.option("--scope", scope))
-            }
-            Next::Resume { global, facts, .. } => with_state_dir(with_facts(again(), facts), global),
+        let mut of_run = Typed::default();
+        for option in facts.options.chunks_exact(2) {
+            of_run.push(option[0].clone(), Some(option[1].clone()));
         }
+        let usual = Contract::from_toml(&facts.contract).map(|contract| contract.origin);
+        if usual.is_ok_and(|usual| usual != facts.origin) {
+            of_run.push("--base-url", Some(facts.origin.clone()));
+        }
+        if follows {
+            of_run.push("--follow-redirects", None);
+        }
+        typed.or(&of_run)
     }
 }
 
-fn run_again(args: &RunArgs, global: &GlobalArgs, input: &Path, rows: &RowArgs) -> NextCommand {
-    let mut command = rows.repeat(NextCommand::new(PROGRAM).word("run").path(input));
-    if args.skip_invalid {
-        command = command.word("--skip-invalid");
-    }
-    for (is_typed, word) in [(args.look.compare, "--compare"), (args.look.follow_redirects, "--follow-redirects")] {
-        if is_typed {
-            command = command.word(word);
-        }
-    }
-    if args.emulator {
-        command = command.word("--emulator");
-    }
-    let send = &args.send;
-    let duration = crate::window::duration_text;
-    let options = [
-        ("--base-url", args.base_url.clone()),
-        ("--scope", args.scope.clone()),
-        ("--quota", send.calls.quota.as_ref().map(ToString::to_string)),
-        ("--remember", send.remember.map(duration)),
-    ];
-    for (name, value) in options {
-        if let Some(value) = value {
-            command = command.option(name, value);
-        }
-    }
-    if let Some(path) = &send.calls.token_file {
-        command = command.option("--token-file", path);
-    }
-    with_state_dir(command, global)
+/// The command that shows what a file would change.
+pub(super) fn dry_run(input: &Path, typed: &Typed) -> NextCommand {
+    repeat(command(&["run"]).path(input), &["run"], typed, &[]).word("--dry-run")
 }
 
 /// The command that shows a plan.
-pub(super) fn show_plan(plan: &Path, global: &GlobalArgs) -> NextCommand {
-    with_state_dir(NextCommand::new(PROGRAM).word("plan").path(plan), global)
+pub(super) fn show_plan(plan: &Path, typed: &Typed) -> NextCommand {
+    repeat(command(&["plan"]).path(plan), &["plan"], typed, OF_OTHER_INPUT)
 }
 
 /// The command that applies a plan.
-pub(super) fn apply_plan(plan: &Path, calls: &CallArgs, scope: Option<&str>, global: &GlobalArgs) -> NextCommand {
-    let mut command = NextCommand::new(PROGRAM).word("apply").path(plan);
-    if let Some(scope) = scope {
-        command = command.option("--scope", scope);
-    }
-    if let Some(quota) = &calls.quota {
-        command = command.option("--quota", quota.to_string());
-    }
-    if let Some(path) = &calls.token_file {
-        command = command.option("--token-file", path);
-    }
-    with_state_dir(command, global)
+pub(super) fn apply_plan(plan: &Path, typed: &Typed) -> NextCommand {
+    repeat(command(&["apply"]).path(plan), &["apply"], typed, STOP_AFTER)
 }
 
 /// The command that goes on with a fetch.
-pub(super) fn fetch_again(args: &FetchArgs, global: &GlobalArgs) -> NextCommand {
-    let command = NextCommand::new(PROGRAM).word("fetch").option("-o", &args.output);
-    let command = args.which.typed().into_iter().fold(command, |command, (name, value)| command.option(name, value));
-    let limit = args.limit.map(|limit| limit.to_string());
-    let command = limit.iter().fold(command, |command, limit| command.option("--limit", limit));
-    as_fetched(command, args, global)
+pub(super) fn fetch_again(output: &Path, typed: &Typed) -> NextCommand {
+    repeat(command(&["fetch"]).option("-o", output), &["fetch"], typed, &[])
 }
 
 /// The command that shows what a fetched file would change: filled in, or as it is, with a property set on every row.
-pub(super) fn run_fetched(args: &FetchArgs, global: &GlobalArgs, contract: &Contract) -> NextCommand {
-    let mut command = NextCommand::new(PROGRAM).word("run").path(&args.output);
+pub(super) fn run_fetched(output: &Path, typed: &Typed, contract: &Contract) -> NextCommand {
+    let mut command = command(&["run"]).path(output);
     if SetProperty::parse(SET_OF_FETCHED, contract).is_ok() {
         command = command.option("--set", SET_OF_FETCHED);
     }
-    as_fetched(command.word("--dry-run"), args, global)
+    repeat(command.word("--dry-run"), &["run"], typed, OF_OTHER_INPUT)
 }
 
-/// With what says whose incidents they are, and under which rules.
-fn as_fetched(mut command: NextCommand, args: &FetchArgs, global: &GlobalArgs) -> NextCommand {
-    let contract = Some(args.contract.clone()).filter(|contract| contract != BUILT_IN[0]);
-    let options = [
-        ("--contract", contract),
-        ("--base-url", args.base_url.clone()),
-        ("--scope", args.scope.clone()),
-        ("--quota", args.calls.quota.as_ref().map(ToString::to_string)),
-    ];
-    for (name, value) in options {
-        if let Some(value) = value {
-            command = command.option(name, value);
-        }
+/// The command that goes on with a run.
+pub(super) fn resume(run: &str, typed: &Typed) -> NextCommand {
+    repeat(command(&["runs", "resume"]).word(run), &["runs", "resume"], typed, STOP_AFTER)
+}
+
+fn command(names: &[&str]) -> NextCommand {
+    names.iter().fold(NextCommand::new("bulk-triage"), NextCommand::word)
+}
+
+/// With what was typed, as far as the command of these names takes it.
+fn repeat(mut next: NextCommand, names: &[&str], typed: &Typed, without: &[&str]) -> NextCommand {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = names.iter().try_fold(&cli, |command, name| command.find_subcommand(name));
+    let options = command.into_iter().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+    let taken: Vec<String> = options.map(|long| format!("--{long}")).collect();
+    let is_wanted = |option: &str| taken.iter().any(|taken| taken == option) && !without.contains(&option);
+    for (option, value) in typed.filtered(|option| is_wanted(option) && !OUTPUT.contains(&option)).iter() {
+        next = match value {
+            Some(value) => next.option(option, value),
+            None => next.word(option),
+        };
     }
-    if let Some(path) = &args.calls.token_file {
-        command = command.option("--token-file", path);
-    }
-    with_state_dir(command, global)
-}
-
-/// What a run was told beside its rows, but for which of them were taken.
-fn with_facts(command: NextCommand, facts: &RunFacts) -> NextCommand {
-    let usual = Contract::from_toml(&facts.contract).map(|contract| contract.origin);
-    let elsewhere = usual.is_ok_and(|usual| usual != facts.origin);
-    let command = if elsewhere { command.option("--base-url", &facts.origin) } else { command };
-    let options = facts.options.chunks_exact(2).filter(|option| !["--limit", "--only"].contains(&&*option[0]));
-    options.fold(command, |command, option| match &*option[0] {
-        "--set" => command.option("--set", &option[1]),
-        "--contract" => command.option("--contract", &option[1]),
-        _ => command,
-    })
-}
-
-fn resume(run: &str, global: &GlobalArgs) -> NextCommand {
-    with_state_dir(NextCommand::new(PROGRAM).word("runs").word("resume").word(run), global)
-}
-
-fn with_state_dir(command: NextCommand, global: &GlobalArgs) -> NextCommand {
-    match &global.state_dir {
-        Some(dir) => command.option("--state-dir", dir),
-        None => command,
-    }
+    next
 }

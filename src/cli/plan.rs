@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
 use super::apply::{self, Applying};
-use super::arguments::{CallArgs, LookArgs, REMEMBER};
-use super::before::{self, Before};
+use super::arguments::{CallArgs, LookArgs, REMEMBER, source};
+use super::before::Before;
 use super::begun::{Begun, Reading, say_next, say_report};
 use super::compare::as_planned;
 use super::environment::{Environment, state_dir};
@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
+use crate::input::Source;
 use crate::journal::{Durability, Journal, Pick, Same, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
@@ -35,7 +36,8 @@ use crate::text::printable;
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
     /// A CSV or JSONL file, or `-` for standard input; or a plan, which is shown again.
-    input: PathBuf,
+    #[arg(value_parser = source())]
+    input: Source,
     /// Where to write the plan; `-` is standard output.
     #[arg(short, long, value_name = "PLAN")]
     output: Option<PathBuf>,
@@ -77,13 +79,13 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let output = args.output.as_deref().filter(|_| !to_stdout);
-    let beside = [before::path_of(&args.input), output, args.calls.token_file.as_deref()];
+    let beside = [args.input.path(), output, args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
-    if begins_like_a_plan(&args.input) {
-        return show_again(args, page.as_ref(), global, env, terminal);
+    if let Some(path) = args.input.path().filter(|path| begins_like_a_plan(path)) {
+        return show_again(args, path, page.as_ref(), global, env, terminal);
     }
     let file = match output {
-        Some(path) => Some(PlanFile::examine(path, before::path_of(&args.input))?),
+        Some(path) => Some(PlanFile::examine(path, args.input.path())?),
         None if to_stdout => None,
         None => {
             return Err(Error::Usage {
@@ -111,7 +113,13 @@ pub(super) fn run(
         // A standard error that is gone is no reason to stop.
         drop(diagnostics.tell(&diagnostic));
     };
-    let reading = Reading { input, rules: &rules, skip_invalid: args.skip_invalid, typed: args.rows.typed() };
+    let reading = Reading {
+        input,
+        rules: &rules,
+        skip_invalid: args.skip_invalid,
+        options: args.rows.typed(),
+        typed: global.typed.clone(),
+    };
     let begun = Begun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
     let _ = diagnostics.finish();
     let mut begun = match begun?.look(&send::runtime()?, &args.calls, args.look.look(), terminal)? {
@@ -150,17 +158,18 @@ impl Shown<'_> {
     /// Shows it, and takes away what was loaded. Gives back the exit code.
     fn show(self, begun: Begun<'_>, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
         let Shown { args, page, global, plan, warnings } = self;
-        let input = PathBuf::from(&begun.facts.input);
+        let input = Source::named(begun.facts.input.as_ref());
         let before = Before {
             target: begun.target,
             calls: &args.calls,
             send: None,
             remember: REMEMBER,
             input: &input,
+            typed: &global.typed,
             clock: begun.clock,
         };
         let preview = begun.preview(&before)?;
-        let next = apply_plan(Path::new(plan), &args.calls, args.scope.as_deref(), global);
+        let next = apply_plan(Path::new(plan), &global.typed);
         let say = |out: &mut dyn io::Write, colour| -> Result<(), Error> {
             begun.show(preview.clone(), &args.calls, &mut *out, colour)?;
             if let Same::Plan(seal) = &begun.same {
@@ -193,6 +202,7 @@ impl Shown<'_> {
 /// Shows a plan that is there.
 fn show_again(
     args: &PlanArgs,
+    path: &Path,
     page: Option<&PageFile>,
     global: &GlobalArgs,
     env: &Environment,
@@ -200,23 +210,24 @@ fn show_again(
 ) -> Result<u8, Error> {
     if args.output.is_some() || args.look.looks() {
         return Err(Error::Usage {
-            message: format!("`{}` is a plan already: it is shown as it is", printable(&args.input.to_string_lossy())),
+            message: format!("`{}` is a plan already: it is shown as it is", printable(&args.input.name())),
             hint: Some(
                 "leave out -o, --compare and --follow-redirects, or name the input that it was made of".to_owned(),
             ),
         });
     }
-    let plan = apply::Plan::read(&args.input)?;
+    let plan = apply::Plan::read(path)?;
     let clock = Clock::machine();
     let target = plan.target(None, args.scope.as_deref(), &args.calls, env)?;
     let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
-    let mut begun = Applying { plan: &plan, target: &target, scope, clock: &clock }.load(journal, REMEMBER)?;
+    let mut begun = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock }
+        .load(journal, REMEMBER)?;
     let planned = as_planned(&begun.journal, &begun.handle)?;
     if plan.header.compared || planned.incidents > 0 {
         begun.compared = Some(planned);
     }
-    let name = args.input.to_string_lossy();
+    let name = args.input.name();
     let shown = Shown { args, page, global, plan: &name, warnings: Warnings::default() };
     shown.show(begun, false, terminal)
 }

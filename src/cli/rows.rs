@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::input::{Input, Origin};
 use crate::outcome::OutcomeKind;
 use crate::report::age;
-use crate::report::next_command::NextCommand;
 
 /// The options as typed.
 #[derive(Clone, Debug, clap::Args)]
@@ -51,12 +50,6 @@ impl RowArgs {
         }
         let only = (!self.only.is_empty()).then(|| self.only.clone());
         Ok(RowSettings { contract, set, limit: self.limit, only })
-    }
-
-    /// These options after a command that is suggested.
-    #[must_use]
-    pub(super) fn repeat(&self, command: NextCommand) -> NextCommand {
-        self.options().into_iter().fold(command, |command, (name, value)| command.option(name, value))
     }
 
     /// These options as a run keeps them.

@@ -2,7 +2,6 @@
 //! question, without a trace.
 
 use std::io;
-use std::path::Path;
 
 use super::GlobalArgs;
 use super::arguments::{REMEMBER, RunArgs};
@@ -20,8 +19,8 @@ use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
-use crate::input::{Input, InputError};
-use crate::journal::{Durability, Journal, Peek, StateDir};
+use crate::input::{Input, InputError, Source};
+use crate::journal::{Durability, History, Journal, Peek, StateDir};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
@@ -37,7 +36,7 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
-    let beside = [before::path_of(&args.input), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
+    let beside = [args.input.path(), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
     let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
@@ -69,7 +68,7 @@ pub(super) fn run(
         before::can_ask(&args.send, &args.input)?;
         // What is wrong with the place of the results is said before a large file is read.
         if let Some(results) = &args.send.results {
-            Destination::examine(results, before::path_of(&args.input), input.shape())?;
+            Destination::examine(results, args.input.path(), input.shape())?;
         }
     }
     // The journal of an emulator's run lives and dies with it.
@@ -87,7 +86,13 @@ pub(super) fn run(
         warnings.add(&diagnostic);
         tell(diagnostic);
     };
-    let reading = Reading { input, rules: &rules, skip_invalid: args.skip_invalid, typed: args.rows.typed() };
+    let reading = Reading {
+        input,
+        rules: &rules,
+        skip_invalid: args.skip_invalid,
+        options: args.rows.typed(),
+        typed: global.typed.clone(),
+    };
     let begun = Begun::load(reading, journal, &target, scope, &args.input, remember, &clock, &mut tell);
     let _ = diagnostics.finish();
     let mut begun = begun?;
@@ -101,16 +106,23 @@ pub(super) fn run(
         Err(code) => return Ok(code),
     };
 
-    let next = next::Next::Run { args, global };
+    let next = next::Next::Run { args, typed: &global.typed };
     let code = if args.dry_run {
         let calls = &args.send.calls;
-        let before =
-            Before { target: &target, calls, send: Some(&args.send), remember, input: &args.input, clock: &clock };
+        let before = Before {
+            target: &target,
+            calls,
+            send: Some(&args.send),
+            remember,
+            input: &args.input,
+            typed: &global.typed,
+            clock: &clock,
+        };
         let preview = begun.preview(&before)?;
         begun.show(preview.clone(), calls, io::stdout().lock(), terminal.colour_out)?;
-        say_next(io::stdout(), &next.command(None))?;
+        say_next(io::stdout(), &next.after_dry_run())?;
         if let Some(page) = &page {
-            begun.write_review(page, &preview, calls, warnings, &next.command(None))?;
+            begun.write_review(page, &preview, calls, warnings, &next.after_dry_run())?;
             say_report(io::stdout(), page)?;
         }
         let has_invalid = begun.loaded.invalid > 0;
@@ -159,11 +171,15 @@ fn dry_run(
         None => (Spent::default(), None),
     };
     let (calls, send) = (&args.send.calls, Some(&args.send));
-    let before = Before { target, calls, send, remember, input: &args.input, clock: &clock };
+    let before = Before { target, calls, send, remember, input: &args.input, typed: &global.typed, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
-    let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first);
+    let journal = match &peek {
+        Some(_) => History::open(&state_dir(global)?, clock.clone())?,
+        None => None,
+    };
+    let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first, journal.as_ref())?;
     preview.write(io::stdout().lock(), terminal.colour_out)?;
-    let next = next::Next::Run { args, global }.command(None);
+    let next = next::Next::Run { args, typed: &global.typed }.after_dry_run();
     say_next(io::stdout(), &next)?;
     if let (Some(page), Some(rows)) = (page, rows) {
         let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.rows);
@@ -176,8 +192,8 @@ fn dry_run(
 }
 
 /// Opens the input; what is wrong with it as a whole is shown.
-pub(super) fn opened(path: &Path, terminal: &Terminal) -> Result<Input, Error> {
-    Ok(Input::open(path).inspect_err(|error| show_invalid(error, terminal))?)
+pub(super) fn opened(source: &Source, terminal: &Terminal) -> Result<Input, Error> {
+    Ok(Input::open(source).inspect_err(|error| show_invalid(error, terminal))?)
 }
 
 /// What is wrong with an input as a whole.

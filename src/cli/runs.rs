@@ -23,6 +23,7 @@ use super::{Format, GlobalArgs};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
+use crate::input::Source;
 use crate::journal::{Durability, History, Journal, JournalError, LookAt, RunState, RunSummary, StateDir};
 use crate::outcome::OutcomeKind;
 use crate::plan::short;
@@ -149,10 +150,14 @@ fn show(
 ) -> Result<u8, Error> {
     let run = journal.run(name)?;
     let facts = &run.facts;
-    let beside = [before::path_of(Path::new(&facts.input)), Some(Path::new(&facts.results))];
+    let source = Source::named(facts.input.as_ref());
+    let beside = [source.path(), Some(Path::new(&facts.results))];
     let page = report::page_file(report, &beside, global)?;
     let is_left = run.state == RunState::Unfinished && !run.is_held;
-    let next = is_left.then(|| Next::Resume { run: &run.name, facts: &run.facts, global }.command(None));
+    let next = is_left.then(|| {
+        Next::Resume { run: &run.name, facts: &run.facts, typed: &global.typed }
+            .to_finish(&run.name, Path::new(&facts.results))
+    });
     if let Some(page) = &page {
         let sent = Sent {
             state: state(&run).to_owned(),
@@ -247,14 +252,13 @@ fn resume(
     let summary = journal.run(name)?;
     let facts = summary.facts.clone();
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
-    let beside = [before::path_of(Path::new(&facts.input)), Some(&*path), args.calls.token_file.as_deref()];
+    let input = Source::named(facts.input.as_ref());
+    let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
     let target = target_of(&journal, name, &args.calls, env)?;
-    // The rows are in the journal: standard input is free to answer.
-    let input = Path::new(&facts.input);
-    before::can_ask(args, before::path_of(input).unwrap_or(Path::new("standard input")))?;
+    before::can_ask(args, &input)?;
     let begun = Begun::go_on(journal, summary, &target, clock)?;
-    begun.destination(args.results.as_ref(), input)?;
+    begun.destination(args.results.as_ref(), &input)?;
     let runtime = send::runtime()?;
     // What was looked at may be long ago.
     let look = Look { at: LookAt::Needed, follows: false };
@@ -262,8 +266,8 @@ fn resume(
         Ok(begun) => begun,
         Err(code) => return Ok(code),
     };
-    let next = Next::Resume { run: name, facts: &facts, global };
-    begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), input, page, next, terminal)
+    let next = Next::Resume { run: name, facts: &facts, typed: &global.typed };
+    begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), &input, page, next, terminal)
 }
 
 /// Where a run went, for another command that goes there.

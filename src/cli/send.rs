@@ -131,12 +131,16 @@ impl Sending<'_> {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let next = match code {
             exit::DONE => None,
-            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.command(Some(run))),
-            _ => {
-                // What can't be told of it is a word that a person adds.
-                let follows = journal.follows(run).unwrap_or(false);
-                Some(self.next.command_for_failures(self.destination.path(), follows))
+            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => {
+                Some(self.next.to_finish(run, self.destination.path()))
             }
+            _ if has(OutcomeKind::Failed) => {
+                // If that can't be told, it is a word that a person adds.
+                let follows = journal.follows(run).unwrap_or(false);
+                Some(self.next.for_failures(self.destination.path(), follows))
+            }
+            _ if has(OutcomeKind::Invalid) => Some(self.next.for_invalid(self.destination.path())),
+            _ => None,
         };
         let meaning = match ending {
             Ending::Over => exit::meaning(code).to_owned(),
@@ -184,7 +188,7 @@ impl Sending<'_> {
             Err(error) => {
                 say(&error.to_string());
                 if !self.target.is_emulated {
-                    say(&format!("`bulk-triage runs show {run} --report PATH` makes it"));
+                    say(&format!("`{}` makes it", self.next.to_show(run, page.path())));
                 }
                 None
             }

@@ -142,7 +142,7 @@ pub(super) fn run(
     let mut out = io::stdout().lock();
     let path = printable_path(file.path());
     writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&seal))?;
-    writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), global))?;
+    writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), &global.typed))?;
     Ok(exit::DONE)
 }
 

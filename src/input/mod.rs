@@ -16,6 +16,7 @@ mod open;
 mod portal;
 mod preamble;
 mod records;
+mod source;
 mod watch;
 
 pub use cutter::{Cutter, Record};
@@ -25,3 +26,4 @@ pub(crate) use open::advice_for_encoding;
 pub use open::{Input, Origin, normalized};
 pub use portal::is_portal_export;
 pub use records::{Chunk, LONGEST_RECORD};
+pub use source::Source;

@@ -15,6 +15,7 @@ use super::kind::wrong_kind;
 use super::portal::is_portal_export;
 use super::preamble::Preamble;
 use super::records::{CHUNK_SIZE, Chunk, Framing, Records};
+use super::source::{STANDARD_INPUT, Source};
 use super::watch::Watch;
 use super::{fetched, jsonl};
 use crate::diagnostic::{Code, Diagnostic, codes};
@@ -65,24 +66,22 @@ const LARGEST_LOOK: usize = 64 * 1024;
 const LINES_SEARCHED: usize = 20;
 
 impl Input {
-    /// Opens the file at `path`; `-` is standard input.
+    /// Opens a file, or standard input.
     ///
     /// # Errors
     /// Where it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
-    pub fn open(path: &Path) -> Result<Input, InputError> {
-        let name = path.to_string_lossy().into_owned();
+    pub fn open(source: &Source) -> Result<Input, InputError> {
+        let name = source.name().into_owned();
         let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
-        let is_stdin = name == "-";
-        let file = if is_stdin {
-            io::stdin().as_fd().try_clone_to_owned().map(File::from)
-        } else {
-            File::open(path).and_then(|file| {
+        let file = match source {
+            Source::StandardInput => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            Source::File(path) => File::open(path).and_then(|file| {
                 let is_directory = file.metadata()?.is_dir();
                 if is_directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
-            })
+            }),
         };
         let file = file.map_err(unreadable)?;
-        let watch = Watch::new(&file, (!is_stdin).then_some(path)).map_err(unreadable)?;
+        let watch = Watch::new(&file, source.path()).map_err(unreadable)?;
         Ok(Input { watch, ..Input::from_reader(&name, Box::new(file))? })
     }
 
@@ -325,7 +324,7 @@ fn is_jsonl(name: &str, head: &[u8]) -> bool {
         Some("jsonl" | "ndjson") => true,
         _ => match head.trim_ascii_start().first() {
             Some(byte) => *byte == b'{',
-            None => name == "-",
+            None => name == STANDARD_INPUT,
         },
     }
 }

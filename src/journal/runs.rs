@@ -10,6 +10,7 @@ use super::ledger::{CALL_LIMIT, Ledger};
 use super::{History, Journal, JournalError, Session, locks, wall};
 use crate::outcome::InputShape;
 use crate::row::Scope;
+use crate::typed::Typed;
 
 /// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct RunFacts {
     pub results: String,
     /// The options that change what is sent, as they were typed, for the command that goes on.
     pub options: Vec<String>,
+    /// All options of the command line that began it, as they were typed; none of a run of an older revision.
+    #[serde(default)]
+    pub typed: Typed,
     /// How long a change made by another run counts as made.
     pub remember: Duration,
 }

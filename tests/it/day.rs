@@ -100,6 +100,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
+            typed: bulk_triage::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal

@@ -102,7 +102,7 @@ fn ctrl_c_once_writes_all_results_and_says_how_to_go_on() {
         let next = ended.stdout.lines().skip_while(|line| *line != "next:").nth(1).expect("a command").trim();
         assert!(next.starts_with("bulk-triage run a.csv"), "{next}");
         let arguments = next.strip_prefix("bulk-triage ").expect("this program").replace("4/1h", "1000/1s");
-        let ended = program.run(&format!("{arguments} --yes")).expect_code(0).expect_outcomes(&[("updated", 12)]);
+        let ended = program.run(&arguments).expect_code(0).expect_outcomes(&[("updated", 12)]);
         expect_whole(&ended.results_path(), 12);
         assert_eq!(program.requests().len(), 12);
     }

@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 7] = [
         "seen",
         "permit",
         "text",
+        "typed",
         "clock",
         "comment_text",
     ],

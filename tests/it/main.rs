@@ -27,6 +27,7 @@ mod machine;
 mod memory;
 mod merged;
 mod naughty;
+mod next_commands;
 mod no_double_comment;
 mod nothing_else_sends;
 mod outputs;

@@ -246,7 +246,7 @@ fn a_hostile_file_name_is_shown_harmlessly_and_the_suggested_command_means_it() 
     let mut shell = std::process::Command::new("bash");
     let program_dir = std::path::Path::new(env!("CARGO_BIN_EXE_bulk-triage")).parent().expect("a directory");
     let path = format!("{}:/usr/bin:/bin", program_dir.display());
-    shell.args(["-c", &format!("{next} --yes")]).current_dir(program.path("")).env_clear();
+    shell.args(["-c", next]).current_dir(program.path("")).env_clear();
     shell.env("PATH", path).env("BULK_TRIAGE_TOKEN", "another-token").env("HOME", program.path(""));
     harmless(started(shell).end()).expect_code(0);
     assert_eq!(program.requests().len(), 3);

@@ -170,6 +170,7 @@ impl Stage {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
+            typed: crate::typed::Typed::default(),
             remember: self.settings.remember,
         };
         let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));

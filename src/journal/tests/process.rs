@@ -165,6 +165,7 @@ pub(super) fn facts() -> RunFacts {
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
+        typed: crate::typed::Typed::default(),
         remember: Duration::from_hours(12),
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::preview::{Earlier, Preview, SetCounts, Target};
 
@@ -38,7 +39,11 @@ fn preview(bodies: &[&str]) -> Preview {
         duration: Duration::from_secs(61),
         stop_after: Some((Duration::from_secs(30), 1)),
         token_expires: Some("2026-11-24T17:30:10Z".parse().expect("a time")),
-        earlier: Some(vec![Earlier::Unfinished { run: "4ccc".to_owned(), incidents: 1 }]),
+        earlier: Some(vec![Earlier::Unfinished {
+            run: "4ccc".to_owned(),
+            incidents: 1,
+            finish: NextCommand::new("bulk-triage"),
+        }]),
         first_requests: vec![],
         compared: None,
         followed: (0, Vec::new()),

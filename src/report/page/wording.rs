@@ -102,6 +102,9 @@ impl Review<'_> {
                 );
             }
         }
+        warnings.extend(
+            preview.unfinished().map(|(run, finish)| format!("to finish run {} first: {finish}", printable(run))),
+        );
         for (code, (times, messages)) in &self.warnings.0 {
             let rest = times - messages.len() as u64;
             let more = if rest > 0 { format!("; and {} more", count(rest)) } else { String::new() };

@@ -15,6 +15,7 @@ pub use compared::{Compared, Looking, NAMED, looking};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
+use super::next_command::NextCommand;
 use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting, left_alone};
 use crate::text::printable;
 use crate::window::duration_text;
@@ -104,6 +105,8 @@ pub enum Earlier {
         run: String,
         /// How many incidents.
         incidents: u64,
+        /// The command that finishes it.
+        finish: NextCommand,
     },
 }
 
@@ -141,6 +144,9 @@ impl Preview {
         }
         if let Some(compared) = &self.compared {
             compared.write_first(&mut out)?;
+        }
+        for (run, finish) in self.unfinished() {
+            writeln!(out, "\nto finish run {} first:\n  {finish}", printable(run))?;
         }
         if !self.first_requests.is_empty() {
             writeln!(out, "\nThe first requests:")?;
@@ -212,6 +218,14 @@ impl Preview {
         }
     }
 
+    /// The runs that are not finished and have touched the same incidents, with the commands that finish them.
+    pub(super) fn unfinished(&self) -> impl Iterator<Item = (&str, &NextCommand)> {
+        self.earlier.iter().flatten().filter_map(|earlier| match earlier {
+            Earlier::Unfinished { run, finish, .. } => Some((run.as_str(), finish)),
+            Earlier::GoesOn { .. } | Earlier::Made { .. } => None,
+        })
+    }
+
     /// What is easily overlooked and costs dearly.
     pub(super) fn warnings(&self) -> Vec<String> {
         let expires = self.token_expires.filter(|expires| *expires < self.ends_at()).map(|expires| {
@@ -252,12 +266,9 @@ impl Earlier {
                 let then = if *again { "made again" } else { "not sent again" };
                 vec![format!("{} made by run {} at {time}: {then}", counted(*rows, "change"), printable(run))]
             }
-            Earlier::Unfinished { run, incidents } => {
+            Earlier::Unfinished { run, incidents, .. } => {
                 let (run, incidents) = (printable(run), counted(*incidents, "incident"));
-                vec![
-                    format!("run {run} is not finished and has other changes for {incidents};"),
-                    format!("to end that one first: bulk-triage runs resume {run}"),
-                ]
+                vec![format!("run {run} is not finished and has other changes for {incidents}")]
             }
         }
     }
@@ -307,7 +318,11 @@ mod tests {
             earlier: Some(vec![
                 Earlier::Made { run: "6aaa".to_owned(), at: at("2026-11-24T09:00:00Z"), rows: 10, again: false },
                 Earlier::Made { run: "5bbb".to_owned(), at: at("2026-11-20T09:00:00Z"), rows: 278, again: true },
-                Earlier::Unfinished { run: "4ccc".to_owned(), incidents: 40 },
+                Earlier::Unfinished {
+                    run: "4ccc".to_owned(),
+                    incidents: 40,
+                    finish: NextCommand::new("bulk-triage").word("runs").word("resume").word("4ccc"),
+                },
             ]),
             first_requests: vec![FirstRequest {
                 method: "PATCH",
@@ -345,10 +360,12 @@ mod tests {
                   --stop-after 10m: 500 of 1,000 rows fit
         before    10 changes made by run 6aaa at 09:00 UTC: not sent again
                   278 changes made by run 5bbb at 2026-11-20 09:00 UTC: made again
-                  run 4ccc is not finished and has other changes for 40 incidents;
-                  to end that one first: bulk-triage runs resume 4ccc
+                  run 4ccc is not finished and has other changes for 40 incidents
         warning: the token expires at 17:40 UTC, before the end
         warning: 998 rows set classification to `FalsePositive`: it was withdrawn
+
+        to finish run 4ccc first:
+          bulk-triage runs resume 4ccc
 
         The first requests:
           PATCH /api/incidents/924565

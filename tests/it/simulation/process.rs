@@ -153,6 +153,7 @@ async fn run_of(
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
+        typed: bulk_triage::typed::Typed::default(),
         remember: Duration::from_hours(12),
     };
     let mut rng = fastrand::Rng::with_seed(world.state().dice.u64(..));
