@@ -98,6 +98,11 @@ pub enum Verdict {
         /// What the response shows of the comment that was added, if there was one.
         added: Option<Added>,
     },
+    /// A success that shows none of the values that were asked for: nothing was applied. Worded for a person.
+    NotApplied {
+        /// What the response shows instead.
+        differs: String,
+    },
     /// The incident was read, with the server's own time where its answer had a `Date`.
     Read {
         /// What it looks like now.
@@ -147,6 +152,7 @@ impl Verdict {
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Updated { .. } => "updated",
+            Verdict::NotApplied { .. } => "not-applied",
             Verdict::Read { .. } => "read",
             Verdict::Listed(_) => "listed",
             Verdict::Unconfirmed => "unconfirmed",

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::comment_text::may_be;
+use crate::contract::SameAs;
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::row::Change;
 use crate::seen::{Before, Seen};
@@ -45,7 +47,7 @@ pub enum Compared {
 
 /// Compares a change with what was seen of its incident. `appended` is the property that is added to what is there.
 #[must_use]
-pub fn compare(change: &Change, seen: &Seen, appended: &str) -> Compared {
+pub fn compare(change: &Change, seen: &Seen, appended: &str, same_as: &SameAs) -> Compared {
     let ends = |kind, code, message: String| Compared::Ends(Outcome::new(kind, code, message));
     match seen {
         Seen::Missing { message } => {
@@ -58,7 +60,7 @@ pub fn compare(change: &Change, seen: &Seen, appended: &str) -> Compared {
             ends(OutcomeKind::Failed, "redirected", format!("not sent: the incident was merged into {to}"))
         }
         Seen::There(before) => {
-            let differences = differences(&change.body, &before.values, appended);
+            let differences = differences(&change.body, &before.values, appended, same_as);
             if differences.is_empty() && !change.appends {
                 return ends(OutcomeKind::Unchanged, "already-so", "all that it sets is so already".to_owned());
             }
@@ -70,54 +72,84 @@ pub fn compare(change: &Change, seen: &Seen, appended: &str) -> Compared {
 /// As [`compare`], for a row of a plan: what has changed since that was made is not sent. `planned`: what the incident
 /// looked like then.
 #[must_use]
-pub fn compare_since(change: &Change, planned: &Seen, now: &Seen, appended: &str) -> Compared {
+pub fn compare_since(change: &Change, planned: &Seen, now: &Seen, appended: &str, same_as: &SameAs) -> Compared {
     if let (Seen::There(planned), Seen::There(now)) = (planned, now) {
-        let changed = changed_since(planned, now);
+        let changed = changed_since(planned, now, same_as);
         if !changed.is_empty() {
             let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
             let message = format!("not sent: changed since the plan was made: {}", changed.join("; "));
             return Compared::Ends(Outcome::new(OutcomeKind::Failed, "changed-since", message));
         }
     }
-    compare(change, now, appended)
+    compare(change, now, appended, same_as)
 }
 
 /// The properties that `body` sets to something else than `values` shows; what it adds is not looked at.
 #[must_use]
-pub fn differences(body: &str, values: &Map<String, Value>, appended: &str) -> Vec<Difference> {
+pub fn differences(body: &str, values: &Map<String, Value>, appended: &str, same_as: &SameAs) -> Vec<Difference> {
     let asked: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     let asked = asked.into_iter().filter(|(name, _)| name != appended);
     let differing = asked.filter_map(|(property, after)| {
         let before = values.get(&property).cloned().unwrap_or(Value::Null);
-        (!same(&after, &before)).then_some(Difference { property, before, after })
+        (!same(&property, &after, &before, same_as)).then_some(Difference { property, before, after })
     });
     differing.collect()
 }
 
 /// The properties whose values were otherwise in `then` than they are in `now`.
-fn changed_since(then: &Before, now: &Before) -> Vec<Difference> {
+fn changed_since(then: &Before, now: &Before, same_as: &SameAs) -> Vec<Difference> {
     let changed = then.values.iter().filter_map(|(property, before)| {
         let after = now.values.get(property).cloned().unwrap_or(Value::Null);
-        (!same(before, &after)).then(|| Difference { property: property.clone(), before: before.clone(), after })
+        (!same(property, before, &after, same_as)).then(|| Difference {
+            property: property.clone(),
+            before: before.clone(),
+            after,
+        })
     });
     changed.collect()
 }
 
-/// Whether two values of a property are the same to the API: texts in any case, lists in any order.
-pub(crate) fn same(one: &Value, other: &Value) -> bool {
-    let is_empty = |value: &Value| match value {
+/// Whether nothing, an empty text or an empty list is asked for or shown.
+pub(crate) fn is_empty(value: &Value) -> bool {
+    match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
         _ => false,
-    };
+    }
+}
+
+/// Whether two values of a property are the same to the API: texts in any case, values that the contract calls equal,
+/// lists in any order.
+pub(crate) fn same(property: &str, one: &Value, other: &Value, same_as: &SameAs) -> bool {
     match (one, other) {
-        (Value::String(one), Value::String(other)) => one.eq_ignore_ascii_case(other),
+        (Value::String(one), Value::String(other)) => {
+            one.eq_ignore_ascii_case(other) || same_as.holds(property, one, other)
+        }
         (Value::Array(one), Value::Array(other)) => {
             one.iter().all(|item| other.contains(item)) && other.iter().all(|item| one.contains(item))
         }
         _ => one == other || (is_empty(one) && is_empty(other)),
     }
+}
+
+/// Whether a service that was asked for a value may show it so: it may have rewritten a text, but not cut it.
+pub(crate) fn may_show(property: &str, asked: &Value, shown: &Value, same_as: &SameAs) -> bool {
+    let is_rewritten = |asked: &Value, shown: &Value| match (asked.as_str(), shown.as_str()) {
+        (Some(asked), Some(shown)) => {
+            let (asked, shown) = (asked.to_lowercase(), shown.to_lowercase());
+            may_be(&asked, &shown) && may_be(&shown, &asked)
+        }
+        _ => asked == shown,
+    };
+    let has = |list: &[Value], item: &Value| list.iter().any(|other| is_rewritten(item, other));
+    same(property, asked, shown, same_as)
+        || match (asked, shown) {
+            (Value::Array(asked), Value::Array(shown)) => {
+                asked.iter().all(|item| has(shown, item)) && shown.iter().all(|item| has(asked, item))
+            }
+            _ => is_rewritten(asked, shown),
+        }
 }
 
 #[cfg(test)]
@@ -130,7 +162,7 @@ mod tests {
         let appends = body.contains("comment");
         let change = Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends };
         let Value::Object(values) = values else { unreachable!("an object") };
-        compare(&change, &Seen::There(Before { values, ..Before::default() }), "comment")
+        compare(&change, &Seen::There(Before { values, ..Before::default() }), "comment", &SameAs::default())
     }
 
     fn code(compared: Compared) -> String {
@@ -156,6 +188,30 @@ mod tests {
     }
 
     #[test]
+    fn equal_and_rewritten_values_are_shown_values() {
+        let contract = crate::contract::load("defender").expect("built in");
+        let same_as = contract.same_as();
+        let both = |property: &str, asked: &Value, shown: &Value| {
+            (same(property, asked, shown, &same_as), may_show(property, asked, shown, &same_as))
+        };
+        for (property, asked, shown, expected) in [
+            ("determination", json!("Clean"), json!("notMalicious"), (true, true)),
+            ("determination", json!("NotMalicious"), json!("Clean"), (true, true)),
+            ("determination", json!("NotEnoughDataToValidate"), json!("noEnoughDataToValidate"), (true, true)),
+            ("determination", json!("Clean"), json!("Other"), (false, false)),
+            ("status", json!("Clean"), json!("NotMalicious"), (false, false)),
+            ("status", json!("InProgress"), json!("inProgress"), (true, true)),
+            ("assignedTo", json!(" A@b.example"), json!("a@b.example"), (false, true)),
+            ("assignedTo", json!("a@b.example"), json!("a@b"), (false, false)),
+            ("assignedTo", json!(""), Value::Null, (true, true)),
+            ("tags", json!(["a & b", "c"]), json!(["c", "a &amp; b"]), (false, true)),
+            ("tags", json!(["a"]), json!(["a", "b"]), (false, false)),
+        ] {
+            assert_eq!(both(property, &asked, &shown), expected, "{property} {asked} {shown}");
+        }
+    }
+
+    #[test]
     fn what_can_not_be_updated_is_not_sent() {
         let change = Change { incident: IncidentId::new(7).expect("an id"), body: "{}".into(), appends: true };
         let message = || "no such".to_owned();
@@ -165,7 +221,7 @@ mod tests {
             (Seen::Unreadable { message: message() }, "failed unreadable"),
             (merged, "failed redirected"),
         ] {
-            assert_eq!(code(compare(&change, &seen, "comment")), wanted);
+            assert_eq!(code(compare(&change, &seen, "comment", &SameAs::default())), wanted);
             assert_eq!(Seen::from_json(&seen.to_json()).expect("its own"), seen);
         }
     }

@@ -98,6 +98,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The code of an update whose response shows some other value than was asked for.
+    pub const DIFFERS: &str = "differs";
+
     /// An outcome without a call behind it.
     #[must_use]
     pub fn new(kind: OutcomeKind, code: &str, message: impl Into<String>) -> Outcome {

@@ -9,7 +9,7 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
 use crate::attempt::{Resume, Verdict};
-use crate::outcome::OutcomeKind;
+use crate::outcome::{Outcome, OutcomeKind};
 
 /// How often a row is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,10 +61,11 @@ impl Policy {
         let failed = |code| Next::Done { kind: OutcomeKind::Failed, code };
         match *verdict {
             Verdict::Updated { ref differs, .. } => {
-                let code = if differs.is_some() { "differs" } else { "" };
+                let code = if differs.is_some() { Outcome::DIFFERS } else { "" };
                 Next::Done { kind: OutcomeKind::Updated, code }
             }
             Verdict::Read { .. } | Verdict::Listed(_) => Next::Compare,
+            Verdict::NotApplied { .. } => failed("not-applied"),
             Verdict::Redirected { .. } => failed("redirected"),
             Verdict::Rejected => failed("rejected"),
             Verdict::NotFound => failed("not-found"),
@@ -157,6 +158,7 @@ mod tests {
                 done(OutcomeKind::Updated, "differs"),
             ),
             (Verdict::Read { incident: crate::attempt::Incident::default(), server_time: None }, Next::Compare),
+            (Verdict::NotApplied { differs: String::new() }, failed("not-applied")),
             (Verdict::Redirected { to: 8 }, failed("redirected")),
             (Verdict::Rejected, failed("rejected")),
             (Verdict::NotFound, failed("not-found")),

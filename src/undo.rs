@@ -24,7 +24,8 @@ pub struct Undo {
 #[must_use]
 pub fn undo(body: &str, then: &Before, now: &Before, contract: &Contract) -> Undo {
     let set: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-    let since = differences(body, &now.values, contract.appended().unwrap_or_default());
+    let same_as = contract.same_as();
+    let since = differences(body, &now.values, contract.appended().unwrap_or_default(), &same_as);
     let mut undo = Undo::default();
     for property in &contract.properties {
         let name = &property.name;
@@ -33,7 +34,7 @@ pub fn undo(body: &str, then: &Before, now: &Before, contract: &Contract) -> Und
         }
         let was = then.values.get(name).cloned().unwrap_or(Value::Null);
         let is = now.values.get(name).cloned().unwrap_or(Value::Null);
-        if same(&was, &is) {
+        if same(name, &was, &is, &same_as) {
             continue;
         }
         if since.iter().any(|difference| difference.property == *name) {

@@ -82,6 +82,7 @@ impl Prepared {
             remember: Duration::from_hours(12),
             settle: Duration::from_secs(30),
             appended: Some("comment".to_owned()),
+            same_as: contract::SameAs::default(),
             seed: 7,
         };
         let (_stop, stopped) = watch::channel(false);

@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use crate::attempt::{Added, Comment, Incident};
 use crate::clock::{BootTime, Now};
 use crate::comment_text::may_be;
-use crate::compare::differences;
+use crate::compare::{differences, may_show};
+use crate::contract::SameAs;
 use crate::journal::{AttemptId, Doubt, Known};
 
 /// How far a comment's time may lie outside an attempt's window and still belong to it: clocks differ.
@@ -173,6 +174,8 @@ pub(super) struct Evidence<'a> {
     pub(super) seen: Seen,
     /// The property whose values an incident lists.
     pub(super) appended: &'a str,
+    /// Values that are equal by the contract.
+    pub(super) same_as: &'a SameAs,
     /// How long the service may take to show a change.
     pub(super) settle: Duration,
     /// What an earlier read showed.
@@ -181,7 +184,7 @@ pub(super) struct Evidence<'a> {
 
 /// What the read shows of each attempt in doubt.
 pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
-    let Evidence { incident, seen, appended, settle, before } = *evidence;
+    let Evidence { incident, seen, appended, same_as, settle, before } = *evidence;
     let clocks = Clocks::new(seen, settle, own);
     let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
     free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
@@ -210,7 +213,7 @@ pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnC
                 let is_its_time = match comment.created_at {
                     Some(at) => clocks.is_its_time(at, window),
                     // Without a time the other properties must speak for it.
-                    None => shows(&doubt.change.body, incident, appended),
+                    None => shows(&doubt.change.body, incident, appended, same_as),
                 };
                 is_its_time && is_text(text.as_deref(), comment) && !is_old(comment, doubt)
             };
@@ -249,8 +252,9 @@ pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnC
 }
 
 /// Whether the incident shows every property that `body` sets; what it adds is not looked at.
-pub(super) fn shows(body: &str, incident: &Incident, appended: &str) -> bool {
-    differences(body, &incident.values, appended).is_empty()
+pub(super) fn shows(body: &str, incident: &Incident, appended: &str, same_as: &SameAs) -> bool {
+    let differences = differences(body, &incident.values, appended, same_as);
+    differences.iter().all(|one| may_show(&one.property, &one.after, &one.before, same_as))
 }
 
 /// The comment that `body` adds.

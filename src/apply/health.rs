@@ -113,7 +113,7 @@ impl Health {
                 let missing = !self.any_success || self.forbidden >= FORBIDDEN_AFTER;
                 return if missing { News::Forbidden } else { News::None };
             }
-            Verdict::Updated { .. } | Verdict::Read { .. } => {
+            Verdict::Updated { .. } | Verdict::NotApplied { .. } | Verdict::Read { .. } => {
                 self.any_success = true;
                 self.refused_token = None;
             }

@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::contract::SameAs;
 use crate::journal::JournalError;
 use crate::window::Quota;
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub settle: Duration,
     /// The property that is added to what is there, by the contract.
     pub appended: Option<String>,
+    /// Values that are equal by the contract.
+    pub same_as: SameAs,
     /// Of the dice for delays.
     pub seed: u64,
 }

@@ -9,6 +9,7 @@ use super::doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, c
 use super::service::resumes_at;
 use crate::attempt::{Answer, Verdict};
 use crate::clock::{BootTime, Now};
+use crate::contract::SameAs;
 use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::retry::{Next, Policy};
@@ -112,6 +113,8 @@ pub(super) struct Rules {
     pub(super) shortest_window: Duration,
     /// The property that is added to what is there; empty where the contract has none.
     pub(super) appended: String,
+    /// Values that are equal by the contract.
+    pub(super) same_as: SameAs,
     /// How long the service may take to show a change.
     pub(super) settle: Duration,
 }
@@ -286,6 +289,7 @@ impl Hand {
             incident,
             seen: Seen { at: ended.at, took: ended.took, server_time: *server_time },
             appended: &rules.appended,
+            same_as: &rules.same_as,
             settle: rules.settle,
             before: self.before.as_ref(),
         };
@@ -296,7 +300,7 @@ impl Hand {
         let absent = doubts.iter().filter(|doubt| is(doubt, Found::Absent) && is_late_enough(doubt));
         end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
-        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended);
+        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended, &rules.same_as);
         if is_so && let Some(attempt) = self.unconfirmed {
             end.resolved.push((attempt, true));
         }
@@ -399,7 +403,7 @@ fn was_made(verdict: &Verdict) -> Option<bool> {
 
 fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome {
     let message = match &answer.verdict {
-        Verdict::Updated { differs: Some(differs), .. } => differs.clone(),
+        Verdict::Updated { differs: Some(differs), .. } | Verdict::NotApplied { differs } => differs.clone(),
         Verdict::Redirected { to } => format!("the incident was merged into {to}: the update went to the old one"),
         _ => answer.message.clone(),
     };

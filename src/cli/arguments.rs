@@ -107,6 +107,9 @@ pub(super) struct SendArgs {
     /// Stop when so many rows have failed; without it, when the first five all fail alike.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_failures: Option<u64>,
+    /// Accept updates whose response shows another value than was asked for; without it they make the exit code 1.
+    #[arg(long)]
+    pub(super) allow_differs: bool,
     /// How long a change made by an earlier run counts as made; 0 looks at no other run [default: 12h, or as the run
     /// that goes on began]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

@@ -195,12 +195,13 @@ impl Looking<'_> {
     }
 
     fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Compared {
+        let same_as = self.target.contract.same_as();
         match &sightings.planned {
             // What this run itself has changed is no change since.
             Some(planned) if !sightings.is_touched => {
-                compare_since(&row.change, planned, &sightings.now, self.appended())
+                compare_since(&row.change, planned, &sightings.now, self.appended(), &same_as)
             }
-            _ => compare(&row.change, &sightings.now, self.appended()),
+            _ => compare(&row.change, &sightings.now, self.appended(), &same_as),
         }
     }
 

@@ -103,6 +103,12 @@ impl<'a> Next<'a> {
         repeat(show, &["runs", "show"], self.typed(), &[])
     }
 
+    /// The command that shows the run of this name.
+    #[must_use]
+    pub(super) fn to_look_at(self, run: &str) -> NextCommand {
+        repeat(command(&["runs", "show"]).word(run), &["runs", "show"], self.typed(), &[])
+    }
+
     /// The command that tries again what failed, by the results file. `follows`: merged incidents were followed.
     #[must_use]
     pub(super) fn for_failures(&self, results: &Path, follows: bool) -> NextCommand {

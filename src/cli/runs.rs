@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
 use crate::journal::{Durability, History, Journal, JournalError, LookAt, RunState, RunSummary, StateDir};
-use crate::outcome::OutcomeKind;
+use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsFile};
@@ -219,7 +219,7 @@ fn show_failures(journal: &History, name: &str, out: &mut impl Write) -> Result<
     for row in rows_of(journal, name, true) {
         let row = row?;
         let outcome = &row.outcome;
-        if !matches!(outcome.kind, OutcomeKind::Failed | OutcomeKind::InDoubt | OutcomeKind::Invalid) {
+        if !OutcomeKind::TROUBLES.contains(&outcome.kind) && outcome.code != Outcome::DIFFERS {
             continue;
         }
         if shown == SHOWN {

@@ -18,7 +18,7 @@ use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
 use crate::journal::{History, Journal, JournalError, RunHandle, RunState};
-use crate::outcome::{InputShape, OutcomeKind, ResultRow};
+use crate::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
 use crate::report::next_command::NextCommand;
 use crate::report::page::PageFile;
 use crate::report::progress::Progress;
@@ -105,9 +105,10 @@ impl Sending<'_> {
         let state = ends.journal.close(run)?;
         results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
         tally.count_the_rest(ends.journal.unsettled(&run.name)?);
+        tally.differs = ends.journal.rows_with_code(&run.name, Outcome::DIFFERS)?;
         tally.calls = ends.calls;
         tally.throttled = ends.throttled;
-        let code = exit_code(&ends.ending, state, &tally);
+        let code = exit_code(&ends.ending, state, &tally, self.args.allow_differs);
         self.sum_up(&ends.journal, &run.name, tally, &ends.ending, code, started_at, terminal);
         Ok(code)
     }
@@ -129,8 +130,10 @@ impl Sending<'_> {
         terminal: &Terminal,
     ) {
         let has = |kind| tally.outcomes.of(kind) > 0;
+        let only_differs = code == exit::SOME_FAILED && !has_troubles(&tally);
         let next = match code {
             exit::DONE => None,
+            _ if only_differs && *ending == Ending::Over => Some(self.next.to_look_at(run)),
             _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => {
                 Some(self.next.to_finish(run, self.destination.path()))
             }
@@ -143,6 +146,7 @@ impl Sending<'_> {
             _ => None,
         };
         let meaning = match ending {
+            Ending::Over if only_differs => "over, and some rows show other values than were asked for".to_owned(),
             Ending::Over => exit::meaning(code).to_owned(),
             Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
         };
@@ -208,6 +212,7 @@ pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> 
         remember,
         settle: Duration::ZERO,
         appended: target.contract.appended().map(str::to_owned),
+        same_as: target.contract.same_as(),
         seed: fastrand::u64(..),
     }
 }
@@ -236,12 +241,17 @@ pub(super) fn code_of(stop: &Stop) -> u8 {
     }
 }
 
-fn exit_code(ending: &Ending, state: RunState, tally: &Tally) -> u8 {
+/// Whether some row is not done.
+fn has_troubles(tally: &Tally) -> bool {
+    OutcomeKind::TROUBLES.iter().any(|kind| tally.outcomes.of(*kind) > 0)
+}
+
+fn exit_code(ending: &Ending, state: RunState, tally: &Tally, allows_differs: bool) -> u8 {
     match ending {
         Ending::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
         Ending::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
         Ending::Stopped(_) | Ending::Over => {
-            if OutcomeKind::TROUBLES.iter().any(|kind| tally.outcomes.of(*kind) > 0) {
+            if has_troubles(tally) || (tally.differs > 0 && !allows_differs) {
                 exit::SOME_FAILED
             } else {
                 exit::DONE

@@ -5,7 +5,7 @@
 
 use super::body::{ErrorBody, one_line, plain_text};
 use super::date::http_date;
-use super::shown::{Shown, shown_in};
+use super::shown::{Effect, Shown, shown_in};
 use super::throttle::resume;
 use super::{Reply, SendError};
 use crate::attempt::{Answer, Call, Incident, Verdict};
@@ -87,13 +87,18 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply) -> Result
     let redirect = shown.redirect.filter(|to| *to != 0 && *to != incident.get());
     match call {
         Call::Update(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
-        Call::Update(change) => Ok(match redirect {
-            Some(to) => Verdict::Redirected { to },
-            None => Verdict::Updated {
-                differs: shown.differences(change, contract).map(|text| one_line(&text)),
-                added: shown.added(change, contract),
-            },
-        }),
+        Call::Update(change) => {
+            if let Some(to) = redirect {
+                return Ok(Verdict::Redirected { to });
+            }
+            let added = shown.added(change, contract);
+            match shown.effect(change, contract) {
+                Effect::Applied => Ok(Verdict::Updated { differs: None, added }),
+                Effect::Partly { differs } => Ok(Verdict::Updated { differs: Some(one_line(&differs)), added }),
+                Effect::NotApplied { differs } => Ok(Verdict::NotApplied { differs: one_line(&differs) }),
+                Effect::Unknown { missing } => Err(format!("it has no `{missing}`")),
+            }
+        }
         // What is read decides whether a comment is sent again: nothing less than all of it will do.
         _ if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
         _ => match (shown.comments, shown_in(contract)) {
@@ -267,7 +272,8 @@ pub(super) mod tests {
     #[test]
     fn a_merged_incident_names_the_one_it_went_to() {
         let call = update(r#"{"status":"Resolved"}"#);
-        let to = |to: &str| verdict(&call, &format!(r#"{{"incidentId":7,"redirectIncidentId":{to}}}"#));
+        let to =
+            |to: &str| verdict(&call, &format!(r#"{{"incidentId":7,"redirectIncidentId":{to},"status":"Resolved"}}"#));
         assert_eq!(to("924"), Verdict::Redirected { to: 924 });
         for none in ["null", "0", "7"] {
             assert_eq!(to(none), Verdict::Updated { differs: None, added: None }, "{none}");

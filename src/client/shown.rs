@@ -80,25 +80,50 @@ impl Shown {
         self.id.is_none() && self.values.is_empty() && self.comments.is_none()
     }
 
-    /// What the answer shows otherwise than `change` asked. Lists are compared as sets; a property that the answer
-    /// leaves out is no difference.
-    pub(super) fn differences(&self, change: &Change, contract: &Contract) -> Option<String> {
-        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).ok()?;
-        let differences: Vec<String> = asked
-            .iter()
-            .filter_map(|(name, asked)| {
-                if contract.property(name).is_some_and(|property| is_appended(&property.kind)) {
-                    let comments = self.comments.as_ref()?;
-                    let is_there =
-                        comments.iter().any(|comment| asked.as_str().is_some_and(|asked| may_be(asked, &comment.text)));
-                    return (!is_there).then(|| format!("`{name}` is not among those of the incident"));
+    /// What the response shows of `change`. Lists are compared as sets.
+    pub(super) fn effect(&self, change: &Change, contract: &Contract) -> Effect {
+        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
+        let same_as = contract.same_as();
+        let (mut is_shown, mut differences) = (asked.is_empty(), Vec::new());
+        for (name, asked) in &asked {
+            let is_appended = contract.property(name).is_some_and(|property| is_appended(&property.kind));
+            let difference = match (&self.comments, self.values.get(name)) {
+                (Some(comments), _) if is_appended => {
+                    let sent = asked.as_str().unwrap_or_default();
+                    let is_there = comments.iter().any(|comment| may_be(sent, &comment.text));
+                    (!is_there).then(|| format!("`{name}` is not among those of the incident"))
                 }
-                let shown = self.values.get(name)?;
-                (!same(asked, shown)).then(|| format!("`{name}` is {}, not {}", brief(shown), brief(asked)))
-            })
-            .collect();
-        (!differences.is_empty()).then(|| format!("the answer shows otherwise: {}", differences.join("; ")))
+                (_, Some(shown)) => {
+                    let is_so = compare::may_show(name, asked, shown, &same_as);
+                    (!is_so).then(|| format!("`{name}` is {}, not {}", brief(shown), brief(asked)))
+                }
+                // A response may leave out what is empty.
+                (_, None) if !is_appended && compare::is_empty(asked) => None,
+                (_, None) => return Effect::Unknown { missing: name.clone() },
+            };
+            is_shown |= difference.is_none();
+            differences.extend(difference);
+        }
+        let differs = format!("the response shows otherwise: {}", differences.join("; "));
+        match (is_shown, differences.is_empty()) {
+            (_, true) => Effect::Applied,
+            (true, false) => Effect::Partly { differs },
+            (false, false) => Effect::NotApplied { differs },
+        }
     }
+}
+
+/// What a response shows of an update.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// All that was asked for.
+    Applied,
+    /// Some of it.
+    Partly { differs: String },
+    /// Nothing of it.
+    NotApplied { differs: String },
+    /// It leaves out something that was asked for.
+    Unknown { missing: String },
 }
 
 impl Shown {
@@ -165,14 +190,6 @@ fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
     Ok(comments.collect())
 }
 
-/// Whether a property is as it was asked for: unlike in a comparison beforehand, to the letter.
-fn same(asked: &Value, shown: &Value) -> bool {
-    match (asked, shown) {
-        (Value::String(asked), Value::String(shown)) => asked == shown,
-        _ => compare::same(asked, shown),
-    }
-}
-
 fn brief(value: &Value) -> String {
     if value.is_null() { "not set".to_owned() } else { cut(&value.to_string(), 60).into_owned() }
 }
@@ -183,50 +200,48 @@ mod tests {
     use super::*;
     use crate::row::IncidentId;
 
-    fn differences(asked: &str, shown: &str) -> Option<String> {
+    fn effect(asked: &str, shown: &str) -> Effect {
         let incident = IncidentId::new(7).expect("an id");
         let change = Change { incident, body: asked.into(), appends: true };
-        Shown::read(shown.as_bytes(), &contract()).expect(shown).differences(&change, &contract())
+        Shown::read(shown.as_bytes(), &contract()).expect(shown).effect(&change, &contract())
     }
 
+    const ASKED: &str = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
+
     #[test]
-    fn what_is_as_asked_is_no_difference() {
-        let asked = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
+    fn response_that_shows_all_is_applied() {
         for shown in [
             r#"{"incidentId":7,"error":null,"status":"Resolved","tags":["b","a"],"comments":[{"comment":"done"}]}"#,
-            r#"{"status":"Resolved","assignedTo":null,"tags":["b","a","b"]}"#,
-            r#"{"incidentId":"7","alerts":[{"status":"Active"}]}"#,
+            r#"{"status":"resolved","assignedTo":null,"tags":["b","a","b"],"comments":[{"comment":" done"}]}"#,
         ] {
-            assert_eq!(differences(asked, shown), None, "{shown}");
+            assert_eq!(effect(ASKED, shown), Effect::Applied, "{shown}");
         }
-        assert_eq!(differences(r#"{"tags":[]}"#, r#"{"tags":null}"#), None);
+        assert_eq!(effect(r#"{"tags":[]}"#, r#"{"tags":null}"#), Effect::Applied);
+        assert_eq!(effect("{}", r#"{"incidentId":7}"#), Effect::Applied);
     }
 
     #[test]
-    fn what_is_otherwise_is_said() {
-        let asked = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
-        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"other"},{}]}"#;
-        let said = "the answer shows otherwise: `status` is \"Active\", not \"Resolved\"; `assignedTo` is \"x@y\", not \"\"; \
-                    `tags` is not set, not [\"a\",\"b\"]; `comment` is not among those of the incident";
-        assert_eq!(differences(asked, shown).as_deref(), Some(said));
+    fn response_that_leaves_something_out_tells_nothing() {
+        for (shown, missing) in [
+            (r#"{"incidentId":"7","alerts":[{"status":"Active"}]}"#, "status"),
+            (r#"{"status":"Resolved","tags":["a","b"]}"#, "comment"),
+            (r#"{"status":"Active","assignedTo":"x@y","comments":[]}"#, "tags"),
+        ] {
+            assert_eq!(effect(ASKED, shown), Effect::Unknown { missing: missing.to_owned() }, "{shown}");
+        }
     }
 
     #[test]
-    fn response_shows_the_comment_as_stored() {
-        let shown = r#"{"incidentId":7,"comments":[
-            {"comment":"done","createdBy":"a@b","createdTime":"2026-11-24T10:00:00Z"},
-            {"comment":"<p>done</p>","createdBy":"c@d","createdTime":"2026-11-24T10:00:05Z"},
-            {"comment":"opened","createdBy":"e@f","createdTime":"2026-11-24T10:00:09Z"}]}"#;
-        let added = |body: &str| {
-            let change = Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends: true };
-            Shown::read(shown.as_bytes(), &contract()).expect(shown).added(&change, &contract())
-        };
-        let of = |text: &str| added(&format!(r#"{{"comment":"{text}"}}"#)).expect("comments are shown");
-        let author = |added: &Added| added.comment.as_ref().and_then(|comment| comment.created_by.clone());
-        assert_eq!((author(&of("done")).as_deref(), of("done").is_rewritten), (Some("c@d"), true));
-        assert_eq!((author(&of("opened")).as_deref(), of("opened").is_rewritten), (Some("e@f"), false));
-        assert_eq!(of("nothing like it"), Added { comment: None, is_rewritten: true });
-        assert_eq!(added(r#"{"status":"Resolved"}"#), None);
+    fn response_that_shows_otherwise_says_what() {
+        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"don't"},{}]}"#;
+        let says = concat!(
+            r#"the response shows otherwise: `status` is "Active", not "Resolved"; `assignedTo` is "x@y", not ""; "#,
+            r#"`tags` is not set, not ["a","b"]; `comment` is not among those of the incident"#
+        );
+        assert_eq!(effect(ASKED, shown), Effect::NotApplied { differs: says.to_owned() });
+        let shown = r#"{"status":"Resolved","tags":["a"],"comments":[{"comment":"done"}]}"#;
+        let says = r#"the response shows otherwise: `tags` is ["a"], not ["a","b"]"#;
+        assert_eq!(effect(ASKED, shown), Effect::Partly { differs: says.to_owned() });
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(super) struct ChoiceEntry {
     pub(super) value: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) aliases: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) same_as: Vec<String>,
     /// Empty in an extension: the mark of the contract it extends is taken off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) doubtful: Option<String>,
@@ -151,7 +153,8 @@ impl From<Property> for PropertyEntry {
 impl From<ChoiceEntry> for Choice {
     fn from(entry: ChoiceEntry) -> Choice {
         let doubtful = entry.doubtful.filter(|doubt| !doubt.is_empty());
-        Choice { value: entry.value, aliases: entry.aliases, doubtful, doubtful_spelling: entry.doubtful_spelling }
+        let ChoiceEntry { value, aliases, same_as, doubtful_spelling, .. } = entry;
+        Choice { value, aliases, doubtful, doubtful_spelling, same_as }
     }
 }
 
@@ -160,6 +163,7 @@ impl From<Choice> for ChoiceEntry {
         ChoiceEntry {
             value: choice.value,
             aliases: choice.aliases,
+            same_as: choice.same_as,
             doubtful: choice.doubtful,
             doubtful_spelling: choice.doubtful_spelling,
         }

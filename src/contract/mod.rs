@@ -73,6 +73,22 @@ pub struct Choice {
     pub doubtful: Option<String>,
     /// Whether only its spelling is in doubt: then an alias, whose meaning is certain, gives no warning.
     pub doubtful_spelling: bool,
+    /// What the service may show in its place.
+    pub same_as: Vec<String>,
+}
+
+/// Values that are equal to the API, by property.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SameAs(Vec<(String, Vec<String>)>);
+
+impl SameAs {
+    /// Whether two values of a property are equal, in any case.
+    #[must_use]
+    pub fn holds(&self, property: &str, one: &str, other: &str) -> bool {
+        let is_in = |values: &[String], wanted: &str| values.iter().any(|value| value.eq_ignore_ascii_case(wanted));
+        let mut groups = self.0.iter().filter(|(of, _)| of == property).map(|(_, values)| values);
+        groups.any(|values| is_in(values, one) && is_in(values, other))
+    }
 }
 
 /// Values of `property` need `on` to be set in the same row, to one of the values listed for them.
@@ -92,6 +108,21 @@ impl Contract {
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&Property> {
         self.properties.iter().find(|property| property.name == name)
+    }
+
+    /// Its values that are equal to the API, aliases included.
+    #[must_use]
+    pub fn same_as(&self) -> SameAs {
+        let mut groups = Vec::new();
+        for property in &self.properties {
+            let PropertyKind::Choice(choices) = &property.kind else { continue };
+            for choice in choices {
+                let values =
+                    [&choice.value].into_iter().chain(&choice.aliases).chain(&choice.same_as).cloned().collect();
+                groups.push((property.name.clone(), values));
+            }
+        }
+        SameAs(groups)
     }
 
     /// The path of one incident.

@@ -72,6 +72,7 @@ pub(super) mod tests {
                 aliases: vec![],
                 doubtful: None,
                 doubtful_spelling: false,
+                same_as: vec![],
             };
             PropertyKind::Choice(values.iter().map(choice).collect())
         };

@@ -120,6 +120,16 @@ impl History {
         Ok(self.db.prepare_cached(&sql)?.query_row([id], |row| row.get(0))?)
     }
 
+    /// How many rows ended with this code.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn rows_with_code(&self, run: &str, code: &str) -> Result<u64, JournalError> {
+        let id = self.run_id(run)?;
+        let sql = "SELECT count(*) FROM rows WHERE run = ?1 AND code = ?2";
+        Ok(self.db.prepare_cached(sql)?.query_row(params![id, code], |row| row.get(0))?)
+    }
+
     /// The lines of the results after row `after`, in the input's order: at most `limit`, and fewer where they are long;
     /// none only after the last. With `only_over`, rows without an outcome are left out; else they are `not-attempted`,
     /// or `in-doubt` where a call for them may have been carried out.

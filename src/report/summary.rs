@@ -26,6 +26,8 @@ pub struct Tally {
     pub rows: u64,
     /// How they ended.
     pub outcomes: OutcomeCounts,
+    /// Of those updated, the rows whose response shows some other value than was asked for.
+    pub differs: u64,
     /// The calls made by this process.
     pub calls: u64,
     /// The 429s seen.
@@ -144,6 +146,13 @@ impl Summary {
         writeln!(out)?;
         for (kind, rows) in tally.outcomes.present() {
             writeln!(out, "{}", painted(&format!("  {:<14}{:>9}", kind.name(), count(rows)), kind, colour))?;
+            if kind == OutcomeKind::Updated && tally.differs > 0 {
+                writeln!(
+                    out,
+                    "{}",
+                    painted(&format!("    differing {:>11}", count(tally.differs)), OutcomeKind::Failed, colour)
+                )?;
+            }
         }
         for ((kind, code), noted) in &tally.noted {
             let code = if code.is_empty() { String::new() } else { format!(", {code}") };
@@ -308,7 +317,7 @@ mod tests {
     fn a_script_gets_the_members_of_the_file_formats() {
         let mut out = Vec::new();
         summary().write_json(&mut out).expect("a Vec takes all");
-        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"calls":12,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
+        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
     }
 
     #[test]

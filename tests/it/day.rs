@@ -123,6 +123,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
             remember: Duration::from_hours(12),
             settle: Duration::from_secs(30),
             appended: Some("comment".to_owned()),
+            same_as: bulk_triage::contract::SameAs::default(),
             seed: 1,
         };
         let (_asks, stop) = tokio::sync::watch::channel(false);

@@ -110,3 +110,62 @@ fn very_large_incident_is_read_and_updated() {
     let program = Program::new().file("a.csv", resolving([7]));
     program.run(&format!("run a.csv --yes --base-url {origin}")).expect_code(0).expect_outcomes(&[("updated", 1)]);
 }
+
+#[test]
+fn ignored_update_is_not_applied_and_not_remembered() {
+    for content in [resolving(1..=3), closing(1..=3)] {
+        let program = Program::new().file("a.csv", content).faulty_emulator(&["ignore@1-3"]);
+        let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("failed", 3)]);
+        assert!(ended.results().iter().all(|row| row["code"] == "not-applied"), "{}", ended.said());
+        program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 3)]);
+        assert_eq!(program.updates().len(), 6);
+    }
+}
+
+#[test]
+fn partly_ignored_update_differs() {
+    let rows = "incidentId,status,tags,comment\n1,Resolved,a,done\n2,Resolved,b,done\n";
+    let program = Program::new().file("a.csv", rows).faulty_emulator(&["ignore@#1=tags"]);
+    let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("updated", 2)]);
+    let run = program.last_run();
+    ended.expect_text("differing").expect_text("`tags` is").expect_text(&format!("bulk-triage runs show {run}"));
+    program.run(&format!("runs show {run}")).expect_code(0).expect_text("row 1 (line 2), incident 1: updated, differs");
+    // What was applied in part is remembered: the comment is not added twice.
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    assert_eq!(program.updates().len(), 2);
+}
+
+#[test]
+fn allow_differs_accepts_other_values() {
+    let rows = "incidentId,status,tags\n1,Resolved,a\n";
+    let program = Program::new().file("a.csv", rows).faulty_emulator(&["ignore=tags"]);
+    let ended = program.send("a.csv --allow-differs --format json").expect_code(0);
+    assert_eq!(ended.json()["differs"], 1, "{}", ended.said());
+}
+
+/// As a server that keeps its own spelling, and one that stores another value for the same.
+#[test]
+fn equal_values_do_not_differ() {
+    for (asked, shown) in [("Clean", "NotMalicious"), ("NotMalicious", "notMalicious")] {
+        let body = format!(
+            r#"{{"incidentId":7,"classification":"falsePositive","determination":"{shown}","tags":["a &amp; b "],"comments":[]}}"#
+        );
+        let origin = server(move |_, _| ok(body.as_bytes()));
+        let rows = format!("incidentId,classification,determination,tags\n7,FalsePositive,{asked},a & b\n");
+        let program = Program::new().file("a.csv", rows);
+        let ended = program.run(&format!("run a.csv --yes --contract defender --base-url {origin}")).expect_code(0);
+        assert_eq!(ended.results()[0]["code"], "", "{}", ended.said());
+    }
+}
+
+/// A response that leaves out what was asked for shows nothing: the incident is read.
+#[test]
+fn response_without_the_asked_member_is_read() {
+    let origin = server(|line, _| {
+        let is_update = line.starts_with("PATCH");
+        ok(if is_update { br#"{"incidentId":7}"# } else { br#"{"incidentId":7,"status":"Resolved","comments":[]}"# })
+    });
+    let program = Program::new().file("a.csv", resolving([7]));
+    let ended = program.run(&format!("run a.csv --yes --settle 300ms --base-url {origin}")).expect_code(0);
+    assert_eq!(ended.results()[0]["code"], "found-by-reading", "{}", ended.said());
+}

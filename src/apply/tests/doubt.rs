@@ -3,6 +3,8 @@
 use super::*;
 use crate::row::{Change, IncidentId};
 
+static SAME_AS: std::sync::LazyLock<SameAs> = std::sync::LazyLock::new(SameAs::default);
+
 const TEXT: &str = "closed by tuning";
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
@@ -57,7 +59,7 @@ fn seen(at: i64, date: Option<i64>) -> Seen {
 
 fn clear_up_with(doubts: &[Doubt], incident: &Incident, seen: Seen, own: &mut OwnComments) -> Vec<Found> {
     let settle = Duration::from_secs(30);
-    let evidence = Evidence { incident, seen, appended: "comment", settle, before: None };
+    let evidence = Evidence { incident, seen, appended: "comment", same_as: &SAME_AS, settle, before: None };
     clear_up(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
 }
 
@@ -196,7 +198,8 @@ fn comment_seen_before_the_attempt_is_not_its_own() {
     let read = |read_at: i64| {
         let before = ReadBefore::new(&here, now(read_at).boot);
         let (settle, seen) = (Duration::from_secs(30), seen(140, Some(140)));
-        let evidence = Evidence { incident: &here, seen, appended: "comment", settle, before: Some(&before) };
+        let evidence =
+            Evidence { incident: &here, seen, appended: "comment", same_as: &SAME_AS, settle, before: Some(&before) };
         clear_up(&[doubt(1, 100, &[])], &evidence, &mut OwnComments::default())[0].1
     };
     assert_eq!(read(95), Found::Absent);

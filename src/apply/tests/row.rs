@@ -35,6 +35,7 @@ fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
         policy: Policy { max_attempts: 2 },
         shortest_window: Duration::from_secs(1),
         appended: "comment".to_owned(),
+        same_as: SameAs::default(),
         settle: SETTLE,
     };
     hand.settle(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
@@ -74,7 +75,13 @@ fn ended(verdict: Verdict) -> Ended {
 
 fn rules() -> Rules {
     let policy = Policy { max_attempts: 2 };
-    Rules { policy, shortest_window: Duration::from_secs(1), appended: "comment".to_owned(), settle: SETTLE }
+    Rules {
+        policy,
+        shortest_window: Duration::from_secs(1),
+        appended: "comment".to_owned(),
+        same_as: SameAs::default(),
+        settle: SETTLE,
+    }
 }
 
 fn settled(hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {

@@ -370,8 +370,8 @@ async fn what_an_answer_shows_otherwise_is_told_with_the_row() {
     stage.send(&rows(2), script).await;
     let mut finished = stage.ear.finished();
     finished.sort_by_key(|row| row.row);
-    assert_eq!(short(&finished[0].outcome), "updated differs");
-    assert_eq!(finished[0].outcome.message, r#"the answer shows otherwise: `status` is "Active", not "Resolved""#);
+    assert_eq!(short(&finished[0].outcome), "failed not-applied");
+    assert_eq!(finished[0].outcome.message, r#"the response shows otherwise: `status` is "Active", not "Resolved""#);
     assert_eq!(short(&finished[1].outcome), "failed redirected");
     assert_eq!(finished[1].outcome.message, "the incident was merged into 77: the update went to the old one");
 }

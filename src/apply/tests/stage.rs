@@ -142,6 +142,7 @@ impl Stage {
             remember: Duration::from_hours(1),
             settle: Duration::from_secs(30),
             appended: Some("comment".to_owned()),
+            same_as: crate::contract::SameAs::default(),
             seed: 7,
         };
         let tokens = Tokens::given(&SecretString::from("a-token-of-some-length")).expect("a token");

@@ -222,6 +222,7 @@ async fn sent(
         remember: scenario.remember,
         settle: Duration::from_secs(30),
         appended: Some("comment".to_owned()),
+        same_as: bulk_triage::contract::SameAs::default(),
         seed: world.state().dice.u64(..),
     };
     let (ask, stop) = watch::channel(false);
