@@ -24,6 +24,8 @@ pub(super) struct Hand {
     may_be_made: bool,
     /// When the last of those ended, if that was in this process.
     doubtful_until: Option<BootTime>,
+    /// The last of those, if it was in this process.
+    doubtful: Option<AttemptId>,
     /// When the last read of its incident started.
     read_at: Option<BootTime>,
     /// What the incident showed before its next update.
@@ -124,6 +126,7 @@ impl Hand {
         Hand {
             may_be_made: row.is_in_doubt,
             doubtful_until: None,
+            doubtful: None,
             read_at: None,
             before: None,
             row,
@@ -220,6 +223,7 @@ impl Hand {
             if was_made(&answer.verdict).is_none() {
                 self.may_be_made = true;
                 self.doubtful_until = Some(at.boot);
+                self.doubtful = Some(*attempt);
             }
         }
         if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
@@ -301,7 +305,8 @@ impl Hand {
         end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
         let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended, &rules.same_as);
-        if is_so && let Some(attempt) = self.unconfirmed {
+        // Remembered as applied: the same command again has nothing to send.
+        if is_so && let Some(attempt) = self.doubtful {
             end.resolved.push((attempt, true));
         }
         if own_is_made || is_so {

@@ -1,16 +1,16 @@
 //! What happens to one call on its way: drawn before it leaves.
 //!
 //! Promises: what the design relies on holds for every fate. The server counts a call before the client has its
-//! response, or less than two seconds after the client knows that there is none; it does nothing of it later than two
-//! seconds after its end; a call takes a minute at most.
+//! response, or less than two seconds after the client knows that there is none; it shows nothing of it later than the
+//! settle time after its end; a call takes a minute at most.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The whole of a call takes no longer.
 const WHOLE_CALL_MS: u64 = 60_000;
-/// The server does nothing of a call later than this after its end.
-const LATEST_EFFECT_MS: u64 = 1_900;
+/// The server counts no call later than this after its end.
+const LATEST_COUNT_MS: u64 = 1_900;
 
 /// What happens, in times from the moment when the call leaves.
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +33,26 @@ pub(super) enum How {
     Status(u16),
     /// A 200 whose body is cut in the middle.
     Half,
-    /// A 200 that is no answer.
-    Garbage(&'static str),
+    /// A success that does not show the incident.
+    Unreadable(u16, &'static str),
+    /// A success in another form: this status, and a byte order mark before the incident.
+    Marked(u16),
     /// No answer. Whether the client must think that its bytes may have arrived.
     Nothing { may_have_arrived: bool },
     /// Others use up the quota, from when it is counted until so much later.
     Throttled { others: Duration },
 }
 
-const GARBAGE: [&str; 5] = [
-    "<html><body>Sign in</body></html>",
-    "",
-    "{}",
-    r#"{"error":{"code":"InternalServerError","message":"sorry"}}"#,
-    r#"{"incidentId":4,"status":"Resolved","comments":[]}"#,
+const UNREADABLE: [(u16, &str); 9] = [
+    (200, "<html><body>Sign in</body></html>"),
+    (200, ""),
+    (200, "\u{feff}"),
+    (200, "{}"),
+    (200, r#"{"error":{"code":"InternalServerError","message":"sorry"}}"#),
+    (200, r#"{"incidentId":4,"status":"Resolved","comments":[]}"#),
+    (201, ""),
+    (202, ""),
+    (204, ""),
 ];
 
 impl Fate {
@@ -75,33 +81,39 @@ impl Fate {
     }
 
     /// One of the faults. In more than a third of them the update takes effect and the answer is lost.
-    pub(super) fn fault(dice: &mut fastrand::Rng, latency_ms: u64) -> Fate {
+    pub(super) fn fault(dice: &mut fastrand::Rng, latency_ms: u64, late_ms: u64) -> Fate {
         let fine = Fate::fine(dice, latency_ms);
         let not_done = Fate { effect: None, ..fine };
-        match dice.u8(..17) {
+        match dice.u8(..19) {
             // Refused, or no connection within its ten seconds.
             0 => Fate { how: How::Nothing { may_have_arrived: false }, ..fine.unseen(dice, 0..=10_000) },
             // Cut on the way there.
             1 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine.unseen(dice, 0..=2_000) },
             // Cut on the way back, or before: the effect may come after.
-            2..=6 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine.with_late_effect(dice) },
+            2..=6 => Fate { how: How::Nothing { may_have_arrived: true }, ..fine.with_late_effect(dice, late_ms) },
             7 => Fate { how: How::Half, ..fine },
             // Silence up to the limit.
             8 | 9 => {
                 let fate = Fate { end: ms(WHOLE_CALL_MS), how: How::Nothing { may_have_arrived: true }, ..fine };
                 let counted = dice.u64(0..WHOLE_CALL_MS);
-                let effect = dice.bool().then(|| ms(dice.u64(counted..WHOLE_CALL_MS + LATEST_EFFECT_MS)));
+                let effect = dice.bool().then(|| ms(dice.u64(counted..=WHOLE_CALL_MS + late_ms)));
                 Fate { counted: Some(ms(counted)), effect, ..fate }
             }
             // Slow, and all is well.
             10 => Fate { end: ms(dice.u64(latency_ms.max(2)..WHOLE_CALL_MS)), ..fine },
             11 | 12 => Fate { how: How::Status(dice.choice([500, 502, 503, 504]).unwrap_or(500)), ..not_done },
-            13 => Fate { how: How::Status(504), ..fine.with_late_effect(dice) },
-            14 => Fate { how: How::Status(408), ..if dice.bool() { not_done } else { fine.with_late_effect(dice) } },
-            15 => Fate {
-                how: How::Garbage(dice.choice(GARBAGE).unwrap_or("")),
-                ..if dice.bool() { not_done } else { fine }
+            13 => Fate { how: How::Status(504), ..fine.with_late_effect(dice, late_ms) },
+            14 => Fate {
+                how: How::Status(408),
+                ..if dice.bool() { not_done } else { fine.with_late_effect(dice, late_ms) }
             },
+            15 | 16 => {
+                let (status, body) = dice.choice(UNREADABLE).unwrap_or((204, ""));
+                let how = How::Unreadable(status, body);
+                // The server says that it took it, and is at it.
+                if dice.bool() { Fate { how, ..fine } } else { Fate { how, ..fine.with_late_effect(dice, late_ms) } }
+            }
+            17 => Fate { how: How::Marked(dice.choice([200, 201]).unwrap_or(200)), ..fine },
             _ => Fate { how: How::Status(401), ..not_done },
         }
     }
@@ -112,7 +124,7 @@ impl Fate {
             return self;
         }
         let counted = match self.how {
-            How::Nothing { .. } => self.end + ms(dice.u64(0..=LATEST_EFFECT_MS)),
+            How::Nothing { .. } => self.end + ms(dice.u64(0..=LATEST_COUNT_MS)),
             _ => self.end.saturating_sub(ms(1)),
         };
         Fate { counted: Some(counted), effect: self.effect.map(|effect| effect.max(counted)), ..self }
@@ -122,15 +134,25 @@ impl Fate {
         Fate { counted: None, effect: None, end: ms(dice.u64(end_ms)), ..self }
     }
 
-    fn with_late_effect(self, dice: &mut fastrand::Rng) -> Fate {
-        let late = if dice.bool() { ms(dice.u64(0..=LATEST_EFFECT_MS)) } else { Duration::ZERO };
+    /// The response to it is lost, whatever else happens to it.
+    pub(super) fn lost(self) -> Fate {
+        Fate { how: How::Nothing { may_have_arrived: true }, ..self }
+    }
+
+    fn with_late_effect(self, dice: &mut fastrand::Rng, late_ms: u64) -> Fate {
+        let late = if dice.bool() { ms(dice.u64(0..=late_ms)) } else { Duration::ZERO };
         Fate { effect: self.effect.map(|effect| effect.max(self.end + late)), ..self }
     }
 }
 
-/// How much later than the death of its client a call is counted or takes effect, if it does.
-pub(super) fn after_death(dice: &mut fastrand::Rng) -> Option<Duration> {
-    dice.bool().then(|| ms(dice.u64(0..=LATEST_EFFECT_MS)))
+/// How much later than the death of its client a call is counted, if it is.
+pub(super) fn counted_after_death(dice: &mut fastrand::Rng) -> Option<Duration> {
+    dice.bool().then(|| ms(dice.u64(0..=LATEST_COUNT_MS)))
+}
+
+/// How much later than the death of its client a call takes effect, if it does.
+pub(super) fn effect_after_death(dice: &mut fastrand::Rng, late_ms: u64) -> Option<Duration> {
+    dice.bool().then(|| ms(dice.u64(0..=late_ms)))
 }
 
 fn ms(number: u64) -> Duration {

@@ -10,7 +10,7 @@ use bulk_triage::client::{Incomplete, Method, Reply, Request, SendError, Transpo
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fate::{Fate, How, after_death};
+use super::fate::{Fate, How, counted_after_death, effect_after_death};
 use super::life::Life;
 use super::scenario::Scenario;
 use super::server::Origin;
@@ -74,7 +74,7 @@ impl Network {
         let mut state = self.world.state();
         let intent = state.witness.intent(incident, request.body.as_deref());
         let too_early = intent.and_then(|origin| state.witness.goes_too_early(origin.attempt, left, &self.life));
-        let fate = state.fate(&self.world.scenario, left);
+        let fate = state.fate(&self.world.scenario, left, request.body.as_ref().map(|_| incident));
         drop(state);
         let is_update = request.method == Method::Patch;
         let Some(origin) = intent else {
@@ -105,7 +105,12 @@ impl Network {
             How::Nothing { may_have_arrived } => lost(may_have_arrived),
             _ if said.is_busy => Ok(throttled(&self.world, call.origin.attempt, self.date())),
             How::Status(status) => Ok(whole(status, r#"{"error":{"code":"Oops","message":"oops"}}"#.to_owned())),
-            How::Garbage(body) => Ok(whole(200, body.to_owned())),
+            How::Unreadable(status, body) => Ok(whole(status, body.to_owned())),
+            How::Marked(status) => match said.answer {
+                Some((200, body)) => Ok(whole(status, format!("\u{feff}{body}"))),
+                Some((status, body)) => Ok(whole(status, body.to_string())),
+                None => lost(true),
+            },
             How::Answer | How::Half | How::Throttled { .. } => {
                 let Some((status, body)) = said.answer else { return lost(true) };
                 let mut reply = whole(status, body.to_string());
@@ -131,7 +136,7 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         biased;
         () = world.sleep_until(call.left + counted) => !life.is_dead() || world.scenario.counts_late,
         // What had not arrived when the process died never does, unless the server has it and counts it later.
-        () = life.death() => world.scenario.counts_late && outlives(&world).await,
+        () = life.death() => world.scenario.counts_late && outlives(&world, counted_after_death).await,
     };
     if !arrives {
         return;
@@ -148,15 +153,20 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         let happens = tokio::select! {
             biased;
             () = world.sleep_until(call.left + effect), if !was_dead => true,
-            () = life.death() => if was_dead { world.state().dice.bool() } else { outlives(&world).await },
+            () = life.death() => if was_dead {
+                world.state().dice.bool()
+            } else {
+                outlives(&world, |dice| effect_after_death(dice, world.scenario.late_ms)).await
+            },
         };
-        let wall = world.server_wall();
+        let (wall, now) = (world.created_wall(), world.time());
         let mut state = world.state();
+        let lag = Duration::from_millis(state.dice.u64(0..=world.scenario.lag_ms));
         state.server.pending.retain(|origin| *origin != call.origin);
         if happens {
             said.answer = Some(match &call.body {
-                Some(body) => state.server.update(call.incident, body, call.origin, wall),
-                None => state.server.read(call.incident),
+                Some(body) => state.server.update(call.incident, body, call.origin, wall, now + lag),
+                None => state.server.read(call.incident, Some(now)),
             });
             drop(state);
             world.note(format_args!("effect  {:?}", call.origin));
@@ -168,16 +178,18 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
 }
 
 /// The client of a call has died: waits for what the server still does of it. Returns whether it does it.
-async fn outlives(world: &World) -> bool {
-    let after = after_death(&mut world.state().dice);
+async fn outlives(world: &World, after: impl FnOnce(&mut fastrand::Rng) -> Option<Duration>) -> bool {
+    let after = after(&mut world.state().dice);
     world.sleep(after.unwrap_or_default()).await;
     after.is_some()
 }
 
 impl State {
     /// What happens to a call that leaves now.
-    fn fate(&mut self, scenario: &Scenario, now: Duration) -> Fate {
+    /// Of an update: which incident it is for.
+    fn fate(&mut self, scenario: &Scenario, now: Duration, updated: Option<u64>) -> Fate {
         let fate = self.drawn_fate(scenario, now);
+        let fate = if updated.is_some() && updated == scenario.loses { fate.lost() } else { fate };
         if scenario.counts_late { fate.counted_late(&mut self.dice) } else { fate }
     }
 
@@ -197,7 +209,7 @@ impl State {
                 if is_throttled {
                     Fate::throttled(&mut self.dice, latency)
                 } else {
-                    Fate::fault(&mut self.dice, latency)
+                    Fate::fault(&mut self.dice, latency, scenario.late_ms)
                 }
             }
         }

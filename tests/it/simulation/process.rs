@@ -220,7 +220,7 @@ async fn sent(
         max_failures: None,
         stop_after: if let Meant::Deadline(after) = meant { Some(after) } else { None },
         remember: scenario.remember,
-        settle: Duration::from_secs(30),
+        settle: scenario.settle,
         appended: Some("comment".to_owned()),
         same_as: bulk_triage::contract::SameAs::default(),
         seed: world.state().dice.u64(..),

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bulk_triage::window::{Quota, Window};
+use serde_json::json;
 
 /// All that is decided beforehand.
 #[derive(Debug)]
@@ -44,6 +45,62 @@ pub(super) struct Scenario {
     pub(super) dated: bool,
     /// Whether the server counts a request at the end of its latency, or after a cut or a kill some time later.
     pub(super) counts_late: bool,
+    /// `--settle`.
+    pub(super) settle: Duration,
+    /// An update whose response is lost takes effect up to this much after its client knows that.
+    pub(super) late_ms: u64,
+    /// Reads may show a change this much after it took effect. With the time above less than the settle time.
+    pub(super) lag_ms: u64,
+    /// What the server makes of a comment's text.
+    pub(super) rewrite: Rewrite,
+    /// The clock of `createdTime` minus the machine's, in milliseconds.
+    pub(super) created_skew_ms: i64,
+    /// Whether that clock may be too far off to tell which comment is which: rows may then stay in doubt.
+    pub(super) may_stay_in_doubt: bool,
+    /// Every response to an update of this incident is lost.
+    pub(super) loses: Option<u64>,
+}
+
+/// What a server makes of a comment's text before it stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rewrite {
+    Exact,
+    Trimmed,
+    CrLf,
+    Composed,
+    PlainSpaces,
+    NoBreakSpaces,
+    Entities,
+    Paragraph,
+    Cut,
+}
+
+impl Rewrite {
+    const ALL: [Rewrite; 9] = [
+        Rewrite::Exact,
+        Rewrite::Trimmed,
+        Rewrite::CrLf,
+        Rewrite::Composed,
+        Rewrite::PlainSpaces,
+        Rewrite::NoBreakSpaces,
+        Rewrite::Entities,
+        Rewrite::Paragraph,
+        Rewrite::Cut,
+    ];
+
+    pub(super) fn stored(self, text: &str) -> String {
+        match self {
+            Rewrite::Exact => text.to_owned(),
+            Rewrite::Trimmed => text.trim().to_owned(),
+            Rewrite::CrLf => text.replace('\n', "\r\n"),
+            Rewrite::Composed => text.replace("e\u{301}", "\u{e9}"),
+            Rewrite::PlainSpaces => text.replace('\u{a0}', " "),
+            Rewrite::NoBreakSpaces => text.replace(' ', "\u{a0}"),
+            Rewrite::Entities => text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;"),
+            Rewrite::Paragraph => format!("<p>{text}</p>"),
+            Rewrite::Cut => text.chars().take(20).collect(),
+        }
+    }
 }
 
 /// One command: a file, and the run that it becomes.
@@ -144,6 +201,13 @@ impl Scenario {
             server_skew_ms: 0,
             dated: true,
             counts_late: false,
+            settle: Duration::from_secs(30),
+            late_ms: 1_900,
+            lag_ms: 0,
+            rewrite: Rewrite::Exact,
+            created_skew_ms: 0,
+            may_stay_in_doubt: false,
+            loses: None,
         }
         .with_server_clock(&mut rng)
         .with_field(&mut fastrand::Rng::with_seed(seed ^ 0xf1e1d))
@@ -152,6 +216,30 @@ impl Scenario {
     /// What services do in the field. It has dice of its own: what else a seed decides stays as it was.
     fn with_field(mut self, rng: &mut fastrand::Rng) -> Scenario {
         self.counts_late = rng.u8(..3) == 0;
+        self.settle = Duration::from_secs(rng.choice([30, 30, 10]).unwrap_or(30));
+        if rng.bool() {
+            let most = u64::try_from(self.settle.as_millis()).expect("some seconds") * 9 / 20;
+            self.late_ms = rng.u64(0..=most);
+            self.lag_ms = rng.u64(0..=most);
+        }
+        if rng.bool() {
+            self.rewrite = rng.choice(Rewrite::ALL).unwrap_or(Rewrite::Exact);
+        }
+        // It goes with the clock of `Date` or, unless that is set meanwhile, with the machine's.
+        let goes_with_date = self.steps || rng.bool();
+        self.created_skew_ms = if goes_with_date { self.server_skew_ms } else { 0 };
+        match rng.u8(..8) {
+            0 => {
+                self.created_skew_ms += rng.i64(-7_000_000..=7_000_000);
+                self.may_stay_in_doubt = true;
+            }
+            1..=4 => self.created_skew_ms += rng.i64(-100_000..=100_000),
+            _ => {}
+        }
+        // Five lost responses in a row are an outage, unless reads between them work: those of a row with a comment.
+        let row = &self.commands[0].rows[0];
+        let is_told_from_outage = row.appends || self.max_attempts < 5;
+        self.loses = (is_told_from_outage && rng.u8(..6) == 0).then_some(row.incident);
         self
     }
 
@@ -165,7 +253,11 @@ impl Scenario {
 
     /// Whether a row can be over for good without having been made.
     pub(super) fn may_fail(&self) -> bool {
-        self.max_attempts <= self.faults || self.incidents.iter().any(|incident| incident.habit != Habit::Takes)
+        // A 429 that is lost looks like any lost response.
+        let is_throttled_in_silence = self.loses.is_some() && self.throttles > 0;
+        self.max_attempts <= self.faults
+            || is_throttled_in_silence
+            || self.incidents.iter().any(|incident| incident.habit != Habit::Takes)
     }
 
     /// Whether two files ask for different things of this incident.
@@ -190,8 +282,9 @@ fn refusal(rng: &mut fastrand::Rng) -> Habit {
     }
 }
 
+/// Its end is white space, and there is something in it for every [`Rewrite`].
 fn comment(incident: u64) -> String {
-    format!("closed by tuning {incident}")
+    format!("closed by tuning {incident}\ncafe\u{301}\u{a0}& \"lab\" < 5 ")
 }
 
 /// Most rows add a comment: that is what can go wrong for good.
@@ -199,8 +292,8 @@ fn file_row(incident: u64, rng: &mut fastrand::Rng) -> FileRow {
     let appends = rng.u8(..4) > 0;
     let body = match rng.u8(..3) {
         _ if !appends => r#"{"status":"Resolved","classification":"FalsePositive"}"#.to_owned(),
-        0 => format!(r#"{{"comment":"{}"}}"#, comment(incident)),
-        _ => format!(r#"{{"status":"Resolved","comment":"{}"}}"#, comment(incident)),
+        0 => json!({"comment": comment(incident)}).to_string(),
+        _ => json!({"status": "Resolved", "comment": comment(incident)}).to_string(),
     };
     FileRow { incident, body, appends }
 }

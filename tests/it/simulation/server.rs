@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::scenario::{Habit, Scenario};
+use super::scenario::{Habit, Rewrite, Scenario};
 
 /// The service.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub(super) struct Server {
     pub(super) pending: Vec<Origin>,
     /// Others have used the quota up until then.
     pub(super) busy_until: Duration,
+    rewrite: Rewrite,
 }
 
 #[derive(Debug)]
@@ -30,6 +31,17 @@ struct Incident {
     habit: Habit,
     values: Map<String, Value>,
     comments: Vec<Value>,
+    /// What reads don't show yet: from when on they do, by the world's time, and what was there before.
+    hidden: Vec<Hidden>,
+}
+
+/// A change that reads don't show yet.
+#[derive(Debug)]
+struct Hidden {
+    until: Duration,
+    /// The values that it has replaced.
+    before: Map<String, Value>,
+    comment: Option<Value>,
 }
 
 /// Which row of which run a call was for: known from its intent.
@@ -52,9 +64,10 @@ impl Server {
     pub(super) fn new(scenario: &Scenario) -> Server {
         let before: Timestamp = "2026-11-20T08:00:00Z".parse().expect("a time");
         let incidents = scenario.incidents.iter().map(|seeded| {
-            let comments = seeded.comment.iter().map(|text| comment(text, before)).collect();
+            let stored = |text: &String| comment(&scenario.rewrite.stored(text), before);
+            let comments = seeded.comment.iter().map(stored).collect();
             let values = Map::from_iter([("status".to_owned(), json!("Active"))]);
-            (seeded.id, Incident { habit: seeded.habit, values, comments })
+            (seeded.id, Incident { habit: seeded.habit, values, comments, hidden: Vec::new() })
         });
         Server {
             incidents: incidents.collect(),
@@ -62,11 +75,19 @@ impl Server {
             applied: Vec::new(),
             pending: Vec::new(),
             busy_until: Duration::ZERO,
+            rewrite: scenario.rewrite,
         }
     }
 
-    /// Does what an update asks. Gives back the status and the body of the answer.
-    pub(super) fn update(&mut self, id: u64, body: &str, origin: Origin, wall: Timestamp) -> (u16, Value) {
+    /// Does what an update asks; reads show it at `visible`. Gives back the status and the body of the answer.
+    pub(super) fn update(
+        &mut self,
+        id: u64,
+        body: &str,
+        origin: Origin,
+        wall: Timestamp,
+        visible: Duration,
+    ) -> (u16, Value) {
         let Some(incident) = self.incidents.get_mut(&id) else { return (404, error("NotFound")) };
         match incident.habit {
             Habit::Missing => return (404, error("NotFound")),
@@ -75,14 +96,23 @@ impl Server {
             Habit::Takes | Habit::Merged => {}
         }
         let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
+        let mut hidden = Hidden { until: visible, before: Map::new(), comment: None };
         for (name, value) in asked {
             match value.as_str() {
-                Some(text) if name == "comment" => incident.comments.push(comment(text, wall)),
-                _ => drop(incident.values.insert(name, value)),
+                Some(text) if name == "comment" => {
+                    let comment = comment(&self.rewrite.stored(text), wall);
+                    hidden.comment = Some(comment.clone());
+                    incident.comments.push(comment);
+                }
+                _ => {
+                    let before = incident.values.insert(name.clone(), value);
+                    hidden.before.insert(name, before.unwrap_or_default());
+                }
             }
         }
+        incident.hidden.push(hidden);
         self.applied.push(Applied { origin, incident: id, body: body.to_owned() });
-        self.read(id)
+        self.read(id, None)
     }
 
     /// Whether an update of this incident can have an effect.
@@ -90,16 +120,23 @@ impl Server {
         self.incidents.get(&id).is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged))
     }
 
-    /// The incident as it is now.
-    pub(super) fn read(&self, id: u64) -> (u16, Value) {
+    /// The incident as reads show it at `now`; without a time as it is.
+    pub(super) fn read(&self, id: u64, now: Option<Duration>) -> (u16, Value) {
         let Some(incident) = self.incidents.get(&id).filter(|incident| incident.habit != Habit::Missing) else {
             return (404, error("NotFound"));
         };
         let mut shown = incident.values.clone();
+        let mut comments = incident.comments.clone();
+        let hidden = incident.hidden.iter().filter(|hidden| now.is_some_and(|now| now < hidden.until));
+        for Hidden { before, comment, .. } in hidden.rev() {
+            shown.extend(before.clone());
+            let at = comment.as_ref().and_then(|hidden| comments.iter().rposition(|shown| shown == hidden));
+            at.map(|at| comments.remove(at));
+        }
         shown.insert("incidentId".to_owned(), json!(id));
         let merged = incident.habit == Habit::Merged;
         shown.insert("redirectIncidentId".to_owned(), if merged { json!(id + 1_000_000) } else { Value::Null });
-        shown.insert("comments".to_owned(), json!(incident.comments));
+        shown.insert("comments".to_owned(), json!(comments));
         (200, Value::Object(shown))
     }
 

@@ -93,6 +93,11 @@ impl World {
         self.wall(self.scenario.server_skew_ms * 1_000)
     }
 
+    /// What the clock shows from which comments get their `createdTime`.
+    pub(super) fn created_wall(&self) -> Timestamp {
+        self.wall(self.scenario.created_skew_ms * 1_000)
+    }
+
     fn wall(&self, off: i64) -> Timestamp {
         let began: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
         began + SignedDuration::from_micros(micros(self.time()) + off)
