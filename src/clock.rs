@@ -127,6 +127,12 @@ impl Clock {
     }
 }
 
+/// Waits on this thread: for whoever has no runtime yet.
+#[expect(clippy::disallowed_methods, reason = "the one sleep of the program")]
+pub fn wait_here(time: Duration) {
+    std::thread::sleep(time);
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
 fn machine_wall_time() -> Timestamp {
     Timestamp::now()

@@ -2,17 +2,18 @@
 //! layers below becomes one of these; [`Error::exit_code`] is the one place that gives codes.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::apply::ApplyError;
 use crate::check::SetError;
-use crate::client::{HttpError, OriginError, TokenError};
+use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
 use crate::contract::ContractError;
 use crate::exit;
 use crate::input::InputError;
 use crate::journal::JournalError;
 use crate::plan::PlanError;
 use crate::report::fetched::FetchPlaceError;
+use crate::report::next_command::NextCommand;
 use crate::report::page::PagePlaceError;
 use crate::report::plan_file::PlanPlaceError;
 use crate::report::results::DestinationError;
@@ -155,6 +156,7 @@ impl Error {
             | Error::Apply(ApplyError(JournalError::RunIsHeld { .. })) => {
                 Some("wait until it has ended; nothing was sent by this one".to_owned())
             }
+            Error::Token(error) => token_hint(error),
             Error::Journal(JournalError::NoSuchRun(_)) => Some("see `bulk-triage runs list`".to_owned()),
             Error::Journal(JournalError::Full { .. }) | Error::Apply(ApplyError(JournalError::Full { .. })) => {
                 Some("make room, then start the same command again: it goes on where it stopped".to_owned())
@@ -162,6 +164,30 @@ impl Error {
             Error::Results(_) => Some("nothing is lost: `bulk-triage runs results` makes the file again".to_owned()),
             _ => None,
         }
+    }
+}
+
+/// Advice that can be followed where the token is.
+fn token_hint(error: &TokenError) -> Option<String> {
+    let chmod = |path: &Path| NextCommand::new("chmod").word("600").path(path);
+    let any = "for a secret mounted by a container platform, add --token-file-mode any";
+    match error {
+        TokenError::Readable { path, can_change: true, .. } => Some(format!("run `{}`; {any}", chmod(path))),
+        TokenError::Readable { can_change: false, .. } | TokenError::OfAnotherUser { .. } => {
+            Some(format!("use a file of your own with mode 600; {any}"))
+        }
+        TokenError::Writable { path, can_change: true, .. } => Some(format!("run `{}`", chmod(path))),
+        TokenError::Writable { .. } => Some("use a file that only its owner can write".to_owned()),
+        TokenError::NotAFile { .. } => {
+            Some("write the token to a file that only you can read, or set BULK_TRIAGE_TOKEN".to_owned())
+        }
+        TokenError::Claims(ClaimsError::Audience { .. }) => Some("get a token for this service".to_owned()),
+        TokenError::Claims(ClaimsError::Permission { .. }) => {
+            Some("grant the permission, consent to it, and get a new token".to_owned())
+        }
+        TokenError::Claims(ClaimsError::Tenant { .. }) => Some("get a token of that tenant".to_owned()),
+        TokenError::Expired { .. } | TokenError::NotRenewed { .. } => Some("get a new token".to_owned()),
+        TokenError::Text { .. } | TokenError::Unreadable { .. } => None,
     }
 }
 

@@ -107,6 +107,12 @@ pub enum Stop {
         /// What the service, or the renewal, said.
         message: String,
     },
+    /// The token has expired or was refused, and there is no other.
+    #[error("{message}")]
+    NotRenewed {
+        /// What of it, and when.
+        message: String,
+    },
     /// The permission is missing.
     #[error("the permission is missing: {message}")]
     Forbidden {

@@ -183,7 +183,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     fn choose(&mut self, now: Now) -> u32 {
         let under_way = u32::try_from(self.flights.len()).unwrap_or(u32::MAX);
         let slots = self.service.health.slots(self.settings.concurrency.max(1).saturating_sub(under_way), now.boot);
-        if self.stop.is_some() || now.boot < self.gate || self.service.own_pause(now.boot).is_some() {
+        if self.stop.is_some() || now.boot < self.gate || self.is_paused(now) {
             return 0;
         }
         while self.ready.len() < slots as usize {
@@ -195,7 +195,22 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
                 None => break,
             }
         }
+        if self.is_paused(now) {
+            return 0;
+        }
         slots.min(u32::try_from(self.ready.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether no call may start now, for a pause of the service or for want of a valid token.
+    fn is_paused(&mut self, now: Now) -> bool {
+        // Without a call to make none is asked for.
+        if !self.ready.is_empty()
+            && let Some(stop) = self.service.look_for_token(now, self.client.tokens())
+        {
+            self.stop(stop);
+            return true;
+        }
+        self.service.own_pause(now.boot).is_some()
     }
 
     /// Commits what has ended, and sends the calls that have a permit and an intent on the disk.
@@ -278,7 +293,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
                 self.ready.push_front(tried);
             }
             Next::Renew { token_generation } => {
-                if let Some(stop) = self.service.renew(token_generation, self.client.tokens(), &answer.message) {
+                let tokens = self.client.tokens();
+                if let Some(stop) = self.service.token_refused(token_generation, at, tokens, &answer.message) {
                     self.stop(stop);
                 }
                 self.ready.push_front(tried);

@@ -24,9 +24,28 @@ pub(super) struct Service {
     own_pause: Option<BootTime>,
     told_pause: Option<BootTime>,
     token_generation: u64,
+    renewal: Option<Awaited>,
     /// The 429s that came.
     pub(super) throttled: u64,
 }
+
+/// A new token that is waited for; until then no call starts.
+#[derive(Debug)]
+struct Awaited {
+    /// The token that was refused or has expired.
+    generation: u64,
+    /// The source is asked again at this time.
+    next: BootTime,
+    /// And for the last time at this one.
+    until: BootTime,
+    /// What the service said of the old one.
+    message: String,
+}
+
+/// What renews a token may take so long: `az … >token` empties the file first.
+const RENEWAL: Duration = Duration::from_secs(5);
+/// The source is asked again this often.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What follows for all calls.
 #[derive(Debug, Default)]
@@ -57,19 +76,21 @@ impl Service {
             own_pause: None,
             told_pause: None,
             token_generation: 0,
+            renewal: None,
             throttled: 0,
         }
     }
 
-    /// Until when the journal's own pause does not tell all: nothing goes before.
+    /// Until when the journal's own pause does not tell all, or a new token is waited for: nothing goes before.
     pub(super) fn own_pause(&mut self, now: BootTime) -> Option<BootTime> {
         self.own_pause = self.own_pause.filter(|until| now < *until);
-        self.own_pause
+        self.own_pause.max(self.renewal.as_ref().map(|awaited| awaited.next))
     }
 
     /// `at`, or the end of the pause where that is later.
     pub(super) fn not_before_pause(&self, at: BootTime) -> BootTime {
-        self.own_pause.map_or(at, |until| at.max(until))
+        let ends = [self.own_pause, self.renewal.as_ref().map(|awaited| awaited.next)];
+        ends.into_iter().flatten().fold(at, BootTime::max)
     }
 
     /// A 429: until when the scope pauses, as the journal keeps it.
@@ -109,28 +130,71 @@ impl Service {
         }
     }
 
-    /// The token of this generation was refused: another one is taken, or the run stops.
-    pub(super) fn renew(&mut self, generation: u64, tokens: &Tokens, message: &str) -> Option<Stop> {
-        let refused = |message: &str| Some(Stop::Unauthorized { message: message.to_owned() });
-        if self.health.token_refused(generation, self.token_generation) == News::Unauthorized {
-            return refused(message);
+    /// The token of this generation was refused: no call starts until there is another one, or the run stops.
+    pub(super) fn token_refused(&mut self, generation: u64, at: Now, tokens: &Tokens, message: &str) -> Option<Stop> {
+        if self.renewal.as_ref().is_some_and(|awaited| generation <= awaited.generation) {
+            // A call that was under way beside the first one that was refused.
+            return None;
         }
-        match tokens.renew(generation) {
-            Renewal::Renewed => {
+        if self.health.token_refused(generation, self.token_generation) == News::Unauthorized {
+            return Some(Stop::Unauthorized { message: message.to_owned() });
+        }
+        if generation >= self.token_generation {
+            self.await_token(generation, at.boot, message);
+        }
+        self.look_for_token(at, tokens)
+    }
+
+    /// Asks for a new token if one is waited for and it is time to, or if the one in use has expired. The caller has
+    /// calls to make.
+    pub(super) fn look_for_token(&mut self, now: Now, tokens: &Tokens) -> Option<Stop> {
+        let claims = tokens.claims();
+        let has_expired = claims.has_expired(now.wall);
+        if self.renewal.is_none() && has_expired {
+            self.await_token(tokens.current().1, now.boot, "");
+        }
+        let awaited = self.renewal.as_mut().filter(|awaited| awaited.next <= now.boot)?;
+        let found = tokens.renew(awaited.generation);
+        let is_last = now.boot >= awaited.until || matches!(found, Renewal::NoSource);
+        if !(is_last || matches!(found, Renewal::Renewed)) {
+            awaited.next = (now.boot + ASK_AGAIN).min(awaited.until);
+            return None;
+        }
+        let old = self.renewal.take()?;
+        let expired = || claims.expiry(now.wall).filter(|_| has_expired);
+        match (found, expired()) {
+            (Renewal::Renewed, _) => {
                 self.token_generation = tokens.current().1;
                 None
             }
-            Renewal::Same => None,
-            Renewal::OtherTenant => refused("the new token is for another tenant"),
-            Renewal::Failed(error) => refused(&error.to_string()),
+            (Renewal::NoSource, Some(at)) => Some(Stop::NotRenewed { message: format!("the token expired at {at}") }),
+            // The service may have been wrong, once: by what the token says, it is good.
+            (Renewal::NoSource, None) => None,
+            (Renewal::Same, None) if claims.expires.is_some() => None,
+            (Renewal::OtherTenant, _) => {
+                Some(Stop::Unauthorized { message: "the new token is for another tenant".to_owned() })
+            }
+            (Renewal::Failed(error), _) if !error.is_empty() => Some(Stop::NotRenewed { message: error.to_string() }),
+            (Renewal::Same | Renewal::Failed(_), Some(at)) => {
+                Some(Stop::NotRenewed { message: format!("the token file was not renewed; its token expired at {at}") })
+            }
+            (Renewal::Same | Renewal::Failed(_), None) => Some(Stop::NotRenewed {
+                message: format!("the token file was not renewed; its token was refused: {}", old.message),
+            }),
         }
+    }
+
+    fn await_token(&mut self, generation: u64, at: BootTime, message: &str) {
+        self.renewal = Some(Awaited { generation, next: at, until: at + RENEWAL, message: message.to_owned() });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use crate::client::{TokenError, TokenSource, TokenTextError};
+    use secrecy::SecretString;
+    use std::sync::{Arc, Mutex};
 
     fn at(millis: i64) -> Now {
         let wall = Timestamp::from_millisecond(1_700_000_000_000 + millis).expect("a plain time");
@@ -204,20 +268,110 @@ mod tests {
         assert_eq!(event, Some(Event::ServiceDown { until: at(5_000).wall, message: "m".to_owned() }));
     }
 
+    /// What the source has at which time: the last of them that has begun.
+    #[derive(Debug)]
+    struct Timed(Arc<Mutex<&'static str>>);
+
+    impl TokenSource for Timed {
+        fn read(&self) -> Result<SecretString, TokenError> {
+            match *self.0.lock().expect("no panic") {
+                "" => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
+                text => Ok(SecretString::from(text)),
+            }
+        }
+    }
+
+    fn timed() -> (Arc<Mutex<&'static str>>, Tokens) {
+        let place = Arc::new(Mutex::new("the-first-token"));
+        let tokens = Tokens::from_source(Timed(Arc::clone(&place))).expect("a token");
+        (place, tokens)
+    }
+
     #[test]
-    fn a_refused_token_is_read_again_once_and_a_late_refusal_of_the_old_one_is_none() {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        let write = |token: &str| std::fs::write(file.path(), token).expect("writes");
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o600)).expect("its own");
-        write("the-first-token-of-all");
-        let tokens = Tokens::from_file(file.path()).expect("a token");
+    fn new_token_may_be_five_seconds_late() {
+        for late in [0, 1, 2_000, 4_999, 5_000] {
+            let (place, tokens) = timed();
+            let mut service = service();
+            *place.lock().expect("no panic") = if late > 1 { "" } else { "the-first-token" };
+            let mut now = 0;
+            let mut stop = None;
+            if late == 0 {
+                *place.lock().expect("no panic") = "the-second-token";
+            }
+            stop = stop.or(service.token_refused(0, at(0), &tokens, "expired"));
+            // Those beside it say nothing new.
+            stop = stop.or(service.token_refused(0, at(0), &tokens, "expired"));
+            while let Some(next) = service.own_pause(at(now).boot) {
+                now = next.0 / 1_000;
+                if now >= late {
+                    *place.lock().expect("no panic") = "the-second-token";
+                }
+                stop = stop.or(service.look_for_token(at(now), &tokens));
+            }
+            assert_eq!((stop, tokens.current().1, service.token_generation), (None, 1, 1), "{late}");
+            assert!(now <= late + 250, "{late}: taken at {now}");
+        }
+    }
+
+    #[test]
+    fn token_file_that_is_not_renewed_stops_after_five_seconds() {
+        for left in ["the-first-token", ""] {
+            let (place, tokens) = timed();
+            let mut service = service();
+            *place.lock().expect("no panic") = left;
+            assert_eq!(service.token_refused(0, at(0), &tokens, "it has expired"), None);
+            assert_eq!(service.look_for_token(at(4_999), &tokens), None);
+            let stop = service.look_for_token(at(5_000), &tokens);
+            let message = "the token file was not renewed; its token was refused: it has expired".to_owned();
+            assert_eq!(stop, Some(Stop::NotRenewed { message }));
+        }
+    }
+
+    #[test]
+    fn new_token_that_is_refused_too_stops() {
+        let (place, tokens) = timed();
         let mut service = service();
-        write("the-second-token-of-all");
-        assert_eq!(service.renew(0, &tokens, "expired"), None);
-        assert_eq!((tokens.current().1, service.token_generation), (1, 1));
-        assert_eq!(service.renew(0, &tokens, "expired"), None);
-        assert_eq!(tokens.current().1, 1);
+        *place.lock().expect("no panic") = "the-second-token";
+        assert_eq!(service.token_refused(0, at(0), &tokens, "expired"), None);
+        assert_eq!(service.token_refused(0, at(100), &tokens, "expired"), None, "a late answer to the first one");
+        assert_eq!(service.own_pause(at(100).boot), None);
         let refused = Stop::Unauthorized { message: "expired".to_owned() };
-        assert_eq!(service.renew(1, &tokens, "expired"), Some(refused));
+        assert_eq!(service.token_refused(1, at(200), &tokens, "expired"), Some(refused));
+    }
+
+    /// {"exp":1700000010}: 10 s after the start of this clock.
+    const ENDS_SOON: &str = "e30.eyJleHAiOjE3MDAwMDAwMTB9.c2ln";
+
+    #[test]
+    fn expired_token_pauses_calls_without_a_refusal() {
+        let (place, _) = timed();
+        *place.lock().expect("no panic") = ENDS_SOON;
+        let tokens = Tokens::from_source(Timed(Arc::clone(&place))).expect("a token");
+        let mut service = service();
+        assert_eq!(service.look_for_token(at(9_999), &tokens), None);
+        assert_eq!(service.own_pause(at(9_999).boot), None);
+        assert_eq!(service.look_for_token(at(10_000), &tokens), None);
+        assert_eq!(service.own_pause(at(10_000).boot), Some(at(10_250).boot));
+        assert_eq!(service.not_before_pause(at(10_000).boot), at(10_250).boot);
+        let stop = service.look_for_token(at(15_000), &tokens);
+        let message = "the token file was not renewed; its token expired at 22:13 UTC".to_owned();
+        assert_eq!(stop, Some(Stop::NotRenewed { message }));
+        let given = Tokens::given(&SecretString::from(ENDS_SOON)).expect("a token");
+        let stop = Service::new(&"5/1s".parse().expect("a quota"), Duration::ZERO).look_for_token(at(10_000), &given);
+        assert_eq!(stop, Some(Stop::NotRenewed { message: "the token expired at 22:13 UTC".to_owned() }));
+    }
+
+    /// By what it says about itself it is good: the service may be wrong once, not twice.
+    #[test]
+    fn valid_token_that_is_refused_is_tried_once_more() {
+        let (place, _) = timed();
+        *place.lock().expect("no panic") = ENDS_SOON;
+        let tokens = Tokens::from_source(Timed(Arc::clone(&place))).expect("a token");
+        let mut service = service();
+        assert_eq!(service.token_refused(0, at(0), &tokens, "no"), None);
+        assert_eq!(service.look_for_token(at(5_000), &tokens), None);
+        assert_eq!(service.own_pause(at(5_000).boot), None);
+        let refused = Stop::Unauthorized { message: "no".to_owned() };
+        assert_eq!(service.token_refused(0, at(5_100), &tokens, "no"), Some(refused));
     }
 }

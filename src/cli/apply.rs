@@ -17,7 +17,7 @@ use super::load;
 use super::next::Next;
 use super::report;
 use super::send;
-use super::target::Target;
+use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use crate::client::Origin;
 use crate::clock::Clock;
@@ -68,13 +68,14 @@ pub(super) fn run(
     let plan = Plan::read(&args.plan)?;
     plan.expect_contract(args.contract.as_deref())?;
     let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, env)?;
-    let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
+    let clock = Clock::machine();
+    target.expect_access(Access::Write, &clock)?;
+    let scope = target.scope.clone().ok_or(Error::NoToken)?;
     let source = Source::File(args.plan.clone());
     before::can_ask(&args.send, &source)?;
     if let Some(results) = results {
         Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
     }
-    let clock = Clock::machine();
     let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let applying = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock };

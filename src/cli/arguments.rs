@@ -90,9 +90,21 @@ pub(super) struct CallArgs {
     /// How long to wait for a service that is down; 0 stops at once.
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(super) patience: Duration,
-    /// The token, in a file that only you can read; else `BULK_TRIAGE_TOKEN`.
+    /// Read the access token from this file (see the docs for the modes); else `BULK_TRIAGE_TOKEN`
     #[arg(long, value_name = "PATH")]
     pub(super) token_file: Option<PathBuf>,
+    /// Which token files are read
+    #[arg(long, value_enum, value_name = "MODE", default_value = "private")]
+    pub(super) token_file_mode: TokenFileMode,
+}
+
+/// Which token files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum TokenFileMode {
+    /// Those that only you can read, and secrets mounted by systemd and container platforms
+    Private,
+    /// Any that others can't write
+    Any,
 }
 
 /// How a run is sent: options of `run`, `apply` and `runs resume`.

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::environment::Environment;
-use crate::client::Tokens;
+use crate::client::{TokenFile, Tokens};
 use crate::contract::{self, Contract};
 use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
 use crate::error::Error;
@@ -120,7 +120,7 @@ impl EmulatorArgs {
 pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
     let contract = contract::load(&args.contract)?;
     let token = match &args.token_file {
-        Some(path) => Some(Tokens::from_file(path)?.current().0),
+        Some(path) => Some(Tokens::from_source(TokenFile::new(path))?.current().0),
         None => env.token.clone(),
     };
     super::send::runtime()?.block_on(async {

@@ -1,5 +1,6 @@
 //! The environment: the one reader of it, and of where things are kept by default.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
@@ -13,6 +14,8 @@ use crate::error::Error;
 pub(super) struct Environment {
     /// `BULK_TRIAGE_TOKEN`, where it is set and not empty.
     pub(super) token: Option<SecretString>,
+    /// `CREDENTIALS_DIRECTORY`: where systemd mounts a unit's secrets.
+    pub(super) credentials_directory: Option<PathBuf>,
     /// `NO_COLOR`, where it is set and not empty (no-color.org).
     pub(super) no_color: bool,
 }
@@ -22,16 +25,17 @@ impl Environment {
     #[must_use]
     pub(super) fn read() -> Environment {
         Environment {
-            token: variable("BULK_TRIAGE_TOKEN").map(SecretString::from),
+            // What is not UTF-8 is no token either: that is said, rather than that there is none.
+            token: variable("BULK_TRIAGE_TOKEN").map(|token| SecretString::from(token.to_string_lossy().into_owned())),
+            credentials_directory: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             no_color: variable("NO_COLOR").is_some(),
         }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-fn variable(name: &str) -> Option<String> {
-    // A value that is no UTF-8 is neither a token nor a wish for no colour that could be understood.
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Where the journal is kept: `--state-dir`, else `$XDG_STATE_HOME/bulk-triage`.

@@ -12,7 +12,7 @@ use super::environment::{Environment, state_dir};
 use super::looking::Looking;
 use super::next::{fetch_again, run_fetched};
 use super::send::{code_of, explained, runtime};
-use super::target::Target;
+use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, not_newer};
@@ -138,9 +138,7 @@ pub(super) fn run(
     let file = FetchFile::examine(&args.output)?;
     let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
     let target = Target::new(contract, origin, args.scope.as_deref(), &args.calls, env)?;
-    if target.tokens.is_none() {
-        return Err(Error::NoToken);
-    }
+    target.expect_access(Access::Read, &clock)?;
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
     let mut journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
 

@@ -3,7 +3,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
-//! | `arguments`, `typed`, `rows`, `target`, `environment` | what was typed and what the environment says, resolved |
+//! | `arguments`, `typed`, `rows`, `target`, `tokens`, `environment` | what was typed and what the environment says, resolved |
 //! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
 //! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
@@ -30,6 +30,7 @@ mod runs;
 mod send;
 mod target;
 mod terminal;
+mod tokens;
 mod typed;
 mod undo;
 

@@ -16,7 +16,7 @@ use super::report;
 use super::rows::RowArgs;
 use super::run::opened;
 use super::send;
-use super::target::Target;
+use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
@@ -100,11 +100,11 @@ pub(super) fn run(
     let rules = settings.rules(&input)?;
     let origin = args.base_url.as_deref().unwrap_or(&settings.contract.origin).parse()?;
     let target = Target::new(settings.contract.clone(), origin, args.scope.as_deref(), &args.calls, env)?;
-    if args.look.looks() && target.tokens.is_none() {
-        return Err(Error::NoToken);
+    let clock = Clock::machine();
+    if args.look.looks() {
+        target.expect_access(Access::Read, &clock)?;
     }
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
-    let clock = Clock::machine();
     let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
     let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
     let mut warnings = Warnings::default();

@@ -12,7 +12,7 @@ use super::load;
 use super::next;
 use super::report::{self, ReviewRows};
 use super::send;
-use super::target::Target;
+use super::target::{Access, Target};
 use super::terminal::Terminal;
 use crate::check::Rules;
 use crate::clock::Clock;
@@ -63,7 +63,9 @@ pub(super) fn run(
     } else {
         Target::of_run(args, contract, env)?
     };
-    let scope = target.scope.clone().filter(|_| target.tokens.is_some()).ok_or(Error::NoToken)?;
+    let clock = Clock::machine();
+    target.expect_access(if args.dry_run { Access::Read } else { Access::Write }, &clock)?;
+    let scope = target.scope.clone().ok_or(Error::NoToken)?;
     if !args.dry_run {
         before::can_ask(&args.send, &args.input)?;
         // What is wrong with the place of the results is said before a large file is read.
@@ -78,7 +80,6 @@ pub(super) fn run(
         Some(dir) => dir.path().join("state"),
         None => state_dir(global)?,
     };
-    let clock = Clock::machine();
     let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let mut warnings = Warnings::default();

@@ -16,7 +16,7 @@ use super::environment::{Environment, state_dir};
 use super::next::Next;
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
-use super::target::Target;
+use super::target::{Access, Target};
 use super::terminal::Terminal;
 use super::undo::{self, UndoArgs};
 use super::{Format, GlobalArgs};
@@ -255,7 +255,7 @@ fn resume(
     let input = Source::named(facts.input.as_ref());
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global)?;
-    let target = target_of(&journal, name, &args.calls, env)?;
+    let target = target_of(&journal, name, Access::Write, &args.calls, env)?;
     before::can_ask(args, &input)?;
     let begun = Begun::go_on(journal, summary, &target, clock)?;
     begun.destination(args.results.as_ref(), &input)?;
@@ -274,13 +274,17 @@ fn resume(
 ///
 /// # Errors
 /// Where there is no token, or it is for another tenant.
-pub(super) fn target_of(journal: &Journal, name: &str, calls: &CallArgs, env: &Environment) -> Result<Target, Error> {
+pub(super) fn target_of(
+    journal: &Journal,
+    name: &str,
+    access: Access,
+    calls: &CallArgs,
+    env: &Environment,
+) -> Result<Target, Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
     let target = Target::new(contract, run.facts.origin.parse()?, None, calls, env)?;
-    if target.tokens.is_none() {
-        return Err(Error::NoToken);
-    }
+    target.expect_access(access, journal.clock())?;
     let named = target.scope.clone().filter(|scope| scope.described().starts_with("tenant "));
     if named.is_some_and(|scope| scope != run.scope) {
         return Err(Error::Usage {

@@ -220,9 +220,11 @@ pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> 
 /// A stop, with what to do about it where the contract knows.
 pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
     match stop {
-        Stop::Forbidden { .. } => format!(
-            "{stop}; grant `{}` to the application, or `{}` to the user",
-            contract.permission_application, contract.permission_delegated
+        Stop::Forbidden { message } => format!(
+            "the permission is missing: {}; grant `{}` to the application, or `{}` to the user",
+            message.trim_end_matches('.'),
+            contract.permission_application,
+            contract.permission_delegated
         ),
         stop => stop.to_string(),
     }
@@ -231,7 +233,7 @@ pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
 /// The exit code of a stop that left something to do.
 pub(super) fn code_of(stop: &Stop) -> u8 {
     match stop {
-        Stop::Unauthorized { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
+        Stop::Unauthorized { .. } | Stop::NotRenewed { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
         Stop::TooManyFailures { .. } | Stop::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
         Stop::Asked
         | Stop::Deadline

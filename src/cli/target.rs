@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::arguments::{CallArgs, RunArgs};
 use super::environment::Environment;
-use crate::client::{Origin, Tokens};
+use super::tokens;
+use crate::client::{Origin, TokenNeeds, Tokens};
+use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::error::Error;
@@ -19,6 +21,8 @@ pub(super) struct Target {
     pub(super) contract: Contract,
     /// Where it is.
     pub(super) origin: Origin,
+    /// The tenant that a token must be for, if it names one.
+    tenant: Option<String>,
     /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
     pub(super) scope: Option<Scope>,
     /// The windows to keep.
@@ -29,6 +33,15 @@ pub(super) struct Target {
     pub(super) is_emulated: bool,
     /// That emulator; none in a dry run.
     pub(super) emulator: Option<Running>,
+}
+
+/// What a command does with incidents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It only reads them.
+    Read,
+    /// It updates them.
+    Write,
 }
 
 /// How long the emulator of `--emulator` takes for a call: about as long as a near service.
@@ -62,11 +75,9 @@ impl Target {
                 hint: Some("write a quota that keeps each of these windows".to_owned()),
             });
         }
-        let tokens = match (&calls.token_file, &env.token) {
-            (Some(path), _) => Some(Tokens::from_file(path)?),
-            (None, Some(token)) => Some(Tokens::given(token)?),
-            (None, None) => None,
-        };
+        let tokens = tokens::from(calls, env)?;
+        // A name that is a tenant's id is that of the token, if it names one.
+        let named = scope.filter(|name| is_guid(name)).map(str::to_owned);
         let tenant = tokens.as_ref().and_then(|tokens| tokens.claims().tenant);
         let scope = if origin.is_loopback() {
             Some(Scope::origin(&origin.to_string()))
@@ -78,7 +89,8 @@ impl Target {
                 (None, None, None) => None,
             }
         };
-        Ok(Target { contract, origin, scope, quota, tokens: tokens.map(Arc::new), is_emulated: false, emulator: None })
+        let tokens = tokens.map(Arc::new);
+        Ok(Target { contract, origin, tenant: named, scope, quota, tokens, is_emulated: false, emulator: None })
     }
 
     /// An emulator that lives and dies with the run.
@@ -99,6 +111,7 @@ impl Target {
         let tokens = Tokens::given(&"emulator".to_owned().into())?;
         Ok(Target {
             contract,
+            tenant: None,
             scope: Some(Scope::origin(&origin.to_string())),
             origin,
             quota,
@@ -116,7 +129,29 @@ impl Target {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         let origin: Origin = "http://127.0.0.1".parse()?;
         let scope = Some(Scope::origin(&origin.to_string()));
-        Ok(Target { contract, origin, scope, quota, tokens: None, is_emulated: true, emulator: None })
+        Ok(Target { contract, origin, tenant: None, scope, quota, tokens: None, is_emulated: true, emulator: None })
+    }
+
+    /// Checks that there is a token that can be used, by what it says about itself: before the first request.
+    ///
+    /// # Errors
+    /// If there is none, or it has expired, or it is for another service, tenant or use.
+    pub(super) fn expect_access(&self, access: Access, clock: &Clock) -> Result<(), Error> {
+        let tokens = self.tokens.as_ref().ok_or(Error::NoToken)?;
+        let contract = &self.contract;
+        let write = [&contract.permission_application, &contract.permission_delegated];
+        let read = [&contract.read_application, &contract.read_delegated];
+        let permissions = match access {
+            Access::Write => write.to_vec(),
+            Access::Read => read.into_iter().chain(write).collect(),
+        };
+        let own = self.origin.to_string();
+        let needs = TokenNeeds {
+            audiences: contract.audiences.iter().cloned().chain([own]).collect(),
+            permissions: permissions.into_iter().cloned().collect(),
+            tenant: self.tenant.clone(),
+        };
+        tokens::expect(tokens, clock, needs)
     }
 
     /// As it is shown before the question.
@@ -130,4 +165,11 @@ impl Target {
             emulator: self.is_emulated,
         }
     }
+}
+
+/// `72f988bf-86f1-41af-91ab-2d7cd011db47`
+fn is_guid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }

@@ -15,6 +15,7 @@ use super::next::show_plan;
 use super::report::{accounted, contract_of};
 use super::runs::target_of;
 use super::send;
+use super::target::Access;
 use super::terminal::{Terminal, say};
 use crate::check::SetProperty;
 use crate::clock::Clock;
@@ -86,7 +87,7 @@ pub(super) fn run(
     let contract = contract_of(&journal, &args.run, &summary.facts.contract)?;
     let comment = comment(args.comment.as_deref(), &contract)?;
     expect_earlier_values(&journal, args, contract.appended().unwrap_or_default())?;
-    let target = target_of(&journal, &args.run, &args.calls, env)?;
+    let target = target_of(&journal, &args.run, Access::Read, &args.calls, env)?;
     let facts = RunFacts {
         input: format!("undo of run {}", args.run),
         shape: InputShape::Jsonl { bom: false },

@@ -154,6 +154,9 @@ pub(super) mod tests {
             path: "/api/incidents/{id}".to_owned(),
             permission_application: String::new(),
             permission_delegated: String::new(),
+            audiences: Vec::new(),
+            read_application: String::new(),
+            read_delegated: String::new(),
             quota: "50/1m".parse().expect("valid"),
             context: vec!["incidentName".to_owned()],
             properties: vec![

@@ -1,22 +1,20 @@
-//! Tokens: where they come from, and when they are read again.
+//! Tokens: the one in use, and when its source is asked again.
 //!
-//! Promises: a token is shown by nothing here, neither `Debug` nor an error; a token file that others can read is
-//! refused; a token of another tenant never takes the place of this one's.
+//! Promises: a token is shown by nothing here, neither `Debug` nor an error; a token of another tenant or for another
+//! service never takes the place of this one's.
 
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::claims::TokenFacts;
+use super::claims::{ClaimsError, TokenFacts, TokenNeeds};
+use super::token_text::{TokenTextError, token_in};
 
-/// The largest token: several times what a token with every group of a large directory needs.
-const LONGEST_TOKEN: usize = 64 * 1024;
-
-/// A token file is looked at again this long before the token expires: whoever writes it may have done so by then.
+/// A source is asked again this long before the token expires: there may be a new one by then.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
 
 /// How it went to get a new token.
@@ -26,17 +24,19 @@ pub enum Renewal {
     Renewed,
     /// The source still has the one that was refused.
     Same,
+    /// There is no source that could have another one.
+    NoSource,
     /// The source has a token of another tenant: it was not taken.
     OtherTenant,
-    /// The source can't be read.
+    /// The source has no token that can be used.
     Failed(TokenError),
 }
 
-/// Why there is no token. Tells the file, never what is in it.
+/// Why there is no token. Names the file, never what is in it.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// No such file, or no right to read it.
-    #[error("can't read the token file {path}: {source}")]
+    #[error("can't read the token file {}: {source}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -44,49 +44,86 @@ pub enum TokenError {
         source: io::Error,
     },
     /// A directory, a pipe, a device.
-    #[error("the token file {path} is not a regular file: write the token to one that only you can read")]
+    #[error("the token file {} is not a regular file", .path.display())]
     NotAFile {
-        /// What is none.
+        /// The path.
         path: PathBuf,
     },
-    /// The mode lets a group or everyone read or write it.
-    #[error("the token file {path} is open to others (mode {mode:03o}): run `chmod 600 {path}`")]
-    OpenToOthers {
+    /// Group or others can read it.
+    #[error("the token file {} can be read by others (mode {mode:03o})", .path.display())]
+    Readable {
         /// The file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Whether the user may change them.
+        can_change: bool,
     },
-    /// Nothing but white space.
-    #[error("{place} is empty")]
-    Empty {
-        /// `the token`, or which file.
+    /// Group or others can write it.
+    #[error("the token file {} can be written by others (mode {mode:03o})", .path.display())]
+    Writable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Whether the user may change them.
+        can_change: bool,
+    },
+    /// It belongs to neither the user nor root.
+    #[error("the token file {} belongs to another user (uid {owner})", .path.display())]
+    OfAnotherUser {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// There is no token in it.
+    #[error("{place} {why}")]
+    Text {
+        /// `BULK_TRIAGE_TOKEN`, or which file.
         place: String,
+        /// Why not.
+        why: TokenTextError,
     },
-    /// More than any token is long.
-    #[error("{place} is longer than {LONGEST_TOKEN} bytes: it should hold a token and nothing else")]
-    TooLong {
-        /// `the token`, or which file.
-        place: String,
+    /// It is not for this service.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    /// Its file holds the old one still.
+    #[error("the token file was not renewed; its token expired at {at}")]
+    NotRenewed {
+        /// When, as a person reads it.
+        at: String,
     },
-    /// White space inside, a control character, or not ASCII.
-    #[error(
-        "{place} has a character at byte {at} that no token has: it should hold the bare token as plain ASCII text, \
-         without `Bearer`"
-    )]
-    Malformed {
-        /// `the token`, or which file.
-        place: String,
-        /// From 1, white space before the token not counted.
-        at: usize,
+    /// It was valid once.
+    #[error("the token expired at {at}; nothing was sent")]
+    Expired {
+        /// When, as a person reads it.
+        at: String,
     },
+}
+
+impl TokenError {
+    /// Whether there is only no token yet: a program that writes one has emptied the file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, TokenError::Text { why: TokenTextError::Empty, .. })
+    }
+}
+
+/// Where tokens come from.
+pub trait TokenSource: fmt::Debug + Send + Sync {
+    /// The token that it has now. Called while calls are under way: it must not wait.
+    ///
+    /// # Errors
+    /// Why it has none.
+    fn read(&self) -> Result<SecretString, TokenError>;
 }
 
 /// The token in use and where the next one comes from.
 #[derive(Debug)]
 pub struct Tokens {
     /// `None`: the token was given, and there is no other.
-    file: Option<PathBuf>,
+    source: Option<Box<dyn TokenSource>>,
     current: Mutex<Held>,
 }
 
@@ -96,30 +133,33 @@ struct Held {
     /// Counts the tokens of this process, from 0.
     generation: u64,
     facts: TokenFacts,
+    /// What each of them must be for.
+    needs: Option<TokenNeeds>,
 }
 
 impl Tokens {
     /// A token that stays as it is: from the environment.
     ///
     /// # Errors
-    /// Where it is not one word of visible ASCII.
+    /// If it is no bearer token.
     pub fn given(token: &SecretString) -> Result<Tokens, TokenError> {
-        let token = checked(token.expose_secret(), || "the token".to_owned())?;
+        let found = token_in(token.expose_secret().as_bytes());
+        let token = found.map_err(|why| TokenError::Text { place: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
         Ok(Tokens::holding(None, token))
     }
 
-    /// The token in a file, which is read again when the token has expired or was refused.
+    /// The token of a source, which is asked again when the token has expired or was refused.
     ///
     /// # Errors
-    /// Where the file can't be read, is open to others, or holds no token.
-    pub fn from_file(path: &Path) -> Result<Tokens, TokenError> {
-        let token = read_file(path)?;
-        Ok(Tokens::holding(Some(path.to_owned()), token))
+    /// If it has no token now.
+    pub fn from_source(source: impl TokenSource + 'static) -> Result<Tokens, TokenError> {
+        let token = source.read()?;
+        Ok(Tokens::holding(Some(Box::new(source)), token))
     }
 
-    fn holding(file: Option<PathBuf>, token: SecretString) -> Tokens {
+    fn holding(source: Option<Box<dyn TokenSource>>, token: SecretString) -> Tokens {
         let facts = TokenFacts::read(token.expose_secret());
-        Tokens { file, current: Mutex::new(Held { token, generation: 0, facts }) }
+        Tokens { source, current: Mutex::new(Held { token, generation: 0, facts, needs: None }) }
     }
 
     /// The token and its generation.
@@ -129,13 +169,18 @@ impl Tokens {
         (held.token.clone(), held.generation)
     }
 
-    /// The token in use at `now`: the file is read again first where the token has expired. Without a better one it is
-    /// the old one: the server's 401 then decides.
+    /// The token in use at `now`, and its generation; its source is asked first if it is about to expire. `None` if it
+    /// has expired: it is not sent.
     #[must_use]
-    pub fn at(&self, now: Timestamp) -> (SecretString, u64) {
-        let (token, generation) = self.current();
-        let expired = self.claims().expires.is_some_and(|expires| expires.duration_since(now) <= EARLY);
-        if expired && matches!(self.renew(generation), Renewal::Renewed) { self.current() } else { (token, generation) }
+    pub fn at(&self, now: Timestamp) -> (Option<SecretString>, u64) {
+        let generation = self.held().generation;
+        if self.claims().expires.is_some_and(|expires| expires.duration_since(now) <= EARLY) {
+            // Without a new one the old one is good to its end.
+            let _ = self.renew(generation);
+        }
+        let held = self.held();
+        let token = Some(&held.token).filter(|_| !held.facts.has_expired(now));
+        (token.cloned(), held.generation)
     }
 
     /// What the token in use says about itself.
@@ -144,14 +189,32 @@ impl Tokens {
         self.held().facts.clone()
     }
 
-    /// Gets another token than that of `generation`. Where that was replaced already, nothing is left to do.
+    /// Whether there may be another token than the one in use.
+    #[must_use]
+    pub fn can_be_renewed(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Checks that the token in use is for this service, by what it says about itself. From now on no other one takes
+    /// its place.
+    ///
+    /// # Errors
+    /// If it is for another service, tenant or use.
+    pub fn require(&self, needs: TokenNeeds) -> Result<(), TokenError> {
+        let mut held = self.held();
+        held.facts.check(&needs)?;
+        held.needs = Some(needs);
+        Ok(())
+    }
+
+    /// Gets another token than that of `generation`. If that was replaced already, nothing is left to do.
     pub fn renew(&self, generation: u64) -> Renewal {
         let mut held = self.held();
         if held.generation != generation {
             return Renewal::Renewed;
         }
-        let token = match self.file.as_deref().map(read_file) {
-            None => return Renewal::Same,
+        let token = match self.source.as_deref().map(TokenSource::read) {
+            None => return Renewal::NoSource,
             Some(Err(error)) => return Renewal::Failed(error),
             Some(Ok(token)) => token,
         };
@@ -162,52 +225,16 @@ impl Tokens {
         if facts.tenant != held.facts.tenant {
             return Renewal::OtherTenant;
         }
-        *held = Held { token, generation: generation + 1, facts };
+        if let Some(Err(error)) = held.needs.as_ref().map(|needs| facts.check(needs)) {
+            return Renewal::Failed(error.into());
+        }
+        *held = Held { token, generation: generation + 1, facts, needs: held.needs.take() };
         Renewal::Renewed
     }
 
     /// A panic elsewhere leaves the token whole: it is replaced in one step.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn read_file(path: &Path) -> Result<SecretString, TokenError> {
-    let unreadable = |source| TokenError::Unreadable { path: path.to_owned(), source };
-    // Looked at before it is opened, for opening a pipe can wait for ever; symbolic links are followed.
-    let meta = std::fs::metadata(path).map_err(unreadable)?;
-    if !meta.is_file() {
-        return Err(TokenError::NotAFile { path: path.to_owned() });
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(TokenError::OpenToOthers { path: path.to_owned(), mode });
-        }
-    }
-    let bound = u64::try_from(LONGEST_TOKEN).unwrap_or(u64::MAX) + 1;
-    let mut bytes = Vec::new();
-    file.take(bound).read_to_end(&mut bytes).map_err(unreadable)?;
-    // Bytes that are not UTF-8 become characters that no token has.
-    let text = SecretString::from(String::from_utf8_lossy(&bytes).into_owned());
-    checked(text.expose_secret(), || format!("the token file {}", path.display()))
-}
-
-/// The token in `text`, without white space around it.
-fn checked(text: &str, place: impl Fn() -> String) -> Result<SecretString, TokenError> {
-    if text.len() > LONGEST_TOKEN {
-        return Err(TokenError::TooLong { place: place() });
-    }
-    let token = text.trim();
-    if token.is_empty() {
-        return Err(TokenError::Empty { place: place() });
-    }
-    match token.bytes().position(|byte| !byte.is_ascii_graphic()) {
-        Some(at) => Err(TokenError::Malformed { place: place(), at: at + 1 }),
-        None => Ok(SecretString::from(token)),
     }
 }
 
@@ -232,6 +259,7 @@ pub(super) fn hide(text: &str, token: &SecretString) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     /// `{"tid":"72f988bf","upn":"ana@contoso.com","exp":1795514437}`: 2026-11-24T10:00:37Z.
     const JWT: &str =
@@ -240,21 +268,27 @@ mod tests {
     const LATER: &str =
         "eyJhbGciOiJub25lIn0.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImFuYUBjb250b3NvLmNvbSIsImV4cCI6MTc5NTUxODAzN30.c2ln";
 
-    struct TokenFile(tempfile::NamedTempFile);
+    /// A source that has what was put into it last.
+    #[derive(Clone, Debug, Default)]
+    struct Place(Arc<Mutex<String>>);
 
-    impl TokenFile {
-        fn holding(text: &str) -> TokenFile {
-            let file = TokenFile(tempfile::NamedTempFile::new().expect("a temporary file, mode 0600"));
-            file.write(text);
-            file
+    impl Place {
+        fn holding(text: &str) -> (Place, Tokens) {
+            let place = Place::default();
+            place.put(text);
+            let tokens = Tokens::from_source(place.clone()).expect("a token");
+            (place, tokens)
         }
 
-        fn write(&self, text: &str) {
-            std::fs::write(self.0.path(), text).expect("our own file");
+        fn put(&self, text: &str) {
+            text.clone_into(&mut self.0.lock().expect("no panic"));
         }
+    }
 
-        fn read(&self) -> Result<Tokens, TokenError> {
-            Tokens::from_file(self.0.path())
+    impl TokenSource for Place {
+        fn read(&self) -> Result<SecretString, TokenError> {
+            let text = self.0.lock().expect("no panic");
+            token_in(text.as_bytes()).map_err(|why| TokenError::Text { place: "the place".to_owned(), why })
         }
     }
 
@@ -273,79 +307,69 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_again_when_the_token_has_expired_and_not_before() {
-        let file = TokenFile::holding(JWT);
-        let tokens = file.read().expect("a token");
-        file.write(LATER);
+    fn source_is_asked_again_a_minute_before_the_end() {
+        let (place, tokens) = Place::holding(JWT);
+        place.put(LATER);
         assert_eq!(tokens.at(at("2026-11-24T09:30:00Z")).1, 0);
-        let (token, generation) = tokens.at(at("2026-11-24T10:00:37Z"));
-        assert_eq!((token.expose_secret(), generation), (LATER, 1));
-        assert_eq!(tokens.at(at("2026-11-24T12:00:00Z")).1, 1, "expired, and there is no other");
+        let (token, generation) = tokens.at(at("2026-11-24T09:59:40Z"));
+        assert_eq!((token.expect("a valid one").expose_secret(), generation), (LATER, 1));
+    }
+
+    #[test]
+    fn expired_token_is_not_handed_out() {
+        let (place, tokens) = Place::holding(JWT);
+        assert!(tokens.at(at("2026-11-24T10:00:36Z")).0.is_some());
+        assert!(tokens.at(at("2026-11-24T10:00:37Z")).0.is_none());
+        place.put("");
+        assert!(tokens.at(at("2026-11-24T10:00:37Z")).0.is_none());
+        place.put(LATER);
+        assert!(tokens.at(at("2026-11-24T10:00:37Z")).0.is_some());
+        let given = Tokens::given(&SecretString::from(JWT)).expect("a token");
+        assert!(given.at(at("2026-11-24T10:00:37Z")).0.is_none());
     }
 
     #[test]
     fn a_refused_token_is_renewed_once_for_all_that_held_it() {
-        let file = TokenFile::holding("first");
-        let tokens = file.read().expect("a token");
+        let (place, tokens) = Place::holding("first");
         assert!(matches!(tokens.renew(0), Renewal::Same));
-        file.write("second");
+        place.put("second");
         assert!(matches!(tokens.renew(0), Renewal::Renewed));
         assert!(matches!(tokens.renew(0), Renewal::Renewed), "a late answer to the first token");
         assert!(matches!(tokens.renew(1), Renewal::Same));
-        std::fs::remove_file(file.0.path()).expect("our own file");
-        assert!(matches!(tokens.renew(1), Renewal::Failed(TokenError::Unreadable { .. })));
+        place.put("");
+        assert!(matches!(tokens.renew(1), Renewal::Failed(error) if error.is_empty()));
         assert_eq!(tokens.current().0.expose_secret(), "second");
     }
 
     #[test]
     fn a_token_of_another_tenant_is_not_taken() {
-        let file = TokenFile::holding(JWT);
-        let tokens = file.read().expect("a token");
+        let (place, tokens) = Place::holding(JWT);
         for other in ["opaque", "a.eyJ0aWQiOiJvdGhlciJ9.c"] {
-            file.write(other);
+            place.put(other);
             assert!(matches!(tokens.renew(0), Renewal::OtherTenant), "{other}");
-            assert_eq!(tokens.at(Timestamp::MAX).0.expose_secret(), JWT);
+            assert_eq!(tokens.current().0.expose_secret(), JWT);
         }
+    }
+
+    #[test]
+    fn renewed_token_for_another_service_is_refused() {
+        // {"aud":"ours","roles":["Write"]} and {"aud":"theirs","roles":["Write"]}
+        let ours = "e30.eyJhdWQiOiJvdXJzIiwicm9sZXMiOlsiV3JpdGUiXX0.c2ln";
+        let theirs = "e30.eyJhdWQiOiJ0aGVpcnMiLCJyb2xlcyI6WyJXcml0ZSJdfQ.c2ln";
+        let needs =
+            || TokenNeeds { audiences: vec!["ours".to_owned()], permissions: vec!["Write".to_owned()], tenant: None };
+        let (place, tokens) = Place::holding(ours);
+        tokens.require(needs()).expect("is ours");
+        place.put(theirs);
+        assert!(matches!(tokens.renew(0), Renewal::Failed(TokenError::Claims(ClaimsError::Audience { .. }))));
+        assert_eq!(tokens.current().0.expose_secret(), ours);
+        assert!(Place::holding(theirs).1.require(needs()).is_err());
     }
 
     #[test]
     fn a_given_token_has_no_other() {
         let tokens = Tokens::given(&SecretString::from("given")).expect("a token");
-        assert!(matches!(tokens.renew(0), Renewal::Same));
-    }
-
-    #[test]
-    fn what_is_no_token_is_refused_and_not_shown() {
-        for (text, error) in [
-            ("", "is empty"),
-            (" \r\n", "is empty"),
-            ("Bearer s3cret", "byte 7"),
-            ("s3cret\nmore", "byte 7"),
-            ("s3cret\u{0}", "byte 7"),
-            ("\u{feff}s3cret", "byte 1"),
-            (&"s3cret".repeat(20_000), "longer than"),
-        ] {
-            let shown = TokenFile::holding(text).read().expect_err(text).to_string();
-            assert!(shown.contains(error) && !shown.contains("s3cret"), "{shown}");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_a_regular_file_of_ones_own_is_read() {
-        use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-        let file = TokenFile::holding("token");
-        let folder = tempfile::tempdir().expect("a temporary directory");
-        let link = folder.path().join("link");
-        symlink(file.0.path(), &link).expect("our own directory");
-        assert!(Tokens::from_file(&link).is_ok());
-        assert!(matches!(Tokens::from_file(folder.path()), Err(TokenError::NotAFile { .. })));
-        for mode in [0o640, 0o604, 0o620, 0o666] {
-            std::fs::set_permissions(file.0.path(), std::fs::Permissions::from_mode(mode)).expect("our own file");
-            let error = Tokens::from_file(&link).expect_err("open to others").to_string();
-            assert!(error.contains(&format!("chmod 600 {}", link.display())), "{error}");
-        }
+        assert!(matches!(tokens.renew(0), Renewal::NoSource));
     }
 
     #[test]

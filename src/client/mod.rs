@@ -15,21 +15,25 @@ mod origin;
 mod prose;
 mod shown;
 pub mod throttle;
+mod token_file;
+mod token_text;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::attempt::{Answer, Call, Page};
+use crate::attempt::{Answer, Call, Page, Verdict};
 use crate::clock::Clock;
 use crate::contract::Contract;
-pub use auth::{Renewal, TokenError, Tokens};
+pub use auth::{Renewal, TokenError, TokenSource, Tokens};
 pub use body_reader::Incomplete;
-pub use claims::TokenFacts;
+pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use http::{HttpError, HttpTransport, WHOLE_CALL};
 pub use member_filter::Keep;
 pub use origin::{Origin, OriginError};
+pub use token_file::TokenFile;
+pub use token_text::TokenTextError;
 
 /// Makes calls to one API with one caller's tokens.
 #[derive(Debug)]
@@ -55,10 +59,15 @@ impl<T: Transport> Client<T> {
         &self.tokens
     }
 
-    /// One attempt: takes the token (reads its file again when it has expired), sends once, reads the answer. Ends
-    /// within the transport's time limits.
+    /// One attempt: takes the token (its source is asked again if it is about to expire), sends once, reads the answer.
+    /// Ends within the transport's time limits. An expired token is not sent: that is answered as the service would.
     pub async fn call(&self, call: &Call) -> Answer {
         let (token, token_generation) = self.tokens.at(self.clock.now().wall);
+        let Some(token) = token else {
+            let verdict = Verdict::Unauthorized { token_generation };
+            let message = "the token has expired".to_owned();
+            return Answer { verdict, http_status: None, request_id: None, message };
+        };
         let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
         let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None, keep };
         let request = match call {
@@ -153,7 +162,6 @@ pub trait Transport: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attempt::Verdict;
     use crate::clock::{BootTime, Now};
     use crate::row::IncidentId;
     use std::sync::Mutex;

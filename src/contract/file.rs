@@ -14,6 +14,9 @@ pub(super) struct ContractFile {
     title: String,
     origin: String,
     path: String,
+    /// Missing in what runs and plans of earlier revisions have kept.
+    #[serde(default)]
+    audiences: Vec<String>,
     quota: String,
     #[serde(default)]
     context: Vec<String>,
@@ -32,6 +35,8 @@ pub(super) struct Extension {
     pub(super) name: Option<String>,
     pub(super) title: Option<String>,
     pub(super) origin: Option<String>,
+    /// In place of those of the contract it extends.
+    pub(super) audiences: Option<Vec<String>>,
     pub(super) quota: Option<String>,
     #[serde(default)]
     pub(super) properties: Vec<PropertyExtension>,
@@ -52,6 +57,10 @@ pub(super) struct PropertyExtension {
 struct Permissions {
     application: String,
     delegated: String,
+    #[serde(default)]
+    read_application: String,
+    #[serde(default)]
+    read_delegated: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -95,9 +104,12 @@ impl ContractFile {
             title: self.title,
             origin: self.origin,
             path: self.path,
+            audiences: self.audiences,
             context: self.context,
             permission_application: self.permissions.application,
             permission_delegated: self.permissions.delegated,
+            read_application: self.permissions.read_application,
+            read_delegated: self.permissions.read_delegated,
             properties: self.properties.into_iter().map(Property::from).collect(),
             dependencies: self.dependencies.into_iter().map(Dependency::from).collect(),
         })
@@ -111,11 +123,14 @@ impl From<&Contract> for ContractFile {
             title: contract.title.clone(),
             origin: contract.origin.clone(),
             path: contract.path.clone(),
+            audiences: contract.audiences.clone(),
             quota: contract.quota.to_string(),
             context: contract.context.clone(),
             permissions: Permissions {
                 application: contract.permission_application.clone(),
                 delegated: contract.permission_delegated.clone(),
+                read_application: contract.read_application.clone(),
+                read_delegated: contract.read_delegated.clone(),
             },
             properties: contract.properties.iter().cloned().map(PropertyEntry::from).collect(),
             dependencies: contract.dependencies.iter().cloned().map(DependencyEntry::from).collect(),

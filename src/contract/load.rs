@@ -109,6 +109,12 @@ fn extend(text: &str) -> Result<Contract, Wrong> {
     if let Some(origin) = extension.origin {
         contract.origin = checked_origin(&origin).map_err(|message| at(&origin, message))?;
     }
+    if let Some(audiences) = extension.audiences {
+        if let Some(empty) = audiences.iter().find(|audience| audience.trim().is_empty()) {
+            return Err(at(empty, "an audience is empty".to_owned()));
+        }
+        contract.audiences = audiences;
+    }
     if let Some(quota) = extension.quota {
         let parsed: Quota = quota.parse().map_err(|error| at(&quota, format!("{error}")))?;
         if !parsed.is_within(&contract.quota) {
@@ -214,7 +220,19 @@ impl Contract {
     /// What is wrong, where the text is no whole contract.
     pub fn from_toml(text: &str) -> Result<Contract, String> {
         let file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        file.into_contract().map_err(|error| error.to_string())
+        let contract = file.into_contract().map_err(|error| error.to_string())?;
+        Ok(contract.with_what_tokens_name())
+    }
+
+    /// With the audiences and read permissions of the built-in contract, if it was kept by an earlier revision, which
+    /// knew none. They were the same for all contracts then.
+    fn with_what_tokens_name(self) -> Contract {
+        match built_in(BUILT_IN[0]) {
+            Some(Contract { audiences, read_application, read_delegated, .. }) if self.read_application.is_empty() => {
+                Contract { audiences, read_application, read_delegated, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// The contract as TOML, as a built-in one is written.
@@ -328,12 +346,24 @@ mod tests {
     }
 
     #[test]
+    fn kept_contract_of_an_earlier_revision_is_the_same() {
+        let contract = load("defender-classic").expect("built in");
+        let kept = contract.to_toml();
+        let earlier: Vec<&str> =
+            kept.lines().filter(|line| !["audiences", "read_"].iter().any(|new| line.starts_with(new))).collect();
+        assert_eq!(earlier.len(), kept.lines().count() - 3);
+        assert_eq!(Contract::from_toml(&earlier.join("\n")).as_ref(), Ok(&contract));
+        assert_eq!(contract.audiences[0], contract.origin);
+    }
+
+    #[test]
     fn a_users_file_adds_to_the_contract_it_extends() {
         let Ok(contract) = extend(
             r#"
             extends = "defender"
             name = "ours"
             origin = "https://api-eu.security.microsoft.com/"
+            audiences = ["https://api-eu.security.microsoft.com"]
             quota = "40/1m,1000/1h"
             [[properties]]
             name = "determination"
@@ -352,6 +382,8 @@ mod tests {
         assert_eq!(contract.name, "ours");
         assert_eq!(contract.origin, "https://api-eu.security.microsoft.com");
         assert_eq!(contract.quota.to_string(), "40/1m,1000/1h");
+        assert_eq!(contract.audiences, ["https://api-eu.security.microsoft.com"]);
+        assert_eq!(contract.read_delegated, "Incident.Read");
         assert!(choices(&contract, "determination").contains(&"Benign"));
         assert_eq!(allowed(&contract, "FalsePositive"), ["Benign", "Other"]);
         assert_eq!(allowed(&contract, "TruePositive").len(), 7);

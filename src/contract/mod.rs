@@ -21,10 +21,16 @@ pub struct Contract {
     pub origin: String,
     /// The path of an incident, with `{id}` in the place of its number.
     pub path: String,
+    /// What a token for this API names as its audience (`aud`), with or without a slash at its end.
+    pub audiences: Vec<String>,
     /// The permission that an application needs to update.
     pub permission_application: String,
     /// The permission that a signed-in user needs to update.
     pub permission_delegated: String,
+    /// The permission that is enough for an application to read.
+    pub read_application: String,
+    /// The permission that is enough for a signed-in user to read.
+    pub read_delegated: String,
     /// The API's own limits.
     pub quota: Quota,
     /// The members of an incident that say what it is. They are read to be shown, and never sent.

@@ -42,6 +42,7 @@ mod secrets;
 mod service_down;
 mod simulation;
 mod tag_changes;
+mod tokens;
 mod twice_is_once;
 mod undo;
 mod walk_through;

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::program::{Ended, Program, incidents, started};
+use crate::tokens::jwt;
 
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Resolved,\n3,Active,three\n4,Resolved,=4\n\
                     5,Resolved,\u{fc}\n6,Resolved,\n7,Resolved,\n8,Resolved,\n9,Resolved,nine\n10,Resolved,\n";
@@ -149,10 +150,7 @@ fn a_plan_for_another_scope_place_or_contract_is_refused() {
     apply(&program, "--contract defender-classic").expect_code(0);
 
     // A tenant that a token names: only the header, the payload and no signature are read.
-    let token = |tenant: &str| {
-        let payload = [r#"{"tid":""#, tenant, r#""}"#].concat();
-        format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url(payload.as_bytes()))
-    };
+    let token = |tenant: &str| jwt(&format!(r#"{{"tid":"{tenant}"}}"#));
     let one = "11111111-1111-1111-1111-111111111111";
     let mut planning = program.command("plan a.csv -o real.plan");
     planning.env("BULK_TRIAGE_TOKEN", token(one));
@@ -161,18 +159,6 @@ fn a_plan_for_another_scope_place_or_contract_is_refused() {
     applying.env("BULK_TRIAGE_TOKEN", token("22222222-2222-2222-2222-222222222222"));
     let ended = started(applying).end().expect_code(2).expect_text("was made for another scope");
     ended.expect_text("for tenant 11111111-1111-1111-1111-111111111111, not for tenant 22222222");
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            text.push(char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]));
-        }
-    }
-    text
 }
 
 #[test]

@@ -51,7 +51,9 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             Then::Renew { token_generation } => {
                 self.queue.first(hand);
                 let tokens = self.client.tokens();
-                if let Some(stop) = self.service.renew(token_generation, tokens, &ended.answer.message) {
+                if let Some(stop) =
+                    self.service.token_refused(token_generation, ended.at, tokens, &ended.answer.message)
+                {
                     self.stop(stop);
                 }
             }

@@ -201,6 +201,11 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 self.take_in(&ended);
             }
             self.let_go_of_held(now);
+            if !self.queue.is_empty()
+                && let Some(stop) = self.service.look_for_token(now, self.client.tokens())
+            {
+                self.stop(stop);
+            }
             let (offered, slots) = self.choose(now)?;
             if !(self.ends.is_empty() && self.over.is_empty() && offered.is_empty()) {
                 self.commit(offered, slots)?;

@@ -12,14 +12,14 @@ use crate::journal::LookAt;
 use crate::row::IncidentId;
 
 /// Reads these incidents, one by one.
-struct OneByOne {
+pub(super) struct OneByOne {
     left: Vec<u64>,
     heard: Vec<(u64, &'static str)>,
     fails: bool,
 }
 
 impl OneByOne {
-    fn new(count: u64) -> OneByOne {
+    pub(super) fn new(count: u64) -> OneByOne {
         OneByOne { left: (1..=count).rev().collect(), heard: Vec::new(), fails: false }
     }
 }
@@ -40,7 +40,7 @@ impl Reader for OneByOne {
     }
 }
 
-async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (Ends, Wire) {
+pub(super) async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (Ends, Wire) {
     let mut journal = stage.journal();
     let run = stage.run_of(&mut journal, &[resolve(1)]);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
@@ -51,7 +51,7 @@ async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (En
     (ends, wire)
 }
 
-fn get() -> Script {
+pub(super) fn get() -> Script {
     Box::new(|_, what| (100, shown(what)))
 }
 

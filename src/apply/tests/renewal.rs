@@ -1,0 +1,97 @@
+//! Renewal: a token that ends while a run is under way, and a new one that comes late.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::reading::{OneByOne, get, run};
+use super::stage::{Stage, resolve, since_start, willing};
+use crate::apply::{Ending, Stop};
+use crate::client::{TokenError, TokenSource, TokenTextError, Tokens};
+use crate::clock::Clock;
+use crate::row::Change;
+
+/// `{"exp":…}`: 2 s after the start of the stage's clock.
+const ENDS: &str = "e30.eyJleHAiOjE3OTU1MTQ0MDJ9.c2ln";
+/// An hour later.
+const NEXT: &str = "e30.eyJleHAiOjE3OTU1MTgwMDB9.c2ln";
+
+/// A file that is emptied when its token has ended, and gets the next one so many milliseconds later.
+#[derive(Debug)]
+struct Late {
+    clock: Clock,
+    by: i64,
+}
+
+impl TokenSource for Late {
+    fn read(&self) -> Result<SecretString, TokenError> {
+        match since_start(self.clock.now().boot) {
+            ..2_000 => Ok(ENDS.into()),
+            now if now >= 2_000 + self.by => Ok(NEXT.into()),
+            _ => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
+        }
+    }
+}
+
+fn stage(by: i64) -> Stage {
+    let mut stage = Stage::new();
+    // A row every 100 ms, for 4 s.
+    stage.settings.concurrency = 1;
+    stage.tokens = Arc::new(Tokens::from_source(Late { clock: stage.clock.clone(), by }).expect("a token"));
+    stage
+}
+
+fn rows() -> Vec<Change> {
+    (1..=40).map(resolve).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_up_to_five_seconds_late_costs_only_time() {
+    for by in [0, 1, 250, 1_700, 4_900, 5_000, 5_001, 7_500, 10_000] {
+        let mut stage = stage(by);
+        let (ends, wire, run) = stage.send(&rows(), willing()).await;
+        let times = wire.times();
+        let in_time = times.iter().filter(|at| **at < 2_000).count();
+        assert_eq!(in_time, 20, "{by}: {times:?}");
+        let left = ends.journal.pending(&run, 0, 99).expect("reads").len();
+        if by <= 5_000 {
+            assert_eq!((ends.ending, ends.calls, left), (Ending::Over, 40, 0), "{by}");
+            let first = times[20];
+            assert!((2_000 + by..=2_250 + by).contains(&first), "{by}: {first}");
+            // No permit and no attempt was lost: a row is sent every 100 ms, as before.
+            assert_eq!(times.last(), Some(&(first + 1_900)), "{by}");
+        } else {
+            let message = "the token file was not renewed; its token expired at 10:00 UTC".to_owned();
+            assert_eq!(ends.ending, Ending::Stopped(Stop::NotRenewed { message }), "{by}");
+            assert_eq!((ends.calls, left, stage.now()), (20, 20, 7_000), "{by}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_wait_for_a_late_token_too() {
+    for (by, over) in [(3_000, true), (6_000, false)] {
+        let mut stage = stage(by);
+        let mut reader = OneByOne::new(40);
+        let (ends, wire) = run(&mut stage, &mut reader, get()).await;
+        let times = wire.times();
+        assert!(times.iter().all(|at| *at < 2_000 || *at >= 2_000 + by), "{times:?}");
+        assert_eq!(ends.ending == Ending::Over, over, "{:?}", ends.ending);
+        assert_eq!(times.len(), if over { 40 } else { 20 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stop_is_heard_while_a_token_is_waited_for() {
+    let mut stage = stage(4_000);
+    let (stop, clock) = (stage.stop.clone(), stage.clock.clone());
+    let at = clock.now().boot + Duration::from_millis(3_100);
+    tokio::spawn(async move {
+        clock.sleep_until(at).await;
+        stop.send_replace(true);
+    });
+    let (ends, wire, _) = stage.send(&rows(), willing()).await;
+    assert_eq!(ends.ending, Ending::Stopped(Stop::Asked));
+    assert_eq!((wire.seen().len(), stage.now()), (20, 3_100));
+}

@@ -1,0 +1,185 @@
+//! Token text: finds the token in what a tool or a person wrote, and refuses everything else.
+//!
+//! Promises: what comes out is a bearer token by the syntax of RFC 6750, section 2.1; no error shows any of the text.
+
+use secrecy::SecretString;
+
+/// The longest text: several times what a token with every group of a large directory needs.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+/// The members of a JSON object that hold a token, as `az`, token endpoints and other tools call it.
+const MEMBERS: [&str; 3] = ["accessToken", "access_token", "token"];
+
+/// Why a text has no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenTextError {
+    /// Nothing but white space.
+    #[error("is empty")]
+    Empty,
+    /// More than any token is long.
+    #[error("is longer than {LONGEST} bytes: it should hold a token and nothing else")]
+    TooLong,
+    /// As Windows PowerShell's `>` writes it.
+    #[error("is UTF-16 text: write it as plain text (PowerShell: `Set-Content -Encoding ascii -NoNewline`)")]
+    Utf16,
+    /// In quotes, as JSON and shells write text.
+    #[error("has its token in quotation marks: write it without them (az: `--query accessToken -o tsv`)")]
+    Quoted,
+    /// The scheme stands before the token.
+    #[error("begins with `Bearer`: write the token alone")]
+    Bearer,
+    /// An array, an object without a token, or no complete JSON.
+    #[error("is JSON without a token: it needs a member `accessToken`, `access_token` or `token`")]
+    NoMember,
+    /// White space between other characters: two tokens, or a token broken into lines.
+    #[error("has white space inside, at byte {at}: write one token, in one line")]
+    WhiteSpace {
+        /// Counted from 1, from the beginning of the token.
+        at: usize,
+    },
+    /// Any other character that no token has.
+    #[error("has a character that no token has, at byte {at}")]
+    Character {
+        /// Counted from 1, from the beginning of the token.
+        at: usize,
+    },
+}
+
+/// The token in `text`: alone, or as a member of a JSON object. A byte order mark and white space around it are dropped.
+pub(super) fn token_in(text: &[u8]) -> Result<SecretString, TokenTextError> {
+    if text.len() > LONGEST {
+        return Err(TokenTextError::TooLong);
+    }
+    if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) || is_utf16_without_mark(text) {
+        return Err(TokenTextError::Utf16);
+    }
+    // Bytes that are not UTF-8 become characters that no token has.
+    let text = SecretText(String::from_utf8_lossy(text).into_owned());
+    let trimmed = text.0.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if trimmed.starts_with(['{', '[']) {
+        return from_json(trimmed);
+    }
+    bare(trimmed)
+}
+
+/// A text that is wiped when it is dropped.
+struct SecretText(String);
+
+impl Drop for SecretText {
+    fn drop(&mut self) {
+        drop(SecretString::from(std::mem::take(&mut self.0)));
+    }
+}
+
+/// Every second byte of the beginning is zero.
+fn is_utf16_without_mark(text: &[u8]) -> bool {
+    let first = &text[..text.len().min(8)];
+    let is_zero = |place: usize| first.len() >= 4 && first.iter().skip(place).step_by(2).all(|byte| *byte == 0);
+    is_zero(0) || is_zero(1)
+}
+
+fn from_json(text: &str) -> Result<SecretString, TokenTextError> {
+    // What serde says of an error may repeat a part of the text.
+    let members: std::collections::HashMap<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|_| TokenTextError::NoMember)?;
+    let token = MEMBERS.iter().find_map(|name| members.get(*name)?.as_str()).ok_or(TokenTextError::NoMember)?;
+    bare(token.trim())
+}
+
+/// `b64token` of RFC 6750: letters, digits and `-._~+/`, then `=`.
+fn bare(token: &str) -> Result<SecretString, TokenTextError> {
+    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\u{2018}'..='\u{201f}');
+    if token.is_empty() {
+        return Err(TokenTextError::Empty);
+    }
+    if token.starts_with(is_quote) || token.ends_with(is_quote) {
+        return Err(TokenTextError::Quoted);
+    }
+    let first_word = token.split([' ', '\t', ':', '=']).next().unwrap_or_default();
+    if first_word.len() < token.len() && ["bearer", "authorization"].contains(&first_word.to_lowercase().as_str()) {
+        return Err(TokenTextError::Bearer);
+    }
+    let letters = token.trim_end_matches('=');
+    let other = letters.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || "-._~+/".contains(*c)));
+    match other {
+        Some((at, c)) if c.is_whitespace() => Err(TokenTextError::WhiteSpace { at: at + 1 }),
+        Some((at, _)) => Err(TokenTextError::Character { at: at + 1 }),
+        None if letters.is_empty() => Err(TokenTextError::Character { at: 1 }),
+        None => Ok(SecretString::from(token)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    #[test]
+    fn token_is_found_as_tools_write_it() {
+        let token = "eyJ0.eyJ1-_~+/.c2ln==";
+        for text in [
+            token.to_owned(),
+            format!("\u{feff}{token}\r\n"),
+            format!(" \t\n{token}\u{a0}\n\n"),
+            format!(r#"{{"accessToken":"{token}","expiresOn":"2026-11-28","tokenType":"Bearer"}}"#),
+            format!(
+                "\u{feff}\n{{\"token_type\":\"Bearer\",\n\"access_token\": \"{token}\",\"refresh_token\":\"0.x\"}}\n"
+            ),
+            format!(r#"{{"token":"{token}","id":7}}"#),
+            // The first that is a text, in the order of the names.
+            format!(r#"{{"token":"other","access_token":"{token}","accessToken":null}}"#),
+        ] {
+            assert_eq!(token_in(text.as_bytes()).expect("a token").expose_secret(), token, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_text_is_refused_with_its_reason() {
+        use TokenTextError::*;
+        let utf16 = |text: &str, little: bool| -> Vec<u8> {
+            let bytes = |unit: u16| if little { unit.to_le_bytes() } else { unit.to_be_bytes() };
+            text.encode_utf16().flat_map(bytes).collect()
+        };
+        for (text, error) in [
+            (b"".to_vec(), Empty),
+            (b"\xef\xbb\xbf\r\n".to_vec(), Empty),
+            (br#""eyJ.s3cret""#.to_vec(), Quoted),
+            (b"'s3cret'".to_vec(), Quoted),
+            ("\u{201c}s3cret\u{201d}".into(), Quoted),
+            (b"Bearer s3cret".to_vec(), Bearer),
+            (b"bearer\ts3cret".to_vec(), Bearer),
+            (b"Authorization: Bearer s3cret".to_vec(), Bearer),
+            (utf16("\u{feff}s3cret", true), Utf16),
+            (utf16("\u{feff}s3cret", false), Utf16),
+            (utf16("s3cret", true), Utf16),
+            (utf16("s3cret", false), Utf16),
+            (br#"{"refresh_token":"s3cret"}"#.to_vec(), NoMember),
+            (br#"{"access_token":7}"#.to_vec(), NoMember),
+            (br#"{"access_token":"s3cret"#.to_vec(), NoMember),
+            (br#"[{"access_token":"s3cret"}]"#.to_vec(), NoMember),
+            (br#"{"access_token":""}"#.to_vec(), Empty),
+            (br#"{"access_token":"Bearer s3cret"}"#.to_vec(), Bearer),
+            (b"s3cret\ns3cret".to_vec(), WhiteSpace { at: 7 }),
+            (b"s3cret\0".to_vec(), Character { at: 7 }),
+            (b"s3c=ret".to_vec(), Character { at: 4 }),
+            (b"====".to_vec(), Character { at: 1 }),
+            (b"s3cret\xff".to_vec(), Character { at: 7 }),
+            (b"s3cret,s3cret".to_vec(), Character { at: 7 }),
+            (b"<html>s3cret".to_vec(), Character { at: 1 }),
+            (b"s3cret".repeat(20_000), TooLong),
+        ] {
+            let shown = String::from_utf8_lossy(&text[..text.len().min(40)]).into_owned();
+            let found = token_in(&text).expect_err(&shown);
+            assert_eq!(found, error, "{shown}");
+            assert!(!format!("{found} {found:?}").contains("s3cret"), "{found}");
+        }
+    }
+
+    /// A token that begins like the scheme is one all the same.
+    #[test]
+    fn token_named_bearer_is_taken() {
+        for token in ["bearer", "Bearer-token.1", "bearerx"] {
+            assert_eq!(token_in(token.as_bytes()).expect(token).expose_secret(), token);
+        }
+    }
+}
