@@ -91,7 +91,7 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let dir = state_dir(global)?;
     let clock = Clock::machine();
-    let to_read = || History::open(&dir, clock.clone());
+    let to_read = || StateDir::open(&dir).and_then(|dir| History::open(dir.path(), clock.clone()));
     let run_in = |run: &str| to_read()?.ok_or_else(|| JournalError::NoSuchRun(run.to_owned()));
     let to_write = || Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced);
     match args.command.as_ref().unwrap_or(&RunsCommand::List) {

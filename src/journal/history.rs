@@ -55,7 +55,7 @@ impl RunSummary {
     }
 }
 
-/// What can be read of a journal. Reading waits for no other process, and leaves no trace.
+/// What can be read of a journal. Reading waits for no other process, and leaves no trace in it.
 #[derive(Debug)]
 pub struct History {
     pub(super) db: Connection,
