@@ -139,6 +139,10 @@ pub(super) enum Habit {
     Conflicts,
     /// It was merged into another one: the update goes to the old one.
     Merged,
+    /// A 200 with the old values: nothing is done.
+    Ignores,
+    /// Of several values and a comment only the last one is taken.
+    IgnoresPartly,
 }
 
 impl Scenario {
@@ -237,8 +241,14 @@ impl Scenario {
             _ => {}
         }
         // Five lost responses in a row are an outage, unless reads between them work: those of a row with a comment.
-        let row = &self.commands[0].rows[0];
+        let row = self.commands[0].rows[0].clone();
         let is_told_from_outage = row.appends || self.max_attempts < 5;
+        let ignores_some = self.may_fail() && rng.bool();
+        for incident in self.incidents.iter_mut().filter(|incident| ignores_some && incident.habit == Habit::Takes) {
+            // A response with the same comment from before looks as if it had taken this one.
+            incident.comment = None;
+            incident.habit = rng.choice([Habit::Takes, Habit::Ignores, Habit::IgnoresPartly]).unwrap_or(Habit::Takes);
+        }
         self.loses = (is_told_from_outage && rng.u8(..6) == 0).then_some(row.incident);
         self
     }

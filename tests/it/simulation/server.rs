@@ -93,11 +93,14 @@ impl Server {
             Habit::Missing => return (404, error("NotFound")),
             Habit::Refuses => return (400, error("InvalidInput")),
             Habit::Conflicts => return (409, error("Conflict")),
-            Habit::Takes | Habit::Merged => {}
+            Habit::Ignores => return self.read(id, None),
+            Habit::Takes | Habit::Merged | Habit::IgnoresPartly => {}
         }
+        let takes_all = incident.habit != Habit::IgnoresPartly;
         let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
         let mut hidden = Hidden { until: visible, before: Map::new(), comment: None };
-        for (name, value) in asked {
+        let ignored = if takes_all { 0 } else { asked.len() - 1 };
+        for (name, value) in asked.into_iter().skip(ignored) {
             match value.as_str() {
                 Some(text) if name == "comment" => {
                     let comment = comment(&self.rewrite.stored(text), wall);
@@ -117,7 +120,9 @@ impl Server {
 
     /// Whether an update of this incident can have an effect.
     pub(super) fn takes(&self, id: u64) -> bool {
-        self.incidents.get(&id).is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged))
+        self.incidents
+            .get(&id)
+            .is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged | Habit::IgnoresPartly))
     }
 
     /// The incident as reads show it at `now`; without a time as it is.
