@@ -44,8 +44,16 @@ const NAMESPACES: [&str; 2] = ["System.", "Microsoft."];
 const HOLDERS: [&str; 2] = ["System.Collections.", "System.Management.Automation."];
 
 /// Whether the text means that there is no value, in any case and with any white space around it.
+#[inline]
 pub(super) fn is_placeholder(text: &str) -> bool {
     let text = trimmed(text);
+    // Mostly its first character is that of none.
+    let is_other =
+        |first: &u8| first.is_ascii_alphanumeric() && !matches!(first.to_ascii_lowercase(), b'n' | b'u' | b's' | b'm');
+    !text.as_bytes().first().is_none_or(is_other) && is_known(text)
+}
+
+fn is_known(text: &str) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)) || is_type_name(text)
 }
 
@@ -57,7 +65,7 @@ fn is_type_name(text: &str) -> bool {
 /// Whether a text that begins with a letter or digit may be a placeholder: a quick look, which is often wrong.
 #[inline]
 pub(super) fn may_be_placeholder(text: &str) -> bool {
-    text.len() <= LONGEST || text.ends_with(']') || matches!(text.as_bytes(), [b's' | b'S', b'y' | b'Y', ..])
+    text.len() <= LONGEST || text.ends_with(']') || matches!(text.as_bytes(), [b's' | b'S', _, _, _, _, _, b'.', ..])
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-use super::csv::{self, Cell};
+use super::csv::Cell;
 use super::cutter::{Cutter, Record};
 use super::error::InputError;
+use super::header::{advice_for_encoding, find_delimiter, find_header, has_id, named_delimiter};
 use super::kind::wrong_kind;
 use super::portal::is_portal_export;
 use super::preamble::Preamble;
@@ -61,9 +62,6 @@ struct Header {
 
 /// How many bytes are looked at to find the format and the delimiter, and the longest header.
 const LARGEST_LOOK: usize = 64 * 1024;
-
-/// How many lines below the first one are searched for the header.
-const LINES_SEARCHED: usize = 20;
 
 impl Input {
     /// Opens a file, or standard input.
@@ -327,63 +325,6 @@ fn is_jsonl(name: &str, head: &[u8]) -> bool {
             None => name == STANDARD_INPUT,
         },
     }
-}
-
-/// The delimiter with which the header has an id column, else the one that it has most of.
-fn find_delimiter(head: &[u8]) -> u8 {
-    let mut in_quotes = false;
-    let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
-    let line_end = head[start..].iter().position(|byte| {
-        in_quotes ^= *byte == b'"';
-        *byte == b'\n' && !in_quotes
-    });
-    let line = &head[start..line_end.map_or(head.len(), |end| start + end)];
-    let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
-    let score = |delimiter: &char| {
-        let cells = csv::texts(&line, *delimiter);
-        (has_id(cells.iter()), cells.len())
-    };
-    // The last of equals wins: the comma.
-    DELIMITERS.into_iter().max_by_key(score).map_or(b',', csv::delimiter_byte)
-}
-
-/// The delimiters of CSV.
-const DELIMITERS: [char; 3] = ['\t', ';', ','];
-
-/// The delimiter that a `sep=` line names.
-fn named_delimiter(name: &str, delimiter: char) -> Result<u8, InputError> {
-    if DELIMITERS.contains(&delimiter) {
-        return Ok(csv::delimiter_byte(delimiter));
-    }
-    let message = format!("the delimiter `{}` of the `sep=` line is not supported", Printable(&delimiter.to_string()));
-    let help = Some("save the file with commas, semicolons or tabs".to_owned());
-    Err(InputError::Invalid(vec![Diagnostic { help, ..Diagnostic::new(&codes::HEADER, name, message) }]))
-}
-
-fn has_id(mut columns: impl Iterator<Item = impl AsRef<str>>) -> bool {
-    columns.any(|column| normalized(column.as_ref()) == "incidentid")
-}
-
-/// The line of a header among the next lines, of which the first one is `line`.
-fn find_header(bytes: &[u8], line: u64) -> Option<u64> {
-    let lines = bytes.split(|byte| *byte == b'\n').take(LINES_SEARCHED).map(String::from_utf8_lossy);
-    let is_header =
-        |text: &str| DELIMITERS.into_iter().any(|delimiter| has_id(csv::texts(text, delimiter).into_iter()));
-    lines.zip(line..).find(|(text, _)| is_header(text.trim_end())).map(|(_, line)| line)
-}
-
-/// What to do about bytes that are not UTF-8, if they look like those of Windows.
-pub(crate) fn advice_for_encoding(bytes: &[u8]) -> Option<String> {
-    let is_unassigned = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d);
-    let looks_like_it = std::str::from_utf8(bytes).is_err() && !bytes.iter().any(is_unassigned);
-    looks_like_it.then(|| "looks like Windows-1252; in Excel, save as CSV UTF-8".to_owned())
-}
-
-/// A column's name as it is compared: any case, without white space, underscores and hyphens.
-#[must_use]
-pub fn normalized(name: &str) -> String {
-    let significant = name.chars().filter(|character| !character.is_whitespace() && !matches!(character, '_' | '-'));
-    significant.flat_map(char::to_lowercase).collect()
 }
 
 impl std::fmt::Debug for Input {
