@@ -53,10 +53,12 @@ pub fn cells(data: &[u8]) {
     }
 }
 
-/// An id is a whole number in digits alone, whatever stands there, and nothing else of it comes into the path.
+/// An id is a whole number in digits alone, whatever stands there, and nothing else of it comes into the path. A
+/// spreadsheet's `'` before it is taken off.
 pub fn ids(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let digits = text.trim();
+    let digits = digits.strip_prefix('\'').filter(|rest| !rest.starts_with('\'')).unwrap_or(digits);
     let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
     let expected = digits.parse().ok().filter(|id| is_plain && i64::try_from(*id).is_ok());
 
@@ -85,7 +87,11 @@ fn assert_asked(name: &str, cell: &str, sent: Option<&Value>) {
     };
     match &CONTRACT.property(name).expect("a property").kind {
         PropertyKind::Choice(choices) => {
-            let is_meant = |spelling: &String| spelling.to_lowercase() == bare.to_lowercase();
+            let words = |text: &str| {
+                let is_between = |c: char| c.is_whitespace() && !c.is_control() || "-_,‐‑‒–—".contains(c);
+                text.to_lowercase().split(is_between).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+            };
+            let is_meant = |spelling: &String| words(spelling) == words(bare);
             let choice = choices.iter().find(|choice| choice.value == *sent).expect("a value of the contract");
             assert!(choice.aliases.iter().chain([&choice.value]).any(is_meant), "{cell:?} is sent as {sent}");
         }

@@ -39,6 +39,9 @@ pub fn csv(data: &[u8]) {
     assert_eq!(Check { chunk_size: usize::from(size), ..Check::plain() }.of("f.csv", text), whole);
 
     let Ok(text) = std::str::from_utf8(text) else { return };
+    if has_preamble(text) {
+        return;
+    }
     // To the other reader a lone CR ends a record; here it is an error.
     if text.replace("\r\n", "\n").contains('\r') {
         return;
@@ -49,7 +52,10 @@ pub fn csv(data: &[u8]) {
         .has_headers(false)
         .flexible(true)
         .from_reader(text.as_bytes());
-    let records: Vec<::csv::StringRecord> = reader.records().map(|record| record.expect("text")).collect();
+    let records = reader.records().map(|record| record.expect("text"));
+    // A record without a filled cell is a blank line.
+    let is_filled = |record: &::csv::StringRecord| record.iter().any(|cell| !cell.trim().is_empty());
+    let records: Vec<::csv::StringRecord> = records.filter(is_filled).collect();
     assert_eq!(records.len(), whole.rows.len() + 1);
     assert_eq!(records[0], *columns);
     let place = |wanted: &str| columns.iter().position(|column| normalized(column) == wanted);
@@ -69,7 +75,15 @@ pub fn jsonl(data: &[u8]) {
         return;
     }
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    if has_preamble(&String::from_utf8_lossy(text)) {
+        return;
+    }
+    let is_blank = |line: &[u8]| {
+        let is_empty = |value: &Value| value.is_null() || value.as_str() == Some("");
+        let object = serde_json::from_slice::<serde_json::Map<String, Value>>(line);
+        line.trim_ascii().is_empty() || object.is_ok_and(|object| object.values().all(is_empty))
+    };
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !is_blank(line)).collect();
     if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
         return;
     }
@@ -80,6 +94,12 @@ pub fn jsonl(data: &[u8]) {
         let member = |wanted: &str| line.iter().find(|(name, _)| normalized(name) == wanted).map(|(_, value)| value);
         assert_is_asked(row, |wanted| member(wanted).and_then(Value::as_str).unwrap_or_default());
     }
+}
+
+/// Whether there may be lines above the header that are passed over, which the other reader knows nothing of.
+fn has_preamble(text: &str) -> bool {
+    let text = text.trim_start_matches(['\u{feff}', '\r', '\n', '"', ' ']).to_lowercase();
+    text.starts_with("sep=") || text.starts_with("#type")
 }
 
 /// What is known of a file that was read to its end and is neither results nor a portal's export.

@@ -3,15 +3,12 @@
 use crate::text::trimmed;
 
 /// In lower case. Those that begin with a letter or digit are no longer than [`LONGEST`].
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 26] = [
     "unassigned",
     "not assigned",
     "not set",
     "none",
     "null",
-    "nil",
-    "nan",
-    "undefined",
     "n/a",
     "n.a.",
     "-",
@@ -21,7 +18,6 @@ const WORDS: [&str; 30] = [
     "(none)",
     "(null)",
     "(blank)",
-    "(empty)",
     "(not set)",
     "(unassigned)",
     "<none>",

@@ -231,11 +231,15 @@ fn doubt<'a>(choice: &'a Choice, written: &str) -> Option<&'a str> {
     choice.doubtful.as_deref().filter(|_| concerns)
 }
 
-/// The text in lower case, without white space, commas, hyphens and dashes between its words.
+/// The words of a text in lower case, whatever stands between them: white space, commas, hyphens or dashes.
 fn loose(text: &str) -> String {
-    let is_between = |character: char| character.is_whitespace() || matches!(character, '-' | '_' | ',' | '‐'..='—');
-    let ends_in_words = !text.starts_with(is_between) && !text.ends_with(is_between);
-    text.chars().filter(|character| !ends_in_words || !is_between(*character)).flat_map(char::to_lowercase).collect()
+    let is_space = |character: char| character.is_whitespace() && !character.is_control();
+    let is_between = |character: char| is_space(character) || matches!(character, '-' | '_' | ',' | '‐'..='—');
+    if text.starts_with(is_between) || text.ends_with(is_between) {
+        return text.to_lowercase();
+    }
+    let words: Vec<&str> = text.split(is_between).filter(|word| !word.is_empty()).collect();
+    words.join(" ").to_lowercase()
 }
 
 /// The value of another contract that a text means, in that contract's spelling.

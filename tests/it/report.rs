@@ -138,9 +138,11 @@ fn what_is_in_its_place_is_refused_before_anything_is_read() {
 /// A file whose rows have each of the texts as title, tag and comment.
 pub(crate) fn with_naughty_texts() -> String {
     let row = |(id, text): (u64, String)| {
+        // A tag of this name would be an error.
+        let tag = if text == "null" { "null tag" } else { &text };
         format!(
             "{}\n",
-            json!({"incidentId": id, "status": "Active", "tags": [text], "comment": format!("c{text}"), "title": text})
+            json!({"incidentId": id, "status": "Active", "tags": [tag], "comment": format!("c{text}"), "title": text})
         )
     };
     (1..).zip(naughty()).map(row).collect()
