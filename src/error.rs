@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::apply::ApplyError;
-use crate::check::SetError;
+use crate::check::{SetError, nearest};
 use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
-use crate::contract::ContractError;
+use crate::contract::{BUILT_IN, ContractError};
 use crate::exit;
 use crate::input::InputError;
 use crate::journal::JournalError;
@@ -152,6 +152,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
+            Error::Contract(ContractError::Unknown { name }) => {
+                nearest(name, BUILT_IN.into_iter()).map(|meant| format!("did you mean `{meant}`?"))
+            }
             Error::Journal(JournalError::RunIsHeld { .. })
             | Error::Apply(ApplyError(JournalError::RunIsHeld { .. })) => {
                 Some("wait until it has ended; nothing was sent by this one".to_owned())

@@ -127,6 +127,14 @@ pub enum Stop {
     },
 }
 
+impl Stop {
+    /// Whether a signal asked for it, such as Ctrl-C.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        *self == Stop::Asked
+    }
+}
+
 /// Why sending can't go on: the journal failed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]

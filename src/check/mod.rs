@@ -29,6 +29,7 @@ mod tests;
 pub use across::Repeats;
 pub use pipeline::check;
 pub use set::{SetError, SetProperty};
+pub(crate) use suggest::nearest;
 pub use tally::Tally;
 
 use crate::contract::Contract;

@@ -42,7 +42,7 @@ pub(super) fn either(names: &[&str]) -> String {
 }
 
 /// The candidate that `typed` was probably meant to be, whatever its case.
-pub(super) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Longer than any name that a contract has: not a slip of the keyboard, and dear to compare.
     if typed.len() > 100 {
         return None;

@@ -64,7 +64,7 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let results = args.send.results.as_deref();
     let beside = [Some(&*args.plan), results, args.send.calls.token_file.as_deref()];
-    let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
+    let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     plan.expect_contract(args.contract.as_deref())?;
     let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, env)?;

@@ -165,7 +165,7 @@ impl Before<'_> {
     pub(super) fn is_agreed(&self, preview: &Preview, send: &SendArgs, terminal: &Terminal) -> Result<bool, Error> {
         if !terminal.quiet || !send.yes {
             // A standard error that is gone is no reason not to send.
-            let _ = preview.write(io::stderr(), terminal.colour_err);
+            let _ = preview.write(io::stderr(), terminal.err);
         }
         if preview.rows == 0 {
             say("there is nothing to send");

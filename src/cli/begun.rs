@@ -24,6 +24,7 @@ use crate::exit;
 use crate::input::{Input, Source};
 use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, RunSummary, Same};
 use crate::outcome::InputShape;
+use crate::report::Layout;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::{self, Preview};
@@ -185,17 +186,17 @@ impl<'a> Begun<'a> {
         mut preview: Preview,
         calls: &CallArgs,
         mut out: impl io::Write,
-        colour: bool,
+        layout: Layout,
     ) -> Result<(), Error> {
         if let Some(compared) = &mut preview.compared {
             // All of them come, not only these.
             compared.first.clear();
         }
-        preview.write(&mut out, colour)?;
+        preview.write(&mut out, layout)?;
         if self.compared.is_some() && preview.rows > 0 {
             writeln!(out, "\nWhat changes:")?;
             let looking = Looking { target: self.target, calls, clock: self.clock };
-            looking.each_change(&self.journal, &self.handle, |change| writeln!(out, "  {change}"))?;
+            looking.each_change(&self.journal, &self.handle, |change| change.write(&mut out, layout))?;
         }
         Ok(())
     }
@@ -285,6 +286,7 @@ impl<'a> Begun<'a> {
             self.discard()?;
             return Ok(exit::STOPPED);
         }
+        let agreed_at = self.clock.now().boot;
         if !self.goes_on {
             self.facts.results = absolute(destination.path());
             self.journal.ready(&self.handle, &self.facts, &self.same)?;
@@ -299,6 +301,7 @@ impl<'a> Begun<'a> {
             destination,
             page,
             clock: self.clock.clone(),
+            agreed_at,
             next,
         };
         sending.send(runtime, self.journal, &self.handle, terminal)

@@ -47,11 +47,13 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
             Ok(verdict(&checked?))
         }
         Format::Human => {
-            let mut human = HumanDiagnostics::new(out, terminal.colour_out);
+            let mut human = HumanDiagnostics::new(out, terminal.out.colour);
             let mut origin = Origin::default();
             let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| human.tell(found))?;
             let mut out = human.finish()?;
-            if let Ok(tally) = &checked {
+            if let Ok(tally) = &checked
+                && !terminal.silent
+            {
                 summarize(&mut out, args, typed, tally, origin)?;
             }
             out.flush()?;

@@ -1,13 +1,15 @@
-//! `bulk-triage contract`: the rules in force, as a table or as TOML.
+//! `bulk-triage contract`: the rules in force, as a table, as TOML or as JSON.
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
 
+use super::terminal::Terminal;
 use crate::contract::{BUILT_IN, Choice, Contract, Property, PropertyKind, load};
 use crate::error::Error;
-use crate::text::printable;
+use crate::report::Layout;
+use crate::report::table::{Cell, Table};
+use crate::text::{escape_json, printable};
 
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
@@ -16,60 +18,86 @@ pub(super) struct ContractArgs {
     #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE")]
     pub(super) contract: String,
     /// How the contract is written
-    #[arg(long, value_enum, default_value_t = ContractFormat::Table)]
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ContractFormat::Table)]
     pub(super) format: ContractFormat,
 }
 
 /// How a contract is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ContractFormat {
-    /// For a person.
+    /// For a person; in a pipe as lines of tab-separated cells
+    #[value(alias = "human")]
     Table,
-    /// As a contract's file.
+    /// As a contract's file
     Toml,
+    /// The contract's file, as one JSON object
+    Json,
 }
 
-pub(super) fn run(args: &ContractArgs) -> Result<(), Error> {
+pub(super) fn run(args: &ContractArgs, terminal: &Terminal) -> Result<(), Error> {
     let contract = load(&args.contract)?;
-    let text = match args.format {
-        ContractFormat::Toml => contract.to_toml(),
-        ContractFormat::Table => table(&contract),
-    };
-    Ok(io::stdout().lock().write_all(text.as_bytes())?)
+    let mut out = io::stdout().lock();
+    match args.format {
+        ContractFormat::Toml => out.write_all(contract.to_toml().as_bytes())?,
+        ContractFormat::Json => writeln!(out, "{}", escape_json(&json(&contract)))?,
+        ContractFormat::Table => write_table(&contract, &mut out, terminal.out)?,
+    }
+    Ok(())
 }
 
-fn table(contract: &Contract) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_width(100);
-    table.set_header(["property", "value", "also written", "rule"]);
+/// The members of the file, in JSON.
+fn json(contract: &Contract) -> String {
+    let file: toml::Table = contract.to_toml().parse().expect("what is written as TOML is TOML");
+    serde_json::to_string(&file).expect("a table of texts, numbers and lists")
+}
+
+fn write_table(contract: &Contract, out: &mut impl Write, layout: Layout) -> io::Result<()> {
+    let width = layout.width;
+    let name = [printable(&contract.name), printable(&contract.title)];
+    if width.is_some() {
+        writeln!(out, "{}", layout.wrap(&name.join(": ")))?;
+    }
+    table(contract, width.is_some()).write(out, width)?;
+    let request = format!("PATCH {}", printable(&format!("{}{}", contract.origin, contract.path)));
+    let quota = contract.quota.to_string();
+    let (application, delegated) = (&contract.permission_application, &contract.permission_delegated);
+    if width.is_some() {
+        writeln!(out, "\n{}", layout.wrap(&format!("{request}, quota {quota}")))?;
+        let needs = format!("needs {application} (application) or {delegated} (delegated)");
+        return writeln!(out, "{}", layout.wrap(&needs));
+    }
+    writeln!(out, "contract\t{}\nrequest\t{request}\nquota\t{quota}", name.join("\t"))?;
+    writeln!(out, "permission\t{application}\t{delegated}")
+}
+
+/// A record for each value. `names_once`: the property is named with its first value only.
+fn table(contract: &Contract, names_once: bool) -> Table {
+    let mut table = Table::new(&["property", "value", "also written", "rule"], &["also written", "rule"]);
+    let safe = |text: &str| printable(text).into_owned();
     for property in &contract.properties {
+        let mut add = |name: &str, value: &str, also: Cell, rule: &str| {
+            table.add([Cell::whole(safe(name)), Cell::whole(safe(value)), also, Cell::words(&safe(rule))]);
+        };
         match &property.kind {
             PropertyKind::Choice(choices) => {
                 for (place, choice) in choices.iter().enumerate() {
-                    let name = if place == 0 { property.name.as_str() } else { "" };
-                    let cells = [name, &choice.value, &choice.aliases.join("; "), &rule(contract, property, choice)];
-                    table.add_row(cells.map(|cell| printable(cell).into_owned()));
+                    let name = if place == 0 || !names_once { property.name.as_str() } else { "" };
+                    let aliases: Vec<_> = choice.aliases.iter().map(|alias| printable(alias)).collect();
+                    let aliases: Vec<&str> = aliases.iter().map(|alias| &**alias).collect();
+                    add(name, &choice.value, Cell::list(&aliases, ';'), &rule(contract, property, choice));
                 }
             }
-            PropertyKind::Text => {
-                table.add_row([&property.name, "any text", "", "`<clear>` empties it"]);
-            }
+            PropertyKind::Text => add(&property.name, "any text", Cell::default(), "`<clear>` empties it"),
             PropertyKind::List => {
-                table.add_row([&property.name, "a; b", "[\"a\",\"b\"]", "replaces the list; `<clear>` empties it"]);
+                let also = Cell::whole("[\"a\",\"b\"]");
+                add(&property.name, "a; b", also, "replaces the list; `<clear>` empties it");
             }
             PropertyKind::Append { shown_in } => {
-                table.add_row([property.name.as_str(), "any text", "", &format!("is added to {shown_in}")]);
+                add(&property.name, "any text", Cell::default(), &format!("is added to {shown_in}"));
             }
         }
     }
-    let (name, title) = (printable(&contract.name), printable(&contract.title));
-    let quota = &contract.quota;
-    let (application, delegated) = (&contract.permission_application, &contract.permission_delegated);
-    let place = format!("{}{}", contract.origin, contract.path);
-    format!(
-        "{name}: {title}\n{table}\n\nPATCH {}, quota {quota}\nneeds {application} (application) or {delegated} (delegated)\n",
-        printable(&place),
-    )
+    table
 }
 
 /// Which values it goes with, and what is doubtful about it.
@@ -80,4 +108,218 @@ fn rule(contract: &Contract, property: &Property, choice: &Choice) -> String {
         format!("with {}", with.join(" or "))
     });
     needs.chain(choice.doubtful.clone()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str, width: Option<usize>) -> String {
+        let mut out = Vec::new();
+        write_table(&load(name).expect("built in"), &mut out, Layout { width, colour: false })
+            .expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn every_value_is_unbroken_at_any_width() {
+        for name in BUILT_IN {
+            let contract = load(name).expect("built in");
+            for width in (20..=200).map(Some).chain([None]) {
+                let text = shown(name, width);
+                for property in &contract.properties {
+                    let PropertyKind::Choice(choices) = &property.kind else { continue };
+                    for choice in choices {
+                        let is_there =
+                            text.lines().any(|line| line.split([' ', '\t']).any(|word| word == choice.value));
+                        assert!(is_there, "{} of {name} at {width:?}:\n{text}", choice.value);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_alias_is_unbroken_where_there_is_room() {
+        for name in BUILT_IN {
+            let contract = load(name).expect("built in");
+            for width in [Some(120), Some(200), None] {
+                let text = shown(name, width);
+                for property in &contract.properties {
+                    let PropertyKind::Choice(choices) = &property.kind else { continue };
+                    for alias in choices.iter().flat_map(|choice| &choice.aliases) {
+                        assert!(text.contains(alias.as_str()), "{alias} of {name} at {width:?}:\n{text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn table_fits_60_80_and_120_columns() {
+        for name in BUILT_IN {
+            for width in [60, 80, 120] {
+                for line in shown(name, Some(width)).lines() {
+                    assert!(line.chars().count() <= width, "{name} at {width}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn contract_at_60_columns() {
+        insta::assert_snapshot!(shown("defender", Some(60)), @r"
+        defender: Microsoft Defender XDR incidents, as the API's
+        page describes them today
+        property        value
+        status          Active
+                        InProgress
+                        Resolved
+                        Redirected
+        assignedTo      any text
+        classification  TruePositive
+                        InformationalExpectedActivity
+                        FalsePositive
+        determination   MultiStagedAttack
+                        MaliciousUserActivity
+                        CompromisedAccount
+                        Malware
+                        Phishing
+                        UnwantedSoftware
+                        SecurityTesting
+                        LineOfBusinessApplication
+                        ConfirmedActivity
+                        Clean
+                        NotMalicious
+                        NoEnoughDataToValidate
+                        NotEnoughDataToValidate
+                        Other
+        tags            a; b
+        comment         any text
+
+        PATCH https://api.security.microsoft.com/api/incidents/{id},
+        quota 50/1m,1500/1h
+        needs Incident.ReadWrite.All (application) or
+        Incident.ReadWrite (delegated)
+        ");
+    }
+
+    #[test]
+    fn contract_at_80_columns() {
+        insta::assert_snapshot!(shown("defender", Some(80)), @r"
+        defender: Microsoft Defender XDR incidents, as the API's page describes them
+        today
+        property        value                          rule
+        status          Active
+                        InProgress
+                        Resolved
+                        Redirected
+        assignedTo      any text                       `<clear>` empties it
+        classification  TruePositive
+                        InformationalExpectedActivity
+                        FalsePositive
+        determination   MultiStagedAttack              with TruePositive
+                        MaliciousUserActivity          with TruePositive
+                        CompromisedAccount             with TruePositive
+                        Malware                        with TruePositive
+                        Phishing                       with TruePositive
+                        UnwantedSoftware               with TruePositive
+                        SecurityTesting                with
+                                                       InformationalExpectedActivity
+                        LineOfBusinessApplication      with
+                                                       InformationalExpectedActivity
+                        ConfirmedActivity              with
+                                                       InformationalExpectedActivity
+                        Clean                          with FalsePositive; the service
+                                                       is known to refuse `Clean`:
+                                                       `NotMalicious` is what clients
+                                                       send
+                        NotMalicious                   with FalsePositive
+                        NoEnoughDataToValidate         with FalsePositive
+                        NotEnoughDataToValidate        with FalsePositive
+                        Other                          with FalsePositive or
+                                                       InformationalExpectedActivity or
+                                                       TruePositive
+        tags            a; b                           replaces the list; `<clear>`
+                                                       empties it
+        comment         any text                       is added to comments
+
+        PATCH https://api.security.microsoft.com/api/incidents/{id}, quota 50/1m,1500/1h
+        needs Incident.ReadWrite.All (application) or Incident.ReadWrite (delegated)
+        ");
+    }
+
+    #[test]
+    fn contract_at_120_columns() {
+        insta::assert_snapshot!(shown("defender", Some(120)), @r#"
+        defender: Microsoft Defender XDR incidents, as the API's page describes them today
+        property        value                          also written                      rule
+        status          Active
+                        InProgress                     In progress
+                        Resolved
+                        Redirected
+        assignedTo      any text                                                         `<clear>` empties it
+        classification  TruePositive                   True positive
+                        InformationalExpectedActivity  Informational, expected activity
+                        FalsePositive                  False positive
+        determination   MultiStagedAttack              Multi staged attack               with TruePositive
+                        MaliciousUserActivity          Malicious user activity           with TruePositive
+                        CompromisedAccount             Compromised account               with TruePositive
+                        Malware                                                          with TruePositive
+                        Phishing                                                         with TruePositive
+                        UnwantedSoftware               Unwanted software                 with TruePositive
+                        SecurityTesting                Security test; Security testing   with InformationalExpectedActivity
+                        LineOfBusinessApplication      Line-of-business application      with InformationalExpectedActivity
+                        ConfirmedActivity              Confirmed activity                with InformationalExpectedActivity
+                        Clean                                                            with FalsePositive; the service is
+                                                                                         known to refuse `Clean`: `NotMalicious`
+                                                                                         is what clients send
+                        NotMalicious                   Not malicious                     with FalsePositive
+                        NoEnoughDataToValidate                                           with FalsePositive
+                        NotEnoughDataToValidate        Not enough data to validate       with FalsePositive
+                        Other                                                            with FalsePositive or
+                                                                                         InformationalExpectedActivity or
+                                                                                         TruePositive
+        tags            a; b                           ["a","b"]                         replaces the list; `<clear>` empties it
+        comment         any text                                                         is added to comments
+
+        PATCH https://api.security.microsoft.com/api/incidents/{id}, quota 50/1m,1500/1h
+        needs Incident.ReadWrite.All (application) or Incident.ReadWrite (delegated)
+        "#);
+    }
+
+    #[test]
+    fn contract_in_a_pipe() {
+        insta::assert_snapshot!(shown("defender", None), @r#"
+        property	value	also written	rule
+        status	Active		
+        status	InProgress	In progress	
+        status	Resolved		
+        status	Redirected		
+        assignedTo	any text		`<clear>` empties it
+        classification	TruePositive	True positive	
+        classification	InformationalExpectedActivity	Informational, expected activity	
+        classification	FalsePositive	False positive	
+        determination	MultiStagedAttack	Multi staged attack	with TruePositive
+        determination	MaliciousUserActivity	Malicious user activity	with TruePositive
+        determination	CompromisedAccount	Compromised account	with TruePositive
+        determination	Malware		with TruePositive
+        determination	Phishing		with TruePositive
+        determination	UnwantedSoftware	Unwanted software	with TruePositive
+        determination	SecurityTesting	Security test; Security testing	with InformationalExpectedActivity
+        determination	LineOfBusinessApplication	Line-of-business application	with InformationalExpectedActivity
+        determination	ConfirmedActivity	Confirmed activity	with InformationalExpectedActivity
+        determination	Clean		with FalsePositive; the service is known to refuse `Clean`: `NotMalicious` is what clients send
+        determination	NotMalicious	Not malicious	with FalsePositive
+        determination	NoEnoughDataToValidate		with FalsePositive
+        determination	NotEnoughDataToValidate	Not enough data to validate	with FalsePositive
+        determination	Other		with FalsePositive or InformationalExpectedActivity or TruePositive
+        tags	a; b	["a","b"]	replaces the list; `<clear>` empties it
+        comment	any text		is added to comments
+        contract	defender	Microsoft Defender XDR incidents, as the API's page describes them today
+        request	PATCH https://api.security.microsoft.com/api/incidents/{id}
+        quota	50/1m,1500/1h
+        permission	Incident.ReadWrite.All	Incident.ReadWrite
+        "#);
+    }
 }

@@ -35,7 +35,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
     pub(super) contract: String,
 
-    /// Which incidents exist: `every`, or ids and ranges such as `1-1000,2001`.
+    /// Which incidents exist: `every` (lists show 500 of them, 1 to 500), or ids and ranges such as `1-1000,2001`.
     #[arg(long, value_name = "IDS", default_value = "every")]
     incidents: Incidents,
 
@@ -119,6 +119,9 @@ impl EmulatorArgs {
 /// Where the contract or the token can't be used, the port is taken, or the log or standard output can't be written.
 pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
     let contract = contract::load(&args.contract)?;
+    if args.log.as_ref().is_some_and(|log| log.as_os_str() == "-") {
+        return Err(Error::usage("the log needs a file: standard output begins with the origin"));
+    }
     let token = match &args.token_file {
         Some(path) => Some(Tokens::from_source(TokenFile::new(path))?.current().0),
         None => env.token.clone(),

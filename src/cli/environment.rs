@@ -16,19 +16,53 @@ pub(super) struct Environment {
     pub(super) token: Option<SecretString>,
     /// `CREDENTIALS_DIRECTORY`: where systemd mounts a unit's secrets.
     pub(super) credentials_directory: Option<PathBuf>,
-    /// `NO_COLOR`, where it is set and not empty (no-color.org).
-    pub(super) no_color: bool,
+    /// What it says of colors.
+    pub(super) color: ColorWish,
+    /// Whether the terminal is `dumb`: it takes text, and no more.
+    pub(super) is_dumb: bool,
+    /// `COLUMNS`, where it is a number.
+    pub(super) columns: Option<usize>,
+    /// `GITHUB_STEP_SUMMARY`: a file of Markdown that GitHub Actions shows, to which steps append.
+    pub(super) step_summary: Option<PathBuf>,
+}
+
+/// What the environment says of colors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColorWish {
+    /// Nothing: colors at a terminal.
+    None,
+    /// `CLICOLOR_FORCE`, not `0` (<https://bixense.com/clicolors>): in pipes too.
+    Always,
+    /// `NO_COLOR` (<https://no-color.org>), which outranks the others, `CLICOLOR=0` or `TERM=dumb`.
+    Never,
+}
+
+impl ColorWish {
+    /// By the values of the variables, in the order in which they count.
+    fn of(no_color: bool, force: Option<&str>, clicolor: Option<&str>, is_dumb: bool) -> ColorWish {
+        match (no_color, force.is_some_and(|force| force != "0"), clicolor == Some("0") || is_dumb) {
+            (true, _, _) | (false, false, true) => ColorWish::Never,
+            (false, true, _) => ColorWish::Always,
+            (false, false, false) => ColorWish::None,
+        }
+    }
 }
 
 impl Environment {
     /// Reads it.
     #[must_use]
     pub(super) fn read() -> Environment {
+        let text = |name| variable(name).and_then(|value| value.into_string().ok());
+        let is_dumb = text("TERM").as_deref() == Some("dumb");
+        let (no_color, force, clicolor) = (variable("NO_COLOR"), text("CLICOLOR_FORCE"), text("CLICOLOR"));
         Environment {
             // What is not UTF-8 is no token either: that is said, rather than that there is none.
             token: variable("BULK_TRIAGE_TOKEN").map(|token| SecretString::from(token.to_string_lossy().into_owned())),
             credentials_directory: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-            no_color: variable("NO_COLOR").is_some(),
+            color: ColorWish::of(no_color.is_some(), force.as_deref(), clicolor.as_deref(), is_dumb),
+            is_dumb,
+            columns: text("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0),
+            step_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
         }
     }
 }
@@ -58,4 +92,19 @@ pub(super) fn forbid_core_dumps() {
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     // Where that is refused, it is by somebody who has the right to look into this process anyway.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_outranks_clicolor_force() {
+        assert_eq!(ColorWish::of(true, Some("1"), None, false), ColorWish::Never);
+        assert_eq!(ColorWish::of(false, Some("1"), Some("0"), true), ColorWish::Always);
+        assert_eq!(ColorWish::of(false, Some("0"), None, false), ColorWish::None);
+        assert_eq!(ColorWish::of(false, None, Some("0"), false), ColorWish::Never);
+        assert_eq!(ColorWish::of(false, None, Some("1"), true), ColorWish::Never);
+        assert_eq!(ColorWish::of(false, None, None, false), ColorWish::None);
+    }
 }

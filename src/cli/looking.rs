@@ -47,11 +47,13 @@ impl Looking<'_> {
         let transport = HttpTransport::new(&target.origin, calls.concurrency as usize)?;
         let tokens = target.tokens.clone().ok_or(Error::NoToken)?;
         let client = Arc::new(Client::new(transport, tokens, &target.contract, clock.clone()));
-        let mut onlooker = Onlooker(Progress::new(terminal.screen(), clock.clone(), terminal.colour_err));
+        let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
+        let show_progress = progress.shows_on(terminal.asked_for());
+        let mut onlooker = Onlooker(progress);
         onlooker.0.hear(&Event::Looking(of.0));
         onlooker.0.hear(&Event::Looked(of.1));
         runtime.block_on(async {
-            let signals = listen(clock.clone())?;
+            let signals = listen(clock.clone(), show_progress)?;
             let settings = settings(target, calls, Duration::ZERO);
             let reading = read(journal, client, settings, clock.clone(), signals.stop, reader, &mut onlooker);
             tokio::select! {

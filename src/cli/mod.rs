@@ -39,6 +39,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_mangen::Man;
 
 use crate::error::Error;
 use crate::exit;
@@ -52,7 +53,13 @@ use rows::RowArgs;
 /// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
 /// for
 #[derive(Debug, Parser)]
-#[command(name = "bulk-triage", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "bulk-triage",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    args_override_self = true
+)]
 struct Cli {
     /// What is the same for all commands.
     #[command(flatten)]
@@ -78,7 +85,7 @@ enum Command {
     /// The runs of the journal: list, show, resume, results
     Runs(runs::RunsArgs),
     /// A local server that behaves as the API does
-    Emulator(emulator::EmulatorArgs),
+    Emulator(Box<emulator::EmulatorArgs>),
     /// Show the rules in force, as a table or as TOML
     Contract(contract::ContractArgs),
     /// Completions for a shell
@@ -106,10 +113,10 @@ struct GlobalArgs {
     /// Log more; twice: every call
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Show no progress, log errors only
-    #[arg(short, long, global = true)]
-    quiet: bool,
-    /// When to use colours (`NO_COLOR` is obeyed)
+    /// Show no progress, log errors only; twice: no summary either
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    quiet: u8,
+    /// When to use color (`NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honored)
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
     /// Draw no progress: a plain line now and then
@@ -132,7 +139,7 @@ enum LogFormat {
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Color {
-    /// At a terminal, unless `NO_COLOR` is set
+    /// At a terminal, unless a variable says otherwise
     Auto,
     /// Always
     Always,
@@ -154,6 +161,7 @@ enum Format {
 pub fn main() -> u8 {
     terminal::announce_defects();
     environment::forbid_core_dumps();
+    terminal::outlive_usr1();
     run(std::env::args_os())
 }
 
@@ -186,7 +194,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
 
 fn execute(cli: Cli) -> Result<u8, Error> {
     let environment = Environment::read();
-    let mut terminal = Terminal::set_up(&cli.global, environment.no_color)?;
+    let mut terminal = Terminal::set_up(&cli.global, &environment)?;
     match cli.command {
         Command::Run(args) => run::run(&args, &cli.global, &environment, &mut terminal),
         Command::Check(args) => check::run(&args, &cli.global.typed, &terminal),
@@ -194,8 +202,8 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
         Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),
         Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Emulator(args) => emulator::run(args, &environment).map(|()| exit::DONE),
-        Command::Contract(args) => contract::run(&args).map(|()| exit::DONE),
+        Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::DONE),
+        Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::DONE),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bulk-triage", &mut text);
@@ -203,12 +211,41 @@ fn execute(cli: Cli) -> Result<u8, Error> {
             Ok(exit::DONE)
         }
         Command::Man => {
-            let mut text = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut text)?;
-            io::stdout().lock().write_all(&text)?;
+            io::stdout().lock().write_all(&manual()?)?;
             Ok(exit::DONE)
         }
     }
+}
+
+/// The manual: one page for all commands, so that it refers to no other page.
+fn manual() -> io::Result<Vec<u8>> {
+    let command = Cli::command();
+    let page = Man::new(command.clone());
+    let mut text = Vec::new();
+    page.render_title(&mut text)?;
+    page.render_name_section(&mut text)?;
+    page.render_synopsis_section(&mut text)?;
+    page.render_description_section(&mut text)?;
+    page.render_options_section(&mut text)?;
+    add_commands_below(&command, command.get_name(), &mut text)?;
+    page.render_version_section(&mut text)?;
+    Ok(text)
+}
+
+/// Adds a section for each command below this one, whose own sections become parts of it.
+fn add_commands_below(command: &clap::Command, name: &str, text: &mut Vec<u8>) -> io::Result<()> {
+    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
+        let name = format!("{name} {}", below.get_name());
+        let page = Man::new(below.clone().bin_name(&name));
+        let mut sections = Vec::new();
+        page.render_synopsis_section(&mut sections)?;
+        page.render_description_section(&mut sections)?;
+        page.render_options_section(&mut sections)?;
+        writeln!(text, ".SH \"{}\"", name.to_uppercase().replace('-', "\\-"))?;
+        text.extend(String::from_utf8_lossy(&sections).replace("\n.SH ", "\n.SS ").as_bytes());
+        add_commands_below(below, &name, text)?;
+    }
+    Ok(())
 }
 
 /// Says what the command line's parser has to say: help, the version, or what is wrong.

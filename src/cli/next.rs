@@ -155,6 +155,15 @@ pub(super) fn show_plan(plan: &Path, typed: &Typed) -> NextCommand {
     repeat(command(&["plan"]).path(plan), &["plan"], typed, OF_OTHER_INPUT)
 }
 
+/// The command that saves a plan which was only shown: beside its input, or as `stdin.plan`.
+pub(super) fn save_plan(input: &Source, typed: &Typed) -> NextCommand {
+    let (name, plan) = match input {
+        Source::StandardInput => (Path::new("-"), "stdin.plan".into()),
+        Source::File(path) => (&**path, path.with_extension("plan")),
+    };
+    repeat(command(&["plan"]).path(name).option("-o", plan), &["plan"], typed, &[])
+}
+
 /// The command that applies a plan.
 pub(super) fn apply_plan(plan: &Path, typed: &Typed) -> NextCommand {
     repeat(command(&["apply"]).path(plan), &["apply"], typed, STOP_AFTER)
@@ -177,6 +186,11 @@ pub(super) fn run_fetched(output: &Path, typed: &Typed, contract: &Contract) -> 
 /// The command that goes on with a run.
 pub(super) fn resume(run: &str, typed: &Typed) -> NextCommand {
     repeat(command(&["runs", "resume"]).word(run), &["runs", "resume"], typed, STOP_AFTER)
+}
+
+/// The command that shows a run with all rows that are not done.
+pub(super) fn show_all(run: &str, typed: &Typed) -> NextCommand {
+    repeat(command(&["runs", "show"]).word(run).word("--all"), &["runs", "show"], typed, &[])
 }
 
 fn command(names: &[&str]) -> NextCommand {

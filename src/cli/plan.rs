@@ -4,20 +4,22 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::GlobalArgs;
+use serde_json::{Value, json};
+
 use super::apply::{self, Applying};
 use super::arguments::{CallArgs, LookArgs, REMEMBER, source};
 use super::before::Before;
 use super::begun::{Begun, Reading, say_next, say_report};
 use super::compare::as_planned;
 use super::environment::{Environment, state_dir};
-use super::next::apply_plan;
+use super::next::{apply_plan, save_plan};
 use super::report;
 use super::rows::RowArgs;
 use super::run::opened;
 use super::send;
 use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
+use super::{Format, GlobalArgs};
 use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
@@ -30,7 +32,8 @@ use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::plan_file::PlanFile;
 use crate::row::Scope;
-use crate::text::printable;
+use crate::seen::Seen;
+use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`
 #[derive(Debug, clap::Args)]
@@ -38,7 +41,7 @@ pub(super) struct PlanArgs {
     /// A CSV or JSONL file, or `-` for standard input; or a plan, which is shown again.
     #[arg(value_parser = source())]
     input: Source,
-    /// Where to write the plan; `-` is standard output.
+    /// Where to write the plan; `-` is standard output. Without it the plan is only shown.
     #[arg(short, long, value_name = "PLAN")]
     output: Option<PathBuf>,
     /// What is looked at first.
@@ -62,6 +65,9 @@ pub(super) struct PlanArgs {
     /// Write the review as a page to read and to hand over (.html or .md).
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
+    /// How the plan is shown.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    format: Format,
     /// End with 10 where there is something to send, with 0 where there is not.
     #[arg(long)]
     detailed_exitcode: bool,
@@ -78,22 +84,19 @@ pub(super) fn run(
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
+    if to_stdout && args.format == Format::Json {
+        return Err(Error::Usage {
+            message: "`-o -` writes the plan to standard output, where `--format json` would show it".to_owned(),
+            hint: Some("leave out one of them, or name a file with -o".to_owned()),
+        });
+    }
     let output = args.output.as_deref().filter(|_| !to_stdout);
     let beside = [args.input.path(), output, args.calls.token_file.as_deref()];
-    let page = report::page_file(args.report.as_ref(), &beside, global)?;
+    let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
     if let Some(path) = args.input.path().filter(|path| begins_like_a_plan(path)) {
         return show_again(args, path, page.as_ref(), global, env, terminal);
     }
-    let file = match output {
-        Some(path) => Some(PlanFile::examine(path, args.input.path())?),
-        None if to_stdout => None,
-        None => {
-            return Err(Error::Usage {
-                message: "where shall the plan be written?".to_owned(),
-                hint: Some("say -o PLAN, or `bulk-triage run --dry-run` to look only".to_owned()),
-            });
-        }
-    };
+    let file = output.map(|path| PlanFile::examine(path, args.input.path())).transpose()?;
 
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
@@ -106,7 +109,7 @@ pub(super) fn run(
     }
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
     let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     let mut warnings = Warnings::default();
     let mut tell = |diagnostic: Diagnostic| {
         warnings.add(&diagnostic);
@@ -128,19 +131,20 @@ pub(super) fn run(
     };
 
     let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
-    if header.rows == 0 {
+    if header.rows == 0 && args.output.is_some() {
         begun.discard()?;
         say("no plan is written: the input has no rows");
         return Ok(exit::DONE);
     }
-    let rows = plan_rows(&begun);
     let seal = match &file {
-        Some(file) => file.write(&header, rows)?,
-        None => plan::write(io::stdout().lock(), &header, rows, Error::Output)?,
+        Some(file) => Some(file.write(&header, plan_rows(&begun))?),
+        None if to_stdout => Some(plan::write(io::stdout().lock(), &header, plan_rows(&begun), Error::Output)?),
+        None => None,
     };
-    begun.same = Same::Plan(seal.clone());
-    let name = file.as_ref().map_or("-".into(), |file| file.path().to_string_lossy());
-    let shown = Shown { args, page: page.as_ref(), global, plan: &name, warnings };
+    if let Some(seal) = seal {
+        begun.same = Same::Plan(seal);
+    }
+    let shown = Shown { args, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
     shown.show(begun, to_stdout, terminal)
 }
 
@@ -149,8 +153,8 @@ struct Shown<'a> {
     args: &'a PlanArgs,
     page: Option<&'a PageFile>,
     global: &'a GlobalArgs,
-    /// Its path.
-    plan: &'a str,
+    /// Its path, where it has one.
+    plan: Option<&'a Path>,
     warnings: Warnings,
 }
 
@@ -169,34 +173,78 @@ impl Shown<'_> {
             clock: begun.clock,
         };
         let preview = begun.preview(&before)?;
-        let next = apply_plan(Path::new(plan), &global.typed);
-        let say = |out: &mut dyn io::Write, colour| -> Result<(), Error> {
-            begun.show(preview.clone(), &args.calls, &mut *out, colour)?;
-            if let Same::Plan(seal) = &begun.same {
-                writeln!(out, "\nplan: {}, sealed {}", printable(plan), plan::short(seal))?;
-            }
-            if begun.target.scope.is_none() {
-                writeln!(out, "it names no tenant: with a token, or `--scope`, it could be applied to one only")?;
-            }
-            say_next(out, &next)
+        let next = match plan {
+            Some(plan) => apply_plan(plan, &global.typed),
+            None => save_plan(&args.input, &global.typed),
         };
-        if on_stderr {
-            say(&mut io::stderr(), terminal.colour_err)
-        } else {
-            say(&mut io::stdout(), terminal.colour_out)
-        }?;
-        if let Some(page) = page {
-            begun.write_review(page, &preview, &args.calls, warnings, &next)?;
-            if on_stderr { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }?;
-        }
-        let (invalid, changes) = (begun.loaded.invalid, preview.rows);
-        begun.discard()?;
-        Ok(match (args.detailed_exitcode, changes, invalid) {
+        let say = |out: &mut dyn io::Write, layout| -> Result<(), Error> {
+            begun.show(preview.clone(), &args.calls, &mut *out, layout)?;
+            if let (Some(plan), Same::Plan(seal)) = (plan, &begun.same) {
+                writeln!(out, "\nplan: {}, sealed {}", printable(&plan.to_string_lossy()), plan::short(seal))?;
+                if begun.target.scope.is_none() {
+                    writeln!(out, "it names no tenant: with a token, or `--scope`, it could be applied to one only")?;
+                }
+                return say_next(out, &next);
+            }
+            Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?)
+        };
+        let code = match (args.detailed_exitcode, preview.rows, begun.loaded.invalid) {
             (true, 1.., _) => exit::CHANGES,
             (_, _, 1..) => exit::SOME_FAILED,
             _ => exit::DONE,
-        })
+        };
+        let is_file = plan.is_some_and(|plan| plan != Path::new("-")) && args.output.is_some();
+        match args.format {
+            Format::Json => write_json(io::stdout().lock(), &begun, plan, preview.rows, code)?,
+            // It is in the file.
+            Format::Human if terminal.silent && (is_file || on_stderr) => {}
+            Format::Human if on_stderr => say(&mut io::stderr(), terminal.err)?,
+            Format::Human => say(&mut io::stdout(), terminal.out)?,
+        }
+        if let Some(page) = page {
+            begun.write_review(page, &preview, &args.calls, warnings, &next)?;
+            let on_stderr = on_stderr || args.format == Format::Json;
+            if on_stderr { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }?;
+        }
+        begun.discard()?;
+        Ok(code)
     }
+}
+
+/// Writes a plan as one JSON object, row by row: however many there are, few of them are in memory.
+fn write_json(
+    mut out: impl io::Write,
+    begun: &Begun<'_>,
+    plan: Option<&Path>,
+    sent: u64,
+    exit: u8,
+) -> Result<(), Error> {
+    let header = header_of(begun)?;
+    let seal = if let Same::Plan(seal) = &begun.same { Some(seal) } else { None };
+    let object = json!({
+        "file": plan.map(|plan| plan.to_string_lossy()), "plan": seal, "origin": header.origin, "scope": header.scope,
+        "contract": header.contract, "input": header.input, "options": header.options,
+        "compared": begun.compared.is_some(), "rows": header.rows, "sent": sent, "exit": exit,
+    });
+    let object = object.to_string();
+    // The last member is a list, which comes row by row.
+    write!(out, "{},\"changes\":[", escape_json(object.trim_end_matches('}')))?;
+    for (at, row) in plan_rows(begun).enumerate() {
+        let row = row?;
+        let before = if let Some(Seen::There(before)) = row.before { Some(before.values) } else { None };
+        let (change, outcome) = match row.change {
+            Ok(change) => (serde_json::from_str::<Value>(&change.body).ok(), None),
+            Err(outcome) => (None, Some(outcome)),
+        };
+        let left_out = outcome
+            .map(|outcome| json!({ "outcome": outcome.kind.name(), "code": outcome.code, "message": outcome.message }));
+        let object = json!({
+            "row": row.row, "line": row.line, "incident_id": row.incident, "change": change, "before": before,
+            "left_out": left_out,
+        });
+        write!(out, "{}{}", if at == 0 { "" } else { "," }, escape_json(&object.to_string()))?;
+    }
+    Ok(writeln!(out, "]}}")?)
 }
 
 /// Shows a plan that is there.
@@ -227,8 +275,7 @@ fn show_again(
     if plan.header.compared || planned.incidents > 0 {
         begun.compared = Some(planned);
     }
-    let name = args.input.name();
-    let shown = Shown { args, page, global, plan: &name, warnings: Warnings::default() };
+    let shown = Shown { args, page, global, plan: Some(path), warnings: Warnings::default() };
     shown.show(begun, false, terminal)
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::before::GUESSED_LATENCY;
+use super::environment::Environment;
 use super::target::Target;
 use crate::check::{CheckedRow, NoChange};
 use crate::clock::Now;
@@ -37,9 +38,17 @@ pub(super) fn page_file(
     report: Option<&PathBuf>,
     others: &[Option<&Path>],
     global: &GlobalArgs,
+    env: &Environment,
 ) -> Result<Option<PageFile>, Error> {
     let others: Vec<&Path> = others.iter().copied().flatten().chain(global.log_file.as_deref()).collect();
-    Ok(report.map(|path| PageFile::examine(path, &others)).transpose()?)
+    let file = |path: &PathBuf| {
+        if env.step_summary.as_ref() == Some(path) {
+            PageFile::appending(path, &others)
+        } else {
+            PageFile::examine(path, &others)
+        }
+    };
+    Ok(report.map(file).transpose()?)
 }
 
 /// The rows of a review, kept in a file without a name until all that stands above them is known.

@@ -37,12 +37,12 @@ pub(super) fn run(
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
     let beside = [args.input.path(), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
-    let page = report::page_file(args.send.report.as_ref(), &beside, global)?;
+    let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
     let contract = settings.contract.clone();
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     // A standard error that is gone is no reason not to send.
     let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
 
@@ -120,7 +120,7 @@ pub(super) fn run(
             clock: &clock,
         };
         let preview = begun.preview(&before)?;
-        begun.show(preview.clone(), calls, io::stdout().lock(), terminal.colour_out)?;
+        begun.show(preview.clone(), calls, io::stdout().lock(), terminal.out)?;
         say_next(io::stdout(), &next.after_dry_run())?;
         if let Some(page) = &page {
             begun.write_review(page, &preview, calls, warnings, &next.after_dry_run())?;
@@ -179,7 +179,7 @@ fn dry_run(
         None => None,
     };
     let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first, journal.as_ref())?;
-    preview.write(io::stdout().lock(), terminal.colour_out)?;
+    preview.write(io::stdout().lock(), terminal.out)?;
     let next = next::Next::Run { args, typed: &global.typed }.after_dry_run();
     say_next(io::stdout(), &next)?;
     if let (Some(page), Some(rows)) = (page, rows) {
@@ -200,7 +200,7 @@ pub(super) fn opened(source: &Source, terminal: &Terminal) -> Result<Input, Erro
 /// What is wrong with an input as a whole.
 fn show_invalid(error: &InputError, terminal: &Terminal) {
     let InputError::Invalid(found) = error else { return };
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.colour_err);
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     for diagnostic in found {
         // Where standard error is gone there is nobody to tell.
         let _ = diagnostics.tell(diagnostic);

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Subcommand;
-use comfy_table::{Table, presets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::arguments::{CallArgs, SendArgs};
 use super::before;
 use super::begun::Begun;
 use super::compare::Look;
 use super::environment::{Environment, state_dir};
-use super::next::Next;
+use super::next::{self, Next};
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
 use super::target::{Access, Target};
@@ -29,6 +28,7 @@ use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsFile};
+use crate::report::table::{Cell, Table};
 use crate::text::{escape_json, printable};
 use crate::window::parse_duration;
 
@@ -39,13 +39,24 @@ pub(super) struct RunsArgs {
     /// What to do with them; without it, list them.
     #[command(subcommand)]
     pub(super) command: Option<RunsCommand>,
+    /// How the list is printed.
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+/// `bulk-triage runs list`
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// How to print it.
+    #[arg(long, value_name = "FORM", default_value = "human")]
+    format: Format,
 }
 
 /// `bulk-triage runs …`
 #[derive(Debug, Subcommand)]
 pub(super) enum RunsCommand {
-    /// All runs, the youngest first.
-    List,
+    /// List runs, newest first.
+    List(ListArgs),
     /// One run: what it was, how far it is, what failed.
     Show {
         /// Its name, such as `7f3k`.
@@ -53,6 +64,9 @@ pub(super) enum RunsCommand {
         /// How to print it.
         #[arg(long, value_name = "FORM", default_value = "human")]
         format: Format,
+        /// Show every row that is not done, not only the first ten.
+        #[arg(long)]
+        all: bool,
         /// Write it as a page to read and to hand over, with all rows (.html or .md).
         #[arg(long, value_name = "PATH")]
         report: Option<PathBuf>,
@@ -94,9 +108,11 @@ pub(super) fn run(
     let to_read = || StateDir::open(&dir).and_then(|dir| History::open(dir.path(), clock.clone()));
     let run_in = |run: &str| to_read()?.ok_or_else(|| JournalError::NoSuchRun(run.to_owned()));
     let to_write = || Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced);
-    match args.command.as_ref().unwrap_or(&RunsCommand::List) {
-        RunsCommand::List => list(to_read()?.as_ref()),
-        RunsCommand::Show { run, format, report } => show(&run_in(run)?, run, *format, report.as_ref(), global),
+    match args.command.as_ref().unwrap_or(&RunsCommand::List(args.list)) {
+        RunsCommand::List(args) => list(to_read()?.as_ref(), args.format, terminal),
+        RunsCommand::Show { run, format, all, report } => {
+            show(&run_in(run)?, run, *format, *all, report.as_ref(), global, env)
+        }
         RunsCommand::Resume { run, send } => resume(to_write()?, run, send, global, env, terminal, &clock),
         RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
@@ -104,27 +120,44 @@ pub(super) fn run(
     }
 }
 
-fn list(journal: Option<&History>) -> Result<u8, Error> {
+fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Result<u8, Error> {
     let runs = journal.map_or_else(|| Ok(Vec::new()), History::runs)?;
     let mut out = io::stdout().lock();
+    if format == Format::Json {
+        let runs: Vec<Value> = runs.iter().map(object).collect();
+        writeln!(out, "{}", escape_json(&Value::from(runs).to_string()))?;
+        return Ok(exit::DONE);
+    }
     if runs.is_empty() {
         writeln!(out, "There are no runs.")?;
         return Ok(exit::DONE);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["run", "begun (UTC)", "state", "rows", "outcomes", "input"]);
+    let titles = ["run", "begun (UTC)", "state", "rows", "outcomes", "input"];
+    let mut table = Table::new(&titles, &["outcomes", "input", "begun (UTC)", "rows"]);
     for run in &runs {
-        table.add_row([
-            run.name.clone(),
-            run.created.strftime("%Y-%m-%d %H:%M").to_string(),
-            state(run).to_owned(),
-            run.rows().to_string(),
-            counts(run).to_string(),
-            printable(&run.facts.input).into_owned(),
+        table.add([
+            Cell::whole(&run.name),
+            Cell::whole(run.created.strftime("%Y-%m-%d %H:%M").to_string()),
+            Cell::whole(state(run)),
+            Cell::whole(run.rows().to_string()),
+            Cell::list(&counts(run).to_string().split(", ").collect::<Vec<_>>(), ','),
+            Cell::whole(printable(&run.facts.input)),
         ]);
     }
-    writeln!(out, "{}", table.trim_fmt())?;
+    table.write(&mut out, terminal.out.width)?;
     Ok(exit::DONE)
+}
+
+/// A run, for a script.
+fn object(run: &RunSummary) -> Value {
+    json!({
+        "run": run.name, "state": state(run), "scope": run.scope.to_string(), "contract": run.contract,
+        "origin": run.facts.origin, "input": run.facts.input, "options": run.facts.options,
+        "rows": run.rows(), "outcomes": counts(run), "calls": run.calls, "throttled": run.throttled,
+        "started_at": format!("{:.3}", run.created),
+        "finished_at": run.finished.map(|at| format!("{at:.3}")), "results": run.facts.results,
+        "plan": run.plan,
+    })
 }
 
 fn state(run: &RunSummary) -> &'static str {
@@ -145,14 +178,16 @@ fn show(
     journal: &History,
     name: &str,
     format: Format,
+    all: bool,
     report: Option<&PathBuf>,
     global: &GlobalArgs,
+    env: &Environment,
 ) -> Result<u8, Error> {
     let run = journal.run(name)?;
     let facts = &run.facts;
     let source = Source::named(facts.input.as_ref());
     let beside = [source.path(), Some(Path::new(&facts.results))];
-    let page = report::page_file(report, &beside, global)?;
+    let page = report::page_file(report, &beside, global, env)?;
     let is_left = run.state == RunState::Unfinished && !run.is_held;
     let next = is_left.then(|| {
         Next::Resume { run: &run.name, facts: &run.facts, typed: &global.typed }
@@ -171,17 +206,7 @@ fn show(
     let mut out = io::stdout().lock();
     let counts = counts(&run);
     match format {
-        Format::Json => {
-            let object = json!({
-                "run": run.name, "state": state(&run), "scope": run.scope.to_string(), "contract": run.contract,
-                "origin": run.facts.origin, "input": run.facts.input, "options": run.facts.options,
-                "rows": run.rows(), "outcomes": counts, "calls": run.calls, "throttled": run.throttled,
-                "started_at": format!("{:.3}", run.created),
-                "finished_at": run.finished.map(|at| format!("{at:.3}")), "results": run.facts.results,
-                "plan": run.plan,
-            });
-            writeln!(out, "{}", escape_json(&object.to_string()))?;
-        }
+        Format::Json => writeln!(out, "{}", escape_json(&object(&run).to_string()))?,
         Format::Human => {
             writeln!(out, "run {}: {}", run.name, state(&run))?;
             let finished = run.finished.map(|at| format!("; over {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
@@ -199,7 +224,7 @@ fn show(
                     writeln!(out, "{label:<10}{}", printable(&text))?;
                 }
             }
-            show_failures(journal, name, &mut out)?;
+            show_failures(journal, name, all, global, &mut out)?;
             if let Some(page) = &page {
                 writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?;
             }
@@ -211,31 +236,39 @@ fn show(
     Ok(exit::DONE)
 }
 
-/// So many rows that failed are shown.
-const SHOWN: usize = 10;
+/// So many rows that failed are shown, unless all of them are asked for.
+const SHOWN: u64 = 10;
 
-fn show_failures(journal: &History, name: &str, out: &mut impl Write) -> Result<(), Error> {
-    let mut shown = 0;
+fn show_failures(
+    journal: &History,
+    name: &str,
+    all: bool,
+    global: &GlobalArgs,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let mut found = 0;
     for row in rows_of(journal, name, true) {
         let row = row?;
         let outcome = &row.outcome;
         if !OutcomeKind::TROUBLES.contains(&outcome.kind) && outcome.code != Outcome::DIFFERS {
             continue;
         }
-        if shown == SHOWN {
-            writeln!(out, "  and more: `bulk-triage runs results {name}` has them all")?;
-            break;
+        found += 1;
+        if found > SHOWN && !all {
+            continue;
         }
-        if shown == 0 {
+        if found == 1 {
             writeln!(out)?;
         }
-        shown += 1;
         let (id, message) = (printable(&row.incident_id), printable(&outcome.message));
         writeln!(
             out,
             "  row {} (line {}), incident {id}: {}, {}: {message}",
             row.row, row.line, outcome.kind, outcome.code
         )?;
+    }
+    if found > SHOWN && !all {
+        writeln!(out, "  and {} more; to list them all:\n  {}", found - SHOWN, next::show_all(name, &global.typed))?;
     }
     Ok(())
 }
@@ -254,7 +287,7 @@ fn resume(
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let input = Source::named(facts.input.as_ref());
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
-    let page = report::page_file(args.report.as_ref(), &beside, global)?;
+    let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, name, Access::Write, &args.calls, env)?;
     before::can_ask(args, &input)?;
     let begun = Begun::go_on(journal, summary, &target, clock)?;

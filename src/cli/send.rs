@@ -13,7 +13,7 @@ use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use crate::apply::{Ending, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
-use crate::clock::Clock;
+use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
@@ -47,6 +47,8 @@ pub(super) struct Sending<'a> {
     pub(super) page: Option<PageFile>,
     /// What time it is.
     pub(super) clock: Clock,
+    /// When it was agreed to be sent: `--stop-after` counts from then on.
+    pub(super) agreed_at: BootTime,
     /// What may be suggested in the end.
     pub(super) next: Next<'a>,
 }
@@ -56,12 +58,31 @@ pub(super) struct Sending<'a> {
 /// # Errors
 /// Where the machine gives no threads.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
-    // Where the process may open no more files tokio panics: ask for as many as it needs first.
-    let room: io::Result<Vec<_>> = (0..8).map(|_| io::pipe()).collect();
-    let built = room
-        .map(drop)
-        .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build());
-    built.map_err(|source| Error::Io { what: "the runtime can't be started", source })
+    let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    room_for_files().and_then(|()| build()).map_err(|source| match source.raw_os_error() {
+        Some(TOO_MANY_OPEN_FILES) => Error::Usage {
+            message: format!("the process may open too few files: {source}"),
+            hint: Some("raise the limit: `ulimit -n 256` or more, LimitNOFILE= in a systemd unit".to_owned()),
+        },
+        _ => Error::Io { what: "the threads that requests run on can't be started", source },
+    })
+}
+
+/// A runtime of this thread alone.
+///
+/// # Errors
+/// As [`runtime`].
+pub(super) fn small_runtime() -> io::Result<tokio::runtime::Runtime> {
+    room_for_files()?;
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// `EMFILE`.
+const TOO_MANY_OPEN_FILES: i32 = rustix::io::Errno::MFILE.raw_os_error();
+
+/// Where the process may open no more files tokio panics: this opens as many as it needs first.
+fn room_for_files() -> io::Result<()> {
+    (0..8).map(|_| io::pipe()).collect::<io::Result<Vec<_>>>().map(drop)
 }
 
 impl Sending<'_> {
@@ -79,14 +100,15 @@ impl Sending<'_> {
         let started_at = self.clock.now().wall;
         let results = ResultsFile::create(&self.destination, self.shape.clone(), rows_of(&journal, &run.name, true));
         let results = results.map_err(results_error)?;
-        let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.colour_err);
+        let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.err.colour);
+        let show_progress = progress.shows_on(terminal.asked_for());
         let mut reporter = Reporter::new(results, progress);
         let transport = HttpTransport::new(&self.target.origin, self.args.calls.concurrency as usize)?;
         let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
         let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
 
         let sent = runtime.block_on(async {
-            let signals = listen(self.clock.clone())?;
+            let signals = listen(self.clock.clone(), show_progress)?;
             let clock = self.clock.clone();
             let sending = apply(journal, run, client, self.settings(), clock, signals.stop, &mut reporter);
             tokio::select! {
@@ -115,6 +137,8 @@ impl Sending<'_> {
 
     fn settings(&self) -> Settings {
         let SendArgs { max_failures, stop_after, settle, .. } = *self.args;
+        let prepared = self.clock.now().boot.since(self.agreed_at);
+        let stop_after = stop_after.map(|after| after.saturating_sub(prepared));
         Settings { max_failures, stop_after, settle, ..settings(self.target, &self.args.calls, self.remember) }
     }
 
@@ -166,7 +190,8 @@ impl Sending<'_> {
         };
         let out = io::stdout();
         let written = match self.args.format {
-            Format::Human => summary.write_text(out, terminal.colour_out),
+            Format::Human if terminal.silent => Ok(()),
+            Format::Human => summary.write_text(out, terminal.out.colour),
             Format::Json => summary.write_json(out),
         };
         // The run is over all the same, and its exit code says how. Whoever reads a pipe to its middle knows that.

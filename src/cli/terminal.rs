@@ -13,22 +13,26 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::environment::{ColorWish, Environment};
 use super::{Color, GlobalArgs, LogFormat};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
+use crate::report::Layout;
 use crate::report::progress::Screen;
 use crate::text::printable;
 
 /// What the streams are, and what the user wants of them.
 #[derive(Debug)]
 pub(super) struct Terminal {
-    /// Colour on standard output.
-    pub(super) colour_out: bool,
-    /// Colour on standard error.
-    pub(super) colour_err: bool,
+    /// How text is laid out on standard output.
+    pub(super) out: Layout,
+    /// How text is laid out on standard error.
+    pub(super) err: Layout,
     /// Whether nothing but errors is wanted.
     pub(super) quiet: bool,
+    /// Whether the summary is not wanted either.
+    pub(super) silent: bool,
     screen: Screen,
 }
 
@@ -37,21 +41,28 @@ impl Terminal {
     ///
     /// # Errors
     /// Where the log file can't be made.
-    pub(super) fn set_up(args: &GlobalArgs, no_color: bool) -> Result<Terminal, Error> {
-        let colour = |is_terminal: bool| match args.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => is_terminal && !no_color,
+    pub(super) fn set_up(args: &GlobalArgs, env: &Environment) -> Result<Terminal, Error> {
+        let colour = |is_terminal: bool| match (args.color, env.color) {
+            (Color::Always, _) | (Color::Auto, ColorWish::Always) => true,
+            (Color::Never, _) | (Color::Auto, ColorWish::Never) => false,
+            (Color::Auto, ColorWish::None) => is_terminal,
         };
-        let draws = io::stderr().is_terminal() && !args.no_progress && !args.quiet;
+        let quiet = args.quiet > 0;
+        let draws = io::stderr().is_terminal() && !env.is_dumb && !args.no_progress && !quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
         start_log(args, &screen, colour(io::stderr().is_terminal()))?;
         Ok(Terminal {
-            colour_out: colour(io::stdout().is_terminal()),
-            colour_err: colour(io::stderr().is_terminal()),
-            quiet: args.quiet,
+            out: Layout::of(&io::stdout(), env.columns, colour(io::stdout().is_terminal())),
+            err: Layout::of(&io::stderr(), env.columns, colour(io::stderr().is_terminal())),
+            quiet,
+            silent: args.quiet > 1,
             screen,
         })
+    }
+
+    /// The screen for what a signal asks for, which is shown however quiet it is.
+    pub(super) fn asked_for(&self) -> Screen {
+        self.screen.clone()
     }
 
     /// The screen for the progress.
@@ -79,7 +90,7 @@ pub(super) fn say(line: &str) {
 fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {
     // A log that a machine reads, or that goes to a file, tells what happened without being asked to.
     let is_kept = args.log_file.is_some() || args.log_format == LogFormat::Json;
-    let level = match (args.quiet && !is_kept, args.verbose + u8::from(is_kept)) {
+    let level = match (args.quiet > 0 && !is_kept, args.verbose + u8::from(is_kept)) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::WARN,
         (false, 1) => LevelFilter::INFO,
@@ -87,6 +98,9 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         (false, _) => LevelFilter::TRACE,
     };
     let (writer, colour) = if let Some(path) = &args.log_file {
+        if path.as_os_str() == "-" {
+            return Err(Error::usage("the log needs a file; without --log-file it goes to standard error"));
+        }
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
             Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
         })?;
@@ -118,17 +132,32 @@ pub(super) struct Signals {
 /// Whoever is to end at once has so long to do it in order.
 const IN_ORDER: Duration = Duration::from_millis(500);
 
+/// From now on SIGUSR1, which asks for the progress, ends nothing, also where there is no progress to show.
+pub(super) fn outlive_usr1() {
+    // Where the machine gives no runtime the process is about to end anyway. A handler stays when its listener goes.
+    if let Ok(runtime) = super::send::small_runtime() {
+        let _entered = runtime.enter();
+        drop(signal(SignalKind::user_defined1()));
+    }
+}
+
 /// Listens for Ctrl-C, SIGTERM and SIGHUP from now on. After the second one the process ends, whatever it waits for: all
-/// that must not be lost is in the journal.
+/// that must not be lost is in the journal. At SIGUSR1 `progress` is called.
 ///
 /// # Errors
 /// Where the runtime can't listen.
-pub(super) fn listen(clock: Clock) -> Result<Signals, Error> {
+pub(super) fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     // Who starts it with `nohup` means it.
     let mut hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) };
+    let mut asked = listen(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            progress();
+        }
+    });
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = oneshot::channel();
     tokio::spawn(async move {

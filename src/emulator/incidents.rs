@@ -16,21 +16,26 @@ use crate::row::IncidentId;
 
 /// Which incidents exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incidents(
+pub struct Incidents {
     /// Sorted, without overlap.
-    Vec<RangeInclusive<u64>>,
-);
+    exist: Vec<RangeInclusive<u64>>,
+    /// Those that lists show, sorted, without overlap.
+    listed: Vec<RangeInclusive<u64>>,
+}
+
+/// Of every id that there can be, lists show the first: what lists all of them never ends.
+const LISTED_OF_EVERY: u64 = 500;
 
 impl Incidents {
-    /// Each id that there can be.
+    /// Each id that there can be; lists show 500 of them, 1 to 500.
     #[must_use]
     pub fn every() -> Incidents {
-        Incidents(vec![1..=IncidentId::MAX])
+        Incidents { exist: vec![1..=IncidentId::MAX], listed: vec![1..=LISTED_OF_EVERY] }
     }
 
     fn contains(&self, id: u64) -> bool {
-        let after = self.0.partition_point(|range| *range.start() <= id);
-        after.checked_sub(1).is_some_and(|at| self.0[at].contains(&id))
+        let after = self.exist.partition_point(|range| *range.start() <= id);
+        after.checked_sub(1).is_some_and(|at| self.exist[at].contains(&id))
     }
 
     fn of(mut ranges: Vec<RangeInclusive<u64>>) -> Incidents {
@@ -44,7 +49,7 @@ impl Incidents {
                 _ => joined.push(range),
             }
         }
-        Incidents(joined)
+        Incidents { exist: joined.clone(), listed: joined }
     }
 }
 
@@ -138,9 +143,9 @@ impl Store {
         self.exist.contains(id) || self.merged.contains_key(&id)
     }
 
-    /// Their ids, newest first, without the first `skip`: there may be more than anybody can count through.
+    /// The ids that lists show, newest first, without the first `skip`: there may be more than anybody can count through.
     pub(super) fn newest_first(&self, mut skip: u64) -> impl Iterator<Item = u64> {
-        self.exist.0.iter().rev().flat_map(move |range| {
+        self.exist.listed.iter().rev().flat_map(move |range| {
             let skipped = skip.min(range.end() - range.start() + 1);
             skip -= skipped;
             // Ids begin at 1: of a range that is left out as a whole, none is left.
@@ -333,8 +338,16 @@ mod tests {
     }
 
     #[test]
+    fn lists_show_500_of_every_incident() {
+        let store = store("every");
+        assert_eq!(store.newest_first(0).collect::<Vec<_>>(), (1..=500).rev().collect::<Vec<_>>());
+        assert_eq!(store.newest_first(400).count(), 100);
+        assert!(store.get(501).is_some() && store.get(IncidentId::MAX).is_some());
+    }
+
+    #[test]
     fn no_page_is_too_far_down_where_every_id_is_an_incident() {
-        let store = Store { exist: Incidents::every(), ..store("1") };
+        let store = store(&format!("1-{}", IncidentId::MAX));
         assert_eq!(store.newest_first(IncidentId::MAX - 2).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(store.newest_first(u64::MAX).count(), 0);
     }

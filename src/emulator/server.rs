@@ -385,8 +385,8 @@ mod tests {
             ("GET /api/incidents/..%2f1", "400", "\"InvalidInput\""),
             ("DELETE /api/incidents/1", "405", "\"MethodNotAllowed\""),
             ("GET /api/incidents?$top=1&$filter=status%20eq%20'Active'", "200", "@odata.context"),
-            ("GET /api/incidents?$top=1&$filter=status%20eq%20'Resolved'", "400", "too many incidents to filter"),
-            ("GET /api/incidents?$top=1&$skip=9000000000000000000", "200", "\"incidentId\":223372036854775807"),
+            ("GET /api/incidents?$top=1&$filter=status%20eq%20'Resolved'", "200", "\"value\":[]"),
+            ("GET /api/incidents?$top=1&$skip=450", "200", "\"incidentId\":50,"),
         ] {
             let answer = exchange(&running, &ask(line), u64::MAX).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(code), "{line}: {answer}");

@@ -104,6 +104,7 @@ impl Input {
         let head = records.peek(LARGEST_LOOK)?;
         let delimiter = (!is_jsonl(name, head)).then(|| named.unwrap_or_else(|| find_delimiter(head)));
         let is_endless = head.len() >= LARGEST_LOOK && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+        let columns = delimiter.map_or(0, |delimiter| memchr::memchr_iter(delimiter, head).count());
         let mut input = Input {
             name: name.to_owned(),
             shape: InputShape::Jsonl { bom },
@@ -117,7 +118,12 @@ impl Input {
         match delimiter {
             None => input.read_first_line()?,
             Some(_) if is_endless => {
-                let message = "the first line is longer than 64 KiB, so it is no header";
+                let cause = match columns {
+                    0 => "there is no line end and no delimiter in it, so it is no header".to_owned(),
+                    // Behind each of them there is a column more.
+                    columns => format!("its first 64 KiB have {} columns", columns + 1),
+                };
+                let message = format!("the first line is longer than 64 KiB, the limit of a header: {cause}");
                 return Err(InputError::of_file(&codes::HEADER, name, message));
             }
             Some(delimiter) => input.read_header(delimiter, bom)?,

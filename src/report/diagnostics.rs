@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+use super::wording::{columns_of as columns, width_of, wrapped};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::text::{escape_json, printable};
 
@@ -168,16 +169,6 @@ fn shown(snippet: &crate::diagnostic::Snippet, width: usize) -> Shown {
     Shown { text: before + &mark + &after, mark: start..end }
 }
 
-/// How many columns a terminal takes for a text. East Asian characters and emoji take two; to count some more that do
-/// not is harmless here.
-fn columns(text: &str) -> usize {
-    text.chars().map(width_of).sum()
-}
-
-fn width_of(character: char) -> usize {
-    if character < '\u{1100}' || matches!(character, '\u{2010}'..='\u{2027}') { 1 } else { 2 }
-}
-
 fn cut_end(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
@@ -201,24 +192,6 @@ fn take(left: &mut usize, character: char) -> bool {
     let fits = width_of(character) <= *left;
     *left = left.saturating_sub(width_of(character));
     fits
-}
-
-/// The text on lines of at most `width` columns, broken between words.
-fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
-        if used > 0 && used + 1 + columns(word) > width {
-            lines.push('\n');
-            used = 0;
-        } else if !lines.is_empty() {
-            lines.push(' ');
-            used += 1;
-        }
-        lines.push_str(word);
-        used += columns(word);
-    }
-    lines
 }
 
 #[cfg(test)]

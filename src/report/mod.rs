@@ -11,6 +11,7 @@ pub mod changes;
 pub mod diagnostics;
 mod draft;
 pub mod fetched;
+mod layout;
 pub mod next_command;
 pub mod outcome_counts;
 pub mod page;
@@ -22,6 +23,8 @@ pub mod question;
 pub mod reporter;
 pub mod results;
 pub mod summary;
+pub mod table;
 mod wording;
 
+pub use layout::Layout;
 pub use wording::{age, left_alone};

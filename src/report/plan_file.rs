@@ -27,6 +27,8 @@ pub struct PlanPlaceError {
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
+    #[error("the plan needs a file; name one with `-o`")]
+    StandardOutput,
     #[error("it is {0}; name another file with `-o`")]
     NotAFile(&'static str),
     #[error("it is the input; name another file with `-o`")]
@@ -44,7 +46,8 @@ impl PlanFile {
     /// Where it is a link, a directory, a device or a pipe, the input itself, or a file that is no plan; where its
     /// directory can't be written.
     pub fn examine(path: &Path, input: Option<&Path>) -> Result<PlanFile, PlanPlaceError> {
-        look_at(path, input).map_err(|reason| PlanPlaceError { path: path.to_owned(), reason })?;
+        let reason = if path == Path::new("-") { Err(Reason::StandardOutput) } else { look_at(path, input) };
+        reason.map_err(|reason| PlanPlaceError { path: path.to_owned(), reason })?;
         Ok(PlanFile { path: path.to_owned(), input: input.map(Path::to_owned) })
     }
 

@@ -1,6 +1,6 @@
 //! The question before anything is sent.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read as _, Write};
 
 /// What is taken for a yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,29 +11,33 @@ pub enum Yes {
     Number(u64),
 }
 
-/// Asks a yes-or-no question; everything but a yes is a no, the end of the input too.
+/// Asks a yes-or-no question; everything but a yes is a no, the end of the input too. Where a number is asked for, a
+/// `y` is answered with what to type.
 ///
 /// # Errors
 /// Where the question can't be shown or the answer not be read.
-pub fn ask(question: &str, yes: Yes, input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
+pub fn ask(question: &str, yes: Yes, mut input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
     match yes {
         Yes::Word => write!(output, "{question} [y/N] ")?,
         Yes::Number(_) => write!(output, "{question} Type their number to go on: ")?,
     }
-    output.flush()?;
-    let mut answer = Vec::new();
-    let mut line = input.take(1024);
-    line.read_until(b'\n', &mut answer)?;
-    if !answer.ends_with(b"\n") {
-        // The terminal's cursor still stands behind the question.
-        writeln!(output)?;
+    loop {
+        output.flush()?;
+        let mut answer = Vec::new();
+        input.by_ref().take(1024).read_until(b'\n', &mut answer)?;
+        if !answer.ends_with(b"\n") {
+            // The terminal's cursor still stands behind the question.
+            writeln!(output)?;
+        }
+        let answer = String::from_utf8_lossy(answer.trim_ascii());
+        let is_word = answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes");
+        match yes {
+            Yes::Word => return Ok(is_word),
+            Yes::Number(number) if is_word => write!(output, "type {number} to confirm: ")?,
+            // As it was shown, or without its commas.
+            Yes::Number(number) => return Ok(answer.replace(',', "") == number.to_string()),
+        }
     }
-    let answer = String::from_utf8_lossy(answer.trim_ascii());
-    Ok(match yes {
-        Yes::Word => answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"),
-        // As it was shown, or without its commas.
-        Yes::Number(number) => answer.replace(',', "") == number.to_string(),
-    })
 }
 
 #[cfg(test)]
@@ -69,7 +73,17 @@ mod tests {
             let mut shown = Vec::new();
             let said = ask("Send 1,234 updates?", Yes::Number(1_234), typed.as_bytes(), &mut shown);
             assert_eq!(said.expect("reads"), yes, "{typed:?}");
-            assert_eq!(shown, b"Send 1,234 updates? Type their number to go on: ");
+            assert!(shown.starts_with(b"Send 1,234 updates? Type their number to go on: "));
+        }
+    }
+
+    #[test]
+    fn y_for_a_number_says_what_to_type() {
+        for (typed, yes) in [("y\n1234\n", true), ("Yes\n\n", false), ("y\ny\n", false)] {
+            let mut shown = Vec::new();
+            let said = ask("Send 1,234 updates?", Yes::Number(1_234), typed.as_bytes(), &mut shown);
+            assert_eq!(said.expect("reads"), yes, "{typed:?}");
+            assert!(String::from_utf8_lossy(&shown).contains("type 1234 to confirm: "));
         }
     }
 }

@@ -98,6 +98,34 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// How many columns a terminal takes for a text. East Asian characters and emoji take two; to count some more that do
+/// not is harmless here.
+pub(super) fn columns_of(text: &str) -> usize {
+    text.chars().map(width_of).sum()
+}
+
+pub(super) fn width_of(character: char) -> usize {
+    if character < '\u{1100}' || matches!(character, '\u{2010}'..='\u{2027}') { 1 } else { 2 }
+}
+
+/// The text on lines of at most `width` columns, broken between words.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        if used > 0 && used + 1 + columns_of(word) > width {
+            lines.push('\n');
+            used = 0;
+        } else if !lines.is_empty() {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += columns_of(word);
+    }
+    lines
+}
+
 /// How long ago, in the largest unit that says enough of it.
 #[must_use]
 pub fn age(then: Timestamp, now: Timestamp) -> String {

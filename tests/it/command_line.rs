@@ -82,6 +82,16 @@ fn version_completions_and_the_manual_page_are_there() {
 }
 
 #[test]
+fn manual_refers_to_no_missing_page() {
+    let manual = Program::new().run("man").expect_code(0).stdout;
+    assert!(!manual.contains("(1)"), "{manual}");
+    for command in ["RUN", "FETCH", "RUNS UNDO"] {
+        assert!(manual.contains(&format!(".SH \"BULK\\-TRIAGE {command}\"")), "{command}");
+    }
+    assert!(manual.contains("\\-\\-max\\-failures") && manual.contains("\\-\\-title\\-contains"));
+}
+
+#[test]
 fn contracts_are_shown_as_a_table_and_as_toml() {
     let program = Program::new();
     for contract in ["defender-classic", "defender"] {

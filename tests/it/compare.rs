@@ -42,7 +42,7 @@ fn all_is_looked_at_before_the_first_update_and_what_can_not_be_updated_is_not_s
     let ended = program.send("a.csv --compare").expect_code(1);
     let ended = ended.expect_text("1 row not sent, there is no such incident (line 5)");
     let ended = ended.expect_text("1 row not sent, the incident was merged into another one (line 3)");
-    let ended = ended.expect_text("line 2, 7: status Active → Resolved");
+    let ended = ended.expect_text("line 2, 7:\n    status Active → Resolved");
     let results = ended.results();
     let ends: Vec<_> = results.iter().map(|row| format!("{} {}", row["outcome"], row["code"])).collect();
     assert_eq!(ends, ["updated ", "failed redirected", "updated ", "failed not-found", "updated "]);
@@ -65,10 +65,11 @@ fn a_dry_run_shows_every_change_and_sends_and_leaves_nothing() {
     let program = program("a.csv", "incidentId,status,tags,comment\n1,Resolved,a; b,seen\n2,Active,,\n3,,,=1+1\n");
     let command = format!("run a.csv --dry-run --compare --base-url {}", program.origin());
     let ended = program.run(&command).expect_code(0);
-    let ended =
-        ended.expect_text("  line 2, 1: status Active → Resolved; tags (none) → [\"a\",\"b\"]; comment + seen\n");
+    let ended = ended.expect_text(
+        "  line 2, 1:\n    status Active → Resolved\n    tags (none) → [\"a\",\"b\"]\n    comment + seen\n",
+    );
     let ended = ended.expect_text("1 row already so in all that they set: not sent");
-    ended.expect_text("  line 4, 3: comment + =1+1\n");
+    ended.expect_text("  line 4, 3:\n    comment + =1+1\n");
     assert_eq!(program.updates().len(), 0);
     program.run("runs").expect_code(0).expect_text("There are no runs.");
     assert_eq!(program.names(), ["a.csv", "requests.jsonl", "state"]);

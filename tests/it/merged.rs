@@ -27,7 +27,7 @@ fn the_incident_into_which_it_was_merged_is_updated_instead() {
         program("incidentId,status,comment\n7,Resolved,one\n30,Resolved,two\n40,Resolved,three\n8,Resolved,four\n");
     let ended = program.send("a.csv --follow-redirects").expect_code(0).expect_outcomes(&[("updated", 4)]);
     let ended = ended.expect_text("2 rows update the incident into which the row's own was merged (lines 3, 4)");
-    let ended = ended.expect_text("line 3, 31 (for 30, which was merged into it): status Active → Resolved");
+    let ended = ended.expect_text("line 3, 31 (for 30, which was merged into it):\n    status Active → Resolved");
     assert_eq!(ends(&ended.results()), ["7 updated", "30 updated", "40 updated", "8 updated"]);
     assert!(ended.results()[1]["message"].contains("incident 31, into which this one was merged"));
     assert_eq!(incidents(&program.updates()), [7, 8, 31, 42]);

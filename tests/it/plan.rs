@@ -129,9 +129,9 @@ fn an_altered_plan_is_refused() {
         program.write("a.plan", &altered);
         let ended = apply(&program, "").expect_code(3);
         assert!(ended.said().contains("nothing was sent") || at < 8, "byte {at}: {}", ended.said());
-        // Whose first bytes are others is no plan: it would be an input.
+        // One whose first bytes differ is taken for an input, which is not valid.
         let again = program.run("plan a.plan");
-        assert_eq!(again.code, Some(if at < 8 { 2 } else { 3 }), "byte {at}: {}", again.said());
+        assert_eq!(again.code, Some(3), "byte {at}: {}", again.said());
     }
     program.write("a.plan", &whole[..whole.len() - 1]);
     apply(&program, "").expect_code(3).expect_text("the plan was altered or cut off");
@@ -164,7 +164,9 @@ fn a_plan_for_another_scope_place_or_contract_is_refused() {
 #[test]
 fn what_has_changed_since_is_not_sent_and_what_changed_is_named() {
     let program = program();
-    plan(&program, "--compare").expect_code(0).expect_text("line 2, 1: status Active → Resolved; comment + one");
+    plan(&program, "--compare")
+        .expect_code(0)
+        .expect_text("line 2, 1:\n    status Active → Resolved\n    comment + one");
     program.write("others.csv", "incidentId,assignedTo,tags\n2,somebody@contoso.com,\n9,,x; y\n");
     let mut others = program.send_command("others.csv");
     others.env("BULK_TRIAGE_STATE_DIR", program.path("of-others"));
@@ -222,11 +224,11 @@ fn a_plan_is_shown_again_and_goes_to_standard_output() {
     let origin = program.origin();
     let to_stdout = program.run(&format!("plan a.csv -o - --compare --base-url {origin}")).expect_code(0);
     assert!(to_stdout.stdout.starts_with("{\"plan\":1,"), "{}", to_stdout.stdout);
-    assert!(to_stdout.stderr.contains("line 2, 1: status Active → Resolved"), "{}", to_stdout.stderr);
+    assert!(to_stdout.stderr.contains("line 2, 1:\n    status Active → Resolved"), "{}", to_stdout.stderr);
     program.write("a.plan", &to_stdout.stdout);
     let requests = program.requests().len();
     let again = program.run("plan a.plan").expect_code(0).expect_text("looked at, when the plan was made");
-    again.expect_text("line 2, 1: status Active → Resolved");
+    again.expect_text("line 2, 1:\n    status Active → Resolved");
     assert_eq!(program.requests().len(), requests);
     program.run("plan a.plan -o b.plan").expect_code(2).expect_text("is a plan already");
     apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
@@ -246,7 +248,6 @@ fn a_plan_replaces_a_plan_and_nothing_else() {
     }
     std::os::unix::fs::symlink(program.path("a.plan"), program.path("link.plan")).expect("a link");
     program.run("plan a.csv -o link.plan").expect_code(2).expect_text("a symbolic link");
-    program.run("plan a.csv").expect_code(2).expect_text("say -o PLAN");
     program.run("apply a.csv --yes").expect_code(3).expect_text("it is no plan");
     program.run("runs").expect_text("There are no runs.");
 }

@@ -40,7 +40,7 @@ fn what_is_not_named_stays_and_only_what_has_to_be_is_read() {
     let ended = ended.expect_text("looking at 3 incidents first");
     let ended = ended.expect_text("changes those that are there: read first");
     ended.expect_text(
-        "line 2, 1: status Active → Resolved; tags [\"old\",\"vip\"] → [\"vip\",\"tuned\"]; comment + done",
+        "line 2, 1:\n    status Active → Resolved\n    tags [\"old\",\"vip\"] → [\"vip\",\"tuned\"]\n    comment + done\n",
     );
     assert_eq!(tags(&program, 1), json!(["vip", "tuned"]));
     assert_eq!(tags(&program, 2), json!([]));

@@ -37,7 +37,7 @@ fn update_and_undo_and_nothing_differs_but_comments() {
     program
         .run("plan undo.plan")
         .expect_code(0)
-        .expect_text("2: status Resolved → Active; assignedTo new@contoso.com → old@contoso.com");
+        .expect_text("2:\n    status Resolved → Active\n    assignedTo new@contoso.com → old@contoso.com");
     program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 3)]);
     for (id, before) in (1..).zip(&before) {
         let after = values(&program, id);

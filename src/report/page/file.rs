@@ -4,7 +4,9 @@
 //! the disk before it takes the name, and its owner's alone.
 
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Account, AccountRow, Review, ReviewRow, html, markdown};
@@ -30,6 +32,8 @@ enum Form {
 pub struct PageFile {
     path: PathBuf,
     form: Form,
+    /// Whether it goes behind what is there, whatever that is.
+    appends: bool,
     others: Vec<PathBuf>,
 }
 
@@ -79,8 +83,19 @@ impl PageFile {
         let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
         let failed = |reason| PagePlaceError { path: path.to_owned(), reason };
         let form = form_of(path).ok_or(Reason::NoForm).map_err(failed)?;
-        look_at(path, &others).map_err(failed)?;
-        Ok(PageFile { path: path.to_owned(), form, others })
+        look_at(path, &others, false).map_err(failed)?;
+        Ok(PageFile { path: path.to_owned(), form, appends: false, others })
+    }
+
+    /// A file to which everybody appends Markdown, such as the summary of a job in GitHub Actions. What is there stays.
+    ///
+    /// # Errors
+    /// Where it is a link, a directory, a device or a pipe, or one of the others; where its directory can't be written.
+    pub fn appending(path: &Path, others: &[&Path]) -> Result<PageFile, PagePlaceError> {
+        let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
+        let file = PageFile { path: path.to_owned(), form: Form::Markdown, appends: true, others };
+        file.look().map_err(|reason| PagePlaceError { path: path.to_owned(), reason })?;
+        Ok(file)
     }
 
     /// The path as it was named.
@@ -100,7 +115,7 @@ impl PageFile {
     ) -> Result<(), PageError<E>> {
         self.write(|out| match self.form {
             Form::Html => html::review(out, review, rows),
-            Form::Markdown => markdown::review(out, review, rows),
+            Form::Markdown => markdown::review(out, self.used(), review, rows),
         })
     }
 
@@ -115,14 +130,13 @@ impl PageFile {
     ) -> Result<(), PageError<E>> {
         self.write(|out| match self.form {
             Form::Html => html::account(out, account, rows),
-            Form::Markdown => markdown::account(out, account, rows),
+            Form::Markdown => markdown::account(out, self.used(), account, rows),
         })
     }
 
     fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), PageError<E>>) -> Result<(), PageError<E>> {
         // Time has passed since the first look: a run was sent.
-        look_at(&self.path, &self.others)
-            .map_err(|reason| PageError::Place(PagePlaceError { path: self.path.clone(), reason }))?;
+        self.look().map_err(|reason| PageError::Place(PagePlaceError { path: self.path.clone(), reason }))?;
         let named = |error: io::Error| {
             PageError::Write(io::Error::new(error.kind(), format!("report `{}`: {error}", self.path.display())))
         };
@@ -132,8 +146,37 @@ impl PageFile {
                 other => other,
             })
         };
+        if self.appends {
+            let mut page = Vec::new();
+            write(&mut page)?;
+            return append(&self.path, &page).map_err(named);
+        }
         draft::replace(&self.path, write, named).map(drop)
     }
+
+    fn look(&self) -> Result<(), Reason> {
+        look_at(&self.path, &self.others, self.appends)
+    }
+
+    /// So many bytes stand before the page.
+    fn used(&self) -> u64 {
+        if self.appends { self.path.metadata().map_or(0, |found| found.len()) } else { 0 }
+    }
+}
+
+/// Adds a page behind what is there, on a line of its own.
+fn append(path: &Path, page: &[u8]) -> io::Result<()> {
+    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let mut file =
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    let between: &[u8] = if last == *b"\n" { b"" } else { b"\n" };
+    file.write_all(&[between, page].concat())?;
+    file.sync_all()
 }
 
 fn form_of(path: &Path) -> Option<Form> {
@@ -157,12 +200,15 @@ impl From<Obstacle> for Reason {
     }
 }
 
-fn look_at(path: &Path, others: &[PathBuf]) -> Result<(), Reason> {
+fn look_at(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), Reason> {
     if others.iter().any(|other| is_one_name(path, other)) {
         return Err(Reason::InUse);
     }
     let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
     place::look_at(path, &others, |file| {
+        if appends {
+            return Ok(());
+        }
         let mut start = Vec::new();
         let longest = (DOCTYPE.len() + MARK.len()) as u64;
         file.take(longest).read_to_end(&mut start).map_err(Reason::Io)?;

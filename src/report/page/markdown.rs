@@ -75,13 +75,14 @@ impl Counted<'_> {
     }
 }
 
-/// Writes a review.
+/// Writes a review, behind `used` bytes.
 pub(super) fn review<E>(
     out: &mut dyn Write,
+    used: u64,
     review: &Review<'_>,
     rows: impl Iterator<Item = Result<ReviewRow, E>>,
 ) -> Result<(), PageError<E>> {
-    let mut out = Counted { out, bytes: 0 };
+    let mut out = Counted { out, bytes: used };
     head(
         &mut out,
         "Review, before anything is sent",
@@ -124,13 +125,14 @@ pub(super) fn review<E>(
     )
 }
 
-/// Writes an account.
+/// Writes an account, behind `used` bytes.
 pub(super) fn account<E>(
     out: &mut dyn Write,
+    used: u64,
     account: &Account<'_>,
     rows: impl Iterator<Item = Result<AccountRow, E>>,
 ) -> Result<(), PageError<E>> {
-    let mut out = Counted { out, bytes: 0 };
+    let mut out = Counted { out, bytes: used };
     head(&mut out, "Report of a run", &account.title(), account.is_emulated, &account.figures())?;
     writeln!(out, "\n## What failed\n")?;
     if account.troubles().next().is_none() {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::outcome::Outcome;
 use crate::report::changes::RowChanges;
+use crate::report::layout::Layout;
 use crate::report::wording::{count, counted};
 
 /// So many lines are named of the rows that can't be updated.
@@ -106,14 +107,14 @@ impl Compared {
         })
     }
 
-    /// The first changes, one a line.
-    pub(super) fn write_first(&self, out: &mut impl Write) -> io::Result<()> {
+    /// The first changes.
+    pub(super) fn write_first(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
         if self.first.is_empty() {
             return Ok(());
         }
         writeln!(out, "\nWhat changes:")?;
         for change in &self.first {
-            writeln!(out, "  {change}")?;
+            change.write(out, layout)?;
         }
         let more = self.changing.saturating_sub(self.first.len() as u64);
         if more > 0 {

@@ -15,6 +15,7 @@ pub use compared::{Compared, Looking, NAMED, looking};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
+use super::layout::Layout;
 use super::next_command::NextCommand;
 use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting, left_alone};
 use crate::text::printable;
@@ -128,8 +129,8 @@ impl Preview {
     ///
     /// # Errors
     /// Where `out` fails.
-    pub fn write(&self, mut out: impl Write, colour: bool) -> io::Result<()> {
-        let paint = |text: &str| if colour { format!("\u{1b}[1;33m{text}\u{1b}[0m") } else { text.to_owned() };
+    pub fn write(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
+        let paint = |text: &str| if layout.colour { format!("\u{1b}[1;33m{text}\u{1b}[0m") } else { text.to_owned() };
         if self.target.emulator {
             writeln!(out, "{}", paint("EMULATOR: nothing real is changed"))?;
         }
@@ -143,7 +144,7 @@ impl Preview {
             writeln!(out, "{}", paint(&format!("warning: {warning}")))?;
         }
         if let Some(compared) = &self.compared {
-            compared.write_first(&mut out)?;
+            compared.write_first(&mut out, layout)?;
         }
         for (run, finish) in self.unfinished() {
             writeln!(out, "\nto finish run {} first:\n  {finish}", printable(run))?;
@@ -335,7 +336,7 @@ mod tests {
 
     fn text(preview: &Preview) -> String {
         let mut out = Vec::new();
-        preview.write(&mut out, false).expect("a Vec takes all");
+        preview.write(&mut out, Layout::PIPE).expect("a Vec takes all");
         let text = String::from_utf8(out).expect("text");
         assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
         text

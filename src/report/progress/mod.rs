@@ -80,9 +80,18 @@ impl Progress {
         }
     }
 
+    /// Shows how far it is now, on one line of `screen`, whenever it is called.
+    pub fn shows_on(&self, screen: Screen) -> impl Fn() + Send + 'static {
+        let (status, clock) = (Arc::clone(&self.status), self.clock.clone());
+        move || {
+            let line = locked(&status).plain(clock.now().wall);
+            screen.line(&line);
+        }
+    }
+
     fn draw(&self) {
         let (status, clock, colour) = (Arc::clone(&self.status), self.clock.clone(), self.colour);
-        self.screen.draw(TICK, move || locked(&status).drawn(clock.now().wall, colour));
+        self.screen.draw(TICK, move |columns| locked(&status).drawn(clock.now().wall, colour, columns));
     }
 }
 
@@ -192,7 +201,7 @@ mod tests {
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 9 min 10 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 10 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 10 s)
-        stopping: asked to stop; waiting for the calls under way
+        stopping: 3 requests in flight (press Ctrl-C again to stop immediately)
                 
 ");
     }

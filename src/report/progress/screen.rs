@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::report::layout::{USUAL, columns_of_terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
 /// What standard error looks like: shared by log and progress, so that neither tears the other.
@@ -56,15 +57,15 @@ impl Screen {
         self.draws
     }
 
-    /// Draws what `lines` gives, again with each tick.
-    pub(super) fn draw(&self, tick: Duration, lines: impl Fn() -> String + Clone + Send + Sync + 'static) {
+    /// Draws what `lines` gives for so many columns, again with each tick: a terminal's width can change.
+    pub(super) fn draw(&self, tick: Duration, lines: impl Fn(usize) -> String + Clone + Send + Sync + 'static) {
         if !self.draws {
             return;
         }
         let style = ProgressStyle::with_template("{lines}").expect("a template of one key");
         let lines = move |_: &ProgressState, out: &mut dyn fmt::Write| {
             // A String takes all that is written.
-            let _ = out.write_str(&lines());
+            let _ = out.write_str(&lines(columns_of_terminal(&io::stderr()).unwrap_or(USUAL)));
         };
         self.bar.set_style(style.with_key("lines", lines));
         match self.target.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -201,7 +202,7 @@ mod tests {
         let terminal = Terminal::default();
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let screen = Screen::new(terminal.clone(), Some(target));
-        screen.draw(Duration::from_hours(1), || "first\nsecond".to_owned());
+        screen.draw(Duration::from_hours(1), |_| "first\nsecond".to_owned());
         let mut log = screen.writer();
         log.write_all(b"one\n").expect("writes");
         log.write_all(b"t").expect("writes");

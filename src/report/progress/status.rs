@@ -53,8 +53,15 @@ impl Status {
                 Some("the service answers again".to_owned())
             }
             Event::Stopping { reason, in_flight } => {
-                let waiting = if *in_flight == 0 { "" } else { "; waiting for the calls under way" };
-                let line = format!("stopping: {}{waiting}", fitted(&reason.to_string(), 200));
+                let requests = counted(*in_flight as u64, "request");
+                let line = match (reason.is_asked(), in_flight) {
+                    (true, 0) => "stopping".to_owned(),
+                    (true, _) => {
+                        format!("stopping: {requests} in flight (press Ctrl-C again to stop immediately)")
+                    }
+                    (false, 0) => format!("stopping: {}", fitted(&reason.to_string(), 200)),
+                    (false, _) => format!("stopping: {}; {requests} in flight", fitted(&reason.to_string(), 200)),
+                };
                 self.stopping = Some(line.clone());
                 Some(line)
             }
@@ -87,22 +94,24 @@ impl Status {
         self.looked.unwrap_or_else(|| self.outcomes.total())
     }
 
-    /// The lines that are drawn anew.
-    pub(super) fn drawn(&self, now: Timestamp, colour: bool) -> String {
+    /// The lines that are drawn anew, on a terminal of so many columns, the last of which stays free (some wrap there).
+    pub(super) fn drawn(&self, now: Timestamp, colour: bool, columns: usize) -> String {
+        let width = columns.saturating_sub(1).min(WIDTH);
         let paint = |text: String, code| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text };
         let head =
             format!(" {}{}", self.rows_done(), self.arrival(now).map(|at| format!(", {at}")).unwrap_or_default());
-        let (full, rest) = self.bar(WIDTH.saturating_sub(head.chars().count()).clamp(8, 32));
+        let (full, rest) = self.bar(width.saturating_sub(head.chars().count()).min(32));
         let state = match self.notice(now) {
-            Some(notice) => paint(cut(&notice, WIDTH), 33),
-            None => cut(&self.quota(now), WIDTH),
+            Some(notice) => paint(cut(&notice, width), 33),
+            None => cut(&self.quota(now), width),
         };
         let so_far =
             if self.looked.is_some() { "looking; nothing is sent yet".to_owned() } else { self.outcomes.to_string() };
         if self.is_open_ended {
-            return format!("{}\n\n{state}", head.trim_start());
+            return format!("{}\n\n{state}", cut(head.trim_start(), width));
         }
-        format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&so_far, WIDTH))
+        let head = if full.is_empty() && rest.is_empty() { cut(head.trim_start(), width) } else { head };
+        format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&so_far, width))
     }
 
     /// The same in one line.
@@ -163,6 +172,7 @@ impl Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apply::Stop;
     use crate::outcome::OutcomeKind;
     use crate::window::Quota;
 
@@ -193,13 +203,13 @@ mod tests {
     #[test]
     fn three_lines_say_it_all() {
         let status = status(1_000, vec![(OutcomeKind::Updated, 298), (OutcomeKind::Failed, 14)], [50, 312]);
-        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         █████████░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)
         298 updated, 14 failed
         50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s
         
 ");
-        insta::assert_snapshot!(status.drawn(now(), true).escape_debug(), @r"
+        insta::assert_snapshot!(status.drawn(now(), true, 80).escape_debug(), @r"
 \u{1b}[32m█████████\u{1b}[0m░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)\n298 updated, 14 failed\n50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s
 ");
     }
@@ -209,18 +219,18 @@ mod tests {
         let mut status = status(1_000, vec![], [50, 312]);
         let message = "API calls quota exceeded! maximum admitted 50 per 1m. ".repeat(9);
         status.hear(&Event::Throttled { until: at("2026-11-24T17:30:37Z"), message }, now());
-        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows, done at 17:42 UTC (in 12 min)
 
         throttled: paused until 17:30:37 UTC (in 37 s): API calls quota exceeded! maxi…
         
 ");
-        assert!(status.drawn(at("2026-11-24T17:30:37Z"), false).contains("used this minute"));
-        status.hear(&Event::Stopping { reason: crate::apply::Stop::Deadline, in_flight: 3 }, now());
-        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        assert!(status.drawn(at("2026-11-24T17:30:37Z"), false, 80).contains("used this minute"));
+        status.hear(&Event::Stopping { reason: Stop::Deadline, in_flight: 3 }, now());
+        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
 
-        stopping: --stop-after is over; waiting for the calls under way
+        stopping: --stop-after is over; 3 requests in flight
         
 ");
     }
@@ -230,7 +240,7 @@ mod tests {
         let mut status = status(0, vec![], [3, 12]);
         status.hear(&Event::Looking(None), now());
         status.hear(&Event::Looked(300), now());
-        insta::assert_snapshot!(status.drawn(now(), false), @r"
+        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         300 incidents read
 
         3 of 50 used this minute, 12 of 1,500 this hour, next call in 12 s
@@ -239,14 +249,34 @@ mod tests {
     }
 
     #[test]
+    fn first_ctrl_c_says_what_second_does() {
+        let mut status = status(3, vec![], [3, 3]);
+        let line = status.hear(&Event::Stopping { reason: Stop::Asked, in_flight: 1 }, now());
+        let said = "stopping: 1 request in flight (press Ctrl-C again to stop immediately)";
+        assert_eq!(line.as_deref(), Some(said));
+        assert!(status.drawn(now(), false, 80).contains(said));
+    }
+
+    #[test]
+    fn narrow_terminal_gets_narrow_lines() {
+        let before = vec![(OutcomeKind::Updated, 298), (OutcomeKind::Failed, 14)];
+        let status = status(1_000, before, [50, 312]);
+        for columns in 1..=120 {
+            for line in status.drawn(now(), false, columns).lines() {
+                assert!(line.chars().count() < columns.max(2), "{columns}: {line}");
+            }
+        }
+    }
+
+    #[test]
     fn the_largest_run_fits_80_columns() {
         let before = OutcomeKind::ALL.into_iter().map(|kind| (kind, 1_111_111)).collect();
         let mut status = status(9_999_999, before, [4_000_000, 4_000_000]);
         let Some(pace) = &mut status.pace else { unreachable!("it was told") };
         pace.arrival = at("2027-11-24T17:30:00Z");
-        for line in status.drawn(now(), false).lines() {
+        for line in status.drawn(now(), false, 80).lines() {
             assert!(line.chars().count() < 80, "{line}");
         }
-        assert!(Status::default().drawn(now(), false).lines().all(|line| line.chars().count() < 80));
+        assert!(Status::default().drawn(now(), false, 80).lines().all(|line| line.chars().count() < 80));
     }
 }

@@ -35,6 +35,8 @@ pub struct DestinationError {
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
+    #[error("results need a file; name one with `--results`, or read the summary with `--format json`")]
+    StandardOutput,
     #[error("it is {0}; name another file with `--results`")]
     NotAFile(&'static str),
     #[error("it is the input; name another file with `--results`")]
@@ -58,6 +60,9 @@ impl Destination {
     /// be written.
     pub fn examine(path: &Path, input: Option<&Path>, shape: &InputShape) -> Result<Destination, DestinationError> {
         let failed = |reason| DestinationError { path: path.to_owned(), reason };
+        if path == Path::new("-") {
+            return Err(failed(Reason::StandardOutput));
+        }
         check_ending(path, shape).map_err(failed)?;
         let replaces = look_at(path, input).map_err(failed)?;
         Ok(Destination { path: path.to_owned(), input: input.map(Path::to_owned), replaces })

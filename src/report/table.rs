@@ -1,0 +1,218 @@
+//! Tables that fit: at a terminal the least important columns are left out until the others fit, and cells wrap between
+//! their parts; in a pipe each record is one line of tab-separated cells.
+//!
+//! Promises: no part of a cell is ever split or cut, at any width; in a pipe nothing is left out.
+
+use std::io::{self, Write};
+
+use super::wording::columns_of;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// A cell: its parts, which stay whole, and what stands between them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    parts: Vec<String>,
+}
+
+impl Cell {
+    /// Text that stays on one line.
+    pub fn whole(text: impl Into<String>) -> Cell {
+        Cell { parts: vec![text.into()] }
+    }
+
+    /// Text that may be wrapped between its words.
+    #[must_use]
+    pub fn words(text: &str) -> Cell {
+        Cell { parts: text.split(' ').map(str::to_owned).collect() }
+    }
+
+    /// Items with this mark between them, such as a comma; the cell may be wrapped behind it.
+    #[must_use]
+    pub fn list(items: &[&str], mark: char) -> Cell {
+        let last = items.len().saturating_sub(1);
+        let part = |(at, item): (usize, &&str)| if at < last { format!("{item}{mark}") } else { (*item).to_owned() };
+        Cell { parts: items.iter().enumerate().map(part).collect() }
+    }
+
+    fn text(&self) -> String {
+        self.parts.join(" ")
+    }
+
+    fn longest_part(&self) -> usize {
+        self.parts.iter().map(|part| columns_of(part)).max().unwrap_or(0)
+    }
+
+    /// Its lines in a column of this width, which is that of its longest part at least.
+    fn lines(&self, width: usize) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        for part in &self.parts {
+            let last = lines.last_mut().expect("there is one from the start");
+            if last.is_empty() {
+                last.push_str(part);
+            } else if columns_of(last) + 1 + columns_of(part) <= width {
+                last.push(' ');
+                last.push_str(part);
+            } else {
+                lines.push(part.clone());
+            }
+        }
+        lines
+    }
+}
+
+/// A table: a title for each column, and the records below.
+#[derive(Clone, Debug)]
+pub struct Table {
+    titles: Vec<&'static str>,
+    /// The columns that may be left out, the least important one first.
+    optional: Vec<&'static str>,
+    records: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// With these columns. `optional` are those that may be left out, the least important one first.
+    #[must_use]
+    pub fn new(titles: &[&'static str], optional: &[&'static str]) -> Table {
+        Table { titles: titles.to_vec(), optional: optional.to_vec(), records: Vec::new() }
+    }
+
+    /// Adds a record: a cell for each column, whose text is safe to print.
+    pub fn add<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.records.push(cells.into());
+    }
+
+    /// Writes it for a terminal of this width; `None`: for a pipe.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write(&self, out: &mut impl Write, width: Option<usize>) -> io::Result<()> {
+        if let Some(width) = width {
+            return self.write_fitted(out, width);
+        }
+        writeln!(out, "{}", self.titles.join("\t"))?;
+        self.records.iter().try_for_each(|record| {
+            let cells: Vec<String> = record.iter().map(Cell::text).collect();
+            writeln!(out, "{}", cells.join("\t"))
+        })
+    }
+
+    fn write_fitted(&self, out: &mut impl Write, width: usize) -> io::Result<()> {
+        let mut shown: Vec<usize> = (0..self.titles.len()).collect();
+        let mut optional = self.optional.iter();
+        while self.needed(&shown) > width
+            && let Some(least) = optional.next()
+        {
+            shown.retain(|column| self.titles[*column] != *least);
+        }
+        let widths = self.widths(&shown, width);
+        let titles = self.titles.iter().map(|title| Cell::whole(*title)).collect();
+        for record in [&titles].into_iter().chain(&self.records) {
+            let cells: Vec<Vec<String>> =
+                shown.iter().zip(&widths).map(|(column, width)| record[*column].lines(*width)).collect();
+            for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+                let mut text = String::new();
+                for (cell, width) in cells.iter().zip(&widths) {
+                    let part = cell.get(line).map_or("", String::as_str);
+                    let padding = width.saturating_sub(columns_of(part)) + GAP;
+                    text.push_str(part);
+                    text.extend(std::iter::repeat_n(' ', padding));
+                }
+                writeln!(out, "{}", text.trim_end())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cells(&self, column: usize) -> impl Iterator<Item = &Cell> {
+        self.records.iter().map(move |record| &record[column])
+    }
+
+    fn fewest(&self, column: usize) -> usize {
+        self.cells(column).map(Cell::longest_part).chain([columns_of(self.titles[column])]).max().unwrap_or(0)
+    }
+
+    fn most(&self, column: usize) -> usize {
+        self.cells(column)
+            .map(|cell| columns_of(&cell.text()))
+            .chain([columns_of(self.titles[column])])
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// What these columns take at least.
+    fn needed(&self, shown: &[usize]) -> usize {
+        shown.iter().map(|column| self.fewest(*column) + GAP).sum::<usize>().saturating_sub(GAP)
+    }
+
+    /// How wide each column is: as wide as its longest part, and what is left goes to the first ones that want it.
+    fn widths(&self, shown: &[usize], width: usize) -> Vec<usize> {
+        let mut left = width.saturating_sub(self.needed(shown));
+        let wanted = |column: &usize| {
+            let fewest = self.fewest(*column);
+            let more = left.min(self.most(*column) - fewest);
+            left -= more;
+            fewest + more
+        };
+        shown.iter().map(wanted).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["name", "values", "note"], &["note"]);
+        table.add([
+            Cell::whole("one"),
+            Cell::list(&["first value", "second value"], ';'),
+            Cell::words("some words on it"),
+        ]);
+        table
+    }
+
+    fn written(width: Option<usize>) -> String {
+        let mut out = Vec::new();
+        table().write(&mut out, width).expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn wide_terminal_shows_all_on_one_line() {
+        assert_eq!(
+            written(Some(80)),
+            "name  values                     note\none   first value; second value  some words on it\n"
+        );
+    }
+
+    #[test]
+    fn cells_wrap_between_their_parts() {
+        let lines = [
+            "name  values         note",
+            "one   first value;   some",
+            "      second value   words",
+            "                     on it",
+        ];
+        assert_eq!(written(Some(26)), lines.map(|line| line.to_owned() + "\n").concat());
+    }
+
+    #[test]
+    fn least_important_column_goes_first() {
+        assert_eq!(written(Some(20)), "name  values\none   first value;\n      second value\n");
+    }
+
+    #[test]
+    fn no_part_is_split_at_any_width() {
+        for width in 0..100 {
+            let text = written(Some(width));
+            assert!(text.contains("first value") && text.contains("second value"), "{width}: {text}");
+        }
+    }
+
+    #[test]
+    fn pipe_gets_tabs_and_all_columns() {
+        assert_eq!(written(None), "name\tvalues\tnote\none\tfirst value; second value\tsome words on it\n");
+    }
+}
