@@ -142,8 +142,53 @@ pub enum Verdict {
         /// Whether the server may have done what was asked: the bytes may have reached it.
         may_have_applied: bool,
     },
+    /// There was no connection, so no request was sent.
+    Unsent {
+        /// Why, if a retry can't fix it.
+        obstacle: Option<Obstacle>,
+    },
     /// Any other answer.
     Unexpected,
+}
+
+/// The name of [`Verdict::Unsent`]: such an attempt uses no quota.
+pub const UNSENT: &str = "unsent";
+
+/// Why there is no connection, and a retry can't fix it. Displays with what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// The server's certificate is refused.
+    #[error("the certificate of `{host}` is refused ({cause}); set SSL_CERT_FILE to your organization's CA")]
+    Certificate {
+        /// The server.
+        host: String,
+        /// What TLS says.
+        cause: String,
+    },
+    /// There is a server, but not one with which TLS works.
+    #[error("no TLS with `{host}` ({cause}); check the base URL")]
+    Handshake {
+        /// The server.
+        host: String,
+        /// What TLS says.
+        cause: String,
+    },
+    /// The proxy refuses the connection.
+    #[error("the proxy {url} refuses the connection{}; check HTTPS_PROXY and NO_PROXY", .status.map(|status| format!(" with status {status}")).unwrap_or_default())]
+    Proxy {
+        /// Without its password.
+        url: String,
+        /// What it answered, if known.
+        status: Option<u16>,
+    },
+    /// The name is not known.
+    #[error("there is no host `{host}` ({cause}); check the base URL, HTTPS_PROXY and the network")]
+    UnknownHost {
+        /// The name.
+        host: String,
+        /// What the system says.
+        cause: String,
+    },
 }
 
 impl Verdict {
@@ -165,6 +210,7 @@ impl Verdict {
             Verdict::Throttled { .. } => "throttled",
             Verdict::Transient { may_have_applied: true } => "in-doubt",
             Verdict::Transient { may_have_applied: false } => "transient",
+            Verdict::Unsent { .. } => UNSENT,
             Verdict::Unexpected => "unexpected",
         }
     }

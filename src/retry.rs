@@ -76,8 +76,9 @@ impl Policy {
             Verdict::Throttled { resume } => Next::Pause { resume },
             Verdict::Unconfirmed if tries >= self.max_attempts => Next::GiveUp { may_have_applied: true },
             Verdict::Unconfirmed => Next::Look,
+            Verdict::Unsent { .. } if tries >= self.max_attempts => Next::GiveUp { may_have_applied: false },
             Verdict::Transient { may_have_applied } if tries >= self.max_attempts => Next::GiveUp { may_have_applied },
-            Verdict::Transient { .. } => Next::Again { after: delay(tries, rng) },
+            Verdict::Transient { .. } | Verdict::Unsent { .. } => Next::Again { after: delay(tries, rng) },
         }
     }
 }
@@ -169,6 +170,7 @@ mod tests {
             (Verdict::Throttled { resume }, Next::Pause { resume }),
             (Verdict::Throttled { resume: None }, Next::Pause { resume: None }),
             (Verdict::Unconfirmed, Next::GiveUp { may_have_applied: true }),
+            (Verdict::Unsent { obstacle: None }, Next::GiveUp { may_have_applied: false }),
             (Verdict::Transient { may_have_applied: true }, Next::GiveUp { may_have_applied: true }),
             (Verdict::Transient { may_have_applied: false }, Next::GiveUp { may_have_applied: false }),
         ] {

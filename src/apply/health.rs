@@ -6,13 +6,15 @@
 
 use std::time::Duration;
 
-use crate::attempt::Verdict;
+use crate::attempt::{Obstacle, Verdict};
 use crate::clock::BootTime;
 use crate::outcome::OutcomeKind;
 use crate::retry::outage_pause;
 
 /// So many attempts in a row without an answer mean that the service is down.
 const DOWN_AFTER: u32 = 5;
+/// A name that is not known is looked up again after this.
+const SECOND_LOOKUP: Duration = Duration::from_secs(2);
 /// So many 403 in a row mean that the permission is gone.
 const FORBIDDEN_AFTER: u32 = 5;
 /// So many first rows that fail the same way mean that the file is wrong.
@@ -29,6 +31,8 @@ pub(super) struct Health {
     outage: Option<Outage>,
     forbidden: u32,
     any_success: bool,
+    /// The service is there: what stands in the way now may pass.
+    any_response: bool,
     refused_token: Option<u64>,
 }
 
@@ -54,6 +58,8 @@ pub(super) enum News {
     Up,
     /// The permission is missing.
     Forbidden,
+    /// No connection is possible, and a retry can't fix it.
+    Unreachable,
     /// The token was refused, and a new one was too.
     Unauthorized,
 }
@@ -67,6 +73,7 @@ impl Health {
             outage: None,
             forbidden: 0,
             any_success: false,
+            any_response: false,
             refused_token: None,
         }
     }
@@ -106,7 +113,8 @@ impl Health {
     /// An attempt has ended.
     pub(super) fn hear(&mut self, verdict: &Verdict, at: BootTime) -> News {
         match verdict {
-            Verdict::Transient { .. } => return self.hear_nothing(at),
+            Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
+            Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.hear_nothing(at),
             Verdict::Forbidden => {
                 self.forbidden += 1;
                 self.answered();
@@ -138,11 +146,26 @@ impl Health {
 
     /// There was an answer, whatever it says: the service is there. Returns whether it was down.
     fn answered(&mut self) -> bool {
+        self.any_response = true;
         if self.streak > 0 {
             self.streak = 0;
             self.streak_id += 1;
         }
         self.outage.take().is_some()
+    }
+
+    /// No connection before the first response. A name that is not known is looked up once more.
+    fn meet(&mut self, obstacle: &Obstacle, at: BootTime) -> News {
+        match self.outage {
+            None if matches!(obstacle, Obstacle::UnknownHost { .. }) => {
+                self.streak += 1;
+                let until = at + SECOND_LOOKUP;
+                self.outage = Some(Outage { since: at, pauses: 0, until, probing: false });
+                News::Down { until }
+            }
+            Some(Outage { probing: false, .. }) => News::None,
+            _ => News::Unreachable,
+        }
     }
 
     fn hear_nothing(&mut self, at: BootTime) -> News {
@@ -287,6 +310,35 @@ mod tests {
         let mut health = Health::new(Duration::ZERO);
         let news: Vec<News> = (0..5).map(|at| health.hear(&NOTHING, second(at))).collect();
         assert_eq!(news.last(), Some(&News::GivenUp));
+    }
+
+    #[test]
+    fn obstacle_stops_only_before_the_first_response() {
+        let refused = || Verdict::Unsent { obstacle: Some(Obstacle::Proxy { url: "p".to_owned(), status: Some(407) }) };
+        let mut health = Health::new(Duration::from_mins(10));
+        assert_eq!(health.hear(&refused(), second(0)), News::Unreachable);
+        let mut health = Health::new(Duration::from_mins(10));
+        let _ = health.hear(&UPDATED, second(0));
+        for at in 1..5 {
+            assert_eq!(health.hear(&refused(), second(at)), News::None);
+        }
+        assert_eq!(health.hear(&refused(), second(5)), News::Down { until: second(10) });
+    }
+
+    #[test]
+    fn unknown_host_is_looked_up_once_more() {
+        let obstacle = || Obstacle::UnknownHost { host: "h".to_owned(), cause: "c".to_owned() };
+        let unknown = || Verdict::Unsent { obstacle: Some(obstacle()) };
+        let mut health = Health::new(Duration::ZERO);
+        assert_eq!(health.hear(&unknown(), second(0)), News::Down { until: second(2) });
+        assert_eq!(health.hear(&unknown(), second(1)), News::None, "was in flight");
+        assert_eq!(health.slots(8, second(2)), 1);
+        health.begins();
+        assert_eq!(health.hear(&unknown(), second(3)), News::Unreachable);
+        let mut health = Health::new(Duration::ZERO);
+        let _ = health.hear(&unknown(), second(0));
+        health.begins();
+        assert_eq!(health.hear(&UPDATED, second(3)), News::Up);
     }
 
     #[test]

@@ -95,6 +95,12 @@ pub enum Stop {
         /// What the last attempt met.
         message: String,
     },
+    /// No connection is possible, and a retry can't fix it.
+    #[error("{message}")]
+    Unreachable {
+        /// Why, and what to do.
+        message: String,
+    },
     /// The service asks for a pause longer than the longest window and than `--patience`.
     #[error("the service lets no calls through until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC"))]
     PausedTooLong {

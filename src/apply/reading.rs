@@ -264,7 +264,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         log::look(&tried.call, &answer, took);
         let counts = self.service.health.counts_tries();
         let news = self.service.health.hear(&answer.verdict, at.boot);
-        tried.tries += u32::from(counts && matches!(answer.verdict, Verdict::Transient { .. }));
+        tried.tries +=
+            u32::from(counts && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unsent { .. }));
         let mut end = End {
             attempt,
             at,

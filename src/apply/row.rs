@@ -209,7 +209,9 @@ impl Hand {
             What::Read(_) => &mut self.reads,
         };
         tries.fold(streak.id);
-        if streak.counts && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed) {
+        if streak.counts
+            && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent { .. })
+        {
             tries.add(streak.id);
         }
         // While the service is down no try is a row's last one.

@@ -125,6 +125,7 @@ impl Service {
             }
             News::GivenUp => Follows { forgives: true, ..stop(Stop::ServiceDown { message }) },
             News::Up => event(Event::ServiceUp),
+            News::Unreachable => stop(Stop::Unreachable { message }),
             News::Forbidden => stop(Stop::Forbidden { message }),
             News::Unauthorized => stop(Stop::Unauthorized { message }),
         }

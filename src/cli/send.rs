@@ -258,6 +258,7 @@ pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
 /// The exit code of a stop that left something to do.
 pub(super) fn code_of(stop: &Stop) -> u8 {
     match stop {
+        Stop::Unreachable { .. } => exit::USAGE,
         Stop::Unauthorized { .. } | Stop::NotRenewed { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
         Stop::TooManyFailures { .. } | Stop::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
         Stop::Asked

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::arguments::{CallArgs, RunArgs};
 use super::environment::Environment;
 use super::tokens;
-use crate::client::{Origin, TokenNeeds, Tokens};
+use crate::client::{Origin, Proxy, TokenNeeds, Tokens};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::emulator::{self, Running};
@@ -162,6 +162,7 @@ impl Target {
             origin: self.origin.to_string(),
             scope: scope.map(Scope::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
+            proxy: Proxy::for_origin(&self.origin).map(|proxy| proxy.to_string()),
             emulator: self.is_emulated,
         }
     }

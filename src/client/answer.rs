@@ -29,12 +29,12 @@ pub fn read(
     let reply = match reply {
         Ok(reply) => reply,
         Err(error) => {
-            return Answer {
-                verdict: Verdict::Transient { may_have_applied: is_update && error.may_have_arrived },
-                http_status: None,
-                request_id: None,
-                message: one_line(&error.message),
+            let verdict = if error.may_have_arrived {
+                Verdict::Transient { may_have_applied: is_update }
+            } else {
+                Verdict::Unsent { obstacle: error.obstacle }
             };
+            return Answer { verdict, http_status: None, request_id: None, message: one_line(&error.message) };
         }
     };
     let doubt = Verdict::Transient { may_have_applied: is_update };
@@ -347,9 +347,10 @@ pub(super) mod tests {
         for (call, arrived, in_doubt) in
             [(update("{}"), true, true), (update("{}"), false, false), (get(), true, false), (get(), false, false)]
         {
-            let error = SendError { may_have_arrived: arrived, message: "cut".to_owned() };
+            let error = SendError { may_have_arrived: arrived, obstacle: None, message: "cut".to_owned() };
             let answer = answer_to(&call, Err(error));
-            assert_eq!(answer.verdict, Verdict::Transient { may_have_applied: in_doubt });
+            let lost = Verdict::Transient { may_have_applied: in_doubt };
+            assert_eq!(answer.verdict, if arrived { lost } else { Verdict::Unsent { obstacle: None } });
             assert_eq!((answer.http_status, answer.message.as_str()), (None, "cut"));
         }
     }

@@ -5,7 +5,9 @@
 //! and in no error.
 
 use std::error::Error as _;
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
@@ -14,10 +16,12 @@ use secrecy::ExposeSecret as _;
 use super::answer::REQUEST_ID_HEADERS;
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
 use super::origin::{LOCALHOST, Origin};
+use super::proxy::Proxy;
 use super::{Method, Reply, Request, SendError, Transport};
+use crate::attempt::Obstacle;
 
 /// To connect, name lookup and TLS included.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
 /// Without a byte of the answer.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -34,13 +38,20 @@ const IDLE: Duration = Duration::from_secs(30);
 pub struct HttpTransport {
     client: reqwest::Client,
     origin: Origin,
+    proxy: Option<Proxy>,
     bounds: Bounds,
 }
 
 /// Why there can be no HTTP client: TLS or its certificates.
 #[derive(Debug, thiserror::Error)]
-#[error("can't prepare https: {0}")]
-pub struct HttpError(String);
+pub enum HttpError {
+    /// TLS, or its certificates.
+    #[error("can't prepare https: {0}")]
+    Tls(String),
+    /// The environment names a proxy of another kind.
+    #[error("the proxy {0} can't be used: set HTTPS_PROXY or ALL_PROXY to an http:// or https:// URL, or NO_PROXY")]
+    ProxyScheme(String),
+}
 
 impl HttpTransport {
     /// A transport to `origin` that keeps as many connections as there are calls at once.
@@ -50,7 +61,12 @@ impl HttpTransport {
     pub fn new(origin: &Origin, concurrency: usize) -> Result<HttpTransport, HttpError> {
         // Fails where it was done before: in a process that makes several transports.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let proxy = Proxy::for_origin(origin);
+        if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_supported()) {
+            return Err(HttpError::ProxyScheme(proxy.to_string()));
+        }
         let mut builder = reqwest::Client::builder()
+            .dns_resolver(Arc::new(Names))
             .retry(reqwest::retry::never())
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
@@ -74,8 +90,8 @@ impl HttpTransport {
             // The system's certificates, which take their time and may be missing, are not needed.
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().map_err(|error| HttpError(innermost(&error)))?;
-        Ok(HttpTransport { client, origin: origin.clone(), bounds: BOUNDS })
+        let client = builder.build().map_err(|error| HttpError::Tls(innermost(&error)))?;
+        Ok(HttpTransport { client, origin: origin.clone(), proxy, bounds: BOUNDS })
     }
 
     fn prepare(&self, request: &Request) -> Result<reqwest::RequestBuilder, SendError> {
@@ -86,6 +102,7 @@ impl HttpTransport {
         let mut bearer =
             HeaderValue::try_from(format!("Bearer {}", request.token.expose_secret())).map_err(|_| SendError {
                 may_have_arrived: false,
+                obstacle: None,
                 message: "the token has a character that no header can hold".to_owned(),
             })?;
         bearer.set_sensitive(true);
@@ -106,7 +123,10 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
     async fn send(&self, request: Request) -> Result<Reply, SendError> {
-        let mut response = self.prepare(&request)?.send().await.map_err(|error| send_error(&error))?;
+        let mut response = match self.prepare(&request)?.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.send_error(&error).await),
+        };
         let status = response.status().as_u16();
         let headers = ["retry-after", "date"]
             .into_iter()
@@ -129,15 +149,81 @@ impl Transport for HttpTransport {
     }
 }
 
-fn send_error(error: &reqwest::Error) -> SendError {
-    let never_left = error.is_connect() || error.is_builder();
-    let what = match (never_left, error.is_timeout()) {
-        (true, true) => "no connection in time",
-        (true, false) => "no connection",
-        (false, true) => "no answer in time",
-        (false, false) => "the connection broke before there was an answer",
-    };
-    SendError { may_have_arrived: !never_left, message: format!("{what}: {}", innermost(error)) }
+impl HttpTransport {
+    async fn send_error(&self, error: &reqwest::Error) -> SendError {
+        let never_left = error.is_connect() || error.is_builder();
+        let mut obstacle = if never_left { obstacle(error, &self.origin, self.proxy.as_ref()) } else { None };
+        if let (Some(Obstacle::Proxy { status: status @ None, .. }), Some(proxy)) = (&mut obstacle, &self.proxy) {
+            *status = proxy.refusal(&self.origin).await;
+        }
+        let what = match (never_left, error.is_timeout()) {
+            (true, true) => "no connection in time",
+            (true, false) => "no connection",
+            (false, true) => "no answer in time",
+            (false, false) => "the connection broke before there was an answer",
+        };
+        let why = obstacle.as_ref().map_or_else(|| innermost(error), ToString::to_string);
+        SendError { may_have_arrived: !never_left, obstacle, message: format!("{what}: {why}") }
+    }
+}
+
+/// Looks names up as the system does, and tells which one is unknown.
+#[derive(Debug)]
+struct Names;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+struct UnknownName {
+    host: String,
+    cause: io::Error,
+}
+
+impl reqwest::dns::Resolve for Names {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
+            match found {
+                Ok(addresses) => Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs),
+                Err(cause) => Err(UnknownName { host, cause }.into()),
+            }
+        })
+    }
+}
+
+/// What stands in the way of a connection, if a retry can't fix it.
+fn obstacle(error: &reqwest::Error, origin: &Origin, proxy: Option<&Proxy>) -> Option<Obstacle> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(UnknownName { host, cause }) = error.downcast_ref() {
+            return Some(Obstacle::UnknownHost { host: host.clone(), cause: cause.to_string() });
+        }
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            let (host, cause) = (origin.host().to_owned(), tls.to_string());
+            return match tls {
+                rustls::Error::InvalidCertificate(_) => Some(Obstacle::Certificate { host, cause }),
+                rustls::Error::InvalidMessage(_) | rustls::Error::PeerIncompatible(_) => {
+                    Some(Obstacle::Handshake { host, cause })
+                }
+                _ => None,
+            };
+        }
+        // The type is private to hyper-util.
+        let status = match error.to_string().as_str() {
+            "tunnel error: proxy authorization required" => Some(Some(407)),
+            "tunnel error: unsuccessful" => Some(None),
+            _ => None,
+        };
+        if let (Some(status), Some(proxy)) = (status, proxy) {
+            return Some(Obstacle::Proxy { url: proxy.to_string(), status });
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// The cause at the bottom: the layers above only say that there was one, and where the request went.
@@ -154,7 +240,6 @@ mod tests {
     use super::*;
     use crate::client::{Incomplete, Keep};
     use secrecy::SecretString;
-    use std::sync::Arc;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 

@@ -13,6 +13,7 @@ mod http;
 mod member_filter;
 mod origin;
 mod prose;
+mod proxy;
 mod shown;
 pub mod throttle;
 mod token_file;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::attempt::{Answer, Call, Page, Verdict};
+use crate::attempt::{Answer, Call, Obstacle, Page, Verdict};
 use crate::clock::Clock;
 use crate::contract::Contract;
 pub use auth::{Renewal, TokenError, TokenSource, Tokens};
@@ -32,6 +33,7 @@ pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use http::{HttpError, HttpTransport, WHOLE_CALL};
 pub use member_filter::Keep;
 pub use origin::{Origin, OriginError};
+pub use proxy::Proxy;
 pub use token_file::TokenFile;
 pub use token_text::TokenTextError;
 
@@ -149,6 +151,8 @@ impl Reply {
 pub struct SendError {
     /// Whether the request's bytes may have reached the server.
     pub may_have_arrived: bool,
+    /// Why there was no connection, if a retry can't fix it.
+    pub obstacle: Option<Obstacle>,
     /// In one line, without secrets.
     pub message: String,
 }

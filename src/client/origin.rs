@@ -40,6 +40,16 @@ impl Origin {
         }
     }
 
+    /// Its host, without the port.
+    pub(super) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// `example.com:443`
+    pub(super) fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host(), self.0.port_or_known_default().unwrap_or(443))
+    }
+
     /// Whether what is sent there is encrypted.
     pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"

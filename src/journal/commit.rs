@@ -12,6 +12,7 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
+use crate::attempt::UNSENT;
 use crate::clock::{BootTime, Now};
 use crate::list_change::changes_lists;
 use crate::outcome::Outcome;
@@ -304,7 +305,11 @@ fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(
             end.request_id,
         ])?;
     if changed == 1 {
-        session.ledger.ended(end.at.boot, end.http_status.is_some());
+        if end.verdict == UNSENT {
+            session.ledger.unsent();
+        } else {
+            session.ledger.ended(end.at.boot, end.http_status.is_some());
+        }
     }
     for (attempt, made) in &end.resolved {
         tx.prepare_cached("UPDATE attempts SET made = ?2 WHERE id = ?1 AND made IS NULL")?

@@ -14,7 +14,7 @@ use crate::permit::{LATE_COUNT, Pause, Spent};
 pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);
 
 const CALLS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL";
-const CALLS_OVER: &str = "SELECT ended, http_status IS NOT NULL FROM attempts WHERE scope = ?1 AND ended IS NOT NULL AND ended > ?2 ORDER BY ended";
+const CALLS_OVER: &str = "SELECT ended, http_status IS NOT NULL FROM attempts WHERE scope = ?1 AND ended IS NOT NULL AND ended > ?2 AND verdict IS NOT 'unsent' ORDER BY ended";
 const OURS_UNDER_WAY: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL AND process = ?2";
 const OTHERS: &str = "SELECT DISTINCT process FROM attempts WHERE scope = ?1 AND ended IS NULL AND process <> ?2";
 const OTHERS_ANYWHERE: &str = "SELECT DISTINCT process FROM attempts WHERE ended IS NULL AND process <> ?1";
@@ -111,6 +111,11 @@ impl Ledger {
     }
 
     /// One of our calls has ended, with a response or without.
+    pub(super) fn unsent(&mut self) {
+        self.spent.in_flight = self.spent.in_flight.saturating_sub(1);
+    }
+
+    /// One has ended.
     pub(super) fn ended(&mut self, at: BootTime, has_response: bool) {
         self.spent.in_flight = self.spent.in_flight.saturating_sub(1);
         let at = counted_by(at, has_response);

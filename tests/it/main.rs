@@ -9,6 +9,7 @@ mod check_command;
 mod checked_first;
 mod command_line;
 mod compare;
+mod connections;
 mod day;
 mod docs;
 mod every_row_once;

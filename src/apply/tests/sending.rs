@@ -273,8 +273,9 @@ async fn waits_between_reads_hold_no_slot() {
 #[tokio::test(start_paused = true)]
 async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
     let mut stage = Stage::new();
-    let script: super::stage::Script =
-        Box::new(|_, _| (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })));
+    let script: super::stage::Script = Box::new(|_, _| {
+        (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() }))
+    });
     let (ends, wire, _run) = stage.send(&rows(1), script).await;
     assert_eq!(ends.ending, Ending::Over);
     assert_eq!(ends_of(&stage.ear.finished()), [(1, "failed gave-up".to_owned())]);
@@ -288,7 +289,7 @@ async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
     stage.settings.concurrency = 1;
     stage.settings.max_attempts = 2;
     let script: super::stage::Script = Box::new(|number, what| match number {
-        0..6 => (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })),
+        0..6 => (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() })),
         _ => (100, shown(what)),
     });
     let (ends, _, _run) = stage.send(&rows(3), script).await;
@@ -300,7 +301,7 @@ async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_costs_no_row_its_tries() {
     let mut stage = Stage::new();
-    let broken = || Err(SendError { may_have_arrived: false, message: "no connection".to_owned() });
+    let broken = || Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() });
     let script: super::stage::Script = Box::new(move |number, what| match number {
         0..10 => (100, broken()),
         _ => (100, shown(what)),
@@ -327,8 +328,9 @@ async fn an_outage_costs_no_row_its_tries() {
 async fn a_service_that_stays_down_is_given_up_after_the_patience() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(30);
-    let script: super::stage::Script =
-        Box::new(|_, _| (100, Err(SendError { may_have_arrived: false, message: "no connection".to_owned() })));
+    let script: super::stage::Script = Box::new(|_, _| {
+        (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() }))
+    });
     let (ends, _, run) = stage.send(&rows(4), script).await;
     assert_eq!(ends.ending, Ending::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 4);

@@ -25,6 +25,7 @@ fn preview(bodies: &[&str]) -> Preview {
             origin: "https://api.security.microsoft.com".to_owned(),
             scope: Some("tenant 0b7e6d3c".to_owned()),
             caller: Some("secop2@contoso.com".to_owned()),
+            proxy: None,
             emulator: false,
         },
         input: "close.csv".to_owned(),

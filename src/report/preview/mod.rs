@@ -75,6 +75,8 @@ pub struct Target {
     pub scope: Option<String>,
     /// Who calls, as the token says.
     pub caller: Option<String>,
+    /// The proxy on the way there, without its password.
+    pub proxy: Option<String>,
     /// Whether it is an emulator.
     pub emulator: bool,
 }
@@ -252,7 +254,8 @@ impl Target {
     pub(super) fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
         let caller = self.caller.as_ref().map(|caller| format!("called by {}", printable(caller)));
-        scope.into_iter().chain([printable(&self.origin).into_owned()]).chain(caller).collect()
+        let proxy = self.proxy.as_ref().map(|proxy| format!("through the proxy {}", printable(proxy)));
+        scope.into_iter().chain([printable(&self.origin).into_owned()]).chain(proxy).chain(caller).collect()
     }
 }
 
@@ -297,6 +300,7 @@ mod tests {
                 origin: "https://api.security.microsoft.com".to_owned(),
                 scope: Some("tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55".to_owned()),
                 caller: Some("secop2@contoso.com".to_owned()),
+                proxy: None,
                 emulator: false,
             },
             input: "close.csv".to_owned(),
@@ -377,7 +381,13 @@ mod tests {
     #[test]
     fn an_emulator_says_so_first() {
         let preview = Preview {
-            target: Target { origin: "http://127.0.0.1:40321".to_owned(), scope: None, caller: None, emulator: true },
+            target: Target {
+                origin: "http://127.0.0.1:40321".to_owned(),
+                scope: None,
+                caller: None,
+                proxy: None,
+                emulator: true,
+            },
             skipped: 0,
             doubtful: vec![],
             overridden: vec![],

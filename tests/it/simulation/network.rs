@@ -93,8 +93,9 @@ impl Network {
 
     /// What the client gets to know.
     fn reply(&self, call: &Call, said: Said) -> Result<Reply, SendError> {
-        let lost =
-            |may_have_arrived| Err(SendError { may_have_arrived, message: "the connection was closed".to_owned() });
+        let lost = |may_have_arrived| {
+            Err(SendError { may_have_arrived, obstacle: None, message: "the connection was closed".to_owned() })
+        };
         let whole = |status: u16, body: String| Reply {
             status,
             headers: self.date(),

@@ -1,0 +1,106 @@
+//! Connections that a retry can't fix: the run ends with exit 2 within seconds, says what to do, and uses no quota.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::program::{Ended, Program, closing, started};
+
+/// A server that does this with each connection; its port.
+fn server(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.expect("a connection"))));
+    port
+}
+
+/// A proxy that refuses every tunnel with this status.
+fn proxy(status: &'static str) -> u16 {
+    server(move |mut stream| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read > 0) {
+            head.push(byte[0]);
+        }
+        let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes());
+    })
+}
+
+/// Sends three rows to this URL with these variables. The quota of one request in an hour is never used up.
+fn send_to(url: &str, variables: &[(&str, &str)]) -> Ended {
+    let program = Program::new().file("a.csv", closing(1..=3));
+    let send = || {
+        let mut command = program.command(&format!("run a.csv --yes --quota 1/1h --base-url {url}"));
+        command.envs(variables.iter().copied());
+        started(command).end().expect_code(2).expect_outcomes(&[("not-attempted", 3)])
+    };
+    send();
+    send()
+}
+
+#[test]
+fn unknown_certificate_ends_the_run() {
+    let certificate = CertificateDer::from_slice(include_bytes!("connections/certificate.der")).into_owned();
+    let key = PrivatePkcs8KeyDer::from(include_bytes!("connections/key.der").to_vec());
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key.into())
+        .expect("a key that fits");
+    let config = Arc::new(config);
+    let port = server(move |mut stream| {
+        let mut connection = ServerConnection::new(Arc::clone(&config)).expect("TLS");
+        // It ends with the client's refusal.
+        while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
+    });
+    let ended = send_to(&format!("https://127.0.0.1:{port}"), &[]);
+    ended.expect_text("SSL_CERT_FILE").expect_text("certificate");
+}
+
+#[test]
+fn server_without_tls_ends_the_run() {
+    let port = server(|mut stream| {
+        let _ = stream.read(&mut [0; 512]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    send_to(&format!("https://127.0.0.1:{port}"), &[]).expect_text("no TLS with").expect_text("check the base URL");
+}
+
+#[test]
+fn refusing_proxy_ends_the_run() {
+    for (status, shown) in [("407 Proxy Authentication Required", "407"), ("403 Forbidden", "403")] {
+        let port = proxy(status);
+        let with_password = format!("http://me:s3cret@127.0.0.1:{port}");
+        let ended = send_to("https://api.example.com", &[("HTTPS_PROXY", &with_password)]);
+        assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+        let url = format!("the proxy http://127.0.0.1:{port} refuses the connection with status {shown}");
+        ended.expect_text(&url).expect_text("HTTPS_PROXY").expect_text("NO_PROXY");
+    }
+}
+
+#[test]
+fn unsupported_proxy_scheme_ends_the_run() {
+    let program = Program::new().file("a.csv", closing(1..=3));
+    let mut command = program.command("run a.csv --yes --base-url https://api.example.com");
+    command.env("ALL_PROXY", "socks5://me:s3cret@127.0.0.1:9");
+    let ended = started(command).end().expect_code(2).expect_text("socks5://127.0.0.1:9").expect_text("http://");
+    assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+}
+
+#[test]
+fn unknown_host_ends_the_run() {
+    send_to("https://no-such-host.invalid", &[]).expect_text("there is no host `no-such-host.invalid`");
+}
+
+#[test]
+fn preview_names_the_proxy_without_password() {
+    let program = Program::new().file("a.csv", closing(1..=3));
+    let mut command = program.command("run a.csv --dry-run --base-url https://api.example.com");
+    command.env("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080");
+    let ended = started(command).end().expect_code(0).expect_text("through the proxy http://proxy.example:8080");
+    assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+}
