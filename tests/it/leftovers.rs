@@ -111,3 +111,28 @@ fn sentinel_number_is_refused_by_name() {
     assert!(said.contains(right), "{said}");
     assert!(program.requests().is_empty());
 }
+
+/// The help of the first diagnostic of a file.
+fn help_for(content: impl AsRef<[u8]>) -> String {
+    let found = Program::new().file("a.csv", content).run("check a.csv --format json").json();
+    found["diagnostics"][0]["help"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn leftovers_of_spreadsheets_get_their_own_help() {
+    for (id, help) in [
+        ("4.82E+04", "Excel shortened this number; format the column as text"),
+        ("=\"48219\"", "write `48219`"),
+        ("https://security.microsoft.com/incidents/48221?tid=0b7e", "`48221`"),
+    ] {
+        let said = help_for(format!("incidentId,status\n{id},Active\n"));
+        assert!(said.contains(help), "{id}: {said}");
+    }
+    let windows = help_for(&b"incidentId,comment\n1,gr\xf6\xdfe\n"[..]);
+    assert_eq!(windows, "looks like Windows-1252; in Excel, save as CSV UTF-8");
+    let title = help_for("Open incidents\n\nincidentId,status\n1,Active\n");
+    assert!(title.starts_with("line 3 has the column names"), "{title}");
+    assert_eq!(help_for("incidentId,status,Owner\n1,Active,x\n"), "to send it, name it `assignedTo`");
+    let two = help_for("incidentId,classification\n1,True positive – Multistage attack\n");
+    assert!(two.starts_with("write two columns: classification `TruePositive` and determination"), "{two}");
+}
