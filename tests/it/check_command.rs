@@ -145,7 +145,7 @@ fn a_reader_that_leaves_is_no_panic() {
 fn a_contract_is_shown_and_its_toml_can_be_read() {
     let (exit, table, _) = run(&["contract", "defender"], b"");
     assert_eq!(exit, 0);
-    assert!(table.contains("LineOfBusinessApplication") && table.contains("quota 50/1m,1500/1h"), "{table}");
+    assert!(table.contains("LineOfBusinessApplication") && table.contains("quota\t50/1m,1500/1h"), "{table}");
     let (exit, toml, _) = run(&["contract", "--format", "toml"], b"");
     assert_eq!(exit, 0);
     assert!(toml.starts_with("name = \"defender-classic\"\n"), "{toml}");
