@@ -84,6 +84,16 @@ pub fn compare_since(change: &Change, planned: &Seen, now: &Seen, appended: &str
     compare(change, now, appended, same_as)
 }
 
+/// The part of `body` that sets properties, and the part that adds a comment; `None` if there is nothing in it.
+#[must_use]
+pub fn parts(body: &str, appended: &str) -> (Option<String>, Option<String>) {
+    let asked: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+    let (adds, sets): (Map<String, Value>, Map<String, Value>) =
+        asked.into_iter().partition(|(name, _)| name == appended);
+    let text = |part: Map<String, Value>| (!part.is_empty()).then(|| Value::Object(part).to_string());
+    (text(sets), text(adds))
+}
+
 /// The properties that `body` sets to something else than `values` shows; what it adds is not looked at.
 #[must_use]
 pub fn differences(body: &str, values: &Map<String, Value>, appended: &str, same_as: &SameAs) -> Vec<Difference> {
@@ -208,6 +218,18 @@ mod tests {
             ("tags", json!(["a"]), json!(["a", "b"]), (false, false)),
         ] {
             assert_eq!(both(property, &asked, &shown), expected, "{property} {asked} {shown}");
+        }
+    }
+
+    #[test]
+    fn body_has_a_part_that_sets_and_one_that_adds() {
+        let some = |text: &str| Some(text.to_owned());
+        for (body, sets, adds) in [
+            (r#"{"status":"Resolved","comment":"x"}"#, some(r#"{"status":"Resolved"}"#), some(r#"{"comment":"x"}"#)),
+            (r#"{"comment":"x"}"#, None, some(r#"{"comment":"x"}"#)),
+            (r#"{"tags":["a"]}"#, some(r#"{"tags":["a"]}"#), None),
+        ] {
+            assert_eq!(parts(body, "comment"), (sets, adds), "{body}");
         }
     }
 

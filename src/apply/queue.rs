@@ -41,11 +41,6 @@ pub(super) struct Queue {
     bytes: usize,
 }
 
-/// What a row in hand holds: what is sent and was asked for, and the row's own bytes for the results.
-fn bytes(row: &PendingRow) -> usize {
-    row.change.body.len() + row.source.len() + row.asked.as_ref().map_or(0, |asked| asked.len())
-}
-
 impl Queue {
     /// Whether more rows should be read from the journal before [`Queue::take_up`] is asked.
     pub(super) fn wants_rows(&self) -> bool {
@@ -68,12 +63,13 @@ impl Queue {
     pub(super) fn take_up(&mut self) -> Option<Hand> {
         while self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES {
             let row = self.fresh.pop_front()?;
-            self.bytes += bytes(&row);
-            let incident = row.change.incident;
+            let hand = Hand::new(row);
+            self.bytes += hand.bytes;
+            let incident = hand.row.change.incident;
             if self.in_hand.insert(incident) {
-                return Some(Hand::new(row));
+                return Some(hand);
             }
-            self.deferred.entry(incident).or_default().push_back(Hand::new(row));
+            self.deferred.entry(incident).or_default().push_back(hand);
             self.deferred_rows += 1;
         }
         None
@@ -135,7 +131,7 @@ impl Queue {
     /// This row is over: the next one of the same incident may go.
     pub(super) fn let_go(&mut self, over: &Hand) {
         let incident = &over.row.change.incident;
-        self.bytes -= bytes(&over.row);
+        self.bytes -= over.bytes;
         if let Some(hand) = self.deferred.get_mut(incident).and_then(VecDeque::pop_front) {
             self.deferred_rows -= 1;
             self.ready.push_back(hand);

@@ -9,15 +9,19 @@ use super::doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, c
 use super::service::resumes_at;
 use crate::attempt::{Answer, Verdict};
 use crate::clock::{BootTime, Now};
+use crate::compare::parts;
 use crate::contract::SameAs;
 use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::retry::{Next, Policy};
+use crate::row::Change;
 
 /// A row that was taken up.
 #[derive(Clone, Debug)]
 pub(super) struct Hand {
     pub(super) row: PendingRow,
+    /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
+    pub(super) bytes: usize,
     /// What its next call is.
     pub(super) what: What,
     /// One of its updates may have been made: no read has shown otherwise since.
@@ -123,7 +127,9 @@ pub(super) struct Rules {
 
 impl Hand {
     pub(super) fn new(row: PendingRow) -> Hand {
+        let asked = row.asked.as_ref().map_or(0, |asked| asked.len());
         Hand {
+            bytes: row.change.body.len() + row.source.len() + asked,
             may_be_made: row.is_in_doubt,
             doubtful_until: None,
             doubtful: None,
@@ -178,6 +184,14 @@ impl Hand {
         let ended = last_end(&doubts);
         self.what = What::Read(doubts);
         ended.and_then(|ended| next_read(ended, settle, self.read_at)).unwrap_or(BootTime(i64::MIN))
+    }
+
+    /// The journal says: its comment has been added by another change. What is left sets properties.
+    pub(super) fn leave_out_comment(&mut self, appended: &str) {
+        let body = &self.row.change.body;
+        let Some(sets) = parts(body, appended).0 else { return };
+        self.row.asked.get_or_insert_with(|| body.clone());
+        self.row.change = Change { incident: self.row.change.incident, body: sets.into(), appends: false };
     }
 
     /// The journal says: that has been made before.

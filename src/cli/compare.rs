@@ -14,7 +14,7 @@ use super::report::accounted;
 use super::send::{code_of, explained};
 use super::terminal::{Terminal, say};
 use crate::apply::{Ending, Survey};
-use crate::compare::{Compared, compare, compare_since};
+use crate::compare::{Compared, compare, compare_since, parts};
 use crate::error::Error;
 use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
 use crate::list_change::with_whole_lists;
@@ -138,9 +138,18 @@ impl Looking<'_> {
                     continue;
                 }
                 let Some(sightings) = journal.seen(run, row.row)? else { continue };
-                let (row, said) = self.said_of(row, &sightings);
-                let said = contradicts.cloned().or(said);
-                let body = row.asked.as_ref().map(|_| Arc::clone(&row.change.body));
+                let loaded = Arc::clone(&row.change.body);
+                let (mut row, said) = self.said_of(row, &sightings);
+                let mut said = contradicts.cloned().or(said);
+                if matches!(&said, Some(Compared::Ends(outcome)) if outcome.code == "already-so")
+                    && journal.is_just_set_otherwise(run, &row, surveyed.begun, Some(self.appended()))?
+                {
+                    // The read may be older than that.
+                    said = Some(Compared::Changes(Vec::new()));
+                } else if said == Some(Compared::Changes(Vec::new())) {
+                    row.change.body = comment_alone(&row, self.appended());
+                }
+                let body = (row.change.body != loaded).then(|| Arc::clone(&row.change.body));
                 let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body };
                 match said {
                     Some(Compared::Ends(outcome)) => {
@@ -166,6 +175,7 @@ impl Looking<'_> {
     /// doubt has to be cleared up first.
     fn said_of(&self, mut row: PendingRow, sightings: &Sightings) -> (PendingRow, Option<Compared>) {
         if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {
+            // Without list changes that is what was asked for.
             match with_whole_lists(asked, &before.values) {
                 Ok(body) => row.change.body = body.into(),
                 Err(property) => {
@@ -239,6 +249,11 @@ impl Looking<'_> {
     fn appended(&self) -> &str {
         self.target.contract.appended().unwrap_or_default()
     }
+}
+
+/// The body of a row whose properties are all set already, without them.
+fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
+    parts(&row.change.body, appended).1.map_or_else(|| Arc::clone(&row.change.body), Arc::from)
 }
 
 /// The incident does not show a list that the row changes: it is not to be taken for an empty one.

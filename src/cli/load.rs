@@ -233,8 +233,10 @@ pub(super) fn what_is_left(journal: &Journal, run: &RunHandle, loaded: Loaded) -
         after = last.row;
         loaded.rows += rows.len() as u64;
         for row in &rows {
-            loaded.sets.add(row.asked());
-            if row.asked.is_some() {
+            let changes_lists = changes_lists(row.asked());
+            // Without list changes the body leaves out what is set already.
+            loaded.sets.add(if changes_lists { row.asked() } else { &row.change.body });
+            if changes_lists {
                 loaded.sets.add_emptied(&row.change.body);
             }
         }

@@ -14,6 +14,7 @@ use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
 use crate::attempt::UNSENT;
 use crate::clock::{BootTime, Now};
+use crate::compare::parts;
 use crate::list_change::changes_lists;
 use crate::outcome::Outcome;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
@@ -111,6 +112,8 @@ pub enum Receipt {
     UnderWay,
     /// The change has been made before: the row is over.
     Made(MadeBefore),
+    /// Its comment has been added by another change: ask again with the change without it.
+    CommentMade,
     /// Read the incident first; not before the server can have had the last byte of these attempts.
     InDoubt(Vec<Doubt>),
     /// What was to be cleared up has been meanwhile, and the change was not made: no read is needed.
@@ -198,7 +201,7 @@ impl Journal {
         let waiting = receipts.iter_mut().zip(&batch.begins).filter(|(receipt, _)| **receipt == Receipt::NoPermit);
         let mut permits = grant.permits as usize;
         for (receipt, begin) in waiting.take(permits) {
-            let updates = matches!(begin.what, What::Update);
+            let updates = kind_of(begin, session.appended.as_deref());
             let incident = Some(begin.change.incident);
             let intent = Intent { row: begin.row, incident, updates, process: *process, now };
             *receipt = Receipt::Started(write_intent(&tx, session, &intent)?);
@@ -206,7 +209,7 @@ impl Journal {
         }
         let mut looks = Vec::new();
         for incident in batch.looks.iter().take(permits) {
-            let intent = Intent { row: 0, incident: *incident, updates: false, process: *process, now };
+            let intent = Intent { row: 0, incident: *incident, updates: READ, process: *process, now };
             looks.push(write_intent(&tx, session, &intent)?);
         }
         tx.commit()?;
@@ -234,10 +237,12 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
         What::Read(_) if !begin.change.appends => return Ok(Receipt::NoPermit),
         What::Read(doubts) => Some(doubts),
     };
+    let (properties, comments) = since(now, session.remember, begin.otherwise_at);
     let asker = Asker {
         run: session.run,
         row: begin.row,
-        since: since(now, session.remember, begin.otherwise_at),
+        since: properties,
+        comments_since: comments,
         appended: session.appended.as_deref(),
         asked: begin.asked.as_deref().unwrap_or(&begin.change.body),
     };
@@ -245,6 +250,7 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
     Ok(match standing(&pasts, &begin.change, asker) {
         Standing::Made(made) => Receipt::Made(made),
         Standing::UnderWay => Receipt::UnderWay,
+        Standing::CommentMade => Receipt::CommentMade,
         // A comment that is sent during a read could be taken for the one in doubt; and one reader is enough.
         _ if begin.change.appends && is_read(tx, session.scope, begin.change.incident)? => Receipt::UnderWay,
         Standing::Clear if in_doubt.is_some() => Receipt::ClearedUp,
@@ -254,11 +260,28 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
     })
 }
 
+const READ: u8 = 0;
+const UPDATE: u8 = 1;
+/// Its row adds a comment, and the update does not.
+const UPDATE_WITHOUT_COMMENT: u8 = 2;
+
+fn kind_of(begin: &Begin, appended: Option<&str>) -> u8 {
+    if matches!(begin.what, What::Read(_)) {
+        return READ;
+    }
+    let asks_for_comment = || {
+        let asked = begin.asked.as_deref().unwrap_or(&begin.change.body);
+        appended.is_some_and(|appended| parts(asked, appended).1.is_some())
+    };
+    if !begin.change.appends && asks_for_comment() { UPDATE_WITHOUT_COMMENT } else { UPDATE }
+}
+
 /// A call that is about to be sent. Of a look: row 0; of a list: no incident.
 struct Intent {
     row: u64,
     incident: Option<IncidentId>,
-    updates: bool,
+    /// [`READ`], [`UPDATE`] or [`UPDATE_WITHOUT_COMMENT`].
+    updates: u8,
     process: i64,
     now: Now,
 }

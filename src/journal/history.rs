@@ -245,8 +245,8 @@ impl Journal {
             let Some(last) = rows.last() else { return Ok(earlier) };
             after = last.row;
             for row in &rows {
-                let since = since(now, remember, row.otherwise_at);
-                let asker = Asker { run: run.id, row: row.row, since, appended, asked: row.asked() };
+                let (since, comments_since) = since(now, remember, row.otherwise_at);
+                let asker = Asker { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
                 earlier.add(&updates_for(&self.db, scope, row.change.incident, row.merged)?, &row.change, asker);
             }
         }
@@ -262,7 +262,7 @@ impl Journal {
         Ok((ledger.spent, ledger.pause.map(Pause::from)))
     }
 
-    fn scope_of(&self, run: &RunHandle) -> Result<i64, JournalError> {
+    pub(super) fn scope_of(&self, run: &RunHandle) -> Result<i64, JournalError> {
         Ok(self.db.query_row("SELECT scope FROM runs WHERE id = ?1", [run.id], |row| row.get(0))?)
     }
 }
@@ -281,7 +281,7 @@ macro_rules! attempts_at_row {
 pub(super) const IS_UNSETTLED: &str = concat!(
     "(outcome IS NULL AND EXISTS (SELECT 1 FROM ",
     attempts_at_row!(),
-    " AND a.updates = 1 AND a.made IS NOT 0))"
+    " AND a.updates > 0 AND a.made IS NOT 0))"
 );
 
 /// Of a row: the calls made for it.

@@ -1,8 +1,8 @@
 //! What earlier calls have made of an incident, or may have made: the rule of "the same again".
 //!
 //! A row is not sent when a run of this scope has made the same change, unless a later call set one of its properties
-//! to another value; a change under way elsewhere is waited for; comments go to an incident one at a time, and an attempt
-//! in doubt is cleared up before. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
+//! to another value; then its properties are sent again, and its comment is not. A change under way elsewhere is waited
+//! for; comments go to an incident one at a time, and an attempt in doubt is cleared up before. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
 //! intent.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{AttemptId, JournalError, boot, stored_id, wall};
 use crate::clock::{BootTime, Now};
+use crate::compare::parts;
 use crate::list_change::ListChange;
 use crate::row::{Change, IncidentId};
 
@@ -27,6 +28,8 @@ pub(super) enum Standing {
     UnderWay,
     /// It has been made.
     Made(MadeBefore),
+    /// Its comment has been added; its properties have to be set.
+    CommentMade,
     /// A comment may have been added by these attempts: read the incident first.
     InDoubt(Vec<Doubt>),
 }
@@ -99,6 +102,8 @@ pub(super) struct Asker<'a> {
     pub(super) row: u64,
     /// What other runs made before this is forgotten.
     pub(super) since: BootTime,
+    /// The same for comments: no read shows whether somebody else has removed one.
+    pub(super) comments_since: BootTime,
     /// The property that is added to what is there.
     pub(super) appended: Option<&'a str>,
     /// What the row asks for: its body, before whole lists were known.
@@ -107,11 +112,11 @@ pub(super) struct Asker<'a> {
 
 pub(super) const UPDATES_OF_INCIDENT: &str = "
     SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
-           rows.body, rows.appends, rows.asked, a.verdict IS 'redirected'
+           rows.body, rows.appends AND a.updates = 1, rows.asked, a.verdict IS 'redirected'
     FROM attempts AS a
     JOIN rows ON rows.run = a.run AND rows.row = a.row
     JOIN runs ON runs.id = a.run
-    WHERE a.scope = ?1 AND a.incident = ?2 AND a.updates = 1
+    WHERE a.scope = ?1 AND a.incident = ?2 AND a.updates > 0
     ORDER BY a.id";
 
 pub(super) const READS_UNDER_WAY: &str =
@@ -162,11 +167,23 @@ pub(super) fn updates_for(
     Ok(pasts)
 }
 
+/// A read may lag: what we wrote within this time before it wins over what it shows.
+pub(super) const READS_LAG: Duration = Duration::from_mins(1);
+
 /// How far back it is looked for a row whose incident was, perhaps, read and found to be otherwise: what was read wins
-/// over what is remembered from before.
-pub(super) fn since(now: Now, remember: Duration, otherwise_at: Option<Timestamp>) -> BootTime {
+/// over what is remembered from before. For comments what is remembered always wins.
+pub(super) fn since(now: Now, remember: Duration, otherwise_at: Option<Timestamp>) -> (BootTime, BootTime) {
     let remembered = now.boot - remember;
-    otherwise_at.map_or(remembered, |at| remembered.max(now.boot_at(at)))
+    let otherwise = otherwise_at.map(|at| now.boot_at(at) - READS_LAG);
+    (otherwise.map_or(remembered, |at| remembered.max(at)), remembered)
+}
+
+/// Whether an update of ours that ended since `since`, or is under way, set one of the properties of `asked` to another
+/// value, and none set it back.
+pub(super) fn was_set_otherwise(pasts: &[Past], asked: &str, since: BootTime, appended: Option<&str>) -> bool {
+    let recent = pasts.iter().rev().filter(|past| past.made != Some(false));
+    let recent = recent.take_while(|past| past.ended.is_none_or(|ended| ended > since));
+    recent.take_while(|past| *past.asked != *asked).any(|past| sets_otherwise(&past.change.body, asked, appended))
 }
 
 /// The rule.
@@ -202,10 +219,27 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
             return made(past);
         }
         if !same && sets_otherwise(&past.change.body, asker.asked, asker.appended) {
-            return Standing::Clear;
+            break;
         }
     }
-    Standing::Clear
+    match comment_made(pasts, ours, asker) {
+        Some(past) if parts(&ours.body, asker.appended.unwrap_or_default()).0.is_none() => made(past),
+        Some(_) => Standing::CommentMade,
+        None => Standing::Clear,
+    }
+}
+
+/// The last update that added the same comment, if that is remembered.
+fn comment_made<'a>(pasts: &'a [Past], ours: &Change, asker: Asker<'_>) -> Option<&'a Past> {
+    let comment = |body: &str| parts(body, asker.appended?).1;
+    let ours = comment(&ours.body).filter(|_| ours.appends)?;
+    pasts.iter().rev().find(|past| {
+        let is_remembered = past.run == asker.run || past.ended.is_some_and(|ended| ended > asker.comments_since);
+        past.made == Some(true)
+            && past.change.appends
+            && is_remembered
+            && comment(&past.change.body).as_deref() == Some(ours.as_str())
+    })
 }
 
 fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
@@ -272,7 +306,7 @@ impl Earlier {
 
     /// Adds what the updates of its incident mean for one change.
     pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) {
-        let forever = Asker { since: BootTime(i64::MIN), ..asker };
+        let forever = Asker { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..asker };
         let (standing_now, again) = match standing(pasts, ours, asker) {
             Standing::Made(made) => (Standing::Made(made), false),
             _ => (standing(pasts, ours, forever), true),
@@ -327,7 +361,14 @@ mod tests {
         standing(
             pasts,
             &change(RESOLVED),
-            Asker { run: 1, row: 1, since: boot(100), appended: Some("comment"), asked: RESOLVED },
+            Asker {
+                run: 1,
+                row: 1,
+                since: boot(100),
+                comments_since: boot(100),
+                appended: Some("comment"),
+                asked: RESOLVED,
+            },
         )
     }
 
@@ -339,7 +380,8 @@ mod tests {
     fn a_change_of_another_run_counts_while_it_is_remembered_and_not_undone() {
         assert_eq!(run_of(standing_of(&[made(2, RESOLVED, 200)])).as_deref(), Some("run 2"));
         assert_eq!(standing_of(&[made(2, RESOLVED, 100)]), Standing::Clear);
-        assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), Standing::Clear);
+        assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), Standing::CommentMade);
+        assert_eq!(standing_of(&[made(2, RESOLVED, 100), made(3, ACTIVE, 300)]), Standing::Clear);
         let same_again = [made(3, ACTIVE, 200), made(2, RESOLVED, 300)];
         assert_eq!(run_of(standing_of(&same_again)).as_deref(), Some("run 2"));
     }
@@ -354,7 +396,11 @@ mod tests {
         };
         let standing_of = |pasts: &[Past]| {
             let ours = change(r#"{"tags":["a","new"],"comment":"c"}"#);
-            standing(pasts, &ours, Asker { run: 1, row: 1, since: boot(100), appended: Some("comment"), asked })
+            standing(
+                pasts,
+                &ours,
+                Asker { run: 1, row: 1, since: boot(100), comments_since: boot(100), appended: Some("comment"), asked },
+            )
         };
         assert_eq!(run_of(standing_of(&[of_list(2, r#"["a"]"#, 200)])).as_deref(), Some("run 2"));
         assert_eq!(run_of(standing_of(&[of_list(1, r#"["a"]"#, 50)])).as_deref(), Some("run 1"));
@@ -364,6 +410,51 @@ mod tests {
         assert_eq!(after(r#"["b","a"]"#).as_deref(), Some("run 2"));
         assert_eq!(after(r#"["b"]"#), None);
         assert_eq!(after(r#"["a","x"]"#), None);
+    }
+
+    /// The same comment is not repeated, whatever else is set with it.
+    #[test]
+    fn comments_are_judged_apart_from_properties() {
+        let other = |body: &str, ended| made(2, body, ended);
+        let with_comment = r#"{"classification":"FalsePositive","comment":"closed"}"#;
+        assert_eq!(standing_of(&[other(with_comment, 200)]), Standing::CommentMade);
+        assert_eq!(standing_of(&[other(with_comment, 100)]), Standing::Clear);
+        assert_eq!(standing_of(&[Past { made: Some(false), ..other(with_comment, 200) }]), Standing::Clear);
+        let without = Past { change: Change { appends: false, ..change(with_comment) }, ..other(with_comment, 200) };
+        assert_eq!(standing_of(&[without]), Standing::Clear);
+        // Nothing is left of a row that only adds it.
+        let alone = r#"{"comment":"closed"}"#;
+        let asker = Asker {
+            run: 1,
+            row: 1,
+            since: boot(300),
+            comments_since: boot(100),
+            appended: Some("comment"),
+            asked: alone,
+        };
+        let standing_alone = |pasts: &[Past]| standing(pasts, &change(alone), asker);
+        assert_eq!(run_of(standing_alone(&[other(RESOLVED, 200)])).as_deref(), Some("run 2"));
+        assert_eq!(standing_alone(&[other(RESOLVED, 100)]), Standing::Clear);
+    }
+
+    #[test]
+    fn reads_win_over_memory_except_for_comments_and_our_last_minute() {
+        let now = |seconds: i64| Now { boot: boot(seconds * 1_000_000), wall: wall(seconds * 1_000_000) };
+        let at = |seconds: i64| boot(seconds * 1_000_000);
+        let hour = Duration::from_hours(1);
+        assert_eq!(since(now(9_000), hour, None), (at(5_400), at(5_400)));
+        assert_eq!(since(now(9_000), hour, Some(now(8_000).wall)), (at(7_940), at(5_400)));
+        assert_eq!(since(now(9_000), hour, Some(now(5_000).wall)), (at(5_400), at(5_400)));
+    }
+
+    #[test]
+    fn own_recent_update_tells_more_than_a_read() {
+        let set = |pasts: &[Past]| was_set_otherwise(pasts, RESOLVED, boot(100), Some("comment"));
+        assert!(set(&[made(2, ACTIVE, 200)]));
+        assert!(set(&[Past { ended: None, made: None, ..made(2, ACTIVE, 200) }]));
+        assert!(!set(&[made(2, ACTIVE, 100)]));
+        assert!(!set(&[made(2, ACTIVE, 200), made(3, RESOLVED, 300)]));
+        assert!(!set(&[Past { made: Some(false), ..made(2, ACTIVE, 200) }]));
     }
 
     #[test]

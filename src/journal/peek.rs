@@ -57,7 +57,8 @@ impl Peek {
                 past.ended = past.ended.map(|_| now.boot_at(past.ended_wall));
             }
         }
-        let asker = Asker { run: 0, row: 0, since: now.boot - remember, appended, asked: &change.body };
+        let since = now.boot - remember;
+        let asker = Asker { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
         earlier.add(&pasts, change, asker);
         Ok(())
     }

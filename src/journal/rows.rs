@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::history::{ATTEMPTS, IS_UNSETTLED};
+use super::made::{READS_LAG, updates_for, was_set_otherwise};
 use super::merged::MERGED;
 use super::runs::RunHandle;
 use super::{Journal, JournalError, stored_id, wall};
@@ -50,7 +51,7 @@ pub struct Settled {
     pub outcome: Option<Outcome>,
     /// Its incident was otherwise than it asks for.
     pub is_otherwise: bool,
-    /// The body with whole lists, where it changes some.
+    /// The body that is sent, if it is not the one that was asked for: with whole lists, without what is set already.
     pub body: Option<Arc<str>>,
 }
 
@@ -84,17 +85,21 @@ pub struct PendingRow {
     pub otherwise_at: Option<Timestamp>,
     /// The row's own incident, where that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
-    /// Where it changes lists: the body as it was asked for. That of the change has whole lists, once it was looked at.
+    /// The body as it was asked for, if that of the change is another one: it has whole lists, or leaves out what is set
+    /// already.
     pub asked: Option<Arc<str>>,
 }
 
 impl PendingRow {
-    /// What the row itself asks for: its body before whole lists were known.
+    /// What the row itself asks for.
     #[must_use]
     pub fn asked(&self) -> &str {
         self.asked.as_deref().unwrap_or(&self.change.body)
     }
 }
+
+/// Of a row: whether what it asks for may hold a change of a list, as [`changes_lists`] looks first.
+const MAY_CHANGE_LISTS: &str = "(asked IS NOT NULL AND instr(substr(asked, 2), '{') > 0)";
 
 pub(super) fn pending_rows() -> String {
     format!(
@@ -186,8 +191,8 @@ impl Journal {
     pub fn incidents(&self, run: &RunHandle, of: LookAt) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         let mut statement = self.db.prepare_cached(&format!(
             "SELECT target, row FROM rows
-             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND (asked IS NOT NULL OR NOT {IS_UNSETTLED})
-               AND (?2 OR asked IS NOT NULL OR planned IS NOT NULL OR {MERGED} IS NOT NULL)"
+             WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND ({MAY_CHANGE_LISTS} OR NOT {IS_UNSETTLED})
+               AND (?2 OR {MAY_CHANGE_LISTS} OR planned IS NOT NULL OR {MERGED} IS NOT NULL)"
         ))?;
         let rows = statement.query_map(params![run.id, of == LookAt::All], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let incidents = rows.map(|row: Result<(u64, u64), _>| row.map(|(id, row)| (IncidentId::new(id), row)));
@@ -204,7 +209,7 @@ impl Journal {
             "SELECT before, planned, EXISTS (
                  SELECT 1 FROM attempts AS a
                  WHERE a.scope = (SELECT scope FROM runs WHERE id = ?1) AND a.incident = rows.target
-                   AND a.run = ?1 AND a.updates = 1 AND a.made IS NOT 0)
+                   AND a.run = ?1 AND a.updates > 0 AND a.made IS NOT 0)
              FROM rows WHERE run = ?1 AND row = ?2",
         )?;
         let (before, planned, is_touched): (Option<String>, Option<String>, bool) =
@@ -221,6 +226,23 @@ impl Journal {
         })
     }
 
+    /// Whether an update of ours has set a property of the row to another value shortly before its incident was read at
+    /// `at`: the read may be older than that.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn is_just_set_otherwise(
+        &self,
+        run: &RunHandle,
+        row: &PendingRow,
+        at: Timestamp,
+        appended: Option<&str>,
+    ) -> Result<bool, JournalError> {
+        let pasts = updates_for(&self.db, self.scope_of(run)?, row.change.incident, row.merged)?;
+        let since = self.clock.now().boot_at(at) - READS_LAG;
+        Ok(was_set_otherwise(&pasts, row.asked(), since, appended))
+    }
+
     /// Keeps what comparing said of rows, whose incidents were looked at then.
     ///
     /// # Errors
@@ -231,7 +253,9 @@ impl Journal {
                 let read_wall = settled.is_otherwise.then(|| at.as_microsecond());
                 if settled.body.is_some() || read_wall.is_some() {
                     tx.prepare_cached(
-                        "UPDATE rows SET body = coalesce(?3, body), read_wall = coalesce(?4, read_wall)
+                        "UPDATE rows
+                         SET asked = coalesce(asked, iif(?3 <> body, body, NULL)), body = coalesce(?3, body),
+                             read_wall = coalesce(?4, read_wall)
                          WHERE run = ?1 AND row = ?2",
                     )?
                     .execute(params![run.id, settled.row, settled.body.as_deref(), read_wall])?;

@@ -51,7 +51,7 @@ CREATE TABLE rows (
     incident TEXT NOT NULL,               -- the id, or the cell that is none
     target INTEGER,                       -- the incident that is updated: this one, or the one it was merged into
     body TEXT,                            -- what is sent; none where the row is invalid
-    asked TEXT,                           -- where it changes lists: the body before whole lists were known
+    asked TEXT,                           -- where the body is another one: what was asked for (list changes, properties already set)
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
     before TEXT,                          -- JSON: what its incident looked like, where that was read
@@ -72,7 +72,7 @@ CREATE TABLE attempts (
     run INTEGER NOT NULL,                 -- 0: for no run
     row INTEGER NOT NULL,                 -- 0: a look, for no row alone
     incident INTEGER NOT NULL,            -- 0: a list
-    updates INTEGER NOT NULL,             -- 1: an update, 0: a read
+    updates INTEGER NOT NULL,             -- 0: a read, 1: an update, 2: an update without its row's comment
     process INTEGER NOT NULL,
     started INTEGER NOT NULL,
     started_wall INTEGER NOT NULL,

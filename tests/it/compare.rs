@@ -83,9 +83,65 @@ fn what_is_read_wins_over_what_is_remembered() {
     program.write("open.csv", "incidentId,status\n1,Active\n");
     program.send_as_others("open.csv");
     program.send("close.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    // Within a minute of our own write the read may be the older one.
+    program.send("close.csv --compare").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    assert_eq!(program.incident(1)["status"], "Active");
+    program.age_the_journal(61);
     program.send("close.csv --compare").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
-    assert_eq!(program.comments(1), ["one", "one"]);
-    assert_eq!(program.comments(2), ["two"]);
+    assert_eq!(program.incident(1)["status"], "Resolved");
+    // No read tells whether somebody has removed a comment: it is not repeated.
+    assert_eq!((program.comments(1), program.comments(2)), (vec!["one".to_owned()], vec!["two".to_owned()]));
+    assert_eq!(last_body(&program), r#"{"status":"Resolved"}"#);
+}
+
+fn last_body(program: &Program) -> String {
+    program.updates().pop().and_then(|update| update.body).expect("an update")
+}
+
+#[test]
+fn comment_goes_alone_if_its_properties_are_set() {
+    let program = program("a.csv", "incidentId,status,tags,comment\n1,Resolved,+a,seen\n2,Resolved,+a,seen\n");
+    program.write("set.csv", "incidentId,status,tags\n1,Resolved,a\n");
+    program.send_as_others("set.csv");
+    program.send("a.csv --compare --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    let bodies: Vec<_> = program.updates().into_iter().filter_map(|update| update.body).collect();
+    assert_eq!(bodies[1..], [r#"{"comment":"seen"}"#, r#"{"status":"Resolved","tags":["a"],"comment":"seen"}"#]);
+    // The same file again is the same change, with a look and without.
+    for arguments in ["a.csv", "a.csv --compare"] {
+        program.send(arguments).expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    }
+    assert_eq!((program.comments(1).len(), program.incident(1)["status"].as_str()), (1, Some("Resolved")));
+}
+
+/// Stopped after the look, and reverted by somebody since: the next look sends all of it.
+#[test]
+fn comment_row_is_compared_anew_when_it_goes_on() {
+    let rows = "incidentId,status,comment\n1,Resolved,seen\n2,Resolved,seen\n";
+    let program = program("a.csv", rows);
+    program.write("set.csv", "incidentId,status\n1,Resolved\n2,Resolved\n");
+    program.write("open.csv", "incidentId,status\n2,Active\n");
+    program.send_as_others("set.csv");
+    let stopped = program.send("a.csv --compare --quota 3/2s --stop-after 300ms");
+    stopped.expect_code(4).expect_outcomes(&[("updated", 1), ("not-attempted", 1)]);
+    program.send_as_others("open.csv");
+    program.send("a.csv --compare").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    assert_eq!(last_body(&program), r#"{"status":"Resolved","comment":"seen"}"#);
+}
+
+/// Reads are older than our own last update: they do not show that it is to be undone.
+#[test]
+fn lagging_look_does_not_hide_our_own_update() {
+    let program = Program::new().file("a.csv", &resolving([1])).emulator(|settings| {
+        settings.habits.lag = std::time::Duration::from_secs(1);
+    });
+    program.send("a.csv").expect_code(0);
+    program.write("open.csv", "incidentId,status\n1,Active\n");
+    let settled = || program.send("a.csv --compare --remember 0").expect_code(0).results()[0]["code"].clone();
+    while settled() != "already-so" {}
+    program.send("open.csv").expect_code(0);
+    // The read shows `Resolved`, and that was before.
+    program.send("a.csv --compare --remember 0").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    assert_eq!(program.incident(1)["status"], "Resolved");
 }
 
 /// Looks are calls like any other: they count, and wait for their turn.

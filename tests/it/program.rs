@@ -104,6 +104,15 @@ impl Program {
         self.emulator.as_ref().expect("an emulator").running.origin()
     }
 
+    /// As if all calls so far had been made so many seconds earlier.
+    pub(crate) fn age_the_journal(&self, seconds: i64) {
+        #[expect(clippy::disallowed_methods, reason = "a test makes time pass in what the program has written")]
+        let journal = rusqlite::Connection::open(self.path("state/journal.db")).expect("a journal");
+        let earlier = "UPDATE attempts SET started = started - ?1, started_wall = started_wall - ?1,
+                       ended = ended - ?1, ended_wall = ended_wall - ?1";
+        journal.execute(earlier, [seconds * 1_000_000]).expect("it is changed");
+    }
+
     /// What has become of an incident.
     pub(crate) fn incident(&self, id: u64) -> Value {
         let id = IncidentId::new(id).expect("an id");

@@ -124,10 +124,12 @@ fn the_same_change_is_made_once_whatever_the_list_has_become() {
     of_others(&program, "1,,old; vip; tuned; new,\n");
     program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
     assert_eq!(program.comments(1), ["done"]);
-    // Where they have undone it, it is made again.
+    // Where they have undone it, it is made again; its comment is there, and within a minute the read may be the older one.
     of_others(&program, "1,,new,\n");
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    program.age_the_journal(61);
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1), ("unchanged", 1)]);
-    assert_eq!((tags(&program, 1), program.comments(1)), (json!(["new", "tuned"]), vec!["done".into(), "done".into()]));
+    assert_eq!((tags(&program, 1), program.comments(1)), (json!(["new", "tuned"]), vec!["done".into()]));
 }
 
 /// A kill while the answers are on their way, and others change the lists before the next start.

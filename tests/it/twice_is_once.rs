@@ -128,6 +128,58 @@ fn a_change_that_was_undone_since_is_made_again() {
     assert_eq!(program.incident(1)["status"], "Resolved");
 }
 
+const RESOLVED_DONE: &str = "incidentId,status,comment\n1,Resolved,done\n";
+
+/// The bodies of the updates that were sent.
+fn bodies(program: &Program) -> Vec<String> {
+    program.updates().into_iter().map(|update| update.body.expect("an update has a body")).collect()
+}
+
+/// Another of our calls has set the status to another value: it is set again, and the comment is not added again.
+#[test]
+fn undone_properties_are_sent_again_without_the_comment() {
+    let program = Program::new().file("a.csv", RESOLVED_DONE).file("b.csv", "incidentId,status\n1,Active\n");
+    let program = program.emulator(|_| ());
+    for file in ["a.csv", "b.csv", "a.csv"] {
+        program.send(file).expect_code(0).expect_outcomes(&[("updated", 1)]);
+    }
+    let set = r#"{"status":"Resolved"}"#;
+    assert_eq!(bodies(&program), [r#"{"status":"Resolved","comment":"done"}"#, r#"{"status":"Active"}"#, set]);
+    // That was the same change once more.
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 1)]);
+}
+
+#[test]
+fn same_comment_of_another_change_is_not_repeated() {
+    let program = Program::new().file("a.csv", RESOLVED_DONE).emulator(|_| ());
+    program.write("b.csv", "incidentId,classification,comment\n1,FalsePositive,done\n");
+    program.write("c.csv", "incidentId,comment\n1,done\n");
+    program.write("d.csv", "incidentId,comment\n1,done again\n");
+    program.send("a.csv").expect_code(0);
+    program.send("b.csv").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    let ended = program.send("c.csv").expect_code(0).expect_outcomes(&[("unchanged", 1)]);
+    assert_eq!(ended.results()[0]["code"], "done-before");
+    program.send("d.csv").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    assert_eq!(program.comments(1), ["done", "done again"]);
+    assert_eq!(program.incident(1)["classification"], "FalsePositive");
+    program.send("c.csv --remember 0").expect_code(0).expect_outcomes(&[("updated", 1)]);
+}
+
+/// The response to the update without the comment is lost, and the process killed: the next start sends it again.
+#[test]
+fn kill_between_comment_and_properties_adds_no_second_comment() {
+    let program = Program::new().file("a.csv", RESOLVED_DONE).file("b.csv", "incidentId,status\n1,Active\n");
+    let program = program.faulty_emulator(&["stall@3*1"]);
+    program.send("a.csv").expect_code(0);
+    program.send("b.csv").expect_code(0);
+    let killed = program.start_sending("a.csv");
+    program.wait_for_requests(3);
+    killed.kill();
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    assert_eq!((program.comments(1).len(), &program.incident(1)["status"]), (1, &"Resolved".into()));
+    assert!(program.requests().iter().all(|request| request.method == "PATCH"));
+}
+
 #[test]
 fn a_run_that_was_stopped_goes_on_as_the_same_run() {
     let program = Program::new().file("a.csv", closing(1..=8)).emulator(|settings| {

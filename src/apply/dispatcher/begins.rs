@@ -103,6 +103,13 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     let outcome = Hand::made_before(&made, now);
                     self.end_without_call(&hand, outcome);
                 }
+                Receipt::CommentMade => {
+                    hand.leave_out_comment(&self.rules.appended);
+                    match hand.was_not_made(now) {
+                        None => self.queue.first(hand),
+                        Some(outcome) => self.end_without_call(&hand, outcome),
+                    }
+                }
                 Receipt::InDoubt(doubts) => {
                     let due = hand.read_first(doubts, self.rules.settle);
                     self.queue.wait(due, hand);

@@ -101,7 +101,7 @@ async fn a_process_that_goes_while_it_clears_up_is_not_waited_for() {
 async fn comments_go_to_an_incident_one_at_a_time() {
     let place = Place::new();
     let mut ours = place.process(&[comment(1)]);
-    let mut theirs = place.process(&[change(1, r#"{"comment":"tuned"}"#), resolve(1), comment(2)]);
+    let mut theirs = place.process(&[change(1, r#"{"comment":"looked at"}"#), resolve(1), comment(2)]);
     let attempt = ours.start(1);
     assert_eq!(theirs.offer(1), Receipt::UnderWay);
     theirs.start(2);

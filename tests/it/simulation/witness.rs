@@ -54,8 +54,9 @@ impl Witness {
             .db()
             .prepare_cached(
                 "SELECT a.id, a.run, a.row FROM attempts AS a JOIN rows ON rows.run = a.run AND rows.row = a.row
-                 WHERE a.ended IS NULL AND a.incident = ?1 AND a.updates = (?2 IS NOT NULL)
-                   AND (?2 IS NULL OR rows.body = ?2) ORDER BY a.id",
+                 WHERE a.ended IS NULL AND a.incident = ?1 AND (a.updates > 0) = (?2 IS NOT NULL)
+                   AND (?2 IS NULL OR ?2 = iif(a.updates = 2, json_remove(rows.body, '$.comment'), rows.body))
+                 ORDER BY a.id",
             )
             .expect("the attempts can be read")
             .query_map(params![incident, body], |row| {
