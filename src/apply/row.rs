@@ -381,8 +381,10 @@ impl Hand {
     /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
     fn unreadable(&self, now: Now) -> Outcome {
         let why = self.last.as_ref().map_or("no answer", |last| &last.message);
-        let own_is_in_doubt = matches!(&self.what, What::Read(doubts) if doubts.iter().any(|doubt| doubt.own_row));
-        let outcome = if self.is_last_look || own_is_in_doubt {
+        // Without a comment there are no doubts in the journal: it is read for its own attempt alone.
+        let is_for_others = matches!(&self.what, What::Read(doubts)
+            if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
+        let outcome = if self.is_last_look || !is_for_others {
             let message = format!("it may have been made: the answer was lost, and the incident can't be read: {why}");
             Outcome::new(OutcomeKind::InDoubt, "unreadable", message)
         } else {

@@ -131,7 +131,7 @@ fn comment_row_is_compared_anew_when_it_goes_on() {
 /// Reads are older than our own last update: they do not show that it is to be undone.
 #[test]
 fn lagging_look_does_not_hide_our_own_update() {
-    let program = Program::new().file("a.csv", &resolving([1])).emulator(|settings| {
+    let program = Program::new().file("a.csv", resolving([1])).emulator(|settings| {
         settings.habits.lag = std::time::Duration::from_secs(1);
     });
     program.send("a.csv").expect_code(0);

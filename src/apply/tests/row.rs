@@ -242,6 +242,7 @@ fn an_incident_that_can_not_be_read_leaves_in_doubt_what_was_our_own() {
     for (doubts, is_last_look, verdict, expected) in [
         (vec![doubt(true)], false, Verdict::Rejected, "in-doubt unreadable"),
         (vec![], true, Verdict::Rejected, "in-doubt unreadable"),
+        (vec![], false, Verdict::Rejected, "in-doubt unreadable"),
         (vec![doubt(false)], false, Verdict::Rejected, "failed unreadable"),
         (vec![doubt(true)], false, Verdict::NotFound, "failed not-found"),
     ] {
