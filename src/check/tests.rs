@@ -160,6 +160,12 @@ fn every_mistake_of_a_cell_has_its_code() {
         ("1,Redirected,,,,,", "doubtful-value"),
         ("1,,,,,<clear>,", ""),
         ("1,,,,,,  ", "blank-comment"),
+        ("1,,,,,,x ", "space-around"),
+        ("1,,,,,,\u{a0}x", "space-around"),
+        ("1,,,,,,\"a\nb\tc\"", ""),
+        ("1,,,,,,a\u{7}b", "control-character"),
+        ("1,,,,,,a\u{7f}b", "control-character"),
+        ("1,,,,,,a\u{85}b", "control-character"),
         ("1,,,,,,<clear>", "cannot-clear"),
         ("1,Active", "too-few-cells"),
         ("1,Active,,,,,,", "too-many-cells"),
@@ -379,4 +385,14 @@ fn a_taker_that_fails_ends_the_check() {
     let mut full = |_| Err(io::Error::other("full"));
     let checked = check(input, &rules, Some(&mut full), &mut |_| ());
     assert!(matches!(checked, Err(InputError::NotKept(_))));
+}
+
+#[test]
+fn long_comment_is_a_warning() {
+    for (length, code) in [(30_000, ""), (30_001, "long-comment")] {
+        let comment = "é".repeat(length);
+        assert_eq!(CSV.code(format!("incidentId,comment\n1,{comment}\n")), code);
+        assert_eq!(CSV.code(format!("incidentId,comment\n1,{}\n", "e".repeat(length))), code);
+        assert_eq!(JSONL.code(format!("{{\"incidentId\":1,\"comment\":\"{comment}\"}}\n")), code);
+    }
 }

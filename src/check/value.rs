@@ -107,7 +107,8 @@ impl<'a> ReadyContract<'a> {
     pub(super) fn glance<'r>(&self, property: usize, cell: &'r str) -> Option<Asked<'r>> {
         match &self.properties[property].kind {
             ReadyKind::Choice(choices) => choices.exact(cell).map(Asked::Choice),
-            ReadyKind::Text | ReadyKind::Append if is_plain(cell) => Some(Asked::Text(cell)),
+            ReadyKind::Text if is_plain(cell) => Some(Asked::Text(cell)),
+            ReadyKind::Append if is_plain(cell) && is_plain_inside(cell) => Some(Asked::Text(cell)),
             _ => None,
         }
     }
@@ -242,6 +243,15 @@ fn is_plain(cell: &str) -> bool {
     matches!(cell.as_bytes(), [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'~']) && !may_be_placeholder(cell)
 }
 
+/// More characters than this are too many for a comment.
+const LONGEST_COMMENT: usize = 30_000;
+
+/// The same for what lies between its ends: short, and nothing that may be a control character.
+fn is_plain_inside(cell: &str) -> bool {
+    // 0xC2 begins those from U+0080 to U+009F.
+    cell.len() <= LONGEST_COMMENT && !cell.bytes().any(|byte| byte < b' ' || byte == 0x7f || byte == 0xc2)
+}
+
 fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Asked<'r> {
     let bare = trimmed(cell);
     if bare.eq_ignore_ascii_case(CLEAR) {
@@ -268,6 +278,19 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> As
     if is_placeholder(bare) {
         let message = format!("the {name} `{}` stands for \"no value\", and is sent as it is", excerpt(bare, SHOWN));
         problems.push(Problem::new(&codes::PLACEHOLDER_COMMENT, message));
+    }
+    if bare.len() != cell.len() {
+        let message = format!("the {name} begins or ends with white space, which the service may remove");
+        problems.push(Problem::new(&codes::SPACE_AROUND, message));
+    }
+    if let Some(control) = cell.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
+        let message = format!("the {name} holds the control character U+{:04X}", u32::from(control));
+        problems.push(Problem::new(&codes::CONTROL_CHARACTER, message));
+    }
+    let length = cell.chars().count();
+    if length > LONGEST_COMMENT {
+        let message = format!("the {name} has {length} characters, more than {LONGEST_COMMENT}");
+        problems.push(Problem::new(&codes::LONG_COMMENT, message));
     }
     Asked::Text(cell)
 }

@@ -166,6 +166,12 @@ codes! {
     SPACE_AROUND "space-around" Warning
         "The text begins or ends with white space, which is sent as it is."
         "Remove it, unless it is meant."
+    CONTROL_CHARACTER "control-character" Warning
+        "The comment holds a control character, which the service may remove or refuse."
+        "Remove it."
+    LONG_COMMENT "long-comment" Warning
+        "The comment has more than 30,000 characters, which the service may cut short or refuse."
+        "Shorten it."
 }
 
 /// [`PLACEHOLDER_VALUE`] in a comment: it may be meant, so it is sent.

@@ -70,6 +70,7 @@ fn the_file_of_mistakes_gets_all_its_diagnostics() {
     18 too-few-cells
     19 too-many-cells
     25 unknown-value
+    25 control-character
     26 not-utf8
     27 nul-byte
     21 duplicate
@@ -78,7 +79,7 @@ fn the_file_of_mistakes_gets_all_its_diagnostics() {
     assert_eq!((&report["rows"], &report["valid"]), (&27.into(), &5.into()));
     let (exit, out, err) = run(&["check", "samples/mistakes.csv"], b"");
     assert_eq!((exit, err.as_str()), (3, ""));
-    assert!(out.contains("These are the first 20 of 24:") && out.ends_with("Nothing would be sent.\n"), "{out}");
+    assert!(out.contains("These are the first 20 of 25:") && out.ends_with("Nothing would be sent.\n"), "{out}");
     assert!(!out.contains(|character: char| character.is_control() && character != '\n' || character == '\u{202e}'));
 }
 
