@@ -80,12 +80,27 @@ pub enum Error {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The journal was deleted or moved while a run was sent.
+    #[error("{error}")]
+    HistoryGone {
+        /// Where it was.
+        #[source]
+        error: JournalError,
+        /// What is left of the run.
+        results: PathBuf,
+    },
     /// Sending failed.
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The results can't be written any more. What was done is in the journal.
-    #[error("the results can't be written: {0}")]
-    Results(#[source] io::Error),
+    #[error("the results can't be written: {error}")]
+    Results {
+        /// Why.
+        #[source]
+        error: io::Error,
+        /// The command that writes them.
+        results: NextCommand,
+    },
     /// Standard output can't be written.
     #[error("can't write to standard output: {0}")]
     Output(#[from] io::Error),
@@ -131,9 +146,11 @@ impl Error {
             Error::Plan { .. }
             | Error::Input(InputError::Unreadable { .. } | InputError::Invalid(_))
             | Error::InvalidRows => exit::INPUT,
-            Error::Input(InputError::NotKept(_)) | Error::Results(_) => exit::STOPPED,
+            Error::Input(InputError::NotKept(_)) | Error::Results { .. } => exit::STOPPED,
             Error::NoToken | Error::Token(_) => exit::NOT_ALLOWED,
-            Error::Journal(error) | Error::Apply(ApplyError(error)) => journal_code(error),
+            Error::HistoryGone { error, .. } | Error::Journal(error) | Error::Apply(ApplyError { error, .. }) => {
+                journal_code(error)
+            }
         }
     }
 
@@ -156,15 +173,29 @@ impl Error {
                 nearest(name, BUILT_IN.into_iter()).map(|meant| format!("did you mean `{meant}`?"))
             }
             Error::Journal(JournalError::RunIsHeld { .. })
-            | Error::Apply(ApplyError(JournalError::RunIsHeld { .. })) => {
+            | Error::Apply(ApplyError { error: JournalError::RunIsHeld { .. }, .. }) => {
                 Some("wait until it has ended; nothing was sent by this one".to_owned())
             }
+            Error::Journal(JournalError::Interrupted { .. })
+            | Error::Apply(ApplyError { error: JournalError::Interrupted { .. }, .. }) => {
+                Some("run the same command again to resume".to_owned())
+            }
+            Error::HistoryGone { results, .. } => Some(format!(
+                "the history is gone: the same file would add its comments again; continue with {}",
+                printable(&results.to_string_lossy())
+            )),
             Error::Token(error) => token_hint(error),
             Error::Journal(JournalError::NoSuchRun(_)) => Some("see `bulk-triage runs list`".to_owned()),
-            Error::Journal(JournalError::Full { .. }) | Error::Apply(ApplyError(JournalError::Full { .. })) => {
-                Some("make room, then start the same command again: it goes on where it stopped".to_owned())
+            Error::Journal(JournalError::Full { .. })
+            | Error::Apply(ApplyError { error: JournalError::Full { .. }, .. }) => {
+                Some("make room: free some space, then run the same command again to resume".to_owned())
             }
-            Error::Results(_) => Some("nothing is lost: `bulk-triage runs results` makes the file again".to_owned()),
+            Error::Results { error, results } => {
+                let first = if is_full(error) { "free some space, then " } else { "" };
+                Some(format!(
+                    "{first}run the same command again to resume; `{results}` only writes the results that there are"
+                ))
+            }
             _ => None,
         }
     }
@@ -194,10 +225,14 @@ fn token_hint(error: &TokenError) -> Option<String> {
     }
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn journal_code(error: &JournalError) -> u8 {
     match error {
         JournalError::Directory { .. } | JournalError::NoSuchRun(_) => exit::USAGE,
-        JournalError::RunIsHeld { .. } | JournalError::Full { .. } => exit::STOPPED,
+        JournalError::RunIsHeld { .. } | JournalError::Interrupted { .. } | JournalError::Full { .. } => exit::STOPPED,
         JournalError::Newer { .. }
         | JournalError::Damaged { .. }
         | JournalError::Gone { .. }

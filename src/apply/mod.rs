@@ -31,7 +31,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::contract::SameAs;
-use crate::journal::JournalError;
+use crate::journal::{Journal, JournalError};
 use crate::window::Quota;
 
 /// Tokens that other processes free are looked for this often.
@@ -143,5 +143,17 @@ impl Stop {
 
 /// Why sending can't go on: the journal failed.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ApplyError(#[from] pub JournalError);
+#[error("{error}")]
+pub struct ApplyError {
+    /// How.
+    #[source]
+    pub error: JournalError,
+    /// The journal, to be read: what was done stays to be told.
+    pub journal: Option<Box<Journal>>,
+}
+
+impl From<JournalError> for ApplyError {
+    fn from(error: JournalError) -> ApplyError {
+        ApplyError { error, journal: None }
+    }
+}

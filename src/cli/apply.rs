@@ -15,6 +15,7 @@ use super::compare::Look;
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
+use super::patience::open_journal;
 use super::report;
 use super::send;
 use super::target::{Access, Target};
@@ -25,7 +26,7 @@ use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
-use crate::journal::{Durability, Journal, LookAt, RunFacts, RunState, RunSummary, Same, StateDir};
+use crate::journal::{Journal, LookAt, RunFacts, RunState, RunSummary, Same};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanError};
 use crate::report::results::Destination;
@@ -76,7 +77,7 @@ pub(super) fn run(
     if let Some(results) = results {
         Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
     }
-    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let journal = open_journal(&state_dir(global)?, &clock)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let applying = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock };
     let begun = match journal.run_of_plan(&applying.scope, &plan.seal)? {

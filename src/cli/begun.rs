@@ -332,6 +332,6 @@ fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-fn absolute(path: &Path) -> String {
+pub(super) fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }

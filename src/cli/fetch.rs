@@ -11,6 +11,7 @@ use super::arguments::CallArgs;
 use super::environment::{Environment, state_dir};
 use super::looking::Looking;
 use super::next::{fetch_again, run_fetched};
+use super::patience::open_journal;
 use super::send::{code_of, explained, runtime};
 use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
@@ -21,7 +22,6 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{Durability, Journal, StateDir};
 use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader};
 use crate::row::Scope;
 use crate::text::printable;
@@ -140,7 +140,7 @@ pub(super) fn run(
     let target = Target::new(contract, origin, args.scope.as_deref(), &args.calls, env)?;
     target.expect_access(Access::Read, &clock)?;
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
-    let mut journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let mut journal = open_journal(&state_dir(global)?, &clock)?;
 
     let sieve = args.which.sieve();
     let (mut read_before, mut newest) = (Vec::new(), None);

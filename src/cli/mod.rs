@@ -8,6 +8,7 @@
 //! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
+//! | `patience` | the journal, opened; what is told while another process keeps it |
 
 mod apply;
 mod arguments;
@@ -22,6 +23,7 @@ mod fetch;
 mod load;
 mod looking;
 mod next;
+mod patience;
 mod plan;
 mod report;
 mod rows;

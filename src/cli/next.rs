@@ -109,6 +109,12 @@ impl<'a> Next<'a> {
         repeat(command(&["runs", "show"]).word(run), &["runs", "show"], self.typed(), &[])
     }
 
+    /// The command that writes the results of the run of this name.
+    #[must_use]
+    pub(super) fn to_write_results(self, run: &str) -> NextCommand {
+        results_of(run, self.typed())
+    }
+
     /// The command that tries again what failed, by the results file. `follows`: merged incidents were followed.
     #[must_use]
     pub(super) fn for_failures(&self, results: &Path, follows: bool) -> NextCommand {
@@ -181,6 +187,11 @@ pub(super) fn run_fetched(output: &Path, typed: &Typed, contract: &Contract) -> 
         command = command.option("--set", SET_OF_FETCHED);
     }
     repeat(command.word("--dry-run"), &["run"], typed, OF_OTHER_INPUT)
+}
+
+/// The command that writes the results of a run.
+pub(super) fn results_of(run: &str, typed: &Typed) -> NextCommand {
+    repeat(command(&["runs", "results"]).word(run), &["runs", "results"], typed, OF_OTHER_INPUT)
 }
 
 /// The command that goes on with a run.

@@ -13,6 +13,7 @@ use super::begun::{Begun, Reading, say_next, say_report};
 use super::compare::as_planned;
 use super::environment::{Environment, state_dir};
 use super::next::{apply_plan, save_plan};
+use super::patience::open_journal;
 use super::report;
 use super::rows::RowArgs;
 use super::run::opened;
@@ -25,7 +26,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
-use crate::journal::{Durability, Journal, Pick, Same, StateDir};
+use crate::journal::{Pick, Same};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
@@ -108,7 +109,7 @@ pub(super) fn run(
         target.expect_access(Access::Read, &clock)?;
     }
     let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
-    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let journal = open_journal(&state_dir(global)?, &clock)?;
     let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     let mut warnings = Warnings::default();
     let mut tell = |diagnostic: Diagnostic| {
@@ -267,7 +268,7 @@ fn show_again(
     let plan = apply::Plan::read(path)?;
     let clock = Clock::machine();
     let target = plan.target(None, args.scope.as_deref(), &args.calls, env)?;
-    let journal = Journal::open(&StateDir::open(&state_dir(global)?)?, clock.clone(), Durability::Synced)?;
+    let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
     let mut begun = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock }
         .load(journal, REMEMBER)?;

@@ -10,6 +10,7 @@ use super::begun::{Begun, Reading, say_next, say_report};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
+use super::patience::open_journal;
 use super::report::{self, ReviewRows};
 use super::send;
 use super::target::{Access, Target};
@@ -20,7 +21,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::{Input, InputError, Source};
-use crate::journal::{Durability, History, Journal, Peek, StateDir};
+use crate::journal::{History, Peek};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
@@ -80,7 +81,7 @@ pub(super) fn run(
         Some(dir) => dir.path().join("state"),
         None => state_dir(global)?,
     };
-    let journal = Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced)?;
+    let journal = open_journal(&dir, &clock)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let mut warnings = Warnings::default();
     let mut tell = |diagnostic: Diagnostic| {

@@ -13,6 +13,7 @@ use super::begun::Begun;
 use super::compare::Look;
 use super::environment::{Environment, state_dir};
 use super::next::{self, Next};
+use super::patience::open_journal;
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
 use super::target::{Access, Target};
@@ -23,7 +24,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
-use crate::journal::{Durability, History, Journal, JournalError, LookAt, RunState, RunSummary, StateDir};
+use crate::journal::{History, Journal, JournalError, LookAt, RunState, RunSummary, StateDir};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -107,7 +108,7 @@ pub(super) fn run(
     let clock = Clock::machine();
     let to_read = || StateDir::open(&dir).and_then(|dir| History::open(dir.path(), clock.clone()));
     let run_in = |run: &str| to_read()?.ok_or_else(|| JournalError::NoSuchRun(run.to_owned()));
-    let to_write = || Journal::open(&StateDir::open(&dir)?, clock.clone(), Durability::Synced);
+    let to_write = || open_journal(&dir, &clock);
     match args.command.as_ref().unwrap_or(&RunsCommand::List(args.list)) {
         RunsCommand::List(args) => list(to_read()?.as_ref(), args.format, terminal),
         RunsCommand::Show { run, format, all, report } => {
@@ -116,7 +117,7 @@ pub(super) fn run(
         RunsCommand::Resume { run, send } => resume(to_write()?, run, send, global, env, terminal, &clock),
         RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
-        RunsCommand::Results { run, results } => results_again(&run_in(run)?, run, results.as_deref()),
+        RunsCommand::Results { run, results } => results_again(&run_in(run)?, run, results.as_deref(), global),
     }
 }
 
@@ -341,12 +342,12 @@ fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
     Ok(exit::DONE)
 }
 
-fn results_again(journal: &History, name: &str, path: Option<&Path>) -> Result<u8, Error> {
+fn results_again(journal: &History, name: &str, path: Option<&Path>, global: &GlobalArgs) -> Result<u8, Error> {
     let run = journal.run(name)?;
     let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
     let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;
     let made = ResultsFile::create(&destination, run.facts.shape.clone(), rows_of(journal, name, false));
-    made.map_err(results_error)?;
+    made.map_err(|error| results_error(error, next::results_of(name, &global.typed)))?;
     writeln!(io::stdout(), "results: {}", printable(&path.to_string_lossy()))?;
     Ok(exit::DONE)
 }

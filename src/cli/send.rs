@@ -1,17 +1,18 @@
 //! Sending a run that is in the journal, and accounting for it: what `run` and `runs resume` share.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
 use super::arguments::{CallArgs, SendArgs};
+use super::begun::absolute;
 use super::next::Next;
 use super::report::{Sent, write_account};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
-use crate::apply::{Ending, Settings, Stop, apply};
+use crate::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
 use crate::client::{Client, HttpTransport};
 use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
@@ -26,6 +27,7 @@ use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::report::summary::{Summary, Tally};
 use crate::row::Scope;
+use crate::text::printable;
 
 /// A run about to be sent.
 pub(super) struct Sending<'a> {
@@ -99,7 +101,7 @@ impl Sending<'_> {
     ) -> Result<u8, Error> {
         let started_at = self.clock.now().wall;
         let results = ResultsFile::create(&self.destination, self.shape.clone(), rows_of(&journal, &run.name, true));
-        let results = results.map_err(results_error)?;
+        let results = results.map_err(|error| results_error(error, self.next.to_write_results(&run.name)))?;
         let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.err.colour);
         let show_progress = progress.shows_on(terminal.asked_for());
         let mut reporter = Reporter::new(results, progress);
@@ -112,27 +114,58 @@ impl Sending<'_> {
             let clock = self.clock.clone();
             let sending = apply(journal, run, client, self.settings(), clock, signals.stop, &mut reporter);
             tokio::select! {
-                sent = sending => sent.map(Ok).map_err(Error::from),
+                sent = sending => Ok::<_, Error>(Ok(sent)),
                 code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
             }
         })?;
         let (results, mut tally) = reporter.into_results_and_tally();
-        let mut ends = match sent {
-            Ok(ends) => ends,
+        let (mut journal, ending, failed) = match sent {
+            Ok(Ok(Ends { ending, journal, calls, throttled })) => {
+                tally.calls = calls;
+                tally.throttled = throttled;
+                (journal, ending, None)
+            }
+            // What was done is told all the same.
+            Ok(Err(ApplyError { error, journal: Some(journal) })) => (*journal, Ending::Over, Some(error)),
+            Ok(Err(error)) => return Err(error.into()),
             Err(code) => {
                 say("ended at once; calls that were under way are cleared up by the next start");
                 return Ok(code);
             }
         };
-        let state = ends.journal.close(run)?;
-        results.finish(rows_of(&ends.journal, &run.name, false)).map_err(results_error)?;
-        tally.count_the_rest(ends.journal.unsettled(&run.name)?);
-        tally.differs = ends.journal.rows_with_code(&run.name, Outcome::DIFFERS)?;
-        tally.calls = ends.calls;
-        tally.throttled = ends.throttled;
-        let code = exit_code(&ends.ending, state, &tally, self.args.allow_differs);
-        self.sum_up(&ends.journal, &run.name, tally, &ends.ending, code, started_at, terminal);
-        Ok(code)
+        let (mut state, mut failed) = (RunState::Unfinished, failed.map(Error::Journal));
+        if failed.is_none() {
+            match journal.close(run) {
+                Ok(found) => state = found,
+                Err(error) => failed = Some(error.into()),
+            }
+        }
+        let mut place = self.destination.path().to_owned();
+        match results.finish(rows_of(&journal, &run.name, false)) {
+            Ok(path) if path == place => {}
+            Ok(path) => {
+                say(&format!(
+                    "another file is at {} by now, and stays: the results are in {}",
+                    printable(&place.to_string_lossy()),
+                    printable(&path.to_string_lossy())
+                ));
+                // Where it can't be kept, `-o` says where `runs results` writes.
+                let _ = journal.moved_results(run, &absolute(&path));
+                place = path;
+            }
+            Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&run.name)))),
+        }
+        tally.count_the_rest(journal.unsettled(&run.name).unwrap_or(0));
+        tally.differs = journal.rows_with_code(&run.name, Outcome::DIFFERS).unwrap_or(0);
+        if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
+            failed = Some(Error::HistoryGone { error, results: place.clone() });
+        }
+        let code = match &failed {
+            Some(error) => error.exit_code(),
+            None => exit_code(&ending, state, &tally, self.args.allow_differs),
+        };
+        self.sum_up(&journal, &run.name, tally, &ending, failed.as_ref(), &place, code, started_at, terminal);
+        failed.map_or(Ok(code), Err)
     }
 
     fn settings(&self) -> Settings {
@@ -149,27 +182,33 @@ impl Sending<'_> {
         run: &str,
         tally: Tally,
         ending: &Ending,
+        failed: Option<&Error>,
+        place: &Path,
         code: u8,
         started_at: jiff::Timestamp,
         terminal: &Terminal,
     ) {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let only_differs = code == exit::SOME_FAILED && !has_troubles(&tally);
+        // If that can't be told, it is a word that a person adds.
+        let for_failures = || self.next.for_failures(place, journal.follows(run).unwrap_or(false));
         let next = match code {
+            // Nothing is remembered any more: the comments of all other rows might be added again.
+            _ if matches!(failed, Some(Error::HistoryGone { .. })) => {
+                Some(for_failures().option("--only", "not-attempted"))
+            }
+            _ if failed.is_some() => Some(self.next.to_finish(run, place)),
             exit::DONE => None,
             _ if only_differs && *ending == Ending::Over => Some(self.next.to_look_at(run)),
-            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => {
-                Some(self.next.to_finish(run, self.destination.path()))
-            }
-            _ if has(OutcomeKind::Failed) => {
-                // If that can't be told, it is a word that a person adds.
-                let follows = journal.follows(run).unwrap_or(false);
-                Some(self.next.for_failures(self.destination.path(), follows))
-            }
-            _ if has(OutcomeKind::Invalid) => Some(self.next.for_invalid(self.destination.path())),
+            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.to_finish(run, place)),
+            _ if has(OutcomeKind::Failed) => Some(for_failures()),
+            _ if has(OutcomeKind::Invalid) => Some(self.next.for_invalid(place)),
             _ => None,
         };
         let meaning = match ending {
+            Ending::Over if failed.is_some() => {
+                failed.map(|error| format!("stopped early: {error}")).unwrap_or_default()
+            }
             Ending::Over if only_differs => "over, and some rows show other values than were asked for".to_owned(),
             Ending::Over => exit::meaning(code).to_owned(),
             Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
@@ -182,7 +221,7 @@ impl Sending<'_> {
             tally,
             started_at,
             finished_at: self.clock.now().wall,
-            results: Some(self.destination.path().to_owned()),
+            results: Some(place.to_owned()),
             exit: code,
             meaning,
             report,
@@ -288,10 +327,11 @@ fn exit_code(ending: &Ending, state: RunState, tally: &Tally, allows_differs: bo
     }
 }
 
-pub(super) fn results_error(error: ResultsError<JournalError>) -> Error {
+/// `results`: the command that writes them.
+pub(super) fn results_error(error: ResultsError<JournalError>, results: NextCommand) -> Error {
     match error {
         ResultsError::Destination(error) => error.into(),
-        ResultsError::Write(error) => Error::Results(error),
+        ResultsError::Write(error) => Error::Results { error, results },
         ResultsError::Rows(error) => error.into(),
     }
 }

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::environment::{ColorWish, Environment};
-use super::{Color, GlobalArgs, LogFormat};
+use super::{Color, GlobalArgs, LogFormat, patience};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
@@ -147,11 +147,13 @@ pub(super) fn outlive_usr1() {
 /// # Errors
 /// Where the runtime can't listen.
 pub(super) fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
+    patience::others_listen();
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     // Who starts it with `nohup` means it.
-    let mut hangup = if is_ignored(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) };
+    let mut hangup =
+        if is_ignored(SignalKind::hangup().as_raw_value()) { None } else { Some(listen(SignalKind::hangup())?) };
     let mut asked = listen(SignalKind::user_defined1())?;
     tokio::spawn(async move {
         while asked.recv().await.is_some() {
@@ -193,9 +195,9 @@ async fn came(signal: Option<&mut Signal>) {
 }
 
 /// Whether the process was started with this signal ignored; where `/proc` doesn't say, no.
-fn is_ignored(kind: SignalKind) -> bool {
+pub(super) fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }

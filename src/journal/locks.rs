@@ -5,27 +5,122 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use super::JournalError;
+
+/// What is said and heard while another process keeps the journal for long.
+pub trait Patience: std::fmt::Debug + Send + Sync {
+    /// It is waited for, for some seconds already. `holder`: the process that has it, if that is known.
+    fn begins(&self, holder: Option<u32>);
+
+    /// Whether the user has asked to stop since then.
+    fn is_asked_to_stop(&self) -> bool;
+
+    /// The wait is over.
+    fn ends(&self);
+}
+
+/// Waits without a word, however long it takes.
+#[derive(Debug)]
+pub(super) struct Silent;
+
+impl Patience for Silent {
+    fn begins(&self, _: Option<u32>) {}
+
+    fn is_asked_to_stop(&self) -> bool {
+        false
+    }
+
+    fn ends(&self) {}
+}
 
 /// The turn to write. `SQLite`'s own busy handler lets one of two processes wait for seconds; waiting in the kernel is
 /// fair and short.
 #[derive(Debug)]
-pub(super) struct Turn(File);
+pub(super) struct Turn {
+    file: File,
+    path: PathBuf,
+    patience: Arc<dyn Patience>,
+}
+
+/// A wait that is longer than this is told.
+const LONG: Duration = Duration::from_secs(2);
+/// How often it is looked whether the user wants to stop.
+const STEP: Duration = Duration::from_millis(50);
 
 impl Turn {
-    pub(super) fn open(dir: &Path) -> io::Result<Turn> {
-        open(&dir.join("journal.lock")).map(Turn)
+    pub(super) fn open(dir: &Path, patience: Arc<dyn Patience>) -> io::Result<Turn> {
+        let path = dir.join("journal.lock");
+        Ok(Turn { file: open(&path)?, path, patience })
     }
 
     /// Waits for the turn and holds it until the guard is dropped.
-    pub(super) fn take(&self) -> io::Result<TurnGuard> {
-        let file = self.0.try_clone()?;
-        file.lock()?;
-        Ok(TurnGuard(file))
+    ///
+    /// # Errors
+    /// [`JournalError::Interrupted`] if the user asks to stop during a long wait.
+    pub(super) fn take(&self) -> Result<TurnGuard, JournalError> {
+        let file = self.file.try_clone()?;
+        match file.try_lock() {
+            Ok(()) => Ok(TurnGuard(file)),
+            Err(TryLockError::WouldBlock) => self.wait(),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
     }
+
+    /// Waits in the kernel, on a thread of its own: this one can go on without the turn. The thread opens the file anew,
+    /// so that the turn it may still get is not this process's for good.
+    fn wait(&self) -> Result<TurnGuard, JournalError> {
+        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        let (hand_over, turn) = mpsc::channel();
+        std::thread::Builder::new().name("turn".to_owned()).spawn(move || {
+            let taken = file.lock().map(|()| TurnGuard(file));
+            // If nobody waits any more, the guard comes back and is dropped.
+            let _ = hand_over.send(taken);
+        })?;
+        let mut waited = Duration::ZERO;
+        let taken = loop {
+            match turn.recv_timeout(STEP) {
+                Ok(taken) => break taken,
+                Err(RecvTimeoutError::Timeout) => waited += STEP,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(io::Error::other("a lock can't be waited for").into());
+                }
+            }
+            if waited == LONG {
+                self.patience.begins(self.holder());
+            }
+            if waited >= LONG && self.patience.is_asked_to_stop() {
+                return Err(JournalError::Interrupted { by: self.holder() });
+            }
+        };
+        if waited >= LONG {
+            self.patience.ends();
+        }
+        Ok(taken?)
+    }
+
+    /// The process that holds the turn, as Linux lists it: for people only.
+    fn holder(&self) -> Option<u32> {
+        let number = self.file.metadata().ok()?.ino();
+        holder_in(&std::fs::read_to_string("/proc/locks").ok()?, number)
+    }
+}
+
+/// The process with a lock on the file of this number, by the lines of `/proc/locks` (`proc_locks(5)`), such as
+/// `1: FLOCK  ADVISORY  WRITE 4711 fe:00:5595143 0 EOF`. A process that waits has `->` in its line.
+fn holder_in(locks: &str, number: u64) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let [_, "FLOCK", _, "WRITE", process, file, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        let is_it = file.rsplit_once(':').is_some_and(|(_, found)| found.parse() == Ok(number));
+        process.parse().ok().filter(|process| is_it && *process > 0)
+    })
 }
 
 /// The turn, held.
@@ -138,4 +233,20 @@ fn alive_path(dir: &Path, process: i64) -> PathBuf {
 
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holder_is_found_among_the_locks_of_the_machine() {
+        let locks = "1: POSIX  ADVISORY  WRITE 29 fe:00:7 0 EOF\n2: FLOCK  ADVISORY  READ 30 fe:00:7 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 4711 fe:00:7 0 EOF\n3: -> FLOCK  ADVISORY  WRITE 4712 fe:00:7 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 0 fe:00:8 0 EOF\n5: FLOCK  ADVISORY  WRITE x\n";
+        assert_eq!(holder_in(locks, 7), Some(4711));
+        // Of another container: no number.
+        assert_eq!(holder_in(locks, 8), None);
+        assert_eq!(holder_in(locks, 70), None);
+    }
 }

@@ -35,6 +35,7 @@ mod store;
 pub use account::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::{History, RunSummary};
+pub use locks::Patience;
 pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
 pub use merged::Contradiction;
 pub use peek::Peek;
@@ -127,6 +128,12 @@ pub enum JournalError {
         /// The database file.
         path: PathBuf,
     },
+    /// The user asked to stop while another process kept the journal.
+    #[error("stopped while waiting for the journal, held by {}", holder(*.by))]
+    Interrupted {
+        /// The number of the process, if it is known.
+        by: Option<u32>,
+    },
     /// Another process is sending this run.
     #[error("run {run} is under way in another process{}", .by.map(|by| format!(" (process {by})")).unwrap_or_default())]
     RunIsHeld {
@@ -138,6 +145,12 @@ pub enum JournalError {
     /// No run bears this name.
     #[error("there is no run `{0}`")]
     NoSuchRun(String),
+}
+
+/// Who holds the journal, in words.
+#[must_use]
+pub fn holder(process: Option<u32>) -> String {
+    process.map_or_else(|| "another process".to_owned(), |process| format!("process {process}"))
 }
 
 impl From<rusqlite::Error> for JournalError {

@@ -235,8 +235,7 @@ impl Journal {
             remember,
             appended: appended.map(str::to_owned),
             ..session(scope, run.id, longest_window)
-        });
-        Ok(())
+        })
     }
 
     /// Begins to read for no run: what follows is committed for the scope alone, whose quota it counts against.
@@ -245,14 +244,28 @@ impl Journal {
     /// Where the journal can't be written.
     pub fn begin_reading(&mut self, scope: &Scope, longest_window: Duration) -> Result<(), JournalError> {
         let scope = self.write(|tx| scope_id(tx, scope))?;
-        self.begin(session(scope, NO_RUN, longest_window));
-        Ok(())
+        self.begin(session(scope, NO_RUN, longest_window))
     }
 
-    fn begin(&mut self, session: Session) {
+    fn begin(&mut self, session: Session) -> Result<(), JournalError> {
         self.session = Some(session);
-        // Without it the run is slower, no more.
-        let _ = self.make_room();
+        match self.make_room() {
+            Err(error @ JournalError::Interrupted { .. }) => Err(error),
+            // Without it the run is slower, no more.
+            _ => Ok(()),
+        }
+    }
+
+    /// The results of a run are somewhere else than they were to be.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn moved_results(&mut self, run: &RunHandle, results: &str) -> Result<(), JournalError> {
+        self.write(|tx| {
+            let sql = "UPDATE runs SET facts = json_set(facts, '$.results', ?2) WHERE id = ?1";
+            tx.execute(sql, params![run.id, results])?;
+            Ok(())
+        })
     }
 
     /// Marks a run as over if every row has an outcome that stays, and says how far it is.

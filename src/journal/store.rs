@@ -7,6 +7,7 @@ use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
@@ -14,7 +15,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::format::Content;
-use super::{History, Journal, JournalError, locks};
+use super::locks::{self, Patience, Silent};
+use super::{History, Journal, JournalError};
 use crate::clock::{Clock, micros};
 
 /// The oldest `SQLite` whose WAL two connections can't damage.
@@ -40,6 +42,7 @@ pub enum Durability {
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,
+    patience: Arc<dyn Patience>,
 }
 
 impl StateDir {
@@ -69,7 +72,13 @@ impl StateDir {
         }
         // Rights on paper are not rights in fact (read-only mounts, quotas): try.
         tempfile::tempfile_in(path).map_err(|error| refuse(format!("{error}; {other}")))?;
-        Ok(StateDir { path: path.to_owned() })
+        Ok(StateDir { path: path.to_owned(), patience: Arc::new(Silent) })
+    }
+
+    /// Whoever opens the journal there waits for other processes like this.
+    #[must_use]
+    pub fn with_patience(self, patience: Arc<dyn Patience>) -> StateDir {
+        StateDir { patience, ..self }
     }
 
     /// A directory that is only read, and may not be there.
@@ -80,7 +89,7 @@ impl StateDir {
         if let Ok(facts) = std::fs::metadata(path) {
             expect_own(path, &facts)?;
         }
-        Ok(StateDir { path: path.to_owned() })
+        Ok(StateDir { path: path.to_owned(), patience: Arc::new(Silent) })
     }
 
     /// The directory.
@@ -193,8 +202,8 @@ impl Journal {
     /// more than its own bytes. Nothing but speed depends on it.
     ///
     /// # Errors
-    /// Where there is no room: then the log is as long as before.
-    pub(super) fn make_room(&self) -> io::Result<()> {
+    /// Where there is no room: then the log is as long as before. [`JournalError::Interrupted`], as all that writes.
+    pub(super) fn make_room(&self) -> Result<(), JournalError> {
         // Nobody else writes to it now.
         let _turn = self.turn.take()?;
         let log = OpenOptions::new().write(true).open(self.dir.path().join("journal.db-wal"))?;
@@ -205,7 +214,7 @@ impl Journal {
         // What lies behind its frames means nothing to SQLite: each of them bears a mark and a sum.
         let mut places = (length..LOG_BYTES).step_by(ZEROS.len());
         let made = places.try_for_each(|at| log.write_all_at(&ZEROS, at)).and_then(|()| log.sync_all());
-        made.or_else(|error| log.set_len(length).and(Err(error)))
+        Ok(made.or_else(|error| log.set_len(length).and(Err(error)))?)
     }
 }
 
@@ -215,7 +224,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(damaged(format!("SQLite {} is too old to be trusted with it", rusqlite::version())));
     }
-    let turn = locks::Turn::open(dir.path())?;
+    let turn = locks::Turn::open(dir.path(), Arc::clone(&dir.patience))?;
     let guard = turn.take()?;
     // SQLite would make the file 0644.
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;

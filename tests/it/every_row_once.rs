@@ -201,6 +201,7 @@ fn the_summary_in_json_has_its_members_and_no_others() {
         "input",
         "rows",
         "outcomes",
+        "differs",
         "calls",
         "throttled",
         "started_at",

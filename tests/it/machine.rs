@@ -74,11 +74,59 @@ fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command
 fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_what_was_done() {
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "r.csv", 3, Errno::NoSpace) else { return };
-    ended.expect_code(4).expect_text("No space left on device").expect_text("runs results");
+    let ended = ended.expect_code(4).expect_text("No space left on device").expect_text("exit 4: stopped early");
     program.run("runs list").expect_code(0).expect_text("unfinished");
     let run = program.last_run();
+    let help = "help: free some space, then run the same command again to resume; `bulk-triage runs results";
+    let help = format!("{help} {run} --no-progress` only");
+    ended.expect_text(&help).expect_text("next:\n  bulk-triage run a.csv");
     program.run(&format!("runs results {run} -o made-again.csv")).expect_code(0);
     goes_on(&program);
+}
+
+#[test]
+fn full_disk_leaves_a_summary_for_scripts_too() {
+    for (name, at) in [("r.csv", 3), ("journal.db-wal", 72)] {
+        let program = program();
+        let Some(ended) = struck(&program, &format!("{COMMAND} --format json"), name, at, Errno::NoSpace) else {
+            return;
+        };
+        let ended = ended.expect_code(4).expect_text("free some space, then run the same command again to resume");
+        let summary = ended.json();
+        assert_eq!((summary["exit"].as_u64(), summary["rows"].as_u64()), (Some(4), Some(ROWS)), "{name}: {summary}");
+        goes_on(&program);
+    }
+}
+
+#[test]
+fn journal_held_by_a_stopped_process_is_told_and_a_signal_ends_the_wait() {
+    let program = with_a_journal();
+    let holder = File::options().write(true).open(program.path("state/journal.lock")).expect("a lock");
+    holder.lock().expect("nobody else has it");
+    let start = || {
+        let mut command = program.send_command(COMMAND);
+        command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
+        let running = started_as_it_is(command);
+        let told = format!("waiting for the journal, held by process {}\n", std::process::id());
+        eventually("it says who holds it", || program.read("said").contains(&told));
+        running
+    };
+    for signal in [Signal::TERM, Signal::HUP] {
+        let running = start();
+        running.signal(signal);
+        running.end().expect_code(4);
+        assert!(program.read("said").contains("error: stopped while waiting for the journal, held by process"));
+        assert!(program.read("said").contains("help: run the same command again to resume"));
+    }
+    // What only reads waits for nobody.
+    let run = program.last_run();
+    program.run(&format!("runs show {run}")).expect_code(0);
+    program.run(&format!("run a.csv --dry-run --base-url {}", program.origin())).expect_code(0);
+    assert!(program.requests().is_empty());
+    let running = start();
+    holder.unlock().expect("it is held");
+    running.end().expect_code(0);
+    settled(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]
@@ -209,8 +257,21 @@ fn a_journal_that_is_deleted_while_it_is_used_ends_the_run() {
         program.wait_for_requests(3);
         delete(&program);
         let ended = running.end().expect_code(70);
-        ended.expect_text("the journal").expect_text("is gone");
+        let ended = ended.expect_text("the journal").expect_text("is gone").expect_text("exit 70: stopped early");
+        let history = "the history is gone: the same file would add its comments again; continue with r.csv";
+        let ended = ended.expect_text(history);
         assert!(program.requests().len() < 10, "it stops at once");
+        let all = crate::program::results_at(&program.path("r.csv"));
+        assert_eq!(all.len() as u64, ROWS, "{all:?}");
+        let next = ended.stdout.lines().last().expect("a command").trim().strip_prefix("bulk-triage ").expect("ours");
+        assert!(next.starts_with("run r.csv --only not-attempted") || next.contains("--only not-attempted"), "{next}");
+        program.run(next).expect_code(0);
+        let comments: Vec<usize> = (1..=ROWS).map(|id| program.comments(id).len()).collect();
+        assert!(comments.iter().all(|count| *count <= 1), "{comments:?}");
+        assert!(
+            comments.iter().sum::<usize>() as u64 + 1 >= ROWS - ROWS / 5,
+            "only what was in flight may be missing: {comments:?}"
+        );
     }
 }
 

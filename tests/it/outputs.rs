@@ -193,3 +193,32 @@ fn a_read_only_directory_for_the_results_is_said_before_anything_is_sent() {
     program.send("a.csv --state-dir closed/state").expect_code(2).expect_text("closed/state");
     assert!(program.requests().is_empty());
 }
+
+/// Whatever somebody puts in the place of the results during the run stays as it is.
+#[test]
+fn file_put_in_place_of_the_results_is_kept() {
+    type Change = fn(&Program);
+    let replaced: Change = |program| program.write("r.csv", "somebody's own\n");
+    let linked: Change = |program| symlink(program.path("notes.csv"), program.path("r.csv")).expect("a link");
+    let removed: Change = |_| {};
+    for (change, place) in [(replaced, "r.2.csv"), (linked, "r.2.csv"), (removed, "r.csv")] {
+        let slow = std::time::Duration::from_millis(20)..=std::time::Duration::from_millis(40);
+        let program =
+            Program::new().file("a.csv", closing(1..=20)).file("notes.csv", "my notes\n").emulator(|settings| {
+                settings.latency = slow;
+            });
+        let running = program.start_sending("a.csv --results r.csv --concurrency 1");
+        program.wait_for_requests(3);
+        fs::remove_file(program.path("r.csv")).expect("the results that grow");
+        change(&program);
+        let ended = running.end().expect_code(0).expect_text(&format!("results: {place}\n"));
+        assert_eq!(ended.outcomes()["updated"], 20);
+        assert_eq!(program.read("notes.csv"), "my notes\n");
+        if place == "r.2.csv" {
+            ended.expect_text("another file is at r.csv by now, and stays: the results are in r.2.csv");
+            assert_ne!(program.read("r.csv").lines().count(), 21);
+        }
+        let run = program.last_run();
+        program.run(&format!("runs show {run}")).expect_code(0).expect_text(place);
+    }
+}

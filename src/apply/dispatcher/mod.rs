@@ -189,6 +189,20 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         mut returned: mpsc::UnboundedReceiver<Ended>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<Ends, ApplyError> {
+        match self.until_the_end(&mut returned, &mut stop).await {
+            Ok(()) => {
+                let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
+                Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.service.throttled })
+            }
+            Err(error) => Err(ApplyError { error, journal: Some(Box::new(self.journal)) }),
+        }
+    }
+
+    async fn until_the_end(
+        &mut self,
+        returned: &mut mpsc::UnboundedReceiver<Ended>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), JournalError> {
         loop {
             let now = self.clock.now();
             if *stop.borrow() {
@@ -230,8 +244,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 Ok(()) = stop.changed() => {}
             }
         }
-        let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
-        Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.service.throttled })
+        Ok(())
     }
 
     fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {

@@ -8,9 +8,9 @@ mod csv;
 mod destination;
 mod jsonl;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 pub use destination::{Destination, DestinationError, default_name};
@@ -86,13 +86,45 @@ impl ResultsFile {
         Ok(())
     }
 
-    /// Replaces the file that grew by the one in the input's order.
+    /// Replaces the file that grew by the one in the input's order, and gives back its path: another one if by now
+    /// somebody else's file has the name.
     ///
     /// # Errors
     /// Where it can't be written, and where `ordered` ends in an error: the file that grew is still there then.
-    pub fn finish<E>(self, ordered: impl IntoIterator<Item = Result<ResultRow, E>>) -> Result<(), ResultsError<E>> {
-        replace(&self.path, &self.shape, ordered).map(drop)
+    pub fn finish<E>(
+        &self,
+        ordered: impl IntoIterator<Item = Result<ResultRow, E>>,
+    ) -> Result<PathBuf, ResultsError<E>> {
+        let failed = |error: io::Error| ResultsError::Write(named(&self.path, &error));
+        let path = if self.is_ours().map_err(failed)? { self.path.clone() } else { free_name(&self.path) };
+        replace(&path, &self.shape, ordered)?;
+        Ok(path)
     }
+
+    /// Whether the file that grew still has its name, or nothing has.
+    fn is_ours(&self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `close.7f3k.results.2.csv` for `close.7f3k.results.csv`, or the first number with which there is nothing.
+fn free_name(path: &Path) -> PathBuf {
+    let numbered = |number: u64| {
+        let mut name = path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!(".{number}"));
+        if let Some(ending) = path.extension() {
+            name.push(".");
+            name.push(ending);
+        }
+        path.with_file_name(name)
+    };
+    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+    (2..1_000).map(numbered).find(is_free).unwrap_or_else(|| numbered(fastrand::u64(1_000..)))
 }
 
 /// Writes a whole results file and gives it the name, in one step and to stay.

@@ -1,0 +1,65 @@
+//! Patience: what the user is told, and can do, while another process keeps the journal.
+//!
+//! A signal ends the process by default until somebody listens for signals; during a long wait it is heard here, so that
+//! the command ends in order. Once the wait is over it ends the process again, unless the run listens by then.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::terminal::{is_ignored, say};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::journal::{Durability, Journal, Patience, StateDir, holder};
+
+/// A signal has come since the first long wait.
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// A signal that is heard here does what it does by default.
+static BY_DEFAULT: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// Somebody else listens.
+static IS_LISTENED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a signal is heard by somebody else.
+pub(super) fn others_listen() {
+    IS_LISTENED.store(true, Ordering::SeqCst);
+    BY_DEFAULT.store(false, Ordering::SeqCst);
+}
+
+/// Opens the journal in a directory. A long wait for another process is told, and can be ended by a signal.
+///
+/// # Errors
+/// If it can't be used.
+pub(super) fn open_journal(dir: &Path, clock: &Clock) -> Result<Journal, Error> {
+    let dir = StateDir::open(dir)?.with_patience(Arc::new(Told));
+    Ok(Journal::open(&dir, clock.clone(), Durability::Synced)?)
+}
+
+/// Tells of the wait on standard error.
+#[derive(Debug)]
+struct Told;
+
+impl Patience for Told {
+    fn begins(&self, by: Option<u32>) {
+        static ONCE: LazyLock<()> = LazyLock::new(|| {
+            for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
+                // Where it can't be heard, it ends the process at once.
+                let _ = flag::register_conditional_default(signal, Arc::clone(&BY_DEFAULT));
+                let _ = flag::register(signal, Arc::clone(&ASKED));
+            }
+        });
+        BY_DEFAULT.store(false, Ordering::SeqCst);
+        LazyLock::force(&ONCE);
+        say(&format!("waiting for the journal, held by {}", holder(by)));
+    }
+
+    fn is_asked_to_stop(&self) -> bool {
+        ASKED.load(Ordering::SeqCst)
+    }
+
+    fn ends(&self) {
+        BY_DEFAULT.store(!IS_LISTENED.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+}
