@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
-    Batch, Begin, Durability, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, Same, StateDir,
-    What,
+    Batch, Begin, Durability, Earlier, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, Same,
+    StateDir, What,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -62,7 +62,7 @@ fn change(bytes: &mut [u8], changes: &[u8]) {
 /// What a dry run does.
 fn peek(directory: &Path) -> Result<(), JournalError> {
     if let Some(peek) = Peek::open(directory, &scope(), Clock::machine())? {
-        peek.look(&update(1), DAY, COMMENT, &mut bulk_triage::journal::Earlier::default())?;
+        peek.look(&update(1), DAY, COMMENT, &mut Earlier::default())?;
         peek.ledger(MINUTE)?;
     }
     Ok(())
@@ -85,7 +85,9 @@ fn send(directory: &Path) -> Result<(), JournalError> {
     let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
     let Some(name) = journal.runs()?.into_iter().map(|run| run.name).next() else { return Ok(()) };
     let run = journal.hold(&name)?;
-    journal.earlier(&run, DAY, COMMENT)?;
+    for row in journal.pending(&run, 0, 1_000)? {
+        journal.earlier(&run, &row, DAY, COMMENT, &mut Earlier::default())?;
+    }
     journal.ledger(&run, MINUTE)?;
     journal.first_outcomes(&run, 5)?;
     session(&mut journal, &run)?;

@@ -171,6 +171,7 @@ mod tests {
             change,
             attempts: 0,
             is_in_doubt: false,
+            is_recorded: false,
             otherwise_at: None,
             merged: None,
             asked: None,

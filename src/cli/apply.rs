@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::GlobalArgs;
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
-use super::before;
+use super::before::{self, Before};
 use super::begun::Begun;
 use super::compare::Look;
 use super::environment::{Environment, state_dir};
@@ -100,7 +100,22 @@ pub(super) fn run(
     begun.destination(args.send.results.as_ref(), &source)?;
     let runtime = send::runtime()?;
     let at = if plan.header.compared { LookAt::All } else { LookAt::Needed };
-    let begun = match begun.look(&runtime, &args.send.calls, Look { at, follows: false }, terminal)? {
+    let before = Before {
+        target: &target,
+        calls: &args.send.calls,
+        send: Some(&args.send),
+        remember,
+        input: &source,
+        typed: &global.typed,
+        clock: &clock,
+    };
+    // If every row is known to be done, nothing is read.
+    let looked = if begun.has_rows_to_send(&before)? {
+        begun.look(&runtime, &args.send.calls, Look { at, follows: false }, terminal)?
+    } else {
+        Ok(begun)
+    };
+    let begun = match looked {
         Ok(begun) => begun,
         Err(code) => return Ok(code),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::arguments::{CallArgs, SendArgs};
 use super::load::Loaded;
+use super::looking::Looking;
 use super::next;
 use super::target::Target;
 use super::terminal::{Terminal, say};
@@ -13,15 +14,20 @@ use crate::clock::Clock;
 use crate::contract::PropertyKind;
 use crate::error::Error;
 use crate::input::Source;
-use crate::journal::{Earlier, History, Journal, RunHandle};
+use crate::journal::{Earlier, History, Journal, RunHandle, Sightings};
+use crate::outcome::{NOTHING_ASKED, OutcomeKind};
 use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, arrival};
-use crate::report::preview::{self, FirstRequest, Preview, SetCounts};
+use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
 use crate::report::question::{Yes, ask};
+use crate::seen::Seen;
 use crate::typed::Typed;
 
 /// How long a call takes, as long as none was made.
 pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
+
+/// So many changes stand before the question.
+const SHOWN: usize = 5;
 
 /// More rows are not sent for a mere `y`.
 const UNTYPED: u64 = 1_000;
@@ -57,17 +63,69 @@ impl Before<'_> {
         goes_on: bool,
         compared: Option<preview::Compared>,
     ) -> Result<Preview, Error> {
-        let earlier = journal.earlier(run, self.remember, self.target.contract.appended())?;
+        let (mut counts, earlier) = self.count(journal, run)?;
         let ledger = journal.ledger(run, self.target.quota.longest())?;
-        let (mut left, mut over) = (0, 0);
-        for (kind, rows) in journal.outcomes(&run.name)? {
-            *if kind.is_none() { &mut left } else { &mut over } += rows;
+        let mut over = 0;
+        for group in journal.outcome_groups(&run.name)? {
+            match group.kind {
+                OutcomeKind::Invalid => counts.invalid += group.rows,
+                OutcomeKind::InDoubt | OutcomeKind::NotAttempted => {}
+                _ if group.code == NOTHING_ASKED => counts.nothing_asked += group.rows,
+                _ => over += group.rows,
+            }
+        }
+        // Those that ended by the look are counted by it.
+        over -= compared.as_ref().map_or(0, preview::Compared::ended).min(over);
+        if !goes_on {
+            counts.ended_in_plan = over;
+        }
+        counts.limited = loaded.limited;
+        let mut first_changes = Vec::new();
+        if compared.is_some() {
+            let looking = Looking { target: self.target, calls: self.calls, clock: self.clock };
+            looking.each_change(journal, run, &counts.left_out, SHOWN, |change| {
+                first_changes.push(change);
+                Ok(())
+            })?;
         }
         let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
         let shown = goes_on.into_iter().chain(self.shown(&earlier, Some(journal))?).collect();
-        let rows = left.saturating_sub(earlier.not_sent());
         let followed = journal.followed(run, preview::NAMED)?;
-        Ok(Preview { compared, followed, ..self.preview(rows, loaded, Some(shown), &ledger, Vec::new()) })
+        let preview = self.preview(counts, loaded, Some(shown), &ledger, Vec::new());
+        Ok(Preview { compared, followed, first_changes, ..preview })
+    }
+
+    /// Counts the rows of a run that have no outcome: those that will be sent, and those that are left out because of
+    /// other rows and runs.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub(super) fn count(&self, journal: &Journal, run: &RunHandle) -> Result<(Counts, Earlier), Error> {
+        let appended = self.target.contract.appended();
+        let (mut counter, mut earlier, mut after) = (Counter::default(), Earlier::default(), 0);
+        loop {
+            let rows = journal.pending(run, after, 1_000)?;
+            let Some(last) = rows.last() else { return Ok((counter.finish(), earlier)) };
+            after = last.row;
+            for row in &rows {
+                if !counter.is_first(row.row, row.change.incident, row.asked()) {
+                    continue;
+                }
+                if !journal.earlier(run, row, self.remember, appended, &mut earlier)? {
+                    counter.leave_out_applied(row.row);
+                    continue;
+                }
+                let body = if row.is_recorded { &row.change.body } else { row.asked() };
+                // Only lists are counted by what they were.
+                let seen = if row.is_recorded && body.contains('[') { journal.seen(run, row.row)? } else { None };
+                let recorded = match &seen {
+                    Some(Sightings { now: Seen::There(before), .. }) => Recorded::Values(&before.values),
+                    _ if row.is_recorded => Recorded::Yes,
+                    _ => Recorded::Nothing,
+                };
+                counter.add(body, recorded, row.is_in_doubt);
+            }
+        }
     }
 
     /// Of a dry run. `earlier` is `None` where the scope is not known.
@@ -77,25 +135,28 @@ impl Before<'_> {
     pub(super) fn of_dry_run(
         &self,
         loaded: &Loaded,
+        counts: Counts,
         earlier: Option<&Earlier>,
         ledger: &(Spent, Option<Pause>),
         first_requests: Vec<FirstRequest>,
         journal: Option<&History>,
     ) -> Result<Preview, Error> {
-        let rows = loaded.rows - earlier.map_or(0, Earlier::not_sent).min(loaded.rows);
+        let counts =
+            Counts { invalid: loaded.invalid, nothing_asked: loaded.nothing_asked, limited: loaded.limited, ..counts };
         let shown = earlier.map(|earlier| self.shown(earlier, journal)).transpose()?;
-        Ok(self.preview(rows, loaded, shown, ledger, first_requests))
+        Ok(self.preview(counts, loaded, shown, ledger, first_requests))
     }
 
     fn preview(
         &self,
-        rows: u64,
+        counts: Counts,
         loaded: &Loaded,
         earlier: Option<Vec<preview::Earlier>>,
         ledger: &(Spent, Option<Pause>),
         first_requests: Vec<FirstRequest>,
     ) -> Preview {
         let now = self.clock.now();
+        let rows = counts.rows;
         let buckets = Buckets::new(&self.target.quota);
         let end_of = |calls: u64| {
             let ahead = Forecast { calls, concurrency: self.calls.concurrency, latency: GUESSED_LATENCY };
@@ -113,13 +174,11 @@ impl Before<'_> {
             target: self.target.shown(),
             input: self.input.name().into_owned(),
             notes: loaded.notes.clone(),
-            rows,
-            skipped: loaded.invalid,
-            nothing_asked: loaded.nothing_asked,
+            doubtful: self.doubtful(&counts.sets),
+            counts,
+            first_changes: Vec::new(),
             compared: None,
             followed: (0, Vec::new()),
-            sets: loaded.sets.clone(),
-            doubtful: self.doubtful(&loaded.sets),
             overridden: loaded.overridden.clone(),
             starts_at: now.wall,
             duration: end_of(rows).since(now.boot),
@@ -167,16 +226,16 @@ impl Before<'_> {
             // A standard error that is gone is no reason not to send.
             let _ = preview.write(io::stderr(), terminal.err);
         }
-        if preview.rows == 0 {
+        if preview.counts.rows == 0 {
             say("there is nothing to send");
         }
-        if preview.rows == 0 || send.yes {
+        if preview.counts.rows == 0 || send.yes {
             return Ok(true);
         }
-        let updates = if preview.rows == 1 { "update" } else { "updates" };
-        let is_grave = preview.rows > UNTYPED || preview.sets.clears();
-        let yes = if is_grave { Yes::Number(preview.rows) } else { Yes::Word };
-        let question = format!("Send {} {updates}?", preview.rows);
+        let updates = if preview.counts.rows == 1 { "update" } else { "updates" };
+        let is_grave = preview.counts.rows > UNTYPED || preview.counts.sets.clears();
+        let yes = if is_grave { Yes::Number(preview.counts.rows) } else { Yes::Word };
+        let question = format!("Send {} {updates}?", preview.counts.rows);
         let answer = asked(self.input).and_then(|answers| ask(&question, yes, answers, io::stderr()));
         let is_agreed = answer.map_err(|source| Error::Io { what: "the question can't be asked", source })?;
         if !is_agreed {

@@ -116,7 +116,7 @@ impl<'a> Begun<'a> {
         clock: &'a Clock,
     ) -> Result<Begun<'a>, Error> {
         let handle = journal.hold(&run.name)?;
-        let loaded = load::from_journal(&journal, &handle)?;
+        let loaded = Loaded::default();
         let RunSummary { scope, facts, plan, .. } = run;
         let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
         Ok(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock })
@@ -165,8 +165,15 @@ impl<'a> Begun<'a> {
             Looked::EndedAtOnce(code) => return Ok(Err(code)),
         };
         let compared = Some(looking.settle(&mut journal, &handle, &surveyed)?);
-        let loaded = load::what_is_left(&journal, &handle, loaded)?;
         Ok(Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, clock }))
+    }
+
+    /// Whether a row of it will be sent, as far as that is known without a look.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub(super) fn has_rows_to_send(&self, before: &Before<'_>) -> Result<bool, Error> {
+        Ok(before.count(&self.journal, &self.handle)?.0.rows > 0)
     }
 
     /// What a person is shown of it.
@@ -188,15 +195,16 @@ impl<'a> Begun<'a> {
         mut out: impl io::Write,
         layout: Layout,
     ) -> Result<(), Error> {
-        if let Some(compared) = &mut preview.compared {
-            // All of them come, not only these.
-            compared.first.clear();
-        }
+        // All of them come, not only these.
+        preview.first_changes.clear();
         preview.write(&mut out, layout)?;
-        if self.compared.is_some() && preview.rows > 0 {
+        if self.compared.is_some() && preview.counts.rows > 0 {
             writeln!(out, "\nWhat changes:")?;
             let looking = Looking { target: self.target, calls, clock: self.clock };
-            looking.each_change(&self.journal, &self.handle, |change| change.write(&mut out, layout))?;
+            let left_out = &preview.counts.left_out;
+            looking.each_change(&self.journal, &self.handle, left_out, usize::MAX, |change| {
+                change.write(&mut out, layout)
+            })?;
         }
         Ok(())
     }
@@ -214,11 +222,17 @@ impl<'a> Begun<'a> {
         next: &NextCommand,
     ) -> Result<(), Error> {
         let ledger = self.journal.ledger(&self.handle, self.target.quota.longest())?;
-        let forecast = report::forecast(&self.target.quota, calls, &ledger, self.clock.now(), preview.rows);
+        let forecast = report::forecast(&self.target.quota, calls, &ledger, self.clock.now(), preview.counts.rows);
         let contract = &self.target.contract;
         let seal = if let Same::Plan(seal) = &self.same { Some(seal.clone()) } else { None };
         let review = report::review(self.target, contract.appended(), preview, forecast, warnings, next);
-        let rows = report::review_rows(&self.journal, &self.handle.name, &self.facts.shape, contract);
+        let rows = report::review_rows(
+            &self.journal,
+            &self.handle.name,
+            &self.facts.shape,
+            contract,
+            &preview.counts.left_out,
+        );
         page.write_review(&crate::report::page::Review { seal, ..review }, rows).map_err(report::page_error)
     }
 

@@ -20,7 +20,7 @@ use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle
 use crate::list_change::with_whole_lists;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
-use crate::report::preview;
+use crate::report::preview::{self, LeftOut};
 use crate::row::IncidentId;
 use crate::seen::Seen;
 
@@ -58,8 +58,6 @@ pub(super) struct Surveyed {
     begun: Timestamp,
 }
 
-/// So many changes stand before the question.
-const SHOWN: usize = 5;
 /// Rows are compared so many at a time.
 const BATCH: u32 = 500;
 
@@ -158,12 +156,8 @@ impl Looking<'_> {
                     }
                     Some(Compared::Changes(differences)) => {
                         one.is_otherwise = !differences.is_empty();
-                        compared.changing += 1;
-                        if compared.first.len() < SHOWN {
-                            compared.first.push(self.changes(&row, differences));
-                        }
                     }
-                    None => compared.changing += 1,
+                    None => {}
                 }
                 settled.push(one);
             }
@@ -215,7 +209,7 @@ impl Looking<'_> {
         }
     }
 
-    /// Each row that is to be sent, with what it changes.
+    /// The first `limit` rows that will be sent, with what they change.
     ///
     /// # Errors
     /// Where the journal can't be read, or `show` fails.
@@ -223,18 +217,24 @@ impl Looking<'_> {
         &self,
         journal: &Journal,
         run: &RunHandle,
+        left_out: &HashMap<u64, LeftOut>,
+        limit: usize,
         mut show: impl FnMut(RowChanges) -> io::Result<()>,
     ) -> Result<(), Error> {
-        let mut after = 0;
+        let (mut after, mut shown) = (0, 0);
         loop {
             let rows = journal.pending(run, after, BATCH)?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row;
             // Of those in doubt, that comes first.
-            for row in rows.iter().filter(|row| !row.is_in_doubt) {
+            for row in rows.iter().filter(|row| !row.is_in_doubt && !left_out.contains_key(&row.row)) {
+                if shown == limit {
+                    return Ok(());
+                }
                 let Some(sightings) = journal.seen(run, row.row)? else { continue };
                 if let Compared::Changes(differences) = self.compared(row, &sightings) {
                     show(self.changes(row, differences))?;
+                    shown += 1;
                 }
             }
         }
@@ -281,8 +281,7 @@ pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::
         let row = row?;
         compared.incidents += u64::from(row.before.is_some());
         match row.result.outcome.kind {
-            OutcomeKind::NotAttempted => compared.changing += 1,
-            OutcomeKind::Invalid => {}
+            OutcomeKind::NotAttempted | OutcomeKind::Invalid => {}
             _ if row.result.outcome.code == NOTHING_ASKED => {}
             _ => compared.add_end(&row.result.outcome, row.result.line),
         }

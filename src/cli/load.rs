@@ -18,7 +18,7 @@ use crate::list_change::changes_lists;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::plan::PlanRow;
 use crate::report::page::ContextColumns;
-use crate::report::preview::{FirstRequest, SetCounts};
+use crate::report::preview::{Counter, Counts, FirstRequest, LeftOut, Recorded};
 use crate::row::{Change, Scope};
 
 /// What was read, in numbers.
@@ -30,8 +30,8 @@ pub(super) struct Loaded {
     pub(super) invalid: u64,
     /// Rows of a fetched file that set nothing.
     pub(super) nothing_asked: u64,
-    /// What they set.
-    pub(super) sets: SetCounts,
+    /// Rows that `--limit` leaves out.
+    pub(super) limited: u64,
     /// Cells that `--set` overrides, by property.
     pub(super) overridden: Vec<(String, u64)>,
     /// What the input is beside rows, in a line each.
@@ -58,7 +58,6 @@ fn read(
     let mut take = |rows: Vec<CheckedRow>| {
         for row in &rows {
             if let Ok(change) = &row.verdict {
-                loaded.sets.add(&change.body);
                 add_to_digest(&mut hasher, change);
             }
             if let Err(error) = keep(row) {
@@ -82,6 +81,7 @@ fn read(
     loaded.rows = tally.sendable_alone();
     loaded.invalid = tally.selected - loaded.rows;
     loaded.nothing_asked = tally.nothing_asked;
+    loaded.limited = tally.rows.saturating_sub(tally.skipped + tally.selected + tally.nothing_asked);
     loaded.overridden.clone_from(&tally.overridden);
     loaded.notes = notes(origin, &tally);
     loaded.digest = hasher.finalize().to_vec();
@@ -141,10 +141,7 @@ pub(super) fn from_plan(
     let mut batches = Batches::new(journal, run);
     read(&mut |row| {
         match &row.change {
-            Ok(change) => {
-                loaded.rows += 1;
-                loaded.sets.add(&change.body);
-            }
+            Ok(_) => loaded.rows += 1,
             Err(outcome) => {
                 loaded.invalid += u64::from(outcome.kind == OutcomeKind::Invalid);
                 loaded.nothing_asked += u64::from(outcome.code == NOTHING_ASKED);
@@ -212,42 +209,13 @@ fn invalid(code: &str, message: &str) -> Outcome {
     Outcome::new(OutcomeKind::Invalid, code, message)
 }
 
-/// What is left of a run that is in the journal.
-///
-/// # Errors
-/// Where the journal can't be read.
-pub(super) fn from_journal(journal: &Journal, run: &RunHandle) -> Result<Loaded, JournalError> {
-    what_is_left(journal, run, Loaded::default())
-}
-
-/// `loaded`, counted anew for the rows that have no outcome yet.
-///
-/// # Errors
-/// Where the journal can't be read.
-pub(super) fn what_is_left(journal: &Journal, run: &RunHandle, loaded: Loaded) -> Result<Loaded, JournalError> {
-    let mut loaded = Loaded { rows: 0, sets: SetCounts::default(), ..loaded };
-    let mut after = 0;
-    loop {
-        let rows = journal.pending(run, after, 1_000)?;
-        let Some(last) = rows.last() else { return Ok(loaded) };
-        after = last.row;
-        loaded.rows += rows.len() as u64;
-        for row in &rows {
-            let changes_lists = changes_lists(row.asked());
-            // Without list changes the body leaves out what is set already.
-            loaded.sets.add(if changes_lists { row.asked() } else { &row.change.body });
-            if changes_lists {
-                loaded.sets.add_emptied(&row.change.body);
-            }
-        }
-    }
-}
-
 /// What a dry run finds out.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     /// What was read.
     pub(super) loaded: Loaded,
+    /// What of it would be sent.
+    pub(super) counts: Counts,
     /// What earlier runs have to do with it.
     pub(super) earlier: Earlier,
     /// The first requests, as they would be sent.
@@ -275,28 +243,68 @@ pub(super) fn for_a_look(
     mut rows: Option<&mut ReviewRows>,
     now: Timestamp,
 ) -> Result<Looked, Error> {
-    let mut earlier = Earlier::default();
     let mut first = Vec::new();
     let context = ContextColumns::new(input.shape(), rules.contract);
+    let mut counting = Counting { peek, remember, appended, counter: Counter::default(), earlier: Earlier::default() };
     let mut keep = |row: &CheckedRow| {
-        let made_before = earlier.not_sent();
         let mut see = |left_out| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out));
         let Ok(change) = &row.verdict else { return see(None) };
-        if let Some(peek) = peek {
-            peek.look(change, remember, appended, &mut earlier)?;
-        }
-        if earlier.not_sent() > made_before {
-            return see(Some("the same change was made by an earlier run"));
+        if let Some(left_out) = counting.take(row.row, change)? {
+            return see(Some(left_out.reason()));
         }
         // Of a list that is changed the request is not known before its incident is read.
         if first.len() < SHOWN && !changes_lists(&change.body) {
             let path = rules.contract.incident_path(change.incident);
             let was = context.of(&row.source).fetched.and_then(|fetched| fetched.line(&change.body, now));
-            first.push(FirstRequest { method: "PATCH", path, body: change.body.to_string(), was });
+            first.push((row.row, FirstRequest { method: "PATCH", path, body: change.body.to_string(), was }));
         }
         see(None)
     };
     let (loaded, tally) = read(input, rules, skip_invalid, tell, &mut keep)?;
-    let contradicting = tally.contradicting().map(|(row, error)| (row, error.message)).collect();
-    Ok(Looked { loaded, earlier, first, contradicting })
+    let contradicting: BTreeMap<u64, String> = tally.contradicting().map(|(row, error)| (row, error.message)).collect();
+    if !contradicting.is_empty()
+        && let Some(rows) = rows
+    {
+        // That these are invalid is known in the end only: without them, once more.
+        counting = Counting { counter: Counter::default(), earlier: Earlier::default(), ..counting };
+        for row in rows.changes()? {
+            let (row, change) = row?;
+            if !contradicting.contains_key(&row) {
+                counting.take(row, &change)?;
+            }
+        }
+    }
+    first.retain(|(row, _)| !contradicting.contains_key(row));
+    let first = first.into_iter().map(|(_, request)| request).collect();
+    let Counting { counter, earlier, .. } = counting;
+    Ok(Looked { loaded, counts: counter.finish(), earlier, first, contradicting })
+}
+
+/// Counts the rows of a dry run.
+struct Counting<'a> {
+    peek: Option<&'a Peek>,
+    remember: Duration,
+    appended: Option<&'a str>,
+    counter: Counter,
+    earlier: Earlier,
+}
+
+impl Counting<'_> {
+    /// Counts a row. Gives back why it is left out, if it is.
+    fn take(&mut self, row: u64, change: &Change) -> Result<Option<LeftOut>, JournalError> {
+        if !self.counter.is_first(row, change.incident, &change.body) {
+            return Ok(Some(LeftOut::Repeated));
+        }
+        let is_sent = match self.peek {
+            Some(peek) => peek.look(change, self.remember, self.appended, &mut self.earlier)?,
+            None => true,
+        };
+        if !is_sent {
+            self.counter.leave_out_applied(row);
+            return Ok(Some(LeftOut::Applied));
+        }
+        let recorded = if changes_lists(&change.body) { Recorded::Yes } else { Recorded::Nothing };
+        self.counter.add(&change.body, recorded, false);
+        Ok(None)
+    }
 }

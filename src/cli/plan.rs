@@ -189,14 +189,14 @@ impl Shown<'_> {
             }
             Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?)
         };
-        let code = match (args.detailed_exitcode, preview.rows, begun.loaded.invalid) {
+        let code = match (args.detailed_exitcode, preview.counts.rows, begun.loaded.invalid) {
             (true, 1.., _) => exit::CHANGES,
             (_, _, 1..) => exit::SOME_FAILED,
             _ => exit::DONE,
         };
         let is_file = plan.is_some_and(|plan| plan != Path::new("-")) && args.output.is_some();
         match args.format {
-            Format::Json => write_json(io::stdout().lock(), &begun, plan, preview.rows, code)?,
+            Format::Json => write_json(io::stdout().lock(), &begun, plan, preview.counts.rows, code)?,
             // It is in the file.
             Format::Human if terminal.silent && (is_file || on_stderr) => {}
             Format::Human if on_stderr => say(&mut io::stderr(), terminal.err)?,
@@ -270,6 +270,13 @@ fn show_again(
     let target = plan.target(None, args.scope.as_deref(), &args.calls, env)?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
+    if let Some(run) = journal.run_of_plan(&scope, &plan.seal)? {
+        // It is applied once: what is left of it is what is left of its run.
+        let run = journal.run(&run)?;
+        let begun = Begun::go_on(journal, run, &target, &clock)?;
+        let shown = Shown { args, page, global, plan: Some(path), warnings: Warnings::default() };
+        return shown.show(begun, false, terminal);
+    }
     let mut begun = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock }
         .load(journal, REMEMBER)?;
     let planned = as_planned(&begun.journal, &begun.handle)?;

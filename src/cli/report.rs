@@ -1,6 +1,6 @@
 //! `--report`: the review page before a run, the report after it. What the pages show is put together here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -25,8 +25,8 @@ use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
     Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
-use crate::report::preview::Preview;
-use crate::row::Scope;
+use crate::report::preview::{LeftOut, Preview};
+use crate::row::{Change, IncidentId, Scope};
 use crate::seen::Seen;
 use crate::window::Quota;
 
@@ -85,6 +85,26 @@ impl ReviewRows {
         };
         serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from).map_err(not_kept)?;
         self.file.write_all(b"\n").map_err(not_kept)
+    }
+
+    /// The changes of all of them, in their order.
+    ///
+    /// # Errors
+    /// If they can't be read again.
+    pub(super) fn changes(&mut self) -> Result<impl Iterator<Item = Result<(u64, Change), Error>>, Error> {
+        self.file.flush().map_err(not_kept)?;
+        let mut file = self.file.get_ref().try_clone().map_err(not_kept)?;
+        file.rewind().map_err(not_kept)?;
+        Ok(BufReader::new(file).lines().filter_map(|line| {
+            let read = line.and_then(|line| Ok(serde_json::from_str::<ReviewRow>(&line)?)).map_err(not_kept);
+            let change = |row: ReviewRow| {
+                let incident = row.incident.parse().ok().and_then(IncidentId::new).filter(|_| !row.after.is_empty())?;
+                let body = Value::from(row.after).to_string().into();
+                // Whether it appends says nothing of whether it was applied.
+                Some((row.row, Change { incident, body, appends: false }))
+            };
+            read.map(change).transpose()
+        }))
     }
 
     /// All of them, in their order. `invalid`: rows that turned out to be invalid in the end, and why.
@@ -158,6 +178,7 @@ pub(super) fn review_rows(
     run: &str,
     shape: &InputShape,
     contract: &Contract,
+    not_sent: &HashMap<u64, LeftOut>,
 ) -> impl Iterator<Item = Result<ReviewRow, JournalError>> {
     let context = ContextColumns::new(shape, contract);
     accounted(journal, run, Pick::NoneOf(&[])).map(move |row| {
@@ -165,7 +186,8 @@ pub(super) fn review_rows(
         let outcome = &row.result.outcome;
         // That it is not sent is said beside it.
         let why = || outcome.message.replacen("not sent: ", "", 1);
-        let left_out = (outcome.kind != OutcomeKind::NotAttempted).then(why);
+        let not_sent = not_sent.get(&row.result.row).map(|left_out| left_out.reason().to_owned());
+        let left_out = not_sent.or_else(|| (outcome.kind != OutcomeKind::NotAttempted).then(why));
         let said = context_of(&context, &row);
         let target = row.merged_into().filter(|_| left_out.is_none());
         let note = target.map(|target| format!("updates incident {target}, into which this one was merged"));

@@ -151,7 +151,9 @@ fn dry_run(
     page: Option<&PageFile>,
     tell: &mut dyn FnMut(Diagnostic),
 ) -> Result<u8, Error> {
-    let mut rows = page.map(|_| ReviewRows::new(input.shape(), rules.contract)).transpose()?;
+    // Also kept if rows may turn out to be invalid in the end: then they are counted once more.
+    let keeps_rows = page.is_some() || args.skip_invalid;
+    let mut rows = keeps_rows.then(|| ReviewRows::new(input.shape(), rules.contract)).transpose()?;
     let mut warnings = Warnings::default();
     let mut tell = |diagnostic: Diagnostic| {
         warnings.add(&diagnostic);
@@ -179,12 +181,12 @@ fn dry_run(
         Some(_) => History::open(&state_dir(global)?, clock.clone())?,
         None => None,
     };
-    let preview = before.of_dry_run(&looked.loaded, earlier, &ledger, looked.first, journal.as_ref())?;
+    let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
     preview.write(io::stdout().lock(), terminal.out)?;
     let next = next::Next::Run { args, typed: &global.typed }.after_dry_run();
     say_next(io::stdout(), &next)?;
     if let (Some(page), Some(rows)) = (page, rows) {
-        let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.rows);
+        let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.counts.rows);
         let review = report::review(target, appended, &preview, forecast, warnings, &next);
         let rows = rows.read(looked.contradicting)?;
         page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::ledger::Ledger;
 use super::made::{Asker, Earlier, since, updates_for};
 use super::merged::MERGED;
-use super::rows::page;
+use super::rows::{PendingRow, page};
 use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, StateDir, locks, wall};
 use crate::clock::Clock;
@@ -226,30 +226,23 @@ impl History {
 }
 
 impl Journal {
-    /// What earlier runs have to do with the rows of a run that has not begun, or goes on.
+    /// Adds to `earlier` what earlier runs have to do with a row of a run that has not begun, or goes on. Says whether it
+    /// will be sent.
     ///
     /// # Errors
     /// Where the journal can't be read.
     pub fn earlier(
         &self,
         run: &RunHandle,
+        row: &PendingRow,
         remember: Duration,
         appended: Option<&str>,
-    ) -> Result<Earlier, JournalError> {
-        let mut earlier = Earlier::default();
-        let scope = self.scope_of(run)?;
-        let now = self.clock.now();
-        let mut after = 0;
-        loop {
-            let rows = self.pending(run, after, 1_000)?;
-            let Some(last) = rows.last() else { return Ok(earlier) };
-            after = last.row;
-            for row in &rows {
-                let (since, comments_since) = since(now, remember, row.otherwise_at);
-                let asker = Asker { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
-                earlier.add(&updates_for(&self.db, scope, row.change.incident, row.merged)?, &row.change, asker);
-            }
-        }
+        earlier: &mut Earlier,
+    ) -> Result<bool, JournalError> {
+        let (since, comments_since) = since(self.clock.now(), remember, row.otherwise_at);
+        let asker = Asker { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
+        let pasts = updates_for(&self.db, self.scope_of(run)?, row.change.incident, row.merged)?;
+        Ok(earlier.add(&pasts, &row.change, asker))
     }
 
     /// The calls of the run's scope that ended within `longest_window` or are under way, and its pause.

@@ -298,21 +298,15 @@ pub struct Made {
 }
 
 impl Earlier {
-    /// Rows that will not be sent.
-    #[must_use]
-    pub fn not_sent(&self) -> u64 {
-        self.made.iter().filter(|((_, again), _)| !again).map(|(_, made)| made.rows).sum()
-    }
-
-    /// Adds what the updates of its incident mean for one change.
-    pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) {
+    /// Adds what the updates of its incident mean for one change. Says whether it will be sent.
+    pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) -> bool {
         let forever = Asker { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..asker };
-        let (standing_now, again) = match standing(pasts, ours, asker) {
+        let (standing_now, is_sent) = match standing(pasts, ours, asker) {
             Standing::Made(made) => (Standing::Made(made), false),
             _ => (standing(pasts, ours, forever), true),
         };
         if let Standing::Made(made) = standing_now {
-            let entry = self.made.entry((made.run, again)).or_insert(Made { rows: 0, last: made.at });
+            let entry = self.made.entry((made.run, is_sent)).or_insert(Made { rows: 0, last: made.at });
             *entry = Made { rows: entry.rows + 1, last: entry.last.max(made.at) };
         }
         let mut runs: Vec<&str> = pasts
@@ -324,6 +318,7 @@ impl Earlier {
         for run in runs {
             *self.unfinished.entry(run.to_owned()).or_insert(0) += 1;
         }
+        is_sent
     }
 }
 

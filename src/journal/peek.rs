@@ -39,7 +39,7 @@ impl Peek {
         open().map_err(|error: rusqlite::Error| dir.explain(error.into()))
     }
 
-    /// Adds to `earlier` what earlier runs have to do with one change.
+    /// Adds to `earlier` what earlier runs have to do with one change. Says whether it will be sent.
     ///
     /// # Errors
     /// Where the journal can't be read.
@@ -49,7 +49,7 @@ impl Peek {
         remember: Duration,
         appended: Option<&str>,
         earlier: &mut Earlier,
-    ) -> Result<(), JournalError> {
+    ) -> Result<bool, JournalError> {
         let now = self.clock.now();
         let mut pasts = updates_of(&self.db, self.scope, change.incident)?;
         if self.is_old_boot {
@@ -59,8 +59,7 @@ impl Peek {
         }
         let since = now.boot - remember;
         let asker = Asker { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
-        earlier.add(&pasts, change, asker);
-        Ok(())
+        Ok(earlier.add(&pasts, change, asker))
     }
 
     /// The calls of the scope that ended within `longest_window` or are under way, and its pause.

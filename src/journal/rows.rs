@@ -81,6 +81,8 @@ pub struct PendingRow {
     pub attempts: u32,
     /// Whether an earlier call for it is in doubt.
     pub is_in_doubt: bool,
+    /// Whether what its incident looked like is recorded.
+    pub is_recorded: bool,
     /// When its incident was read and was otherwise than it asks for: what was made before that counts no more.
     pub otherwise_at: Option<Timestamp>,
     /// The row's own incident, where that was merged into the one that is updated.
@@ -103,7 +105,7 @@ const MAY_CHANGE_LISTS: &str = "(asked IS NOT NULL AND instr(substr(asked, 2), '
 
 pub(super) fn pending_rows() -> String {
     format!(
-        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall, {MERGED}, asked
+        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall, {MERGED}, asked, before IS NOT NULL
          FROM rows
          WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
     )
@@ -289,6 +291,7 @@ impl Journal {
                 change: Change { incident, body: body.into(), appends: stored.get(3)? },
                 attempts: stored.get(6)?,
                 is_in_doubt: stored.get(7)?,
+                is_recorded: stored.get(11)?,
                 otherwise_at: stored.get::<_, Option<i64>>(8)?.map(wall),
                 merged: stored.get::<_, Option<u64>>(9)?.and_then(IncidentId::new),
                 asked: stored.get::<_, Option<String>>(10)?.map(Arc::from),

@@ -94,7 +94,7 @@ fn a_dry_run_beside_earlier_runs_leaves_the_journal_as_it_was() {
     let before = journal();
     let origin = program.origin();
     let ended = program.run(&format!("run b.csv --dry-run --base-url {origin}")).expect_code(0);
-    let ended = ended.expect_text("2 changes made by run").expect_text("/api/incidents/4");
+    let ended = ended.expect_text("2 rows already applied by run").expect_text("/api/incidents/4");
     assert!(!ended.stdout.contains("/api/incidents/2"), "it would not be sent: {}", ended.said());
     assert!(journal() == before, "the journal has changed");
     assert_eq!(program.requests().len(), 3);

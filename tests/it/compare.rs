@@ -68,7 +68,7 @@ fn a_dry_run_shows_every_change_and_sends_and_leaves_nothing() {
     let ended = ended.expect_text(
         "  line 2, 1:\n    status Active → Resolved\n    tags (none) → [\"a\",\"b\"]\n    comment + seen\n",
     );
-    let ended = ended.expect_text("1 row already so in all that they set: not sent");
+    let ended = ended.expect_text("1 row with all values already set: skipped");
     ended.expect_text("  line 4, 3:\n    comment + =1+1\n");
     assert_eq!(program.updates().len(), 0);
     program.run("runs").expect_code(0).expect_text("There are no runs.");

@@ -10,6 +10,7 @@ mod checked_first;
 mod command_line;
 mod compare;
 mod connections;
+mod counts;
 mod day;
 mod docs;
 mod every_row_once;

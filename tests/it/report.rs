@@ -61,8 +61,8 @@ fn rows_that_are_not_sent_say_why() {
     let page = program.read("r.html");
     assert_eq!(rows_of(&page), [1, 2, 3, 4, 5]);
     assert_eq!(page.matches("<strong>Not sent:</strong>").count(), 4);
-    assert!(page.contains("the same change was made by an earlier run"), "{page}");
-    assert!(section(&page, "warnings").contains("3 rows left out as invalid"), "{page}");
+    assert!(page.contains("the same change was applied by an earlier run"), "{page}");
+    assert!(section(&page, "warnings").contains("3 rows invalid: skipped"), "{page}");
 }
 
 /// Ten incidents, of which 4 and 9 don't exist.

@@ -122,3 +122,17 @@ fn plan_of_an_empty_input_is_not_written() {
     plan.expect_text("no plan is written: the input has no rows");
     assert!(!program.path("empty.plan").exists());
 }
+
+#[test]
+fn prompt_without_compare_says_it_cannot_be_undone() {
+    let program = program();
+    let cannot = "can't be undone: without --compare, previous values are not recorded";
+    let dry = |options: &str| program.run(&format!("run a.csv --dry-run --base-url {} {options}", program.origin()));
+    dry("").expect_code(0).expect_text(cannot);
+    assert!(!dry("--compare").expect_code(0).said().contains("can't be undone"));
+    program.write("edit.csv", "incidentId,tags\n1,+x\n2,a; b\n");
+    program.run(&format!("plan edit.csv -o edit.plan --base-url {}", program.origin())).expect_code(0);
+    let asked = program.run("apply edit.plan --yes --quota 1000/1s").expect_code(0);
+    asked.expect_text("1 row can't be undone: previous values are not recorded");
+    program.send("a.csv").expect_code(0).expect_text(cannot);
+}

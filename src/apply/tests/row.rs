@@ -16,6 +16,7 @@ fn hand(appends: bool, is_in_doubt: bool) -> Hand {
         change,
         attempts: 0,
         is_in_doubt,
+        is_recorded: false,
         otherwise_at: None,
         merged: None,
         asked: None,

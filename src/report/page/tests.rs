@@ -9,7 +9,7 @@ use super::*;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::preview::{Earlier, Preview, SetCounts, Target};
+use crate::report::preview::{Counts, Earlier, Preview, SetCounts, Target};
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()
@@ -18,7 +18,7 @@ fn map(json: &Value) -> Map<String, Value> {
 fn preview(bodies: &[&str]) -> Preview {
     let mut sets = SetCounts::default();
     for body in bodies {
-        sets.add(body);
+        sets.add(body, None);
     }
     Preview {
         target: Target {
@@ -30,10 +30,8 @@ fn preview(bodies: &[&str]) -> Preview {
         },
         input: "close.csv".to_owned(),
         notes: vec![],
-        rows: bodies.len() as u64,
-        skipped: 0,
-        nothing_asked: 0,
-        sets,
+        counts: Counts { rows: bodies.len() as u64, sets, ..Counts::default() },
+        first_changes: vec![],
         doubtful: vec![],
         overridden: vec![("classification".to_owned(), 12)],
         starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),

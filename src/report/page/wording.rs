@@ -29,19 +29,19 @@ const COUNTED_VALUE: usize = 300;
 
 impl Review<'_> {
     pub(super) fn title(&self) -> String {
-        format!("{} from {}", counted(self.preview.rows, "update"), name_of(&self.preview.input))
+        format!("{} from {}", counted(self.preview.counts.rows, "update"), name_of(&self.preview.input))
     }
 
     pub(super) fn figures(&self) -> Vec<Figure> {
         let preview = self.preview;
         let end = clock_time(preview.starts_at, preview.ends_at(), Precision::Minute);
         let mut figures = vec![
-            (count(preview.rows), if preview.rows == 1 { "update to send" } else { "updates to send" }),
+            (count(preview.counts.rows), if preview.counts.rows == 1 { "update to send" } else { "updates to send" }),
             (lasting(preview.duration), "at the fastest"),
             (end, "done, if it begins now"),
         ];
-        if preview.skipped > 0 {
-            figures.push((count(preview.skipped), "left out as invalid"));
+        if preview.counts.invalid > 0 {
+            figures.push((count(preview.counts.invalid), "invalid, skipped"));
         }
         figures
     }
@@ -54,7 +54,7 @@ impl Review<'_> {
         let mut facts = vec![
             ("Target", scope.into_iter().chain([printable(&target.origin).into_owned()]).collect()),
             ("Called by", vec![caller.unwrap_or_else(|| "not known: no token that says it was given".to_owned())]),
-            ("Rows", preview.row_lines()),
+            ("Rows", preview.row_lines().into_iter().chain(preview.skipped_lines()).collect()),
             ("Contract", vec![printable(self.contract).into_owned()]),
             ("Quota", vec![self.quota.to_string()]),
             ("Time", preview.time_lines()),
@@ -71,14 +71,19 @@ impl Review<'_> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let preview = self.preview;
         let mut warnings = preview.warnings();
-        if let Some((after, rows)) = preview.stop_after.filter(|(_, rows)| *rows < preview.rows) {
+        if let Some((after, rows)) = preview.stop_after.filter(|(_, rows)| *rows < preview.counts.rows) {
             let after = crate::window::duration_text(after);
-            warnings.push(format!("--stop-after {after}: {} of {} fit", count(rows), counted(preview.rows, "row")));
+            warnings.push(format!(
+                "--stop-after {after}: {} of {} fit",
+                count(rows),
+                counted(preview.counts.rows, "row")
+            ));
         }
-        if preview.skipped > 0 {
-            warnings.push(format!("{} left out as invalid", counted(preview.skipped, "row")));
+        warnings.extend(preview.counts.undo_line());
+        if preview.counts.invalid > 0 {
+            warnings.push(format!("{} invalid: skipped", counted(preview.counts.invalid, "row")));
         }
-        for counts in preview.sets.properties() {
+        for counts in preview.counts.sets.properties() {
             let property = printable(&counts.property);
             if counts.clears + counts.empties > 0 {
                 warnings.push(format!("{}: {property} is emptied", counted(counts.clears + counts.empties, "row")));
@@ -114,12 +119,12 @@ impl Review<'_> {
     }
 
     pub(super) fn sets(&self) -> Vec<SetProperty> {
-        self.preview.sets.properties().iter().map(set_property).collect()
+        self.preview.counts.sets.properties().iter().map(set_property).collect()
     }
 
     /// The properties that are set, in the order in which they are shown.
     pub(super) fn properties(&self) -> Vec<&str> {
-        self.preview.sets.properties().iter().map(|counts| counts.property.as_str()).collect()
+        self.preview.counts.sets.properties().iter().map(|counts| counts.property.as_str()).collect()
     }
 
     pub(super) fn chart(&self) -> Option<Chart> {

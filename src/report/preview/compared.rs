@@ -1,11 +1,8 @@
 //! What looking at the incidents has shown: how many rows need no update, which ones can't have one, what changes.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 
 use crate::outcome::Outcome;
-use crate::report::changes::RowChanges;
-use crate::report::layout::Layout;
 use crate::report::wording::{count, counted};
 
 /// So many lines are named of the rows that can't be updated.
@@ -55,10 +52,6 @@ pub struct Compared {
     pub calls: Option<u64>,
     /// Rows whose incident is already as they ask for.
     pub already_so: u64,
-    /// Rows that are sent.
-    pub changing: u64,
-    /// The first of them.
-    pub first: Vec<RowChanges>,
     /// Rows that can't be updated: by code how many, and the lines of the first.
     problems: BTreeMap<String, (u64, Vec<u64>)>,
 }
@@ -89,9 +82,19 @@ impl Compared {
             None => "when the plan was made".to_owned(),
         };
         let looked = format!("{} looked at, {how}", counted(self.incidents, "incident"));
-        let so = (self.already_so > 0)
-            .then(|| format!("{} already so in all that they set: not sent", counted(self.already_so, "row")));
-        [looked].into_iter().chain(so).collect()
+        vec![looked]
+    }
+
+    /// Rows that are not sent because of it.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.already_so + self.problems.values().map(|(rows, _)| rows).sum::<u64>()
+    }
+
+    /// The rows that need no change, as they are left out.
+    pub(super) fn skipped_line(&self) -> Option<String> {
+        let rows = self.already_so;
+        (rows > 0).then(|| format!("{} with all values already set: skipped", counted(rows, "row")))
     }
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
@@ -105,21 +108,5 @@ impl Compared {
             };
             format!("{} not sent, {why} ({})", counted(*rows, "row"), named(*rows, lines))
         })
-    }
-
-    /// The first changes.
-    pub(super) fn write_first(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
-        if self.first.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\nWhat changes:")?;
-        for change in &self.first {
-            change.write(out, layout)?;
-        }
-        let more = self.changing.saturating_sub(self.first.len() as u64);
-        if more > 0 {
-            writeln!(out, "  and {} more", count(more))?;
-        }
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! each other; text from outside is shown, not obeyed.
 
 mod compared;
+mod counts;
 mod set_counts;
 
 use std::io::{self, Write};
@@ -12,12 +13,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use compared::{Compared, Looking, NAMED, looking};
+pub use counts::{Counter, Counts, LeftOut, Recorded};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
+use super::changes::RowChanges;
 use super::layout::Layout;
 use super::next_command::NextCommand;
-use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting, left_alone};
+use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting};
 use crate::text::printable;
 use crate::window::duration_text;
 
@@ -36,18 +39,14 @@ pub struct Preview {
     pub input: String,
     /// What the input is beside rows, in a line each.
     pub notes: Vec<String>,
-    /// The rows that would be sent.
-    pub rows: u64,
-    /// The rows that are invalid and left out (`--skip-invalid`).
-    pub skipped: u64,
-    /// The rows of a fetched file that set nothing.
-    pub nothing_asked: u64,
+    /// The rows that would be sent, what they set, and those that are left out.
+    pub counts: Counts,
     /// What looking at the incidents has shown, where that was asked for.
     pub compared: Option<Compared>,
     /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
     pub followed: (u64, Vec<u64>),
-    /// What would be set.
-    pub sets: SetCounts,
+    /// The first changes, if the incidents were read.
+    pub first_changes: Vec<RowChanges>,
     /// What of it is doubtful: rows, and what they set and why it is doubtful.
     pub doubtful: Vec<(u64, String)>,
     /// The properties of which `--set` overrides cells, with the number of cells.
@@ -145,9 +144,7 @@ impl Preview {
         for warning in self.warnings() {
             writeln!(out, "{}", paint(&format!("warning: {warning}")))?;
         }
-        if let Some(compared) = &self.compared {
-            compared.write_first(&mut out, layout)?;
-        }
+        self.write_changes(&mut out, layout)?;
         for (run, finish) in self.unfinished() {
             writeln!(out, "\nto finish run {} first:\n  {finish}", printable(run))?;
         }
@@ -164,32 +161,57 @@ impl Preview {
         Ok(())
     }
 
-    fn sections(&self) -> [(&'static str, Vec<String>); 6] {
+    /// The first changes, one a line.
+    fn write_changes(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
+        if self.first_changes.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nWhat changes:")?;
+        for change in &self.first_changes {
+            change.write(out, layout)?;
+        }
+        match self.counts.rows.saturating_sub(self.first_changes.len() as u64) {
+            0 => Ok(()),
+            more => writeln!(out, "  and {} more", count(more)),
+        }
+    }
+
+    fn sections(&self) -> [(&'static str, Vec<String>); 8] {
         [
             ("target", self.target.lines()),
             ("rows", self.row_lines()),
+            ("skipped", self.skipped_lines()),
             ("compared", self.compared.as_ref().map_or_else(Vec::new, Compared::lines)),
             ("sets", self.set_lines()),
+            ("undo", self.counts.undo_line().into_iter().collect()),
             ("time", self.time_lines()),
             ("before", self.earlier_lines()),
         ]
     }
 
     pub(super) fn row_lines(&self) -> Vec<String> {
-        let skipped = match self.skipped {
-            0 => String::new(),
-            rows => format!("; {} left out as invalid", counted(rows, "row")),
+        let rows = format!("{} of {}", count(self.counts.rows), printable(&self.input));
+        let doubt = match self.counts.in_doubt {
+            0 => None,
+            rows => Some(format!("{} in doubt: read first, sent only if needed", counted(rows, "row"))),
         };
-        let rows = format!("{} of {}{skipped}", count(self.rows), printable(&self.input));
-        let alone = (self.nothing_asked > 0).then(|| left_alone(self.nothing_asked));
-        [rows].into_iter().chain(alone).chain(self.notes.iter().cloned()).collect()
+        // Of the input: rows that are left out are counted too.
+        let overridden = self
+            .overridden
+            .iter()
+            .map(|(property, cells)| format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
+        [rows].into_iter().chain(doubt).chain(self.notes.iter().cloned()).chain(overridden).collect()
+    }
+
+    /// The rows that are left out, each reason on its line.
+    pub(super) fn skipped_lines(&self) -> Vec<String> {
+        let applied = self.earlier.iter().flatten().filter_map(|earlier| earlier.skipped_line(self.starts_at));
+        let compared = self.compared.iter().filter_map(Compared::skipped_line);
+        self.counts.skipped_lines().into_iter().chain(applied).chain(compared).collect()
     }
 
     fn set_lines(&self) -> Vec<String> {
-        let mut lines = self.sets.lines();
-        for (property, cells) in &self.overridden {
-            lines.push(format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
-        }
+        let lines = self.counts.sets.lines();
         if lines.is_empty() { vec!["nothing".to_owned()] } else { lines }
     }
 
@@ -200,10 +222,10 @@ impl Preview {
     pub(super) fn time_lines(&self) -> Vec<String> {
         let end = clock_time(self.starts_at, self.ends_at(), Precision::Minute);
         let stop = self.stop_after.map(|(after, rows)| {
-            let fits = if rows >= self.rows {
+            let fits = if rows >= self.counts.rows {
                 "all rows fit".to_owned()
             } else {
-                format!("{} of {} fit", count(rows), counted(self.rows, "row"))
+                format!("{} of {} fit", count(rows), counted(self.counts.rows, "row"))
             };
             format!("--stop-after {}: {fits}", duration_text(after))
         });
@@ -260,15 +282,22 @@ impl Target {
 }
 
 impl Earlier {
+    /// The rows that are left out because of it.
+    fn skipped_line(&self, now: Timestamp) -> Option<String> {
+        let Earlier::Made { run, at, rows, again: false } = self else { return None };
+        let time = clock_time(now, *at, Precision::Minute);
+        Some(format!("{} already applied by run {} at {time}: skipped", counted(*rows, "row"), printable(run)))
+    }
+
     pub(super) fn lines(&self, now: Timestamp) -> Vec<String> {
         match self {
             Earlier::GoesOn { run, over } => {
-                vec![format!("goes on with run {}: {} over", printable(run), counted(*over, "row"))]
+                vec![format!("resumes run {}: {} finished", printable(run), counted(*over, "row"))]
             }
-            Earlier::Made { run, at, rows, again } => {
+            Earlier::Made { again: false, .. } => Vec::new(),
+            Earlier::Made { run, at, rows, again: true } => {
                 let time = clock_time(now, *at, Precision::Minute);
-                let then = if *again { "made again" } else { "not sent again" };
-                vec![format!("{} made by run {} at {time}: {then}", counted(*rows, "change"), printable(run))]
+                vec![format!("{} applied by run {} at {time}: sent again", counted(*rows, "row"), printable(run))]
             }
             Earlier::Unfinished { run, incidents, .. } => {
                 let (run, incidents) = (printable(run), counted(*incidents, "incident"));
@@ -289,7 +318,7 @@ mod tests {
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
         for (body, rows) in bodies {
-            (0..*rows).for_each(|_| counts.add(body));
+            (0..*rows).for_each(|_| counts.add(body, None));
         }
         counts
     }
@@ -307,13 +336,17 @@ mod tests {
             notes: vec![],
             compared: None,
             followed: (0, Vec::new()),
-            rows: 1_000,
-            skipped: 3,
-            nothing_asked: 0,
-            sets: counts(&[
-                (r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#, 998),
-                (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
-            ]),
+            first_changes: vec![],
+            counts: Counts {
+                rows: 1_000,
+                invalid: 3,
+                not_undoable: 1_000,
+                sets: counts(&[
+                    (r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#, 998),
+                    (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
+                ]),
+                ..Counts::default()
+            },
             doubtful: vec![(998, "classification to `FalsePositive`: it was withdrawn".to_owned())],
             overridden: vec![("classification".to_owned(), 12)],
             starts_at: at("2026-11-24T17:30:00Z"),
@@ -352,7 +385,10 @@ mod tests {
         target    tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55
                   https://api.security.microsoft.com
                   called by secop2@contoso.com
-        rows      1,000 of close.csv; 3 rows left out as invalid
+        rows      1,000 of close.csv
+                  --set overrides 12 cells of classification
+        skipped   3 rows invalid: skipped
+                  10 rows already applied by run 6aaa at 09:00 UTC: skipped
         sets      status              1,000  Resolved
                   classification        998  FalsePositive
                   comment               998  Rule 42 was tuned
@@ -360,11 +396,10 @@ mod tests {
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
                                              replaces the tags that are there
-                  --set overrides 12 cells of classification
+        undo      can't be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 10m: 500 of 1,000 rows fit
-        before    10 changes made by run 6aaa at 09:00 UTC: not sent again
-                  278 changes made by run 5bbb at 2026-11-20 09:00 UTC: made again
+        before    278 rows applied by run 5bbb at 2026-11-20 09:00 UTC: sent again
                   run 4ccc is not finished and has other changes for 40 incidents
         warning: the token expires at 17:40 UTC, before the end
         warning: 998 rows set classification to `FalsePositive`: it was withdrawn
@@ -388,7 +423,7 @@ mod tests {
                 proxy: None,
                 emulator: true,
             },
-            skipped: 0,
+            counts: Counts { invalid: 0, ..preview().counts },
             doubtful: vec![],
             overridden: vec![],
             stop_after: Some((Duration::from_hours(1), 1_500)),
@@ -408,6 +443,7 @@ mod tests {
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
                                              replaces the tags that are there
+        undo      can't be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 1h: all rows fit
                   the token lives until 18:30 UTC

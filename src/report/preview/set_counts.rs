@@ -1,5 +1,7 @@
 //! What the changes of a run set, counted in bounded memory.
 
+use serde_json::{Map, Value};
+
 use crate::list_change::ListChange;
 use crate::report::wording::{WIDTH, count, fitted};
 
@@ -37,20 +39,14 @@ pub(in crate::report) struct PropertyCounts {
 }
 
 impl SetCounts {
-    /// Counts one more change, by its body.
-    pub fn add(&mut self, body: &str) {
+    /// Counts one more change, by its body. `before`: the values of its incident, if they are known; a list is then
+    /// counted by what it gets and loses.
+    pub fn add(&mut self, body: &str, before: Option<&Map<String, Value>>) {
         // A change's body is an object; anything else would set nothing.
-        let body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
+        let body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
         for (property, value) in body {
-            self.property(property).add(&value);
-        }
-    }
-
-    /// Counts, of a change that was added by what it asks for, the lists that are left with nothing in its whole body.
-    pub fn add_emptied(&mut self, body: &str) {
-        let body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
-        for (property, _) in body.into_iter().filter(|(_, value)| value.as_array().is_some_and(Vec::is_empty)) {
-            self.property(property).empties += 1;
+            let before = before.map(|before| before.get(&property).unwrap_or(&Value::Null));
+            self.property(property).add(&value, before);
         }
     }
 
@@ -112,21 +108,22 @@ impl SetCounts {
 }
 
 impl PropertyCounts {
-    fn add(&mut self, value: &serde_json::Value) {
+    fn add(&mut self, value: &Value, before: Option<&Value>) {
         self.rows += 1;
-        let change = ListChange::of(value);
-        self.replaces_list += u64::from(value.is_array());
-        self.changes_list += u64::from(change.is_some());
-        let clears = match value {
-            serde_json::Value::String(text) => text.is_empty(),
-            serde_json::Value::Array(items) => items.is_empty(),
+        self.changes_list += u64::from(value.is_object());
+        self.replaces_list += u64::from(value.is_array() && before.is_none());
+        let change = ListChange::of(value).or_else(|| before.and_then(|before| changed(before, value)));
+        let is_empty = match value {
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
             _ => false,
         };
-        self.clears += u64::from(clears);
+        self.empties += u64::from(is_empty && change.is_some());
+        self.clears += u64::from(is_empty && change.is_none());
         let text = match (value, change) {
-            _ if clears => CLEAR.to_owned(),
-            (serde_json::Value::String(text), _) => text.clone(),
-            (_, Some(change)) => change.to_string(),
+            (_, Some(change)) => in_words(&change),
+            _ if is_empty => CLEAR.to_owned(),
+            (Value::String(text), None) => text.clone(),
             (other, None) => other.to_string(),
         };
         let room = self.values.len() < COUNTED_VALUES && text.len() <= COUNTED_LENGTH;
@@ -155,16 +152,56 @@ impl PropertyCounts {
     }
 }
 
+/// What a whole list changes of the one that is there; `None` if it changes nothing.
+fn changed(before: &Value, after: &Value) -> Option<ListChange> {
+    let texts = |list: &Value| -> Vec<String> {
+        let items = list.as_array().into_iter().flatten();
+        items.map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
+    };
+    if !after.is_array() {
+        return None;
+    }
+    let (before, after) = (texts(before), texts(after));
+    let only =
+        |ours: &[String], theirs: &[String]| ours.iter().filter(|item| !theirs.contains(item)).cloned().collect();
+    let change = ListChange { add: only(&after, &before), remove: only(&before, &after) };
+    (change != ListChange::default()).then_some(change)
+}
+
+/// `adds vip, noise; removes old`
+fn in_words(ListChange { add, remove }: &ListChange) -> String {
+    let part = |verb: &str, items: &[String]| (!items.is_empty()).then(|| format!("{verb} {}", items.join(", ")));
+    [part("adds", add), part("removes", remove)].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
         for (body, rows) in bodies {
-            (0..*rows).for_each(|_| counts.add(body));
+            (0..*rows).for_each(|_| counts.add(body, None));
         }
         counts
+    }
+
+    #[test]
+    fn list_edit_says_adds_and_removes() {
+        let mut counts = SetCounts::default();
+        counts.add(r#"{"tags":{"add":["vip"],"remove":["old"]}}"#, None);
+        let before = json!({"tags": ["old", "x"]});
+        let before = before.as_object();
+        // The whole list that the same edit became, and one that stays as it is.
+        counts.add(r#"{"tags":["x","vip"]}"#, before);
+        counts.add(r#"{"tags":["x","old"]}"#, before);
+        counts.add(r#"{"tags":[]}"#, before);
+        let lines = counts.lines().join("\n");
+        assert!(lines.contains("        2  adds vip; removes old\n"), "{lines}");
+        assert!(lines.contains("1  removes old, x\n") && lines.contains("1  are left with none"), "{lines}");
+        assert!(!lines.contains("replaces"), "{lines}");
+        assert!(counts.clears());
     }
 
     #[test]

@@ -1,0 +1,164 @@
+//! The counts of a run: one struct, made from the rows that are left, behind every number before the question.
+//!
+//! Promises: a row that is not sent is counted as left out, with its reason, and nowhere else; a row that occurs twice is
+//! sent once and counted once.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+
+use serde_json::{Map, Value};
+
+use super::SetCounts;
+use crate::report::wording::{counted, left_alone};
+use crate::row::IncidentId;
+
+/// Why a row is left out that has no outcome yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// An earlier run, or an earlier start of this one, has applied the same change.
+    Applied,
+    /// An earlier row has the same change.
+    Repeated,
+}
+
+impl LeftOut {
+    /// In a sentence.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            LeftOut::Applied => "the same change was applied by an earlier run",
+            LeftOut::Repeated => "an earlier row has the same change",
+        }
+    }
+}
+
+/// What of its incident was recorded before a row is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Recorded<'a> {
+    /// Nothing: what it replaces can't be restored.
+    Nothing,
+    /// Its values, or it will be read before the row is sent.
+    Yes,
+    /// These values.
+    Values(&'a Map<String, Value>),
+}
+
+/// What a run will send, and what it leaves out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// The rows that will be sent.
+    pub rows: u64,
+    /// What they set.
+    pub sets: SetCounts,
+    /// Of these, the rows that can't be undone.
+    pub not_undoable: u64,
+    /// Of these, the rows whose incident is read first: an earlier request may have applied them.
+    pub in_doubt: u64,
+    /// Rows with the change of an earlier row.
+    pub repeated: u64,
+    /// Rows that are invalid.
+    pub invalid: u64,
+    /// Rows of a fetched file that set nothing.
+    pub nothing_asked: u64,
+    /// Rows that `--limit` leaves out.
+    pub limited: u64,
+    /// Rows that had ended when the plan was created.
+    pub ended_in_plan: u64,
+    /// The rows without an outcome that are left out, by number.
+    pub left_out: HashMap<u64, LeftOut>,
+}
+
+impl Counts {
+    /// The rows that are left out, a line for each reason.
+    pub(in crate::report) fn skipped_lines(&self) -> Vec<String> {
+        let line = |rows: u64, what: &str| (rows > 0).then(|| format!("{} {what}: skipped", counted(rows, "row")));
+        let lines = [
+            line(self.invalid, "invalid"),
+            (self.nothing_asked > 0).then(|| left_alone(self.nothing_asked)),
+            line(self.repeated, "with the change of an earlier row"),
+            line(self.ended_in_plan, "left out by the plan"),
+            line(self.limited, "beyond --limit"),
+        ];
+        lines.into_iter().flatten().collect()
+    }
+
+    /// Whether the run can be undone, where it can't.
+    pub(in crate::report) fn undo_line(&self) -> Option<String> {
+        match self.not_undoable {
+            0 => None,
+            rows if rows == self.rows => {
+                Some("can't be undone: without --compare, previous values are not recorded".to_owned())
+            }
+            rows => Some(format!("{} can't be undone: previous values are not recorded", counted(rows, "row"))),
+        }
+    }
+}
+
+/// Counts rows, in their order.
+#[derive(Debug, Default)]
+pub struct Counter {
+    counts: Counts,
+    /// Incident and change of the rows so far: 16 bytes each.
+    met: HashSet<(u64, u64)>,
+    hasher: RandomState,
+}
+
+impl Counter {
+    /// Whether no row before asks for the same; one that does is counted as left out.
+    pub fn is_first(&mut self, row: u64, incident: IncidentId, asked: &str) -> bool {
+        let is_first = self.met.insert((incident.get(), self.hasher.hash_one(asked)));
+        if !is_first {
+            self.counts.repeated += 1;
+            self.counts.left_out.insert(row, LeftOut::Repeated);
+        }
+        is_first
+    }
+
+    /// Leaves out a row that was applied before. Who did it is counted elsewhere.
+    pub fn leave_out_applied(&mut self, row: u64) {
+        self.counts.left_out.insert(row, LeftOut::Applied);
+    }
+
+    /// Counts a row that will be sent.
+    pub fn add(&mut self, body: &str, recorded: Recorded<'_>, is_in_doubt: bool) {
+        self.counts.rows += 1;
+        self.counts.in_doubt += u64::from(is_in_doubt);
+        self.counts.not_undoable += u64::from(matches!(recorded, Recorded::Nothing));
+        let before = if let Recorded::Values(values) = recorded { Some(values) } else { None };
+        self.counts.sets.add(body, before);
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn finish(self) -> Counts {
+        self.counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_row_counts_once() {
+        let mut counter = Counter::default();
+        let body = r#"{"status":"Resolved"}"#;
+        for (row, incident) in [(1, 7), (2, 8), (3, 7)] {
+            if counter.is_first(row, IncidentId::new(incident).expect("an id"), body) {
+                counter.add(body, Recorded::Nothing, false);
+            }
+        }
+        let counts = counter.finish();
+        assert_eq!((counts.rows, counts.repeated, counts.not_undoable), (2, 1, 2));
+        assert_eq!(counts.left_out.get(&3), Some(&LeftOut::Repeated));
+        assert_eq!(counts.skipped_lines(), ["1 row with the change of an earlier row: skipped"]);
+    }
+
+    #[test]
+    fn undo_line_counts_what_is_not_recorded() {
+        let counts = |rows, not_undoable| Counts { rows, not_undoable, ..Counts::default() };
+        assert_eq!(counts(5, 0).undo_line(), None);
+        assert!(counts(5, 5).undo_line().is_some_and(|line| line.starts_with("can't be undone: without --compare")));
+        assert!(counts(5, 2).undo_line().is_some_and(|line| line.starts_with("2 rows can't be undone")));
+    }
+}
