@@ -43,6 +43,10 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "ID=ID", value_parser = parse_merged)]
     merged: Vec<(u64, u64)>,
 
+    /// Size of each incident in bytes; smaller ones are filled up with an alert.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    incident_size: usize,
+
     /// The windows that are counted, in the place of the contract's.
     #[arg(long, value_name = "QUOTA")]
     quota: Option<Quota>,
@@ -97,6 +101,7 @@ impl EmulatorArgs {
             latency: self.latency,
             incidents: self.incidents,
             merged: self.merged.into_iter().collect(),
+            incident_size: self.incident_size,
             faults: self.faults.into_iter().collect(),
             habits: Habits {
                 comments: self.comments,

@@ -60,6 +60,7 @@ enum Place {
     Requests(RangeInclusive<u64>),
     Incident(u64),
     Updates,
+    Lists,
     Span(RangeInclusive<Duration>),
 }
 
@@ -70,6 +71,7 @@ pub(super) struct Arrival {
     pub(super) since_start: Duration,
     pub(super) incident: Option<u64>,
     pub(super) is_update: bool,
+    pub(super) is_list: bool,
 }
 
 /// Faults in the order in which they are tried.
@@ -111,6 +113,7 @@ impl Fault {
                 Place::Requests(numbers) => numbers.contains(&arrival.number),
                 Place::Incident(id) => arrival.incident == Some(*id),
                 Place::Updates => arrival.is_update,
+                Place::Lists => arrival.is_list,
                 Place::Span(span) => span.contains(&arrival.since_start),
             })
     }
@@ -234,11 +237,14 @@ fn parse_chance(text: &str) -> Result<f64, String> {
 fn parse_place(text: &str) -> Result<Place, String> {
     let wrong = || {
         format!(
-            "`{text}` is not a place: write a request (`3`, `7-9`, `20-`), `#1042`, `updates`, or a span (`5s-15s`)"
+            "`{text}` is not a place: write a request (`3`, `7-9`, `20-`), `#1042`, `updates`, `lists`, or a span \
+             (`5s-15s`)"
         )
     };
-    if text == "updates" {
-        return Ok(Place::Updates);
+    match text {
+        "updates" => return Ok(Place::Updates),
+        "lists" => return Ok(Place::Lists),
+        _ => {}
     }
     if let Some(id) = text.strip_prefix('#') {
         return id.parse().map(Place::Incident).map_err(|_| wrong());
@@ -279,6 +285,7 @@ mod tests {
                 since_start,
                 incident: Some(1_000 + *number % 3),
                 is_update: number.is_multiple_of(2),
+                is_list: number % 10 == 4,
             };
             faults.strike(&arrival, &mut dice, |_| true).is_some()
         };
@@ -293,6 +300,7 @@ mod tests {
         assert_eq!(struck("down@5s-7s", 20), [5, 6, 7]);
         assert_eq!(struck("stall*3", 20), [1, 2, 3]);
         assert_eq!(struck("503-after@updates*3", 20), [2, 4, 6]);
+        assert_eq!(struck("500@lists", 20), [4, 14]);
         assert_eq!(struck("stall:0%", 20), [0; 0]);
         assert_eq!(struck("stall:100%@2*1", 20), [2]);
     }

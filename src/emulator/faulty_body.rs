@@ -103,15 +103,17 @@ impl hyper::body::Body for Slow {
     }
 }
 
-/// The beginning of an incident, and then one member that goes on for ever.
-pub(super) fn endless() -> Body {
-    Body::new(Endless(false))
+/// The beginning of an incident, alone or on a page of the list, and then one member that goes on for ever.
+pub(super) fn endless(is_list: bool) -> Body {
+    let start =
+        if is_list { r#"{"value":[{"incidentId":1,"incidentName":""# } else { r#"{"incidentId":1,"incidentName":""# };
+    Body::new(Endless { start: Some(start) })
 }
 
-struct Endless(
-    /// Whether the beginning was sent.
-    bool,
-);
+struct Endless {
+    /// What is sent first, until it was.
+    start: Option<&'static str>,
+}
 
 impl hyper::body::Body for Endless {
     type Data = Bytes;
@@ -119,8 +121,7 @@ impl hyper::body::Body for Endless {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         static MORE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
-        let begun = std::mem::replace(&mut self.0, true);
-        let bytes: &[u8] = if begun { &MORE } else { br#"{"incidentId":1,"incidentName":""# };
+        let bytes: &[u8] = self.start.take().map_or(&MORE, str::as_bytes);
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(bytes)))))
     }
 }

@@ -255,7 +255,7 @@ impl Wire {
             Delivery::Marked => Body::from(format!("\u{feff}{}", answer.body)),
             Delivery::Half => faulty_body::half(answer.body),
             Delivery::Slow(pause) => faulty_body::slow(answer.body, pause, self.clock.clone()),
-            Delivery::Endless => faulty_body::endless(),
+            Delivery::Endless { is_list } => faulty_body::endless(is_list),
             Delivery::Cut => return cut(),
             // Until the client gives up, or the server is stopped.
             Delivery::Stall => std::future::pending().await,

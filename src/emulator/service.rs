@@ -25,7 +25,9 @@ pub(super) enum Delivery {
     Whole,
     Half,
     Slow(Duration),
-    Endless,
+    Endless {
+        is_list: bool,
+    },
     Gzip,
     Deflate,
     /// Behind a byte order mark.
@@ -99,24 +101,13 @@ impl Service {
     /// # Errors
     /// Where the log can't be opened.
     pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
-        let Settings {
-            contract,
-            token,
-            quota,
-            incidents,
-            merged,
-            titles,
-            faults,
-            habits,
-            throttle_form,
-            log,
-            seed,
-            ..
-        } = settings;
+        let Settings { contract, token, quota, incidents, merged, titles, incident_size, faults, .. } = settings;
+        let Settings { habits, throttle_form, log, seed, .. } = settings;
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
         let late = habits.late;
-        let store = Store::new(incidents, merged, &contract, now.wall).with_titles(titles).with_habits(habits);
+        let store = Store::new(incidents, merged, &contract, now.wall);
+        let store = store.with_titles(titles).with_size(incident_size).with_habits(habits);
         Ok(Service {
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
@@ -167,6 +158,7 @@ impl Service {
             since_start: now.boot.since(self.start),
             incident: incident.map(IncidentId::get),
             is_update: request.call == Call::Update,
+            is_list: request.call == Call::List,
         };
         let down = |kind: &FaultKind| *kind == FaultKind::Down;
         let mut fault = self.faults.strike(&arrival, &mut self.dice, down).cloned();
@@ -239,7 +231,7 @@ impl Service {
             FaultKind::Stall => delivered(Delivery::Stall),
             FaultKind::CutHalf => delivered(Delivery::Half),
             FaultKind::Slow(pause) => delivered(Delivery::Slow(*pause)),
-            FaultKind::Huge => delivered(Delivery::Endless),
+            FaultKind::Huge => delivered(Delivery::Endless { is_list: request.call == Call::List }),
             FaultKind::Gzip => delivered(Delivery::Gzip),
             FaultKind::Deflate => delivered(Delivery::Deflate),
             FaultKind::Bom => delivered(Delivery::Marked),
@@ -422,7 +414,7 @@ mod tests {
             ("stall-after", 200, Delivery::Stall, true),
             ("cut-half", 200, Delivery::Half, true),
             ("slow=1s", 200, Delivery::Slow(Duration::from_secs(1)), true),
-            ("huge", 200, Delivery::Endless, true),
+            ("huge", 200, Delivery::Endless { is_list: false }, true),
             ("201-after", 201, Delivery::Whole, true),
             ("204-after", 204, Delivery::Whole, true),
             ("gzip-after", 200, Delivery::Gzip, true),

@@ -34,6 +34,8 @@ pub struct Settings {
     pub merged: BTreeMap<u64, u64>,
     /// The titles of those that have one of their own.
     pub titles: BTreeMap<u64, String>,
+    /// The size of each incident in bytes: smaller ones are filled up with an alert.
+    pub incident_size: usize,
     /// What goes wrong.
     pub faults: Faults,
     /// What the service does beyond its documentation.
@@ -59,6 +61,7 @@ impl Settings {
             incidents: Incidents::every(),
             merged: BTreeMap::new(),
             titles: BTreeMap::new(),
+            incident_size: 0,
             faults: Faults::default(),
             habits: Habits::default(),
             throttle_form: ThrottleForm::default(),
