@@ -86,6 +86,8 @@ pub enum Resume {
     After(Duration),
     /// At this time by the wall clock (the server's, as it was written).
     At(Timestamp),
+    /// The time that the response named had passed by up to 2 s: requests may begin about now.
+    JustPassed,
 }
 
 /// How one attempt ended.
@@ -227,4 +229,8 @@ pub struct Answer {
     pub request_id: Option<String>,
     /// What the API or the transport said, in one line, without secrets; empty where all went well.
     pub message: String,
+    /// Whether the body was cut off, or larger than what is read of one.
+    pub is_truncated: bool,
+    /// When requests may begin again, if the response is to be retried and is no 429.
+    pub resume: Option<Resume>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-use crate::attempt::{Resume, Verdict};
+use crate::attempt::Verdict;
 use crate::outcome::{Outcome, OutcomeKind};
 
 /// How often a row is tried.
@@ -44,10 +44,7 @@ pub enum Next {
         may_have_applied: bool,
     },
     /// The whole scope pauses; the row is next again. Not a try.
-    Pause {
-        /// `None`: for the shortest window.
-        resume: Option<Resume>,
-    },
+    Pause,
     /// The token is renewed; the row is next again. Not a try.
     Renew {
         /// The token that was refused.
@@ -73,7 +70,7 @@ impl Policy {
             Verdict::Conflict => failed("conflict"),
             Verdict::Unexpected => failed("unexpected"),
             Verdict::Unauthorized { token_generation } => Next::Renew { token_generation },
-            Verdict::Throttled { resume } => Next::Pause { resume },
+            Verdict::Throttled { .. } => Next::Pause,
             Verdict::Unconfirmed if tries >= self.max_attempts => Next::GiveUp { may_have_applied: true },
             Verdict::Unconfirmed => Next::Look,
             Verdict::Unsent { .. } if tries >= self.max_attempts => Next::GiveUp { may_have_applied: false },
@@ -151,7 +148,7 @@ mod tests {
     fn every_verdict_has_its_consequence() {
         let done = |kind, code| Next::Done { kind, code };
         let failed = |code| done(OutcomeKind::Failed, code);
-        let resume = Some(Resume::After(Duration::from_secs(37)));
+        let resume = Some(crate::attempt::Resume::After(Duration::from_secs(37)));
         for (verdict, next) in [
             (Verdict::Updated { differs: None, added: None }, done(OutcomeKind::Updated, "")),
             (
@@ -167,8 +164,8 @@ mod tests {
             (Verdict::Conflict, failed("conflict")),
             (Verdict::Unexpected, failed("unexpected")),
             (Verdict::Unauthorized { token_generation: 3 }, Next::Renew { token_generation: 3 }),
-            (Verdict::Throttled { resume }, Next::Pause { resume }),
-            (Verdict::Throttled { resume: None }, Next::Pause { resume: None }),
+            (Verdict::Throttled { resume }, Next::Pause),
+            (Verdict::Throttled { resume: None }, Next::Pause),
             (Verdict::Unconfirmed, Next::GiveUp { may_have_applied: true }),
             (Verdict::Unsent { obstacle: None }, Next::GiveUp { may_have_applied: false }),
             (Verdict::Transient { may_have_applied: true }, Next::GiveUp { may_have_applied: true }),

@@ -31,6 +31,13 @@ pub enum Event {
         /// What the server said, in one line.
         message: String,
     },
+    /// The scope pauses because a response other than a 429 named a time.
+    Busy {
+        /// Until then.
+        until: Timestamp,
+        /// What the server said, in one line.
+        message: String,
+    },
     /// The service is down, not the rows: the run pauses.
     ServiceDown {
         /// Until then; one call goes first.

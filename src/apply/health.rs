@@ -12,7 +12,7 @@ use crate::outcome::OutcomeKind;
 use crate::retry::outage_pause;
 
 /// So many attempts in a row without an answer mean that the service is down.
-const DOWN_AFTER: u32 = 5;
+pub(super) const DOWN_AFTER: u32 = 5;
 /// A name that is not known is looked up again after this.
 const SECOND_LOOKUP: Duration = Duration::from_secs(2);
 /// So many 403 in a row mean that the permission is gone.
@@ -103,6 +103,11 @@ impl Health {
     /// Whether a try that ends without an answer counts against its row.
     pub(super) fn counts_tries(&self) -> bool {
         self.outage.is_none()
+    }
+
+    /// Whether the service is down.
+    pub(super) fn is_down(&self) -> bool {
+        self.outage.is_some()
     }
 
     /// Whether there is a run of attempts without an answer that may yet turn out to be an outage.

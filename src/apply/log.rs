@@ -60,6 +60,7 @@ pub(super) fn event(event: &Event) {
             }
         }
         Event::Throttled { until, message } => tracing::info!(%until, message = %printable(message), "throttled"),
+        Event::Busy { until, message } => tracing::info!(%until, message = %printable(message), "service busy"),
         Event::ServiceDown { until, message } => {
             tracing::info!(%until, message = %printable(message), "service down");
         }

@@ -12,6 +12,7 @@ pub mod events;
 mod fetching;
 mod health;
 mod log;
+mod page_size;
 mod queue;
 mod reading;
 mod row;
@@ -22,8 +23,8 @@ mod survey;
 mod tests;
 
 pub use dispatcher::{Ending, Ends, apply};
-pub use fetching::{Fetching, Filter, Refused, Sieve, not_newer};
-pub use reading::{Heard, Reader, read};
+pub use fetching::{Fetching, Filter, Sieve, not_newer};
+pub use reading::{Course, Heard, ReadEnd, ReadEnds, Reader, Wanted, read};
 pub use survey::Survey;
 
 use std::time::Duration;
@@ -123,6 +124,18 @@ pub enum Stop {
     #[error("the permission is missing: {message}")]
     Forbidden {
         /// What the service said.
+        message: String,
+    },
+    /// The API refuses the query of a list (400).
+    #[error("the API refuses the question: {message}")]
+    QueryRejected {
+        /// What the API said.
+        message: String,
+    },
+    /// The list of incidents can't be read to its end.
+    #[error("cannot read the list of incidents: {message}")]
+    ListFailed {
+        /// What the API said, or what is wrong with the list.
         message: String,
     },
     /// A listener can't go on: the results file can't be written.

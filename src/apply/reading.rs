@@ -2,43 +2,92 @@
 //!
 //! What is read, and in which order, is a [`Reader`]'s to say; here it waits for its permit, has its intent on the disk
 //! before it is sent, and is tried again. A read does no harm: nothing of it is ever in doubt.
+//!
+//! Promise: the loop ends as [`ReadEnd::Exhausted`] only if the reader says that its source has nothing left to read.
+//! An empty queue is no such statement: in an outage, too, nothing is in flight.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::events::{Event, Listener, Pace};
-use super::service::{Follows, Service, resumes_at};
-use super::{ApplyError, Ending, Ends, LOOK, PACE, Settings, Stop, log};
-use crate::attempt::{Answer, Call, Verdict};
+use super::health::News;
+use super::service::{Follows, Service};
+use super::{ApplyError, LOOK, PACE, Settings, Stop, log};
+use crate::attempt::{Answer, Call, Page, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Batch, End, Journal};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
-use crate::retry::{Next, Policy};
+use crate::retry::{Next, Policy, delay};
 
 /// Says what is read, and takes it.
 pub trait Reader {
-    /// The next call, if one can be named now; what is under way may lead to more.
-    fn next(&mut self) -> Option<Call>;
+    /// What to read next.
+    fn next(&mut self) -> Wanted;
 
     /// Takes what a call has shown: a read, a list, or an answer that stays an error.
     ///
     /// # Errors
-    /// Where it can't be kept: nothing more is read.
-    fn hear(&mut self, call: &Call, answer: &Answer) -> io::Result<Heard>;
+    /// If nothing more can be read, or what was read can't be kept.
+    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop>;
+
+    /// What to request after a transient error of a page.
+    ///
+    /// # Errors
+    /// If there is no other way to read what the page would have shown.
+    fn page_failed(&mut self, page: &Page, answer: &Answer) -> Result<Course, Stop>;
+
+    /// Whether reads of single incidents can replace a page: then its failure does not mean an outage.
+    fn can_read_singly(&self) -> bool;
 
     /// How many calls are left, as far as is known: for the time of arrival.
     fn calls_left(&self) -> u64;
+}
 
-    /// Whether a call that has failed in this way, which may pass, is better made otherwise than again.
-    fn changes_course(&self, _: &Call, _: &Answer) -> bool {
-        false
-    }
+/// What a reader wants next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// This request.
+    Call(Call),
+    /// It depends on the requests in flight.
+    Later,
+    /// The source has nothing left to read.
+    Nothing,
+}
+
+/// What follows for a page that was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// This request takes its place, after a delay.
+    Request(Call),
+    /// The reader names other requests when it is asked.
+    Ask,
+}
+
+/// Why a read loop ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadEnd {
+    /// The source has nothing left to read: what was read is complete.
+    Exhausted,
+    /// It was stopped before: what was read is incomplete.
+    Stopped(Stop),
+}
+
+/// What [`read`] gives back.
+#[derive(Debug)]
+pub struct ReadEnds {
+    /// Why it ended.
+    pub end: ReadEnd,
+    /// The journal.
+    pub journal: Journal,
+    /// Calls made by this process.
+    pub calls: u64,
+    /// 429s seen by this process.
+    pub throttled: u64,
 }
 
 /// What came of a call.
@@ -50,8 +99,8 @@ pub struct Heard {
     pub incidents: u64,
 }
 
-/// Makes the reader's calls until it names none and none is under way. The journal's session has begun. The journal is
-/// written to where this is polled.
+/// Makes the reader's calls until its source has nothing left to read, or until it is stopped. The journal's session has
+/// begun. The journal is written to where this is polled.
 ///
 /// # Errors
 /// Where the journal can't be read or written.
@@ -63,7 +112,7 @@ pub async fn read<T: Transport>(
     stop: watch::Receiver<bool>,
     reader: &mut impl Reader,
     listener: &mut impl Listener,
-) -> Result<Ends, ApplyError> {
+) -> Result<ReadEnds, ApplyError> {
     let (returns, returned) = mpsc::unbounded_channel();
     let reading = Reading {
         buckets: Buckets::new(&settings.quota),
@@ -76,6 +125,7 @@ pub async fn read<T: Transport>(
         clock,
         reader,
         listener,
+        last_wanted: None,
         ready: VecDeque::new(),
         waiting: BTreeMap::new(),
         serial: 0,
@@ -118,6 +168,8 @@ struct Reading<'a, T: Transport, R: Reader, L: Listener> {
     rng: fastrand::Rng,
     service: Service,
 
+    /// What the reader said last, if it named no request and none has ended since.
+    last_wanted: Option<Wanted>,
     /// Wait for nothing but a permit.
     ready: VecDeque<Try>,
     /// Wait for their time; the number keeps equal times apart.
@@ -140,8 +192,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         mut self,
         mut returned: mpsc::UnboundedReceiver<Ended>,
         mut stop: watch::Receiver<bool>,
-    ) -> Result<Ends, ApplyError> {
-        loop {
+    ) -> Result<ReadEnds, ApplyError> {
+        let end = loop {
             let now = self.clock.now();
             if *stop.borrow() {
                 self.stop(Stop::Asked);
@@ -154,8 +206,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
                 self.commit(slots)?;
                 continue;
             }
-            if self.flights.is_empty() && (self.stop.is_some() || self.is_done()) {
-                break;
+            if let Some(end) = self.end() {
+                break end;
             }
             let wake = self.wake(now);
             tokio::select! {
@@ -170,28 +222,69 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
                 () = self.clock.nap_until(wake) => {}
                 Ok(()) = stop.changed() => {}
             }
-        }
-        let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
-        Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.service.throttled })
+        };
+        Ok(ReadEnds { end, journal: self.journal, calls: self.calls, throttled: self.service.throttled })
     }
 
-    fn is_done(&self) -> bool {
+    /// Whether this is the end, and which one.
+    fn end(&self) -> Option<ReadEnd> {
+        if !self.flights.is_empty() {
+            return None;
+        }
+        if let Some(stop) = &self.stop {
+            return Some(ReadEnd::Stopped(stop.clone()));
+        }
+        match self.last_wanted.as_ref().filter(|_| self.is_idle())? {
+            Wanted::Nothing => Some(ReadEnd::Exhausted),
+            // Nothing is in flight that it could depend on.
+            Wanted::Later | Wanted::Call(_) => {
+                Some(ReadEnd::Stopped(Stop::ListFailed { message: "the reader waits for nothing".to_owned() }))
+            }
+        }
+    }
+
+    /// Whether no request is at hand, those in flight aside.
+    fn is_idle(&self) -> bool {
         self.ready.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Asks the reader for one more request. Returns whether it named one.
+    fn ask_reader(&mut self) -> bool {
+        if self.last_wanted.is_some() {
+            return false;
+        }
+        match self.reader.next() {
+            Wanted::Call(call) => {
+                self.ready.push_back(Try { call, tries: 0 });
+                true
+            }
+            other => {
+                self.last_wanted = Some(other);
+                false
+            }
+        }
     }
 
     /// Fills `ready` as far as calls may go now; how many that is.
     fn choose(&mut self, now: Now) -> u32 {
+        if self.stop.is_some() {
+            return 0;
+        }
+        // Whether the source is exhausted is asked also while no call may go.
+        if self.flights.is_empty() && self.is_idle() {
+            self.ask_reader();
+        }
         let under_way = u32::try_from(self.flights.len()).unwrap_or(u32::MAX);
         let slots = self.service.health.slots(self.settings.concurrency.max(1).saturating_sub(under_way), now.boot);
-        if self.stop.is_some() || now.boot < self.gate || self.is_paused(now) {
+        if now.boot < self.gate || self.is_paused(now) {
             return 0;
         }
         while self.ready.len() < slots as usize {
             let is_due = self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now.boot);
             let due = if is_due { self.waiting.pop_first().map(|(_, one)| one) } else { None };
-            let next = due.or_else(|| self.reader.next().map(|call| Try { call, tries: 0 }));
-            match next {
-                Some(next) => self.ready.push_back(next),
+            match due {
+                Some(due) => self.ready.push_back(due),
+                None if self.ask_reader() => {}
                 None => break,
             }
         }
@@ -262,10 +355,18 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             self.gate = at.boot;
         }
         log::look(&tried.call, &answer, took);
+        self.last_wanted = None;
+        let is_transient = matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unsent { .. });
+        let failed_page =
+            if let (Call::List(page), true) = (&tried.call, is_transient) { Some(page.clone()) } else { None };
         let counts = self.service.health.counts_tries();
-        let news = self.service.health.hear(&answer.verdict, at.boot);
-        tried.tries +=
-            u32::from(counts && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unsent { .. }));
+        // In an outage every request tells whether it is over.
+        let says_nothing = matches!(answer.verdict, Verdict::Transient { .. })
+            && failed_page.is_some()
+            && self.reader.can_read_singly()
+            && !self.service.health.is_down();
+        let news = if says_nothing { News::None } else { self.service.health.hear(&answer.verdict, at.boot) };
+        tried.tries += u32::from(counts && is_transient);
         let mut end = End {
             attempt,
             at,
@@ -277,49 +378,74 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             resolved: Vec::new(),
             pause_until: None,
         };
+        if let Some((kept, follows)) = self.service.pause(&answer, at) {
+            end.pause_until = Some(kept);
+            self.follow(follows);
+        }
+        let stop = if let Some(page) = failed_page {
+            self.page_failed(&page, tried, &answer, at)
+        } else {
+            self.decide(tried, &answer, at)
+        };
+        self.batch.ends.push(end);
+        // A missing permission says more than the failure that it causes.
+        self.follow(Service::follows(news, at, &answer.message));
+        if let Some(stop) = stop {
+            self.stop(stop);
+        }
+    }
+
+    /// A page was not read: what takes its place, or why nothing more is read.
+    fn page_failed(&mut self, page: &Page, tried: Try, answer: &Answer, at: Now) -> Option<Stop> {
+        let after = at.boot + delay(tried.tries.max(1), &mut self.rng);
+        match self.reader.page_failed(page, answer) {
+            Ok(Course::Request(call)) => {
+                let tries = if call == tried.call { tried.tries } else { 0 };
+                self.wait(after, Try { call, tries });
+            }
+            Ok(Course::Ask) => {}
+            // An outage is no reason to give up before its time.
+            Err(_) if self.service.health.is_down() && !answer.is_truncated => self.wait(after, tried),
+            Err(why) => return Some(why),
+        }
+        None
+    }
+
+    /// What follows for any other call that has ended.
+    fn decide(&mut self, tried: Try, answer: &Answer, at: Now) -> Option<Stop> {
         match self.policy.decide(&answer.verdict, tried.tries.max(1), &mut self.rng) {
-            Next::Again { .. } if self.reader.changes_course(&tried.call, &answer) => self.hear(&tried.call, &answer),
             Next::Again { after } => self.wait(at.boot + after, tried),
             // Whether it is this call or the service is not clear yet: it waits for the others, if there are any.
             Next::GiveUp { .. } if self.may_be_the_service() => {
                 self.wait(at.boot + crate::retry::outage_pause(1), tried);
             }
             // Of reads none is unconfirmed.
-            Next::Done { .. } | Next::Compare | Next::Look | Next::GiveUp { .. } => self.hear(&tried.call, &answer),
-            Next::Pause { resume } => {
-                let until = resumes_at(resume, at, self.settings.quota.shortest());
-                let (kept, follows) = self.service.pause(until, at, &answer.message);
-                end.pause_until = Some(kept);
-                self.follow(follows);
-                self.ready.push_front(tried);
+            Next::Done { .. } | Next::Compare | Next::Look | Next::GiveUp { .. } => {
+                return self.hear(&tried.call, answer).err();
             }
+            Next::Pause => self.ready.push_front(tried),
             Next::Renew { token_generation } => {
                 let tokens = self.client.tokens();
-                if let Some(stop) = self.service.token_refused(token_generation, at, tokens, &answer.message) {
-                    self.stop(stop);
-                }
+                let stop = self.service.token_refused(token_generation, at, tokens, &answer.message);
                 self.ready.push_front(tried);
+                return stop;
             }
         }
-        self.batch.ends.push(end);
-        self.follow(Service::follows(news, at, &answer.message));
+        None
     }
 
-    /// Whether the service may be down, and there is something else to tell by.
+    /// Whether the service may be down: it is, or there is something else to tell by.
     fn may_be_the_service(&self) -> bool {
-        let is_alone = self.flights.is_empty() && self.is_done() && self.reader.calls_left() == 0;
+        let is_alone = self.flights.is_empty() && self.is_idle() && self.reader.calls_left() == 0;
         let health = &self.service.health;
-        !is_alone && (health.is_uncertain() || health.wake(BootTime(i64::MAX)).is_some())
+        health.is_down() || (health.is_uncertain() && !is_alone)
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) {
-        match self.reader.hear(call, answer) {
-            Ok(heard) => {
-                self.batch.befores.extend(heard.befores);
-                self.tell(Event::Looked(heard.incidents));
-            }
-            Err(error) => self.stop(Stop::ListenerFailed { message: error.to_string() }),
-        }
+    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<(), Stop> {
+        let heard = self.reader.hear(call, answer)?;
+        self.batch.befores.extend(heard.befores);
+        self.tell(Event::Looked(heard.incidents));
+        Ok(())
     }
 
     fn wait(&mut self, due: BootTime, tried: Try) {
@@ -346,11 +472,11 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         if self.stop.is_some() || self.flights.len() >= self.settings.concurrency.max(1) as usize {
             return never;
         }
-        let due = match (self.ready.is_empty(), self.waiting.first_key_value()) {
-            (false, _) => now.boot,
-            (true, Some(((due, _), _))) => *due,
+        let due = match self.waiting.first_key_value().filter(|_| self.ready.is_empty()) {
+            Some(((due, _), _)) => *due,
             // The reader waits for what is under way.
-            (true, None) => return never,
+            None if self.ready.is_empty() && self.last_wanted.is_some() => return never,
+            None => now.boot,
         };
         let down = self.service.health.wake(never).unwrap_or(now.boot);
         self.service.not_before_pause(due.max(self.gate).max(down)).min(never)

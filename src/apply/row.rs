@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use super::doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
-use super::service::resumes_at;
 use crate::attempt::{Answer, Verdict};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
@@ -115,8 +114,6 @@ pub(super) struct Ended {
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) policy: Policy,
-    /// The pause after a 429 that names no time.
-    pub(super) shortest_window: Duration,
     /// The property that is added to what is there; empty where the contract has none.
     pub(super) appended: String,
     /// Values that are equal by the contract.
@@ -276,10 +273,7 @@ impl Hand {
             }
             Next::Again { after } => Then::At(at.boot + after),
             Next::GiveUp { .. } => Then::UsedUp,
-            Next::Pause { resume } => {
-                end.pause_until = Some(resumes_at(resume, *at, rules.shortest_window));
-                Then::Ready
-            }
+            Next::Pause => Then::Ready,
             Next::Renew { token_generation } => Then::Renew { token_generation },
         };
         (end, then)

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Stop;
 use super::events::Event;
 use super::health::{Health, News};
-use crate::attempt::Resume;
+use crate::attempt::{Answer, Resume, Verdict};
 use crate::client::{Renewal, Tokens};
 use crate::clock::{BootTime, Now};
 use crate::window::Quota;
@@ -20,6 +20,9 @@ pub(super) struct Service {
     pub(super) health: Health,
     patience: Duration,
     longest_window: Duration,
+    shortest_window: Duration,
+    /// End of the pause after a time that had just passed, while nothing else has been answered since.
+    just_passed: Option<BootTime>,
     /// A pause that is longer than what the journal keeps of it.
     own_pause: Option<BootTime>,
     told_pause: Option<BootTime>,
@@ -58,14 +61,8 @@ pub(super) struct Follows {
     pub(super) forgives: bool,
 }
 
-/// When a 429 lets calls through again; `shortest_window` where it names no time.
-pub(super) fn resumes_at(resume: Option<Resume>, at: Now, shortest_window: Duration) -> BootTime {
-    match resume {
-        Some(Resume::After(delay)) => at.boot + delay,
-        Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
-        None => at.boot + shortest_window,
-    }
-}
+/// The pause if a time that was named has just passed: one call tries it out then.
+const JUST_PASSED: Duration = Duration::from_secs(1);
 
 impl Service {
     pub(super) fn new(quota: &Quota, patience: Duration) -> Service {
@@ -73,6 +70,8 @@ impl Service {
             health: Health::new(patience),
             patience,
             longest_window: quota.longest(),
+            shortest_window: quota.shortest(),
+            just_passed: None,
             own_pause: None,
             told_pause: None,
             token_generation: 0,
@@ -93,9 +92,21 @@ impl Service {
         ends.into_iter().flatten().fold(at, BootTime::max)
     }
 
-    /// A 429: until when the scope pauses, as the journal keeps it.
-    pub(super) fn pause(&mut self, until: BootTime, at: Now, message: &str) -> (BootTime, Follows) {
-        self.throttled += 1;
+    /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
+    /// and names a time.
+    pub(super) fn pause(&mut self, answer: &Answer, at: Now) -> Option<(BootTime, Follows)> {
+        let resume = match (&answer.verdict, answer.resume) {
+            (Verdict::Throttled { resume }, _) => {
+                self.throttled += 1;
+                *resume
+            }
+            (Verdict::Transient { .. }, Some(resume)) => Some(resume),
+            _ => {
+                self.just_passed = self.just_passed.filter(|until| at.boot < *until);
+                return None;
+            }
+        };
+        let until = self.resumes_at(resume, at);
         let mut follows = Follows::default();
         let wait = until.since(at.boot);
         let wall: Timestamp = at.wall_at(until);
@@ -108,9 +119,33 @@ impl Service {
         // Told again only where it is worth a line.
         if self.told_pause.is_none_or(|told| until > told + Duration::from_secs(1)) {
             self.told_pause = Some(until);
-            follows.event = Some(Event::Throttled { until: wall, message: message.to_owned() });
+            // One time is named, not a passed one beside it.
+            let has_passed = resume == Some(Resume::JustPassed);
+            let message = if has_passed { "the time that the response names has just passed" } else { &answer.message };
+            let message = message.to_owned();
+            follows.event = Some(match answer.verdict {
+                Verdict::Throttled { .. } => Event::Throttled { until: wall, message },
+                _ => Event::Busy { until: wall, message },
+            });
         }
-        (until.min(at.boot + self.longest_window), follows)
+        Some((until.min(at.boot + self.longest_window), follows))
+    }
+
+    /// When requests may begin again.
+    fn resumes_at(&mut self, resume: Option<Resume>, at: Now) -> BootTime {
+        let shortest = at.boot + self.shortest_window;
+        match resume {
+            Some(Resume::After(delay)) => at.boot + delay,
+            Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
+            None => shortest,
+            Some(Resume::JustPassed) => match self.just_passed {
+                // It was in flight when the pause began.
+                Some(until) if at.boot < until => until,
+                // The one that tried it out was refused too.
+                Some(_) => shortest,
+                None => *self.just_passed.insert(at.boot + JUST_PASSED.min(self.shortest_window)),
+            },
+        }
     }
 
     /// What an attempt's end says about the service.
@@ -207,21 +242,35 @@ mod tests {
         Service::new(&"5/1s,50/10s".parse().expect("a quota"), Duration::from_secs(30))
     }
 
+    /// A response that names a time so many milliseconds from now.
+    fn answer(status: u16, after: u64) -> Answer {
+        resuming(status, Some(Resume::After(Duration::from_millis(after))))
+    }
+
+    fn resuming(status: u16, resume: Option<Resume>) -> Answer {
+        let (verdict, resume) = match status {
+            429 => (Verdict::Throttled { resume }, None),
+            _ => (Verdict::Transient { may_have_applied: false }, resume),
+        };
+        let message = "wait".to_owned();
+        Answer { verdict, http_status: Some(status), request_id: None, message, is_truncated: false, resume }
+    }
+
     #[test]
     fn a_pause_that_is_longer_than_a_window_is_kept_to_its_end() {
         let mut service = service();
-        let (kept, _) = service.pause(at(25_000).boot, at(1_000), "");
+        let (kept, _) = service.pause(&answer(429, 24_000), at(1_000)).expect("a pause");
         assert_eq!(kept, at(11_000).boot, "a window is all that the journal keeps");
         assert_eq!(service.not_before_pause(at(9_000).boot), at(25_000).boot);
         assert_eq!(service.not_before_pause(at(26_000).boot), at(26_000).boot);
         // Another one that ends sooner changes nothing.
-        assert_eq!(service.pause(at(5_000).boot, at(2_000), "").0, at(5_000).boot);
+        assert_eq!(service.pause(&answer(429, 3_000), at(2_000)).expect("a pause").0, at(5_000).boot);
         assert_eq!(service.own_pause(at(24_999).boot), Some(at(25_000).boot));
-        service.pause(at(27_000).boot, at(2_000), "");
+        service.pause(&answer(503, 25_000), at(2_000)).expect("a pause");
         assert_eq!(service.own_pause(at(26_999).boot), Some(at(27_000).boot));
         assert_eq!(service.own_pause(at(27_000).boot), None);
         assert_eq!(service.not_before_pause(at(9_000).boot), at(9_000).boot);
-        assert_eq!(service.throttled, 3);
+        assert_eq!(service.throttled, 2, "only 429s are");
     }
 
     #[test]
@@ -229,8 +278,9 @@ mod tests {
         let mut service = service();
         let is_told = [(9_000, true), (9_000, false), (10_000, false), (10_001, true), (11_001, false), (3_000, false)];
         for (until, is_told) in is_told {
-            let event = service.pause(at(until).boot, at(0), "wait").1.event;
-            let told = Event::Throttled { until: at(until).wall, message: "wait".to_owned() };
+            let event = service.pause(&answer(429, until), at(0)).expect("a pause").1.event;
+            let wall = at(i64::try_from(until).expect("small")).wall;
+            let told = Event::Throttled { until: wall, message: "wait".to_owned() };
             assert_eq!(event, is_told.then_some(told), "{until}");
         }
     }
@@ -246,11 +296,42 @@ mod tests {
             (5, 10_000, false),
             (5, 10_001, true),
         ] {
-            let mut service = Service::new(&"50/10s".parse().expect("a quota"), Duration::from_secs(patience));
-            let stop = service.pause(at(until).boot, at(0), "").1.stop;
-            let expected = stops.then(|| Stop::PausedTooLong { until: at(until).wall });
-            assert_eq!(stop, expected, "{until} ms with a patience of {patience} s");
+            for status in [429, 503] {
+                let mut service = Service::new(&"50/10s".parse().expect("a quota"), Duration::from_secs(patience));
+                let stop = service.pause(&answer(status, until), at(0)).expect("a pause").1.stop;
+                let wall = at(i64::try_from(until).expect("small")).wall;
+                let expected = stops.then_some(Stop::PausedTooLong { until: wall });
+                assert_eq!(stop, expected, "{until} ms with a patience of {patience} s");
+            }
         }
+    }
+
+    #[test]
+    fn errors_without_a_time_pause_nothing() {
+        let mut service = service();
+        assert!(service.pause(&resuming(503, None), at(0)).is_none());
+        assert_eq!(service.pause(&resuming(429, None), at(0)).expect("a pause").0, at(1_000).boot);
+    }
+
+    /// A quota of 50/10s and 5/20s: the shortest window is 10 s.
+    #[test]
+    fn a_time_just_passed_costs_one_second_once() {
+        let passed = resuming(429, Some(Resume::JustPassed));
+        let mut service = Service::new(&"50/10s,5/20s".parse().expect("a quota"), Duration::from_secs(30));
+        let mut until = |answer: &Answer, now| service.pause(answer, at(now)).map(|(kept, _)| kept.0 / 1_000);
+        assert_eq!(until(&passed, 100), Some(1_100));
+        assert_eq!(until(&passed, 600), Some(1_100), "it was in flight");
+        assert_eq!(until(&passed, 1_200), Some(11_200), "the one that tried it out");
+        assert_eq!(until(&resuming(503, None), 11_300), None);
+        assert_eq!(until(&passed, 11_400), Some(12_400), "something else was answered since");
+    }
+
+    #[test]
+    fn a_time_just_passed_is_not_named_beside_the_pause() {
+        let passed = resuming(429, Some(Resume::JustPassed));
+        let event = service().pause(&passed, at(0)).expect("a pause").1.event;
+        let message = "the time that the response names has just passed".to_owned();
+        assert_eq!(event, Some(Event::Throttled { until: at(1_000).wall, message }));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::looking::Looking;
 use super::report::accounted;
 use super::send::{code_of, explained};
 use super::terminal::{Terminal, say};
-use crate::apply::{Ending, Survey};
+use crate::apply::{ReadEnd, Survey};
 use crate::compare::{Compared, compare, compare_since, parts};
 use crate::error::Error;
 use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
@@ -96,7 +96,7 @@ impl Looking<'_> {
                 // What was loaded is removed by the next start.
                 Err(code) => return Ok(Looked::EndedAtOnce(code)),
             };
-            if let Ending::Stopped(stop) = &ends.ending {
+            if let ReadEnd::Stopped(stop) = &ends.end {
                 say(&format!("stopped before anything was sent: {}", explained(stop, contract)));
                 return Ok(Looked::Stopped(ends.journal, code_of(stop)));
             }

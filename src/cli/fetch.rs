@@ -16,13 +16,13 @@ use super::send::{code_of, explained, runtime};
 use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
-use crate::apply::{Ending, Fetching, Filter, Refused, Sieve, not_newer};
+use crate::apply::{Fetching, Filter, ReadEnd, Sieve, Stop, not_newer};
 use crate::attempt::Incident;
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
 use crate::error::Error;
 use crate::exit;
-use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader};
+use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader, incomplete};
 use crate::row::Scope;
 use crate::text::printable;
 use crate::window::parse_duration;
@@ -175,20 +175,25 @@ pub(super) fn run(
         Ok(ends) => ends,
         Err(code) => return Ok(code),
     };
-    let (incidents_read, refused) = (fetching.read(), fetching.refused().cloned());
+    let incidents_read = fetching.read();
     drop(fetching);
-    if let Some(Refused { message, is_the_question: true }) = &refused {
-        part.remove()?;
-        return Err(Error::usage(format!("the API refuses the question: {}", printable(message))));
-    }
-    if let Some((why, code)) = stopped_by(&ends.ending, refused, &target.contract) {
-        say(&format!("stopped early: {why}"));
-        let kept = match incidents_read {
-            0 => part.remove().map(|()| "nothing was read; to try again".to_owned())?,
-            _ => format!("what was read is kept ({incidents_read}); to go on"),
-        };
-        say(&format!("{kept}:\n  {}", fetch_again(&args.output, &global.typed)));
-        return Ok(code);
+    // Only a list that was read to its end may replace what is there.
+    match &ends.end {
+        ReadEnd::Exhausted => {}
+        ReadEnd::Stopped(Stop::QueryRejected { message }) => {
+            part.remove()?;
+            return Err(Error::usage(format!("the API refuses the question: {}", printable(message))));
+        }
+        ReadEnd::Stopped(stop) => {
+            say(&format!("stopped early: {}", printable(&explained(stop, &target.contract))));
+            say(&incomplete(incidents_read));
+            let kept = match incidents_read {
+                0 => part.remove().map(|()| "nothing was read; to try again")?,
+                _ => "what was read is kept; to go on",
+            };
+            say(&format!("{kept}:\n  {}", fetch_again(&args.output, &global.typed)));
+            return Ok(code_of(stop));
+        }
     }
 
     let mut incidents = 0;
@@ -198,13 +203,14 @@ pub(super) fn run(
         incidents += u64::from(takes);
         takes
     });
-    file.write(&target.contract, asked_for)?;
+    let replaced = file.write(&target.contract, asked_for)?;
     part.remove()?;
     let summary = FetchSummary {
         file: args.output.clone(),
         scope: scope.to_string(),
         incidents,
         read: incidents_read,
+        replaced,
         calls: ends.calls,
         throttled: ends.throttled,
         started_at,
@@ -232,15 +238,6 @@ fn say_begun(begun: &Begun, read_before: usize) {
         Begun::New => {}
         Begun::Again => say(&format!("going on behind the {read_before} incidents that were read before")),
         Begun::Instead => say("what was read before belongs to another question, or is too old: it is read anew"),
-    }
-}
-
-/// Why not all was read, where that is so, and the exit code for it.
-fn stopped_by(ending: &Ending, refused: Option<Refused>, contract: &Contract) -> Option<(String, u8)> {
-    match (ending, refused) {
-        (Ending::Stopped(stop), _) => Some((explained(stop, contract), code_of(stop))),
-        (Ending::Over, Some(refused)) => Some((printable(&refused.message).into_owned(), exit::STOPPED)),
-        (Ending::Over, None) => None,
     }
 }
 

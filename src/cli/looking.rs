@@ -11,7 +11,7 @@ use super::send::settings;
 use super::target::Target;
 use super::terminal::{Terminal, listen};
 use crate::apply::events::{Event, Listener};
-use crate::apply::{Ends, Reader, read};
+use crate::apply::{ReadEnds, Reader, read};
 use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
 use crate::error::Error;
@@ -42,7 +42,7 @@ impl Looking<'_> {
         reader: &mut impl Reader,
         of: (Option<u64>, u64),
         terminal: &Terminal,
-    ) -> Result<Result<Ends, u8>, Error> {
+    ) -> Result<Result<ReadEnds, u8>, Error> {
         let Looking { target, calls, clock } = *self;
         let transport = HttpTransport::new(&target.origin, calls.concurrency as usize)?;
         let tokens = target.tokens.clone().ok_or(Error::NoToken)?;

@@ -297,13 +297,14 @@ pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
 /// The exit code of a stop that left something to do.
 pub(super) fn code_of(stop: &Stop) -> u8 {
     match stop {
-        Stop::Unreachable { .. } => exit::USAGE,
+        Stop::Unreachable { .. } | Stop::QueryRejected { .. } => exit::USAGE,
         Stop::Unauthorized { .. } | Stop::NotRenewed { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
         Stop::TooManyFailures { .. } | Stop::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
         Stop::Asked
         | Stop::Deadline
         | Stop::ServiceDown { .. }
         | Stop::PausedTooLong { .. }
+        | Stop::ListFailed { .. }
         | Stop::ListenerFailed { .. } => exit::STOPPED,
     }
 }

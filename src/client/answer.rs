@@ -6,8 +6,8 @@
 use super::body::{ErrorBody, one_line, plain_text};
 use super::date::http_date;
 use super::shown::{Effect, Shown, shown_in};
-use super::throttle::resume;
-use super::{Reply, SendError};
+use super::throttle::{resume, retry};
+use super::{Incomplete, Reply, SendError};
 use crate::attempt::{Answer, Call, Incident, Verdict};
 use crate::clock::Now;
 use crate::contract::Contract;
@@ -34,12 +34,13 @@ pub fn read(
             } else {
                 Verdict::Unsent { obstacle: error.obstacle }
             };
-            return Answer { verdict, http_status: None, request_id: None, message: one_line(&error.message) };
+            let message = one_line(&error.message);
+            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
         }
     };
     let doubt = Verdict::Transient { may_have_applied: is_update };
     if (200..300).contains(&reply.status) {
-        return match verdict_of_success(call, contract, &reply) {
+        return match verdict_of_success(call, contract, &reply, now) {
             Ok(verdict) => answer(&reply, None, verdict, String::new()),
             Err(why) => {
                 let error = ErrorBody::read(&reply.body);
@@ -65,11 +66,13 @@ pub fn read(
     };
     let said = said();
     let message = if said.is_empty() { format!("the server said {} and no more", reply.status) } else { said };
-    answer(&reply, error.as_ref(), verdict, message)
+    let is_retried = matches!(verdict, Verdict::Transient { .. });
+    let resume = if is_retried { retry(&reply.headers, &reply.body, now.wall) } else { None };
+    Answer { resume, ..answer(&reply, error.as_ref(), verdict, message) }
 }
 
 /// What a success means for `call`, or why it means nothing.
-fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply) -> Result<Verdict, String> {
+fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now) -> Result<Verdict, String> {
     if !matches!(reply.status, 200 | 201) {
         return Err(format!("status {} shows no incident", reply.status));
     }
@@ -111,7 +114,7 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply) -> Result
                     context: shown.context,
                     comments: comments.unwrap_or_default(),
                 },
-                server_time: reply.header("date").and_then(http_date),
+                server_time: reply.header("date").and_then(|date| http_date(date, now.wall)),
             }),
         },
     }
@@ -131,7 +134,14 @@ fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: S
     let target = error.and_then(|error| error.target.as_deref());
     let header = || REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(name));
     let request_id = target.or_else(header).map(one_line).filter(|id| !id.is_empty());
-    Answer { verdict, http_status: Some(reply.status), request_id, message }
+    Answer {
+        verdict,
+        http_status: Some(reply.status),
+        request_id,
+        message,
+        is_truncated: reply.incomplete.as_ref().is_some_and(Incomplete::hints_at_size),
+        resume: None,
+    }
 }
 
 #[cfg(test)]
@@ -340,6 +350,18 @@ pub(super) mod tests {
         assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 3 });
         let answer = answer_to(&get(), Ok(reply(429, "Retry after 37 sec.")));
         assert_eq!(answer.verdict, Verdict::Throttled { resume: Some(Resume::After(Duration::from_secs(37))) });
+    }
+
+    #[test]
+    fn only_retried_statuses_keep_a_time() {
+        for (status, resume) in
+            [(408, true), (500, true), (503, true), (504, true), (429, false), (404, false), (403, false), (418, false)]
+        {
+            let headers = vec![("retry-after".to_owned(), "8".to_owned())];
+            let answer = answer_to(&get(), Ok(Reply { headers, ..reply(status, "") }));
+            let expected = resume.then_some(Resume::After(Duration::from_secs(8)));
+            assert_eq!(answer.resume, expected, "{status}");
+        }
     }
 
     #[test]

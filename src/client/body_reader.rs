@@ -51,6 +51,16 @@ pub enum Incomplete {
     Damaged,
 }
 
+impl Incomplete {
+    /// Whether a smaller body might be read.
+    pub(super) fn hints_at_size(&self) -> bool {
+        match self {
+            Incomplete::Cut { .. } | Incomplete::TooLong { .. } | Incomplete::TooMuchInUse { .. } => true,
+            Incomplete::Coding(_) | Incomplete::Damaged => false,
+        }
+    }
+}
+
 impl fmt::Display for Incomplete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,12 +1,44 @@
 //! Dates as servers write them: HTTP's own, and ISO 8601 with all its liberties.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::fmt::strtime;
+use jiff::tz::Offset;
 
-/// A date of an HTTP header (RFC 9110, section 5.6.7): `Tue, 24 Nov 2026 10:00:37 GMT`, with or without the weekday.
-pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+/// A date of an HTTP header in any of its three forms ([RFC 9110, section 5.6.7]), read at `now`:
+/// `Tue, 24 Nov 2026 10:00:37 GMT`, `Tuesday, 24-Nov-26 10:00:37 GMT`, `Tue Nov 24 10:00:37 2026`.
+///
+/// [RFC 9110, section 5.6.7]: https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7
+pub(super) fn http_date(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = text.trim();
+    fixed_date(text).or_else(|| rfc_850(text, now)).or_else(|| asctime(text))
+}
+
+/// The preferred form, with or without the weekday.
+pub(super) fn fixed_date(text: &str) -> Option<Timestamp> {
     static PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
     PARSER.parse_timestamp(text.trim()).ok()
+}
+
+/// The form of RFC 850. A two-digit year that seems to be more than 50 years ahead is past.
+fn rfc_850(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let (_weekday, date) = text.split_once(", ")?;
+    let date = date_time("%d-%b-%y %H:%M:%S GMT", date)?;
+    let this_year = Offset::UTC.to_datetime(now).year();
+    let year = this_year - this_year.rem_euclid(100) + date.year().rem_euclid(100);
+    let year = if year > this_year + 50 { year - 100 } else { year };
+    Offset::UTC.to_timestamp(date.with().year(year).build().ok()?).ok()
+}
+
+/// The form of C's `asctime`.
+fn asctime(text: &str) -> Option<Timestamp> {
+    let (_weekday, date) = text.split_once(' ')?;
+    Offset::UTC.to_timestamp(date_time("%b %e %H:%M:%S %Y", date)?).ok()
+}
+
+fn date_time(format: &str, text: &str) -> Option<DateTime> {
+    strtime::parse(format, text).ok()?.to_datetime().ok()
 }
 
 /// An ISO 8601 time that is the whole of `text`.
@@ -91,9 +123,44 @@ mod tests {
     fn http_dates_are_read_whatever_their_weekday() {
         let time = "2026-11-24T10:00:37Z".parse().ok();
         for text in ["Tue, 24 Nov 2026 10:00:37 GMT", "Mon, 24 Nov 2026 10:00:37 GMT", "24 Nov 2026 10:00:37 GMT"] {
-            assert_eq!(http_date(text), time, "{text}");
+            assert_eq!(http_date(text, now()), time, "{text}");
         }
-        assert_eq!(http_date("soon"), None);
+        assert_eq!(http_date("soon", now()), None);
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-24T10:00:00Z".parse().expect("plain form")
+    }
+
+    /// The example of RFC 9110, and a date of these years in each form.
+    #[test]
+    fn three_forms_of_http_dates_are_read() {
+        for (text, time) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", "1994-11-06T08:49:37Z"),
+            ("Sun Nov  6 08:49:37 1994", "1994-11-06T08:49:37Z"),
+            ("Tuesday, 24-Nov-26 10:00:37 GMT", "2026-11-24T10:00:37Z"),
+            ("Tue Nov 24 10:00:37 2026", "2026-11-24T10:00:37Z"),
+        ] {
+            assert_eq!(http_date(text, now()), time.parse().ok(), "{text}");
+        }
+        for text in ["Sunday, 06-Nov-94", "Sunday, 31-Feb-94 08:49:37 GMT", "Sun Nov 31 08:49:37 1994", "Sun", "a, b"] {
+            assert_eq!(http_date(text, now()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn two_digit_years_over_50_ahead_are_past() {
+        let year = |text: &str, now: &str| {
+            let date = format!("Monday, 01-Jun-{text} 00:00:00 GMT");
+            let now = now.parse().expect("plain form");
+            http_date(&date, now).map(|time| Offset::UTC.to_datetime(time).year())
+        };
+        for (text, expected) in [("26", 2026), ("27", 2027), ("76", 2076), ("77", 1977), ("99", 1999), ("00", 2000)] {
+            assert_eq!(year(text, "2026-11-24T10:00:00Z"), Some(expected), "{text}");
+        }
+        assert_eq!(year("69", "2070-01-01T00:00:00Z"), Some(2069));
+        assert_eq!(year("70", "1999-01-01T00:00:00Z"), Some(1970));
     }
 
     proptest! {
@@ -102,7 +169,7 @@ mod tests {
             if let Some((_, length)) = iso_prefix(&text) {
                 prop_assert!(text.is_char_boundary(length));
             }
-            let _ = http_date(&text);
+            let _ = http_date(&text, now());
         }
     }
 }

@@ -17,7 +17,7 @@ use super::answer::REQUEST_ID_HEADERS;
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
-use super::{Method, Reply, Request, SendError, Transport};
+use super::{Method, Reply, Request, SendError, Transport, throttle};
 use crate::attempt::Obstacle;
 
 /// To connect, name lookup and TLS included.
@@ -128,7 +128,7 @@ impl Transport for HttpTransport {
             Err(error) => return Err(self.send_error(&error).await),
         };
         let status = response.status().as_u16();
-        let headers = ["retry-after", "date"]
+        let headers = throttle::HEADERS
             .into_iter()
             .chain(REQUEST_ID_HEADERS)
             .flat_map(|name| response.headers().get_all(name).iter().map(move |value| (name, value)))

@@ -68,7 +68,7 @@ impl<T: Transport> Client<T> {
         let Some(token) = token else {
             let verdict = Verdict::Unauthorized { token_generation };
             let message = "the token has expired".to_owned();
-            return Answer { verdict, http_status: None, request_id: None, message };
+            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
         };
         let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
         let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None, keep };

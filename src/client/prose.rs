@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::date::{fits, http_date, iso_prefix};
+use super::date::{fits, fixed_date, iso_prefix};
 
 /// One thing that a text says about time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ fn time_at(text: &str, at: usize) -> Option<(Said, usize)> {
     if let Some((time, length)) = iso_prefix(rest) {
         return Some((Said::At(time), length));
     }
-    if let Some(time) = rest.get(..HTTP_DATE).filter(|date| date.ends_with("GMT")).and_then(http_date) {
+    if let Some(time) = rest.get(..HTTP_DATE).filter(|date| date.ends_with("GMT")).and_then(fixed_date) {
         return Some((Said::At(time), HTTP_DATE));
     }
     let (millis, length) = clock(rest).or_else(|| amounts(rest))?;

@@ -1,64 +1,199 @@
-//! Throttling: when a 429 lets calls through again.
+//! Throttling: when a response lets requests through again.
 //!
-//! Promises: of all that the answer names, header or body, the latest counts, so nobody comes back early. Any bytes are
+//! Promises: of all that the response names, header or body, the latest counts, so nobody comes back early. Any bytes are
 //! an answer; what can't be understood is no time.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::body::{ErrorBody, plain_text};
+use super::body::{self, Members, plain_text};
 use super::date::{http_date, iso};
 use super::prose::{Said, times};
 use crate::attempt::Resume;
 
 /// The server's clock is believed this far from ours; past that, a time it names is read by our clock.
 const BELIEVABLE_SKEW: SignedDuration = SignedDuration::from_hours(24);
+/// A time that is no longer ago than this has just passed: the window is about to open, or has opened on the way.
+const JUST_PASSED: SignedDuration = SignedDuration::from_secs(2);
+/// A reset above this is a time in seconds since 1970, and above the second one in milliseconds.
+const EPOCH_SECONDS: u64 = 1_000_000_000;
+const EPOCH_MILLIS: u64 = 100_000_000_000;
 
-/// When calls may begin again, by an answer that came at `now`: `Retry-After` (RFC 9110, section 10.2.3) or the body's
-/// text, the later of the two; where neither names a time, the window that the text names. A time that has passed is
-/// none. `None` means: wait the shortest window.
+/// The headers that [`resume`] and [`retry`] read.
+pub(super) const HEADERS: [&str; 8] = [
+    "date",
+    "retry-after",
+    "retry-after-ms",
+    "x-ms-retry-after-ms",
+    "ratelimit-reset",
+    "x-ratelimit-reset",
+    "ratelimit-remaining",
+    "x-ratelimit-remaining",
+];
+
+/// When requests may begin again after a 429 that came at `now`: the latest time that a header, a member or a text of
+/// the body names; if none is ahead, the window that the text names. `None` means: wait the shortest window.
 ///
 /// Where the answer has a `Date`, times are measured from that, so that a clock that is wrong here changes nothing.
 #[must_use]
 pub fn resume(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Option<Resume> {
-    let named =
-        |wanted: &'static str| headers.iter().filter(move |(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let server_time = named("date").find_map(http_date).filter(|time| (*time - now).abs() <= BELIEVABLE_SKEW);
-    let message = ErrorBody::read(body).and_then(|error| error.message).unwrap_or_else(|| plain_text(body));
-    let in_text = times(&message);
+    let body = Body::read(body);
+    let in_text: Vec<Said> = body.texts.iter().flat_map(|text| times(text)).collect();
+    let window = || {
+        let windows =
+            in_text.iter().filter_map(|said| if let Said::Window(window) = said { Some(*window) } else { None });
+        windows.filter(|window| !window.is_zero()).max().map(Resume::After)
+    };
+    let said = in_headers(headers, now).into_iter().chain(in_resets(headers, now));
+    latest(said.chain(body.in_members(now)).chain(in_text.iter().copied()), headers, now).or_else(window)
+}
 
+/// When requests may begin again after any other response that is retried, if it names a time. A text counts only if it
+/// speaks of a retry: other errors have times in them too.
+#[must_use]
+pub fn retry(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Option<Resume> {
+    let body = Body::read(body);
+    let speaks_of_it = |text: &&String| {
+        let text = text.to_lowercase();
+        text.contains("retry") || text.contains("try again")
+    };
+    let in_text: Vec<Said> = body.texts.iter().filter(speaks_of_it).flat_map(|text| times(text)).collect();
+    // The reset of a quota that is not used up is no time to wait for.
+    let remaining = named(headers, "ratelimit-remaining").chain(named(headers, "x-ratelimit-remaining"));
+    let is_used_up = remaining.filter_map(|value| value.trim().parse::<u64>().ok()).all(|left| left == 0);
+    let resets = if is_used_up { in_resets(headers, now) } else { Vec::new() };
+    let said = in_headers(headers, now).into_iter().chain(resets).chain(body.in_members(now)).chain(in_text);
+    latest(said, headers, now)
+}
+
+/// The latest of these times, measured from the response's `Date`.
+fn latest(said: impl Iterator<Item = Said>, headers: &[(String, String)], now: Timestamp) -> Option<Resume> {
+    let server_time = named(headers, "date")
+        .find_map(|date| http_date(date, now))
+        .filter(|time| (*time - now).abs() <= BELIEVABLE_SKEW);
     let delay = |said: Said| match said {
-        Said::After(delay) => Some(delay),
-        Said::At(time) => Duration::try_from(time.duration_since(server_time.unwrap_or(now))).ok(),
+        Said::After(delay) => SignedDuration::try_from(delay).ok().filter(SignedDuration::is_positive),
+        Said::At(time) => Some(time.duration_since(server_time.unwrap_or(now))),
         Said::Window(_) => None,
     };
-    let latest = named("retry-after")
-        .filter_map(retry_after)
-        .chain(in_text.iter().copied())
-        .filter_map(|said| delay(said).filter(|delay| !delay.is_zero()).map(|delay| (delay, said)))
-        .max_by_key(|(delay, _)| *delay);
-    match latest {
-        Some((_, Said::At(time))) if server_time.is_none() => Some(Resume::At(time)),
-        Some((delay, _)) => Some(Resume::After(delay)),
-        None => in_text
-            .iter()
-            .filter_map(|said| if let Said::Window(window) = said { Some(*window) } else { None })
-            .filter(|window| !window.is_zero())
-            .max()
-            .map(Resume::After),
+    let (delay, said) = said.filter_map(|said| Some((delay(said)?, said))).max_by_key(|(delay, _)| *delay)?;
+    match said {
+        _ if delay < -JUST_PASSED => None,
+        _ if !delay.is_positive() => Some(Resume::JustPassed),
+        Said::At(time) if server_time.is_none() => Some(Resume::At(time)),
+        _ => Duration::try_from(delay).ok().map(Resume::After),
     }
 }
 
-/// The header's value: seconds, or a date; ISO 8601 is tolerated.
-fn retry_after(value: &str) -> Option<Said> {
-    let value = value.trim();
-    let seconds = || {
-        let whole = value.split_once('.').map_or(value, |(whole, _)| whole);
-        let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !whole.is_empty();
-        is_number.then(|| times(&format!("{value} s")).into_iter().next()).flatten()
+fn named<'a>(headers: &'a [(String, String)], wanted: &'static str) -> impl Iterator<Item = &'a str> {
+    headers.iter().filter(move |(name, _)| name == wanted).map(|(_, value)| value.as_str())
+}
+
+/// `Retry-After` (RFC 9110, section 10.2.3), and two headers with milliseconds.
+fn in_headers(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
+    let millis = named(headers, "retry-after-ms").chain(named(headers, "x-ms-retry-after-ms"));
+    let millis = millis.filter_map(|value| number(value, "ms"));
+    named(headers, "retry-after").filter_map(|value| retry_after(value, now)).chain(millis).collect()
+}
+
+/// When a quota is reset: in so many seconds, or a time.
+fn in_resets(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
+    let reset = |value: &str| {
+        let digits = value.trim().split(['.', ',', ';']).next().unwrap_or_default().trim();
+        let at = match digits.parse::<u64>() {
+            Ok(millis) if millis > EPOCH_MILLIS => Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok(),
+            Ok(seconds) if seconds > EPOCH_SECONDS => Timestamp::from_second(i64::try_from(seconds).ok()?).ok(),
+            _ => return retry_after(digits, now).or_else(|| retry_after(value, now)),
+        };
+        at.map(Said::At)
     };
-    seconds().or_else(|| http_date(value).or_else(|| iso(value)).map(Said::At))
+    named(headers, "ratelimit-reset").chain(named(headers, "x-ratelimit-reset")).filter_map(reset).collect()
+}
+
+/// Seconds, or a date; ISO 8601 is tolerated.
+fn retry_after(value: &str, now: Timestamp) -> Option<Said> {
+    number(value, "s").or_else(|| http_date(value, now).or_else(|| iso(value)).map(Said::At))
+}
+
+/// A number of this unit, and nothing else.
+fn number(value: &str, unit: &str) -> Option<Said> {
+    let value = value.trim();
+    let whole = value.split_once('.').map_or(value, |(whole, _)| whole);
+    let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !whole.is_empty();
+    is_number.then(|| times(&format!("{value} {unit}")).into_iter().next()).flatten()
+}
+
+/// What a body says, as far as a time may be in it.
+struct Body {
+    /// Values of members that name a time, with their unit.
+    members: Vec<(String, &'static str)>,
+    texts: Vec<String>,
+}
+
+/// Members with texts for a person.
+const TEXTS: [&str; 3] = ["message", "Message", "error_description"];
+/// Members with objects that may have more of them.
+const NESTED: [&str; 4] = ["error", "details", "innererror", "innerError"];
+/// Members that name a time, and their unit.
+const TIMES: [(&str, &str); 10] = [
+    ("retryAfter", "s"),
+    ("RetryAfter", "s"),
+    ("retry_after", "s"),
+    ("retry-after", "s"),
+    ("retryAfterSeconds", "s"),
+    ("retry_after_seconds", "s"),
+    ("retryAfterMs", "ms"),
+    ("retry_after_ms", "ms"),
+    ("retry-after-ms", "ms"),
+    ("retryAfterMilliseconds", "ms"),
+];
+/// `error.innererror.details` is as deep as it goes.
+const DEEPEST: u8 = 4;
+/// More parts than this of one error are not looked at.
+const MOST_DETAILS: usize = 100;
+
+impl Body {
+    fn read(body: &[u8]) -> Body {
+        let mut read = Body { members: Vec::new(), texts: Vec::new() };
+        read.object(body, DEEPEST);
+        if read.texts.is_empty() {
+            read.texts.push(plain_text(body));
+        }
+        read
+    }
+
+    fn object(&mut self, json: &[u8], depth: u8) {
+        let wanted: Vec<&str> = TEXTS.into_iter().chain(NESTED).chain(TIMES.map(|(name, _)| name)).collect();
+        let Ok(members) = body::members(json, &wanted) else { return };
+        self.texts.extend(TEXTS.iter().filter_map(|name| text(&members, name)));
+        for (name, unit) in TIMES {
+            let value = members.get(name).map(|value| text(&members, name).unwrap_or_else(|| value.get().to_owned()));
+            self.members.extend(value.map(|value| (value, unit)));
+        }
+        if depth == 0 {
+            return;
+        }
+        for nested in NESTED.iter().filter_map(|name| members.get(*name)) {
+            match serde_json::from_str::<Vec<&serde_json::value::RawValue>>(nested.get()) {
+                Ok(list) => list.iter().take(MOST_DETAILS).for_each(|one| self.object(one.get().as_bytes(), depth - 1)),
+                Err(_) => self.object(nested.get().as_bytes(), depth - 1),
+            }
+        }
+    }
+
+    fn in_members(&self, now: Timestamp) -> Vec<Said> {
+        let said = |(value, unit): &(String, &'static str)| match number(value, unit) {
+            Some(said) => vec![said],
+            None => retry_after(value, now).map_or_else(|| times(value), |said| vec![said]),
+        };
+        self.members.iter().flat_map(said).collect()
+    }
+}
+
+fn text(members: &Members<'_>, name: &str) -> Option<String> {
+    let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
+    (!text.trim().is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -137,10 +272,113 @@ mod tests {
             (String::new(), None),
             (error("busy"), None),
             (error("since 2026-11-24T09:00:00Z"), None),
+            (error("sent twice"), None),
             (error("in 2 days, 2026-11-26T10:00:00Z"), Some(Resume::At(at("2026-11-26T10:00:00Z")))),
         ] {
             assert_eq!(named(&[], &body), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn other_headers_are_read() {
+        let millis = |millis| Some(Resume::After(Duration::from_millis(millis)));
+        let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
+        let epoch = at("2026-11-24T10:00:37Z").as_second();
+        let (seconds, thousandths) = (epoch.to_string(), format!("{epoch}000"));
+        for (name, value, expected) in [
+            ("retry-after", "Tuesday, 24-Nov-26 10:00:37 GMT", then),
+            ("retry-after", "Tue Nov 24 10:00:37 2026", then),
+            ("x-ms-retry-after-ms", "90000", millis(90_000)),
+            ("x-ms-retry-after-ms", "0.5", millis(1)),
+            ("retry-after-ms", "1500", millis(1_500)),
+            ("ratelimit-reset", "37", Some(after(37))),
+            ("ratelimit-reset", "37;w=60", Some(after(37))),
+            ("x-ratelimit-reset", "37", Some(after(37))),
+            ("x-ratelimit-reset", seconds.as_str(), then),
+            ("ratelimit-reset", seconds.as_str(), then),
+            ("x-ratelimit-reset", thousandths.as_str(), then),
+            ("x-ratelimit-reset", "Tue, 24 Nov 2026 10:00:37 GMT", then),
+            ("x-ratelimit-reset", "soon", None),
+            ("x-ms-retry-after-ms", "-1", None),
+        ] {
+            assert_eq!(named(&[(name, value)], ""), expected, "{name}: {value}");
+        }
+        let both = [("retry-after", "10"), ("x-ms-retry-after-ms", "90000"), ("ratelimit-reset", "20")];
+        assert_eq!(named(&both, "in 37 seconds"), Some(after(90)), "the latest wins");
+    }
+
+    #[test]
+    fn members_and_details_are_read() {
+        let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
+        for (body, expected) in [
+            (r#"{"retryAfter":37}"#, Some(after(37))),
+            (r#"{"retryAfter":"37"}"#, Some(after(37))),
+            (r#"{"retryAfter":"37s"}"#, Some(after(37))),
+            (r#"{"retryAfter":"2026-11-24T10:00:37Z"}"#, then),
+            (r#"{"retry_after_ms":37000}"#, Some(after(37))),
+            (r#"{"error":{"code":"x","message":"busy","retryAfter":37}}"#, Some(after(37))),
+            (r#"{"error":{"code":"x","retry_after_ms":"37000"}}"#, Some(after(37))),
+            (r#"{"error":{"message":"busy","details":[{"message":"Try again in 37 seconds."}]}}"#, Some(after(37))),
+            (r#"{"details":[{"message":"a"},{"message":"until 2026-11-24T10:00:37Z"}]}"#, then),
+            (r#"{"error":{"details":[{"retryAfter":37}]}}"#, Some(after(37))),
+            (r#"{"error":{"innererror":{"message":"Try again in 37 seconds."}}}"#, Some(after(37))),
+            (
+                r#"{"error":{"message":"in 5 seconds","details":[{"message":"in 37 seconds"}]},"retryAfter":9}"#,
+                Some(after(37)),
+            ),
+            (r#"{"retryAfter":null,"retry_after_ms":[],"details":7}"#, None),
+        ] {
+            assert_eq!(named(&[], body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn retried_errors_name_times_too() {
+        let retry = |headers: &[(&str, &str)], body: &str| {
+            let headers: Vec<_> =
+                headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            retry(&headers, body.as_bytes(), at(NOW))
+        };
+        for (headers, body, expected) in [
+            (&[("retry-after", "8")][..], "", Some(after(8))),
+            (&[("x-ms-retry-after-ms", "8000")], "", Some(after(8))),
+            (&[("ratelimit-reset", "8")], "", Some(after(8))),
+            (&[("ratelimit-reset", "8"), ("ratelimit-remaining", "3")], "", None),
+            (&[("ratelimit-reset", "8"), ("ratelimit-remaining", "0")], "", Some(after(8))),
+            (&[], r#"{"error":{"retryAfter":8}}"#, Some(after(8))),
+            (&[], r#"{"error":{"message":"Please retry after 8 seconds."}}"#, Some(after(8))),
+            (&[], "<h1>503</h1>Try again in 8 seconds", Some(after(8))),
+            (&[], "no response from the backend within 60 seconds", None),
+            (&[], "retry; 50 per 1m", None),
+            (&[], "", None),
+        ] {
+            assert_eq!(retry(headers, body), expected, "{headers:?} {body}");
+        }
+    }
+
+    /// The named time from 3 s before to 1 s after the response's `Date`.
+    #[test]
+    fn times_just_passed_are_told_from_past_ones() {
+        for (time, expected) in [
+            ("09:59:57", None),
+            ("09:59:57.999", None),
+            ("09:59:58", Some(Resume::JustPassed)),
+            ("09:59:59", Some(Resume::JustPassed)),
+            ("09:59:59.586", Some(Resume::JustPassed)),
+            ("10:00:00", Some(Resume::JustPassed)),
+            ("10:00:00.5", Some(Resume::After(Duration::from_millis(500)))),
+            ("10:00:01", Some(after(1))),
+        ] {
+            let body = format!("until 2026-11-24T{time}Z");
+            assert_eq!(named(&[("date", "Tue, 24 Nov 2026 10:00:00 GMT")], &body), expected, "{time}");
+            // A clock that is wrong here changes nothing.
+            let headers = [("date".to_owned(), "Tue, 24 Nov 2026 10:00:00 GMT".to_owned())];
+            assert_eq!(resume(&headers, body.as_bytes(), at("2026-11-24T13:07:00Z")), expected, "{time}");
+        }
+        assert_eq!(named(&[], "until 2026-11-24T09:59:59Z"), Some(Resume::JustPassed), "by our clock without a `Date`");
+        assert_eq!(named(&[("retry-after", "0")], ""), None, "a duration has not passed");
+        let with_window = named(&[], "50 per 1m, until 2026-11-24T09:59:59Z");
+        assert_eq!(with_window, Some(Resume::JustPassed));
     }
 
     #[test]
@@ -169,6 +407,7 @@ mod tests {
             let _ = resume(&headers, &body, at(NOW));
             let _ = resume(&[], &body, Timestamp::MAX);
             let _ = resume(&headers, &body, Timestamp::MIN);
+            let _ = retry(&headers, &body, at(NOW));
         }
     }
 }

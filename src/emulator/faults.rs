@@ -16,7 +16,8 @@ pub const GRAMMAR: &str = include_str!("faults.txt");
 /// What happens instead of an answer as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    Status(u16),
+    /// With a `Retry-After` where there is a time.
+    Status(u16, Option<Duration>),
     Throttle {
         form: Option<ThrottleForm>,
         wait: Option<Duration>,
@@ -200,7 +201,10 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
         "empty" => FaultKind::Empty,
         "down" => FaultKind::Down,
         _ => match name.parse() {
-            Ok(status @ 201..=599) => FaultKind::Status(status),
+            Ok(status @ 201..=599) => {
+                let wait = detail.map(parse_duration).transpose().map_err(|error| error.to_string())?;
+                return Ok(FaultKind::Status(status, wait));
+            }
             _ => {
                 return Err(format!(
                     "`{name}` is none of: a status from 201 to 599, cut, cut-half, stall, slow, html, other, \
@@ -211,7 +215,7 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
     };
     match detail {
         None => Ok(kind),
-        Some(detail) => Err(format!("`{name}` takes no detail (`={detail}`); 429, slow, ignore and redirect do")),
+        Some(detail) => Err(format!("`{name}` takes no detail (`={detail}`); a status, slow, ignore and redirect do")),
     }
 }
 
@@ -315,8 +319,9 @@ mod tests {
     #[test]
     fn a_name_says_what_happens_and_whether_the_update_is_made() {
         for (text, kind, takes_effect) in [
-            ("503", FaultKind::Status(503), false),
-            ("503-after", FaultKind::Status(503), true),
+            ("503", FaultKind::Status(503, None), false),
+            ("503=8s", FaultKind::Status(503, Some(Duration::from_secs(8))), false),
+            ("503-after", FaultKind::Status(503, None), true),
             ("cut", FaultKind::Cut, false),
             ("cut-before:5%", FaultKind::Cut, false),
             ("cut-after@3", FaultKind::Cut, true),

@@ -209,9 +209,16 @@ impl Service {
         let answered = |answer: Answer| Course { took_effect: meant.took_effect, ..answer.into() };
         let delivered = |delivery| Course { delivery, answer: meant.answer.clone(), ..meant };
         match &fault.kind {
-            FaultKind::Status(201) => delivered(Delivery::Whole).with_status(201),
-            FaultKind::Status(status @ 202..=299) => answered(Answer::json_text(*status, String::new())),
-            FaultKind::Status(status) => answered(Refusal::of_status(*status).answer(&self.tracking())),
+            FaultKind::Status(201, _) => delivered(Delivery::Whole).with_status(201),
+            FaultKind::Status(status @ 202..=299, _) => answered(Answer::json_text(*status, String::new())),
+            FaultKind::Status(status, wait) => {
+                let answer = Refusal::of_status(*status).answer(&self.tracking());
+                let Some(wait) = wait else { return answered(answer) };
+                let seconds = Duration::from_secs(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX));
+                let resume = now.wall_at(now.boot + seconds);
+                let answer = answer.with("retry-after", seconds.as_secs().to_string());
+                Course { resume: Some(resume), ..answered(answer) }
+            }
             FaultKind::Throttle { form, wait } => {
                 let resume = now.boot + wait.unwrap_or(self.shortest.length);
                 let took_effect = meant.took_effect;

@@ -34,6 +34,20 @@ pub enum ThrottleForm {
     HeaderSeconds,
     /// `Retry-After: Tue, 24 Nov 2026 10:00:37 GMT`, and a body without a time.
     HeaderDate,
+    /// The same in the form of RFC 850: `Tuesday, 24-Nov-26 10:00:37 GMT`.
+    HeaderRfc850,
+    /// The same in the form of C's `asctime`: `Tue Nov 24 10:00:37 2026`.
+    HeaderAsctime,
+    /// `x-ms-retry-after-ms: 36123`.
+    HeaderMillis,
+    /// `RateLimit-Reset: 37`.
+    Reset,
+    /// `X-RateLimit-Reset`, in seconds since 1970.
+    ResetEpoch,
+    /// A member of the body: `"retryAfter": 37`.
+    Member,
+    /// A message in `error.details`.
+    Details,
     /// `Retry-After: 1`, and a later time in the message: the later one holds.
     Both,
     /// Plain text.
@@ -44,11 +58,13 @@ pub enum ThrottleForm {
     Empty,
     /// A time that is past.
     Past,
+    /// 0.4 s before the response's `Date`, as a server that rounds names it.
+    JustPassed,
     /// A time three days ahead.
     Days,
 }
 
-const FORMS: [(ThrottleForm, &str); 17] = [
+const FORMS: [(ThrottleForm, &str); 25] = [
     (ThrottleForm::Time, "time"),
     (ThrottleForm::TimeLong, "time-long"),
     (ThrottleForm::TimeNoZone, "time-no-zone"),
@@ -60,11 +76,19 @@ const FORMS: [(ThrottleForm, &str); 17] = [
     (ThrottleForm::Gateway, "gateway"),
     (ThrottleForm::HeaderSeconds, "header-seconds"),
     (ThrottleForm::HeaderDate, "header-date"),
+    (ThrottleForm::HeaderRfc850, "header-rfc850"),
+    (ThrottleForm::HeaderAsctime, "header-asctime"),
+    (ThrottleForm::HeaderMillis, "header-millis"),
+    (ThrottleForm::Reset, "reset"),
+    (ThrottleForm::ResetEpoch, "reset-epoch"),
+    (ThrottleForm::Member, "member"),
+    (ThrottleForm::Details, "details"),
     (ThrottleForm::Both, "both"),
     (ThrottleForm::Text, "text"),
     (ThrottleForm::Html, "html"),
     (ThrottleForm::Empty, "empty"),
     (ThrottleForm::Past, "past"),
+    (ThrottleForm::JustPassed, "just-passed"),
     (ThrottleForm::Days, "days"),
 ];
 
@@ -85,6 +109,9 @@ impl ThrottleForm {
     ) -> (Answer, Option<Timestamp>) {
         let resume = match self {
             ThrottleForm::Past => now - SignedDuration::from_hours(1),
+            ThrottleForm::JustPassed => {
+                Timestamp::from_second(now.as_second()).unwrap_or(now) - SignedDuration::from_millis(400)
+            }
             ThrottleForm::Days => now + SignedDuration::from_hours(72),
             _ => rounded_up(resume, 1_000_000),
         };
@@ -100,7 +127,9 @@ impl ThrottleForm {
         let again = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
 
         match self {
-            ThrottleForm::Time | ThrottleForm::Past | ThrottleForm::Days => (at(format!("{resume:.3}")), Some(resume)),
+            ThrottleForm::Time | ThrottleForm::Past | ThrottleForm::JustPassed | ThrottleForm::Days => {
+                (at(format!("{resume:.3}")), Some(resume))
+            }
             ThrottleForm::TimeLong => (at(format!("{resume:.7}")), Some(resume)),
             ThrottleForm::TimeNoZone => (at(utc("%Y-%m-%dT%H:%M:%S%.3f", resume)), Some(resume)),
             ThrottleForm::TimeSpace => (at(utc("%Y-%m-%d %H:%M:%S%.3f", resume)), Some(resume)),
@@ -123,6 +152,30 @@ impl ThrottleForm {
             ThrottleForm::HeaderSeconds => (plain().with("retry-after", seconds.to_string()), Some(in_seconds)),
             ThrottleForm::HeaderDate => {
                 (plain().with("retry-after", utc("%a, %d %b %Y %H:%M:%S GMT", on_the_second)), Some(on_the_second))
+            }
+            ThrottleForm::HeaderRfc850 => {
+                (plain().with("retry-after", utc("%A, %d-%b-%y %H:%M:%S GMT", on_the_second)), Some(on_the_second))
+            }
+            ThrottleForm::HeaderAsctime => {
+                (plain().with("retry-after", utc("%a %b %e %H:%M:%S %Y", on_the_second)), Some(on_the_second))
+            }
+            ThrottleForm::HeaderMillis => {
+                let millis = ceil_to(resume.duration_since(now).as_nanos().max(0), 1_000_000) / 1_000_000;
+                (plain().with("x-ms-retry-after-ms", millis.to_string()), Some(resume))
+            }
+            ThrottleForm::Reset => (plain().with("ratelimit-reset", seconds.to_string()), Some(in_seconds)),
+            ThrottleForm::ResetEpoch => {
+                (plain().with("x-ratelimit-reset", on_the_second.as_second().to_string()), Some(on_the_second))
+            }
+            ThrottleForm::Member => {
+                let mut body = error_body("TooManyRequests", exceeded, tracking);
+                body["error"]["retryAfter"] = serde_json::json!(i64::try_from(seconds).unwrap_or(0));
+                (Answer::json(429, body), Some(in_seconds))
+            }
+            ThrottleForm::Details => {
+                let mut body = error_body("TooManyRequests", exceeded, tracking);
+                body["error"]["details"] = serde_json::json!([{"code": "Wait", "message": again}]);
+                (Answer::json(429, body), Some(in_seconds))
             }
             ThrottleForm::Both => (at(format!("{resume:.3}")).with("retry-after", "1".to_owned()), Some(resume)),
             ThrottleForm::Text => (Answer::text(429, again), Some(in_seconds)),
@@ -191,10 +244,18 @@ mod tests {
             ("gateway", r#"{"statusCode":429,"message":"Rate"#, Some("2026-11-24T10:00:37Z")),
             ("header-seconds", r#""code":"TooManyRequests""#, Some("2026-11-24T10:00:37Z")),
             ("header-date", r#""target":"trace""#, Some("2026-11-24T10:00:37Z")),
+            ("header-rfc850", "TooManyRequests", Some("2026-11-24T10:00:37Z")),
+            ("header-asctime", "TooManyRequests", Some("2026-11-24T10:00:37Z")),
+            ("header-millis", "TooManyRequests", Some("2026-11-24T10:00:36.123Z")),
+            ("reset", "TooManyRequests", Some("2026-11-24T10:00:37Z")),
+            ("reset-epoch", "TooManyRequests", Some("2026-11-24T10:00:37Z")),
+            ("member", r#""retryAfter":37"#, Some("2026-11-24T10:00:37Z")),
+            ("details", "Try again in 37 seconds", Some("2026-11-24T10:00:37Z")),
             ("both", "2026-11-24T10:00:36.123Z", Some("2026-11-24T10:00:36.123Z")),
             ("text", "Try again in 37 seconds", Some("2026-11-24T10:00:37Z")),
             ("html", "<p>Rate limit is exceeded. Try again in 37 seconds.</p>", Some("2026-11-24T10:00:37Z")),
             ("empty", "", None),
+            ("just-passed", "2026-11-24T09:59:59.600Z", Some("2026-11-24T09:59:59.6Z")),
             ("past", "2026-11-24T09:00:00.000Z", Some("2026-11-24T09:00:00Z")),
             ("days", "2026-11-27T10:00:00.000Z", Some("2026-11-27T10:00:00Z")),
         ] {
@@ -212,6 +273,12 @@ mod tests {
         assert_eq!(header("header-date"), Some(("retry-after", "Tue, 24 Nov 2026 10:00:37 GMT".to_owned())));
         assert_eq!(header("both"), Some(("retry-after", "1".to_owned())));
         assert_eq!(header("time"), None);
+        let other = |form| answer(form).0.headers.remove(0);
+        assert_eq!(other("header-rfc850"), ("retry-after", "Tuesday, 24-Nov-26 10:00:37 GMT".to_owned()));
+        assert_eq!(other("header-asctime"), ("retry-after", "Tue Nov 24 10:00:37 2026".to_owned()));
+        assert_eq!(other("header-millis"), ("x-ms-retry-after-ms", "36123".to_owned()));
+        assert_eq!(other("reset"), ("ratelimit-reset", "37".to_owned()));
+        assert_eq!(other("reset-epoch").0, "x-ratelimit-reset");
     }
 
     #[test]

@@ -22,8 +22,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         let streak = Streak { id: self.service.health.streak_id, counts: self.service.health.counts_tries() };
         let news = self.service.health.hear(&ended.answer.verdict, ended.at.boot);
         let (mut end, then) = hand.settle(ended, streak, &self.rules, &mut self.own_comments, &mut self.rng);
-        if let Some(until) = end.pause_until {
-            let (kept, follows) = self.service.pause(until, ended.at, &ended.answer.message);
+        if let Some((kept, follows)) = self.service.pause(&ended.answer, ended.at) {
             end.pause_until = Some(kept);
             self.follow(follows);
         }

@@ -78,7 +78,6 @@ pub async fn apply<T: Transport>(
         buckets: Buckets::new(&settings.quota),
         rules: Rules {
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
-            shortest_window: settings.quota.shortest(),
             appended: settings.appended.clone().unwrap_or_default(),
             same_as: settings.same_as.clone(),
             settle: settings.settle,

@@ -5,10 +5,9 @@
 
 mod route;
 
-use std::io;
-
-use super::reading::{Heard, Reader};
-use crate::attempt::{Answer, Call, Verdict};
+use super::Stop;
+use super::reading::{Course, Heard, Reader, Wanted};
+use crate::attempt::{Answer, Call, Page, Verdict};
 use crate::row::IncidentId;
 use crate::seen::{Before, Seen};
 
@@ -60,21 +59,21 @@ impl Survey {
 }
 
 impl Reader for Survey {
-    fn next(&mut self) -> Option<Call> {
+    fn next(&mut self) -> Wanted {
         self.route.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> io::Result<Heard> {
+    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
         Ok(match (call, &answer.verdict) {
             (Call::List(page), Verdict::Listed(incidents)) => {
-                let found = self.route.shown(page.skip, incidents.clone()).into_iter();
+                let found = self.route.shown(page, incidents.clone()).into_iter();
                 self.heard(found.filter_map(|shown| {
                     let incident = IncidentId::new(shown.id)?;
                     Some((incident, Seen::There(Before::from(shown))))
                 }))
             }
-            (Call::List(_), verdict) => {
-                self.route.failed(matches!(verdict, Verdict::Transient { .. }));
+            (Call::List(_), _) => {
+                self.route.refused();
                 Heard::default()
             }
             (Call::Read(incident), verdict) => {
@@ -93,16 +92,20 @@ impl Reader for Survey {
         self.route.calls_left()
     }
 
-    /// A page that did not come through, or not in time, may be too large: a smaller one, or none, is the better way.
-    fn changes_course(&self, call: &Call, answer: &Answer) -> bool {
-        matches!(call, Call::List(_)) && answer.http_status.is_none_or(|status| status == 200)
+    fn page_failed(&mut self, _: &Page, answer: &Answer) -> Result<Course, Stop> {
+        Ok(self.route.failed(answer).map_or(Course::Ask, Course::Request))
+    }
+
+    fn can_read_singly(&self) -> bool {
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::page_size::tests::failure;
     use super::*;
-    use crate::attempt::{Incident, Page};
+    use crate::attempt::Incident;
 
     fn id(number: u64) -> IncidentId {
         IncidentId::new(number).expect("positive")
@@ -113,13 +116,9 @@ mod tests {
         Survey::new(incidents.iter().copied().map(id).zip(1..).collect())
     }
 
-    fn answer(verdict: Verdict, http_status: Option<u16>) -> Answer {
-        Answer { verdict, http_status, request_id: None, message: "said".to_owned() }
-    }
-
     /// What becomes of the rows: their number, and what was seen.
     fn heard(survey: &mut Survey, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
-        let heard = survey.hear(call, &answer(verdict, Some(200))).expect("keeps nothing");
+        let heard = survey.hear(call, &Answer { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
         let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
         (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
     }
@@ -143,17 +142,5 @@ mod tests {
         assert_eq!(heard(&mut survey, &Call::Read(id(7)), read(7)), seen("there", &[1, 3]));
         assert_eq!(heard(&mut survey, &Call::Read(id(5_000)), Verdict::NotFound), seen("missing", &[2]));
         assert_eq!(heard(&mut survey, &Call::Read(id(9_000)), Verdict::Rejected), seen("unreadable", &[4]));
-    }
-
-    /// A page can be too large for the way; that the service is down, or refuses it, is no reason for a smaller one.
-    #[test]
-    fn a_page_that_does_not_come_through_is_better_asked_for_in_parts() {
-        let survey = survey(&[7]);
-        let lost = |http_status| answer(Verdict::Transient { may_have_applied: false }, http_status);
-        let page = Call::List(Page { filter: None, top: 100, skip: 0 });
-        assert!(survey.changes_course(&page, &lost(None)));
-        assert!(survey.changes_course(&page, &lost(Some(200))));
-        assert!(!survey.changes_course(&page, &lost(Some(503))));
-        assert!(!survey.changes_course(&Call::Read(id(7)), &lost(None)));
     }
 }

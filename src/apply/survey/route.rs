@@ -9,11 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::attempt::{Call, Incident, Page};
+use super::super::page_size::{FAILURES, LARGEST, PageSize};
+use super::super::reading::Wanted;
+use crate::attempt::{Answer, Call, Incident, Page};
 use crate::row::IncidentId;
 
-/// The most incidents of one page, by the API's rule.
-const LARGEST_PAGE: u32 = 100;
 /// Pages may cost so many calls more than they have saved.
 pub(super) const WASTE: u64 = 3;
 /// Incidents that come into being while pages are read move all others: a page begins so many earlier than is guessed.
@@ -29,7 +29,9 @@ pub(super) struct Route {
     places: BTreeMap<u64, u64>,
     page_under_way: bool,
     no_more_pages: bool,
-    top: u32,
+    size: PageSize,
+    /// How often the page in flight has failed, in whatever size.
+    failures: u32,
     /// The calls that pages have saved, those that they cost subtracted.
     saved: i64,
 }
@@ -42,7 +44,8 @@ impl Route {
             places: BTreeMap::new(),
             page_under_way: false,
             no_more_pages: false,
-            top: LARGEST_PAGE,
+            size: PageSize::new(),
+            failures: 0,
             saved: 0,
         }
     }
@@ -61,28 +64,38 @@ impl Route {
         }
     }
 
-    /// The next call, if there is one to be made now.
-    pub(super) fn next(&mut self) -> Option<Call> {
-        if let Some(id) = self.one_by_one.pop_first() {
-            return IncidentId::new(id).map(Call::Read);
+    /// What to read next.
+    pub(super) fn next(&mut self) -> Wanted {
+        if let Some(incident) = self.one_by_one.pop_first().and_then(IncidentId::new) {
+            return Wanted::Call(Call::Read(incident));
         }
+        let Some(newest) = self.wanted.last().copied() else { return Wanted::Nothing };
         if self.page_under_way {
-            return None;
+            return Wanted::Later;
         }
-        let newest = *self.wanted.last()?;
-        let pages_pay = !self.no_more_pages && self.saved > -i64::try_from(WASTE).unwrap_or(0);
-        if pages_pay && self.on_a_page_with(newest) >= 2 {
-            let skip = self.place_of(newest).saturating_sub(OVERLAP);
+        if self.pages_pay() && self.on_a_page_with(newest).len() >= 2 {
             self.page_under_way = true;
-            return Some(Call::List(Page { filter: None, top: self.top, skip }));
+            self.failures = 0;
+            return Wanted::Call(self.page_with(newest));
         }
         self.wanted.remove(&newest);
-        IncidentId::new(newest).map(Call::Read)
+        IncidentId::new(newest).map_or(Wanted::Nothing, |incident| Wanted::Call(Call::Read(incident)))
     }
 
-    /// A page that began at `skip` has shown these. Gives back those that were wanted.
-    pub(super) fn shown(&mut self, skip: u64, page: Vec<Incident>) -> Vec<Incident> {
+    fn pages_pay(&self) -> bool {
+        !self.no_more_pages && self.saved > -i64::try_from(WASTE).unwrap_or(0)
+    }
+
+    fn page_with(&self, newest: u64) -> Call {
+        let skip = self.place_of(newest).saturating_sub(OVERLAP);
+        Call::List(Page { filter: None, top: self.size.get(), skip })
+    }
+
+    /// A page has shown these. Gives back those that were wanted.
+    pub(super) fn shown(&mut self, asked: &Page, page: Vec<Incident>) -> Vec<Incident> {
+        let skip = asked.skip;
         self.page_under_way = false;
+        self.size.succeeded();
         self.saved -= 1;
         let ids: Vec<u64> = page.iter().map(|incident| incident.id).collect();
         let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
@@ -105,7 +118,7 @@ impl Route {
             self.one_by_one.insert(id);
         }
         // Nothing is older than the last incident of a page that is not full.
-        if ids.len() < self.top as usize {
+        if ids.len() < asked.top as usize {
             let older: Vec<u64> = self.wanted.range(..last).copied().collect();
             for id in older {
                 self.wanted.remove(&id);
@@ -115,23 +128,41 @@ impl Route {
         found
     }
 
-    /// A page could not be read; a smaller one may come through, unless pages are refused.
-    pub(super) fn failed(&mut self, may_be_too_large: bool) {
+    /// Pages are refused.
+    pub(super) fn refused(&mut self) {
         self.page_under_way = false;
         self.saved -= 1;
-        if may_be_too_large && self.top > 10 { self.top /= 4 } else { self.no_more_pages = true }
+        self.no_more_pages = true;
     }
 
-    /// How many of the wanted incidents a page shows that begins with this one, as far as can be guessed.
-    fn on_a_page_with(&self, newest: u64) -> usize {
-        let reach = (f64::from(self.top) * self.ids_for_a_place(newest)).max(1.0);
+    /// A page was not read: another request for it, or `None` if its incidents are read one by one.
+    pub(super) fn failed(&mut self, answer: &Answer) -> Option<Call> {
+        self.saved -= 1;
+        self.failures += 1;
+        let newest = self.wanted.last().copied()?;
+        let of_page = self.on_a_page_with(newest);
+        let smaller = self.size.failed(answer);
+        if smaller.is_ok() && self.pages_pay() && (answer.is_truncated || self.failures < FAILURES) {
+            return Some(self.page_with(newest));
+        }
+        self.page_under_way = false;
+        for id in of_page {
+            self.wanted.remove(&id);
+            self.one_by_one.insert(id);
+        }
+        None
+    }
+
+    /// The wanted incidents on a page that begins with this one, as far as can be guessed.
+    fn on_a_page_with(&self, newest: u64) -> Vec<u64> {
+        let reach = (f64::from(self.size.get()) * self.ids_for_a_place(newest)).max(1.0);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "at least 1, and cut at the largest"
         )]
         let reach = reach as u64;
-        self.wanted.range(newest.saturating_sub(reach.saturating_sub(1))..=newest).count()
+        self.wanted.range(newest.saturating_sub(reach.saturating_sub(1))..=newest).copied().collect()
     }
 
     /// Where an incident stands in the list, as far as can be guessed.
@@ -174,7 +205,7 @@ pub(super) fn fewest_calls(newest_first: impl Iterator<Item = u64>) -> u64 {
     for id in newest_first {
         if oldest_on_page.is_none_or(|oldest| id < oldest) {
             calls += 1;
-            oldest_on_page = Some(id.saturating_sub(u64::from(LARGEST_PAGE) - 1));
+            oldest_on_page = Some(id.saturating_sub(u64::from(LARGEST) - 1));
         }
     }
     calls
@@ -182,6 +213,7 @@ pub(super) fn fewest_calls(newest_first: impl Iterator<Item = u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::page_size::tests::failure;
     use super::*;
     use proptest::prelude::*;
 
@@ -194,18 +226,18 @@ mod tests {
         let mut route = Route::new(wanted.iter().copied().map(id));
         let list: Vec<u64> = there.iter().rev().copied().collect();
         let (mut pages, mut reads, mut known) = (0, 0, BTreeSet::new());
-        while let Some(call) = route.next() {
+        while let Wanted::Call(call) = route.next() {
             match call {
                 Call::Read(incident) => {
                     reads += 1;
                     assert!(known.insert(incident.get()), "{incident} is read twice");
                 }
-                Call::List(Page { top, skip, .. }) => {
+                Call::List(asked) => {
                     pages += 1;
-                    let skip_to = usize::try_from(skip).expect("small");
-                    let page = list.iter().skip(skip_to).take(top as usize);
+                    let skip_to = usize::try_from(asked.skip).expect("small");
+                    let page = list.iter().skip(skip_to).take(asked.top as usize);
                     let page = page.map(|id| Incident { id: *id, ..Incident::default() }).collect();
-                    for found in route.shown(skip, page) {
+                    for found in route.shown(&asked, page) {
                         assert!(known.insert(found.id), "{} is found twice", found.id);
                     }
                 }
@@ -250,28 +282,49 @@ mod tests {
         assert_eq!(calls(&wanted, &there), (WASTE, 1_000));
     }
 
-    #[test]
-    fn pages_that_fail_get_smaller_and_cost_as_much_as_others() {
-        let tops = |may_be_too_large| {
-            let mut route = Route::new((901..=1_000).map(id));
-            let mut tops = Vec::new();
-            while let Some(Call::List(page)) = route.next() {
-                tops.push(page.top);
-                route.failed(may_be_too_large);
+    /// The calls for a hundred neighbors if every page fails in this way: sizes of pages, then how many single reads.
+    fn with_failing_pages(answer: &Answer) -> (Vec<u32>, usize) {
+        let mut route = Route::new((901..=1_000).map(id));
+        let (mut tops, mut reads) = (Vec::new(), 0);
+        loop {
+            match route.next() {
+                Wanted::Call(Call::List(page)) => {
+                    tops.push(page.top);
+                    while let Some(Call::List(page)) = route.failed(answer) {
+                        tops.push(page.top);
+                    }
+                }
+                Wanted::Call(Call::Read(_)) => reads += 1,
+                Wanted::Nothing => return (tops, reads),
+                other => panic!("{other:?}"),
             }
-            tops
-        };
-        assert_eq!(tops(true), [100, 25, 6]);
-        assert_eq!(tops(false), [100]);
+        }
+    }
+
+    #[test]
+    fn failing_pages_are_replaced_by_single_reads() {
+        assert_eq!(with_failing_pages(&failure(Some(500), false)), (vec![100, 100], 100));
+        assert_eq!(with_failing_pages(&failure(Some(200), false)), (vec![100, 100], 100), "HTML");
+        assert_eq!(with_failing_pages(&failure(None, false)), (vec![100, 100], 100));
+        assert_eq!(with_failing_pages(&failure(Some(504), false)), (vec![100, 50, 25], 100));
+        assert_eq!(with_failing_pages(&failure(Some(200), true)), (vec![100, 50, 25], 100));
+    }
+
+    #[test]
+    fn refused_pages_are_not_requested_again() {
+        let mut route = Route::new((901..=1_000).map(id));
+        assert!(matches!(route.next(), Wanted::Call(Call::List(_))));
+        route.refused();
+        assert!(matches!(route.next(), Wanted::Call(Call::Read(_))));
     }
 
     #[test]
     fn what_is_left_counts_those_that_a_page_did_not_show() {
         let mut route = Route::new((901..=1_000).map(id));
         assert_eq!((route.left(), route.calls_left()), (100, 1));
-        assert!(matches!(route.next(), Some(Call::List(_))));
+        let Wanted::Call(Call::List(asked)) = route.next() else { panic!("no page") };
         let page = (901..=1_000).rev().filter(|id| id % 10 != 0).map(|id| Incident { id, ..Incident::default() });
-        assert_eq!(route.shown(0, page.collect()).len(), 90);
+        assert_eq!(route.shown(&asked, page.collect()).len(), 90);
         // Of 901 to 1000 those that a page can speak of: 1000 is newer than the first that it has shown.
         assert_eq!((route.left(), route.calls_left()), (10, 10));
     }

@@ -1,5 +1,6 @@
 //! The two loops on paused time, against a service that answers as it is told: who is called when, and what is told.
 
+mod lists;
 mod reading;
 mod renewal;
 mod sending;

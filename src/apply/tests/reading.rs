@@ -1,11 +1,10 @@
 //! Reading: looks under the same quota and care as calls for rows.
 
-use std::io;
 use std::time::Duration;
 
 use super::stage::{Script, Stage, Wire, reply, resolve, shown};
 use crate::apply::events::Event;
-use crate::apply::{Ending, Ends, Heard, Reader, Stop, Survey, read};
+use crate::apply::{Course, Heard, ReadEnd, ReadEnds, Reader, Stop, Survey, Wanted, read};
 use crate::attempt::{Answer, Call, Page};
 use crate::client::SendError;
 use crate::journal::LookAt;
@@ -25,14 +24,23 @@ impl OneByOne {
 }
 
 impl Reader for OneByOne {
-    fn next(&mut self) -> Option<Call> {
-        self.left.pop().and_then(IncidentId::new).map(Call::Read)
+    fn next(&mut self) -> Wanted {
+        self.left.pop().and_then(IncidentId::new).map_or(Wanted::Nothing, |id| Wanted::Call(Call::Read(id)))
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> io::Result<Heard> {
+    fn page_failed(&mut self, _: &Page, _: &Answer) -> Result<Course, Stop> {
+        unreachable!("it requests no pages")
+    }
+
+    fn can_read_singly(&self) -> bool {
+        true
+    }
+
+    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
         let id = call.incident().expect("it reads incidents").get();
         self.heard.push((id, answer.verdict.name()));
-        if self.fails { Err(io::Error::other("full")) } else { Ok(Heard { incidents: 1, ..Heard::default() }) }
+        let full = Stop::ListenerFailed { message: "full".to_owned() };
+        if self.fails { Err(full) } else { Ok(Heard { incidents: 1, ..Heard::default() }) }
     }
 
     fn calls_left(&self) -> u64 {
@@ -40,7 +48,7 @@ impl Reader for OneByOne {
     }
 }
 
-pub(super) async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (Ends, Wire) {
+pub(super) async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (ReadEnds, Wire) {
     let mut journal = stage.journal();
     let run = stage.run_of(&mut journal, &[resolve(1)]);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
@@ -61,7 +69,7 @@ async fn looks_go_at_once_as_far_as_they_may_and_wait_for_their_tokens() {
     stage.settings.quota = "5/10s".parse().expect("a quota");
     let mut reader = OneByOne::new(7);
     let (ends, wire) = run(&mut stage, &mut reader, get()).await;
-    assert_eq!((ends.ending, ends.calls, ends.throttled), (Ending::Over, 7, 0));
+    assert_eq!((ends.end, ends.calls, ends.throttled), (ReadEnd::Exhausted, 7, 0));
     assert_eq!(wire.times(), [0, 0, 100, 100, 200, 10_102, 10_102]);
     assert_eq!(wire.most_at_once(), 2);
     assert_eq!(reader.heard.len(), 7);
@@ -92,7 +100,7 @@ async fn a_429_pauses_looks_too() {
     });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.ending, ends.throttled, ends.calls), (Ending::Over, 2, 6));
+    assert_eq!((ends.end, ends.throttled, ends.calls), (ReadEnd::Exhausted, 2, 6));
     // One without a time waits the shortest window.
     assert_eq!(wire.times(), [0, 0, 60_100, 60_200, 60_200, 60_300]);
     assert_eq!(reader.heard.iter().map(|(id, _)| *id).max(), Some(4));
@@ -109,7 +117,7 @@ async fn a_look_is_tried_again_and_then_heard_as_it_is() {
     });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.end, ReadEnd::Exhausted);
     reader.heard.sort_unstable();
     assert_eq!(reader.heard, [(1, "read"), (2, "transient"), (3, "not-found"), (4, "read")]);
     assert_eq!(wire.seen().iter().filter(|(_, what)| what == "GET 2").count(), 3);
@@ -123,7 +131,7 @@ async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
     let script: Script = Box::new(move |number, what| if number < 7 { (100, broken()) } else { (100, shown(what)) });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.end, ReadEnd::Exhausted);
     assert!(reader.heard.iter().all(|(_, verdict)| *verdict == "read"), "{:?}", reader.heard);
     assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
     assert!(wire.times().last().expect("calls") > &5_000);
@@ -131,7 +139,7 @@ async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(20);
     let (ends, _) = run(&mut stage, &mut OneByOne::new(4), Box::new(move |_, _| (100, broken()))).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
+    assert_eq!(ends.end, ReadEnd::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,17 +147,17 @@ async fn a_stop_a_refused_token_and_a_reader_that_fails_end_it() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire) = run(&mut stage, &mut OneByOne::new(4), get()).await;
-    assert_eq!((ends.ending, wire.seen().len()), (Ending::Stopped(Stop::Asked), 0));
+    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Stopped(Stop::Asked), 0));
 
     let mut stage = Stage::new();
     let refused: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, _) = run(&mut stage, &mut OneByOne::new(4), refused).await;
-    assert!(matches!(ends.ending, Ending::Stopped(Stop::Unauthorized { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.end, ReadEnd::Stopped(Stop::Unauthorized { .. })), "{:?}", ends.end);
 
     let mut stage = Stage::new();
     let mut reader = OneByOne { fails: true, ..OneByOne::new(9) };
     let (ends, wire) = run(&mut stage, &mut reader, get()).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::ListenerFailed { message: "full".to_owned() }));
+    assert_eq!(ends.end, ReadEnd::Stopped(Stop::ListenerFailed { message: "full".to_owned() }));
     assert_eq!(wire.seen().len(), 2);
 }
 
@@ -167,7 +175,7 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
         1 => {
             // A smaller page.
             let incidents = r#"{"incidentId":9,"status":"Active"},{"incidentId":7,"status":"Resolved"}"#;
-            let shown = if what.contains("top=25&") { incidents } else { "" };
+            let shown = if what.contains("top=100&") { incidents } else { "" };
             (100, reply(200, &format!(r#"{{"value":[{shown}]}}"#)))
         }
         _ => (100, reply(404, r#"{"error":{"message":"no such"}}"#)),
@@ -195,7 +203,7 @@ async fn only_calls_without_an_answer_use_up_the_tries_of_a_look() {
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.ending, wire.seen().len(), ends.throttled), (Ending::Over, 5, 3));
+    assert_eq!((ends.end, wire.seen().len(), ends.throttled), (ReadEnd::Exhausted, 5, 3));
     assert_eq!(reader.heard, [(1, "read")]);
 }
 
@@ -222,7 +230,7 @@ async fn a_look_waits_for_calls_of_another_process() {
         read(ours, client, settings, clock.clone(), stop, &mut reader, &mut stage.ear).await.expect("works")
     };
     let (_, ends) = tokio::join!(other.send_run(theirs, &their_run, slow), look);
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.end, ReadEnd::Exhausted);
     assert_eq!(wire.times(), [13_002]);
 }
 
@@ -238,7 +246,7 @@ async fn a_look_that_was_the_first_to_meet_an_outage_is_made_after_it() {
         _ => (100, shown(what)),
     });
     let (ends, _) = run(&mut stage, &mut reader, script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.end, ReadEnd::Exhausted);
     reader.heard.sort_unstable();
     assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read")]);
     assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
@@ -256,7 +264,7 @@ async fn looks_that_wait_for_one_time_are_all_made() {
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.ending, wire.seen().len()), (Ending::Over, 8));
+    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 8));
     // After the first pause of an outage, which is 5 s.
     assert_eq!(wire.times()[4..], [5_100, 5_100, 5_100, 5_100]);
     reader.heard.sort_unstable();

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
-use crate::apply::{Ending, Stop};
+use crate::apply::{Ending, ReadEnd, Stop};
 use crate::client::{TokenError, TokenSource, TokenTextError, Tokens};
 use crate::clock::Clock;
 use crate::row::Change;
@@ -77,7 +77,7 @@ async fn reads_wait_for_a_late_token_too() {
         let (ends, wire) = run(&mut stage, &mut reader, get()).await;
         let times = wire.times();
         assert!(times.iter().all(|at| *at < 2_000 || *at >= 2_000 + by), "{times:?}");
-        assert_eq!(ends.ending == Ending::Over, over, "{:?}", ends.ending);
+        assert_eq!(ends.end == ReadEnd::Exhausted, over, "{:?}", ends.end);
         assert_eq!(times.len(), if over { 40 } else { 20 });
     }
 }

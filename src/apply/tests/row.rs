@@ -30,15 +30,16 @@ fn now() -> Now {
 /// What comes next after an update that ends without an answer.
 fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
     let verdict = Verdict::Transient { may_have_applied };
-    let answer = Answer { verdict, http_status: None, request_id: None, message: "refused".to_owned() };
-    let ended = Ended { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
-    let rules = Rules {
-        policy: Policy { max_attempts: 2 },
-        shortest_window: Duration::from_secs(1),
-        appended: "comment".to_owned(),
-        same_as: SameAs::default(),
-        settle: SETTLE,
+    let answer = Answer {
+        verdict,
+        http_status: None,
+        request_id: None,
+        message: "refused".to_owned(),
+        is_truncated: false,
+        resume: None,
     };
+    let ended = Ended { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
+    let rules = rules();
     hand.settle(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
 }
 
@@ -70,19 +71,20 @@ fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
 }
 
 fn ended(verdict: Verdict) -> Ended {
-    let answer = Answer { verdict, http_status: None, request_id: None, message: "no".to_owned() };
+    let answer = Answer {
+        verdict,
+        http_status: None,
+        request_id: None,
+        message: "no".to_owned(),
+        is_truncated: false,
+        resume: None,
+    };
     Ended { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
 }
 
 fn rules() -> Rules {
     let policy = Policy { max_attempts: 2 };
-    Rules {
-        policy,
-        shortest_window: Duration::from_secs(1),
-        appended: "comment".to_owned(),
-        same_as: SameAs::default(),
-        settle: SETTLE,
-    }
+    Rules { policy, appended: "comment".to_owned(), same_as: SameAs::default(), settle: SETTLE }
 }
 
 fn settled(hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use part::{Begun, Part, PartHeader};
-pub use summary::FetchSummary;
+pub use summary::{FetchSummary, incomplete};
 
 use super::draft;
 use super::place::{self, Obstacle};
@@ -127,7 +127,7 @@ impl FetchFile {
         &self.path
     }
 
-    /// Writes the incidents there.
+    /// Writes the incidents there. Returns the number of rows that it replaces.
     ///
     /// # Errors
     /// Where something else stands there by now, where it can't be written, and where `incidents` ends in an error.
@@ -135,8 +135,8 @@ impl FetchFile {
         &self,
         contract: &Contract,
         incidents: impl Iterator<Item = io::Result<Fetched>>,
-    ) -> Result<(), FetchPlaceError> {
-        look_at(&self.path, self.form).map_err(|reason| self.failed(reason))?;
+    ) -> Result<u64, FetchPlaceError> {
+        let replaced = look_at(&self.path, self.form).map_err(|reason| self.failed(reason))?;
         let failed = |error| self.failed(Reason::Io(error));
         let columns = Columns::new(contract);
         draft::replace(
@@ -157,7 +157,7 @@ impl FetchFile {
             },
             failed,
         )?;
-        Ok(())
+        Ok(replaced)
     }
 
     fn failed(&self, reason: Reason) -> FetchPlaceError {
@@ -176,38 +176,42 @@ impl From<Obstacle> for Reason {
     }
 }
 
-fn look_at(path: &Path, form: Form) -> Result<(), Reason> {
+/// The number of rows of the earlier fetch that is there.
+fn look_at(path: &Path, form: Form) -> Result<u64, Reason> {
     let judge = |file| {
         let file = BufReader::new(file);
         if form == Form::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
     };
-    place::look_at(path, &[], judge).map(drop)
+    Ok(place::look_at(path, &[], judge)?.unwrap_or(0))
 }
 
 /// Of an earlier fetch as CSV: nothing was filled in.
-fn expect_empty_columns(file: impl Read) -> Result<(), Reason> {
+fn expect_empty_columns(file: impl Read) -> Result<u64, Reason> {
     let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let Ok(header) = reader.byte_headers().cloned() else { return Err(Reason::ForeignFile) };
     let names = header.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
     let empty = rows::empty_columns(names).ok_or(Reason::ForeignFile)?;
+    let mut rows = 0;
     for record in reader.byte_records() {
         let record = record.map_err(|_| Reason::ForeignFile)?;
+        rows += 1;
         if record.iter().skip(1).take(empty).any(|cell| !cell.trim_ascii().is_empty()) {
             return Err(Reason::FilledIn);
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 /// The same as JSONL.
-fn expect_empty_members(file: impl BufRead) -> Result<(), Reason> {
+fn expect_empty_members(file: impl BufRead) -> Result<u64, Reason> {
+    let mut rows = 0;
     for line in file.lines() {
         let line = line.map_err(|_| Reason::ForeignFile)?;
         match rows::empty_members(&line) {
-            Some(0) => {}
+            Some(0) => rows += 1,
             Some(_) => return Err(Reason::FilledIn),
             None => return Err(Reason::ForeignFile),
         }
     }
-    Ok(())
+    Ok(rows)
 }

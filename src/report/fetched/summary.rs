@@ -10,6 +10,12 @@ use crate::report::next_command::NextCommand;
 use crate::report::wording::{count, counted};
 use crate::text::{escape_json, printable};
 
+/// What is said of a fetch that did not read its list to the end.
+#[must_use]
+pub fn incomplete(read: u64) -> String {
+    format!("list incomplete: {} read", counted(read, "incident"))
+}
+
 /// What a fetch came to.
 #[derive(Clone, Debug)]
 pub struct FetchSummary {
@@ -19,6 +25,8 @@ pub struct FetchSummary {
     pub scope: String,
     /// So many incidents are in it.
     pub incidents: u64,
+    /// So many rows had the file that it replaces.
+    pub replaced: u64,
     /// So many were read for it.
     pub read: u64,
     /// By so many calls of this process.
@@ -42,7 +50,12 @@ impl FetchSummary {
         let file = self.file.to_string_lossy();
         let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", count(self.read)) };
         let (incidents, calls) = (counted(self.incidents, "incident"), counted(self.calls, "call"));
-        writeln!(out, "{incidents}{of} in {}, by {calls}", printable(&file))?;
+        let file = printable(&file);
+        if self.incidents == 0 && self.replaced > 0 {
+            writeln!(out, "{incidents}{of} ({file} had {}), by {calls}", count(self.replaced))?;
+        } else {
+            writeln!(out, "{incidents}{of} in {file}, by {calls}")?;
+        }
         if self.incidents > 0 {
             writeln!(
                 out,
@@ -62,6 +75,7 @@ impl FetchSummary {
             "file": self.file.to_string_lossy(),
             "scope": self.scope,
             "incidents": self.incidents,
+            "replaced": self.replaced,
             "read": self.read,
             "calls": self.calls,
             "throttled": self.throttled,

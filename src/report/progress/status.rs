@@ -47,6 +47,7 @@ impl Status {
                 None
             }
             Event::Throttled { until, message } => Some(self.pauses("throttled", *until, message, now)),
+            Event::Busy { until, message } => Some(self.pauses("service busy", *until, message, now)),
             Event::ServiceDown { until, message } => Some(self.pauses("service down", *until, message, now)),
             Event::ServiceUp => {
                 self.pause = None;

@@ -1,0 +1,154 @@
+//! Page sizes: how many incidents one request for a part of the list asks for, by how the last ones went.
+//!
+//! Promises: every reader of the list has its sizes from here; a page that is too large to be read is requested again
+//! smaller, and the list keeps that size; an outage leaves no list in small pages. Pure.
+
+use super::health::DOWN_AFTER;
+use crate::attempt::Answer;
+
+/// The most incidents on one page, by the API's rule.
+pub(super) const LARGEST: u32 = 100;
+/// The sizes that are tried, the largest first.
+const SIZES: [u32; 5] = [LARGEST, 50, 25, 10, 1];
+/// A page of one size fails this often before a smaller one is tried.
+pub(super) const FAILURES: u32 = 2;
+
+/// The size of the next page.
+#[derive(Debug)]
+pub(super) struct PageSize {
+    /// Index of the size in use.
+    at: usize,
+    /// Index of the largest size that is used again.
+    largest: usize,
+    /// What `largest` was before the first of the failures in a row.
+    largest_before: usize,
+    /// Failures of this size.
+    failures: u32,
+    /// Failures in a row, of any size.
+    streak: u32,
+}
+
+/// There is no smaller page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SmallestFails;
+
+impl PageSize {
+    /// Starts with the largest size.
+    pub(super) fn new() -> PageSize {
+        PageSize { at: 0, largest: 0, largest_before: 0, failures: 0, streak: 0 }
+    }
+
+    /// Incidents per page.
+    pub(super) fn get(&self) -> u32 {
+        SIZES[self.at]
+    }
+
+    /// A page was read. After an outage the size grows back step by step.
+    pub(super) fn succeeded(&mut self) {
+        if self.streak >= DOWN_AFTER {
+            self.largest = self.largest_before;
+        }
+        self.largest_before = self.largest;
+        (self.failures, self.streak) = (0, 0);
+        if self.at > self.largest {
+            self.at -= 1;
+        }
+    }
+
+    /// A page was not read. A truncated response and a 504 hint at the size: the next page is smaller at once.
+    ///
+    /// # Errors
+    /// If the smallest page has failed as often as any.
+    pub(super) fn failed(&mut self, answer: &Answer) -> Result<(), SmallestFails> {
+        self.streak = self.streak.saturating_add(1);
+        self.failures += 1;
+        let may_be_too_large = answer.is_truncated || answer.http_status == Some(504);
+        if self.failures < FAILURES && !(may_be_too_large && self.at + 1 < SIZES.len()) {
+            return Ok(());
+        }
+        self.failures = 0;
+        if self.at + 1 == SIZES.len() {
+            return Err(SmallestFails);
+        }
+        self.at += 1;
+        self.largest = self.at;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::attempt::Verdict;
+
+    /// A transient error with this status.
+    pub(crate) fn failure(http_status: Option<u16>, is_truncated: bool) -> Answer {
+        let verdict = Verdict::Transient { may_have_applied: false };
+        Answer { verdict, http_status, request_id: None, message: "said".to_owned(), is_truncated, resume: None }
+    }
+
+    fn sizes(failures: &[Answer]) -> Vec<u32> {
+        let mut size = PageSize::new();
+        failures
+            .iter()
+            .map(|failure| {
+                let _ = size.failed(failure);
+                size.get()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn truncated_pages_and_504s_shrink_at_once() {
+        for failure in [failure(Some(200), true), failure(Some(504), false)] {
+            assert_eq!(sizes(&vec![failure; 4]), [50, 25, 10, 1]);
+        }
+    }
+
+    #[test]
+    fn other_failures_shrink_after_two() {
+        for (status, is_html) in [(Some(500), false), (Some(502), false), (None, false), (Some(200), true)] {
+            let failure = failure(status, false);
+            assert_eq!(sizes(&vec![failure; 8]), [100, 50, 50, 25, 25, 10, 10, 1], "{status:?}, HTML: {is_html}");
+        }
+    }
+
+    #[test]
+    fn size_is_kept_after_successes() {
+        let mut size = PageSize::new();
+        size.failed(&failure(Some(200), true)).expect("there are smaller ones");
+        for _ in 0..3 {
+            size.succeeded();
+            assert_eq!(size.get(), 50);
+        }
+    }
+
+    #[test]
+    fn size_grows_back_after_outage() {
+        let mut size = PageSize::new();
+        size.failed(&failure(Some(200), true)).expect("there are smaller ones");
+        size.succeeded();
+        for _ in 0..7 {
+            size.failed(&failure(Some(503), false)).expect("there are smaller ones");
+        }
+        assert_eq!(size.get(), 1);
+        let grown: Vec<u32> = (0..5)
+            .map(|_| {
+                size.succeeded();
+                size.get()
+            })
+            .collect();
+        assert_eq!(grown, [10, 25, 50, 50, 50]);
+    }
+
+    #[test]
+    fn smallest_page_fails_after_two() {
+        let mut size = PageSize::new();
+        for _ in 0..4 {
+            size.failed(&failure(Some(200), true)).expect("there are smaller ones");
+        }
+        assert_eq!(size.failed(&failure(Some(200), true)), Ok(()));
+        assert_eq!(size.failed(&failure(Some(200), true)), Err(SmallestFails));
+        assert_eq!(size.get(), 1);
+    }
+}

@@ -1,0 +1,272 @@
+//! Complete means complete: a list that was not read to its end replaces no file, and another way of reading is tried
+//! before a command gives up.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use crate::program::{Ended, Program, Request, at_once, fault_of, incidents, results_at, started};
+
+/// A program whose service holds these incidents, and fails as told.
+fn program(incidents: &str, faults: &[&str]) -> Program {
+    Program::new().emulator(|settings| {
+        settings.incidents = incidents.parse().expect("incidents");
+        settings.faults = faults.iter().map(|fault| fault_of(fault)).collect();
+    })
+}
+
+fn fetch(program: &Program, arguments: &str) -> Ended {
+    let quota = "--quota 100000/1s";
+    program.run(&format!("fetch {arguments} {quota} --base-url {}", program.origin()))
+}
+
+fn rows(program: &Program, name: &str) -> usize {
+    results_at(&program.path(name)).len()
+}
+
+/// The sizes of the pages that were requested.
+fn page_sizes(requests: &[Request]) -> Vec<u32> {
+    let size = |request: &Request| request.path.split("top=").nth(1)?.split('&').next()?.parse().ok();
+    requests.iter().filter_map(size).collect()
+}
+
+fn single_reads(requests: &[Request]) -> usize {
+    requests.iter().filter(|request| request.method == "GET" && request.id.is_some()).count()
+}
+
+/// Twelve incidents that no two share a page, with this column and value.
+fn scattered(column: &str, value: &str) -> String {
+    (1..=12).fold(format!("incidentId,{column}\n"), |mut text, n| {
+        let _ = writeln!(text, "{},{value}", n * 150);
+        text
+    })
+}
+
+#[test]
+fn outage_in_a_list_is_waited_out() {
+    at_once(["503@2-6", "500@2-6", "502@2-3", "504@2-4", "cut@2-6", "down@2-6", "html@3-7", "cut-half@2-4"], |fault| {
+        let program = program("1-350", &[fault]);
+        fetch(&program, "-o open.csv").expect_code(0);
+        assert_eq!(rows(&program, "open.csv"), 350, "{fault}");
+    });
+}
+
+#[test]
+fn failed_fetch_leaves_the_earlier_file() {
+    let faults = ["503", "500", "502", "504", "cut", "down", "html", "cut-half", "error-200", "404", "418"];
+    at_once(faults, |fault| {
+        for file in ["open.csv", "open.jsonl"] {
+            let program = program("1-60", &[&format!("{fault}@3-")]);
+            fetch(&program, &format!("-o {file}")).expect_code(0);
+            let before = fs::read(program.path(file)).expect("a file");
+            let ended = fetch(&program, &format!("-o {file} --patience 0")).expect_code(4);
+            ended.expect_text("list incomplete: 0 incidents read");
+            assert_eq!(fs::read(program.path(file)).expect("a file"), before, "{fault}");
+        }
+    });
+}
+
+#[test]
+fn incomplete_list_is_resumed_by_the_printed_command() {
+    for fault in ["503@2-8", "cut@2-8"] {
+        let program = program("1-350", &[fault]);
+        let ended = fetch(&program, "-o open.csv --patience 0").expect_code(4);
+        let ended = ended.expect_text("list incomplete: 100 incidents read");
+        assert_eq!(program.names(), ["open.csv.part", "requests.jsonl", "state"]);
+        let next = ended.stderr.split("to go on:\n").nth(1).expect("a command").trim();
+        let arguments = next.strip_prefix("bulk-triage ").expect("the program");
+        program.run(arguments).expect_code(0).expect_text("going on behind the 100 incidents");
+        assert_eq!(rows(&program, "open.csv"), 350);
+    }
+}
+
+#[test]
+fn empty_complete_list_replaces_and_says_so() {
+    let program = program("1-60", &[]);
+    fetch(&program, "-o open.csv").expect_code(0);
+    let ended = fetch(&program, "-o open.csv --status resolved").expect_code(0);
+    ended.expect_text("0 incidents (open.csv had 60), by 1 call");
+    assert_eq!(rows(&program, "open.csv"), 0);
+    fetch(&program, "-o open.csv").expect_code(0);
+    let ended = fetch(&program, "-o open.csv --status resolved --format json").expect_code(0);
+    assert_eq!(ended.json()["replaced"], 60);
+}
+
+#[test]
+fn too_large_pages_are_requested_smaller() {
+    let program = program("1-350", &["huge@lists*2"]);
+    fetch(&program, "-o open.csv").expect_code(0);
+    assert_eq!(rows(&program, "open.csv"), 350);
+    let sizes = page_sizes(&program.requests());
+    assert_eq!(sizes[..2], [100, 50]);
+    assert!(sizes[2..].iter().all(|size| *size == 25), "the list keeps its size: {sizes:?}");
+}
+
+/// 250 KB each, as incidents with many alerts are.
+#[test]
+fn list_of_large_incidents_is_complete() {
+    let program = Program::new().emulator(|settings| {
+        settings.incidents = "1-100".parse().expect("incidents");
+        settings.incident_size = 250_000;
+    });
+    fetch(&program, "-o open.csv --patience 10s").expect_code(0);
+    assert_eq!(rows(&program, "open.csv"), 100);
+}
+
+#[test]
+fn too_large_incident_is_named() {
+    let program = program("1-9", &["huge@lists"]);
+    let ended = fetch(&program, "-o open.csv").expect_code(4).expect_text("incident 1 of the list");
+    ended.expect_text("list incomplete: 0 incidents read");
+    assert_eq!(page_sizes(&program.requests())[..5], [100, 50, 25, 10, 1]);
+    assert!(!program.path("open.csv").exists());
+}
+
+#[test]
+fn failing_list_is_replaced_by_single_reads() {
+    at_once(["500", "502", "503", "504", "cut", "html", "cut-half", "404"], |fault| {
+        for (option, column, value) in [("", "tags", "+tuned"), (" --compare", "status", "Resolved")] {
+            let text: Vec<String> = (1..=40).map(|id| format!("{id},{value}\n")).collect();
+            let program = program("1-5000", &[&format!("{fault}@lists")])
+                .file("a.csv", format!("incidentId,{column}\n{}", text.concat()));
+            let ended = program.send(&format!("a.csv{option}")).expect_code(0);
+            ended.expect_outcomes(&[("updated", 40)]);
+            let requests = program.requests();
+            assert_eq!(single_reads(&requests), 40, "{fault}");
+            assert!(page_sizes(&requests).len() <= 3, "{fault}: {:?}", page_sizes(&requests));
+        }
+    });
+}
+
+/// A command that reads incidents first: what it needs, its arguments, and the requests before its first read.
+struct Reading {
+    name: &'static str,
+    column: &'static str,
+    value: &'static str,
+    before: &'static [&'static str],
+    command: &'static str,
+    requests_before: usize,
+    output: Option<&'static str>,
+}
+
+const READINGS: [Reading; 7] = [
+    Reading {
+        name: "run",
+        column: "status",
+        value: "Resolved",
+        before: &[],
+        command: "run a.csv --compare --yes",
+        requests_before: 0,
+        output: None,
+    },
+    Reading {
+        name: "dry run",
+        column: "status",
+        value: "Resolved",
+        before: &[],
+        command: "run a.csv --compare --dry-run",
+        requests_before: 0,
+        output: None,
+    },
+    Reading {
+        name: "plan",
+        column: "status",
+        value: "Resolved",
+        before: &[],
+        command: "plan a.csv --compare -o a.plan",
+        requests_before: 0,
+        output: Some("a.plan"),
+    },
+    Reading {
+        name: "apply",
+        column: "status",
+        value: "Resolved",
+        before: &["plan a.csv --compare -o a.plan"],
+        command: "apply a.plan --yes",
+        requests_before: 12,
+        output: None,
+    },
+    Reading {
+        name: "tags",
+        column: "tags",
+        value: "+tuned",
+        before: &[],
+        command: "run a.csv --yes",
+        requests_before: 0,
+        output: None,
+    },
+    Reading {
+        name: "redirects",
+        column: "status",
+        value: "Resolved",
+        before: &[],
+        command: "run a.csv --follow-redirects --yes",
+        requests_before: 0,
+        output: None,
+    },
+    Reading {
+        name: "undo",
+        column: "status",
+        value: "Resolved",
+        before: &["run a.csv --compare --yes"],
+        command: "runs undo RUN -o undo.plan",
+        requests_before: 24,
+        output: Some("undo.plan"),
+    },
+];
+
+impl Reading {
+    /// The program after the commands before, and the command.
+    fn prepare(&self, fault: &str, failing: usize) -> (Program, Command) {
+        let first = self.requests_before + 3;
+        let last = if failing == 0 { String::new() } else { (first + failing - 1).to_string() };
+        let fault = format!("{fault}@{first}-{last}");
+        let program = program("1-5000", &[&fault]).file("a.csv", scattered(self.column, self.value));
+        let quota = "--quota 100000/1s --concurrency 1";
+        let target =
+            |text: &str| if text.contains("undo") { String::new() } else { format!("--base-url {}", program.origin()) };
+        for before in self.before {
+            program.run(&format!("{before} {quota} {}", target(before))).expect_code(0);
+        }
+        assert_eq!(program_requests(&program), self.requests_before, "{}", self.name);
+        let text = if self.command.contains("RUN") {
+            self.command.replace("RUN", &program.last_run())
+        } else {
+            self.command.to_owned()
+        };
+        let command = program.command(&format!("{text} {quota} {}", target(self.command)));
+        (program, command)
+    }
+}
+
+fn program_requests(program: &Program) -> usize {
+    if program.path("requests.jsonl").exists() { program.requests().len() } else { 0 }
+}
+
+#[test]
+fn every_reading_command_waits_out_an_outage() {
+    at_once(READINGS, |reading| {
+        let (program, command) = reading.prepare("503", 6);
+        started(command).end().expect_code(0);
+        let reads = single_reads(&program.requests());
+        assert!(reads >= reading.requests_before.min(12) + 12 + 6, "{}: {reads}", reading.name);
+    });
+}
+
+#[test]
+fn every_reading_command_stops_without_patience() {
+    for fault in ["503", "cut"] {
+        at_once(READINGS, |reading| {
+            let (program, mut command) = reading.prepare(fault, 0);
+            let updates = program_updates(&program);
+            command.args(["--patience", "0"]);
+            started(command).end().expect_code(4).expect_text("stopped before anything was sent");
+            assert_eq!(program_updates(&program), updates, "{}", reading.name);
+            assert!(reading.output.is_none_or(|output| !program.path(output).exists()), "{}", reading.name);
+        });
+    }
+}
+
+fn program_updates(program: &Program) -> Vec<u64> {
+    if program.path("requests.jsonl").exists() { incidents(&program.updates()) } else { Vec::new() }
+}

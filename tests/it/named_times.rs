@@ -1,0 +1,115 @@
+//! The server's timing: no request leaves before the time that a response named, whatever its status and in whatever
+//! form.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::program::{Program, Request, at_once, closing, fault_of};
+
+fn scattered() -> String {
+    (1..=6).fold("incidentId,status\n".to_owned(), |mut text, n| {
+        let _ = writeln!(text, "{},Resolved", n * 150);
+        text
+    })
+}
+
+fn program(faults: &[&str]) -> Program {
+    Program::new().file("close.csv", closing(1..=6)).file("a.csv", scattered()).emulator(|settings| {
+        settings.incidents = "1-5000".parse().expect("incidents");
+        settings.faults = faults.iter().map(|fault| fault_of(fault)).collect();
+    })
+}
+
+/// How long after each request that named a time the next request came, in milliseconds.
+fn gaps(requests: &[Request]) -> Vec<i64> {
+    let pairs = requests.windows(2).filter(|pair| pair[0].resume_us.is_some());
+    pairs.map(|pair| (pair[1].at_us - pair[0].at_us) / 1_000).collect()
+}
+
+#[test]
+fn named_time_is_kept_whatever_the_status_and_request() {
+    for status in ["408", "500", "502", "503", "504"] {
+        let commands = ["run close.csv --yes", "run a.csv --compare --dry-run", "fetch -o open.csv --limit 150"];
+        at_once(commands, |command| {
+            let program = program(&[&format!("{status}@2=2s")]);
+            let ended =
+                program.run(&format!("{command} --concurrency 1 --quota 1000/4s --base-url {}", program.origin()));
+            ended.expect_code(0).expect_text("service busy: paused until");
+            let gaps = gaps(&program.requests());
+            assert!(gaps.len() == 1 && gaps[0] >= 2_000, "{status}, {command}: {gaps:?}");
+        });
+    }
+}
+
+/// The pause is the scope's: stored, and kept by other processes and the next start.
+#[test]
+fn named_time_is_shared_and_survives_a_kill() {
+    let program = program(&["503@1=3s"]);
+    let first = program.start_sending("close.csv --quota 1000/4s --concurrency 1");
+    program.wait_for_requests(1);
+    let resume = program.requests()[0].resume_us.expect("a time");
+    let second = program.start_sending("a.csv --quota 1000/4s --concurrency 1");
+    second.end().expect_code(0);
+    first.end().expect_code(0);
+    let requests = program.requests();
+    // The second process may have had its permit before the first one's response was read.
+    let early = requests.iter().skip(2).filter(|request| request.at_us < resume).count();
+    assert_eq!(early, 0);
+}
+
+#[test]
+fn one_request_goes_first_after_a_named_time() {
+    let program = program(&["503@1-8=2s"]);
+    program.send("close.csv --quota 1000/4s --concurrency 6").expect_code(0);
+    let requests = program.requests();
+    let resume = requests[0].resume_us.expect("a time");
+    let after: Vec<&Request> = requests.iter().filter(|request| request.at_us >= resume).collect();
+    assert!(after[1].at_us - after[0].at_us > 1_900_000, "the one that goes first is refused again");
+}
+
+#[test]
+fn named_time_of_hours_stops_the_command() {
+    for (command, code) in [
+        ("run close.csv --yes", 4),
+        ("run a.csv --compare --dry-run", 4),
+        ("fetch -o open.csv", 4),
+        ("run a.csv --compare --yes", 4),
+    ] {
+        let program = program(&["503@1=48h"]);
+        let ended = program.run(&format!("{command} --quota 1000/4s --patience 10s --base-url {}", program.origin()));
+        ended.expect_code(code).expect_text("the service lets no calls through until 20");
+        assert!(program.requests().len() <= 8);
+        assert!(!program.path("open.csv").exists());
+    }
+}
+
+#[test]
+fn time_just_passed_costs_a_second() {
+    let program = program(&["429@2=just-passed"]);
+    let ended = program.send("close.csv --quota 1000/30s --concurrency 1").expect_code(0);
+    ended.expect_text("the time that the response names has just passed");
+    let gaps = gaps(&program.requests());
+    assert!(gaps.len() == 1 && (1_000..20_000).contains(&gaps[0]), "{gaps:?}");
+}
+
+#[test]
+fn second_time_just_passed_costs_the_shortest_window() {
+    let program = program(&["429@2-3=just-passed"]);
+    program.send("close.csv --quota 1000/5s --concurrency 1").expect_code(0);
+    let gaps = gaps(&program.requests());
+    assert!(gaps.len() == 2 && (1_000..5_000).contains(&gaps[0]) && gaps[1] >= 5_000, "{gaps:?}");
+}
+
+/// The page's bound does not matter here: only that no request is early.
+#[test]
+fn outage_with_named_times_is_waited_out() {
+    let program = program(&["503@2-7=2s"]);
+    let ended = program.run(&format!(
+        "fetch -o open.csv --limit 150 --quota 1000/{}s --base-url {}",
+        Duration::from_secs(4).as_secs(),
+        program.origin()
+    ));
+    ended.expect_code(0);
+    let gaps = gaps(&program.requests());
+    assert!(gaps.len() == 6 && gaps.iter().all(|gap| *gap >= 2_000), "{gaps:?}");
+}
