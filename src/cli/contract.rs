@@ -206,14 +206,16 @@ mod tests {
 
     #[test]
     fn contract_at_80_columns() {
-        insta::assert_snapshot!(shown("defender", Some(80)), @r"
+        insta::assert_snapshot!(shown("defender", Some(80)), @r#"
         defender: Microsoft Defender XDR incidents, as the API's page describes them
         today
         property        value                          rule
         status          Active
                         InProgress
                         Resolved
-                        Redirected
+                        Redirected                     only the service should set it;
+                                                       the portal may not open the
+                                                       incident
         assignedTo      any text                       `<clear>` empties it
         classification  TruePositive
                         InformationalExpectedActivity
@@ -235,8 +237,14 @@ mod tests {
                                                        `NotMalicious` is what clients
                                                        send
                         NotMalicious                   with FalsePositive
-                        NoEnoughDataToValidate         with FalsePositive
-                        NotEnoughDataToValidate        with FalsePositive
+                        NoEnoughDataToValidate         with FalsePositive; the service
+                                                       may expect
+                                                       `NotEnoughDataToValidate`: pages
+                                                       disagree about the spelling
+                        NotEnoughDataToValidate        with FalsePositive; the service
+                                                       may expect
+                                                       `NoEnoughDataToValidate`, which
+                                                       its page documents
                         Other                          with FalsePositive or
                                                        InformationalExpectedActivity or
                                                        TruePositive
@@ -246,42 +254,57 @@ mod tests {
 
         PATCH https://api.security.microsoft.com/api/incidents/{id}, quota 50/1m,1500/1h
         needs Incident.ReadWrite.All (application) or Incident.ReadWrite (delegated)
-        ");
+        "#);
     }
 
     #[test]
     fn contract_at_120_columns() {
         insta::assert_snapshot!(shown("defender", Some(120)), @r#"
         defender: Microsoft Defender XDR incidents, as the API's page describes them today
-        property        value                          also written                      rule
+        property        value                          also written                                rule
         status          Active
                         InProgress                     In progress
                         Resolved
-                        Redirected
-        assignedTo      any text                                                         `<clear>` empties it
+                        Redirected                                                                 only the service should set
+                                                                                                   it; the portal may not open
+                                                                                                   the incident
+        assignedTo      any text                                                                   `<clear>` empties it
         classification  TruePositive                   True positive
                         InformationalExpectedActivity  Informational, expected activity
                         FalsePositive                  False positive
-        determination   MultiStagedAttack              Multi staged attack               with TruePositive
-                        MaliciousUserActivity          Malicious user activity           with TruePositive
-                        CompromisedAccount             Compromised account               with TruePositive
-                        Malware                                                          with TruePositive
-                        Phishing                                                         with TruePositive
-                        UnwantedSoftware               Unwanted software                 with TruePositive
-                        SecurityTesting                Security test; Security testing   with InformationalExpectedActivity
-                        LineOfBusinessApplication      Line-of-business application      with InformationalExpectedActivity
-                        ConfirmedActivity              Confirmed activity                with InformationalExpectedActivity
-                        Clean                                                            with FalsePositive; the service is
-                                                                                         known to refuse `Clean`: `NotMalicious`
-                                                                                         is what clients send
-                        NotMalicious                   Not malicious                     with FalsePositive
-                        NoEnoughDataToValidate                                           with FalsePositive
-                        NotEnoughDataToValidate        Not enough data to validate       with FalsePositive
-                        Other                                                            with FalsePositive or
-                                                                                         InformationalExpectedActivity or
-                                                                                         TruePositive
-        tags            a; b                           ["a","b"]                         replaces the list; `<clear>` empties it
-        comment         any text                                                         is added to comments
+        determination   MultiStagedAttack              Multi staged attack; Multi-stage attack;    with TruePositive
+                                                       Multistage attack
+                        MaliciousUserActivity          Malicious user activity                     with TruePositive
+                        CompromisedAccount             Compromised account; CompromisedUser        with TruePositive
+                        Malware                                                                    with TruePositive
+                        Phishing                                                                   with TruePositive
+                        UnwantedSoftware               Unwanted software                           with TruePositive
+                        SecurityTesting                Security test; Security testing             with
+                                                                                                   InformationalExpectedActivity
+                        LineOfBusinessApplication      Line-of-business application                with
+                                                                                                   InformationalExpectedActivity
+                        ConfirmedActivity              Confirmed activity; ConfirmedUserActivity   with
+                                                                                                   InformationalExpectedActivity
+                        Clean                                                                      with FalsePositive; the
+                                                                                                   service is known to refuse
+                                                                                                   `Clean`: `NotMalicious` is
+                                                                                                   what clients send
+                        NotMalicious                   Not malicious                               with FalsePositive
+                        NoEnoughDataToValidate         Not enough data to validate;                with FalsePositive; the
+                                                       InsufficientData                            service may expect
+                                                                                                   `NotEnoughDataToValidate`:
+                                                                                                   pages disagree about the
+                                                                                                   spelling
+                        NotEnoughDataToValidate                                                    with FalsePositive; the
+                                                                                                   service may expect
+                                                                                                   `NoEnoughDataToValidate`,
+                                                                                                   which its page documents
+                        Other                                                                      with FalsePositive or
+                                                                                                   InformationalExpectedActivity
+                                                                                                   or TruePositive
+        tags            a; b                           ["a","b"]                                   replaces the list; `<clear>`
+                                                                                                   empties it
+        comment         any text                                                                   is added to comments
 
         PATCH https://api.security.microsoft.com/api/incidents/{id}, quota 50/1m,1500/1h
         needs Incident.ReadWrite.All (application) or Incident.ReadWrite (delegated)
@@ -295,24 +318,24 @@ mod tests {
         status	Active		
         status	InProgress	In progress	
         status	Resolved		
-        status	Redirected		
+        status	Redirected		only the service should set it; the portal may not open the incident
         assignedTo	any text		`<clear>` empties it
         classification	TruePositive	True positive	
         classification	InformationalExpectedActivity	Informational, expected activity	
         classification	FalsePositive	False positive	
-        determination	MultiStagedAttack	Multi staged attack	with TruePositive
+        determination	MultiStagedAttack	Multi staged attack; Multi-stage attack; Multistage attack	with TruePositive
         determination	MaliciousUserActivity	Malicious user activity	with TruePositive
-        determination	CompromisedAccount	Compromised account	with TruePositive
+        determination	CompromisedAccount	Compromised account; CompromisedUser	with TruePositive
         determination	Malware		with TruePositive
         determination	Phishing		with TruePositive
         determination	UnwantedSoftware	Unwanted software	with TruePositive
         determination	SecurityTesting	Security test; Security testing	with InformationalExpectedActivity
         determination	LineOfBusinessApplication	Line-of-business application	with InformationalExpectedActivity
-        determination	ConfirmedActivity	Confirmed activity	with InformationalExpectedActivity
+        determination	ConfirmedActivity	Confirmed activity; ConfirmedUserActivity	with InformationalExpectedActivity
         determination	Clean		with FalsePositive; the service is known to refuse `Clean`: `NotMalicious` is what clients send
         determination	NotMalicious	Not malicious	with FalsePositive
-        determination	NoEnoughDataToValidate		with FalsePositive
-        determination	NotEnoughDataToValidate	Not enough data to validate	with FalsePositive
+        determination	NoEnoughDataToValidate	Not enough data to validate; InsufficientData	with FalsePositive; the service may expect `NotEnoughDataToValidate`: pages disagree about the spelling
+        determination	NotEnoughDataToValidate		with FalsePositive; the service may expect `NoEnoughDataToValidate`, which its page documents
         determination	Other		with FalsePositive or InformationalExpectedActivity or TruePositive
         tags	a; b	["a","b"]	replaces the list; `<clear>` empties it
         comment	any text		is added to comments
