@@ -89,6 +89,15 @@ fn the_exit_codes_are_the_programs() {
     assert!(codes(&text("README.md")).is_subset(&given));
 }
 
+#[test]
+fn every_command_of_the_pages_works_as_printed() {
+    let mut count = 0;
+    for page in pages() {
+        count += crate::pages::run(&page);
+    }
+    assert!(count >= 20, "{count} commands were run");
+}
+
 /// What a command says to `--help`, and the commands below it.
 fn help(command: &[&str], all: &mut String) {
     let asked = Command::new(env!("CARGO_BIN_EXE_bulk-triage")).args(command).arg("--help").output();

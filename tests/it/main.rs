@@ -36,6 +36,7 @@ mod no_double_comment;
 mod nothing_else_sends;
 mod outputs;
 mod outside_is_data;
+mod pages;
 mod plan;
 mod power_cut;
 mod program;

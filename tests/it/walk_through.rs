@@ -1,17 +1,18 @@
-//! The guide's walk-through, as it stands there: export, plan, review, apply, report, undo.
+//! A walk-through of all of it: export, plan, review, apply, report, undo.
 
 use std::fmt::Write as _;
-use std::fs;
 
-use crate::program::{Program, of_the_project};
+use crate::program::Program;
 
-/// The commands of the guide's section.
-fn commands() -> Vec<String> {
-    let guide = fs::read_to_string(of_the_project("docs/guide.md")).expect("the guide");
-    let section = guide.split("\n## All the way\n").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let lines = section.expect("the section").lines().filter_map(|line| line.strip_prefix("$ bulk-triage "));
-    lines.map(str::to_owned).collect()
-}
+/// Its commands; `RUN` is the newest run.
+const COMMANDS: [&str; 5] = [
+    "plan export.csv --set status=Resolved --set classification=FalsePositive --set comment=Tuned --compare -o close.plan \
+     --report review.html",
+    "plan close.plan",
+    "apply close.plan --yes --report report.html",
+    "runs undo RUN -o undo.plan --comment Reopened",
+    "apply undo.plan --yes",
+];
 
 fn export(ids: impl Iterator<Item = u64>) -> String {
     let head = "Incident name,Incident Id,Tags,Severity,Status,Assigned to,Classification,Last update time\n";
@@ -34,7 +35,7 @@ fn from_an_export_to_a_plan_a_report_and_the_way_back() {
     });
     let before: Vec<String> = ids().map(|id| values(&program, id)).collect();
     let mut said = Vec::new();
-    for command in commands() {
+    for command in COMMANDS {
         let run = program
             .run("runs")
             .stdout
