@@ -40,6 +40,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The pace is told no more often than this.
 const PACE: Duration = Duration::from_millis(250);
 
+/// How long a request takes, as long as none was measured.
+pub const GUESSED_LATENCY: Duration = Duration::from_millis(400);
+
 /// How a run is sent.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use super::events::{Event, Listener, Pace};
 use super::health::News;
 use super::service::{Follows, Service};
-use super::{ApplyError, LOOK, PACE, Settings, Stop, log};
+use super::{ApplyError, GUESSED_LATENCY, LOOK, PACE, Settings, Stop, log};
 use crate::attempt::{Answer, Call, Page, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
@@ -114,6 +114,7 @@ pub async fn read<T: Transport>(
     listener: &mut impl Listener,
 ) -> Result<ReadEnds, ApplyError> {
     let (returns, returned) = mpsc::unbounded_channel();
+    let latency = journal.latency()?.unwrap_or(GUESSED_LATENCY);
     let reading = Reading {
         buckets: Buckets::new(&settings.quota),
         policy: Policy { max_attempts: settings.max_attempts.max(1) },
@@ -134,7 +135,8 @@ pub async fn read<T: Transport>(
         returns,
         gate: BootTime(i64::MIN),
         told_pace: None,
-        latency: Duration::from_millis(400),
+        pace_changed: true,
+        latency,
         calls: 0,
         stop: None,
     };
@@ -182,6 +184,7 @@ struct Reading<'a, T: Transport, R: Reader, L: Listener> {
     /// Permits are asked for again at this time.
     gate: BootTime,
     told_pace: Option<BootTime>,
+    pace_changed: bool,
     latency: Duration,
     calls: u64,
     stop: Option<Stop>,
@@ -209,7 +212,9 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             if let Some(end) = self.end() {
                 break end;
             }
-            let wake = self.wake(now);
+            // A wait is told before it begins, with what is true then.
+            self.tell_pace(now);
+            let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
                 biased; // The same seed shall go the same way.
                 ended = returned.recv() => {
@@ -328,6 +333,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
                 NextPermit::AfterACallInFlight => now.boot + LOOK,
             };
         }
+        self.pace_changed = true;
         self.tell_pace(now);
         Ok(())
     }
@@ -482,10 +488,16 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         self.service.not_before_pause(due.max(self.gate).max(down)).min(never)
     }
 
+    /// When the pace is to be told, if something has changed since it was.
+    fn pace_due(&self) -> Option<BootTime> {
+        self.pace_changed.then(|| self.told_pace.map_or(BootTime(i64::MIN), |told| told + PACE))
+    }
+
     fn tell_pace(&mut self, now: Now) {
-        if self.told_pace.is_some_and(|told| now.boot < told + PACE) {
+        if self.pace_due().is_none_or(|due| now.boot < due) {
             return;
         }
+        self.pace_changed = false;
         self.told_pace = Some(now.boot);
         let Some((spent, pause)) = self.journal.spent() else { return };
         let ahead = Forecast {

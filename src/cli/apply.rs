@@ -11,7 +11,7 @@ use super::GlobalArgs;
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
 use super::before::{self, Before};
 use super::begun::Begun;
-use super::compare::Look;
+use super::compare::{Look, Looks};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
@@ -255,7 +255,19 @@ impl<'a> Applying<'a> {
             }
         };
         let same = Same::Plan(plan.seal.clone());
-        Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
+        Ok(Begun {
+            target,
+            scope,
+            journal,
+            handle,
+            goes_on: false,
+            loaded,
+            facts,
+            same,
+            compared: None,
+            looked: Looks::default(),
+            clock,
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use super::looking::Looking;
 use super::next;
 use super::target::Target;
 use super::terminal::{Terminal, say};
+use crate::apply::GUESSED_LATENCY;
 use crate::clock::Clock;
 use crate::contract::PropertyKind;
 use crate::error::Error;
@@ -22,9 +23,6 @@ use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recor
 use crate::report::question::{Yes, ask};
 use crate::seen::Seen;
 use crate::typed::Typed;
-
-/// How long a call takes, as long as none was made.
-pub(super) const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 
 /// So many changes stand before the question.
 const SHOWN: usize = 5;

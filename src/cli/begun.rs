@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::arguments::{CallArgs, SendArgs};
 use super::before::Before;
-use super::compare::{Look, Looked};
+use super::compare::{Look, Looked, Looks};
 use super::load::{self, Loaded};
 use super::looking::Looking;
 use super::next::Next;
@@ -53,6 +53,8 @@ pub(super) struct Begun<'a> {
     pub(super) same: Same,
     /// What looking at the incidents has shown, where that was asked for.
     pub(super) compared: Option<preview::Compared>,
+    /// The requests that this took.
+    pub(super) looked: Looks,
     /// What time it is.
     pub(super) clock: &'a Clock,
 }
@@ -102,7 +104,19 @@ impl<'a> Begun<'a> {
         let (handle, loaded) =
             load::into_journal(&mut journal, input, rules, skip_invalid, tell, &scope, &facts, &mut rng)?;
         let same = Same::Changes(loaded.digest.clone());
-        Ok(Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared: None, clock })
+        Ok(Begun {
+            target,
+            scope,
+            journal,
+            handle,
+            goes_on: false,
+            loaded,
+            facts,
+            same,
+            compared: None,
+            looked: Looks::default(),
+            clock,
+        })
     }
 
     /// A run that began before, and goes on.
@@ -119,7 +133,19 @@ impl<'a> Begun<'a> {
         let loaded = Loaded::default();
         let RunSummary { scope, facts, plan, .. } = run;
         let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
-        Ok(Begun { target, scope, journal, handle, goes_on: true, loaded, facts, same, compared: None, clock })
+        Ok(Begun {
+            target,
+            scope,
+            journal,
+            handle,
+            goes_on: true,
+            loaded,
+            facts,
+            same,
+            compared: None,
+            looked: Looks::default(),
+            clock,
+        })
     }
 
     /// The run with the same changes that did not finish within `remember` goes on in its place, if there is one.
@@ -165,7 +191,8 @@ impl<'a> Begun<'a> {
             Looked::EndedAtOnce(code) => return Ok(Err(code)),
         };
         let compared = Some(looking.settle(&mut journal, &handle, &surveyed)?);
-        Ok(Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, clock }))
+        let looked = surveyed.looks();
+        Ok(Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, looked, clock }))
     }
 
     /// Whether a row of it will be sent, as far as that is known without a look.
@@ -314,6 +341,7 @@ impl<'a> Begun<'a> {
             shape: self.facts.shape,
             destination,
             page,
+            looked: self.looked,
             clock: self.clock.clone(),
             agreed_at,
             next,

@@ -46,20 +46,38 @@ pub(super) enum Looked {
     EndedAtOnce(u8),
 }
 
+/// The requests of a look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looks {
+    /// All of them.
+    pub(super) calls: u64,
+    /// The 429s among the responses.
+    pub(super) throttled: u64,
+    /// How long they took.
+    pub(super) lasted: Duration,
+}
+
 /// A look that is over.
 pub(super) struct Surveyed {
     /// The rows whose incidents were: what is known of others is from an earlier look.
     rows: HashSet<u64>,
     /// So many incidents,
     incidents: u64,
-    /// by so many calls,
-    calls: u64,
+    /// by these requests,
+    looks: Looks,
     /// from then on.
     begun: Timestamp,
 }
 
 /// Rows are compared so many at a time.
 const BATCH: u32 = 500;
+
+impl Surveyed {
+    /// The requests that it took.
+    pub(super) fn looks(&self) -> Looks {
+        self.looks
+    }
+}
 
 impl Looking<'_> {
     /// Looks at the incidents of the rows that are not over.
@@ -77,7 +95,8 @@ impl Looking<'_> {
         let contract = &self.target.contract;
         let mut rows = journal.incidents(run, look.at)?;
         let looked_at = rows.iter().map(|(_, row)| *row).collect();
-        let mut surveyed = Surveyed { rows: looked_at, incidents: 0, calls: 0, begun: self.clock.now().wall };
+        let mut surveyed =
+            Surveyed { rows: looked_at, incidents: 0, looks: Looks::default(), begun: self.clock.now().wall };
         if !rows.is_empty() {
             journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
         }
@@ -102,9 +121,11 @@ impl Looking<'_> {
             }
             journal = ends.journal;
             surveyed.incidents += incidents;
-            surveyed.calls += ends.calls;
+            surveyed.looks.calls += ends.calls;
+            surveyed.looks.throttled += ends.throttled;
             rows = if look.follows && hop < HOPS { journal.follow(run)? } else { Vec::new() };
         }
+        surveyed.looks.lasted = self.clock.now().wall.duration_since(surveyed.begun).unsigned_abs();
         Ok(Looked::Over(journal, surveyed))
     }
 
@@ -119,7 +140,7 @@ impl Looking<'_> {
         run: &RunHandle,
         surveyed: &Surveyed,
     ) -> Result<preview::Compared, Error> {
-        let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.calls));
+        let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.looks.calls));
         let now = self.clock.now().wall;
         let contradicting: HashMap<u64, Compared> =
             journal.contradicting(run)?.iter().map(|found| (found.row, contradiction(found))).collect();

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::GlobalArgs;
 use super::arguments::CallArgs;
-use super::before::GUESSED_LATENCY;
 use super::environment::Environment;
 use super::target::Target;
+use crate::apply::GUESSED_LATENCY;
 use crate::check::{CheckedRow, NoChange};
 use crate::clock::Now;
 use crate::contract::Contract;

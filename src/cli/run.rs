@@ -208,4 +208,5 @@ fn show_invalid(error: &InputError, terminal: &Terminal) {
         // Where standard error is gone there is nobody to tell.
         let _ = diagnostics.tell(diagnostic);
     }
+    let _ = diagnostics.finish();
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Format;
 use super::arguments::{CallArgs, SendArgs};
 use super::begun::absolute;
+use super::compare::Looks;
 use super::next::Next;
 use super::report::{Sent, write_account};
 use super::target::Target;
@@ -47,6 +48,8 @@ pub(super) struct Sending<'a> {
     pub(super) destination: Destination,
     /// Where the report goes, where one is asked for.
     pub(super) page: Option<PageFile>,
+    /// The reads before the question.
+    pub(super) looked: Looks,
     /// What time it is.
     pub(super) clock: Clock,
     /// When it was agreed to be sent: `--stop-after` counts from then on.
@@ -120,13 +123,17 @@ impl Sending<'_> {
         })?;
         let (results, mut tally) = reporter.into_results_and_tally();
         let (mut journal, ending, failed) = match sent {
-            Ok(Ok(Ends { ending, journal, calls, throttled })) => {
-                tally.calls = calls;
-                tally.throttled = throttled;
+            Ok(Ok(Ends { ending, journal, calls, reads, throttled })) => {
+                let looked = self.looked;
+                tally.count_requests(looked.calls + calls, looked.calls + reads, looked.throttled + throttled);
                 (journal, ending, None)
             }
             // What was done is told all the same.
-            Ok(Err(ApplyError { error, journal: Some(journal) })) => (*journal, Ending::Over, Some(error)),
+            Ok(Err(ApplyError { error, journal: Some(journal) })) => {
+                let (looked, calls, throttled) = (self.looked, tally.calls, tally.throttled);
+                tally.count_requests(looked.calls + calls, looked.calls, looked.throttled + throttled);
+                (*journal, Ending::Over, Some(error))
+            }
             Ok(Err(error)) => return Err(error.into()),
             Err(code) => {
                 say("ended at once; calls that were under way are cleared up by the next start");
@@ -221,6 +228,7 @@ impl Sending<'_> {
             tally,
             started_at,
             finished_at: self.clock.now().wall,
+            reading: self.looked.lasted,
             results: Some(place.to_owned()),
             exit: code,
             meaning,
@@ -230,7 +238,7 @@ impl Sending<'_> {
         let out = io::stdout();
         let written = match self.args.format {
             Format::Human if terminal.silent => Ok(()),
-            Format::Human => summary.write_text(out, terminal.out.colour),
+            Format::Human => summary.write_text(out, terminal.out),
             Format::Json => summary.write_json(out),
         };
         // The run is over all the same, and its exit code says how. Whoever reads a pipe to its middle knows that.

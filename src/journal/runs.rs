@@ -68,6 +68,12 @@ const PRUNED_RUN_OF_PLAN: &str = "
     SELECT run, finished_wall FROM applied_plans JOIN scopes ON scopes.id = applied_plans.scope
     WHERE scopes.name = ?1 AND applied_plans.plan = ?2";
 
+/// Of the last requests that got a response.
+const LATENCY: &str = "
+    SELECT avg(ended - started) FROM (
+        SELECT started, ended FROM attempts
+        WHERE scope = ?1 AND ended IS NOT NULL AND http_status IS NOT NULL ORDER BY ended DESC LIMIT 50)";
+
 /// What stays of a run that is pruned: a plan is applied once.
 const KEEP_PLAN: &str = "
     INSERT OR REPLACE INTO applied_plans (scope, plan, run, finished_wall)
@@ -245,6 +251,17 @@ impl Journal {
     pub fn begin_reading(&mut self, scope: &Scope, longest_window: Duration) -> Result<(), JournalError> {
         let scope = self.write(|tx| scope_id(tx, scope))?;
         self.begin(session(scope, NO_RUN, longest_window))
+    }
+
+    /// How long the last requests of the session's scope took, on average; `None` if there were none.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn latency(&self) -> Result<Option<Duration>, JournalError> {
+        let Some(session) = &self.session else { return Ok(None) };
+        let micros: Option<f64> = self.db.query_row(LATENCY, [session.scope], |row| row.get(0))?;
+        // A time that is no duration was measured over a change of the clock.
+        Ok(micros.and_then(|micros| Duration::try_from_secs_f64(micros / 1e6).ok()))
     }
 
     fn begin(&mut self, session: Session) -> Result<(), JournalError> {

@@ -13,49 +13,88 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::text::{escape_json, printable};
 
 /// How many diagnostics are shown in full.
-const IN_FULL: u64 = 20;
+const IN_FULL: usize = 20;
 
 /// The columns of the narrowest terminal that is cared for.
 const WIDTH: usize = 80;
 
-/// Shows diagnostics as they come: the first twenty with their source lines, then only counted.
+/// So many more lines of equal diagnostics are named.
+const NAMED: usize = 5;
+
+/// Groups diagnostics that differ in their line only: the first twenty groups are shown, each with the source line of its
+/// first one; the others are only counted.
 pub struct HumanDiagnostics<W> {
     out: W,
     renderer: Renderer,
-    shown: u64,
+    groups: Vec<Equal>,
     counts: BTreeMap<(Severity, &'static str), u64>,
+}
+
+/// Equal diagnostics.
+struct Equal {
+    first: Diagnostic,
+    more: u64,
+    /// Lines of those after the first.
+    lines: Vec<u64>,
+}
+
+impl Equal {
+    fn takes(&self, other: &Diagnostic) -> bool {
+        let first = &self.first;
+        (first.code, &first.message, &first.help, &first.field, first.line.is_some())
+            == (other.code, &other.message, &other.help, &other.field, other.line.is_some())
+    }
+
+    /// `the same on 29 more lines: 3, 4, 5, 6, 7, …`
+    fn others(&self) -> Option<String> {
+        let lines: Vec<String> = self.lines.iter().map(u64::to_string).collect();
+        let (plural, rest) = (if self.more == 1 { "" } else { "s" }, if self.more > NAMED as u64 { ", …" } else { "" });
+        (self.more > 0).then(|| format!("the same on {} more line{plural}: {}{rest}", self.more, lines.join(", ")))
+    }
 }
 
 impl<W: Write> HumanDiagnostics<W> {
     /// Writes to `out`, with colours or without.
     pub fn new(out: W, with_colour: bool) -> HumanDiagnostics<W> {
         let renderer = if with_colour { Renderer::styled() } else { Renderer::plain() };
-        HumanDiagnostics { out, renderer: renderer.term_width(WIDTH), shown: 0, counts: BTreeMap::new() }
+        HumanDiagnostics { out, renderer: renderer.term_width(WIDTH), groups: Vec::new(), counts: BTreeMap::new() }
     }
 
-    /// Shows or counts one.
+    /// Takes one: into its group, or only into the counts.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// None now: all is written in the end.
     pub fn tell(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         *self.counts.entry((diagnostic.severity, diagnostic.code)).or_default() += 1;
-        if self.shown == IN_FULL {
-            return Ok(());
+        if let Some(group) = self.groups.iter_mut().find(|group| group.takes(diagnostic)) {
+            group.more += 1;
+            if group.lines.len() < NAMED {
+                group.lines.extend(diagnostic.line);
+            }
+        } else if self.groups.len() < IN_FULL {
+            self.groups.push(Equal { first: diagnostic.clone(), more: 0, lines: Vec::new() });
         }
-        self.shown += 1;
-        writeln!(self.out, "{}\n", render(diagnostic, &self.renderer))
+        Ok(())
     }
 
-    /// Shows the counts for each code, where not all were shown. Gives back what it wrote to.
+    /// Shows the groups, and the counts for each code if not all were shown, the largest first. Gives back what it wrote
+    /// to.
     ///
     /// # Errors
     /// Where they can't be written.
     pub fn finish(mut self) -> io::Result<W> {
+        for group in &self.groups {
+            writeln!(self.out, "{}", render(&group.first, &self.renderer))?;
+            writeln!(self.out, "{}", group.others().map(|others| format!("{others}\n")).unwrap_or_default())?;
+        }
         let all: u64 = self.counts.values().sum();
-        if all > self.shown {
-            writeln!(self.out, "These are the first {} of {all}:\n", self.shown)?;
-            for ((severity, code), count) in &self.counts {
-                writeln!(self.out, "{count:>10} {} {code}", name(*severity))?;
+        let shown: u64 = self.groups.iter().map(|group| 1 + group.more).sum();
+        if all > shown {
+            writeln!(self.out, "These are the first {shown} of {all}:\n")?;
+            let mut counts: Vec<_> = self.counts.into_iter().collect();
+            counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            for ((severity, code), count) in counts {
+                writeln!(self.out, "{count:>10} {} {code}", name(severity))?;
             }
             writeln!(self.out)?;
         }
@@ -228,14 +267,22 @@ mod tests {
     }
 
     #[test]
-    fn after_twenty_only_counts_are_shown() {
-        let mut all = vec![of_source("1,x", 2..3); 22];
-        all.push(Diagnostic::new(&DUPLICATE, "close.csv", "m"));
+    fn equal_diagnostics_are_shown_once() {
+        let text = text_of(&vec![of_source("1,x", 2..3); 8]);
+        assert_eq!(text.matches("--> close.csv").count(), 1);
+        assert!(text.ends_with("\nthe same on 7 more lines: 7, 7, 7, 7, 7, …\n\n"), "{text}");
+    }
+
+    #[test]
+    fn after_twenty_groups_counts_are_shown_by_number() {
+        let other = |n| Diagnostic::new(&DUPLICATE, "close.csv", format!("m{n}"));
+        let mut all = vec![of_source("1,x", 2..3)];
+        all.extend((0..24).map(other));
         let text = text_of(&all);
         assert_eq!(text.matches("--> close.csv").count(), 20);
-        assert!(text.ends_with(
-            "These are the first 20 of 23:\n\n        22 error unknown-value\n         1 warning duplicate\n\n"
-        ));
+        let counts =
+            "These are the first 20 of 25:\n\n        24 warning duplicate\n         1 error unknown-value\n\n";
+        assert!(text.ends_with(counts), "{text}");
     }
 
     #[test]

@@ -5,19 +5,24 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::layout::Layout;
 use super::next_command::NextCommand;
 use super::outcome_counts::OutcomeCounts;
-use super::wording::{WIDTH, count, counted, cut, fitted, lasting};
+use super::wording::{WIDTH, count, counted, cut_to, fitted, lasting};
 use crate::apply::events::Event;
 use crate::outcome::{OutcomeKind, ResultRow};
 use crate::text::printable;
 
 /// So many rows are named for each code; all of them stand in the results.
 const NAMED_ROWS: usize = 5;
+
+/// No more characters of a message are kept.
+const LONGEST_MESSAGE: usize = 1_000;
 
 /// Counts what the events tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -28,8 +33,12 @@ pub struct Tally {
     pub outcomes: OutcomeCounts,
     /// Of those updated, the rows whose response shows some other value than was asked for.
     pub differs: u64,
-    /// The calls made by this process.
+    /// The requests sent by this process: updates and reads.
     pub calls: u64,
+    /// Of these, the updates.
+    pub updates: u64,
+    /// And the reads, those before the question too.
+    pub reads: u64,
     /// The 429s seen.
     pub throttled: u64,
     #[serde(skip)]
@@ -40,8 +49,8 @@ pub struct Tally {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Noted {
     rows: u64,
-    /// The first of them, worded.
-    named: Vec<String>,
+    /// The first of them in the input's order, worded.
+    named: BTreeMap<u64, String>,
 }
 
 impl Tally {
@@ -64,10 +73,26 @@ impl Tally {
         }
     }
 
+    /// At the end: the requests that this process sent, of which so many were reads, and the 429s among the responses.
+    pub fn count_requests(&mut self, calls: u64, reads: u64, throttled: u64) {
+        (self.calls, self.updates, self.reads, self.throttled) = (calls, calls - reads.min(calls), reads, throttled);
+    }
+
     /// At the end of a run: of the rows that no event told of, so many are in doubt; the others were not reached.
     pub fn count_the_rest(&mut self, in_doubt: u64) {
         self.outcomes.add(OutcomeKind::InDoubt, in_doubt);
         self.outcomes.add(OutcomeKind::NotAttempted, self.rows.saturating_sub(self.outcomes.total()));
+    }
+
+    /// `27 updates, 3 reads, none throttled`
+    fn requests(&self) -> String {
+        let part = |number: u64, noun| (number > 0).then(|| counted(number, noun));
+        let throttled = match self.throttled {
+            0 => "none throttled".to_owned(),
+            some => format!("{} throttled (429)", count(some)),
+        };
+        let parts = [part(self.updates, "update"), part(self.reads, "read"), Some(throttled)];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     fn note(&mut self, row: &ResultRow) {
@@ -83,10 +108,14 @@ impl Tally {
         }
         let noted = self.noted.entry((kind, fitted(&outcome.code, WIDTH))).or_default();
         noted.rows += 1;
-        if noted.named.len() < NAMED_ROWS {
-            let (id, message) = (fitted(&row.incident_id, 24), fitted(&outcome.message, WIDTH));
+        let is_among_first = noted.named.last_key_value().is_none_or(|(last, _)| row.row < *last);
+        if is_among_first || noted.named.len() < NAMED_ROWS {
+            let (id, message) = (fitted(&row.incident_id, 24), fitted(&outcome.message, LONGEST_MESSAGE));
             let text = format!("row {} (line {}), incident {id}: {message}", row.row, row.line);
-            noted.named.push(text);
+            noted.named.insert(row.row, text);
+        }
+        if noted.named.len() > NAMED_ROWS {
+            noted.named.pop_last();
         }
     }
 }
@@ -109,6 +138,9 @@ pub struct Summary {
     /// When it was over.
     #[serde(serialize_with = "as_time")]
     pub finished_at: Timestamp,
+    /// How long incidents were read before the question.
+    #[serde(skip)]
+    pub reading: Duration,
     /// The results file, where there is one.
     #[serde(serialize_with = "as_text")]
     pub results: Option<PathBuf>,
@@ -134,43 +166,39 @@ impl Summary {
         writeln!(out, "{}", printable_json(&serde_json::to_string(self)?))
     }
 
-    /// For a person.
+    /// For a person. Lines are cut at a terminal, and whole in a pipe.
     ///
     /// # Errors
     /// Where `out` fails.
-    pub fn write_text(&self, mut out: impl Write, colour: bool) -> io::Result<()> {
+    pub fn write_text(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
         let tally = &self.tally;
         let run = self.run.as_ref().map(|run| format!("run {}: ", printable(run))).unwrap_or_default();
         let of = format!(" of {} to {}", printable(&self.input), printable(&self.scope));
-        writeln!(out, "{}", cut(&format!("{run}{}{of}", counted(tally.rows, "row")), WIDTH))?;
+        writeln!(out, "{}", cut_to(&format!("{run}{}{of}", counted(tally.rows, "row")), layout.width))?;
         writeln!(out)?;
         for (kind, rows) in tally.outcomes.present() {
-            writeln!(out, "{}", painted(&format!("  {:<14}{:>9}", kind.name(), count(rows)), kind, colour))?;
+            writeln!(out, "{}", painted(&format!("  {:<14}{:>9}", kind.name(), count(rows)), kind, layout.colour))?;
             if kind == OutcomeKind::Updated && tally.differs > 0 {
                 writeln!(
                     out,
                     "{}",
-                    painted(&format!("    differing {:>11}", count(tally.differs)), OutcomeKind::Failed, colour)
+                    painted(&format!("    differing {:>11}", count(tally.differs)), OutcomeKind::Failed, layout.colour)
                 )?;
             }
         }
         for ((kind, code), noted) in &tally.noted {
             let code = if code.is_empty() { String::new() } else { format!(", {code}") };
             writeln!(out, "\n{kind}{code}: {}", counted(noted.rows, "row"))?;
-            for row in &noted.named {
-                writeln!(out, "  {}", cut(row, WIDTH - 2))?;
+            for row in noted.named.values() {
+                writeln!(out, "{}", cut_to(&format!("  {row}"), layout.width))?;
             }
             let more = noted.rows.saturating_sub(noted.named.len() as u64);
             if more > 0 {
                 writeln!(out, "  and {} more", count(more))?;
             }
         }
-        let lasted = self.finished_at.duration_since(self.started_at).unsigned_abs();
-        let throttled = match tally.throttled {
-            0 => "none of them throttled".to_owned(),
-            some => format!("{} throttled (429)", count(some)),
-        };
-        writeln!(out, "\n{}, {throttled}, in {}", counted(tally.calls, "call"), lasting(lasted))?;
+        let lasted = self.finished_at.duration_since(self.started_at).unsigned_abs() + self.reading;
+        writeln!(out, "\n{} in {}: {}", counted(tally.calls, "request"), lasting(lasted), tally.requests())?;
         if let Some(results) = &self.results {
             writeln!(out, "results: {}", printable(&results.to_string_lossy()))?;
         }
@@ -249,6 +277,7 @@ mod tests {
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
         tally.hear(&Event::Pace(pace));
+        tally.count_requests(12, 3, 2);
         tally.count_the_rest(0);
         Summary {
             run: Some("7f3k".to_owned()),
@@ -257,6 +286,7 @@ mod tests {
             tally,
             started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
             finished_at: "2026-11-24T10:20:13.5Z".parse().expect("valid"),
+            reading: Duration::ZERO,
             report: None,
             results: Some("close.7f3k.results.csv".into()),
             exit: 4,
@@ -267,7 +297,7 @@ mod tests {
 
     fn text(summary: &Summary, colour: bool) -> String {
         let mut out = Vec::new();
-        summary.write_text(&mut out, colour).expect("a Vec takes all");
+        summary.write_text(&mut out, Layout { width: Some(80), colour }).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 
@@ -297,13 +327,28 @@ mod tests {
         failed, rejected: 1 row
           row 9 (line 10), incident 924009: \u{1b}]0;owned\u{7} \u{202e}the API refuse…
 
-        12 calls, 2 throttled (429), in 19 min 36 s
+        12 requests in 19 min 36 s: 9 updates, 3 reads, 2 throttled (429)
         results: close.7f3k.results.csv
         exit 4: stopped early; the same command goes on
 
         next:
           bulk-triage run close.csv --yes
         ");
+    }
+
+    #[test]
+    fn lines_in_a_pipe_are_whole_and_in_input_order() {
+        let mut summary = summary();
+        for row in [700, 3, 650, 640, 2, 630, 620] {
+            let message = format!("{}the end of {row}", "a long message ".repeat(20));
+            summary.tally.hear(&finished(row, Outcome::new(OutcomeKind::InDoubt, "unsettled", message)));
+        }
+        let mut out = Vec::new();
+        summary.write_text(&mut out, Layout::PIPE).expect("a Vec takes all");
+        let text = String::from_utf8(out).expect("text");
+        let named: Vec<&str> =
+            text.lines().filter_map(|line| line.split_once("the end of ")).map(|(_, row)| row).collect();
+        assert_eq!(named, ["2", "3", "620", "630", "640"], "{text}");
     }
 
     #[test]
@@ -317,7 +362,7 @@ mod tests {
     fn a_script_gets_the_members_of_the_file_formats() {
         let mut out = Vec::new();
         summary().write_json(&mut out).expect("a Vec takes all");
-        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
+        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"updates":9,"reads":3,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
     }
 
     #[test]
@@ -337,7 +382,7 @@ mod tests {
         for row in 0..10_000 {
             tally.hear(&finished(row, Outcome::new(OutcomeKind::InDoubt, "cut-off", "x".repeat(1_000))));
         }
-        let noted = tally.noted.values().flat_map(|noted| &noted.named);
-        assert!(noted.map(String::len).sum::<usize>() < 2_000);
+        let noted = tally.noted.values().flat_map(|noted| noted.named.values());
+        assert!(noted.map(String::len).sum::<usize>() < 6_000);
     }
 }

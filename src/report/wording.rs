@@ -90,6 +90,11 @@ pub(super) fn fitted(text: &str, width: usize) -> String {
     cut(&printable(&start), width)
 }
 
+/// Cut to the columns of a terminal, the last of which stays free; whole without one.
+pub(super) fn cut_to(text: &str, columns: Option<usize>) -> String {
+    columns.map_or_else(|| text.to_owned(), |columns| cut(text, columns.saturating_sub(1)))
+}
+
 /// At most `width` characters of a text that is safe to print.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {

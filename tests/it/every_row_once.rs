@@ -203,6 +203,8 @@ fn the_summary_in_json_has_its_members_and_no_others() {
         "outcomes",
         "differs",
         "calls",
+        "updates",
+        "reads",
         "throttled",
         "started_at",
         "finished_at",

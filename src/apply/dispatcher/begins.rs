@@ -147,6 +147,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             What::Read(_) => Call::Read(hand.row.change.incident),
         };
         self.calls += 1;
+        self.reads += u64::from(matches!(call, Call::Read(_)));
         self.service.health.begins();
         self.flights.insert(attempt, hand);
         let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());

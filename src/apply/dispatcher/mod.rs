@@ -23,7 +23,7 @@ use super::health::{Failures, TooMany};
 use super::queue::Queue;
 use super::row::{Ended, Hand, Rules};
 use super::service::{Follows, Service};
-use super::{ApplyError, Settings, Stop, log};
+use super::{ApplyError, GUESSED_LATENCY, Settings, Stop, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Journal, JournalError, RunHandle};
@@ -47,8 +47,10 @@ pub struct Ends {
     pub ending: Ending,
     /// The journal.
     pub journal: Journal,
-    /// Calls made by this process.
+    /// Requests sent by this process.
     pub calls: u64,
+    /// Of these, the reads.
+    pub reads: u64,
     /// 429s seen by this process.
     pub throttled: u64,
 }
@@ -74,6 +76,7 @@ pub async fn apply<T: Transport>(
     let begun = begin(&mut journal, run, &settings)?;
     let (returns, returned) = mpsc::unbounded_channel();
     let started = clock.now();
+    let latency = journal.latency()?.unwrap_or(GUESSED_LATENCY);
     let mut dispatcher = Dispatcher {
         buckets: Buckets::new(&settings.quota),
         rules: Rules {
@@ -105,8 +108,9 @@ pub async fn apply<T: Transport>(
         told_pace: None,
         arrival: None,
         pace_changed: true,
-        latency: Duration::from_millis(400),
+        latency,
         calls: 0,
+        reads: 0,
         stop: None,
     };
     dispatcher.tell(Event::Started { rows: begun.rows, before: begun.before });
@@ -171,6 +175,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     /// Rows without an outcome.
     left: u64,
     calls: u64,
+    reads: u64,
     stop: Option<Stop>,
 }
 
@@ -191,7 +196,13 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         match self.until_the_end(&mut returned, &mut stop).await {
             Ok(()) => {
                 let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
-                Ok(Ends { ending, journal: self.journal, calls: self.calls, throttled: self.service.throttled })
+                Ok(Ends {
+                    ending,
+                    journal: self.journal,
+                    calls: self.calls,
+                    reads: self.reads,
+                    throttled: self.service.throttled,
+                })
             }
             Err(error) => Err(ApplyError { error, journal: Some(Box::new(self.journal)) }),
         }

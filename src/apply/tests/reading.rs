@@ -90,6 +90,38 @@ async fn the_pace_of_looks_is_told_a_few_times_a_second() {
     assert!(paces.len() >= 3 && paces.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 250), "{paces:?}");
 }
 
+/// What was told last before the wait is what is true while it lasts.
+#[tokio::test(start_paused = true)]
+async fn wait_of_reads_begins_with_a_current_pace() {
+    let mut stage = Stage::new();
+    (stage.settings.quota, stage.settings.concurrency) = ("50/1m".parse().expect("a quota"), 8);
+    let script: Script = Box::new(|_, what| (20, shown(what)));
+    let (_, wire) = run(&mut stage, &mut OneByOne::new(60), script).await;
+    let begins = *wire.times().get(49).expect("a window of reads");
+    let paces = stage.ear.paces();
+    let (told, pace) = paces.iter().rfind(|(at, _)| *at < 60_000).expect("told before the wait is over");
+    assert!(told - begins < 500, "{told} {begins}");
+    assert_eq!((pace.calls, pace.windows[0].1), (50, 50), "{pace:?}");
+    let next = pace.next_call.expect("a wait");
+    let (wait, whole) = (wire.times()[50], pace.arrival.duration_since(next).as_millis());
+    assert!(wait >= 60_000 && (0..1_500).contains(&whole), "{wait} {whole}: the finish is not a window late");
+}
+
+/// The estimate of the first request is made of what the run before has measured.
+#[tokio::test(start_paused = true)]
+async fn forecast_begins_with_the_latency_measured_before() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    let slow = || -> Script { Box::new(|_, what| (3_000, shown(what))) };
+    run(&mut stage, &mut OneByOne::new(5), slow()).await;
+    let before = stage.ear.paces().len();
+    run(&mut stage, &mut OneByOne::new(10), slow()).await;
+    let paces = stage.ear.paces();
+    let (told, pace) = &paces[before];
+    let left = pace.arrival.duration_since(stage.clock.now().wall).as_secs() + (stage.now() - told) / 1_000;
+    assert!((27..=33).contains(&left), "{left} s for ten reads of 3 s");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_429_pauses_looks_too() {
     let mut stage = Stage::new();

@@ -20,7 +20,7 @@ pub use set_counts::SetCounts;
 use super::changes::RowChanges;
 use super::layout::Layout;
 use super::next_command::NextCommand;
-use super::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, lasting};
+use super::wording::{Precision, WIDTH, clock_time, count, counted, cut_to, fitted, lasting};
 use crate::text::printable;
 use crate::window::duration_text;
 
@@ -126,7 +126,7 @@ pub struct FirstRequest {
 }
 
 impl Preview {
-    /// Writes it for a person.
+    /// Writes it for a person. Lines are cut at a terminal, and whole in a pipe.
     ///
     /// # Errors
     /// Where `out` fails.
@@ -138,7 +138,7 @@ impl Preview {
         for (label, lines) in self.sections() {
             for (at, line) in lines.iter().enumerate() {
                 let label = if at == 0 { label } else { "" };
-                writeln!(out, "{}", cut(&format!("{label:<LABEL$}{line}"), WIDTH))?;
+                writeln!(out, "{}", cut_to(&format!("{label:<LABEL$}{line}"), layout.width))?;
             }
         }
         for warning in self.warnings() {

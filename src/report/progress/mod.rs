@@ -14,7 +14,9 @@ use status::Status;
 
 pub use screen::{Screen, ScreenWriter};
 
-use crate::apply::events::Event;
+use jiff::Timestamp;
+
+use crate::apply::events::{Event, Pace};
 use crate::clock::{BootTime, Clock};
 
 /// How often the drawn lines are renewed.
@@ -42,6 +44,8 @@ struct Plain {
     first: BootTime,
     last: BootTime,
     done: u64,
+    /// The next request that was told of.
+    waits_for: Option<Timestamp>,
 }
 
 impl Progress {
@@ -49,7 +53,7 @@ impl Progress {
     #[must_use]
     pub fn new(screen: Screen, clock: Clock, colour: bool) -> Progress {
         let now = clock.now().boot;
-        let plain = Plain { first: now, last: now, done: 0 };
+        let plain = Plain { first: now, last: now, done: 0, waits_for: None };
         Progress { screen, clock, colour, status: Arc::default(), plain }
     }
 
@@ -68,7 +72,8 @@ impl Progress {
         let line = {
             let status = locked(&self.status);
             let says_something = begins && !matches!(event, Event::Looking(None));
-            let due = says_something || (moves && self.plain.is_due(&status, now.boot));
+            let waits = self.plain.begins_to_wait(event, now.wall);
+            let due = says_something || waits || (moves && self.plain.is_due(&status, now.boot));
             due.then(|| {
                 self.plain.last = now.boot;
                 self.plain.done = status.done();
@@ -103,6 +108,13 @@ impl Drop for Progress {
 }
 
 impl Plain {
+    /// Whether the run begins to wait for longer than lines are apart: nothing else would tell of it.
+    fn begins_to_wait(&mut self, event: &Event, now: Timestamp) -> bool {
+        let Event::Pace(Pace { next_call: Some(next), .. }) = event else { return false };
+        let is_long = next.duration_since(now).unsigned_abs() >= FIRST_LINES && *next > now;
+        is_long && self.waits_for.replace(*next) != Some(*next)
+    }
+
     fn is_due(&self, status: &Status, now: BootTime) -> bool {
         let distance = if now.since(self.first) < Duration::from_mins(1) { FIRST_LINES } else { LATER_LINES };
         // Without a known end there are no tenths of the way.
@@ -119,7 +131,6 @@ fn locked(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::events::Pace;
     use crate::clock::Now;
     use crate::outcome::{Outcome, OutcomeKind, ResultRow};
     use std::io::{self, Write};
@@ -136,7 +147,7 @@ mod tests {
         }
     }
 
-    fn at(time: &str) -> jiff::Timestamp {
+    fn at(time: &str) -> Timestamp {
         format!("2026-11-24T{time}Z").parse().expect("valid")
     }
 
@@ -189,18 +200,19 @@ mod tests {
         2 of 40 rows: 2 failed
         6 of 40 rows: 4 updated, 2 failed
         10 of 40 rows: 8 updated, 2 failed
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour, next call in 11 s; done at 10:12 UTC (in 11 min 50 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour, next call in 12 s; done at 10:12 UTC (in 11 min 51 s)
         throttled: paused until 10:00:50 UTC (in 40 s): wait\u{1b}[2J
         service down: paused until 10:00:55 UTC (in 45 s)
         the service answers again
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 40 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 30 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 20 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 10 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 10 min 10 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 9 min 10 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 10 s)
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 10 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 41 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 31 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 21 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 11 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 1 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 10 min 1 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 9 min 1 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 1 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 1 s)
         stopping: 3 requests in flight (press Ctrl-C again to stop immediately)
                 
 ");
