@@ -42,7 +42,8 @@ for name; do
         continue
     fi
     if [ -n "$test" ]; then
-        said=$(run 'far program kept_promises' "$test") && status=0 || status=$?
+        case $test in simulation::*) of=simulation ;; *) of='far program kept_promises' ;; esac
+        said=$(run "$of" "$test") && status=0 || status=$?
         after='test'
         by=$(echo "$said" | grep -q "^test result: FAILED" && echo "\`$test\`" || true)
     else

@@ -16,6 +16,7 @@
 //! | `throttled` | the forms of a 429 |
 //! | `life` | a process that can die |
 //! | `process` | one start of the program |
+//! | `lists` | what is read of lists: a server and promises of its own |
 //! | `history` | the starts of a seed, one after another |
 //! | `witness` | what is on the disk |
 //! | `checks` | the promises |
@@ -24,6 +25,7 @@ mod checks;
 mod fate;
 mod history;
 mod life;
+mod lists;
 mod network;
 mod process;
 mod scenario;

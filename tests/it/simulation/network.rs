@@ -14,7 +14,7 @@ use super::fate::{Fate, How, counted_after_death, effect_after_death};
 use super::life::Life;
 use super::scenario::Scenario;
 use super::server::Origin;
-use super::throttled::throttled;
+use super::throttled::{name_time, throttled};
 use super::world::{State, World};
 
 /// The wire of one process.
@@ -105,7 +105,13 @@ impl Network {
         match call.fate.how {
             How::Nothing { may_have_arrived } => lost(may_have_arrived),
             _ if said.is_busy => Ok(throttled(&self.world, call.origin.attempt, self.date())),
-            How::Status(status) => Ok(whole(status, r#"{"error":{"code":"Oops","message":"oops"}}"#.to_owned())),
+            How::Status(status) => {
+                let mut reply = whole(status, r#"{"error":{"code":"Oops","message":"oops"}}"#.to_owned());
+                if matches!(status, 408 | 500..=599) && self.world.scenario.names_times {
+                    name_time(&self.world, call.origin.attempt, &mut reply.headers);
+                }
+                Ok(reply)
+            }
             How::Unreadable(status, body) => Ok(whole(status, body.to_owned())),
             How::Marked(status) => match said.answer {
                 Some((200, body)) => Ok(whole(status, format!("\u{feff}{body}"))),

@@ -271,7 +271,7 @@ fn rows(journal: &Journal, run: &str, only_over: bool) -> Vec<Result<ResultRow, 
     rows.into_iter().map(Ok).collect()
 }
 
-fn contract() -> &'static Contract {
+pub(super) fn contract() -> &'static Contract {
     static CONTRACT: OnceLock<Contract> = OnceLock::new();
     CONTRACT.get_or_init(|| load("defender").expect("is built in"))
 }

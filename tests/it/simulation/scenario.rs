@@ -59,6 +59,8 @@ pub(super) struct Scenario {
     pub(super) may_stay_in_doubt: bool,
     /// Every response to an update of this incident is lost.
     pub(super) loses: Option<u64>,
+    /// Whether 408 and 5xx name a time.
+    pub(super) names_times: bool,
 }
 
 /// What a server makes of a comment's text before it stores it.
@@ -212,6 +214,7 @@ impl Scenario {
             created_skew_ms: 0,
             may_stay_in_doubt: false,
             loses: None,
+            names_times: false,
         }
         .with_server_clock(&mut rng)
         .with_field(&mut fastrand::Rng::with_seed(seed ^ 0xf1e1d))
@@ -241,6 +244,7 @@ impl Scenario {
             _ => {}
         }
         // Five lost responses in a row are an outage, unless reads between them work: those of a row with a comment.
+        self.names_times = rng.bool();
         let row = self.commands[0].rows[0].clone();
         let is_told_from_outage = row.appends || self.max_attempts < 5;
         let ignores_some = self.may_fail() && rng.bool();

@@ -56,6 +56,17 @@ pub(super) fn throttled(world: &World, attempt: i64, mut headers: Vec<(String, S
     Reply { status: 429, headers, body: body.into_bytes(), incomplete: None }
 }
 
+/// A response that is no 429 names a time, too: some seconds from now.
+pub(super) fn name_time(world: &World, attempt: i64, headers: &mut Vec<(String, String)>) {
+    let now = world.time();
+    let seconds = world.state().dice.u64(1..=15);
+    headers.push(("retry-after".to_owned(), seconds.to_string()));
+    // What stays of a pause in the journal is one longest window.
+    let until = (now + Duration::from_secs(seconds)).min(now + world.scenario.quota.longest());
+    world.state().witness.is_told(attempt, now, until);
+    world.note(format_args!("named: not before {until:?}"));
+}
+
 fn json(message: &str) -> String {
     serde_json::json!({"error": {"code": "TooManyRequests", "message": message, "target": "1f3a"}}).to_string()
 }

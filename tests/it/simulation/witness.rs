@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use super::life::Life;
 use super::server::Origin;
 
-/// What a 429 has said, in the world's time.
+/// The time that a response has named, a 429 or another that is retried, in the world's time.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     attempt: i64,
@@ -72,10 +72,11 @@ impl Witness {
         self.told.push(Told { attempt, at, until });
     }
 
-    /// A call has ended with this status.
+    /// A call has ended.
     pub(super) fn hears(&mut self, attempt: i64, status: u16) {
-        let was_first = self.first.take_if(|(first, _)| status == 429 || *first == attempt).is_some();
-        if was_first && status != 429 {
+        let pauses = status == 429 || self.told.iter().any(|told| told.attempt == attempt);
+        let was_first = self.first.take_if(|(first, _)| pauses || *first == attempt).is_some();
+        if was_first && !pauses {
             self.told.clear();
         }
     }
@@ -87,9 +88,11 @@ impl Witness {
         let told: Vec<Told> = self.told.iter().copied().filter(|told| told.at < now).collect();
         let db = self.db();
         let is_known = |attempt: i64| {
-            db.prepare_cached("SELECT ended IS NOT NULL AND verdict = 'throttled' FROM attempts WHERE id = ?1")
-                .and_then(|mut statement| statement.query_row([attempt], |row| row.get(0)))
-                .expect("the attempt can be read")
+            db.prepare_cached(
+                "SELECT ended IS NOT NULL AND verdict IN ('throttled', 'transient') FROM attempts WHERE id = ?1",
+            )
+            .and_then(|mut statement| statement.query_row([attempt], |row| row.get(0)))
+            .expect("the attempt can be read")
         };
         let until = told.into_iter().filter(|told| is_known(told.attempt)).map(|told| told.until).max()?;
         if now < until {
