@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::row::{Change, IncidentId};
 
@@ -69,6 +69,9 @@ pub struct Comment {
     /// When, by the server's clock, where it says.
     pub created_at: Option<Timestamp>,
 }
+
+/// A comment that is dated further from an attempt than this is of another one, however much the clocks differ.
+pub const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_hours(2);
 
 /// What the response to an update shows of the comment that it added.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::attempt::{Added, Comment, Incident};
+use crate::attempt::{Added, CLOCKS_DIFFER_BY, Comment, Incident};
 use crate::clock::{BootTime, Now};
 use crate::comment_text::may_be;
 use crate::compare::{differences, may_show};
@@ -19,8 +19,6 @@ use crate::journal::{AttemptId, Doubt, Known};
 
 /// How far a comment's time may lie outside an attempt's window and still belong to it: clocks differ.
 const SLACK: SignedDuration = SignedDuration::from_mins(2);
-/// How far outside it is still evidence that nobody can explain.
-const FAR: SignedDuration = SignedDuration::from_hours(2);
 
 /// The reads that decide about an attempt start at these fractions of the settle time after it ended.
 const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];
@@ -78,7 +76,7 @@ impl OwnComments {
         self.author = comment.created_by.clone().or_else(|| self.author.take());
         let offset = comment.created_at.map(|created| created.duration_since(at.wall_at(at.boot - took / 2)));
         // A comment from long ago with the same text tells nothing.
-        self.offset = offset.filter(|offset| offset.abs() <= FAR).or(self.offset);
+        self.offset = offset.filter(|offset| offset.abs() <= CLOCKS_DIFFER_BY).or(self.offset);
     }
 
     /// A read shows a comment of ours, sent as `sent`.
@@ -164,7 +162,7 @@ impl Clocks {
     }
 
     fn is_far(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
-        self.fit(at, window, FAR, &self.offsets)
+        self.fit(at, window, CLOCKS_DIFFER_BY, &self.offsets)
     }
 }
 

@@ -94,6 +94,8 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
             if let Some(to) = redirect {
                 return Ok(Verdict::Redirected { to });
             }
+            let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
+            let shown = shown.without_earlier_comments(now.wall.min(server_time.unwrap_or(now.wall)));
             let added = shown.added(change, contract);
             match shown.effect(change, contract) {
                 Effect::Applied => Ok(Verdict::Updated { differs: None, added }),

@@ -1,13 +1,15 @@
 //! What a 200 shows: the incident, as far as it is of interest here, and where it is otherwise than asked.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
+use super::http::WHOLE_CALL;
 use super::member_filter::Keep;
-use crate::attempt::{Added, Comment};
+use crate::attempt::{Added, CLOCKS_DIFFER_BY, Comment};
 use crate::comment_text::may_be;
 use crate::compare;
 use crate::contract::{Contract, PropertyKind};
@@ -80,6 +82,14 @@ impl Shown {
         self.id.is_none() && self.values.is_empty() && self.comments.is_none()
     }
 
+    /// Without the comments that can't be of an update answered at `answered`, the earlier one of what the clocks say.
+    pub(super) fn without_earlier_comments(mut self, answered: Timestamp) -> Shown {
+        let longest = CLOCKS_DIFFER_BY + SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
+        let is_earlier = |comment: &Comment| comment.created_at.is_some_and(|at| answered.duration_since(at) > longest);
+        self.comments.iter_mut().for_each(|comments| comments.retain(|comment| !is_earlier(comment)));
+        self
+    }
+
     /// What the response shows of `change`. Lists are compared as sets.
     pub(super) fn effect(&self, change: &Change, contract: &Contract) -> Effect {
         let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
@@ -91,7 +101,7 @@ impl Shown {
                 (Some(comments), _) if is_appended => {
                     let sent = asked.as_str().unwrap_or_default();
                     let is_there = comments.iter().any(|comment| may_be(sent, &comment.text));
-                    (!is_there).then(|| format!("`{name}` is not among those of the incident"))
+                    (!is_there).then(|| format!("`{name}` has not been added"))
                 }
                 (_, Some(shown)) => {
                     let is_so = compare::may_show(name, asked, shown, &same_as);
@@ -236,7 +246,7 @@ mod tests {
         let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"don't"},{}]}"#;
         let says = concat!(
             r#"the response shows otherwise: `status` is "Active", not "Resolved"; `assignedTo` is "x@y", not ""; "#,
-            r#"`tags` is not set, not ["a","b"]; `comment` is not among those of the incident"#
+            r#"`tags` is not set, not ["a","b"]; `comment` has not been added"#
         );
         assert_eq!(effect(ASKED, shown), Effect::NotApplied { differs: says.to_owned() });
         let shown = r#"{"status":"Resolved","tags":["a"],"comments":[{"comment":"done"}]}"#;

@@ -122,6 +122,26 @@ fn ignored_update_is_not_applied_and_not_remembered() {
     }
 }
 
+/// The incident has the same comment from long before: it is none that the update added.
+#[test]
+fn older_equal_comment_is_not_the_updates() {
+    for (status, created, outcome, code) in [
+        ("Active", r#""2021-05-02T09:34:21.5519738Z""#, "failed", "not-applied"),
+        ("Resolved", r#""2021-05-02T09:34:21.5519738Z""#, "updated", "differs"),
+        // Without a date nothing tells it from the update's own.
+        ("Resolved", "null", "updated", ""),
+    ] {
+        let body = format!(
+            r#"{{"incidentId":7,"status":"{status}","comments":[{{"comment":"done","createdBy":"a@b","createdTime":{created}}}]}}"#
+        );
+        let origin = server(move |_, _| ok(body.as_bytes()));
+        let program = Program::new().file("a.csv", "incidentId,status,comment\n7,Resolved,done\n");
+        let ended = program.run(&format!("run a.csv --yes --base-url {origin}"));
+        let row = &ended.results()[0];
+        assert_eq!((&*row["outcome"], &*row["code"]), (outcome, code), "{status} {created}: {}", ended.said());
+    }
+}
+
 #[test]
 fn partly_ignored_update_differs() {
     let rows = "incidentId,status,tags,comment\n1,Resolved,a,done\n2,Resolved,b,done\n";

@@ -249,8 +249,6 @@ impl Scenario {
         let is_told_from_outage = row.appends || self.max_attempts < 5;
         let ignores_some = self.may_fail() && rng.bool();
         for incident in self.incidents.iter_mut().filter(|incident| ignores_some && incident.habit == Habit::Takes) {
-            // A response with the same comment from before looks as if it had taken this one.
-            incident.comment = None;
             incident.habit = rng.choice([Habit::Takes, Habit::Ignores, Habit::IgnoresPartly]).unwrap_or(Habit::Takes);
         }
         self.loses = (is_told_from_outage && rng.u8(..6) == 0).then_some(row.incident);
