@@ -37,6 +37,8 @@ pub(super) enum How {
     Unreadable(u16, &'static str),
     /// A success in another form: this status, and a byte order mark before the incident.
     Marked(u16),
+    /// A success that can't be inflated: a content coding that nobody reads, or a damaged body.
+    Coded { is_damaged: bool },
     /// No answer. Whether the client must think that its bytes may have arrived.
     Nothing { may_have_arrived: bool },
     /// Others use up the quota, from when it is counted until so much later.
@@ -113,7 +115,15 @@ impl Fate {
                 // The server says that it took it, and is at it.
                 if dice.bool() { Fate { how, ..fine } } else { Fate { how, ..fine.with_late_effect(dice, late_ms) } }
             }
-            17 => Fate { how: How::Marked(dice.choice([200, 201]).unwrap_or(200)), ..fine },
+            17 => {
+                let forms = [
+                    How::Marked(200),
+                    How::Marked(201),
+                    How::Coded { is_damaged: false },
+                    How::Coded { is_damaged: true },
+                ];
+                Fate { how: dice.choice(forms).unwrap_or(How::Answer), ..fine }
+            }
             _ => Fate { how: How::Status(401), ..not_done },
         }
     }

@@ -113,6 +113,10 @@ impl Network {
                 Ok(reply)
             }
             How::Unreadable(status, body) => Ok(whole(status, body.to_owned())),
+            How::Coded { is_damaged } => {
+                let incomplete = if is_damaged { Incomplete::Damaged } else { Incomplete::Coding("br".to_owned()) };
+                Ok(Reply { incomplete: Some(incomplete), ..whole(200, String::new()) })
+            }
             How::Marked(status) => match said.answer {
                 Some((200, body)) => Ok(whole(status, format!("\u{feff}{body}"))),
                 Some((status, body)) => Ok(whole(status, body.to_string())),
