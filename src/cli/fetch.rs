@@ -1,6 +1,7 @@
 //! `bulk-triage fetch`: incidents as rows, to be filled in and given to `run`.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ const OLDEST_PART: Duration = Duration::from_hours(12);
 /// `bulk-triage fetch`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct FetchArgs {
-    /// Where to write the incidents (.csv or .jsonl).
+    /// Where to write the incidents (.csv or .jsonl); `-` is standard output, as CSV, once all are read.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
     /// What is asked for.
@@ -135,7 +136,12 @@ pub(super) fn run(
     let clock = Clock::machine();
     let started_at = clock.now().wall;
     let filter = args.which.filter(&contract, started_at)?;
-    let file = FetchFile::examine(&args.output)?;
+    let to_stdout = args.output.as_os_str() == "-";
+    // Standard output gets the whole list or nothing: until it is whole it is kept here, and not longer.
+    let temporary = to_stdout.then(tempfile::tempdir).transpose();
+    let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
+    let output = temporary.as_ref().map_or_else(|| args.output.clone(), |dir| dir.path().join("incidents.csv"));
+    let file = FetchFile::examine(&output)?;
     let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
     let target = Target::new(contract, origin, args.scope.as_deref(), &args.calls, env)?;
     target.expect_access(Access::Read, &clock)?;
@@ -188,6 +194,7 @@ pub(super) fn run(
             say(&format!("stopped early: {}", printable(&explained(stop, &target.contract))));
             say(&incomplete(incidents_read));
             let kept = match incidents_read {
+                _ if to_stdout => "nothing was written; to start over",
                 0 => part.remove().map(|()| "nothing was read; to try again")?,
                 _ => "what was read is kept; to go on",
             };
@@ -205,6 +212,14 @@ pub(super) fn run(
     });
     let replaced = file.write(&target.contract, asked_for)?;
     part.remove()?;
+    if to_stdout {
+        let mut whole = BufReader::new(File::open(&output)?);
+        // The mark is for spreadsheets that open the file; who reads a pipe knows that it is UTF-8.
+        if whole.fill_buf()?.starts_with("\u{feff}".as_bytes()) {
+            whole.consume("\u{feff}".len());
+        }
+        io::copy(&mut whole, &mut io::stdout().lock())?;
+    }
     let summary = FetchSummary {
         file: args.output.clone(),
         scope: scope.to_string(),
@@ -215,13 +230,14 @@ pub(super) fn run(
         throttled: ends.throttled,
         started_at,
         finished_at: clock.now().wall,
-        next: run_fetched(&args.output, &global.typed, &target.contract),
+        next: (!to_stdout).then(|| run_fetched(&args.output, &global.typed, &target.contract)),
     };
-    let out = io::stdout().lock();
+    let out: &mut dyn io::Write = if to_stdout { &mut io::stderr() } else { &mut io::stdout() };
     match args.format {
-        Format::Human => summary.write_text(out),
-        Format::Json => summary.write_json(out),
-    }?;
+        Format::Human if terminal.silent => {}
+        Format::Human => summary.write_text(out)?,
+        Format::Json => summary.write_json(out)?,
+    }
     Ok(exit::DONE)
 }
 

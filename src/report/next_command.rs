@@ -46,7 +46,7 @@ impl NextCommand {
     #[must_use]
     pub fn option(self, name: &str, value: impl AsRef<OsStr>) -> NextCommand {
         let value = value.as_ref();
-        if value.as_bytes().starts_with(b"-") {
+        if value.len() > 1 && value.as_bytes().starts_with(b"-") {
             let mut word = std::ffi::OsString::from(name);
             word.push("=");
             word.push(value);

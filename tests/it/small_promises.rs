@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::program::{Program, closing, eventually, in_place_of, shell_words, started, started_as_it_is};
+use crate::program::{Program, closing, eventually, fault_of, in_place_of, shell_words, started, started_as_it_is};
 
 #[test]
 fn results_on_standard_output_are_refused() {
@@ -242,4 +242,47 @@ fn stop_after_1_ms_sends_nothing() {
     let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
     program.send("a.csv --stop-after 1ms").expect_code(4).expect_outcomes(&[("not-attempted", 8)]);
     assert!(program.requests().is_empty());
+}
+
+#[test]
+fn fetch_to_standard_output_is_whole_or_empty() {
+    let incidents = |faults: &[&str]| {
+        let faults: Vec<_> = faults.iter().map(|fault| fault_of(fault)).collect();
+        Program::new().emulator(move |settings| {
+            settings.incidents = "1-150".parse().expect("incidents");
+            settings.faults = faults.into_iter().collect();
+        })
+    };
+    let program = incidents(&[]);
+    let arguments = format!("fetch -o - --quota 1000/1s --base-url {}", program.origin());
+    let fetched = program.run(&arguments).expect_code(0);
+    assert_eq!(fetched.stdout.lines().count(), 151, "{}", fetched.said());
+    assert!(fetched.stdout.starts_with("incidentId,"));
+    assert!(fetched.stderr.contains("150 incidents in standard output"), "{}", fetched.said());
+    let file = program.run(&arguments.replace("-o -", "-o open.csv")).expect_code(0);
+    assert!(file.stdout.contains("150 incidents in open.csv"), "{}", file.said());
+    let without_time =
+        |text: &str| text.lines().map(|line| line.rsplit_once(',').expect("cells").0.to_owned()).collect::<Vec<_>>();
+    assert_eq!(without_time(&fetched.stdout).len(), without_time(&program.read("open.csv")).len());
+    let names = program.names();
+    assert!(!names.iter().any(|name| name == "-" || name.contains(".part")), "{names:?}");
+
+    let stopped = incidents(&["503@2-"]);
+    let arguments = format!("fetch -o - --patience 0 --quota 1000/1s --base-url {}", stopped.origin());
+    let ended = stopped.run(&arguments).expect_code(4).expect_text("list incomplete");
+    assert_eq!(ended.stdout, "");
+    assert!(
+        ended.stderr.contains("nothing was written; to start over:\n  bulk-triage fetch -o - "),
+        "{}",
+        ended.said()
+    );
+    assert!(!stopped.names().iter().any(|name| name == "-" || name.contains(".part")));
+}
+
+/// Five failures in a row are an outage, also if they are all of the only row there is.
+#[test]
+fn only_incident_waits_for_end_of_outage() {
+    let program = Program::new().file("a.csv", "incidentId,status\n7,Resolved\n").faulty_emulator(&["502@1-5"]);
+    let ended = program.send("a.csv --compare").expect_code(0).expect_text("service down: paused");
+    ended.expect_outcomes(&[("updated", 1)]);
 }

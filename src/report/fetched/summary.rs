@@ -37,8 +37,8 @@ pub struct FetchSummary {
     pub started_at: Timestamp,
     /// When it was over.
     pub finished_at: Timestamp,
-    /// What fits to be done next.
-    pub next: NextCommand,
+    /// What fits to be done next, if there is a file.
+    pub next: Option<NextCommand>,
 }
 
 impl FetchSummary {
@@ -50,18 +50,18 @@ impl FetchSummary {
         let file = self.file.to_string_lossy();
         let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", count(self.read)) };
         let (incidents, calls) = (counted(self.incidents, "incident"), counted(self.calls, "call"));
-        let file = printable(&file);
+        let file = if file == "-" { "standard output".into() } else { printable(&file) };
         if self.incidents == 0 && self.replaced > 0 {
             writeln!(out, "{incidents}{of} ({file} had {}), by {calls}", count(self.replaced))?;
         } else {
             writeln!(out, "{incidents}{of} in {file}, by {calls}")?;
         }
-        if self.incidents > 0 {
+        if let Some(next) = self.next.as_ref().filter(|_| self.incidents > 0) {
             writeln!(
                 out,
                 "\nfill in what you want to change, or set it on every row with --set; to see what would be sent:"
             )?;
-            writeln!(out, "  {}", self.next)?;
+            writeln!(out, "  {next}")?;
         }
         Ok(())
     }
