@@ -147,6 +147,11 @@ pub enum Verdict {
         /// Whether the server may have done what was asked: the bytes may have reached it.
         may_have_applied: bool,
     },
+    /// A kept-alive connection was closed under the request: the next attempt follows at once, on a new one.
+    Dropped {
+        /// Whether the server may have done what was asked.
+        may_have_applied: bool,
+    },
     /// There was no connection, so no request was sent.
     Unsent {
         /// Why, if a retry can't fix it.
@@ -215,6 +220,7 @@ impl Verdict {
             Verdict::Throttled { .. } => "throttled",
             Verdict::Transient { may_have_applied: true } => "in-doubt",
             Verdict::Transient { may_have_applied: false } => "transient",
+            Verdict::Dropped { .. } => "dropped",
             Verdict::Unsent { .. } => UNSENT,
             Verdict::Unexpected => "unexpected",
         }

@@ -33,6 +33,8 @@ pub enum Next {
     Compare,
     /// The incident is read: a success did not show what became of the update. The try that is over counts.
     Look,
+    /// The next attempt follows at once. Not a try.
+    AtOnce,
     /// The same again after this delay. The try that is over counts.
     Again {
         /// From the end of the attempt on.
@@ -73,6 +75,7 @@ impl Policy {
             Verdict::Throttled { .. } => Next::Pause,
             Verdict::Unconfirmed if tries >= self.max_attempts => Next::GiveUp { may_have_applied: true },
             Verdict::Unconfirmed => Next::Look,
+            Verdict::Dropped { .. } => Next::AtOnce,
             Verdict::Unsent { .. } if tries >= self.max_attempts => Next::GiveUp { may_have_applied: false },
             Verdict::Transient { may_have_applied } if tries >= self.max_attempts => Next::GiveUp { may_have_applied },
             Verdict::Transient { .. } | Verdict::Unsent { .. } => Next::Again { after: delay(tries, rng) },
@@ -166,6 +169,7 @@ mod tests {
             (Verdict::Unauthorized { token_generation: 3 }, Next::Renew { token_generation: 3 }),
             (Verdict::Throttled { resume }, Next::Pause),
             (Verdict::Throttled { resume: None }, Next::Pause),
+            (Verdict::Dropped { may_have_applied: true }, Next::AtOnce),
             (Verdict::Unconfirmed, Next::GiveUp { may_have_applied: true }),
             (Verdict::Unsent { obstacle: None }, Next::GiveUp { may_have_applied: false }),
             (Verdict::Transient { may_have_applied: true }, Next::GiveUp { may_have_applied: true }),

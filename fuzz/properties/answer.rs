@@ -39,7 +39,7 @@ pub fn answers(data: &[u8]) {
             assert_eq!(answer(Some(Incomplete::Damaged)).verdict, in_doubt);
         }
         let message = String::from_utf8_lossy(body).into_owned();
-        answer_to(&call, Err(SendError { may_have_arrived: true, obstacle: None, message }));
+        answer_to(&call, Err(SendError { may_have_arrived: true, is_reused: false, obstacle: None, message }));
     }
 }
 

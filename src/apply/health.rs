@@ -119,6 +119,13 @@ impl Health {
     pub(super) fn hear(&mut self, verdict: &Verdict, at: BootTime) -> News {
         match verdict {
             Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
+            // It says nothing of the service: the next attempt does.
+            Verdict::Dropped { .. } => {
+                if let Some(outage) = &mut self.outage {
+                    outage.probing = false;
+                }
+                return News::None;
+            }
             Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.hear_nothing(at),
             Verdict::Forbidden => {
                 self.forbidden += 1;

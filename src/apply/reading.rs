@@ -429,7 +429,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             Next::Done { .. } | Next::Compare | Next::Look | Next::GiveUp { .. } => {
                 return self.hear(&tried.call, answer).err();
             }
-            Next::Pause => self.ready.push_front(tried),
+            Next::AtOnce | Next::Pause => self.ready.push_front(tried),
             Next::Renew { token_generation } => {
                 let tokens = self.client.tokens();
                 let stop = self.service.token_refused(token_generation, at, tokens, &answer.message);

@@ -35,6 +35,8 @@ pub(super) struct Hand {
     before: Option<ReadBefore>,
     /// Its tries at the update are used up; a last look tells whether one of them was made.
     is_last_look: bool,
+    /// A connection was closed under its last call: a read about it needs no wait.
+    reads_at_once: bool,
     /// The last of its updates that got a success without the incident.
     pub(super) unconfirmed: Option<AttemptId>,
     /// Tries that count, of updates and of reads.
@@ -135,6 +137,7 @@ impl Hand {
             row,
             what: What::Update,
             is_last_look: false,
+            reads_at_once: false,
             unconfirmed: None,
             updates: Tries::default(),
             reads: Tries::default(),
@@ -180,6 +183,9 @@ impl Hand {
     pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
         let ended = last_end(&doubts);
         self.what = What::Read(doubts);
+        if self.reads_at_once {
+            return BootTime(i64::MIN);
+        }
         ended.and_then(|ended| next_read(ended, settle, self.read_at)).unwrap_or(BootTime(i64::MIN))
     }
 
@@ -230,6 +236,7 @@ impl Hand {
         let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
 
         let is_update = matches!(self.what, What::Update);
+        self.reads_at_once = next == Next::AtOnce;
         self.last = Some(answer.clone());
         if is_update {
             self.last_update = Some(answer.clone());
@@ -273,7 +280,7 @@ impl Hand {
             }
             Next::Again { after } => Then::At(at.boot + after),
             Next::GiveUp { .. } => Then::UsedUp,
-            Next::Pause => Then::Ready,
+            Next::AtOnce | Next::Pause => Then::Ready,
             Next::Renew { token_generation } => Then::Renew { token_generation },
         };
         (end, then)
@@ -413,7 +420,10 @@ fn last_end<'a>(doubts: impl IntoIterator<Item = &'a Doubt>) -> Option<BootTime>
 fn was_made(verdict: &Verdict) -> Option<bool> {
     match verdict {
         Verdict::Updated { .. } | Verdict::Redirected { .. } => Some(true),
-        Verdict::Transient { may_have_applied: true } | Verdict::Unconfirmed | Verdict::Unexpected => None,
+        Verdict::Transient { may_have_applied: true }
+        | Verdict::Dropped { may_have_applied: true }
+        | Verdict::Unconfirmed
+        | Verdict::Unexpected => None,
         _ => Some(false),
     }
 }

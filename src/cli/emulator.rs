@@ -54,6 +54,9 @@ pub(super) struct EmulatorArgs {
     /// How long a request and its answer take, such as `5ms` or `20ms..300ms`.
     #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
     latency: RangeInclusive<Duration>,
+    /// Close a connection without an answer when one more request comes on it than this.
+    #[arg(long, value_name = "N")]
+    requests_per_connection: Option<u64>,
 
     /// What goes wrong, such as `503:5%` or `cut-after@3,7-9`. Repeatable; `--help` has the grammar.
     #[arg(long = "fault", value_name = "FAULT")]
@@ -99,6 +102,7 @@ impl EmulatorArgs {
             token,
             quota: self.quota,
             latency: self.latency,
+            requests_per_connection: self.requests_per_connection,
             incidents: self.incidents,
             merged: self.merged.into_iter().collect(),
             incident_size: self.incident_size,

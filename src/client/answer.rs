@@ -29,7 +29,9 @@ pub fn read(
     let reply = match reply {
         Ok(reply) => reply,
         Err(error) => {
-            let verdict = if error.may_have_arrived {
+            let verdict = if error.may_have_arrived && error.is_reused {
+                Verdict::Dropped { may_have_applied: is_update }
+            } else if error.may_have_arrived {
                 Verdict::Transient { may_have_applied: is_update }
             } else {
                 Verdict::Unsent { obstacle: error.obstacle }
@@ -371,7 +373,8 @@ pub(super) mod tests {
         for (call, arrived, in_doubt) in
             [(update("{}"), true, true), (update("{}"), false, false), (get(), true, false), (get(), false, false)]
         {
-            let error = SendError { may_have_arrived: arrived, obstacle: None, message: "cut".to_owned() };
+            let error =
+                SendError { may_have_arrived: arrived, is_reused: false, obstacle: None, message: "cut".to_owned() };
             let answer = answer_to(&call, Err(error));
             let lost = Verdict::Transient { may_have_applied: in_doubt };
             assert_eq!(answer.verdict, if arrived { lost } else { Verdict::Unsent { obstacle: None } });

@@ -4,12 +4,15 @@
 //! What is read of a body is bounded, after decompression too. The token stands in one header, marked as sensitive,
 //! and in no error.
 
+use std::collections::HashSet;
 use std::error::Error as _;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret as _;
 
@@ -37,6 +40,10 @@ const IDLE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
+    /// Makes a new connection for each request; built when a request is lost on a reused one.
+    unpooled: OnceLock<reqwest::Client>,
+    /// The local addresses of connections that have served a request.
+    served: Mutex<HashSet<SocketAddr>>,
     origin: Origin,
     proxy: Option<Proxy>,
     bounds: Bounds,
@@ -65,33 +72,17 @@ impl HttpTransport {
         if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_supported()) {
             return Err(HttpError::ProxyScheme(proxy.to_string()));
         }
-        let mut builder = reqwest::Client::builder()
-            .dns_resolver(Arc::new(Names))
-            .retry(reqwest::retry::never())
-            .redirect(reqwest::redirect::Policy::none())
-            .http1_only()
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .referer(false)
-            .user_agent(concat!("bulk-triage/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .timeout(WHOLE_CALL)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(concurrency)
-            .https_only(origin.is_https());
-        if origin.is_loopback() {
-            let here = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
-            builder = builder.no_proxy().resolve_to_addrs(LOCALHOST, &here);
-        }
-        if !origin.is_https() {
-            // The system's certificates, which take their time and may be missing, are not needed.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(|error| HttpError::Tls(innermost(&error)))?;
-        Ok(HttpTransport { client, origin: origin.clone(), proxy, bounds: BOUNDS })
+        let (client, unpooled) = (client(origin, concurrency)?, OnceLock::new());
+        Ok(HttpTransport { client, unpooled, served: Mutex::default(), origin: origin.clone(), proxy, bounds: BOUNDS })
+    }
+
+    /// The client for the next request. After a loss on a reused connection none is used again: this server closes early.
+    fn client(&self) -> &reqwest::Client {
+        self.unpooled.get().unwrap_or(&self.client)
+    }
+
+    fn served(&self) -> MutexGuard<'_, HashSet<SocketAddr>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn prepare(&self, request: &Request) -> Result<reqwest::RequestBuilder, SendError> {
@@ -102,12 +93,13 @@ impl HttpTransport {
         let mut bearer =
             HeaderValue::try_from(format!("Bearer {}", request.token.expose_secret())).map_err(|_| SendError {
                 may_have_arrived: false,
+                is_reused: false,
                 obstacle: None,
                 message: "the token has a character that no header can hold".to_owned(),
             })?;
         bearer.set_sensitive(true);
         let prepared = self
-            .client
+            .client()
             .request(method, self.origin.url(&request.path, request.query.as_deref()))
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json")
@@ -120,6 +112,36 @@ impl HttpTransport {
     }
 }
 
+/// A client that keeps this many idle connections.
+fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
+    let mut builder = reqwest::Client::builder()
+        .dns_resolver(Arc::new(Names))
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+        .http1_only()
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        .referer(false)
+        .user_agent(concat!("bulk-triage/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .timeout(WHOLE_CALL)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(idle)
+        .https_only(origin.is_https());
+    if origin.is_loopback() {
+        let here = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+        builder = builder.no_proxy().resolve_to_addrs(LOCALHOST, &here);
+    }
+    if !origin.is_https() {
+        // The system's certificates, which take their time and may be missing, are not needed.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| HttpError::Tls(innermost(&error)))
+}
+
 impl Transport for HttpTransport {
     #[expect(clippy::disallowed_methods, reason = "the one place that sends")]
     async fn send(&self, request: Request) -> Result<Reply, SendError> {
@@ -127,6 +149,10 @@ impl Transport for HttpTransport {
             Ok(response) => response,
             Err(error) => return Err(self.send_error(&error).await),
         };
+        // Before the body is read: only then can another request get the connection.
+        if let Some(info) = response.extensions().get::<HttpInfo>() {
+            self.served().insert(info.local_addr());
+        }
         let status = response.status().as_u16();
         let headers = throttle::HEADERS
             .into_iter()
@@ -163,8 +189,21 @@ impl HttpTransport {
             (false, false) => "the connection broke before there was an answer",
         };
         let why = obstacle.as_ref().map_or_else(|| innermost(error), ToString::to_string);
-        SendError { may_have_arrived: !never_left, obstacle, message: format!("{what}: {why}") }
+        let is_reused = lost_connection(error).is_some_and(|address| self.served().remove(&address));
+        if is_reused {
+            self.unpooled.get_or_init(|| client(&self.origin, 0).unwrap_or_else(|_| self.client.clone()));
+        }
+        SendError { may_have_arrived: !never_left, is_reused, obstacle, message: format!("{what}: {why}") }
     }
+}
+
+/// The local address of the connection on which a request was lost.
+fn lost_connection(error: &reqwest::Error) -> Option<SocketAddr> {
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let connected = causes.find_map(|cause| cause.downcast_ref::<legacy::Error>())?.connect_info()?;
+    let mut extras = http::Extensions::new();
+    connected.get_extras(&mut extras);
+    extras.get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
 /// Looks names up as the system does, and tells which one is unknown.
@@ -275,6 +314,23 @@ mod tests {
             self.exchange(answer).await.1.expect("an answer")
         }
 
+        /// Answers one request on this connection, cuts the next one, and says what came of both.
+        async fn answer_and_cut(&self) -> [Result<Reply, SendError>; 2] {
+            let serve = async {
+                let (mut stream, _) = self.listener.accept().await.expect("a connection");
+                let mut received = Vec::new();
+                for answer in [b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".as_slice(), b""] {
+                    while !received.ends_with(BODY.as_bytes()) {
+                        assert_ne!(stream.read_buf(&mut received).await.expect("a request"), 0, "the request was cut");
+                    }
+                    received.clear();
+                    stream.write_all(answer).await.expect("the client listens");
+                }
+            };
+            let send = async { [self.transport.send(update()).await, self.transport.send(update()).await] };
+            tokio::join!(serve, send).1
+        }
+
         /// Whether anybody is waiting to be served.
         async fn is_called(&self) -> bool {
             let accepted = std::future::poll_fn(|context| std::task::Poll::Ready(self.listener.poll_accept(context)));
@@ -295,6 +351,18 @@ mod tests {
             body: Some(BODY.into()),
             keep: Keep { members: Arc::from([]), is_page: false },
         }
+    }
+
+    #[tokio::test]
+    async fn only_reused_connections_are_blamed() {
+        let server = Server::start().await;
+        let lost = |sent: &Result<Reply, SendError>| sent.as_ref().err().map(|error| error.is_reused);
+        assert_eq!(lost(&server.exchange(b"").await.1), Some(false));
+        assert_eq!(server.answer_and_cut().await.each_ref().map(lost), [None, Some(true)]);
+        // What follows has a new connection, which is not kept for others.
+        let length = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        assert_eq!(lost(&server.exchange(length).await.1), None);
+        assert_eq!(lost(&server.exchange(b"").await.1), Some(false));
     }
 
     #[tokio::test]

@@ -151,6 +151,8 @@ impl Reply {
 pub struct SendError {
     /// Whether the request's bytes may have reached the server.
     pub may_have_arrived: bool,
+    /// Whether it was lost on a connection that had served another request before.
+    pub is_reused: bool,
     /// Why there was no connection, if a retry can't fix it.
     pub obstacle: Option<Obstacle>,
     /// In one line, without secrets.

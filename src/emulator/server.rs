@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -96,6 +97,7 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
     let address = listener.local_addr()?;
 
+    let most = settings.requests_per_connection;
     let clock = Clock::machine();
     let now = clock.now();
     let wire = Arc::new(Wire {
@@ -112,7 +114,7 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
         .fallback(elsewhere)
         .with_state(Arc::clone(&wire));
     let (stop, stopped) = watch::channel(());
-    let accepting = tokio::spawn(accept(listener, router, stopped, wire.clock.clone()));
+    let accepting = tokio::spawn(accept(listener, router, most, stopped, wire.clock.clone()));
     Ok(Running { address, wire, stop, accepting })
 }
 
@@ -123,14 +125,20 @@ fn is_plain(path: &str) -> bool {
 }
 
 /// Takes connections until it is told to stop; then waits for them.
-async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Receiver<()>, clock: Clock) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    most: Option<u64>,
+    mut stopped: watch::Receiver<()>,
+    clock: Clock,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             _ = stopped.changed() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve(stream, router.clone(), stopped.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(serve(stream, router.clone(), most, stopped.clone()))),
                 // Too many open files, or a client that is gone already: neither ends the server.
                 Err(_) => clock.sleep_until(clock.now().boot + Duration::from_millis(10)).await,
             },
@@ -146,13 +154,18 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
 }
 
 /// Serves one connection. A handler that asks for a cut ends it without an answer.
-async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+async fn serve(stream: TcpStream, router: Router, most: Option<u64>, mut stopped: watch::Receiver<()>) {
     // Small answers leave at once; where that can't be set, they leave a little later.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
+    let served = AtomicU64::new(0);
     let service = service_fn(|request| {
+        let is_one_more = most.is_some_and(|most| served.fetch_add(1, Ordering::Relaxed) >= most);
         let answered = router.call(request);
         async move {
+            if is_one_more {
+                return Err(io::Error::other("closed while it was idle"));
+            }
             let response: Response = answered.await.unwrap_or_else(|never| match never {});
             let cut = response.extensions().get::<Cut>().is_some();
             if cut { Err(io::Error::other("cut by a fault")) } else { Ok(response) }

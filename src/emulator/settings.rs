@@ -42,6 +42,8 @@ pub struct Settings {
     pub habits: Habits,
     /// How a 429 says its time.
     pub throttle_form: ThrottleForm,
+    /// A connection is closed without an answer when one request more than this comes on it.
+    pub requests_per_connection: Option<u64>,
     /// Where each request is written, as JSONL. Added to.
     pub log: Option<PathBuf>,
     /// For latencies, chances and tracking ids.
@@ -65,6 +67,7 @@ impl Settings {
             faults: Faults::default(),
             habits: Habits::default(),
             throttle_form: ThrottleForm::default(),
+            requests_per_connection: None,
             log: None,
             seed: 0,
         }

@@ -189,3 +189,18 @@ fn response_without_the_asked_member_is_read() {
     let ended = program.run(&format!("run a.csv --yes --settle 300ms --base-url {origin}")).expect_code(0);
     assert_eq!(ended.results()[0]["code"], "found-by-reading", "{}", ended.said());
 }
+
+/// As when a server closes an idle connection just as the next request leaves.
+#[test]
+fn closed_connections_cost_no_tries_and_no_outage() {
+    for content in [resolving(1..=40), closing(1..=40)] {
+        let program = Program::new().file("a.csv", content).emulator(|settings| {
+            settings.requests_per_connection = Some(1);
+            settings.quota = Some("1000/1m".parse().expect("a quota"));
+        });
+        // Reads that decide about a comment wait longer than this test would like to.
+        let ended = program.send("a.csv --max-attempts 1 --patience 0 --settle 1s --quota 1000/1m").expect_code(0);
+        ended.expect_text("updated").expect_outcomes(&[("updated", 40)]);
+        (1..=40).for_each(|id| assert!(program.comments(id).len() <= 1));
+    }
+}

@@ -38,7 +38,7 @@ async fn fetch(stage: &mut Stage, script: Script) -> (ReadEnd, u64, Vec<(i64, St
 }
 
 fn lost() -> Result<Reply, SendError> {
-    Err(SendError { may_have_arrived: true, message: "cut".to_owned(), obstacle: None })
+    Err(SendError { may_have_arrived: true, is_reused: false, message: "cut".to_owned(), obstacle: None })
 }
 
 fn truncated() -> Result<Reply, SendError> {

@@ -158,7 +158,14 @@ async fn a_look_is_tried_again_and_then_heard_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
-    let broken = || Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() });
+    let broken = || {
+        Err(SendError {
+            may_have_arrived: false,
+            is_reused: false,
+            obstacle: None,
+            message: "no connection".to_owned(),
+        })
+    };
     let mut stage = Stage::new();
     let script: Script = Box::new(move |number, what| if number < 7 { (100, broken()) } else { (100, shown(what)) });
     let mut reader = OneByOne::new(4);
@@ -203,7 +210,15 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
     let mut survey = Survey::new(journal.incidents(&run, LookAt::All).expect("reads"));
     assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
     let wire = stage.wire(Box::new(|number, what| match number {
-        0 => (100, Err(SendError { may_have_arrived: true, obstacle: None, message: "too large".to_owned() })),
+        0 => (
+            100,
+            Err(SendError {
+                may_have_arrived: true,
+                is_reused: false,
+                obstacle: None,
+                message: "too large".to_owned(),
+            }),
+        ),
         1 => {
             // A smaller page.
             let incidents = r#"{"incidentId":9,"status":"Active"},{"incidentId":7,"status":"Resolved"}"#;
@@ -274,7 +289,15 @@ async fn a_look_that_was_the_first_to_meet_an_outage_is_made_after_it() {
     stage.settings.max_attempts = 2;
     let mut reader = OneByOne::new(3);
     let script: Script = Box::new(|number, what| match number {
-        0..6 => (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() })),
+        0..6 => (
+            100,
+            Err(SendError {
+                may_have_arrived: false,
+                is_reused: false,
+                obstacle: None,
+                message: "no connection".to_owned(),
+            }),
+        ),
         _ => (100, shown(what)),
     });
     let (ends, _) = run(&mut stage, &mut reader, script).await;
@@ -292,7 +315,15 @@ async fn looks_that_wait_for_one_time_are_all_made() {
     stage.settings.max_attempts = 1;
     let mut reader = OneByOne::new(4);
     let script: Script = Box::new(|number, what| match number {
-        0..4 => (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() })),
+        0..4 => (
+            100,
+            Err(SendError {
+                may_have_arrived: false,
+                is_reused: false,
+                obstacle: None,
+                message: "no connection".to_owned(),
+            }),
+        ),
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stage::{Stage, Wire, change, reply, resolve, shown, willing};
 use crate::apply::events::Event;
 use crate::apply::{Ending, Stop};
-use crate::client::SendError;
+use crate::client::{Reply, SendError};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::row::Change;
 
@@ -274,7 +274,15 @@ async fn waits_between_reads_hold_no_slot() {
 async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|_, _| {
-        (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() }))
+        (
+            100,
+            Err(SendError {
+                may_have_arrived: false,
+                is_reused: false,
+                obstacle: None,
+                message: "no connection".to_owned(),
+            }),
+        )
     });
     let (ends, wire, _run) = stage.send(&rows(1), script).await;
     assert_eq!(ends.ending, Ending::Over);
@@ -289,7 +297,15 @@ async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
     stage.settings.concurrency = 1;
     stage.settings.max_attempts = 2;
     let script: super::stage::Script = Box::new(|number, what| match number {
-        0..6 => (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() })),
+        0..6 => (
+            100,
+            Err(SendError {
+                may_have_arrived: false,
+                is_reused: false,
+                obstacle: None,
+                message: "no connection".to_owned(),
+            }),
+        ),
         _ => (100, shown(what)),
     });
     let (ends, _, _run) = stage.send(&rows(3), script).await;
@@ -298,10 +314,55 @@ async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
     assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
 
+fn dropped() -> Result<Reply, SendError> {
+    Err(SendError { may_have_arrived: true, is_reused: true, obstacle: None, message: "closed".to_owned() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_requests_take_permits_but_no_tries() {
+    let mut stage = Stage::new();
+    stage.settings.concurrency = 1;
+    stage.settings.max_attempts = 1;
+    stage.settings.patience = Duration::ZERO;
+    stage.settings.quota = "7/10s".parse().expect("a quota");
+    let script: super::stage::Script = Box::new(|number, what| (100, if number < 6 { dropped() } else { shown(what) }));
+    let (ends, wire, _run) = stage.send(&rows(2), script).await;
+    assert_eq!((ends.ending, ends.calls), (Ending::Over, 8));
+    let times = wire.times();
+    assert_eq!(times[..7], [0, 100, 200, 300, 400, 500, 600]);
+    assert!(times[7] > 10_000, "{times:?}");
+    let finished = stage.ear.finished();
+    assert_eq!(ends_of(&finished), [(1, "updated".to_owned()), (2, "updated".to_owned())]);
+    assert_eq!(finished.iter().map(|row| row.attempts).collect::<Vec<_>>(), [7, 1]);
+    assert!(!stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_comment_is_read_at_once() {
+    let mut stage = Stage::new();
+    stage.settings.max_attempts = 1;
+    let script: super::stage::Script = Box::new(|number, what| (100, if number < 2 { dropped() } else { shown(what) }));
+    let (ends, wire, _run) = stage.send(&[change(1, r#"{"comment":"x"}"#)], script).await;
+    assert_eq!(ends.ending, Ending::Over);
+    let seen = wire.seen();
+    let expected = [(0, "PATCH 1"), (100, "GET 1"), (200, "GET 1")];
+    assert_eq!(seen[..3].iter().map(|(at, what)| (*at, what.as_str())).collect::<Vec<_>>(), expected);
+    // The comment is sent again only after a read that it can't be too early for.
+    assert_eq!(seen.last().map(|(_, what)| what.as_str()), Some("PATCH 1"));
+    assert!(seen.last().is_some_and(|(at, _)| *at > 30_000), "{seen:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_outage_costs_no_row_its_tries() {
     let mut stage = Stage::new();
-    let broken = || Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() });
+    let broken = || {
+        Err(SendError {
+            may_have_arrived: false,
+            is_reused: false,
+            obstacle: None,
+            message: "no connection".to_owned(),
+        })
+    };
     let script: super::stage::Script = Box::new(move |number, what| match number {
         0..10 => (100, broken()),
         _ => (100, shown(what)),
@@ -329,7 +390,15 @@ async fn a_service_that_stays_down_is_given_up_after_the_patience() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(30);
     let script: super::stage::Script = Box::new(|_, _| {
-        (100, Err(SendError { may_have_arrived: false, obstacle: None, message: "no connection".to_owned() }))
+        (
+            100,
+            Err(SendError {
+                may_have_arrived: false,
+                is_reused: false,
+                obstacle: None,
+                message: "no connection".to_owned(),
+            }),
+        )
     });
     let (ends, _, run) = stage.send(&rows(4), script).await;
     assert_eq!(ends.ending, Ending::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));

@@ -182,6 +182,7 @@ impl Transport for Wire {
             Some(Failure::Cut) => {
                 return Err(SendError {
                     may_have_arrived: true,
+                    is_reused: false,
                     message: "the connection was cut".to_owned(),
                     obstacle: None,
                 });

@@ -94,7 +94,12 @@ impl Network {
     /// What the client gets to know.
     fn reply(&self, call: &Call, said: Said) -> Result<Reply, SendError> {
         let lost = |may_have_arrived| {
-            Err(SendError { may_have_arrived, obstacle: None, message: "the connection was closed".to_owned() })
+            Err(SendError {
+                may_have_arrived,
+                is_reused: false,
+                obstacle: None,
+                message: "the connection was closed".to_owned(),
+            })
         };
         let whole = |status: u16, body: String| Reply {
             status,
