@@ -127,7 +127,7 @@ impl Clock {
     }
 }
 
-/// Waits on this thread: for whoever has no runtime yet.
+/// Waits on this thread, if there is no runtime yet.
 #[expect(clippy::disallowed_methods, reason = "the one sleep of the program")]
 pub fn wait_here(time: Duration) {
     std::thread::sleep(time);

@@ -18,7 +18,7 @@ pub fn may_be(sent: &str, stored: &str) -> bool {
     forms(stored).iter().any(|stored| sent.iter().any(|sent| sent.starts_with(stored.as_str())))
 }
 
-/// A step that a service, or whoever reads what it stored, may take.
+/// A step that a service may take when it stores or shows a text.
 type Step = fn(&str) -> Cow<'_, str>;
 
 /// The orders in which steps make a difference: a service may remove tags before or after it touches entities.

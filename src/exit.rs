@@ -8,15 +8,15 @@ pub const SOME_FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The input can't be read or is not valid; nothing was sent.
 pub const INPUT: u8 = 3;
-/// Stopped early: the same command again goes on.
+/// Stopped early: the same command resumes.
 pub const STOPPED: u8 = 4;
 /// Credentials are missing, refused, or without the permission.
 pub const NOT_ALLOWED: u8 = 5;
-/// Stopped because rows keep failing: a person must look at them before the run is started again.
+/// Rows keep failing: a person must check them before the run is started again.
 pub const NEEDS_ATTENTION: u8 = 6;
 /// Of `plan --detailed-exitcode`: there is something to send.
 pub const CHANGES: u8 = 10;
-/// A defect of the program, or a journal that is damaged, newer, or can't be written any more.
+/// A defect of the program, or a journal that is damaged, in an unknown format, deleted, or can't be read or written.
 pub const DEFECT: u8 = 70;
 /// The second Ctrl-C: ended at once.
 pub const INTERRUPTED: u8 = 130;

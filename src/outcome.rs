@@ -98,7 +98,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The code of an update whose response shows some other value than was asked for.
+    /// The code of an update whose response shows only a part of the change.
     pub const DIFFERS: &str = "differs";
 
     /// An outcome without a call behind it.

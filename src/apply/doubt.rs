@@ -249,7 +249,7 @@ pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnC
     found.collect()
 }
 
-/// Whether the incident shows every property that `body` sets; what it adds is not looked at.
+/// Whether the incident shows every property that `body` sets; not what it adds.
 pub(super) fn shows(body: &str, incident: &Incident, appended: &str, same_as: &SameAs) -> bool {
     let differences = differences(body, &incident.values, appended, same_as);
     differences.iter().all(|one| may_show(&one.property, &one.after, &one.before, same_as))

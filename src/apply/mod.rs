@@ -130,7 +130,7 @@ pub enum Stop {
         message: String,
     },
     /// The API refuses the query of a list (400).
-    #[error("the API refuses the question: {message}")]
+    #[error("the API rejects the query: {message}")]
     QueryRejected {
         /// What the API said.
         message: String,

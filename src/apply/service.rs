@@ -169,7 +169,7 @@ impl Service {
     /// The token of this generation was refused: no call starts until there is another one, or the run stops.
     pub(super) fn token_refused(&mut self, generation: u64, at: Now, tokens: &Tokens, message: &str) -> Option<Stop> {
         if self.renewal.as_ref().is_some_and(|awaited| generation <= awaited.generation) {
-            // A call that was under way beside the first one that was refused.
+            // A request that was in flight beside the first one that was refused.
             return None;
         }
         if self.health.token_refused(generation, self.token_generation) == News::Unauthorized {
@@ -242,7 +242,7 @@ mod tests {
         Service::new(&"5/1s,50/10s".parse().expect("a quota"), Duration::from_secs(30))
     }
 
-    /// A response that names a time so many milliseconds from now.
+    /// A response that names a time this far from now, in milliseconds.
     fn answer(status: u16, after: u64) -> Answer {
         resuming(status, Some(Resume::After(Duration::from_millis(after))))
     }

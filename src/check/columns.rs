@@ -159,7 +159,7 @@ pub(super) fn of_header<'a>(
         let message = number.map_or_else(|| "no column is named `incidentId`".to_owned(), |_| sentinel_number());
         let diagnostic = input.header_diagnostic(&codes::NO_ID_COLUMN, number, message);
         let advice = match input.later_header() {
-            Some(line) => format!("line {line} has the column names: delete what stands above it"),
+            Some(line) => format!("line {line} has the column names: delete everything above it"),
             None if number.is_some() => String::new(),
             None => "name the column with the ids `incidentId`".to_owned(),
         };

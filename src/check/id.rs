@@ -1,4 +1,4 @@
-//! The ID of an incident: how it is read, and what to do about text that is none.
+//! The ID of an incident: how it is read, and what to do about text that is not an ID.
 
 use crate::row::IncidentId;
 use crate::text::trimmed;

@@ -258,7 +258,7 @@ impl Checker<'_> {
             *slot = Slot { asked: *asked, spot: 0..0, is_overridden: false };
         }
         if !self.origin.is_portal_export && is_portal_export(&members.iter().map(|member| &*member.name)) {
-            let message = "the row is one of a portal export, which says what incidents are, and the first row is not";
+            let message = "the row is from a portal export, and the first row is not";
             let help = "put the rows of the portal export into a file of their own, and use `--set`";
             row.tell(Problem::new(&codes::PORTAL_NEEDS_SET, message).with_help(help), None, None);
             return;

@@ -119,15 +119,14 @@ pub(super) struct SendArgs {
     /// Stop when so many rows have failed; without it, when the first five all fail alike.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_failures: Option<u64>,
-    /// Accept updates whose response shows another value than was asked for; without it they make the exit code 1.
+    /// Exit with 0 even if a response shows only a part of a change.
     #[arg(long)]
     pub(super) allow_differs: bool,
     /// How long a change made by an earlier run counts as made; 0 looks at no other run [default: 12h, or as the run
     /// that goes on began]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) remember: Option<Duration>,
-    /// How long the service may take to show a change: a comment whose response was lost is sent again only after reads
-    /// that late
+    /// How long the service may take to show a change; a comment whose response was lost is not sent again before that
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub(super) settle: Duration,
     /// Do not ask.

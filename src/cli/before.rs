@@ -24,7 +24,7 @@ use crate::report::question::{Yes, ask};
 use crate::seen::Seen;
 use crate::typed::Typed;
 
-/// So many changes stand before the question.
+/// The maximum number of changes shown before the prompt.
 const SHOWN: usize = 5;
 
 /// More rows are not sent for a mere `y`.
@@ -187,7 +187,7 @@ impl Before<'_> {
         }
     }
 
-    /// What is set that the contract calls doubtful, repeated for whoever confirms it.
+    /// What is set that the contract calls doubtful, repeated before the prompt.
     fn doubtful(&self, sets: &SetCounts) -> Vec<(u64, String)> {
         let choices = self.target.contract.properties.iter().flat_map(|property| match &property.kind {
             PropertyKind::Choice(choices) => choices.iter().map(|choice| (&property.name, choice)).collect(),

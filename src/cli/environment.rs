@@ -56,7 +56,7 @@ impl Environment {
         let is_dumb = text("TERM").as_deref() == Some("dumb");
         let (no_color, force, clicolor) = (variable("NO_COLOR"), text("CLICOLOR_FORCE"), text("CLICOLOR"));
         Environment {
-            // What is not UTF-8 is no token either: that is said, rather than that there is none.
+            // Text that is not UTF-8 is reported as a bad token, not as a missing one.
             token: variable("BULK_TRIAGE_TOKEN").map(|token| SecretString::from(token.to_string_lossy().into_owned())),
             credentials_directory: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             color: ColorWish::of(no_color.is_some(), force.as_deref(), clicolor.as_deref(), is_dumb),

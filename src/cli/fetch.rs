@@ -188,7 +188,7 @@ pub(super) fn run(
         ReadEnd::Exhausted => {}
         ReadEnd::Stopped(Stop::QueryRejected { message }) => {
             part.remove()?;
-            return Err(Error::usage(format!("the API refuses the question: {}", printable(message))));
+            return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
         }
         ReadEnd::Stopped(stop) => {
             say(&format!("stopped early: {}", printable(&explained(stop, &target.contract))));

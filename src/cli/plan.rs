@@ -183,7 +183,7 @@ impl Shown<'_> {
             if let (Some(plan), Same::Plan(seal)) = (plan, &begun.same) {
                 writeln!(out, "\nplan: {}, sealed {}", printable(&plan.to_string_lossy()), plan::short(seal))?;
                 if begun.target.scope.is_none() {
-                    writeln!(out, "it names no tenant: with a token, or `--scope`, it could be applied to one only")?;
+                    writeln!(out, "it names no tenant; to restrict it to one, use a token or `--scope`")?;
                 }
                 return say_next(out, &next);
             }

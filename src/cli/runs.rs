@@ -149,7 +149,7 @@ fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Resul
     Ok(exit::DONE)
 }
 
-/// A run, for a script.
+/// A run as a JSON object.
 fn object(run: &RunSummary) -> Value {
     json!({
         "run": run.name, "state": state(run), "scope": run.scope.to_string(), "contract": run.contract,
@@ -237,7 +237,7 @@ fn show(
     Ok(exit::DONE)
 }
 
-/// So many rows that failed are shown, unless all of them are asked for.
+/// The maximum number of failed rows shown without `--all`.
 const SHOWN: u64 = 10;
 
 fn show_failures(

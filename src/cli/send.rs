@@ -85,7 +85,7 @@ pub(super) fn small_runtime() -> io::Result<tokio::runtime::Runtime> {
 /// `EMFILE`.
 const TOO_MANY_OPEN_FILES: i32 = rustix::io::Errno::MFILE.raw_os_error();
 
-/// Where the process may open no more files tokio panics: this opens as many as it needs first.
+/// If the process may open no more files, tokio panics. So this opens as many as tokio needs first.
 fn room_for_files() -> io::Result<()> {
     (0..8).map(|_| io::pipe()).collect::<io::Result<Vec<_>>>().map(drop)
 }
@@ -152,7 +152,7 @@ impl Sending<'_> {
             Ok(path) if path == place => {}
             Ok(path) => {
                 say(&format!(
-                    "another file is at {} by now, and stays: the results are in {}",
+                    "another file is now at {} and is kept; the results are in {}",
                     printable(&place.to_string_lossy()),
                     printable(&path.to_string_lossy())
                 ));
@@ -197,7 +197,7 @@ impl Sending<'_> {
     ) {
         let has = |kind| tally.outcomes.of(kind) > 0;
         let only_differs = code == exit::SOME_FAILED && !has_troubles(&tally);
-        // If that can't be told, it is a word that a person adds.
+        // If the outcomes are unknown, the user adds `--only`.
         let for_failures = || self.next.for_failures(place, journal.follows(run).unwrap_or(false));
         let next = match code {
             // Nothing is remembered any more: the comments of all other rows might be added again.

@@ -134,7 +134,7 @@ const IN_ORDER: Duration = Duration::from_millis(500);
 
 /// From now on SIGUSR1, which asks for the progress, ends nothing, also where there is no progress to show.
 pub(super) fn outlive_usr1() {
-    // Where the machine gives no runtime the process is about to end anyway. A handler stays when its listener goes.
+    // Without a runtime the process is about to end anyway. The handler stays when its listener is dropped.
     if let Ok(runtime) = super::send::small_runtime() {
         let _entered = runtime.enter();
         drop(signal(SignalKind::user_defined1()));

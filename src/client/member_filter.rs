@@ -1,6 +1,6 @@
 //! A filter for JSON that arrives in pieces: keeps the members in use, and drops all others as they pass.
 //!
-//! Promises: what is kept reads exactly as in the whole body, and is no JSON if the body is none. Memory holds what is
+//! Promises: what is kept reads exactly as in the whole body, and is not JSON if the body is not. Memory holds what is
 //! kept and the open brackets, whatever the size of the body.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Throttling: when a response lets requests through again.
 //!
-//! Promises: of all that the response names, header or body, the latest counts, so nobody comes back early. Any bytes are
+//! Promises: of all that the response names, header or body, the latest counts, so no request is early. Any bytes are
 //! an answer; what can't be understood is no time.
 
 use std::time::Duration;
@@ -97,7 +97,7 @@ fn in_headers(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
     named(headers, "retry-after").filter_map(|value| retry_after(value, now)).chain(millis).collect()
 }
 
-/// When a quota is reset: in so many seconds, or a time.
+/// When a quota is reset: a number of seconds from now, or a time.
 fn in_resets(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
     let reset = |value: &str| {
         let digits = value.trim().split(['.', ',', ';']).next().unwrap_or_default().trim();
@@ -150,7 +150,7 @@ const TIMES: [(&str, &str); 10] = [
 ];
 /// `error.innererror.details` is as deep as it goes.
 const DEEPEST: u8 = 4;
-/// More parts than this of one error are not looked at.
+/// The maximum number of parts of one error that are read.
 const MOST_DETAILS: usize = 100;
 
 impl Body {

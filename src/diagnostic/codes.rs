@@ -158,7 +158,7 @@ codes! {
         "A tag holds a comma; it is sent as one tag."
         "Separate tags with semicolons: `a; b`."
     UNTERMINATED_LINE "unterminated-line" Warning
-        "The last line has no line end, and its last cell is the ID: if the file was cut there, the ID is another one."
+        "The last line has no line end, and its last cell is the ID: if the file was cut there, the ID is incomplete."
         "Check that the file is complete; end its last line with a line end."
     NOT_SENT "not-sent" Warning
         "The column (or member) is carried along and not sent, though its name is another word for a property."

@@ -103,7 +103,7 @@ impl hyper::body::Body for Slow {
     }
 }
 
-/// The beginning of an incident, alone or on a page of the list, and then one member that goes on for ever.
+/// The beginning of an incident, alone or on a page of the list, and then one member without an end.
 pub(super) fn endless(is_list: bool) -> Body {
     let start =
         if is_list { r#"{"value":[{"incidentId":1,"incidentName":""# } else { r#"{"incidentId":1,"incidentName":""# };

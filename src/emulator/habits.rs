@@ -67,7 +67,7 @@ pub enum CommentForm {
     Paragraph,
     /// Without tags.
     NoTags,
-    /// Cut after so many characters.
+    /// Cut after this many characters.
     Cut(usize),
     /// In other words.
     Redacted,

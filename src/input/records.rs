@@ -78,7 +78,7 @@ impl Records {
         Ok(&self.buffer)
     }
 
-    /// Passes over the first bytes, which were peeked at and hold so many line ends.
+    /// Skips the first bytes, which were peeked at, and counts the line ends in them.
     pub(super) fn pass_over(&mut self, bytes: usize, lines: u64) -> Result<(), InputError> {
         self.buffer.drain(..bytes);
         self.pass(lines)

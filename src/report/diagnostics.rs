@@ -18,7 +18,7 @@ const IN_FULL: usize = 20;
 /// The columns of the narrowest terminal that is cared for.
 const WIDTH: usize = 80;
 
-/// So many more lines of equal diagnostics are named.
+/// The maximum number of further lines named for equal diagnostics.
 const NAMED: usize = 5;
 
 /// Groups diagnostics that differ in their line only: the first twenty groups are shown, each with the source line of its

@@ -73,7 +73,7 @@ impl Tally {
         }
     }
 
-    /// At the end: the requests that this process sent, of which so many were reads, and the 429s among the responses.
+    /// At the end: the requests that this process sent, its reads, and the 429s among the responses.
     pub fn count_requests(&mut self, calls: u64, reads: u64, throttled: u64) {
         (self.calls, self.updates, self.reads, self.throttled) = (calls, calls - reads.min(calls), reads, throttled);
     }

@@ -103,7 +103,7 @@ fn each_filter_takes_its_incidents_and_no_others() {
 fn a_question_that_can_not_be_is_said_and_leaves_nothing() {
     let program = program("1-9");
     for (arguments, said) in [
-        (["--filter", "severity eq 'High'"], "the API refuses the question"),
+        (["--filter", "severity eq 'High'"], "the API rejects the query"),
         (["--status", "open"], "write Active, Resolved"),
         (["--created-since", "yesterday"], "a duration ago such as 24h"),
     ] {

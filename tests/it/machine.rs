@@ -99,7 +99,7 @@ fn full_disk_leaves_a_summary_for_scripts_too() {
 }
 
 #[test]
-fn journal_held_by_a_stopped_process_is_told_and_a_signal_ends_the_wait() {
+fn journal_held_by_a_stopped_process_is_reported() {
     let program = with_a_journal();
     let holder = File::options().write(true).open(program.path("state/journal.lock")).expect("a lock");
     holder.lock().expect("nobody else has it");

@@ -215,7 +215,7 @@ fn file_put_in_place_of_the_results_is_kept() {
         assert_eq!(ended.outcomes()["updated"], 20);
         assert_eq!(program.read("notes.csv"), "my notes\n");
         if place == "r.2.csv" {
-            ended.expect_text("another file is at r.csv by now, and stays: the results are in r.2.csv");
+            ended.expect_text("another file is now at r.csv and is kept; the results are in r.2.csv");
             assert_ne!(program.read("r.csv").lines().count(), 21);
         }
         let run = program.last_run();

@@ -124,7 +124,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
         Ok(0)
     }
 
-    /// So many have left the list that this is not what comes after the last page.
+    /// There is a gap after the last page: more incidents than the overlap have left the list.
     fn go_back(&mut self, page: &Part) -> u64 {
         self.skip = page.skip.saturating_sub(u64::from(page.top).saturating_sub(OVERLAP).max(1));
         0

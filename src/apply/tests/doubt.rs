@@ -169,7 +169,7 @@ fn other_authors_count_until_ours_is_known() {
     assert_eq!(read(&mut OwnComments::default(), &theirs), Found::Unexplained);
     assert_eq!(read(&mut heard(TEXT, "TRIAGE@contoso.com", 0), &theirs), Found::Absent);
     assert_eq!(read(&mut heard(TEXT, OURS, 0), &comment("[removed]", Some(101))), Found::Unexplained);
-    // The same text is ours, whoever is said to have written it.
+    // The same text is ours, no matter which author is shown.
     let renamed = Comment { text: TEXT.to_owned(), ..theirs.clone() };
     assert_eq!(read(&mut heard(TEXT, OURS, 0), &renamed), Found::Made);
     // An attempt of an earlier process may have had another token.

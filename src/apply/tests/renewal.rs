@@ -17,7 +17,7 @@ const ENDS: &str = "e30.eyJleHAiOjE3OTU1MTQ0MDJ9.c2ln";
 /// An hour later.
 const NEXT: &str = "e30.eyJleHAiOjE3OTU1MTgwMDB9.c2ln";
 
-/// A file that is emptied when its token has ended, and gets the next one so many milliseconds later.
+/// A file that is emptied when its token expires, and gets the next one this many milliseconds later.
 #[derive(Debug)]
 struct Late {
     clock: Clock,

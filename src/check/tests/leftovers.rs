@@ -140,7 +140,7 @@ fn missing_id_columns_are_named_with_what_is_there() {
     assert_eq!(message, "no column is named `incidentId`");
     assert!(help.contains("`ID`, `status`"), "{help}");
     let (_, help) = told("Incidents of November\n\nIncident_ID;status\n1;Active\n");
-    assert!(help.starts_with("line 3 has the column names: delete what stands above it"), "{help}");
+    assert!(help.starts_with("line 3 has the column names: delete everything above it"), "{help}");
     // Renamed the other way round: `incidentId` may be Sentinel's number.
     assert!(told("incidentId,ProviderIncidentId,Status\n1,2,Active\n").0.contains("Sentinel's own number"));
     assert_eq!(CSV.of("IncidentNumber,incidentId,Status\n1,2,Active\n").codes(), []);

@@ -25,7 +25,7 @@ pub struct FetchSummary {
     pub scope: String,
     /// So many incidents are in it.
     pub incidents: u64,
-    /// So many rows had the file that it replaces.
+    /// The number of rows of the file that it replaces.
     pub replaced: u64,
     /// So many were read for it.
     pub read: u64,

@@ -158,7 +158,7 @@ impl PageFile {
         look_at(&self.path, &self.others, self.appends)
     }
 
-    /// So many bytes stand before the page.
+    /// The number of bytes before the page.
     fn used(&self) -> u64 {
         if self.appends { self.path.metadata().map_or(0, |found| found.len()) } else { 0 }
     }

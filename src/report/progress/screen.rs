@@ -57,7 +57,7 @@ impl Screen {
         self.draws
     }
 
-    /// Draws what `lines` gives for so many columns, again with each tick: a terminal's width can change.
+    /// Draws what `lines` returns for the terminal's columns. Called at each tick, since the width can change.
     pub(super) fn draw(&self, tick: Duration, lines: impl Fn(usize) -> String + Clone + Send + Sync + 'static) {
         if !self.draws {
             return;

@@ -95,7 +95,7 @@ impl Status {
         self.looked.unwrap_or_else(|| self.outcomes.total())
     }
 
-    /// The lines that are drawn anew, on a terminal of so many columns, the last of which stays free (some wrap there).
+    /// The lines to redraw on a terminal with `columns` columns; the last column stays free, since some wrap there.
     pub(super) fn drawn(&self, now: Timestamp, colour: bool, columns: usize) -> String {
         let width = columns.saturating_sub(1).min(WIDTH);
         let paint = |text: String, code| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text };
