@@ -122,5 +122,5 @@ fn what_failed_is_tried_again_at_the_same_incident() {
     let planned = format!("plan a.csv -o a.plan --follow-redirects --quota 1000/1s --base-url {}", program.origin());
     program.run(&planned).expect_code(0);
     let ended = program.run("apply a.plan --yes --quota 1000/1s").expect_code(1);
-    ended.expect_text(".results.csv --follow-redirects --base-url ");
+    ended.expect_text(".results.csv --quota 1000/1s --yes --base-url ").expect_text(" --follow-redirects\n");
 }

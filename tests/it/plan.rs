@@ -23,7 +23,7 @@ fn plan(program: &Program, options: &str) -> Ended {
 }
 
 fn apply(program: &Program, options: &str) -> Ended {
-    program.run(&format!("apply a.plan --yes --quota 1000/1s {options}"))
+    program.run(&format!("apply a.plan --yes --quota 1000/1s --settle 150ms {options}"))
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_plan_goes_on_where_a_kill_has_ended_it() {
         settings.latency = std::time::Duration::from_millis(5)..=std::time::Duration::from_millis(20);
     });
     plan(&program, "").expect_code(0);
-    let killed = started(program.command("apply a.plan --yes --quota 1000/1s"));
+    let killed = started(program.command("apply a.plan --yes --quota 1000/1s --settle 150ms"));
     program.wait_for_requests(25);
     killed.kill();
     apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 60)]);
