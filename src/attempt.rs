@@ -188,7 +188,7 @@ pub enum Obstacle {
     Proxy {
         /// Without its password.
         url: String,
-        /// What it answered, if known.
+        /// The status of its response, if known.
         status: Option<u16>,
     },
     /// The name is not known.

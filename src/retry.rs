@@ -31,11 +31,11 @@ pub enum Next {
     },
     /// The incident was read: what it shows, compared with what was asked, decides.
     Compare,
-    /// The incident is read: a success did not show what became of the update. The try that is over counts.
+    /// The incident is read: a success did not show what became of the update. The finished attempt counts.
     Look,
-    /// The next attempt follows at once. Not a try.
+    /// The next attempt follows at once. Not counted as an attempt.
     AtOnce,
-    /// The same again after this delay. The try that is over counts.
+    /// The same again after this delay. The finished attempt counts.
     Again {
         /// From the end of the attempt on.
         after: Duration,
@@ -45,9 +45,9 @@ pub enum Next {
         /// Whether the last attempt may have made the change all the same.
         may_have_applied: bool,
     },
-    /// The whole scope pauses; the row is next again. Not a try.
+    /// The whole scope pauses; the row is next again. Not counted as an attempt.
     Pause,
-    /// The token is renewed; the row is next again. Not a try.
+    /// The token is renewed; the row is next again. Not counted as an attempt.
     Renew {
         /// The token that was refused.
         token_generation: u64,

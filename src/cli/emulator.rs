@@ -54,7 +54,7 @@ pub(super) struct EmulatorArgs {
     /// How long a request and its answer take, such as `5ms` or `20ms..300ms`.
     #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
     latency: RangeInclusive<Duration>,
-    /// Close a connection without an answer when one more request comes on it than this.
+    /// Close a connection without a response when it gets more requests than this.
     #[arg(long, value_name = "N")]
     requests_per_connection: Option<u64>,
 

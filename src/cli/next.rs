@@ -115,7 +115,7 @@ impl<'a> Next<'a> {
         results_of(run, self.typed())
     }
 
-    /// The command that tries again what failed, by the results file. `follows`: merged incidents were followed.
+    /// The command that retries what failed, from the results file. `follows`: merged incidents were followed.
     #[must_use]
     pub(super) fn for_failures(&self, results: &Path, follows: bool) -> NextCommand {
         let typed = self.typed_for_rows(follows);

@@ -112,7 +112,7 @@ impl TokenError {
 
 /// Where tokens come from.
 pub trait TokenSource: fmt::Debug + Send + Sync {
-    /// The token that it has now. Called while calls are under way: it must not wait.
+    /// The token that it has now. Called while requests are in flight: it must not wait.
     ///
     /// # Errors
     /// Why it has none.

@@ -61,8 +61,8 @@ impl<T: Transport> Client<T> {
         &self.tokens
     }
 
-    /// One attempt: takes the token (its source is asked again if it is about to expire), sends once, reads the answer.
-    /// Ends within the transport's time limits. An expired token is not sent: that is answered as the service would.
+    /// One attempt: takes the token (its source is asked again if it is about to expire), sends once, reads the response.
+    /// Ends within the transport's time limits. An expired token is not sent; the result is that of a 401.
     pub async fn call(&self, call: &Call) -> Answer {
         let (token, token_generation) = self.tokens.at(self.clock.now().wall);
         let Some(token) = token else {

@@ -42,7 +42,7 @@ pub struct Settings {
     pub habits: Habits,
     /// How a 429 says its time.
     pub throttle_form: ThrottleForm,
-    /// A connection is closed without an answer when one request more than this comes on it.
+    /// A connection is closed without a response when it gets more requests than this.
     pub requests_per_connection: Option<u64>,
     /// Where each request is written, as JSONL. Added to.
     pub log: Option<PathBuf>,

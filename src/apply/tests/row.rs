@@ -27,7 +27,7 @@ fn now() -> Now {
     Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }
 }
 
-/// What comes next after an update that ends without an answer.
+/// What comes next after an update without a response.
 fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
     let verdict = Verdict::Transient { may_have_applied };
     let answer = Answer {
