@@ -201,12 +201,20 @@ pub enum Obstacle {
     },
 }
 
+/// An update of which the response showed a part; the comment, if it had one, was not shown.
+pub const PARTLY: &str = "partly";
+
+/// An update of which the response showed a part, with the comment.
+pub const PARTLY_WITH_COMMENT: &str = "partly-with-comment";
+
 impl Verdict {
     /// The verdict's name in the journal and the logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
-            Verdict::Updated { .. } => "updated",
+            Verdict::Updated { differs: None, .. } => "updated",
+            Verdict::Updated { added: Some(Added { comment: Some(_), .. }), .. } => PARTLY_WITH_COMMENT,
+            Verdict::Updated { .. } => PARTLY,
             Verdict::NotApplied { .. } => "not-applied",
             Verdict::Read { .. } => "read",
             Verdict::Listed(_) => "listed",

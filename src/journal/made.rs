@@ -1,9 +1,10 @@
 //! What earlier calls have made of an incident, or may have made: the rule of "the same again".
 //!
 //! A row is not sent when a run of this scope has made the same change, unless a later call set one of its properties
-//! to another value; then its properties are sent again, and its comment is not. A change under way elsewhere is waited
-//! for; comments go to an incident one at a time, and an attempt in doubt is cleared up before. [`standing`] is that rule, pure; it is looked up in the transaction that writes the
-//! intent.
+//! to another value, or its response showed only a part of it; then its properties are sent again, and its comment is
+//! not, unless the response did not show it. A change under way elsewhere is waited for; comments go to an incident one
+//! at a time, and an attempt in doubt is resolved before. [`standing`] is that rule, pure; it is looked up in the
+//! transaction that writes the intent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::{AttemptId, JournalError, boot, stored_id, wall};
+use crate::attempt::{PARTLY, PARTLY_WITH_COMMENT};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::list_change::ListChange;
@@ -89,6 +91,8 @@ pub(super) struct Past {
     made: Option<bool>,
     /// It went to an incident that was merged into another one.
     was_redirected: bool,
+    /// The response showed only a part of it: the properties are sent again, and a comment that was not shown.
+    was_partly_shown: bool,
     /// What was sent.
     change: Change,
     /// What the row asked for: by that changes are the same, whatever whole lists they became.
@@ -112,7 +116,7 @@ pub(super) struct Asker<'a> {
 
 pub(super) const UPDATES_OF_INCIDENT: &str = "
     SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
-           rows.body, rows.appends AND a.updates = 1, rows.asked, a.verdict IS 'redirected'
+           rows.body, rows.appends AND a.updates = 1, rows.asked, a.verdict
     FROM attempts AS a
     JOIN rows ON rows.run = a.run AND rows.row = a.row
     JOIN runs ON runs.id = a.run
@@ -133,6 +137,8 @@ pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> R
     let pasts = statement.query_map(params![scope, stored_id(incident)], |row| {
         let body: Arc<str> = row.get::<_, Option<String>>(9)?.unwrap_or_default().into();
         let asked: Option<String> = row.get(11)?;
+        let verdict: Option<String> = row.get(12)?;
+        let is = |name| verdict.as_deref() == Some(name);
         Ok(Past {
             attempt: AttemptId(row.get(0)?),
             run: row.get(1)?,
@@ -143,9 +149,10 @@ pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> R
             ended: row.get::<_, Option<i64>>(6)?.map(boot),
             ended_wall: wall(row.get::<_, Option<i64>>(7)?.unwrap_or(0)),
             made: row.get(8)?,
-            was_redirected: row.get(12)?,
+            was_redirected: is("redirected"),
+            was_partly_shown: is(PARTLY) || is(PARTLY_WITH_COMMENT),
             asked: asked.map_or_else(|| Arc::clone(&body), Arc::from),
-            change: Change { incident, body, appends: row.get(10)? },
+            change: Change { incident, body, appends: row.get(10)? && !is(PARTLY) },
         })
     })?;
     Ok(pasts.collect::<Result<_, _>>()?)
@@ -216,6 +223,9 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
         let same = *past.asked == *asker.asked;
         let is_remembered = past.ended.is_some_and(|ended| ended > asker.since);
         if same && past.made == Some(true) && is_remembered {
+            if past.was_partly_shown {
+                break;
+            }
             return made(past);
         }
         if !same && sets_otherwise(&past.change.body, asker.asked, asker.appended) {
@@ -346,6 +356,7 @@ mod tests {
             ended_wall: wall(ended),
             made: Some(true),
             was_redirected: false,
+            was_partly_shown: false,
             change: change(body),
             asked: body.into(),
         }

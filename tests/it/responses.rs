@@ -150,9 +150,28 @@ fn partly_ignored_update_differs() {
     let run = program.last_run();
     ended.expect_text("differing").expect_text("`tags` is").expect_text(&format!("bulk-triage runs show {run}"));
     program.run(&format!("runs show {run}")).expect_code(0).expect_text("row 1 (line 2), incident 1: updated, differs");
-    // What was applied in part is remembered: the comment is not added twice.
-    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
-    assert_eq!(program.updates().len(), 2);
+    // The part that was not shown is sent again, the comment that was shown is not.
+    program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
+    let bodies: Vec<_> = program.updates().into_iter().map(|update| update.body.expect("a body")).collect();
+    assert_eq!(bodies.len(), 3);
+    assert!(bodies[2].contains("tags") && !bodies[2].contains("comment"), "{}", bodies[2]);
+}
+
+#[test]
+fn ignored_comment_is_sent_again() {
+    let program = Program::new()
+        .file("a.csv", "incidentId,status,comment\n1,Resolved,done\n")
+        .faulty_emulator(&["ignore@1-2=comment"]);
+    for _ in 0..2 {
+        program
+            .send("a.csv")
+            .expect_code(1)
+            .expect_outcomes(&[("updated", 1)])
+            .expect_text("`comment` has not been added");
+    }
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1)]);
+    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 1)]);
+    assert_eq!(program.comments(1), ["done"]);
 }
 
 #[test]
