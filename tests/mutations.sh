@@ -42,7 +42,7 @@ for name; do
         continue
     fi
     if [ -n "$test" ]; then
-        case $test in simulation::*) of=simulation ;; *) of='far program kept_promises' ;; esac
+        case $test in simulation::*) of=simulation ;; *) of="far program ${test%%::*}" ;; esac
         said=$(run "$of" "$test") && status=0 || status=$?
         after='test'
         by=$(echo "$said" | grep -q "^test result: FAILED" && echo "\`$test\`" || true)
