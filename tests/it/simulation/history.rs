@@ -90,7 +90,9 @@ async fn until_over(world: &Arc<World>, disk: &Disk, command: &Command) {
 fn all_done(world: &World, command: &Command, outcomes: &[String]) {
     let is_done = |outcome: &String| outcome == "updated" || outcome == "unchanged";
     let open = |outcome: &String| outcome == "not-attempted" || outcome == "in-doubt";
-    if outcomes.iter().any(open) || !world.scenario.may_fail() && !outcomes.iter().all(is_done) {
+    // A comment that nobody can explain keeps every other row with a comment from the incident.
+    let may_fail = world.scenario.may_fail() || world.scenario.may_stay_in_doubt;
+    if outcomes.iter().any(open) || !may_fail && !outcomes.iter().all(is_done) {
         world.breach(format_args!("{} is over, and its rows are {outcomes:?}", command.name));
     }
 }
