@@ -131,6 +131,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::FetchPlace(error) if error.is_held() => exit::STOPPED,
+            _ if self.is_full() => exit::STOPPED,
             Error::Usage { .. }
             | Error::FetchPlace(_)
             | Error::Contract(_)
@@ -154,6 +155,17 @@ impl Error {
         }
     }
 
+    /// Whether an output can't be written because its disk is full.
+    fn is_full(&self) -> bool {
+        let error = match self {
+            Error::FetchPlace(error) => error.io_error(),
+            Error::PlanPlace(error) => error.io_error(),
+            Error::Report(error) | Error::Output(error) => Some(error),
+            _ => None,
+        };
+        error.is_some_and(is_full)
+    }
+
     /// Whether the user knows already: diagnostics were shown, or the reader of the output has gone.
     #[must_use]
     pub fn was_told(&self) -> bool {
@@ -169,6 +181,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
+            _ if self.is_full() => Some("free some space, then run the same command again".to_owned()),
             Error::Contract(ContractError::Unknown { name }) => {
                 nearest(name, BUILT_IN.into_iter()).map(|meant| format!("did you mean `{meant}`?"))
             }

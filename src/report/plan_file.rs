@@ -39,6 +39,17 @@ enum Reason {
     Io(io::Error),
 }
 
+impl PlanPlaceError {
+    /// What the machine said, if it was the machine.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match &self.reason {
+            Reason::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl PlanFile {
     /// Looks at what is there, and changes nothing. `input` is the input's path, where it has one.
     ///

@@ -99,6 +99,20 @@ fn full_disk_leaves_a_summary_for_scripts_too() {
 }
 
 #[test]
+fn full_disk_under_an_output_is_exit_4() {
+    for (command, name) in [("fetch -o open.csv --limit 5", "open.csv"), ("plan a.csv -o a.plan", "a.plan")] {
+        let program = program();
+        let Some(shim) = shim() else { return };
+        let strike = Strike { at: 1, how: How::On, error: Errno::NoSpace, name };
+        let mut failing = program.command(command);
+        failing.args(["--base-url", &program.origin()]);
+        let ended = started(strike.prepare(shim, &program, failing)).end();
+        ended.expect_code(4).expect_text("free some space, then run the same command again");
+        program.run(&format!("{command} --base-url {}", program.origin())).expect_code(0);
+    }
+}
+
+#[test]
 fn journal_held_by_a_stopped_process_is_reported() {
     let program = with_a_journal();
     let holder = File::options().write(true).open(program.path("state/journal.lock")).expect("a lock");

@@ -101,6 +101,15 @@ impl FetchPlaceError {
     pub fn is_held(&self) -> bool {
         matches!(self.reason, Reason::Held)
     }
+
+    /// What the machine said, if it was the machine.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match &self.reason {
+            Reason::Io(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl FetchFile {
