@@ -77,7 +77,7 @@ pub enum ReadEnd {
     Stopped(Stop),
 }
 
-/// What [`read`] gives back.
+/// What [`read`] returns.
 #[derive(Debug)]
 pub struct ReadEnds {
     /// Why it ended.

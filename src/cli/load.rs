@@ -290,7 +290,7 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    /// Counts a row. Gives back why it is left out, if it is.
+    /// Counts a row. Returns why it is left out, if it is.
     fn take(&mut self, row: u64, change: &Change) -> Result<Option<LeftOut>, JournalError> {
         if !self.counter.is_first(row, change.incident, &change.body) {
             return Ok(Some(LeftOut::Repeated));

@@ -91,7 +91,7 @@ impl Route {
         Call::List(Page { filter: None, top: self.size.get(), skip })
     }
 
-    /// A page has shown these. Gives back those that were wanted.
+    /// A page has shown these. Returns those that were wanted.
     pub(super) fn shown(&mut self, asked: &Page, page: Vec<Incident>) -> Vec<Incident> {
         let skip = asked.skip;
         self.page_under_way = false;
