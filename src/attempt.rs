@@ -207,6 +207,9 @@ pub const PARTLY: &str = "partly";
 /// An update of which the response showed a part, with the comment.
 pub const PARTLY_WITH_COMMENT: &str = "partly-with-comment";
 
+/// The name of [`Verdict::Redirected`], and the code of its row.
+pub const REDIRECTED: &str = "redirected";
+
 impl Verdict {
     /// The verdict's name in the journal and the logs.
     #[must_use]
@@ -219,7 +222,7 @@ impl Verdict {
             Verdict::Read { .. } => "read",
             Verdict::Listed(_) => "listed",
             Verdict::Unconfirmed => "unconfirmed",
-            Verdict::Redirected { .. } => "redirected",
+            Verdict::Redirected { .. } => REDIRECTED,
             Verdict::Rejected => "rejected",
             Verdict::NotFound => "not-found",
             Verdict::Forbidden => "forbidden",

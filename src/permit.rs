@@ -14,6 +14,9 @@ use crate::clock::BootTime;
 /// Not the settle time: this is about when a request is counted, that one about when its effect can be read.
 pub const LATE_COUNT: Duration = Duration::from_secs(2);
 
+/// A pause is stored for this long at most: a wrong or hostile date must not block a tenant for ever.
+pub const LONGEST_PAUSE: Duration = Duration::from_hours(24);
+
 /// What the ledger knows of the calls of a scope: all that the quota's arithmetic needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spent {

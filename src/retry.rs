@@ -8,7 +8,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-use crate::attempt::Verdict;
+use crate::attempt::{REDIRECTED, Verdict};
 use crate::outcome::{Outcome, OutcomeKind};
 
 /// How often a row is tried.
@@ -65,7 +65,7 @@ impl Policy {
             }
             Verdict::Read { .. } | Verdict::Listed(_) => Next::Compare,
             Verdict::NotApplied { .. } => failed("not-applied"),
-            Verdict::Redirected { .. } => failed("redirected"),
+            Verdict::Redirected { .. } => failed(REDIRECTED),
             Verdict::Rejected => failed("rejected"),
             Verdict::NotFound => failed("not-found"),
             Verdict::Forbidden => failed("forbidden"),

@@ -126,6 +126,7 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
                 request_id: Some("c2b1".to_owned()),
                 outcome: is_updated.then(|| (row, Outcome::new(OutcomeKind::Updated, "", ""))),
                 resolved: Vec::new(),
+                is_merged: false,
                 pause_until: None,
             }
         });

@@ -326,6 +326,9 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             }
         }
         if started < slots as usize {
+            if let Some(stop) = self.service.stored_pause(receipts.pause, now) {
+                self.stop(stop);
+            }
             self.gate = match receipts.next {
                 NextPermit::At(at) => at,
                 // It opens when one of ours ends.
@@ -382,6 +385,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             request_id: answer.request_id.clone(),
             outcome: None,
             resolved: Vec::new(),
+            is_merged: false,
             pause_until: None,
         };
         if let Some((kept, follows)) = self.service.pause(&answer, at) {

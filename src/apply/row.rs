@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
-use crate::attempt::{Answer, Verdict};
+use crate::attempt::{Answer, REDIRECTED, Verdict};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::contract::SameAs;
@@ -200,7 +200,11 @@ impl Hand {
     /// The journal says: that has been made before.
     pub(super) fn made_before(made: &MadeBefore, now: Now) -> Outcome {
         let at = made.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let mut outcome = if made.own_row {
+        let mut outcome = if made.was_redirected {
+            let run = if made.own_run { "this run" } else { &*format!("run {}", made.run) };
+            let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
+            Outcome::new(OutcomeKind::Failed, REDIRECTED, message)
+        } else if made.own_row {
             Outcome::new(OutcomeKind::Updated, "found-by-reading", format!("made at {at}, found by reading"))
         } else if made.own_run {
             Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by an earlier row of this run"))
@@ -258,6 +262,7 @@ impl Hand {
             request_id: answer.request_id.clone(),
             outcome: None,
             resolved: Vec::new(),
+            is_merged: false,
             pause_until: None,
         };
         let then = match next {
@@ -315,6 +320,7 @@ impl Hand {
             before: self.before.as_ref(),
         };
         let found = clear_up(doubts, &evidence, own);
+        end.is_merged = incident.redirect.is_some();
         let is = |doubt: &&Doubt, wanted| found.contains(&(doubt.attempt, wanted));
         let is_late_enough = |doubt: &Doubt| next_read(doubt.ended, rules.settle, Some(started)).is_none();
         let made = doubts.iter().filter(|doubt| is(doubt, Found::Made)).map(|doubt| (doubt.attempt, true));
@@ -327,7 +333,11 @@ impl Hand {
             end.resolved.push((attempt, true));
         }
         if own_is_made || is_so {
-            end.outcome = Some((self.row.row, self.with_last(Outcome::found_by_reading(), ended.at)));
+            let outcome = match incident.redirect {
+                Some(to) => Outcome::new(OutcomeKind::Failed, REDIRECTED, went_to_the_old_one(to)),
+                None => Outcome::found_by_reading(),
+            };
+            end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
             return Then::Over;
         }
         let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
@@ -428,10 +438,14 @@ fn was_made(verdict: &Verdict) -> Option<bool> {
     }
 }
 
+fn went_to_the_old_one(to: u64) -> String {
+    format!("the incident was merged into {to}: the update went to the old one")
+}
+
 fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome {
     let message = match &answer.verdict {
         Verdict::Updated { differs: Some(differs), .. } | Verdict::NotApplied { differs } => differs.clone(),
-        Verdict::Redirected { to } => format!("the incident was merged into {to}: the update went to the old one"),
+        Verdict::Redirected { to } => went_to_the_old_one(*to),
         _ => answer.message.clone(),
     };
     Outcome {

@@ -12,6 +12,7 @@ use super::health::{Health, News};
 use crate::attempt::{Answer, Resume, Verdict};
 use crate::client::{Renewal, Tokens};
 use crate::clock::{BootTime, Now};
+use crate::permit::{LONGEST_PAUSE, Pause};
 use crate::window::Quota;
 
 /// What is known of the service.
@@ -23,7 +24,7 @@ pub(super) struct Service {
     shortest_window: Duration,
     /// End of the pause after a time that had just passed, while nothing else has been answered since.
     just_passed: Option<BootTime>,
-    /// A pause that is longer than what the journal keeps of it.
+    /// The end of a pause; the journal keeps a day of it at most.
     own_pause: Option<BootTime>,
     told_pause: Option<BootTime>,
     token_generation: u64,
@@ -108,11 +109,8 @@ impl Service {
         };
         let until = self.resumes_at(resume, at);
         let mut follows = Follows::default();
-        let wait = until.since(at.boot);
         let wall: Timestamp = at.wall_at(until);
-        if wait > self.longest_window && wait > self.patience {
-            follows.stop = Some(Stop::PausedTooLong { until: wall });
-        }
+        follows.stop = self.is_too_long(until, at);
         if self.own_pause.is_none_or(|own| own < until) {
             self.own_pause = Some(until);
         }
@@ -128,7 +126,20 @@ impl Service {
                 _ => Event::Busy { until: wall, message },
             });
         }
-        Some((until.min(at.boot + self.longest_window), follows))
+        Some((until.min(at.boot + LONGEST_PAUSE), follows))
+    }
+
+    /// What follows from the pause in the journal, which another process or an earlier start may have stored, if
+    /// requests wait for its end.
+    pub(super) fn stored_pause(&self, pause: Option<Pause>, now: Now) -> Option<Stop> {
+        self.is_too_long(pause?.until, now)
+    }
+
+    /// Why nobody waits until then, if it is too far away.
+    fn is_too_long(&self, until: BootTime, now: Now) -> Option<Stop> {
+        let wait = until.since(now.boot);
+        let is_too_long = wait > self.longest_window && wait > self.patience;
+        is_too_long.then(|| Stop::PausedTooLong { until: now.wall_at(until) })
     }
 
     /// When requests may begin again.
@@ -260,7 +271,7 @@ mod tests {
     fn a_pause_that_is_longer_than_a_window_is_kept_to_its_end() {
         let mut service = service();
         let (kept, _) = service.pause(&answer(429, 24_000), at(1_000)).expect("a pause");
-        assert_eq!(kept, at(11_000).boot, "a window is all that the journal keeps");
+        assert_eq!(kept, at(25_000).boot);
         assert_eq!(service.not_before_pause(at(9_000).boot), at(25_000).boot);
         assert_eq!(service.not_before_pause(at(26_000).boot), at(26_000).boot);
         // Another one that ends sooner changes nothing.
@@ -271,6 +282,25 @@ mod tests {
         assert_eq!(service.own_pause(at(27_000).boot), None);
         assert_eq!(service.not_before_pause(at(9_000).boot), at(9_000).boot);
         assert_eq!(service.throttled, 2, "only 429s are");
+    }
+
+    #[test]
+    fn journal_keeps_a_day_of_a_pause() {
+        let day = 24 * 3_600_000;
+        for (named, kept) in [(3 * 3_600_000, 3 * 3_600_000), (day, day), (day + 1, day), (20 * day, day)] {
+            let until = service().pause(&answer(429, named), at(0)).expect("a pause").0;
+            assert_eq!(until.since(at(0).boot), Duration::from_millis(kept));
+        }
+    }
+
+    #[test]
+    fn stored_pause_stops_like_a_named_one() {
+        let stop = |until| {
+            let pause = Pause { until: at(until).boot, probing: false };
+            service().stored_pause(Some(pause), at(0)).is_some()
+        };
+        assert_eq!([10_000, 30_000, 30_001].map(stop), [false, false, true]);
+        assert_eq!(service().stored_pause(None, at(0)), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
-use crate::attempt::UNSENT;
+use crate::attempt::{REDIRECTED, UNSENT};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::list_change::changes_lists;
@@ -60,6 +60,8 @@ pub struct End {
     pub outcome: Option<(u64, Outcome)>,
     /// Attempts about which it has cleared up the doubt, and whether they were made.
     pub resolved: Vec<(AttemptId, bool)>,
+    /// Of a read: the incident was merged into another one, and what was made went to the old one.
+    pub is_merged: bool,
     /// After a 429: the scope pauses until then.
     pub pause_until: Option<BootTime>,
 }
@@ -335,8 +337,11 @@ fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(
         }
     }
     for (attempt, made) in &end.resolved {
-        tx.prepare_cached("UPDATE attempts SET made = ?2 WHERE id = ?1 AND made IS NULL")?
-            .execute(params![attempt.0, made])?;
+        let verdict = (end.is_merged && *made).then_some(REDIRECTED);
+        tx.prepare_cached(
+            "UPDATE attempts SET made = ?2, verdict = ifnull(?3, verdict) WHERE id = ?1 AND made IS NULL",
+        )?
+        .execute(params![attempt.0, made, verdict])?;
     }
     if let Some((row, outcome)) = &end.outcome {
         write_outcome(tx, session.run, *row, outcome)?;

@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::{AttemptId, JournalError, boot, stored_id, wall};
-use crate::attempt::{PARTLY, PARTLY_WITH_COMMENT};
+use crate::attempt::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::list_change::ListChange;
@@ -45,6 +45,8 @@ pub struct MadeBefore {
     pub own_run: bool,
     /// Whether it is even the same row: its answer was lost, and found by reading.
     pub own_row: bool,
+    /// Whether the incident had been merged into another one: the update went to the old one.
+    pub was_redirected: bool,
     /// When, by the wall clock.
     pub at: Timestamp,
 }
@@ -149,7 +151,7 @@ pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> R
             ended: row.get::<_, Option<i64>>(6)?.map(boot),
             ended_wall: wall(row.get::<_, Option<i64>>(7)?.unwrap_or(0)),
             made: row.get(8)?,
-            was_redirected: is("redirected"),
+            was_redirected: is(REDIRECTED),
             was_partly_shown: is(PARTLY) || is(PARTLY_WITH_COMMENT),
             asked: asked.map_or_else(|| Arc::clone(&body), Arc::from),
             change: Change { incident, body, appends: row.get(10)? && !is(PARTLY) },
@@ -200,6 +202,7 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
             run: past.run_name.clone(),
             own_run: past.run == asker.run,
             own_row: past.run == asker.run && past.row == asker.row,
+            was_redirected: past.was_redirected,
             at: past.ended_wall,
         })
     };

@@ -18,6 +18,7 @@ use super::format::Content;
 use super::locks::{self, Patience, Silent};
 use super::{History, Journal, JournalError};
 use crate::clock::{Clock, micros};
+use crate::permit::LONGEST_PAUSE;
 
 /// The oldest `SQLite` whose WAL two connections can't damage.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -278,14 +279,19 @@ fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
 fn rebase(tx: &rusqlite::Transaction<'_>, clock: &Clock) -> Result<(), JournalError> {
     let now = clock.now();
     let shift = now.boot.0.saturating_sub(now.wall.as_microsecond());
+    // A clock that went back must not stretch a pause past what was left of it when the last attempt ended.
+    tx.execute(
+        "UPDATE scopes SET pause_until = min(pause_until_wall + ?1, ?2 + min(?3, max(0,
+             pause_until - ifnull((SELECT max(ended) FROM attempts WHERE scope = scopes.id), pause_until - ?3))))",
+        [shift, now.boot.0, micros(LONGEST_PAUSE)],
+    )?;
+    // At the next start the clock counts from here.
+    tx.execute("UPDATE scopes SET pause_until_wall = pause_until - ?1", [shift])?;
     tx.execute(
         "UPDATE attempts SET started = min(started_wall + ?1, ?2), ended = min(ended_wall + ?1, ?2)",
         [shift, now.boot.0],
     )?;
-    tx.execute("UPDATE scopes SET pause_until = pause_until_wall + ?1", [shift])?;
     tx.execute("UPDATE machine SET boot_id = ?1", [clock.boot_id()])?;
-    // A pause can't outlast the longest one that is ever stored; a clock that went back must not stretch it.
-    tx.execute("UPDATE scopes SET pause_until = min(pause_until, ?1)", [now.boot.0 + micros(Duration::from_hours(1))])?;
     Ok(())
 }
 

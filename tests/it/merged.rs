@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::program::{Program, incidents};
+use crate::program::{Program, fault_of, incidents};
 
 /// 30 and 32 were merged into 31, 40 over 41 into 42; 50 and 51 into each other, and 60 into one that is gone.
 fn program(rows: &str) -> Program {
@@ -85,6 +85,43 @@ fn a_plan_names_the_incident_and_its_undo_gives_that_one_back() {
     program.run(&format!("runs undo {run} -o undo.plan --quota 1000/1s")).expect_code(0);
     program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 2)]);
     assert_eq!((&program.incident(31)["status"], &program.incident(7)["status"]), (&"Active".into(), &"Active".into()));
+}
+
+/// Repeating the command does not turn a failure into a success.
+#[test]
+fn update_of_merged_incident_stays_failed_when_repeated() {
+    let program = program("incidentId,status,comment\n30,Resolved,two\n7,Resolved,one\n30,Resolved,two\n");
+    let first = program.send("a.csv").expect_code(1).results();
+    assert_eq!(ends(&first), ["30 failed redirected", "7 updated", "30 failed redirected"]);
+    let results = program.names().into_iter().find(|name| name.contains(".results.csv")).expect("results");
+    let plan = format!("plan a.csv -o a.plan --base-url {}", program.origin());
+    program.run(&plan).expect_code(0);
+    for command in ["run a.csv", "run a.csv --compare", &format!("run {results}"), "apply a.plan"] {
+        let ended = program.run(&format!("{command} --yes --settle 150ms --base-url {}", program.origin()));
+        let results = ended.expect_code(1).results();
+        let merged: Vec<_> = results.into_iter().filter(|row| row["incident_id"] == "30").collect();
+        assert_eq!(ends(&merged), ["30 failed redirected"; 2], "{command}");
+        assert!(merged[0]["message"].contains("the incident was merged"), "{command}");
+    }
+    assert_eq!(incidents(&program.updates()), [7, 30]);
+    assert_eq!(program.comments(30), ["two"]);
+}
+
+/// A response is lost, and the read shows that the incident was merged.
+#[test]
+fn lost_update_of_merged_incident_fails() {
+    for rows in ["incidentId,status,comment\n30,Resolved,two\n", "incidentId,status\n30,Resolved\n"] {
+        let program = Program::new().file("a.csv", rows).emulator(|settings| {
+            settings.merged = [(30, 31)].into();
+            settings.faults = [fault_of("cut-after@1")].into_iter().collect();
+        });
+        let updates = [(); 2].map(|()| {
+            let ended = program.send("a.csv").expect_code(1);
+            assert_eq!(ends(&ended.results()), ["30 failed redirected"]);
+            program.updates().len()
+        });
+        assert_eq!(updates[0], updates[1], "{rows}");
+    }
 }
 
 /// What was followed is known by the run, and no later start has to be told again.

@@ -84,6 +84,34 @@ fn named_time_of_hours_stops_the_command() {
     }
 }
 
+/// The named time is stored whole: a later start of any command sends nothing before it, and does not wait for hours.
+#[test]
+fn stored_pause_of_hours_stops_every_command() {
+    let program = program(&["503@8=3h"]);
+    let origin = program.origin();
+    let options = format!("--quota 1000/4s --patience 10s --concurrency 1 --base-url {origin}");
+    program.run(&format!("run a.csv --compare --yes --settle 150ms {options}")).expect_code(4);
+    let run = program.last_run();
+    program.run(&format!("plan close.csv -o close.plan --base-url {origin}")).expect_code(0);
+    let sent = program.requests().len();
+    for command in [
+        "run close.csv --yes",
+        "run close.csv --compare --dry-run",
+        "fetch -o open.csv",
+        "apply close.plan --yes",
+        &format!("runs resume {run} --yes"),
+        &format!("runs undo {run} -o undo.plan"),
+    ] {
+        let origin = if command.starts_with("runs") { "" } else { &*format!("--base-url {origin}") };
+        let ended = program.run(&format!("{command} --quota 1000/4s --patience 10s {origin}"));
+        ended.expect_code(4).expect_text("the service lets no calls through until 20");
+        assert_eq!(program.requests().len(), sent, "{command}");
+    }
+    // What is left of it is shorter than `--patience`: it is waited for.
+    program.age_the_pause(Duration::from_secs(3 * 3_600 - 5));
+    program.run(&format!("run close.csv --yes --settle 150ms {options}")).expect_code(0);
+}
+
 #[test]
 fn time_just_passed_costs_a_second() {
     let program = program(&["429@2=just-passed"]);

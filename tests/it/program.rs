@@ -113,6 +113,15 @@ impl Program {
         journal.execute(earlier, [seconds * 1_000_000]).expect("it is changed");
     }
 
+    /// As if a stored pause had been named so much earlier.
+    pub(crate) fn age_the_pause(&self, by: Duration) {
+        #[expect(clippy::disallowed_methods, reason = "a test makes time pass in what the program has written")]
+        let journal = rusqlite::Connection::open(self.path("state/journal.db")).expect("a journal");
+        let by = i64::try_from(by.as_micros()).expect("some hours");
+        let earlier = "UPDATE scopes SET pause_until = pause_until - ?1, pause_until_wall = pause_until_wall - ?1";
+        journal.execute(earlier, [by]).expect("it is changed");
+    }
+
     /// What has become of an incident.
     pub(crate) fn incident(&self, id: u64) -> Value {
         let id = IncidentId::new(id).expect("an id");

@@ -135,6 +135,10 @@ fn a_pause_of_days_stops_the_run_and_says_until_when() {
     let ended = program.send("a.csv --quota 100/1s --concurrency 1").expect_code(4);
     ended.expect_text("until").expect_outcomes(&[("not-attempted", 3)]);
     assert_eq!(program.requests().len(), 1);
-    // What stays in the journal is one longest window: the wrong date locks nobody out.
+    let again = program.send("a.csv --quota 100/1s").expect_code(4);
+    again.expect_text("the service lets no calls through until 20");
+    assert_eq!(program.requests().len(), 1);
+    // What stays in the journal is one day: the wrong date locks nobody out.
+    program.age_the_pause(Duration::from_hours(24));
     program.send("a.csv --quota 100/1s").expect_code(0).expect_outcomes(&[("updated", 3)]);
 }

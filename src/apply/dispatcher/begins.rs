@@ -120,6 +120,12 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 },
             }
         }
+        // Rows that need no request are done in a long pause, too.
+        if !unserved.is_empty()
+            && let Some(stop) = self.service.stored_pause(receipts.pause, now)
+        {
+            self.stop(stop);
+        }
         let nobody_needed_a_call = started == 0 && unserved.is_empty();
         self.offer = if nobody_needed_a_call && all > 0 { (all * 2).min(OFFER) } else { 1 };
         self.gate = match receipts.next {

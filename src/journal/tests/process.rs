@@ -122,6 +122,7 @@ impl Process {
             request_id: None,
             outcome: None,
             resolved: Vec::new(),
+            is_merged: false,
             pause_until: None,
         }
     }

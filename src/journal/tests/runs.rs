@@ -104,6 +104,7 @@ async fn calls_of_no_run_count_for_the_scope_and_are_forgotten_in_time() {
         request_id: None,
         outcome: None,
         resolved: Vec::new(),
+        is_merged: false,
         pause_until: None,
     };
     journal.commit(&Batch { ends: vec![end], ..Batch::default() }, grant(0)).expect("writes");

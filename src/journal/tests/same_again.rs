@@ -23,7 +23,10 @@ async fn a_change_made_by_another_run_is_remembered_for_so_long() {
     let mut second = place.process(&[comment(1)]);
     let Receipt::Made(found) = second.offer(1) else { panic!("it was not found") };
     let at = "2026-11-24T10:00:00Z".parse().expect("a time");
-    assert_eq!(found, MadeBefore { run: first.run.name.clone(), own_run: false, own_row: false, at });
+    assert_eq!(
+        found,
+        MadeBefore { run: first.run.name.clone(), own_run: false, own_row: false, was_redirected: false, at }
+    );
     advance(Duration::from_secs(1)).await;
     second.start(1);
 }

@@ -14,7 +14,7 @@ pub(super) fn throttled(world: &World, attempt: i64, mut headers: Vec<(String, S
     let now = world.time();
     let busy = world.state().server.busy_until.saturating_sub(now);
     let ends = now + busy;
-    let (shortest, longest) = (world.scenario.quota.shortest(), world.scenario.quota.longest());
+    let shortest = world.scenario.quota.shortest();
     let seconds = busy.as_secs() + 1;
     let wall = world.server_wall() + SignedDuration::from_micros(micros(busy));
     // A time of day means what it says where the clocks agree, or where the answer says what time it is.
@@ -49,8 +49,6 @@ pub(super) fn throttled(world: &World, attempt: i64, mut headers: Vec<(String, S
         7 => ("<html>Too many requests</html>".to_owned(), now + shortest),
         _ => (String::new(), now + shortest),
     };
-    // What stays of a pause in the journal is one longest window.
-    let until = until.min(now + longest);
     world.state().witness.is_told(attempt, now, until);
     world.note(format_args!("a 429 in form {form}: not before {until:?}"));
     Reply { status: 429, headers, body: body.into_bytes(), incomplete: None }
@@ -61,8 +59,7 @@ pub(super) fn name_time(world: &World, attempt: i64, headers: &mut Vec<(String, 
     let now = world.time();
     let seconds = world.state().dice.u64(1..=15);
     headers.push(("retry-after".to_owned(), seconds.to_string()));
-    // What stays of a pause in the journal is one longest window.
-    let until = (now + Duration::from_secs(seconds)).min(now + world.scenario.quota.longest());
+    let until = now + Duration::from_secs(seconds);
     world.state().witness.is_told(attempt, now, until);
     world.note(format_args!("named: not before {until:?}"));
 }
