@@ -178,7 +178,10 @@ impl Checker<'_> {
                 continue;
             }
             let text = cell.text_in(record, row.arena);
-            let text = if self.origin.is_results { unshield(text) } else { text };
+            let text = match self.origin.is_results.then(|| unshield(text)) {
+                Some(Cow::Owned(plain)) => row.arena.alloc_str(&plain),
+                _ => text,
+            };
             match *role {
                 Role::Property(place) => match self.contract.glance(place, text) {
                     Some(asked) => row.fill(place, asked, cell.range.clone()),
@@ -370,11 +373,9 @@ pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> 
     csv::split(record, delimiter, cells);
     let Some(own) = cells.get(RESULT_COLUMNS.len()..) else { return Own::Whole };
     let contents: Vec<Cow<'_, [u8]>> = own.iter().map(|cell| cell.bytes(record)).collect();
-    if contents.iter().any(|content| unshield_bytes(content).len() != content.len()) {
-        return Own::Rewritten(csv::join(
-            contents.iter().map(|content| unshield_bytes(content)),
-            char::from(delimiter),
-        ));
+    let plain: Vec<Cow<'_, [u8]>> = contents.iter().map(|content| unshield_bytes(content)).collect();
+    if plain.iter().any(|content| matches!(content, Cow::Owned(_))) {
+        return Own::Rewritten(csv::join(plain, char::from(delimiter)));
     }
     Own::From(own.first().map_or(record.len(), |cell| cell.range.start))
 }

@@ -5,9 +5,11 @@
 //! delimiter or line end, or is an error at its place.
 
 use std::borrow::Cow;
+use std::iter;
 use std::ops::Range;
 
 use super::marks::Marks;
+use crate::text::needs_quotes;
 use bumpalo::Bump;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
@@ -257,17 +259,26 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
     cells.iter().map(|cell| cell.text(record)).collect()
 }
 
-/// Writes cells as one record, without a line end.
-///
-/// # Panics
-/// Never: memory takes all that is written.
+/// Writes cells as one record, without a line end. Whatever delimiter its reader splits at, a cell that holds one stands
+/// in quotes.
 #[must_use]
 pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) -> Vec<u8> {
-    let mut writer =
-        csv::WriterBuilder::new().delimiter(delimiter_byte(delimiter)).buffer_capacity(1024).from_writer(Vec::new());
-    writer.write_record(cells).expect("memory takes all that is written");
-    let mut record = writer.into_inner().expect("memory takes all that is written");
-    record.truncate(record.len().saturating_sub(1));
+    let mut record = Vec::new();
+    for (place, cell) in cells.into_iter().enumerate() {
+        if place > 0 {
+            record.push(delimiter_byte(delimiter));
+        }
+        let cell = cell.as_ref();
+        if !needs_quotes(cell) {
+            record.extend_from_slice(cell);
+            continue;
+        }
+        record.push(b'"');
+        for byte in cell {
+            record.extend(iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 }));
+        }
+        record.push(b'"');
+    }
     record
 }
 

@@ -246,7 +246,7 @@ impl Input {
         self.origin.is_results = names.len() >= RESULT_COLUMNS.len()
             && names.iter().zip(RESULT_COLUMNS).all(|(name, result)| name == result);
         let columns: Vec<String> = if self.origin.is_results {
-            names[RESULT_COLUMNS.len()..].iter().map(|name| unshield(name).to_owned()).collect()
+            names[RESULT_COLUMNS.len()..].iter().map(|name| unshield(name).into_owned()).collect()
         } else {
             names.iter().map(|name| name.clone().into_owned()).collect()
         };

@@ -47,6 +47,7 @@ mod secrets;
 mod service_down;
 mod simulation;
 mod small_promises;
+mod spreadsheets;
 mod summaries;
 mod tag_changes;
 mod terminal;

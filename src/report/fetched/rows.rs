@@ -95,10 +95,29 @@ pub(in crate::report) fn cell(value: Option<&Value>) -> String {
         Some(Value::Array(list)) if list.is_empty() => String::new(),
         Some(Value::Array(list)) => {
             let plain: Option<Vec<&str>> = list.iter().map(|one| one.as_str().filter(|tag| is_plain(tag))).collect();
-            plain.map_or_else(|| Value::Array(list.clone()).to_string(), |tags| tags.join("; "))
+            plain.map_or_else(|| json_list(list), |tags| tags.join("; "))
         }
         Some(other) => other.to_string(),
     }
+}
+
+/// A list as JSON that needs no shield: what is copied from its cell is the same list. Signs that would need one are
+/// written as JSON escapes.
+fn json_list(list: &[Value]) -> String {
+    let written =
+        |item: &dyn Fn(&Value) -> String| format!("[{}]", list.iter().map(item).collect::<Vec<_>>().join(", "));
+    let plain = written(&Value::to_string);
+    if shield(&plain) == plain {
+        return plain;
+    }
+    let escaped = |character: char| match character {
+        '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' => format!("\\u{:04x}", u32::from(character)),
+        other => other.to_string(),
+    };
+    written(&|item| {
+        let json = item.to_string();
+        if item.is_string() { json.chars().map(escaped).collect() } else { json }
+    })
 }
 
 /// Whether a tag can stand in a cell as it is, and be read again to the letter.
@@ -158,7 +177,7 @@ mod tests {
         );
         assert_eq!(
             text(classic().csv(&incident)),
-            "7,,,,,,,Active,,,7,a b; c,'=1+1,High,2026-11-24T10:00:00.0000000Z,,2026-11-24T10:00:00Z\n"
+            "7,,,,,,,Active,,,7,\"a b; c\",'=1+1,High,2026-11-24T10:00:00.0000000Z,,2026-11-24T10:00:00Z\n"
         );
         let line = text(classic().jsonl(&incident));
         assert!(line.starts_with(r#"{"incidentId":7,"current_status":"Active","current_assignedTo":null,"#), "{line}");
@@ -171,8 +190,9 @@ mod tests {
 
     #[test]
     fn a_tag_that_would_be_read_otherwise_makes_the_cell_a_list() {
-        for tag in ["a;b", " a", "", "+a", "-a", "[a", "<clear>", "=a", "'=a", "a\u{202e}b", "'a"] {
+        for tag in ["a;b", " a", "", "+a", "-a", "[a", "<clear>", "=a", "'=a", "a\u{202e}b", "'a", "x,=a", "x|＝a"] {
             let shown = cell(Some(&json!(["x", tag])));
+            assert_eq!(shield(&shown), shown);
             assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), json!(["x", tag]), "{tag}");
         }
         assert_eq!(cell(Some(&json!(["x y", "z"]))), "x y; z");

@@ -127,8 +127,8 @@ fn fetched(cells: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Fetched> {
         let property = name.strip_prefix(CURRENT)?;
         let text = unshield(text);
         // A list of JSONL is shown as a cell has it.
-        let list = text.starts_with('[').then(|| serde_json::from_str::<Value>(text).ok()).flatten();
-        let text = list.map_or_else(|| text.to_owned(), |list| cell(Some(&list)));
+        let list = text.starts_with('[').then(|| serde_json::from_str::<Value>(&text).ok()).flatten();
+        let text = list.map_or_else(|| text.clone().into_owned(), |list| cell(Some(&list)));
         Some((property.to_owned(), printable(&text).into_owned()))
     });
     Some(Fetched { at, was: was.collect() })

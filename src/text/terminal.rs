@@ -1,7 +1,7 @@
-//! Text from outside, made safe: to print on a terminal ([`Printable`]), and to open in a spreadsheet ([`shield`]).
+//! Text that a terminal shows and does not act on. The one place that escapes for terminals.
 //!
-//! Promises: what [`Printable`] writes holds no character that moves a cursor, changes a colour, reorders the line or
-//! can't be seen; [`unshield`] gives back what [`shield`] got, whatever it was.
+//! Promises: what [`Printable`] writes holds no character that moves a cursor, changes a color, reorders the line or
+//! can't be seen, and no line end.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -70,17 +70,6 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
-#[inline]
-#[must_use]
-pub fn trimmed(text: &str) -> &str {
-    let text = text.trim_ascii();
-    match text.as_bytes() {
-        [] | [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
-        _ => text.trim(),
-    }
-}
-
 /// Whether a terminal acts on the character, or a reader can't see it: C0, DEL, C1; bidirectional controls; line and
 /// paragraph separators; zero-width, filling and tag characters.
 fn is_hidden(character: char) -> bool {
@@ -106,40 +95,6 @@ fn is_hidden(character: char) -> bool {
         )
 }
 
-/// A cell as it is written into a results file: one that a spreadsheet would run gets a `'` before it.
-#[must_use]
-pub fn shield(cell: &str) -> Cow<'_, str> {
-    if runs_in_a_spreadsheet(cell) { Cow::Owned(format!("'{cell}")) } else { Cow::Borrowed(cell) }
-}
-
-/// Takes off what [`shield`] put before a cell.
-#[must_use]
-pub fn unshield(cell: &str) -> &str {
-    cell.strip_prefix('\'').filter(|rest| runs_in_a_spreadsheet(rest)).unwrap_or(cell)
-}
-
-/// [`shield`] for bytes that may not be UTF-8: what decides stands in the text at their beginning.
-#[must_use]
-pub fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    if runs_in_a_spreadsheet(text_at_start(&cell)) { Cow::Owned([b"'", &*cell].concat()) } else { cell }
-}
-
-/// [`unshield`] for such bytes.
-#[must_use]
-pub fn unshield_bytes(cell: &[u8]) -> &[u8] {
-    cell.strip_prefix(b"'").filter(|rest| runs_in_a_spreadsheet(text_at_start(rest))).unwrap_or(cell)
-}
-
-fn text_at_start(bytes: &[u8]) -> &str {
-    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
-}
-
-/// Any number of `'`, then a character that begins a formula: those that were shielded before count too, so that
-/// taking one `'` off always gives the cell back.
-fn runs_in_a_spreadsheet(cell: &str) -> bool {
-    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,31 +116,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn formulas_are_shielded_and_plain_cells_are_not() {
-        for formula in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠1", "'=1", "'''-x"]
-        {
-            assert_eq!(shield(formula), format!("'{formula}"));
-        }
-        for plain in ["", "a=1", "'", "'quoted'", " =1", "1-2"] {
-            assert_eq!(shield(plain), plain);
-            assert_eq!(unshield(plain), plain);
-        }
-    }
-
     proptest! {
-        #[test]
-        fn a_shielded_cell_comes_back(cell in "['=+@＝－\\-\t\r\n]{0,3}\\PC{0,5}") {
-            let shielded = shield(&cell);
-            prop_assert_eq!(unshield(&shielded), cell.as_str());
-            prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
-        }
-
-        #[test]
-        fn trimmed_is_trim(text in "[ \t\u{a0}\u{2003}aü]{0,5}") {
-            prop_assert_eq!(trimmed(&text), text.trim());
-        }
-
         #[test]
         fn nothing_hidden_is_printed(text in any::<String>()) {
             prop_assert!(!printable(&text).chars().any(is_hidden));

@@ -1,0 +1,39 @@
+//! Text from outside, made safe to show, to open or to run: one function for each kind of reader.
+//!
+//! | for | file | function |
+//! | --- | --- | --- |
+//! | a terminal | `terminal` | [`Printable`], [`printable`], [`excerpt`], [`escape_json`] |
+//! | a spreadsheet | `spreadsheet` | [`shield`] and what takes it off, [`unshield`] |
+//! | a shell | `shell` | [`shell_word`] |
+//! | a page of Markdown | `markdown` | [`Markdown`] |
+//! | anybody who must not get the token | `redact` | [`Secrets`] |
+
+mod spreadsheet;
+mod terminal;
+
+pub use spreadsheet::{needs_quotes, shield, shield_bytes, unshield, unshield_bytes};
+pub use terminal::{Printable, escape_json, excerpt, printable};
+
+/// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
+#[inline]
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
+    let text = text.trim_ascii();
+    match text.as_bytes() {
+        [] | [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn trimmed_is_trim(text in "[ \t\u{a0}\u{2003}aü]{0,5}") {
+            prop_assert_eq!(trimmed(&text), text.trim());
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Cells that no spreadsheet runs. The one place that escapes for spreadsheets.
+//!
+//! A spreadsheet may split a file at another delimiter than ours, or take a line end inside a cell for the end of a row.
+//! So a cell can begin after each of them, and a `'` before its formula sign makes it a text there too.
+//!
+//! Promises: [`unshield`] gives back what [`shield`] got, whatever it was; a text that can't run is not changed.
+
+use std::borrow::Cow;
+use std::iter;
+
+/// After these bytes a spreadsheet may begin a cell: common delimiters and line ends.
+const BREAKS: [u8; 6] = *b",;\t|\r\n";
+
+/// Whether a cell must stand in quotes in a file of any delimiter: it holds one that is common, a line end or a quote.
+#[must_use]
+pub fn needs_quotes(cell: &[u8]) -> bool {
+    cell.iter().any(|byte| *byte == b'"' || BREAKS.contains(byte))
+}
+
+/// A cell as it is written into a file that a spreadsheet opens: a `'` stands before each formula sign that could begin
+/// a cell.
+#[must_use]
+pub fn shield(cell: &str) -> Cow<'_, str> {
+    as_text(shield_bytes(cell.as_bytes().into()))
+}
+
+/// Takes off what [`shield`] put into a cell.
+#[must_use]
+pub fn unshield(cell: &str) -> Cow<'_, str> {
+    as_text(unshield_bytes(cell.as_bytes()))
+}
+
+/// [`shield`] for bytes that may not be UTF-8.
+#[must_use]
+pub fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    let mut places = starts(&cell).filter(|at| runs(&cell[*at..], *at == 0)).peekable();
+    if places.peek().is_none() {
+        drop(places);
+        return cell;
+    }
+    let mut shielded = Vec::with_capacity(cell.len() + 8);
+    let mut copied = 0;
+    for at in places {
+        shielded.extend_from_slice(&cell[copied..at]);
+        shielded.push(b'\'');
+        copied = at;
+    }
+    shielded.extend_from_slice(&cell[copied..]);
+    Cow::Owned(shielded)
+}
+
+/// [`unshield`] for such bytes.
+#[must_use]
+pub fn unshield_bytes(cell: &[u8]) -> Cow<'_, [u8]> {
+    let is_shielded = |at: &usize| cell.get(*at) == Some(&b'\'') && runs(&cell[at + 1..], *at == 0);
+    let mut plain = Vec::new();
+    let mut copied = 0;
+    for at in starts(cell).filter(is_shielded) {
+        plain.extend_from_slice(&cell[copied..at]);
+        copied = at + 1;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(cell);
+    }
+    plain.extend_from_slice(&cell[copied..]);
+    Cow::Owned(plain)
+}
+
+fn as_text(cell: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match cell {
+        Cow::Borrowed(cell) => str::from_utf8(cell).map(Cow::Borrowed),
+        Cow::Owned(cell) => String::from_utf8(cell).map(Cow::Owned).map_err(|error| error.utf8_error()),
+    }
+    .expect("a `'` between two characters of a text leaves a text")
+}
+
+/// Where a spreadsheet may begin a cell.
+fn starts(cell: &[u8]) -> impl Iterator<Item = usize> {
+    iter::once(0).chain(cell.iter().enumerate().filter(|(_, byte)| BREAKS.contains(byte)).map(|(at, _)| at + 1))
+}
+
+/// Whether a spreadsheet that begins a cell here may run it: a formula sign, behind any number of quotes. Those count of
+/// which the program wrote one: so taking one off always gives the text back. A line end counts where it is the first
+/// character of all; within a text it begins the next line, which is looked at by itself.
+fn runs(cell: &[u8], is_first: bool) -> bool {
+    let quotes = cell.iter().take_while(|byte| matches!(byte, b'\'' | b'"')).count();
+    match &cell[quotes..] {
+        [b'\r', b'\n', ..] | [b'\n', ..] => is_first,
+        // The second ones are `＝`, `＋`, `－` and `＠`.
+        [b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r', ..] | [0xef, 0xbc, 0x9d | 0x8b | 0x8d | 0xa0, ..] => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn formulas_are_shielded_and_plain_cells_are_not() {
+        for formula in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠1", "'=1", "'''-x"]
+        {
+            assert_eq!(shield(formula), format!("'{formula}"));
+        }
+        for plain in ["", "a=1", "'", "'quoted'", " =1", "1-2", "x; =1", "a\r\nb\n\nc", "a,b|c;d", "x;", "\"", "5\" x"]
+        {
+            assert_eq!(shield(plain), plain);
+            assert_eq!(unshield(plain), plain);
+        }
+    }
+
+    #[test]
+    fn formula_behind_delimiter_or_line_end_is_shielded() {
+        for (cell, shielded) in [
+            ("x;=1+1", "x;'=1+1"),
+            ("x\t=1+1", "x\t'=1+1"),
+            ("x,@A1|+2", "x,'@A1|'+2"),
+            ("x\n-1\r\n=2\r+3", "x\n'-1\r\n'=2\r'+3"),
+            ("x;;＝1", "x;;'＝1"),
+            ("x;\t=1", "x;'\t'=1"),
+            ("x;\"=1", "x;'\"=1"),
+            ("x;'=1", "x;''=1"),
+            ("=a;=b", "'=a;'=b"),
+        ] {
+            assert_eq!(shield(cell), shielded);
+            assert_eq!(unshield(shielded), cell);
+        }
+        assert_eq!(*shield_bytes(b"\xff;=\xff"[..].into()), b"\xff;'=\xff"[..]);
+    }
+
+    proptest! {
+        #[test]
+        fn shielded_cell_comes_back(cell in "(['\"=+@＝－\\-\t\r\n,;|]|\\PC){0,12}") {
+            let shielded = shield(&cell);
+            prop_assert_eq!(unshield(&shielded), cell.as_str());
+            prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
+            // Without its quotes, whichever of them a spreadsheet heeds, no part of it begins with a sign.
+            let parts = shielded.split([',', ';', '\t', '|', '\r', '\n']).map(|part| part.trim_start_matches('"'));
+            for part in parts {
+                prop_assert!(!part.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']), "{:?}", shielded);
+            }
+        }
+    }
+}
