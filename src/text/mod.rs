@@ -8,9 +8,11 @@
 //! | a page of Markdown | `markdown` | [`Markdown`] |
 //! | anybody who must not get the token | `redact` | [`Secrets`] |
 
+mod shell;
 mod spreadsheet;
 mod terminal;
 
+pub use shell::shell_word;
 pub use spreadsheet::{needs_quotes, shield, shield_bytes, unshield, unshield_bytes};
 pub use terminal::{Printable, escape_json, excerpt, printable};
 
