@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulk_triage::apply::Ending;
-use bulk_triage::client::{HttpTransport, Reply, Request, SendError, Transport};
+use bulk_triage::client::{ConsentedOrigin, HttpTransport, Reply, Request, SendError, Transport};
 use bulk_triage::clock::{BootTime, Clock};
 
 use ground::{Emulator, Prepared, Result, facts, median};
@@ -76,7 +76,7 @@ impl Run {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let calls = Arc::new(Mutex::new(Vec::new()));
         let transport = Timed {
-            inner: HttpTransport::new(&emulator.origin, concurrency as usize)?,
+            inner: HttpTransport::new(&ConsentedOrigin::typed(emulator.origin.clone()), concurrency as usize)?,
             clock: Clock::machine(),
             calls: Arc::clone(&calls),
         };

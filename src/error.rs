@@ -233,6 +233,7 @@ fn token_hint(error: &TokenError) -> Option<String> {
             Some("grant the permission, consent to it, and get a new token".to_owned())
         }
         TokenError::Claims(ClaimsError::Tenant { .. }) => Some("get a token of that tenant".to_owned()),
+        TokenError::Claims(ClaimsError::NotOpaque) => Some("say `--base-url`, or use the emulator's token".to_owned()),
         TokenError::Expired { .. } | TokenError::NotRenewed { .. } => Some("get a new token".to_owned()),
         TokenError::Text { .. } | TokenError::Unreadable { .. } => None,
     }

@@ -18,9 +18,9 @@ use super::next::Next;
 use super::patience::open_journal;
 use super::report;
 use super::send;
-use super::target::{Access, Target};
+use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
-use crate::client::Origin;
+use crate::client::{Origin, OriginError};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::error::Error;
@@ -68,7 +68,7 @@ pub(super) fn run(
     let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     plan.expect_contract(args.contract.as_deref())?;
-    let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, env)?;
+    let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, global, env)?;
     let clock = Clock::machine();
     target.expect_access(Access::Write, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;
@@ -158,6 +158,13 @@ impl Plan {
         self.header.scope.clone().map(Scope::from_stored)
     }
 
+    /// The origin for which it was made.
+    fn origin(&self) -> Result<Origin, Error> {
+        let origin = self.header.origin.parse();
+        origin
+            .map_err(|error: OriginError| refused(&self.path, PlanError::Altered { what: format!("line 1: {error}") }))
+    }
+
     /// Where it goes.
     ///
     /// # Errors
@@ -167,16 +174,18 @@ impl Plan {
         base_url: Option<&str>,
         scope: Option<&str>,
         calls: &CallArgs,
+        global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
-        let origin: Origin = self.header.origin.parse()?;
+        let origin = self.origin()?;
         if let Some(typed) = base_url {
             let typed: Origin = typed.parse()?;
-            if typed.to_string() != origin.to_string() {
+            if typed != origin {
                 return Err(self.is_for_another("place", &origin.to_string(), &typed.to_string()));
             }
         }
-        let target = Target::new(self.contract.clone(), origin, scope, calls, env)?;
+        let place = Place { typed: base_url, named: &origin.to_string(), by: "the plan" };
+        let target = Target::new(self.contract.clone(), place, scope, calls, global, env)?;
         match (self.scope(), &target.scope) {
             (Some(planned), Some(found)) if planned != *found => {
                 Err(self.is_for_another("scope", &planned.described(), &found.described()))
@@ -234,7 +243,7 @@ impl<'a> Applying<'a> {
         let facts = RunFacts {
             input: header.input.clone(),
             shape: header.shape.clone(),
-            origin: header.origin.clone(),
+            origin: target.origin().to_string(),
             contract: header.rules.clone(),
             results: String::new(),
             options: header.options.clone(),

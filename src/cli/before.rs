@@ -223,6 +223,7 @@ impl Before<'_> {
         if !terminal.quiet || !send.yes {
             // A standard error that is gone is no reason not to send.
             let _ = preview.write(io::stderr(), terminal.err);
+            self.target.announced();
         }
         if preview.counts.rows == 0 {
             say("there is nothing to send");

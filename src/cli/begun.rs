@@ -92,7 +92,7 @@ impl<'a> Begun<'a> {
         let facts = RunFacts {
             input: source.name().into_owned(),
             shape: reading.input.shape().clone(),
-            origin: target.origin.to_string(),
+            origin: target.origin().to_string(),
             contract: target.contract.to_toml(),
             results: String::new(),
             options: reading.options,

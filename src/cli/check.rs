@@ -8,6 +8,7 @@ use super::rows::notes;
 use super::terminal::Terminal;
 use super::{Format, RowArgs};
 use crate::check::{Rules, Tally, check};
+use crate::client::ConsentedOrigin;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
@@ -50,11 +51,12 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
             let mut human = HumanDiagnostics::new(out, terminal.out.colour);
             let mut origin = Origin::default();
             let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| human.tell(found))?;
+            let place = &settings.contract.origin;
             let mut out = human.finish()?;
             if let Ok(tally) = &checked
                 && !terminal.silent
             {
-                summarize(&mut out, args, typed, tally, origin)?;
+                summarize(&mut out, args, typed, tally, origin, place)?;
             }
             out.flush()?;
             Ok(verdict(&checked?))
@@ -97,7 +99,15 @@ fn verdict(tally: &Tally) -> u8 {
 }
 
 /// How many rows there are, how many are valid, and the one next command.
-fn summarize(out: &mut dyn Write, args: &CheckArgs, typed: &Typed, tally: &Tally, origin: Origin) -> io::Result<()> {
+/// `place`: where the contract says that the API is.
+fn summarize(
+    out: &mut dyn Write,
+    args: &CheckArgs,
+    typed: &Typed,
+    tally: &Tally,
+    origin: Origin,
+    place: &str,
+) -> io::Result<()> {
     for note in notes(origin, tally) {
         writeln!(out, "{note}")?;
     }
@@ -115,5 +125,13 @@ fn summarize(out: &mut dyn Write, args: &CheckArgs, typed: &Typed, tally: &Tally
         _ => writeln!(out, "{rows} rows, all valid.")?,
     }
     let Some(path) = args.input.path() else { return Ok(()) };
-    writeln!(out, "\nNext, see what would be sent:\n\n    {}", next::dry_run(path, typed))
+    let mut next = next::dry_run(path, typed);
+    if place.parse().is_ok_and(|place| ConsentedOrigin::named(place).is_err()) {
+        writeln!(
+            out,
+            "The contract's origin is not built in: `--base-url` says that you want your token to go there."
+        )?;
+        next = next.option("--base-url", place);
+    }
+    writeln!(out, "\nNext, see what would be sent:\n\n    {next}")
 }

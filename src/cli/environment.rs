@@ -16,6 +16,8 @@ pub(super) struct Environment {
     pub(super) token: Option<SecretString>,
     /// `CREDENTIALS_DIRECTORY`: where systemd mounts a unit's secrets.
     pub(super) credentials_directory: Option<PathBuf>,
+    /// Those of `SSL_CERT_FILE` and `SSL_CERT_DIR` that are set: they say whose certificates are trusted.
+    pub(super) certificates: Vec<&'static str>,
     /// What it says of colors.
     pub(super) color: ColorWish,
     /// Whether the terminal is `dumb`: it takes text, and no more.
@@ -59,6 +61,10 @@ impl Environment {
             // Text that is not UTF-8 is reported as a bad token, not as a missing one.
             token: variable("BULK_TRIAGE_TOKEN").map(|token| SecretString::from(token.to_string_lossy().into_owned())),
             credentials_directory: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            certificates: ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+                .into_iter()
+                .filter(|name| variable(name).is_some())
+                .collect(),
             color: ColorWish::of(no_color.is_some(), force.as_deref(), clicolor.as_deref(), is_dumb),
             is_dumb,
             columns: text("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0),

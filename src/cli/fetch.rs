@@ -14,7 +14,7 @@ use super::looking::Looking;
 use super::next::{fetch_again, run_fetched};
 use super::patience::open_journal;
 use super::send::{code_of, explained, runtime};
-use super::target::{Access, Target};
+use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::{Fetching, Filter, ReadEnd, Sieve, Stop, not_newer};
@@ -142,10 +142,10 @@ pub(super) fn run(
     let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
     let output = temporary.as_ref().map_or_else(|| args.output.clone(), |dir| dir.path().join("incidents.csv"));
     let file = FetchFile::examine(&output)?;
-    let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
-    let target = Target::new(contract, origin, args.scope.as_deref(), &args.calls, env)?;
+    let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
+    let target = Target::new(contract, place, args.scope.as_deref(), &args.calls, global, env)?;
     target.expect_access(Access::Read, &clock)?;
-    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
+    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin().to_string()));
     let mut journal = open_journal(&state_dir(global)?, &clock)?;
 
     let sieve = args.which.sieve();
@@ -223,6 +223,7 @@ pub(super) fn run(
     let summary = FetchSummary {
         file: args.output.clone(),
         scope: scope.to_string(),
+        origin: target.origin().to_string(),
         incidents,
         read: incidents_read,
         replaced,
@@ -245,7 +246,7 @@ pub(super) fn run(
 fn header(args: &FetchArgs, filter: &Filter, target: &Target, scope: &Scope) -> PartHeader {
     let typed = args.which.typed().into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]);
     let limit = args.limit.into_iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]);
-    let (origin, scope) = (target.origin.to_string(), scope.as_str().to_owned());
+    let (origin, scope) = (target.origin().to_string(), scope.as_str().to_owned());
     PartHeader::new(typed.chain(limit).collect(), filter.to_odata(), origin, scope, target.contract.to_toml())
 }
 

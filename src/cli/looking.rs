@@ -1,7 +1,6 @@
 //! Looking: the calls of a command that only reads, with their progress and the signals that stop them.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -12,7 +11,6 @@ use super::target::Target;
 use super::terminal::{Terminal, listen};
 use crate::apply::events::{Event, Listener};
 use crate::apply::{ReadEnds, Reader, read};
-use crate::client::{Client, HttpTransport};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
@@ -44,9 +42,7 @@ impl Looking<'_> {
         terminal: &Terminal,
     ) -> Result<Result<ReadEnds, u8>, Error> {
         let Looking { target, calls, clock } = *self;
-        let transport = HttpTransport::new(&target.origin, calls.concurrency as usize)?;
-        let tokens = target.tokens.clone().ok_or(Error::NoToken)?;
-        let client = Arc::new(Client::new(transport, tokens, &target.contract, clock.clone()));
+        let client = target.client(calls.concurrency, clock, terminal)?;
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
         let show_progress = progress.shows_on(terminal.asked_for());
         let mut onlooker = Onlooker(progress);

@@ -127,6 +127,9 @@ struct GlobalArgs {
     /// All options of the command line, as they were typed.
     #[arg(skip)]
     typed: Typed,
+    /// The command line, as it was typed.
+    #[arg(skip)]
+    words: Vec<OsString>,
 }
 
 /// Forms of the log.
@@ -187,10 +190,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let words: Vec<OsString> = arguments.into_iter().collect();
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(arguments)?;
+    let matches = command.try_get_matches_from_mut(&words)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     cli.global.typed = typed::typed(&command, &matches);
+    cli.global.words = words;
     Ok(cli)
 }
 

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
-use super::Cli;
 use super::arguments::RunArgs;
+use super::{Cli, GlobalArgs};
 use crate::check::SetProperty;
+use crate::client::Origin;
 use crate::contract::Contract;
 use crate::input::Source;
 use crate::journal::RunFacts;
@@ -92,7 +93,7 @@ impl<'a> Next<'a> {
                 repeat(command(&["run"]).path(OsStr::new(&*args.input.name())), &["run"], typed, without)
             }
             Next::Apply { plan, typed, .. } => apply_plan(plan, typed),
-            Next::Resume { run, facts, typed } => resume(run, &typed.or(&facts.typed)),
+            Next::Resume { run, facts, typed } => resume(run, &typed.or(&kept(facts))),
         }
     }
 
@@ -134,7 +135,7 @@ impl<'a> Next<'a> {
         let (typed, facts) = match self {
             Next::Run { typed, .. } => return (*typed).clone(),
             Next::Apply { typed, facts, .. } => ((*typed).clone(), facts),
-            Next::Resume { typed, facts, .. } => (typed.or(&facts.typed), facts),
+            Next::Resume { typed, facts, .. } => (typed.or(&kept(facts)), facts),
         };
         let mut of_run = Typed::default();
         for option in facts.options.chunks_exact(2) {
@@ -202,6 +203,21 @@ pub(super) fn resume(run: &str, typed: &Typed) -> NextCommand {
 /// The command that shows a run with all rows that are not done.
 pub(super) fn show_all(run: &str, typed: &Typed) -> NextCommand {
     repeat(command(&["runs", "show"]).word(run).word("--all"), &["runs", "show"], typed, &[])
+}
+
+/// What was typed when a run began, as far as the next command needs it: an emulator's token needs no `--base-url`.
+fn kept(facts: &RunFacts) -> Typed {
+    let is_loopback = facts.origin.parse().is_ok_and(|origin: Origin| origin.is_loopback());
+    facts.typed.filtered(|option| option != "--base-url" || !is_loopback)
+}
+
+/// This command line, with consent to send to an origin.
+pub(super) fn accepting(global: &GlobalArgs, origin: &str) -> NextCommand {
+    let words = global.words.get(1..).unwrap_or_default();
+    // Behind `--` there are no options.
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let before = words[..end].iter().fold(command(&[]), NextCommand::word);
+    words[end..].iter().fold(before.option("--base-url", origin), NextCommand::word)
 }
 
 fn command(names: &[&str]) -> NextCommand {

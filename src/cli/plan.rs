@@ -18,7 +18,7 @@ use super::report;
 use super::rows::RowArgs;
 use super::run::opened;
 use super::send;
-use super::target::{Access, Target};
+use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::clock::Clock;
@@ -102,13 +102,14 @@ pub(super) fn run(
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
-    let origin = args.base_url.as_deref().unwrap_or(&settings.contract.origin).parse()?;
-    let target = Target::new(settings.contract.clone(), origin, args.scope.as_deref(), &args.calls, env)?;
+    let place = Place { typed: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
+    let target = Target::new(settings.contract.clone(), place, args.scope.as_deref(), &args.calls, global, env)?;
     let clock = Clock::machine();
     if args.look.looks() {
         target.expect_access(Access::Read, &clock)?;
     }
-    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin.to_string()));
+    target.expect_consent()?;
+    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin().to_string()));
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     let mut warnings = Warnings::default();
@@ -267,7 +268,8 @@ fn show_again(
     }
     let plan = apply::Plan::read(path)?;
     let clock = Clock::machine();
-    let target = plan.target(None, args.scope.as_deref(), &args.calls, env)?;
+    let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.calls, global, env)?;
+    target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
     if let Some(run) = journal.run_of_plan(&scope, &plan.seal)? {

@@ -51,8 +51,9 @@ pub(super) fn run(
         let target = if args.emulator {
             Target::to_be_emulated(contract, &args.send.calls)?
         } else {
-            Target::of_run(args, contract, env)?
+            Target::of_run(args, contract, global, env)?
         };
+        target.expect_consent()?;
         let looked = dry_run(args, global, terminal, &target, input, &rules, page.as_ref(), &mut tell);
         let _ = diagnostics.finish();
         return looked;
@@ -62,7 +63,7 @@ pub(super) fn run(
     let target = if args.emulator {
         runtime.block_on(Target::emulated(contract, &args.send.calls))?
     } else {
-        Target::of_run(args, contract, env)?
+        Target::of_run(args, contract, global, env)?
     };
     let clock = Clock::machine();
     target.expect_access(if args.dry_run { Access::Read } else { Access::Write }, &clock)?;

@@ -16,10 +16,11 @@ use super::next::{self, Next};
 use super::patience::open_journal;
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
-use super::target::{Access, Target};
+use super::target::{Access, Place, Target};
 use super::terminal::Terminal;
 use super::undo::{self, UndoArgs};
 use super::{Format, GlobalArgs};
+use crate::client::Origin;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
@@ -76,6 +77,9 @@ pub(super) enum RunsCommand {
     Resume {
         /// Its name.
         run: String,
+        /// Where the run went, if that is not built in: name it to send your token there.
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
         /// How calls are made.
         #[command(flatten)]
         send: Box<SendArgs>,
@@ -114,7 +118,9 @@ pub(super) fn run(
         RunsCommand::Show { run, format, all, report } => {
             show(&run_in(run)?, run, *format, *all, report.as_ref(), global, env)
         }
-        RunsCommand::Resume { run, send } => resume(to_write()?, run, send, global, env, terminal, &clock),
+        RunsCommand::Resume { run, base_url, send } => {
+            resume(to_write()?, run, base_url.as_deref(), send, global, env, terminal, &clock)
+        }
         RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
         RunsCommand::Results { run, results } => results_again(&run_in(run)?, run, results.as_deref(), global),
@@ -274,9 +280,11 @@ fn show_failures(
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is one part of what was typed, or of where it runs")]
 fn resume(
     journal: Journal,
     name: &str,
+    base_url: Option<&str>,
     args: &SendArgs,
     global: &GlobalArgs,
     env: &Environment,
@@ -289,7 +297,7 @@ fn resume(
     let input = Source::named(facts.input.as_ref());
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
-    let target = target_of(&journal, name, Access::Write, &args.calls, env)?;
+    let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
     before::can_ask(args, &input)?;
     let begun = Begun::go_on(journal, summary, &target, clock)?;
     begun.destination(args.results.as_ref(), &input)?;
@@ -311,13 +319,26 @@ fn resume(
 pub(super) fn target_of(
     journal: &Journal,
     name: &str,
+    base_url: Option<&str>,
     access: Access,
     calls: &CallArgs,
+    global: &GlobalArgs,
     env: &Environment,
 ) -> Result<Target, Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
-    let target = Target::new(contract, run.facts.origin.parse()?, None, calls, env)?;
+    let origin: Origin = run.facts.origin.parse()?;
+    if let Some(typed) = base_url {
+        let typed: Origin = typed.parse()?;
+        if typed != origin {
+            return Err(Error::Usage {
+                message: format!("run {name} was made for {origin}, not for {typed}"),
+                hint: Some("nothing was sent; give the file to `run` again to send it there".to_owned()),
+            });
+        }
+    }
+    let place = Place { typed: base_url, named: &origin.to_string(), by: "the journal" };
+    let target = Target::new(contract, place, None, calls, global, env)?;
     target.expect_access(access, journal.clock())?;
     let named = target.scope.clone().filter(|scope| scope.described().starts_with("tenant "));
     if named.is_some_and(|scope| scope != run.scope) {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Format;
@@ -14,7 +13,6 @@ use super::report::{Sent, write_account};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use crate::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
-use crate::client::{Client, HttpTransport};
 use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
 use crate::error::Error;
@@ -108,9 +106,7 @@ impl Sending<'_> {
         let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.err.colour);
         let show_progress = progress.shows_on(terminal.asked_for());
         let mut reporter = Reporter::new(results, progress);
-        let transport = HttpTransport::new(&self.target.origin, self.args.calls.concurrency as usize)?;
-        let tokens = self.target.tokens.clone().ok_or(Error::NoToken)?;
-        let client = Arc::new(Client::new(transport, tokens, &self.target.contract, self.clock.clone()));
+        let client = self.target.client(self.args.calls.concurrency, &self.clock, terminal)?;
 
         let sent = runtime.block_on(async {
             let signals = listen(self.clock.clone(), show_progress)?;
@@ -224,6 +220,7 @@ impl Sending<'_> {
         let summary = Summary {
             run: Some(run.to_owned()),
             scope: self.scope.to_string(),
+            origin: self.target.origin().to_string(),
             input: self.input.clone(),
             tally,
             started_at,

@@ -1,18 +1,23 @@
 //! The target, resolved from what was typed: whose API, where, under which contract, scope, quota and token.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::GlobalArgs;
 use super::arguments::{CallArgs, RunArgs};
 use super::environment::Environment;
+use super::next::accepting;
+use super::terminal::{Terminal, say};
 use super::tokens;
-use crate::client::{Origin, Proxy, TokenNeeds, Tokens};
+use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenNeeds, Tokens};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::error::Error;
 use crate::report::preview;
 use crate::row::Scope;
+use crate::text::printable;
 use crate::window::Quota;
 
 /// Where a run goes.
@@ -20,7 +25,7 @@ pub(super) struct Target {
     /// What the API accepts.
     pub(super) contract: Contract,
     /// Where it is.
-    pub(super) origin: Origin,
+    consented: ConsentedOrigin,
     /// The tenant that a token must be for, if it names one.
     tenant: Option<String>,
     /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
@@ -33,6 +38,30 @@ pub(super) struct Target {
     pub(super) is_emulated: bool,
     /// That emulator; none in a dry run.
     pub(super) emulator: Option<Running>,
+    /// The variables that say whose certificates are trusted.
+    certificates: Vec<&'static str>,
+    /// Why a tenant's token is not sent there, and what to do about it.
+    refusal: Option<Refusal>,
+    /// Whether it was shown already.
+    is_announced: Cell<bool>,
+}
+
+/// Nobody has consented: why, and the command that does.
+#[derive(Clone, Debug)]
+struct Refusal {
+    message: String,
+    hint: String,
+}
+
+/// What says where the API is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    /// `--base-url` of this command.
+    pub(super) typed: Option<&'a str>,
+    /// The origin that is used without it.
+    pub(super) named: &'a str,
+    /// What names that: `the plan`.
+    pub(super) by: &'static str,
 }
 
 /// What a command does with incidents.
@@ -52,22 +81,30 @@ impl Target {
     ///
     /// # Errors
     /// Where the command line contradicts itself or the contract, or a token is wrong.
-    pub(super) fn of_run(args: &RunArgs, contract: Contract, env: &Environment) -> Result<Target, Error> {
-        let origin = args.base_url.as_deref().unwrap_or(&contract.origin).parse()?;
-        Target::new(contract, origin, args.scope.as_deref(), &args.send.calls, env)
-    }
-
-    /// The target of a run that goes on by its name.
-    ///
-    /// # Errors
-    /// As [`Target::of_run`].
-    pub(super) fn new(
+    pub(super) fn of_run(
+        args: &RunArgs,
         contract: Contract,
-        origin: Origin,
-        scope: Option<&str>,
-        calls: &CallArgs,
+        global: &GlobalArgs,
         env: &Environment,
     ) -> Result<Target, Error> {
+        let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
+        Target::new(contract, place, args.scope.as_deref(), &args.send.calls, global, env)
+    }
+
+    /// The target of any command.
+    ///
+    /// # Errors
+    /// As [`Target::of_run`]; and if nobody has consented to the origin.
+    pub(super) fn new(
+        contract: Contract,
+        place: Place<'_>,
+        scope: Option<&str>,
+        calls: &CallArgs,
+        global: &GlobalArgs,
+        env: &Environment,
+    ) -> Result<Target, Error> {
+        let consented = place.consented(global)?;
+        let origin = consented.origin().clone();
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
             return Err(Error::Usage {
@@ -89,8 +126,58 @@ impl Target {
                 (None, None, None) => None,
             }
         };
-        let tokens = tokens.map(Arc::new);
-        Ok(Target { contract, origin, tenant: named, scope, quota, tokens, is_emulated: false, emulator: None })
+        let refusal = consented.takes_opaque_only().then(|| {
+            let why = "and a tenant's token goes to this machine only if you say so";
+            Refusal::new(place.by, why, &origin, global)
+        });
+        let is_https = origin.to_string().starts_with("https:");
+        Ok(Target {
+            contract,
+            consented,
+            tenant: named,
+            scope,
+            quota,
+            tokens: tokens.map(Arc::new),
+            is_emulated: false,
+            emulator: None,
+            certificates: if is_https { env.certificates.clone() } else { Vec::new() },
+            refusal,
+            is_announced: Cell::new(false),
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub(super) fn origin(&self) -> &Origin {
+        self.consented.origin()
+    }
+
+    /// What makes requests to it, `concurrency` at a time. Whoever looks has seen where they go: it is said now, before the
+    /// first of them.
+    ///
+    /// # Errors
+    /// If there is no token, or https can't be set up.
+    pub(super) fn client(
+        &self,
+        concurrency: u32,
+        clock: &Clock,
+        terminal: &Terminal,
+    ) -> Result<Arc<Client<HttpTransport>>, Error> {
+        if !self.is_announced.get() && !terminal.quiet {
+            say(&format!("target: {}", self.shown().lines().join(", ")));
+        }
+        self.announced();
+        let transport = HttpTransport::new(&self.consented, concurrency as usize)?;
+        let tokens = self.tokens.clone().ok_or(Error::NoToken)?;
+        Ok(Arc::new(Client::new(transport, tokens, &self.contract, clock.clone())))
+    }
+
+    /// It was shown.
+    pub(super) fn announced(&self) {
+        if !self.is_announced.replace(true) {
+            let scope = self.scope.as_ref().map(Scope::described).unwrap_or_default();
+            tracing::info!(origin = %self.origin(), scope = %printable(&scope), "target");
+        }
     }
 
     /// An emulator that lives and dies with the run.
@@ -107,17 +194,20 @@ impl Target {
         let running = emulator::start(settings)
             .await
             .map_err(|source| Error::Io { what: "the emulator can't be started", source })?;
-        let origin: Origin = running.origin().parse()?;
+        let consented = emulators(&running.origin())?;
         let tokens = Tokens::given(&"emulator".to_owned().into())?;
         Ok(Target {
             contract,
             tenant: None,
-            scope: Some(Scope::origin(&origin.to_string())),
-            origin,
+            scope: Some(Scope::origin(&consented.origin().to_string())),
+            consented,
             quota,
             tokens: Some(Arc::new(tokens)),
             is_emulated: true,
             emulator: Some(running),
+            certificates: Vec::new(),
+            refusal: None,
+            is_announced: Cell::new(false),
         })
     }
 
@@ -127,9 +217,20 @@ impl Target {
     /// Where the loopback address is none.
     pub(super) fn to_be_emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
-        let origin: Origin = "http://127.0.0.1".parse()?;
-        let scope = Some(Scope::origin(&origin.to_string()));
-        Ok(Target { contract, origin, tenant: None, scope, quota, tokens: None, is_emulated: true, emulator: None })
+        let consented = emulators("http://127.0.0.1")?;
+        Ok(Target {
+            contract,
+            tenant: None,
+            scope: Some(Scope::origin(&consented.origin().to_string())),
+            consented,
+            quota,
+            tokens: None,
+            is_emulated: true,
+            emulator: None,
+            certificates: Vec::new(),
+            refusal: None,
+            is_announced: Cell::new(false),
+        })
     }
 
     /// Checks that there is a token that can be used, by what it says about itself: before the first request.
@@ -145,27 +246,84 @@ impl Target {
             Access::Write => write.to_vec(),
             Access::Read => read.into_iter().chain(write).collect(),
         };
-        let own = self.origin.to_string();
+        let own = self.origin().to_string();
         let needs = TokenNeeds {
             audiences: contract.audiences.iter().cloned().chain([own]).collect(),
             permissions: permissions.into_iter().cloned().collect(),
             tenant: self.tenant.clone(),
+            is_opaque: false,
         };
-        tokens::expect(tokens, clock, needs)
+        tokens::expect(tokens, clock, needs.clone())?;
+        self.expect_consent()?;
+        let is_opaque = self.consented.takes_opaque_only();
+        Ok(tokens.require(TokenNeeds { is_opaque, ..needs })?)
+    }
+
+    /// Checks that the token in use may go there.
+    ///
+    /// # Errors
+    /// If it is a tenant's, and the origin is this machine, which nobody has named but a file or the journal.
+    pub(super) fn expect_consent(&self) -> Result<(), Error> {
+        let is_tenants = self.tokens.as_ref().is_some_and(|tokens| tokens.claims().is_jwt);
+        match &self.refusal {
+            Some(refusal) if is_tenants => Err(refusal.clone().into()),
+            _ => Ok(()),
+        }
     }
 
     /// As it is shown before the question.
     #[must_use]
     pub(super) fn shown(&self) -> preview::Target {
-        let scope = self.scope.as_ref().filter(|scope| **scope != Scope::origin(&self.origin.to_string()));
+        let scope = self.scope.as_ref().filter(|scope| **scope != Scope::origin(&self.origin().to_string()));
         preview::Target {
-            origin: self.origin.to_string(),
+            origin: self.origin().to_string(),
             scope: scope.map(Scope::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
-            proxy: Proxy::for_origin(&self.origin).map(|proxy| proxy.to_string()),
+            proxy: Proxy::for_origin(self.origin()).map(|proxy| proxy.to_string()),
+            certificates: self.certificates.join(" and "),
             emulator: self.is_emulated,
         }
     }
+}
+
+impl Place<'_> {
+    /// The origin, if the user has named it or nobody needs to. The one place where consent is found: what a user's own
+    /// settings and variables say joins `typed` here.
+    ///
+    /// # Errors
+    /// If only a file or the journal names it.
+    fn consented(&self, global: &GlobalArgs) -> Result<ConsentedOrigin, Error> {
+        if let Some(typed) = self.typed {
+            return Ok(ConsentedOrigin::typed(typed.parse()?));
+        }
+        ConsentedOrigin::named(self.named.parse()?).map_err(|NotConsented(origin)| {
+            let why = "which is not built in, and your token goes there only if you say so";
+            Refusal::new(self.by, why, &origin, global).into()
+        })
+    }
+}
+
+impl Refusal {
+    fn new(by: &str, why: &str, origin: &Origin, global: &GlobalArgs) -> Refusal {
+        let command = accepting(global, &origin.to_string());
+        Refusal {
+            message: format!("{by} names {origin}, {why}"),
+            hint: format!("if that is where it belongs: `{command}`"),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(Refusal { message, hint }: Refusal) -> Error {
+        Error::Usage { message, hint: Some(hint) }
+    }
+}
+
+/// The origin of an emulator of ours, whose token is opaque.
+fn emulators(origin: &str) -> Result<ConsentedOrigin, Error> {
+    let origin: Origin = origin.parse()?;
+    ConsentedOrigin::named(origin)
+        .map_err(|NotConsented(origin)| Error::usage(format!("{origin} is not this machine, where emulators are")))
 }
 
 /// `72f988bf-86f1-41af-91ab-2d7cd011db47`

@@ -45,6 +45,9 @@ pub(super) struct UndoArgs {
     /// Add this comment to each incident that is given back.
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    /// Where the run went, if that is not built in: name it to send your token there.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
     /// How calls are made.
     #[command(flatten)]
     calls: CallArgs,
@@ -87,7 +90,7 @@ pub(super) fn run(
     let contract = contract_of(&journal, &args.run, &summary.facts.contract)?;
     let comment = comment(args.comment.as_deref(), &contract)?;
     expect_earlier_values(&journal, args, contract.appended().unwrap_or_default())?;
-    let target = target_of(&journal, &args.run, Access::Read, &args.calls, env)?;
+    let target = target_of(&journal, &args.run, args.base_url.as_deref(), Access::Read, &args.calls, global, env)?;
     let facts = RunFacts {
         input: format!("undo of run {}", args.run),
         shape: InputShape::Jsonl { bom: false },

@@ -356,8 +356,12 @@ mod tests {
         // {"aud":"ours","roles":["Write"]} and {"aud":"theirs","roles":["Write"]}
         let ours = "e30.eyJhdWQiOiJvdXJzIiwicm9sZXMiOlsiV3JpdGUiXX0.c2ln";
         let theirs = "e30.eyJhdWQiOiJ0aGVpcnMiLCJyb2xlcyI6WyJXcml0ZSJdfQ.c2ln";
-        let needs =
-            || TokenNeeds { audiences: vec!["ours".to_owned()], permissions: vec!["Write".to_owned()], tenant: None };
+        let needs = || TokenNeeds {
+            audiences: vec!["ours".to_owned()],
+            permissions: vec!["Write".to_owned()],
+            tenant: None,
+            is_opaque: false,
+        };
         let (place, tokens) = Place::holding(ours);
         tokens.require(needs()).expect("is ours");
         place.put(theirs);

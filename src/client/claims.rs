@@ -18,6 +18,8 @@ pub struct TokenFacts {
     pub audiences: Vec<String>,
     /// The permissions of an application (`roles`) and of a user (`scp`).
     pub permissions: Vec<String>,
+    /// Whether it is a JWT: a tenant's token, where others are opaque.
+    pub is_jwt: bool,
 }
 
 /// What a token must be for, by its claims.
@@ -29,6 +31,8 @@ pub struct TokenNeeds {
     pub permissions: Vec<String>,
     /// The tenant that it names, if it names one.
     pub tenant: Option<String>,
+    /// Whether it must be opaque: it goes to this machine, and the user has not named that.
+    pub is_opaque: bool,
 }
 
 /// Why a token is not for this service.
@@ -60,16 +64,22 @@ pub enum ClaimsError {
         /// The one that was asked for.
         wanted: String,
     },
+    /// It is a JWT.
+    #[error("a tenant's token goes to this machine only if you name the origin with `--base-url`")]
+    NotOpaque,
 }
 
 impl TokenFacts {
     /// Reads the claims of a JWT; an opaque token says nothing.
     pub(super) fn read(token: &str) -> TokenFacts {
-        let claims = token.split('.').nth(1).and_then(base64url);
-        let claims: Map<String, Value> = claims.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+        let object = |place: usize| -> Option<Map<String, Value>> {
+            serde_json::from_slice(&base64url(token.split('.').nth(place)?)?).ok()
+        };
+        let claims = object(1).unwrap_or_default();
         let text = |name: &str| claims.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let callers = ["upn", "unique_name", "preferred_username", "app_displayname", "appid"];
-        TokenFacts {
+        let facts = TokenFacts {
+            is_jwt: false,
             tenant: text("tid"),
             caller: callers.into_iter().find_map(text),
             expires: claims.get("exp").and_then(number).and_then(|exp| Timestamp::from_second(exp).ok()),
@@ -78,7 +88,10 @@ impl TokenFacts {
                 .into_iter()
                 .flat_map(|name| words(claims.get(name), |text| text.split_whitespace().map(str::to_owned).collect()))
                 .collect(),
-        }
+        };
+        // An encrypted one has a header, and no claims that can be read.
+        let has_header = token.contains('.') && object(0).is_some();
+        TokenFacts { is_jwt: has_header || facts != TokenFacts::default(), ..facts }
     }
 
     /// Whether it has expired at `now`, as far as it says when.
@@ -101,6 +114,9 @@ impl TokenFacts {
     /// # Errors
     /// The first claim that says that it is not for this service.
     pub fn check(&self, needs: &TokenNeeds) -> Result<(), ClaimsError> {
+        if needs.is_opaque && self.is_jwt {
+            return Err(ClaimsError::NotOpaque);
+        }
         if let (Some(found), Some(wanted)) = (&self.tenant, &needs.tenant)
             && !found.eq_ignore_ascii_case(wanted)
         {
@@ -205,6 +221,7 @@ mod tests {
             audiences: vec!["https://api.security.microsoft.com".to_owned(), "8ee8fdad-app".to_owned()],
             permissions: ["Incident.ReadWrite.All", "Incident.ReadWrite"].map(str::to_owned).to_vec(),
             tenant: None,
+            is_opaque: false,
         };
         for claims in [
             r#"{"tid":"t"}"#,

@@ -18,6 +18,7 @@ use secrecy::ExposeSecret as _;
 
 use super::answer::REQUEST_ID_HEADERS;
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
+use super::consent::ConsentedOrigin;
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
 use super::{Method, Reply, Request, SendError, Transport, throttle};
@@ -61,11 +62,12 @@ pub enum HttpError {
 }
 
 impl HttpTransport {
-    /// A transport to `origin` that keeps as many connections as there are calls at once.
+    /// A transport to this origin that keeps as many connections as there are calls at once.
     ///
     /// # Errors
     /// Where TLS can't be set up: the system has no certificates that can be read.
-    pub fn new(origin: &Origin, concurrency: usize) -> Result<HttpTransport, HttpError> {
+    pub fn new(consented: &ConsentedOrigin, concurrency: usize) -> Result<HttpTransport, HttpError> {
+        let origin = consented.origin();
         // Fails where it was done before: in a process that makes several transports.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = Proxy::for_origin(origin);
@@ -292,7 +294,7 @@ mod tests {
         async fn start() -> Server {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("a bound socket");
-            let origin: Origin = format!("http://{address}").parse().expect("loopback");
+            let origin = ConsentedOrigin::typed(format!("http://{address}").parse().expect("loopback"));
             Server { listener, transport: HttpTransport::new(&origin, 8).expect("no certificates needed") }
         }
 
@@ -526,7 +528,7 @@ mod tests {
     async fn nothing_goes_in_the_clear_to_an_https_origin() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let origin = format!("https://{address}").parse().expect("https");
+        let origin = ConsentedOrigin::typed(format!("https://{address}").parse().expect("https"));
         let transport = HttpTransport::new(&origin, 1).expect("the system's certificates");
         let serve = async {
             let (mut stream, _) = listener.accept().await.expect("a connection");

@@ -7,7 +7,10 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// Scheme, host and port: `https://api.security.microsoft.com`.
+use crate::contract::built_in_hosts;
+
+/// Scheme, host and port: `https://api.security.microsoft.com`. The URL has nothing else, its host is in lower case and
+/// ASCII, and a port that its scheme implies is left out: so equal origins are equal values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Url);
 
@@ -38,6 +41,12 @@ impl Origin {
             Some(Host::Domain(name)) => name == LOCALHOST,
             None => false,
         }
+    }
+
+    /// Whether it is a host of a built-in contract, by https at the usual port.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        self.is_https() && self.0.port().is_none() && built_in_hosts().iter().any(|host| host == self.host())
     }
 
     /// Its host, without the port.
@@ -73,18 +82,21 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Origin, OriginError> {
         let shown = || text.to_owned();
-        let url = match Url::parse(text.trim()) {
-            Ok(url) if url.has_host() => url,
-            _ if text.contains('@') => return Err(OriginError::HasUser),
+        if text.contains('@') {
+            return Err(OriginError::HasUser);
+        }
+        // A URL's parser drops blanks, and takes a backslash or a missing slash for what was meant.
+        let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+        let rest = text.split_once("://").map_or("", |(_, rest)| rest.strip_suffix('/').unwrap_or(rest));
+        let has_authority = !rest.is_empty() && !rest.starts_with('/');
+        let url = match Url::parse(text) {
+            Ok(url) if url.has_host() && has_authority && !text.contains(is_odd) => url,
             _ => return Err(OriginError::NotAUrl(shown())),
         };
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let is_bare = !rest.contains(['/', '?', '#']);
         let origin = Origin(url);
         let is_safe = origin.is_https() || (origin.0.scheme() == "http" && origin.is_loopback());
-        if has_user {
-            Err(OriginError::HasUser)
-        } else if !is_safe {
+        if !is_safe {
             Err(OriginError::NotHttps(shown()))
         } else if !is_bare {
             Err(OriginError::MoreThanOrigin(shown()))
@@ -133,10 +145,19 @@ mod tests {
             ("https://a.example/api", OriginError::MoreThanOrigin),
             ("https://a.example/?q", OriginError::MoreThanOrigin),
             ("https://a.example/#f", OriginError::MoreThanOrigin),
+            ("https://a.example/../", OriginError::MoreThanOrigin),
+            ("https://a.example?", OriginError::MoreThanOrigin),
             ("a.example", OriginError::NotAUrl),
             ("https://", OriginError::NotAUrl),
             ("file:///etc/passwd", OriginError::NotAUrl),
             ("", OriginError::NotAUrl),
+            (" https://a.example", OriginError::NotAUrl),
+            ("https://a.example\n", OriginError::NotAUrl),
+            ("https://a.ex\tample", OriginError::NotAUrl),
+            ("https:\\\\a.example", OriginError::NotAUrl),
+            ("https://a.example\\", OriginError::NotAUrl),
+            ("https:a.example", OriginError::NotAUrl),
+            ("https:///a.example", OriginError::NotAUrl),
         ] {
             assert_eq!(text.parse::<Origin>(), Err(error(text.to_owned())), "{text}");
         }
@@ -144,9 +165,44 @@ mod tests {
 
     #[test]
     fn a_password_is_not_repeated() {
-        for text in ["https://me:secret@a.example", "https://secret@a.example", "me:secret@a.example", "https://s@:x"] {
+        for text in [
+            "https://me:secret@a.example",
+            "https://secret@a.example",
+            "me:secret@a.example",
+            "https://s@:x",
+            "https://@a.example",
+        ] {
             let error = text.parse::<Origin>().expect_err(text);
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn built_in_hosts_are_known_by_scheme_host_and_port() {
+        let is_built_in = |text: &str| text.parse::<Origin>().expect(text).is_built_in();
+        for text in [
+            "https://api.security.microsoft.com",
+            "https://API.Security.Microsoft.com:443/",
+            "https://api-us.security.microsoft.com",
+            "https://swa.api.security.microsoft.com",
+            "https://api-gcc.security.microsoft.us",
+            "https://api-gov.securitycenter.microsoft.us",
+        ] {
+            assert!(is_built_in(text), "{text}");
+        }
+        for text in [
+            "https://api.security.microsoft.com:8443",
+            "https://api.security.microsoft.com.",
+            "https://api.security.microsoft.com.evil.example",
+            "https://evil.example",
+            "https://graph.microsoft.com",
+            // A Cyrillic letter.
+            "https://\u{430}pi.security.microsoft.com",
+            "https://[::ffff:127.0.0.1]",
+            "https://localhost.",
+            "http://127.0.0.1:80",
+        ] {
+            assert!(!is_built_in(text), "{text}");
         }
     }
 

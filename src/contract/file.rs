@@ -13,6 +13,9 @@ pub(super) struct ContractFile {
     name: String,
     title: String,
     origin: String,
+    /// The hosts at which the API is known to be: of built-in contracts only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) hosts: Vec<String>,
     path: String,
     /// Missing in what runs and plans of earlier revisions have kept.
     #[serde(default)]
@@ -122,6 +125,7 @@ impl From<&Contract> for ContractFile {
             name: contract.name.clone(),
             title: contract.title.clone(),
             origin: contract.origin.clone(),
+            hosts: Vec::new(),
             path: contract.path.clone(),
             audiences: contract.audiences.clone(),
             quota: contract.quota.to_string(),

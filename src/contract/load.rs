@@ -67,15 +67,24 @@ pub fn load(name_or_file: &str) -> Result<Contract, ContractError> {
     })
 }
 
+/// The hosts of all built-in contracts, in lower case: where the API is known to be.
+#[must_use]
+pub fn built_in_hosts() -> Vec<String> {
+    BUILT_IN.iter().filter_map(|name| built_in_file(name)).flat_map(|file| file.hosts).collect()
+}
+
 /// The built-in contract of this name.
 fn built_in(name: &str) -> Option<Contract> {
+    Some(built_in_file(name)?.into_contract().expect("the tests read every built-in contract"))
+}
+
+fn built_in_file(name: &str) -> Option<ContractFile> {
     let text = match name {
         "defender-classic" => include_str!("defender-classic.toml"),
         "defender" => include_str!("defender.toml"),
         _ => return None,
     };
-    let file: ContractFile = toml::from_str(text).expect("the tests read every built-in contract");
-    Some(file.into_contract().expect("the tests read every built-in contract"))
+    Some(toml::from_str(text).expect("the tests read every built-in contract"))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
@@ -220,6 +229,9 @@ impl Contract {
     /// What is wrong, where the text is no whole contract.
     pub fn from_toml(text: &str) -> Result<Contract, String> {
         let file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        if !file.hosts.is_empty() {
+            return Err("`hosts` belongs to built-in contracts only".to_owned());
+        }
         let contract = file.into_contract().map_err(|error| error.to_string())?;
         Ok(contract.with_what_tokens_name())
     }

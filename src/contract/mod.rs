@@ -8,7 +8,7 @@ mod load;
 
 use crate::window::Quota;
 
-pub use load::{BUILT_IN, ContractError, load};
+pub use load::{BUILT_IN, ContractError, built_in_hosts, load};
 
 /// What one API accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -127,6 +127,8 @@ pub struct Summary {
     pub run: Option<String>,
     /// The scope, as it is displayed.
     pub scope: String,
+    /// Where the requests went.
+    pub origin: String,
     /// The input as it was named, `-` for standard input.
     pub input: String,
     /// What was counted.
@@ -175,6 +177,9 @@ impl Summary {
         let run = self.run.as_ref().map(|run| format!("run {}: ", printable(run))).unwrap_or_default();
         let of = format!(" of {} to {}", printable(&self.input), printable(&self.scope));
         writeln!(out, "{}", cut_to(&format!("{run}{}{of}", counted(tally.rows, "row")), layout.width))?;
+        if self.scope != self.origin {
+            writeln!(out, "target: {}, {}", printable(&self.scope), printable(&self.origin))?;
+        }
         writeln!(out)?;
         for (kind, rows) in tally.outcomes.present() {
             writeln!(out, "{}", painted(&format!("  {:<14}{:>9}", kind.name(), count(rows)), kind, layout.colour))?;
@@ -282,6 +287,7 @@ mod tests {
         Summary {
             run: Some("7f3k".to_owned()),
             scope: "contoso".to_owned(),
+            origin: "https://api.security.microsoft.com".to_owned(),
             input: "close.csv".to_owned(),
             tally,
             started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
@@ -307,6 +313,7 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
         insta::assert_snapshot!(text, @r"
         run 7f3k: 1,021 rows of close.csv to contoso
+        target: contoso, https://api.security.microsoft.com
 
           updated             991
           unchanged             1
@@ -362,7 +369,7 @@ mod tests {
     fn a_script_gets_the_members_of_the_file_formats() {
         let mut out = Vec::new();
         summary().write_json(&mut out).expect("a Vec takes all");
-        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"updates":9,"reads":3,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
+        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","origin":"https://api.security.microsoft.com","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"updates":9,"reads":3,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn undo_plan_is_refused_for_another_tenant() {
     };
     in_tenant(&a, &format!("run a.csv --yes --compare --base-url {ORIGIN}")).expect_code(0);
     let run = program.last_run();
-    in_tenant(&a, &format!("runs undo {run} -o undo.plan")).expect_code(0);
+    in_tenant(&a, &format!("runs undo {run} -o undo.plan --base-url {ORIGIN}")).expect_code(0);
     let requests = program.requests().len();
     let refused = in_tenant(&b, &format!("apply undo.plan --yes --base-url {ORIGIN}")).expect_code(2);
     refused.expect_text(A).expect_text(B);

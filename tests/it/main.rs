@@ -11,6 +11,7 @@ mod command_line;
 mod compare;
 mod complete_lists;
 mod connections;
+mod consent;
 mod counts;
 mod day;
 mod docs;

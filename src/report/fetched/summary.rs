@@ -23,6 +23,8 @@ pub struct FetchSummary {
     pub file: PathBuf,
     /// The scope, as it is displayed.
     pub scope: String,
+    /// Where the requests went.
+    pub origin: String,
     /// So many incidents are in it.
     pub incidents: u64,
     /// The number of rows of the file that it replaces.
@@ -56,6 +58,8 @@ impl FetchSummary {
         } else {
             writeln!(out, "{incidents}{of} in {file}, by {calls}")?;
         }
+        let scope = if self.scope == self.origin { String::new() } else { format!("{}, ", printable(&self.scope)) };
+        writeln!(out, "from: {scope}{}", printable(&self.origin))?;
         if let Some(next) = self.next.as_ref().filter(|_| self.incidents > 0) {
             writeln!(
                 out,
@@ -74,6 +78,7 @@ impl FetchSummary {
         let object = json!({
             "file": self.file.to_string_lossy(),
             "scope": self.scope,
+            "origin": self.origin,
             "incidents": self.incidents,
             "replaced": self.replaced,
             "read": self.read,

@@ -26,6 +26,7 @@ fn preview(bodies: &[&str]) -> Preview {
             scope: Some("tenant 0b7e6d3c".to_owned()),
             caller: Some("secop2@contoso.com".to_owned()),
             proxy: None,
+            certificates: String::new(),
             emulator: false,
         },
         input: "close.csv".to_owned(),

@@ -76,6 +76,8 @@ pub struct Target {
     pub caller: Option<String>,
     /// The proxy on the way there, without its password.
     pub proxy: Option<String>,
+    /// The variables that say whose certificates are trusted; empty without.
+    pub certificates: String,
     /// Whether it is an emulator.
     pub emulator: bool,
 }
@@ -273,11 +275,16 @@ impl Preview {
 }
 
 impl Target {
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// What there is to say of it, in a line each, safe to print.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
         let caller = self.caller.as_ref().map(|caller| format!("called by {}", printable(caller)));
         let proxy = self.proxy.as_ref().map(|proxy| format!("through the proxy {}", printable(proxy)));
-        scope.into_iter().chain([printable(&self.origin).into_owned()]).chain(proxy).chain(caller).collect()
+        let certificates = Some(format!("certificates from {}", self.certificates));
+        let certificates = certificates.filter(|_| !self.certificates.is_empty());
+        let origin = [printable(&self.origin).into_owned()];
+        scope.into_iter().chain(origin).chain(proxy).chain(certificates).chain(caller).collect()
     }
 }
 
@@ -330,6 +337,7 @@ mod tests {
                 scope: Some("tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55".to_owned()),
                 caller: Some("secop2@contoso.com".to_owned()),
                 proxy: None,
+                certificates: String::new(),
                 emulator: false,
             },
             input: "close.csv".to_owned(),
@@ -421,6 +429,7 @@ mod tests {
                 scope: None,
                 caller: None,
                 proxy: None,
+                certificates: String::new(),
                 emulator: true,
             },
             counts: Counts { invalid: 0, ..preview().counts },

@@ -1,0 +1,69 @@
+//! Consent: which origins a token may be sent to.
+//!
+//! Promise: a transport is made for a [`ConsentedOrigin`] only, and what a plan, a contract file or a journal names
+//! becomes one only if it is built in, or loopback for a token that is no tenant's.
+
+use super::origin::Origin;
+
+/// An origin that a token may be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentedOrigin {
+    origin: Origin,
+    takes_opaque_only: bool,
+}
+
+/// The origin is neither built in nor loopback: only the user can consent to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotConsented(pub Origin);
+
+impl ConsentedOrigin {
+    /// The user has named it for this command. Whatever else counts as that (settings, a variable) belongs here too.
+    #[must_use]
+    pub fn typed(origin: Origin) -> ConsentedOrigin {
+        ConsentedOrigin { origin, takes_opaque_only: false }
+    }
+
+    /// A plan, a contract file or a journal names it.
+    ///
+    /// # Errors
+    /// If it is neither built in nor loopback.
+    pub fn named(origin: Origin) -> Result<ConsentedOrigin, NotConsented> {
+        let takes_opaque_only = origin.is_loopback();
+        if takes_opaque_only || origin.is_built_in() {
+            Ok(ConsentedOrigin { origin, takes_opaque_only })
+        } else {
+            Err(NotConsented(origin))
+        }
+    }
+
+    /// The origin.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Whether only opaque tokens go there, such as an emulator's: no JWT, which is a tenant's.
+    #[must_use]
+    pub fn takes_opaque_only(&self) -> bool {
+        self.takes_opaque_only
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_built_in_and_loopback_origins_need_no_consent() {
+        let named = |text: &str| ConsentedOrigin::named(text.parse().expect(text)).map(|it| it.takes_opaque_only());
+        assert_eq!(named("https://api.security.microsoft.com"), Ok(false));
+        for text in ["http://127.0.0.1:8080", "https://127.0.0.1", "http://localhost:1", "http://[::1]:1"] {
+            assert_eq!(named(text), Ok(true), "{text}");
+        }
+        for text in ["https://evil.example", "https://api.security.microsoft.com:444", "https://10.0.0.1"] {
+            let origin: Origin = text.parse().expect(text);
+            assert_eq!(named(text), Err(NotConsented(origin.clone())), "{text}");
+            assert!(!ConsentedOrigin::typed(origin).takes_opaque_only());
+        }
+    }
+}
