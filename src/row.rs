@@ -47,9 +47,16 @@ pub struct Change {
     pub appends: bool,
 }
 
-/// Whose quota and whose incidents: see [`Scope::tenant`], [`Scope::named`], [`Scope::origin`].
+/// Whose quota and whose incidents: see [`Scope::tenant`], [`Scope::named`], [`Scope::origin`]; and at which family of
+/// origins. All hosts of the built-in contracts are one family, and every other origin is one.
+///
+/// A text such as `tenant:0b7e6d3c-…`, as earlier revisions wrote it too, or `at:https://other.example tenant:0b7e6d3c-…`
+/// in another family than that of the built-in contracts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scope(String);
+
+/// Begins a scope of another family than that of the built-in contracts.
+const FAMILY: &str = "at:";
 
 impl Scope {
     /// The tenant that a token names.
@@ -70,16 +77,41 @@ impl Scope {
         Scope(format!("origin:{origin}"))
     }
 
+    /// The same tenant or name at an origin that is a family of its own: what was done there was not done here.
+    #[must_use]
+    pub fn at(self, origin: &str) -> Scope {
+        Scope(format!("{FAMILY}{origin} {}", self.0))
+    }
+
     /// A scope as the journal keeps it.
     #[must_use]
     pub fn from_stored(text: String) -> Scope {
         Scope(text)
     }
 
+    /// Whether nothing better is known than the origin.
+    #[must_use]
+    pub fn is_origin(&self) -> bool {
+        self.within_family().starts_with("origin:")
+    }
+
+    /// Whether it is a tenant.
+    #[must_use]
+    pub fn is_tenant(&self) -> bool {
+        self.within_family().starts_with("tenant:")
+    }
+
+    /// Whether both are the same tenant or name, at whatever origins; of mere origins nobody can tell. Plans and runs of
+    /// earlier revisions know no families.
+    #[must_use]
+    pub fn is_same_tenant(&self, other: &Scope) -> bool {
+        self.within_family() == other.within_family() || self.is_origin() && other.is_origin()
+    }
+
     /// With the kind of it: `tenant 0b7e6d3c-…`.
     #[must_use]
     pub fn described(&self) -> String {
-        self.0.replacen(':', " ", 1)
+        self.within_family().replacen(':', " ", 1)
     }
 
     /// As the journal keeps it.
@@ -87,11 +119,34 @@ impl Scope {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    fn within_family(&self) -> &str {
+        let within = self.0.strip_prefix(FAMILY).and_then(|rest| rest.split_once(' '));
+        within.map_or(self.0.as_str(), |(_, within)| within)
+    }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.split_once(':').map_or(self.0.as_str(), |(_, text)| text);
-        f.write_str(text)
+        let within = self.within_family();
+        f.write_str(within.split_once(':').map_or(within, |(_, text)| text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn family_is_kept_and_not_shown() {
+        let here = Scope::tenant("T");
+        let there = here.clone().at("https://other.example");
+        assert_eq!((here.as_str(), there.as_str()), ("tenant:T", "at:https://other.example tenant:T"));
+        assert_ne!(here, there);
+        assert!(here.is_same_tenant(&there) && there.is_tenant());
+        assert!(!here.is_same_tenant(&Scope::tenant("U").at("https://other.example")));
+        assert_eq!((there.described().as_str(), there.to_string().as_str()), ("tenant T", "T"));
+        let named = Scope::named("at: x").at("https://[::1]:8443");
+        assert_eq!(named.described(), "name at: x");
     }
 }

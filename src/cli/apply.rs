@@ -187,7 +187,7 @@ impl Plan {
         let place = Place { typed: base_url, named: &origin.to_string(), by: "the plan" };
         let target = Target::new(self.contract.clone(), place, scope, calls, global, env)?;
         match (self.scope(), &target.scope) {
-            (Some(planned), Some(found)) if planned != *found => {
+            (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {
                 Err(self.is_for_another("scope", &planned.described(), &found.described()))
             }
             _ => Ok(target),

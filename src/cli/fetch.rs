@@ -145,7 +145,7 @@ pub(super) fn run(
     let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
     let target = Target::new(contract, place, args.scope.as_deref(), &args.calls, global, env)?;
     target.expect_access(Access::Read, &clock)?;
-    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin().to_string()));
+    let scope = target.scope_or_origin();
     let mut journal = open_journal(&state_dir(global)?, &clock)?;
 
     let sieve = args.which.sieve();
@@ -222,7 +222,7 @@ pub(super) fn run(
     }
     let summary = FetchSummary {
         file: args.output.clone(),
-        scope: scope.to_string(),
+        scope: if scope.is_origin() { target.origin().to_string() } else { scope.to_string() },
         origin: target.origin().to_string(),
         incidents,
         read: incidents_read,

@@ -32,7 +32,6 @@ use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::plan_file::PlanFile;
-use crate::row::Scope;
 use crate::seen::Seen;
 use crate::text::{escape_json, printable};
 
@@ -109,7 +108,7 @@ pub(super) fn run(
         target.expect_access(Access::Read, &clock)?;
     }
     target.expect_consent()?;
-    let scope = target.scope.clone().unwrap_or_else(|| Scope::origin(&target.origin().to_string()));
+    let scope = target.scope_or_origin();
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     let mut warnings = Warnings::default();
@@ -271,7 +270,7 @@ fn show_again(
     let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.calls, global, env)?;
     target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
-    let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| Scope::origin(&plan.header.origin));
+    let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| target.scope_or_origin());
     if let Some(run) = journal.run_of_plan(&scope, &plan.seal)? {
         // It is applied once: what is left of it is what is left of its run.
         let run = journal.run(&run)?;

@@ -26,7 +26,7 @@ use crate::report::page::{
     Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
 use crate::report::preview::{LeftOut, Preview};
-use crate::row::{Change, IncidentId, Scope};
+use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
 use crate::window::Quota;
 
@@ -249,7 +249,7 @@ pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page:
         run: name,
         state: sent.state,
         is_emulated: sent.is_emulated,
-        scope: Some(run.scope.described()).filter(|_| run.scope != Scope::origin(&run.facts.origin)),
+        scope: Some(run.scope.described()).filter(|_| !run.scope.is_origin()),
         caller: sent.caller,
         origin: &run.facts.origin,
         contract: &run.contract,

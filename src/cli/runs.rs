@@ -340,8 +340,8 @@ pub(super) fn target_of(
     let place = Place { typed: base_url, named: &origin.to_string(), by: "the journal" };
     let target = Target::new(contract, place, None, calls, global, env)?;
     target.expect_access(access, journal.clock())?;
-    let named = target.scope.clone().filter(|scope| scope.described().starts_with("tenant "));
-    if named.is_some_and(|scope| scope != run.scope) {
+    let named = target.scope.as_ref().filter(|scope| scope.is_tenant());
+    if named.is_some_and(|scope| !scope.is_same_tenant(&run.scope)) {
         return Err(Error::Usage {
             message: format!("run {name} was made for {}, and the token is for another tenant", run.scope.described()),
             hint: Some("use a token of that tenant".to_owned()),

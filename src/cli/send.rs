@@ -217,10 +217,11 @@ impl Sending<'_> {
             Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
+        let origin = self.target.origin().to_string();
         let summary = Summary {
             run: Some(run.to_owned()),
-            scope: self.scope.to_string(),
-            origin: self.target.origin().to_string(),
+            scope: if self.scope.is_origin() { origin.clone() } else { self.scope.to_string() },
+            origin,
             input: self.input.clone(),
             tally,
             started_at,

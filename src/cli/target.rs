@@ -116,15 +116,12 @@ impl Target {
         // A name that is a tenant's id is that of the token, if it names one.
         let named = scope.filter(|name| is_guid(name)).map(str::to_owned);
         let tenant = tokens.as_ref().and_then(|tokens| tokens.claims().tenant);
-        let scope = if origin.is_loopback() {
-            Some(Scope::origin(&origin.to_string()))
-        } else {
-            match (tenant, scope, &tokens) {
-                (Some(tenant), _, _) => Some(Scope::tenant(&tenant)),
-                (None, Some(name), _) => Some(Scope::named(name)),
-                (None, None, Some(_)) => Some(Scope::origin(&origin.to_string())),
-                (None, None, None) => None,
-            }
+        let scope = match (tenant, scope, &tokens) {
+            _ if origin.is_loopback() => Some(origin_scope(&origin)),
+            (Some(tenant), _, _) => Some(in_family(Scope::tenant(&tenant), &origin)),
+            (None, Some(name), _) => Some(in_family(Scope::named(name), &origin)),
+            (None, None, Some(_)) => Some(origin_scope(&origin)),
+            (None, None, None) => None,
         };
         let refusal = consented.takes_opaque_only().then(|| {
             let why = "and a tenant's token goes to this machine only if you say so";
@@ -150,6 +147,12 @@ impl Target {
     #[must_use]
     pub(super) fn origin(&self) -> &Origin {
         self.consented.origin()
+    }
+
+    /// Whose incidents, even if only the origin can tell.
+    #[must_use]
+    pub(super) fn scope_or_origin(&self) -> Scope {
+        self.scope.clone().unwrap_or_else(|| origin_scope(self.origin()))
     }
 
     /// What makes requests to it, `concurrency` at a time. Whoever looks has seen where they go: it is said now, before the
@@ -199,7 +202,7 @@ impl Target {
         Ok(Target {
             contract,
             tenant: None,
-            scope: Some(Scope::origin(&consented.origin().to_string())),
+            scope: Some(origin_scope(consented.origin())),
             consented,
             quota,
             tokens: Some(Arc::new(tokens)),
@@ -221,7 +224,7 @@ impl Target {
         Ok(Target {
             contract,
             tenant: None,
-            scope: Some(Scope::origin(&consented.origin().to_string())),
+            scope: Some(origin_scope(consented.origin())),
             consented,
             quota,
             tokens: None,
@@ -274,7 +277,7 @@ impl Target {
     /// As it is shown before the question.
     #[must_use]
     pub(super) fn shown(&self) -> preview::Target {
-        let scope = self.scope.as_ref().filter(|scope| **scope != Scope::origin(&self.origin().to_string()));
+        let scope = self.scope.as_ref().filter(|scope| !scope.is_origin());
         preview::Target {
             origin: self.origin().to_string(),
             scope: scope.map(Scope::described),
@@ -284,6 +287,16 @@ impl Target {
             emulator: self.is_emulated,
         }
     }
+}
+
+/// The scope if nothing is known but the origin.
+fn origin_scope(origin: &Origin) -> Scope {
+    Scope::origin(&origin.family())
+}
+
+/// A tenant or a name, at the origin's family.
+fn in_family(scope: Scope, origin: &Origin) -> Scope {
+    if origin.is_built_in() { scope } else { scope.at(&origin.family()) }
 }
 
 impl Place<'_> {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::contract::built_in_hosts;
+use crate::contract::{BUILT_IN, built_in_hosts, load};
 
 /// Scheme, host and port: `https://api.security.microsoft.com`. The URL has nothing else, its host is in lower case and
 /// ASCII, and a port that its scheme implies is left out: so equal origins are equal values.
@@ -47,6 +47,15 @@ impl Origin {
     #[must_use]
     pub fn is_built_in(&self) -> bool {
         self.is_https() && self.0.port().is_none() && built_in_hosts().iter().any(|host| host == self.host())
+    }
+
+    /// The origin that stands for all of its family: those of the built-in contracts are one, any other one is its own.
+    #[must_use]
+    pub fn family(&self) -> String {
+        if self.is_built_in() {
+            return load(BUILT_IN[0]).map_or_else(|_| self.to_string(), |contract| contract.origin);
+        }
+        self.to_string()
     }
 
     /// Its host, without the port.

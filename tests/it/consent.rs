@@ -1,6 +1,7 @@
 //! Who decides where the token goes: the user, who types an origin; and nobody who hands over a file. Where it goes is
 //! shown before the first request.
 
+mod family;
 mod forged;
 mod shown_first;
 

@@ -1,7 +1,7 @@
 //! A service that is not on loopback, for tests with tenants: on loopback the tenant key is the origin, whatever the
 //! token says.
 //!
-//! The program reaches `https://api.tenants.test` through a proxy of the test's own, which ends TLS and hands each
+//! The program reaches `https://api.tenants.test` (and the other hosts of the certificate) through a proxy of the test's own, which ends TLS and hands each
 //! request to the emulator of the tenant whose token it carries. The keys here protect nothing but these tests.
 
 use std::fs;

@@ -1,0 +1,48 @@
+//! What was sent to another origin was not sent to the API; all built-in hosts are the API.
+
+use crate::far::{FarService, ORIGIN, Tenant};
+use crate::program::{Ended, Program, started};
+
+const A: &str = "11111111-1111-1111-1111-111111111111";
+const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Active,two\n";
+
+/// Runs `a.csv` at this origin: all of these hosts reach the program's emulator.
+fn run_at(program: &Program, origin: &str, options: &str) -> Ended {
+    let tenant = Tenant::new(A, program);
+    let far = FarService::start(&[&tenant]);
+    let arguments = format!("run a.csv --yes --settle 150ms {options} --base-url {origin}");
+    started(far.command(program, &tenant.token, &arguments)).end()
+}
+
+#[test]
+fn run_at_another_origin_is_not_already_applied() {
+    let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
+    for origin in ["https://other.tenants.test", ORIGIN, "https://api.security.microsoft.com"] {
+        let ended = run_at(&program, origin, "").expect_code(0).expect_outcomes(&[("updated", 2)]);
+        ended.expect_text(origin).expect_text(A);
+    }
+    assert_eq!(program.updates().len(), 6);
+}
+
+#[test]
+fn built_in_hosts_share_their_history() {
+    let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
+    run_at(&program, "https://api.security.microsoft.com", "").expect_code(0).expect_outcomes(&[("updated", 2)]);
+    run_at(&program, "https://api-eu.security.microsoft.com", "").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    assert_eq!(program.updates().len(), 2);
+}
+
+/// Their journals know no families: what they name is the tenant alone.
+#[test]
+fn journal_of_earlier_revision_counts_for_built_in_hosts() {
+    let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
+    run_at(&program, ORIGIN, "").expect_code(0);
+    #[expect(clippy::disallowed_methods, reason = "writes what an earlier revision wrote")]
+    let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+    let earlier = journal.execute("UPDATE scopes SET name = 'tenant:' || ?1", [A]).expect("it is changed");
+    assert_eq!(earlier, 1);
+    drop(journal);
+    let origin = "https://api-eu.security.microsoft.com";
+    run_at(&program, origin, "").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
+    assert_eq!(program.updates().len(), 2);
+}
