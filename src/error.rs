@@ -17,7 +17,7 @@ use crate::report::next_command::NextCommand;
 use crate::report::page::PagePlaceError;
 use crate::report::plan_file::PlanPlaceError;
 use crate::report::results::DestinationError;
-use crate::text::printable;
+use crate::text::{escape_json, printable};
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,23 @@ pub enum Error {
     /// Standard output can't be written.
     #[error("can't write to standard output: {0}")]
     Output(#[from] io::Error),
+    /// The reader of standard output went away while it was given a file's content.
+    #[error("the reader of standard output went away before all of {what} was written")]
+    ReaderGone {
+        /// What was written.
+        what: &'static str,
+    },
+    /// The command ended before its work was done. The user was told.
+    #[error("{message}")]
+    Ended {
+        /// The exit code.
+        code: u8,
+        /// Why.
+        message: String,
+    },
+    /// An error that the JSON on standard output names already.
+    #[error(transparent)]
+    InJson(Box<Error>),
     /// Something that the machine should give failed.
     #[error("{what}: {source}")]
     Io {
@@ -126,11 +143,23 @@ impl Error {
         Error::Usage { message: message.into(), hint: None }
     }
 
+    /// The error of a write to standard output of what a file would hold, such as `the list`.
+    pub fn of_output(what: &'static str) -> impl Fn(io::Error) -> Error {
+        move |error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::ReaderGone { what },
+            _ => Error::Output(error),
+        }
+    }
+
     /// The code with which the program ends.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Ended { code, .. } => *code,
+            Error::InJson(error) => error.exit_code(),
             Error::FetchPlace(error) if error.is_held() => exit::STOPPED,
+            Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::STOPPED,
+            Error::ReaderGone { .. } => exit::STOPPED,
             _ if self.is_full() => exit::STOPPED,
             Error::Usage { .. }
             | Error::FetchPlace(_)
@@ -155,6 +184,18 @@ impl Error {
         }
     }
 
+    /// Whether the JSON on standard output names it already.
+    #[must_use]
+    pub fn is_in_json(&self) -> bool {
+        matches!(self, Error::InJson(_))
+    }
+
+    /// As one JSON object, for a script.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        json_error(&self.to_string(), self.hint().as_deref(), self.exit_code())
+    }
+
     /// Whether an output can't be written because its disk is full.
     fn is_full(&self) -> bool {
         let error = match self {
@@ -170,7 +211,8 @@ impl Error {
     #[must_use]
     pub fn was_told(&self) -> bool {
         match self {
-            Error::Input(InputError::Invalid(_)) => true,
+            Error::Input(InputError::Invalid(_)) | Error::Ended { .. } => true,
+            Error::InJson(error) => error.was_told(),
             Error::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
             _ => false,
         }
@@ -181,6 +223,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } => hint.clone(),
+            Error::InJson(error) => error.hint(),
             _ if self.is_full() => Some("free some space, then run the same command again".to_owned()),
             Error::Contract(ContractError::Unknown { name }) => {
                 nearest(name, BUILT_IN.into_iter()).map(|meant| format!("did you mean `{meant}`?"))
@@ -212,6 +255,11 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// What a command with `--format json` prints if it ends without its own JSON.
+pub(crate) fn json_error(error: &str, help: Option<&str>, exit: u8) -> String {
+    escape_json(&serde_json::json!({ "error": error, "help": help, "exit": exit }).to_string()).into_owned()
 }
 
 /// Advice that can be followed where the token is.

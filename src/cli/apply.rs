@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::GlobalArgs;
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
 use super::before::{self, Before};
 use super::begun::Begun;
@@ -20,6 +20,8 @@ use super::report;
 use super::send;
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
+use super::{Format, GlobalArgs};
+use crate::apply::events::Event;
 use crate::client::{Origin, OriginError};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
@@ -27,11 +29,11 @@ use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
 use crate::journal::{Journal, LookAt, RunFacts, RunState, RunSummary, Same};
-use crate::outcome::OutcomeKind;
+use crate::outcome::Outcome;
 use crate::plan::{self, Header, PlanError};
 use crate::report::results::Destination;
+use crate::report::summary::{Summary, Tally};
 use crate::row::Scope;
-use crate::text::printable;
 use crate::typed::Typed;
 
 /// `bulk-triage apply`
@@ -84,14 +86,19 @@ pub(super) fn run(
         Some(name) => {
             let run = journal.run(&name)?;
             if run.state == RunState::Over {
-                return Ok(over(&run));
+                return applying.already(&journal, &run, args, terminal);
             }
             Begun::go_on(journal, run, &target, &clock)?
         }
         None => match journal.pruned_run_of_plan(&applying.scope, &plan.seal)? {
             Some(run) => {
                 let (day, name) = (run.finished.strftime("%Y-%m-%d"), run.name);
-                say(&format!("applied on {day} by run {name} (pruned); nothing to send"));
+                let meaning = format!("applied on {day} by run {name} (pruned); nothing to send");
+                say(&meaning);
+                if args.send.format == Format::Json {
+                    let summary = applying.summary(name, Tally::default(), exit::DONE, meaning);
+                    send::print(&summary, Format::Json, terminal);
+                }
                 return Ok(exit::DONE);
             }
             None => applying.load(journal, remember)?,
@@ -110,26 +117,14 @@ pub(super) fn run(
         clock: &clock,
     };
     // If every row is known to be done, nothing is read.
-    let looked = if begun.has_rows_to_send(&before)? {
+    let begun = if begun.has_rows_to_send(&before)? {
         begun.look(&runtime, &args.send.calls, Look { at, follows: false }, terminal)?
     } else {
-        Ok(begun)
-    };
-    let begun = match looked {
-        Ok(begun) => begun,
-        Err(code) => return Ok(code),
+        begun
     };
     let facts = begun.facts.clone();
     let next = Next::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
     begun.ask_and_send(&runtime, &args.send, remember, &source, page, next, terminal)
-}
-
-/// Says that the plan was applied before. Gives back the exit code that its run had.
-fn over(run: &RunSummary) -> u8 {
-    say(&format!("this plan was applied by run {}, which is over; a plan is applied once", run.name));
-    say(&format!("results: {}", printable(&run.facts.results)));
-    let has_failed = run.outcomes.iter().any(|(kind, rows)| OutcomeKind::TROUBLES.contains(kind) && *rows > 0);
-    if has_failed { exit::SOME_FAILED } else { exit::DONE }
 }
 
 /// A plan that is as it was written.
@@ -232,11 +227,54 @@ pub(super) struct Applying<'a> {
 }
 
 impl<'a> Applying<'a> {
+    /// Says that the plan was applied before, and what came of it. Gives back the exit code that its run had.
+    fn already(self, journal: &Journal, run: &RunSummary, args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Error> {
+        say(&format!("this plan was applied by run {}, which is over; a plan is applied once", run.name));
+        let mut tally = Tally::default();
+        tally.hear(&Event::Started { rows: run.rows(), before: Vec::new() });
+        for row in send::rows_of(journal, &run.name, true) {
+            tally.hear(&Event::Finished(vec![row?]));
+        }
+        tally.differs = journal.rows_with_code(&run.name, Outcome::DIFFERS)?;
+        let code = send::code_of_finished(&tally, args.send.allow_differs);
+        let next = Next::Apply { plan: &args.plan, typed: self.typed, facts: &run.facts };
+        let results = Path::new(&run.facts.results);
+        let follows = journal.follows(&run.name)?;
+        let next =
+            if code == exit::DONE { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
+        let summary = self.summary(run.name.clone(), tally, code, exit::meaning(code).to_owned());
+        let summary = Summary { results: Some(results.to_owned()), next, ..summary };
+        send::print(&summary, args.send.format, terminal);
+        Ok(code)
+    }
+
+    /// The summary of a run that was finished before.
+    fn summary(&self, run: String, tally: Tally, exit: u8, meaning: String) -> Summary {
+        let now = self.clock.now().wall;
+        let origin = self.target.origin().to_string();
+        Summary {
+            run: Some(run),
+            scope: if self.scope.is_origin() { origin.clone() } else { self.scope.to_string() },
+            origin,
+            input: self.plan.header.input.clone(),
+            tally,
+            started_at: now,
+            finished_at: now,
+            reading: Duration::ZERO,
+            results: None,
+            error: None,
+            exit,
+            meaning,
+            report: None,
+            next: None,
+        }
+    }
+
     /// Loads it into the journal.
     ///
     /// # Errors
     /// Where the plan has become another one since it was read, or the journal can't be written.
-    pub(super) fn load(self, mut journal: Journal, remember: std::time::Duration) -> Result<Begun<'a>, Error> {
+    pub(super) fn load(self, mut journal: Journal, remember: Duration) -> Result<Begun<'a>, Error> {
         let Applying { plan, target, scope, typed, clock } = self;
         let typed = typed.clone();
         let header = &plan.header;

@@ -163,36 +163,34 @@ impl<'a> Begun<'a> {
         Ok(self)
     }
 
-    /// Looks at the incidents of its rows, where that is asked for or needed. `Err`: it ended before that was over, with
-    /// this exit code, and is taken away.
+    /// Looks at the incidents of its rows, where that is asked for or needed.
     ///
     /// # Errors
-    /// Where the journal fails.
+    /// Where the journal fails, or it ended before that was over: then it is taken away.
     pub(super) fn look(
         self,
         runtime: &Runtime,
         calls: &CallArgs,
         look: Look,
         terminal: &Terminal,
-    ) -> Result<Result<Begun<'a>, u8>, Error> {
+    ) -> Result<Begun<'a>, Error> {
         if look.at == LookAt::Needed && self.journal.incidents(&self.handle, look.at)?.is_empty() {
-            return Ok(Ok(self));
+            return Ok(self);
         }
         let Begun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
         let looking = Looking { target, calls, clock };
         let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, look, terminal)? {
             Looked::Over(journal, surveyed) => (journal, surveyed),
-            Looked::Stopped(mut journal, code) => {
+            Looked::Stopped(mut journal, error) => {
                 if !goes_on {
                     journal.discard(&handle)?;
                 }
-                return Ok(Err(code));
+                return Err(error);
             }
-            Looked::EndedAtOnce(code) => return Ok(Err(code)),
         };
         let compared = Some(looking.settle(&mut journal, &handle, &surveyed)?);
         let looked = surveyed.looks();
-        Ok(Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, looked, clock }))
+        Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, looked, clock })
     }
 
     /// Whether a row of it will be sent, as far as that is known without a look.
@@ -325,7 +323,8 @@ impl<'a> Begun<'a> {
         let preview = self.preview(&before)?;
         if !before.is_agreed(&preview, args, terminal)? {
             self.discard()?;
-            return Ok(exit::STOPPED);
+            let message = "nothing was sent: the answer to the prompt was no".to_owned();
+            return Err(Error::Ended { code: exit::STOPPED, message });
         }
         let agreed_at = self.clock.now().boot;
         if !self.goes_on {

@@ -42,10 +42,22 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
         Format::Json => {
             let mut json = JsonDiagnostics::new(out)?;
             let mut origin = Origin::default();
-            let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.tell(found))?;
-            let tally = checked.as_ref().ok();
-            json.finish(tally.map(|tally| tally.rows), tally.map(|tally| tally.valid))?.flush()?;
-            Ok(verdict(&checked?))
+            let looked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.tell(found));
+            match looked.flatten() {
+                Ok(tally) => {
+                    json.finish(Some(tally.rows), Some(tally.valid))?.flush()?;
+                    Ok(verdict(&tally))
+                }
+                // What is wrong with the input as a whole is among the diagnostics.
+                Err(error) if error.was_told() => {
+                    json.finish(None, None)?.flush()?;
+                    Err(Error::InJson(Box::new(error)))
+                }
+                Err(error) => {
+                    json.finish_early(&error.to_json())?.flush()?;
+                    Err(Error::InJson(Box::new(error)))
+                }
+            }
         }
         Format::Human => {
             let mut human = HumanDiagnostics::new(out, terminal.out.colour);

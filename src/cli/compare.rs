@@ -40,10 +40,8 @@ const HOPS: usize = 5;
 pub(super) enum Looked {
     /// All that could be read was, and is with the rows.
     Over(Journal, Surveyed),
-    /// It was stopped before; nothing was sent. With the exit code.
-    Stopped(Journal, u8),
-    /// It was ended at once. The exit code.
-    EndedAtOnce(u8),
+    /// It was stopped before; nothing was sent. With the error of the command.
+    Stopped(Journal, Error),
 }
 
 /// The requests of a look.
@@ -83,7 +81,7 @@ impl Looking<'_> {
     /// Looks at the incidents of the rows that are not over.
     ///
     /// # Errors
-    /// Where the journal fails, or there is no token.
+    /// Where the journal fails, there is no token, or it is ended at once.
     pub(super) fn survey(
         &self,
         runtime: &Runtime,
@@ -110,14 +108,12 @@ impl Looking<'_> {
                 let why = if hop == 0 { preview::Looking::First } else { preview::Looking::Merged };
                 say(&preview::looking(why, incidents, survey.calls()));
             }
-            let ends = match self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)? {
-                Ok(ends) => ends,
-                // What was loaded is removed by the next start.
-                Err(code) => return Ok(Looked::EndedAtOnce(code)),
-            };
+            // If it is ended at once, what was loaded is removed by the next start.
+            let ends = self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)?;
             if let ReadEnd::Stopped(stop) = &ends.end {
-                say(&format!("stopped before anything was sent: {}", explained(stop, contract)));
-                return Ok(Looked::Stopped(ends.journal, code_of(stop)));
+                let message = format!("stopped before anything was sent: {}", explained(stop, contract));
+                say(&message);
+                return Ok(Looked::Stopped(ends.journal, Error::Ended { code: code_of(stop), message }));
             }
             journal = ends.journal;
             surveyed.incidents += incidents;

@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::environment::Environment;
+use crate::check::nearest;
 use crate::client::{TokenFile, Tokens};
 use crate::contract::{self, Contract};
 use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
@@ -130,6 +131,14 @@ pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
     let contract = contract::load(&args.contract)?;
     if args.log.as_ref().is_some_and(|log| log.as_os_str() == "-") {
         return Err(Error::usage("the log needs a file: standard output begins with the origin"));
+    }
+    for fault in &args.faults {
+        if let Some(name) = fault.unknown_property(&contract) {
+            let message = format!("`{}` names `{name}`, which is not a property of `{}`", fault.text(), contract.name);
+            let names = contract.properties.iter().map(|property| property.name.as_str());
+            let hint = nearest(name, names).map(|meant| format!("did you mean `{meant}`?"));
+            return Err(Error::Usage { message, hint });
+        }
     }
     let token = match &args.token_file {
         Some(path) => Some(Tokens::from_source(TokenFile::new(path))?.current().0),

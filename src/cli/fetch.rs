@@ -177,10 +177,7 @@ pub(super) fn run(
     journal.begin_reading(&scope, target.quota.longest())?;
     let looking = Looking { target: &target, calls: &args.calls, clock: &clock };
     let known = (None, fetching.read());
-    let ends = match looking.read(&runtime()?, journal, &mut fetching, known, terminal)? {
-        Ok(ends) => ends,
-        Err(code) => return Ok(code),
-    };
+    let ends = looking.read(&runtime()?, journal, &mut fetching, known, terminal)?;
     let incidents_read = fetching.read();
     drop(fetching);
     // Only a list that was read to its end may replace what is there.
@@ -191,7 +188,8 @@ pub(super) fn run(
             return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
         }
         ReadEnd::Stopped(stop) => {
-            say(&format!("stopped early: {}", printable(&explained(stop, &target.contract))));
+            let message = format!("stopped early: {}", printable(&explained(stop, &target.contract)));
+            say(&message);
             say(&incomplete(incidents_read));
             let kept = match incidents_read {
                 _ if to_stdout => "nothing was written; to start over",
@@ -199,7 +197,8 @@ pub(super) fn run(
                 _ => "what was read is kept; to go on",
             };
             say(&format!("{kept}:\n  {}", fetch_again(&args.output, &global.typed)));
-            return Ok(code_of(stop));
+            let message = format!("{message}; {}", incomplete(incidents_read));
+            return Err(Error::Ended { code: code_of(stop), message });
         }
     }
 
@@ -218,7 +217,7 @@ pub(super) fn run(
         if whole.fill_buf()?.starts_with("\u{feff}".as_bytes()) {
             whole.consume("\u{feff}".len());
         }
-        io::copy(&mut whole, &mut io::stdout().lock())?;
+        io::copy(&mut whole, &mut io::stdout().lock()).map_err(Error::of_output("the list"))?;
     }
     let summary = FetchSummary {
         file: args.output.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::arguments::CallArgs;
-use super::send::settings;
+use super::send::{ended_at_once, settings};
 use super::target::Target;
 use super::terminal::{Terminal, listen};
 use crate::apply::events::{Event, Listener};
@@ -29,10 +29,10 @@ pub(super) struct Looking<'a> {
 
 impl Looking<'_> {
     /// Makes the reader's calls; the journal's session has begun. `of`: of so many incidents, where that is known, and
-    /// so many are known already. `Err`: it was ended at once, with this exit code.
+    /// so many are known already.
     ///
     /// # Errors
-    /// Where there is no token, or the journal fails.
+    /// Where there is no token, the journal fails, or it is ended at once.
     pub(super) fn read(
         &self,
         runtime: &Runtime,
@@ -40,7 +40,7 @@ impl Looking<'_> {
         reader: &mut impl Reader,
         of: (Option<u64>, u64),
         terminal: &Terminal,
-    ) -> Result<Result<ReadEnds, u8>, Error> {
+    ) -> Result<ReadEnds, Error> {
         let Looking { target, calls, clock } = *self;
         let client = target.client(calls.concurrency, clock, terminal)?;
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
@@ -53,8 +53,8 @@ impl Looking<'_> {
             let settings = settings(target, calls, Duration::ZERO);
             let reading = read(journal, client, settings, clock.clone(), signals.stop, reader, &mut onlooker);
             tokio::select! {
-                read = reading => read.map(Ok).map_err(Error::from),
-                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
+                read = reading => read.map_err(Error::from),
+                code = signals.end_at_once => Err(ended_at_once(code.unwrap_or(exit::INTERRUPTED))),
             }
         })
     }

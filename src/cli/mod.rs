@@ -171,11 +171,19 @@ pub fn main() -> u8 {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = JsonTo::asked_for(&arguments);
     let cli = match parse(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             tell_usage(&error);
-            return if error.use_stderr() { exit::USAGE } else { exit::DONE };
+            let error = usage_error(&error);
+            json.tell(&error);
+            return error.exit_code();
+        }
+        Err(help) => {
+            tell_usage(&help);
+            return exit::DONE;
         }
     };
     match execute(cli) {
@@ -184,9 +192,65 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             if !error.was_told() {
                 tell(&error);
             }
+            json.tell(&error);
             error.exit_code()
         }
     }
+}
+
+/// Where a command without JSON of its own prints its error for a script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JsonTo {
+    /// Nowhere: `--format json` was not typed.
+    Nothing,
+    /// Standard output.
+    Stdout,
+    /// Standard error: with `-o -`, standard output is a file's content.
+    Stderr,
+}
+
+impl JsonTo {
+    /// What the command line asks for, even if it is wrong. `arguments` begins with the program's name.
+    fn asked_for(arguments: &[OsString]) -> JsonTo {
+        let words = arguments.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--");
+        let (mut form, mut output, mut last) = (None, None, "");
+        for word in words {
+            match (last, word) {
+                ("--format", form_of) => form = Some(form_of),
+                ("-o" | "--output", path) => output = Some(path),
+                (_, word) => {
+                    form = word.strip_prefix("--format=").or(form);
+                    output = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o")).or(output);
+                }
+            }
+            last = word;
+        }
+        match (form, output) {
+            (Some("json"), Some("-")) => JsonTo::Stderr,
+            (Some("json"), _) => JsonTo::Stdout,
+            _ => JsonTo::Nothing,
+        }
+    }
+
+    fn tell(self, error: &Error) {
+        if error.is_in_json() {
+            return;
+        }
+        // Where it can't be written there is nobody to tell.
+        let _ = match self {
+            JsonTo::Nothing => Ok(()),
+            JsonTo::Stdout => writeln!(io::stdout(), "{}", error.to_json()),
+            JsonTo::Stderr => writeln!(io::stderr(), "{}", error.to_json()),
+        };
+    }
+}
+
+/// What the parser of the command line says, in one line.
+fn usage_error(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = first.trim_start_matches("error: ").split_whitespace().collect();
+    Error::usage(words.join(" "))
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {

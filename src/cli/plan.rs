@@ -126,20 +126,22 @@ pub(super) fn run(
     };
     let begun = Begun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
     let _ = diagnostics.finish();
-    let mut begun = match begun?.look(&send::runtime()?, &args.calls, args.look.look(), terminal)? {
-        Ok(begun) => begun,
-        Err(code) => return Ok(code),
-    };
+    let mut begun = begun?.look(&send::runtime()?, &args.calls, args.look.look(), terminal)?;
 
     let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
     if header.rows == 0 && args.output.is_some() {
+        if args.format == Format::Json {
+            write_json(io::stdout().lock(), &begun, None, 0, exit::DONE)?;
+        }
         begun.discard()?;
         say("no plan is written: the input has no rows");
         return Ok(exit::DONE);
     }
     let seal = match &file {
         Some(file) => Some(file.write(&header, plan_rows(&begun))?),
-        None if to_stdout => Some(plan::write(io::stdout().lock(), &header, plan_rows(&begun), Error::Output)?),
+        None if to_stdout => {
+            Some(plan::write(io::stdout().lock(), &header, plan_rows(&begun), Error::of_output("the plan"))?)
+        }
         None => None,
     };
     if let Some(seal) = seal {
@@ -187,7 +189,11 @@ impl Shown<'_> {
                 }
                 return say_next(out, &next);
             }
-            Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?)
+            // Without rows there is nothing to save.
+            match header_of(&begun)?.rows {
+                0 => Ok(writeln!(out, "\nnothing was sent")?),
+                _ => Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?),
+            }
         };
         let code = match (args.detailed_exitcode, preview.counts.rows, begun.loaded.invalid) {
             (true, 1.., _) => exit::CHANGES,

@@ -1,9 +1,10 @@
 //! `bulk-triage run`: check, load, say what would happen, ask, send, account. And the dry run: the same up to the
 //! question, without a trace.
 
-use std::io;
+use std::io::{self, Write as _};
 
-use super::GlobalArgs;
+use serde_json::json;
+
 use super::arguments::{REMEMBER, RunArgs};
 use super::before::{self, Before};
 use super::begun::{Begun, Reading, say_next, say_report};
@@ -15,6 +16,7 @@ use super::report::{self, ReviewRows};
 use super::send;
 use super::target::{Access, Target};
 use super::terminal::Terminal;
+use super::{Format, GlobalArgs};
 use crate::check::Rules;
 use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
@@ -25,7 +27,10 @@ use crate::journal::{History, Peek};
 use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
+use crate::report::preview::Preview;
 use crate::report::results::Destination;
+use crate::row::Scope;
+use crate::text::escape_json;
 
 /// Runs it. Gives back the exit code.
 ///
@@ -104,10 +109,7 @@ pub(super) fn run(
         // Nobody waits for a look in vain.
         begun.destination(args.send.results.as_ref(), &args.input)?;
     }
-    let begun = match begun.look(&runtime, &args.send.calls, args.look.look(), terminal)? {
-        Ok(begun) => begun,
-        Err(code) => return Ok(code),
-    };
+    let begun = begun.look(&runtime, &args.send.calls, args.look.look(), terminal)?;
 
     let next = next::Next::Run { args, typed: &global.typed };
     let code = if args.dry_run {
@@ -122,15 +124,19 @@ pub(super) fn run(
             clock: &clock,
         };
         let preview = begun.preview(&before)?;
-        begun.show(preview.clone(), calls, io::stdout().lock(), terminal.out)?;
-        say_next(io::stdout(), &next.after_dry_run())?;
+        let code = if begun.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE };
+        if args.send.format == Format::Json {
+            say_dry_run(begun.target, args, &preview, code)?;
+        } else {
+            begun.show(preview.clone(), calls, io::stdout().lock(), terminal.out)?;
+            say_next(io::stdout(), &next.after_dry_run())?;
+        }
         if let Some(page) = &page {
             begun.write_review(page, &preview, calls, warnings, &next.after_dry_run())?;
-            say_report(io::stdout(), page)?;
+            say_report_of(args, page)?;
         }
-        let has_invalid = begun.loaded.invalid > 0;
         begun.discard()?;
-        if has_invalid { exit::SOME_FAILED } else { exit::DONE }
+        code
     } else {
         begun.ask_and_send(&runtime, &args.send, remember, &args.input, page, next, terminal)?
     };
@@ -183,17 +189,39 @@ fn dry_run(
         None => None,
     };
     let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
-    preview.write(io::stdout().lock(), terminal.out)?;
+    let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE };
     let next = next::Next::Run { args, typed: &global.typed }.after_dry_run();
-    say_next(io::stdout(), &next)?;
+    if args.send.format == Format::Json {
+        say_dry_run(target, args, &preview, code)?;
+    } else {
+        preview.write(io::stdout().lock(), terminal.out)?;
+        say_next(io::stdout(), &next)?;
+    }
     if let (Some(page), Some(rows)) = (page, rows) {
         let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.counts.rows);
         let review = report::review(target, appended, &preview, forecast, warnings, &next);
         let rows = rows.read(looked.contradicting)?;
         page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;
-        say_report(io::stdout(), page)?;
+        say_report_of(args, page)?;
     }
-    Ok(if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE })
+    Ok(code)
+}
+
+/// A dry run as one JSON object.
+fn say_dry_run(target: &Target, args: &RunArgs, preview: &Preview, code: u8) -> io::Result<()> {
+    let counts = &preview.counts;
+    let origin = target.origin().to_string();
+    let scope = target.scope.as_ref().filter(|scope| !scope.is_origin());
+    let object = json!({
+        "dry_run": true, "scope": scope.map_or_else(|| origin.clone(), Scope::to_string), "origin": origin, "input": args.input.name(), "sent": counts.rows,
+        "invalid": counts.invalid, "nothing_asked": counts.nothing_asked, "exit": code,
+    });
+    writeln!(io::stdout(), "{}", escape_json(&object.to_string()))
+}
+
+/// Says where the report is; beside JSON on standard error.
+fn say_report_of(args: &RunArgs, page: &PageFile) -> Result<(), Error> {
+    if args.send.format == Format::Json { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }
 }
 
 /// Opens the input; what is wrong with it as a whole is shown.

@@ -304,10 +304,7 @@ fn resume(
     let runtime = send::runtime()?;
     // What was looked at may be long ago.
     let look = Look { at: LookAt::Needed, follows: false };
-    let begun = match begun.look(&runtime, &args.calls, look, terminal)? {
-        Ok(begun) => begun,
-        Err(code) => return Ok(code),
-    };
+    let begun = begun.look(&runtime, &args.calls, look, terminal)?;
     let next = Next::Resume { run: name, facts: &facts, typed: &global.typed };
     begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), &input, page, next, terminal)
 }

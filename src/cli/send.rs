@@ -133,7 +133,7 @@ impl Sending<'_> {
             Ok(Err(error)) => return Err(error.into()),
             Err(code) => {
                 say("ended at once; calls that were under way are cleared up by the next start");
-                return Ok(code);
+                return Err(ended_at_once(code));
             }
         };
         let (mut state, mut failed) = (RunState::Unfinished, failed.map(Error::Journal));
@@ -168,7 +168,7 @@ impl Sending<'_> {
             None => exit_code(&ending, state, &tally, self.args.allow_differs),
         };
         self.sum_up(&journal, &run.name, tally, &ending, failed.as_ref(), &place, code, started_at, terminal);
-        failed.map_or(Ok(code), Err)
+        failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
 
     fn settings(&self) -> Settings {
@@ -191,22 +191,20 @@ impl Sending<'_> {
         started_at: jiff::Timestamp,
         terminal: &Terminal,
     ) {
-        let has = |kind| tally.outcomes.of(kind) > 0;
         let only_differs = code == exit::SOME_FAILED && !has_troubles(&tally);
-        // If the outcomes are unknown, the user adds `--only`.
-        let for_failures = || self.next.for_failures(place, journal.follows(run).unwrap_or(false));
+        let follows = journal.follows(run).unwrap_or(false);
         let next = match code {
             // Nothing is remembered any more: the comments of all other rows might be added again.
             _ if matches!(failed, Some(Error::HistoryGone { .. })) => {
-                Some(for_failures().option("--only", "not-attempted"))
+                // If the outcomes are unknown, the user adds `--only`.
+                Some(self.next.for_failures(place, follows).option("--only", "not-attempted"))
             }
             _ if failed.is_some() => Some(self.next.to_finish(run, place)),
             exit::DONE => None,
-            _ if only_differs && *ending == Ending::Over => Some(self.next.to_look_at(run)),
-            _ if *ending != Ending::Over || has(OutcomeKind::InDoubt) => Some(self.next.to_finish(run, place)),
-            _ if has(OutcomeKind::Failed) => Some(for_failures()),
-            _ if has(OutcomeKind::Invalid) => Some(self.next.for_invalid(place)),
-            _ => None,
+            _ if *ending != Ending::Over || tally.outcomes.of(OutcomeKind::InDoubt) > 0 => {
+                Some(self.next.to_finish(run, place))
+            }
+            _ => next_of_finished(self.next, run, place, &tally, follows),
         };
         let meaning = match ending {
             Ending::Over if failed.is_some() => {
@@ -217,9 +215,11 @@ impl Sending<'_> {
             Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
+        let is_early = failed.is_some() || matches!(ending, Ending::Stopped(_));
         let origin = self.target.origin().to_string();
         let summary = Summary {
             run: Some(run.to_owned()),
+            error: is_early.then(|| meaning.clone()),
             scope: if self.scope.is_origin() { origin.clone() } else { self.scope.to_string() },
             origin,
             input: self.input.clone(),
@@ -233,18 +233,7 @@ impl Sending<'_> {
             report,
             next,
         };
-        let out = io::stdout();
-        let written = match self.args.format {
-            Format::Human if terminal.silent => Ok(()),
-            Format::Human => summary.write_text(out, terminal.out),
-            Format::Json => summary.write_json(out),
-        };
-        // The run is over all the same, and its exit code says how. Whoever reads a pipe to its middle knows that.
-        if let Err(error) = written
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
-            say(&format!("the summary can't be written to standard output: {error}"));
-        }
+        print(&summary, self.args.format, terminal);
     }
 
     /// Writes the report, where one is asked for; the path of it. The run is over all the same where that fails.
@@ -267,6 +256,44 @@ impl Sending<'_> {
                 None
             }
         }
+    }
+}
+
+/// What a second signal leads to.
+pub(super) fn ended_at_once(code: u8) -> Error {
+    Error::Ended { code, message: "ended at once".to_owned() }
+}
+
+/// Prints the summary of a run. The run is over all the same if that fails, and its exit code says how.
+pub(super) fn print(summary: &Summary, format: Format, terminal: &Terminal) {
+    let out = io::stdout();
+    let written = match format {
+        Format::Human if terminal.silent => Ok(()),
+        Format::Human => summary.write_text(out, terminal.out),
+        Format::Json => summary.write_json(out),
+    };
+    // Whoever reads a pipe to its middle knows that.
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        say(&format!("the summary can't be written to standard output: {error}"));
+    }
+}
+
+/// What fits after a finished run that is not done, or differs.
+pub(super) fn next_of_finished(
+    next: Next<'_>,
+    run: &str,
+    results: &Path,
+    tally: &Tally,
+    follows: bool,
+) -> Option<NextCommand> {
+    let has = |kind| tally.outcomes.of(kind) > 0;
+    match () {
+        () if has(OutcomeKind::Failed) => Some(next.for_failures(results, follows)),
+        () if has(OutcomeKind::Invalid) => Some(next.for_invalid(results)),
+        () if tally.differs > 0 => Some(next.to_look_at(run)),
+        () => None,
     }
 }
 
@@ -324,14 +351,14 @@ fn exit_code(ending: &Ending, state: RunState, tally: &Tally, allows_differs: bo
     match ending {
         Ending::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
         Ending::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
-        Ending::Stopped(_) | Ending::Over => {
-            if has_troubles(tally) || (tally.differs > 0 && !allows_differs) {
-                exit::SOME_FAILED
-            } else {
-                exit::DONE
-            }
-        }
+        Ending::Stopped(_) | Ending::Over => code_of_finished(tally, allows_differs),
     }
+}
+
+/// The exit code of a finished run.
+pub(super) fn code_of_finished(tally: &Tally, allows_differs: bool) -> u8 {
+    let is_done = !has_troubles(tally) && (tally.differs == 0 || allows_differs);
+    if is_done { exit::DONE } else { exit::SOME_FAILED }
 }
 
 /// `results`: the command that writes them.

@@ -107,11 +107,10 @@ pub(super) fn run(
     let looking = Looking { target: &target, calls: &args.calls, clock };
     let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, look, terminal)? {
         Looked::Over(journal, _) => journal,
-        Looked::Stopped(mut journal, code) => {
+        Looked::Stopped(mut journal, error) => {
             journal.discard(&looked_at)?;
-            return Ok(code);
+            return Err(error);
         }
-        Looked::EndedAtOnce(code) => return Ok(code),
     };
 
     // Twice: the header says how many rows follow.

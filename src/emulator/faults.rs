@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::throttle::ThrottleForm;
+use crate::contract::Contract;
 use crate::window::parse_duration;
 
 /// How a fault is written, for `--help`.
@@ -108,6 +109,13 @@ impl Fault {
         &self.text
     }
 
+    /// A property of the detail that the contract doesn't have.
+    #[must_use]
+    pub fn unknown_property(&self, contract: &Contract) -> Option<&str> {
+        let FaultKind::Ignore(names) = &self.kind else { return None };
+        names.iter().map(String::as_str).find(|name| contract.property(name).is_none())
+    }
+
     fn is_at(&self, arrival: &Arrival) -> bool {
         self.places.is_empty()
             || self.places.iter().any(|place| match place {
@@ -185,8 +193,11 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
             return if sendable { Ok(FaultKind::Redirect(to.to_owned())) } else { Err(format!("`{to}` is not a URL")) };
         }
         "ignore" => {
-            let names = detail.unwrap_or_default().split('+').filter(|name| !name.is_empty());
-            return Ok(FaultKind::Ignore(names.map(str::to_owned).collect()));
+            let names: Vec<&str> = detail.unwrap_or_default().split('+').filter(|name| !name.is_empty()).collect();
+            return match names.iter().find(|name| !name.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
+                Some(name) => Err(format!("`{name}` is not a property")),
+                None => Ok(FaultKind::Ignore(names.into_iter().map(str::to_owned).collect())),
+            };
         }
         "cut" => FaultKind::Cut,
         "cut-half" => FaultKind::CutHalf,
@@ -367,6 +378,7 @@ mod tests {
             ("redirect=a b", "is not a URL"),
             ("down-after", "nobody is there"),
             ("ignore-after", "name what is not"),
+            ("ignore=comment@updates", "`comment@updates` is not a property; `=` and its detail come last"),
         ] {
             let error = text.parse::<Fault>().expect_err(text).to_string();
             assert!(error.contains(says), "{error}");

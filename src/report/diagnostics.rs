@@ -128,6 +128,16 @@ impl<W: Write> JsonDiagnostics<W> {
         write!(self.out, "{comma}\n{}", escape_json(&json))
     }
 
+    /// Ends the object of an input that could not be checked to its end: with the members of `error`, a JSON object.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn finish_early(mut self, error: &str) -> io::Result<W> {
+        let end = if self.is_first { "" } else { "\n" };
+        writeln!(self.out, "{end}],\"rows\":null,\"valid\":null,{}", error.trim_start_matches('{'))?;
+        Ok(self.out)
+    }
+
     /// Ends the object with the numbers of rows; `None` where the input could not be read to its end.
     ///
     /// # Errors

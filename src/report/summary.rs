@@ -146,6 +146,9 @@ pub struct Summary {
     /// The results file, where there is one.
     #[serde(serialize_with = "as_text")]
     pub results: Option<PathBuf>,
+    /// Why the run ended before it was finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// The exit code.
     pub exit: u8,
     /// What that code means, in a few words.
@@ -293,6 +296,7 @@ mod tests {
             started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
             finished_at: "2026-11-24T10:20:13.5Z".parse().expect("valid"),
             reading: Duration::ZERO,
+            error: None,
             report: None,
             results: Some("close.7f3k.results.csv".into()),
             exit: 4,

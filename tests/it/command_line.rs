@@ -198,3 +198,10 @@ fn quiet_says_nothing_on_standard_error_and_no_colour_is_no_colour() {
     let plain = started(plain).end().expect_code(0);
     assert!(!plain.stdout.contains('\u{1b}') && !plain.stderr.contains('\u{1b}'));
 }
+
+#[test]
+fn fault_of_unknown_property_is_refused() {
+    let program = Program::new();
+    program.run("emulator --fault ignore=statsu").expect_code(2).expect_text("did you mean `status`?");
+    program.run("emulator --fault ignore=comment@updates").expect_code(2).expect_text("is not a property");
+}

@@ -187,6 +187,23 @@ fn check_into_a_closed_pipe_ends_quietly() {
         let ended = started_as_it_is(command).end();
         assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.said());
         assert!(ended.stderr.is_empty(), "{arguments}: {}", ended.said());
+        assert!([Some(0), Some(4)].contains(&ended.code), "{arguments}: {:?}", ended.code);
+    }
+}
+
+/// What a file would hold was not written in full: that is no success, and it is said.
+#[test]
+fn output_into_a_closed_pipe_stops_with_4() {
+    let program = with_rows(12);
+    let fetch = format!("fetch -o - --limit 12 --base-url {}", program.origin());
+    for (arguments, says) in
+        [(&*fetch, "before all of the list was written"), ("plan a.csv -o -", "before all of the plan was written")]
+    {
+        let mut command = program.command(arguments);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.stdout(writer).stderr(Stdio::piped());
+        started_as_it_is(command).end().expect_code(4).expect_text(says);
     }
 }
 

@@ -23,6 +23,7 @@ mod fetch;
 mod filled_in;
 mod fuzzed;
 mod intent_first;
+mod json_output;
 mod kept_promises;
 mod kills;
 mod layers;

@@ -98,6 +98,13 @@ fn a_plan_goes_on_where_a_kill_has_ended_it() {
 }
 
 #[test]
+fn plan_of_no_rows_suggests_no_file() {
+    let program = Program::new().file("header.csv", "incidentId,status\n");
+    let shown = program.run("plan header.csv").expect_code(0);
+    assert!(shown.stdout.ends_with("\nnothing was sent\n"), "{}", shown.said());
+}
+
+#[test]
 fn plan_of_a_pruned_run_sends_nothing() {
     let program = program();
     plan(&program, "").expect_code(0);

@@ -1,0 +1,153 @@
+//! `--format json`: whatever the end, a script gets one JSON value with the exit code and the reason.
+
+use serde_json::Value;
+
+use crate::program::{Ended, Program, closing, started};
+
+const BAD: &str = "incidentId,status\n1,Resolvd\n";
+
+fn program(faults: &[&str]) -> Program {
+    Program::new()
+        .file("a.csv", closing(1..=3))
+        .file("bad.csv", BAD)
+        .file("header.csv", "incidentId,status\n")
+        .file("empty.csv", "")
+        .file("no.plan", "{\"plan\":1}\n")
+        .faulty_emulator(faults)
+}
+
+/// The one JSON object of a command that ended early.
+#[track_caller]
+fn error_of(ended: &Ended, command: &str) -> Value {
+    let object = ended.json();
+    assert_eq!(object["exit"].as_i64(), ended.code.map(i64::from), "{command}: {}", ended.said());
+    assert!(object["error"].as_str().is_some_and(|error| !error.is_empty()), "{command}: {}", ended.said());
+    object
+}
+
+#[test]
+fn every_early_end_prints_one_json_object() {
+    let program = program(&[]);
+    let origin = format!("--base-url {}", program.origin());
+    for (command, code) in [
+        ("run missing.csv --yes", 3),
+        ("run empty.csv --yes", 3),
+        ("run bad.csv --yes", 3),
+        ("run bad.csv --dry-run", 3),
+        ("run a.csv --dry-run --contract nonsense", 2),
+        ("run a.csv --yes --set status=Resolvd", 2),
+        ("run a.csv --yes --quota 0/1m", 2),
+        ("run a.csv --nonsense", 2),
+        ("run a.csv --yes --token-file missing", 5),
+        (&format!("run a.csv {origin}"), 2),
+        ("run a.csv --yes --base-url http://192.0.2.1", 2),
+        ("run a.csv --yes --state-dir /proc/nowhere", 2),
+        ("check missing.csv", 3),
+        ("check a.csv --contract nonsense", 2),
+        ("check a.csv --set nonsense", 2),
+        ("plan missing.csv", 3),
+        ("plan bad.csv", 3),
+        ("plan no.plan", 3),
+        ("plan a.csv --compare --token-file missing", 5),
+        ("apply missing.plan --yes", 3),
+        ("apply no.plan --yes", 3),
+        ("fetch -o open.csv --token-file missing", 5),
+        ("fetch -o open.csv --status nonsense", 2),
+        ("runs show nope", 2),
+        ("runs resume nope --yes", 2),
+        ("runs --state-dir a.csv", 70),
+        ("runs list --nonsense", 2),
+        ("contract nonsense", 2),
+    ] {
+        let ended = program.run(&format!("{command} --format json"));
+        // Where the directory of the journal is wrong, only that it is an error matters.
+        let ended = if command.contains("--state-dir") { ended } else { ended.expect_code(code) };
+        error_of(&ended, command);
+    }
+    assert_eq!(program.requests().len(), 0);
+}
+
+#[test]
+fn no_token_is_named_in_json() {
+    let program = program(&[]);
+    let mut command = program.command("run a.csv --yes --format=json");
+    command.env_remove("BULK_TRIAGE_TOKEN");
+    let object = error_of(&started(command).end().expect_code(5), "run");
+    assert!(object["error"].as_str().is_some_and(|error| error.starts_with("no token")), "{object}");
+}
+
+#[test]
+fn stopped_reads_print_one_json_object() {
+    for command in
+        ["run a.csv --compare --yes", "run a.csv --compare --dry-run", "plan a.csv --compare", "fetch -o o.csv"]
+    {
+        let program = program(&["503@1=48h"]);
+        let ended = program.run(&format!("{command} --format json --patience 1s --base-url {}", program.origin()));
+        let object = error_of(&ended.expect_code(4), command);
+        assert!(object["error"].as_str().is_some_and(|error| error.contains("no calls through until 20")), "{object}");
+    }
+}
+
+#[test]
+fn stopped_run_names_the_reason_in_its_summary() {
+    let program = program(&["503@1=48h"]);
+    let ended = program.send("a.csv --format json --patience 1s --concurrency 1").expect_code(4);
+    let object = error_of(&ended, "run");
+    assert!(object["error"].as_str().is_some_and(|error| error.contains("no calls through until 20")), "{object}");
+    assert_eq!(object["rows"], 3);
+}
+
+/// Standard output is the list's.
+#[test]
+fn fetch_to_standard_output_prints_its_error_on_standard_error() {
+    let program = program(&["503@1=48h"]);
+    let fetch = format!("fetch -o - --format json --patience 1s --base-url {}", program.origin());
+    let ended = program.run(&fetch).expect_code(4);
+    assert_eq!(ended.stdout, "");
+    let last = ended.stderr.lines().last().expect("a line");
+    let object: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(object["exit"], 4);
+}
+
+#[test]
+fn dry_run_in_json_is_one_object() {
+    let program = program(&[]);
+    for command in ["run a.csv --dry-run", "run a.csv --dry-run --compare", "run header.csv --dry-run"] {
+        let ended = program.run(&format!("{command} --format json --base-url {}", program.origin())).expect_code(0);
+        let object = ended.json();
+        let sent = if command.contains("header") { 0 } else { 3 };
+        assert_eq!((&object["dry_run"], &object["sent"], &object["exit"]), (&true.into(), &sent.into(), &0.into()));
+    }
+    let ended = program.run("plan header.csv -o header.plan --format json").expect_code(0);
+    assert_eq!((&ended.json()["rows"], &ended.json()["exit"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn applied_plan_prints_the_summary_of_its_run() {
+    let program = program(&["404@#2"]);
+    program.run(&format!("plan a.csv -o a.plan --base-url {}", program.origin())).expect_code(0);
+    let first = program.run("apply a.plan --yes --format json").expect_code(1).json();
+    let again = program.run("apply a.plan --yes --format json").expect_code(1).json();
+    for member in ["run", "scope", "input", "rows", "outcomes", "differs", "exit"] {
+        assert_eq!(first[member], again[member], "{member}");
+    }
+    let results = first["results"].as_str().expect("a path");
+    assert!(again["results"].as_str().expect("a path").ends_with(results));
+    assert_eq!((&first["calls"], &again["calls"]), (&3.into(), &0.into()));
+    // A person is told as much, and what to do about it.
+    let human = program.run("apply a.plan --yes").expect_code(1).expect_text("failed, not-found: 1 row");
+    let command = human.stdout.lines().last().expect("a command").trim().to_owned();
+    assert!(command.starts_with("bulk-triage run ") && command.contains(".results.csv"), "{command}");
+    let arguments = command.strip_prefix("bulk-triage ").expect("the program's name");
+    program.run(&format!("{arguments} --format json")).expect_code(1).expect_text("\"failed\":1");
+}
+
+#[test]
+fn applied_plan_that_differed_keeps_its_exit_code() {
+    let program = program(&["ignore@1=assignedTo"]).file("a.csv", "incidentId,status,assignedTo\n2,Resolved,me\n");
+    program.run(&format!("plan a.csv -o a.plan --base-url {}", program.origin())).expect_code(0);
+    for _ in 0..2 {
+        program.run("apply a.plan --yes").expect_code(1).expect_text("\nnext:\n  bulk-triage runs show ");
+    }
+    program.run("apply a.plan --yes --allow-differs").expect_code(0);
+}
