@@ -41,7 +41,7 @@ fn results_are_in_the_input_s_order_with_its_own_columns() {
     assert_eq!(text.lines().next(), Some(format!("{columns},note,incidentId,status").as_str()));
     let rows: Vec<_> = text.lines().skip(1).map(|line| line.split(',').take(4).collect::<Vec<_>>().join(",")).collect();
     assert_eq!(rows, ["1,2,3,updated", "2,3,1,updated", "3,4,2,updated"]);
-    assert!(text.lines().nth(2).is_some_and(|line| line.ends_with(",se;cond,1,Active")), "{text}");
+    assert!(text.lines().nth(2).is_some_and(|line| line.ends_with(",\"se;cond\",1,Active")), "{text}");
 }
 
 #[test]
@@ -215,6 +215,7 @@ fn the_summary_in_json_has_its_members_and_no_others() {
     let expected = [
         "run",
         "scope",
+        "origin",
         "input",
         "rows",
         "outcomes",
