@@ -5,6 +5,8 @@
 //! client can reach that gives each token back one whole window after the end of its call, and has no cost of its own:
 //! simulated here, apart from the program's arithmetic, with the very latencies that the run had.
 
+#![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
+
 mod ground;
 
 use std::io::Write as _;

@@ -4,6 +4,8 @@
 //! The quota does not bind, so the pace is that of the calls alone. Both send the same updates to the same emulator,
 //! in turn; the ratio is the median of those of the pairs, since what else the machine does hits both alike.
 
+#![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
+
 mod ground;
 
 use std::io::Write as _;

@@ -146,7 +146,8 @@ fn machine_boot_time() -> BootTime {
 
 #[cfg(target_os = "linux")]
 fn machine_boot_id() -> Arc<str> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| "unknown".into(), |id| id.trim().into())
+    crate::files::read_kernel_text("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_| "unknown".into(), |id| id.trim().into())
 }
 
 /// Elsewhere the wall clock is the one clock that all processes of a host share.

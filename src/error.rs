@@ -9,6 +9,7 @@ use crate::check::{SetError, nearest};
 use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
 use crate::contract::{BUILT_IN, ContractError};
 use crate::exit;
+use crate::files::Refusal;
 use crate::input::InputError;
 use crate::journal::JournalError;
 use crate::plan::PlanError;
@@ -236,6 +237,10 @@ impl Error {
             | Error::Apply(ApplyError { error: JournalError::Interrupted { .. }, .. }) => {
                 Some("run the same command again to resume".to_owned())
             }
+            Error::Journal(JournalError::Untrusted { path, why })
+            | Error::Apply(ApplyError { error: JournalError::Untrusted { path, why }, .. }) => {
+                Some(untrusted_hint(path, why))
+            }
             Error::HistoryGone { results, .. } => Some(format!(
                 "the history is gone: the same file would add its comments again; continue with {}",
                 printable(&results.to_string_lossy())
@@ -291,9 +296,20 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+fn untrusted_hint(path: &Path, why: &Refusal) -> String {
+    let other = "name another state directory with --state-dir";
+    match why {
+        Refusal::Mode { fix, .. } => {
+            let chmod = NextCommand::new("chmod").word(fix).path(path);
+            format!("make sure that nobody else has put files there, then run `{chmod}`; or {other}")
+        }
+        _ => other.to_owned(),
+    }
+}
+
 fn journal_code(error: &JournalError) -> u8 {
     match error {
-        JournalError::Directory { .. } | JournalError::NoSuchRun(_) => exit::USAGE,
+        JournalError::Directory { .. } | JournalError::Untrusted { .. } | JournalError::NoSuchRun(_) => exit::USAGE,
         JournalError::RunIsHeld { .. } | JournalError::Interrupted { .. } | JournalError::Full { .. } => exit::STOPPED,
         JournalError::Newer { .. }
         | JournalError::Damaged { .. }

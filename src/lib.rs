@@ -22,6 +22,7 @@
 //! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |
 //! | | [`text`] | text made safe to print, and safe in a spreadsheet |
 //! | | [`clock`] | the only reader of time, the only sleep |
+//! | | [`files`] | every file that is opened; whose it may be |
 //! | 1 outside | [`contract`] | what an API accepts, as data: one TOML file for each |
 //! | | [`input`] | a file's records: encoding, CSV, JSONL, columns |
 //! | 2 pure | [`check`] | every row against the contract; duplicates across rows |
@@ -64,6 +65,8 @@
 //! 8. Then, and not before, [`apply::events::Event::Finished`] tells of it, and [`report::reporter::Reporter`] writes the
 //!    line of the results, the progress and the count of the summary.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests create files, and open those of the program"))]
+
 pub mod apply;
 pub mod attempt;
 pub mod check;
@@ -77,6 +80,7 @@ pub mod diagnostic;
 pub mod emulator;
 pub mod error;
 pub mod exit;
+pub mod files;
 pub mod input;
 pub mod journal;
 pub mod list_change;

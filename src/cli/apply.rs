@@ -3,7 +3,6 @@
 //! Promises: nothing is sent of a plan that is not as it was written, was made for another scope or contract, or was
 //! applied before; with `before`, nothing of an incident that has changed since.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::error::Error;
 use crate::exit;
+use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{Journal, LookAt, RunFacts, RunState, RunSummary, Same};
 use crate::outcome::Outcome;
@@ -319,7 +319,7 @@ impl<'a> Applying<'a> {
 }
 
 fn read(path: &Path, take: impl FnMut(&Header, plan::PlanRow) -> Result<(), Error>) -> Result<(Header, String), Error> {
-    let file = File::open(path).map_err(|error| refused(path, error.into()))?;
+    let file = open_input(path).map_err(|error| refused(path, error.into()))?;
     let read = plan::read(BufReader::new(file), take);
     read.map_err(|error| match error {
         Error::Plan { error, .. } => refused(path, error),

@@ -1,6 +1,5 @@
 //! What stands before the question: what a run would do, how long it takes, what was made before; and the question.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::apply::GUESSED_LATENCY;
 use crate::clock::Clock;
 use crate::contract::PropertyKind;
 use crate::error::Error;
+use crate::files::open_terminal;
 use crate::input::Source;
 use crate::journal::{Earlier, History, Journal, RunHandle, Sightings};
 use crate::outcome::{NOTHING_ASKED, OutcomeKind};
@@ -264,7 +264,7 @@ pub(super) fn can_ask(send: &SendArgs, input: &Source) -> Result<(), Error> {
 /// If that is no terminal.
 fn asked(input: &Source) -> io::Result<Box<dyn BufRead>> {
     match input {
-        Source::StandardInput => Ok(Box::new(BufReader::new(File::open("/dev/tty")?))),
+        Source::StandardInput => Ok(Box::new(BufReader::new(open_terminal()?))),
         Source::File(_) if io::stdin().is_terminal() => Ok(Box::new(io::stdin().lock())),
         Source::File(_) => Err(io::Error::other("standard input is no terminal")),
     }

@@ -1,6 +1,5 @@
 //! `bulk-triage fetch`: incidents as rows, to be filled in and given to `run`.
 
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
 use crate::error::Error;
 use crate::exit;
+use crate::files::{open_input, temporary_dir};
 use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader, incomplete};
 use crate::row::Scope;
 use crate::text::printable;
@@ -138,7 +138,7 @@ pub(super) fn run(
     let filter = args.which.filter(&contract, started_at)?;
     let to_stdout = args.output.as_os_str() == "-";
     // Standard output gets the whole list or nothing: until it is whole it is kept here, and not longer.
-    let temporary = to_stdout.then(tempfile::tempdir).transpose();
+    let temporary = to_stdout.then(temporary_dir).transpose();
     let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
     let output = temporary.as_ref().map_or_else(|| args.output.clone(), |dir| dir.path().join("incidents.csv"));
     let file = FetchFile::examine(&output)?;
@@ -212,7 +212,7 @@ pub(super) fn run(
     let replaced = file.write(&target.contract, asked_for)?;
     part.remove()?;
     if to_stdout {
-        let mut whole = BufReader::new(File::open(&output)?);
+        let mut whole = BufReader::new(open_input(&output)?);
         // The mark is for spreadsheets that open the file; who reads a pipe knows that it is UTF-8.
         if whole.fill_buf()?.starts_with("\u{feff}".as_bytes()) {
             whole.consume("\u{feff}".len());

@@ -130,6 +130,9 @@ struct GlobalArgs {
     /// The command line, as it was typed.
     #[arg(skip)]
     words: Vec<OsString>,
+    /// All values of the command line but the log's, as paths: the files that the command uses are among them.
+    #[arg(skip)]
+    values: Vec<PathBuf>,
 }
 
 /// Forms of the log.
@@ -260,6 +263,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     cli.global.typed = typed::typed(&command, &matches);
     cli.global.words = words;
+    cli.global.values = typed::values(&matches);
     Ok(cli)
 }
 

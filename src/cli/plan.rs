@@ -1,6 +1,5 @@
 //! `bulk-triage plan`: the dry run, saved for review. A plan that is there is shown again.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +24,7 @@ use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
+use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{Pick, Same};
 use crate::outcome::OutcomeKind;
@@ -298,7 +298,7 @@ fn show_again(
 fn begins_like_a_plan(path: &Path) -> bool {
     let mut beginning = Vec::new();
     let is_file = path.metadata().is_ok_and(|found| found.is_file());
-    let read = is_file && File::open(path).is_ok_and(|file| file.take(64).read_to_end(&mut beginning).is_ok());
+    let read = is_file && open_input(path).is_ok_and(|file| file.take(64).read_to_end(&mut beginning).is_ok());
     read && is_plan(&beginning)
 }
 

@@ -16,6 +16,7 @@ use crate::check::{CheckedRow, NoChange};
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::error::Error;
+use crate::files::unnamed;
 use crate::journal::{AccountedRow, History, Journal, JournalError, Pick};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::permit::{Pause, Spent};
@@ -63,7 +64,7 @@ impl ReviewRows {
     /// # Errors
     /// Where no temporary file can be made.
     pub(super) fn new(shape: &InputShape, contract: &Contract) -> Result<ReviewRows, Error> {
-        let file = BufWriter::new(tempfile::tempfile().map_err(not_kept)?);
+        let file = BufWriter::new(unnamed().map_err(not_kept)?);
         Ok(ReviewRows { file, context: ContextColumns::new(shape, contract) })
     }
 

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
+use crate::files::temporary_dir;
 use crate::input::{Input, InputError, Source};
 use crate::journal::{History, Peek};
 use crate::permit::Spent;
@@ -81,7 +82,7 @@ pub(super) fn run(
         }
     }
     // The journal of an emulator's run lives and dies with it.
-    let temporary = args.emulator.then(tempfile::tempdir).transpose();
+    let temporary = args.emulator.then(temporary_dir).transpose();
     let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
     let dir = match &temporary {
         Some(dir) => dir.path().join("state"),

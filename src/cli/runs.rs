@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
-use crate::journal::{History, Journal, JournalError, LookAt, RunState, RunSummary, StateDir};
+use crate::journal::{History, Journal, JournalError, LookAt, RunState, RunSummary};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -110,7 +110,7 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let dir = state_dir(global)?;
     let clock = Clock::machine();
-    let to_read = || StateDir::open(&dir).and_then(|dir| History::open(dir.path(), clock.clone()));
+    let to_read = || History::open(&dir, clock.clone());
     let run_in = |run: &str| to_read()?.ok_or_else(|| JournalError::NoSuchRun(run.to_owned()));
     let to_write = || open_journal(&dir, &clock);
     match args.command.as_ref().unwrap_or(&RunsCommand::List(args.list)) {

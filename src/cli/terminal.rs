@@ -1,8 +1,7 @@
 //! The terminal and the log: what is drawn where, in which colours, and which signals end what.
 
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -13,11 +12,12 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::environment::{ColorWish, Environment};
+use super::environment::{ColorWish, Environment, state_dir};
 use super::{Color, GlobalArgs, LogFormat, patience};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
+use crate::files::{Obstacle, open_log, read_kernel_text};
 use crate::report::Layout;
 use crate::report::progress::Screen;
 use crate::text::printable;
@@ -101,9 +101,8 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         if path.as_os_str() == "-" {
             return Err(Error::usage("the log needs a file; without --log-file it goes to standard error"));
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| {
-            Error::usage(format!("can't write the log file {}: {error}", printable(&path.to_string_lossy())))
-        })?;
+        let used: Vec<&Path> = args.values.iter().map(PathBuf::as_path).collect();
+        let file = open_log(path, &used, state_dir(args).ok().as_deref()).map_err(|why| log_refused(path, &why))?;
         (BoxMakeWriter::new(Mutex::new(file)), false)
     } else {
         let writer = screen.writer();
@@ -119,6 +118,17 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
     // A second start in one process keeps the first log.
     let _ = tracing_subscriber::registry().with(lines.with_filter(wanted)).try_init();
     Ok(())
+}
+
+fn log_refused(path: &Path, why: &Obstacle) -> Error {
+    let why = match why {
+        Obstacle::Used => "the command uses that file or its directory already".to_owned(),
+        Obstacle::Refused(why) => why.to_string(),
+    };
+    Error::Usage {
+        message: format!("can't write the log file {}: {}", printable(&path.to_string_lossy()), printable(&why)),
+        hint: Some("name another file with --log-file".to_owned()),
+    }
 }
 
 /// What signals ask for.
@@ -196,7 +206,7 @@ async fn came(signal: Option<&mut Signal>) {
 
 /// Whether the process was started with this signal ignored; where `/proc` doesn't say, no.
 pub(super) fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = read_kernel_text("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)

@@ -1,5 +1,7 @@
 //! What was typed: the options of a command line, without those that a variable or a default gave.
 
+use std::path::PathBuf;
+
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
@@ -28,6 +30,19 @@ pub(super) fn typed(mut command: &clap::Command, mut matches: &ArgMatches) -> Ty
         }
     }
     typed
+}
+
+/// The values of all arguments but `--log-file`, whoever gave them.
+pub(super) fn values(matches: &ArgMatches) -> Vec<PathBuf> {
+    let mut values = Vec::new();
+    let mut next = Some(matches);
+    while let Some(matches) = next {
+        let others = matches.ids().filter(|id| id.as_str() != "log_file");
+        let raw = others.filter_map(|id| matches.try_get_raw(id.as_str()).ok().flatten()).flatten();
+        values.extend(raw.map(PathBuf::from));
+        next = matches.subcommand().map(|(_, below)| below);
+    }
+    values
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 //! platform mounts secrets, or if the user said so; opening never waits.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
 use super::auth::{TokenError, TokenSource};
 use super::token_text::{LONGEST, token_in};
+use crate::files::{Refusal, open_named_secret, resolve};
 
 /// Where platforms mount secrets. systemd's credentials are in `$CREDENTIALS_DIRECTORY`.
 const MOUNTS: [&str; 3] = ["/run/credentials", "/run/secrets", "/var/run/secrets"];
@@ -40,9 +41,13 @@ impl TokenFile {
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(TokenError::NotAFile { path: path.clone() });
         }
+        // Whoever makes a link chooses which secret is sent.
+        if let (false, Err(Refusal::Link { link, owner })) = (self.any_mode, resolve(path)) {
+            return Err(TokenError::OfAnotherUser { path: link, owner });
+        }
         // The place is that of the file itself: a link that leaves a place of secrets gains nothing.
         let resolved = std::fs::canonicalize(path).map_err(unreadable)?;
-        let file = open_resolved(&resolved).map_err(unreadable)?;
+        let file = open_named_secret(&resolved).map_err(unreadable)?;
         let facts = file.metadata().map_err(unreadable)?;
         if !facts.is_file() {
             return Err(TokenError::NotAFile { path: path.clone() });
@@ -95,20 +100,6 @@ impl TokenSource for TokenFile {
         bytes.fill(0);
         token.map_err(|why| TokenError::Text { place: format!("the token file {}", self.path.display()), why })
     }
-}
-
-/// What is there may have been exchanged since it was resolved: a link is not followed, a pipe not waited for.
-#[cfg(unix)]
-fn open_resolved(path: &Path) -> io::Result<File> {
-    use rustix::fs::OFlags;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    std::fs::OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
-}
-
-#[cfg(not(unix))]
-fn open_resolved(path: &Path) -> io::Result<File> {
-    File::open(path)
 }
 
 #[cfg(all(test, unix))]

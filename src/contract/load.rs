@@ -90,7 +90,7 @@ fn built_in_file(name: &str) -> Option<ContractFile> {
 fn read(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    let read = std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+    let read = crate::files::open_input(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
     if read as u64 > LONGEST_FILE { Err(std::io::Error::other("it is larger than 1 MiB")) } else { Ok(text) }
 }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::windows::Windows;
+use crate::files::{Obstacle, Refusal, open_log};
 
 /// One request.
 #[derive(Serialize)]
@@ -64,7 +65,12 @@ pub(super) struct RequestLog(File);
 impl RequestLog {
     /// Opens the file to add to it, and makes it where there is none.
     pub(super) fn open(path: &Path) -> io::Result<RequestLog> {
-        Ok(RequestLog(File::options().create(true).append(true).open(path)?))
+        match open_log(path, &[], None) {
+            Ok(file) => Ok(RequestLog(file)),
+            Err(Obstacle::Refused(Refusal::Io(error))) => Err(error),
+            Err(Obstacle::Refused(why)) => Err(io::Error::other(why)),
+            Err(Obstacle::Used) => Err(io::ErrorKind::ResourceBusy.into()),
+        }
     }
 
     /// Writes one line in one piece.

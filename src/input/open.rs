@@ -20,6 +20,7 @@ use super::source::{STANDARD_INPUT, Source};
 use super::watch::Watch;
 use super::{fetched, jsonl};
 use crate::diagnostic::{Code, Diagnostic, codes};
+use crate::files::open_input;
 use crate::outcome::{InputShape, RESULT_COLUMNS};
 use crate::text::{Printable, unshield};
 
@@ -73,7 +74,7 @@ impl Input {
         let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
         let file = match source {
             Source::StandardInput => io::stdin().as_fd().try_clone_to_owned().map(File::from),
-            Source::File(path) => File::open(path).and_then(|file| {
+            Source::File(path) => open_input(path).and_then(|file| {
                 let is_directory = file.metadata()?.is_dir();
                 if is_directory { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
             }),

@@ -1,7 +1,9 @@
 //! Format: which version of the journal a database file holds, and the steps from an older one to today's.
 //!
-//! Promises: a journal of a newer format is never written to; a step keeps every row, attempt and plan.
+//! Promises: a journal of a newer format is never written to; nor is one with a table, an index, a trigger or a view that
+//! is not ours; a step keeps every row, attempt and plan.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -17,6 +19,9 @@ const APPLICATION: i64 = 0x6274_7269;
 
 /// From [`OLDEST`] to [`FORMAT`], one step for each format.
 const STEPS: [&str; 1] = [include_str!("format-3.sql")];
+
+/// The whole schema of each earlier format, from [`OLDEST`] on.
+const EARLIER: [&str; 1] = [include_str!("schema-2.sql")];
 
 /// What a database file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +50,14 @@ impl Content {
         }
         match usize::try_from(FORMAT - found) {
             Err(_) => Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT }),
-            Ok(0) => Ok(Content::Journal),
-            Ok(steps) if found >= OLDEST => Ok(Content::Older(steps)),
+            Ok(steps) if found >= OLDEST => match strange_name(db, steps)? {
+                None if steps == 0 => Ok(Content::Journal),
+                None => Ok(Content::Older(steps)),
+                Some(name) => {
+                    let why = format!("`{name}` in it is not as this program creates it");
+                    Err(JournalError::Damaged { path: path.to_owned(), why })
+                }
+            },
             Ok(_) => {
                 let why =
                     format!("it has format {found}, which was never released; this program knows format {FORMAT}");
@@ -72,5 +83,68 @@ impl Content {
             }
         }
         db.pragma_update(None, "user_version", FORMAT)
+    }
+}
+
+/// What is in a database: kind, name, table, and the text that created it.
+type Schema = BTreeSet<(String, String, String, Option<String>)>;
+
+fn schema_of(db: &Connection) -> Result<Schema, rusqlite::Error> {
+    let mut statement = db.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    let entries = statement.query_map([], |entry| {
+        let sql: Option<String> = entry.get(3)?;
+        Ok((entry.get(0)?, entry.get(1)?, entry.get(2)?, sql.as_deref().map(without_comments)))
+    })?;
+    entries.collect()
+}
+
+/// The name of something that a journal `steps` formats old does not have like this, if there is such a thing. A journal
+/// began as one of any format up to its own, and what a step has changed has another text than a new one.
+fn strange_name(db: &Connection, steps: usize) -> Result<Option<String>, rusqlite::Error> {
+    let found = schema_of(db)?;
+    let until = STEPS.len() - steps;
+    let whole = if steps == 0 { include_str!("schema.sql") } else { EARLIER[until] };
+    let mut first = None;
+    let earlier = (0..until).map(|from| [&EARLIER[from..=from], &STEPS[from..until]].concat());
+    for scripts in std::iter::once(vec![whole]).chain(earlier) {
+        let ours = Connection::open_in_memory()?;
+        scripts.iter().try_for_each(|script| ours.execute_batch(script))?;
+        let ours = schema_of(&ours)?;
+        if found == ours {
+            return Ok(None);
+        }
+        let strange = found.symmetric_difference(&ours).next().map(|(_, name, ..)| name.clone());
+        first = first.or(strange);
+    }
+    Ok(first)
+}
+
+/// The text without comments and with single blanks: what a later revision says about a table changes nothing.
+fn without_comments(sql: &str) -> String {
+    let (mut text, mut is_quoted) = (String::new(), false);
+    let mut rest = sql.chars().peekable();
+    while let Some(c) = rest.next() {
+        is_quoted ^= c == '\'';
+        if c == '-' && !is_quoted && rest.peek() == Some(&'-') {
+            rest.find(|c| *c == '\n');
+            text.push(' ');
+        } else {
+            text.push(c);
+        }
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_comments_and_blanks_are_ignored() {
+        assert_eq!(without_comments("a  -- b ' c\n,\n d -- e"), "a , d");
+        for (one, other) in [("CHECK (a = '--b')", "CHECK (a = '"), ("'--'), x('\n'", "''"), ("a - b", "a b")] {
+            assert_ne!(without_comments(one), without_comments(other));
+        }
+        assert_eq!(without_comments("x('it''s -- in', 1) -- out"), "x('it''s -- in', 1)");
     }
 }

@@ -3,15 +3,16 @@
 //! The kernel releases them when a process ends, however it ends; process numbers, which containers share and reuse,
 //! decide nothing.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::JournalError;
+use super::{JournalError, untrusted};
+use crate::files::{self, For};
 
 /// What is said and heard while another process keeps the journal for long.
 pub trait Patience: std::fmt::Debug + Send + Sync {
@@ -54,9 +55,9 @@ const LONG: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(50);
 
 impl Turn {
-    pub(super) fn open(dir: &Path, patience: Arc<dyn Patience>) -> io::Result<Turn> {
-        let path = dir.join("journal.lock");
-        Ok(Turn { file: open(&path)?, path, patience })
+    pub(super) fn open(dir: &Path, patience: Arc<dyn Patience>) -> Result<Turn, JournalError> {
+        let path = turn_path(dir);
+        Ok(Turn { file: open(&path, For::Creating)?, path, patience })
     }
 
     /// Waits for the turn and holds it until the guard is dropped.
@@ -75,7 +76,7 @@ impl Turn {
     /// Waits in the kernel, on a thread of its own: this one can go on without the turn. The thread opens the file anew,
     /// so that the turn it may still get is not this process's for good.
     fn wait(&self) -> Result<TurnGuard, JournalError> {
-        let file = OpenOptions::new().read(true).write(true).open(&self.path)?;
+        let file = open(&self.path, For::Writing)?;
         let (hand_over, turn) = mpsc::channel();
         std::thread::Builder::new().name("turn".to_owned()).spawn(move || {
             let taken = file.lock().map(|()| TurnGuard(file));
@@ -107,7 +108,7 @@ impl Turn {
     /// The process that holds the turn, as Linux lists it: for people only.
     fn holder(&self) -> Option<u32> {
         let number = self.file.metadata().ok()?.ino();
-        holder_in(&std::fs::read_to_string("/proc/locks").ok()?, number)
+        holder_in(&files::read_kernel_text("/proc/locks").ok()?, number)
     }
 }
 
@@ -142,9 +143,9 @@ pub(super) struct Alive {
 }
 
 impl Alive {
-    pub(super) fn show(dir: &Path, process: i64) -> io::Result<Alive> {
+    pub(super) fn show(dir: &Path, process: i64) -> Result<Alive, JournalError> {
         let path = alive_path(dir, process);
-        let file = open(&path)?;
+        let file = open(&path, For::Creating)?;
         file.lock()?;
         Ok(Alive { _file: file, path })
     }
@@ -158,10 +159,10 @@ impl Drop for Alive {
 }
 
 /// Whether the process is gone. Removes what it left behind.
-pub(super) fn is_gone(dir: &Path, process: i64) -> io::Result<bool> {
+pub(super) fn is_gone(dir: &Path, process: i64) -> Result<bool, JournalError> {
     let path = alive_path(dir, process);
-    match OpenOptions::new().read(true).write(true).open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+    match open(&path, For::Writing) {
+        Err(JournalError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
         Ok(file) => match file.try_lock() {
             Ok(()) => {
@@ -169,7 +170,7 @@ pub(super) fn is_gone(dir: &Path, process: i64) -> io::Result<bool> {
                 Ok(true)
             }
             Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::Error(error)) => Err(error.into()),
         },
     }
 }
@@ -181,7 +182,7 @@ pub(super) struct Hold(#[expect(dead_code, reason = "holding it is its use")] Fi
 impl Hold {
     /// Fails with [`JournalError::RunIsHeld`] where another process holds the run.
     pub(super) fn take(dir: &Path, run: &str) -> Result<Hold, JournalError> {
-        let mut file = open(&run_path(dir, run))?;
+        let mut file = open(&run_path(dir, run), For::Creating)?;
         match file.try_lock() {
             Ok(()) => {
                 // For people only: where it can't be written the lock holds all the same.
@@ -200,13 +201,20 @@ impl Hold {
 
 /// Whether a process holds the run now. Leaves no trace.
 pub(super) fn is_held(dir: &Path, run: &str) -> bool {
-    let file = OpenOptions::new().read(true).open(run_path(dir, run));
+    let file = open(&run_path(dir, run), For::Reading);
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Removes the lock file of a run that is over: nobody has to hold it any more.
 pub(super) fn forget_run(dir: &Path, run: &str) {
-    let _ = std::fs::remove_file(run_path(dir, run));
+    remove(&run_path(dir, run));
+}
+
+/// One of another user's stays.
+fn remove(path: &Path) {
+    if files::expect_own(path).is_ok() {
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// Removes what processes that are gone have left: their signs of life, and the lock files of runs of which
@@ -218,9 +226,19 @@ pub(super) fn remove_what_was_left(dir: &Path, is_to_be_sent: impl Fn(&str) -> b
         if let Some(process) = named("process-").and_then(|number| number.parse().ok()) {
             let _ = is_gone(dir, process);
         } else if named("run-").is_some_and(|run| !is_to_be_sent(run)) {
-            let _ = std::fs::remove_file(dir.join(&name));
+            remove(&dir.join(&name));
         }
     }
+}
+
+/// Nobody opens or changes the journal while this is held; `None` if somebody does, or nobody ever has. Waits for nobody.
+pub(super) fn keep_turns_away(dir: &Path) -> Option<File> {
+    let file = open(&turn_path(dir), For::Reading).ok()?;
+    file.try_lock_shared().ok().map(|()| file)
+}
+
+fn turn_path(dir: &Path) -> PathBuf {
+    dir.join("journal.lock")
 }
 
 fn run_path(dir: &Path, run: &str) -> PathBuf {
@@ -231,8 +249,8 @@ fn alive_path(dir: &Path, process: i64) -> PathBuf {
     dir.join(format!("process-{process}.lock"))
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+fn open(path: &Path, what_for: For) -> Result<File, JournalError> {
+    files::open_own(path, what_for).map_err(|why| untrusted(path, why))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `store` | the directory and the database file: rights, settings |
+//! | `store` | the directory and the database file: whose they are, settings |
 //! | `format` | the format's version, and the steps from older ones |
 //! | `locks` | whose turn it is to write; who is alive; who holds a run |
 //! | `runs` | a run's beginning, its holder, its end |
@@ -44,9 +44,10 @@ pub use runs::{PrunedRun, RunFacts, RunHandle, RunState, Same};
 pub use store::{Durability, StateDir};
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clock::{BootTime, Clock};
+use crate::files::Refusal;
 use crate::row::IncidentId;
 
 /// An open journal: one for each process, used by one task at a time.
@@ -91,6 +92,14 @@ pub enum JournalError {
         path: PathBuf,
         /// What is wrong with it, and what to do.
         why: String,
+    },
+    /// The state directory, or a file in it, could be another user's.
+    #[error("can't use {}: {why}", .path.display())]
+    Untrusted {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: Refusal,
     },
     /// The journal was written by a newer version of this program.
     #[error("the journal {} has format {found}, and this program knows format {known}: use a newer bulk-triage", .path.display())]
@@ -156,6 +165,14 @@ pub fn holder(process: Option<u32>) -> String {
 impl From<rusqlite::Error> for JournalError {
     fn from(error: rusqlite::Error) -> JournalError {
         JournalError::Sql(error)
+    }
+}
+
+/// What is said of a file or directory that is not used.
+fn untrusted(path: &Path, why: Refusal) -> JournalError {
+    match why {
+        Refusal::Io(error) => JournalError::Io(error),
+        why => JournalError::Untrusted { path: path.to_owned(), why },
     }
 }
 

@@ -1,11 +1,12 @@
 //! The state directory and the database file: rights, settings, what a person is told when one fails.
 //!
-//! Promises: the directory is the user's alone (0700) and the files are 0600 from their first moment; every setting that
-//! durability rests on is read back.
+//! Promises: the directory is the user's alone (0700) and the files are 0600 from their first moment, or neither is used;
+//! nothing is read of a database with another schema than ours; every setting that durability rests on is read back.
 
-use std::fs::{DirBuilder, Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::format::Content;
 use super::locks::{self, Patience, Silent};
-use super::{History, Journal, JournalError};
+use super::{History, Journal, JournalError, untrusted};
 use crate::clock::{Clock, micros};
+use crate::files::{self, For, PrivateDir, Refusal};
 use crate::permit::LONGEST_PAUSE;
 
 /// The oldest `SQLite` whose WAL two connections can't damage.
@@ -27,6 +29,12 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 const LOG_PAGES: u32 = 1_000;
 /// What they take, each with its header, and some more: the commit that passes the mark is not cut.
 const LOG_BYTES: u64 = (LOG_PAGES as u64 + 100) * (4_096 + 24);
+
+/// A larger journal is not copied to be read.
+const LARGEST_COPY: u64 = 64 << 20;
+
+/// What to do about a directory.
+const OTHER: &str = "name another one with --state-dir";
 
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
@@ -47,33 +55,19 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// The directory at `path`, which is made where it is missing.
+    /// The directory at `path`, which is created if it is missing.
     ///
     /// # Errors
-    /// [`JournalError::Directory`] where it can't be made or written, belongs to somebody else, is no directory, or
-    /// lies on a network file system (the journal's locks and shared memory need one host).
+    /// [`JournalError::Untrusted`] if another user owns it, can enter it or has made a link to it;
+    /// [`JournalError::Directory`] if it can't be created or written, is no directory, or lies on a network file system
+    /// (the journal's locks and shared memory need one host).
     pub fn open(path: &Path) -> Result<StateDir, JournalError> {
-        let refuse = |why: String| JournalError::Directory { path: path.to_owned(), why };
-        let other = "name another one with --state-dir";
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| refuse(format!("{error}; {other}")))?;
-        let facts = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
-        expect_own(path, &facts)?;
-        if facts.mode() & 0o077 != 0 {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-                .map_err(|error| refuse(format!("others can read it, and its rights can't be narrowed: {error}")))?;
-        }
-        if let Some(kind) = network_file_system(path) {
-            return Err(refuse(format!(
-                "it lies on a network file system ({kind}), where locks can't be relied on; {other}"
-            )));
-        }
+        let refuse = |why: String| JournalError::Directory { path: path.to_owned(), why: format!("{why}; {OTHER}") };
+        let directory = PrivateDir::create(path).map_err(|why| refused(path, why))?;
+        expect_local(path, directory.path())?;
         // Rights on paper are not rights in fact (read-only mounts, quotas): try.
-        tempfile::tempfile_in(path).map_err(|error| refuse(format!("{error}; {other}")))?;
-        Ok(StateDir { path: path.to_owned(), patience: Arc::new(Silent) })
+        files::unnamed_in(directory.path()).map_err(|error| refuse(error.to_string()))?;
+        Ok(StateDir { path: directory.path().to_owned(), patience: Arc::new(Silent) })
     }
 
     /// Whoever opens the journal there waits for other processes like this.
@@ -82,15 +76,15 @@ impl StateDir {
         StateDir { patience, ..self }
     }
 
-    /// A directory that is only read, and may not be there.
+    /// A directory that is only read, and may be missing. Nothing in it is changed.
     ///
     /// # Errors
-    /// [`JournalError::Directory`] if it belongs to another user.
+    /// As [`StateDir::open`].
     pub(super) fn to_read(path: &Path) -> Result<StateDir, JournalError> {
-        if let Ok(facts) = std::fs::metadata(path) {
-            expect_own(path, &facts)?;
-        }
-        Ok(StateDir { path: path.to_owned(), patience: Arc::new(Silent) })
+        let directory = PrivateDir::to_read(path).map_err(|why| refused(path, why))?;
+        let there = directory.path().ancestors().find(|above| above.exists());
+        expect_local(path, there.unwrap_or(Path::new(".")))?;
+        Ok(StateDir { path: directory.path().to_owned(), patience: Arc::new(Silent) })
     }
 
     /// The directory.
@@ -105,23 +99,28 @@ impl StateDir {
         self.path.join("journal.db")
     }
 
-    /// The database, opened for reading; `None` if there is none yet. A journal of an older format is copied into memory
-    /// and brought up to date there.
+    /// The database, opened for reading; `None` if there is none yet.
+    ///
+    /// It is copied into memory if it is of an older format, to be brought up to date there, and if nobody uses it:
+    /// `SQLite` would create files beside it, which a reader can't remove.
     pub(super) fn read_only(&self) -> Result<Option<Connection>, JournalError> {
         let path = self.database();
-        if !path.exists() {
-            return Ok(None);
-        }
+        self.expect_own_files()?;
+        let Ok(facts) = std::fs::metadata(&path) else { return Ok(None) };
         let open = || {
+            let alone = (facts.len() <= LARGEST_COPY).then(|| locks::keep_turns_away(&self.path)).flatten();
+            let alone = alone.filter(|_| !self.log().exists());
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             #[expect(clippy::disallowed_methods, reason = "the one place that opens the database for reading")]
-            let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            db.busy_timeout(Duration::from_secs(30))?;
+            let db = Connection::open_with_flags(uri(&path, alone.is_some()), flags)?;
+            trust_nothing_in(&db)?;
             let content = Content::of(&db, &path)?;
             match content {
                 Content::Nothing => Ok(None),
-                Content::Journal => Ok(Some(db)),
-                Content::Older(_) => {
+                Content::Journal if alone.is_none() => Ok(Some(db)),
+                Content::Journal | Content::Older(_) => {
                     let mut copy = Connection::open_in_memory()?;
+                    trust_nothing_in(&copy)?;
                     Backup::new(&db, &mut copy)?.run_to_completion(1_000, Duration::ZERO, None)?;
                     content.bring_up_to_date(&copy, "")?;
                     Ok(Some(copy))
@@ -129,6 +128,20 @@ impl StateDir {
             }
         };
         open().map_err(|error| self.explain(error))
+    }
+
+    /// The write-ahead log.
+    fn log(&self) -> PathBuf {
+        self.path.join("journal.db-wal")
+    }
+
+    /// Fails if the database, or a file that `SQLite` keeps beside it, is there and could be another user's.
+    fn expect_own_files(&self) -> Result<(), JournalError> {
+        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"] {
+            let path = self.path.join(name);
+            files::expect_own(&path).map_err(|why| untrusted(&path, why))?;
+        }
+        Ok(())
     }
 
     /// Fails where the database is no longer the file that was opened.
@@ -159,17 +172,45 @@ impl StateDir {
     }
 
     fn has_no_room(&self) -> bool {
-        let written = tempfile::tempfile_in(&self.path).and_then(|mut file| file.write_all(&[0; 1 << 14]));
+        let written = files::unnamed_in(&self.path).and_then(|mut file| file.write_all(&[0; 1 << 14]));
         written.is_err_and(|error| is_full(&error))
     }
 }
 
-fn expect_own(path: &Path, facts: &Metadata) -> Result<(), JournalError> {
-    if facts.uid() == rustix::process::geteuid().as_raw() {
-        return Ok(());
+fn refused(path: &Path, why: Refusal) -> JournalError {
+    match why {
+        Refusal::Io(error) => JournalError::Directory { path: path.to_owned(), why: format!("{error}; {OTHER}") },
+        why => JournalError::Untrusted { path: path.to_owned(), why },
     }
-    let why = "it belongs to another user; name another one with --state-dir".to_owned();
-    Err(JournalError::Directory { path: path.to_owned(), why })
+}
+
+/// Fails if the directory lies where no journal can be.
+fn expect_local(shown: &Path, directory: &Path) -> Result<(), JournalError> {
+    let Some(kind) = unfit_file_system(directory) else { return Ok(()) };
+    let why = format!("it lies on {kind}, where locks can't be relied on; {OTHER}");
+    Err(JournalError::Directory { path: shown.to_owned(), why })
+}
+
+/// Nothing that a database says of itself is run: a schema is compared with ours, and these are for what is not seen.
+fn trust_nothing_in(db: &Connection) -> Result<(), rusqlite::Error> {
+    db.busy_timeout(Duration::from_secs(30))?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(())
+}
+
+/// The database's name as `SQLite` takes it. If nobody changes the file, none is needed beside it.
+fn uri(path: &Path, is_unchanging: bool) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            other => uri.extend(["%".to_owned(), format!("{other:02X}")]),
+        }
+    }
+    uri + if is_unchanging { "?immutable=1" } else { "" }
 }
 
 fn is_full(error: &io::Error) -> bool {
@@ -207,7 +248,8 @@ impl Journal {
     pub(super) fn make_room(&self) -> Result<(), JournalError> {
         // Nobody else writes to it now.
         let _turn = self.turn.take()?;
-        let log = OpenOptions::new().write(true).open(self.dir.path().join("journal.db-wal"))?;
+        let path = self.dir.log();
+        let log = files::open_own(&path, For::Writing).map_err(|why| untrusted(&path, why))?;
         let length = log.metadata()?.len();
         if self.durability == Durability::Unsynced || length >= LOG_BYTES {
             return Ok(());
@@ -228,11 +270,13 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     let turn = locks::Turn::open(dir.path(), Arc::clone(&dir.patience))?;
     let guard = turn.take()?;
     // SQLite would make the file 0644.
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    let file = files::open_own(&path, For::Creating).map_err(|why| untrusted(&path, why))?;
     let file = FileId::of(&file.metadata()?);
+    dir.expect_own_files()?;
     #[expect(clippy::disallowed_methods, reason = "the one place that opens the database")]
     let mut db = Connection::open(&path)?;
-    db.busy_timeout(Duration::from_secs(30))?;
+    trust_nothing_in(&db)?;
+    dir.expect_there(file)?;
     db.set_prepared_statement_cache_capacity(64);
     // Plans don't depend on what is bound; else SQLite plans anew at each use, for the sake of statistics it hasn't got.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -295,29 +339,30 @@ fn rebase(tx: &rusqlite::Transaction<'_>, clock: &Clock) -> Result<(), JournalEr
     Ok(())
 }
 
-/// The network file system that the path lies on, if it does.
+/// The file system that the path lies on, if it can't hold a journal.
 #[cfg(target_os = "linux")]
-fn network_file_system(path: &Path) -> Option<&'static str> {
+fn unfit_file_system(path: &Path) -> Option<&'static str> {
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the kernel's type varies by machine")]
     let magic = rustix::fs::statfs(path).ok()?.f_type as u32;
-    network_file_system_of(magic)
+    unfit_file_system_of(magic)
 }
 
-/// The file systems on which a write-ahead log is not safe, by the magic numbers of `statfs(2)`.
+/// The file systems on which a write-ahead log is not safe, or no file can be, by the magic numbers of `statfs(2)`.
 #[cfg(target_os = "linux")]
-fn network_file_system_of(magic: u32) -> Option<&'static str> {
+fn unfit_file_system_of(magic: u32) -> Option<&'static str> {
     match magic {
-        0x6969 => Some("NFS"),
-        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("SMB"),
-        0x5346_414F | 0x6B41_4653 => Some("AFS"),
-        0x00C3_6400 => Some("Ceph"),
-        0x0102_1997 => Some("9P"),
+        0x6969 => Some("a network file system (NFS)"),
+        0x517B | 0xFF53_4D42 | 0xFE53_4D42 => Some("a network file system (SMB)"),
+        0x5346_414F | 0x6B41_4653 => Some("a network file system (AFS)"),
+        0x00C3_6400 => Some("a network file system (Ceph)"),
+        0x9FA0 | 0x6265_6572 => Some("a file system of the kernel"),
+        0x0102_1997 => Some("a network file system (9P)"),
         _ => None,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn network_file_system(_: &Path) -> Option<&'static str> {
+fn unfit_file_system(_: &Path) -> Option<&'static str> {
     None
 }
 
@@ -332,7 +377,7 @@ mod tests {
             [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x6b41_4653, 0x00c3_6400, 0x0102_1997];
         let local: [u32; 8] =
             [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1, 0x4d44, 0xf2f5_2010];
-        assert!(network.iter().all(|magic| network_file_system_of(*magic).is_some()));
-        assert!(local.iter().all(|magic| network_file_system_of(*magic).is_none()));
+        assert!(network.iter().all(|magic| unfit_file_system_of(*magic).is_some()));
+        assert!(local.iter().all(|magic| unfit_file_system_of(*magic).is_none()));
     }
 }

@@ -9,13 +9,11 @@
 
 pub mod changes;
 pub mod diagnostics;
-mod draft;
 pub mod fetched;
 mod layout;
 pub mod next_command;
 pub mod outcome_counts;
 pub mod page;
-mod place;
 pub mod plan_file;
 pub mod preview;
 pub mod progress;

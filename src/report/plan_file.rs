@@ -5,8 +5,7 @@
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-use super::draft;
-use super::place::{self, Obstacle};
+use crate::files::{self, Obstacle, Refusal};
 use crate::plan::{self, Header, PlanRow};
 use crate::text::printable;
 
@@ -29,8 +28,8 @@ pub struct PlanPlaceError {
 enum Reason {
     #[error("the plan needs a file; name one with `-o`")]
     StandardOutput,
-    #[error("it is {0}; name another file with `-o`")]
-    NotAFile(&'static str),
+    #[error("{0}; name another file with `-o`")]
+    Refused(Refusal),
     #[error("it is the input; name another file with `-o`")]
     Input,
     #[error("a file that is no plan is there; move it away, or name another file with `-o`")]
@@ -85,7 +84,7 @@ impl PlanFile {
             seal = plan::write(out, header, rows, failed)?;
             Ok(())
         };
-        draft::replace(&self.path, write, failed)?;
+        files::replace(&self.path, write, failed)?;
         Ok(seal)
     }
 }
@@ -93,15 +92,15 @@ impl PlanFile {
 impl From<Obstacle> for Reason {
     fn from(obstacle: Obstacle) -> Reason {
         match obstacle {
-            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
             Obstacle::Used => Reason::Input,
-            Obstacle::Io(error) => Reason::Io(error),
+            Obstacle::Refused(Refusal::Io(error)) => Reason::Io(error),
+            Obstacle::Refused(why) => Reason::Refused(why),
         }
     }
 }
 
 fn look_at(path: &Path, input: Option<&Path>) -> Result<(), Reason> {
-    place::look_at(path, input.as_slice(), |file| {
+    files::look_at(path, input.as_slice(), |file| {
         let mut beginning = Vec::new();
         file.take(64).read_to_end(&mut beginning).map_err(Reason::Io)?;
         if plan::is_plan(&beginning) { Ok(()) } else { Err(Reason::ForeignFile) }

@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 7] = [
         "typed",
         "clock",
         "comment_text",
+        "files",
     ],
     &["contract", "input"],
     &["check", "compare", "plan", "undo"],
@@ -118,6 +119,94 @@ fn imports_are_seen_where_they_are() {
         known(file, text).iter().any(|name| name == module)
     };
     assert!(knows("apply/mod.rs", "journal") && knows("cli/mod.rs", "exit"));
+}
+
+/// What opens or creates a file, as it is written. `metadata`, `remove_file` and `read_dir` judge and remove names.
+const OPENS: [&str; 14] = [
+    "File::open(",
+    "File::create",
+    "File::options(",
+    "OpenOptions",
+    "DirBuilder",
+    "fs::read(",
+    "fs::read_to_string(",
+    "fs::write(",
+    "fs::create_dir",
+    "fs::copy(",
+    "fs::hard_link(",
+    "fs::set_permissions(",
+    "tempfile::tempfile",
+    "tempfile::tempdir",
+];
+
+/// The part of a source file that is not tests.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().expect("a first part").split("#[cfg(all(test").next().expect("a first part")
+}
+
+/// `ResultsFile::create` is none of `File`.
+fn has_call(text: &str, call: &str) -> bool {
+    text.match_indices(call).any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+}
+
+#[test]
+fn only_one_file_opens_files() {
+    let is_test = |file: &str| file.contains("/tests/") || file.ends_with("/tests.rs");
+    let opening: Vec<String> = files()
+        .into_iter()
+        .filter(|(file, text)| !is_test(file) && OPENS.iter().any(|call| has_call(without_tests(text), call)))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(opening, ["files/open.rs"]);
+}
+
+/// A whole file is excepted in one place, and all of the program while its own tests are compiled.
+#[test]
+fn clippy_bans_opening_files_elsewhere() {
+    let banned = fs::read_to_string(of_the_project("clippy.toml")).expect("the lints' settings");
+    for method in [
+        "File::open",
+        "File::create",
+        "File::create_new",
+        "File::options",
+        "OpenOptions::new",
+        "OpenOptions::open",
+        "read",
+        "read_to_string",
+        "write",
+        "create_dir",
+        "create_dir_all",
+        "DirBuilder::new",
+        "DirBuilder::create",
+        "copy",
+        "hard_link",
+        "set_permissions",
+    ] {
+        assert!(banned.contains(&format!("\"std::fs::{method}\"")), "{method}");
+    }
+    let is_excepted = |text: &str| text.contains("#![expect(clippy::disallowed_methods");
+    let excepted: Vec<String> =
+        files().into_iter().filter(|(_, text)| is_excepted(text)).map(|(file, _)| file).collect();
+    assert_eq!(excepted, ["files/open.rs"]);
+    let root = fs::read_to_string(of_the_project("src/lib.rs")).expect("a source file");
+    assert!(root.contains("#![cfg_attr(test, expect(clippy::disallowed_methods") && !is_excepted(&root));
+}
+
+/// Tests are excepted from the lint as a whole, because they make files; what it says of time holds for them too.
+#[test]
+fn tests_wait_for_no_guessed_time() {
+    let of_tests = sources(&of_the_project("tests")).into_iter().map(|path| {
+        let text = fs::read_to_string(&path).expect("a source file");
+        (path.to_string_lossy().into_owned(), text)
+    });
+    for (file, text) in files().into_iter().chain(of_tests).filter(|(file, _)| !file.ends_with("layers.rs")) {
+        let waits = ["thread::sleep(", "time::sleep(", "SystemTime::now(", "Timestamp::now("];
+        let code: String = text.split_whitespace().collect();
+        let is_excepted = code.contains("#[expect(clippy::disallowed_methods");
+        for wait in waits.iter().filter(|wait| text.contains(*wait)) {
+            assert!(is_excepted, "{file}: {wait}");
+        }
+    }
 }
 
 #[test]

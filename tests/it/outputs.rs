@@ -112,52 +112,163 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o777
 }
 
-/// With the widest umask there is; and while it is under way, when the database's side files exist.
+/// While it is under way, when the database's side files exist; and whatever was there before.
 #[test]
-fn what_is_kept_is_the_user_s_alone_from_its_first_moment() {
-    let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@#2*1"]);
-    let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "umask 0; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_bulk-triage"),
-        "run",
-        "a.csv",
-        "--yes",
-        "-v",
-    ]);
-    command.args([
-        "--state-dir",
-        "new/state",
-        "--log-file",
-        "log.txt",
-        "--results",
-        "r.csv",
-        "--base-url",
-        &program.origin(),
-    ]);
-    command.current_dir(program.path("")).env("BULK_TRIAGE_TOKEN", "any-token");
-    let running = started(command);
-    program.wait_for_requests(3);
-    let state = program.path("new/state");
-    assert_eq!(mode(&state), 0o700);
-    let names = names_in(&state);
-    assert!(names.contains(&"journal.db-wal".to_owned()), "{names:?}");
-    for name in names {
-        assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
+fn what_is_kept_is_private_under_any_umask() {
+    for (umask, was_there) in [("0", false), ("0", true), ("077", true)] {
+        let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@#2*1"]);
+        if was_there {
+            program.send("a.csv --results r.csv --report r.md --state-dir before --limit 1").expect_code(0);
+            fs::create_dir(program.path("state")).expect("a directory");
+            for (name, mode) in [("state", 0o777), ("r.csv", 0o644), ("r.md", 0o644)] {
+                set_mode(&program.path(name), mode);
+            }
+        }
+        let requests = program.requests().len();
+        let sent = program.send_command("a.csv -v --log-file log.txt --results r.csv --report r.md --remember 0");
+        let start = || {
+            let mut command = crate::program::in_place_of(&sent, "sh");
+            command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+            command.arg(sent.get_program()).args(sent.get_args());
+            started(command)
+        };
+        let running = start();
+        program.wait_for_requests(requests + 3);
+        let state = program.path("state");
+        assert_eq!(mode(&state), 0o700);
+        let names = names_in(&state);
+        assert!(names.contains(&"journal.db-wal".to_owned()), "{names:?}");
+        for name in names {
+            assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
+        }
+        assert_eq!(mode(&program.path("log.txt")), 0o600);
+        assert_eq!(mode(&program.path("r.csv")), 0o600);
+        running.kill();
+        start().end().expect_code(0);
+        assert_eq!(mode(&program.path("r.csv")), 0o600);
+        assert_eq!(mode(&program.path("r.md")), 0o600);
     }
-    assert_eq!(mode(&program.path("log.txt")), 0o600);
-    assert_eq!(mode(&program.path("r.csv")), 0o600);
-    running.kill();
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("its owner");
 }
 
 #[test]
-fn a_state_directory_of_ours_that_is_wider_is_narrowed() {
+fn empty_state_directory_is_narrowed() {
+    for mode_before in [0o777, 0o1777, 0o2775, 0o755, 0o710] {
+        let program = program();
+        fs::create_dir(program.path("state")).expect("a directory");
+        set_mode(&program.path("state"), mode_before);
+        // Whatever only reads changes nothing.
+        program.run("runs list").expect_code(0).expect_text("There are no runs.");
+        program.run(&format!("run a.csv --dry-run --base-url {}", program.origin())).expect_code(0);
+        assert_eq!(fs::metadata(program.path("state")).expect("is there").permissions().mode() & 0o7777, mode_before);
+        assert!(names_in(&program.path("state")).is_empty());
+        program.send("a.csv").expect_code(0);
+        assert_eq!(mode(&program.path("state")), 0o700);
+    }
+}
+
+#[test]
+fn wider_state_directory_in_use_is_refused() {
+    for mode_before in [0o777, 0o1777, 0o2775, 0o755, 0o701] {
+        for has_journal in [false, true] {
+            let program = program();
+            if has_journal {
+                program.send("a.csv --limit 1").expect_code(0);
+            } else {
+                fs::create_dir(program.path("state")).expect("a directory");
+                program.write("state/notes.txt", "my notes\n");
+            }
+            set_mode(&program.path("state"), mode_before);
+            let (requests, names) = (program.requests().len(), names_in(&program.path("state")));
+            let path = program.path("state");
+            let path = path.display();
+            let ended = program.send("a.csv").expect_code(2);
+            let said = format!(
+                "error: can't use {path}: others can read or write it (mode {mode_before:o})\n  help: make sure that \
+                 nobody else has put files there, then run `chmod 700 {path}`; or name another state directory with \
+                 --state-dir\n"
+            );
+            assert_eq!(ended.stderr, said);
+            for command in ["runs list", "runs show 7f3k", "runs prune"] {
+                program.run(command).expect_code(2).expect_text(&format!("(mode {mode_before:o})"));
+            }
+            let is = fs::metadata(program.path("state")).expect("is there").permissions().mode() & 0o7777;
+            assert_eq!((is, names_in(&program.path("state"))), (mode_before, names));
+            assert_eq!(program.requests().len(), requests);
+            let advice = said.split('`').nth(1).expect("a command");
+            assert!(Command::new("sh").args(["-c", advice]).status().expect("a shell").success());
+            program.send("a.csv").expect_code(0);
+        }
+    }
+}
+
+/// They say how files get their group, and who deletes them: nobody but the owner can enter.
+#[test]
+fn setgid_and_sticky_bits_of_a_state_directory_stay() {
     let program = program();
     fs::create_dir(program.path("state")).expect("a directory");
-    fs::set_permissions(program.path("state"), fs::Permissions::from_mode(0o777)).expect("its owner");
+    set_mode(&program.path("state"), 0o3700);
     program.send("a.csv").expect_code(0);
-    assert_eq!(mode(&program.path("state")), 0o700);
+    assert_eq!(fs::metadata(program.path("state")).expect("is there").permissions().mode() & 0o7777, 0o3700);
+}
+
+#[test]
+fn reading_commands_create_no_state_directory() {
+    let program = program();
+    for command in ["runs", "runs list --format json", "runs show 7f3k", "runs results 7f3k"] {
+        program.run(command);
+        assert!(!program.path("state").exists(), "{command}");
+    }
+    program.send("a.csv").expect_code(0);
+    let before = names_in(&program.path("state"));
+    program.run("runs list").expect_code(0);
+    program.run(&format!("runs show {}", program.last_run())).expect_code(0);
+    assert_eq!(names_in(&program.path("state")), before);
+}
+
+/// Neither is anything added to what the command uses, nor waited for.
+#[test]
+fn log_file_is_only_a_log() {
+    let program = program().file("token", crate::program::TOKEN).file("victim", "precious\n");
+    set_mode(&program.path("token"), 0o600);
+    program.send("a.csv --limit 1").expect_code(0);
+    symlink(program.path("victim"), program.path("link.txt")).expect("a link");
+    symlink(program.path("nowhere"), program.path("dangling.txt")).expect("a link");
+    assert!(Command::new("mkfifo").arg(program.path("pipe.txt")).status().expect("mkfifo").success());
+    let (requests, journal) = (program.requests().len(), fs::read(program.path("state/journal.db")).expect("reads"));
+    for (log, says) in [
+        ("link.txt", "a symbolic link"),
+        ("dangling.txt", "a symbolic link"),
+        ("pipe.txt", "a named pipe"),
+        (".", "a directory"),
+        ("a.csv", "already"),
+        ("./a.csv", "already"),
+        ("token", "already"),
+        ("r.csv", "already"),
+        ("state/journal.db", "already"),
+        ("state/new.log", "already"),
+    ] {
+        let ended = program.send(&format!("a.csv --log-file {log} --token-file token --results r.csv")).expect_code(2);
+        ended.expect_text(says).expect_text("--log-file");
+        if says.starts_with("a ") && log != "." {
+            program.run(&format!("emulator --log {log}")).expect_code(2).expect_text(says);
+        }
+    }
+    assert_eq!(program.requests().len(), requests);
+    assert_eq!(program.read("victim"), "precious\n");
+    assert_eq!(program.read("a.csv"), closing(1..=3));
+    assert_eq!(program.read("token"), crate::program::TOKEN);
+    assert!(fs::read(program.path("state/journal.db")).expect("reads") == journal);
+    assert!(!program.path("nowhere").exists() && !program.path("state/new.log").exists());
+    // One of ours is added to, whoever may read it.
+    program.write("log.txt", "before\n");
+    set_mode(&program.path("log.txt"), 0o644);
+    program.send("a.csv --log-file log.txt").expect_code(0);
+    assert!(program.read("log.txt").starts_with("before\n") && program.read("log.txt").lines().count() > 1);
+    assert_eq!(mode(&program.path("log.txt")), 0o644);
 }
 
 #[test]
@@ -166,6 +277,8 @@ fn a_journal_that_is_none_or_newer_is_not_touched() {
     let program = program();
     fs::create_dir(program.path("state")).expect("a directory");
     program.write("state/journal.db", &garbage);
+    set_mode(&program.path("state"), 0o700);
+    set_mode(&program.path("state/journal.db"), 0o600);
     program.send("a.csv").expect_code(70).expect_text("journal");
     assert_eq!(program.read("state/journal.db"), garbage);
     assert!(program.requests().is_empty());

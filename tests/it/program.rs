@@ -335,6 +335,7 @@ impl Started {
     }
 
     /// The limits that the kernel holds it to.
+    #[expect(dead_code, reason = "the next commit")]
     pub(crate) fn limits(&self) -> String {
         fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
     }

@@ -50,17 +50,6 @@ fn the_token_is_found_nowhere() {
 }
 
 #[test]
-fn no_core_is_dumped_of_a_process_that_holds_a_token() {
-    let program = Program::new().file("a.csv", closing(1..=20)).faulty_emulator(&["stall@1-"]);
-    let running = program.start_sending("a.csv");
-    program.wait_for_requests(1);
-    let limits = running.limits();
-    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of Linux");
-    assert_eq!(cores.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{cores}");
-    running.kill();
-}
-
-#[test]
 fn a_killed_process_leaves_no_token_behind() {
     let program = Program::new().file("a.csv", closing(1..=20)).faulty_emulator(&["stall@5-"]);
     let running = program.start_sending("a.csv -vvv --log-file log.txt");

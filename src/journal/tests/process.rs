@@ -1,5 +1,8 @@
 //! Processes that share a state directory, as far as a journal knows of them.
 
+use std::fs::{DirBuilder, File};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +42,18 @@ impl Place {
 
     pub(super) fn database(&self) -> PathBuf {
         self.path().join("journal.db")
+    }
+
+    /// Creates the directory as the program would.
+    pub(super) fn create(&self) {
+        DirBuilder::new().mode(0o700).create(self.path()).expect("creates");
+    }
+
+    /// Puts a file there as if the program had created it.
+    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let mut options = File::options();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(self.path().join(name));
+        file.and_then(|mut file| file.write_all(content.as_ref())).expect("writes");
     }
 
     pub(super) fn try_open(&self) -> Result<Journal, JournalError> {

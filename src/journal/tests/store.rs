@@ -17,7 +17,7 @@ use crate::outcome::OutcomeKind;
 async fn all_is_for_the_user_alone() {
     let place = Place::new();
     fs::create_dir(place.path()).expect("creates");
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("widens");
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o2755)).expect("widens");
     let mut process = place.process(&[resolve(1)]);
     process.make(1, Some(true));
     let mode = |path: PathBuf| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
@@ -50,7 +50,7 @@ async fn what_is_no_journal_is_refused_and_not_touched() {
         Connection::open(path).expect("opens").execute_batch(sql).expect("writes");
     };
     let place = Place::new();
-    fs::create_dir(place.path()).expect("creates");
+    place.create();
     for make in [
         &|path| fs::write(path, "incidentId,status\n".repeat(1_000)).expect("writes") as (),
         &|path| foreign("PRAGMA application_id = 7; CREATE TABLE theirs (a)", path),
@@ -60,6 +60,7 @@ async fn what_is_no_journal_is_refused_and_not_touched() {
     {
         let _ = fs::remove_file(place.database());
         make(place.database());
+        fs::set_permissions(place.database(), fs::Permissions::from_mode(0o600)).expect("narrows");
         let before = fs::read(place.database()).expect("reads");
         let error = place.try_open().expect_err("no journal");
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
@@ -67,6 +68,83 @@ async fn what_is_no_journal_is_refused_and_not_touched() {
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
         assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
     }
+}
+
+/// Each is what could make a journal do more than it says.
+#[tokio::test(start_paused = true)]
+async fn altered_schema_is_refused_and_not_touched() {
+    for (alter, name) in [
+        ("CREATE TRIGGER t AFTER INSERT ON rows BEGIN UPDATE rows SET target = 666; END", "`t`"),
+        ("CREATE VIEW v AS SELECT * FROM rows", "`v`"),
+        ("CREATE TABLE theirs (a)", "`theirs`"),
+        ("CREATE INDEX i ON rows (incident)", "`i`"),
+        ("DROP INDEX runs_same", "`runs_same`"),
+        ("ALTER TABLE rows ADD COLUMN more TEXT", "`rows`"),
+        ("DROP TABLE applied_plans; CREATE VIEW applied_plans AS SELECT 1 AS scope", "`applied_plans`"),
+    ] {
+        for is_old in [false, true] {
+            let place = Place::new();
+            if is_old {
+                journal_of_format_2(&place);
+            } else {
+                drop(place.process(&[resolve(1)]));
+            }
+            if is_old && alter.contains("DROP TABLE") {
+                continue;
+            }
+            #[expect(clippy::disallowed_methods, reason = "somebody else's hand in the journal")]
+            let db = Connection::open(place.database()).expect("opens");
+            db.execute_batch(alter).expect("alters");
+            drop(db);
+            let before = fs::read(place.database()).expect("reads");
+            let errors = [
+                place.try_open().expect_err("altered"),
+                Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("altered"),
+                History::open(&place.path(), place.clock.clone()).expect_err("altered"),
+            ];
+            for error in errors {
+                assert!(matches!(&error, JournalError::Damaged { why, .. } if why.contains(name)), "{alter}: {error}");
+            }
+            assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+        }
+    }
+}
+
+/// For what a comparison of schemas does not see.
+#[tokio::test(start_paused = true)]
+async fn database_runs_nothing_of_its_own() {
+    use rusqlite::config::DbConfig;
+    let place = Place::new();
+    let journal = place.open();
+    let history = History::open(&place.path(), place.clock.clone()).expect("reads").expect("is there");
+    for db in [&journal.db, &history.db] {
+        let setting = |config| db.db_config(config).expect("a setting");
+        assert!(setting(DbConfig::SQLITE_DBCONFIG_DEFENSIVE));
+        assert!(!setting(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER) && !setting(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW));
+        assert!(!setting(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_leaves_no_file_behind() {
+    let place = Place::new();
+    let names = || {
+        let names = fs::read_dir(place.path()).into_iter().flatten().map(|entry| entry.expect("lists").file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(History::open(&place.path(), place.clock.clone()).expect("reads").is_none());
+    assert!(!place.path().exists());
+    drop(place.process(&[resolve(1)]));
+    let before = names();
+    let history = History::open(&place.path(), place.clock.clone()).expect("reads").expect("is there");
+    assert_eq!(history.runs().expect("reads").len(), 1);
+    assert!(Peek::open(&place.path(), &scope(), place.clock.clone()).expect("reads").is_some());
+    assert_eq!(names(), before);
+    // While another process writes, what is read is current.
+    let mut process = place.process(&[resolve(2), resolve(3)]);
+    process.make(1, Some(true));
+    let now = History::open(&place.path(), place.clock.clone()).expect("reads").expect("is there");
+    assert_eq!((now.runs().expect("reads").len(), history.runs().expect("reads").len()), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,8 +163,8 @@ async fn a_journal_that_is_damaged_is_named() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_file_becomes_a_journal() {
     let place = Place::new();
-    fs::create_dir(place.path()).expect("creates");
-    fs::write(place.database(), "").expect("writes");
+    place.create();
+    place.write("journal.db", "");
     assert!(place.open().runs().expect("reads").is_empty());
 }
 
@@ -134,7 +212,7 @@ async fn lock_files_that_a_kill_left_are_removed_and_those_in_use_stay() {
     let other = place.process(&[resolve(1)]);
     let in_use = [format!("process-{}.lock", other.journal.process), format!("run-{}.lock", other.run.name)];
     for left in ["process-99.lock", "run-gone.lock"] {
-        fs::write(place.path().join(left), "").expect("writes");
+        place.write(left, "");
     }
     drop(place.open());
     let is_there = |name: &str| place.path().join(name).exists();
@@ -144,11 +222,11 @@ async fn lock_files_that_a_kill_left_are_removed_and_those_in_use_stay() {
 
 /// A journal as the released revision leaves it.
 fn journal_of_format_2(place: &Place) {
-    fs::create_dir(place.path()).expect("creates");
-    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).expect("narrows");
+    place.create();
+    place.write("journal.db", "");
     #[expect(clippy::disallowed_methods, reason = "an earlier revision's journal")]
     let db = Connection::open(place.database()).expect("opens");
-    db.execute_batch(include_str!("format-2.sql")).expect("its schema");
+    db.execute_batch(include_str!("../schema-2.sql")).expect("its schema");
     db.execute_batch(
         r#"PRAGMA journal_mode = wal; PRAGMA application_id = 0x62747269; PRAGMA user_version = 2;
         INSERT INTO machine VALUES ('first');

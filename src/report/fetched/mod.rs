@@ -16,10 +16,9 @@ use serde::{Deserialize, Serialize};
 pub use part::{Begun, Part, PartHeader};
 pub use summary::{FetchSummary, incomplete};
 
-use super::draft;
-use super::place::{self, Obstacle};
 use crate::attempt::Incident;
 use crate::contract::Contract;
+use crate::files::{self, Obstacle, Refusal};
 use crate::seen::Before;
 use crate::text::printable;
 use rows::Columns;
@@ -83,8 +82,8 @@ pub struct FetchPlaceError {
 enum Reason {
     #[error("its name ends neither in .csv nor in .jsonl (or .ndjson)")]
     Ending,
-    #[error("it is {0}; name another file with `-o`")]
-    NotAFile(&'static str),
+    #[error("{0}; name another file with `-o`")]
+    Refused(Refusal),
     #[error("a file that was not fetched is there; move it away, or name another file with `-o`")]
     ForeignFile,
     #[error("a fetched file is there in which something was filled in; move it away, or name another file with `-o`")]
@@ -148,7 +147,7 @@ impl FetchFile {
         let replaced = look_at(&self.path, self.form).map_err(|reason| self.failed(reason))?;
         let failed = |error| self.failed(Reason::Io(error));
         let columns = Columns::new(contract);
-        draft::replace(
+        files::replace(
             &self.path,
             |out| {
                 if self.form == Form::Csv {
@@ -174,13 +173,21 @@ impl FetchFile {
     }
 }
 
+impl From<Refusal> for Reason {
+    fn from(why: Refusal) -> Reason {
+        match why {
+            Refusal::Io(error) => Reason::Io(error),
+            why => Reason::Refused(why),
+        }
+    }
+}
+
 impl From<Obstacle> for Reason {
     fn from(obstacle: Obstacle) -> Reason {
         match obstacle {
-            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
             // A fetch reads no file.
             Obstacle::Used => Reason::ForeignFile,
-            Obstacle::Io(error) => Reason::Io(error),
+            Obstacle::Refused(why) => why.into(),
         }
     }
 }
@@ -191,7 +198,7 @@ fn look_at(path: &Path, form: Form) -> Result<u64, Reason> {
         let file = BufReader::new(file);
         if form == Form::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
     };
-    Ok(place::look_at(path, &[], judge)?.unwrap_or(0))
+    Ok(files::look_at(path, &[], judge)?.unwrap_or(0))
 }
 
 /// Of an earlier fetch as CSV: nothing was filled in.

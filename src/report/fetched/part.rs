@@ -3,15 +3,15 @@
 //! JSONL: a header that names the question, then the incidents, appended and synced page by page. Promises: mode 0600;
 //! only whole lines count; one process writes it at a time; nothing but a part is written over.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::place::{directory_of, kind_of};
 use super::{FetchFile, FetchPlaceError, Fetched, Reason};
+use crate::files::{self, For, directory_of};
 
 /// What every part begins with.
 const MARK: &str = "{\"fetch\":1,";
@@ -84,7 +84,10 @@ impl Part {
         let mut name = file.path().as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
-        let opened = open(&path).and_then(|opened| Part::begin(opened, &path, header, now, oldest, &mut read));
+        let opened = files::after_links(&path).map_err(Reason::from).and_then(|place| {
+            let opened = open(&place)?;
+            Part::begin(opened, &place, header, now, oldest, &mut read)
+        });
         opened.map_err(|reason| FetchPlaceError { path, reason })
     }
 
@@ -125,7 +128,7 @@ impl Part {
         self.file.seek(io::SeekFrom::Start(0))?;
         self.file.write_all(&line)?;
         self.file.sync_all()?;
-        File::open(directory_of(&self.path))?.sync_all()
+        files::sync_directory(directory_of(&self.path))
     }
 
     /// The question, as it was when it was begun.
@@ -173,21 +176,8 @@ impl Part {
 
 /// Opens it and takes its lock.
 fn open(path: &Path) -> Result<File, Reason> {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     loop {
-        match fs::symlink_metadata(path) {
-            Ok(found) if !found.is_file() => return Err(Reason::NotAFile(kind_of(&found))),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
-            .open(path)?;
+        let mut file = files::open_own(path, For::Creating)?;
         match file.try_lock() {
             Err(fs::TryLockError::WouldBlock) => return Err(Reason::Held),
             Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {

@@ -4,14 +4,11 @@
 //! the disk before it takes the name, and its owner's alone.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Account, AccountRow, Review, ReviewRow, html, markdown};
-use crate::report::draft;
-use crate::report::place::{self, Obstacle, directory_of};
+use crate::files::{self, Obstacle, Refusal};
 use crate::text::printable;
 
 /// What a page begins with, so that a later one may take its place.
@@ -49,8 +46,8 @@ pub struct PagePlaceError {
 enum Reason {
     #[error("its name says no form; name a file that ends in `.html` or `.md`")]
     NoForm,
-    #[error("it is {0}; name another file with `--report`")]
-    NotAFile(&'static str),
+    #[error("{0}; name another file with `--report`")]
+    Refused(Refusal),
     #[error("the command reads or writes that file already; name another file with `--report`")]
     InUse,
     #[error("a file that is no report is there; move it away, or name another file with `--report`")]
@@ -151,7 +148,7 @@ impl PageFile {
             write(&mut page)?;
             return append(&self.path, &page).map_err(named);
         }
-        draft::replace(&self.path, write, named).map(drop)
+        files::replace(&self.path, write, named).map(drop)
     }
 
     fn look(&self) -> Result<(), Reason> {
@@ -166,9 +163,11 @@ impl PageFile {
 
 /// Adds a page behind what is there, on a line of its own.
 fn append(path: &Path, page: &[u8]) -> io::Result<()> {
-    let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
-    let mut file =
-        OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let opened = files::after_links(path).and_then(|path| files::append_to(&path));
+    let mut file = opened.map_err(|why| match why {
+        Refusal::Io(error) => error,
+        why => io::Error::other(why),
+    })?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
         file.seek(SeekFrom::End(-1))?;
@@ -193,22 +192,22 @@ fn form_of(path: &Path) -> Option<Form> {
 impl From<Obstacle> for Reason {
     fn from(obstacle: Obstacle) -> Reason {
         match obstacle {
-            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
             Obstacle::Used => Reason::InUse,
-            Obstacle::Io(error) => Reason::Io(error),
+            Obstacle::Refused(Refusal::Io(error)) => Reason::Io(error),
+            Obstacle::Refused(why) => Reason::Refused(why),
         }
     }
 }
 
 fn look_at(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), Reason> {
-    if others.iter().any(|other| is_one_name(path, other)) {
+    if others.iter().any(|other| files::is_one_name(path, other)) {
         return Err(Reason::InUse);
     }
     let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
-    place::look_at(path, &others, |file| {
-        if appends {
-            return Ok(());
-        }
+    if appends {
+        return Ok(files::look_at_shared(path, &others)?);
+    }
+    files::look_at(path, &others, |file| {
         let mut start = Vec::new();
         let longest = (DOCTYPE.len() + MARK.len()) as u64;
         file.take(longest).read_to_end(&mut start).map_err(Reason::Io)?;
@@ -216,12 +215,6 @@ fn look_at(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), Reason>
         if start.starts_with(MARK.as_bytes()) { Ok(()) } else { Err(Reason::ForeignFile) }
     })
     .map(drop)
-}
-
-/// Whether two paths lead to one place, where nothing may stand yet.
-fn is_one_name(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| Some((directory_of(path).canonicalize().ok()?, path.file_name()?.to_owned()));
-    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+use crate::files::{self, Obstacle, Refusal};
 use crate::outcome::{InputShape, RESULT_COLUMNS};
-use crate::report::place::{self, Obstacle};
 use crate::text::printable;
 
 /// A line of ours is shorter: a record has 1 MiB at most.
@@ -37,8 +37,8 @@ pub struct DestinationError {
 enum Reason {
     #[error("results need a file; name one with `--results`, or read the summary with `--format json`")]
     StandardOutput,
-    #[error("it is {0}; name another file with `--results`")]
-    NotAFile(&'static str),
+    #[error("{0}; name another file with `--results`")]
+    Refused(Refusal),
     #[error("it is the input; name another file with `--results`")]
     Input,
     #[error("a file that is no results file is there; move it away, or name another file with `--results`")]
@@ -116,18 +116,18 @@ fn check_ending(path: &Path, shape: &InputShape) -> Result<(), Reason> {
 impl From<Obstacle> for Reason {
     fn from(obstacle: Obstacle) -> Reason {
         match obstacle {
-            Obstacle::NotAFile(kind) => Reason::NotAFile(kind),
             Obstacle::Used => Reason::Input,
-            Obstacle::Io(error) => Reason::Io(error),
+            Obstacle::Refused(Refusal::Io(error)) => Reason::Io(error),
+            Obstacle::Refused(why) => Reason::Refused(why),
         }
     }
 }
 
 /// Whether there are results already.
 fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
-    let replaces = place::look_at(path, input.as_slice(), holds_results)?.unwrap_or(false);
+    let replaces = files::look_at(path, input.as_slice(), holds_results)?.unwrap_or(false);
     if path.file_name().is_none() {
-        return Err(Reason::NotAFile("a directory"));
+        return Err(Reason::Refused(Refusal::Kind("a directory")));
     }
     Ok(replaces)
 }

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub use destination::{Destination, DestinationError, default_name};
 
+use crate::files;
 use crate::outcome::{InputShape, ResultRow};
-use crate::report::draft;
 
 const BOM: &str = "\u{feff}";
 
@@ -134,7 +134,7 @@ fn replace<E>(
     rows: impl IntoIterator<Item = Result<ResultRow, E>>,
 ) -> Result<File, ResultsError<E>> {
     let failed = |error: io::Error| ResultsError::Write(named(path, &error));
-    draft::replace(
+    files::replace(
         path,
         |out| {
             out.write_all(&header(shape)).map_err(failed)?;

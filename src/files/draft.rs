@@ -1,7 +1,7 @@
 //! Drafts: what becomes a results file or a report when it is complete, and what a kill leaves of one.
 //!
 //! Promises: a draft has mode 0600 and is locked from its beginning until it is dropped, also under its later name; one
-//! that nobody writes any more is removed by the next run that writes into the same directory.
+//! of this user's that nobody writes any more is removed by the next run that writes into the same directory.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -10,7 +10,9 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::place::directory_of;
+use super::open::{For, create_named, open_own, sync_directory};
+use super::place::{after_links, directory_of};
+use super::refusal::Refusal;
 
 /// What the name of a draft begins with. Nothing else is called so.
 const PREFIX: &str = ".bulk-triage.draft.";
@@ -19,12 +21,17 @@ const PREFIX: &str = ".bulk-triage.draft.";
 ///
 /// # Errors
 /// Where `write` fails, or the file can't be written (worded by `failed`): what was there before is there still.
-pub(super) fn replace<E>(
+pub(crate) fn replace<E>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     failed: impl Fn(io::Error) -> E,
 ) -> Result<File, E> {
-    let directory = directory_of(path);
+    let refused = |why| match why {
+        Refusal::Io(error) => failed(error),
+        why => failed(io::Error::other(why)),
+    };
+    let path = after_links(path).map_err(refused)?;
+    let directory = directory_of(&path);
     remove_what_was_left(directory);
     let mut temporary = begin(directory).map_err(&failed)?;
     let mut out = BufWriter::new(temporary.as_file_mut());
@@ -32,8 +39,8 @@ pub(super) fn replace<E>(
     out.flush().map_err(&failed)?;
     drop(out);
     temporary.as_file().sync_all().map_err(&failed)?;
-    let file = temporary.persist(path).map_err(|error| failed(error.error))?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(&failed)?;
+    let file = temporary.persist(&path).map_err(|error| failed(error.error))?;
+    sync_directory(directory).map_err(&failed)?;
     Ok(file)
 }
 
@@ -43,7 +50,7 @@ pub(super) fn replace<E>(
 /// Where it can't be made there.
 fn begin(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
-        let draft = tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory)?;
+        let draft = create_named(directory, PREFIX)?;
         lock(draft.as_file())?;
         // Another run may have taken it, not yet locked, for one that was left behind.
         if draft.as_file().metadata()?.nlink() > 0 {
@@ -56,9 +63,8 @@ fn begin(directory: &Path) -> io::Result<NamedTempFile> {
 fn remove_what_was_left(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        let is_draft = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())
-            && entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_draft && File::open(entry.path()).is_ok_and(|draft| draft.try_lock().is_ok()) {
+        let is_draft = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if is_draft && open_own(&entry.path(), For::Reading).is_ok_and(|draft| draft.try_lock().is_ok()) {
             let _ = fs::remove_file(entry.path());
         }
     }

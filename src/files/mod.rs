@@ -1,0 +1,32 @@
+//! Files: every file of the program is opened here, after its kind, owner, links and mode were judged.
+//!
+//! Promises: a file or directory that another user owns, can write or has linked is refused with a reason, never used,
+//! changed or followed; opening waits for nobody, and judges what was opened, not what the name led to before. Root is
+//! trusted. A file that the user names as an input may be anybody's.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `open` | the calls that open and create; no other file of the program has them |
+//! | `refusal` | why a file or directory is not used, and the rules for each kind |
+//! | `links` | a path after its links, each judged by its owner |
+//! | `private_dir` | a directory that is the user's alone |
+//! | `place` | the place of an output: what is there, and whether it may be replaced |
+//! | `draft` | an output before it takes its name |
+
+mod draft;
+mod links;
+mod open;
+mod place;
+mod private_dir;
+mod refusal;
+
+pub(crate) use draft::replace;
+pub(crate) use links::resolve;
+pub(crate) use open::{
+    For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
+    sync_directory, temporary_dir, unnamed, unnamed_in,
+};
+pub(crate) use place::{Obstacle, after_links, directory_of, is_one_name, look_at, look_at_shared, open_log};
+pub(crate) use private_dir::PrivateDir;
+pub use refusal::Refusal;
+pub(crate) use refusal::kind_of;

@@ -1,0 +1,140 @@
+//! The calls that open and create files. What is opened is judged; what may not be waited for is not waited for.
+
+#![expect(clippy::disallowed_methods, reason = "the one file that opens and creates files")]
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use tempfile::{NamedTempFile, TempDir};
+
+use super::refusal::{Refusal, Rule, is_trusted, kind_of};
+
+/// A file that the user names to be read: it may be anybody's, a pipe and a device too.
+pub(crate) fn open_input(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// The same for a secret whose links were resolved and whose kind was checked: what has taken its place since then is
+/// neither followed nor waited for. Its caller judges what was opened.
+pub(crate) fn open_named_secret(resolved: &Path) -> io::Result<File> {
+    with_flags(OpenOptions::new().read(true), OFlags::empty()).open(resolved)
+}
+
+/// The controlling terminal.
+pub(crate) fn open_terminal() -> io::Result<File> {
+    File::open("/dev/tty")
+}
+
+/// A text of the kernel below `/proc`.
+pub(crate) fn read_kernel_text(path: &str) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
+/// What a file of the program's own is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// To read one that is there.
+    Reading,
+    /// To read and write one that is there.
+    Writing,
+    /// To read and write it; it is created if it is missing.
+    Creating,
+}
+
+/// A file of the program's own, as [`Rule::Private`] has it.
+pub(crate) fn open_own(path: &Path, what_for: For) -> Result<File, Refusal> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(what_for != For::Reading).create(what_for == For::Creating).mode(0o600);
+    open_judged(path, &mut options, Rule::Private)
+}
+
+/// Fails if a file is there and is not the program's own. It is not opened: `SQLite` opens it.
+pub(crate) fn expect_own(path: &Path) -> Result<(), Refusal> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        found => Rule::Private.judge(&found?),
+    }
+}
+
+/// A log, to add to it; it is created if it is missing. A device of this user or root, such as `/dev/null`, is one too.
+pub(super) fn open_to_log(path: &Path) -> Result<File, Refusal> {
+    let is_device = |found: &Metadata| found.file_type().is_char_device() && is_trusted(found.uid());
+    if fs::symlink_metadata(path).is_ok_and(|found| is_device(&found)) {
+        let file = with_flags(OpenOptions::new().append(true), OFlags::NOCTTY).open(path)?;
+        if !is_device(&file.metadata()?) {
+            return Err(Refusal::Kind("another file by now"));
+        }
+        // A terminal that is slow is waited for, as every reader of a log is.
+        let flags = rustix::fs::fcntl_getfl(&file).map_err(io::Error::from)?;
+        rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(io::Error::from)?;
+        return Ok(file);
+    }
+    open_judged(path, OpenOptions::new().append(true).create(true).mode(0o600), Rule::Output)
+}
+
+/// An output that is there, to be looked into.
+pub(super) fn open_output(path: &Path) -> Result<File, Refusal> {
+    open_judged(path, OpenOptions::new().read(true), Rule::Output)
+}
+
+/// A file that others write too, to add to it; it is created if it is missing.
+pub(crate) fn append_to(path: &Path) -> Result<File, Refusal> {
+    let mut options = OpenOptions::new();
+    let file = with_flags(options.read(true).append(true).create(true).mode(0o600), OFlags::empty()).open(path)?;
+    let found = file.metadata()?;
+    if found.is_file() { Ok(file) } else { Err(Refusal::Kind(kind_of(&found))) }
+}
+
+/// What is there may be replaced between two looks, so the open file is judged; the first look only says what a link or
+/// a pipe is, which fail to open.
+fn open_judged(path: &Path, options: &mut OpenOptions, rule: Rule) -> Result<File, Refusal> {
+    if let Ok(found) = fs::symlink_metadata(path) {
+        rule.judge(&found)?;
+    }
+    let file = with_flags(options, OFlags::empty()).open(path)?;
+    rule.judge(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Follows no link and waits for no pipe.
+fn with_flags(options: &mut OpenOptions, more: OFlags) -> &mut OpenOptions {
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | more).bits().cast_signed())
+}
+
+/// A directory itself, to examine it, change its mode or sync it.
+pub(super) fn open_directory(path: &Path) -> io::Result<File> {
+    with_flags(OpenOptions::new().read(true), OFlags::DIRECTORY).open(path)
+}
+
+/// Puts the names in a directory on the disk.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    open_directory(path)?.sync_all()
+}
+
+/// Creates a directory, and those above it, for this user alone. One that is there stays as it is.
+pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A directory for this user alone that is removed when it is dropped.
+pub(crate) fn temporary_dir() -> io::Result<TempDir> {
+    tempfile::tempdir()
+}
+
+/// A file without a name, in the directory for temporary files.
+pub(crate) fn unnamed() -> io::Result<File> {
+    tempfile::tempfile()
+}
+
+/// A file without a name, in this directory.
+pub(crate) fn unnamed_in(directory: &Path) -> io::Result<File> {
+    tempfile::tempfile_in(directory)
+}
+
+/// A file with a name that nothing has, which begins like this.
+pub(super) fn create_named(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(prefix).tempfile_in(directory)
+}

@@ -1,0 +1,74 @@
+//! A private directory: this user's alone, or not used.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::links::resolve;
+use super::open::{create_directory, open_directory};
+use super::refusal::{Refusal, ourselves};
+
+/// A directory that this user owns and nobody else can enter.
+#[derive(Clone, Debug)]
+pub(crate) struct PrivateDir {
+    /// After all links.
+    path: PathBuf,
+}
+
+impl PrivateDir {
+    /// Creates it with mode 0700 if it is missing. An empty one of this user's is narrowed; nothing else is changed.
+    ///
+    /// # Errors
+    /// If another user owns it or a link to it, if others can enter it and something is in it, or if it can't be
+    /// created.
+    pub(crate) fn create(path: &Path) -> Result<PrivateDir, Refusal> {
+        let path = resolve(path)?;
+        create_directory(&path)?;
+        let directory = open_directory(&path)?;
+        match judge(&directory.metadata()?) {
+            Err(Refusal::Mode { .. }) if is_empty(&path)? => {
+                directory.set_permissions(Permissions::from_mode(0o700))?;
+            }
+            judged => judged?,
+        }
+        Ok(PrivateDir { path })
+    }
+
+    /// One that is only read. It is not changed; it may be missing, and it may be wider if it is empty.
+    ///
+    /// # Errors
+    /// As [`PrivateDir::create`].
+    pub(crate) fn to_read(path: &Path) -> Result<PrivateDir, Refusal> {
+        let path = resolve(path)?;
+        let directory = match open_directory(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PrivateDir { path }),
+            directory => directory?,
+        };
+        match judge(&directory.metadata()?) {
+            Err(Refusal::Mode { .. }) if is_empty(&path)? => {}
+            judged => judged?,
+        }
+        Ok(PrivateDir { path })
+    }
+
+    /// The directory, after all links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn judge(found: &std::fs::Metadata) -> Result<(), Refusal> {
+    if found.uid() != ourselves() {
+        return Err(Refusal::Owner(found.uid()));
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(Refusal::Mode { what: "read or write", mode, fix: "700" });
+    }
+    Ok(())
+}
+
+fn is_empty(path: &Path) -> io::Result<bool> {
+    Ok(std::fs::read_dir(path)?.next().is_none())
+}

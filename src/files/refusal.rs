@@ -1,0 +1,101 @@
+//! Refusal: why a file or directory is not used.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::PathBuf;
+
+use crate::text::printable;
+
+/// Why a file or directory is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It is something other than a regular file.
+    #[error("it is {0}")]
+    Kind(&'static str),
+    /// Another user owns it.
+    #[error("it belongs to another user (uid {0})")]
+    Owner(u32),
+    /// Another user has made a link that leads to it.
+    #[error("the link {} belongs to another user (uid {owner})", printable(&.link.to_string_lossy()))]
+    Link {
+        /// The link.
+        link: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+    },
+    /// Another name leads to it.
+    #[error("it has {0} hard links")]
+    HardLinks(u64),
+    /// Its mode allows others more than it may.
+    #[error("others can {what} it (mode {mode:03o})")]
+    Mode {
+        /// `write` or `read or write`.
+        what: &'static str,
+        /// Its permission bits.
+        mode: u32,
+        /// What `chmod` needs to correct it.
+        fix: &'static str,
+    },
+    /// It can't be opened or examined.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What the owner may expect of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// The program's own: nobody else reads or writes it.
+    Private,
+    /// An output: nobody else writes it. The user decides who reads it.
+    Output,
+}
+
+impl Rule {
+    /// Judges an open file, or the file itself at a path.
+    pub(super) fn judge(self, found: &Metadata) -> Result<(), Refusal> {
+        if !found.is_file() {
+            return Err(Refusal::Kind(kind_of(found)));
+        }
+        let is_owned = match self {
+            Rule::Private => found.uid() == ourselves(),
+            Rule::Output => is_trusted(found.uid()),
+        };
+        if !is_owned {
+            return Err(Refusal::Owner(found.uid()));
+        }
+        // None: it was deleted after it was opened.
+        if found.nlink() > 1 {
+            return Err(Refusal::HardLinks(found.nlink()));
+        }
+        let mode = found.mode() & 0o777;
+        match self {
+            Rule::Private if mode & 0o077 != 0 => Err(Refusal::Mode { what: "read or write", mode, fix: "600" }),
+            Rule::Output if mode & 0o022 != 0 => Err(Refusal::Mode { what: "write", mode, fix: "go-w" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn ourselves() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether an owner is this user or root.
+pub(super) fn is_trusted(owner: u32) -> bool {
+    owner == ourselves() || owner == 0
+}
+
+/// What something is that is not a regular file.
+pub(crate) fn kind_of(found: &Metadata) -> &'static str {
+    let kind = found.file_type();
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else {
+        "no ordinary file"
+    }
+}
