@@ -93,11 +93,14 @@ pub(super) fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
     })
 }
 
-/// Leaves no picture of the memory, with a token in it, on the disk.
-pub(super) fn forbid_core_dumps() {
+/// Keeps the memory, with a token in it, from the disk and from other processes of this user. A limit on core dumps does
+/// not stop a crash handler to which the kernel pipes them; a process that is not dumpable has none.
+pub(super) fn protect_memory() {
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     // Where that is refused, it is by somebody who has the right to look into this process anyway.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ enum Format {
 #[must_use]
 pub fn main() -> u8 {
     terminal::announce_defects();
-    environment::forbid_core_dumps();
+    environment::protect_memory();
     terminal::outlive_usr1();
     run(std::env::args_os())
 }

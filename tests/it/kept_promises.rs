@@ -173,7 +173,7 @@ fn plan_replaced_between_check_and_load_is_refused() {
         let held = File::open(&lock).expect("it is there");
         held.lock().expect("nobody else is there");
         let applying = started(program.command("apply now.plan --yes"));
-        eventually("it has read the plan, and waits for the journal", || applying.has_open(&lock));
+        eventually("it has read the plan, and waits for the journal", || applying.locks(&lock));
         program.write("then.plan", program.read(&format!("{then}.plan")));
         fs::rename(program.path("then.plan"), program.path("now.plan")).expect("it is there");
         drop(held);

@@ -191,7 +191,7 @@ fn a_journal_that_another_program_has_locked_is_waited_for() {
     let other = Connection::open(journal(&program)).expect("a journal");
     other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
     let mut waiting = started(program.send_command(COMMAND));
-    eventually("it has opened the journal", || waiting.has_open(&journal(&program)));
+    eventually("it holds the turn", || waiting.locks(&program.path("state/journal.lock")));
     assert!(!waiting.ends_within(Duration::from_millis(100)));
     assert!(program.requests().is_empty());
     other.execute_batch("ROLLBACK").expect("the lock is released");

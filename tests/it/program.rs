@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
@@ -323,10 +324,15 @@ impl Started {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Whether it has this file open.
-    pub(crate) fn has_open(&self, path: &Path) -> bool {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.number())).expect("it is still under way");
-        open.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|open| open == path))
+    /// Whether it holds a lock on this file, or waits for one. Which files it has open only root can see.
+    pub(crate) fn locks(&self, path: &Path) -> bool {
+        let number = fs::metadata(path).expect("it is there").ino().to_string();
+        let locks = fs::read_to_string("/proc/locks").expect("Linux lists them");
+        locks.lines().any(|line| {
+            let words: Vec<_> = line.split_whitespace().filter(|word| *word != "->").collect();
+            let file = words.get(5).and_then(|file| file.rsplit(':').next());
+            file == Some(&number) && words.get(4) == Some(&&*self.number().to_string())
+        })
     }
 
     /// What any user of the machine can see of its command line.
@@ -335,7 +341,6 @@ impl Started {
     }
 
     /// The limits that the kernel holds it to.
-    #[expect(dead_code, reason = "the next commit")]
     pub(crate) fn limits(&self) -> String {
         fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
     }

@@ -4,8 +4,10 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use crate::program::{Ended, Program, TOKEN, closing, started};
 
@@ -47,6 +49,38 @@ fn the_token_is_found_nowhere() {
     expect_silent(&program.run("runs list -vvv"));
     assert!(program.read("log.txt").contains("call ended"), "the log is at its highest level");
     assert!(expect_in_no_file(&program.path("")) > 5);
+}
+
+/// Who runs the program if root runs the tests.
+const ANYBODY: u32 = 20_001;
+
+/// Not even another process of the same user.
+#[test]
+fn memory_of_a_token_holder_is_closed_to_others() {
+    let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@1-"]);
+    let mut command = program.send_command("a.csv");
+    if rustix::process::geteuid().is_root() {
+        chown(program.dir(), Some(ANYBODY), Some(ANYBODY)).expect("root may");
+        command.uid(ANYBODY).gid(ANYBODY);
+    }
+    let running = started(command);
+    program.wait_for_requests(1);
+    let limits = running.limits();
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of Linux");
+    assert_eq!(cores.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{cores}");
+    // The kernel gives these files of a process to root if it is not dumpable, and else to its user.
+    let process = format!("/proc/{}", running.number());
+    for file in ["environ", "mem", "maps"] {
+        assert_eq!(fs::metadata(format!("{process}/{file}")).expect("is there").uid(), 0, "{file}");
+    }
+    let mut other = Command::new("cat");
+    other.arg(format!("{process}/environ")).current_dir(program.dir());
+    if rustix::process::geteuid().is_root() {
+        other.uid(ANYBODY).gid(ANYBODY);
+    }
+    let ended = started(other).end();
+    assert!(ended.code != Some(0) && ended.stdout.is_empty(), "{}", ended.said());
+    running.kill();
 }
 
 #[test]

@@ -29,6 +29,15 @@ pub(crate) fn left_out<T>(why: &str) -> Option<T> {
     None
 }
 
+/// Whether these tests are run by root. Says what is left out if they are not.
+pub(crate) fn is_root(left_out: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        tell(&format!("LEFT OUT: {left_out}: only root can"));
+    }
+    is_root
+}
+
 /// Tells whoever runs the tests.
 #[expect(clippy::print_stdout, reason = "figures, and what was left out, shall be seen")]
 pub(crate) fn tell(line: &str) {
