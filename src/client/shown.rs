@@ -183,8 +183,9 @@ fn number(members: &Members<'_>, name: &str) -> Result<Option<u64>, String> {
     number.map(Some).map_err(|_| format!("`{name}` is {}", cut(value.get(), 40)))
 }
 
+/// Every entry is a comment, also without a text: it may be the one that is looked for.
 fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Shown {
         comment: Option<String>,
@@ -193,9 +194,11 @@ fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
     }
 
     let list: Option<Vec<Option<Shown>>> = serde_json::from_str(list)?;
-    let comments = list.into_iter().flatten().flatten().filter_map(|shown| {
-        let created_at = shown.created_time.as_deref().and_then(iso);
-        Some(Comment { text: shown.comment?, created_by: shown.created_by, created_at })
+    let comments = list.into_iter().flatten().map(|shown| {
+        let Shown { comment, created_by, created_time } = shown.unwrap_or_default();
+        // `0001-01-01T00:00:00Z` is how .NET writes a time that is not set.
+        let created_at = created_time.as_deref().and_then(iso).filter(|at| *at > Timestamp::UNIX_EPOCH);
+        Comment { text: comment.unwrap_or_default(), created_by, created_at }
     });
     Ok(comments.collect())
 }
@@ -252,6 +255,17 @@ mod tests {
         let shown = r#"{"status":"Resolved","tags":["a"],"comments":[{"comment":"done"}]}"#;
         let says = r#"the response shows otherwise: `tags` is ["a"], not ["a","b"]"#;
         assert_eq!(effect(ASKED, shown), Effect::Partly { differs: says.to_owned() });
+    }
+
+    #[test]
+    fn comment_without_text_or_time_is_a_comment() {
+        let list = r#"[{"comment":null,"createdTime":"2026-11-24T10:00:37Z"},{},null,{"createdBy":"a@b"},
+            {"comment":"done","createdTime":"0001-01-01T00:00:00Z"}]"#;
+        let comments = comments_of(list).expect("a list");
+        let times: Vec<bool> = comments.iter().map(|comment| comment.created_at.is_some()).collect();
+        assert_eq!(times, [true, false, false, false, false]);
+        let texts: Vec<&str> = comments.iter().map(|comment| comment.text.as_str()).collect();
+        assert_eq!(texts, ["", "", "", "", "done"]);
     }
 
     #[test]

@@ -10,6 +10,9 @@ pub(super) const LONGEST: usize = 64 * 1024;
 /// The members of a JSON object that hold a token, as `az`, token endpoints and other tools call it.
 const MEMBERS: [&str; 3] = ["accessToken", "access_token", "token"];
 
+/// What is written where there is no value, in any case.
+const NO_VALUE: [&str; 3] = ["null", "none", "undefined"];
+
 /// Why a text has no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenTextError {
@@ -28,6 +31,9 @@ pub enum TokenTextError {
     /// The scheme stands before the token.
     #[error("begins with `Bearer`: write the token alone")]
     Bearer,
+    /// A word that `jq` and scripts write where there is no value.
+    #[error("holds the word `null`, `None` or `undefined`, which tools write where there is no token: get a token again")]
+    NoValue,
     /// An array, an object without a token, or no complete JSON.
     #[error("is JSON without a token: it needs a member `accessToken`, `access_token` or `token`")]
     NoMember,
@@ -95,6 +101,9 @@ fn bare(token: &str) -> Result<SecretString, TokenTextError> {
     if token.starts_with(is_quote) || token.ends_with(is_quote) {
         return Err(TokenTextError::Quoted);
     }
+    if NO_VALUE.contains(&token.to_lowercase().as_str()) {
+        return Err(TokenTextError::NoValue);
+    }
     let first_word = token.split([' ', '\t', ':', '=']).next().unwrap_or_default();
     if first_word.len() < token.len() && ["bearer", "authorization"].contains(&first_word.to_lowercase().as_str()) {
         return Err(TokenTextError::Bearer);
@@ -153,6 +162,9 @@ mod tests {
             (utf16("\u{feff}s3cret", false), Utf16),
             (utf16("s3cret", true), Utf16),
             (utf16("s3cret", false), Utf16),
+            (b"null\n".to_vec(), NoValue),
+            (b"None".to_vec(), NoValue),
+            (br#"{"token":"undefined"}"#.to_vec(), NoValue),
             (br#"{"refresh_token":"s3cret"}"#.to_vec(), NoMember),
             (br#"{"access_token":7}"#.to_vec(), NoMember),
             (br#"{"access_token":"s3cret"#.to_vec(), NoMember),

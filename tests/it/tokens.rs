@@ -93,6 +93,8 @@ fn other_text_is_refused_before_any_request() {
         (utf16, "UTF-16"),
         (format!("{{\"refresh_token\":\"{MARK}\"}}").into_bytes(), "JSON without a token"),
         (format!("{{\"access_token\":\"{MARK}\"").into_bytes(), "JSON without a token"),
+        (b"null\n".to_vec(), "holds the word `null`"),
+        (br#"{"accessToken":"None"}"#.to_vec(), "holds the word `null`"),
         (format!("{MARK}\n{MARK}\n").into_bytes(), "white space inside, at byte 27"),
         (format!("{MARK}\u{e9}").into_bytes(), "a character that no token has, at byte 27"),
         (format!("{MARK}=x").into_bytes(), "a character that no token has, at byte 27"),
