@@ -70,6 +70,9 @@ pub struct Comment {
     pub created_at: Option<Timestamp>,
 }
 
+/// How far a comment's time may lie outside an attempt's window and still belong to it: clocks differ.
+pub const SLACK: SignedDuration = SignedDuration::from_mins(2);
+
 /// A comment that is dated further from an attempt than this is of another one, however much the clocks differ.
 pub const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_hours(2);
 
@@ -78,7 +81,7 @@ pub const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_hours(2);
 pub struct Added {
     /// The comment, if one of those shown is likely to be it.
     pub comment: Option<Comment>,
-    /// Whether the service stored another text than was sent.
+    /// Whether the service stored another text than was sent, as far as the response shows.
     pub is_rewritten: bool,
 }
 
@@ -204,7 +207,7 @@ pub enum Obstacle {
 /// An update of which the response showed a part; the comment, if it had one, was not shown.
 pub const PARTLY: &str = "partly";
 
-/// An update of which the response showed a part, with the comment.
+/// An update of which the response showed a part, with the comment or one that may be it in other words.
 pub const PARTLY_WITH_COMMENT: &str = "partly-with-comment";
 
 /// The name of [`Verdict::Redirected`], and the code of its row.
@@ -216,7 +219,10 @@ impl Verdict {
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Updated { differs: None, .. } => "updated",
-            Verdict::Updated { added: Some(Added { comment: Some(_), .. }), .. } => PARTLY_WITH_COMMENT,
+            // In other words or not: it is not sent again.
+            Verdict::Updated {
+                added: Some(Added { comment: Some(_), .. } | Added { is_rewritten: true, .. }), ..
+            } => PARTLY_WITH_COMMENT,
             Verdict::Updated { .. } => PARTLY,
             Verdict::NotApplied { .. } => "not-applied",
             Verdict::Read { .. } => "read",

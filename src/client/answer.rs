@@ -97,9 +97,10 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
                 return Ok(Verdict::Redirected { to });
             }
             let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
-            let shown = shown.without_earlier_comments(now.wall.min(server_time.unwrap_or(now.wall)));
-            let added = shown.added(change, contract);
-            match shown.effect(change, contract) {
+            let answered = [now.wall, server_time.unwrap_or(now.wall)];
+            let shown = shown.without_earlier_comments(answered[0].min(answered[1]));
+            let added = shown.added(change, contract, &answered);
+            match shown.effect(change, contract, &answered) {
                 Effect::Applied => Ok(Verdict::Updated { differs: None, added }),
                 Effect::Partly { differs } => Ok(Verdict::Updated { differs: Some(one_line(&differs)), added }),
                 Effect::NotApplied { differs } => Ok(Verdict::NotApplied { differs: one_line(&differs) }),

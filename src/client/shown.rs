@@ -9,7 +9,7 @@ use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
 use super::http::WHOLE_CALL;
 use super::member_filter::Keep;
-use crate::attempt::{Added, CLOCKS_DIFFER_BY, Comment};
+use crate::attempt::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
 use crate::comment_text::may_be;
 use crate::compare;
 use crate::contract::{Contract, PropertyKind};
@@ -90,18 +90,32 @@ impl Shown {
         self
     }
 
+    /// Whether a comment is shown that may be `sent` in other words: none fits, and one is not dated earlier than the
+    /// attempt, by any of the clocks that say when it was `answered`.
+    fn has_other_words(&self, sent: &str, answered: &[Timestamp]) -> bool {
+        let longest = SLACK + SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
+        let is_new = |at: Timestamp| answered.iter().any(|answered| answered.duration_since(at) <= longest);
+        let mut comments = self.comments.iter().flatten();
+        let fits = |comment: &Comment| may_be(sent, &comment.text);
+        !comments.clone().any(fits) && comments.any(|comment| comment.created_at.is_none_or(is_new))
+    }
+
     /// What the response shows of `change`. Lists are compared as sets.
-    pub(super) fn effect(&self, change: &Change, contract: &Contract) -> Effect {
+    pub(super) fn effect(&self, change: &Change, contract: &Contract, answered: &[Timestamp]) -> Effect {
         let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
         let same_as = contract.same_as();
         let (mut is_shown, mut differences) = (asked.is_empty(), Vec::new());
+        let mut in_other_words = None;
         for (name, asked) in &asked {
             let is_appended = contract.property(name).is_some_and(|property| is_appended(&property.kind));
             let difference = match (&self.comments, self.values.get(name)) {
                 (Some(comments), _) if is_appended => {
                     let sent = asked.as_str().unwrap_or_default();
                     let is_there = comments.iter().any(|comment| may_be(sent, &comment.text));
-                    (!is_there).then(|| format!("`{name}` has not been added"))
+                    let is_in_doubt = self.has_other_words(sent, answered);
+                    in_other_words = is_in_doubt.then(|| name.clone()).or(in_other_words);
+                    let how = if is_in_doubt { "may be there in other words" } else { "has not been added" };
+                    (!is_there).then(|| format!("`{name}` {how}"))
                 }
                 (_, Some(shown)) => {
                     let is_so = compare::may_show(name, asked, shown, &same_as);
@@ -115,10 +129,11 @@ impl Shown {
             differences.extend(difference);
         }
         let differs = format!("the response shows otherwise: {}", differences.join("; "));
-        match (is_shown, differences.is_empty()) {
-            (_, true) => Effect::Applied,
-            (true, false) => Effect::Partly { differs },
-            (false, false) => Effect::NotApplied { differs },
+        match (is_shown, differences.is_empty(), in_other_words) {
+            (_, true, _) => Effect::Applied,
+            (true, false, _) => Effect::Partly { differs },
+            (false, false, Some(missing)) => Effect::Unknown { missing },
+            (false, false, None) => Effect::NotApplied { differs },
         }
     }
 }
@@ -132,19 +147,19 @@ pub(super) enum Effect {
     Partly { differs: String },
     /// Nothing of it.
     NotApplied { differs: String },
-    /// It leaves out something that was asked for.
+    /// It leaves out something that was asked for, or shows nothing of it but a comment in other words.
     Unknown { missing: String },
 }
 
 impl Shown {
     /// What the response to `change` shows of the comment that it added: the newest one whose text fits.
-    pub(super) fn added(&self, change: &Change, contract: &Contract) -> Option<Added> {
+    pub(super) fn added(&self, change: &Change, contract: &Contract, answered: &[Timestamp]) -> Option<Added> {
         let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).ok()?;
         let sent = asked.get(contract.appended()?)?.as_str()?;
         let comments = self.comments.as_ref().filter(|comments| !comments.is_empty())?;
         let fitting = comments.iter().filter(|comment| may_be(sent, &comment.text));
         let comment = fitting.max_by_key(|comment| comment.created_at);
-        let is_rewritten = comment.is_none_or(|comment| comment.text != sent);
+        let is_rewritten = comment.map_or_else(|| self.has_other_words(sent, answered), |comment| comment.text != sent);
         Some(Added { comment: comment.cloned(), is_rewritten })
     }
 }
@@ -216,7 +231,11 @@ mod tests {
     fn effect(asked: &str, shown: &str) -> Effect {
         let incident = IncidentId::new(7).expect("an id");
         let change = Change { incident, body: asked.into(), appends: true };
-        Shown::read(shown.as_bytes(), &contract()).expect(shown).effect(&change, &contract())
+        Shown::read(shown.as_bytes(), &contract()).expect(shown).effect(&change, &contract(), &[answered()])
+    }
+
+    fn answered() -> Timestamp {
+        "2026-11-24T10:00:00Z".parse().expect("a time")
     }
 
     const ASKED: &str = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
@@ -246,7 +265,8 @@ mod tests {
 
     #[test]
     fn response_that_shows_otherwise_says_what() {
-        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[null,{"comment":"don't"},{}]}"#;
+        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[
+            {"comment":"don't","createdTime":"2026-11-24T09:56:00Z"}]}"#;
         let says = concat!(
             r#"the response shows otherwise: `status` is "Active", not "Resolved"; `assignedTo` is "x@y", not ""; "#,
             r#"`tags` is not set, not ["a","b"]; `comment` has not been added"#
@@ -255,6 +275,25 @@ mod tests {
         let shown = r#"{"status":"Resolved","tags":["a"],"comments":[{"comment":"done"}]}"#;
         let says = r#"the response shows otherwise: `tags` is ["a"], not ["a","b"]"#;
         assert_eq!(effect(ASKED, shown), Effect::Partly { differs: says.to_owned() });
+    }
+
+    #[test]
+    fn new_comment_in_other_words_may_be_ours() {
+        let answers = |status: &str, comment: &str| {
+            effect(
+                r#"{"status":"Resolved","comment":"done"}"#,
+                &format!(r#"{{"status":"{status}","comments":[{comment}]}}"#),
+            )
+        };
+        let differs = "the response shows otherwise: `comment` may be there in other words".to_owned();
+        for new in ["null", "{}", r#"{"comment":"x"}"#, r#"{"comment":"x","createdTime":"2026-11-24T09:57:10Z"}"#] {
+            assert_eq!(answers("Resolved", new), Effect::Partly { differs: differs.clone() }, "{new}");
+            assert_eq!(answers("Active", new), Effect::Unknown { missing: "comment".to_owned() }, "{new}");
+        }
+        let old = r#"{"comment":"x","createdTime":"2026-11-24T09:56:50Z"}"#;
+        assert!(matches!(answers("Active", old), Effect::NotApplied { .. }));
+        let differs = "the response shows otherwise: `comment` has not been added".to_owned();
+        assert_eq!(answers("Resolved", old), Effect::Partly { differs });
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub enum TokenTextError {
     #[error("begins with `Bearer`: write the token alone")]
     Bearer,
     /// A word that `jq` and scripts write where there is no value.
-    #[error("holds the word `null`, `None` or `undefined`, which tools write where there is no token: get a token again")]
+    #[error(
+        "holds the word `null`, `None` or `undefined`, which tools write where there is no token: get a token again"
+    )]
     NoValue,
     /// An array, an object without a token, or no complete JSON.
     #[error("is JSON without a token: it needs a member `accessToken`, `access_token` or `token`")]

@@ -131,6 +131,22 @@ fn unrecognizable_comment_leaves_the_row_in_doubt() {
     assert_eq!(program.updates().len(), 1);
 }
 
+/// No response is lost: it shows a comment in other words, and on some rows nothing else of the update.
+#[test]
+fn comment_shown_in_other_words_is_not_repeated() {
+    for (rows, fault, outcome, code) in [
+        (r#"{"incidentId":7,"status":"Resolved","comment":"one"}"#, "503@1000", "updated", "differs"),
+        (r#"{"incidentId":7,"status":"Resolved","comment":"one"}"#, "ignore=status", "in-doubt", "unexplained"),
+        (r#"{"incidentId":7,"comment":"one"}"#, "503@1000", "in-doubt", "unexplained"),
+    ] {
+        let program = one_row(storing("redact"), &[fault]).file("a.jsonl", format!("{rows}\n"));
+        ends_with_one_comment(&program, "", outcome, code);
+        program.send("a.jsonl");
+        program.send("a.jsonl --set tags=other");
+        assert_eq!(program.comments(7).len(), 1, "{rows} {fault}");
+    }
+}
+
 #[test]
 fn kill_with_a_rewritten_comment_adds_no_second() {
     let program = one_row(storing("trim,html"), &["stall-after@updates*1"]);
