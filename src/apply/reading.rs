@@ -302,11 +302,12 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     /// Whether no call may start now, for a pause of the service or for want of a valid token.
     fn is_paused(&mut self, now: Now) -> bool {
         // Without a call to make none is asked for.
-        if !self.ready.is_empty()
-            && let Some(stop) = self.service.look_for_token(now, self.client.tokens())
-        {
-            self.stop(stop);
-            return true;
+        if !self.ready.is_empty() {
+            if let Some(stop) = self.service.look_for_token(now, self.client.tokens()) {
+                self.stop(stop);
+                return true;
+            }
+            self.pace_changed |= self.service.awaits_token();
         }
         self.service.own_pause(now.boot).is_some()
     }

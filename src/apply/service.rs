@@ -231,6 +231,11 @@ impl Service {
         }
     }
 
+    /// Whether no call starts until there is another token.
+    pub(super) fn awaits_token(&self) -> bool {
+        self.renewal.is_some()
+    }
+
     fn await_token(&mut self, generation: u64, at: BootTime, message: &str) {
         self.renewal = Some(Awaited { generation, next: at, until: at + RENEWAL, message: message.to_owned() });
     }

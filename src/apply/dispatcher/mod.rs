@@ -225,10 +225,12 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 self.take_in(&ended);
             }
             self.let_go_of_held(now);
-            if !self.queue.is_empty()
-                && let Some(stop) = self.service.look_for_token(now, self.client.tokens())
-            {
-                self.stop(stop);
+            if !self.queue.is_empty() {
+                if let Some(stop) = self.service.look_for_token(now, self.client.tokens()) {
+                    self.stop(stop);
+                }
+                // What was told of the next call does not hold while a token is waited for.
+                self.pace_changed |= self.service.awaits_token();
             }
             let (offered, slots) = self.choose(now)?;
             if !(self.ends.is_empty() && self.over.is_empty() && offered.is_empty()) {

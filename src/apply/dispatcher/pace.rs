@@ -7,6 +7,7 @@ use super::super::events::{Event, Listener, Pace};
 use super::{Dispatcher, Gate};
 use crate::client::Transport;
 use crate::clock::{BootTime, Now};
+use crate::journal::What;
 use crate::quota::{Forecast, arrival};
 
 /// When it will arrive is computed no more often than this for each row that is left: the cost grows with them.
@@ -31,7 +32,10 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             Some((computed, arrival)) if now.boot < computed + stays => arrival,
             _ => {
                 let concurrency = self.settings.concurrency.max(1);
-                let ahead = Forecast { calls: self.left, concurrency, latency: self.latency };
+                // The rows of updates under way need no other call.
+                let updates = self.flights.values().filter(|hand| matches!(hand.what, What::Update)).count();
+                let calls = self.left.saturating_sub(updates as u64);
+                let ahead = Forecast { calls, concurrency, latency: self.latency };
                 let arrival = arrival(&self.buckets, spent, pause, now.boot, ahead);
                 self.arrival = Some((now.boot, arrival));
                 arrival

@@ -95,3 +95,21 @@ async fn stop_is_heard_while_a_token_is_waited_for() {
     assert_eq!(ends.ending, Ending::Stopped(Stop::Asked));
     assert_eq!((wire.seen().len(), stage.now()), (20, 3_100));
 }
+
+/// The old time of the next request does not stand while nothing may be sent.
+#[tokio::test(start_paused = true)]
+async fn pace_is_told_while_a_token_is_awaited() {
+    let mut stage = stage(4_000);
+    // The next request is due at 3 s; the token ends at 2 s and its successor comes at 6 s.
+    stage.settings.quota = "1/3s".parse().expect("a quota");
+    let (ends, wire, _) = stage.send(&[resolve(1), resolve(2)], willing()).await;
+    assert_eq!(ends.ending, Ending::Over);
+    let second = wire.times()[1];
+    assert!((6_000..=6_250).contains(&second), "{second}");
+    let waits: Vec<_> = stage.ear.paces().into_iter().filter(|(at, _)| (3_200..second).contains(at)).collect();
+    let is_current = |next: jiff::Timestamp| next.as_millisecond() - stage.clock.now().wall.as_millisecond();
+    assert!(!waits.is_empty(), "nothing is told while the token is awaited");
+    for (at, pace) in waits {
+        assert!(pace.next_call.is_none_or(|next| is_current(next) + stage.now() > at), "{at}: {pace:?}");
+    }
+}

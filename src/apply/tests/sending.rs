@@ -517,3 +517,18 @@ async fn long_rows_are_taken_up_few_at_a_time() {
     let found = stage.ear.finished().iter().filter(|row| row.outcome.kind == OutcomeKind::Unchanged).count();
     assert_eq!(found, 0, "more than 16 MiB of rows were taken up");
 }
+
+/// A row that is under way needs no second request.
+#[tokio::test(start_paused = true)]
+async fn requests_in_flight_do_not_delay_the_finish() {
+    let mut stage = Stage::new();
+    stage.settings.quota = "2/10s".parse().expect("a quota");
+    stage.settings.concurrency = 2;
+    let (ends, _, _) = stage.send(&rows(4), willing()).await;
+    assert_eq!(ends.ending, Ending::Over);
+    let (now, wall) = (stage.now(), stage.clock.now().wall);
+    let paces = stage.ear.paces();
+    let told: Vec<i64> =
+        paces.iter().map(|(_, pace)| now + pace.arrival.as_millisecond() - wall.as_millisecond()).collect();
+    assert!(told.iter().all(|told| (told - now).abs() < 1_000), "{told:?}, and it finished at {now}");
+}

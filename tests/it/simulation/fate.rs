@@ -82,6 +82,17 @@ impl Fate {
         }
     }
 
+    /// The server closes a kept connection as the request is sent: before it has seen it, or after.
+    pub(super) fn closed(dice: &mut fastrand::Rng, latency_ms: u64, late_ms: u64) -> Fate {
+        let fate = Fate::fine(dice, latency_ms).lost();
+        if dice.bool() { fate.unseen(dice, 0..=5) } else { fate.with_late_effect(dice, late_ms) }
+    }
+
+    /// Whether the connection was lost, and it was not silence that ended the wait.
+    pub(super) fn is_cut(&self) -> bool {
+        self.how == How::Nothing { may_have_arrived: true } && self.end < ms(WHOLE_CALL_MS)
+    }
+
     /// One of the faults. In more than a third of them the update takes effect and the answer is lost.
     pub(super) fn fault(dice: &mut fastrand::Rng, latency_ms: u64, late_ms: u64) -> Fate {
         let fine = Fate::fine(dice, latency_ms);

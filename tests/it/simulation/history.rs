@@ -64,7 +64,7 @@ async fn until_over(world: &Arc<World>, disk: &Disk, command: &Command) {
         let meant = if early > 0 { ended_early(world) } else { Meant::Whole };
         early = early.saturating_sub(1);
         match start(world, disk, command, meant).await {
-            Ended::Dead | Ended::Held => {}
+            Ended::Dead | Ended::Held | Ended::NoToken => {}
             Ended::Accounted { run, state } => {
                 let outcomes = checks::results(world, command, &run, &disk.results(command));
                 if state == RunState::Over {

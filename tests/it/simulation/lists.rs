@@ -24,6 +24,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::connections::Connections;
 use super::process::{contract, disk};
 
 const SEEDS: u64 = 100;
@@ -120,6 +121,7 @@ impl Scenario {
 /// The service.
 #[derive(Debug)]
 struct Service {
+    connections: Connections,
     scenario: Arc<Scenario>,
     began: Instant,
     state: Mutex<State>,
@@ -145,6 +147,7 @@ impl Transport for Wire {
         let scenario = &service.scenario;
         let left = service.began.elapsed();
         let is_list = request.query.is_some();
+        let is_reused = service.connections.take();
         let (counted, end, fails) = {
             let mut state = service.state.lock().expect("no panic");
             let end = state.dice.u64(1..=scenario.latency_ms);
@@ -163,6 +166,7 @@ impl Transport for Wire {
         debug_assert!(counted <= end);
         sleep_until(service.began + left + Duration::from_millis(end)).await;
         let reply = |status, body: String, complete: bool| {
+            service.connections.give_back();
             let incomplete = (!complete).then_some(Incomplete::Cut { bytes: body.len() as u64 });
             Ok(Reply { status, headers: Vec::new(), body: body.into_bytes(), incomplete })
         };
@@ -180,9 +184,12 @@ impl Transport for Wire {
             Some(Failure::Html) => return reply(200, "<html>Bad gateway</html>".to_owned(), true),
             Some(Failure::Truncated) => return reply(200, r#"{"value":["#.to_owned(), false),
             Some(Failure::Cut) => {
+                if is_reused {
+                    service.connections.is_lost();
+                }
                 return Err(SendError {
                     may_have_arrived: true,
-                    is_reused: false,
+                    is_reused,
                     message: "the connection was cut".to_owned(),
                     obstacle: None,
                 });
@@ -269,7 +276,12 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl Reader) -> (ReadEn
         not_before: Duration::ZERO,
         too_early: None,
     };
-    let service = Arc::new(Service { scenario: Arc::clone(scenario), began: Instant::now(), state: Mutex::new(state) });
+    let service = Arc::new(Service {
+        connections: Connections::default(),
+        scenario: Arc::clone(scenario),
+        began: Instant::now(),
+        state: Mutex::new(state),
+    });
     let tokens = Arc::new(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
     let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(), clock.clone()));
     let settings = Settings {

@@ -14,6 +14,9 @@
 //! | `network` | the fake in the transport's place |
 //! | `fate` | what happens to one call |
 //! | `throttled` | the forms of a 429 |
+//! | `connections` | connections that are kept, and closed by the server |
+//! | `renewal` | tokens that end, and whose successors are late |
+//! | `pace` | what a process tells while it waits |
 //! | `life` | a process that can die |
 //! | `process` | one start of the program |
 //! | `lists` | what is read of lists: a server and promises of its own |
@@ -22,12 +25,15 @@
 //! | `checks` | the promises |
 
 mod checks;
+mod connections;
 mod fate;
 mod history;
 mod life;
 mod lists;
 mod network;
+mod pace;
 mod process;
+mod renewal;
 mod scenario;
 mod server;
 mod throttled;

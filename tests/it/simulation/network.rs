@@ -3,15 +3,19 @@
 //! Promises: a call leaves only with an intent of its own on the disk; what happens to it is its [`Fate`]; the end of
 //! the process ends nothing that has reached the server.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulk_triage::client::{Incomplete, Method, Reply, Request, SendError, Transport};
 use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use super::connections::Connections;
 use super::fate::{Fate, How, counted_after_death, effect_after_death};
 use super::life::Life;
+use super::pace::PaceWatch;
 use super::scenario::Scenario;
 use super::server::Origin;
 use super::throttled::{name_time, throttled};
@@ -21,7 +25,13 @@ use super::world::{State, World};
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) world: Arc<World>,
-    pub(super) life: Arc<Life>,
+    life: Arc<Life>,
+    connections: Connections,
+    pace: Arc<PaceWatch>,
+    /// Until when it pauses because a time had just passed, while nothing else has been answered since.
+    pub(super) just_passed: Mutex<Option<Duration>>,
+    /// Tokens that were refused.
+    refused: Mutex<HashSet<String>>,
 }
 
 /// A call on its way.
@@ -33,6 +43,8 @@ struct Call {
     body: Option<Arc<str>>,
     /// When it left.
     left: Duration,
+    is_reused: bool,
+    token: String,
     fate: Fate,
 }
 
@@ -41,6 +53,8 @@ struct Call {
 struct Said {
     /// Others have used up the quota.
     is_busy: bool,
+    /// The token has ended.
+    is_refused: bool,
     answer: Option<(u16, Value)>,
 }
 
@@ -62,33 +76,77 @@ impl Transport for Network {
         let heard = reply.as_ref().map_or(0, |reply| reply.status);
         self.world.state().witness.hears(call.origin.attempt, heard);
         self.world.note(format_args!("ends    {:?}: {heard} {:?}", call.origin, call.fate.how));
+        self.ends(&call, heard);
         reply
     }
 }
 
 impl Network {
+    pub(super) fn new(world: &Arc<World>, life: Arc<Life>, pace: Arc<PaceWatch>) -> Network {
+        Network {
+            world: Arc::clone(world),
+            life,
+            connections: Connections::default(),
+            pace,
+            just_passed: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// The call has ended with this status; 0: with none.
+    fn ends(&self, call: &Call, status: u16) {
+        let now = self.world.time();
+        self.pace.ends(now);
+        match status {
+            0 if call.is_reused && call.fate.is_cut() => self.connections.is_lost(),
+            0 => {}
+            _ => self.connections.give_back(),
+        }
+        if status == 401 {
+            self.refused.lock().expect("no panic").insert(call.token.clone());
+        }
+        if status != 429 && !self.world.state().witness.was_told(call.origin.attempt) {
+            self.just_passed.lock().expect("no panic").take_if(|until| *until <= now);
+        }
+    }
+
+    /// Whether a token is sent that must not be: it says that it has ended, or it was refused before.
+    fn must_not_be_sent(&self, token: &str, now: Duration) -> bool {
+        let scenario = &self.world.scenario;
+        let is_refused = scenario.faults == 0 && self.refused.lock().expect("no panic").contains(token);
+        is_refused || scenario.says_its_end() && !scenario.takes(token, now)
+    }
+
     /// The call leaves the process.
     fn leave(&self, request: &Request) -> Call {
         let incident = request.path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
         let left = self.world.time();
+        let token = request.token.expose_secret().to_owned();
+        let is_reused = self.world.scenario.keeps_alive && self.connections.take();
         let mut state = self.world.state();
         let intent = state.witness.intent(incident, request.body.as_deref());
         let too_early = intent.and_then(|origin| state.witness.goes_too_early(origin.attempt, left, &self.life));
-        let fate = state.fate(&self.world.scenario, left, request.body.as_ref().map(|_| incident));
+        let fate = state.fate(&self.world.scenario, left, request.body.as_ref().map(|_| incident), is_reused);
         drop(state);
+        if self.must_not_be_sent(&token, left) {
+            self.world.breach(format_args!("a call left at {left:?} with a token that has ended or was refused"));
+        }
+        if let Some(why) = self.pace.leaves(left) {
+            self.world.breach(why);
+        }
         let is_update = request.method == Method::Patch;
         let Some(origin) = intent else {
             self.world
                 .breach(format_args!("a call for incident {incident} left without an intent (update: {is_update})"));
             let origin = Origin { attempt: 0, run: 0, row: 0 };
-            return Call { origin, incident, body: request.body.clone(), left, fate };
+            return Call { origin, incident, body: request.body.clone(), left, is_reused, token, fate };
         };
         let what = if is_update { "update" } else { "read" };
         self.world.note(format_args!("leaves  {origin:?}: {what} {incident}; {fate:?}"));
         if let Some(why) = too_early {
             self.world.breach(format_args!("a call left at {left:?}: {why}"));
         }
-        Call { origin, incident, body: request.body.clone(), left, fate }
+        Call { origin, incident, body: request.body.clone(), left, is_reused, token, fate }
     }
 
     /// What the client gets to know.
@@ -96,7 +154,7 @@ impl Network {
         let lost = |may_have_arrived| {
             Err(SendError {
                 may_have_arrived,
-                is_reused: false,
+                is_reused: call.is_reused && call.fate.is_cut(),
                 obstacle: None,
                 message: "the connection was closed".to_owned(),
             })
@@ -109,7 +167,8 @@ impl Network {
         };
         match call.fate.how {
             How::Nothing { may_have_arrived } => lost(may_have_arrived),
-            _ if said.is_busy => Ok(throttled(&self.world, call.origin.attempt, self.date())),
+            _ if said.is_refused => Ok(whole(401, r#"{"error":{"code":"Unauthorized"}}"#.to_owned())),
+            _ if said.is_busy => Ok(throttled(self, call.origin.attempt, self.date())),
             How::Status(status) => {
                 let mut reply = whole(status, r#"{"error":{"code":"Oops","message":"oops"}}"#.to_owned());
                 if matches!(status, 408 | 500..=599) && self.world.scenario.names_times {
@@ -157,8 +216,9 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     if !arrives {
         return;
     }
-    let mut said = Said { is_busy: world.count(&call.fate), answer: None };
-    let takes_effect = call.fate.effect.filter(|_| !said.is_busy);
+    let is_refused = !world.scenario.takes(&call.token, world.time());
+    let mut said = Said { is_busy: world.count(&call.fate), is_refused, answer: None };
+    let takes_effect = call.fate.effect.filter(|_| !said.is_busy && !is_refused);
     world.note(format_args!("counted {:?}", call.origin));
     if let Some(effect) = takes_effect {
         if call.body.is_some() && world.state().server.takes(call.incident) {
@@ -203,8 +263,13 @@ async fn outlives(world: &World, after: impl FnOnce(&mut fastrand::Rng) -> Optio
 impl State {
     /// What happens to a call that leaves now.
     /// Of an update: which incident it is for.
-    fn fate(&mut self, scenario: &Scenario, now: Duration, updated: Option<u64>) -> Fate {
-        let fate = self.drawn_fate(scenario, now);
+    fn fate(&mut self, scenario: &Scenario, now: Duration, updated: Option<u64>, is_reused: bool) -> Fate {
+        let is_down = scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now));
+        let fate = if is_reused && scenario.closes && !is_down && self.dice.u8(..4) == 0 {
+            Fate::closed(&mut self.dice, scenario.latency_ms, scenario.late_ms)
+        } else {
+            self.drawn_fate(scenario, now)
+        };
         let fate = if updated.is_some() && updated == scenario.loses { fate.lost() } else { fate };
         if scenario.counts_late { fate.counted_late(&mut self.dice) } else { fate }
     }
@@ -236,10 +301,15 @@ impl World {
     /// The server counts a call. Returns whether others have used up the quota.
     fn count(&self, fate: &Fate) -> bool {
         let now = self.time();
+        let window = self.scenario.quota.shortest();
         let server = &mut self.state().server;
         server.counted.push(now);
         if let How::Throttled { others } = fate.how {
-            server.busy_until = server.busy_until.max(now + others);
+            // Of fixed windows the present one is used up: the world begins half a second into one.
+            let windows = (now + Duration::from_millis(500)).as_nanos() / window.as_nanos() + 1;
+            let end = (window * u32::try_from(windows).expect("two days")).saturating_sub(Duration::from_millis(500));
+            let until = if self.scenario.has_fixed_windows { end } else { now + others };
+            server.busy_until = server.busy_until.max(until);
         }
         now < server.busy_until
     }

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, apply};
+use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
 use bulk_triage::client::{Client, Tokens};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
@@ -24,6 +24,8 @@ use tokio::sync::watch;
 
 use super::life::{Death, Life};
 use super::network::Network;
+use super::pace::PaceWatch;
+use super::renewal;
 use super::scenario::{Command, FileRow};
 use super::world::World;
 
@@ -49,6 +51,8 @@ pub(super) enum Ended {
     Dead,
     /// Another process has the run.
     Held,
+    /// There is no token.
+    NoToken,
     /// The results are written. The run's name, and whether every row has its outcome.
     Accounted {
         run: String,
@@ -114,6 +118,7 @@ async fn mortal(mut process: Pin<&mut impl Future<Output = Ended>>) -> Ended {
 /// The steps of `bulk-triage run`.
 async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
     let clock = world.clock();
+    let Some(tokens) = renewal::tokens(world).await else { return Ended::NoToken };
     let dir = StateDir::open(&disk.state_dir()).expect("a directory");
     let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
     let run = match run_of(world, &mut journal, command, &life).await {
@@ -125,12 +130,29 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
     let over = rows(&journal, &run.name, true);
     let results = ResultsFile::create(&destination, SHAPE, over).expect("can be written");
     let reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock.clone(), false));
-    let mut listener = Witnessed { world: Arc::clone(world), life: Arc::clone(&life), run: run.name.clone(), reporter };
+    let pace = Arc::new(PaceWatch::new(&world.scenario, command, world.time()));
+    let mut listener = Witnessed {
+        world: Arc::clone(world),
+        life: Arc::clone(&life),
+        run: run.name.clone(),
+        clock: clock.clone(),
+        pace: Arc::clone(&pace),
+        reporter,
+    };
+    let network = Network::new(world, life, Arc::clone(&pace));
 
-    let ends = sent(world, journal, &run, &clock, meant, life, &mut listener).await;
+    let ends = sent(world, journal, &run, &clock, meant, (network, tokens), &mut listener).await;
     let mut ends = ends.unwrap_or_else(|error| panic!("{error}"));
-    if let Ending::Stopped(stop) = &ends.ending {
-        world.note(format_args!("stopped: {stop}"));
+    match &ends.ending {
+        Ending::Over => pace.finishes().into_iter().for_each(|why| world.breach(why)),
+        Ending::Stopped(stop) => {
+            world.note(format_args!("stopped: {stop}"));
+            let is_in_time = world.scenario.renewals.is_some_and(|renewals| renewals.must_be_waited_for());
+            // A fault may be a 401, which says the same of a token that is good.
+            if is_in_time && world.scenario.faults == 0 && matches!(stop, Stop::NotRenewed { .. }) {
+                world.breach(format_args!("a token that comes in time is not waited for: {stop}"));
+            }
+        }
     }
     let state = ends.journal.close(&run).expect("closes");
     let (results, _) = listener.reporter.into_results_and_tally();
@@ -205,13 +227,11 @@ async fn sent(
     run: &Arc<RunHandle>,
     clock: &Clock,
     meant: Meant,
-    life: Arc<Life>,
+    (network, tokens): (Network, Tokens),
     listener: &mut impl Listener,
 ) -> Result<Ends, ApplyError> {
     let scenario = &world.scenario;
-    let tokens = Arc::new(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
-    let network = Network { world: Arc::clone(world), life };
-    let client = Arc::new(Client::new(network, tokens, contract(), clock.clone()));
+    let client = Arc::new(Client::new(network, Arc::new(tokens), contract(), clock.clone()));
     let settings = Settings {
         quota: scenario.quota.clone(),
         concurrency: scenario.concurrency,
@@ -245,6 +265,8 @@ struct Witnessed {
     world: Arc<World>,
     life: Arc<Life>,
     run: String,
+    clock: Clock,
+    pace: Arc<PaceWatch>,
     reporter: Reporter,
 }
 
@@ -258,6 +280,18 @@ impl Listener for Witnessed {
                     self.world.breach(format_args!("row {number} was told of before it was committed"));
                 }
             }
+        }
+        let (now, wall) = (self.world.time(), self.clock.now().wall);
+        match &event {
+            Event::Pace(pace) => self.pace.hears(pace, now, wall),
+            Event::Throttled { until, .. } | Event::Busy { until, .. } => {
+                let until = now + until.duration_since(wall).try_into().unwrap_or(Duration::ZERO);
+                let longest = self.world.state().witness.longest_pause(now);
+                if let Some(longest) = longest.filter(|longest| until > *longest + Duration::from_millis(2)) {
+                    self.world.breach(format_args!("a pause until {until:?}, and {longest:?} was named"));
+                }
+            }
+            _ => {}
         }
         if self.life.point() {
             std::panic::resume_unwind(Box::new(Death));

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bulk_triage::window::{Quota, Window};
 use serde_json::json;
 
+use super::renewal::Renewals;
+
 /// All that is decided beforehand.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
@@ -61,6 +63,14 @@ pub(super) struct Scenario {
     pub(super) loses: Option<u64>,
     /// Whether 408 and 5xx name a time.
     pub(super) names_times: bool,
+    /// Whether connections are kept for the next request.
+    pub(super) keeps_alive: bool,
+    /// Whether the server closes kept connections when it likes, also just as a request is sent.
+    pub(super) closes: bool,
+    /// Whether the server counts by fixed windows, and rounds the time that it names.
+    pub(super) has_fixed_windows: bool,
+    /// Tokens that end, if they do.
+    pub(super) renewals: Option<Renewals>,
 }
 
 /// What a server makes of a comment's text before it stores it.
@@ -215,9 +225,24 @@ impl Scenario {
             may_stay_in_doubt: false,
             loses: None,
             names_times: false,
+            keeps_alive: false,
+            closes: false,
+            has_fixed_windows: false,
+            renewals: None,
         }
         .with_server_clock(&mut rng)
         .with_field(&mut fastrand::Rng::with_seed(seed ^ 0xf1e1d))
+        .with_wire(&mut fastrand::Rng::with_seed(seed ^ 0x3173))
+    }
+
+    /// Connections, windows and tokens, with dice of their own.
+    fn with_wire(mut self, rng: &mut fastrand::Rng) -> Scenario {
+        self.keeps_alive = rng.bool();
+        self.closes = self.keeps_alive && rng.bool();
+        self.has_fixed_windows = rng.bool();
+        // Where the machine's clock is set, nobody can tell by it when a token ends.
+        self.renewals = (rng.u8(..4) == 0).then(|| Renewals::draw(rng, !self.steps));
+        self
     }
 
     /// What services do in the field. It has dice of its own: what else a seed decides stays as it was.

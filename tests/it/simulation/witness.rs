@@ -19,6 +19,8 @@ struct Told {
     at: Duration,
     /// Nothing may be sent before.
     until: Duration,
+    /// The pause may last until then, if that can be told.
+    latest: Option<Duration>,
 }
 
 /// A connection of its own to the journal.
@@ -67,9 +69,20 @@ impl Witness {
         found.into_iter().find(|origin| self.used.insert(origin.attempt))
     }
 
-    /// A 429 says at `at`: nothing before `until`.
-    pub(super) fn is_told(&mut self, attempt: i64, at: Duration, until: Duration) {
-        self.told.push(Told { attempt, at, until });
+    /// A 429 says at `at`: nothing before `until`, and a pause until `latest` at most.
+    pub(super) fn is_told(&mut self, attempt: i64, at: Duration, until: Duration, latest: Option<Duration>) {
+        self.told.push(Told { attempt, at, until, latest });
+    }
+
+    /// Until when the responses that have come at `at` let a process pause, if that can be told.
+    pub(super) fn longest_pause(&self, at: Duration) -> Option<Duration> {
+        let now = self.told.iter().filter(|told| told.at == at);
+        now.map(|told| told.latest).reduce(|a, b| Some(a?.max(b?))).flatten()
+    }
+
+    /// Whether the response to this attempt has named a time.
+    pub(super) fn was_told(&self, attempt: i64) -> bool {
+        self.told.iter().any(|told| told.attempt == attempt)
     }
 
     /// A call has ended.

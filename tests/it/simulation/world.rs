@@ -48,6 +48,9 @@ struct Machine {
 }
 
 impl World {
+    /// What every clock shows when the world begins, if nobody has set it.
+    pub(super) const BEGAN: &str = "2026-11-24T10:00:00Z";
+
     pub(super) fn new(scenario: Scenario, state_dir: &std::path::Path, traced: bool) -> World {
         let state = State {
             dice: fastrand::Rng::with_seed(scenario.seed ^ 0x5eed),
@@ -99,7 +102,7 @@ impl World {
     }
 
     fn wall(&self, off: i64) -> Timestamp {
-        let began: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
+        let began: Timestamp = World::BEGAN.parse().expect("a time");
         began + SignedDuration::from_micros(micros(self.time()) + off)
     }
 

@@ -1,0 +1,129 @@
+//! Tokens that end while rows are sent, and whose successors come late.
+//!
+//! Promises: the service takes a token until its end; the source holds the next one 0 to 10 s after that, and until then
+//! the old one or nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bulk_triage::client::{TokenError, TokenSource, TokenTextError, Tokens};
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::scenario::Scenario;
+use super::world::World;
+
+/// A process may wait so long for a new token.
+const MUST_WAIT: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// When tokens end, and when the next ones come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Renewals {
+    /// When the first one ends, in seconds of the world's time.
+    first_s: u64,
+    /// How long each of the others lives. The last one never ends.
+    lives_s: u64,
+    count: u64,
+    late: Duration,
+    /// Whether a token says when it ends.
+    is_jwt: bool,
+    /// Whether the source holds nothing, and not the old one, until the next one comes.
+    is_emptied: bool,
+}
+
+impl Renewals {
+    pub(super) fn draw(rng: &mut fastrand::Rng, may_say_its_end: bool) -> Renewals {
+        Renewals {
+            first_s: rng.u64(1..=40),
+            lives_s: rng.u64(20..=120),
+            count: rng.u64(1..=3),
+            late: Duration::from_millis(rng.u64(0..=10_000)),
+            is_jwt: may_say_its_end && rng.bool(),
+            is_emptied: rng.bool(),
+        }
+    }
+
+    /// The end of a token, if it has one.
+    fn end(&self, number: u64) -> Option<Duration> {
+        (number < self.count).then(|| Duration::from_secs(self.first_s + number * self.lives_s))
+    }
+
+    fn text(&self, number: u64) -> String {
+        if !self.is_jwt {
+            return format!("opaque-token-{number}");
+        }
+        let began: Timestamp = World::BEGAN.parse().expect("a time");
+        let lives = self.end(number).unwrap_or(Duration::from_hours(10_000));
+        let end = began.as_second() + i64::try_from(lives.as_secs()).expect("some hours");
+        format!("e30.{}.c2ln", base64url(format!(r#"{{"exp":{end}}}"#).as_bytes()))
+    }
+
+    /// What the source holds.
+    fn held(&self, now: Duration) -> Option<u64> {
+        let ended = (0..self.count).filter_map(|number| self.end(number)).filter(|end| *end <= now);
+        let Some((last, number)) = ended.zip(1..).last() else { return Some(0) };
+        if now >= last + self.late { Some(number) } else { (!self.is_emptied).then_some(number - 1) }
+    }
+
+    /// Whether the service takes this token.
+    fn takes(&self, token: &str, now: Duration) -> bool {
+        (0..=self.count).any(|number| self.text(number) == token && self.end(number).is_none_or(|end| now < end))
+    }
+
+    /// Whether a run that goes on until the next token comes must go on with it.
+    pub(super) fn must_be_waited_for(&self) -> bool {
+        self.late <= MUST_WAIT
+    }
+}
+
+impl Scenario {
+    /// Whether the service takes this token.
+    pub(super) fn takes(&self, token: &str, now: Duration) -> bool {
+        self.renewals.is_none_or(|renewals| renewals.takes(token, now))
+    }
+
+    /// Whether a token says when it ends: then it is not sent any more.
+    pub(super) fn says_its_end(&self) -> bool {
+        self.renewals.is_some_and(|renewals| renewals.is_jwt)
+    }
+}
+
+#[derive(Debug)]
+struct Source(Arc<World>);
+
+impl TokenSource for Source {
+    fn read(&self) -> Result<SecretString, TokenError> {
+        let renewals = self.0.scenario.renewals.expect("a source is made for them");
+        match renewals.held(self.0.time()) {
+            Some(number) => Ok(renewals.text(number).into()),
+            None => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
+        }
+    }
+}
+
+/// The tokens of a start, which waits 5 s for one; `None`: there is none.
+pub(super) async fn tokens(world: &Arc<World>) -> Option<Tokens> {
+    if world.scenario.renewals.is_none() {
+        return Some(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
+    }
+    let until = world.time() + MUST_WAIT;
+    loop {
+        match Tokens::from_source(Source(Arc::clone(world))) {
+            Ok(tokens) => return Some(tokens),
+            Err(_) if world.time() >= until => return None,
+            Err(_) => world.sleep(ASK_AGAIN).await,
+        }
+    }
+}
+
+/// Without padding (RFC 4648, section 5).
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        text.extend((0..=chunk.len()).map(|place| char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize])));
+    }
+    text
+}
