@@ -72,6 +72,25 @@ impl CheckedChunk {
     }
 }
 
+/// What most chunks don't hold: looked for once in a chunk, so that not every cell is searched.
+#[derive(Clone, Copy)]
+pub(super) struct Rare {
+    /// Bytes that are no printable ASCII, line feeds aside. All others are among them.
+    pub(super) unprintable: bool,
+    pub(super) carriage_returns: bool,
+    nuls: bool,
+}
+
+impl Rare {
+    fn of(bytes: &[u8]) -> Rare {
+        // Written so that compilers make vector instructions of it.
+        let is_other = |byte: u8| !matches!(byte, b' '..=b'~') && byte != b'\n';
+        let unprintable = bytes.iter().fold(0, |found, byte| found | u8::from(is_other(*byte))) != 0;
+        let has = |byte| unprintable && memchr::memchr(byte, bytes).is_some();
+        Rare { unprintable, carriage_returns: has(b'\r'), nuls: has(0) }
+    }
+}
+
 impl<'a> Checker<'a> {
     /// `arena` takes what `--set` asks.
     pub(super) fn new(
@@ -130,9 +149,7 @@ impl<'a> Checker<'a> {
             chunk: Chunk::default(),
         };
         let text = std::str::from_utf8(&chunk.bytes).ok();
-        // Looked for once a chunk: most have none.
-        let has_nul = memchr::memchr(0, &chunk.bytes).is_some();
-        let has_cr = memchr::memchr(b'\r', &chunk.bytes).is_some();
+        let rare = Rare::of(&chunk.bytes);
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
         let arena = Bump::new();
@@ -160,12 +177,12 @@ impl<'a> Checker<'a> {
                     reading.tell(Problem::new(&codes::ROW_TOO_LARGE, message), None, Some(0..0));
                 }
                 Some(text) if !has_replaced || !text.contains('\u{fffd}') => {
-                    if has_nul && text.contains('\0') {
+                    if rare.nuls && text.contains('\0') {
                         let at = text.find('\0').unwrap_or(0);
                         let problem = Problem::new(&codes::NUL_BYTE, "the row holds a NUL byte");
                         reading.tell(problem, None, Some(at..at + 1));
                     } else if self.delimiter.is_some() {
-                        self.read_csv(text, has_cr, &cells, &mut reading);
+                        self.read_csv(text, rare, &cells, &mut reading);
                     } else {
                         self.read_jsonl(text, &mut reading);
                     }

@@ -7,12 +7,12 @@ use crate::text::trimmed;
 /// that it is text, is taken off.
 #[inline]
 pub(super) fn parse_id(text: &str) -> Option<IncidentId> {
-    match text.as_bytes() {
-        // A number may also begin with `+`, or with zeros.
-        [b'1'..=b'9', ..] => text.parse().ok().and_then(IncidentId::new),
-        [b'\'', b'1'..=b'9', ..] => parse_id(&text[1..]),
-        _ => None,
+    let digits = text.strip_prefix('\'').unwrap_or(text);
+    // A number may also begin with `+`, or with zeros.
+    if !matches!(digits.as_bytes(), [b'1'..=b'9', ..]) {
+        return None;
     }
+    digits.parse().ok().and_then(IncidentId::new)
 }
 
 /// What to do about some text that is no ID: what spreadsheets and the portal make of one.

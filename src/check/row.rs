@@ -6,7 +6,7 @@ use std::ops::Range;
 use bumpalo::Bump;
 use serde_json::value::RawValue;
 
-use super::chunk::Checker;
+use super::chunk::{Checker, Rare};
 use super::columns::{ID, Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
 use super::id::{hint, parse_id};
 use super::value::{Asked, Problem, json_type, kept};
@@ -144,8 +144,8 @@ impl<'r> Reading<'r> {
 }
 
 impl Checker<'_> {
-    /// Reads a CSV record, of which the cells were found; `has_cr` says whether a carriage return is near.
-    pub(super) fn read_csv<'r>(&self, record: &'r str, has_cr: bool, cells: &[Cell], row: &mut Reading<'r>) {
+    /// Reads a CSV record, of which the cells were found; `rare` is what its chunk holds.
+    pub(super) fn read_csv<'r>(&self, record: &'r str, rare: Rare, cells: &[Cell], row: &mut Reading<'r>) {
         let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
         if cells.len() != expected {
@@ -156,7 +156,7 @@ impl Checker<'_> {
             return row.tell(Problem::new(code, message), None, spot);
         }
         let bare_cr = |cell: &&Cell| !cell.is_quoted() && record[cell.range.clone()].contains('\r');
-        if has_cr
+        if rare.carriage_returns
             && record.contains('\r')
             && let Some(cell) = cells.iter().find(bare_cr)
         {
@@ -183,7 +183,7 @@ impl Checker<'_> {
                 _ => text,
             };
             match *role {
-                Role::Property(place) => match self.contract.glance(place, text) {
+                Role::Property(place) => match self.contract.glance(place, text, rare.unprintable) {
                     Some(asked) => row.fill(place, asked, cell.range.clone()),
                     None => self.read_cell(place, text, cell.range.clone(), row),
                 },

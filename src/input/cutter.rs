@@ -60,9 +60,8 @@ impl<'c> Cutter<'c> {
                 }
                 Some(delimiter) => {
                     let end = self.cut_cells(delimiter, cells)?;
-                    // Mostly the first cell is filled, and the others are not looked at.
                     let record = &self.chunk.bytes[start..end];
-                    (end, cells.iter().all(|cell| is_blank(&cell.bytes(record))))
+                    (end, may_be_blank(record, delimiter) && cells.iter().all(|cell| is_blank(&cell.bytes(record))))
                 }
                 None => {
                     let end = self.cut_line();
@@ -145,6 +144,13 @@ impl<'c> Cutter<'c> {
         self.at = end + 1;
         if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end }
     }
+}
+
+/// Whether all cells of a record may be empty. Most records begin with a letter or a digit, so this looks no further.
+#[inline]
+fn may_be_blank(record: &[u8], delimiter: u8) -> bool {
+    let is_filled = |first: &u8| first.is_ascii_graphic() && *first != b'"' && *first != delimiter;
+    !record.first().is_some_and(is_filled)
 }
 
 /// Whether nothing but white space is there.

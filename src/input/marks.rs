@@ -23,13 +23,14 @@ impl<'b, const N: usize> Marks<'b, N> {
     #[inline(never)]
     fn look(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
-        self.left = if let Some(block) = rest.first_chunk() {
-            found(block, self.wanted)
+        let last;
+        let block = if let Some(block) = rest.first_chunk() {
+            block
         } else {
-            let mut block = [0; BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            found(&block, self.wanted)
+            last = last_block(rest);
+            &last
         };
+        self.left = found(block, self.wanted);
     }
 }
 
@@ -51,19 +52,22 @@ impl<const N: usize> Iterator for Marks<'_, N> {
     }
 }
 
+/// Fewer bytes than a block, with NULs behind them.
+#[cold]
+fn last_block(rest: &[u8]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    block[..rest.len()].copy_from_slice(rest);
+    block
+}
+
 /// A bit for each byte of the block that is one of `wanted`. Written so that compilers make vector instructions of it.
 #[inline]
 fn found<const N: usize>(block: &[u8; BLOCK], wanted: [u8; N]) -> u64 {
     let is_wanted = block.map(|byte| wanted.iter().fold(0, |is_wanted, wanted| is_wanted | u8::from(byte == *wanted)));
-    let (eights, _) = is_wanted.as_chunks();
-    eights.iter().rev().fold(0, |bits, eight| bits << 8 | bit_of_each(*eight))
-}
-
-/// Eight bytes, each 0 or 1, as the bits of one, the first as the lowest: byte `i` times 2^(56 - 7i) lands on bit 56 + i,
-/// and none on another's.
-#[inline]
-fn bit_of_each(bytes: [u8; 8]) -> u64 {
-    u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    // The sum of eight different bits is all of them.
+    let bits: [u8; BLOCK] = std::array::from_fn(|at| is_wanted[at] << (at % 8));
+    let (eights, _) = bits.as_chunks::<8>();
+    u64::from_le_bytes(std::array::from_fn(|eight| eights[eight].iter().sum()))
 }
 
 #[cfg(test)]
