@@ -55,20 +55,20 @@ fn outage_in_a_list_is_waited_out() {
 fn failed_fetch_leaves_the_earlier_file() {
     let faults = ["503", "500", "502", "504", "cut", "down", "html", "cut-half", "error-200", "404", "418"];
     at_once(faults, |fault| {
-        for file in ["open.csv", "open.jsonl"] {
+        at_once(["open.csv", "open.jsonl"], |file| {
             let program = program("1-60", &[&format!("{fault}@3-")]);
             fetch(&program, &format!("-o {file}")).expect_code(0);
             let before = fs::read(program.path(file)).expect("a file");
             let ended = fetch(&program, &format!("-o {file} --patience 0")).expect_code(4);
             ended.expect_text("list incomplete: 0 incidents read");
             assert_eq!(fs::read(program.path(file)).expect("a file"), before, "{fault}");
-        }
+        });
     });
 }
 
 #[test]
 fn incomplete_list_is_resumed_by_the_printed_command() {
-    for fault in ["503@2-8", "cut@2-8"] {
+    at_once(["503@2-8", "cut@2-8"], |fault| {
         let program = program("1-350", &[fault]);
         let ended = fetch(&program, "-o open.csv --patience 0").expect_code(4);
         let ended = ended.expect_text("list incomplete: 100 incidents read");
@@ -77,7 +77,7 @@ fn incomplete_list_is_resumed_by_the_printed_command() {
         let arguments = next.strip_prefix("bulk-triage ").expect("the program");
         program.run(arguments).expect_code(0).expect_text("going on behind the 100 incidents");
         assert_eq!(rows(&program, "open.csv"), 350);
-    }
+    });
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn too_large_incident_is_named() {
 #[test]
 fn failing_list_is_replaced_by_single_reads() {
     at_once(["500", "502", "503", "504", "cut", "html", "cut-half", "404"], |fault| {
-        for (option, column, value) in [("", "tags", "+tuned"), (" --compare", "status", "Resolved")] {
+        at_once([("", "tags", "+tuned"), (" --compare", "status", "Resolved")], |(option, column, value)| {
             let text: Vec<String> = (1..=40).map(|id| format!("{id},{value}\n")).collect();
             let program = program("1-5000", &[&format!("{fault}@lists")])
                 .file("a.csv", format!("incidentId,{column}\n{}", text.concat()));
@@ -134,7 +134,7 @@ fn failing_list_is_replaced_by_single_reads() {
             let requests = program.requests();
             assert_eq!(single_reads(&requests), 40, "{fault}");
             assert!(page_sizes(&requests).len() <= 3, "{fault}: {:?}", page_sizes(&requests));
-        }
+        });
     });
 }
 
@@ -255,16 +255,17 @@ fn every_reading_command_waits_out_an_outage() {
 
 #[test]
 fn every_reading_command_stops_without_patience() {
-    for fault in ["503", "cut"] {
-        at_once(READINGS, |reading| {
+    at_once(
+        ["503", "cut"].into_iter().flat_map(|fault| READINGS.map(|reading| (fault, reading))),
+        |(fault, reading)| {
             let (program, mut command) = reading.prepare(fault, 0);
             let updates = program_updates(&program);
             command.args(["--patience", "0"]);
             started(command).end().expect_code(4).expect_text("stopped before anything was sent");
             assert_eq!(program_updates(&program), updates, "{}", reading.name);
             assert!(reading.output.is_none_or(|output| !program.path(output).exists()), "{}", reading.name);
-        });
-    }
+        },
+    );
 }
 
 fn program_updates(program: &Program) -> Vec<u64> {

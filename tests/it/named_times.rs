@@ -28,18 +28,16 @@ fn gaps(requests: &[Request]) -> Vec<i64> {
 
 #[test]
 fn named_time_is_kept_whatever_the_status_and_request() {
-    for status in ["408", "500", "502", "503", "504"] {
-        let commands =
-            ["run close.csv --yes --settle 150ms", "run a.csv --compare --dry-run", "fetch -o open.csv --limit 150"];
-        at_once(commands, |command| {
-            let program = program(&[&format!("{status}@2=2s")]);
-            let ended =
-                program.run(&format!("{command} --concurrency 1 --quota 1000/4s --base-url {}", program.origin()));
-            ended.expect_code(0).expect_text("service busy: paused until");
-            let gaps = gaps(&program.requests());
-            assert!(gaps.len() == 1 && gaps[0] >= 2_000, "{status}, {command}: {gaps:?}");
-        });
-    }
+    let commands =
+        ["run close.csv --yes --settle 150ms", "run a.csv --compare --dry-run", "fetch -o open.csv --limit 150"];
+    let statuses = ["408", "500", "502", "503", "504"];
+    at_once(statuses.into_iter().flat_map(|status| commands.map(|command| (status, command))), |(status, command)| {
+        let program = program(&[&format!("{status}@2=2s")]);
+        let ended = program.run(&format!("{command} --concurrency 1 --quota 1000/4s --base-url {}", program.origin()));
+        ended.expect_code(0).expect_text("service busy: paused until");
+        let gaps = gaps(&program.requests());
+        assert!(gaps.len() == 1 && gaps[0] >= 2_000, "{status}, {command}: {gaps:?}");
+    });
 }
 
 /// The pause is the scope's: stored, and kept by other processes and the next start.
@@ -70,18 +68,15 @@ fn one_request_goes_first_after_a_named_time() {
 
 #[test]
 fn named_time_of_hours_stops_the_command() {
-    for (command, code) in [
-        ("run close.csv --yes", 4),
-        ("run a.csv --compare --dry-run", 4),
-        ("fetch -o open.csv", 4),
-        ("run a.csv --compare --yes", 4),
-    ] {
+    let commands =
+        ["run close.csv --yes", "run a.csv --compare --dry-run", "fetch -o open.csv", "run a.csv --compare --yes"];
+    at_once(commands, |command| {
         let program = program(&["503@1=48h"]);
         let ended = program.run(&format!("{command} --quota 1000/4s --patience 10s --base-url {}", program.origin()));
-        ended.expect_code(code).expect_text("the service lets no calls through until 20");
+        ended.expect_code(4).expect_text("the service lets no calls through until 20");
         assert!(program.requests().len() <= 8);
         assert!(!program.path("open.csv").exists());
-    }
+    });
 }
 
 /// The named time is stored whole: a later start of any command sends nothing before it, and does not wait for hours.

@@ -121,7 +121,7 @@ fn failed_rows_are_sent_by_the_printed_command() {
 
 #[test]
 fn set_and_contract_go_with_failed_rows() {
-    for resumes in [false, true] {
+    at_once([false, true], |resumes| {
         let program = program(9, &["400@#8*1"]);
         program.write("ids.csv", "incidentId\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
         let set = "--contract defender --set status=Resolved --set comment=it's";
@@ -134,7 +134,7 @@ fn set_and_contract_go_with_failed_rows() {
         paste(&program, &printed(&failed.expect_code(1))).expect_code(0);
         assert_eq!(program.comments(8), ["it's"]);
         assert_eq!(throttled(&program.requests()), 0);
-    }
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use bulk_triage::clock::Clock;
 
-use crate::program::{Ended, Program, closing, eventually, started, started_as_it_is};
+use crate::program::{Ended, Program, at_once, closing, eventually, started, started_as_it_is};
 
 /// A token that the emulator takes.
 const GOOD: &str = "eyJhbGciOiJub25lIn0.eyJpZCI6NywgfQ.c2ln";
@@ -65,7 +65,7 @@ fn send_with_file(program: &Program, options: &str) -> Ended {
 
 #[test]
 fn token_is_found_as_tools_write_it() {
-    for text in [
+    let texts = [
         format!("{GOOD}\r\n"),
         format!("\u{feff}{GOOD}\n"),
         format!(r#"{{"accessToken":"{GOOD}","expiresOn":"2026-11-28 12:00:00.000000","tokenType":"Bearer"}}"#),
@@ -73,12 +73,13 @@ fn token_is_found_as_tools_write_it() {
             "{{\n  \"token_type\": \"Bearer\",\n  \"access_token\": \"{GOOD}\",\n  \"refresh_token\": \"{MARK}\"\n}}\n"
         ),
         format!("\u{feff}{{\"token\":\"{GOOD}\"}}"),
-    ] {
+    ];
+    at_once(texts, |text| {
         let by_file = program(GOOD);
         write(&by_file, &text, 0o600);
         send_with_file(&by_file, "").expect_code(0).expect_outcomes(&[("updated", 3)]);
         send_with(&program(GOOD), &text).expect_code(0).expect_outcomes(&[("updated", 3)]);
-    }
+    });
 }
 
 #[test]
@@ -194,23 +195,23 @@ fn token_renewed_late_is_taken() {
         fs::set_permissions(program.path("token.new"), Permissions::from_mode(0o600)).expect("its owner");
         fs::rename(program.path("token.new"), program.path("token")).expect("renames");
     };
-    for renew in [by_truncation, by_rename] {
+    at_once([by_truncation as fn(&Program), by_rename], |renew| {
         let (program, running) = refused_once();
         renew(&program);
         running.end().expect_code(0).expect_outcomes(&[("updated", 3)]);
         assert_eq!(program.requests().len(), 4);
-    }
+    });
 }
 
 #[test]
 fn token_file_that_is_not_renewed_ends_the_run() {
-    for left in ["the-old-token", ""] {
+    at_once(["the-old-token", ""], |left| {
         let (program, running) = refused_once();
         program.write("token", left);
         let ended = running.end().expect_code(5).expect_outcomes(&[("not-attempted", 3)]);
         ended.expect_text("the token file was not renewed; its token was refused");
         assert_eq!(program.requests().len(), 1);
-    }
+    });
 }
 
 #[test]
