@@ -9,7 +9,7 @@ use crate::contract::{BUILT_IN, Choice, Contract, Property, PropertyKind, load};
 use crate::error::Error;
 use crate::report::Layout;
 use crate::report::table::{Cell, Table};
-use crate::text::{escape_json, printable};
+use crate::text::{escape_json, escape_toml, printable};
 
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub(super) fn run(args: &ContractArgs, terminal: &Terminal) -> Result<(), Error>
     let contract = load(&args.contract)?;
     let mut out = io::stdout().lock();
     match args.format {
-        ContractFormat::Toml => out.write_all(contract.to_toml().as_bytes())?,
+        ContractFormat::Toml => out.write_all(escape_toml(&contract.to_toml()).as_bytes())?,
         ContractFormat::Json => writeln!(out, "{}", escape_json(&json(&contract)))?,
         ContractFormat::Table => write_table(&contract, &mut out, terminal.out)?,
     }
@@ -60,7 +60,8 @@ fn write_table(contract: &Contract, out: &mut impl Write, layout: Layout) -> io:
     table(contract, width.is_some()).write(out, width)?;
     let request = format!("PATCH {}", printable(&format!("{}{}", contract.origin, contract.path)));
     let quota = contract.quota.to_string();
-    let (application, delegated) = (&contract.permission_application, &contract.permission_delegated);
+    let (application, delegated) =
+        (printable(&contract.permission_application), printable(&contract.permission_delegated));
     if width.is_some() {
         writeln!(out, "\n{}", layout.wrap(&format!("{request}, quota {quota}")))?;
         let needs = format!("needs {application} (application) or {delegated} (delegated)");
@@ -73,17 +74,15 @@ fn write_table(contract: &Contract, out: &mut impl Write, layout: Layout) -> io:
 /// A record for each value. `names_once`: the property is named with its first value only.
 fn table(contract: &Contract, names_once: bool) -> Table {
     let mut table = Table::new(&["property", "value", "also written", "rule"], &["also written", "rule"]);
-    let safe = |text: &str| printable(text).into_owned();
     for property in &contract.properties {
         let mut add = |name: &str, value: &str, also: Cell, rule: &str| {
-            table.add([Cell::whole(safe(name)), Cell::whole(safe(value)), also, Cell::words(&safe(rule))]);
+            table.add([Cell::whole(name), Cell::whole(value), also, Cell::words(rule)]);
         };
         match &property.kind {
             PropertyKind::Choice(choices) => {
                 for (place, choice) in choices.iter().enumerate() {
                     let name = if place == 0 || !names_once { property.name.as_str() } else { "" };
-                    let aliases: Vec<_> = choice.aliases.iter().map(|alias| printable(alias)).collect();
-                    let aliases: Vec<&str> = aliases.iter().map(|alias| &**alias).collect();
+                    let aliases: Vec<&str> = choice.aliases.iter().map(String::as_str).collect();
                     add(name, &choice.value, Cell::list(&aliases, ';'), &rule(contract, property, choice));
                 }
             }

@@ -54,7 +54,6 @@ impl Environment {
     /// Reads it.
     #[must_use]
     pub(super) fn read() -> Environment {
-        let text = |name| variable(name).and_then(|value| value.into_string().ok());
         let is_dumb = text("TERM").as_deref() == Some("dumb");
         let (no_color, force, clicolor) = (variable("NO_COLOR"), text("CLICOLOR_FORCE"), text("CLICOLOR"));
         Environment {
@@ -71,6 +70,16 @@ impl Environment {
             step_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
         }
     }
+}
+
+/// A variable that is not empty, where it is UTF-8.
+fn text(name: &str) -> Option<String> {
+    variable(name).and_then(|value| value.into_string().ok())
+}
+
+/// A variable, whatever is in it; empty where it is not set.
+pub(super) fn lossy(name: &str) -> String {
+    variable(name).map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]

@@ -188,7 +188,7 @@ pub(super) fn run(
             return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
         }
         ReadEnd::Stopped(stop) => {
-            let message = format!("stopped early: {}", printable(&explained(stop, &target.contract)));
+            let message = format!("stopped early: {}", explained(stop, &target.contract));
             say(&message);
             say(&incomplete(incidents_read));
             let kept = match incidents_read {

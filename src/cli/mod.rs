@@ -8,6 +8,7 @@
 //! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
+//! | `usage` | help, and what is wrong with a command line, as the parser says it |
 //! | `patience` | the journal, opened; what is told while another process keeps it |
 
 mod apply;
@@ -35,6 +36,7 @@ mod terminal;
 mod tokens;
 mod typed;
 mod undo;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -45,7 +47,7 @@ use clap_mangen::Man;
 
 use crate::error::Error;
 use crate::exit;
-use crate::text::{Printable, printable};
+use crate::text::Printable;
 use crate::typed::Typed;
 use environment::Environment;
 use terminal::Terminal;
@@ -176,16 +178,16 @@ pub fn main() -> u8 {
 fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let json = JsonTo::asked_for(&arguments);
-    let cli = match parse(arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            tell_usage(&error);
+            usage::tell(&error, Cli::command(), &arguments);
             let error = usage_error(&error);
             json.tell(&error);
             return error.exit_code();
         }
         Err(help) => {
-            tell_usage(&help);
+            usage::tell(&help, Cli::command(), &arguments);
             return exit::DONE;
         }
     };
@@ -256,13 +258,12 @@ fn usage_error(error: &clap::Error) -> Error {
     Error::usage(words.join(" "))
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let words: Vec<OsString> = arguments.into_iter().collect();
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(&words)?;
+    let matches = command.try_get_matches_from_mut(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     cli.global.typed = typed::typed(&command, &matches);
-    cli.global.words = words;
+    cli.global.words = arguments.to_vec();
     cli.global.values = typed::values(&matches);
     Ok(cli)
 }
@@ -321,19 +322,6 @@ fn add_commands_below(command: &clap::Command, name: &str, text: &mut Vec<u8>) -
         add_commands_below(below, &name, text)?;
     }
     Ok(())
-}
-
-/// Says what the command line's parser has to say: help, the version, or what is wrong.
-fn tell_usage(error: &clap::Error) {
-    let plain = error.render().to_string();
-    // Where it can't be written there is nobody to tell.
-    if plain.lines().all(|line| printable(line) == line) {
-        let _ = error.print();
-    } else {
-        // What was typed stands in it as it is.
-        let mut out = io::stderr().lock();
-        plain.lines().for_each(|line| drop(writeln!(out, "{}", Printable(line))));
-    }
 }
 
 /// Says on standard error why the command did not succeed, and what to do about it.

@@ -148,7 +148,7 @@ fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Resul
             Cell::whole(state(run)),
             Cell::whole(run.rows().to_string()),
             Cell::list(&counts(run).to_string().split(", ").collect::<Vec<_>>(), ','),
-            Cell::whole(printable(&run.facts.input)),
+            Cell::whole(&run.facts.input),
         ]);
     }
     table.write(&mut out, terminal.out.width)?;
@@ -215,7 +215,7 @@ fn show(
     match format {
         Format::Json => writeln!(out, "{}", escape_json(&object(&run).to_string()))?,
         Format::Human => {
-            writeln!(out, "run {}: {}", run.name, state(&run))?;
+            writeln!(out, "run {}: {}", printable(&run.name), state(&run))?;
             let finished = run.finished.map(|at| format!("; over {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
             for (label, text) in [
                 ("begun", format!("{}{}", run.created.strftime("%Y-%m-%d %H:%M:%S UTC"), finished.unwrap_or_default())),
@@ -271,7 +271,10 @@ fn show_failures(
         writeln!(
             out,
             "  row {} (line {}), incident {id}: {}, {}: {message}",
-            row.row, row.line, outcome.kind, outcome.code
+            row.row,
+            row.line,
+            outcome.kind,
+            printable(&outcome.code)
         )?;
     }
     if found > SHOWN && !all {

@@ -1,5 +1,6 @@
 //! The terminal and the log: what is drawn where, in which colours, and which signals end what.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -76,15 +77,16 @@ pub(super) fn announce_defects() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
         let what = panic.payload_as_str().unwrap_or("no message");
-        say(&format!("error: a defect of bulk-triage{place}: {}", printable(what)));
+        say(&format!("error: a defect of bulk-triage{place}: {what}"));
         say("  help: nothing is lost: start the same command again, and report these two lines");
     }));
 }
 
-/// A line for the person at the terminal.
-pub(super) fn say(line: &str) {
+/// Lines for the person at the terminal, safe to print whatever is in them.
+pub(super) fn say(lines: &str) {
+    let lines: Vec<Cow<'_, str>> = lines.split('\n').map(printable).collect();
     // Where standard error is gone there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
 fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use crate::contract::{BUILT_IN, built_in_hosts, load};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Url);
 
-/// Why a text is no origin. A URL with a user's name is not shown: there may be a password in it.
+/// Why a text is no origin. Shown of it is only what can hold no secret: the scheme, the host and the port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// No URL, or none with a host.
@@ -90,7 +90,7 @@ impl FromStr for Origin {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Origin, OriginError> {
-        let shown = || text.to_owned();
+        let shown = || without_secrets(text);
         if text.contains('@') {
             return Err(OriginError::HasUser);
         }
@@ -113,6 +113,14 @@ impl FromStr for Origin {
             Ok(origin)
         }
     }
+}
+
+/// What stands before the path, the query or the fragment of a URL without a user; `…` stands for the rest.
+fn without_secrets(text: &str) -> String {
+    let authority = text.find("://").map_or(0, |at| at + "://".len());
+    let end = text[authority..].find(['/', '\\', '?', '#', ';', '&', '=']).map_or(text.len(), |at| authority + at);
+    let rest = &text[end..];
+    if rest.is_empty() || rest == "/" { text.to_owned() } else { format!("{}…", &text[..end]) }
 }
 
 impl fmt::Display for Origin {
@@ -168,7 +176,24 @@ mod tests {
             ("https:a.example", OriginError::NotAUrl),
             ("https:///a.example", OriginError::NotAUrl),
         ] {
-            assert_eq!(text.parse::<Origin>(), Err(error(text.to_owned())), "{text}");
+            assert_eq!(text.parse::<Origin>(), Err(error(without_secrets(text))), "{text}");
+        }
+    }
+
+    #[test]
+    fn secret_behind_the_host_is_not_repeated() {
+        for (text, shown) in [
+            ("https://a.example/?sig=secret", "`https://a.example…`"),
+            ("https://a.example:8/secret", "`https://a.example:8…`"),
+            ("https://a.example#secret", "`https://a.example…`"),
+            ("http://a.example?code=secret", "`http://a.example…`"),
+            ("a.example?sig=secret", "`a.example…`"),
+            ("https:a.example?sig=secret", "`https:a.example…`"),
+            ("https://?sig=secret", "`https://…`"),
+            ("sig=secret", "`sig…`"),
+        ] {
+            let error = text.parse::<Origin>().expect_err(text).to_string();
+            assert!(error.starts_with(shown) && !error.contains("secret"), "{text}: {error}");
         }
     }
 

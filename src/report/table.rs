@@ -6,11 +6,12 @@
 use std::io::{self, Write};
 
 use super::wording::columns_of;
+use crate::text::printable;
 
 /// Between two columns.
 const GAP: usize = 2;
 
-/// A cell: its parts, which stay whole, and what stands between them.
+/// A cell: its parts, which stay whole, and what stands between them. Whatever the text is, its parts are safe to print.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     parts: Vec<String>,
@@ -19,13 +20,13 @@ pub struct Cell {
 impl Cell {
     /// Text that stays on one line.
     pub fn whole(text: impl Into<String>) -> Cell {
-        Cell { parts: vec![text.into()] }
+        Cell::of([text.into()])
     }
 
     /// Text that may be wrapped between its words.
     #[must_use]
     pub fn words(text: &str) -> Cell {
-        Cell { parts: text.split(' ').map(str::to_owned).collect() }
+        Cell::of(text.split(' ').map(str::to_owned))
     }
 
     /// Items with this mark between them, such as a comma; the cell may be wrapped behind it.
@@ -33,7 +34,11 @@ impl Cell {
     pub fn list(items: &[&str], mark: char) -> Cell {
         let last = items.len().saturating_sub(1);
         let part = |(at, item): (usize, &&str)| if at < last { format!("{item}{mark}") } else { (*item).to_owned() };
-        Cell { parts: items.iter().enumerate().map(part).collect() }
+        Cell::of(items.iter().enumerate().map(part))
+    }
+
+    fn of(parts: impl IntoIterator<Item = String>) -> Cell {
+        Cell { parts: parts.into_iter().map(|part| printable(&part).into_owned()).collect() }
     }
 
     fn text(&self) -> String {
@@ -78,7 +83,7 @@ impl Table {
         Table { titles: titles.to_vec(), optional: optional.to_vec(), records: Vec::new() }
     }
 
-    /// Adds a record: a cell for each column, whose text is safe to print.
+    /// Adds a record: a cell for each column.
     pub fn add<const N: usize>(&mut self, cells: [Cell; N]) {
         self.records.push(cells.into());
     }

@@ -2,7 +2,7 @@
 //!
 //! | for | file | function |
 //! | --- | --- | --- |
-//! | a terminal | `terminal` | [`Printable`], [`printable`], [`excerpt`], [`escape_json`] |
+//! | a terminal | `terminal` | [`Printable`], [`printable`], [`excerpt`], [`escape_json`], [`escape_toml`] |
 //! | a spreadsheet | `spreadsheet` | [`shield`] and what takes it off, [`unshield`] |
 //! | a shell | `shell` | [`shell_word`] |
 //! | a page of Markdown | `markdown` | [`Markdown`] |
@@ -14,7 +14,7 @@ mod terminal;
 
 pub use shell::shell_word;
 pub use spreadsheet::{needs_quotes, shield, shield_bytes, unshield, unshield_bytes};
-pub use terminal::{Printable, escape_json, excerpt, printable};
+pub use terminal::{Printable, escape_json, escape_toml, excerpt, printable};
 
 /// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
 #[inline]

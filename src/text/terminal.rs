@@ -70,6 +70,22 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// TOML whose texts are safe to print: hidden characters become escapes, which mean the same in a basic string. Line ends
+/// stay.
+#[must_use]
+pub fn escape_toml(toml: &str) -> Cow<'_, str> {
+    let is_hidden = |character: char| is_hidden(character) && character != '\n';
+    if !toml.chars().any(is_hidden) {
+        return Cow::Borrowed(toml);
+    }
+    let escaped = |character| match u32::from(character) {
+        number @ ..=0xffff if is_hidden(character) => format!("\\u{number:04x}"),
+        number if is_hidden(character) => format!("\\U{number:08x}"),
+        _ => character.to_string(),
+    };
+    Cow::Owned(toml.chars().map(escaped).collect())
+}
+
 /// Whether a terminal acts on the character, or a reader can't see it: C0, DEL, C1; bidirectional controls; line and
 /// paragraph separators; zero-width, filling and tag characters.
 fn is_hidden(character: char) -> bool {

@@ -45,6 +45,7 @@ mod pages;
 mod plan;
 mod power_cut;
 mod program;
+mod raw_terminal;
 mod report;
 mod responses;
 mod samples;

@@ -186,46 +186,6 @@ fn quoted(cell: &str) -> String {
     format!("\"{}\"", cell.replace('"', "\"\""))
 }
 
-/// Whoever starts the program may have the argument from somewhere else.
-#[test]
-fn hostile_arguments_drive_nothing() {
-    let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n").emulator(|_| ());
-    let origin = program.origin();
-    for text in ["\u{1b}[31mred", "\u{202e}desrever", "\u{9b}2J", "a\u{7}b", "two\nlines"] {
-        for arguments in [
-            vec!["check", text],
-            vec!["check", "a.csv", text],
-            vec!["check", "a.csv", "--set", text],
-            vec!["check", "a.csv", "--set", &format!("comment={text}")],
-            vec!["check", "a.csv", "--set", &format!("status={text}")],
-            vec!["check", "a.csv", "--set", &format!("{text}=1")],
-            vec!["check", "a.csv", "--contract", text],
-            vec!["check", "a.csv", "--only", text],
-            vec!["check", "a.csv", "--limit", text],
-            vec!["check", "a.csv", &format!("--{text}")],
-            vec!["check", "a.csv", "--log-file", &format!("missing/{text}")],
-            vec![text],
-            vec!["contract", text],
-            vec!["completions", text],
-            vec!["runs", "show", text],
-            vec!["runs", "resume", text, "--yes"],
-            vec!["emulator", "--fault", text],
-            vec!["emulator", "--incidents", text],
-            vec!["emulator", "--contract", text],
-            vec!["run", "a.csv", "--yes", "--base-url", text],
-            vec!["run", "a.csv", "--yes", "--base-url", &format!("http://{text}")],
-            vec!["run", "a.csv", "--yes", "--quota", text],
-            vec!["run", "a.csv", "--yes", "--base-url", &origin, "--token-file", text],
-            vec!["run", "a.csv", "--yes", "--base-url", &origin, "--results", &format!("missing/{text}.csv")],
-            vec!["run", "a.csv", "--yes", "--base-url", &origin, "--state-dir", &format!("a.csv/{text}")],
-            vec!["run", "a.csv", "--dry-run", "--base-url", "https://api.example.com", "--scope", text],
-        ] {
-            harmless(started(program.command_of(&arguments)).end());
-        }
-    }
-    assert!(program.requests().is_empty());
-}
-
 /// A shell that reads the command that was suggested for a file of this name; `None` where it is not installed.
 fn pasted_into(shell: &str, name: &str) -> Option<(Program, Ended)> {
     let program = Program::new().file(name, "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["404@#2*1"]);
@@ -294,7 +254,7 @@ fn no_id_reaches_another_path() {
 }
 
 /// A server that answers each request with this body, and closes.
-fn server(status: &'static str, content_type: &'static str, body: Vec<u8>) -> String {
+pub(crate) fn server(status: &'static str, content_type: &'static str, body: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
@@ -359,15 +319,4 @@ fn an_endless_answer_is_read_up_to_a_bound() {
     let program =
         Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["huge@#1*1"]);
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2)]);
-}
-
-#[test]
-fn a_hostile_contract_is_shown_harmlessly() {
-    let contract = "extends = \"defender\"\ntitle = \"\\u001b[31mred\"\norigin = \"https://example.com\"\n\
-                    permission_application = \"\\u001b[32mgreen\"\npermission_delegated = \"\\u202egreen\"\n";
-    let program = Program::new().file("c.toml", contract).file("a.csv", "incidentId,status\n1,Active\n");
-    let ended = harmless(program.run("contract ./c.toml"));
-    assert!(ended.said().contains("\\u{1b}") || ended.code == Some(2), "{}", ended.said());
-    harmless(program.run("check a.csv --contract ./c.toml"));
-    harmless(program.run("run a.csv --dry-run --contract ./c.toml"));
 }

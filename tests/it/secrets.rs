@@ -175,15 +175,17 @@ fn http_goes_to_loopback_only() {
         "http://10.0.0.1",
         "http://0.0.0.0",
         "http://[::2]",
-        "http://user:pass@127.0.0.1",
+        "http://user:s3cret@127.0.0.1",
         "ftp://127.0.0.1",
         "https://api.example.com/path",
-        "https://api.example.com?query",
+        "https://api.example.com?sig=s3cret",
+        "https://api.example.com/?sig=s3cret#s3cret",
+        "https:api.example.com?s3cret",
         "api.example.com",
     ] {
         for command in ["run a.csv --yes", "run a.csv --dry-run"] {
             let ended = program.run(&format!("{command} --base-url {url}")).expect_code(2);
-            assert!(!ended.said().contains("pass@"), "{}", ended.said());
+            assert!(!ended.said().contains("s3cret"), "{}", ended.said());
         }
     }
     assert_eq!(program.names(), ["a.csv"], "nothing was begun");

@@ -15,7 +15,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::program::{Ended, Program, Started, closing, eventually, started_as_it_is};
 
 /// A terminal, and what was written to it.
-struct Pty {
+pub(crate) struct Pty {
     keyboard: File,
     screen: OwnedFd,
     written: Arc<Mutex<Vec<u8>>>,
@@ -23,7 +23,7 @@ struct Pty {
 
 impl Pty {
     /// With so many columns.
-    fn new(columns: u16) -> Pty {
+    pub(crate) fn new(columns: u16) -> Pty {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("its other end");
         let name = ptsname(&master, Vec::new()).expect("its name");
@@ -58,8 +58,17 @@ impl Pty {
     }
 
     /// Runs it to its end.
-    fn run(&self, command: Command) -> Ended {
+    pub(crate) fn run(&self, command: Command) -> Ended {
         self.start(command).end()
+    }
+
+    /// All bytes that were written to it until now.
+    pub(crate) fn bytes_to_the_end(&self) -> Vec<u8> {
+        const END: &[u8] = b"<the end>";
+        File::from(self.screen.try_clone().expect("the terminal")).write_all(END).expect("a terminal");
+        let written = || self.written.lock().expect("not poisoned").clone();
+        eventually("the end", || written().ends_with(END));
+        written().strip_suffix(END).expect("it came").to_vec()
     }
 
     fn types(&self, text: &str) {

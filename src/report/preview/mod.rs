@@ -140,11 +140,11 @@ impl Preview {
         for (label, lines) in self.sections() {
             for (at, line) in lines.iter().enumerate() {
                 let label = if at == 0 { label } else { "" };
-                writeln!(out, "{}", cut_to(&format!("{label:<LABEL$}{line}"), layout.width))?;
+                writeln!(out, "{}", cut_to(&printable(&format!("{label:<LABEL$}{line}")), layout.width))?;
             }
         }
         for warning in self.warnings() {
-            writeln!(out, "{}", paint(&format!("warning: {warning}")))?;
+            writeln!(out, "{}", paint(&printable(&format!("warning: {warning}"))))?;
         }
         self.write_changes(&mut out, layout)?;
         for (run, finish) in self.unfinished() {
