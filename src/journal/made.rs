@@ -245,7 +245,11 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
 /// The last update that added the same comment, if that is remembered.
 fn comment_made<'a>(pasts: &'a [Past], ours: &Change, asker: Asker<'_>) -> Option<&'a Past> {
     let comment = |body: &str| parts(body, asker.appended?).1;
-    let ours = comment(&ours.body).filter(|_| ours.appends)?;
+    // Mostly there is no update of its incident; then the body is not read.
+    if pasts.is_empty() || !ours.appends {
+        return None;
+    }
+    let ours = comment(&ours.body)?;
     pasts.iter().rev().find(|past| {
         let is_remembered = past.run == asker.run || past.ended.is_some_and(|ended| ended > asker.comments_since);
         past.made == Some(true)
