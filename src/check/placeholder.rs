@@ -3,16 +3,20 @@
 use crate::text::trimmed;
 
 /// In lower case. Those that begin with a letter or digit are no longer than [`LONGEST`].
-const WORDS: [&str; 26] = [
+const WORDS: [&str; 38] = [
     "unassigned",
     "not assigned",
     "not set",
     "none",
     "null",
+    "undefined",
+    "nil",
+    "nan",
     "n/a",
     "n.a.",
     "-",
     "--",
+    "---",
     "–",
     "—",
     "(none)",
@@ -23,12 +27,20 @@ const WORDS: [&str; 26] = [
     "<none>",
     "<null>",
     "<unassigned>",
+    "<not set>",
+    "(empty)",
+    "<empty>",
+    "<na>",
+    "<nil>",
+    "(undefined)",
     "[object object]",
     "#n/a",
     "#ref!",
     "#name?",
     "#value!",
     "#null!",
+    "#num!",
+    "#div/0!",
     "@{}",
 ];
 
@@ -81,9 +93,19 @@ mod tests {
 
     #[test]
     fn values_are_no_placeholders() {
-        for text in
-            ["", "ana.silva@contoso.com", "nonesuch", "null@contoso.com", "System owner", "a-b", "NA", "Unknown", "[]"]
-        {
+        for text in [
+            "",
+            "ana.silva@contoso.com",
+            "nonesuch",
+            "null@contoso.com",
+            "nancy",
+            "undefined owner",
+            "System owner",
+            "a-b",
+            "NA",
+            "Unknown",
+            "[]",
+        ] {
             assert!(!is_placeholder(text), "{text}");
         }
     }

@@ -53,7 +53,7 @@ fn portal_row_in_other_jsonl_is_rejected() {
 
 #[test]
 fn placeholders_are_not_sent() {
-    for file in ["incidentId,assignedTo\n7,Unassigned\n", "incidentId,tags\n7,System.String[]\n"] {
+    for file in ["incidentId,assignedTo\n7,NaN\n", "incidentId,tags\n7,System.String[]\n"] {
         let program = Program::new().file("a.csv", file).emulator(|_| ());
         program.send("a.csv").expect_code(3).expect_text("error[placeholder-value]").expect_text("or write `<clear>`");
         assert!(program.requests().is_empty());
