@@ -1,6 +1,7 @@
 //! The exit codes of section 5, each reached once by the shortest way. What each of them promises beside the number is
 //! held by the other files.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use bulk_triage::exit;
@@ -125,6 +126,9 @@ fn a_damaged_journal_is_70() {
     let program = program(&[]);
     std::fs::create_dir(program.path("state")).expect("a directory");
     program.write("state/journal.db", [b'x'; 8_192]);
+    for (name, mode) in [("state", 0o700), ("state/journal.db", 0o600)] {
+        std::fs::set_permissions(program.path(name), std::fs::Permissions::from_mode(mode)).expect("its owner");
+    }
     program.send("a.csv").expect_code(exit::DEFECT.into());
     program.run("runs list").expect_code(exit::DEFECT.into());
 }
