@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The number of an incident, from 1 to 9223372036854775807.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct IncidentId(u64);
 
 impl IncidentId {
@@ -26,6 +27,14 @@ impl IncidentId {
     #[must_use]
     pub fn get(self) -> u64 {
         self.0
+    }
+}
+
+impl TryFrom<u64> for IncidentId {
+    type Error = &'static str;
+
+    fn try_from(number: u64) -> Result<IncidentId, &'static str> {
+        IncidentId::new(number).ok_or("an incident's id is a number from 1 to 9223372036854775807")
     }
 }
 

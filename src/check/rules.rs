@@ -168,12 +168,18 @@ impl<'a> ReadyContract<'a> {
     }
 }
 
+/// So many spellings are tried one by one, which is faster than a hash; a contract may have thousands.
+const MOST_EXACT: usize = 100;
+
 impl<'a> Choices<'a> {
     fn new(list: &'a [Choice]) -> Choices<'a> {
         Choices {
             list,
             json: list.iter().map(|choice| json(&choice.value)).collect(),
-            exact: spellings(list).filter(|(spelling, place)| doubt(&list[*place], spelling).is_none()).collect(),
+            exact: spellings(list)
+                .take(MOST_EXACT)
+                .filter(|(spelling, place)| doubt(&list[*place], spelling).is_none())
+                .collect(),
             spellings: spellings(list).map(|(spelling, place)| (spelling.to_lowercase(), place)).collect(),
             loose: spellings(list).map(|(spelling, place)| (loose(spelling), place)).collect(),
         }

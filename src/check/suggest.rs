@@ -27,22 +27,41 @@ pub(super) fn distance(from: &str, to: &str, most: usize) -> Option<usize> {
     last.last().copied().filter(|distance| *distance <= most)
 }
 
+/// No more names are listed: a contract of thousands of values would fill the screen at each problem.
+const MOST_LISTED: usize = 40;
+
 /// Writes names as a person lists them: `a`, `b` or `c`.
 pub(super) fn either(names: &[&str]) -> String {
+    either_of(names.iter().copied())
+}
+
+/// The same of names that are not together yet.
+pub(super) fn either_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let mut list = String::new();
-    for (at, name) in names.iter().enumerate() {
+    let count = names.len();
+    for (at, name) in names.take(MOST_LISTED).enumerate() {
         let separator = match at {
             0 => "",
-            _ if at + 1 == names.len() => " or ",
+            _ if at + 1 == count => " or ",
             _ => ", ",
         };
         write!(list, "{separator}`{name}`").expect("a String takes all that is written");
     }
+    if count > MOST_LISTED {
+        write!(list, " or one of {} others", count - MOST_LISTED).expect("a String takes all that is written");
+    }
     list
 }
 
+/// Of more candidates none is guessed: each of them takes its time, at each problem.
+const MOST_COMPARED: usize = 100;
+
 /// The candidate that `typed` was probably meant to be, whatever its case.
 pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let candidates: Vec<&str> = candidates.take(MOST_COMPARED + 1).collect();
+    if candidates.len() > MOST_COMPARED {
+        return None;
+    }
     // Longer than any name that a contract has: not a slip of the keyboard, and dear to compare.
     if typed.len() > 100 {
         return None;
@@ -50,6 +69,7 @@ pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>
     let typed = typed.to_lowercase();
     let most = (typed.chars().count() / 3).max(1);
     candidates
+        .into_iter()
         .filter_map(|candidate| Some((distance(&typed, &candidate.to_lowercase(), most)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -75,6 +95,17 @@ mod tests {
         assert_eq!(nearest("FalsPositive", values.into_iter()), Some("FalsePositive"));
         assert_eq!(nearest("falsepositve", values.into_iter()), Some("FalsePositive"));
         assert_eq!(nearest("banana", values.into_iter()), None);
+    }
+
+    #[test]
+    fn many_names_are_neither_compared_nor_listed() {
+        let names: Vec<String> = (0..15_000).map(|number| format!("Value{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(nearest("Valeu1", names.iter().copied()), None);
+        assert_eq!(nearest("Valeu1", names[..100].iter().copied()), Some("Value1"));
+        let listed = either(&names);
+        assert!(listed.ends_with("`Value39` or one of 14960 others") && listed.len() < 600, "{listed}");
+        assert_eq!(either(&names[..2]), "`Value0` or `Value1`");
     }
 
     proptest! {

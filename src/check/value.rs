@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::placeholder::{is_placeholder, may_be_placeholder};
 use super::rules::{Choices, ReadyContract, ReadyKind};
-use super::suggest::{either, nearest};
+use super::suggest::{either_of, nearest};
 use crate::diagnostic::{Code, Repetition, codes};
 use crate::input::jsonl::Text;
 use crate::list_change::ListChange;
@@ -214,8 +214,8 @@ impl<'a> ReadyContract<'a> {
         }
         let meant = nearest(text, choices.spellings()).map(|meant| format!("did you mean `{meant}`?"));
         let help = meant.unwrap_or_else(|| {
-            let values: Vec<&str> = choices.list.iter().map(|choice| choice.value.as_str()).collect();
-            format!("write {}; an empty cell leaves {name} as it is", either(&values))
+            let values = choices.list.iter().map(|choice| choice.value.as_str());
+            format!("write {}; an empty cell leaves {name} as it is", either_of(values))
         });
         // Another contract that knows the very value is nearer than a guess.
         wrong(problems, problem.with_help(help).first_with_help(self.other_that_knows(name, text)))

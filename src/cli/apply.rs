@@ -30,7 +30,7 @@ use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{Journal, LookAt, RunFacts, RunState, RunSummary, Same};
 use crate::outcome::Outcome;
-use crate::plan::{self, Header, PlanError};
+use crate::plan::{self, Header, PlanError, Sealed};
 use crate::report::results::Destination;
 use crate::report::summary::{Summary, Tally};
 use crate::row::Scope;
@@ -143,8 +143,7 @@ impl Plan {
     /// # Errors
     /// Where it is no plan, or not as it was written.
     pub(super) fn read(path: &Path) -> Result<Plan, Error> {
-        let (header, seal) = read(path, |_, _| Ok(()))?;
-        let contract = Contract::from_toml(&header.rules).map_err(|what| refused(path, PlanError::Altered { what }))?;
+        let Sealed { header, contract, seal } = read(path, |_| Ok(()))?;
         Ok(Plan { path: path.to_owned(), header, seal, contract })
     }
 
@@ -190,7 +189,10 @@ impl Plan {
     }
 
     /// The contract is the one that is wanted, and one that this program knows by its name is still what it was.
-    fn expect_contract(&self, wanted: Option<&str>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If it is another one.
+    pub(super) fn expect_contract(&self, wanted: Option<&str>) -> Result<(), Error> {
         let named = BUILT_IN.contains(&self.contract.name.as_str()).then_some(self.contract.name.as_str());
         for name in wanted.into_iter().chain(named) {
             let wanted = load_contract(name)?;
@@ -291,8 +293,11 @@ impl<'a> Applying<'a> {
         let mut rng = fastrand::Rng::new();
         let handle = journal.begin_loading(&scope, &header.contract, &facts, &mut rng)?;
         let loaded = load::from_plan(&mut journal, &handle, |take| {
-            let (_, seal) = read(&plan.path, |_, row| take(row))?;
-            if seal == plan.seal { Ok(()) } else { Err(refused(&plan.path, PlanError::Exchanged)) }
+            if read(&plan.path, take)?.seal == plan.seal {
+                Ok(())
+            } else {
+                Err(refused(&plan.path, PlanError::Exchanged))
+            }
         });
         let loaded = match loaded {
             Ok(loaded) => loaded,
@@ -318,7 +323,12 @@ impl<'a> Applying<'a> {
     }
 }
 
-fn read(path: &Path, take: impl FnMut(&Header, plan::PlanRow) -> Result<(), Error>) -> Result<(Header, String), Error> {
+fn read(path: &Path, take: impl FnMut(plan::PlanRow) -> Result<(), Error>) -> Result<Sealed, Error> {
+    // A pipe would be waited for, and can't be read twice.
+    let is_file = path.metadata().map_err(|error| refused(path, error.into()))?.is_file();
+    if !is_file {
+        return Err(refused(path, PlanError::NoPlan));
+    }
     let file = open_input(path).map_err(|error| refused(path, error.into()))?;
     let read = plan::read(BufReader::new(file), take);
     read.map_err(|error| match error {

@@ -170,6 +170,7 @@ impl Before<'_> {
         });
         Preview {
             target: self.target.shown(),
+            contract: self.target.contract_if_not_built_in(),
             input: self.input.name().into_owned(),
             notes: loaded.notes.clone(),
             doubtful: self.doubtful(&counts.sets),

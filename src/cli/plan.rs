@@ -272,6 +272,7 @@ fn show_again(
         });
     }
     let plan = apply::Plan::read(path)?;
+    plan.expect_contract(None)?;
     let clock = Clock::machine();
     let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.calls, global, env)?;
     target.expect_consent()?;

@@ -327,6 +327,7 @@ pub(super) fn target_of(
 ) -> Result<Target, Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
+    contract.expect_extension().map_err(|why| Error::usage(format!("run {name} can't be sent: {why}")))?;
     let origin: Origin = run.facts.origin.parse()?;
     if let Some(typed) = base_url {
         let typed: Origin = typed.parse()?;

@@ -274,6 +274,13 @@ impl Target {
         }
     }
 
+    /// The contract with its path and its quota, if it is not built in.
+    pub(super) fn contract_if_not_built_in(&self) -> Option<String> {
+        let contract = &self.contract;
+        let text = || format!("{}: PATCH {}, quota {}", contract.name, contract.path, contract.quota);
+        (!contract.is_built_in()).then(text)
+    }
+
     /// As it is shown before the question.
     #[must_use]
     pub(super) fn shown(&self) -> preview::Target {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Choice, Contract, Dependency, Property, PropertyKind};
 
 /// A whole contract.
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContractFile {
     name: String,
@@ -55,7 +55,7 @@ pub(super) struct PropertyExtension {
     pub(super) values: Vec<ChoiceEntry>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Permissions {
     application: String,
@@ -66,7 +66,7 @@ struct Permissions {
     read_delegated: String,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 enum PropertyEntry {
     Choice { name: String, values: Vec<ChoiceEntry> },
@@ -75,7 +75,7 @@ enum PropertyEntry {
     Append { name: String, shown_in: String },
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChoiceEntry {
     pub(super) value: String,
@@ -90,7 +90,7 @@ pub(super) struct ChoiceEntry {
     pub(super) doubtful_spelling: bool,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DependencyEntry {
     pub(super) property: String,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
 use super::{Choice, Contract, Dependency, PropertyKind};
@@ -70,25 +71,27 @@ pub fn load(name_or_file: &str) -> Result<Contract, ContractError> {
 /// The hosts of all built-in contracts, in lower case: where the API is known to be.
 #[must_use]
 pub fn built_in_hosts() -> Vec<String> {
-    BUILT_IN.iter().filter_map(|name| built_in_file(name)).flat_map(|file| file.hosts).collect()
+    BUILT_IN_FILES.iter().flat_map(|file| file.hosts.clone()).collect()
 }
 
 /// The built-in contract of this name.
-fn built_in(name: &str) -> Option<Contract> {
-    Some(built_in_file(name)?.into_contract().expect("the tests read every built-in contract"))
+pub(super) fn built_in(name: &str) -> Option<Contract> {
+    let place = BUILT_IN.iter().position(|known| *known == name)?;
+    Some(BUILT_IN_FILES[place].clone().into_contract().expect("the tests read every built-in contract"))
 }
 
-fn built_in_file(name: &str) -> Option<ContractFile> {
-    let text = match name {
-        "defender-classic" => include_str!("defender-classic.toml"),
-        "defender" => include_str!("defender.toml"),
-        _ => return None,
-    };
-    Some(toml::from_str(text).expect("the tests read every built-in contract"))
-}
+/// In the order of [`BUILT_IN`], read once.
+static BUILT_IN_FILES: LazyLock<[ContractFile; 2]> = LazyLock::new(|| {
+    [include_str!("defender-classic.toml"), include_str!("defender.toml")]
+        .map(|text| toml::from_str(text).expect("the tests read every built-in contract"))
+});
 
 fn read(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
+    // A pipe would be waited for.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a regular file"));
+    }
     let mut text = String::new();
     let read = crate::files::open_input(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
     if read as u64 > LONGEST_FILE { Err(std::io::Error::other("it is larger than 1 MiB")) } else { Ok(text) }

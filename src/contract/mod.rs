@@ -3,6 +3,7 @@
 //! A contract is data: a `.toml` file beside this one for each API, or a user's file that extends one. Check, quota,
 //! client, emulator and documentation all read it; no rule of an API stands anywhere else.
 
+mod extension;
 mod file;
 mod load;
 

@@ -29,6 +29,7 @@ fn preview(bodies: &[&str]) -> Preview {
             certificates: String::new(),
             emulator: false,
         },
+        contract: None,
         input: "close.csv".to_owned(),
         notes: vec![],
         counts: Counts { rows: bodies.len() as u64, sets, ..Counts::default() },

@@ -35,6 +35,8 @@ const SHOWN_BODY: usize = 2_000;
 pub struct Preview {
     /// Where it would go.
     pub target: Target,
+    /// The contract with its path and its quota, if it is not built in.
+    pub contract: Option<String>,
     /// The input as it was named, `-` for standard input.
     pub input: String,
     /// What the input is beside rows, in a line each.
@@ -178,9 +180,10 @@ impl Preview {
         }
     }
 
-    fn sections(&self) -> [(&'static str, Vec<String>); 8] {
+    fn sections(&self) -> [(&'static str, Vec<String>); 9] {
         [
             ("target", self.target.lines()),
+            ("contract", self.contract.iter().map(|contract| printable(contract).into_owned()).collect()),
             ("rows", self.row_lines()),
             ("skipped", self.skipped_lines()),
             ("compared", self.compared.as_ref().map_or_else(Vec::new, Compared::lines)),
@@ -340,6 +343,7 @@ mod tests {
                 certificates: String::new(),
                 emulator: false,
             },
+            contract: None,
             input: "close.csv".to_owned(),
             notes: vec![],
             compared: None,

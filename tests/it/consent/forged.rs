@@ -183,3 +183,197 @@ fn renewed_token_stays_opaque_on_loopback() {
     running.end().expect_code(5).expect_text("a tenant's token goes to this machine only if you name the origin");
     assert_eq!(program.requests().len(), 1);
 }
+
+/// One change of a plan or of its header, and what is said of it.
+struct Forgery {
+    what: &'static str,
+    change: fn(&mut serde_json::Value, &mut Vec<String>),
+    /// The line of the plan that is named.
+    line: usize,
+}
+
+fn of_row(what: &'static str, change: fn(&mut serde_json::Value, &mut Vec<String>)) -> Forgery {
+    Forgery { what, change, line: 2 }
+}
+
+fn of_header(what: &'static str, change: fn(&mut serde_json::Value, &mut Vec<String>)) -> Forgery {
+    Forgery { what, change, line: 1 }
+}
+
+/// Puts a text into the place of another one, which has to be there.
+fn put(lines: &mut [String], from: &str, to: &str) {
+    assert!(lines[0].contains(from), "{from} in {}", lines[0]);
+    lines[0] = lines[0].replacen(from, to, 1);
+}
+
+/// The same in the embedded contract.
+fn put_rule(header: &mut serde_json::Value, from: &str, to: &str) {
+    let rules = header["rules"].as_str().expect("TOML");
+    assert!(rules.contains(from), "{from} in {rules}");
+    header["rules"] = rules.replacen(from, to, 1).into();
+}
+
+const CHANGE: &str = r#""change":{"status":"Resolved","comment":"one"}"#;
+
+fn forgeries() -> Vec<Forgery> {
+    vec![
+        of_row("a member twice", |_, rows| {
+            put(rows, CHANGE, r#""change":{"status":"Active","status":"Resolved","comment":"one"}"#);
+        }),
+        of_row("a comment twice", |_, rows| {
+            put(rows, CHANGE, r#""change":{"status":"Resolved","comment":"one","comment":"two"}"#);
+        }),
+        of_row("a member twice, once escaped", |_, rows| {
+            put(rows, CHANGE, r#""change":{"status":"Resolved","st\u0061tus":"Active","comment":"one"}"#);
+        }),
+        of_row("a number for a text", |_, rows| put(rows, r#""status":"Resolved","comment"#, r#""status":7,"comment"#)),
+        of_row("a list", |_, rows| put(rows, CHANGE, r#""change":["status"]"#)),
+        of_row("a text", |_, rows| put(rows, CHANGE, r#""change":"status""#)),
+        of_row("nothing", |_, rows| put(rows, CHANGE, r#""change":{}"#)),
+        of_row("another property", |_, rows| {
+            put(rows, CHANGE, r#""change":{"status":"Resolved","severity":"high","comment":"one"}"#);
+        }),
+        of_row("another value", |_, rows| put(rows, r#""status":"Resolved","comment"#, r#""status":"Gone","comment"#)),
+        of_row("a value by its alias", |_, rows| {
+            put(rows, CHANGE, r#""change":{"classification":"False positive","comment":"one"}"#);
+        }),
+        of_row("values that disagree", |_, rows| {
+            put(rows, CHANGE, r#""change":{"classification":"FalsePositive","determination":"Apt","comment":"one"}"#);
+        }),
+        of_row("a list change that was not resolved", |_, rows| {
+            put(rows, CHANGE, r#""change":{"tags":{"add":["x"]},"comment":"one"}"#);
+        }),
+        of_row("white space", |_, rows| put(rows, CHANGE, r#""change":{"status":"Resolved", "comment":"one"}"#)),
+        of_row("a comment that is called none", |_, rows| put(rows, r#""appends":true,"#, "")),
+        of_row("another member of the row", |_, rows| put(rows, r#""row":1,"#, r#""row":1,"path":"/api/machines","#)),
+        of_row("an end that only sending has", |_, rows| {
+            put(rows, CHANGE, r#""ends":{"outcome":"updated","code":"","message":""}"#);
+            put(rows, r#""appends":true,"#, "");
+        }),
+        of_row("row beyond 63 bits", |_, rows| put(rows, r#""row":1,"#, r#""row":9223372036854775808,"#)),
+        of_row("row of 64 bits", |_, rows| put(rows, r#""row":1,"#, r#""row":18446744073709551615,"#)),
+        of_row("row beyond 64 bits", |_, rows| put(rows, r#""row":1,"#, r#""row":18446744073709551616,"#)),
+        of_row("row 0", |_, rows| put(rows, r#""row":1,"#, r#""row":0,"#)),
+        of_row("line beyond 63 bits", |_, rows| put(rows, r#""line":2,"#, r#""line":9223372036854775808,"#)),
+        of_row("incident beyond 63 bits", |_, rows| {
+            put(rows, r#""incident":"1""#, r#""incident":"9223372036854775808""#);
+        }),
+        of_row("target beyond 63 bits", |_, rows| {
+            put(rows, r#""incident":"1","#, r#""incident":"1","target":9223372036854775808,"#);
+        }),
+        of_row("target 0", |_, rows| put(rows, r#""incident":"1","#, r#""incident":"1","target":0,"#)),
+        Forgery {
+            what: "a row twice",
+            change: |header, rows| {
+                header["rows"] = 2.into();
+                rows.push(rows[0].clone());
+            },
+            line: 3,
+        },
+        of_header("another path", |header, _| {
+            put_rule(header, "/api/incidents/{id}", "/api/machines/{id}/isolate");
+        }),
+        of_header("another path under another name", |header, _| {
+            put_rule(header, "/api/incidents/{id}", "/api/machines/{id}/isolate");
+            put_rule(header, "name = \"defender-classic\"", "name = \"ours\"");
+            header["contract"] = "ours".into();
+        }),
+        of_header("a looser quota under another name", |header, _| {
+            put_rule(header, "50/1m,1500/1h", "100000/1s");
+            put_rule(header, "name = \"defender-classic\"", "name = \"ours\"");
+            header["contract"] = "ours".into();
+        }),
+        of_header("another permission", |header, _| {
+            put_rule(header, "Incident.ReadWrite.All", "Machine.Isolate");
+        }),
+        of_header("hosts of its own", |header, _| {
+            put_rule(header, "origin = ", "hosts = [\"evil.example\"]\norigin = ");
+        }),
+        of_header("rules of another name", |header, _| header["contract"] = "ours".into()),
+        of_header("an option that is consent", |header, _| {
+            header["options"] = serde_json::json!(["--base-url", "https://evil.example"]);
+        }),
+        of_header("an option without its value", |header, _| header["options"] = serde_json::json!(["--set"])),
+        of_header("another member", |header, _| header["token"] = "x".into()),
+        of_header("rows beyond 64 bits", |header, _| header["rows"] = serde_json::json!(1e20)),
+    ]
+}
+
+/// Each with a checksum that fits: judged by the requests, and by the line that is named.
+#[test]
+fn forged_plans_are_refused_by_every_command() {
+    let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
+    let origin = program.origin();
+    program.run(&format!("plan a.csv -o a.plan --base-url {origin}")).expect_code(0);
+    let plan = program.read("a.plan");
+    let written = crate::program::names_in(program.dir()).len() + 1;
+    for Forgery { what, change, line } in forgeries() {
+        program.write("evil.plan", forged(&plan, change));
+        for command in ["apply evil.plan --yes", "plan evil.plan", "plan evil.plan --format json"] {
+            let ended = program.run(&format!("{command} --base-url {origin}")).expect_code(3);
+            ended.expect_text(&format!("altered or cut off: line {line}: "));
+        }
+        // There is no such option: a plan is shown by `plan`.
+        program.run(&format!("apply evil.plan --dry-run --base-url {origin}")).expect_code(2);
+        program.run("runs").expect_code(0).expect_text("There are no runs.");
+        assert!(program.requests().is_empty(), "{what}");
+        assert_eq!(crate::program::names_in(program.dir()).len(), written, "{what}");
+    }
+}
+
+/// A file of the user's may add values, and what it adds is shown before the question.
+#[test]
+fn plan_of_an_extended_contract_names_it() {
+    let program = Program::new().file("a.csv", "incidentId,determination,classification\n1,Benign,FalsePositive\n");
+    let program = program.emulator(|_| ());
+    let contract = "extends = \"defender\"\nname = \"ours\"\nquota = \"40/1m,1500/1h\"\n\
+                    [[properties]]\nname = \"determination\"\nvalues = [{ value = \"Benign\" }]\n\
+                    [[dependencies]]\nproperty = \"determination\"\non = \"classification\"\n\
+                    allowed.FalsePositive = [\"Benign\"]\n";
+    program.write("ours.toml", contract);
+    let to = format!("--base-url {}", program.origin());
+    let named = "contract  ours: PATCH /api/incidents/{id}, quota 40/1m,1500/1h";
+    program.run(&format!("plan a.csv -o a.plan --contract ours.toml {to}")).expect_code(0).expect_text(named);
+    program.run(&format!("plan a.plan {to}")).expect_code(0).expect_text(named);
+    program.run(&format!("apply a.plan --yes --settle 150ms {to}")).expect_text(named);
+    assert_eq!(
+        program.updates()[0].body.as_deref(),
+        Some(r#"{"classification":"FalsePositive","determination":"Benign"}"#)
+    );
+    let built_in = program.run(&format!("run a.csv --dry-run --set determination=Other --contract defender {to}"));
+    assert!(!built_in.expect_code(0).said().contains("contract  "));
+}
+
+/// It is not waited for.
+#[test]
+fn pipe_is_no_contract_and_no_plan() {
+    let program = Program::new().file("a.csv", ROWS);
+    let made = std::process::Command::new("mkfifo").arg(program.path("pipe.toml")).status();
+    assert!(made.expect("mkfifo").success());
+    for (command, code) in [
+        ("check a.csv --contract ./pipe.toml", 2),
+        ("run a.csv --yes --contract ./pipe.toml", 2),
+        ("fetch -o b.csv --contract ./pipe.toml", 2),
+        ("contract ./pipe.toml", 2),
+        ("emulator --contract ./pipe.toml", 2),
+        ("contract /dev/zero", 2),
+        ("apply pipe.toml --yes", 3),
+        ("apply /dev/zero --yes", 3),
+        ("apply . --yes", 3),
+    ] {
+        program.run(command).expect_code(code);
+    }
+}
+
+/// Thousands of bad values against thousands of choices: each is told, in a bound.
+#[test]
+fn bad_values_of_a_long_contract_are_told_in_a_bound() {
+    let values: Vec<_> = (0..15_000).map(|number| format!("{{ value = \"Value{number}\" }}")).collect();
+    let values = values.join(",\n");
+    let contract = format!("extends = \"defender\"\n[[properties]]\nname = \"status\"\nvalues = [\n{values}\n]\n");
+    let rows = (1..=20_000).map(|number| format!("{number},Valeu{number}")).collect::<Vec<_>>().join("\n");
+    let program = Program::new().file("a.csv", format!("incidentId,status\n{rows}\n")).file("long.toml", contract);
+    let ended = program.run("check a.csv --contract long.toml --format json").expect_code(3);
+    assert_eq!(ended.json()["diagnostics"].as_array().map(Vec::len), Some(20_000));
+    assert!(ended.stdout.len() < 40_000_000, "{} bytes", ended.stdout.len());
+}

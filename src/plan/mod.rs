@@ -4,7 +4,10 @@
 //! stands before it. The seal tells a plan that was altered or cut off; it is no signature: whoever can write the file
 //! can seal it anew.
 //!
-//! Promises: nothing of a plan is to be believed before [`read`] has come to its end; memory does not grow with it.
+//! Promises: nothing of a plan is to be believed before [`read`] has come to its end; memory does not grow with it. A plan
+//! is input: its rows are checked like the rows of a file, its contract like a user's file.
+
+mod row_rules;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::list_change::changes_lists;
+use crate::contract::Contract;
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
 use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
@@ -235,20 +238,30 @@ fn line_of(row: PlanRow) -> io::Result<Line> {
     Ok(Line { row, line, incident, target, change, appends, ends, before, source })
 }
 
-/// Reads a plan: hands its rows to `take`, and gives back its header and its seal. What `take` got is to be thrown away
-/// where this is an error.
+/// A plan that was read to its end, without its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sealed {
+    /// What it says of itself.
+    pub header: Header,
+    /// Its contract.
+    pub contract: Contract,
+    /// Its seal.
+    pub seal: String,
+}
+
+/// Reads a plan, and hands its rows to `take`. What `take` got is to be thrown away where this is an error.
 ///
 /// # Errors
-/// Where it is no plan, not as it was written, or `take` fails.
+/// Where it is no plan, not as it was written, holds what no row may hold, or `take` fails.
 pub fn read<E: From<PlanError>>(
     plan: impl BufRead,
-    mut take: impl FnMut(&Header, PlanRow) -> Result<(), E>,
-) -> Result<(Header, String), E> {
+    mut take: impl FnMut(PlanRow) -> Result<(), E>,
+) -> Result<Sealed, E> {
     let mut lines = Lines { plan, hasher: Sha256::new() };
     let first = lines.next()?.filter(|line| is_plan(line)).ok_or(PlanError::NoPlan)?;
-    let header = header_of(&first)?;
+    let (header, contract) = header_of(&first)?;
     lines.hasher.update(&first);
-    let mut rows = 0;
+    let (mut rows, mut last_row) = (0, 0);
     loop {
         let line = lines.next()?.ok_or_else(|| altered("it has no seal at its end"))?;
         if line.starts_with(SEAL.as_bytes()) {
@@ -259,39 +272,72 @@ pub fn read<E: From<PlanError>>(
             if lines.next()?.is_some() || rows != header.rows {
                 return Err(altered("it has more or fewer lines than it had").into());
             }
-            return Ok((header, seal));
+            return Ok(Sealed { header, contract, seal });
         }
         rows += 1;
         lines.hasher.update(&line);
-        let row = row_of(&line).map_err(|what| altered(format!("line {}: {what}", rows + 1)))?;
-        take(&header, row)?;
+        let wrong = |what: String| altered(format!("line {}: {what}", rows + 1));
+        let row = row_of(&line, &contract).map_err(wrong)?;
+        if row.row <= last_row {
+            return Err(wrong(format!("row {} stands behind row {last_row}", row.row)).into());
+        }
+        last_row = row.row;
+        take(row)?;
     }
 }
 
-fn header_of(line: &[u8]) -> Result<Header, PlanError> {
+/// The options that say what rows mean: only these are kept in a plan, and repeated in suggested commands.
+const OPTIONS: [&str; 4] = ["--contract", "--set", "--limit", "--only"];
+
+fn header_of(line: &[u8]) -> Result<(Header, Contract), PlanError> {
     #[derive(Deserialize)]
     struct Format {
         plan: u32,
     }
-    let format: Format = serde_json::from_slice(line).map_err(|error| altered(format!("line 1: {error}")))?;
+    let wrong = |what: String| altered(format!("line 1: {what}"));
+    let format: Format = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
     if format.plan > FORMAT {
         return Err(PlanError::Newer { found: format.plan });
     }
-    serde_json::from_slice(line).map_err(|error| altered(format!("line 1: {error}")))
+    let header: Header = serde_json::from_slice(line).map_err(|error| wrong(error.to_string()))?;
+    let contract = Contract::from_toml(&header.rules).map_err(wrong)?;
+    contract.expect_extension().map_err(wrong)?;
+    if contract.name != header.contract {
+        return Err(wrong(format!(
+            "the contract is `{}`, and its rules are those of `{}`",
+            header.contract, contract.name
+        )));
+    }
+    let is_known = |option: &[String]| matches!(option, [name, _] if OPTIONS.contains(&name.as_str()));
+    if !header.options.chunks(2).all(is_known) {
+        return Err(wrong("it has options that change no row".to_owned()));
+    }
+    Ok((header, contract))
 }
 
-fn row_of(line: &[u8]) -> Result<PlanRow, String> {
+fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
     let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    for (name, number) in [("row", line.row), ("line", line.line)] {
+        if !(1..=IncidentId::MAX).contains(&number) {
+            return Err(format!("`{name}` is {number}: the largest number is {}", IncidentId::MAX));
+        }
+    }
     let change = match (line.change, line.ends) {
         (Some(body), None) => {
             let own = line.incident.parse().ok().and_then(IncidentId::new);
             let incident = line.target.or(own).ok_or("the incident is no number")?;
-            if changes_lists(body.get()) {
-                return Err("a list is changed, where the whole list has to stand".to_owned());
+            let appends = row_rules::check_body(contract, body.get())?;
+            if appends != line.appends {
+                return Err("`appends` does not say whether a comment is added".to_owned());
             }
-            Ok(Change { incident, body: body.get().into(), appends: line.appends })
+            Ok(Change { incident, body: body.get().into(), appends })
         }
-        (None, Some(ends)) => Err(Outcome::new(ends.outcome, &ends.code, ends.message)),
+        (None, Some(ends)) => match ends.outcome {
+            OutcomeKind::Invalid | OutcomeKind::Unchanged | OutcomeKind::Failed => {
+                Err(Outcome::new(ends.outcome, &ends.code, ends.message))
+            }
+            other => return Err(format!("a row ends as {other} only once it is sent")),
+        },
         _ => return Err("the row has a change and an end, or neither".to_owned()),
     };
     let source = match line.source {
@@ -349,11 +395,28 @@ mod tests {
         ]
     }
 
+    /// Short, since each of its bits is flipped.
+    fn rules() -> String {
+        let mut contract = crate::contract::load("defender").expect("built in");
+        contract.name = "ours".to_owned();
+        contract.title.clear();
+        contract.context.clear();
+        contract.dependencies.clear();
+        contract.properties.retain(|property| ["status", "tags", "comment"].contains(&&*property.name));
+        let crate::contract::PropertyKind::Choice(choices) = &mut contract.properties[0].kind else {
+            panic!("a choice")
+        };
+        choices.retain(|choice| choice.value == "Resolved");
+        contract.to_toml()
+    }
+
     fn plan() -> Vec<u8> {
         let made_at = "2026-11-25T10:00:00Z".parse().expect("a time");
         let header = Header {
             origin: "https://a.example".to_owned(),
             scope: Some("tenant:t".to_owned()),
+            contract: "ours".to_owned(),
+            rules: rules(),
             rows: 3,
             ..Header::new(made_at, InputShape::Jsonl { bom: false })
         };
@@ -364,7 +427,7 @@ mod tests {
 
     fn read_all(plan: &[u8]) -> Result<Vec<PlanRow>, PlanError> {
         let mut rows = Vec::new();
-        read(plan, |_, row| {
+        read(plan, |row| {
             rows.push(row);
             Ok::<_, PlanError>(())
         })?;

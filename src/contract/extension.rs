@@ -1,0 +1,103 @@
+//! What a contract may change of a built-in one: a plan's and a run's are whole, and keep the rules for a user's file.
+
+use super::load::built_in;
+use super::{BUILT_IN, Contract};
+
+impl Contract {
+    /// Whether it is a built-in contract, as this program knows it.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        load_built_in().any(|built_in| built_in == *self)
+    }
+
+    /// Checks that it extends a built-in contract as a user's file may: path, permissions and properties are that one's,
+    /// and the quota is not looser.
+    ///
+    /// # Errors
+    /// In which way it does not.
+    pub fn expect_extension(&self) -> Result<(), String> {
+        let mut why = Err("there is no built-in contract".to_owned());
+        for base in load_built_in() {
+            why = self.expect_within(&base);
+            if why.is_ok() {
+                break;
+            }
+        }
+        why
+    }
+
+    fn expect_within(&self, base: &Contract) -> Result<(), String> {
+        if self.path != base.path {
+            return Err(format!(
+                "its contract has the path `{}`, and no contract may have another than `{}`",
+                self.path, base.path
+            ));
+        }
+        if !self.quota.is_within(&base.quota) {
+            return Err(format!("its contract has the quota `{}`, which is looser than `{}`", self.quota, base.quota));
+        }
+        let permissions = |contract: &Contract| {
+            [
+                contract.permission_application.clone(),
+                contract.permission_delegated.clone(),
+                contract.read_application.clone(),
+                contract.read_delegated.clone(),
+            ]
+        };
+        if permissions(self) != permissions(base) {
+            return Err("its contract has other permissions than a built-in one".to_owned());
+        }
+        for property in &self.properties {
+            let known = base.property(&property.name);
+            if !known.is_some_and(|known| property.kind.is_like(&known.kind)) {
+                return Err(format!("its contract has a property `{}` that no built-in one has", property.name));
+            }
+        }
+        for (at, property) in self.properties.iter().enumerate() {
+            if self.properties[..at].iter().any(|other| other.name == property.name) {
+                return Err(format!("its contract has the property `{}` twice", property.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl super::PropertyKind {
+    /// Whether both hold the same, whatever the values of a choice.
+    fn is_like(&self, other: &super::PropertyKind) -> bool {
+        use super::PropertyKind::Choice;
+        matches!((self, other), (Choice(_), Choice(_))) || self == other
+    }
+}
+
+fn load_built_in() -> impl Iterator<Item = Contract> {
+    BUILT_IN.iter().filter_map(|name| built_in(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::load;
+
+    #[test]
+    fn contract_that_changes_more_than_a_file_may_is_refused() {
+        let built_in = load("defender").expect("built in");
+        assert_eq!(built_in.expect_extension(), Ok(()));
+        assert!(built_in.is_built_in());
+        let changed = |change: &dyn Fn(&mut Contract)| {
+            let mut contract = built_in.clone();
+            contract.name = "ours".to_owned();
+            change(&mut contract);
+            assert!(!contract.is_built_in());
+            contract.expect_extension()
+        };
+        assert_eq!(changed(&|_| ()), Ok(()));
+        assert_eq!(changed(&|contract| contract.quota = "1/1m,2/1h".parse().expect("a quota")), Ok(()));
+        assert!(changed(&|contract| contract.path = "/api/machines/{id}/isolate".to_owned()).is_err());
+        assert!(changed(&|contract| contract.quota = "100000/1s".parse().expect("a quota")).is_err());
+        assert!(changed(&|contract| contract.permission_delegated = "User.Read".to_owned()).is_err());
+        assert!(changed(&|contract| contract.properties[0].name = "action".to_owned()).is_err());
+        assert!(changed(&|contract| contract.properties[0].kind = super::super::PropertyKind::Text).is_err());
+        assert!(changed(&|contract| contract.properties.push(built_in.properties[0].clone())).is_err());
+    }
+}
