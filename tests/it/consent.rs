@@ -4,6 +4,7 @@
 mod family;
 mod forged;
 mod shown_first;
+mod variables;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
