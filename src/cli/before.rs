@@ -7,17 +7,17 @@ use super::arguments::{CallArgs, SendArgs};
 use super::load::Loaded;
 use super::looking::Looking;
 use super::next;
+use super::outlook::Outlook;
 use super::target::Target;
 use super::terminal::{Terminal, say};
-use crate::apply::GUESSED_LATENCY;
 use crate::clock::Clock;
+use crate::compare::parts;
 use crate::contract::PropertyKind;
 use crate::error::Error;
 use crate::files::open_terminal;
 use crate::input::Source;
-use crate::journal::{Earlier, History, Journal, RunHandle, Sightings};
+use crate::journal::{Earlier, History, Journal, RunHandle, Sightings, WillSend};
 use crate::outcome::{NOTHING_ASKED, OutcomeKind};
-use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
 use crate::report::question::{Yes, ask};
@@ -62,7 +62,7 @@ impl Before<'_> {
         compared: Option<preview::Compared>,
     ) -> Result<Preview, Error> {
         let (mut counts, earlier) = self.count(journal, run)?;
-        let ledger = journal.ledger(run, self.target.quota.longest())?;
+        let ledger = Outlook::of_run(journal, run, self.target)?;
         let mut over = 0;
         for group in journal.outcome_groups(&run.name)? {
             match group.kind {
@@ -81,7 +81,7 @@ impl Before<'_> {
         let mut first_changes = Vec::new();
         if compared.is_some() {
             let looking = Looking { target: self.target, calls: self.calls, clock: self.clock };
-            looking.each_change(journal, run, &counts.left_out, SHOWN, |change| {
+            looking.each_change(journal, run, &counts, SHOWN, |change| {
                 first_changes.push(change);
                 Ok(())
             })?;
@@ -109,11 +109,18 @@ impl Before<'_> {
                 if !counter.is_first(row.row, row.change.incident, row.asked()) {
                     continue;
                 }
-                if !journal.earlier(run, row, self.remember, appended, &mut earlier)? {
+                let will_send = journal.earlier(run, row, self.remember, appended, &mut earlier)?;
+                if will_send == WillSend::Nothing {
                     counter.leave_out_applied(row.row);
                     continue;
                 }
                 let body = if row.is_recorded { &row.change.body } else { row.asked() };
+                let without = (will_send == WillSend::WithoutComment)
+                    .then(|| parts(body, appended.unwrap_or_default()).0.unwrap_or_default());
+                if without.is_some() {
+                    counter.leave_out_comment(row.row);
+                }
+                let body = without.as_deref().unwrap_or(body);
                 // Only lists are counted by what they were.
                 let seen = if row.is_recorded && body.contains('[') { journal.seen(run, row.row)? } else { None };
                 let recorded = match &seen {
@@ -135,7 +142,7 @@ impl Before<'_> {
         loaded: &Loaded,
         counts: Counts,
         earlier: Option<&Earlier>,
-        ledger: &(Spent, Option<Pause>),
+        ledger: &Outlook,
         first_requests: Vec<FirstRequest>,
         journal: Option<&History>,
     ) -> Result<Preview, Error> {
@@ -150,15 +157,15 @@ impl Before<'_> {
         counts: Counts,
         loaded: &Loaded,
         earlier: Option<Vec<preview::Earlier>>,
-        ledger: &(Spent, Option<Pause>),
+        ledger: &Outlook,
         first_requests: Vec<FirstRequest>,
     ) -> Preview {
         let now = self.clock.now();
         let rows = counts.rows;
         let buckets = Buckets::new(&self.target.quota);
         let end_of = |calls: u64| {
-            let ahead = Forecast { calls, concurrency: self.calls.concurrency, latency: GUESSED_LATENCY };
-            if calls == 0 { now.boot } else { arrival(&buckets, &ledger.0, ledger.1, now.boot, ahead) }
+            let ahead = Forecast { calls, concurrency: self.calls.concurrency, latency: ledger.latency };
+            if calls == 0 { now.boot } else { arrival(&buckets, &ledger.spent, ledger.pause, now.boot, ahead) }
         };
         let stop_after = self.send.and_then(|send| send.stop_after).map(|after| {
             let (mut fits, mut too_many) = (0, rows + 1);

@@ -12,6 +12,7 @@ use super::compare::{Look, Looked, Looks};
 use super::load::{self, Loaded};
 use super::looking::Looking;
 use super::next::Next;
+use super::outlook::Outlook;
 use super::report;
 use super::send::Sending;
 use super::target::Target;
@@ -226,8 +227,7 @@ impl<'a> Begun<'a> {
         if self.compared.is_some() && preview.counts.rows > 0 {
             writeln!(out, "\nWhat changes:")?;
             let looking = Looking { target: self.target, calls, clock: self.clock };
-            let left_out = &preview.counts.left_out;
-            looking.each_change(&self.journal, &self.handle, left_out, usize::MAX, |change| {
+            looking.each_change(&self.journal, &self.handle, &preview.counts, usize::MAX, |change| {
                 change.write(&mut out, layout)
             })?;
         }
@@ -246,18 +246,12 @@ impl<'a> Begun<'a> {
         warnings: Warnings,
         next: &NextCommand,
     ) -> Result<(), Error> {
-        let ledger = self.journal.ledger(&self.handle, self.target.quota.longest())?;
+        let ledger = Outlook::of_run(&self.journal, &self.handle, self.target)?;
         let forecast = report::forecast(&self.target.quota, calls, &ledger, self.clock.now(), preview.counts.rows);
         let contract = &self.target.contract;
         let seal = if let Same::Plan(seal) = &self.same { Some(seal.clone()) } else { None };
         let review = report::review(self.target, contract.appended(), preview, forecast, warnings, next);
-        let rows = report::review_rows(
-            &self.journal,
-            &self.handle.name,
-            &self.facts.shape,
-            contract,
-            &preview.counts.left_out,
-        );
+        let rows = report::review_rows(&self.journal, &self.handle.name, &self.facts.shape, contract, &preview.counts);
         page.write_review(&crate::report::page::Review { seal, ..review }, rows).map_err(report::page_error)
     }
 

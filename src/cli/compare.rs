@@ -20,7 +20,7 @@ use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle
 use crate::list_change::with_whole_lists;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::report::changes::RowChanges;
-use crate::report::preview::{self, LeftOut};
+use crate::report::preview::{self, Counts};
 use crate::row::IncidentId;
 use crate::seen::Seen;
 
@@ -234,7 +234,7 @@ impl Looking<'_> {
         &self,
         journal: &Journal,
         run: &RunHandle,
-        left_out: &HashMap<u64, LeftOut>,
+        counts: &Counts,
         limit: usize,
         mut show: impl FnMut(RowChanges) -> io::Result<()>,
     ) -> Result<(), Error> {
@@ -244,22 +244,24 @@ impl Looking<'_> {
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row;
             // Of those in doubt, that comes first.
-            for row in rows.iter().filter(|row| !row.is_in_doubt && !left_out.contains_key(&row.row)) {
+            for row in rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row)) {
                 if shown == limit {
                     return Ok(());
                 }
                 let Some(sightings) = journal.seen(run, row.row)? else { continue };
                 if let Compared::Changes(differences) = self.compared(row, &sightings) {
-                    show(self.changes(row, differences))?;
+                    let repeats = counts.without_comment.contains(&row.row);
+                    let sets = parts(&row.change.body, self.appended()).0.filter(|_| repeats);
+                    let body = sets.as_deref().unwrap_or(&row.change.body);
+                    show(self.changes(row, body, differences))?;
                     shown += 1;
                 }
             }
         }
     }
 
-    fn changes(&self, row: &PendingRow, differences: Vec<crate::compare::Difference>) -> RowChanges {
-        let change = &row.change;
-        let changes = RowChanges::new(row.line, change.incident.get(), &change.body, differences, self.appended());
+    fn changes(&self, row: &PendingRow, body: &str, differences: Vec<crate::compare::Difference>) -> RowChanges {
+        let changes = RowChanges::new(row.line, row.change.incident.get(), body, differences, self.appended());
         RowChanges { merged: row.merged.map(IncidentId::get), ..changes }
     }
 

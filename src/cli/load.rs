@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,10 +11,11 @@ use sha2::{Digest as _, Sha256};
 use super::report::ReviewRows;
 use super::rows::notes;
 use crate::check::{CheckedRow, NoChange, Rules, Tally, check};
+use crate::compare::parts;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::input::{Input, InputError};
-use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle};
+use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle, WillSend};
 use crate::list_change::changes_lists;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::plan::PlanRow;
@@ -247,18 +249,20 @@ pub(super) fn for_a_look(
     let context = ContextColumns::new(input.shape(), rules.contract);
     let mut counting = Counting { peek, remember, appended, counter: Counter::default(), earlier: Earlier::default() };
     let mut keep = |row: &CheckedRow| {
-        let mut see = |left_out| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out));
-        let Ok(change) = &row.verdict else { return see(None) };
-        if let Some(left_out) = counting.take(row.row, change)? {
-            return see(Some(left_out.reason()));
-        }
+        let mut see = |left_out, repeats| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out, repeats));
+        let Ok(change) = &row.verdict else { return see(None, false) };
+        let body = match counting.take(row.row, change)? {
+            Ok(body) => body,
+            Err(left_out) => return see(Some(left_out.reason()), false),
+        };
         // Of a list that is changed the request is not known before its incident is read.
         if first.len() < SHOWN && !changes_lists(&change.body) {
             let path = rules.contract.incident_path(change.incident);
             let was = context.of(&row.source).fetched.and_then(|fetched| fetched.line(&change.body, now));
-            first.push((row.row, FirstRequest { method: "PATCH", path, body: change.body.to_string(), was }));
+            let body = body.to_string();
+            first.push((row.row, FirstRequest { method: "PATCH", path, body, was }));
         }
-        see(None)
+        see(None, body != change.body)
     };
     let (loaded, tally) = read(input, rules, skip_invalid, tell, &mut keep)?;
     let contradicting: BTreeMap<u64, String> = tally.contradicting().map(|(row, error)| (row, error.message)).collect();
@@ -270,7 +274,7 @@ pub(super) fn for_a_look(
         for row in rows.changes()? {
             let (row, change) = row?;
             if !contradicting.contains_key(&row) {
-                counting.take(row, &change)?;
+                let _ = counting.take(row, &change)?;
             }
         }
     }
@@ -290,21 +294,28 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    /// Counts a row. Returns why it is left out, if it is.
-    fn take(&mut self, row: u64, change: &Change) -> Result<Option<LeftOut>, JournalError> {
+    /// Counts a row. Returns the body that will be sent, or why it is left out.
+    fn take(&mut self, row: u64, change: &Change) -> Result<Result<Arc<str>, LeftOut>, JournalError> {
         if !self.counter.is_first(row, change.incident, &change.body) {
-            return Ok(Some(LeftOut::Repeated));
+            return Ok(Err(LeftOut::Repeated));
         }
-        let is_sent = match self.peek {
+        let will_send = match self.peek {
             Some(peek) => peek.look(change, self.remember, self.appended, &mut self.earlier)?,
-            None => true,
+            None => WillSend::All,
         };
-        if !is_sent {
-            self.counter.leave_out_applied(row);
-            return Ok(Some(LeftOut::Applied));
-        }
+        let body = match will_send {
+            WillSend::All => Arc::clone(&change.body),
+            WillSend::WithoutComment => {
+                self.counter.leave_out_comment(row);
+                parts(&change.body, self.appended.unwrap_or_default()).0.unwrap_or_default().into()
+            }
+            WillSend::Nothing => {
+                self.counter.leave_out_applied(row);
+                return Ok(Err(LeftOut::Applied));
+            }
+        };
         let recorded = if changes_lists(&change.body) { Recorded::Yes } else { Recorded::Nothing };
-        self.counter.add(&change.body, recorded, false);
-        Ok(None)
+        self.counter.add(&body, recorded, false);
+        Ok(Ok(body))
     }
 }

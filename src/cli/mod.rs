@@ -5,6 +5,7 @@
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `typed`, `rows`, `target`, `tokens`, `environment` | what was typed and what the environment says, resolved |
 //! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
+//! | `outlook` | what a forecast begins with |
 //! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
@@ -24,6 +25,7 @@ mod fetch;
 mod load;
 mod looking;
 mod next;
+mod outlook;
 mod patience;
 mod plan;
 mod report;

@@ -1,6 +1,6 @@
 //! `--report`: the review page before a run, the report after it. What the pages show is put together here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::environment::Environment;
+use super::outlook::Outlook;
 use super::target::Target;
-use crate::apply::GUESSED_LATENCY;
 use crate::check::{CheckedRow, NoChange};
 use crate::clock::Now;
 use crate::contract::Contract;
@@ -19,14 +19,13 @@ use crate::error::Error;
 use crate::files::unnamed;
 use crate::journal::{AccountedRow, History, Journal, JournalError, Pick};
 use crate::outcome::{InputShape, OutcomeKind};
-use crate::permit::{Pause, Spent};
 use crate::quota::{Buckets, Forecast, run_ahead};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
     Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
-use crate::report::preview::{LeftOut, Preview};
+use crate::report::preview::{Counts, Preview};
 use crate::row::{Change, IncidentId};
 use crate::seen::Seen;
 use crate::window::Quota;
@@ -68,11 +67,12 @@ impl ReviewRows {
         Ok(ReviewRows { file, context: ContextColumns::new(shape, contract) })
     }
 
-    /// Adds one; `left_out` says why it is not sent, where it is not.
+    /// Adds one; `left_out` says why it is not sent, where it is not; `repeats`: its comment is not
+    /// repeated.
     ///
     /// # Errors
     /// Where there is no room for it.
-    pub(super) fn add(&mut self, row: &CheckedRow, left_out: Option<&str>) -> Result<(), Error> {
+    pub(super) fn add(&mut self, row: &CheckedRow, left_out: Option<&str>, repeats: bool) -> Result<(), Error> {
         let body = row.verdict.as_ref().map(|change| &*change.body);
         let none = row.verdict.as_ref().err().map(NoChange::message);
         let kept = ReviewRow {
@@ -82,6 +82,7 @@ impl ReviewRows {
             after: serde_json::from_str(body.unwrap_or("{}")).unwrap_or_default(),
             context: self.context.of(&row.source),
             left_out: none.or(left_out).map(str::to_owned),
+            note: repeats.then(|| COMMENT_NOT_REPEATED.to_owned()),
             ..ReviewRow::default()
         };
         serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from).map_err(not_kept)?;
@@ -133,17 +134,11 @@ fn not_kept(source: io::Error) -> Error {
 }
 
 /// The calls of a run over time, by the quota's arithmetic.
-pub(super) fn forecast(
-    quota: &Quota,
-    args: &CallArgs,
-    ledger: &(Spent, Option<Pause>),
-    now: Now,
-    calls: u64,
-) -> Vec<Point> {
-    let ahead = Forecast { calls, concurrency: args.concurrency, latency: GUESSED_LATENCY };
+pub(super) fn forecast(quota: &Quota, args: &CallArgs, ledger: &Outlook, now: Now, calls: u64) -> Vec<Point> {
+    let ahead = Forecast { calls, concurrency: args.concurrency, latency: ledger.latency };
     let every = calls.div_ceil(POINTS).max(1);
     let (mut points, mut begun) = (Vec::new(), 0);
-    run_ahead(&Buckets::new(quota), &ledger.0, ledger.1, now.boot, ahead, |start| {
+    run_ahead(&Buckets::new(quota), &ledger.spent, ledger.pause, now.boot, ahead, |start| {
         begun += 1;
         if begun % every == 0 || begun == calls {
             points.push(Point { at: start.since(now.boot), calls: begun });
@@ -179,7 +174,7 @@ pub(super) fn review_rows(
     run: &str,
     shape: &InputShape,
     contract: &Contract,
-    not_sent: &HashMap<u64, LeftOut>,
+    counts: &Counts,
 ) -> impl Iterator<Item = Result<ReviewRow, JournalError>> {
     let context = ContextColumns::new(shape, contract);
     accounted(journal, run, Pick::NoneOf(&[])).map(move |row| {
@@ -187,11 +182,14 @@ pub(super) fn review_rows(
         let outcome = &row.result.outcome;
         // That it is not sent is said beside it.
         let why = || outcome.message.replacen("not sent: ", "", 1);
-        let not_sent = not_sent.get(&row.result.row).map(|left_out| left_out.reason().to_owned());
+        let not_sent = counts.left_out.get(&row.result.row).map(|left_out| left_out.reason().to_owned());
         let left_out = not_sent.or_else(|| (outcome.kind != OutcomeKind::NotAttempted).then(why));
         let said = context_of(&context, &row);
         let target = row.merged_into().filter(|_| left_out.is_none());
-        let note = target.map(|target| format!("updates incident {target}, into which this one was merged"));
+        let merged = target.map(|target| format!("updates incident {target}, into which this one was merged"));
+        let comment = counts.without_comment.contains(&row.result.row).then(|| COMMENT_NOT_REPEATED.to_owned());
+        let notes: Vec<String> = merged.into_iter().chain(comment).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(ReviewRow {
             row: row.result.row,
             line: row.result.line,
@@ -205,6 +203,9 @@ pub(super) fn review_rows(
         })
     })
 }
+
+/// Beside a row whose comment was added before.
+const COMMENT_NOT_REPEATED: &str = "the comment was added before: it is not repeated";
 
 /// What the input says of a row's incident, or else what was read of it.
 fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Context {

@@ -11,6 +11,7 @@ use super::begun::{Begun, Reading, say_next, say_report};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next;
+use super::outlook::Outlook;
 use super::patience::open_journal;
 use super::report::{self, ReviewRows};
 use super::send;
@@ -25,7 +26,6 @@ use crate::exit;
 use crate::files::temporary_dir;
 use crate::input::{Input, InputError, Source};
 use crate::journal::{History, Peek};
-use crate::permit::Spent;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::Preview;
@@ -178,10 +178,7 @@ fn dry_run(
     let now = clock.now().wall;
     let looked =
         load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut(), now)?;
-    let ledger = match &peek {
-        Some(peek) => peek.ledger(target.quota.longest())?,
-        None => (Spent::default(), None),
-    };
+    let ledger = Outlook::of_dry_run(peek.as_ref(), target)?;
     let (calls, send) = (&args.send.calls, Some(&args.send));
     let before = Before { target, calls, send, remember, input: &args.input, typed: &global.typed, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);

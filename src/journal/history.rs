@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::ledger::Ledger;
-use super::made::{Asker, Earlier, since, updates_for};
+use super::ledger::{Ledger, latency};
+use super::made::{Asker, Earlier, WillSend, since, updates_for};
 use super::merged::MERGED;
 use super::rows::{PendingRow, page};
 use super::runs::{RunFacts, RunHandle, RunState};
@@ -238,7 +238,7 @@ impl Journal {
         remember: Duration,
         appended: Option<&str>,
         earlier: &mut Earlier,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<WillSend, JournalError> {
         let (since, comments_since) = since(self.clock.now(), remember, row.otherwise_at);
         let asker = Asker { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
         let pasts = updates_for(&self.db, self.scope_of(run)?, row.change.incident, row.merged)?;
@@ -253,6 +253,14 @@ impl Journal {
         let mut ledger = Ledger::default();
         ledger.read(&self.db, self.scope_of(run)?, self.process, self.clock.now().boot - 2 * longest_window)?;
         Ok((ledger.spent, ledger.pause.map(Pause::from)))
+    }
+
+    /// How long the last requests of the run's scope took, on average; `None` if there were none.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn latency_of(&self, run: &RunHandle) -> Result<Option<Duration>, JournalError> {
+        latency(&self.db, self.scope_of(run)?)
     }
 
     pub(super) fn scope_of(&self, run: &RunHandle) -> Result<i64, JournalError> {

@@ -129,6 +129,19 @@ fn counted_by(ended: BootTime, has_response: bool) -> BootTime {
     if has_response { ended } else { ended + LATE_COUNT }
 }
 
+/// Of the last requests that got a response.
+const LATENCY: &str = "
+    SELECT avg(ended - started) FROM (
+        SELECT started, ended FROM attempts
+        WHERE scope = ?1 AND ended IS NOT NULL AND http_status IS NOT NULL ORDER BY ended DESC LIMIT 50)";
+
+/// How long the last requests of a scope took, on average.
+pub(super) fn latency(db: &Connection, scope: i64) -> Result<Option<Duration>, JournalError> {
+    let micros: Option<f64> = db.query_row(LATENCY, [scope], |row| row.get(0))?;
+    // A time that is no duration was measured over a change of the clock.
+    Ok(micros.and_then(|micros| Duration::try_from_secs_f64(micros / 1e6).ok()))
+}
+
 fn data_version(db: &Connection) -> Result<i64, rusqlite::Error> {
     db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }

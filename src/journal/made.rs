@@ -305,6 +305,17 @@ pub struct Earlier {
     pub unfinished: BTreeMap<String, u64>,
 }
 
+/// What of a row will be sent, as far as that is known before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WillSend {
+    /// Nothing: the same change was made.
+    Nothing,
+    /// Its properties: the same comment was added.
+    WithoutComment,
+    /// All of it.
+    All,
+}
+
 /// Changes that a run made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Made {
@@ -315,14 +326,16 @@ pub struct Made {
 }
 
 impl Earlier {
-    /// Adds what the updates of its incident mean for one change. Says whether it will be sent.
-    pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) -> bool {
+    /// Adds what the updates of its incident mean for one change. Says what of it will be sent.
+    pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) -> WillSend {
         let forever = Asker { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..asker };
-        let (standing_now, is_sent) = match standing(pasts, ours, asker) {
-            Standing::Made(made) => (Standing::Made(made), false),
-            _ => (standing(pasts, ours, forever), true),
+        let (standing_now, will_send) = match standing(pasts, ours, asker) {
+            Standing::Made(made) => (Standing::Made(made), WillSend::Nothing),
+            Standing::CommentMade => (standing(pasts, ours, forever), WillSend::WithoutComment),
+            _ => (standing(pasts, ours, forever), WillSend::All),
         };
         if let Standing::Made(made) = standing_now {
+            let is_sent = will_send != WillSend::Nothing;
             let entry = self.made.entry((made.run, is_sent)).or_insert(Made { rows: 0, last: made.at });
             *entry = Made { rows: entry.rows + 1, last: entry.last.max(made.at) };
         }
@@ -335,7 +348,7 @@ impl Earlier {
         for run in runs {
             *self.unfinished.entry(run.to_owned()).or_insert(0) += 1;
         }
-        is_sent
+        will_send
     }
 }
 

@@ -36,7 +36,7 @@ pub use account::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
 pub use history::{History, RunSummary};
 pub use locks::Patience;
-pub use made::{Doubt, Earlier, Known, Made, MadeBefore};
+pub use made::{Doubt, Earlier, Known, Made, MadeBefore, WillSend};
 pub use merged::Contradiction;
 pub use peek::Peek;
 pub use rows::{LoadRow, LookAt, PendingRow, Settled, Sightings};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::ledger::Ledger;
-use super::made::{Asker, Earlier, updates_of};
+use super::ledger::{Ledger, latency};
+use super::made::{Asker, Earlier, WillSend, updates_of};
 use super::{JournalError, StateDir};
 use crate::clock::Clock;
 use crate::permit::{Pause, Spent};
@@ -49,7 +49,7 @@ impl Peek {
         remember: Duration,
         appended: Option<&str>,
         earlier: &mut Earlier,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<WillSend, JournalError> {
         let now = self.clock.now();
         let mut pasts = updates_of(&self.db, self.scope, change.incident)?;
         if self.is_old_boot {
@@ -60,6 +60,14 @@ impl Peek {
         let since = now.boot - remember;
         let asker = Asker { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
         Ok(earlier.add(&pasts, change, asker))
+    }
+
+    /// How long the last requests of the scope took, on average; `None` if there were none.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn latency(&self) -> Result<Option<Duration>, JournalError> {
+        latency(&self.db, self.scope)
     }
 
     /// The calls of the scope that ended within `longest_window` or are under way, and its pause.

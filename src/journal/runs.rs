@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
-use super::ledger::{CALL_LIMIT, Ledger};
+use super::ledger::{CALL_LIMIT, Ledger, latency};
 use super::{History, Journal, JournalError, Session, locks, wall};
 use crate::outcome::InputShape;
 use crate::row::Scope;
@@ -67,12 +67,6 @@ pub(super) const RUN_OF_PLAN: &str = "
 const PRUNED_RUN_OF_PLAN: &str = "
     SELECT run, finished_wall FROM applied_plans JOIN scopes ON scopes.id = applied_plans.scope
     WHERE scopes.name = ?1 AND applied_plans.plan = ?2";
-
-/// Of the last requests that got a response.
-const LATENCY: &str = "
-    SELECT avg(ended - started) FROM (
-        SELECT started, ended FROM attempts
-        WHERE scope = ?1 AND ended IS NOT NULL AND http_status IS NOT NULL ORDER BY ended DESC LIMIT 50)";
 
 /// What stays of a run that is pruned: a plan is applied once.
 const KEEP_PLAN: &str = "
@@ -259,9 +253,7 @@ impl Journal {
     /// If the journal can't be read.
     pub fn latency(&self) -> Result<Option<Duration>, JournalError> {
         let Some(session) = &self.session else { return Ok(None) };
-        let micros: Option<f64> = self.db.query_row(LATENCY, [session.scope], |row| row.get(0))?;
-        // A time that is no duration was measured over a change of the clock.
-        Ok(micros.and_then(|micros| Duration::try_from_secs_f64(micros / 1e6).ok()))
+        latency(&self.db, session.scope)
     }
 
     fn begin(&mut self, session: Session) -> Result<(), JournalError> {

@@ -173,3 +173,55 @@ fn changes_that_are_shown_are_those_that_are_sent() {
     let dry_run = program.run(&format!("run a.csv --dry-run --compare {to}")).expect_code(0);
     assert_eq!(dry_run.stdout.matches("comment + Comment on").count(), 2, "{}", dry_run.said());
 }
+
+/// A comment that is remembered is not repeated: the numbers before the prompt leave it out, as the requests do.
+#[test]
+fn remembered_comment_is_not_counted() {
+    let first = "incidentId,status,comment\n1,Resolved,done\n2,Resolved,done\n";
+    let second = "incidentId,assignedTo,comment\n1,a@contoso.com,done\n2,a@contoso.com,new\n";
+    let program = Program::new().file("a.csv", first).file("b.csv", second).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let origin = program.origin();
+    let sets = |text: &str| {
+        let lines: Vec<&str> =
+            text.lines().filter(|line| line.contains("comment ") || line.contains("comments ")).collect();
+        lines.join("\n")
+    };
+    for command in [
+        "run b.csv --dry-run --report review.md",
+        "run b.csv --dry-run --compare --report review.md",
+        "plan b.csv --report review.md",
+    ] {
+        let shown = program.run(&format!("{command} --base-url {origin}")).expect_code(0);
+        let shown = shown.expect_text("1 comment added before: not repeated");
+        assert!(sets(&shown.stdout).contains("comment                 1"), "{command}: {}", shown.said());
+        assert!(!shown.stdout.contains("\"comment\":\"done\""), "{command}: {}", shown.said());
+        assert!(program.read("review.md").contains("it is not repeated"), "{command}");
+        std::fs::remove_file(program.path("review.md")).expect("it was written");
+    }
+    let before = program.updates().len();
+    program.send("b.csv").expect_code(0).expect_text("1 comment added before: not repeated");
+    let comments = program.updates()[before..]
+        .iter()
+        .filter(|update| update.body.as_ref().is_some_and(|body| body.contains("comment")))
+        .count();
+    assert_eq!(comments, 1);
+}
+
+/// The estimate begins with the latency that an earlier run has measured.
+#[test]
+fn estimate_uses_measured_latency() {
+    let slow = std::time::Duration::from_secs(2);
+    let program = Program::new().file("a.csv", closing(1..=1)).file("b.csv", closing(11..=11)).emulator(|settings| {
+        settings.latency = slow..=slow;
+    });
+    let origin = program.origin();
+    program.run(&format!("run b.csv --dry-run --base-url {origin}")).expect_code(0).expect_text("400 ms, done at");
+    program.send("a.csv").expect_code(0);
+    for command in ["run b.csv --dry-run", "plan b.csv"] {
+        let shown = program.run(&format!("{command} --base-url {origin}")).expect_code(0);
+        assert!(!shown.stdout.contains("400 ms"), "{command}: {}", shown.said());
+    }
+    let ended = program.send("b.csv").expect_code(0);
+    assert!(!ended.stderr.contains("400 ms"), "{}", ended.said());
+}

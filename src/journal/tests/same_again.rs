@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve, scope};
-use crate::journal::{Earlier, End, MadeBefore, Peek, Receipt};
+use crate::journal::{Earlier, End, MadeBefore, Peek, Receipt, WillSend};
 
 fn made(receipt: &Receipt) -> Option<(bool, bool)> {
     match receipt {
@@ -131,7 +131,7 @@ async fn what_is_longer_ago_is_counted_before_the_question() {
         let journal = &process.journal;
         journal.earlier(&process.run, row, REMEMBERED, Some("comment"), &mut earlier).expect("reads")
     };
-    assert_eq!(rows.iter().map(is_sent).collect::<Vec<_>>(), [true, false, true]);
+    assert_eq!(rows.iter().map(is_sent).collect::<Vec<_>>(), [WillSend::All, WillSend::Nothing, WillSend::All]);
     let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
     assert_eq!(counted, [(false, 1), (true, 1)]);
     assert_eq!(earlier.unfinished.into_iter().collect::<Vec<_>>(), [(old.run.name.clone(), 1)]);

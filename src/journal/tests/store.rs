@@ -10,7 +10,7 @@ use tokio::time::advance;
 
 use super::process::{HOUR, Place, comment, resolve, scope};
 use crate::clock::{BootTime, Clock, Now};
-use crate::journal::{Earlier, End, History, Journal, JournalError, Peek};
+use crate::journal::{Earlier, End, History, Journal, JournalError, Peek, WillSend};
 use crate::outcome::OutcomeKind;
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +272,7 @@ async fn format_2_keeps_rows_history_and_ledger() {
         appends: true,
     };
     let peek = Peek::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
-    assert!(!peek.look(&change, HOUR, appended, &mut peeked).expect("reads"));
+    assert_eq!(peek.look(&change, HOUR, appended, &mut peeked).expect("reads"), WillSend::Nothing);
     drop(peek);
     let now = journal.clock().now().wall;
     let later = now + Duration::from_hours(24 * 365);

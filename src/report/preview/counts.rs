@@ -64,6 +64,8 @@ pub struct Counts {
     pub limited: u64,
     /// Rows that had ended when the plan was created.
     pub ended_in_plan: u64,
+    /// The rows whose comment is not repeated: it was added before. They are sent without it.
+    pub without_comment: HashSet<u64>,
     /// The rows without an outcome that are left out, by number.
     pub left_out: HashMap<u64, LeftOut>,
 }
@@ -78,6 +80,9 @@ impl Counts {
             line(self.repeated, "with the change of an earlier row"),
             line(self.ended_in_plan, "left out by the plan"),
             line(self.limited, "beyond --limit"),
+            (!self.without_comment.is_empty()).then(|| {
+                format!("{} added before: not repeated", counted(self.without_comment.len() as u64, "comment"))
+            }),
         ];
         lines.into_iter().flatten().collect()
     }
@@ -117,6 +122,11 @@ impl Counter {
     /// Leaves out a row that was applied before. Who did it is counted elsewhere.
     pub fn leave_out_applied(&mut self, row: u64) {
         self.counts.left_out.insert(row, LeftOut::Applied);
+    }
+
+    /// Notes that a row will be sent without its comment.
+    pub fn leave_out_comment(&mut self, row: u64) {
+        self.counts.without_comment.insert(row);
     }
 
     /// Counts a row that will be sent.
