@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
 use super::before::{self, Before};
 use super::begun::Begun;
-use super::compare::{Look, Looks};
+use super::compare::Look;
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next::Next;
@@ -307,19 +307,7 @@ impl<'a> Applying<'a> {
             }
         };
         let same = Same::Plan(plan.seal.clone());
-        Ok(Begun {
-            target,
-            scope,
-            journal,
-            handle,
-            goes_on: false,
-            loaded,
-            facts,
-            same,
-            compared: None,
-            looked: Looks::default(),
-            clock,
-        })
+        Ok(Begun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 }
 

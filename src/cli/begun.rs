@@ -75,6 +75,22 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Begun<'a> {
+    /// A new run, whose incidents were not read.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of the run")]
+    pub(super) fn new(
+        target: &'a Target,
+        scope: Scope,
+        journal: Journal,
+        handle: RunHandle,
+        loaded: Loaded,
+        facts: RunFacts,
+        same: Same,
+        clock: &'a Clock,
+    ) -> Begun<'a> {
+        let (compared, looked) = (None, Looks::default());
+        Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared, looked, clock }
+    }
+
     /// Checks an input and loads it. `source` is where it comes from.
     ///
     /// # Errors
@@ -105,19 +121,7 @@ impl<'a> Begun<'a> {
         let (handle, loaded) =
             load::into_journal(&mut journal, input, rules, skip_invalid, tell, &scope, &facts, &mut rng)?;
         let same = Same::Changes(loaded.digest.clone());
-        Ok(Begun {
-            target,
-            scope,
-            journal,
-            handle,
-            goes_on: false,
-            loaded,
-            facts,
-            same,
-            compared: None,
-            looked: Looks::default(),
-            clock,
-        })
+        Ok(Begun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 
     /// A run that began before, and goes on.
@@ -134,19 +138,7 @@ impl<'a> Begun<'a> {
         let loaded = Loaded::default();
         let RunSummary { scope, facts, plan, .. } = run;
         let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
-        Ok(Begun {
-            target,
-            scope,
-            journal,
-            handle,
-            goes_on: true,
-            loaded,
-            facts,
-            same,
-            compared: None,
-            looked: Looks::default(),
-            clock,
-        })
+        Ok(Begun { goes_on: true, ..Begun::new(target, scope, journal, handle, loaded, facts, same, clock) })
     }
 
     /// The run with the same changes that did not finish within `remember` goes on in its place, if there is one.

@@ -65,7 +65,10 @@ struct Onlooker(Progress);
 
 impl Listener for Onlooker {
     fn hear(&mut self, event: Event) -> io::Result<()> {
-        self.0.hear(&event);
+        // With no request in flight the end follows at once, and the command says why.
+        if !matches!(&event, Event::Stopping { reason, in_flight: 0 } if !reason.is_asked()) {
+            self.0.hear(&event);
+        }
         Ok(())
     }
 }

@@ -216,14 +216,16 @@ fn show(
         Format::Json => writeln!(out, "{}", escape_json(&object(&run).to_string()))?,
         Format::Human => {
             writeln!(out, "run {}: {}", printable(&run.name), state(&run))?;
+            // Without a tenant, the origin is the scope.
+            let scope = if run.scope.is_origin() { String::new() } else { format!("{}, ", run.scope.described()) };
             let finished = run.finished.map(|at| format!("; over {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
             for (label, text) in [
                 ("begun", format!("{}{}", run.created.strftime("%Y-%m-%d %H:%M:%S UTC"), finished.unwrap_or_default())),
-                ("target", format!("{}, {} ({})", run.scope.described(), run.facts.origin, run.contract)),
+                ("target", format!("{scope}{} ({})", run.facts.origin, run.contract)),
                 ("input", run.facts.input.clone()),
                 ("options", run.facts.options.join(" ")),
                 ("rows", format!("{}: {counts}", run.rows())),
-                ("calls", format!("{}, {} throttled (429)", run.calls, run.throttled)),
+                ("requests", format!("{}, {} throttled (429)", run.calls, run.throttled)),
                 ("results", run.facts.results.clone()),
                 ("plan", run.plan.as_ref().map(|seal| format!("sealed {}", short(seal))).unwrap_or_default()),
             ] {

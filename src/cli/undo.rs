@@ -73,7 +73,7 @@ const NOT_UPDATED: [OutcomeKind; 5] = [
 /// Rows are loaded so many at a time.
 const BATCH: usize = 500;
 
-/// Runs it. Gives back the exit code.
+/// Runs it. Returns the exit code: 1 if an incident can't be read.
 ///
 /// # Errors
 /// Where there is no such run, no token, or something can't be written.
@@ -146,7 +146,7 @@ pub(super) fn run(
     let path = printable_path(file.path());
     writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&seal))?;
     writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), &global.typed))?;
-    Ok(exit::DONE)
+    Ok(if notes.gone.is_empty() { exit::DONE } else { exit::SOME_FAILED })
 }
 
 fn printable_path(path: &Path) -> String {

@@ -90,8 +90,13 @@ fn from_json(text: &str) -> Result<SecretString, TokenTextError> {
     // What serde says of an error may repeat a part of the text.
     let members: std::collections::HashMap<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|_| TokenTextError::NoMember)?;
-    let token = MEMBERS.iter().find_map(|name| members.get(*name)?.as_str()).ok_or(TokenTextError::NoMember)?;
-    bare(token.trim())
+    let mut texts = MEMBERS.iter().filter_map(|name| members.get(*name)?.as_str()).map(str::trim);
+    let first = texts.clone().next().ok_or(TokenTextError::NoMember)?;
+    bare(texts.find(|text| !text.is_empty() && !is_no_value(text)).unwrap_or(first))
+}
+
+fn is_no_value(text: &str) -> bool {
+    NO_VALUE.contains(&text.to_lowercase().as_str())
 }
 
 /// `b64token` of RFC 6750: letters, digits and `-._~+/`, then `=`.
@@ -103,7 +108,7 @@ fn bare(token: &str) -> Result<SecretString, TokenTextError> {
     if token.starts_with(is_quote) || token.ends_with(is_quote) {
         return Err(TokenTextError::Quoted);
     }
-    if NO_VALUE.contains(&token.to_lowercase().as_str()) {
+    if is_no_value(token) {
         return Err(TokenTextError::NoValue);
     }
     let first_word = token.split([' ', '\t', ':', '=']).next().unwrap_or_default();
@@ -137,11 +142,26 @@ mod tests {
                 "\u{feff}\n{{\"token_type\":\"Bearer\",\n\"access_token\": \"{token}\",\"refresh_token\":\"0.x\"}}\n"
             ),
             format!(r#"{{"token":"{token}","id":7}}"#),
-            // The first that is a text, in the order of the names.
+            // The first that has a value, in the order of the names.
             format!(r#"{{"token":"other","access_token":"{token}","accessToken":null}}"#),
         ] {
             assert_eq!(token_in(text.as_bytes()).expect("a token").expose_secret(), token, "{text}");
         }
+    }
+
+    #[test]
+    fn member_without_a_value_is_passed_over() {
+        for text in [
+            r#"{"accessToken":"","access_token":"eyJ0"}"#,
+            r#"{"accessToken":" \n","token":"eyJ0"}"#,
+            r#"{"access_token":"","token":"eyJ0","accessToken":7}"#,
+            r#"{"accessToken":"null","access_token":"undefined","token":" eyJ0 "}"#,
+        ] {
+            assert_eq!(token_in(text.as_bytes()).expect(text).expose_secret(), "eyJ0", "{text}");
+        }
+        // A wrong one is not.
+        let text = br#"{"accessToken":"Bearer eyJ0","token":"eyJ0"}"#;
+        assert_eq!(token_in(text).expect_err("is refused"), TokenTextError::Bearer);
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn empty_complete_list_replaces_and_says_so() {
     let program = program("1-60", &[]);
     fetch(&program, "-o open.csv").expect_code(0);
     let ended = fetch(&program, "-o open.csv --status resolved").expect_code(0);
-    ended.expect_text("0 incidents (open.csv had 60), by 1 call");
+    ended.expect_text("0 incidents (open.csv had 60), by 1 request");
     assert_eq!(rows(&program, "open.csv"), 0);
     fetch(&program, "-o open.csv").expect_code(0);
     let ended = fetch(&program, "-o open.csv --status resolved --format json").expect_code(0);

@@ -107,7 +107,8 @@ fn a_question_that_can_not_be_is_said_and_leaves_nothing() {
         (["--status", "open"], "write Active, Resolved"),
         (["--created-since", "yesterday"], "a duration ago such as 24h"),
     ] {
-        fetch(&program, &[&["-o", "out.csv"], &arguments[..]].concat()).expect_code(2).expect_text(said);
+        let ended = fetch(&program, &[&["-o", "out.csv"], &arguments[..]].concat()).expect_code(2).expect_text(said);
+        assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.said());
     }
     fetch(&program, &["-o", "out.txt"]).expect_code(2).expect_text(".csv nor in .jsonl");
     assert_eq!(program.names(), ["requests.jsonl", "state"]);
@@ -282,7 +283,7 @@ fn a_fetched_file_goes_straight_into_run() {
     program.send("tags.csv").expect_code(0);
     for file in ["open.csv", "open.jsonl"] {
         let ended = fetch(&program, &["-o", file]).expect_code(0);
-        let ended = ended.expect_text(&format!("3 incidents in {file}, by 2 calls"));
+        let ended = ended.expect_text(&format!("3 incidents in {file}, by 2 requests"));
         ended.expect_text(&format!(
             "  bulk-triage run {file} --set status=Resolved --dry-run --base-url {}",
             program.origin()

@@ -258,7 +258,7 @@ fn fetch_to_standard_output_is_whole_or_empty() {
     let fetched = program.run(&arguments).expect_code(0);
     assert_eq!(fetched.stdout.lines().count(), 151, "{}", fetched.said());
     assert!(fetched.stdout.starts_with("incidentId,"));
-    assert!(fetched.stderr.contains("150 incidents in standard output"), "{}", fetched.said());
+    assert!(fetched.stderr.contains("150 incidents written to standard output, by 3 requests\n"), "{}", fetched.said());
     let file = program.run(&arguments.replace("-o -", "-o open.csv")).expect_code(0);
     assert!(file.stdout.contains("150 incidents in open.csv"), "{}", file.said());
     let without_time =
@@ -285,4 +285,13 @@ fn only_incident_waits_for_end_of_outage() {
     let program = Program::new().file("a.csv", "incidentId,status\n7,Resolved\n").faulty_emulator(&["502@1-5"]);
     let ended = program.send("a.csv --compare").expect_code(0).expect_text("service down: paused");
     ended.expect_outcomes(&[("updated", 1)]);
+}
+
+#[test]
+fn runs_show_names_the_origin_once() {
+    let program = Program::new().file("a.csv", closing(1..=2)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let shown = program.run(&format!("runs show {}", program.last_run())).expect_code(0);
+    assert_eq!(shown.stdout.matches(&program.origin()).count(), 1, "{}", shown.said());
+    shown.expect_text("\nrequests  2, 0 throttled (429)\n");
 }

@@ -1,6 +1,8 @@
 //! `runs undo`: a way back, which is a plan like any other.
 
-use crate::program::{Ended, Program};
+use bulk_triage::exit;
+
+use crate::program::{Ended, Program, fault_of};
 
 fn program() -> Program {
     let rows = "incidentId,status,assignedTo,classification,determination,tags,comment\n\
@@ -135,4 +137,23 @@ fn prompt_without_compare_says_it_cannot_be_undone() {
     let asked = program.run("apply edit.plan --yes --quota 1000/1s").expect_code(0);
     asked.expect_text("1 row can't be undone: previous values are not recorded");
     program.send("a.csv").expect_code(0).expect_text(cannot);
+}
+
+/// The plan restores the others.
+#[test]
+fn undo_with_an_unreadable_incident_is_1() {
+    let sent = |fault: Option<String>| {
+        let program = Program::new().file("a.csv", "incidentId,status\n10,Resolved\n500,Resolved\n900,Resolved\n");
+        let program = program.emulator(move |settings| {
+            settings.faults = fault.iter().map(|fault| fault_of(fault)).collect();
+        });
+        program.send("a.csv --compare --concurrency 1").expect_code(0);
+        program
+    };
+    let requests = sent(None).requests().len();
+    let program = sent(Some(format!("400@{}", requests + 1)));
+    let undo = undo(&program, "--concurrency 1").expect_code(exit::SOME_FAILED.into());
+    let undo = undo.expect_text("left out, the incident can't be read: line ");
+    undo.expect_text("plan: undo.plan, 2 of 3 updated rows");
+    program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 2)]);
 }

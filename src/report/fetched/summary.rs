@@ -51,12 +51,13 @@ impl FetchSummary {
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let file = self.file.to_string_lossy();
         let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", count(self.read)) };
-        let (incidents, calls) = (counted(self.incidents, "incident"), counted(self.calls, "call"));
-        let file = if file == "-" { "standard output".into() } else { printable(&file) };
-        if self.incidents == 0 && self.replaced > 0 {
-            writeln!(out, "{incidents}{of} ({file} had {}), by {calls}", count(self.replaced))?;
+        let (incidents, requests) = (counted(self.incidents, "incident"), counted(self.calls, "request"));
+        if file == "-" {
+            writeln!(out, "{incidents}{of} written to standard output, by {requests}")?;
+        } else if self.incidents == 0 && self.replaced > 0 {
+            writeln!(out, "{incidents}{of} ({} had {}), by {requests}", printable(&file), count(self.replaced))?;
         } else {
-            writeln!(out, "{incidents}{of} in {file}, by {calls}")?;
+            writeln!(out, "{incidents}{of} in {}, by {requests}", printable(&file))?;
         }
         let scope = if self.scope == self.origin { String::new() } else { format!("{}, ", printable(&self.scope)) };
         writeln!(out, "from: {scope}{}", printable(&self.origin))?;

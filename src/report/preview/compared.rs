@@ -78,7 +78,7 @@ impl Compared {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let how = match self.calls {
-            Some(calls) => format!("by {}", counted(calls, "call")),
+            Some(calls) => format!("by {}", counted(calls, "request")),
             None => "when the plan was made".to_owned(),
         };
         let looked = format!("{} looked at, {how}", counted(self.incidents, "incident"));

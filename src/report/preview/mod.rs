@@ -20,7 +20,7 @@ pub use set_counts::SetCounts;
 use super::changes::RowChanges;
 use super::layout::Layout;
 use super::next_command::NextCommand;
-use super::wording::{Precision, WIDTH, clock_time, count, counted, cut_to, fitted, lasting};
+use super::wording::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
 use crate::text::printable;
 use crate::window::duration_text;
 
@@ -130,7 +130,7 @@ pub struct FirstRequest {
 }
 
 impl Preview {
-    /// Writes it for a person. Lines are cut at a terminal, and whole in a pipe.
+    /// Writes it for a person. Lines are wrapped between words at a terminal, and whole in a pipe.
     ///
     /// # Errors
     /// Where `out` fails.
@@ -141,12 +141,14 @@ impl Preview {
         }
         for (label, lines) in self.sections() {
             for (at, line) in lines.iter().enumerate() {
-                let label = if at == 0 { label } else { "" };
-                writeln!(out, "{}", cut_to(&printable(&format!("{label:<LABEL$}{line}")), layout.width))?;
+                for (part, text) in fitted_lines(&printable(line), layout).iter().enumerate() {
+                    let label = if at + part == 0 { label } else { "" };
+                    writeln!(out, "{}", cut_to(&format!("{label:<LABEL$}{text}"), layout.width))?;
+                }
             }
         }
         for warning in self.warnings() {
-            writeln!(out, "{}", paint(&printable(&format!("warning: {warning}"))))?;
+            writeln!(out, "{}", paint(&layout.wrap(&printable(&format!("warning: {warning}")))))?;
         }
         self.write_changes(&mut out, layout)?;
         for (run, finish) in self.unfinished() {
@@ -159,7 +161,8 @@ impl Preview {
             writeln!(out, "  {} {}", request.method, printable(&request.path))?;
             writeln!(out, "  {}", fitted(&request.body, SHOWN_BODY))?;
             if let Some(was) = &request.was {
-                writeln!(out, "  {}", fitted(was, WIDTH - 2))?;
+                let width = layout.width.map_or(WIDTH, |columns| WIDTH.min(columns.saturating_sub(1)));
+                writeln!(out, "  {}", fitted(was, width.saturating_sub(2)))?;
             }
         }
         Ok(())
@@ -275,6 +278,18 @@ impl Preview {
         let compared = self.compared.iter().flat_map(Compared::warnings);
         expires.into_iter().chain(doubtful).chain(followed).chain(compared).collect()
     }
+}
+
+/// The text beside a label, in lines that a terminal has room for. They keep its indentation.
+fn fitted_lines(text: &str, layout: Layout) -> Vec<String> {
+    let words = text.trim_start();
+    let indent = text.len() - words.len();
+    let Some(width) = layout.width.filter(|width| LABEL + columns_of(text) >= *width) else {
+        return vec![text.to_owned()];
+    };
+    // The last column stays free.
+    let room = width.saturating_sub(LABEL + indent + 1);
+    wrapped(words, room).lines().map(|line| format!("{:indent$}{line}", "")).collect()
 }
 
 impl Target {
@@ -423,6 +438,23 @@ mod tests {
           PATCH /api/incidents/924565
           {"comment":"\u{202e}x"}
         "#);
+    }
+
+    #[test]
+    fn narrow_terminal_wraps_and_cuts_nothing() {
+        let mut preview = preview();
+        preview.first_requests[0].was = Some(format!("was when it was fetched: {}", "x".repeat(80)));
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let piped = text(&Preview { first_requests: vec![], ..preview.clone() });
+        for width in [60, 72, 80] {
+            let layout = Layout { width: Some(width), colour: false };
+            let mut out = Vec::new();
+            preview.write(&mut out, layout).expect("a Vec takes all");
+            let shown = String::from_utf8(out).expect("text");
+            assert!(shown.lines().all(|line| line.chars().count() <= width), "{shown}");
+            let before_requests = shown.split("\nThe first requests:").next().expect("there is one");
+            assert_eq!(words(before_requests), words(&piped), "{shown}");
+        }
     }
 
     #[test]
