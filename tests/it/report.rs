@@ -138,8 +138,9 @@ fn what_is_in_its_place_is_refused_before_anything_is_read() {
 /// A file whose rows have each of the texts as title, tag and comment.
 pub(crate) fn with_naughty_texts() -> String {
     let row = |(id, text): (u64, String)| {
-        // A tag of this name would be an error.
-        let tag = if text == "null" { "null tag" } else { &text };
+        // A tag that stands for no value would be an error.
+        let is_placeholder = ["null", "NaN", "undefined", "---", "(empty)"].contains(&text.as_str());
+        let tag = if is_placeholder { "tag".to_owned() } else { text.clone() };
         format!(
             "{}\n",
             json!({"incidentId": id, "status": "Active", "tags": [tag], "comment": format!("c{text}"), "title": text})
