@@ -157,6 +157,7 @@ fn a_merged_incident_fails_with_the_one_it_went_to() {
     let merged = &ended.results()[1];
     assert_eq!(merged["code"], "redirected");
     assert!(merged["message"].contains('3'), "{merged:?}");
-    // It was made, though on the old one.
-    program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 3)]);
+    // Nothing is sent again, and it stays a failure: the update went to the old one.
+    let again = program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 2), ("failed", 1)]);
+    assert_eq!(again.results()[1]["code"], "redirected");
 }
