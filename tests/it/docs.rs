@@ -23,7 +23,7 @@ fn text(path: impl AsRef<Path>) -> String {
 /// Every page, the pages of folders too.
 fn pages() -> Vec<PathBuf> {
     let mut folders = vec![root().join("docs")];
-    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("SECURITY.md")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder of the project") {
             let path = entry.expect("an entry of it").path();
@@ -140,6 +140,31 @@ fn the_newcomers_two_commands_are_real() {
     assert!(root().join("samples/close-false-positives.csv").is_file());
     assert_eq!(text(".ci/run").lines().last(), Some("run cargo test"), "its last words are the tests'");
     assert!(text(".github/workflows/ci.yml").contains("- run: .ci/run"));
+}
+
+/// What CI runs is what was looked at: by its hash, and by the lock file.
+#[test]
+fn ci_pins_actions_and_locks_commands() {
+    for workflow in ["ci", "release"] {
+        let workflow = text(format!(".github/workflows/{workflow}.yml"));
+        let actions: Vec<&str> = workflow.split("uses: ").skip(1).collect();
+        for action in &actions {
+            let hash = action.split('@').nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a version");
+            assert!(hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
+            assert!(
+                !action.starts_with("actions/checkout") || action.contains("persist-credentials: false"),
+                "{action}"
+            );
+        }
+        assert!(!actions.is_empty());
+    }
+    let scripts = text(".ci/run") + &text(".ci/release");
+    let commands = scripts.lines().map(str::trim).filter(|line| !line.starts_with(['#', 's']));
+    for line in commands.filter(|line| line.contains("cargo ") && *line != "run cargo test") {
+        let needs_none = ["cargo fmt", "cargo deny --version", "cargo \"$1\" --version"];
+        assert!(line.contains("--locked") || needs_none.iter().any(|command| line.contains(command)), "{line}");
+    }
+    assert!(text("Cargo.toml").contains("[profile.release]\ndebug = false\nstrip = true\n"));
 }
 
 #[test]
