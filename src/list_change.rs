@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::text::is_redacted;
+
 /// What is added to a list, and taken from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,12 +72,13 @@ pub fn changes_lists(body: &str) -> bool {
 /// The body with whole lists: `values` is what its incident was.
 ///
 /// # Errors
-/// Where that does not show a list that is changed: with its name.
+/// Where that does not show a list that is changed, or shows it redacted: with its name.
 pub fn with_whole_lists(body: &str, values: &Map<String, Value>) -> Result<String, String> {
     let mut body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     for (property, value) in &mut body {
         if let Some(change) = ListChange::of(value) {
-            *value = values.get(property).and_then(|list| change.whole(list)).ok_or_else(|| property.clone())?;
+            let list = values.get(property).filter(|list| !is_redacted(list));
+            *value = list.and_then(|list| change.whole(list)).ok_or_else(|| property.clone())?;
         }
     }
     Ok(Value::Object(body).to_string())
@@ -103,7 +106,13 @@ mod tests {
     #[test]
     fn a_list_that_is_not_shown_is_not_taken_for_an_empty_one() {
         let body = r#"{"tags":{"add":["a"],"remove":[]}}"#;
-        for values in [json!({}), json!({"tags": "a"}), json!({"tags": {"a": 1}}), json!({"Tags": []})] {
+        for values in [
+            json!({}),
+            json!({"tags": "a"}),
+            json!({"tags": {"a": 1}}),
+            json!({"Tags": []}),
+            json!({"tags": ["a", "***token***"]}),
+        ] {
             let values = values.as_object().expect("an object");
             assert_eq!(with_whole_lists(body, values), Err("tags".to_owned()), "{values:?}");
         }

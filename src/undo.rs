@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::compare::{differences, same};
 use crate::contract::{Contract, PropertyKind};
 use crate::seen::Before;
+use crate::text::is_redacted;
 
 /// What becomes of one incident.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,6 +56,7 @@ pub fn undo(body: &str, then: &Before, now: &Before, contract: &Contract) -> Und
 /// A value as the API is told it; `None` where it can't be.
 fn told(kind: &PropertyKind, was: &Value) -> Option<Value> {
     match (kind, was) {
+        _ if is_redacted(was) => None,
         (PropertyKind::Choice(choices), Value::String(text)) => {
             let choice = choices.iter().find(|choice| choice.value.eq_ignore_ascii_case(text))?;
             Some(Value::from(choice.value.as_str()))

@@ -277,7 +277,8 @@ fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
 
 /// The incident does not show a list that the row changes: it is not to be taken for an empty one.
 fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
-    let what = format!("the incident does not show its {property}, which the row changes");
+    let what =
+        format!("the incident does not show its {property} (or with an access token in it), which the row changes");
     if is_in_doubt {
         return Outcome::new(OutcomeKind::InDoubt, "unreadable", format!("it may have been made: {what}"));
     }

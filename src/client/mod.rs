@@ -20,6 +20,7 @@ pub mod throttle;
 mod token_file;
 mod token_text;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use secrecy::SecretString;
 use crate::attempt::{Answer, Call, Obstacle, Page, Verdict};
 use crate::clock::Clock;
 use crate::contract::Contract;
+use crate::text::{REDACTED, Secrets};
 pub use auth::{Renewal, TokenError, TokenSource, Tokens};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
@@ -82,12 +84,40 @@ impl<T: Transport> Client<T> {
             Call::Read(incident) => get(self.contract.incident_path(*incident), None),
             Call::List(page) => get(self.contract.list_path().to_owned(), Some(query(page))),
         };
+        if let Some(body) = request.body.as_deref()
+            && (self.tokens.secrets().are_in(body) || body.contains(REDACTED))
+        {
+            // Neither is the token given away as a text, nor is what was redacted of a response sent back.
+            let message = format!("not sent: the row holds the access token, or `{REDACTED}` in its place");
+            let verdict = Verdict::Rejected;
+            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
+        }
         let reply = self.transport.send(request).await;
-        let mut answer = answer::read(call, &self.contract, reply, token_generation, self.clock.now());
-        answer.message = auth::hide(&answer.message, &token);
-        answer.request_id = answer.request_id.map(|id| auth::hide(&id, &token));
-        answer
+        // After it was sent: the token may have been renewed meanwhile.
+        let reply = redacted(reply, &self.tokens.secrets());
+        answer::read(call, &self.contract, reply, token_generation, self.clock.now())
     }
+}
+
+/// What came back, without tokens in it: here, before anything is read of it, so that no reader can forget to.
+fn redacted(reply: Result<Reply, SendError>, secrets: &Secrets) -> Result<Reply, SendError> {
+    let redact = |text: &mut String| {
+        if let Cow::Owned(redacted) = secrets.redact(text) {
+            *text = redacted;
+        }
+    };
+    let mut reply = reply.map_err(|mut error| {
+        redact(&mut error.message);
+        error
+    })?;
+    reply.headers.iter_mut().for_each(|(_, value)| redact(value));
+    if let Some(Incomplete::Coding(name)) = &mut reply.incomplete {
+        redact(name);
+    }
+    if let Cow::Owned(body) = secrets.redact_bytes(&reply.body) {
+        reply.body = body;
+    }
+    Ok(reply)
 }
 
 /// The query of a page, encoded.
@@ -198,7 +228,10 @@ mod tests {
         let incident = IncidentId::new(7).expect("an id");
         let answer = client.call(&Call::Read(incident)).await;
         assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 0 });
-        assert_eq!((answer.message.as_str(), answer.request_id.as_deref()), ("bad token ***", Some("***")));
+        assert_eq!(
+            (answer.message.as_str(), answer.request_id.as_deref()),
+            ("bad token ***token***", Some("***token***"))
+        );
         let change = crate::row::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
         client.call(&Call::Update(change)).await;
         let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());

@@ -8,10 +8,14 @@
 //! | a page of Markdown | `markdown` | [`Markdown`] |
 //! | anybody who must not get the token | `redact` | [`Secrets`] |
 
+mod markdown;
+mod redact;
 mod shell;
 mod spreadsheet;
 mod terminal;
 
+pub use markdown::Markdown;
+pub use redact::{REDACTED, Secrets, is_redacted};
 pub use shell::shell_word;
 pub use spreadsheet::{needs_quotes, shield, shield_bytes, unshield, unshield_bytes};
 pub use terminal::{Printable, escape_json, escape_toml, excerpt, printable};

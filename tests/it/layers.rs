@@ -99,6 +99,38 @@ fn imports_go_down_only() {
     assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
+/// Where variables may be read, and by what.
+const READERS: [(&str, &str); 3] = [
+    ("cli/environment.rs", "env::var_os("),
+    ("cli/environment.rs", "Xdg::new("),
+    ("client/proxy.rs", "Matcher::from_system("),
+];
+
+/// The environment is the user's. No more of it counts than the threat model names, and one file reads it; proxies are
+/// read by the library that uses them.
+#[test]
+fn variables_are_read_in_one_place_and_documented() {
+    let model = fs::read_to_string(of_the_project("docs/threat-model.md")).expect("a page");
+    let ways = ["env::var", "env::vars", "env::var_os", "Xdg::new", "from_system", "from_env"];
+    let (mut read, mut names) = (0, Vec::new());
+    for (file, text) in files() {
+        for way in ways.map(|way| format!("{way}(")) {
+            let count = text.matches(&way).count();
+            let is_reader = READERS.iter().any(|(reader, known)| *reader == file && known.ends_with(&way));
+            assert!(count == 0 || is_reader, "src/{file} reads variables by {way}");
+            read += count;
+        }
+        let arguments = text.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let strings = text.split('"').skip(1).step_by(2).filter(|_| file == "cli/environment.rs");
+        let is_name = |name: &&str| name.len() > 3 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        names.extend(arguments.chain(strings).filter(is_name).map(str::to_owned));
+    }
+    assert!(read >= READERS.len() && names.len() > 5, "{read} times, {names:?}");
+    for name in names {
+        assert!(model.contains(&format!("`{name}`")), "docs/threat-model.md does not name {name}");
+    }
+}
+
 #[test]
 fn report_reads_the_events_of_apply_and_nothing_else_of_it() {
     for (file, text) in files().iter().filter(|(file, _)| module_of(file) == "report") {

@@ -2,12 +2,13 @@
 //! (loopback aside), and no redirect is followed.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
 use crate::program::{Ended, Program, TOKEN, closing, started};
 
@@ -92,34 +93,168 @@ fn a_killed_process_leaves_no_token_behind() {
     expect_in_no_file(&program.path(""));
 }
 
-/// A server that sends back what it got, in every place there is.
-#[test]
-fn a_server_that_repeats_the_token_does_not_spread_it() {
+/// The token as a server may repeat it: whole, in part, in other case, percent-encoded, in JSON's escapes.
+fn repeated(token: &str) -> String {
+    let percent = token.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
+    let escaped = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
+    [token, &token[10..30], &token.to_uppercase(), &percent, &escaped].join(" ")
+}
+
+/// Whether a file holds 16 bytes of it, in any of these forms.
+fn holds(bytes: &[u8], token: &str) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    let pieces = token.as_bytes().windows(16).map(|piece| str::from_utf8(piece).expect("ASCII").to_lowercase());
+    let encoded = |piece: &str, form: &dyn Fn(u8) -> String| piece.bytes().map(form).collect::<String>();
+    pieces.into_iter().any(|piece| {
+        let percent = encoded(&piece, &|byte| format!("%{byte:02x}"));
+        let escaped = encoded(&piece, &|byte| format!("\\u{byte:04x}"));
+        [piece, percent, escaped].iter().any(|form| text.contains(form.as_str()))
+    })
+}
+
+fn expect_held_nowhere(dir: &Path, token: &str) {
+    for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            expect_held_nowhere(&entry, token);
+        } else if entry.file_name() != Some("token".as_ref()) {
+            assert!(!holds(&fs::read(&entry).expect("a file"), token), "{}", entry.display());
+        }
+    }
+}
+
+/// A server that repeats `text` in every text of a response. `refuse` decides, by the request, which one is a 401; the
+/// others have this status. It keeps the bodies of updates.
+fn parrot(
+    status: &'static str,
+    text: String,
+    refuse: impl Fn(&str) -> bool + Send + 'static,
+) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("an address"));
+    let updates = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&updates);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            // The request may be gone before it is read: so is the answer then.
-            let _ = stream.read(&mut [0; 8_192]);
-            let body = format!(
-                "{{\"error\":{{\"code\":\"{TOKEN}\",\"message\":\"Bearer {TOKEN} is {TOKEN}\",\"target\":\"{TOKEN}\"}}}}"
+            let mut reader = BufReader::new(stream.expect("a connection"));
+            let (mut head, mut length) = (String::new(), 0);
+            while reader.read_line(&mut head).unwrap_or(0) > 2 {
+                let last = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+                length =
+                    last.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().expect("one"));
+            }
+            let mut body = String::new();
+            // What becomes of a request that was cut is nobody's business here.
+            let _ = reader.by_ref().take(length).read_to_string(&mut body);
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let incident = |id: &str| {
+                format!(
+                    "{{\"incidentId\":{id},\"incidentName\":\"{text}\",\"status\":\"Active\",\"severity\":\"{text}\",\
+                     \"assignedTo\":\"{text}\",\"tags\":[\"{text}\",\"b\"],\"classification\":\"{text}\",\
+                     \"comments\":[{{\"comment\":\"{text}\",\"createdTime\":\"2026-11-24T10:00:00Z\"}}]}}"
+                )
+            };
+            let answer = match path.strip_prefix("/api/incidents/") {
+                _ if status.starts_with('4') => {
+                    format!("{{\"error\":{{\"code\":\"{text}\",\"message\":\"Bearer {text}\",\"target\":\"{text}\"}}}}")
+                }
+                Some(id) => incident(id),
+                None if path.contains("skip=0") => format!("{{\"value\":[{},{}]}}", incident("1"), incident("2")),
+                // Pages overlap, so that no incident is missed.
+                None if path.contains("skip=1") => format!("{{\"value\":[{}]}}", incident("2")),
+                None => "{\"value\":[]}".to_owned(),
+            };
+            if head.starts_with("PATCH") {
+                kept.lock().expect("no panic").push(body);
+            }
+            let status = if refuse(&head) { "401 No" } else { status };
+            let plain = text.split(' ').next().unwrap_or_default();
+            let response = format!(
+                "HTTP/1.1 {status}\r\nrequest-id: {plain}\r\nx-echo: {plain}\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n{answer}",
+                answer.len()
             );
-            let answer = format!(
-                "HTTP/1.1 400 {TOKEN}\r\nrequest-id: {TOKEN}\r\nx-echo: {TOKEN}\r\ncontent-length: {}\r\n\
-                 connection: close\r\n\r\n{body}",
-                body.len()
-            );
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = reader.into_inner().write_all(response.as_bytes());
         }
     });
-    let program = Program::new().file("a.csv", closing(1..=4));
-    for format in ["human", "json"] {
-        let arguments = format!("run a.csv --yes -vvv --log-file log.txt --format {format} --base-url {origin}");
-        expect_silent(&program.run(&arguments).expect_code(1));
+    (origin, updates)
+}
+
+/// Whatever command reads it, whatever it writes.
+#[test]
+fn repeated_token_is_in_no_output_and_no_file() {
+    for status in ["400 Bad", "200 OK"] {
+        let (origin, _) = parrot(status, repeated(TOKEN), |_| false);
+        let rows = "incidentId,status,comment\n1,Resolved,c\n2,Active,\n";
+        let program = Program::new().file("a.csv", rows).file("tags.csv", "incidentId,tags\n1,+a; -b\n");
+        let to = format!("--base-url {origin} --quota 100000/1s --max-attempts 1 --patience 0");
+        for arguments in [
+            format!("run a.csv --yes -vvv --settle 10ms --log-file log.txt --report r.html {to}"),
+            format!("run a.csv --yes -vvv --settle 10ms --remember 0 --report r.md --format json {to}"),
+            format!("run a.csv --compare --dry-run --report d.html {to}"),
+            format!("run a.csv --compare --yes --settle 10ms --remember 0 --results r.csv {to}"),
+            format!("run tags.csv --yes -vvv --settle 10ms {to}"),
+            format!("plan a.csv --compare -o a.plan {to}"),
+            format!("fetch -o open.csv {to}"),
+            format!("fetch -o open.jsonl --log-format json -vvv {to}"),
+            "runs list --format json".to_owned(),
+        ] {
+            let ended = program.run(&arguments);
+            assert!(!holds(ended.said().as_bytes(), TOKEN), "{arguments}\n{}", ended.said());
+        }
+        let run = program.last_run();
+        for arguments in [format!("runs show {run} --all"), format!("runs undo {run} -o u.plan --base-url {origin}")] {
+            let ended = program.run(&arguments);
+            assert!(!holds(ended.said().as_bytes(), TOKEN), "{arguments}\n{}", ended.said());
+        }
+        if status.starts_with('2') {
+            assert!(program.read("open.csv").contains("***token***"), "what was redacted is marked");
+        }
+        expect_held_nowhere(&program.path(""), TOKEN);
     }
-    expect_silent(&program.run(&format!("run a.csv --yes -vvv --base-url {origin}")).expect_code(1));
-    expect_in_no_file(&program.path(""));
+}
+
+/// The token from before a renewal is still one.
+#[test]
+fn earlier_token_is_redacted_too() {
+    const NEXT: &str = "another-token-of-the-same-tenant-9876543210";
+    let program = Program::new().file("a.csv", closing(1..=2)).file("token", TOKEN);
+    let file = program.path("token");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its owner");
+    let (origin, _) = parrot("400 Bad", repeated(TOKEN), move |head| {
+        let is_first = head.contains(TOKEN);
+        if is_first {
+            fs::write(&file, NEXT).expect("a token");
+        }
+        is_first
+    });
+    let to = format!("--base-url {origin} --token-file token --log-file log.txt --results r.csv -vvv");
+    let ended = program.run(&format!("run a.csv --yes --patience 0 {to}")).expect_code(1);
+    assert!(!holds(ended.said().as_bytes(), TOKEN), "{}", ended.said());
+    assert!(program.read("r.csv").contains("***token***"));
+    expect_held_nowhere(&program.path(""), TOKEN);
+}
+
+/// A list or an owner that is not known in full is not sent back.
+#[test]
+fn redacted_text_is_never_sent_back() {
+    let (origin, updates) = parrot("200 OK", repeated(TOKEN), |_| false);
+    let program = Program::new()
+        .file("tags.csv", "incidentId,tags\n1,+a; -b\n")
+        .file("copied.csv", "incidentId,assignedTo\n1,***token***\n")
+        .file("own.csv", format!("incidentId,comment\n1,{TOKEN}\n"))
+        .file("a.csv", "incidentId,assignedTo\n1,me\n");
+    let to = format!("--base-url {origin} --yes --settle 10ms --patience 0");
+    program.run(&format!("run tags.csv --results t.csv {to}")).expect_code(1).expect_outcomes(&[("failed", 1)]);
+    program.run(&format!("run copied.csv --results c.csv {to}")).expect_code(1).expect_text("not sent");
+    program.run(&format!("run own.csv --results o.csv {to}")).expect_code(1).expect_text("not sent");
+    assert!(updates.lock().expect("no panic").is_empty());
+
+    program.run(&format!("run a.csv --compare --results a.results.csv {to}"));
+    let run = program.last_run();
+    let undo = program.run(&format!("runs undo {run} -o u.plan --base-url {origin}"));
+    assert!(undo.code != Some(0) || !program.path("u.plan").exists(), "{}", undo.said());
+    let sent = updates.lock().expect("no panic").concat();
+    assert!(!sent.contains("***") && !holds(sent.as_bytes(), TOKEN), "{sent}");
 }
 
 /// The token of a file goes where it shall, and into nothing else.

@@ -3,7 +3,6 @@
 //! Promises: no text from outside can become markup, a link, an image, a mention or HTML, in a table or elsewhere; at
 //! most [`LONGEST`] bytes are written; what does not fit is counted.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use super::account::{Account, AccountRow, is_trouble};
@@ -13,7 +12,7 @@ use super::file::{MARK, PageError};
 use super::review::{Review, ReviewRow};
 use super::wording::{Fact, Figure, group_name};
 use crate::report::wording::{count, counted};
-use crate::text::{excerpt, printable};
+use crate::text::{Markdown as Text, excerpt};
 
 /// The longest page, in bytes.
 pub(super) const LONGEST: u64 = 1_000_000;
@@ -23,28 +22,6 @@ const KEPT: u64 = 32_000;
 
 /// No more of a text that is beside the point is shown.
 const SHORT: usize = 300;
-
-/// Text from outside. In a `code` element nobody is mentioned and nothing is linked; as entities its characters can't
-/// end that, nor a table's cell.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        f.write_str("<code>")?;
-        for character in printable(self.0).chars() {
-            match character {
-                // What means nothing in any dialect.
-                '-' | ',' | ';' | '+' | '?' | '%' => write!(f, "{character}")?,
-                other if other.is_ascii_punctuation() => write!(f, "&#{};", u32::from(other))?,
-                other => write!(f, "{other}")?,
-            }
-        }
-        f.write_str("</code>")
-    }
-}
 
 /// Counts what is written.
 struct Counted<'o> {

@@ -1,0 +1,247 @@
+//! Texts without the token in them. The one place that redacts.
+//!
+//! Whatever a server sends back may repeat the token: as it is, a piece of it, in other case, percent-encoded or in JSON's
+//! escapes. So responses are searched before anything reads them, for every piece of 16 bytes of each token that this
+//! process has used. What stands before the first dot of a JWT says how it is signed, is the same in many, and no secret.
+//!
+//! Promises: a text without a piece is not changed, nor copied; a JSON text stays one. Of tokens only keyed hashes of
+//! their pieces are kept.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::RandomState;
+use serde_json::Value;
+
+/// Stands where a token was.
+pub const REDACTED: &str = "***token***";
+
+/// A piece of this many bytes is searched for.
+const PIECE: usize = 16;
+
+/// Shorter ones are no secrets, and may be a word of any text.
+const SHORTEST: usize = 12;
+
+/// What must not be repeated.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    hashes: RandomState,
+    pieces: HashSet<u64, foldhash::fast::RandomState>,
+    /// The lengths of the pieces: 16, or that of a token that is shorter.
+    lengths: Vec<usize>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    /// From now on this token is one of them; earlier ones stay.
+    pub fn add(&mut self, token: &str) {
+        let is_jwt = matches!(token.matches('.').count(), 2 | 4);
+        let secret = token.split_once('.').filter(|_| is_jwt).map_or(token, |(_, secret)| secret);
+        if secret.len() < SHORTEST {
+            return;
+        }
+        let length = secret.len().min(PIECE);
+        if !self.lengths.contains(&length) {
+            self.lengths.push(length);
+        }
+        let mut run = Run::default();
+        for byte in secret.bytes() {
+            run.push(byte);
+            if run.length >= length {
+                self.pieces.insert(self.hash(&run, length));
+            }
+        }
+    }
+
+    /// The text, with a mark in the place of each word that holds a piece.
+    #[must_use]
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.redact_bytes(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(redacted) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
+        }
+    }
+
+    /// [`Secrets::redact`] for bytes that may not be UTF-8.
+    #[must_use]
+    pub fn redact_bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        let mut redacted = Vec::new();
+        let (mut copied, mut at, mut start) = (0, 0, 0);
+        let (mut run, mut is_secret) = (Run::default(), false);
+        while at < text.len() {
+            let (byte, length) = unit(&text[at..]);
+            if is_of_a_token(byte) {
+                run.push(byte);
+                is_secret = is_secret || self.ends_with_piece(&run);
+                at += length;
+                continue;
+            }
+            if is_secret {
+                redacted.extend_from_slice(&text[copied..start]);
+                redacted.extend_from_slice(REDACTED.as_bytes());
+                copied = at;
+            }
+            at += length;
+            (run, is_secret, start) = (Run::default(), false, at);
+        }
+        if is_secret {
+            redacted.extend_from_slice(&text[copied..start]);
+            redacted.extend_from_slice(REDACTED.as_bytes());
+            return Cow::Owned(redacted);
+        }
+        if copied == 0 {
+            return Cow::Borrowed(text);
+        }
+        redacted.extend_from_slice(&text[copied..]);
+        Cow::Owned(redacted)
+    }
+
+    /// Whether the text holds a piece.
+    #[must_use]
+    pub fn are_in(&self, text: &str) -> bool {
+        matches!(self.redact_bytes(text.as_bytes()), Cow::Owned(_))
+    }
+
+    fn ends_with_piece(&self, run: &Run) -> bool {
+        self.lengths.iter().any(|length| run.length >= *length && self.pieces.contains(&self.hash(run, *length)))
+    }
+
+    fn hash(&self, run: &Run, length: usize) -> u64 {
+        self.hashes.hash_one(run.bytes << (8 * (PIECE - length)))
+    }
+}
+
+/// The last bytes of a word, in lower case.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    /// The last 16 of them, the last one as the lowest.
+    bytes: u128,
+    length: usize,
+}
+
+impl Run {
+    fn push(&mut self, byte: u8) {
+        self.bytes = self.bytes << 8 | u128::from(byte.to_ascii_lowercase());
+        self.length += 1;
+    }
+}
+
+/// Whether a value that was read is not what it was: a mark stands in it. It must not be sent back.
+#[must_use]
+pub fn is_redacted(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(REDACTED),
+        Value::Array(list) => list.iter().any(is_redacted),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains(REDACTED) || is_redacted(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The byte that a text begins with, and the length of what stands for it: itself, `%41`, or one of JSON's escapes.
+#[inline]
+fn unit(text: &[u8]) -> (u8, usize) {
+    match text {
+        [b'%', high, low, ..] if let Some(byte) = byte_of(*high, *low) => (byte, 3),
+        [b'\\', b'u', b'0', b'0', high, low, ..] if let Some(byte) = byte_of(*high, *low) => (byte, 6),
+        [b'\\', b'/', ..] => (b'/', 2),
+        [b'\\', _, ..] => (b'\\', 2),
+        [byte, ..] => (*byte, 1),
+        [] => (0, 1),
+    }
+}
+
+fn byte_of(high: u8, low: u8) -> Option<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+/// Whether a token may hold this byte (RFC 6750, `b64token`).
+#[inline]
+fn is_of_a_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const JWT: &str = "eyJhbGciOiJub25lIn0.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImFuYSJ9.c2lnbmF0dXJl";
+
+    fn secrets(tokens: &[&str]) -> Secrets {
+        let mut secrets = Secrets::default();
+        for token in tokens {
+            secrets.add(token);
+        }
+        secrets
+    }
+
+    #[test]
+    fn token_is_redacted_in_every_form() {
+        let encoded = JWT.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
+        let escaped = JWT.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
+        let secrets = secrets(&["an-earlier-opaque-token", JWT]);
+        for form in [
+            JWT,
+            &JWT[30..46],
+            &JWT.to_uppercase(),
+            &JWT.replace('.', "%2e"),
+            &encoded,
+            &escaped,
+            "an-earlier-opaque-token",
+            "AN-EARLIER-OPAQ",
+            "earlier-opaque-t",
+        ] {
+            let is_short = form.len() < PIECE;
+            for text in [format!("Bearer {form}"), format!("<{form}>"), format!("{{\"a\":\"{form}\"}}")] {
+                let redacted = secrets.redact(&text);
+                assert_eq!(redacted.contains(REDACTED), !is_short, "{text}: {redacted}");
+                assert_eq!(redacted.contains(form), is_short, "{text}: {redacted}");
+            }
+        }
+        assert_eq!(secrets.redact(&format!("token '{JWT}' has expired")), "token '***token***' has expired");
+    }
+
+    #[test]
+    fn other_text_is_not_copied() {
+        let secrets = secrets(&[JWT, "short", "twelve-bytes"]);
+        for text in
+            ["", "nothing of it", "eyJhbGciOiJub25lIn0.", "eyJhbGciOiJub25lIn0", "short", "\\", "%", "%4", "\\u00"]
+        {
+            assert!(matches!(secrets.redact(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
+        assert_eq!(secrets.redact("a Twelve-Bytes b"), "a ***token*** b");
+        assert!(!secrets.are_in("twelve-byte"));
+    }
+
+    #[test]
+    fn mark_in_a_value_is_found_at_any_depth() {
+        assert!(is_redacted(&serde_json::json!(["a", {"b": format!("x {REDACTED}")}])));
+        assert!(!is_redacted(&serde_json::json!(["***", {"b": 1}])));
+    }
+
+    proptest! {
+        #[test]
+        fn no_piece_is_left_and_json_stays_json(
+            token in "[A-Za-z0-9._~+/-]{12,60}",
+            texts in prop::collection::vec(".{0,20}", 2),
+            (from, length) in (0usize..44, 16usize..60),
+        ) {
+            let secrets = secrets(&[&token]);
+            let piece = &token[from.min(token.len().saturating_sub(16))..token.len().min(from + length)];
+            let json = serde_json::json!({"a": [&texts[0], piece, format!("{}{piece}{}", texts[0], texts[1])]}).to_string();
+            let redacted = secrets.redact(&json);
+            prop_assert!(serde_json::from_str::<Value>(&redacted).is_ok(), "{}", redacted);
+            prop_assert!(!secrets.are_in(&redacted));
+            let plain: String = "eyJ ".to_owned() + &texts[0];
+            prop_assert_eq!(secrets.redact(&plain).len() == plain.len() || secrets.are_in(&plain), true);
+        }
+    }
+}
