@@ -127,6 +127,12 @@ impl Clock {
     }
 }
 
+/// Lets the other tasks of this process go on for so long.
+#[expect(clippy::disallowed_methods, reason = "the one sleep of the program")]
+pub(crate) async fn give_way(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Waits on this thread, if there is no runtime yet.
 #[expect(clippy::disallowed_methods, reason = "the one sleep of the program")]
 pub fn wait_here(time: Duration) {

@@ -23,6 +23,7 @@ use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
 use super::{Method, Reply, Request, SendError, Transport, throttle};
 use crate::attempt::Obstacle;
+use crate::clock::give_way;
 
 /// To connect, name lookup and TLS included.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
@@ -36,6 +37,9 @@ pub const WHOLE_CALL: Duration = Duration::from_mins(1);
 /// A connection that was idle for so long is not used again: servers close theirs after a minute or more, and a call
 /// that meets the closing is in doubt for nothing.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// By then the task that got a connection's response has noted that it did.
+const NOTED: Duration = Duration::from_millis(100);
 
 /// Sends requests to one origin.
 #[derive(Debug)]
@@ -151,7 +155,7 @@ impl Transport for HttpTransport {
             Ok(response) => response,
             Err(error) => return Err(self.send_error(&error).await),
         };
-        // Before the body is read: only then can another request get the connection.
+        // By now another request may have the connection, which `has_served` allows for.
         if let Some(info) = response.extensions().get::<HttpInfo>() {
             self.served().insert(info.local_addr());
         }
@@ -178,6 +182,16 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
+    /// Whether this connection has served a request. A connection goes back to the others a moment before the task that
+    /// got the response can note it, and on a busy machine the moment can be long: so it is asked twice.
+    async fn has_served(&self, address: SocketAddr) -> bool {
+        if self.served().remove(&address) {
+            return true;
+        }
+        give_way(NOTED).await;
+        self.served().remove(&address)
+    }
+
     async fn send_error(&self, error: &reqwest::Error) -> SendError {
         let never_left = error.is_connect() || error.is_builder();
         let mut obstacle = if never_left { obstacle(error, &self.origin, self.proxy.as_ref()) } else { None };
@@ -191,7 +205,10 @@ impl HttpTransport {
             (false, false) => "the connection broke before there was an answer",
         };
         let why = obstacle.as_ref().map_or_else(|| innermost(error), ToString::to_string);
-        let is_reused = lost_connection(error).is_some_and(|address| self.served().remove(&address));
+        let is_reused = match lost_connection(error) {
+            Some(address) => self.has_served(address).await,
+            None => false,
+        };
         if is_reused {
             self.unpooled.get_or_init(|| client(&self.origin, 0).unwrap_or_else(|_| self.client.clone()));
         }
