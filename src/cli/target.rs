@@ -188,11 +188,11 @@ impl Target {
     /// # Errors
     /// Where no port is free.
     pub(super) async fn emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
-        let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
+        let planned = Target::to_be_emulated(contract, calls)?;
         let settings = emulator::Settings {
             latency: EMULATED_LATENCY,
-            quota: Some(quota.clone()),
-            ..emulator::Settings::new(contract.clone())
+            quota: Some(planned.quota.clone()),
+            ..emulator::Settings::new(planned.contract.clone())
         };
         let running = emulator::start(settings)
             .await
@@ -200,17 +200,11 @@ impl Target {
         let consented = emulators(&running.origin())?;
         let tokens = Tokens::given(&"emulator".to_owned().into())?;
         Ok(Target {
-            contract,
-            tenant: None,
             scope: Some(origin_scope(consented.origin())),
             consented,
-            quota,
             tokens: Some(Arc::new(tokens)),
-            is_emulated: true,
             emulator: Some(running),
-            certificates: Vec::new(),
-            refusal: None,
-            is_announced: Cell::new(false),
+            ..planned
         })
     }
 
