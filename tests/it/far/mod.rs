@@ -1,8 +1,9 @@
 //! A service that is not on loopback, for tests with tenants: on loopback the tenant key is the origin, whatever the
 //! token says.
 //!
-//! The program reaches `https://api.tenants.test` (and the other hosts of the certificate) through a proxy of the test's own, which ends TLS and hands each
-//! request to the emulator of the tenant whose token it carries. The keys here protect nothing but these tests.
+//! The program reaches `https://api.tenants.test` (and the other hosts of the certificate) through a proxy of the test's
+//! own, which ends TLS and hands each request to the emulator of the tenant whose token it carries. The keys here protect
+//! nothing but these tests.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::program::Program;
+use crate::tokens::jwt;
 
 /// What the certificate is for.
 pub(crate) const ORIGIN: &str = "https://api.tenants.test";
@@ -28,7 +30,7 @@ pub(crate) struct Tenant<'a> {
 impl Tenant<'_> {
     /// The tenant with this ID, whose incidents are those of the program's emulator.
     pub(crate) fn new<'a>(id: &str, program: &'a Program) -> Tenant<'a> {
-        Tenant { token: token_of_tenant(id), program }
+        Tenant { token: jwt(&format!(r#"{{"tid":"{id}"}}"#)), program }
     }
 }
 
@@ -64,24 +66,6 @@ impl FarService {
         command.env("BULK_TRIAGE_TOKEN", token).env("HTTPS_PROXY", &self.proxy).env("SSL_CERT_FILE", ca);
         command
     }
-}
-
-/// A token that names a tenant: header, payload and no signature that anybody reads.
-pub(crate) fn token_of_tenant(id: &str) -> String {
-    let payload = format!(r#"{{"tid":"{id}"}}"#);
-    format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url(payload.as_bytes()))
-}
-
-pub(crate) fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            text.push(char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]));
-        }
-    }
-    text
 }
 
 fn tls() -> ServerConfig {

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::scenario::Scenario;
 use super::world::World;
+use crate::tokens::jwt;
 
 /// A process may wait so long for a new token.
 const MUST_WAIT: Duration = Duration::from_secs(5);
@@ -56,7 +57,7 @@ impl Renewals {
         let began: Timestamp = World::BEGAN.parse().expect("a time");
         let lives = self.end(number).unwrap_or(Duration::from_hours(10_000));
         let end = began.as_second() + i64::try_from(lives.as_secs()).expect("some hours");
-        format!("e30.{}.c2ln", base64url(format!(r#"{{"exp":{end}}}"#).as_bytes()))
+        jwt(&format!(r#"{{"exp":{end}}}"#))
     }
 
     /// What the source holds.
@@ -115,15 +116,4 @@ pub(super) async fn tokens(world: &Arc<World>) -> Option<Tokens> {
             Err(_) => world.sleep(ASK_AGAIN).await,
         }
     }
-}
-
-/// Without padding (RFC 4648, section 5).
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        text.extend((0..=chunk.len()).map(|place| char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize])));
-    }
-    text
 }
