@@ -12,7 +12,6 @@ use tempfile::NamedTempFile;
 
 use super::open::{For, create_named, open_own, sync_directory};
 use super::place::{after_links, directory_of};
-use super::refusal::Refusal;
 
 /// What the name of a draft begins with. Nothing else is called so.
 const PREFIX: &str = ".bulk-triage.draft.";
@@ -26,11 +25,7 @@ pub(crate) fn replace<E>(
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     failed: impl Fn(io::Error) -> E,
 ) -> Result<File, E> {
-    let refused = |why| match why {
-        Refusal::Io(error) => failed(error),
-        why => failed(io::Error::other(why)),
-    };
-    let path = after_links(path).map_err(refused)?;
+    let path = after_links(path).map_err(|why| failed(why.into()))?;
     let directory = directory_of(&path);
     remove_what_was_left(directory);
     let mut temporary = begin(directory).map_err(&failed)?;

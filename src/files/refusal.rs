@@ -42,6 +42,15 @@ pub enum Refusal {
     Io(#[from] io::Error),
 }
 
+impl From<Refusal> for io::Error {
+    fn from(why: Refusal) -> io::Error {
+        match why {
+            Refusal::Io(error) => error,
+            why => io::Error::other(why),
+        }
+    }
+}
+
 /// What the owner may expect of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {

@@ -163,11 +163,7 @@ impl PageFile {
 
 /// Adds a page behind what is there, on a line of its own.
 fn append(path: &Path, page: &[u8]) -> io::Result<()> {
-    let opened = files::after_links(path).and_then(|path| files::append_to(&path));
-    let mut file = opened.map_err(|why| match why {
-        Refusal::Io(error) => error,
-        why => io::Error::other(why),
-    })?;
+    let mut file = files::after_links(path).and_then(|path| files::append_to(&path))?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
         file.seek(SeekFrom::End(-1))?;
