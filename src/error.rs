@@ -229,28 +229,12 @@ impl Error {
             Error::Contract(ContractError::Unknown { name }) => {
                 nearest(name, BUILT_IN.into_iter()).map(|meant| format!("did you mean `{meant}`?"))
             }
-            Error::Journal(JournalError::RunIsHeld { .. })
-            | Error::Apply(ApplyError { error: JournalError::RunIsHeld { .. }, .. }) => {
-                Some("wait until it has ended; nothing was sent by this one".to_owned())
-            }
-            Error::Journal(JournalError::Interrupted { .. })
-            | Error::Apply(ApplyError { error: JournalError::Interrupted { .. }, .. }) => {
-                Some("run the same command again to resume".to_owned())
-            }
-            Error::Journal(JournalError::Untrusted { path, why })
-            | Error::Apply(ApplyError { error: JournalError::Untrusted { path, why }, .. }) => {
-                Some(untrusted_hint(path, why))
-            }
+            Error::Journal(error) | Error::Apply(ApplyError { error, .. }) => journal_hint(error),
             Error::HistoryGone { results, .. } => Some(format!(
                 "the history is gone: the same file would add its comments again; continue with {}",
                 printable(&results.to_string_lossy())
             )),
             Error::Token(error) => token_hint(error),
-            Error::Journal(JournalError::NoSuchRun(_)) => Some("see `bulk-triage runs list`".to_owned()),
-            Error::Journal(JournalError::Full { .. })
-            | Error::Apply(ApplyError { error: JournalError::Full { .. }, .. }) => {
-                Some("make room: free some space, then run the same command again to resume".to_owned())
-            }
             Error::Results { error, results } => {
                 let first = if is_full(error) { "free some space, then " } else { "" };
                 Some(format!(
@@ -294,6 +278,19 @@ fn token_hint(error: &TokenError) -> Option<String> {
 
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn journal_hint(error: &JournalError) -> Option<String> {
+    match error {
+        JournalError::RunIsHeld { .. } => Some("wait until it has ended; nothing was sent by this one".to_owned()),
+        JournalError::Interrupted { .. } => Some("run the same command again to resume".to_owned()),
+        JournalError::Untrusted { path, why } => Some(untrusted_hint(path, why)),
+        JournalError::NoSuchRun(_) => Some("see `bulk-triage runs list`".to_owned()),
+        JournalError::Full { .. } => {
+            Some("make room: free some space, then run the same command again to resume".to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn untrusted_hint(path: &Path, why: &Refusal) -> String {
