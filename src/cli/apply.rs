@@ -253,11 +253,10 @@ impl<'a> Applying<'a> {
     /// The summary of a run that was finished before.
     fn summary(&self, run: String, tally: Tally, exit: u8, meaning: String) -> Summary {
         let now = self.clock.now().wall;
-        let origin = self.target.origin().to_string();
         Summary {
             run: Some(run),
-            scope: if self.scope.is_origin() { origin.clone() } else { self.scope.to_string() },
-            origin,
+            scope: self.target.shown_scope(&self.scope),
+            origin: self.target.origin().to_string(),
             input: self.plan.header.input.clone(),
             tally,
             started_at: now,

@@ -221,7 +221,7 @@ pub(super) fn run(
     }
     let summary = FetchSummary {
         file: args.output.clone(),
-        scope: if scope.is_origin() { target.origin().to_string() } else { scope.to_string() },
+        scope: target.shown_scope(&scope),
         origin: target.origin().to_string(),
         incidents,
         read: incidents_read,

@@ -30,7 +30,6 @@ use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::Preview;
 use crate::report::results::Destination;
-use crate::row::Scope;
 use crate::text::escape_json;
 
 /// Runs it. Gives back the exit code.
@@ -182,9 +181,10 @@ fn dry_run(
     let (calls, send) = (&args.send.calls, Some(&args.send));
     let before = Before { target, calls, send, remember, input: &args.input, typed: &global.typed, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
+    // Only the options of unfinished runs are read from it.
     let journal = match &peek {
-        Some(_) => History::open(&state_dir(global)?, clock.clone())?,
-        None => None,
+        Some(_) if !looked.earlier.unfinished.is_empty() => History::open(&state_dir(global)?, clock.clone())?,
+        _ => None,
     };
     let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
     let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE };
@@ -209,9 +209,8 @@ fn dry_run(
 fn say_dry_run(target: &Target, args: &RunArgs, preview: &Preview, code: u8) -> io::Result<()> {
     let counts = &preview.counts;
     let origin = target.origin().to_string();
-    let scope = target.scope.as_ref().filter(|scope| !scope.is_origin());
     let object = json!({
-        "dry_run": true, "scope": scope.map_or_else(|| origin.clone(), Scope::to_string), "origin": origin, "input": args.input.name(), "sent": counts.rows,
+        "dry_run": true, "scope": target.scope.as_ref().map_or_else(|| origin.clone(), |scope| target.shown_scope(scope)), "origin": origin, "input": args.input.name(), "sent": counts.rows,
         "invalid": counts.invalid, "nothing_asked": counts.nothing_asked, "exit": code,
     });
     writeln!(io::stdout(), "{}", escape_json(&object.to_string()))

@@ -71,15 +71,6 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     })
 }
 
-/// A runtime of this thread alone.
-///
-/// # Errors
-/// As [`runtime`].
-pub(super) fn small_runtime() -> io::Result<tokio::runtime::Runtime> {
-    room_for_files()?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
 /// `EMFILE`.
 const TOO_MANY_OPEN_FILES: i32 = rustix::io::Errno::MFILE.raw_os_error();
 
@@ -216,12 +207,11 @@ impl Sending<'_> {
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
         let is_early = failed.is_some() || matches!(ending, Ending::Stopped(_));
-        let origin = self.target.origin().to_string();
         let summary = Summary {
             run: Some(run.to_owned()),
             error: is_early.then(|| meaning.clone()),
-            scope: if self.scope.is_origin() { origin.clone() } else { self.scope.to_string() },
-            origin,
+            scope: self.target.shown_scope(self.scope),
+            origin: self.target.origin().to_string(),
             input: self.input.clone(),
             tally,
             started_at,

@@ -149,6 +149,12 @@ impl Target {
         self.consented.origin()
     }
 
+    /// A scope as it is displayed: the origin if it has no tenant and no name.
+    #[must_use]
+    pub(super) fn shown_scope(&self, scope: &Scope) -> String {
+        if scope.is_origin() { self.origin().to_string() } else { scope.to_string() }
+    }
+
     /// Whose incidents, even if only the origin can tell.
     #[must_use]
     pub(super) fn scope_or_origin(&self) -> Scope {

@@ -146,11 +146,8 @@ const IN_ORDER: Duration = Duration::from_millis(500);
 
 /// From now on SIGUSR1, which asks for the progress, ends nothing, also where there is no progress to show.
 pub(super) fn outlive_usr1() {
-    // Without a runtime the process is about to end anyway. The handler stays when its listener is dropped.
-    if let Ok(runtime) = super::send::small_runtime() {
-        let _entered = runtime.enter();
-        drop(signal(SignalKind::user_defined1()));
-    }
+    // If it can't be heard, it ends the process, as it does by default.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGUSR1, std::sync::Arc::default());
 }
 
 /// Listens for Ctrl-C, SIGTERM and SIGHUP from now on. After the second one the process ends, whatever it waits for: all
