@@ -61,14 +61,16 @@ pub(super) struct ErrorBody {
     pub(super) target: Option<String>,
 }
 
+/// The text of a member, if it is one and has more than white space.
+pub(super) fn text(members: &Members<'_>, name: &str) -> Option<String> {
+    let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
+    (!text.trim().is_empty()).then_some(text)
+}
+
 impl ErrorBody {
     /// `None` where the body is no object, or says nothing of an error.
     pub(super) fn read(body: &[u8]) -> Option<ErrorBody> {
         let outer = members(body, &["error", "error_description", "message", "Message"]).ok()?;
-        let text = |members: &Members<'_>, name: &str| -> Option<String> {
-            let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
-            (!text.trim().is_empty()).then_some(text)
-        };
         let error = outer.get("error").and_then(|error| {
             let inner = members(error.get().as_bytes(), &["code", "message", "target"]).ok()?;
             Some(ErrorBody {

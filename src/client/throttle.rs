@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::body::{self, Members, plain_text};
+use super::body::{self, plain_text, text};
 use super::date::{http_date, iso};
 use super::prose::{Said, times};
 use crate::attempt::Resume;
@@ -189,11 +189,6 @@ impl Body {
         };
         self.members.iter().flat_map(said).collect()
     }
-}
-
-fn text(members: &Members<'_>, name: &str) -> Option<String> {
-    let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
-    (!text.trim().is_empty()).then_some(text)
 }
 
 #[cfg(test)]
