@@ -62,6 +62,11 @@ enum State {
     Whole,
 }
 
+/// Whether a byte outside of strings says where a value begins or ends.
+fn means_something(byte: u8) -> bool {
+    matches!(byte, b'"' | b'{' | b'[' | b'}' | b']' | b',')
+}
+
 impl MemberFilter {
     /// Without `keep` everything is kept.
     pub(super) fn new(keep: Option<Keep>) -> MemberFilter {
@@ -95,6 +100,15 @@ impl MemberFilter {
                 }
                 State::Value { is_kept, .. } if self.in_string => {
                     let used = self.in_string(rest);
+                    if is_kept {
+                        self.kept.extend_from_slice(&rest[..used]);
+                    }
+                    used
+                }
+                State::Value { is_kept, is_empty } if !means_something(byte) => {
+                    let used = rest.iter().position(|byte| means_something(*byte)).unwrap_or(rest.len());
+                    let is_empty = is_empty && rest[..used].iter().all(u8::is_ascii_whitespace);
+                    self.state = State::Value { is_kept, is_empty };
                     if is_kept {
                         self.kept.extend_from_slice(&rest[..used]);
                     }
