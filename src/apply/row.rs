@@ -43,7 +43,7 @@ pub(super) struct Hand {
     updates: Tries,
     reads: Tries,
     /// What the last answer to an update said: it stays with the row when a read ends it.
-    last_update: Option<Answer>,
+    last_update: Option<String>,
     /// What the last answer to any call said.
     last: Option<Answer>,
 }
@@ -243,7 +243,7 @@ impl Hand {
         self.reads_at_once = next == Next::AtOnce;
         self.last = Some(answer.clone());
         if is_update {
-            self.last_update = Some(answer.clone());
+            self.last_update = Some(answer.message.clone());
             if was_made(&answer.verdict).is_none() {
                 self.may_be_made = true;
                 self.doubtful_until = Some(at.boot);
@@ -406,7 +406,7 @@ impl Hand {
     }
 
     fn last_words(&self) -> &str {
-        self.last_update.as_ref().map_or("no answer", |last| &last.message)
+        self.last_update.as_deref().unwrap_or("no answer")
     }
 
     /// An outcome with what the last answer said.

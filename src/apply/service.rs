@@ -10,7 +10,7 @@ use super::Stop;
 use super::events::Event;
 use super::health::{Health, News};
 use crate::attempt::{Answer, Resume, Verdict};
-use crate::client::{Renewal, Tokens};
+use crate::client::{Renewal, TokenError, Tokens};
 use crate::clock::{BootTime, Now};
 use crate::permit::{LONGEST_PAUSE, Pause};
 use crate::window::Quota;
@@ -195,12 +195,12 @@ impl Service {
     /// Asks for a new token if one is waited for and it is time to, or if the one in use has expired. The caller has
     /// calls to make.
     pub(super) fn look_for_token(&mut self, now: Now, tokens: &Tokens) -> Option<Stop> {
-        let claims = tokens.claims();
-        let has_expired = claims.has_expired(now.wall);
+        let has_expired = tokens.has_expired(now.wall);
         if self.renewal.is_none() && has_expired {
             self.await_token(tokens.current().1, now.boot, "");
         }
         let awaited = self.renewal.as_mut().filter(|awaited| awaited.next <= now.boot)?;
+        let claims = tokens.claims();
         let found = tokens.renew(awaited.generation);
         let is_last = now.boot >= awaited.until || matches!(found, Renewal::NoSource);
         if !(is_last || matches!(found, Renewal::Renewed)) {
@@ -223,7 +223,7 @@ impl Service {
             }
             (Renewal::Failed(error), _) if !error.is_empty() => Some(Stop::NotRenewed { message: error.to_string() }),
             (Renewal::Same | Renewal::Failed(_), Some(at)) => {
-                Some(Stop::NotRenewed { message: format!("the token file was not renewed; its token expired at {at}") })
+                Some(Stop::NotRenewed { message: TokenError::NotRenewed { at }.to_string() })
             }
             (Renewal::Same | Renewal::Failed(_), None) => Some(Stop::NotRenewed {
                 message: format!("the token file was not renewed; its token was refused: {}", old.message),
@@ -244,7 +244,7 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{TokenError, TokenSource, TokenTextError};
+    use crate::client::{TokenSource, TokenTextError};
     use secrecy::SecretString;
     use std::sync::{Arc, Mutex};
 

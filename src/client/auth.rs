@@ -179,8 +179,12 @@ impl Tokens {
     /// has expired: it is not sent.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> (Option<SecretString>, u64) {
-        let generation = self.held().generation;
-        if self.claims().expires.is_some_and(|expires| expires.duration_since(now) <= EARLY) {
+        let expiring = {
+            let held = self.held();
+            let is_near = held.facts.expires.is_some_and(|expires| expires.duration_since(now) <= EARLY);
+            is_near.then_some(held.generation)
+        };
+        if let Some(generation) = expiring {
             // Without a new one the old one is good to its end.
             let _ = self.renew(generation);
         }
@@ -199,6 +203,12 @@ impl Tokens {
     #[must_use]
     pub fn claims(&self) -> TokenFacts {
         self.held().facts.clone()
+    }
+
+    /// Whether the token in use has expired at `now`.
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.held().facts.has_expired(now)
     }
 
     /// Whether there may be another token than the one in use.

@@ -1,5 +1,7 @@
 //! What a 200 shows: the incident, as far as it is of interest here, and where it is otherwise than asked.
 
+use std::cell::LazyCell;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +14,7 @@ use super::member_filter::Keep;
 use crate::attempt::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
 use crate::comment_text::may_be;
 use crate::compare;
-use crate::contract::{Contract, PropertyKind};
+use crate::contract::{Contract, PropertyKind, SameAs};
 use crate::row::Change;
 
 /// An incident as an answer shows it.
@@ -90,20 +92,18 @@ impl Shown {
         self
     }
 
-    /// Whether a comment is shown that may be `sent` in other words: none fits, and one is not dated earlier than the
-    /// attempt, by any of the clocks that say when it was `answered`.
-    fn has_other_words(&self, sent: &str, answered: &[Timestamp]) -> bool {
+    /// Whether a comment is shown that is not dated earlier than the attempt, by any of the clocks that say when it was
+    /// `answered`. If none fits what was sent, it may be that in other words.
+    fn has_new_comment(&self, answered: &[Timestamp]) -> bool {
         let longest = SLACK + SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
         let is_new = |at: Timestamp| answered.iter().any(|answered| answered.duration_since(at) <= longest);
-        let mut comments = self.comments.iter().flatten();
-        let fits = |comment: &Comment| may_be(sent, &comment.text);
-        !comments.clone().any(fits) && comments.any(|comment| comment.created_at.is_none_or(is_new))
+        self.comments.iter().flatten().any(|comment| comment.created_at.is_none_or(is_new))
     }
 
     /// What the response shows of `change`. Lists are compared as sets.
     pub(super) fn effect(&self, change: &Change, contract: &Contract, answered: &[Timestamp]) -> Effect {
         let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
-        let same_as = contract.same_as();
+        let same_as = LazyCell::new(|| contract.same_as());
         let (mut is_shown, mut differences) = (asked.is_empty(), Vec::new());
         let mut in_other_words = None;
         for (name, asked) in &asked {
@@ -112,13 +112,15 @@ impl Shown {
                 (Some(comments), _) if is_appended => {
                     let sent = asked.as_str().unwrap_or_default();
                     let is_there = comments.iter().any(|comment| may_be(sent, &comment.text));
-                    let is_in_doubt = self.has_other_words(sent, answered);
+                    let is_in_doubt = !is_there && self.has_new_comment(answered);
                     in_other_words = is_in_doubt.then(|| name.clone()).or(in_other_words);
                     let how = if is_in_doubt { "may be there in other words" } else { "has not been added" };
                     (!is_there).then(|| format!("`{name}` {how}"))
                 }
                 (_, Some(shown)) => {
-                    let is_so = compare::may_show(name, asked, shown, &same_as);
+                    // The table of equal values is made only for what is not plainly so.
+                    let is_so = compare::same(name, asked, shown, &SameAs::default())
+                        || compare::may_show(name, asked, shown, &same_as);
                     (!is_so).then(|| format!("`{name}` is {}, not {}", brief(shown), brief(asked)))
                 }
                 // A response may leave out what is empty.
@@ -159,7 +161,7 @@ impl Shown {
         let comments = self.comments.as_ref().filter(|comments| !comments.is_empty())?;
         let fitting = comments.iter().filter(|comment| may_be(sent, &comment.text));
         let comment = fitting.max_by_key(|comment| comment.created_at);
-        let is_rewritten = comment.map_or_else(|| self.has_other_words(sent, answered), |comment| comment.text != sent);
+        let is_rewritten = comment.map_or_else(|| self.has_new_comment(answered), |comment| comment.text != sent);
         Some(Added { comment: comment.cloned(), is_rewritten })
     }
 }
