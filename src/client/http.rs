@@ -479,14 +479,14 @@ mod tests {
 
     /// From the moment on that the request has arrived, time runs on as soon as everybody waits: the limits are met
     /// without waiting for them. (Not before: a connection under way would be timed out.)
-    async fn how_long_it_takes(server: &Server, answer: &[u8], drip: bool) -> (Duration, Result<Reply, SendError>) {
+    async fn how_long_it_takes(server: &Server, answer: &[u8], drip: &[u8]) -> (Duration, Result<Reply, SendError>) {
         let serve = async {
             let (mut stream, _) = server.listener.accept().await.expect("a connection");
             stream.read_exact(&mut [0; 64]).await.expect("a request");
             tokio::time::pause();
             stream.write_all(answer).await.expect("the client listens");
             let mut ticks = tokio::time::interval(SILENCE * 2 / 3);
-            while drip && stream.write_all(b"x").await.is_ok() {
+            while !drip.is_empty() && stream.write_all(drip).await.is_ok() {
                 ticks.tick().await;
             }
             std::future::pending::<()>().await;
@@ -500,7 +500,7 @@ mod tests {
 
     #[tokio::test]
     async fn silence_before_the_answer_leaves_a_doubt() {
-        let (taken, reply) = how_long_it_takes(&Server::start().await, b"", false).await;
+        let (taken, reply) = how_long_it_takes(&Server::start().await, b"", b"").await;
         assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
         let error = reply.expect_err("no answer");
         assert!(error.may_have_arrived && error.message.starts_with("no answer in time"), "{error}");
@@ -509,7 +509,7 @@ mod tests {
     #[tokio::test]
     async fn silence_within_the_answer_cuts_it() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
-        let (taken, reply) = how_long_it_takes(&Server::start().await, answer, false).await;
+        let (taken, reply) = how_long_it_takes(&Server::start().await, answer, b"").await;
         assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
         let reply = reply.expect("the beginning of an answer");
         assert_eq!((reply.body.as_slice(), reply.incomplete), (b"half".as_slice(), HALF));
@@ -518,9 +518,61 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_drips_ends_with_the_call() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n";
-        let (taken, reply) = how_long_it_takes(&Server::start().await, answer, true).await;
+        let (taken, reply) = how_long_it_takes(&Server::start().await, answer, b"x").await;
         assert!(WHOLE_CALL <= taken && taken < WHOLE_CALL + CONNECT, "{taken:?}");
         assert!(reply.expect("the beginning of an answer").incomplete.is_some());
+    }
+
+    /// Each comes again and again, 64 KiB at once: what is skipped ends with the request, what is kept does so at once.
+    #[tokio::test]
+    async fn flood_ends_with_the_request() {
+        let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let after_body = format!("{chunked}2\r\n{{}}\r\n0\r\n");
+        let in_chunk_size = format!("{chunked}1;");
+        for (start, flood) in [
+            ("", "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),
+            ("", "HTTP/1.1 100 Continue\r\n\r\n"),
+            ("HTTP/1.1 200 OK\r\n", "x-header: y\r\n"),
+            ("HTTP/1.1 200 OK\r\nx-header: ", "y"),
+            ("HTTP/1.1 200 ", "OK"),
+            (chunked, "1\r\nx\r\n"),
+            (&in_chunk_size, "extension"),
+            (&after_body, "x-trailer: y\r\n"),
+        ] {
+            let flood = flood.repeat(64 * 1024 / flood.len());
+            let (taken, reply) = how_long_it_takes(&Server::start().await, start.as_bytes(), flood.as_bytes()).await;
+            assert!(taken < WHOLE_CALL + CONNECT, "{start:?}: {taken:?}");
+            assert!(reply.map_or(true, |reply| reply.incomplete.is_some()), "{start:?}");
+            tokio::time::resume();
+        }
+    }
+
+    /// A second response in the bytes of the first is that to no request: it has to come on another connection.
+    #[tokio::test]
+    async fn smuggled_response_answers_no_request() {
+        let smuggled = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"id\":66}";
+        let length = smuggled.len();
+        for first in [
+            format!("200 OK\r\ncontent-length: 2\r\n\r\n{{}}{smuggled}"),
+            format!("200 OK\r\ncontent-length: 2\r\ncontent-length: {}\r\n\r\n{{}}{smuggled}", length + 2),
+            format!("200 OK\r\ncontent-length: 2, {}\r\n\r\n{{}}{smuggled}", length + 2),
+            format!("200 OK\r\ncontent-length: +2\r\n\r\n{{}}{smuggled}"),
+            format!(
+                "200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: {length}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n{smuggled}"
+            ),
+            format!("200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+            format!("204 No Content\r\ncontent-length: {length}\r\n\r\n{smuggled}"),
+            format!("304 Not Modified\r\ncontent-length: {length}\r\n\r\n{smuggled}"),
+        ] {
+            let server = Server::start().await;
+            let (_, reply) = server.exchange(format!("HTTP/1.1 {first}").as_bytes()).await;
+            let body = reply.map(|reply| reply.body).unwrap_or_default();
+            assert!(!body.starts_with(b"{\"id\""), "{first}");
+            // If the smuggled one answered, nobody would connect.
+            let next =
+                tokio::time::timeout(WHOLE_CALL, server.reply(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"));
+            assert_eq!(next.await.expect("a connection").body, b"[]", "{first}");
+        }
     }
 
     #[tokio::test]

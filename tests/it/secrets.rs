@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use crate::outside_is_data::server;
 use crate::program::{Ended, Program, TOKEN, closing, started};
 
 /// As much of it as would help anybody.
@@ -338,6 +339,26 @@ fn redirects_are_not_followed() {
     let error = elsewhere.accept().expect_err("nobody came");
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert_eq!(program.requests().len(), 2);
+}
+
+/// Pages are counted: what a list says of the next one is not read.
+#[test]
+fn next_link_to_another_host_is_not_followed() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port");
+    elsewhere.set_nonblocking(true).expect("a socket");
+    let next = format!("http://{}/api/incidents?$skip=1", elsewhere.local_addr().expect("an address"));
+    let list = serde_json::json!({
+        "@odata.context": next, "@odata.nextLink": next, "nextLink": next,
+        "value": [{"incidentId": 1, "incidentUri": next, "status": "Active"}],
+    });
+    let origin = server("200 OK", "application/json", list.to_string().into_bytes());
+    let program = Program::new().file("a.csv", closing(1..=1));
+    let to = format!("--quota 100000/1s --patience 0 --base-url {origin}");
+    program.run(&format!("fetch -o open.csv {to}"));
+    program.run(&format!("fetch -o one.csv --limit 1 {to}")).expect_code(0);
+    program.run(&format!("run a.csv --compare --dry-run {to}"));
+    let error = elsewhere.accept().expect_err("nobody came");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
 /// A proxy of the environment would see the token of an http call.
