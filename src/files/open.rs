@@ -138,3 +138,30 @@ pub(crate) fn unnamed_in(directory: &Path) -> io::Result<File> {
 pub(super) fn create_named(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(prefix).tempfile_in(directory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// What a path leads to can change after it was examined: opening it decides.
+    #[test]
+    fn opening_follows_no_link_and_waits_for_no_pipe() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("secret"), "secret").expect("writes");
+        symlink(at("secret"), at("link")).expect("links");
+        symlink(directory.path(), at("to-directory")).expect("links");
+        let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+        assert!(made.expect("mkfifo").success());
+        let secret = open_named_secret(&at("secret")).expect("opens");
+        assert!(rustix::fs::fcntl_getfl(&secret).expect("flags").contains(OFlags::NONBLOCK));
+        assert!(open_directory(directory.path()).is_ok() && open_directory(&at("to-directory")).is_err());
+        assert!(open_named_secret(&at("link")).is_err() && append_to(&at("link")).is_err());
+        for name in ["link", "pipe", "to-directory"] {
+            for rule in [Rule::Private, Rule::Output] {
+                assert!(matches!(open_judged(&at(name), OpenOptions::new().read(true), rule), Err(Refusal::Kind(_))));
+            }
+        }
+    }
+}

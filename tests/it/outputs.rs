@@ -171,6 +171,15 @@ fn empty_state_directory_is_narrowed() {
 }
 
 #[test]
+fn missing_state_directory_is_private_with_all_above() {
+    let program = program();
+    program.send("a.csv --state-dir new/deep/state").expect_code(0);
+    for name in ["new", "new/deep", "new/deep/state"] {
+        assert_eq!(mode(&program.path(name)), 0o700, "{name}");
+    }
+}
+
+#[test]
 fn wider_state_directory_in_use_is_refused() {
     for mode_before in [0o777, 0o1777, 0o2775, 0o755, 0o701] {
         for has_journal in [false, true] {
@@ -333,5 +342,22 @@ fn file_put_in_place_of_the_results_is_kept() {
         }
         let run = program.last_run();
         program.run(&format!("runs show {run}")).expect_code(0).expect_text(place);
+    }
+}
+
+/// The report is written after the run: what has its name by then is neither followed nor replaced.
+#[test]
+fn link_put_in_place_of_the_report_is_kept() {
+    for name in ["r.html", "r.md"] {
+        let program = Program::new().file("a.csv", closing(1..=20)).file("notes", "my notes\n").emulator(|settings| {
+            settings.latency = std::time::Duration::from_millis(20)..=std::time::Duration::from_millis(40);
+        });
+        let running = program.start_sending(&format!("a.csv --report {name} --concurrency 1"));
+        program.wait_for_requests(3);
+        symlink(program.path("notes"), program.path(name)).expect("a link");
+        let ended = running.end().expect_outcomes(&[("updated", 20)]);
+        ended.expect_text(&format!("can't write the report to `{name}`: it is a symbolic link"));
+        assert_eq!(program.read("notes"), "my notes\n");
+        assert!(fs::symlink_metadata(program.path(name)).expect("is there").is_symlink());
     }
 }

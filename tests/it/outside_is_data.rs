@@ -209,8 +209,10 @@ fn pasted_into(shell: &str, name: &str) -> Option<(Program, Ended)> {
 }
 
 /// What a shell must not run, in names that need each way of quoting.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "a\u{1b}[31m b'$(touch owned)\u{202e}.csv",
+    // After the quote nothing is left open that would stop a shell without `$'…'`.
+    "a\u{1b}';touch owned;#.csv",
     "a\u{1b}'$(touch owned)'\\.csv",
     "=a';touch owned;'.csv",
     "~\n'`touch owned`'.csv",
@@ -251,6 +253,46 @@ fn no_id_reaches_another_path() {
     ended.expect_outcomes(&[("updated", 1), ("invalid", ids.len())]);
     let paths: Vec<String> = program.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/api/incidents/7"]);
+}
+
+/// Neither one that is typed nor one of a journal that somebody else has written.
+#[test]
+fn no_run_name_reaches_another_path() {
+    let names = ["../victim", "../../victim", "/etc/hostname", "..", "a/b", "x/../../victim"];
+    let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").file("victim", "precious\n");
+    fs::create_dir(program.path("x")).expect("a directory");
+    let program = program.faulty_emulator(&["400@#1"]);
+    program.send("a.csv").expect_code(1);
+    let before = program.names();
+    for name in names {
+        for command in ["runs show", "runs results", "runs undo", "runs resume"] {
+            program.run(&format!("{command} {name}")).expect_code(2);
+        }
+    }
+    assert_eq!(program.names(), before);
+    for name in names {
+        {
+            #[expect(clippy::disallowed_methods, reason = "a test writes what a restored journal may hold")]
+            let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+            journal
+                .execute("UPDATE runs SET name = ?1 WHERE id = (SELECT min(id) FROM runs)", [name])
+                .expect("it is changed");
+            // As if it had been stopped before its last row.
+            journal.execute("UPDATE runs SET state = 'ready'", []).expect("it is changed");
+        }
+        let origin = program.origin();
+        for command in [
+            format!("runs show {name}"),
+            format!("runs results {name}"),
+            format!("runs resume {name} --yes --settle 150ms --base-url {origin}"),
+            format!("run a.csv --yes --settle 150ms --base-url {origin}"),
+        ] {
+            harmless(program.run(&command));
+        }
+        program.run("runs prune --older-than 0s");
+        assert_eq!(program.read("victim"), "precious\n", "{name}");
+        assert!(!program.path("../victim.lock").exists() && !program.path("victim.lock").exists(), "{name}");
+    }
 }
 
 /// A server that answers each request with this body, and closes.
@@ -312,6 +354,34 @@ fn hostile_answers_end_as_outcomes() {
         harmless(program.run(&format!("{run} --format json")));
         harmless_table(program.run("runs list"));
     });
+}
+
+/// Each line of a log in JSON stays one object, and safe to print, whatever the file and the server hold.
+#[test]
+fn hostile_texts_stay_in_their_line_of_a_json_log() {
+    let hostile = hostile()[..29].concat();
+    let error = json!({"error": {"code": hostile, "message": hostile, "target": hostile}});
+    let name = "a\u{1b}]0;x\u{7}\n{\"level\":\"ERROR\"}\u{202e}.csv";
+    let program = Program::new().file(name, as_csv()).file("requests.jsonl", "");
+    let origin = server("400 Bad", "application/json", error.to_string().into_bytes());
+    let options =
+        ["-vvv", "--log-format", "json", "--settle", "10ms", "--patience", "0", "--yes", "--base-url", &origin];
+    for to_file in [true, false] {
+        let mut command = program.command_of(["run", name].iter().chain(&options));
+        if to_file {
+            command.args(["--log-file", "log.jsonl"]);
+        }
+        let ended = started(command).end();
+        let log = if to_file { program.read("log.jsonl") } else { ended.stderr.clone() };
+        let lines: Vec<&str> = log.lines().filter(|line| line.starts_with('{')).collect();
+        assert!(lines.len() > 5, "{log}");
+        assert!(!to_file || lines.len() == log.lines().count(), "{log}");
+        for line in lines {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(line["timestamp"].is_string() && line["level"] != "ERROR", "{line}");
+        }
+        expect_harmless(&log);
+    }
 }
 
 #[test]

@@ -104,6 +104,40 @@ fn a_review_shows_before_and_after() {
     }
 }
 
+/// In tables that a browser lays out one by one, and no row is lost between two of them.
+#[test]
+fn page_of_100_000_rows_has_each_once() {
+    const ROWS: u64 = 100_000;
+    let preview = preview(&[]);
+    let quota = "50/1m,1500/1h".parse().expect("a quota");
+    let review = Review {
+        preview: &preview,
+        contract: "defender",
+        appended: Some("comment"),
+        quota: &quota,
+        forecast: vec![],
+        warnings: Warnings::default(),
+        seal: None,
+        next: None,
+    };
+    let after = map(&json!({"status": "Resolved"}));
+    let rows = (1..=ROWS).map(|row| ReviewRow {
+        row,
+        line: row + 1,
+        incident: format!("i{row}"),
+        after: after.clone(),
+        ..ReviewRow::default()
+    });
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("page.html");
+    let file = PageFile::examine(&path, &[]).expect("free");
+    file.write_review(&review, rows.map(Ok::<_, Infallible>)).expect("is written");
+    let page = std::fs::read_to_string(&path).expect("reads");
+    let found = page.split('i').filter_map(|rest| rest.split_once('<')?.0.parse::<u64>().ok());
+    assert!(found.eq(1..=ROWS), "each row once, in order");
+    assert!(page.matches("</table>").count() >= 500 && page.len() < 50_000_000, "{} bytes", page.len());
+}
+
 #[test]
 fn what_costs_dearly_stands_first() {
     let [html, _] = compared();
