@@ -208,20 +208,37 @@ fn is_of_a_name(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
 }
 
+/// The rows of a page's tables, without their headers, with the cells of each.
+fn table_rows<'p>(page: &'p str) -> Vec<Vec<&'p str>> {
+    let is_rule = |line: &str| line.starts_with("| ---");
+    let lines = page.lines().zip(page.lines().skip(1).chain([""]));
+    let rows = lines.filter(|(line, next)| !is_rule(line) && !is_rule(next));
+    let cells = |(line, _): (&'p str, _)| Some(line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect());
+    rows.filter_map(cells).collect()
+}
+
 #[test]
 fn every_line_of_the_threat_model_has_its_test() {
     let page = text("docs/threat-model.md");
-    let named = tests_named(&page);
-    assert!(named.len() > 30, "{named:?}");
-    for test in named {
+    let rows = table_rows(&page);
+    assert!(rows.len() > 50, "{}", rows.len());
+    for row in rows {
+        assert!(row.len() == 3 && !tests_named(row[2]).is_empty(), "{row:?} names no test");
+    }
+    for test in tests_named(&page) {
         let (module, name) = test.rsplit_once("::").expect("two parts");
         let inside = module.trim_end_matches("::tests").replace("::", "/");
         let files = [format!("tests/it/{inside}.rs"), format!("src/{inside}.rs"), format!("src/{inside}/mod.rs")];
-        let is_there = |file: &String| {
-            fs::read_to_string(root().join(file)).is_ok_and(|code| code.contains(&format!("fn {name}(")))
-        };
-        assert!(files.iter().any(is_there), "{test} is in none of {files:?}");
+        let is_there = |file: &String| fs::read_to_string(root().join(file)).is_ok_and(|code| is_test_in(name, &code));
+        assert!(files.iter().any(is_there), "{test} is no test of {files:?}");
     }
+}
+
+/// Whether a function is a test: between it and the end of the item before stands the attribute.
+fn is_test_in(name: &str, code: &str) -> bool {
+    let Some((before, _)) = code.split_once(&format!("fn {name}(")) else { return false };
+    let attributes = before.rsplit_once("}\n").map_or(before, |(_, attributes)| attributes);
+    ["#[test]", "#[tokio::test"].iter().any(|attribute| attributes.contains(attribute))
 }
 
 /// Its table is made from the tests' own names; `BULK_TRIAGE_DOCS=write cargo test --test it docs` writes it anew.
