@@ -369,6 +369,7 @@ impl<R: BufRead> Lines<R> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::io::Read as _;
 
     fn rows() -> Vec<PlanRow> {
         let change = |id, body: &str| Change {
@@ -393,6 +394,13 @@ mod tests {
             row(2, Err(Outcome::new(OutcomeKind::Invalid, "id", "not a number")), b"x,\xff"),
             row(3, Ok(change(u64::MAX >> 1, r#"{"tags":[]}"#)), "9,<clear>\u{2028}".as_bytes()),
         ]
+    }
+
+    #[test]
+    fn line_without_an_end_is_refused() {
+        let endless = MARK.chain(io::repeat(b'1'));
+        let refused = read(io::BufReader::new(endless), |_| Ok::<_, PlanError>(())).expect_err("has no end");
+        assert!(refused.to_string().contains("longer than any"), "{refused}");
     }
 
     /// Short, since each of its bits is flipped.

@@ -344,6 +344,26 @@ fn plan_of_an_extended_contract_names_it() {
     assert!(!built_in.expect_code(0).said().contains("contract  "));
 }
 
+/// A contract of a built-in name is what this program knows by that name, whoever has made the plan.
+#[test]
+fn plan_of_an_altered_built_in_contract_is_refused() {
+    let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
+    let to = format!("--base-url {}", program.origin());
+    program.run(&format!("plan a.csv -o a.plan {to}")).expect_code(0);
+    for (from, by) in [
+        ("value = \"Active\"", "value = \"Gone\""),
+        ("quota = \"50/1m,1500/1h\"", "quota = \"1/1m,2/1h\""),
+        ("title = \"", "title = \"Another "),
+    ] {
+        program.write("evil.plan", forged(&program.read("a.plan"), |header, _| put_rule(header, from, by)));
+        for command in ["apply evil.plan --yes", "plan evil.plan"] {
+            let ended = program.run(&format!("{command} {to}")).expect_code(2);
+            ended.expect_text("the contract `defender-classic` is not what it was when the plan was made");
+        }
+        assert!(program.requests().is_empty(), "{from}");
+    }
+}
+
 /// It is not waited for.
 #[test]
 fn pipe_is_no_contract_and_no_plan() {
