@@ -241,4 +241,20 @@ mod tests {
                     &%24filter=assignedTo+eq+%27a%2Bb%40c%27+and+status+ne+%27Resolved%27";
         assert_eq!(sent, ["Get /api/incidents/7 ", r#"Patch /api/incidents/7 {"status":"Resolved"}"#, list]);
     }
+
+    /// The name of a coding and the cause of a loss may be in the server's words, too.
+    #[test]
+    fn errors_and_codings_repeat_no_token() {
+        const TOKEN: &str = "s3cret-s3cret-s3cret";
+        let mut secrets = Secrets::default();
+        secrets.add(TOKEN);
+        let message = format!("no connection: {TOKEN}");
+        let lost = SendError { may_have_arrived: true, is_reused: false, obstacle: None, message };
+        let lost = redacted(Err(lost), &secrets).expect_err("still an error");
+        assert_eq!(lost.message, "no connection: ***token***");
+        let incomplete = Some(Incomplete::Coding(TOKEN.to_owned()));
+        let reply = Reply { status: 200, headers: Vec::new(), body: Vec::new(), incomplete };
+        let reply = redacted(Ok(reply), &secrets).expect("still a reply");
+        assert_eq!(reply.incomplete, Some(Incomplete::Coding("***token***".to_owned())));
+    }
 }
