@@ -98,25 +98,25 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
             }
             let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
             let answered = [now.wall, server_time.unwrap_or(now.wall)];
-            let shown = shown.without_earlier_comments(answered[0].min(answered[1]));
-            let added = shown.added(change, contract, &answered);
-            match shown.effect(change, contract, &answered) {
-                Effect::Applied => Ok(Verdict::Updated { differs: None, added }),
-                Effect::Partly { differs } => Ok(Verdict::Updated { differs: Some(one_line(&differs)), added }),
-                Effect::NotApplied { differs } => Ok(Verdict::NotApplied { differs: one_line(&differs) }),
-                Effect::Unknown { missing } => Err(format!("it has no `{missing}`")),
+            match shown.effect(change, answered)? {
+                (Effect::Applied, added) => Ok(Verdict::Updated { differs: None, added }),
+                (Effect::Partly { differs }, added) => {
+                    Ok(Verdict::Updated { differs: Some(one_line(&differs)), added })
+                }
+                (Effect::NotApplied { differs }, _) => Ok(Verdict::NotApplied { differs: one_line(&differs) }),
+                (Effect::Unknown { missing }, _) => Err(format!("it has no `{missing}`")),
             }
         }
         // What is read decides whether a comment is sent again: nothing less than all of it will do.
         _ if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
-        _ => match (shown.comments, shown_in(contract)) {
+        _ => match (shown.comments()?, shown_in(contract)) {
             (None, Some(name)) => Err(format!("it has no `{name}`")),
             (comments, _) => Ok(Verdict::Read {
                 incident: Incident {
                     id: incident.get(),
                     redirect,
-                    values: shown.values,
-                    context: shown.context,
+                    values: shown.values()?,
+                    context: shown.context(),
                     comments: comments.unwrap_or_default(),
                 },
                 server_time: reply.header("date").and_then(|date| http_date(date, now.wall)),
@@ -130,9 +130,10 @@ fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
     let incidents = Shown::list(body, contract)?.into_iter().map(|shown| {
         let id = shown.id.ok_or("an incident of it has no `incidentId`")?;
         let redirect = shown.redirect.filter(|to| *to != 0 && *to != id);
-        Ok(Incident { id, redirect, values: shown.values, context: shown.context, comments: Vec::new() })
+        let (values, context) = (shown.values()?, shown.context());
+        Ok(Incident { id, redirect, values, context, comments: Vec::new() })
     });
-    incidents.collect::<Result<_, &str>>().map(Verdict::Listed).map_err(str::to_owned)
+    incidents.collect::<Result<_, String>>().map(Verdict::Listed)
 }
 
 fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> Answer {

@@ -4,46 +4,79 @@
 //! of nesting overflows the stack: skipping needs none, and values are built no deeper than `serde_json` allows.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The longest message that is kept, in characters.
 const LONGEST_MESSAGE: usize = 400;
 
 /// Some members of a JSON object, as they stand there.
-pub(super) type Members<'a> = BTreeMap<String, &'a RawValue>;
+pub(super) struct Members<'w, 'a>(Vec<(&'w str, &'a RawValue)>);
+
+impl<'a> Members<'_, 'a> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(found, _)| *found == name).map(|(_, value)| *value)
+    }
+}
 
 /// The members of the object `json` that are named in `wanted`; the last one where a name stands twice.
-pub(super) fn members<'a>(json: &'a [u8], wanted: &[&str]) -> serde_json::Result<Members<'a>> {
-    struct Wanted<'w>(&'w [&'w str]);
-
-    impl<'de> Visitor<'de> for Wanted<'_> {
-        type Value = Members<'de>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members<'de>, A::Error> {
-            let mut members = Members::new();
-            while let Some(name) = object.next_key::<String>()? {
-                if self.0.contains(&name.as_str()) {
-                    members.insert(name, object.next_value()?);
-                } else {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(members)
-        }
-    }
-
+pub(super) fn members<'w, 'a>(json: &'a [u8], wanted: &[&'w str]) -> serde_json::Result<Members<'w, 'a>> {
     let mut json = serde_json::Deserializer::from_slice(json);
     let members = json.deserialize_map(Wanted(wanted))?;
     json.end()?;
     Ok(members)
+}
+
+/// Reads an object for its wanted members.
+struct Wanted<'n, 'w>(&'n [&'w str]);
+
+impl<'w, 'de> Visitor<'de> for Wanted<'_, 'w> {
+    type Value = Members<'w, 'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members<'w, 'de>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = object.next_key_seed(Name(self.0))? {
+            let Some(name) = name else {
+                object.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value = object.next_value()?;
+            match members.iter_mut().find(|(found, _)| *found == name) {
+                Some(earlier) => earlier.1 = value,
+                None => members.push((name, value)),
+            }
+        }
+        Ok(Members(members))
+    }
+}
+
+/// Reads a name for the wanted one that it is.
+struct Name<'n, 'w>(&'n [&'w str]);
+
+impl<'w, 'de> DeserializeSeed<'de> for Name<'_, 'w> {
+    type Value = Option<&'w str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<Option<&'w str>, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl<'w> Visitor<'_> for Name<'_, 'w> {
+    type Value = Option<&'w str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Option<&'w str>, E> {
+        Ok(self.0.iter().find(|wanted| **wanted == name).copied())
+    }
 }
 
 /// Whether a member stands for nothing.
@@ -62,7 +95,7 @@ pub(super) struct ErrorBody {
 }
 
 /// The text of a member, if it is one and has more than white space.
-pub(super) fn text(members: &Members<'_>, name: &str) -> Option<String> {
+pub(super) fn text(members: &Members<'_, '_>, name: &str) -> Option<String> {
     let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
     (!text.trim().is_empty()).then_some(text)
 }
@@ -195,7 +228,9 @@ mod tests {
         }
         let closed = format!(r#"{{"alerts":{deep}{},"status":"Active"}}"#, "]".repeat(1_000_000));
         let found = members(closed.as_bytes(), &["status"]).expect("what is skipped may be as deep as it likes");
-        assert_eq!(found["status"].get(), r#""Active""#);
+        assert_eq!(found.get("status").map(RawValue::get), Some(r#""Active""#));
+        let twice = members(br#"{"a":1,"\u0061":2,"b":3}"#, &["a"]).expect("an object");
+        assert_eq!((twice.get("a").map(RawValue::get), twice.get("b").is_none()), (Some("2"), true));
     }
 
     #[test]

@@ -145,10 +145,13 @@ impl BodyReader {
         self.arrived += piece.len() as u64;
         if self.decoder.is_some() {
             self.decode(piece);
+        } else if self.head.is_empty() && piece.len() >= 2 {
+            self.begin(piece);
         } else {
             self.head.extend_from_slice(piece);
             if self.head.len() >= 2 {
-                self.begin();
+                let head = std::mem::take(&mut self.head);
+                self.begin(&head);
             }
         }
         self.incomplete.is_none()
@@ -157,7 +160,8 @@ impl BodyReader {
     /// What was kept, and what is missing if it is not whole. `is_cut`: the body did not come to its end.
     pub(super) fn finish(mut self, is_cut: bool) -> (Vec<u8>, Option<Incomplete>) {
         if self.decoder.is_none() {
-            self.begin();
+            let head = std::mem::take(&mut self.head);
+            self.begin(&head);
         }
         if is_cut {
             self.incomplete.get_or_insert(Incomplete::Cut { bytes: self.arrived });
@@ -173,12 +177,11 @@ impl BodyReader {
 
     /// The first bytes are there. A body is compressed if it looks so: proxies inflate bodies and leave the header, or
     /// the other way round.
-    fn begin(&mut self) {
-        let head = std::mem::take(&mut self.head);
+    fn begin(&mut self, head: &[u8]) {
         let is_gzip = head.starts_with(b"\x1f\x8b");
         self.decoder = Some(match &self.coding {
             Coding::Plain | Coding::Gzip if is_gzip => Decoder::Gzip(MultiGzDecoder::new(Vec::new())),
-            Coding::Deflate if is_zlib(&head) => Decoder::Zlib(ZlibDecoder::new(Vec::new())),
+            Coding::Deflate if is_zlib(head) => Decoder::Zlib(ZlibDecoder::new(Vec::new())),
             Coding::Deflate if !head.is_empty() => Decoder::Deflate(DeflateDecoder::new(Vec::new())),
             Coding::Other(name) if !head.is_empty() => {
                 self.incomplete = Some(Incomplete::Coding(name.clone()));
@@ -186,7 +189,7 @@ impl BodyReader {
             }
             _ => Decoder::Plain,
         });
-        self.decode(&head);
+        self.decode(head);
     }
 
     fn decode(&mut self, piece: &[u8]) {
@@ -246,6 +249,10 @@ impl BodyReader {
         };
         self.decoded += piece.len() as u64;
         let Some(start) = &mut self.start else { return self.keep(piece) };
+        if start.is_empty() && piece.len() >= BOM.len() {
+            self.start = None;
+            return self.keep(piece.strip_prefix(BOM).unwrap_or(piece));
+        }
         start.extend_from_slice(piece);
         if start.len() < BOM.len() && BOM.starts_with(start) {
             return;

@@ -160,11 +160,10 @@ impl Transport for HttpTransport {
             self.served().insert(info.local_addr());
         }
         let status = response.status().as_u16();
-        let headers = throttle::HEADERS
-            .into_iter()
-            .chain(REQUEST_ID_HEADERS)
-            .flat_map(|name| response.headers().get_all(name).iter().map(move |value| (name, value)))
-            .map(|(name, value)| (name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        let is_read = |name: &str| throttle::HEADERS.contains(&name) || REQUEST_ID_HEADERS.contains(&name);
+        let headers = response.headers().iter().filter(|(name, _)| is_read(name.as_str()));
+        let headers = headers
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect();
         let keep = response.status().is_success().then_some(request.keep);
         let codings = response.headers().get_all(CONTENT_ENCODING).iter();

@@ -3,6 +3,7 @@
 //! Promises: what is kept reads exactly as in the whole body, and is not JSON if the body is not. Memory holds what is
 //! kept and the open brackets, whatever the size of the body.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The members of a response that are in use; all others are dropped while it arrives.
@@ -73,7 +74,9 @@ impl MemberFilter {
         MemberFilter {
             state: if keep.is_some() { State::Start } else { State::Whole },
             keep,
-            kept: Vec::new(),
+            // What an incident takes.
+            // An incident fits, as a rule.
+            kept: Vec::with_capacity(1024),
             open: Vec::new(),
             is_inner: false,
             has_kept: [false; 2],
@@ -96,6 +99,14 @@ impl MemberFilter {
                 State::Whole => {
                     let used = rest.len().min(most_kept.saturating_sub(self.kept.len()));
                     self.kept.extend_from_slice(&rest[..used]);
+                    used
+                }
+                State::InName => {
+                    let used = self.in_string(rest);
+                    self.name.extend_from_slice(&rest[..used]);
+                    if !self.in_string {
+                        self.state = State::Colon;
+                    }
                     used
                 }
                 State::Value { is_kept, .. } if self.in_string => {
@@ -153,20 +164,12 @@ impl MemberFilter {
                 b'"' => {
                     self.name.clear();
                     self.name.push(byte);
+                    self.in_string = true;
                     self.state = State::InName;
                 }
                 b'}' if !after_comma => self.close_object(),
                 _ => self.give_up(byte),
             },
-            State::InName => {
-                self.name.push(byte);
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.state = State::Colon,
-                    _ => {}
-                }
-            }
             State::Colon if byte == b':' => self.begin_value(),
             State::Value { is_kept, is_empty } => self.take_of_value(byte, is_kept, is_empty),
             State::Items => match byte {
@@ -243,10 +246,15 @@ impl MemberFilter {
 
     fn begin_value(&mut self) {
         // A name that is escaped is compared as what it stands for; one that can't be read is kept, to be found wrong.
-        let name: Option<String> = serde_json::from_slice(&self.name).ok();
+        let plain = self.name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\""));
+        let plain = plain.filter(|name| name.iter().all(|byte| *byte >= b' ' && *byte != b'\\'));
+        let name = match plain {
+            Some(name) => std::str::from_utf8(name).ok().map(Cow::Borrowed),
+            None => serde_json::from_slice(&self.name).ok().map(Cow::Owned),
+        };
         let is_kept = name.is_none_or(|name| match &self.keep {
-            Some(keep) if keep.is_page && !self.is_inner => AROUND_A_PAGE.contains(&name.as_str()),
-            Some(keep) => keep.members.contains(&name),
+            Some(keep) if keep.is_page && !self.is_inner => AROUND_A_PAGE.contains(&&*name),
+            Some(keep) => keep.members.iter().any(|member| *member == *name),
             None => true,
         });
         if is_kept {
@@ -318,6 +326,8 @@ mod tests {
             r#"{"alerts" 1,"incidentId":7}"#,
             r#"{alerts:1,"incidentId":7}"#,
             r#"{"alerts":"}"#,
+            "{\"al\nerts\":1,\"incidentId\":7}",
+            r#"{"al\erts":1,"incidentId":7}"#,
             "[]",
             "<html>",
             "",

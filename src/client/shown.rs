@@ -17,126 +17,119 @@ use crate::compare;
 use crate::contract::{Contract, PropertyKind, SameAs};
 use crate::row::Change;
 
-/// An incident as an answer shows it.
-pub(super) struct Shown {
+/// The longest value of a property: far above what the API takes, and too short to be built into much memory.
+const LONGEST_VALUE: usize = 1024 * 1024;
+/// The longest value that is only shown.
+const LONGEST_CONTEXT: usize = 4 * 1024;
+
+/// An incident as an answer shows it. Its values are read when they are asked for.
+pub(super) struct Shown<'a> {
+    contract: &'a Contract,
+    members: Members<'a, 'a>,
     /// `None` where the answer leaves it out.
     pub(super) id: Option<u64>,
     pub(super) redirect: Option<u64>,
-    pub(super) values: serde_json::Map<String, Value>,
-    pub(super) context: serde_json::Map<String, Value>,
-    /// `None` where the answer leaves them out, and nothing is known of them.
-    pub(super) comments: Option<Vec<Comment>>,
 }
 
-impl Shown {
+impl<'a> Shown<'a> {
     /// Reads the body of a 200, or says why it is none.
-    pub(super) fn read(body: &[u8], contract: &Contract) -> Result<Shown, String> {
-        /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
-        const LONGEST_VALUE: usize = 1024 * 1024;
-        /// The longest value that is only shown.
-        const LONGEST_CONTEXT: usize = 4 * 1024;
-        let shown_in = shown_in(contract);
-        let replaced = || contract.properties.iter().filter(|property| !is_appended(&property.kind));
-        let members = members(body, &names_in_use(contract).chain(shown_in).collect::<Vec<_>>())
-            .map_err(|error| error.to_string())?;
-
-        if members.get("error").is_some_and(|error| !is_null(error)) {
-            let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
-            return Err(format!("it carries an error: {error}"));
-        }
-        let mut values = serde_json::Map::new();
-        for property in replaced() {
-            if let Some(value) = members.get(&property.name) {
-                let value = Some(value.get()).filter(|text| text.len() <= LONGEST_VALUE);
-                let value = value.and_then(|text| serde_json::from_str(text).ok());
-                values.insert(property.name.clone(), value.ok_or_else(|| format!("`{}` is too much", property.name))?);
-            }
-        }
-        let context = contract.context.iter().filter_map(|name| {
-            let value = members.get(name).filter(|value| value.get().len() <= LONGEST_CONTEXT)?;
-            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
-        });
-        let comments = shown_in.and_then(|name| members.get(name));
-        let comments = comments.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()?;
-        Ok(Shown {
-            id: number(&members, "incidentId")?,
-            redirect: number(&members, "redirectIncidentId")?,
-            values,
-            context: context.collect(),
-            comments,
-        })
+    pub(super) fn read(body: &'a [u8], contract: &'a Contract) -> Result<Shown<'a>, String> {
+        let names: Vec<&str> = names_in_use(contract).chain(shown_in(contract)).collect();
+        let members = members(body, &names).map_err(|error| error.to_string())?;
+        expect_no_error(&members, body)?;
+        let (id, redirect) = (number(&members, "incidentId")?, number(&members, "redirectIncidentId")?);
+        Ok(Shown { contract, members, id, redirect })
     }
 
     /// Reads the body of a list's 200: its incidents, in its order.
-    pub(super) fn list(body: &[u8], contract: &Contract) -> Result<Vec<Shown>, String> {
+    pub(super) fn list(body: &'a [u8], contract: &'a Contract) -> Result<Vec<Shown<'a>>, String> {
         let members = members(body, &["error", "value"]).map_err(|error| error.to_string())?;
-        if members.get("error").is_some_and(|error| !is_null(error)) {
-            let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
-            return Err(format!("it carries an error: {error}"));
-        }
+        expect_no_error(&members, body)?;
         let list = members.get("value").ok_or("it has no `value`")?;
         let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
         list.into_iter().map(|incident| Shown::read(incident.get().as_bytes(), contract)).collect()
     }
 
+    /// The value of a property that is replaced when it is set.
+    fn value(&self, name: &str) -> Result<Option<Value>, String> {
+        let Some(value) = self.members.get(name) else { return Ok(None) };
+        let value = Some(value.get()).filter(|text| text.len() <= LONGEST_VALUE);
+        let value = value.and_then(|text| serde_json::from_str(text).ok());
+        value.map(Some).ok_or_else(|| format!("`{name}` is too much"))
+    }
+
+    /// Its properties.
+    pub(super) fn values(&self) -> Result<serde_json::Map<String, Value>, String> {
+        let names = replaced(self.contract);
+        names.filter_map(|name| Some(self.value(name).transpose()?.map(|value| (name.to_owned(), value)))).collect()
+    }
+
+    /// What it is: its name, its times.
+    pub(super) fn context(&self) -> serde_json::Map<String, Value> {
+        let context = self.contract.context.iter().filter_map(|name| {
+            let value = self.members.get(name).filter(|value| value.get().len() <= LONGEST_CONTEXT)?;
+            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
+        });
+        context.collect()
+    }
+
+    /// `None` where the answer leaves them out, and nothing is known of them.
+    pub(super) fn comments(&self) -> Result<Option<Vec<Comment>>, String> {
+        let list = shown_in(self.contract).and_then(|name| self.members.get(name));
+        list.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()
+    }
+
     /// Whether nothing of an incident is there.
     pub(super) fn is_empty(&self) -> bool {
-        self.id.is_none() && self.values.is_empty() && self.comments.is_none()
+        let mut names = replaced(self.contract).chain(shown_in(self.contract));
+        self.id.is_none() && names.all(|name| self.members.get(name).is_none())
     }
 
-    /// Without the comments that can't be of an update answered at `answered`, the earlier one of what the clocks say.
-    pub(super) fn without_earlier_comments(mut self, answered: Timestamp) -> Shown {
-        let longest = CLOCKS_DIFFER_BY + SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
-        let is_earlier = |comment: &Comment| comment.created_at.is_some_and(|at| answered.duration_since(at) > longest);
-        self.comments.iter_mut().for_each(|comments| comments.retain(|comment| !is_earlier(comment)));
-        self
-    }
-
-    /// Whether a comment is shown that is not dated earlier than the attempt, by any of the clocks that say when it was
-    /// `answered`. If none fits what was sent, it may be that in other words.
-    fn has_new_comment(&self, answered: &[Timestamp]) -> bool {
-        let longest = SLACK + SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
-        let is_new = |at: Timestamp| answered.iter().any(|answered| answered.duration_since(at) <= longest);
-        self.comments.iter().flatten().any(|comment| comment.created_at.is_none_or(is_new))
-    }
-
-    /// What the response shows of `change`. Lists are compared as sets.
-    pub(super) fn effect(&self, change: &Change, contract: &Contract, answered: &[Timestamp]) -> Effect {
+    /// What the response to `change` shows of it, and of the comment that it added. `answered`: when it came, by each
+    /// of the clocks that say so. Lists are compared as sets.
+    pub(super) fn effect(&self, change: &Change, answered: [Timestamp; 2]) -> Result<(Effect, Option<Added>), String> {
         let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
-        let same_as = LazyCell::new(|| contract.same_as());
+        let appended = self.contract.appended().and_then(|name| Some((name, asked.get(name)?.as_str()?)));
+        let comment = match appended {
+            Some((_, sent)) => self.comments()?.map(|comments| ShownComment::new(sent, comments, answered)),
+            None => None,
+        };
+        let same_as = LazyCell::new(|| self.contract.same_as());
         let (mut is_shown, mut differences) = (asked.is_empty(), Vec::new());
         let mut in_other_words = None;
         for (name, asked) in &asked {
-            let is_appended = contract.property(name).is_some_and(|property| is_appended(&property.kind));
-            let difference = match (&self.comments, self.values.get(name)) {
-                (Some(comments), _) if is_appended => {
-                    let sent = asked.as_str().unwrap_or_default();
-                    let is_there = comments.iter().any(|comment| may_be(sent, &comment.text));
-                    let is_in_doubt = !is_there && self.has_new_comment(answered);
+            let is_appended = appended.is_some_and(|(appended, _)| appended == name);
+            let difference = match &comment {
+                Some(comment) if is_appended => {
+                    let is_in_doubt = comment.is_in_other_words();
                     in_other_words = is_in_doubt.then(|| name.clone()).or(in_other_words);
                     let how = if is_in_doubt { "may be there in other words" } else { "has not been added" };
-                    (!is_there).then(|| format!("`{name}` {how}"))
+                    comment.fitting.is_none().then(|| format!("`{name}` {how}"))
                 }
-                (_, Some(shown)) => {
-                    // The table of equal values is made only for what is not plainly so.
-                    let is_so = compare::same(name, asked, shown, &SameAs::default())
-                        || compare::may_show(name, asked, shown, &same_as);
-                    (!is_so).then(|| format!("`{name}` is {}, not {}", brief(shown), brief(asked)))
-                }
-                // A response may leave out what is empty.
-                (_, None) if !is_appended && compare::is_empty(asked) => None,
-                (_, None) => return Effect::Unknown { missing: name.clone() },
+                None if is_appended => return Ok((Effect::Unknown { missing: name.clone() }, None)),
+                _ => match self.value(name)? {
+                    Some(shown) => {
+                        // The table of equal values is made only for what is not plainly so.
+                        let is_so = compare::same(name, asked, &shown, &SameAs::default())
+                            || compare::may_show(name, asked, &shown, &same_as);
+                        (!is_so).then(|| format!("`{name}` is {}, not {}", brief(&shown), brief(asked)))
+                    }
+                    // A response may leave out what is empty.
+                    None if compare::is_empty(asked) => None,
+                    None => return Ok((Effect::Unknown { missing: name.clone() }, None)),
+                },
             };
             is_shown |= difference.is_none();
             differences.extend(difference);
         }
-        let differs = format!("the response shows otherwise: {}", differences.join("; "));
-        match (is_shown, differences.is_empty(), in_other_words) {
+        let differs = || format!("the response shows otherwise: {}", differences.join("; "));
+        let effect = match (is_shown, differences.is_empty(), in_other_words) {
             (_, true, _) => Effect::Applied,
-            (true, false, _) => Effect::Partly { differs },
+            (true, false, _) => Effect::Partly { differs: differs() },
             (false, false, Some(missing)) => Effect::Unknown { missing },
-            (false, false, None) => Effect::NotApplied { differs },
-        }
+            (false, false, None) => Effect::NotApplied { differs: differs() },
+        };
+        Ok((effect, comment.and_then(ShownComment::into_added)))
     }
 }
 
@@ -153,16 +146,40 @@ pub(super) enum Effect {
     Unknown { missing: String },
 }
 
-impl Shown {
-    /// What the response to `change` shows of the comment that it added: the newest one whose text fits.
-    pub(super) fn added(&self, change: &Change, contract: &Contract, answered: &[Timestamp]) -> Option<Added> {
-        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).ok()?;
-        let sent = asked.get(contract.appended()?)?.as_str()?;
-        let comments = self.comments.as_ref().filter(|comments| !comments.is_empty())?;
-        let fitting = comments.iter().filter(|comment| may_be(sent, &comment.text));
-        let comment = fitting.max_by_key(|comment| comment.created_at);
-        let is_rewritten = comment.map_or_else(|| self.has_new_comment(answered), |comment| comment.text != sent);
-        Some(Added { comment: comment.cloned(), is_rewritten })
+/// What a response shows of the comment that was sent.
+struct ShownComment<'a> {
+    sent: &'a str,
+    /// Whether there is any that can be of this update.
+    is_any: bool,
+    /// The newest one whose text fits.
+    fitting: Option<Comment>,
+    /// Whether there is one that is not dated earlier than the attempt, by any of the clocks. If none fits what was sent,
+    /// it may be that in other words.
+    is_any_new: bool,
+}
+
+impl ShownComment<'_> {
+    fn new(sent: &str, mut comments: Vec<Comment>, answered: [Timestamp; 2]) -> ShownComment<'_> {
+        let call = SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
+        let [one, other] = answered;
+        let earlier = |comment: &Comment| {
+            comment.created_at.is_some_and(|at| one.min(other).duration_since(at) > CLOCKS_DIFFER_BY + call)
+        };
+        comments.retain(|comment| !earlier(comment));
+        let is_new = |at: Timestamp| answered.iter().any(|answered| answered.duration_since(at) <= SLACK + call);
+        let is_any_new = comments.iter().any(|comment| comment.created_at.is_none_or(is_new));
+        let is_any = !comments.is_empty();
+        let fitting = comments.into_iter().filter(|comment| may_be(sent, &comment.text));
+        ShownComment { sent, is_any, fitting: fitting.max_by_key(|comment| comment.created_at), is_any_new }
+    }
+
+    fn is_in_other_words(&self) -> bool {
+        self.fitting.is_none() && self.is_any_new
+    }
+
+    fn into_added(self) -> Option<Added> {
+        let is_rewritten = self.fitting.as_ref().map_or(self.is_any_new, |comment| comment.text != self.sent);
+        self.is_any.then_some(Added { comment: self.fitting, is_rewritten })
     }
 }
 
@@ -174,11 +191,17 @@ pub(super) fn in_use(contract: &Contract, is_page: bool) -> Keep {
 
 /// The members of an incident that are in use everywhere.
 fn names_in_use(contract: &Contract) -> impl Iterator<Item = &str> {
-    let properties = contract.properties.iter().filter(|property| !is_appended(&property.kind));
     ["error", "incidentId", "redirectIncidentId"]
         .into_iter()
-        .chain(properties.map(|property| property.name.as_str()))
+        .chain(replaced(contract))
         .chain(contract.context.iter().map(String::as_str))
+}
+
+/// The properties that are replaced when they are set.
+fn replaced(contract: &Contract) -> impl Iterator<Item = &str> {
+    let properties = contract.properties.iter();
+    let replaced = properties.filter(|property| !matches!(property.kind, PropertyKind::Append { .. }));
+    replaced.map(|property| property.name.as_str())
 }
 
 /// The member that lists what the contract's appended property was set to.
@@ -189,12 +212,16 @@ pub(super) fn shown_in(contract: &Contract) -> Option<&str> {
     })
 }
 
-fn is_appended(kind: &PropertyKind) -> bool {
-    matches!(kind, PropertyKind::Append { .. })
+fn expect_no_error(members: &Members<'_, '_>, body: &[u8]) -> Result<(), String> {
+    if members.get("error").is_none_or(is_null) {
+        return Ok(());
+    }
+    let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
+    Err(format!("it carries an error: {error}"))
 }
 
 /// A number, as such or in quotes; `None` where it is missing or null.
-fn number(members: &Members<'_>, name: &str) -> Result<Option<u64>, String> {
+fn number(members: &Members<'_, '_>, name: &str) -> Result<Option<u64>, String> {
     let Some(value) = members.get(name).filter(|value| !is_null(value)) else { return Ok(None) };
     let number = value.get().trim_matches('"').parse();
     number.map(Some).map_err(|_| format!("`{name}` is {}", cut(value.get(), 40)))
@@ -233,7 +260,9 @@ mod tests {
     fn effect(asked: &str, shown: &str) -> Effect {
         let incident = IncidentId::new(7).expect("an id");
         let change = Change { incident, body: asked.into(), appends: true };
-        Shown::read(shown.as_bytes(), &contract()).expect(shown).effect(&change, &contract(), &[answered()])
+        let contract = contract();
+        let shown = Shown::read(shown.as_bytes(), &contract).expect(shown);
+        shown.effect(&change, [answered(); 2]).expect("values of usual lengths").0
     }
 
     fn answered() -> Timestamp {
@@ -314,7 +343,9 @@ mod tests {
         let long = format!(r#"{{"tags":[{}0]}}"#, "0,".repeat(1_000_000));
         let deep = format!(r#"{{"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
         for body in [long, deep] {
-            assert_eq!(Shown::read(body.as_bytes(), &contract()).err().as_deref(), Some("`tags` is too much"));
+            let contract = contract();
+            let shown = Shown::read(body.as_bytes(), &contract).expect("JSON");
+            assert_eq!(shown.values().err().as_deref(), Some("`tags` is too much"));
         }
     }
 }

@@ -174,7 +174,7 @@ impl Body {
         if depth == 0 {
             return;
         }
-        for nested in NESTED.iter().filter_map(|name| members.get(*name)) {
+        for nested in NESTED.iter().filter_map(|name| members.get(name)) {
             match serde_json::from_str::<Vec<&serde_json::value::RawValue>>(nested.get()) {
                 Ok(list) => list.iter().take(MOST_DETAILS).for_each(|one| self.object(one.get().as_bytes(), depth - 1)),
                 Err(_) => self.object(nested.get().as_bytes(), depth - 1),
