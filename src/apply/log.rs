@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::callers::Ended;
 use super::events::Event;
-use super::row::{Ended, Hand};
+use super::row::Hand;
 use crate::attempt::{Answer, Call};
 use crate::journal::What;
 use crate::row::IncidentId;

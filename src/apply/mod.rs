@@ -1,11 +1,12 @@
 //! Apply: sends the rows of a run that is in the journal.
 //!
 //! One task, the `dispatcher`, does everything that has an order: it commits to the journal, takes permits, starts
-//! calls, and hears how they end. Calls run beside it, as many as the concurrency says; that is the only thing here
-//! that happens at the same time as anything else. What one row goes through is in `row`, who waits for what in
-//! `queue`, what to do in doubt in `doubt`, what the answers say of the service in `health`. Reports hear of it by
+//! calls, and hears how they end. Calls run beside it (`callers`), as many as the concurrency says; that is the only
+//! thing here that happens at the same time as anything else. What one row goes through is in `row`, who waits for what
+//! in `queue`, what to do in doubt in `doubt`, what the answers say of the service in `health`. Reports hear of it by
 //! [`events`].
 
+mod callers;
 mod dispatcher;
 mod doubt;
 pub mod events;

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+use super::callers::{Callers, Ended};
 use super::events::{Event, Listener, Pace};
 use super::health::News;
 use super::service::{Follows, Service};
@@ -113,7 +114,6 @@ pub async fn read<T: Transport>(
     reader: &mut impl Reader,
     listener: &mut impl Listener,
 ) -> Result<ReadEnds, ApplyError> {
-    let (returns, returned) = mpsc::unbounded_channel();
     let latency = journal.latency()?.unwrap_or(GUESSED_LATENCY);
     let reading = Reading {
         buckets: Buckets::new(&settings.quota),
@@ -121,6 +121,7 @@ pub async fn read<T: Transport>(
         rng: fastrand::Rng::with_seed(settings.seed),
         service: Service::new(&settings.quota, settings.patience),
         journal,
+        callers: Callers::new(Arc::clone(&client), clock.clone()),
         client,
         settings,
         clock,
@@ -132,7 +133,6 @@ pub async fn read<T: Transport>(
         serial: 0,
         flights: HashMap::new(),
         batch: Batch::default(),
-        returns,
         gate: BootTime(i64::MIN),
         told_pace: None,
         pace_changed: true,
@@ -140,7 +140,7 @@ pub async fn read<T: Transport>(
         calls: 0,
         stop: None,
     };
-    reading.run(returned, stop).await
+    reading.run(stop).await
 }
 
 /// A call and how often it was tried in vain.
@@ -150,17 +150,10 @@ struct Try {
     tries: u32,
 }
 
-/// A call that has ended.
-struct Ended {
-    attempt: AttemptId,
-    answer: Answer,
-    at: Now,
-    took: Duration,
-}
-
 struct Reading<'a, T: Transport, R: Reader, L: Listener> {
     journal: Journal,
     client: Arc<Client<T>>,
+    callers: Callers<T>,
     settings: Settings,
     clock: Clock,
     reader: &'a mut R,
@@ -180,7 +173,6 @@ struct Reading<'a, T: Transport, R: Reader, L: Listener> {
     flights: HashMap<AttemptId, Try>,
     /// What has ended, for the next commit.
     batch: Batch,
-    returns: mpsc::UnboundedSender<Ended>,
     /// Permits are asked for again at this time.
     gate: BootTime,
     told_pace: Option<BootTime>,
@@ -191,17 +183,13 @@ struct Reading<'a, T: Transport, R: Reader, L: Listener> {
 }
 
 impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
-    async fn run(
-        mut self,
-        mut returned: mpsc::UnboundedReceiver<Ended>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<ReadEnds, ApplyError> {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<ReadEnds, ApplyError> {
         let end = loop {
             let now = self.clock.now();
             if *stop.borrow() {
                 self.stop(Stop::Asked);
             }
-            while let Ok(ended) = returned.try_recv() {
+            while let Some(ended) = self.callers.try_ended() {
                 self.take_in(ended);
             }
             let slots = self.choose(now);
@@ -217,10 +205,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
                 biased; // The same seed shall go the same way.
-                ended = returned.recv() => {
-                    if let Some(ended) = ended {
-                        self.take_in(ended);
-                    }
+                ended = self.callers.ended() => {
+                    self.take_in(ended);
                     // What has ended at the same moment shares the commit.
                     tokio::task::yield_now().await;
                 }
@@ -347,13 +333,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         self.service.health.begins();
         let call = next.call.clone();
         self.flights.insert(attempt, next);
-        let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
-        tokio::spawn(async move {
-            let answer = client.call(&call).await;
-            let at = clock.now();
-            // Nobody listens any more only where all was given up.
-            let _ = returns.send(Ended { attempt, answer, at, took: at.boot.since(started.boot) });
-        });
+        self.callers.call(attempt, call, started);
     }
 
     /// A call has ended: what follows for it and for all others.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::callers::Ended;
 use super::doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
 use crate::attempt::{Answer, REDIRECTED, Verdict};
 use crate::clock::{BootTime, Now};
@@ -99,17 +100,6 @@ pub(super) enum Then {
     UsedUp,
     /// Its token was refused.
     Renew { token_generation: u64 },
-}
-
-/// An attempt that has ended.
-#[derive(Clone, Debug)]
-pub(super) struct Ended {
-    pub(super) attempt: AttemptId,
-    pub(super) answer: Answer,
-    /// When the answer had come, or the wait for it was over.
-    pub(super) at: Now,
-    /// How long it took.
-    pub(super) took: Duration,
 }
 
 /// What is the same for all rows of a run.

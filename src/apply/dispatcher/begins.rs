@@ -1,10 +1,8 @@
 //! Who is next: rows are chosen and offered, and those that have a permit and an intent on the disk are sent.
 
-use std::sync::Arc;
-
 use super::super::LOOK;
 use super::super::events::{Event, Listener};
-use super::super::row::{Ended, Hand};
+use super::super::row::Hand;
 use super::{Dispatcher, Gate};
 use crate::attempt::Call;
 use crate::client::Transport;
@@ -156,13 +154,6 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         self.reads += u64::from(matches!(call, Call::Read(_)));
         self.service.health.begins();
         self.flights.insert(attempt, hand);
-        let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
-        tokio::spawn(async move {
-            let answer = client.call(&call).await;
-            let at = clock.now();
-            let took = at.boot.since(started.boot);
-            // Nobody listens any more only where the whole run was given up.
-            let _ = returns.send(Ended { attempt, answer, at, took });
-        });
+        self.callers.call(attempt, call, started);
     }
 }

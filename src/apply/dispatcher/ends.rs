@@ -1,9 +1,10 @@
 //! What follows when a call has ended: for its row, for the service, for the token, for the pause.
 
+use super::super::callers::Ended;
 use super::super::events::{Event, Listener};
 use super::super::health::News;
 use super::super::log;
-use super::super::row::{Ended, Streak, Then};
+use super::super::row::{Streak, Then};
 use super::super::service::Service;
 use super::{Dispatcher, Gate};
 use crate::client::Transport;

@@ -15,13 +15,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+use super::callers::Callers;
 use super::doubt::OwnComments;
 use super::events::{Event, Listener};
 use super::health::{Failures, TooMany};
 use super::queue::Queue;
-use super::row::{Ended, Hand, Rules};
+use super::row::{Hand, Rules};
 use super::service::{Follows, Service};
 use super::{ApplyError, GUESSED_LATENCY, Settings, Stop, log};
 use crate::client::{Client, Transport};
@@ -74,7 +75,6 @@ pub async fn apply<T: Transport>(
     listener: &mut impl Listener,
 ) -> Result<Ends, ApplyError> {
     let begun = begin(&mut journal, run, &settings)?;
-    let (returns, returned) = mpsc::unbounded_channel();
     let started = clock.now();
     let latency = journal.latency()?.unwrap_or(GUESSED_LATENCY);
     let mut dispatcher = Dispatcher {
@@ -93,6 +93,7 @@ pub async fn apply<T: Transport>(
         left: begun.left,
         journal,
         run,
+        callers: Callers::new(Arc::clone(&client), clock.clone()),
         client,
         settings,
         clock,
@@ -102,7 +103,6 @@ pub async fn apply<T: Transport>(
         over: Vec::new(),
         ends: Vec::new(),
         finished: Vec::new(),
-        returns,
         gate: Gate::Open,
         offer: 1,
         told_pace: None,
@@ -114,7 +114,7 @@ pub async fn apply<T: Transport>(
         stop: None,
     };
     dispatcher.tell(Event::Started { rows: begun.rows, before: begun.before });
-    dispatcher.run(returned, stop).await
+    dispatcher.run(stop).await
 }
 
 /// What the journal knows of the run when it begins, or goes on.
@@ -140,6 +140,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     journal: Journal,
     run: &'a RunHandle,
     client: Arc<Client<T>>,
+    callers: Callers<T>,
     settings: Settings,
     clock: Clock,
     listener: &'a mut L,
@@ -160,7 +161,6 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     ends: Vec<crate::journal::End>,
     /// Rows that are over with the next commit.
     finished: Vec<ResultRow>,
-    returns: mpsc::UnboundedSender<Ended>,
 
     /// When to ask for permits again.
     gate: Gate,
@@ -188,12 +188,8 @@ enum Gate {
 }
 
 impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
-    async fn run(
-        mut self,
-        mut returned: mpsc::UnboundedReceiver<Ended>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<Ends, ApplyError> {
-        match self.until_the_end(&mut returned, &mut stop).await {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<Ends, ApplyError> {
+        match self.until_the_end(&mut stop).await {
             Ok(()) => {
                 let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
                 Ok(Ends {
@@ -208,11 +204,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
     }
 
-    async fn until_the_end(
-        &mut self,
-        returned: &mut mpsc::UnboundedReceiver<Ended>,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), JournalError> {
+    async fn until_the_end(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), JournalError> {
         loop {
             let now = self.clock.now();
             if *stop.borrow() {
@@ -221,7 +213,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             if self.deadline.is_some_and(|deadline| now.boot >= deadline) {
                 self.stop(Stop::Deadline);
             }
-            while let Ok(ended) = returned.try_recv() {
+            while let Some(ended) = self.callers.try_ended() {
                 self.take_in(&ended);
             }
             self.let_go_of_held(now);
@@ -245,10 +237,8 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             let wake = self.wake(now).min(self.pace_due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
                 biased; // The same seed shall go the same way.
-                ended = returned.recv() => {
-                    if let Some(ended) = ended {
-                        self.take_in(&ended);
-                    }
+                ended = self.callers.ended() => {
+                    self.take_in(&ended);
                     // What has ended at the same moment shares the commit.
                     tokio::task::yield_now().await;
                 }

@@ -1,0 +1,94 @@
+//! Callers: the tasks that make calls beside a loop, as many as there were calls under way at once.
+//!
+//! A task holds all that a call needs, some kilobytes: it is kept for the next call, since getting them anew from the
+//! allocator took longer than the rest of the call's own work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::attempt::{Answer, Call};
+use crate::client::{Client, Transport};
+use crate::clock::{Clock, Now};
+use crate::journal::AttemptId;
+
+/// An attempt that has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) attempt: AttemptId,
+    pub(super) answer: Answer,
+    /// When the answer had come, or the wait for it was over.
+    pub(super) at: Now,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// A call whose intent was on the disk at this time.
+struct Begun {
+    attempt: AttemptId,
+    call: Call,
+    at: Now,
+}
+
+/// The callers of one loop. Their tasks end with it.
+pub(super) struct Callers<T: Transport> {
+    client: Arc<Client<T>>,
+    clock: Clock,
+    all: Vec<UnboundedSender<Begun>>,
+    /// The places of those that have nothing to do.
+    idle: Vec<usize>,
+    returns: UnboundedSender<(usize, Ended)>,
+    returned: UnboundedReceiver<(usize, Ended)>,
+}
+
+impl<T: Transport> Callers<T> {
+    pub(super) fn new(client: Arc<Client<T>>, clock: Clock) -> Callers<T> {
+        let (returns, returned) = unbounded_channel();
+        Callers { client, clock, all: Vec::new(), idle: Vec::new(), returns, returned }
+    }
+
+    /// Makes a call whose intent is on the disk since `at`. It comes back by [`Callers::ended`].
+    pub(super) fn call(&mut self, attempt: AttemptId, call: Call, at: Now) {
+        let place = self.idle.pop().unwrap_or_else(|| self.add());
+        // Nobody takes it only where the runtime ends.
+        let _ = self.all[place].send(Begun { attempt, call, at });
+    }
+
+    fn add(&mut self) -> usize {
+        let place = self.all.len();
+        let (sender, mut begun) = unbounded_channel();
+        self.all.push(sender);
+        let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
+        tokio::spawn(async move {
+            while let Some(Begun { attempt, call, at: started }) = begun.recv().await {
+                let answer = client.call(&call).await;
+                let at = clock.now();
+                let ended = Ended { attempt, answer, at, took: at.boot.since(started.boot) };
+                // Nobody listens any more only where all was given up.
+                let _ = returns.send((place, ended));
+            }
+        });
+        place
+    }
+
+    /// The next call that has ended.
+    pub(super) async fn ended(&mut self) -> Ended {
+        match self.returned.recv().await {
+            Some((place, ended)) => self.back(place, ended),
+            // It is open as long as `returns` is there.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The next call that has ended, if one has.
+    pub(super) fn try_ended(&mut self) -> Option<Ended> {
+        let (place, ended) = self.returned.try_recv().ok()?;
+        Some(self.back(place, ended))
+    }
+
+    fn back(&mut self, place: usize, ended: Ended) -> Ended {
+        self.idle.push(place);
+        ended
+    }
+}
