@@ -138,6 +138,16 @@ mod tests {
         assert_eq!(undo.impossible.len(), 2);
     }
 
+    /// What was redacted is not what the incident had.
+    #[test]
+    fn redacted_value_is_not_set_back() {
+        let body = r#"{"assignedTo":"a","tags":["x"]}"#;
+        let then = json!({"assignedTo": "***token***", "tags": ["t", "of ***token***"]});
+        let undo = undone("defender", body, then, json!({"assignedTo": "a", "tags": ["x"]}));
+        assert!(undo.change.is_empty());
+        assert_eq!(undo.impossible.len(), 2);
+    }
+
     #[test]
     fn a_value_gets_the_one_that_it_needs() {
         let body = r#"{"classification":"TruePositive","determination":"Phishing"}"#;

@@ -290,7 +290,9 @@ fn hostile_run_names_drive_no_terminal() {
     let (name, origin) = (HOSTILE, program.origin());
     for arguments in [
         vec!["runs", "list"],
+        vec!["runs", "list", "--format", "json"],
         vec!["runs", "show", name],
+        vec!["runs", "show", name, "--format", "json"],
         vec!["runs", "show", name, "--report", "a.md"],
         vec!["runs", "results", name],
         vec!["runs", "undo", name],
