@@ -19,12 +19,14 @@ use super::target::Target;
 use super::terminal::Terminal;
 use crate::check::Rules;
 use crate::clock::Clock;
+use crate::contract::Contract;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::{Input, Source};
 use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, RunSummary, Same};
 use crate::outcome::InputShape;
+use crate::plan::{Lists, check_body};
 use crate::report::Layout;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
@@ -134,7 +136,7 @@ impl<'a> Begun<'a> {
         target: &'a Target,
         clock: &'a Clock,
     ) -> Result<Begun<'a>, Error> {
-        let handle = journal.hold(&run.name)?;
+        let handle = hold(&mut journal, &run.name, &target.contract)?;
         let loaded = Loaded::default();
         let RunSummary { scope, facts, plan, .. } = run;
         let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
@@ -146,11 +148,11 @@ impl<'a> Begun<'a> {
     /// # Errors
     /// Where the journal fails, or another process holds that run.
     pub(super) fn or_the_one_that_goes_on(mut self, remember: Duration) -> Result<Begun<'a>, Error> {
-        let contract = &self.target.contract.name;
-        let same = self.journal.unfinished_same(&self.scope, contract, &self.loaded.digest, remember)?;
+        let contract = &self.target.contract;
+        let same = self.journal.unfinished_same(&self.scope, &contract.name, &self.loaded.digest, remember)?;
         if let Some(name) = same.filter(|_| self.loaded.rows > 0) {
             self.journal.discard(&self.handle)?;
-            self.handle = self.journal.hold(&name)?;
+            self.handle = hold(&mut self.journal, &name, contract)?;
             self.goes_on = true;
         }
         Ok(self)
@@ -332,6 +334,33 @@ impl<'a> Begun<'a> {
             next,
         };
         sending.send(runtime, self.journal, &self.handle, terminal)
+    }
+}
+
+/// Rows are checked so many at a time.
+const BATCH: u32 = 1_000;
+
+/// Holds a run that goes on, if what its rows change is what `contract` allows: the journal may be an altered copy.
+///
+/// # Errors
+/// If another process holds it, or a row holds something that no row is loaded with.
+fn hold(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHandle, JournalError> {
+    let handle = journal.hold(run)?;
+    let mut after = 0;
+    loop {
+        let rows = journal.pending(&handle, after, BATCH)?;
+        let Some(last) = rows.last() else { return Ok(handle) };
+        after = last.row;
+        for row in &rows {
+            let body = check_body(contract, &row.change.body, Lists::MayBeEdits);
+            let appends =
+                |appends| if appends == row.change.appends { Ok(()) } else { Err("a hidden comment".to_owned()) };
+            let asked = row.asked.as_deref().map_or(Ok(false), |asked| check_body(contract, asked, Lists::MayBeEdits));
+            body.and_then(appends).and(asked).map_err(|why| JournalError::Damaged {
+                path: journal.dir().database(),
+                why: format!("row {} of run {run}: {why}", row.row),
+            })?;
+        }
     }
 }
 

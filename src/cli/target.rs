@@ -274,10 +274,13 @@ impl Target {
         }
     }
 
-    /// The contract with its path and its quota, if it is not built in.
+    /// The contract with its path, its quota and the audiences of its own, if it is not built in.
     pub(super) fn contract_if_not_built_in(&self) -> Option<String> {
         let contract = &self.contract;
-        let text = || format!("{}: PATCH {}, quota {}", contract.name, contract.path, contract.quota);
+        let own: Vec<&str> = contract.own_audiences().collect();
+        let audiences =
+            if own.is_empty() { String::new() } else { format!(", takes tokens for {}", own.join(" and ")) };
+        let text = || format!("{}: PATCH {}, quota {}{audiences}", contract.name, contract.path, contract.quota);
         (!contract.is_built_in()).then(text)
     }
 

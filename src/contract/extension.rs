@@ -10,6 +10,12 @@ impl Contract {
         load_built_in().any(|built_in| built_in == *self)
     }
 
+    /// Its audiences that no built-in contract has.
+    pub fn own_audiences(&self) -> impl Iterator<Item = &str> {
+        let built_in: Vec<String> = load_built_in().flat_map(|built_in| built_in.audiences).collect();
+        self.audiences.iter().filter(move |audience| !built_in.contains(audience)).map(String::as_str)
+    }
+
     /// Checks that it extends a built-in contract as a user's file may: path, permissions and properties are that one's,
     /// and the quota is not looser.
     ///

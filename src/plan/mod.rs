@@ -9,6 +9,8 @@
 
 mod row_rules;
 
+pub use row_rules::{Lists, check_body};
+
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead, Write};
@@ -324,9 +326,11 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
     }
     let change = match (line.change, line.ends) {
         (Some(body), None) => {
+            // `+7` and `07` are numbers too, and stand in no plan that `plan` has written.
             let own = line.incident.parse().ok().and_then(IncidentId::new);
-            let incident = line.target.or(own).ok_or("the incident is no number")?;
-            let appends = row_rules::check_body(contract, body.get())?;
+            let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is no number")?;
+            let incident = line.target.unwrap_or(own);
+            let appends = check_body(contract, body.get(), Lists::Whole)?;
             if appends != line.appends {
                 return Err("`appends` does not say whether a comment is added".to_owned());
             }

@@ -1,22 +1,33 @@
-//! The rules for a plan's rows: what one changes is checked against the plan's contract as the row was from which it
-//! was made.
+//! The rules for rows that were kept, in a plan or in the journal: what one changes is checked against the contract that
+//! was kept with it, as the row was from which it was made.
 //!
 //! Promise: the body that is read has each of its members once, to the byte as it is written by `plan`; so what is shown
 //! of it is all that is sent.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::contract::{Contract, PropertyKind};
+use crate::list_change::ListChange;
 use crate::text::excerpt;
 
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 40;
 
+/// How the body of a kept change holds its lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lists {
+    /// Whole, as they are sent.
+    Whole,
+    /// Whole, or as edits of a list that is still to be read.
+    MayBeEdits,
+}
+
 /// What a change's body may hold. Returns whether it adds a comment.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check_body(contract: &Contract, body: &str) -> Result<bool, String> {
+pub fn check_body(contract: &Contract, body: &str, lists: Lists) -> Result<bool, String> {
     let members: Map<String, Value> =
         serde_json::from_str(body).map_err(|_| format!("the change {} is not an object", excerpt(body, SHOWN)))?;
     if members.is_empty() {
@@ -26,7 +37,7 @@ pub(super) fn check_body(contract: &Contract, body: &str) -> Result<bool, String
     for (name, value) in &members {
         let place = contract.properties.iter().position(|property| property.name == *name);
         let place = place.ok_or_else(|| format!("`{}` can't be set", excerpt(name, SHOWN)))?;
-        if !is_value(&contract.properties[place].kind, value) {
+        if !is_value(&contract.properties[place].kind, value, lists) {
             return Err(format!("{} is not a value of `{name}`", excerpt(&value.to_string(), SHOWN)));
         }
         places.push(place);
@@ -43,12 +54,13 @@ pub(super) fn check_body(contract: &Contract, body: &str) -> Result<bool, String
 }
 
 /// Whether it can be sent as it is. A text or a list may be what somebody has put into the incident.
-fn is_value(kind: &PropertyKind, value: &Value) -> bool {
+fn is_value(kind: &PropertyKind, value: &Value, lists: Lists) -> bool {
     match (kind, value) {
         (PropertyKind::Choice(choices), Value::String(text)) => choices.iter().any(|choice| choice.value == *text),
         (PropertyKind::Text, Value::String(_)) => true,
         (PropertyKind::Append { .. }, Value::String(text)) => !text.trim().is_empty(),
         (PropertyKind::List, Value::Array(list)) => list.iter().all(Value::is_string),
+        (PropertyKind::List, Value::Object(_)) => lists == Lists::MayBeEdits && ListChange::deserialize(value).is_ok(),
         _ => false,
     }
 }
@@ -81,7 +93,7 @@ mod tests {
             (r#"{"assignedTo":"None","tags":["","-"]}"#, false),
             (r#"{"comment":"one"}"#, true),
         ] {
-            assert_eq!(check_body(&contract, body), Ok(appends), "{body}");
+            assert_eq!(check_body(&contract, body, Lists::Whole), Ok(appends), "{body}");
         }
     }
 
@@ -117,8 +129,24 @@ mod tests {
             (r#"{"determination":"Other"}"#, "does not go with"),
             (r#"{"classification":"FalsePositive","determination":"Malware"}"#, "does not go with"),
         ] {
-            let error = check_body(&contract, body).expect_err(body);
+            let error = check_body(&contract, body, Lists::Whole).expect_err(body);
             assert!(error.contains(part), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn list_edits_pass_only_in_the_journal() {
+        let contract = load("defender").expect("built in");
+        let edit = r#"{"tags":{"add":["x"],"remove":[]}}"#;
+        assert_eq!(check_body(&contract, edit, Lists::MayBeEdits), Ok(false));
+        for (body, lists) in [
+            (edit, Lists::Whole),
+            (r#"{"tags":{"add":["x"],"remove":[],"path":"/"}}"#, Lists::MayBeEdits),
+            (r#"{"tags":{"add":["x"],"remove":[],"remove":["y"]}}"#, Lists::MayBeEdits),
+            (r#"{"tags":{"add":[7],"remove":[]}}"#, Lists::MayBeEdits),
+            (r#"{"status":{"add":["Active"],"remove":[]}}"#, Lists::MayBeEdits),
+        ] {
+            check_body(&contract, body, lists).expect_err(body);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod family;
 mod forged;
+mod restored;
 mod shown_first;
 mod variables;
 

@@ -1,5 +1,5 @@
-//! Plans, contract files and journals that name another origin: refused before a byte leaves, with the command that
-//! would accept it.
+//! Plans and contract files that name another origin or change something else: refused before a byte leaves, with the
+//! command that would accept it.
 
 use super::{EvilServer, advised, forged, pasted};
 use crate::program::{Program, at_once};
@@ -8,7 +8,7 @@ use crate::tokens::jwt;
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n";
 
 /// Origins that only the user can consent to; `PORT` is that of somebody else's server.
-const ORIGINS: [&str; 23] = [
+pub(super) const ORIGINS: [&str; 23] = [
     "http://127.0.0.1:PORT",
     "http://localhost:PORT",
     "http://[::1]:PORT",
@@ -85,44 +85,6 @@ fn forged_origins_of_contract_files_get_no_byte() {
         }
         assert_eq!(evil.connections(), 0, "{origin:?}");
     });
-}
-
-/// A journal that was restored, or written by somebody else.
-#[test]
-fn forged_origins_of_journals_get_no_byte() {
-    let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n").emulator(|_| ());
-    program.send("a.csv --compare").expect_code(0);
-    let run = program.last_run();
-    at_once(ORIGINS, |origin| {
-        let evil = EvilServer::start();
-        let origin = origin.replace("PORT", &evil.port.to_string());
-        let state = tempfile::tempdir().expect("a directory");
-        let copy = state.path().join("state");
-        copy_journal(&program.path("state"), &copy);
-        #[expect(clippy::disallowed_methods, reason = "writes a journal as somebody else does")]
-        let journal = rusqlite::Connection::open(copy.join("journal.db")).expect("a journal");
-        let unfinished = "UPDATE runs SET state = 'ready', facts = json_set(facts, '$.origin', ?1)";
-        journal.execute(unfinished, [&origin]).expect("it is changed");
-        journal.execute("UPDATE rows SET outcome = NULL WHERE row = 2", []).expect("it is changed");
-        drop(journal);
-        for command in [format!("runs resume {run} --yes"), format!("runs undo {run} -o undo.plan")] {
-            let mut command = evil.command(&program, &command);
-            command.env("BULK_TRIAGE_STATE_DIR", &copy);
-            let ended = crate::program::started(command).end();
-            assert_eq!(ended.code, Some(2), "{origin:?}: {}", ended.said());
-        }
-        assert_eq!(evil.connections(), 0, "{origin:?}");
-    });
-}
-
-fn copy_journal(from: &std::path::Path, to: &std::path::Path) {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().mode(0o700).create(to).expect("a directory");
-    for name in ["journal.db", "journal.db-wal"] {
-        if from.join(name).exists() {
-            std::fs::copy(from.join(name), to.join(name)).expect("a copy");
-        }
-    }
 }
 
 /// The token goes there once the user has typed it, and not before.
@@ -261,6 +223,11 @@ fn forgeries() -> Vec<Forgery> {
         of_row("target beyond 63 bits", |_, rows| {
             put(rows, r#""incident":"1","#, r#""incident":"1","target":9223372036854775808,"#);
         }),
+        of_row("an id with a sign", |_, rows| put(rows, r#""incident":"1""#, r#""incident":"+1""#)),
+        of_row("an id with a zero before it", |_, rows| put(rows, r#""incident":"1""#, r#""incident":"01""#)),
+        of_row("a target for no id", |_, rows| {
+            put(rows, r#""incident":"1","#, r#""incident":"one","target":666,"#);
+        }),
         of_row("target 0", |_, rows| put(rows, r#""incident":"1","#, r#""incident":"1","target":0,"#)),
         Forgery {
             what: "a row twice",
@@ -327,12 +294,14 @@ fn plan_of_an_extended_contract_names_it() {
     let program = Program::new().file("a.csv", "incidentId,determination,classification\n1,Benign,FalsePositive\n");
     let program = program.emulator(|_| ());
     let contract = "extends = \"defender\"\nname = \"ours\"\nquota = \"40/1m,1500/1h\"\n\
+                    audiences = [\"https://other.example\"]\n\
                     [[properties]]\nname = \"determination\"\nvalues = [{ value = \"Benign\" }]\n\
                     [[dependencies]]\nproperty = \"determination\"\non = \"classification\"\n\
                     allowed.FalsePositive = [\"Benign\"]\n";
     program.write("ours.toml", contract);
     let to = format!("--base-url {}", program.origin());
-    let named = "contract  ours: PATCH /api/incidents/{id}, quota 40/1m,1500/1h";
+    let named =
+        "contract  ours: PATCH /api/incidents/{id}, quota 40/1m,1500/1h, takes tokens for https://other.example";
     program.run(&format!("plan a.csv -o a.plan --contract ours.toml {to}")).expect_code(0).expect_text(named);
     program.run(&format!("plan a.plan {to}")).expect_code(0).expect_text(named);
     program.run(&format!("apply a.plan --yes --settle 150ms {to}")).expect_text(named);
