@@ -59,9 +59,11 @@ pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), Obstacle
     match find(&path)? {
         Some(found) if !found.is_file() => return Err(Refusal::Kind(super::kind_of(&found)).into()),
         Some(found) if used.iter().any(|used| is_same(used, &found)) => return Err(Obstacle::Used),
-        _ => {}
+        // It is added to, so its directory need not be writable.
+        Some(_) => rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)?,
+        None => expect_writable(directory_of(&path))?,
     }
-    Ok(expect_writable(directory_of(&path))?)
+    Ok(())
 }
 
 /// Opens a log, to add to it; it is created if it is missing. `used` are files that the command uses already, and

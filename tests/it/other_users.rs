@@ -335,3 +335,21 @@ fn token_file_counts_by_owner_and_links() {
         users.send(&format!("a.csv --token-file {name} --remember 0")).expect_code(0);
     }
 }
+
+/// As a runner of jobs makes it: the directory is the runner's, the file is anybody's to add to.
+#[test]
+fn step_summary_in_a_directory_of_others_is_appended() {
+    let Some(users) = users() else { return };
+    users.directory("runner", OTHER, 0o755);
+    users.file("runner/summary", "# Build\n", OTHER, 0o666);
+    let send = |summary: &str| {
+        let mut command = users.program.send_command(&format!("a.csv --remember 0 --results r.csv --report {summary}"));
+        command.env("GITHUB_STEP_SUMMARY", summary);
+        Users::as_user(command)
+    };
+    send("runner/summary").expect_code(0);
+    assert!(users.program.read("runner/summary").starts_with("# Build\n<!-- bulk-triage page 1 -->\n"));
+    users.give("runner/summary", OTHER, 0o644);
+    users.expect_refused("Permission denied", |_| send("runner/summary"));
+    users.expect_refused("Permission denied", |_| send("runner/missing"));
+}
