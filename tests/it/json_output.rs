@@ -1,8 +1,12 @@
 //! `--format json`: whatever the end, a script gets one JSON value with the exit code and the reason.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::Value;
 
 use crate::program::{Ended, Program, closing, started};
+use crate::raw_terminal::{HOSTILE, expect_own_colors_only};
 
 const BAD: &str = "incidentId,status\n1,Resolvd\n";
 
@@ -65,6 +69,43 @@ fn every_early_end_prints_one_json_object() {
         error_of(&ended, command);
     }
     assert_eq!(program.requests().len(), 0);
+}
+
+#[test]
+fn hostile_arguments_end_in_one_safe_json_object() {
+    let program = program(&[]);
+    let long = "A".repeat(100_000);
+    let texts =
+        [HOSTILE.as_bytes(), b"two\n\nforged", b"\xff\xfe\x1b[5m", b"\xc2\x9b2J", b"\"\\u001b[5m", long.as_bytes()];
+    for text in texts {
+        for (words, before) in [
+            ("check", ""),
+            ("check a.csv", ""),
+            ("check a.csv", "--"),
+            ("check a.csv", "--limit="),
+            ("check a.csv --set", ""),
+            ("check a.csv --contract", ""),
+            ("run a.csv --yes --quota", ""),
+            ("run a.csv --yes --base-url", ""),
+            ("run a.csv --yes --emulator --report", ""),
+            ("plan a.csv -o", "missing/"),
+            ("apply --yes", ""),
+            ("fetch --status", ""),
+            ("runs show", ""),
+            ("", ""),
+        ] {
+            let hostile = OsStr::from_bytes(&[before.as_bytes(), text].concat()).to_owned();
+            let mut arguments: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
+            arguments.extend([hostile, "--format".into(), "json".into()]);
+            let ended = started(program.command_of(&arguments)).end();
+            assert!(matches!(ended.code, Some(2 | 3)), "{words} {before}: {}", ended.said());
+            expect_own_colors_only(ended.stdout.as_bytes());
+            expect_own_colors_only(ended.stderr.as_bytes());
+            let object = ended.json();
+            assert!(object["error"].is_string() || object["diagnostics"].is_array(), "{words}: {}", ended.said());
+            assert_eq!(ended.stdout.lines().count(), 1, "{words} {before}");
+        }
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::program::{Program, at_once};
 use crate::terminal::Pty;
 
 /// What a terminal acts on, in every form: a title, colors, C1, bidirectional controls, a link, a line of its own.
-const HOSTILE: &str =
+pub(crate) const HOSTILE: &str =
     "\u{1b}]0;owned\u{7}\u{1b}[5;45mX\u{9b}2J\u{202e}R\u{2066}\u{1b}]8;;evil\u{1b}\\L\u{200b}\r\nforged: line";
 
 /// The colors that the program uses: bold, dim, underlined; eight colors and their bright forms.
@@ -22,7 +22,7 @@ fn is_own_color(parameters: &str) -> bool {
 
 /// Fails where a terminal would act on something but the program's colors, or a line begins that is not the program's.
 #[track_caller]
-fn expect_own_colors_only(bytes: &[u8]) -> usize {
+pub(crate) fn expect_own_colors_only(bytes: &[u8]) -> usize {
     let text = str::from_utf8(bytes).expect("a stray byte 0x80 to 0x9f is a control");
     let shown = text.escape_debug();
     // In TOML a text of several lines stands on several lines.
