@@ -1,7 +1,7 @@
 //! Texts without the token in them. The one place that redacts.
 //!
-//! Whatever a server sends back may repeat the token: as it is, a piece of it, in other case, percent-encoded or in JSON's
-//! escapes. So responses are searched before anything reads them, for every piece of 16 bytes of each token that this
+//! Whatever a server sends back may repeat the token: as it is, a piece of it, in other case, percent-encoded, in JSON's
+//! escapes, or in base64, whatever stands before it. So responses are searched before anything reads them, for every piece of 16 bytes of each token that this
 //! process has used. What stands before the first dot of a JWT says how it is signed, is the same in many, and no secret.
 //!
 //! Promises: a text without a piece is not changed, nor copied; a JSON text stays one. Of tokens only keyed hashes of
@@ -14,7 +14,10 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 
 use foldhash::quality::RandomState;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
+
+use super::base64;
 
 /// Stands where a token was.
 pub const REDACTED: &str = "***token***";
@@ -30,7 +33,7 @@ const SHORTEST: usize = 12;
 pub struct Secrets {
     hashes: RandomState,
     pieces: HashSet<u64, foldhash::fast::RandomState>,
-    /// The lengths of the pieces: 16, or that of a token that is shorter.
+    /// The lengths of the pieces: 16, and that of a token that is shorter.
     lengths: Vec<usize>,
     groups: Groups,
 }
@@ -50,9 +53,21 @@ impl Secrets {
             return;
         }
         let length = secret.len().min(PIECE);
-        if !self.lengths.contains(&length) {
-            self.lengths.push(length);
+        for length in [length, PIECE] {
+            if !self.lengths.contains(&length) {
+                self.lengths.push(length);
+            }
         }
+        self.add_pieces(secret, length);
+        // Three bytes are four letters of base64, so there are three ways in which the token's bytes are grouped.
+        for skipped in 0..3 {
+            let bytes = &secret.as_bytes()[skipped..];
+            let whole = bytes.len() - bytes.len() % 3;
+            self.add_pieces(SecretString::from(base64(&bytes[..whole])).expose_secret(), PIECE);
+        }
+    }
+
+    fn add_pieces(&mut self, secret: &str, length: usize) {
         let mut run = Run::default();
         for byte in secret.bytes() {
             run.push(byte);
@@ -255,6 +270,10 @@ mod tests {
             &JWT.replace('.', "%2e"),
             &encoded,
             &escaped,
+            &base64(JWT.as_bytes()),
+            &base64(format!("Bearer {JWT}").as_bytes()),
+            &base64(format!("xy{JWT}").as_bytes()),
+            &base64(format!("Authorization: Bearer {JWT}").as_bytes())[60..80],
             "an-earlier-opaque-token",
             "AN-EARLIER-OPAQ",
             "earlier-opaque-t",

@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use bulk_triage::text::base64;
+
 use crate::outside_is_data::server;
 use crate::program::{Ended, Program, TOKEN, closing, started};
 
@@ -94,11 +96,12 @@ fn a_killed_process_leaves_no_token_behind() {
     expect_in_no_file(&program.path(""));
 }
 
-/// The token as a server may repeat it: whole, in part, in other case, percent-encoded, in JSON's escapes.
+/// The token as a server may repeat it: whole, in part, in other case, percent-encoded, in JSON's escapes, in base64.
 fn repeated(token: &str) -> String {
     let percent = token.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let escaped = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
-    [token, &token[10..30], &token.to_uppercase(), &percent, &escaped].join(" ")
+    let encoded = ["", "x", "Bearer "].map(|before| base64(format!("{before}{token}").as_bytes())).join(" ");
+    [token, &token[10..30], &token.to_uppercase(), &percent, &escaped, &encoded].join(" ")
 }
 
 /// Whether a file holds 16 bytes of it, in any of these forms.
@@ -106,11 +109,16 @@ fn holds(bytes: &[u8], token: &str) -> bool {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     let pieces = token.as_bytes().windows(16).map(|piece| str::from_utf8(piece).expect("ASCII").to_lowercase());
     let encoded = |piece: &str, form: &dyn Fn(u8) -> String| piece.bytes().map(form).collect::<String>();
-    pieces.into_iter().any(|piece| {
-        let percent = encoded(&piece, &|byte| format!("%{byte:02x}"));
-        let escaped = encoded(&piece, &|byte| format!("\\u{byte:04x}"));
-        [piece, percent, escaped].iter().any(|form| text.contains(form.as_str()))
-    })
+    let in_base64 = (0..3).map(|skipped| base64(&token.as_bytes()[skipped..token.len() - (token.len() - skipped) % 3]));
+    let of_base64 = |encoded: String| {
+        encoded.to_lowercase().as_bytes().windows(16).any(|piece| text.contains(str::from_utf8(piece).expect("ASCII")))
+    };
+    in_base64.into_iter().any(of_base64)
+        || pieces.into_iter().any(|piece| {
+            let percent = encoded(&piece, &|byte| format!("%{byte:02x}"));
+            let escaped = encoded(&piece, &|byte| format!("\\u{byte:04x}"));
+            [piece, percent, escaped].iter().any(|form| text.contains(form.as_str()))
+        })
 }
 
 fn expect_held_nowhere(dir: &Path, token: &str) {

@@ -16,7 +16,7 @@ use super::review::{Review, ReviewRow};
 use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
 use crate::report::wording::count;
-use crate::text::printable;
+use crate::text::{base64, printable};
 
 const STYLE: &str = include_str!("../../../templates/page/style.css");
 
@@ -285,18 +285,4 @@ const CONTEXT: usize = 200;
 fn shown_context(context: &[(String, String)]) -> Vec<(String, String)> {
     let text = |text: &str| crate::text::excerpt(text, CONTEXT);
     context.iter().map(|(name, value)| (text(name), text(value))).collect()
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, at| number << 8 | usize::from(three.get(at).copied().unwrap_or(0)));
-        for at in 0..4 {
-            let letter = char::from(LETTERS[number >> (18 - 6 * at) & 63]);
-            text.push(if at <= three.len() { letter } else { '=' });
-        }
-    }
-    text
 }
