@@ -3,7 +3,6 @@
 //! Promises: it works as printed, and nothing in it comes from a file, a variable or a default. Of a plan and of a run of
 //! an older revision, what was typed when it was made counts as typed.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::CommandFactory as _;
@@ -90,7 +89,7 @@ impl<'a> Next<'a> {
     fn again(&self, without: &[&str]) -> NextCommand {
         match self {
             Next::Run { args, typed } => {
-                repeat(command(&["run"]).path(OsStr::new(&*args.input.name())), &["run"], typed, without)
+                repeat(command(&["run"]).path(args.input.argument()), &["run"], typed, without)
             }
             Next::Apply { plan, typed, .. } => apply_plan(plan, typed),
             Next::Resume { run, facts, typed } => resume(run, &typed.or(&kept(facts))),

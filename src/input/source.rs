@@ -32,6 +32,15 @@ impl Source {
         }
     }
 
+    /// Its name as it is given on a command line, whatever its bytes.
+    #[must_use]
+    pub fn argument(&self) -> &OsStr {
+        match self {
+            Source::StandardInput => STANDARD_INPUT.as_ref(),
+            Source::File(path) => path.as_os_str(),
+        }
+    }
+
     /// The file's path.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
 
 use serde_json::{Value, json};
 
@@ -229,6 +230,17 @@ fn suggested_command_works_in_bash_and_zsh() {
             assert!(!program.path("owned").exists(), "{shell}: {name:?}");
         }
     }
+}
+
+#[test]
+fn suggested_command_keeps_a_name_that_is_not_utf8() {
+    let program = Program::new();
+    let name = std::ffi::OsStr::from_bytes(b"a\xff.csv");
+    fs::write(program.path("").join(name), "incidentId,status\n1,Active\n").expect("a file");
+    let words = ["run".as_ref(), name, "--dry-run".as_ref(), "--base-url".as_ref(), "http://127.0.0.1:9".as_ref()];
+    let mut command = program.command_of(words);
+    command.env_remove("BULK_TRIAGE_TOKEN");
+    started(command).end().expect_code(0).expect_text(r"bulk-triage run $'a\377.csv' ");
 }
 
 #[test]
