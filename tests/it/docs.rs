@@ -294,3 +294,33 @@ fn the_table_of_faults_is_that_of_the_tests() {
         assert!(found == table, "{hint}");
     }
 }
+
+/// A patch whose place has changed is found when it changes, not when the mutations are next tried.
+#[test]
+fn every_mutation_fits_the_code() {
+    let patches = fs::read_dir(root().join("tests/mutations")).expect("a folder of the project");
+    let patches = patches.map(|entry| entry.expect("an entry of it").path());
+    let mut hunks = 0;
+    for path in patches.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
+        let (mut file, mut places) = (String::new(), Vec::new());
+        for line in text(&path).lines() {
+            if let Some(name) = line.strip_prefix("+++ b/") {
+                file = text(name);
+            } else if line.starts_with("@@") {
+                places.push((file.clone(), String::new()));
+            } else if let Some((_, place)) = places.last_mut()
+                && let Some(old) = line.strip_prefix([' ', '-'])
+                && !line.starts_with("--- ")
+            {
+                place.push_str(old);
+                place.push('\n');
+            }
+        }
+        assert!(!places.is_empty(), "{}", path.display());
+        for (file, place) in &places {
+            assert!(file.contains(place), "{} finds no such place:\n{place}", path.display());
+        }
+        hunks += places.len();
+    }
+    assert!(hunks >= 40, "{hunks}");
+}
