@@ -1,18 +1,20 @@
 //! `bulk-triage check` and `contract`, from the command line: exit codes, the samples, what is printed.
 
-use std::process::Stdio;
-
-use assert_cmd::Command;
-
-fn bulk_triage(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
-    command.args(arguments).env("NO_COLOR", "1");
-    command
-}
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 /// The exit code, standard output and standard error.
 fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let output = bulk_triage(arguments).write_stdin(input).output().expect("the program starts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+    command.args(arguments).env("NO_COLOR", "1");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    child.stdin.take().expect("a pipe").write_all(input).expect("it reads its input");
+    let output = child.wait_with_output().expect("it ends");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (output.status.code().expect("it was not killed"), text(output.stdout), text(output.stderr))
 }
@@ -131,7 +133,7 @@ fn standard_input_is_an_input() {
 
 #[test]
 fn a_reader_that_leaves_is_no_panic() {
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
         .args(["check", "samples/mistakes.csv"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
