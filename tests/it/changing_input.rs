@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::faults::is_root;
 use crate::program::{Ended, Program, Started, eventually, started};
@@ -49,7 +49,7 @@ fn change_during(start: impl Fn() -> Command, file: &Path, change: Change) -> En
     loop {
         let mut running = started(start());
         eventually("the file is being read", || position_in(&running, file) > 0 || running.ends_within(Duration::ZERO));
-        let is_stopped = running.try_signal(Signal::STOP).is_ok();
+        let is_stopped = running.try_signal(Signal::STOP).is_ok() && has_stopped(&running);
         if is_stopped && (1..length).contains(&position_in(&running, file)) {
             change(file);
             running.signal(Signal::CONT);
@@ -58,6 +58,14 @@ fn change_during(start: impl Fn() -> Command, file: &Path, change: Change) -> En
         let _ = running.try_signal(Signal::KILL);
         running.end();
     }
+}
+
+/// Waits until all its threads have stopped: the signal stops one, and on a busy machine the others read on meanwhile.
+/// False where it has ended.
+fn has_stopped(running: &Started) -> bool {
+    let process = Pid::from_raw(running.number()).expect("a process");
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(process), options).is_ok_and(|status| status.is_some_and(|status| status.stopped()))
 }
 
 /// How much of the file was read; 0 where it is not open. By the first byte the program knows what the file was.
