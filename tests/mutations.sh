@@ -42,12 +42,12 @@ for name; do
         continue
     fi
     if [ -n "$test" ]; then
-        case $test in simulation::*) of=simulation ;; *) of="far program ${test%%::*}" ;; esac
+        case $test in simulation::*) of="program simulation tokens" ;; *) of="far program tokens ${test%%::*}" ;; esac
         said=$(run "$of" "$test") && status=0 || status=$?
         after='test'
         by=$(echo "$said" | grep -q "^test result: FAILED" && echo "\`$test\`" || true)
     else
-        said=$(run simulation no_seed_breaks_a_promise) && status=0 || status=$?
+        said=$(run "program simulation tokens" no_seed_breaks_a_promise) && status=0 || status=$?
         after=$(echo "$said" | sed -n 's/^after \([0-9]*\) seeds.*/\1/p' | head -n 1)
         by=$(echo "$said" | sed -n 's/^ *[0-9.]* BREACH //p' | head -n 1 | tr '|' '/' | cut -c 1-100)
     fi
