@@ -1,12 +1,9 @@
 //! Where a few bytes stand among others: 64 are looked at together, so that marks that lie close cost little each.
 
-use wide::u8x16;
-
 /// The places of the bytes that are wanted, in order.
 pub(super) struct Marks<'b, const N: usize> {
     bytes: &'b [u8],
-    /// Each of them sixteen times.
-    wanted: [u8x16; N],
+    wanted: [u8; N],
     /// Where the block begins of which `left` says what is still to come, by a bit for each byte.
     block: usize,
     left: u64,
@@ -17,7 +14,7 @@ const BLOCK: usize = 64;
 impl<'b, const N: usize> Marks<'b, N> {
     /// Of `wanted`, none of which is a NUL.
     pub(super) fn new(wanted: [u8; N], bytes: &'b [u8]) -> Marks<'b, N> {
-        let mut marks = Marks { bytes, wanted: wanted.map(u8x16::splat), block: 0, left: 0 };
+        let mut marks = Marks { bytes, wanted, block: 0, left: 0 };
         marks.look();
         marks
     }
@@ -63,15 +60,14 @@ fn last_block(rest: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// A bit for each byte of the block that is one of `wanted`.
+/// A bit for each byte of the block that is one of `wanted`. Written so that compilers make vector instructions of it.
 #[inline]
-fn found<const N: usize>(block: &[u8; BLOCK], wanted: [u8x16; N]) -> u64 {
-    let (parts, _) = block.as_chunks();
-    parts.iter().rev().fold(0, |bits, part| {
-        let part = u8x16::new(*part);
-        let is_wanted = wanted.iter().fold(u8x16::ZERO, |is_wanted, wanted| is_wanted | part.simd_eq(*wanted));
-        bits << 16 | u64::from(is_wanted.to_bitmask())
-    })
+fn found<const N: usize>(block: &[u8; BLOCK], wanted: [u8; N]) -> u64 {
+    let is_wanted = block.map(|byte| wanted.iter().fold(0, |is_wanted, wanted| is_wanted | u8::from(byte == *wanted)));
+    // The sum of eight different bits is all of them.
+    let bits: [u8; BLOCK] = std::array::from_fn(|at| is_wanted[at] << (at % 8));
+    let (eights, _) = bits.as_chunks::<8>();
+    u64::from_le_bytes(std::array::from_fn(|eight| eights[eight].iter().sum()))
 }
 
 #[cfg(test)]
