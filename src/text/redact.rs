@@ -1,8 +1,9 @@
 //! Texts without the token in them. The one place that redacts.
 //!
 //! Whatever a server sends back may repeat the token: as it is, a piece of it, in other case, percent-encoded, in JSON's
-//! escapes, or in base64, whatever stands before it. So responses are searched before anything reads them, for every piece of 16 bytes of each token that this
-//! process has used. What stands before the first dot of a JWT says how it is signed, is the same in many, and no secret.
+//! escapes, or in base64, whatever stands before it. So responses are searched before anything reads them, for every
+//! piece of 16 bytes of each token that this process has used. What stands before the first dot of a JWT says how it is
+//! signed, is the same in many, and no secret.
 //!
 //! Promises: a text without a piece is not changed, nor copied; a JSON text stays one. Of tokens only keyed hashes of
 //! their pieces are kept, and which short hashes their groups of four bytes have. Text without an escape, which is most of
