@@ -74,7 +74,6 @@ impl MemberFilter {
         MemberFilter {
             state: if keep.is_some() { State::Start } else { State::Whole },
             keep,
-            // What an incident takes.
             // An incident fits, as a rule.
             kept: Vec::with_capacity(1024),
             open: Vec::new(),
