@@ -106,17 +106,10 @@ impl<'a> ReadyContract<'a> {
     /// hold anything but printable ASCII.
     #[inline]
     pub(super) fn glance<'r>(&self, property: usize, cell: &'r str, unprintable: bool) -> Option<Asked<'r>> {
-        // Step by step: one jump by all kinds is a jump that processors guess wrong.
-        let kind = &self.properties[property].kind;
-        if let ReadyKind::Choice(choices) = kind {
-            return choices.exact(cell).map(Asked::Choice);
-        }
-        if !is_plain(cell) {
-            return None;
-        }
-        match kind {
-            ReadyKind::Text => Some(Asked::Text(cell)),
-            ReadyKind::Append if cell.len() <= LONGEST_COMMENT => {
+        match &self.properties[property].kind {
+            ReadyKind::Choice(choices) => choices.exact(cell).map(Asked::Choice),
+            ReadyKind::Text if is_plain(cell) => Some(Asked::Text(cell)),
+            ReadyKind::Append if is_plain(cell) && cell.len() <= LONGEST_COMMENT => {
                 (!unprintable || !may_hold_control(cell)).then_some(Asked::Text(cell))
             }
             _ => None,
