@@ -169,8 +169,6 @@ impl Records {
         if self.ended || missing == 0 {
             return Ok(());
         }
-        // Else it would grow step by step, with a call to the system for each.
-        self.buffer.reserve(missing);
         let read = self.reader.by_ref().take(missing as u64).read_to_end(&mut self.buffer);
         let read = read.map_err(|source| InputError::Unreadable { name: self.name.clone(), source })?;
         self.ended = read < missing;
