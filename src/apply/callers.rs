@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::attempt::{Answer, Call};
-use crate::client::{Client, Transport};
+use crate::client::{Client, Tokens, Transport};
 use crate::clock::{Clock, Now};
 use crate::journal::AttemptId;
 
@@ -24,8 +24,8 @@ pub(super) struct Ended {
     pub(super) took: Duration,
 }
 
-/// A call whose intent was on the disk at this time.
-struct Begun {
+/// A call whose intent is on the disk since `at`.
+struct Started {
     attempt: AttemptId,
     call: Call,
     at: Now,
@@ -35,7 +35,7 @@ struct Begun {
 pub(super) struct Callers<T: Transport> {
     client: Arc<Client<T>>,
     clock: Clock,
-    all: Vec<UnboundedSender<Begun>>,
+    all: Vec<UnboundedSender<Started>>,
     /// The places of those that have nothing to do.
     idle: Vec<usize>,
     returns: UnboundedSender<(usize, Ended)>,
@@ -48,23 +48,28 @@ impl<T: Transport> Callers<T> {
         Callers { client, clock, all: Vec::new(), idle: Vec::new(), returns, returned }
     }
 
+    /// Where the tokens of its calls come from.
+    pub(super) fn tokens(&self) -> &Tokens {
+        self.client.tokens()
+    }
+
     /// Makes a call whose intent is on the disk since `at`. It comes back by [`Callers::ended`].
     pub(super) fn call(&mut self, attempt: AttemptId, call: Call, at: Now) {
         let place = self.idle.pop().unwrap_or_else(|| self.add());
         // Nobody takes it only where the runtime ends.
-        let _ = self.all[place].send(Begun { attempt, call, at });
+        let _ = self.all[place].send(Started { attempt, call, at });
     }
 
     fn add(&mut self) -> usize {
         let place = self.all.len();
-        let (sender, mut begun) = unbounded_channel();
+        let (sender, mut started) = unbounded_channel();
         self.all.push(sender);
         let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
         tokio::spawn(async move {
-            while let Some(Begun { attempt, call, at: started }) = begun.recv().await {
+            while let Some(Started { attempt, call, at: start }) = started.recv().await {
                 let answer = client.call(&call).await;
                 let at = clock.now();
-                let ended = Ended { attempt, answer, at, took: at.boot.since(started.boot) };
+                let ended = Ended { attempt, answer, at, took: at.boot.since(start.boot) };
                 // Nobody listens any more only where all was given up.
                 let _ = returns.send((place, ended));
             }

@@ -121,8 +121,7 @@ pub async fn read<T: Transport>(
         rng: fastrand::Rng::with_seed(settings.seed),
         service: Service::new(&settings.quota, settings.patience),
         journal,
-        callers: Callers::new(Arc::clone(&client), clock.clone()),
-        client,
+        callers: Callers::new(client, clock.clone()),
         settings,
         clock,
         reader,
@@ -152,7 +151,6 @@ struct Try {
 
 struct Reading<'a, T: Transport, R: Reader, L: Listener> {
     journal: Journal,
-    client: Arc<Client<T>>,
     callers: Callers<T>,
     settings: Settings,
     clock: Clock,
@@ -289,7 +287,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     fn is_paused(&mut self, now: Now) -> bool {
         // Without a call to make none is asked for.
         if !self.ready.is_empty() {
-            if let Some(stop) = self.service.look_for_token(now, self.client.tokens()) {
+            if let Some(stop) = self.service.look_for_token(now, self.callers.tokens()) {
                 self.stop(stop);
                 return true;
             }
@@ -416,7 +414,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             }
             Next::AtOnce | Next::Pause => self.ready.push_front(tried),
             Next::Renew { token_generation } => {
-                let tokens = self.client.tokens();
+                let tokens = self.callers.tokens();
                 let stop = self.service.token_refused(token_generation, at, tokens, &answer.message);
                 self.ready.push_front(tried);
                 return stop;

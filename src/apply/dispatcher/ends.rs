@@ -50,7 +50,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             Then::UsedUp => self.queue.hold(hand),
             Then::Renew { token_generation } => {
                 self.queue.first(hand);
-                let tokens = self.client.tokens();
+                let tokens = self.callers.tokens();
                 if let Some(stop) =
                     self.service.token_refused(token_generation, ended.at, tokens, &ended.answer.message)
                 {

@@ -93,8 +93,7 @@ pub async fn apply<T: Transport>(
         left: begun.left,
         journal,
         run,
-        callers: Callers::new(Arc::clone(&client), clock.clone()),
-        client,
+        callers: Callers::new(client, clock.clone()),
         settings,
         clock,
         listener,
@@ -139,7 +138,6 @@ fn begin(journal: &mut Journal, run: &RunHandle, settings: &Settings) -> Result<
 struct Dispatcher<'a, T: Transport, L: Listener> {
     journal: Journal,
     run: &'a RunHandle,
-    client: Arc<Client<T>>,
     callers: Callers<T>,
     settings: Settings,
     clock: Clock,
@@ -218,7 +216,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             }
             self.let_go_of_held(now);
             if !self.queue.is_empty() {
-                if let Some(stop) = self.service.look_for_token(now, self.client.tokens()) {
+                if let Some(stop) = self.service.look_for_token(now, self.callers.tokens()) {
                     self.stop(stop);
                 }
                 // What was told of the next call does not hold while a token is waited for.
