@@ -24,9 +24,9 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::{Input, Source};
-use crate::journal::{Journal, JournalError, LookAt, RunFacts, RunHandle, RunSummary, Same};
+use crate::journal::{Journal, JournalError, LookAt, PendingRow, RunFacts, RunHandle, RunSummary, Same};
 use crate::outcome::InputShape;
-use crate::plan::{Lists, check_body};
+use crate::plan::{Lists, check_body, check_change};
 use crate::report::Layout;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
@@ -337,7 +337,7 @@ impl<'a> Begun<'a> {
     }
 }
 
-/// Rows are checked so many at a time.
+/// How many rows are read from the journal and checked at a time.
 const BATCH: u32 = 1_000;
 
 /// Holds a run that goes on, if what its rows change is what `contract` allows: the journal may be an altered copy.
@@ -352,16 +352,21 @@ fn hold(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHand
         let Some(last) = rows.last() else { return Ok(handle) };
         after = last.row;
         for row in &rows {
-            let body = check_body(contract, &row.change.body, Lists::MayBeEdits);
-            let appends =
-                |appends| if appends == row.change.appends { Ok(()) } else { Err("a hidden comment".to_owned()) };
-            let asked = row.asked.as_deref().map_or(Ok(false), |asked| check_body(contract, asked, Lists::MayBeEdits));
-            body.and_then(appends).and(asked).map_err(|why| JournalError::Damaged {
+            check_kept(row, contract).map_err(|why| JournalError::Damaged {
                 path: journal.dir().database(),
                 why: format!("row {} of run {run}: {why}", row.row),
             })?;
         }
     }
+}
+
+/// Checks what a row sends, and what it asked for where that is something else.
+fn check_kept(row: &PendingRow, contract: &Contract) -> Result<(), String> {
+    check_change(contract, &row.change, Lists::MayBeEdits)?;
+    if let Some(asked) = &row.asked {
+        check_body(contract, asked, Lists::MayBeEdits)?;
+    }
+    Ok(())
 }
 
 /// Says that nothing was sent, and how it is.

@@ -9,7 +9,7 @@
 
 mod row_rules;
 
-pub use row_rules::{Lists, check_body};
+pub use row_rules::{Lists, check_body, check_change};
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -330,11 +330,9 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
             let own = line.incident.parse().ok().and_then(IncidentId::new);
             let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is no number")?;
             let incident = line.target.unwrap_or(own);
-            let appends = check_body(contract, body.get(), Lists::Whole)?;
-            if appends != line.appends {
-                return Err("`appends` does not say whether a comment is added".to_owned());
-            }
-            Ok(Change { incident, body: body.get().into(), appends })
+            let change = Change { incident, body: body.get().into(), appends: line.appends };
+            check_change(contract, &change, Lists::Whole)?;
+            Ok(change)
         }
         (None, Some(ends)) => match ends.outcome {
             OutcomeKind::Invalid | OutcomeKind::Unchanged | OutcomeKind::Failed => {

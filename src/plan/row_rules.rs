@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::contract::{Contract, PropertyKind};
 use crate::list_change::ListChange;
+use crate::row::Change;
 use crate::text::excerpt;
 
 /// How much of a value a message repeats, in characters.
@@ -21,6 +22,18 @@ pub enum Lists {
     Whole,
     /// Whole, or as edits of a list that is still to be read.
     MayBeEdits,
+}
+
+/// Checks a kept change: its body, and what is kept beside it of the comment.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_change(contract: &Contract, change: &Change, lists: Lists) -> Result<(), String> {
+    if check_body(contract, &change.body, lists)? == change.appends {
+        Ok(())
+    } else {
+        Err("`appends` does not say whether a comment is added".to_owned())
+    }
 }
 
 /// What a change's body may hold. Returns whether it adds a comment.
