@@ -208,10 +208,9 @@ fn dry_run(
 /// A dry run as one JSON object.
 fn say_dry_run(target: &Target, args: &RunArgs, preview: &Preview, code: u8) -> io::Result<()> {
     let counts = &preview.counts;
-    let origin = target.origin().to_string();
     let object = json!({
-        "dry_run": true, "scope": target.scope.as_ref().map_or_else(|| origin.clone(), |scope| target.shown_scope(scope)), "origin": origin, "input": args.input.name(), "sent": counts.rows,
-        "invalid": counts.invalid, "nothing_asked": counts.nothing_asked, "exit": code,
+        "dry_run": true, "scope": target.shown_scope(&target.scope_or_origin()),
+        "origin": target.origin().to_string(), "input": args.input.name(), "sent": counts.rows, "invalid": counts.invalid, "nothing_asked": counts.nothing_asked, "exit": code,
     });
     writeln!(io::stdout(), "{}", escape_json(&object.to_string()))
 }

@@ -277,11 +277,12 @@ impl Target {
     /// The contract with its path, its quota and the audiences of its own, if it is not built in.
     pub(super) fn contract_if_not_built_in(&self) -> Option<String> {
         let contract = &self.contract;
-        let own: Vec<&str> = contract.own_audiences().collect();
-        let audiences =
-            if own.is_empty() { String::new() } else { format!(", takes tokens for {}", own.join(" and ")) };
-        let text = || format!("{}: PATCH {}, quota {}{audiences}", contract.name, contract.path, contract.quota);
-        (!contract.is_built_in()).then(text)
+        if contract.is_built_in() {
+            return None;
+        }
+        let own = contract.own_audiences().collect::<Vec<_>>().join(" and ");
+        let audiences = if own.is_empty() { own } else { format!(", takes tokens for {own}") };
+        Some(format!("{}: PATCH {}, quota {}{audiences}", contract.name, contract.path, contract.quota))
     }
 
     /// As it is shown before the question.
