@@ -163,8 +163,7 @@ fn planted_journal_is_refused() {
 fn altered_schema_of_an_own_journal_is_refused() {
     let program = Program::new().file("b.csv", closing(11..=13)).file("a.csv", closing(1..=3)).emulator(|_| ());
     program.send("b.csv").expect_code(0);
-    #[expect(clippy::disallowed_methods, reason = "another hand in the journal")]
-    let db = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+    let db = program.journal();
     db.execute_batch("CREATE TRIGGER t AFTER INSERT ON rows BEGIN UPDATE rows SET target = 666; END").expect("alters");
     drop(db);
     program.send("a.csv").expect_code(70).expect_text("`t` in it is not as this program creates it");

@@ -288,8 +288,7 @@ fn no_run_name_reaches_another_path() {
     assert_eq!(program.names(), before);
     for name in names {
         {
-            #[expect(clippy::disallowed_methods, reason = "a test writes what a restored journal may hold")]
-            let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+            let journal = program.journal();
             journal
                 .execute("UPDATE runs SET name = ?1 WHERE id = (SELECT min(id) FROM runs)", [name])
                 .expect("it is changed");

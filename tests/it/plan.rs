@@ -110,8 +110,7 @@ fn plan_of_a_pruned_run_sends_nothing() {
     plan(&program, "").expect_code(0);
     apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
     let run = program.last_run();
-    #[expect(clippy::disallowed_methods, reason = "moves the time of a run back")]
-    let db = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+    let db = program.journal();
     db.execute("UPDATE runs SET finished_wall = 1788076800000000", []).expect("2026-08-30");
     drop(db);
     program.run("runs prune").expect_code(0).expect_text("1 runs removed");

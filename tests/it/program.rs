@@ -105,22 +105,23 @@ impl Program {
         self.emulator.as_ref().expect("an emulator").running.origin()
     }
 
+    /// Its journal, as another hand opens it.
+    pub(crate) fn journal(&self) -> rusqlite::Connection {
+        journal_in(&self.path("state"))
+    }
+
     /// As if all calls so far had been made so many seconds earlier.
     pub(crate) fn age_the_journal(&self, seconds: i64) {
-        #[expect(clippy::disallowed_methods, reason = "a test makes time pass in what the program has written")]
-        let journal = rusqlite::Connection::open(self.path("state/journal.db")).expect("a journal");
         let earlier = "UPDATE attempts SET started = started - ?1, started_wall = started_wall - ?1,
                        ended = ended - ?1, ended_wall = ended_wall - ?1";
-        journal.execute(earlier, [seconds * 1_000_000]).expect("it is changed");
+        self.journal().execute(earlier, [seconds * 1_000_000]).expect("it is changed");
     }
 
     /// As if a stored pause had been named so much earlier.
     pub(crate) fn age_the_pause(&self, by: Duration) {
-        #[expect(clippy::disallowed_methods, reason = "a test makes time pass in what the program has written")]
-        let journal = rusqlite::Connection::open(self.path("state/journal.db")).expect("a journal");
         let by = i64::try_from(by.as_micros()).expect("some hours");
         let earlier = "UPDATE scopes SET pause_until = pause_until - ?1, pause_until_wall = pause_until_wall - ?1";
-        journal.execute(earlier, [by]).expect("it is changed");
+        self.journal().execute(earlier, [by]).expect("it is changed");
     }
 
     /// What has become of an incident.
@@ -477,6 +478,12 @@ pub(crate) fn results_at(path: &Path) -> Vec<BTreeMap<String, String>> {
         columns.iter().zip(record.iter()).map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()
     };
     reader.records().map(row).collect()
+}
+
+/// The journal of a state directory, as another hand opens it.
+#[expect(clippy::disallowed_methods, reason = "tests look at what the program has written, and change it")]
+pub(crate) fn journal_in(state: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(state.join("journal.db")).expect("a journal")
 }
 
 /// Names in a directory, sorted.

@@ -282,8 +282,7 @@ fn hostile_run_names_drive_no_terminal() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["400@#1"]);
     program.send("a.csv").expect_code(1);
     {
-        #[expect(clippy::disallowed_methods, reason = "a test writes what a restored journal may hold")]
-        let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+        let journal = program.journal();
         journal.execute("UPDATE runs SET name = ?1", [HOSTILE]).expect("it is changed");
         journal.execute("UPDATE rows SET code = ?1 WHERE code <> ''", [HOSTILE]).expect("it is changed");
     }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
 use bulk_triage::clock::Clock;
+use bulk_triage::text::base64;
 
 use crate::program::{Ended, Program, at_once, closing, eventually, started, started_as_it_is};
 
@@ -16,19 +17,8 @@ const MARK: &str = "s3cret-that-is-not-a-token";
 
 /// An unsigned JWT with these claims, as JSON.
 pub(crate) fn jwt(claims: &str) -> String {
-    format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url(claims.as_bytes()))
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            text.push(char::from(DIGITS[(bits >> (18 - 6 * place) & 63) as usize]));
-        }
-    }
-    text
+    let base64url = base64(claims.as_bytes()).replace('+', "-").replace('/', "_");
+    format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url.trim_end_matches('='))
 }
 
 /// Three rows, and a service that takes this token only.

@@ -104,8 +104,7 @@ fn a_429_pauses_all_calls_and_one_goes_first_afterwards() {
 
 /// When the calls of the journal started and ended, in the order in which they started.
 fn calls_of(program: &Program) -> Vec<(i64, i64)> {
-    #[expect(clippy::disallowed_methods, reason = "a look at what the program has written")]
-    let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+    let journal = program.journal();
     let mut calls = journal.prepare("SELECT started, ended FROM attempts ORDER BY started, id").expect("its attempts");
     let calls = calls.query_map([], |call| Ok((call.get(0)?, call.get(1)?))).expect("they are read");
     calls.collect::<Result<_, _>>().expect("they have ended")

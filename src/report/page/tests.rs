@@ -10,6 +10,7 @@ use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::preview::{Counts, Earlier, Preview, SetCounts, Target};
+use crate::window::Quota;
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()
@@ -51,6 +52,20 @@ fn preview(bodies: &[&str]) -> Preview {
     }
 }
 
+/// A review with nothing but what it must have.
+fn review<'a>(preview: &'a Preview, quota: &'a Quota) -> Review<'a> {
+    Review {
+        preview,
+        contract: "defender",
+        appended: None,
+        quota,
+        forecast: vec![],
+        warnings: Warnings::default(),
+        seal: None,
+        next: None,
+    }
+}
+
 /// Two incidents whose values were read, in both forms.
 fn compared() -> [String; 2] {
     let bodies = [r#"{"status":"Resolved","tags":["a","c"],"comment":"tuned"}"#, r#"{"assignedTo":""}"#];
@@ -66,14 +81,11 @@ fn compared() -> [String; 2] {
     });
     let quota = "50/1m,1500/1h".parse().expect("a quota");
     let review = Review {
-        preview: &preview,
-        contract: "defender",
         appended: Some("comment"),
-        quota: &quota,
         forecast: vec![Point { at: Duration::ZERO, calls: 2 }],
-        warnings: Warnings::default(),
         seal: Some("5ea1".to_owned()),
         next: Some("bulk-triage apply plan.jsonl".to_owned()),
+        ..review(&preview, &quota)
     };
     let directory = tempfile::tempdir().expect("a directory");
     ["html", "md"].map(|ending| {
@@ -110,16 +122,7 @@ fn page_of_100_000_rows_has_each_once() {
     const ROWS: u64 = 100_000;
     let preview = preview(&[]);
     let quota = "50/1m,1500/1h".parse().expect("a quota");
-    let review = Review {
-        preview: &preview,
-        contract: "defender",
-        appended: Some("comment"),
-        quota: &quota,
-        forecast: vec![],
-        warnings: Warnings::default(),
-        seal: None,
-        next: None,
-    };
+    let review = review(&preview, &quota);
     let after = map(&json!({"status": "Resolved"}));
     let rows = (1..=ROWS).map(|row| ReviewRow {
         row,
@@ -199,16 +202,7 @@ fn what_fails_leaves_the_page_that_was_there() {
     let file = PageFile::examine(&path, &[]).expect("empty");
     let preview = preview(&["{}"]);
     let quota = "50/1m".parse().expect("a quota");
-    let review = Review {
-        preview: &preview,
-        contract: "defender",
-        appended: None,
-        quota: &quota,
-        forecast: vec![],
-        warnings: Warnings::default(),
-        seal: None,
-        next: None,
-    };
+    let review = review(&preview, &quota);
     let error = file.write_review(&review, [Err("the journal is damaged")].into_iter()).expect_err("fails");
     assert_eq!(error.to_string(), "the journal is damaged");
     assert_eq!(std::fs::read_to_string(&path).expect("reads"), "");

@@ -37,8 +37,7 @@ fn built_in_hosts_share_their_history() {
 fn journal_of_earlier_revision_counts_for_built_in_hosts() {
     let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
     run_at(&program, ORIGIN, "").expect_code(0);
-    #[expect(clippy::disallowed_methods, reason = "writes what an earlier revision wrote")]
-    let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
+    let journal = program.journal();
     let earlier = journal.execute("UPDATE scopes SET name = 'tenant:' || ?1", [A]).expect("it is changed");
     assert_eq!(earlier, 1);
     drop(journal);

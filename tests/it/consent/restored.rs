@@ -3,7 +3,7 @@
 
 use super::EvilServer;
 use super::forged::ORIGINS;
-use crate::program::{Program, at_once};
+use crate::program::{Program, at_once, journal_in};
 
 #[test]
 fn forged_origins_of_journals_get_no_byte() {
@@ -16,8 +16,7 @@ fn forged_origins_of_journals_get_no_byte() {
         let state = tempfile::tempdir().expect("a directory");
         let copy = state.path().join("state");
         copy_journal(&program.path("state"), &copy);
-        #[expect(clippy::disallowed_methods, reason = "writes a journal as somebody else does")]
-        let journal = rusqlite::Connection::open(copy.join("journal.db")).expect("a journal");
+        let journal = journal_in(&copy);
         let unfinished = "UPDATE runs SET state = 'ready', facts = json_set(facts, '$.origin', ?1)";
         journal.execute(unfinished, [&origin]).expect("it is changed");
         journal.execute("UPDATE rows SET outcome = NULL WHERE row = 2", []).expect("it is changed");
@@ -44,9 +43,7 @@ fn copy_journal(from: &std::path::Path, to: &std::path::Path) {
 
 /// Changes the journal of `program` as no program does.
 fn alter(program: &Program, sql: &str, value: &str) {
-    #[expect(clippy::disallowed_methods, reason = "writes a journal as somebody else does")]
-    let journal = rusqlite::Connection::open(program.path("state/journal.db")).expect("a journal");
-    assert_eq!(journal.execute(sql, [value]).expect("it is changed"), 1, "{sql}");
+    assert_eq!(program.journal().execute(sql, [value]).expect("it is changed"), 1, "{sql}");
 }
 
 /// Bodies that no row is loaded with; each of them would be sent to the byte.
