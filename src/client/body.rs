@@ -56,7 +56,7 @@ impl<'w, 'de> Visitor<'de> for Wanted<'_, 'w> {
     }
 }
 
-/// Reads a name for the wanted one that it is.
+/// Finds the wanted name that a name is, without a copy of it.
 struct Name<'n, 'w>(&'n [&'w str]);
 
 impl<'w, 'de> DeserializeSeed<'de> for Name<'_, 'w> {

@@ -313,7 +313,7 @@ fn plan_of_an_extended_contract_names_it() {
     assert!(!built_in.expect_code(0).said().contains("contract  "));
 }
 
-/// A contract of a built-in name is what this program knows by that name, whoever has made the plan.
+/// No plan can redefine a built-in contract.
 #[test]
 fn plan_of_an_altered_built_in_contract_is_refused() {
     let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
