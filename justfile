@@ -2,6 +2,13 @@
 _:
     @just --list --unsorted
 
+# Format, lints, unit tests, docs and layers: under 30 s after a build
+quick:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo test --lib
+    cargo test --test it -- docs:: layers::
+
 # What every change must pass
 ci:
     .ci/run
