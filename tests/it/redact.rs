@@ -1,0 +1,128 @@
+//! What the program printed as a text that is the same in every run of the tests, and the snapshots that hold it.
+//!
+//! A snapshot is one file in `tests/it/snapshots`, and what is reviewed is its diff. To accept a changed text, run the
+//! tests that failed with `INSTA_UPDATE=always`, as in `INSTA_UPDATE=always cargo test --test it help_texts`; then read
+//! `git diff`.
+
+use std::fmt::Write as _;
+
+use crate::program::{Ended, Program};
+
+/// What differs from run to run, and what stands in its place: as wide, so that tables stay straight. In a pattern `9`
+/// is a number and `#` are hexadecimal digits.
+const PATTERNS: [(&str, &str); 17] = [
+    ("9-9-9T9:9:9.9Z", "YYYY-MM-DDThh:mm:ss.mmmZ"),
+    ("9-9-9T9:9:9Z", "YYYY-MM-DDThh:mm:ssZ"),
+    ("9-9-9 9:9:9", "YYYY-MM-DD hh:mm:ss"),
+    ("9-9-9 9:9", "YYYY-MM-DD hh:mm"),
+    ("9:9:9 UTC", "hh:mm:ss UTC"),
+    ("9:9 UTC", "hh:mm UTC"),
+    ("127.0.0.1:9", "127.0.0.1:PORT"),
+    ("in 9 ms", "in DURATION"),
+    ("in 9 min 9 s", "in DURATION"),
+    ("in 9 min", "in DURATION"),
+    ("in 9 s", "in DURATION"),
+    ("9 ms ago", "DURATION ago"),
+    ("9 s ago", "DURATION ago"),
+    ("process 9", "process PID"),
+    ("sealed #", "sealed CHECKSUM"),
+    ("\"plan\":\"#\"", "\"plan\":\"CHECKSUM\""),
+    (concat!("bulk-triage ", env!("CARGO_PKG_VERSION")), "bulk-triage VERSION"),
+];
+
+/// What may stand before a run's name: a word of English may be one too.
+const BEFORE_RUN: [&str; 9] = ["run ", "show ", "resume ", "results ", "undo ", ".", "\"", "`", "\n"];
+
+/// A command as it is to be shown, and its whole output and exit code.
+pub(crate) fn transcript(program: &Program, shown: &str, ended: &Ended) -> String {
+    let mut text = format!("$ {shown}\n");
+    for (stream, content) in [("stderr", &ended.stderr), ("stdout", &ended.stdout)] {
+        if !content.is_empty() {
+            let _ = writeln!(text, "--- {stream}\n{}", content.trim_end());
+        }
+    }
+    let code = ended.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
+    redacted(program, &format!("{text}--- {code}\n"))
+}
+
+/// A text with all that differs from run to run replaced, and without white space at the ends of lines.
+pub(crate) fn redacted(program: &Program, text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).chain([""]).collect();
+    let mut text = lines.join("\n").replace(&program.dir().to_string_lossy().into_owned(), "/DIR");
+    for (at, run) in runs(program, &text).iter().enumerate() {
+        for before in BEFORE_RUN {
+            text = text.replace(&format!("{before}{run}"), &format!("{before}RUN{}", at + 1));
+        }
+    }
+    PATTERNS.iter().fold(text, |text, (pattern, with)| replaced(&text, pattern, with))
+}
+
+/// Fails unless the text is that of the snapshot of this name.
+#[track_caller]
+pub(crate) fn assert_text(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// The names of all runs: those of the journal, and those in the text whose journal is gone.
+fn runs(program: &Program, text: &str) -> Vec<String> {
+    let mut runs = Vec::new();
+    if program.path("state/journal.db").is_file()
+        && let Ok(mut names) = program.journal().prepare("SELECT name FROM runs ORDER BY id")
+        && let Ok(names) = names.query_map([], |row| row.get(0))
+    {
+        runs.extend(names.flatten());
+    }
+    let of_summary = |line: &str| line.strip_prefix("run ")?.split_once(": ").map(|(run, _)| run.to_owned());
+    for run in text.lines().filter_map(of_summary).filter(|run| run.len() == 4) {
+        if !runs.contains(&run) {
+            runs.push(run);
+        }
+    }
+    runs
+}
+
+fn replaced(text: &str, pattern: &str, with: &str) -> String {
+    let (mut done, mut rest) = (String::new(), text);
+    while let Some(next) = rest.chars().next() {
+        let is_inside_word = done.ends_with(|last: char| last.is_ascii_alphanumeric());
+        if let Some(length) = taken(pattern, rest).filter(|_| !is_inside_word) {
+            done.push_str(with);
+            rest = &rest[length..];
+        } else {
+            done.push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    done
+}
+
+/// How many bytes the pattern takes of the text's beginning.
+fn taken(pattern: &str, text: &str) -> Option<usize> {
+    let mut rest = text;
+    for wanted in pattern.chars() {
+        let is_taken: fn(char) -> bool = match wanted {
+            '9' => |character| character.is_ascii_digit(),
+            '#' => |character| character.is_ascii_hexdigit(),
+            _ => {
+                rest = rest.strip_prefix(wanted)?;
+                continue;
+            }
+        };
+        let behind = rest.trim_start_matches(is_taken);
+        if behind.len() == rest.len() {
+            return None;
+        }
+        rest = behind;
+    }
+    Some(text.len() - rest.len())
+}
+
+#[test]
+fn patterns_take_whole_numbers_only() {
+    assert_eq!(replaced("at 10:20 UTC, 1000:20 UTC", "9:9 UTC", "hh:mm UTC"), "at hh:mm UTC, hh:mm UTC");
+    assert_eq!(replaced("in 5 ms, in 5 s; within 5 ms", "in 5 ms", "in DURATION"), "in DURATION, in 5 s; within 5 ms");
+    assert_eq!(replaced("sealed 3fa9, sealed it", "sealed #", "sealed CHECKSUM"), "sealed CHECKSUM, sealed it");
+}
