@@ -136,7 +136,7 @@ fn every_option_is_written_about() {
 fn the_newcomers_two_commands_are_real() {
     let readme = text("README.md");
     let run = "cargo run --release -- run samples/close-false-positives.csv --emulator --yes";
-    assert!(readme.contains(&format!("```\n{run}\ncargo test\n```")));
+    assert!(readme.contains(&format!("```console\n$ {run}\n")) && readme.contains("\n$ cargo test\n```\n"));
     assert!(root().join("samples/close-false-positives.csv").is_file());
     assert_eq!(text(".ci/run").lines().last(), Some("run cargo test"), "its last words are the tests'");
     assert!(text(".github/workflows/ci.yml").contains("- run: .ci/run"));
@@ -174,7 +174,7 @@ fn ci_pins_actions_and_locks_commands() {
 #[test]
 fn the_contracts_values_are_in_the_guide() {
     let guide = text("docs/guide.md");
-    let table = guide.split("## Another contract").nth(1).expect("its chapter");
+    let table = guide.split("## Choose a contract").nth(1).expect("its chapter");
     for name in BUILT_IN {
         let contract = contract::load(name).expect("built in");
         for property in &contract.properties {

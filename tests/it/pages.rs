@@ -123,7 +123,12 @@ impl Reader {
 
     /// Runs a command of the page; what is wrong with what came of it, if anything is.
     fn types(&mut self, command: &str, shown: &[String]) -> Option<String> {
-        let mut typed = command.to_owned();
+        // The tests can't run themselves.
+        if command == "cargo test" {
+            return None;
+        }
+        // The program is built already.
+        let mut typed = command.replace("cargo run --release -- ", "bulk-triage ");
         for (name, real) in &self.names {
             typed = typed.replace(name, real);
         }
