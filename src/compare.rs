@@ -6,11 +6,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::change::Change;
 use crate::comment_text::may_be;
 use crate::contract::SameAs;
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::row::Change;
-use crate::seen::{Before, Seen};
+use crate::snapshot::{Before, Seen};
 
 /// One property that a row changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,7 +165,7 @@ pub(crate) fn may_show(property: &str, asked: &Value, shown: &Value, same_as: &S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::IncidentId;
+    use crate::change::IncidentId;
     use serde_json::json;
 
     fn compared(body: &str, values: Value) -> Compared {

@@ -11,12 +11,12 @@
 //!
 //! | layer | module | owns |
 //! | --- | --- | --- |
-//! | 0 nouns | [`row`] | an incident's id, the change that a row asks for, the scope in which both mean something |
-//! | | [`window`] | quotas and durations as they are written: `50/1m,1500/1h` |
+//! | 0 nouns | [`change`] | an incident's id, the change that a row asks for, the scope in which both mean something |
+//! | | [`quota_spec`] | quotas and durations as they are written: `50/1m,1500/1h` |
 //! | | [`permit`] | what was spent of a quota, and what may be spent now |
-//! | | [`attempt`] | calls, and the verdict on each |
-//! | | [`list_change`] | what a row adds to a list and takes from it, and the list that results |
-//! | | [`seen`] | what an incident looked like when it was read |
+//! | | [`call`] | calls, and the verdict on each |
+//! | | [`list_edit`] | what a row adds to a list and takes from it, and the list that results |
+//! | | [`snapshot`] | what an incident looked like when it was read |
 //! | | [`comment_text`] | whether a service may have stored a text as another one |
 //! | | [`outcome`] | how a row ended; the ten columns of the results |
 //! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |
@@ -50,7 +50,7 @@
 //! ```
 //!
 //! 1. `cli::run` opens the input ([`input::Input::open`]); its records are cut and read some at a time.
-//! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`row::Change`], which holds the
+//! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`change::Change`], which holds the
 //!    request's body to the byte, or a [`diagnostic::Diagnostic`]. With one error nothing is sent.
 //! 3. `cli::load` writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
 //!    it is there ([`journal::Journal::ready`]). Before that the preview is shown and the question asked.
@@ -58,7 +58,7 @@
 //!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
 //!    permit is taken by [`quota::Buckets::grant`], and the attempt is written.
 //! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into an
-//!    [`attempt::Verdict`] ([`client::answer::read`]).
+//!    [`call::Verdict`] ([`client::answer::read`]).
 //! 6. `apply::row` decides with [`retry::Policy::decide`] what follows: over, again later, a pause of the scope, a new
 //!    token, or a read of the incident that tells whether a lost answer was a success (`apply::doubt`).
 //! 7. The attempt's end and the row's [`outcome::Outcome`] are one commit, the next one of the same loop.
@@ -68,7 +68,8 @@
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests create files, and open those of the program"))]
 
 pub mod apply;
-pub mod attempt;
+pub mod call;
+pub mod change;
 pub mod check;
 pub mod cli;
 pub mod client;
@@ -83,16 +84,15 @@ pub mod exit;
 pub mod files;
 pub mod input;
 pub mod journal;
-pub mod list_change;
+pub mod list_edit;
 pub mod outcome;
 pub mod permit;
 pub mod plan;
 pub mod quota;
+pub mod quota_spec;
 pub mod report;
 pub mod retry;
-pub mod row;
-pub mod seen;
+pub mod snapshot;
 pub mod text;
 pub mod typed;
 pub mod undo;
-pub mod window;

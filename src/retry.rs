@@ -8,7 +8,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-use crate::attempt::{REDIRECTED, Verdict};
+use crate::call::{REDIRECTED, Verdict};
 use crate::outcome::{Outcome, OutcomeKind};
 
 /// How often a row is tried.
@@ -151,14 +151,14 @@ mod tests {
     fn every_verdict_has_its_consequence() {
         let done = |kind, code| Next::Done { kind, code };
         let failed = |code| done(OutcomeKind::Failed, code);
-        let resume = Some(crate::attempt::Resume::After(Duration::from_secs(37)));
+        let resume = Some(crate::call::Resume::After(Duration::from_secs(37)));
         for (verdict, next) in [
             (Verdict::Updated { differs: None, added: None }, done(OutcomeKind::Updated, "")),
             (
                 Verdict::Updated { differs: Some("status".to_owned()), added: None },
                 done(OutcomeKind::Updated, "differs"),
             ),
-            (Verdict::Read { incident: crate::attempt::Incident::default(), server_time: None }, Next::Compare),
+            (Verdict::Read { incident: crate::call::Incident::default(), server_time: None }, Next::Compare),
             (Verdict::NotApplied { differs: String::new() }, failed("not-applied")),
             (Verdict::Redirected { to: 8 }, failed("redirected")),
             (Verdict::Rejected, failed("rejected")),

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_triage::apply::{Ends, Settings, apply};
+use bulk_triage::change::{Change, IncidentId, Scope};
 use bulk_triage::client::{Client, Tokens, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
 use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, Same, StateDir};
 use bulk_triage::outcome::InputShape;
+use bulk_triage::quota_spec::Quota;
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
 use bulk_triage::report::results::{Destination, ResultsFile};
-use bulk_triage::row::{Change, IncidentId, Scope};
-use bulk_triage::window::Quota;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::sync::watch;

@@ -1,10 +1,10 @@
 //! Answers of the server, of every status.
 
-use bulk_triage::attempt::{Answer, Call, Verdict};
-use bulk_triage::client::answer::read;
+use bulk_triage::call::{Answer, Call, Verdict};
+use bulk_triage::change::{Change, IncidentId};
+use bulk_triage::client::classify::read;
 use bulk_triage::client::{Incomplete, Reply, SendError};
 use bulk_triage::clock::{BootTime, Now};
-use bulk_triage::row::{Change, IncidentId};
 use bulk_triage::text::printable;
 use serde_json::Value;
 use serde_json::value::RawValue;

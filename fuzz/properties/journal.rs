@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bulk_triage::change::{Change, IncidentId, Scope};
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
     Batch, Begin, Durability, Earlier, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, Same,
@@ -12,7 +13,6 @@ use bulk_triage::journal::{
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
-use bulk_triage::row::{Change, IncidentId, Scope};
 use bulk_triage::text::printable;
 
 use super::checked::CONTRACT;

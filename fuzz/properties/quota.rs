@@ -5,8 +5,8 @@ use std::time::Duration;
 use bulk_triage::clock::BootTime;
 use bulk_triage::permit::Spent;
 use bulk_triage::quota::{Buckets, Forecast, arrival};
+use bulk_triage::quota_spec::{Quota, duration_text, parse_duration};
 use bulk_triage::text::printable;
-use bulk_triage::window::{Quota, duration_text, parse_duration};
 
 use super::assert_safe_to_print;
 

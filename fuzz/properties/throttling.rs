@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bulk_triage::attempt::Resume;
+use bulk_triage::call::Resume;
 use bulk_triage::client::throttle::resume;
 use jiff::Timestamp;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::attempt::{Answer, Call};
+use crate::call::{Answer, Call};
 use crate::client::{Client, Tokens, Transport};
 use crate::clock::{Clock, Now};
 use crate::journal::AttemptId;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::outcome::{OutcomeKind, ResultRow};
-use crate::window::Window;
+use crate::quota_spec::Window;
 
 /// Something that happened in a run. An event comes after what it tells is committed to the journal.
 #[derive(Clone, Debug, PartialEq)]

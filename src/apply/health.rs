@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::attempt::{Obstacle, Verdict};
+use crate::call::{Obstacle, Verdict};
 use crate::clock::BootTime;
 use crate::outcome::OutcomeKind;
 use crate::retry::outage_pause;

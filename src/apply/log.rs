@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::callers::Ended;
 use super::events::Event;
-use super::row::Hand;
-use crate::attempt::{Answer, Call};
+use super::row_state::Hand;
+use crate::call::{Answer, Call};
+use crate::change::IncidentId;
 use crate::journal::What;
-use crate::row::IncidentId;
 use crate::text::printable;
 
 /// A call for a row has ended.

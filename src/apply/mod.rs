@@ -8,25 +8,25 @@
 
 mod callers;
 mod dispatcher;
-mod doubt;
 pub mod events;
-mod fetching;
+mod fetch;
 mod health;
+mod in_doubt;
 mod log;
 mod page_size;
+mod preflight;
 mod queue;
-mod reading;
-mod row;
+mod read_loop;
+mod row_state;
 mod service;
-mod survey;
 
 #[cfg(test)]
 mod tests;
 
 pub use dispatcher::{Ending, Ends, apply};
-pub use fetching::{Fetching, Filter, Sieve, not_newer};
-pub use reading::{Course, Heard, ReadEnd, ReadEnds, Reader, Wanted, read};
-pub use survey::Survey;
+pub use fetch::{Fetching, Filter, Sieve, not_newer};
+pub use preflight::Survey;
+pub use read_loop::{Course, Heard, ReadEnd, ReadEnds, Reader, Wanted, read};
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use jiff::Timestamp;
 
 use crate::contract::SameAs;
 use crate::journal::{Journal, JournalError};
-use crate::window::Quota;
+use crate::quota_spec::Quota;
 
 /// Tokens that other processes free are looked for this often.
 const LOOK: Duration = Duration::from_millis(50);

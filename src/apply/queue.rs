@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::row::Hand;
+use super::row_state::Hand;
+use crate::change::IncidentId;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
-use crate::row::IncidentId;
 
 /// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
 const MOST: usize = 2_000;
@@ -158,7 +158,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Change;
+    use crate::change::Change;
 
     fn pending(row: u64, incident: u64, bytes: usize) -> PendingRow {
         let incident = IncidentId::new(incident).expect("an id");

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use super::Stop;
 use super::events::Event;
 use super::health::{Health, News};
-use crate::attempt::{Answer, Resume, Verdict};
+use crate::call::{Answer, Resume, Verdict};
 use crate::client::{Renewal, TokenError, Tokens};
 use crate::clock::{BootTime, Now};
 use crate::permit::{LONGEST_PAUSE, Pause};
-use crate::window::Quota;
+use crate::quota_spec::Quota;
 
 /// What is known of the service.
 #[derive(Debug)]

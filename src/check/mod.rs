@@ -9,32 +9,32 @@
 //! Promises: every problem of every row is told, in the rows' order; memory does not grow with the input, 24 bytes for
 //! each row aside; equal changes have equal bodies.
 
-mod across;
-mod chunk;
+mod checker;
 mod columns;
+mod duplicates;
 mod id;
-mod judge;
+mod overrides;
 mod pipeline;
 mod placeholder;
 mod row;
 mod rules;
-mod set;
+mod stats;
 mod suggest;
-mod tally;
+mod validate;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
-pub use across::Repeats;
+pub use duplicates::Repeats;
+pub use overrides::{SetError, SetProperty};
 pub use pipeline::check;
-pub use set::{SetError, SetProperty};
+pub use stats::Tally;
 pub(crate) use suggest::nearest;
-pub use tally::Tally;
 
+use crate::change::Change;
 use crate::contract::Contract;
 use crate::outcome::{NOTHING_ASKED, NOTHING_ASKED_MESSAGE, OutcomeKind};
-use crate::row::Change;
 
 /// What rows are checked against, and which of them are wanted.
 #[derive(Clone, Copy, Debug)]

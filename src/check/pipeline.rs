@@ -8,9 +8,9 @@ use std::thread::scope;
 
 use bumpalo::Bump;
 
-use super::across::{self, Seen};
-use super::chunk::{CheckedChunk, Checker};
-use super::tally::Tally;
+use super::checker::{CheckedChunk, Checker};
+use super::duplicates::{self, Seen};
+use super::stats::Tally;
 use super::{CheckedRow, Rules};
 use crate::diagnostic::{Diagnostic, Repetition, Severity};
 use crate::input::{Chunk, Input, InputError};
@@ -202,7 +202,7 @@ impl Taker<'_, '_, '_, '_> {
             let message = if rows > 1 { format!("{message} (in {rows} rows)") } else { message };
             self.tell(Diagnostic { message, repetition: Repetition::Each, ..diagnostic });
         }
-        let repeats = across::look(std::mem::take(&mut self.seen));
+        let repeats = duplicates::look(std::mem::take(&mut self.seen));
         for diagnostic in repeats.diagnostics(&self.checker.file) {
             self.tally.valid -= u64::from(diagnostic.severity == Severity::Error);
             self.tell(diagnostic);

@@ -11,7 +11,7 @@ use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either_of, nearest};
 use crate::diagnostic::{Code, Repetition, codes};
 use crate::input::jsonl::Text;
-use crate::list_change::ListChange;
+use crate::list_edit::ListChange;
 use crate::text::{excerpt, trimmed};
 
 /// What a row asks of one property. What does not stand in the row to the letter stands in an arena.

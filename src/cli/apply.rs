@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
-use super::before::{self, Before};
-use super::begun::Begun;
-use super::compare::Look;
+use super::confirm::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
-use super::next::Next;
+use super::next_step::Next;
 use super::patience::open_journal;
+use super::preflight::Look;
+use super::prepared_run::Begun;
 use super::report;
 use super::send;
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::events::Event;
+use crate::change::Scope;
 use crate::client::{Origin, OriginError};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
@@ -33,7 +34,6 @@ use crate::outcome::Outcome;
 use crate::plan::{self, Header, PlanError, Sealed};
 use crate::report::results::Destination;
 use crate::report::summary::{Summary, Tally};
-use crate::row::Scope;
 use crate::typed::Typed;
 
 /// `bulk-triage apply`
@@ -75,7 +75,7 @@ pub(super) fn run(
     target.expect_access(Access::Write, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;
     let source = Source::File(args.plan.clone());
-    before::can_ask(&args.send, &source)?;
+    confirm::can_ask(&args.send, &source)?;
     if let Some(results) = results {
         Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use super::compare::Look;
+use super::preflight::Look;
 use super::{Format, RowArgs};
 use crate::input::Source;
 use crate::journal::LookAt;
-use crate::window::{Quota, parse_duration};
+use crate::quota_spec::{Quota, parse_duration};
 
 /// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
 pub(super) const REMEMBER: Duration = Duration::from_hours(12);

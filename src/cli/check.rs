@@ -3,8 +3,8 @@
 use std::io::{self, BufWriter, Write};
 
 use super::arguments::source;
-use super::next;
-use super::rows::notes;
+use super::next_step;
+use super::row_options::notes;
 use super::terminal::Terminal;
 use super::{Format, RowArgs};
 use crate::check::{Rules, Tally, check};
@@ -137,7 +137,7 @@ fn summarize(
         _ => writeln!(out, "{rows} rows, all valid.")?,
     }
     let Some(path) = args.input.path() else { return Ok(()) };
-    let mut next = next::dry_run(path, typed);
+    let mut next = next_step::dry_run(path, typed);
     if place.parse().is_ok_and(|place| ConsentedOrigin::named(place).is_err()) {
         writeln!(
             out,

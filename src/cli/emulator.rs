@@ -12,13 +12,13 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::environment::Environment;
+use crate::change::IncidentId;
 use crate::check::nearest;
 use crate::client::{TokenFile, Tokens};
 use crate::contract::{self, Contract};
 use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
 use crate::error::Error;
-use crate::row::IncidentId;
-use crate::window::{ParseWindowError, Quota, parse_duration};
+use crate::quota_spec::{ParseWindowError, Quota, parse_duration};
 
 /// A local server that behaves as the API does, quota and faults included.
 #[derive(Debug, Args)]

@@ -9,24 +9,24 @@ use jiff::Timestamp;
 
 use super::arguments::CallArgs;
 use super::environment::{Environment, state_dir};
-use super::looking::Looking;
-use super::next::{fetch_again, run_fetched};
+use super::next_step::{fetch_again, run_fetched};
 use super::patience::open_journal;
+use super::read_calls::Looking;
 use super::send::{code_of, explained, runtime};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::{Fetching, Filter, ReadEnd, Sieve, Stop, not_newer};
-use crate::attempt::Incident;
+use crate::call::Incident;
+use crate::change::Scope;
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
 use crate::error::Error;
 use crate::exit;
 use crate::files::{open_input, temporary_dir};
+use crate::quota_spec::parse_duration;
 use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader, incomplete};
-use crate::row::Scope;
 use crate::text::printable;
-use crate::window::parse_duration;
 
 /// What was read goes on to be read within this time; after it, it is read anew.
 const OLDEST_PART: Duration = Duration::from_hours(12);

@@ -9,19 +9,19 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::report::ReviewRows;
-use super::rows::notes;
+use super::row_options::notes;
+use crate::change::{Change, Scope};
 use crate::check::{CheckedRow, NoChange, Rules, Tally, check};
 use crate::compare::parts;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::input::{Input, InputError};
 use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle, WillSend};
-use crate::list_change::changes_lists;
+use crate::list_edit::changes_lists;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::plan::PlanRow;
 use crate::report::page::ContextColumns;
 use crate::report::preview::{Counter, Counts, FirstRequest, LeftOut, Recorded};
-use crate::row::{Change, Scope};
 
 /// What was read, in numbers.
 #[derive(Debug, Default)]

@@ -14,22 +14,22 @@
 
 mod apply;
 mod arguments;
-mod before;
-mod begun;
 mod check;
-mod compare;
+mod confirm;
 mod contract;
 mod emulator;
 mod environment;
 mod fetch;
 mod load;
-mod looking;
-mod next;
+mod next_step;
 mod outlook;
 mod patience;
 mod plan;
+mod preflight;
+mod prepared_run;
+mod read_calls;
 mod report;
-mod rows;
+mod row_options;
 mod run;
 mod runs;
 mod send;
@@ -54,7 +54,7 @@ use crate::typed::Typed;
 use environment::Environment;
 use terminal::Terminal;
 
-use rows::RowArgs;
+use row_options::RowArgs;
 
 /// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
 /// for

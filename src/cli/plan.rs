@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::apply::{self, Applying};
 use super::arguments::{CallArgs, LookArgs, REMEMBER, source};
-use super::before::Before;
-use super::begun::{Begun, Reading, say_next, say_report};
-use super::compare::as_planned;
+use super::confirm::Before;
 use super::environment::{Environment, state_dir};
-use super::next::{apply_plan, save_plan};
+use super::next_step::{apply_plan, save_plan};
 use super::patience::open_journal;
+use super::preflight::as_planned;
+use super::prepared_run::{Begun, Reading, say_next, say_report};
 use super::report;
-use super::rows::RowArgs;
+use super::row_options::RowArgs;
 use super::run::opened;
 use super::send;
 use super::target::{Access, Place, Target};
@@ -32,7 +32,7 @@ use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::plan_file::PlanFile;
-use crate::seen::Seen;
+use crate::snapshot::Seen;
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`

@@ -12,6 +12,7 @@ use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::outlook::Outlook;
 use super::target::Target;
+use crate::change::{Change, IncidentId};
 use crate::check::{CheckedRow, NoChange};
 use crate::clock::Now;
 use crate::contract::Contract;
@@ -20,15 +21,14 @@ use crate::files::unnamed;
 use crate::journal::{AccountedRow, History, Journal, JournalError, Pick};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::quota::{Buckets, Forecast, run_ahead};
+use crate::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
     Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
 use crate::report::preview::{Counts, Preview};
-use crate::row::{Change, IncidentId};
-use crate::seen::Seen;
-use crate::window::Quota;
+use crate::snapshot::Seen;
 
 /// The file of `--report`, looked at before anything is read.
 ///

@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use super::arguments::{REMEMBER, RunArgs};
-use super::before::{self, Before};
-use super::begun::{Begun, Reading, say_next, say_report};
+use super::confirm::{self, Before};
 use super::environment::{Environment, state_dir};
 use super::load;
-use super::next;
+use super::next_step;
 use super::outlook::Outlook;
 use super::patience::open_journal;
+use super::prepared_run::{Begun, Reading, say_next, say_report};
 use super::report::{self, ReviewRows};
 use super::send;
 use super::target::{Access, Target};
@@ -74,7 +74,7 @@ pub(super) fn run(
     target.expect_access(if args.dry_run { Access::Read } else { Access::Write }, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;
     if !args.dry_run {
-        before::can_ask(&args.send, &args.input)?;
+        confirm::can_ask(&args.send, &args.input)?;
         // What is wrong with the place of the results is said before a large file is read.
         if let Some(results) = &args.send.results {
             Destination::examine(results, args.input.path(), input.shape())?;
@@ -111,7 +111,7 @@ pub(super) fn run(
     }
     let begun = begun.look(&runtime, &args.send.calls, args.look.look(), terminal)?;
 
-    let next = next::Next::Run { args, typed: &global.typed };
+    let next = next_step::Next::Run { args, typed: &global.typed };
     let code = if args.dry_run {
         let calls = &args.send.calls;
         let before = Before {
@@ -188,7 +188,7 @@ fn dry_run(
     };
     let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
     let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE };
-    let next = next::Next::Run { args, typed: &global.typed }.after_dry_run();
+    let next = next_step::Next::Run { args, typed: &global.typed }.after_dry_run();
     if args.send.format == Format::Json {
         say_dry_run(target, args, &preview, code)?;
     } else {

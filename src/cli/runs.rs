@@ -8,12 +8,12 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::arguments::{CallArgs, SendArgs};
-use super::before;
-use super::begun::Begun;
-use super::compare::Look;
+use super::confirm;
 use super::environment::{Environment, state_dir};
-use super::next::{self, Next};
+use super::next_step::{self, Next};
 use super::patience::open_journal;
+use super::preflight::Look;
+use super::prepared_run::Begun;
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
 use super::target::{Access, Place, Target};
@@ -28,11 +28,11 @@ use crate::input::Source;
 use crate::journal::{History, Journal, JournalError, LookAt, RunState, RunSummary};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::short;
+use crate::quota_spec::parse_duration;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::results::{Destination, ResultsFile};
 use crate::report::table::{Cell, Table};
 use crate::text::{escape_json, printable};
-use crate::window::parse_duration;
 
 /// `bulk-triage runs`
 #[derive(Debug, clap::Args)]
@@ -280,7 +280,12 @@ fn show_failures(
         )?;
     }
     if found > SHOWN && !all {
-        writeln!(out, "  and {} more; to list them all:\n  {}", found - SHOWN, next::show_all(name, &global.typed))?;
+        writeln!(
+            out,
+            "  and {} more; to list them all:\n  {}",
+            found - SHOWN,
+            next_step::show_all(name, &global.typed)
+        )?;
     }
     Ok(())
 }
@@ -303,7 +308,7 @@ fn resume(
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
-    before::can_ask(args, &input)?;
+    confirm::can_ask(args, &input)?;
     let begun = Begun::go_on(journal, summary, &target, clock)?;
     begun.destination(args.results.as_ref(), &input)?;
     let runtime = send::runtime()?;
@@ -371,7 +376,7 @@ fn results_again(journal: &History, name: &str, path: Option<&Path>, global: &Gl
     let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
     let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;
     let made = ResultsFile::create(&destination, run.facts.shape.clone(), rows_of(journal, name, false));
-    made.map_err(|error| results_error(error, next::results_of(name, &global.typed)))?;
+    made.map_err(|error| results_error(error, next_step::results_of(name, &global.typed)))?;
     writeln!(io::stdout(), "results: {}", printable(&path.to_string_lossy()))?;
     Ok(exit::DONE)
 }

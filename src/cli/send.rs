@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::Format;
 use super::arguments::{CallArgs, SendArgs};
-use super::begun::absolute;
-use super::compare::Looks;
-use super::next::Next;
+use super::next_step::Next;
+use super::preflight::Looks;
+use super::prepared_run::absolute;
 use super::report::{Sent, write_account};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use crate::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
+use crate::change::Scope;
 use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
 use crate::error::Error;
@@ -25,7 +26,6 @@ use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
 use crate::report::summary::{Summary, Tally};
-use crate::row::Scope;
 use crate::text::printable;
 
 /// A run about to be sent.

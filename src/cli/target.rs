@@ -7,18 +7,18 @@ use std::time::Duration;
 use super::GlobalArgs;
 use super::arguments::{CallArgs, RunArgs};
 use super::environment::Environment;
-use super::next::accepting;
+use super::next_step::accepting;
 use super::terminal::{Terminal, say};
 use super::tokens;
+use crate::change::Scope;
 use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenNeeds, Tokens};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::error::Error;
+use crate::quota_spec::Quota;
 use crate::report::preview;
-use crate::row::Scope;
 use crate::text::printable;
-use crate::window::Quota;
 
 /// Where a run goes.
 pub(super) struct Target {

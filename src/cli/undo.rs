@@ -8,15 +8,16 @@ use serde_json::{Map, Value};
 
 use super::GlobalArgs;
 use super::arguments::CallArgs;
-use super::compare::{Look, Looked};
 use super::environment::Environment;
-use super::looking::Looking;
-use super::next::show_plan;
+use super::next_step::show_plan;
+use super::preflight::{Look, Looked};
+use super::read_calls::Looking;
 use super::report::{accounted, contract_of};
 use super::runs::target_of;
 use super::send;
 use super::target::Access;
 use super::terminal::{Terminal, say};
+use crate::change::Change;
 use crate::check::SetProperty;
 use crate::clock::Clock;
 use crate::contract::Contract;
@@ -26,8 +27,7 @@ use crate::journal::{AccountedRow, Journal, LoadRow, LookAt, Pick, RunFacts, Run
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::plan::{Header, PlanRow, short};
 use crate::report::plan_file::PlanFile;
-use crate::row::Change;
-use crate::seen::{Before, Seen};
+use crate::snapshot::{Before, Seen};
 use crate::text::{excerpt, printable};
 use crate::undo::undo;
 

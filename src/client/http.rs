@@ -16,13 +16,13 @@ use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use secrecy::ExposeSecret as _;
 
-use super::answer::REQUEST_ID_HEADERS;
 use super::body_reader::{BOUNDS, BodyReader, Bounds};
+use super::classify::REQUEST_ID_HEADERS;
 use super::consent::ConsentedOrigin;
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
 use super::{Method, Reply, Request, SendError, Transport, throttle};
-use crate::attempt::Obstacle;
+use crate::call::Obstacle;
 use crate::clock::give_way;
 
 /// To connect, name lookup and TLS included.

@@ -3,19 +3,19 @@
 //! [`Transport`] moves bytes, and is the seam at which a simulation takes the network's place. Reading the answer is
 //! pure. Nothing here tries again: that is `retry`'s decision and `apply`'s loop.
 
-pub mod answer;
-mod auth;
 mod body;
 mod body_reader;
 mod claims;
+pub mod classify;
 mod consent;
+mod credentials;
 mod date;
 mod http;
+mod incident_body;
 mod member_filter;
 mod origin;
-mod prose;
 mod proxy;
-mod shown;
+mod retry_text;
 pub mod throttle;
 mod token_file;
 mod token_text;
@@ -26,14 +26,14 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::attempt::{Answer, Call, Obstacle, Page, Verdict};
+use crate::call::{Answer, Call, Obstacle, Page, Verdict};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::text::{REDACTED, Secrets};
-pub use auth::{Renewal, TokenError, TokenSource, Tokens};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
+pub use credentials::{Renewal, TokenError, TokenSource, Tokens};
 pub use http::{HttpError, HttpTransport, WHOLE_CALL};
 pub use member_filter::Keep;
 pub use origin::{Origin, OriginError};
@@ -55,7 +55,7 @@ pub struct Client<T: Transport> {
 impl<T: Transport> Client<T> {
     /// A client that sends by `transport`, and reads what comes back by `contract`.
     pub fn new(transport: T, tokens: Arc<Tokens>, contract: &Contract, clock: Clock) -> Client<T> {
-        let keep = [false, true].map(|is_page| shown::in_use(contract, is_page));
+        let keep = [false, true].map(|is_page| incident_body::in_use(contract, is_page));
         Client { transport, tokens, contract: contract.clone(), clock, keep }
     }
 
@@ -95,7 +95,7 @@ impl<T: Transport> Client<T> {
         let reply = self.transport.send(request).await;
         // After it was sent: the token may have been renewed meanwhile.
         let reply = redacted(reply, &self.tokens.secrets());
-        answer::read(call, &self.contract, reply, token_generation, self.clock.now())
+        classify::read(call, &self.contract, reply, token_generation, self.clock.now())
     }
 }
 
@@ -200,8 +200,8 @@ pub trait Transport: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::IncidentId;
     use crate::clock::{BootTime, Now};
-    use crate::row::IncidentId;
     use std::sync::Mutex;
 
     /// Answers every request with a refusal that repeats its token, and keeps what it was asked.
@@ -224,7 +224,7 @@ mod tests {
     async fn a_call_is_one_request_and_its_token_is_not_repeated() {
         let tokens = Arc::new(Tokens::given(&SecretString::from("s3cret-s3cret-s3cret")).expect("a token"));
         let clock = Clock::simulated(Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }, "boot");
-        let client = Client::new(Echo::default(), tokens, &answer::tests::contract(), clock);
+        let client = Client::new(Echo::default(), tokens, &classify::tests::contract(), clock);
         let incident = IncidentId::new(7).expect("an id");
         let answer = client.call(&Call::Read(incident)).await;
         assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 0 });
@@ -232,7 +232,7 @@ mod tests {
             (answer.message.as_str(), answer.request_id.as_deref()),
             ("bad token ***token***", Some("***token***"))
         );
-        let change = crate::row::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
+        let change = crate::change::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
         client.call(&Call::Update(change)).await;
         let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
         client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;

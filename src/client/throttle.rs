@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::body::{self, plain_text, text};
 use super::date::{http_date, iso};
-use super::prose::{Said, times};
-use crate::attempt::Resume;
+use super::retry_text::{Said, times};
+use crate::call::Resume;
 
 /// The server's clock is believed this far from ours; past that, a time it names is read by our clock.
 const BELIEVABLE_SKEW: SignedDuration = SignedDuration::from_hours(24);

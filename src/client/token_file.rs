@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::auth::{TokenError, TokenSource};
+use super::credentials::{TokenError, TokenSource};
 use super::token_text::{LONGEST, token_in};
 use crate::files::{Refusal, open_named_secret, resolve};
 

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
 use super::{Choice, Contract, Dependency, PropertyKind};
+use crate::quota_spec::Quota;
 use crate::text::printable;
-use crate::window::Quota;
 
 /// The names of the built-in contracts; the first is the default.
 pub const BUILT_IN: [&str; 2] = ["defender-classic", "defender"];

@@ -13,20 +13,20 @@
 //! | `place` | the place of an output: what is there, and whether it may be replaced |
 //! | `draft` | an output before it takes its name |
 
-mod draft;
+mod atomic_file;
 mod links;
 mod open;
-mod place;
+mod output_path;
 mod private_dir;
 mod refusal;
 
-pub(crate) use draft::replace;
+pub(crate) use atomic_file::replace;
 pub(crate) use links::resolve;
 pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
     sync_directory, temporary_dir, unnamed, unnamed_in,
 };
-pub(crate) use place::{Obstacle, after_links, directory_of, is_one_name, look_at, look_at_shared, open_log};
+pub(crate) use output_path::{Obstacle, after_links, directory_of, is_one_name, look_at, look_at_shared, open_log};
 pub(crate) use private_dir::PrivateDir;
 pub use refusal::Refusal;
 pub(crate) use refusal::kind_of;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::iter;
 use std::ops::Range;
 
-use super::marks::Marks;
+use super::byte_scan::Marks;
 use crate::text::needs_quotes;
 use bumpalo::Bump;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};

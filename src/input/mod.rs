@@ -5,27 +5,27 @@
 //! [`LONGEST_RECORD`]; what is held at once is a few chunks, however large the input is. What a column *means* is not
 //! known here: that is `check`'s.
 
+mod byte_scan;
+mod chunks;
 pub mod csv;
-mod cutter;
 mod error;
 mod fetched;
 mod header;
 pub mod jsonl;
-mod kind;
-mod marks;
 mod open;
 mod portal;
 mod preamble;
-mod records;
+mod record_splitter;
+mod sniff;
 mod source;
 mod watch;
 
-pub use cutter::{Cutter, Record};
+pub use chunks::{Chunk, LONGEST_RECORD};
 pub use error::InputError;
 pub use fetched::{CURRENT, FETCHED_AT};
 pub(crate) use header::advice_for_encoding;
 pub use header::normalized;
 pub use open::{Input, Origin};
 pub use portal::is_portal_export;
-pub use records::{Chunk, LONGEST_RECORD};
+pub use record_splitter::{Cutter, Record};
 pub use source::Source;

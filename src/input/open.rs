@@ -8,14 +8,14 @@ use std::path::Path;
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
+use super::chunks::{CHUNK_SIZE, Chunk, Framing, Records};
 use super::csv::Cell;
-use super::cutter::{Cutter, Record};
 use super::error::InputError;
 use super::header::{advice_for_encoding, find_delimiter, find_header, has_id, named_delimiter};
-use super::kind::wrong_kind;
 use super::portal::is_portal_export;
 use super::preamble::Preamble;
-use super::records::{CHUNK_SIZE, Chunk, Framing, Records};
+use super::record_splitter::{Cutter, Record};
+use super::sniff::wrong_kind;
 use super::source::{STANDARD_INPUT, Source};
 use super::watch::Watch;
 use super::{fetched, jsonl};

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::made::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
+use super::dedup::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
-use crate::attempt::{REDIRECTED, UNSENT};
+use crate::call::{REDIRECTED, UNSENT};
+use crate::change::{Change, IncidentId};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
-use crate::list_change::changes_lists;
+use crate::list_edit::changes_lists;
 use crate::outcome::Outcome;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
-use crate::row::{Change, IncidentId};
 
 /// Names an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,16 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::dedup::{Asker, Earlier, WillSend, since, updates_for};
 use super::ledger::{Ledger, latency};
-use super::made::{Asker, Earlier, WillSend, since, updates_for};
-use super::merged::MERGED;
+use super::redirects::MERGED;
 use super::rows::{PendingRow, page};
 use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, StateDir, locks, wall};
+use crate::change::Scope;
 use crate::clock::Clock;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::permit::{Pause, Spent};
-use crate::row::Scope;
 
 /// A run, for the list.
 #[derive(Clone, Debug)]

@@ -19,36 +19,36 @@
 //! | `peek` | a look without a trace, for a dry run |
 //! | `made` | what earlier calls have made, or may have made, of an incident |
 
-mod account;
 mod commit;
+mod dedup;
 mod format;
 mod history;
 mod ledger;
 mod locks;
-mod made;
-mod merged;
-mod peek;
+mod read_only;
+mod redirects;
 mod rows;
+mod run_report;
 mod runs;
 mod store;
 
-pub use account::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
+pub use dedup::{Doubt, Earlier, Known, Made, MadeBefore, WillSend};
 pub use history::{History, RunSummary};
 pub use locks::Patience;
-pub use made::{Doubt, Earlier, Known, Made, MadeBefore, WillSend};
-pub use merged::Contradiction;
-pub use peek::Peek;
+pub use read_only::Peek;
+pub use redirects::Contradiction;
 pub use rows::{LoadRow, LookAt, PendingRow, Settled, Sightings};
+pub use run_report::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
 pub use runs::{PrunedRun, RunFacts, RunHandle, RunState, Same};
 pub use store::{Durability, StateDir};
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use crate::change::IncidentId;
 use crate::clock::{BootTime, Clock};
 use crate::files::Refusal;
-use crate::row::IncidentId;
 
 /// An open journal: one for each process, used by one task at a time.
 #[derive(Debug)]

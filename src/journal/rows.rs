@@ -5,15 +5,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::params;
 
+use super::dedup::{READS_LAG, updates_for, was_set_otherwise};
 use super::history::{ATTEMPTS, IS_UNSETTLED};
-use super::made::{READS_LAG, updates_for, was_set_otherwise};
-use super::merged::MERGED;
+use super::redirects::MERGED;
 use super::runs::RunHandle;
 use super::{Journal, JournalError, stored_id, wall};
-use crate::list_change::changes_lists;
+use crate::change::{Change, IncidentId};
+use crate::list_edit::changes_lists;
 use crate::outcome::Outcome;
-use crate::row::{Change, IncidentId};
-use crate::seen::Seen;
+use crate::snapshot::Seen;
 
 /// One row to be loaded.
 #[derive(Clone, Debug)]

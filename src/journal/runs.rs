@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{CALL_LIMIT, Ledger, latency};
 use super::{History, Journal, JournalError, Session, locks, wall};
+use crate::change::Scope;
 use crate::outcome::InputShape;
-use crate::row::Scope;
 use crate::typed::Typed;
 
 /// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.

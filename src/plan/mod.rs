@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use crate::change::{Change, IncidentId};
 use crate::contract::Contract;
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
-use crate::row::{Change, IncidentId};
-use crate::seen::Seen;
+use crate::snapshot::Seen;
 
 /// The format that is written, and read.
 const FORMAT: u32 = 1;

@@ -7,9 +7,9 @@
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
+use crate::change::Change;
 use crate::contract::{Contract, PropertyKind};
-use crate::list_change::ListChange;
-use crate::row::Change;
+use crate::list_edit::ListChange;
 use crate::text::excerpt;
 
 /// How much of a value a message repeats, in characters.

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use crate::clock::BootTime;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
-use crate::window::{Quota, Window};
+use crate::quota_spec::{Quota, Window};
 
 /// The buckets of one quota.
 #[derive(Clone, Debug)]

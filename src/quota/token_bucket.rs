@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::permit::{NextPermit, Spent};
-use crate::window::Window;
+use crate::quota_spec::Window;
 
 /// Two machines' clocks do not run at one rate: a token stays out longer by this part of its window (100 ppm, which
 /// is more than disciplined clocks differ by), and by the microsecond to which times are cut.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use super::wording::{columns_of as columns, width_of, wrapped};
+use super::humanize::{columns_of as columns, width_of, wrapped};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::text::{escape_json, printable};
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use super::wording::wrapped;
+use super::humanize::wrapped;
 
 /// Of a terminal that does not say how many columns it has.
 pub(super) const USUAL: usize = 80;

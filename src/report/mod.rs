@@ -7,9 +7,10 @@
 //! For those who read it elsewhere there is a [`page`]: the review before it, the report after it.
 //! All text from outside goes through [`crate::text`] on its way.
 
-pub mod changes;
 pub mod diagnostics;
+pub mod diff_line;
 pub mod fetched;
+mod humanize;
 mod layout;
 pub mod next_command;
 pub mod outcome_counts;
@@ -17,12 +18,11 @@ pub mod page;
 pub mod plan_file;
 pub mod preview;
 pub mod progress;
-pub mod question;
+pub mod prompt;
 pub mod reporter;
 pub mod results;
 pub mod summary;
 pub mod table;
-mod wording;
 
+pub use humanize::{age, left_alone};
 pub use layout::Layout;
-pub use wording::{age, left_alone};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::wording::count;
+use super::humanize::count;
 use crate::outcome::OutcomeKind;
 
 /// A count for each outcome. Displayed, the ones that are not zero; serialized, all of them by name.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::humanize::{WIDTH, count, counted, cut_to, fitted, lasting};
 use super::layout::Layout;
 use super::next_command::NextCommand;
 use super::outcome_counts::OutcomeCounts;
-use super::wording::{WIDTH, count, counted, cut_to, fitted, lasting};
 use crate::apply::events::Event;
 use crate::outcome::{OutcomeKind, ResultRow};
 use crate::text::printable;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::wording::columns_of;
+use super::humanize::columns_of;
 use crate::text::printable;
 
 /// Between two columns.

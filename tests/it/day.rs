@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{Ending, Settings, Stop, apply};
+use bulk_triage::change::{Change, IncidentId, Scope};
 use bulk_triage::client::{Client, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
 use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, Same, StateDir};
 use bulk_triage::outcome::{InputShape, OutcomeKind};
-use bulk_triage::row::{Change, IncidentId, Scope};
 use tokio::time::Instant;
 
 const ROWS: u64 = if cfg!(debug_assertions) { 2_000 } else { 36_000 };

@@ -8,13 +8,13 @@ use crate::program::of_the_project;
 /// From the bottom to the top. Modules of one layer may know each other, the siblings aside.
 const LAYERS: [&[&str]; 7] = [
     &[
-        "row",
-        "window",
+        "change",
+        "quota_spec",
         "diagnostic",
-        "attempt",
+        "call",
         "outcome",
-        "list_change",
-        "seen",
+        "list_edit",
+        "snapshot",
         "permit",
         "text",
         "typed",

@@ -7,9 +7,9 @@
 //! The loop is here; what a call's end leads to is in `ends`, who is next and how it is sent in `begins`, what is told of
 //! the pace in `pace`.
 
-mod begins;
-mod ends;
+mod complete;
 mod pace;
+mod start;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::callers::Callers;
-use super::doubt::OwnComments;
 use super::events::{Event, Listener};
 use super::health::{Failures, TooMany};
+use super::in_doubt::OwnComments;
 use super::queue::Queue;
-use super::row::{Hand, Rules};
+use super::row_state::{Hand, Rules};
 use super::service::{Follows, Service};
 use super::{ApplyError, GUESSED_LATENCY, Settings, Stop, log};
 use crate::client::{Client, Transport};

@@ -7,9 +7,9 @@ use super::reading::run;
 use super::stage::{Script, Stage, reply, shown};
 use crate::apply::events::Event;
 use crate::apply::{Fetching, ReadEnd, Sieve, Stop, Survey};
-use crate::attempt::Incident;
+use crate::call::Incident;
+use crate::change::IncidentId;
 use crate::client::{Incomplete, Reply, SendError};
-use crate::row::IncidentId;
 
 /// The page of a list of incidents from `newest` down to 1.
 fn page(newest: u64, what: &str) -> Result<Reply, SendError> {
@@ -132,5 +132,5 @@ async fn outage_during_one_read_is_waited_out() {
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));
     let run = ends.journal.runs().expect("reads").remove(0).name;
     let rows = ends.journal.account(&run, crate::journal::Pick::NoneOf(&[]), 0, 9).expect("reads");
-    assert!(matches!(rows[0].before, Some(crate::seen::Seen::There(_))), "{:?}", rows[0].before);
+    assert!(matches!(rows[0].before, Some(crate::snapshot::Seen::There(_))), "{:?}", rows[0].before);
 }

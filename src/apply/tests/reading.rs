@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::stage::{Script, Stage, Wire, reply, resolve, shown};
 use crate::apply::events::Event;
 use crate::apply::{Course, Heard, ReadEnd, ReadEnds, Reader, Stop, Survey, Wanted, read};
-use crate::attempt::{Answer, Call, Page};
+use crate::call::{Answer, Call, Page};
+use crate::change::IncidentId;
 use crate::client::SendError;
 use crate::journal::LookAt;
-use crate::row::IncidentId;
 
 /// Reads these incidents, one by one.
 pub(super) struct OneByOne {

@@ -1,7 +1,7 @@
 //! The path of one row: attempts, reads, and how it ends.
 
 use super::*;
-use crate::row::{Change, IncidentId};
+use crate::change::{Change, IncidentId};
 
 const SETTLE: Duration = Duration::from_secs(30);
 const STREAK: Streak = Streak { id: 1, counts: true };
@@ -135,12 +135,12 @@ fn an_incident_is_read_when_the_server_has_settled() {
 
 /// An incident that shows what is asked for, with the comment or without.
 fn read(has_comment: bool) -> Verdict {
-    let comment = crate::attempt::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
-    let incident = crate::attempt::Incident {
+    let comment = crate::call::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
+    let incident = crate::call::Incident {
         id: 7,
         values: std::iter::once(("status".to_owned(), "Resolved".into())).collect(),
         comments: if has_comment { vec![comment] } else { Vec::new() },
-        ..crate::attempt::Incident::default()
+        ..crate::call::Incident::default()
     };
     Verdict::Read { incident, server_time: None }
 }

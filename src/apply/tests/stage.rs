@@ -10,12 +10,12 @@ use tokio::sync::watch;
 
 use crate::apply::events::{Event, Listener};
 use crate::apply::{Ends, Settings, apply};
+use crate::change::{Change, IncidentId, Scope};
 use crate::client::{Client, Method, Reply, Request, SendError, Tokens, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
 use crate::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, Same, StateDir};
 use crate::outcome::{InputShape, ResultRow};
-use crate::row::{Change, IncidentId, Scope};
 
 /// The clock's start, in seconds since the machine's.
 pub(super) const START: i64 = 1_000;

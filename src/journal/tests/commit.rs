@@ -1,11 +1,11 @@
 //! The transaction of sending: all of it or nothing.
 
 use super::process::{Place, begin, comment, grant_all, resolve, updated};
+use crate::change::Change;
 use crate::clock::BootTime;
 use crate::journal::{Batch, Begin, End, Receipt};
 use crate::outcome::OutcomeKind;
 use crate::permit::{Grant, NextPermit, Pause, Spent};
-use crate::row::Change;
 
 #[tokio::test(start_paused = true)]
 async fn an_end_and_its_outcome_are_one_transaction() {

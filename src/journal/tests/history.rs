@@ -7,10 +7,10 @@ use tokio::time::advance;
 use super::process::{
     HOUR, Place, Process, comment, facts, load_row, loaded, resolve, scope, start_of_the_clock, updated,
 };
+use crate::change::Scope;
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{Batch, End, JournalError, LoadRow, Peek, RunState, Same};
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::row::Scope;
 
 fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
     let finished_at = jiff::Timestamp::from_second(second).expect("a time");

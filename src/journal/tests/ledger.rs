@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{Place, Process, REMEMBERED, comment, facts, load_row, resolve};
+use crate::change::Scope;
 use crate::clock::BootTime;
 use crate::journal::{Batch, End, Receipt};
 use crate::permit::{Pause, Spent};
-use crate::row::Scope;
 
 #[tokio::test(start_paused = true)]
 async fn two_processes_share_the_calls_and_the_pause() {

@@ -1,9 +1,9 @@
 //! Rows whose incident was merged into another one.
 
 use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
+use crate::change::IncidentId;
 use crate::journal::{Batch, Begin, Contradiction, End, Receipt};
-use crate::row::IncidentId;
-use crate::seen::{Before, Seen};
+use crate::snapshot::{Before, Seen};
 
 /// Keeps that the incidents of these rows were read, and were merged into others.
 fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {

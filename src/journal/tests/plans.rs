@@ -1,13 +1,13 @@
 //! What is asked with every commit, and at every start, costs the same however large the journal is.
 
 use super::process::Place;
-use crate::journal::{ledger, made, rows, runs};
+use crate::journal::{dedup, ledger, rows, runs};
 
 #[tokio::test(start_paused = true)]
 async fn no_query_of_sending_reads_a_whole_table() {
     let place = Place::new();
     let journal = place.open();
-    let others = [made::UPDATES_OF_INCIDENT, made::READS_UNDER_WAY, runs::UNFINISHED_SAME, &rows::pending_rows()];
+    let others = [dedup::UPDATES_OF_INCIDENT, dedup::READS_UNDER_WAY, runs::UNFINISHED_SAME, &rows::pending_rows()];
     for query in ledger::QUERIES.into_iter().chain(others) {
         let mut statement = journal.db.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("prepares");
         let mut steps = statement.raw_query();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::change::{Change, IncidentId, Scope};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
     AttemptId, Batch, Begin, Doubt, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts,
@@ -15,7 +16,6 @@ use crate::journal::{
 };
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
 use crate::permit::{Grant, NextPermit, Pause, Spent};
-use crate::row::{Change, IncidentId, Scope};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const REMEMBERED: Duration = Duration::from_hours(12);

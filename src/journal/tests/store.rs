@@ -249,7 +249,7 @@ fn journal_of_format_2(place: &Place) {
 async fn format_2_keeps_rows_history_and_ledger() {
     let place = Place::new();
     journal_of_format_2(&place);
-    let tenant = crate::row::Scope::tenant("t");
+    let tenant = crate::change::Scope::tenant("t");
     let appended = Some("comment");
     // A dry run and the list read it as it is, and change nothing.
     let before = fs::read(place.database()).expect("reads");
@@ -266,8 +266,8 @@ async fn format_2_keeps_rows_history_and_ledger() {
     assert_eq!(journal.run_of_plan(&tenant, "seal").expect("reads").as_deref(), Some("7f3k"));
     // The same comment is not added again.
     let mut peeked = Earlier::default();
-    let change = crate::row::Change {
-        incident: crate::row::IncidentId::new(1).expect("an id"),
+    let change = crate::change::Change {
+        incident: crate::change::IncidentId::new(1).expect("an id"),
         body: r#"{"status":"Resolved","comment":"tuned"}"#.into(),
         appends: true,
     };

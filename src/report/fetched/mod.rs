@@ -4,7 +4,7 @@
 //! Promises: the file appears in one step, whole; nothing is replaced but an empty file or an earlier fetch that nobody
 //! has filled in; in a CSV file no cell is a formula; every column but the empty ones is one that `check` carries.
 
-mod part;
+mod partial;
 mod rows;
 mod summary;
 
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use part::{Begun, Part, PartHeader};
+pub use partial::{Begun, Part, PartHeader};
 pub use summary::{FetchSummary, incomplete};
 
-use crate::attempt::Incident;
+use crate::call::Incident;
 use crate::contract::Contract;
 use crate::files::{self, Obstacle, Refusal};
-use crate::seen::Before;
+use crate::snapshot::Before;
 use crate::text::printable;
 use rows::Columns;
 pub(super) use rows::cell;

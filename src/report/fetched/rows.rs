@@ -137,7 +137,7 @@ fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::contract::{BUILT_IN, load};
-    use crate::seen::Before;
+    use crate::snapshot::Before;
     use serde_json::json;
 
     fn classic() -> Columns {

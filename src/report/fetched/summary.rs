@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::report::humanize::{count, counted};
 use crate::report::next_command::NextCommand;
-use crate::report::wording::{count, counted};
 use crate::text::{escape_json, printable};
 
 /// What is said of a fetch that did not read its list to the end.

@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::report::wording::{count, counted, lasting};
-use crate::window::{Window, duration_text};
+use crate::quota_spec::{Window, duration_text};
+use crate::report::humanize::{count, counted, lasting};
 
 /// So many calls have begun by this time after the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn quota(text: &str) -> Vec<Window> {
-        text.parse::<crate::window::Quota>().expect("a quota").windows().to_vec()
+        text.parse::<crate::quota_spec::Quota>().expect("a quota").windows().to_vec()
     }
 
     /// 120 calls under 50 a minute.

@@ -11,7 +11,7 @@ use crate::contract::Contract;
 use crate::input::{CURRENT, FETCHED_AT, csv, is_portal_export, jsonl, normalized};
 use crate::outcome::InputShape;
 use crate::report::fetched::cell;
-use crate::report::wording::age;
+use crate::report::humanize::age;
 use crate::text::{printable, unshield};
 
 /// No more of a row's other cells are shown; all of them are in the input.

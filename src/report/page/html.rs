@@ -7,15 +7,15 @@ use std::io::Write;
 use askama::Template;
 use sha2::{Digest as _, Sha256};
 
-use super::account::{Account, AccountRow, is_trouble};
-use super::change::{Cell, Value, shown};
 use super::chart::{self, Chart};
-use super::chunks::{Chunks, Column};
-use super::file::{DOCTYPE, MARK, PageError};
+use super::diff_cell::{Cell, Value, shown};
+use super::page_file::{DOCTYPE, MARK, PageError};
 use super::review::{Review, ReviewRow};
+use super::run_report::{Account, AccountRow, is_trouble};
+use super::table_chunks::{Chunks, Column};
 use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
-use crate::report::wording::count;
+use crate::report::humanize::count;
 use crate::text::{base64, printable};
 
 const STYLE: &str = include_str!("../../../templates/page/style.css");

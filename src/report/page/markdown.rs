@@ -5,13 +5,13 @@
 
 use std::io::{self, Write};
 
-use super::account::{Account, AccountRow, is_trouble};
-use super::change::{Cell, Value};
 use super::chart::Chart;
-use super::file::{MARK, PageError};
+use super::diff_cell::{Cell, Value};
+use super::page_file::{MARK, PageError};
 use super::review::{Review, ReviewRow};
+use super::run_report::{Account, AccountRow, is_trouble};
 use super::wording::{Fact, Figure, group_name};
-use crate::report::wording::{count, counted};
+use crate::report::humanize::{count, counted};
 use crate::text::{Markdown as Text, excerpt};
 
 /// The longest page, in bytes.

@@ -16,22 +16,22 @@
 //! | `markdown` | the Markdown form |
 //! | `file` | where a page may be written |
 
-mod account;
-mod change;
 mod chart;
-mod chunks;
 mod context;
-mod file;
+mod diff_cell;
 mod html;
 mod markdown;
+mod page_file;
 mod review;
+mod run_report;
+mod table_chunks;
 mod wording;
 
-pub use account::{Account, AccountRow};
 pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
-pub use file::{PageError, PageFile, PagePlaceError};
+pub use page_file::{PageError, PageFile, PagePlaceError};
 pub use review::{Review, ReviewRow, Warnings};
+pub use run_report::{Account, AccountRow};
 
 #[cfg(test)]
 mod tests;

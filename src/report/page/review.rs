@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::chart::Point;
 use super::context::Context;
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::quota_spec::Quota;
 use crate::report::preview::Preview;
-use crate::window::Quota;
 
 /// A run before it is sent.
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::preview::{Counts, Earlier, Preview, SetCounts, Target};
-use crate::window::Quota;
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()

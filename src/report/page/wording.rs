@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::account::{Account, is_trouble};
 use super::chart::{Chart, Point};
 use super::review::Review;
+use super::run_report::{Account, is_trouble};
 use crate::journal::OutcomeGroup;
+use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
 use crate::report::preview::{Earlier, PropertyCounts};
-use crate::report::wording::{Precision, clock_time, count, counted, lasting};
 use crate::text::{excerpt, printable};
 
 /// A name and what is to be said of it, in a line each.
@@ -72,7 +72,7 @@ impl Review<'_> {
         let preview = self.preview;
         let mut warnings = preview.warnings();
         if let Some((after, rows)) = preview.stop_after.filter(|(_, rows)| *rows < preview.counts.rows) {
-            let after = crate::window::duration_text(after);
+            let after = crate::quota_spec::duration_text(after);
             warnings.push(format!(
                 "--stop-after {after}: {} of {} fit",
                 count(rows),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::outcome::Outcome;
-use crate::report::wording::{count, counted};
+use crate::report::humanize::{count, counted};
 
 /// So many lines are named of the rows that can't be updated.
 pub const NAMED: usize = 5;

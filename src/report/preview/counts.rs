@@ -9,8 +9,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use serde_json::{Map, Value};
 
 use super::SetCounts;
-use crate::report::wording::{counted, left_alone};
-use crate::row::IncidentId;
+use crate::change::IncidentId;
+use crate::report::humanize::{counted, left_alone};
 
 /// Why a row is left out that has no outcome yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,12 +17,12 @@ pub use counts::{Counter, Counts, LeftOut, Recorded};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
-use super::changes::RowChanges;
+use super::diff_line::RowChanges;
+use super::humanize::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
 use super::layout::Layout;
 use super::next_command::NextCommand;
-use super::wording::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
+use crate::quota_spec::duration_text;
 use crate::text::printable;
-use crate::window::duration_text;
 
 /// The names at the left.
 const LABEL: usize = 10;

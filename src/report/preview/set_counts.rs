@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::list_change::ListChange;
-use crate::report::wording::{WIDTH, count, fitted};
+use crate::list_edit::ListChange;
+use crate::report::humanize::{WIDTH, count, fitted};
 
 /// So many different values of a property are told apart …
 const COUNTED_VALUES: usize = 12;

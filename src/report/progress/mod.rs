@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn pace(next_call: Option<&str>) -> Event {
-        let quota: crate::window::Quota = "50/1m,1500/1h".parse().expect("valid");
+        let quota: crate::quota_spec::Quota = "50/1m,1500/1h".parse().expect("valid");
         Event::Pace(Pace {
             windows: quota.windows().iter().map(|window| (*window, 50)).collect(),
             next_call: next_call.map(at),

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::apply::events::{Event, Pace};
+use crate::report::humanize::{Precision, WIDTH, clock_time, count, counted, cut, fitted, period, until};
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::wording::{Precision, WIDTH, clock_time, count, counted, cut, fitted, period, until};
 
 /// What the events have told so far.
 #[derive(Debug, Default)]
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::apply::Stop;
     use crate::outcome::OutcomeKind;
-    use crate::window::Quota;
+    use crate::quota_spec::Quota;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("valid")

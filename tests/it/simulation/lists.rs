@@ -14,12 +14,12 @@ use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
     Course, Fetching, Heard, ReadEnd, ReadEnds, Reader, Settings, Sieve, Stop, Survey, Wanted, read,
 };
-use bulk_triage::attempt::{Answer, Call, Incident, Page};
+use bulk_triage::call::{Answer, Call, Incident, Page};
+use bulk_triage::change::{IncidentId, Scope};
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::journal::{Durability, Journal, StateDir};
-use bulk_triage::row::{IncidentId, Scope};
-use bulk_triage::window::{Quota, Window};
+use bulk_triage::quota_spec::{Quota, Window};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
+use bulk_triage::change::{Change, IncidentId, Scope};
 use bulk_triage::client::{Client, Tokens};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
@@ -19,7 +20,6 @@ use bulk_triage::outcome::{InputShape, ResultRow};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
 use bulk_triage::report::results::{Destination, ResultsFile};
-use bulk_triage::row::{Change, IncidentId, Scope};
 use tokio::sync::watch;
 
 use super::life::{Death, Life};

@@ -1,0 +1,160 @@
+//! What incidents are asked for: the filter that the API applies, and what it can't filter by.
+//!
+//! Promise: a text stands in the filter as one literal, whatever is in it. Pure.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::call::Incident;
+
+/// What the API filters by. All of it holds at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// A `$filter` as it was typed.
+    pub raw: Option<String>,
+    /// As the API spells it.
+    pub status: Option<String>,
+    /// To the letter.
+    pub assigned_to: Option<String>,
+    /// No older.
+    pub created_since: Option<Timestamp>,
+    /// Changed then, or after.
+    pub updated_since: Option<Timestamp>,
+}
+
+impl Filter {
+    /// As `OData` writes it; `None` where all incidents are asked for.
+    #[must_use]
+    pub fn to_odata(&self) -> Option<String> {
+        let text = |property, text: &Option<String>| {
+            text.as_ref().map(|text| format!("{property} eq '{}'", text.replace('\'', "''")))
+        };
+        let since = |property, time: Option<Timestamp>| time.map(|time| format!("{property} ge {time}"));
+        let own = [
+            text("status", &self.status),
+            text("assignedTo", &self.assigned_to),
+            since("createdTime", self.created_since),
+            since("lastUpdateTime", self.updated_since),
+        ];
+        let own: Vec<String> = own.into_iter().flatten().collect();
+        let raw = self.raw.as_ref().map(|raw| if own.is_empty() { raw.clone() } else { as_one(raw) });
+        let parts: Vec<String> = raw.into_iter().chain(own).collect();
+        (!parts.is_empty()).then(|| parts.join(" and "))
+    }
+}
+
+/// The filter for going on: without what came in since `newest`, the creation of the newest incident that was read. So
+/// what was read is the beginning of the list.
+#[must_use]
+pub fn not_newer(filter: Option<&str>, newest: Timestamp) -> String {
+    let before = format!("createdTime le {newest}");
+    filter.map_or(before.clone(), |filter| format!("{} and {before}", as_one(filter)))
+}
+
+/// An `or` in it would take what comes after for its own.
+fn as_one(filter: &str) -> String {
+    let has_or = filter.split_whitespace().any(|word| word.eq_ignore_ascii_case("or"));
+    if has_or { format!("({filter})") } else { filter.to_owned() }
+}
+
+/// What the API can't filter by: looked at here, page by page. All of it holds at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sieve {
+    /// Has each of these tags, in any case.
+    pub tags: Vec<String>,
+    /// Of this severity, in any case.
+    pub severity: Option<String>,
+    /// Has this in its title, in any case.
+    pub title_contains: Option<String>,
+}
+
+impl Sieve {
+    /// Whether an incident is asked for.
+    #[must_use]
+    pub fn takes(&self, incident: &Incident) -> bool {
+        let text = |name: &str| incident.context.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
+        let tags = incident.values.get("tags").and_then(Value::as_array);
+        let has_tag = |wanted: &String| {
+            let mut tags = tags.into_iter().flatten().filter_map(Value::as_str);
+            tags.any(|tag| tag.trim().to_lowercase() == wanted.trim().to_lowercase())
+        };
+        self.tags.iter().all(has_tag)
+            && self.severity.as_ref().is_none_or(|wanted| text("severity") == wanted.to_lowercase())
+            && self.title_contains.as_ref().is_none_or(|wanted| text("incidentName").contains(&wanted.to_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    #[test]
+    fn all_parts_are_joined_by_and() {
+        let filter = Filter {
+            raw: None,
+            status: Some("Active".to_owned()),
+            assigned_to: Some("o'neill@contoso.com".to_owned()),
+            created_since: Some(time("2026-11-24T10:00:00Z")),
+            updated_since: Some(time("2026-11-24T10:00:00.5Z")),
+        };
+        let expected = "status eq 'Active' and assignedTo eq 'o''neill@contoso.com' \
+                        and createdTime ge 2026-11-24T10:00:00Z and lastUpdateTime ge 2026-11-24T10:00:00.5Z";
+        assert_eq!(filter.to_odata().as_deref(), Some(expected));
+        assert_eq!(Filter::default().to_odata(), None);
+    }
+
+    #[test]
+    fn a_raw_filter_is_passed_as_it_is_and_an_or_in_it_stays_its_own() {
+        let raw = |raw: &str, status: Option<&str>| {
+            let filter = Filter { raw: Some(raw.to_owned()), status: status.map(str::to_owned), ..Filter::default() };
+            filter.to_odata().expect("a filter")
+        };
+        assert_eq!(raw("a eq 1 or b eq 2", None), "a eq 1 or b eq 2");
+        assert_eq!(raw("a eq 1 OR b eq 2", Some("Active")), "(a eq 1 OR b eq 2) and status eq 'Active'");
+        assert_eq!(raw("a eq 1\tor\nb eq 2", Some("Active")), "(a eq 1\tor\nb eq 2) and status eq 'Active'");
+        assert_eq!(raw("a eq 1", Some("Active")), "a eq 1 and status eq 'Active'");
+        let newest = time("2026-11-24T10:00:00.1234567Z");
+        assert_eq!(not_newer(None, newest), "createdTime le 2026-11-24T10:00:00.1234567Z");
+        let either = not_newer(Some("a eq 1 or b eq 2"), newest);
+        assert_eq!(either, "(a eq 1 or b eq 2) and createdTime le 2026-11-24T10:00:00.1234567Z");
+    }
+
+    #[test]
+    fn what_the_api_can_not_filter_by_is_looked_at_here() {
+        let incident = Incident {
+            values: json!({"tags": ["Tuned", "a; b"]}).as_object().expect("an object").clone(),
+            context: json!({"severity": "High", "incidentName": "Größe of a File"}).as_object().expect("one").clone(),
+            ..Incident::default()
+        };
+        let sieve = |tags: &[&str], severity: Option<&str>, title: Option<&str>| {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let sieve = Sieve { tags, severity: severity.map(str::to_owned), title_contains: title.map(str::to_owned) };
+            sieve.takes(&incident)
+        };
+        assert!(sieve(&[], None, None));
+        assert!(sieve(&["tuned", "a; b"], Some("high"), Some("GRÖßE OF")));
+        assert!(!sieve(&["tuned", "a"], None, None));
+        assert!(!sieve(&[], Some("Medium"), None));
+        assert!(!sieve(&[], None, Some("files")));
+        assert!(!Sieve { severity: Some("High".to_owned()), ..Sieve::default() }.takes(&Incident::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_one_literal(owner in "['a b=()]{0,12}") {
+            let filter = Filter { assigned_to: Some(owner.clone()), ..Filter::default() };
+            let filter = filter.to_odata().expect("a filter");
+            let literal = filter.strip_prefix("assignedTo eq '").and_then(|rest| rest.strip_suffix('\''));
+            let literal = literal.expect("quotes at both ends");
+            // Every quote in it is doubled, so none of them ends it.
+            prop_assert!(literal.replace("''", "").find('\'').is_none());
+            prop_assert_eq!(literal.replace("''", "'"), owner);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Doubt: whether an attempt without a usable response was applied, by what reads of its incident show.
+//!
+//! Promises: pure; a comment that was there before, or that another known update of ours added, is not taken for the one
+//! in doubt; an attempt counts as not applied only if no comment could be its own.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::call::{Added, CLOCKS_DIFFER_BY, Comment, Incident, SLACK};
+use crate::clock::{BootTime, Now};
+use crate::comment_text::may_be;
+use crate::compare::{differences, may_show};
+use crate::contract::SameAs;
+use crate::journal::{AttemptId, Doubt, Known};
+
+/// The reads that decide about an attempt start at these fractions of the settle time after it ended.
+const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];
+
+/// When an incident is read next about an attempt that ended at `ended`, after a read that started at `read_at`; `None`
+/// if that read was late enough to decide.
+pub(super) fn next_read(ended: BootTime, settle: Duration, read_at: Option<BootTime>) -> Option<BootTime> {
+    let mut due = READS_AFTER.iter().map(|(part, whole)| ended + settle * *part / *whole);
+    due.find(|due| read_at.is_none_or(|read_at| read_at < *due))
+}
+
+/// A read, as far as time is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// When the response had come.
+    pub(super) at: Now,
+    /// How long the read took.
+    pub(super) took: Duration,
+    /// The server's clock when it answered, if it says (whole seconds).
+    pub(super) server_time: Option<Timestamp>,
+}
+
+/// What reads show of an attempt in doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It was applied.
+    Made,
+    /// Nothing of it is there.
+    Absent,
+    /// There is a comment that may be its own.
+    Unexplained,
+}
+
+/// What this process has seen of its own comments.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnComments {
+    /// When the process began to send.
+    since: BootTime,
+    author: Option<String>,
+    /// How far the clock of `createdTime` is ahead of ours.
+    offset: Option<SignedDuration>,
+    /// The service stored another text than it was sent.
+    are_rewritten: bool,
+}
+
+impl OwnComments {
+    pub(super) fn new(since: BootTime) -> OwnComments {
+        OwnComments { since, ..OwnComments::default() }
+    }
+
+    /// A response that came at `at`, after `took`, shows a comment that its update added.
+    pub(super) fn hear(&mut self, added: &Added, at: Now, took: Duration) {
+        self.are_rewritten |= added.is_rewritten;
+        let Some(comment) = &added.comment else { return };
+        self.author = comment.created_by.clone().or_else(|| self.author.take());
+        let offset = comment.created_at.map(|created| created.duration_since(at.wall_at(at.boot - took / 2)));
+        // A comment from long ago with the same text tells nothing.
+        self.offset = offset.filter(|offset| offset.abs() <= CLOCKS_DIFFER_BY).or(self.offset);
+    }
+
+    /// A read shows a comment of ours, sent as `sent`.
+    fn find(&mut self, comment: &Comment, sent: &str) {
+        self.are_rewritten |= comment.text != sent;
+        self.author = comment.created_by.clone().or_else(|| self.author.take());
+    }
+
+    /// Whether somebody else wrote it. An earlier process may have had another token.
+    fn excludes(&self, comment: &Comment, doubt: &Doubt) -> bool {
+        match (&self.author, &comment.created_by) {
+            (Some(ours), Some(theirs)) => doubt.started >= self.since && !ours.eq_ignore_ascii_case(theirs),
+            _ => false,
+        }
+    }
+}
+
+/// The comments that a read showed before an attempt was made.
+#[derive(Clone, Debug)]
+pub(super) struct ReadBefore {
+    at: BootTime,
+    marks: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+}
+
+impl ReadBefore {
+    pub(super) fn new(incident: &Incident, at: BootTime) -> ReadBefore {
+        ReadBefore { at, marks: incident.comments.iter().map(mark).collect() }
+    }
+
+    fn has(&self, comment: &Comment, doubt: &Doubt) -> bool {
+        self.at <= doubt.started && self.marks.contains(&mark(comment))
+    }
+}
+
+fn mark(comment: &Comment) -> u64 {
+    let Comment { text, created_by, created_at } = comment;
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((text, created_by, created_at))
+}
+
+/// Times of comments against the times of attempts, by one read.
+struct Clocks {
+    seen: Seen,
+    settle: Duration,
+    slack: SignedDuration,
+    /// How far the server's clock may be ahead of ours, by all that is known.
+    offsets: Vec<SignedDuration>,
+    /// Those that are the best to be had: what was seen of our own comments, if anything was.
+    best: usize,
+}
+
+impl Clocks {
+    fn new(seen: Seen, settle: Duration, own: &OwnComments) -> Clocks {
+        let took = SignedDuration::try_from(seen.took).unwrap_or(SignedDuration::ZERO);
+        let by_date = seen.server_time.map(|theirs| theirs.duration_since(seen.at.wall));
+        let offsets: Vec<_> = own.offset.into_iter().chain([SignedDuration::ZERO]).chain(by_date).collect();
+        let best = if own.offset.is_some() { 1 } else { offsets.len() };
+        Clocks { seen, settle, slack: SLACK + took, offsets, best }
+    }
+
+    /// Whether a comment of this time may be of an attempt that lasted from `started` to `ended`.
+    fn fit(
+        &self,
+        at: Timestamp,
+        window: (BootTime, BootTime),
+        slack: SignedDuration,
+        offsets: &[SignedDuration],
+    ) -> bool {
+        let from = self.seen.at.wall_at(window.0);
+        let to = self.seen.at.wall_at(window.1 + self.settle);
+        let is_within = |offset: &SignedDuration| {
+            from.duration_since(at) + *offset <= slack && at.duration_since(to) - *offset <= slack
+        };
+        offsets.iter().any(is_within)
+    }
+
+    fn is_near(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
+        self.fit(at, window, self.slack, &self.offsets)
+    }
+
+    /// As near as what is known of our own comments allows.
+    fn is_its_time(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
+        self.fit(at, window, self.slack, &self.offsets[..self.best])
+    }
+
+    fn is_far(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
+        self.fit(at, window, CLOCKS_DIFFER_BY, &self.offsets)
+    }
+}
+
+/// A read that is to clear up doubts, and what is known beside it.
+pub(super) struct Evidence<'a> {
+    pub(super) incident: &'a Incident,
+    pub(super) seen: Seen,
+    /// The property whose values an incident lists.
+    pub(super) appended: &'a str,
+    /// Values that are equal by the contract.
+    pub(super) same_as: &'a SameAs,
+    /// How long the service may take to show a change.
+    pub(super) settle: Duration,
+    /// What an earlier read showed.
+    pub(super) before: Option<&'a ReadBefore>,
+}
+
+/// What the read shows of each attempt in doubt.
+pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
+    let Evidence { incident, seen, appended, same_as, settle, before } = *evidence;
+    let clocks = Clocks::new(seen, settle, own);
+    let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
+    free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
+    // What is known to have been applied has its comment already. The one that was first takes the oldest that fits: so
+    // each finds one, and none takes another's.
+    let mut known: Vec<&Known> = doubts.first().map_or(&[][..], |doubt| &doubt.known).iter().collect();
+    known.sort_by_key(|known| known.ended);
+    let is_near = |comment: &Comment, Known { started, ended, .. }: &Known| {
+        comment.created_at.is_none_or(|at| clocks.is_near(at, (*started, *ended)))
+    };
+    known.retain(|known| {
+        let text = added_text(&known.change.body, appended);
+        let fits = |comment: &Comment| is_near(comment, known) && is_text(text.as_deref(), comment);
+        take(&mut free, fits).is_none()
+    });
+
+    let mut oldest_first: Vec<&Doubt> = doubts.iter().collect();
+    oldest_first.sort_by_key(|doubt| doubt.started);
+    let is_old = |comment: &Comment, doubt: &Doubt| before.is_some_and(|before| before.has(comment, doubt));
+    let made: Vec<bool> = oldest_first
+        .iter()
+        .map(|doubt| {
+            let text = added_text(&doubt.change.body, appended);
+            let window = (doubt.started, doubt.ended);
+            let fits = |comment: &Comment| {
+                let is_its_time = match comment.created_at {
+                    Some(at) => clocks.is_its_time(at, window),
+                    // Without a time the other properties must speak for it.
+                    None => shows(&doubt.change.body, incident, appended, same_as),
+                };
+                is_its_time && is_text(text.as_deref(), comment) && !is_old(comment, doubt)
+            };
+            let found = take(&mut free, fits);
+            if let (Some(comment), Some(text)) = (found, &text) {
+                own.find(comment, text);
+            }
+            found.is_some()
+        })
+        .collect();
+    // What is known to have been applied is there, in whatever words.
+    for known in known {
+        take(&mut free, |comment| is_near(comment, known));
+    }
+
+    let is_unexplained = |doubt: &Doubt| {
+        let text = added_text(&doubt.change.body, appended);
+        let window = (doubt.started, doubt.ended);
+        free.iter().flatten().any(|comment| {
+            let is_new = match comment.created_at {
+                None => true,
+                Some(at) if clocks.is_near(at, window) => true,
+                // Once texts are known to be rewritten, another text says nothing.
+                Some(at) => clocks.is_far(at, window) && (own.are_rewritten || is_text(text.as_deref(), comment)),
+            };
+            let may_be_ours = !own.excludes(comment, doubt) || is_text(text.as_deref(), comment);
+            is_new && may_be_ours && !is_old(comment, doubt)
+        })
+    };
+    let found = oldest_first.iter().zip(made).map(|(doubt, made)| match made {
+        true => (doubt.attempt, Found::Made),
+        false if is_unexplained(doubt) => (doubt.attempt, Found::Unexplained),
+        false => (doubt.attempt, Found::Absent),
+    });
+    found.collect()
+}
+
+/// Whether the incident shows every property that `body` sets; not what it adds.
+pub(super) fn shows(body: &str, incident: &Incident, appended: &str, same_as: &SameAs) -> bool {
+    let differences = differences(body, &incident.values, appended, same_as);
+    differences.iter().all(|one| may_show(&one.property, &one.after, &one.before, same_as))
+}
+
+/// The comment that `body` adds.
+pub(super) fn added_text(body: &str, appended: &str) -> Option<String> {
+    let asked: Map<String, Value> = serde_json::from_str(body).ok()?;
+    asked.get(appended)?.as_str().map(str::to_owned)
+}
+
+fn is_text(sent: Option<&str>, comment: &Comment) -> bool {
+    sent.is_some_and(|sent| may_be(sent, &comment.text))
+}
+
+/// Takes the first comment that fits, so that no other can be taken for it.
+fn take<'a>(free: &mut [Option<&'a Comment>], fits: impl Fn(&Comment) -> bool) -> Option<&'a Comment> {
+    free.iter_mut().find(|comment| comment.is_some_and(&fits))?.take()
+}
+
+#[cfg(test)]
+#[path = "tests/doubt.rs"]
+mod tests;

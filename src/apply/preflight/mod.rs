@@ -1,0 +1,146 @@
+//! The survey: what the incidents of a run look like before anything is sent.
+//!
+//! It goes by pages of the list where that is cheaper (`route`), else one by one, through [`super::read_loop`]. What it
+//! finds is kept with the rows in the journal; what that means for each row is [`crate::compare`]'s to say.
+
+mod planner;
+
+use super::Stop;
+use super::read_loop::{Course, Heard, Reader, Wanted};
+use crate::call::{Answer, Call, Page, Verdict};
+use crate::change::IncidentId;
+use crate::snapshot::{Before, Seen};
+
+use planner::{WASTE, fewest_calls};
+
+/// Finds out what incidents look like.
+#[derive(Debug)]
+pub struct Survey {
+    route: planner::Route,
+    /// Incident and row, sorted.
+    rows: Vec<(IncidentId, u64)>,
+}
+
+impl Survey {
+    /// Of these rows.
+    #[must_use]
+    pub fn new(mut rows: Vec<(IncidentId, u64)>) -> Survey {
+        rows.sort_unstable();
+        Survey { route: planner::Route::new(rows.iter().map(|(incident, _)| *incident)), rows }
+    }
+
+    /// How many incidents are looked at.
+    #[must_use]
+    pub fn incidents(&self) -> u64 {
+        self.route.left()
+    }
+
+    /// The fewest calls that it can take, and the most.
+    #[must_use]
+    pub fn calls(&self) -> (u64, u64) {
+        let most = self.route.left();
+        let mut newest_first: Vec<u64> = self.rows.iter().rev().map(|(incident, _)| incident.get()).collect();
+        newest_first.dedup();
+        let fewest = fewest_calls(newest_first.into_iter());
+        (fewest, if fewest < most { most + WASTE } else { most })
+    }
+
+    fn heard(&self, seen: impl Iterator<Item = (IncidentId, Seen)>) -> Heard {
+        let mut heard = Heard::default();
+        for (incident, seen) in seen {
+            heard.incidents += 1;
+            let from = self.rows.partition_point(|(one, _)| *one < incident);
+            let rows = self.rows[from..].iter().take_while(|(one, _)| *one == incident);
+            let text = seen.to_json();
+            heard.befores.extend(rows.map(|(_, row)| (*row, text.clone())));
+        }
+        heard
+    }
+}
+
+impl Reader for Survey {
+    fn next(&mut self) -> Wanted {
+        self.route.next()
+    }
+
+    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
+        Ok(match (call, &answer.verdict) {
+            (Call::List(page), Verdict::Listed(incidents)) => {
+                let found = self.route.shown(page, incidents.clone()).into_iter();
+                self.heard(found.filter_map(|shown| {
+                    let incident = IncidentId::new(shown.id)?;
+                    Some((incident, Seen::There(Before::from(shown))))
+                }))
+            }
+            (Call::List(_), _) => {
+                self.route.refused();
+                Heard::default()
+            }
+            (Call::Read(incident), verdict) => {
+                let seen = match verdict {
+                    Verdict::Read { incident, .. } => Seen::There(Before::from(incident.clone())),
+                    Verdict::NotFound => Seen::Missing { message: answer.message.clone() },
+                    _ => Seen::Unreadable { message: answer.message.clone() },
+                };
+                self.heard(std::iter::once((*incident, seen)))
+            }
+            (Call::Update(_), _) => Heard::default(),
+        })
+    }
+
+    fn calls_left(&self) -> u64 {
+        self.route.calls_left()
+    }
+
+    fn page_failed(&mut self, _: &Page, answer: &Answer) -> Result<Course, Stop> {
+        Ok(self.route.failed(answer).map_or(Course::Ask, Course::Request))
+    }
+
+    fn can_read_singly(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::page_size::tests::failure;
+    use super::*;
+    use crate::call::Incident;
+
+    fn id(number: u64) -> IncidentId {
+        IncidentId::new(number).expect("positive")
+    }
+
+    /// Row n is of the n-th incident, from 1.
+    fn survey(incidents: &[u64]) -> Survey {
+        Survey::new(incidents.iter().copied().map(id).zip(1..).collect())
+    }
+
+    /// What becomes of the rows: their number, and what was seen.
+    fn heard(survey: &mut Survey, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
+        let heard = survey.hear(call, &Answer { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
+        let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
+        (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
+    }
+
+    #[test]
+    fn what_it_will_cost_is_said_beforehand_and_on_the_way() {
+        // Neighbours: by a page, or one by one and the pages tried in vain. Scattered ones: one by one.
+        assert_eq!((survey(&[1, 2, 3]).calls(), survey(&[1, 1_000]).calls()), ((1, 6), (2, 2)));
+        let mut scattered = survey(&[1, 1_000, 2_000]);
+        assert_eq!((scattered.incidents(), scattered.calls_left()), (3, 3));
+        scattered.next();
+        assert_eq!(scattered.calls_left(), 2);
+    }
+
+    #[test]
+    fn each_row_of_an_incident_gets_what_was_seen_of_it() {
+        let mut survey = survey(&[7, 5_000, 7, 9_000]);
+        let read =
+            |number| Verdict::Read { incident: Incident { id: number, ..Incident::default() }, server_time: None };
+        let seen = |text: &str, rows: &[u64]| (rows.iter().map(|row| (*row, text.to_owned())).collect::<Vec<_>>(), 1);
+        assert_eq!(heard(&mut survey, &Call::Read(id(7)), read(7)), seen("there", &[1, 3]));
+        assert_eq!(heard(&mut survey, &Call::Read(id(5_000)), Verdict::NotFound), seen("missing", &[2]));
+        assert_eq!(heard(&mut survey, &Call::Read(id(9_000)), Verdict::Rejected), seen("unreadable", &[4]));
+    }
+}

@@ -1,0 +1,345 @@
+//! The route of a survey: which call shows the most of the incidents that are still wanted.
+//!
+//! A page of the list shows a hundred incidents, newest first, and can begin anywhere in it; where an incident stands
+//! there is not known, but can be guessed from the pages seen. So a page is worth its call where wanted incidents lie
+//! close together, and a read of one incident is where they do not.
+//!
+//! Promises: never more than [`WASTE`] calls over one for each incident, wherever they are and whatever the list shows.
+//! Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::page_size::{FAILURES, LARGEST, PageSize};
+use super::super::read_loop::Wanted;
+use crate::call::{Answer, Call, Incident, Page};
+use crate::change::IncidentId;
+
+/// Pages may cost so many calls more than they have saved.
+pub(super) const WASTE: u64 = 3;
+/// Incidents that come into being while pages are read move all others: a page begins so many earlier than is guessed.
+const OVERLAP: u64 = 2;
+
+/// What is still wanted, and what is known of the list.
+#[derive(Debug)]
+pub(super) struct Route {
+    wanted: BTreeSet<u64>,
+    /// Of these: they are not where the list should show them, or the list is no good.
+    one_by_one: BTreeSet<u64>,
+    /// Where incidents stand in the list, by their ids: those at the ends of the pages seen.
+    places: BTreeMap<u64, u64>,
+    page_under_way: bool,
+    no_more_pages: bool,
+    size: PageSize,
+    /// How often the page in flight has failed, in whatever size.
+    failures: u32,
+    /// The calls that pages have saved, those that they cost subtracted.
+    saved: i64,
+}
+
+impl Route {
+    pub(super) fn new(wanted: impl Iterator<Item = IncidentId>) -> Route {
+        Route {
+            wanted: wanted.map(IncidentId::get).collect(),
+            one_by_one: BTreeSet::new(),
+            places: BTreeMap::new(),
+            page_under_way: false,
+            no_more_pages: false,
+            size: PageSize::new(),
+            failures: 0,
+            saved: 0,
+        }
+    }
+
+    /// How many are wanted, calls under way aside.
+    pub(super) fn left(&self) -> u64 {
+        (self.wanted.len() + self.one_by_one.len()) as u64
+    }
+
+    /// How many calls will be needed, as far as can be guessed.
+    pub(super) fn calls_left(&self) -> u64 {
+        if self.no_more_pages {
+            self.left()
+        } else {
+            fewest_calls(self.wanted.iter().rev().copied()) + self.one_by_one.len() as u64
+        }
+    }
+
+    /// What to read next.
+    pub(super) fn next(&mut self) -> Wanted {
+        if let Some(incident) = self.one_by_one.pop_first().and_then(IncidentId::new) {
+            return Wanted::Call(Call::Read(incident));
+        }
+        let Some(newest) = self.wanted.last().copied() else { return Wanted::Nothing };
+        if self.page_under_way {
+            return Wanted::Later;
+        }
+        if self.pages_pay() && self.on_a_page_with(newest).len() >= 2 {
+            self.page_under_way = true;
+            self.failures = 0;
+            return Wanted::Call(self.page_with(newest));
+        }
+        self.wanted.remove(&newest);
+        IncidentId::new(newest).map_or(Wanted::Nothing, |incident| Wanted::Call(Call::Read(incident)))
+    }
+
+    fn pages_pay(&self) -> bool {
+        !self.no_more_pages && self.saved > -i64::try_from(WASTE).unwrap_or(0)
+    }
+
+    fn page_with(&self, newest: u64) -> Call {
+        let skip = self.place_of(newest).saturating_sub(OVERLAP);
+        Call::List(Page { filter: None, top: self.size.get(), skip })
+    }
+
+    /// A page has shown these. Returns those that were wanted.
+    pub(super) fn shown(&mut self, asked: &Page, page: Vec<Incident>) -> Vec<Incident> {
+        let skip = asked.skip;
+        self.page_under_way = false;
+        self.size.succeeded();
+        self.saved -= 1;
+        let ids: Vec<u64> = page.iter().map(|incident| incident.id).collect();
+        let (Some(first), Some(last)) = (ids.first().copied(), ids.last().copied()) else {
+            // Past the end of the list: there is nothing older.
+            self.no_more_pages = true;
+            return Vec::new();
+        };
+        if !ids.is_sorted_by(|one, next| one > next) {
+            // Ids do not follow the list's order: nothing can be guessed from them.
+            self.no_more_pages = true;
+        }
+        self.places.insert(first, skip);
+        self.places.insert(last, skip + ids.len() as u64 - 1);
+        let found: Vec<Incident> = page.into_iter().filter(|incident| self.wanted.remove(&incident.id)).collect();
+        self.saved += i64::try_from(found.len()).unwrap_or(0);
+        // What should be on this page and is not is asked for by its own id.
+        let missing: Vec<u64> = self.wanted.range(last.min(first)..=first.max(last)).copied().collect();
+        for id in missing {
+            self.wanted.remove(&id);
+            self.one_by_one.insert(id);
+        }
+        // Nothing is older than the last incident of a page that is not full.
+        if ids.len() < asked.top as usize {
+            let older: Vec<u64> = self.wanted.range(..last).copied().collect();
+            for id in older {
+                self.wanted.remove(&id);
+                self.one_by_one.insert(id);
+            }
+        }
+        found
+    }
+
+    /// Pages are refused.
+    pub(super) fn refused(&mut self) {
+        self.page_under_way = false;
+        self.saved -= 1;
+        self.no_more_pages = true;
+    }
+
+    /// A page was not read: another request for it, or `None` if its incidents are read one by one.
+    pub(super) fn failed(&mut self, answer: &Answer) -> Option<Call> {
+        self.saved -= 1;
+        self.failures += 1;
+        let newest = self.wanted.last().copied()?;
+        let of_page = self.on_a_page_with(newest);
+        let smaller = self.size.failed(answer);
+        if smaller.is_ok() && self.pages_pay() && (answer.is_truncated || self.failures < FAILURES) {
+            return Some(self.page_with(newest));
+        }
+        self.page_under_way = false;
+        for id in of_page {
+            self.wanted.remove(&id);
+            self.one_by_one.insert(id);
+        }
+        None
+    }
+
+    /// The wanted incidents on a page that begins with this one, as far as can be guessed.
+    fn on_a_page_with(&self, newest: u64) -> Vec<u64> {
+        let reach = (f64::from(self.size.get()) * self.ids_for_a_place(newest)).max(1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at least 1, and cut at the largest"
+        )]
+        let reach = reach as u64;
+        self.wanted.range(newest.saturating_sub(reach.saturating_sub(1))..=newest).copied().collect()
+    }
+
+    /// Where an incident stands in the list, as far as can be guessed.
+    fn place_of(&self, id: u64) -> u64 {
+        let newer = self.places.range(id..).next();
+        let older = self.places.range(..id).next_back();
+        let density = 1.0 / self.ids_for_a_place(id);
+        #[expect(clippy::cast_precision_loss, reason = "a guess")]
+        let distance = |ids: u64| (ids as f64 * density).round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a guess, not below zero")]
+        let whole = |places: f64| places.max(0.0) as u64;
+        match (newer, older) {
+            (Some((newer, at)), _) => at + whole(distance(newer - id)),
+            // It is newer than all that was seen.
+            (None, Some((older, at))) => at.saturating_sub(whole(distance(id - older))),
+            (None, None) => 0,
+        }
+    }
+
+    /// How far apart ids of neighbours in the list are, near this one: at least 1.
+    fn ids_for_a_place(&self, id: u64) -> f64 {
+        let newer = self.places.range(id..).next().or_else(|| self.places.last_key_value());
+        let older = self.places.range(..id).next_back().or_else(|| self.places.first_key_value());
+        let (Some((newer, at)), Some((older, older_at))) = (newer, older) else { return 1.0 };
+        let ends = if older_at > at { Some((newer - older, older_at - at)) } else { None };
+        // Beyond the pages seen: as far apart as they are there.
+        let all = self.places.last_key_value().zip(self.places.first_key_value());
+        let all = all.map(|((newest, first), (oldest, last))| (newest - oldest, last.saturating_sub(*first)));
+        #[expect(clippy::cast_precision_loss, reason = "a guess")]
+        let apart = |(ids, places): (u64, u64)| if places == 0 { 1.0 } else { (ids as f64 / places as f64).max(1.0) };
+        ends.or(all).map_or(1.0, apart)
+    }
+}
+
+/// The calls without which it can't be done, even if the list had no gaps and it were known where each one stands:
+/// `newest_first` ids, a page for each hundred of them.
+pub(super) fn fewest_calls(newest_first: impl Iterator<Item = u64>) -> u64 {
+    let mut calls = 0;
+    let mut oldest_on_page = None;
+    for id in newest_first {
+        if oldest_on_page.is_none_or(|oldest| id < oldest) {
+            calls += 1;
+            oldest_on_page = Some(id.saturating_sub(u64::from(LARGEST) - 1));
+        }
+    }
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::page_size::tests::failure;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(number: u64) -> IncidentId {
+        IncidentId::new(number).expect("positive")
+    }
+
+    /// The calls that it takes, with a list of these incidents; each wanted one is seen or asked for.
+    fn calls(wanted: &BTreeSet<u64>, there: &BTreeSet<u64>) -> (u64, u64) {
+        let mut route = Route::new(wanted.iter().copied().map(id));
+        let list: Vec<u64> = there.iter().rev().copied().collect();
+        let (mut pages, mut reads, mut known) = (0, 0, BTreeSet::new());
+        while let Wanted::Call(call) = route.next() {
+            match call {
+                Call::Read(incident) => {
+                    reads += 1;
+                    assert!(known.insert(incident.get()), "{incident} is read twice");
+                }
+                Call::List(asked) => {
+                    pages += 1;
+                    let skip_to = usize::try_from(asked.skip).expect("small");
+                    let page = list.iter().skip(skip_to).take(asked.top as usize);
+                    let page = page.map(|id| Incident { id: *id, ..Incident::default() }).collect();
+                    for found in route.shown(&asked, page) {
+                        assert!(known.insert(found.id), "{} is found twice", found.id);
+                    }
+                }
+                Call::Update(_) => unreachable!("it only looks"),
+            }
+        }
+        assert_eq!(&known, wanted);
+        (pages, reads)
+    }
+
+    #[test]
+    fn neighbours_come_by_pages_and_scattered_ones_alone() {
+        let there: BTreeSet<u64> = (1..=50_000).collect();
+        let neighbours = (20_001..=23_000).collect();
+        assert_eq!(calls(&neighbours, &there), (32, 0));
+        let scattered = (1..=300).map(|n| n * 150).collect();
+        assert_eq!(calls(&scattered, &there), (0, 300));
+        let newest = (49_701..=50_000).collect();
+        assert_eq!(calls(&newest, &there), (4, 0));
+    }
+
+    #[test]
+    fn a_list_with_gaps_is_learnt() {
+        let there: BTreeSet<u64> = (1..=20_000).map(|n| n * 7).collect();
+        let wanted: BTreeSet<u64> = (4_000..7_000).map(|n| n * 7).collect();
+        let (pages, reads) = calls(&wanted, &there);
+        assert!(pages + reads <= 40, "{pages} pages and {reads} reads for 3,000 in a row");
+    }
+
+    #[test]
+    fn what_the_list_does_not_show_is_asked_for_alone() {
+        let there: BTreeSet<u64> = (1..=1_000).filter(|n| n % 10 != 0).collect();
+        let wanted: BTreeSet<u64> = (901..=1_000).collect();
+        assert_eq!(calls(&wanted, &there).1, 10);
+    }
+
+    /// The list shows everything about where they should be, and none of them.
+    #[test]
+    fn pages_that_show_nothing_are_given_up() {
+        let there: BTreeSet<u64> = (1..=1_000).map(|n| n * 2).collect();
+        let wanted = (1..=1_000).map(|n| n * 2 - 1).collect();
+        assert_eq!(calls(&wanted, &there), (WASTE, 1_000));
+    }
+
+    /// The calls for a hundred neighbors if every page fails in this way: sizes of pages, then how many single reads.
+    fn with_failing_pages(answer: &Answer) -> (Vec<u32>, usize) {
+        let mut route = Route::new((901..=1_000).map(id));
+        let (mut tops, mut reads) = (Vec::new(), 0);
+        loop {
+            match route.next() {
+                Wanted::Call(Call::List(page)) => {
+                    tops.push(page.top);
+                    while let Some(Call::List(page)) = route.failed(answer) {
+                        tops.push(page.top);
+                    }
+                }
+                Wanted::Call(Call::Read(_)) => reads += 1,
+                Wanted::Nothing => return (tops, reads),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn failing_pages_are_replaced_by_single_reads() {
+        assert_eq!(with_failing_pages(&failure(Some(500), false)), (vec![100, 100], 100));
+        assert_eq!(with_failing_pages(&failure(Some(200), false)), (vec![100, 100], 100), "HTML");
+        assert_eq!(with_failing_pages(&failure(None, false)), (vec![100, 100], 100));
+        assert_eq!(with_failing_pages(&failure(Some(504), false)), (vec![100, 50, 25], 100));
+        assert_eq!(with_failing_pages(&failure(Some(200), true)), (vec![100, 50, 25], 100));
+    }
+
+    #[test]
+    fn refused_pages_are_not_requested_again() {
+        let mut route = Route::new((901..=1_000).map(id));
+        assert!(matches!(route.next(), Wanted::Call(Call::List(_))));
+        route.refused();
+        assert!(matches!(route.next(), Wanted::Call(Call::Read(_))));
+    }
+
+    #[test]
+    fn what_is_left_counts_those_that_a_page_did_not_show() {
+        let mut route = Route::new((901..=1_000).map(id));
+        assert_eq!((route.left(), route.calls_left()), (100, 1));
+        let Wanted::Call(Call::List(asked)) = route.next() else { panic!("no page") };
+        let page = (901..=1_000).rev().filter(|id| id % 10 != 0).map(|id| Incident { id, ..Incident::default() });
+        assert_eq!(route.shown(&asked, page.collect()).len(), 90);
+        // Of 901 to 1000 those that a page can speak of: 1000 is newer than the first that it has shown.
+        assert_eq!((route.left(), route.calls_left()), (10, 10));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_never_costs_much_more_than_one_by_one(
+            wanted in prop::collection::btree_set(1_u64..5_000, 0..300),
+            there in prop::collection::btree_set(1_u64..5_000, 0..1_000),
+        ) {
+            let (pages, reads) = calls(&wanted, &there);
+            prop_assert!(pages + reads <= wanted.len() as u64 + WASTE);
+            prop_assert!(pages + reads >= fewest_calls(wanted.iter().rev().copied()));
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! The way of one row: from one attempt's end to the next call or to the outcome.
+//!
+//! A [`Hand`] is a row that was taken up and is not over. [`Hand::settle`] is told how an attempt ended and says what
+//! is written to the journal and what comes next. Pure: the dispatcher waits, sends and commits.
+
+use std::time::Duration;
+
+use super::callers::Ended;
+use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
+use crate::call::{Answer, REDIRECTED, Verdict};
+use crate::change::Change;
+use crate::clock::{BootTime, Now};
+use crate::compare::parts;
+use crate::contract::SameAs;
+use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
+use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::retry::{Next, Policy};
+
+/// A row that was taken up.
+#[derive(Clone, Debug)]
+pub(super) struct Hand {
+    pub(super) row: PendingRow,
+    /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
+    pub(super) bytes: usize,
+    /// What its next call is.
+    pub(super) what: What,
+    /// One of its updates may have been made: no read has shown otherwise since.
+    may_be_made: bool,
+    /// When the last of those ended, if that was in this process.
+    doubtful_until: Option<BootTime>,
+    /// The last of those, if it was in this process.
+    doubtful: Option<AttemptId>,
+    /// When the last read of its incident started.
+    read_at: Option<BootTime>,
+    /// What the incident showed before its next update.
+    before: Option<ReadBefore>,
+    /// Its tries at the update are used up; a last look tells whether one of them was made.
+    is_last_look: bool,
+    /// A connection was closed under its last call: a read about it needs no wait.
+    reads_at_once: bool,
+    /// The last of its updates that got a success without the incident.
+    pub(super) unconfirmed: Option<AttemptId>,
+    /// Tries that count, of updates and of reads.
+    updates: Tries,
+    reads: Tries,
+    /// What the last answer to an update said: it stays with the row when a read ends it.
+    last_update: Option<String>,
+    /// What the last answer to any call said.
+    last: Option<Answer>,
+}
+
+/// Tries, with those apart that will not count if their streak becomes an outage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    settled: u32,
+    uncertain: u32,
+    streak: u64,
+}
+
+impl Tries {
+    fn add(&mut self, streak: u64) {
+        self.fold(streak);
+        self.uncertain += 1;
+    }
+
+    /// Tries of a streak that is past have counted.
+    fn fold(&mut self, streak: u64) {
+        if self.streak != streak {
+            self.settled += self.uncertain;
+            self.uncertain = 0;
+            self.streak = streak;
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.settled + self.uncertain
+    }
+}
+
+/// What the service's health says about a try that ends now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Streak {
+    pub(super) id: u64,
+    /// Whether a try without an answer counts.
+    pub(super) counts: bool,
+}
+
+/// What comes next for a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    /// It is over: the outcome is in the [`End`].
+    Over,
+    /// It is next again.
+    Ready,
+    /// It is tried again at this time.
+    At(BootTime),
+    /// Its incident is read again at this time: the service may be about to show the change.
+    ReadAt(BootTime),
+    /// Its tries are used up, if they were not the service's fault.
+    UsedUp,
+    /// Its token was refused.
+    Renew { token_generation: u64 },
+}
+
+/// What is the same for all rows of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) policy: Policy,
+    /// The property that is added to what is there; empty where the contract has none.
+    pub(super) appended: String,
+    /// Values that are equal by the contract.
+    pub(super) same_as: SameAs,
+    /// How long the service may take to show a change.
+    pub(super) settle: Duration,
+}
+
+impl Hand {
+    pub(super) fn new(row: PendingRow) -> Hand {
+        let asked = row.asked.as_ref().map_or(0, |asked| asked.len());
+        Hand {
+            bytes: row.change.body.len() + row.source.len() + asked,
+            may_be_made: row.is_in_doubt,
+            doubtful_until: None,
+            doubtful: None,
+            read_at: None,
+            before: None,
+            row,
+            what: What::Update,
+            is_last_look: false,
+            reads_at_once: false,
+            unconfirmed: None,
+            updates: Tries::default(),
+            reads: Tries::default(),
+            last_update: None,
+            last: None,
+        }
+    }
+
+    /// Its line of the results, with this outcome.
+    pub(super) fn result(&self, outcome: Outcome) -> ResultRow {
+        let target = self.row.change.incident;
+        let (own, outcome) = match self.row.merged {
+            Some(own) => (own, outcome.of_target(target.get())),
+            None => (target, outcome),
+        };
+        ResultRow {
+            row: self.row.row,
+            line: self.row.line,
+            incident_id: own.to_string(),
+            outcome,
+            attempts: self.row.attempts,
+            source: self.row.source.clone(),
+        }
+    }
+
+    /// How many tries at its present call count.
+    pub(super) fn tries(&self) -> u32 {
+        match self.what {
+            What::Update => self.updates.count(),
+            What::Read(_) => self.reads.count(),
+        }
+    }
+
+    /// The service was down: what was tried in this streak does not count.
+    pub(super) fn forgive(&mut self, streak: u64) {
+        for tries in [&mut self.updates, &mut self.reads] {
+            tries.fold(streak);
+            tries.uncertain = 0;
+        }
+    }
+
+    /// The journal says: read the incident first. Returns when.
+    pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
+        let ended = last_end(&doubts);
+        self.what = What::Read(doubts);
+        if self.reads_at_once {
+            return BootTime(i64::MIN);
+        }
+        ended.and_then(|ended| next_read(ended, settle, self.read_at)).unwrap_or(BootTime(i64::MIN))
+    }
+
+    /// The journal says: its comment has been added by another change. What is left sets properties.
+    pub(super) fn leave_out_comment(&mut self, appended: &str) {
+        let body = &self.row.change.body;
+        let Some(sets) = parts(body, appended).0 else { return };
+        self.row.asked.get_or_insert_with(|| body.clone());
+        self.row.change = Change { incident: self.row.change.incident, body: sets.into(), appends: false };
+    }
+
+    /// The journal says: that has been made before.
+    pub(super) fn made_before(made: &MadeBefore, now: Now) -> Outcome {
+        let at = made.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let mut outcome = if made.was_redirected {
+            let run = if made.own_run { "this run" } else { &*format!("run {}", made.run) };
+            let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
+            Outcome::new(OutcomeKind::Failed, REDIRECTED, message)
+        } else if made.own_row {
+            Outcome::new(OutcomeKind::Updated, "found-by-reading", format!("made at {at}, found by reading"))
+        } else if made.own_run {
+            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by an earlier row of this run"))
+        } else {
+            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by run {}", made.run))
+        };
+        outcome.finished_at = Some(now.wall);
+        outcome
+    }
+
+    /// One attempt has ended: what is written about it, and what comes next.
+    pub(super) fn settle(
+        &mut self,
+        ended: &Ended,
+        streak: Streak,
+        rules: &Rules,
+        own: &mut OwnComments,
+        rng: &mut fastrand::Rng,
+    ) -> (End, Then) {
+        let Ended { attempt, answer, at, took } = ended;
+        let tries = match self.what {
+            What::Update => &mut self.updates,
+            What::Read(_) => &mut self.reads,
+        };
+        tries.fold(streak.id);
+        if streak.counts
+            && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent { .. })
+        {
+            tries.add(streak.id);
+        }
+        // While the service is down no try is a row's last one.
+        let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
+        let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
+
+        let is_update = matches!(self.what, What::Update);
+        self.reads_at_once = next == Next::AtOnce;
+        self.last = Some(answer.clone());
+        if is_update {
+            self.last_update = Some(answer.message.clone());
+            if was_made(&answer.verdict).is_none() {
+                self.may_be_made = true;
+                self.doubtful_until = Some(at.boot);
+                self.doubtful = Some(*attempt);
+            }
+        }
+        if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
+            own.hear(added, *at, *took);
+        }
+        let mut end = End {
+            attempt: *attempt,
+            at: *at,
+            verdict: answer.verdict.name(),
+            made: if is_update { was_made(&answer.verdict) } else { None },
+            http_status: answer.http_status,
+            request_id: answer.request_id.clone(),
+            outcome: None,
+            resolved: Vec::new(),
+            is_merged: false,
+            pause_until: None,
+        };
+        let then = match next {
+            Next::Done { kind, code } => {
+                let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;
+                let outcome = if is_about_the_row { of_answer(kind, code, answer, *at) } else { self.unreadable(*at) };
+                end.outcome = Some((self.row.row, outcome));
+                Then::Over
+            }
+            Next::Compare => self.compare(ended, rules, own, &mut end),
+            Next::Look => {
+                self.unconfirmed = Some(*attempt);
+                // With a comment the journal names the attempts in doubt when it is asked.
+                if self.row.change.appends {
+                    Then::Ready
+                } else {
+                    self.what = What::Read(Vec::new());
+                    next_read(at.boot, rules.settle, self.read_at).map_or(Then::Ready, Then::ReadAt)
+                }
+            }
+            Next::Again { after } => Then::At(at.boot + after),
+            Next::GiveUp { .. } => Then::UsedUp,
+            Next::AtOnce | Next::Pause => Then::Ready,
+            Next::Renew { token_generation } => Then::Renew { token_generation },
+        };
+        (end, then)
+    }
+
+    /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
+    pub(super) fn use_up(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
+        match self.what {
+            What::Read(_) => Err(self.unreadable(now)),
+            What::Update if !self.may_be_made => Err(self.gave_up(now)),
+            What::Update => {
+                self.is_last_look = true;
+                // With a comment the journal names the attempts in doubt when it is asked.
+                self.what = What::Read(Vec::new());
+                let ended = *self.doubtful_until.get_or_insert(now.boot);
+                Ok(next_read(ended, settle, self.read_at).unwrap_or(now.boot))
+            }
+        }
+    }
+
+    /// The incident was read: what it shows decides, or it is read again.
+    fn compare(&mut self, ended: &Ended, rules: &Rules, own: &mut OwnComments, end: &mut End) -> Then {
+        let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return Then::Ready };
+        let What::Read(doubts) = &self.what else { return Then::Ready };
+        let started = ended.at.boot - ended.took;
+        let evidence = Evidence {
+            incident,
+            seen: Seen { at: ended.at, took: ended.took, server_time: *server_time },
+            appended: &rules.appended,
+            same_as: &rules.same_as,
+            settle: rules.settle,
+            before: self.before.as_ref(),
+        };
+        let found = clear_up(doubts, &evidence, own);
+        end.is_merged = incident.redirect.is_some();
+        let is = |doubt: &&Doubt, wanted| found.contains(&(doubt.attempt, wanted));
+        let is_late_enough = |doubt: &Doubt| next_read(doubt.ended, rules.settle, Some(started)).is_none();
+        let made = doubts.iter().filter(|doubt| is(doubt, Found::Made)).map(|doubt| (doubt.attempt, true));
+        let absent = doubts.iter().filter(|doubt| is(doubt, Found::Absent) && is_late_enough(doubt));
+        end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
+        let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
+        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended, &rules.same_as);
+        // Remembered as applied: the same command again has nothing to send.
+        if is_so && let Some(attempt) = self.doubtful {
+            end.resolved.push((attempt, true));
+        }
+        if own_is_made || is_so {
+            let outcome = match incident.redirect {
+                Some(to) => Outcome::new(OutcomeKind::Failed, REDIRECTED, went_to_the_old_one(to)),
+                None => Outcome::found_by_reading(),
+            };
+            end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
+            return Then::Over;
+        }
+        let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
+        let until = if self.row.change.appends { last_end(open.iter().copied()) } else { self.doubtful_until };
+        self.read_at = Some(started);
+        if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.read_at)) {
+            return Then::ReadAt(due);
+        }
+        let unexplained = open.into_iter().find(|doubt| is(doubt, Found::Unexplained));
+        let outcome = if let Some(doubt) = unexplained {
+            Some(self.unexplained(doubt, &rules.appended, ended.at))
+        } else {
+            self.before = Some(ReadBefore::new(incident, ended.at.boot));
+            self.was_not_made(ended.at)
+        };
+        end.outcome = outcome.map(|outcome| (self.row.row, outcome));
+        if end.outcome.is_some() { Then::Over } else { Then::Ready }
+    }
+
+    /// The incident has a comment that may be the one of this attempt: nobody can tell whether it is.
+    fn unexplained(&self, doubt: &Doubt, appended: &str, now: Now) -> Outcome {
+        let may_be_its_own =
+            doubt.own_row || added_text(&doubt.change.body, appended) == added_text(&self.row.change.body, appended);
+        let (kind, message) = if may_be_its_own {
+            let message = "it may have been applied: the response was lost, and the incident has a new comment that may \
+                           be this one; check the incident";
+            (OutcomeKind::InDoubt, message)
+        } else {
+            let message = "not sent: another row's comment is in doubt, and the incident has a new comment that may be \
+                           that one; check the incident";
+            (OutcomeKind::Failed, message)
+        };
+        self.with_last(Outcome::new(kind, "unexplained", message.to_owned()), now)
+    }
+
+    /// It is known now that none of its updates was made: it is sent, or over where its tries are used up.
+    pub(super) fn was_not_made(&mut self, now: Now) -> Option<Outcome> {
+        if self.is_last_look {
+            return Some(self.gave_up(now));
+        }
+        self.what = What::Update;
+        self.may_be_made = false;
+        self.reads = Tries::default();
+        None
+    }
+
+    fn gave_up(&self, now: Now) -> Outcome {
+        let message = format!("no success in {} tries; the last: {}", self.updates.count(), self.last_words());
+        self.with_last(Outcome::new(OutcomeKind::Failed, "gave-up", message), now)
+    }
+
+    /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
+    fn unreadable(&self, now: Now) -> Outcome {
+        let why = self.last.as_ref().map_or("no answer", |last| &last.message);
+        // Without a comment there are no doubts in the journal: it is read for its own attempt alone.
+        let is_for_others = matches!(&self.what, What::Read(doubts)
+            if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
+        let outcome = if self.is_last_look || !is_for_others {
+            let message = format!("it may have been made: the answer was lost, and the incident can't be read: {why}");
+            Outcome::new(OutcomeKind::InDoubt, "unreadable", message)
+        } else {
+            let message = format!("not sent: another run's update is in doubt, and the incident can't be read: {why}");
+            Outcome::new(OutcomeKind::Failed, "unreadable", message)
+        };
+        self.with_last(outcome, now)
+    }
+
+    fn last_words(&self) -> &str {
+        self.last_update.as_deref().unwrap_or("no answer")
+    }
+
+    /// An outcome with what the last answer said.
+    fn with_last(&self, outcome: Outcome, now: Now) -> Outcome {
+        let last = self.last.as_ref();
+        Outcome {
+            http_status: last.and_then(|last| last.http_status),
+            request_id: last.and_then(|last| last.request_id.clone()),
+            finished_at: Some(now.wall),
+            ..outcome
+        }
+    }
+}
+
+/// When the last of these attempts ended.
+fn last_end<'a>(doubts: impl IntoIterator<Item = &'a Doubt>) -> Option<BootTime> {
+    doubts.into_iter().map(|doubt| doubt.ended).max()
+}
+
+/// Whether an update was made, by its verdict; `None`: in doubt.
+fn was_made(verdict: &Verdict) -> Option<bool> {
+    match verdict {
+        Verdict::Updated { .. } | Verdict::Redirected { .. } => Some(true),
+        Verdict::Transient { may_have_applied: true }
+        | Verdict::Dropped { may_have_applied: true }
+        | Verdict::Unconfirmed
+        | Verdict::Unexpected => None,
+        _ => Some(false),
+    }
+}
+
+fn went_to_the_old_one(to: u64) -> String {
+    format!("the incident was merged into {to}: the update went to the old one")
+}
+
+fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome {
+    let message = match &answer.verdict {
+        Verdict::Updated { differs: Some(differs), .. } | Verdict::NotApplied { differs } => differs.clone(),
+        Verdict::Redirected { to } => went_to_the_old_one(*to),
+        _ => answer.message.clone(),
+    };
+    Outcome {
+        http_status: answer.http_status,
+        request_id: answer.request_id.clone(),
+        finished_at: Some(at.wall),
+        ..Outcome::new(kind, code, message)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/row.rs"]
+mod tests;

@@ -1,0 +1,310 @@
+//! `--compare`: incidents are looked at before anything is sent, under the run's own quota and journal; rows that need
+//! no update, or can't have one, end here.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Runtime;
+
+use super::read_calls::Looking;
+use super::report::accounted;
+use super::send::{code_of, explained};
+use super::terminal::{Terminal, say};
+use crate::apply::{ReadEnd, Survey};
+use crate::change::IncidentId;
+use crate::compare::{Compared, compare, compare_since, parts};
+use crate::error::Error;
+use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
+use crate::list_edit::with_whole_lists;
+use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
+use crate::report::diff_line::RowChanges;
+use crate::report::preview::{self, Counts};
+use crate::snapshot::Seen;
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// Whose incidents.
+    pub(super) at: LookAt,
+    /// Whether rows whose incident was merged into another one update that one instead; else they are not sent.
+    pub(super) follows: bool,
+}
+
+/// An incident that was merged so many times is followed no further: it may go round in a circle.
+const HOPS: usize = 5;
+
+/// What came of it.
+pub(super) enum Looked {
+    /// All that could be read was, and is with the rows.
+    Over(Journal, Surveyed),
+    /// It was stopped before; nothing was sent. With the error of the command.
+    Stopped(Journal, Error),
+}
+
+/// The requests of a look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Looks {
+    /// All of them.
+    pub(super) calls: u64,
+    /// The 429s among the responses.
+    pub(super) throttled: u64,
+    /// How long they took.
+    pub(super) lasted: Duration,
+}
+
+/// A look that is over.
+pub(super) struct Surveyed {
+    /// The rows whose incidents were: what is known of others is from an earlier look.
+    rows: HashSet<u64>,
+    /// So many incidents,
+    incidents: u64,
+    /// by these requests,
+    looks: Looks,
+    /// from then on.
+    begun: Timestamp,
+}
+
+/// Rows are compared so many at a time.
+const BATCH: u32 = 500;
+
+impl Surveyed {
+    /// The requests that it took.
+    pub(super) fn looks(&self) -> Looks {
+        self.looks
+    }
+}
+
+impl Looking<'_> {
+    /// Looks at the incidents of the rows that are not over.
+    ///
+    /// # Errors
+    /// Where the journal fails, there is no token, or it is ended at once.
+    pub(super) fn survey(
+        &self,
+        runtime: &Runtime,
+        mut journal: Journal,
+        run: &RunHandle,
+        look: Look,
+        terminal: &Terminal,
+    ) -> Result<Looked, Error> {
+        let contract = &self.target.contract;
+        let mut rows = journal.incidents(run, look.at)?;
+        let looked_at = rows.iter().map(|(_, row)| *row).collect();
+        let mut surveyed =
+            Surveyed { rows: looked_at, incidents: 0, looks: Looks::default(), begun: self.clock.now().wall };
+        if !rows.is_empty() {
+            journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
+        }
+        for hop in 0..=HOPS {
+            if rows.is_empty() {
+                break;
+            }
+            let mut survey = Survey::new(rows);
+            let incidents = survey.incidents();
+            if !terminal.quiet {
+                let why = if hop == 0 { preview::Looking::First } else { preview::Looking::Merged };
+                say(&preview::looking(why, incidents, survey.calls()));
+            }
+            // If it is ended at once, what was loaded is removed by the next start.
+            let ends = self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)?;
+            if let ReadEnd::Stopped(stop) = &ends.end {
+                let message = format!("stopped before anything was sent: {}", explained(stop, contract));
+                say(&message);
+                return Ok(Looked::Stopped(ends.journal, Error::Ended { code: code_of(stop), message }));
+            }
+            journal = ends.journal;
+            surveyed.incidents += incidents;
+            surveyed.looks.calls += ends.calls;
+            surveyed.looks.throttled += ends.throttled;
+            rows = if look.follows && hop < HOPS { journal.follow(run)? } else { Vec::new() };
+        }
+        surveyed.looks.lasted = self.clock.now().wall.duration_since(surveyed.begun).unsigned_abs();
+        Ok(Looked::Over(journal, surveyed))
+    }
+
+    /// Compares each row with what was seen of its incident, and ends those that need no update, or can't have one. What
+    /// other runs made before the look counts no more where that shows otherwise.
+    ///
+    /// # Errors
+    /// Where the journal fails.
+    pub(super) fn settle(
+        &self,
+        journal: &mut Journal,
+        run: &RunHandle,
+        surveyed: &Surveyed,
+    ) -> Result<preview::Compared, Error> {
+        let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.looks.calls));
+        let now = self.clock.now().wall;
+        let contradicting: HashMap<u64, Compared> =
+            journal.contradicting(run)?.iter().map(|found| (found.row, contradiction(found))).collect();
+        let mut after = 0;
+        loop {
+            let rows = journal.pending(run, after, BATCH)?;
+            let Some(last) = rows.last() else { return Ok(compared) };
+            after = last.row;
+            let mut settled = Vec::new();
+            for row in rows {
+                let contradicts = contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
+                // What is known of rows that were not looked at now is old.
+                if contradicts.is_none() && !surveyed.rows.contains(&row.row) {
+                    continue;
+                }
+                let Some(sightings) = journal.seen(run, row.row)? else { continue };
+                let loaded = Arc::clone(&row.change.body);
+                let (mut row, said) = self.said_of(row, &sightings);
+                let mut said = contradicts.cloned().or(said);
+                if matches!(&said, Some(Compared::Ends(outcome)) if outcome.code == "already-so")
+                    && journal.is_just_set_otherwise(run, &row, surveyed.begun, Some(self.appended()))?
+                {
+                    // The read may be older than that.
+                    said = Some(Compared::Changes(Vec::new()));
+                } else if said == Some(Compared::Changes(Vec::new())) {
+                    row.change.body = comment_alone(&row, self.appended());
+                }
+                let body = (row.change.body != loaded).then(|| Arc::clone(&row.change.body));
+                let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body };
+                match said {
+                    Some(Compared::Ends(outcome)) => {
+                        compared.add_end(&outcome, row.line);
+                        one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
+                    }
+                    Some(Compared::Changes(differences)) => {
+                        one.is_otherwise = !differences.is_empty();
+                    }
+                    None => {}
+                }
+                settled.push(one);
+            }
+            journal.compared(run, surveyed.begun, &settled)?;
+        }
+    }
+
+    /// What comparing says of a row, and the row with whole lists where it changes some. `None` of one in doubt whose
+    /// doubt has to be cleared up first.
+    fn said_of(&self, mut row: PendingRow, sightings: &Sightings) -> (PendingRow, Option<Compared>) {
+        if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {
+            // Without list changes that is what was asked for.
+            match with_whole_lists(asked, &before.values) {
+                Ok(body) => row.change.body = body.into(),
+                Err(property) => {
+                    let outcome = unlisted(&property, row.is_in_doubt);
+                    return (row, Some(Compared::Ends(outcome)));
+                }
+            }
+        }
+        if !row.is_in_doubt {
+            let compared = self.compared(&row, sightings);
+            return (row, Some(compared));
+        }
+        if row.change.appends {
+            return (row, None);
+        }
+        // It may be sent again, and it may be so because it was made.
+        let compared = match self.compared(&row, sightings) {
+            Compared::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => {
+                Compared::Ends(Outcome::found_by_reading())
+            }
+            Compared::Ends(outcome) if outcome.code == "unreadable" => {
+                Compared::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
+            }
+            other => other,
+        };
+        (row, Some(compared))
+    }
+
+    fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Compared {
+        let same_as = self.target.contract.same_as();
+        match &sightings.planned {
+            // What this run itself has changed is no change since.
+            Some(planned) if !sightings.is_touched => {
+                compare_since(&row.change, planned, &sightings.now, self.appended(), &same_as)
+            }
+            _ => compare(&row.change, &sightings.now, self.appended(), &same_as),
+        }
+    }
+
+    /// The first `limit` rows that will be sent, with what they change.
+    ///
+    /// # Errors
+    /// Where the journal can't be read, or `show` fails.
+    pub(super) fn each_change(
+        &self,
+        journal: &Journal,
+        run: &RunHandle,
+        counts: &Counts,
+        limit: usize,
+        mut show: impl FnMut(RowChanges) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let (mut after, mut shown) = (0, 0);
+        loop {
+            let rows = journal.pending(run, after, BATCH)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.row;
+            // Of those in doubt, that comes first.
+            for row in rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row)) {
+                if shown == limit {
+                    return Ok(());
+                }
+                let Some(sightings) = journal.seen(run, row.row)? else { continue };
+                if let Compared::Changes(differences) = self.compared(row, &sightings) {
+                    let repeats = counts.without_comment.contains(&row.row);
+                    let sets = parts(&row.change.body, self.appended()).0.filter(|_| repeats);
+                    let body = sets.as_deref().unwrap_or(&row.change.body);
+                    show(self.changes(row, body, differences))?;
+                    shown += 1;
+                }
+            }
+        }
+    }
+
+    fn changes(&self, row: &PendingRow, body: &str, differences: Vec<crate::compare::Difference>) -> RowChanges {
+        let changes = RowChanges::new(row.line, row.change.incident.get(), body, differences, self.appended());
+        RowChanges { merged: row.merged.map(IncidentId::get), ..changes }
+    }
+
+    fn appended(&self) -> &str {
+        self.target.contract.appended().unwrap_or_default()
+    }
+}
+
+/// The body of a row whose properties are all set already, without them.
+fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
+    parts(&row.change.body, appended).1.map_or_else(|| Arc::clone(&row.change.body), Arc::from)
+}
+
+/// The incident does not show a list that the row changes: it is not to be taken for an empty one.
+fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
+    let what =
+        format!("the incident does not show its {property} (or with an access token in it), which the row changes");
+    if is_in_doubt {
+        return Outcome::new(OutcomeKind::InDoubt, "unreadable", format!("it may have been made: {what}"));
+    }
+    Outcome::new(OutcomeKind::Failed, "unreadable", format!("not sent: {what}"))
+}
+
+fn contradiction(found: &Contradiction) -> Compared {
+    let Contradiction { target, other_line, .. } = found;
+    let message = format!("not sent: incident {target} is asked to change in two ways: here and on line {other_line}");
+    Compared::Ends(Outcome::new(OutcomeKind::Failed, "contradiction", message))
+}
+
+/// What was seen when the plan was made that this run is loaded from.
+///
+/// # Errors
+/// Where the journal can't be read.
+pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::Compared, Error> {
+    let mut compared = preview::Compared::new(0, None);
+    for row in accounted(journal, &run.name, Pick::NoneOf(&[])) {
+        let row = row?;
+        compared.incidents += u64::from(row.before.is_some());
+        match row.result.outcome.kind {
+            OutcomeKind::NotAttempted | OutcomeKind::Invalid => {}
+            _ if row.result.outcome.code == NOTHING_ASKED => {}
+            _ => compared.add_end(&row.result.outcome, row.result.line),
+        }
+    }
+    Ok(compared)
+}

@@ -1,0 +1,435 @@
+//! Answers: what came back for a call, read into a verdict by the table "What an answer means".
+//!
+//! Promises: pure; any bytes are an answer, and none overflows or panics. What can't be told for certain is a doubt: an
+//! update counts as made only where the server shows the incident that was meant.
+
+use super::body::{ErrorBody, one_line, plain_text};
+use super::date::http_date;
+use super::incident_body::{Effect, Shown, shown_in};
+use super::throttle::{resume, retry};
+use super::{Incomplete, Reply, SendError};
+use crate::call::{Answer, Call, Incident, Verdict};
+use crate::clock::Now;
+use crate::contract::Contract;
+
+/// Where the tracking id stands when the body has none, the most telling first.
+pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
+    ["request-id", "x-ms-request-id", "x-ms-correlation-request-id", "client-request-id"];
+
+/// Reads what came back for `call` at `now`.
+#[must_use]
+pub fn read(
+    call: &Call,
+    contract: &Contract,
+    reply: Result<Reply, SendError>,
+    token_generation: u64,
+    now: Now,
+) -> Answer {
+    let is_update = matches!(call, Call::Update(_));
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(error) => {
+            let verdict = if error.may_have_arrived && error.is_reused {
+                Verdict::Dropped { may_have_applied: is_update }
+            } else if error.may_have_arrived {
+                Verdict::Transient { may_have_applied: is_update }
+            } else {
+                Verdict::Unsent { obstacle: error.obstacle }
+            };
+            let message = one_line(&error.message);
+            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
+        }
+    };
+    let doubt = Verdict::Transient { may_have_applied: is_update };
+    if (200..300).contains(&reply.status) {
+        return match verdict_of_success(call, contract, &reply, now) {
+            Ok(verdict) => answer(&reply, None, verdict, String::new()),
+            Err(why) => {
+                let error = ErrorBody::read(&reply.body);
+                let verdict = if is_update { Verdict::Unconfirmed } else { doubt };
+                answer(&reply, error.as_ref(), verdict, one_line(&format!("no usable response: {why}")))
+            }
+        };
+    }
+    let error = ErrorBody::read(&reply.body);
+    let said = || one_line(&error.as_ref().map_or_else(|| plain_text(&reply.body), ErrorBody::to_string));
+    let verdict = match reply.status {
+        400 | 422 => Verdict::Rejected,
+        401 => Verdict::Unauthorized { token_generation },
+        403 => Verdict::Forbidden,
+        404 => Verdict::NotFound,
+        409 | 412 => Verdict::Conflict,
+        429 => Verdict::Throttled { resume: resume(&reply.headers, &reply.body, now.wall) },
+        408 | 500..=599 => doubt,
+        status => {
+            let message = format!("unexpected status {status}: {}", said());
+            return answer(&reply, error.as_ref(), Verdict::Unexpected, message);
+        }
+    };
+    let said = said();
+    let message = if said.is_empty() { format!("the server said {} and no more", reply.status) } else { said };
+    let is_retried = matches!(verdict, Verdict::Transient { .. });
+    let resume = if is_retried { retry(&reply.headers, &reply.body, now.wall) } else { None };
+    Answer { resume, ..answer(&reply, error.as_ref(), verdict, message) }
+}
+
+/// What a success means for `call`, or why it means nothing.
+fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now) -> Result<Verdict, String> {
+    if !matches!(reply.status, 200 | 201) {
+        return Err(format!("status {} shows no incident", reply.status));
+    }
+    if let Some(incomplete) = &reply.incomplete {
+        return Err(incomplete.to_string());
+    }
+    if reply.body.iter().all(u8::is_ascii_whitespace) {
+        return Err("the body is empty".to_owned());
+    }
+    let Some(incident) = call.incident() else { return listed(&reply.body, contract) };
+    let shown = Shown::read(&reply.body, contract)?;
+    if let Some(id) = shown.id.filter(|id| *id != incident.get()) {
+        return Err(format!("it shows incident {id}, not {incident}"));
+    }
+    let redirect = shown.redirect.filter(|to| *to != 0 && *to != incident.get());
+    match call {
+        Call::Update(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
+        Call::Update(change) => {
+            if let Some(to) = redirect {
+                return Ok(Verdict::Redirected { to });
+            }
+            let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
+            let answered = [now.wall, server_time.unwrap_or(now.wall)];
+            match shown.effect(change, answered)? {
+                (Effect::Applied, added) => Ok(Verdict::Updated { differs: None, added }),
+                (Effect::Partly { differs }, added) => {
+                    Ok(Verdict::Updated { differs: Some(one_line(&differs)), added })
+                }
+                (Effect::NotApplied { differs }, _) => Ok(Verdict::NotApplied { differs: one_line(&differs) }),
+                (Effect::Unknown { missing }, _) => Err(format!("it has no `{missing}`")),
+            }
+        }
+        // What is read decides whether a comment is sent again: nothing less than all of it will do.
+        _ if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
+        _ => match (shown.comments()?, shown_in(contract)) {
+            (None, Some(name)) => Err(format!("it has no `{name}`")),
+            (comments, _) => Ok(Verdict::Read {
+                incident: Incident {
+                    id: incident.get(),
+                    redirect,
+                    values: shown.values()?,
+                    context: shown.context(),
+                    comments: comments.unwrap_or_default(),
+                },
+                server_time: reply.header("date").and_then(|date| http_date(date, now.wall)),
+            }),
+        },
+    }
+}
+
+/// What the 200 of a list means.
+fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
+    let incidents = Shown::list(body, contract)?.into_iter().map(|shown| {
+        let id = shown.id.ok_or("an incident of it has no `incidentId`")?;
+        let redirect = shown.redirect.filter(|to| *to != 0 && *to != id);
+        let (values, context) = (shown.values()?, shown.context());
+        Ok(Incident { id, redirect, values, context, comments: Vec::new() })
+    });
+    incidents.collect::<Result<_, String>>().map(Verdict::Listed)
+}
+
+fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> Answer {
+    let target = error.and_then(|error| error.target.as_deref());
+    let header = || REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(name));
+    let request_id = target.or_else(header).map(one_line).filter(|id| !id.is_empty());
+    Answer {
+        verdict,
+        http_status: Some(reply.status),
+        request_id,
+        message,
+        is_truncated: reply.incomplete.as_ref().is_some_and(Incomplete::hints_at_size),
+        resume: None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::call::{Comment, Resume};
+    use crate::change::{Change, IncidentId};
+    use crate::client::Incomplete;
+    use crate::clock::BootTime;
+    use crate::contract::{Property, PropertyKind};
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    pub(crate) fn contract() -> Contract {
+        let property = |name: &str, kind| Property { name: name.to_owned(), kind };
+        Contract {
+            name: "test".to_owned(),
+            title: String::new(),
+            origin: "https://a.example".to_owned(),
+            path: "/api/incidents/{id}".to_owned(),
+            permission_application: String::new(),
+            permission_delegated: String::new(),
+            audiences: Vec::new(),
+            read_application: String::new(),
+            read_delegated: String::new(),
+            quota: "50/1m".parse().expect("valid"),
+            context: vec!["incidentName".to_owned()],
+            properties: vec![
+                property("status", PropertyKind::Text),
+                property("assignedTo", PropertyKind::Text),
+                property("tags", PropertyKind::List),
+                property("comment", PropertyKind::Append { shown_in: "comments".to_owned() }),
+            ],
+            dependencies: Vec::new(),
+        }
+    }
+
+    fn update(body: &str) -> Call {
+        let incident = IncidentId::new(7).expect("an id");
+        Call::Update(Change { incident, body: body.into(), appends: body.contains("comment") })
+    }
+
+    fn get() -> Call {
+        Call::Read(IncidentId::new(7).expect("an id"))
+    }
+
+    fn reply(status: u16, body: &str) -> Reply {
+        Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), incomplete: None }
+    }
+
+    fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
+        let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
+        read(call, &contract(), reply, 3, now)
+    }
+
+    fn verdict(call: &Call, body: &str) -> Verdict {
+        answer_to(call, Ok(reply(200, body))).verdict
+    }
+
+    #[test]
+    fn every_status_code_has_its_verdict() {
+        let table = |call: &Call| {
+            let verdicts = (100..=599).map(|status| {
+                let answer = answer_to(call, Ok(reply(status, r#"{"incidentId":7,"status":"Active","comments":[]}"#)));
+                assert_eq!(answer.http_status, Some(status));
+                (status, answer.verdict.name())
+            });
+            let mut runs: Vec<(u16, u16, &str)> = Vec::new();
+            for (status, name) in verdicts {
+                match runs.last_mut() {
+                    Some((_, last, of)) if *of == name => *last = status,
+                    _ => runs.push((status, status, name)),
+                }
+            }
+            runs
+        };
+        let of_an_update = [
+            (100, 199, "unexpected"),
+            (200, 201, "updated"),
+            (202, 299, "unconfirmed"),
+            (300, 399, "unexpected"),
+            (400, 400, "rejected"),
+            (401, 401, "unauthorized"),
+            (402, 402, "unexpected"),
+            (403, 403, "forbidden"),
+            (404, 404, "not-found"),
+            (405, 407, "unexpected"),
+            (408, 408, "in-doubt"),
+            (409, 409, "conflict"),
+            (410, 411, "unexpected"),
+            (412, 412, "conflict"),
+            (413, 421, "unexpected"),
+            (422, 422, "rejected"),
+            (423, 428, "unexpected"),
+            (429, 429, "throttled"),
+            (430, 499, "unexpected"),
+            (500, 599, "in-doubt"),
+        ];
+        assert_eq!(table(&update("{}")), of_an_update);
+        let of_a_read = of_an_update.map(|(first, last, name)| match name {
+            "updated" => (first, last, "read"),
+            "in-doubt" | "unconfirmed" => (first, last, "transient"),
+            _ => (first, last, name),
+        });
+        assert_eq!(table(&get()), of_a_read);
+    }
+
+    #[test]
+    fn a_success_without_the_incident_is_unconfirmed() {
+        let call = update(r#"{"status":"Resolved"}"#);
+        let deep = format!(r#"{{"incidentId":7,"tags":{}"#, "[".repeat(100_000));
+        let deep_and_closed = format!(r#"{{"incidentId":7,"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
+        for body in [
+            "",
+            "<html>sign in</html>",
+            r#"{"incidentId":7,"status":"Resol"#,
+            "{}",
+            "[]",
+            "null",
+            r#"{"error":{"code":"InternalServerError","message":"sorry"}}"#,
+            r#"{"incidentId":7,"status":"Resolved","error":{"code":"x"}}"#,
+            r#"{"incidentId":8,"status":"Resolved"}"#,
+            r#"{"incidentId":"8"}"#,
+            r#"{"incidentId":-7}"#,
+            r#"{"incidentId":7,"comments":"none"}"#,
+            r#"{"incidentId":7} trailing"#,
+            &deep,
+            &deep_and_closed,
+        ] {
+            let answer = answer_to(&call, Ok(reply(200, body)));
+            assert_eq!(answer.verdict, Verdict::Unconfirmed, "{body:.60}");
+            assert!(answer.message.starts_with("no usable response: "), "{}", answer.message);
+        }
+        let cut = Reply {
+            incomplete: Some(Incomplete::Cut { bytes: 9 }),
+            ..reply(200, r#"{"incidentId":7,"status":"Resolved"}"#)
+        };
+        assert_eq!(answer_to(&call, Ok(cut)).verdict, Verdict::Unconfirmed);
+    }
+
+    #[test]
+    fn a_merged_incident_names_the_one_it_went_to() {
+        let call = update(r#"{"status":"Resolved"}"#);
+        let to =
+            |to: &str| verdict(&call, &format!(r#"{{"incidentId":7,"redirectIncidentId":{to},"status":"Resolved"}}"#));
+        assert_eq!(to("924"), Verdict::Redirected { to: 924 });
+        for none in ["null", "0", "7"] {
+            assert_eq!(to(none), Verdict::Updated { differs: None, added: None }, "{none}");
+        }
+        assert_eq!(to("{}"), Verdict::Unconfirmed);
+    }
+
+    #[test]
+    fn a_read_shows_the_incident_of_the_api_page() {
+        let body = r#"{"incidentId":7,"redirectIncidentId":null,"status":"Resolved","assignedTo":"secop2@contoso.com",
+            "tags":["Yossi's playground"],"alerts":[{"deep":[[[]]]}],"comments":[{"comment":"pen testing",
+            "createdBy":"secop2@contoso.com","createdTime":"2021-05-02T09:34:21.5519738Z"}]}"#;
+        let headers = vec![("date".to_owned(), "Tue, 24 Nov 2026 10:00:37 GMT".to_owned())];
+        let answer = answer_to(&get(), Ok(Reply { headers, ..reply(200, body) }));
+        let Verdict::Read { incident, server_time } = answer.verdict else { panic!("not read: {answer:?}") };
+        assert_eq!(server_time, "2026-11-24T10:00:37Z".parse().ok());
+        assert_eq!((incident.id, incident.redirect), (7, None));
+        assert_eq!(incident.values.keys().collect::<Vec<_>>(), ["status", "assignedTo", "tags"]);
+        assert_eq!(
+            incident.comments,
+            [Comment {
+                text: "pen testing".to_owned(),
+                created_by: Some("secop2@contoso.com".to_owned()),
+                created_at: "2021-05-02T09:34:21.5519738Z".parse().ok(),
+            }]
+        );
+    }
+
+    #[test]
+    fn a_read_that_leaves_out_the_comments_shows_nothing() {
+        let doubt = Verdict::Transient { may_have_applied: false };
+        assert_eq!(verdict(&get(), r#"{"incidentId":7,"status":"Active"}"#), doubt);
+        assert_eq!(verdict(&get(), r#"{"status":"Active","comments":[]}"#), doubt);
+        let none = verdict(&get(), r#"{"incidentId":7,"comments":null}"#);
+        assert!(matches!(none, Verdict::Read { incident, .. } if incident.comments.is_empty()));
+    }
+
+    #[test]
+    fn errors_keep_their_message_and_tracking_id() {
+        let body = r#"{"error":{"code":"BadRequest","message":"no\r\nsuch value","target":"a1b2"}}"#;
+        let headers = vec![("x-ms-request-id".to_owned(), "other".to_owned())];
+        for (status, body, message, request_id) in [
+            (400, body, "BadRequest: no such value", "a1b2"),
+            (302, body, "unexpected status 302: BadRequest: no such value", "a1b2"),
+            (503, "<h1>Down</h1>", "Down", "other"),
+            (503, "", "the server said 503 and no more", "other"),
+            (418, "short and stout", "unexpected status 418: short and stout", "other"),
+        ] {
+            let answer = answer_to(&get(), Ok(Reply { headers: headers.clone(), ..reply(status, body) }));
+            assert_eq!(
+                (answer.message.as_str(), answer.request_id.as_deref()),
+                (message, Some(request_id)),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_401_names_its_token_and_a_429_its_time() {
+        let answer = answer_to(&get(), Ok(reply(401, "")));
+        assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 3 });
+        let answer = answer_to(&get(), Ok(reply(429, "Retry after 37 sec.")));
+        assert_eq!(answer.verdict, Verdict::Throttled { resume: Some(Resume::After(Duration::from_secs(37))) });
+    }
+
+    #[test]
+    fn only_retried_statuses_keep_a_time() {
+        for (status, resume) in
+            [(408, true), (500, true), (503, true), (504, true), (429, false), (404, false), (403, false), (418, false)]
+        {
+            let headers = vec![("retry-after".to_owned(), "8".to_owned())];
+            let answer = answer_to(&get(), Ok(Reply { headers, ..reply(status, "") }));
+            let expected = resume.then_some(Resume::After(Duration::from_secs(8)));
+            assert_eq!(answer.resume, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn without_an_answer_only_an_update_that_may_have_arrived_is_in_doubt() {
+        for (call, arrived, in_doubt) in
+            [(update("{}"), true, true), (update("{}"), false, false), (get(), true, false), (get(), false, false)]
+        {
+            let error =
+                SendError { may_have_arrived: arrived, is_reused: false, obstacle: None, message: "cut".to_owned() };
+            let answer = answer_to(&call, Err(error));
+            let lost = Verdict::Transient { may_have_applied: in_doubt };
+            assert_eq!(answer.verdict, if arrived { lost } else { Verdict::Unsent { obstacle: None } });
+            assert_eq!((answer.http_status, answer.message.as_str()), (None, "cut"));
+        }
+    }
+
+    /// Status × body of a response to an update, as a person is told.
+    #[test]
+    fn every_success_says_what_it_shows() {
+        use crate::client::body_reader::{BOUNDS, BodyReader};
+        let call = update(r#"{"status":"Resolved"}"#);
+        let incident = br#"{"incidentId":7,"status":"Resolved"}"#.as_slice();
+        let bodies: [(&str, &str, &[u8]); 9] = [
+            ("incident", "", incident),
+            ("with a mark", "", b"\xef\xbb\xbf{\"incidentId\":7,\"status\":\"Resolved\"}"),
+            ("says gzip, is plain", "gzip", incident),
+            ("empty", "", b""),
+            ("blank", "", b" \r\n"),
+            ("html", "", b"<html>Sign in</html>"),
+            ("other incident", "", br#"{"incidentId":8,"status":"Resolved"}"#),
+            ("error", "", br#"{"error":{"code":"Busy","message":"later"}}"#),
+            ("brotli", "br", b"\x0b\x00\x80"),
+        ];
+        let mut table = String::new();
+        for status in [200, 201, 202, 203, 204, 206] {
+            for (name, coding, body) in bodies {
+                let mut reader = BodyReader::new(
+                    [coding].into_iter(),
+                    Some(crate::client::incident_body::in_use(&contract(), false)),
+                    BOUNDS,
+                );
+                reader.push(body);
+                let (body, incomplete) = reader.finish(false);
+                let reply = Reply { status, headers: Vec::new(), body, incomplete };
+                let Answer { verdict, message, .. } = answer_to(&call, Ok(reply));
+                table += format!("{status} {name}: {} {message}", verdict.name()).trim_end();
+                table.push('\n');
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    proptest! {
+        #[test]
+        fn any_reply_is_an_answer(status: u16, body: Vec<u8>, json in r#"\{"(incidentId|tags|comments)":[\[\]{}0-9",:a-z]{0,40}"#) {
+            for body in [body, json.into_bytes()] {
+                for call in [get(), update(r#"{"status":"Resolved","comment":"x"}"#)] {
+                    let reply = Reply { status, headers: Vec::new(), body: body.clone(), incomplete: None };
+                    let answer = answer_to(&call, Ok(reply));
+                    prop_assert!(!answer.message.contains('\n'));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! What a 200 shows: the incident, as far as it is of interest here, and where it is otherwise than asked.
+
+use std::cell::LazyCell;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::body::{ErrorBody, Members, cut, is_null, members};
+use super::date::iso;
+use super::http::WHOLE_CALL;
+use super::member_filter::Keep;
+use crate::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
+use crate::change::Change;
+use crate::comment_text::may_be;
+use crate::compare;
+use crate::contract::{Contract, PropertyKind, SameAs};
+
+/// The longest value of a property: far above what the API takes, and too short to be built into much memory.
+const LONGEST_VALUE: usize = 1024 * 1024;
+/// The longest value that is only shown.
+const LONGEST_CONTEXT: usize = 4 * 1024;
+
+/// An incident as an answer shows it. Its values are read when they are asked for.
+pub(super) struct Shown<'a> {
+    contract: &'a Contract,
+    members: Members<'a, 'a>,
+    /// `None` where the answer leaves it out.
+    pub(super) id: Option<u64>,
+    pub(super) redirect: Option<u64>,
+}
+
+impl<'a> Shown<'a> {
+    /// Reads the body of a 200, or says why it is none.
+    pub(super) fn read(body: &'a [u8], contract: &'a Contract) -> Result<Shown<'a>, String> {
+        let names: Vec<&str> = names_in_use(contract).chain(shown_in(contract)).collect();
+        let members = members(body, &names).map_err(|error| error.to_string())?;
+        expect_no_error(&members, body)?;
+        let (id, redirect) = (number(&members, "incidentId")?, number(&members, "redirectIncidentId")?);
+        Ok(Shown { contract, members, id, redirect })
+    }
+
+    /// Reads the body of a list's 200: its incidents, in its order.
+    pub(super) fn list(body: &'a [u8], contract: &'a Contract) -> Result<Vec<Shown<'a>>, String> {
+        let members = members(body, &["error", "value"]).map_err(|error| error.to_string())?;
+        expect_no_error(&members, body)?;
+        let list = members.get("value").ok_or("it has no `value`")?;
+        let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
+        list.into_iter().map(|incident| Shown::read(incident.get().as_bytes(), contract)).collect()
+    }
+
+    /// The value of a property that is replaced when it is set.
+    fn value(&self, name: &str) -> Result<Option<Value>, String> {
+        let Some(value) = self.members.get(name) else { return Ok(None) };
+        let value = Some(value.get()).filter(|text| text.len() <= LONGEST_VALUE);
+        let value = value.and_then(|text| serde_json::from_str(text).ok());
+        value.map(Some).ok_or_else(|| format!("`{name}` is too much"))
+    }
+
+    /// Its properties.
+    pub(super) fn values(&self) -> Result<serde_json::Map<String, Value>, String> {
+        let names = replaced(self.contract);
+        names.filter_map(|name| Some(self.value(name).transpose()?.map(|value| (name.to_owned(), value)))).collect()
+    }
+
+    /// What it is: its name, its times.
+    pub(super) fn context(&self) -> serde_json::Map<String, Value> {
+        let context = self.contract.context.iter().filter_map(|name| {
+            let value = self.members.get(name).filter(|value| value.get().len() <= LONGEST_CONTEXT)?;
+            Some((name.clone(), serde_json::from_str(value.get()).ok()?))
+        });
+        context.collect()
+    }
+
+    /// `None` where the answer leaves them out, and nothing is known of them.
+    pub(super) fn comments(&self) -> Result<Option<Vec<Comment>>, String> {
+        let list = shown_in(self.contract).and_then(|name| self.members.get(name));
+        list.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()
+    }
+
+    /// Whether nothing of an incident is there.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut names = replaced(self.contract).chain(shown_in(self.contract));
+        self.id.is_none() && names.all(|name| self.members.get(name).is_none())
+    }
+
+    /// What the response to `change` shows of it, and of the comment that it added. `answered`: when it came, by each
+    /// of the clocks that say so. Lists are compared as sets.
+    pub(super) fn effect(&self, change: &Change, answered: [Timestamp; 2]) -> Result<(Effect, Option<Added>), String> {
+        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
+        let appended = self.contract.appended().and_then(|name| Some((name, asked.get(name)?.as_str()?)));
+        let comment = match appended {
+            Some((_, sent)) => self.comments()?.map(|comments| ShownComment::new(sent, comments, answered)),
+            None => None,
+        };
+        let same_as = LazyCell::new(|| self.contract.same_as());
+        let (mut is_shown, mut differences) = (asked.is_empty(), Vec::new());
+        let mut in_other_words = None;
+        for (name, asked) in &asked {
+            let is_appended = appended.is_some_and(|(appended, _)| appended == name);
+            let difference = match &comment {
+                Some(comment) if is_appended => {
+                    let is_in_doubt = comment.is_in_other_words();
+                    in_other_words = is_in_doubt.then(|| name.clone()).or(in_other_words);
+                    let how = if is_in_doubt { "may be there in other words" } else { "has not been added" };
+                    comment.fitting.is_none().then(|| format!("`{name}` {how}"))
+                }
+                None if is_appended => return Ok((Effect::Unknown { missing: name.clone() }, None)),
+                _ => match self.value(name)? {
+                    Some(shown) => {
+                        // The table of equal values is made only for what is not plainly so.
+                        let is_so = compare::same(name, asked, &shown, &SameAs::default())
+                            || compare::may_show(name, asked, &shown, &same_as);
+                        (!is_so).then(|| format!("`{name}` is {}, not {}", brief(&shown), brief(asked)))
+                    }
+                    // A response may leave out what is empty.
+                    None if compare::is_empty(asked) => None,
+                    None => return Ok((Effect::Unknown { missing: name.clone() }, None)),
+                },
+            };
+            is_shown |= difference.is_none();
+            differences.extend(difference);
+        }
+        let differs = || format!("the response shows otherwise: {}", differences.join("; "));
+        let effect = match (is_shown, differences.is_empty(), in_other_words) {
+            (_, true, _) => Effect::Applied,
+            (true, false, _) => Effect::Partly { differs: differs() },
+            (false, false, Some(missing)) => Effect::Unknown { missing },
+            (false, false, None) => Effect::NotApplied { differs: differs() },
+        };
+        Ok((effect, comment.and_then(ShownComment::into_added)))
+    }
+}
+
+/// What a response shows of an update.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// All that was asked for.
+    Applied,
+    /// Some of it.
+    Partly { differs: String },
+    /// Nothing of it.
+    NotApplied { differs: String },
+    /// It leaves out something that was asked for, or shows nothing of it but a comment in other words.
+    Unknown { missing: String },
+}
+
+/// What a response shows of the comment that was sent.
+struct ShownComment<'a> {
+    sent: &'a str,
+    /// Whether there is any that can be of this update.
+    is_any: bool,
+    /// The newest one whose text fits.
+    fitting: Option<Comment>,
+    /// Whether there is one that is not dated earlier than the attempt, by any of the clocks. If none fits what was sent,
+    /// it may be that in other words.
+    is_any_new: bool,
+}
+
+impl ShownComment<'_> {
+    fn new(sent: &str, mut comments: Vec<Comment>, answered: [Timestamp; 2]) -> ShownComment<'_> {
+        let call = SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
+        let [one, other] = answered;
+        let earlier = |comment: &Comment| {
+            comment.created_at.is_some_and(|at| one.min(other).duration_since(at) > CLOCKS_DIFFER_BY + call)
+        };
+        comments.retain(|comment| !earlier(comment));
+        let is_new = |at: Timestamp| answered.iter().any(|answered| answered.duration_since(at) <= SLACK + call);
+        let is_any_new = comments.iter().any(|comment| comment.created_at.is_none_or(is_new));
+        let is_any = !comments.is_empty();
+        let fitting = comments.into_iter().filter(|comment| may_be(sent, &comment.text));
+        ShownComment { sent, is_any, fitting: fitting.max_by_key(|comment| comment.created_at), is_any_new }
+    }
+
+    fn is_in_other_words(&self) -> bool {
+        self.fitting.is_none() && self.is_any_new
+    }
+
+    fn into_added(self) -> Option<Added> {
+        let is_rewritten = self.fitting.as_ref().map_or(self.is_any_new, |comment| comment.text != self.sent);
+        self.is_any.then_some(Added { comment: self.fitting, is_rewritten })
+    }
+}
+
+/// What is in use of an incident: where it stands alone, its comments too.
+pub(super) fn in_use(contract: &Contract, is_page: bool) -> Keep {
+    let comments = shown_in(contract).filter(|_| !is_page);
+    Keep { members: names_in_use(contract).chain(comments).map(str::to_owned).collect(), is_page }
+}
+
+/// The members of an incident that are in use everywhere.
+fn names_in_use(contract: &Contract) -> impl Iterator<Item = &str> {
+    ["error", "incidentId", "redirectIncidentId"]
+        .into_iter()
+        .chain(replaced(contract))
+        .chain(contract.context.iter().map(String::as_str))
+}
+
+/// The properties that are replaced when they are set.
+fn replaced(contract: &Contract) -> impl Iterator<Item = &str> {
+    let properties = contract.properties.iter();
+    let replaced = properties.filter(|property| !matches!(property.kind, PropertyKind::Append { .. }));
+    replaced.map(|property| property.name.as_str())
+}
+
+/// The member that lists what the contract's appended property was set to.
+pub(super) fn shown_in(contract: &Contract) -> Option<&str> {
+    contract.properties.iter().find_map(|property| match &property.kind {
+        PropertyKind::Append { shown_in } => Some(shown_in.as_str()),
+        _ => None,
+    })
+}
+
+fn expect_no_error(members: &Members<'_, '_>, body: &[u8]) -> Result<(), String> {
+    if members.get("error").is_none_or(is_null) {
+        return Ok(());
+    }
+    let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
+    Err(format!("it carries an error: {error}"))
+}
+
+/// A number, as such or in quotes; `None` where it is missing or null.
+fn number(members: &Members<'_, '_>, name: &str) -> Result<Option<u64>, String> {
+    let Some(value) = members.get(name).filter(|value| !is_null(value)) else { return Ok(None) };
+    let number = value.get().trim_matches('"').parse();
+    number.map(Some).map_err(|_| format!("`{name}` is {}", cut(value.get(), 40)))
+}
+
+/// Every entry is a comment, also without a text: it may be the one that is looked for.
+fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shown {
+        comment: Option<String>,
+        created_by: Option<String>,
+        created_time: Option<String>,
+    }
+
+    let list: Option<Vec<Option<Shown>>> = serde_json::from_str(list)?;
+    let comments = list.into_iter().flatten().map(|shown| {
+        let Shown { comment, created_by, created_time } = shown.unwrap_or_default();
+        // `0001-01-01T00:00:00Z` is how .NET writes a time that is not set.
+        let created_at = created_time.as_deref().and_then(iso).filter(|at| *at > Timestamp::UNIX_EPOCH);
+        Comment { text: comment.unwrap_or_default(), created_by, created_at }
+    });
+    Ok(comments.collect())
+}
+
+fn brief(value: &Value) -> String {
+    if value.is_null() { "not set".to_owned() } else { cut(&value.to_string(), 60).into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classify::tests::contract;
+    use super::*;
+    use crate::change::IncidentId;
+
+    fn effect(asked: &str, shown: &str) -> Effect {
+        let incident = IncidentId::new(7).expect("an id");
+        let change = Change { incident, body: asked.into(), appends: true };
+        let contract = contract();
+        let shown = Shown::read(shown.as_bytes(), &contract).expect(shown);
+        shown.effect(&change, [answered(); 2]).expect("values of usual lengths").0
+    }
+
+    fn answered() -> Timestamp {
+        "2026-11-24T10:00:00Z".parse().expect("a time")
+    }
+
+    const ASKED: &str = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"],"comment":"done"}"#;
+
+    #[test]
+    fn response_that_shows_all_is_applied() {
+        for shown in [
+            r#"{"incidentId":7,"error":null,"status":"Resolved","tags":["b","a"],"comments":[{"comment":"done"}]}"#,
+            r#"{"status":"resolved","assignedTo":null,"tags":["b","a","b"],"comments":[{"comment":" done"}]}"#,
+        ] {
+            assert_eq!(effect(ASKED, shown), Effect::Applied, "{shown}");
+        }
+        assert_eq!(effect(r#"{"tags":[]}"#, r#"{"tags":null}"#), Effect::Applied);
+        assert_eq!(effect("{}", r#"{"incidentId":7}"#), Effect::Applied);
+    }
+
+    #[test]
+    fn response_that_leaves_something_out_tells_nothing() {
+        for (shown, missing) in [
+            (r#"{"incidentId":"7","alerts":[{"status":"Active"}]}"#, "status"),
+            (r#"{"status":"Resolved","tags":["a","b"]}"#, "comment"),
+            (r#"{"status":"Active","assignedTo":"x@y","comments":[]}"#, "tags"),
+        ] {
+            assert_eq!(effect(ASKED, shown), Effect::Unknown { missing: missing.to_owned() }, "{shown}");
+        }
+    }
+
+    #[test]
+    fn response_that_shows_otherwise_says_what() {
+        let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[
+            {"comment":"don't","createdTime":"2026-11-24T09:56:00Z"}]}"#;
+        let says = concat!(
+            r#"the response shows otherwise: `status` is "Active", not "Resolved"; `assignedTo` is "x@y", not ""; "#,
+            r#"`tags` is not set, not ["a","b"]; `comment` has not been added"#
+        );
+        assert_eq!(effect(ASKED, shown), Effect::NotApplied { differs: says.to_owned() });
+        let shown = r#"{"status":"Resolved","tags":["a"],"comments":[{"comment":"done"}]}"#;
+        let says = r#"the response shows otherwise: `tags` is ["a"], not ["a","b"]"#;
+        assert_eq!(effect(ASKED, shown), Effect::Partly { differs: says.to_owned() });
+    }
+
+    #[test]
+    fn new_comment_in_other_words_may_be_ours() {
+        let answers = |status: &str, comment: &str| {
+            effect(
+                r#"{"status":"Resolved","comment":"done"}"#,
+                &format!(r#"{{"status":"{status}","comments":[{comment}]}}"#),
+            )
+        };
+        let differs = "the response shows otherwise: `comment` may be there in other words".to_owned();
+        for new in ["null", "{}", r#"{"comment":"x"}"#, r#"{"comment":"x","createdTime":"2026-11-24T09:57:10Z"}"#] {
+            assert_eq!(answers("Resolved", new), Effect::Partly { differs: differs.clone() }, "{new}");
+            assert_eq!(answers("Active", new), Effect::Unknown { missing: "comment".to_owned() }, "{new}");
+        }
+        let old = r#"{"comment":"x","createdTime":"2026-11-24T09:56:50Z"}"#;
+        assert!(matches!(answers("Active", old), Effect::NotApplied { .. }));
+        let differs = "the response shows otherwise: `comment` has not been added".to_owned();
+        assert_eq!(answers("Resolved", old), Effect::Partly { differs });
+    }
+
+    #[test]
+    fn comment_without_text_or_time_is_a_comment() {
+        let list = r#"[{"comment":null,"createdTime":"2026-11-24T10:00:37Z"},{},null,{"createdBy":"a@b"},
+            {"comment":"done","createdTime":"0001-01-01T00:00:00Z"}]"#;
+        let comments = comments_of(list).expect("a list");
+        let times: Vec<bool> = comments.iter().map(|comment| comment.created_at.is_some()).collect();
+        assert_eq!(times, [true, false, false, false, false]);
+        let texts: Vec<&str> = comments.iter().map(|comment| comment.text.as_str()).collect();
+        assert_eq!(texts, ["", "", "", "", "done"]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_or_too_deep_is_no_value() {
+        let long = format!(r#"{{"tags":[{}0]}}"#, "0,".repeat(1_000_000));
+        let deep = format!(r#"{{"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
+        for body in [long, deep] {
+            let contract = contract();
+            let shown = Shown::read(body.as_bytes(), &contract).expect("JSON");
+            assert_eq!(shown.values().err().as_deref(), Some("`tags` is too much"));
+        }
+    }
+}

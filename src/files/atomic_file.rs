@@ -1,0 +1,95 @@
+//! Drafts: what becomes a results file or a report when it is complete, and what a kill leaves of one.
+//!
+//! Promises: a draft has mode 0600 and is locked from its beginning until it is dropped, also under its later name; one
+//! of this user's that nobody writes any more is removed by the next run that writes into the same directory.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::open::{For, create_named, open_own, sync_directory};
+use super::output_path::{after_links, directory_of};
+
+/// What the name of a draft begins with. Nothing else is called so.
+const PREFIX: &str = ".bulk-triage.draft.";
+
+/// Writes a whole file and gives it the name, in one step and to stay. The file is at its end, and holds its lock.
+///
+/// # Errors
+/// Where `write` fails, or the file can't be written (worded by `failed`): what was there before is there still.
+pub(crate) fn replace<E>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    failed: impl Fn(io::Error) -> E,
+) -> Result<File, E> {
+    let path = after_links(path).map_err(|why| failed(why.into()))?;
+    let directory = directory_of(&path);
+    remove_what_was_left(directory);
+    let mut temporary = begin(directory).map_err(&failed)?;
+    let mut out = BufWriter::new(temporary.as_file_mut());
+    write(&mut out)?;
+    out.flush().map_err(&failed)?;
+    drop(out);
+    temporary.as_file().sync_all().map_err(&failed)?;
+    let file = temporary.persist(&path).map_err(|error| failed(error.error))?;
+    sync_directory(directory).map_err(&failed)?;
+    Ok(file)
+}
+
+/// A new draft in this directory.
+///
+/// # Errors
+/// Where it can't be made there.
+fn begin(directory: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let draft = create_named(directory, PREFIX)?;
+        lock(draft.as_file())?;
+        // Another run may have taken it, not yet locked, for one that was left behind.
+        if draft.as_file().metadata()?.nlink() > 0 {
+            return Ok(draft);
+        }
+    }
+}
+
+/// Removes drafts that nobody holds: their process was killed. Where that can't be done they stay, and harm nobody.
+fn remove_what_was_left(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let is_draft = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if is_draft && open_own(&entry.path(), For::Reading).is_ok_and(|draft| draft.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A file system without locks is no reason not to write: the lock guards against a mistake only.
+fn lock(file: &File) -> io::Result<()> {
+    match file.lock() {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> usize {
+        fs::read_dir(directory).expect("lists").count()
+    }
+
+    #[test]
+    fn what_a_kill_left_is_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let held = begin(directory.path()).expect("a draft");
+        let (_, left) = begin(directory.path()).expect("a draft").keep().expect("is kept");
+        fs::write(directory.path().join(".results.csv"), "of the user").expect("writes");
+        fs::create_dir(directory.path().join(".bulk-triage.draft.d")).expect("makes");
+        remove_what_was_left(directory.path());
+        assert!(held.path().exists() && !left.exists());
+        assert_eq!(names(directory.path()), 3);
+    }
+}

@@ -1,0 +1,120 @@
+//! Merged incidents: rows that update the incident into which their own was merged.
+
+use rusqlite::params;
+
+use super::history::IS_UNSETTLED;
+use super::runs::RunHandle;
+use super::{Journal, JournalError};
+use crate::change::IncidentId;
+
+/// Of a row: its own incident, where another one is updated in its place.
+pub(super) const MERGED: &str = "CASE WHEN target <> CAST(incident AS INTEGER) THEN CAST(incident AS INTEGER) END";
+
+/// Two rows that ask for different changes of one incident, which was not to be seen before theirs were followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The row that is not over.
+    pub row: u64,
+    /// The incident that both update.
+    pub target: u64,
+    /// The other one's line.
+    pub other_line: u64,
+}
+
+impl Journal {
+    /// Rows without an outcome whose incident was read, and was merged into another one, update that one instead. Gives
+    /// back those rows with the incidents to be read now. Rows in doubt stay as they are.
+    ///
+    /// # Errors
+    /// Where the journal can't be written.
+    pub fn follow(&mut self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
+        self.write(|tx| {
+            // A number past the largest id would be read as a fraction.
+            let mut follow = tx.prepare(&format!(
+                "UPDATE rows SET target = before ->> '$.there.redirect', before = NULL
+                 WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}
+                   AND typeof(before ->> '$.there.redirect') = 'integer'
+                 RETURNING target, row"
+            ))?;
+            let followed = follow.query_map([run.id], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)))?;
+            let followed = followed.map(|row| row.map(|(target, row)| Some((IncidentId::new(target)?, row))));
+            Ok(followed.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Whether rows of a run update another incident than their own.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn follows(&self, run: &str) -> Result<bool, JournalError> {
+        let id = self.run_id(run)?;
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM rows WHERE run = ?1 AND {MERGED} IS NOT NULL)");
+        Ok(self.db.query_row(&sql, [id], |row| row.get(0))?)
+    }
+
+    /// How many rows without an outcome update another incident than their own, and the lines of the first `named`.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn followed(&self, run: &RunHandle, named: usize) -> Result<(u64, Vec<u64>), JournalError> {
+        let mut statement = self.db.prepare(&format!(
+            "SELECT line FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL ORDER BY row"
+        ))?;
+        let (mut rows, mut first) = (0, Vec::new());
+        for line in statement.query_map([run.id], |row| row.get(0))? {
+            rows += 1;
+            if first.len() < named {
+                first.push(line?);
+            }
+        }
+        Ok((rows, first))
+    }
+
+    /// Rows without an outcome that ask for another change than a row that leads to the same incident.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn contradicting(&self, run: &RunHandle) -> Result<Vec<Contradiction>, JournalError> {
+        let mut statement = self.db.prepare(&format!(
+            "SELECT target, row, line, coalesce(asked, body), outcome IS NULL FROM rows
+             WHERE run = ?1 AND body IS NOT NULL
+               AND target IN (SELECT target FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL)
+             ORDER BY target, row"
+        ))?;
+        let (mut found, mut group) = (Vec::new(), Vec::<Leads>::new());
+        let mut rows = statement.query(params![run.id])?;
+        while let Some(row) = rows.next()? {
+            let one = Leads {
+                target: row.get(0)?,
+                row: row.get(1)?,
+                line: row.get(2)?,
+                asked: row.get(3)?,
+                is_open: row.get(4)?,
+            };
+            if group.first().is_some_and(|first| first.target != one.target) {
+                found.extend(contradictions(&group));
+                group.clear();
+            }
+            group.push(one);
+        }
+        found.extend(contradictions(&group));
+        Ok(found)
+    }
+}
+
+/// A row that leads to an incident to which others lead, too.
+struct Leads {
+    target: u64,
+    row: u64,
+    line: u64,
+    asked: String,
+    is_open: bool,
+}
+
+/// Of rows that lead to one incident, those that are not over and ask for another change than one of the others.
+fn contradictions(group: &[Leads]) -> impl Iterator<Item = Contradiction> {
+    group.iter().filter(|one| one.is_open).filter_map(|one| {
+        let other = group.iter().find(|other| other.asked != one.asked)?;
+        Some(Contradiction { row: one.row, target: one.target, other_line: other.line })
+    })
+}

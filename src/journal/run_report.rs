@@ -1,0 +1,223 @@
+//! The account of a run: its rows by how they ended, those that failed first, and its calls over time.
+//!
+//! Promises: memory does not grow with the rows or the calls.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+
+use super::history::{IS_UNSETTLED, result_columns, result_row};
+use super::rows::page;
+use super::{History, JournalError, wall};
+use crate::change::{Change, IncidentId};
+use crate::outcome::{OutcomeKind, ResultRow};
+use crate::snapshot::Seen;
+
+/// Rows that ended alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeGroup {
+    /// How.
+    pub kind: OutcomeKind,
+    /// Why; empty where there is nothing to add.
+    pub code: String,
+    /// How many.
+    pub rows: u64,
+}
+
+/// A row with what was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountedRow {
+    /// How it ended.
+    pub result: ResultRow,
+    /// The change's body; `None` of a row that is invalid.
+    pub body: Option<String>,
+    /// The incident that is updated: its own, or the one into which that was merged; `None` of a row that is invalid.
+    pub target: Option<IncidentId>,
+    /// What its incident looked like before, where that was read.
+    pub before: Option<Seen>,
+}
+
+impl AccountedRow {
+    /// What was asked for; `None` of a row that is invalid. `appended` is the property that is added to what is there.
+    #[must_use]
+    pub fn change(&self, appended: &str) -> Option<Change> {
+        let body = self.body.as_deref()?;
+        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
+        Some(Change { incident: self.target?, body: body.into(), appends: members.contains_key(appended) })
+    }
+
+    /// The incident that is updated, where the row's own was merged into it.
+    #[must_use]
+    pub fn merged_into(&self) -> Option<IncidentId> {
+        self.target.filter(|target| target.to_string() != self.result.incident_id)
+    }
+}
+
+/// Which rows of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick<'a> {
+    /// Those of a group.
+    Group(&'a OutcomeGroup),
+    /// Those that are of none of these kinds.
+    NoneOf(&'a [OutcomeKind]),
+}
+
+/// The calls of a run over time, in pieces of equal length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// When the first call began; `None` without calls.
+    pub from: Option<Timestamp>,
+    /// From there to the end of the last one.
+    pub lasts: Duration,
+    /// The pieces in which calls began, in their order.
+    pub pieces: Vec<TimelinePiece>,
+    /// Calls, updates and reads.
+    pub calls: u64,
+    /// Of these, the reads.
+    pub reads: u64,
+    /// 429s.
+    pub throttled: u64,
+    /// Calls that ended without an answer, or with one that may pass.
+    pub transient: u64,
+    /// How often a 429 made the run wait, …
+    pub pauses: u64,
+    /// … how long in all, …
+    pub paused: Duration,
+    /// … and how long at most.
+    pub longest_pause: Duration,
+}
+
+/// One piece of a [`Timeline`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimelinePiece {
+    /// The first call in it, since the first of all.
+    pub at: Duration,
+    /// Calls that began in it.
+    pub calls: u64,
+    /// Of these, those that ended with a 429.
+    pub throttled: u64,
+}
+
+/// How a row ended, as its results line says it.
+fn kind() -> String {
+    format!("CASE WHEN outcome IS NOT NULL THEN outcome WHEN {IS_UNSETTLED} THEN 'in-doubt' ELSE 'not-attempted' END")
+}
+
+/// And why.
+fn code() -> String {
+    format!("CASE WHEN outcome IS NULL AND {IS_UNSETTLED} THEN 'unsettled' ELSE coalesce(code, '') END")
+}
+
+/// From the end of a 429 to the next call: the calls that were under way beside it have begun before that end.
+const PAUSES: &str = "
+    SELECT count(*), coalesce(sum(next - refused), 0), coalesce(max(next - refused), 0) FROM
+        (SELECT started_wall,
+                max(CASE WHEN verdict = 'throttled' THEN ended_wall END) OVER (ORDER BY id) AS refused,
+                lead(started_wall) OVER (ORDER BY id) AS next
+         FROM attempts WHERE run = ?1)
+    WHERE started_wall <= refused AND refused < next";
+
+impl History {
+    /// The rows of a run by how they ended and why, the most frequent first.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn outcome_groups(&self, run: &str) -> Result<Vec<OutcomeGroup>, JournalError> {
+        let id = self.run_id(run)?;
+        let mut statement = self.db.prepare(&format!(
+            "SELECT {} AS kind, {} AS why, count(*) AS n FROM rows WHERE run = ?1 GROUP BY 1, 2 ORDER BY n DESC, 1, 2",
+            kind(),
+            code()
+        ))?;
+        let group = |row: &Row<'_>| {
+            let kind: String = row.get(0)?;
+            let kind = kind.parse().unwrap_or(OutcomeKind::NotAttempted);
+            Ok(OutcomeGroup { kind, code: row.get(1)?, rows: row.get(2)? })
+        };
+        Ok(statement.query_map([id], group)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Rows of a run after row `after`, in the input's order: at most `limit`, and fewer where they are long; none only
+    /// after the last.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn account(
+        &self,
+        run: &str,
+        pick: Pick<'_>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<AccountedRow>, JournalError> {
+        let id = self.run_id(run)?;
+        let (condition, wanted, code_wanted) = match pick {
+            Pick::Group(group) => {
+                (format!("{} = ?4 AND {} = ?5", kind(), code()), group.kind.name().into(), &*group.code)
+            }
+            Pick::NoneOf(kinds) => {
+                let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+                // Names of ours, without a comma.
+                (format!("instr(',' || ?4 || ',', ',' || {} || ',') = 0 AND ?5 = ''", kind()), names.join(","), "")
+            }
+        };
+        let mut statement = self.db.prepare_cached(&format!(
+            "SELECT {}, body, before FROM rows WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
+            result_columns()
+        ))?;
+        let rows = statement.query_map(params![id, after, limit, wanted, code_wanted], |row| {
+            // What can't be read of it is not shown.
+            let before = row.get::<_, Option<String>>(15)?.and_then(|text| Seen::from_json(&text).ok());
+            let target = row.get::<_, Option<u64>>(12)?.and_then(IncidentId::new);
+            Ok(AccountedRow { result: result_row(row)?, body: row.get(14)?, target, before })
+        })?;
+        page(rows.map(|row| Ok(row?)), |row: &AccountedRow| {
+            row.result.source.len() + row.body.as_ref().map_or(0, String::len)
+        })
+    }
+
+    /// The calls of a run over time, in at most `pieces` pieces.
+    ///
+    /// # Errors
+    /// Where the journal can't be read.
+    pub fn timeline(&self, run: &str, pieces: u64) -> Result<Timeline, JournalError> {
+        let id = self.run_id(run)?;
+        let (from, until, calls, reads, throttled, transient): (Option<i64>, Option<i64>, _, _, _, _) =
+            self.db.query_row(
+                "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
+                        count(*) FILTER (WHERE updates = 0), count(*) FILTER (WHERE verdict = 'throttled'),
+                        count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
+                 FROM attempts WHERE run = ?1",
+                [id],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+            )?;
+        let (Some(from), Some(until)) = (from, until) else { return Ok(Timeline::default()) };
+        let length = (until - from) / i64::try_from(pieces.max(1)).unwrap_or(i64::MAX) + 1;
+        let mut statement = self.db.prepare(
+            "SELECT min(started_wall) - ?2, count(*), count(*) FILTER (WHERE verdict = 'throttled')
+             FROM attempts WHERE run = ?1 GROUP BY (started_wall - ?2) / ?3 ORDER BY 1",
+        )?;
+        let piece =
+            |row: &Row<'_>| Ok(TimelinePiece { at: lasting(row.get(0)?), calls: row.get(1)?, throttled: row.get(2)? });
+        let pieces = statement.query_map([id, from, length], piece)?.collect::<Result<_, _>>()?;
+        let (pauses, paused, longest) =
+            self.db.query_row(PAUSES, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(Timeline {
+            from: Some(wall(from)),
+            lasts: lasting(until - from),
+            pieces,
+            calls,
+            reads,
+            throttled,
+            transient,
+            pauses,
+            paused: lasting(paused),
+            longest_pause: lasting(longest),
+        })
+    }
+}
+
+/// A clock that was set back makes no time, not a negative one.
+fn lasting(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}

@@ -1,0 +1,174 @@
+//! Changes: one row's before → after, for a person.
+//!
+//! Promises: a property is one line where there is room for it, and is wrapped between words where there is not; text
+//! from outside is shown, not obeyed.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use super::humanize::{columns_of, fitted, wrapped};
+use super::layout::Layout;
+use crate::compare::Difference;
+use crate::text::printable;
+
+/// What is shown of a value at most, in characters, and of a name.
+const LONGEST: usize = 1_000;
+const LONGEST_NAME: usize = 60;
+
+/// Before a property.
+const LEFT: &str = "    ";
+
+/// The colors of what goes and of what comes.
+const RED: u8 = 31;
+const GREEN: u8 = 32;
+
+/// What a row changes of its incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowChanges {
+    /// The row's line.
+    pub line: u64,
+    /// The incident that is changed.
+    pub incident: u64,
+    /// The row's own, where that was merged into it.
+    pub merged: Option<u64>,
+    /// The properties that change.
+    pub differences: Vec<Difference>,
+    /// What is added to those that are there, by the property's name.
+    pub adds: Option<(String, String)>,
+}
+
+impl RowChanges {
+    /// Of a change's body and what it changes. `appended` is the property that is added to what is there.
+    #[must_use]
+    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<Difference>, appended: &str) -> RowChanges {
+        let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+        let adds = body.get(appended).and_then(Value::as_str).map(|text| (appended.to_owned(), text.to_owned()));
+        RowChanges { line, incident, merged: None, differences, adds }
+    }
+}
+
+impl RowChanges {
+    /// Writes it, each property on a line of its own, old and new. What a terminal has no room for is wrapped.
+    ///
+    /// # Errors
+    /// Where `out` fails.
+    pub fn write(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
+        let merged = self.merged.map(|merged| format!(" (for {merged}, which was merged into it)"));
+        writeln!(out, "  line {}, {}{}:", self.line, self.incident, merged.unwrap_or_default())?;
+        for Difference { property, before, after } in &self.differences {
+            let (old, new) = (shown(before), format!("→ {}", shown(after)));
+            write_change(out, layout, property, [(&old, RED), (&new, GREEN)])?;
+        }
+        self.adds.iter().try_for_each(|(property, text)| {
+            write_change(out, layout, property, [(&format!("+ {}", shortened(text)), GREEN)])
+        })
+    }
+}
+
+/// Writes a property and what becomes of it: on one line, or where there is no room for it, on a line and more for each.
+fn write_change<const N: usize>(
+    out: &mut impl Write,
+    layout: Layout,
+    property: &str,
+    parts: [(&String, u8); N],
+) -> io::Result<()> {
+    let name = fitted(property, LONGEST_NAME);
+    let columns = LEFT.len() + columns_of(&name) + parts.iter().map(|(text, _)| columns_of(text) + 1).sum::<usize>();
+    write!(out, "{LEFT}{name}")?;
+    for (text, colour) in parts {
+        match layout.width {
+            Some(width) if columns > width => {
+                let lines = wrapped(text, width.saturating_sub(LEFT.len() + 2));
+                for line in lines.lines() {
+                    write!(out, "\n{LEFT}  {}", layout.painted(line, colour))?;
+                }
+            }
+            _ => write!(out, " {}", layout.painted(text, colour))?,
+        }
+    }
+    writeln!(out)
+}
+
+/// A value as a person writes it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "(not set)".to_owned(),
+        Value::String(text) if text.is_empty() => "(not set)".to_owned(),
+        Value::Array(list) if list.is_empty() => "(none)".to_owned(),
+        Value::String(text) => shortened(text),
+        other => shortened(&other.to_string()),
+    }
+}
+
+/// Text from outside, safe to print; what is very long ends with a whole word.
+fn shortened(text: &str) -> String {
+    if text.chars().nth(LONGEST).is_none() {
+        return printable(text).into_owned();
+    }
+    let start: String = text.chars().take(LONGEST).collect();
+    let end = start.rfind(' ').unwrap_or(start.len());
+    format!("{} …", printable(&start[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn changes() -> RowChanges {
+        let difference = |property: &str, before, after| Difference { property: property.to_owned(), before, after };
+        let differences = vec![
+            difference("status", json!("Active"), json!("Resolved")),
+            difference("assignedTo", json!(null), json!("a\u{1b}[2Jb")),
+            difference("tags", json!(["x"]), json!([])),
+        ];
+        let body =
+            r#"{"status":"Resolved","comment":"two\nlines, and many words more than a narrow terminal has room for"}"#;
+        RowChanges::new(2, 7, body, differences, "comment")
+    }
+
+    fn written(changes: &RowChanges, layout: Layout) -> String {
+        let mut out = Vec::new();
+        changes.write(&mut out, layout).expect("a Vec takes all");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn each_property_is_a_line_in_a_pipe() {
+        insta::assert_snapshot!(written(&changes(), Layout::PIPE), @r#"
+        line 2, 7:
+          status Active → Resolved
+          assignedTo (not set) → a\u{1b}[2Jb
+          tags ["x"] → (none)
+          comment + two\nlines, and many words more than a narrow terminal has room for
+        "#);
+    }
+
+    #[test]
+    fn narrow_terminal_wraps_between_words() {
+        insta::assert_snapshot!(written(&changes(), Layout { width: Some(40), colour: false }), @r#"
+        line 2, 7:
+          status Active → Resolved
+          assignedTo (not set) → a\u{1b}[2Jb
+          tags ["x"] → (none)
+          comment
+            + two\nlines, and many words more
+            than a narrow terminal has room
+            for
+        "#);
+    }
+
+    #[test]
+    fn old_is_red_and_new_is_green() {
+        let said = written(&changes(), Layout { width: Some(80), colour: true });
+        assert!(said.contains("    status \u{1b}[31mActive\u{1b}[0m \u{1b}[32m→ Resolved\u{1b}[0m\n"), "{said}");
+    }
+
+    #[test]
+    fn very_long_comment_ends_with_whole_word() {
+        let body = json!({ "comment": "seven77 ".repeat(10_000) }).to_string();
+        let said = written(&RowChanges::new(2, 7, &body, Vec::new(), "comment"), Layout::PIPE);
+        assert!(said.ends_with("seven77 …\n") && said.len() < 1_100, "{said}");
+    }
+}

@@ -1,0 +1,303 @@
+//! The part: what was read so far, beside the file that it becomes.
+//!
+//! JSONL: a header that names the question, then the incidents, appended and synced page by page. Promises: mode 0600;
+//! only whole lines count; one process writes it at a time; nothing but a part is written over.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{FetchFile, FetchPlaceError, Fetched, Reason};
+use crate::files::{self, For, directory_of};
+
+/// What every part begins with.
+const MARK: &str = "{\"fetch\":1,";
+
+/// The question, as the first line of a part has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartHeader {
+    /// The format's version.
+    fetch: u32,
+    /// What was asked, as it was typed.
+    pub query: Vec<String>,
+    /// The filter that came of it when it was begun: `1h ago` is another time now.
+    pub filter: Option<String>,
+    /// Where.
+    pub origin: String,
+    /// Whose incidents.
+    pub scope: String,
+    /// By which contract.
+    pub contract: String,
+    /// When: RFC 3339, UTC.
+    pub begun_at: String,
+}
+
+impl PartHeader {
+    /// A question that is asked now.
+    #[must_use]
+    pub fn new(query: Vec<String>, filter: Option<String>, origin: String, scope: String, contract: String) -> Self {
+        PartHeader { fetch: 1, query, filter, origin, scope, contract, begun_at: String::new() }
+    }
+
+    /// Whether it is the same question, whenever it was asked.
+    fn is_same(&self, other: &PartHeader) -> bool {
+        (self.fetch, &self.query, &self.origin, &self.scope, &self.contract)
+            == (other.fetch, &other.query, &other.origin, &other.scope, &other.contract)
+    }
+}
+
+/// How a part begins.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Nothing was read.
+    New,
+    /// Something was: it goes on.
+    Again,
+    /// What was there belongs to another question, or is too old, and was thrown away.
+    Instead,
+}
+
+/// A part that is being written. Its lock is held until it is dropped.
+#[derive(Debug)]
+pub struct Part {
+    path: PathBuf,
+    file: File,
+    header: PartHeader,
+}
+
+impl Part {
+    /// Opens the part beside `file`, and hands what was read already to `read`. One that is `oldest` or older, or belongs
+    /// to another question, begins anew.
+    ///
+    /// # Errors
+    /// Where it can't be written, is no part, or another process holds it.
+    pub fn open(
+        file: &FetchFile,
+        header: PartHeader,
+        now: jiff::Timestamp,
+        oldest: jiff::Timestamp,
+        mut read: impl FnMut(Fetched),
+    ) -> Result<(Part, Begun), FetchPlaceError> {
+        let mut name = file.path().as_os_str().to_owned();
+        name.push(".part");
+        let path = PathBuf::from(name);
+        let opened = files::after_links(&path).map_err(Reason::from).and_then(|place| {
+            let opened = open(&place)?;
+            Part::begin(opened, &place, header, now, oldest, &mut read)
+        });
+        opened.map_err(|reason| FetchPlaceError { path, reason })
+    }
+
+    fn begin(
+        file: File,
+        path: &Path,
+        header: PartHeader,
+        now: jiff::Timestamp,
+        oldest: jiff::Timestamp,
+        read: &mut dyn FnMut(Fetched),
+    ) -> Result<(Part, Begun), Reason> {
+        let header = PartHeader { begun_at: format!("{now:.0}"), ..header };
+        let is_new = file.metadata()?.len() == 0;
+        let mut lines = BufReader::new(&file);
+        let mut line = Vec::new();
+        let found = next_line::<PartHeader>(&mut lines, &mut line)?.filter(|found| {
+            found.is_same(&header)
+                && found.begun_at.parse::<jiff::Timestamp>().is_ok_and(|begun| begun > oldest && begun <= now)
+        });
+        let Some(found) = found else {
+            let mut part = Part { path: path.to_owned(), file, header };
+            part.start_anew()?;
+            return Ok((part, if is_new { Begun::New } else { Begun::Instead }));
+        };
+        let mut whole = line.len() as u64;
+        while let Some(incident) = next_line(&mut lines, &mut line)? {
+            whole += line.len() as u64;
+            read(incident);
+        }
+        // What a kill has torn is read again.
+        file.set_len(whole)?;
+        Ok((Part { path: path.to_owned(), file, header: found }, Begun::Again))
+    }
+
+    fn start_anew(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        let line = json_line(&self.header)?;
+        self.file.seek(io::SeekFrom::Start(0))?;
+        self.file.write_all(&line)?;
+        self.file.sync_all()?;
+        files::sync_directory(directory_of(&self.path))
+    }
+
+    /// The question, as it was when it was begun.
+    #[must_use]
+    pub fn header(&self) -> &PartHeader {
+        &self.header
+    }
+
+    /// Keeps what a page has shown: on the disk when this returns.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn keep(&mut self, page: &[Fetched]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for incident in page {
+            lines.extend(json_line(incident)?);
+        }
+        self.file.seek(io::SeekFrom::End(0))?;
+        self.file.write_all(&lines)?;
+        self.file.sync_data()
+    }
+
+    /// All that was read.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn incidents(&self) -> Result<impl Iterator<Item = io::Result<Fetched>> + use<>, FetchPlaceError> {
+        let failed = |error| FetchPlaceError { path: self.path.clone(), reason: Reason::Io(error) };
+        let mut file = self.file.try_clone().map_err(failed)?;
+        file.seek(io::SeekFrom::Start(0)).map_err(failed)?;
+        let mut lines = BufReader::new(file);
+        let mut line = Vec::new();
+        next_line::<PartHeader>(&mut lines, &mut line).map_err(failed)?;
+        Ok(std::iter::from_fn(move || next_line(&mut lines, &mut line).transpose()))
+    }
+
+    /// Takes it away: its incidents are in their file.
+    ///
+    /// # Errors
+    /// Where that can't be done.
+    pub fn remove(self) -> Result<(), FetchPlaceError> {
+        fs::remove_file(&self.path).map_err(|error| FetchPlaceError { path: self.path, reason: Reason::Io(error) })
+    }
+}
+
+/// Opens it and takes its lock.
+fn open(path: &Path) -> Result<File, Reason> {
+    loop {
+        let mut file = files::open_own(path, For::Creating)?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => return Err(Reason::Held),
+            Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
+                return Err(error.into());
+            }
+            _ => {}
+        }
+        // Whoever held it may have taken it away meanwhile.
+        if file.metadata()?.nlink() == 0 {
+            continue;
+        }
+        let mut mark = Vec::new();
+        (&file).take(MARK.len() as u64).read_to_end(&mut mark)?;
+        // A kill may have torn the first line.
+        if !MARK.as_bytes().starts_with(&mark) {
+            return Err(Reason::ForeignFile);
+        }
+        file.seek(io::SeekFrom::Start(0))?;
+        return Ok(file);
+    }
+}
+
+fn json_line(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The next line, if it is whole and what it should be.
+fn next_line<T: for<'a> Deserialize<'a>>(lines: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<Option<T>> {
+    line.clear();
+    lines.read_until(b'\n', line)?;
+    Ok(line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Before;
+    use jiff::Timestamp;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn fetched(id: u64) -> Fetched {
+        Fetched { id, fetched_at: "2026-11-24T10:00:00Z".to_owned(), before: Before::default() }
+    }
+
+    struct Place {
+        directory: tempfile::TempDir,
+        file: FetchFile,
+    }
+
+    impl Place {
+        fn new() -> Place {
+            let directory = tempfile::tempdir().expect("a directory");
+            let file = FetchFile::examine(&directory.path().join("open.csv")).expect("free");
+            Place { directory, file }
+        }
+
+        /// Opens the part of this question at this time; how it begins, and what was read before.
+        fn open(&self, query: &str, filter: &str, now: &str) -> Result<(Part, Begun, Vec<u64>), FetchPlaceError> {
+            let [origin, scope, contract] = ["https://a.example", "tenant:1", "rules"].map(str::to_owned);
+            let header = PartHeader::new(vec![query.to_owned()], Some(filter.to_owned()), origin, scope, contract);
+            let now = at(now);
+            let oldest = now.saturating_sub(std::time::Duration::from_hours(12)).expect("a time");
+            let mut before = Vec::new();
+            let (part, begun) = Part::open(&self.file, header, now, oldest, |one| before.push(one.id))?;
+            Ok((part, begun, before))
+        }
+
+        /// The same, once nobody holds it: a test beside this one may just be starting another program, which has every
+        /// open file for a moment.
+        fn reopen(&self, query: &str, filter: &str, now: &str) -> (Part, Begun, Vec<u64>) {
+            loop {
+                match self.open(query, filter, now) {
+                    Err(error) if error.is_held() => std::thread::yield_now(),
+                    opened => return opened.expect("opens"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn it_goes_on_with_the_filter_that_it_began_with_for_half_a_day() {
+        let place = Place::new();
+        let (mut part, begun, _) = place.reopen("24h", "first", "2026-11-24T10:00:00Z");
+        assert_eq!(begun, Begun::New);
+        part.keep(&[fetched(2), fetched(1)]).expect("keeps");
+        assert!(place.open("24h", "", "2026-11-24T10:00:00Z").expect_err("it is held").is_held());
+        drop(part);
+        let (part, begun, before) = place.reopen("24h", "second", "2026-11-24T21:59:59Z");
+        assert_eq!((begun, before), (Begun::Again, vec![2, 1]));
+        assert_eq!(part.header().filter.as_deref(), Some("first"));
+        drop(part);
+        let (part, begun, before) = place.reopen("24h", "third", "2026-11-24T22:00:00Z");
+        assert_eq!((begun, before.len()), (Begun::Instead, 0));
+        assert_eq!(part.header().filter.as_deref(), Some("third"));
+        drop(part);
+        assert_eq!(place.reopen("25h", "", "2026-11-24T22:00:01Z").1, Begun::Instead);
+    }
+
+    #[test]
+    fn wherever_it_is_torn_whole_lines_count_and_it_grows_on_behind_them() {
+        let place = Place::new();
+        let path = place.directory.path().join("open.csv.part");
+        let (mut part, ..) = place.reopen("q", "", "2026-11-24T10:00:00Z");
+        part.keep(&[fetched(3), fetched(2)]).expect("keeps");
+        drop(part);
+        let whole = fs::read(&path).expect("reads");
+        for length in 0..=whole.len() {
+            fs::write(&path, &whole[..length]).expect("writes");
+            let lines = memchr::memchr_iter(b'\n', &whole[..length]).count();
+            let (mut part, begun, before) = place.reopen("q", "", "2026-11-24T10:00:00Z");
+            assert_eq!(before, [3, 2][..lines.saturating_sub(1)], "{length}");
+            assert_eq!(begun == Begun::Again, lines > 0, "{length}");
+            part.keep(&[fetched(1)]).expect("keeps");
+            let all: Vec<u64> = part.incidents().expect("reads").map(|one| one.expect("whole").id).collect();
+            assert_eq!(all, [&before[..], &[1]].concat(), "{length}");
+        }
+    }
+}

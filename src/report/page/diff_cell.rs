@@ -1,0 +1,144 @@
+//! What a change makes of one property, as it is shown: set, before and after, added, or left as it is.
+//!
+//! Promises: a text comes out of here safe to print; line ends aside, which stay what they are.
+
+use serde_json::{Map, Value as Json};
+
+use crate::list_edit::ListChange;
+use crate::text::printable;
+
+/// A value, ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// `null`, `""` or `[]`: a word of ours stands for it.
+    Empty,
+    Text(String),
+    List(Vec<String>),
+}
+
+/// What becomes of a property.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    /// Nothing.
+    Untouched,
+    /// It is set; what it was is not known.
+    Sets(Value),
+    /// It is set to what it is already.
+    Same(Value),
+    /// It is set to something else.
+    Changes { before: Value, after: Value },
+    /// Its list gets some and loses some.
+    Edits { kept: Vec<String>, removed: Vec<String>, added: Vec<String> },
+    /// It is added to what is there.
+    Adds(Value),
+}
+
+impl Cell {
+    /// Of the property `name`. `appended`: the property that is added to what is there.
+    pub(super) fn new(
+        name: &str,
+        after: &Map<String, Json>,
+        before: Option<&Map<String, Json>>,
+        appended: Option<&str>,
+    ) -> Cell {
+        let Some(after) = after.get(name) else { return Cell::Untouched };
+        if appended == Some(name) {
+            return Cell::Adds(value(after));
+        }
+        if let Some(ListChange { add, remove }) = ListChange::of(after) {
+            let all_shown = |items: Vec<String>| items.iter().map(|item| shown(item)).collect();
+            return Cell::Edits { kept: Vec::new(), removed: all_shown(remove), added: all_shown(add) };
+        }
+        let Some(before) = before.and_then(|before| before.get(name)) else { return Cell::Sets(value(after)) };
+        match (value(before), value(after)) {
+            (before, after) if before == after => Cell::Same(after),
+            (Value::List(before), Value::List(after)) => {
+                let (kept, removed): (Vec<_>, Vec<_>) = before.into_iter().partition(|item| after.contains(item));
+                let added = after.into_iter().filter(|item| !kept.contains(item)).collect();
+                Cell::Edits { kept, removed, added }
+            }
+            (before, after) => Cell::Changes { before, after },
+        }
+    }
+}
+
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Empty,
+        Json::String(text) if text.is_empty() => Value::Empty,
+        Json::Array(items) if items.is_empty() => Value::Empty,
+        Json::String(text) => Value::Text(shown(text)),
+        Json::Array(items) => Value::List(items.iter().map(item).collect()),
+        other => Value::Text(shown(&other.to_string())),
+    }
+}
+
+fn item(json: &Json) -> String {
+    json.as_str().map_or_else(|| shown(&json.to_string()), shown)
+}
+
+/// Text from outside, whole: its line ends stay, all else that can't be seen is written as an escape.
+pub(super) fn shown(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn map(json: &Json) -> Map<String, Json> {
+        json.as_object().expect("an object").clone()
+    }
+
+    fn cell(before: &Json, after: &Json) -> Cell {
+        Cell::new("p", &map(&json!({ "p": after })), Some(&map(&json!({ "p": before }))), None)
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn what_changes_is_told_from_what_stays() {
+        assert_eq!(cell(&json!("A"), &json!("B")), Cell::Changes { before: text("A"), after: text("B") });
+        assert_eq!(cell(&json!("A"), &json!("A")), Cell::Same(text("A")));
+        assert_eq!(cell(&json!(null), &json!("")), Cell::Same(Value::Empty));
+        assert_eq!(cell(&json!("A"), &json!("")), Cell::Changes { before: text("A"), after: Value::Empty });
+    }
+
+    #[test]
+    fn lists_say_what_they_get_and_lose() {
+        let own = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+        let edits = Cell::Edits { kept: own(&["b"]), removed: own(&["a"]), added: own(&["c"]) };
+        assert_eq!(cell(&json!(["a", "b"]), &json!(["b", "c"])), edits);
+        assert_eq!(
+            cell(&json!([]), &json!(["c"])),
+            Cell::Changes { before: Value::Empty, after: Value::List(own(&["c"])) }
+        );
+    }
+
+    #[test]
+    fn a_list_that_was_not_read_says_what_it_will_get_and_lose() {
+        let after = map(&json!({"p": {"add": ["a\u{0}"], "remove": ["b"]}}));
+        let edits = Cell::Edits { kept: vec![], removed: vec!["b".to_owned()], added: vec!["a\\u{0}".to_owned()] };
+        assert_eq!(Cell::new("p", &after, None, None), edits);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_claimed() {
+        let after = map(&json!({"p": "B", "comment": "c"}));
+        assert_eq!(Cell::new("p", &after, None, None), Cell::Sets(text("B")));
+        assert_eq!(Cell::new("p", &after, Some(&map(&json!({}))), None), Cell::Sets(text("B")));
+        assert_eq!(Cell::new("q", &after, None, None), Cell::Untouched);
+        assert_eq!(
+            Cell::new("comment", &after, Some(&map(&json!({"comment": "c"}))), Some("comment")),
+            Cell::Adds(text("c"))
+        );
+    }
+
+    #[test]
+    fn hidden_characters_are_shown_and_lines_stay() {
+        assert_eq!(shown("a\u{202e}b\r\nc\u{0}"), "a\\u{202e}b\\r\nc\\u{0}");
+    }
+}
