@@ -246,7 +246,7 @@ impl Verdict {
 
 /// An attempt's end: the verdict and what is kept beside it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct CallResult {
     /// What it means.
     pub verdict: Verdict,
     /// The status, where there was an answer at all.

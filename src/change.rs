@@ -56,46 +56,46 @@ pub struct Change {
     pub appends: bool,
 }
 
-/// Whose quota and whose incidents: see [`Scope::tenant`], [`Scope::named`], [`Scope::origin`]; and at which family of
+/// Whose quota and whose incidents: see [`TenantKey::tenant`], [`TenantKey::named`], [`TenantKey::origin`]; and at which family of
 /// origins. All hosts of the built-in contracts are one family, and every other origin is one.
 ///
 /// A text such as `tenant:0b7e6d3c-…`, as earlier revisions wrote it too, or `at:https://other.example tenant:0b7e6d3c-…`
 /// in another family than that of the built-in contracts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Scope(String);
+pub struct TenantKey(String);
 
 /// Begins a scope of another family than that of the built-in contracts.
 const FAMILY: &str = "at:";
 
-impl Scope {
+impl TenantKey {
     /// The tenant that a token names.
     #[must_use]
-    pub fn tenant(id: &str) -> Scope {
-        Scope(format!("tenant:{id}"))
+    pub fn tenant(id: &str) -> TenantKey {
+        TenantKey(format!("tenant:{id}"))
     }
 
     /// The name that the user gave.
     #[must_use]
-    pub fn named(name: &str) -> Scope {
-        Scope(format!("name:{name}"))
+    pub fn named(name: &str) -> TenantKey {
+        TenantKey(format!("name:{name}"))
     }
 
     /// The origin of the API, where nothing better is known.
     #[must_use]
-    pub fn origin(origin: &str) -> Scope {
-        Scope(format!("origin:{origin}"))
+    pub fn origin(origin: &str) -> TenantKey {
+        TenantKey(format!("origin:{origin}"))
     }
 
     /// The same tenant or name at an origin that is a family of its own: what was done there was not done here.
     #[must_use]
-    pub fn at(self, origin: &str) -> Scope {
-        Scope(format!("{FAMILY}{origin} {}", self.0))
+    pub fn at(self, origin: &str) -> TenantKey {
+        TenantKey(format!("{FAMILY}{origin} {}", self.0))
     }
 
     /// A scope as the journal keeps it.
     #[must_use]
-    pub fn from_stored(text: String) -> Scope {
-        Scope(text)
+    pub fn from_stored(text: String) -> TenantKey {
+        TenantKey(text)
     }
 
     /// Whether nothing better is known than the origin.
@@ -113,7 +113,7 @@ impl Scope {
     /// Whether both are the same tenant or name, at whatever origins; of mere origins nobody can tell. Plans and runs of
     /// earlier revisions know no families.
     #[must_use]
-    pub fn is_same_tenant(&self, other: &Scope) -> bool {
+    pub fn is_same_tenant(&self, other: &TenantKey) -> bool {
         self.within_family() == other.within_family() || self.is_origin() && other.is_origin()
     }
 
@@ -135,7 +135,7 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
+impl fmt::Display for TenantKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let within = self.within_family();
         f.write_str(within.split_once(':').map_or(within, |(_, text)| text))
@@ -148,14 +148,14 @@ mod tests {
 
     #[test]
     fn family_is_kept_and_not_shown() {
-        let here = Scope::tenant("T");
+        let here = TenantKey::tenant("T");
         let there = here.clone().at("https://other.example");
         assert_eq!((here.as_str(), there.as_str()), ("tenant:T", "at:https://other.example tenant:T"));
         assert_ne!(here, there);
         assert!(here.is_same_tenant(&there) && there.is_tenant());
-        assert!(!here.is_same_tenant(&Scope::tenant("U").at("https://other.example")));
+        assert!(!here.is_same_tenant(&TenantKey::tenant("U").at("https://other.example")));
         assert_eq!((there.described().as_str(), there.to_string().as_str()), ("tenant T", "T"));
-        let named = Scope::named("at: x").at("https://[::1]:8443");
+        let named = TenantKey::named("at: x").at("https://[::1]:8443");
         assert_eq!(named.described(), "name at: x");
     }
 }

@@ -115,14 +115,14 @@ impl Clock {
 
     /// Sleeps until `deadline`, or for some seconds if that is sooner: callers look again and call again.
     #[expect(clippy::disallowed_methods, reason = "the one sleep of the program")]
-    pub async fn nap_until(&self, deadline: BootTime) {
+    pub async fn sleep_briefly_until(&self, deadline: BootTime) {
         tokio::time::sleep(deadline.since(self.now().boot).min(LONGEST_NAP)).await;
     }
 
     /// Sleeps until `deadline` has come.
     pub async fn sleep_until(&self, deadline: BootTime) {
         while self.now().boot < deadline {
-            self.nap_until(deadline).await;
+            self.sleep_briefly_until(deadline).await;
         }
     }
 }

@@ -10,11 +10,11 @@ use crate::change::Change;
 use crate::comment_text::may_be;
 use crate::contract::SameAs;
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::snapshot::{Before, Seen};
+use crate::snapshot::{IncidentState, Snapshot};
 
 /// One property that a row changes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
+pub struct PropertyDiff {
     /// Its name.
     pub property: String,
     /// What it was; null where it was not set.
@@ -24,7 +24,7 @@ pub struct Difference {
 }
 
 /// `status Active → Resolved`, as the values are: it is for the printer to make them safe.
-impl fmt::Display for Difference {
+impl fmt::Display for PropertyDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Value| match value {
             Value::Null => "(not set)".to_owned(),
@@ -38,33 +38,33 @@ impl fmt::Display for Difference {
 
 /// What comparing says of a row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Compared {
+pub enum Diff {
     /// It is sent, and changes these; none where it only adds a comment.
-    Changes(Vec<Difference>),
+    Changes(Vec<PropertyDiff>),
     /// It is not sent: so it ends.
     Ends(Outcome),
 }
 
 /// Compares a change with what was seen of its incident. `appended` is the property that is added to what is there.
 #[must_use]
-pub fn compare(change: &Change, seen: &Seen, appended: &str, same_as: &SameAs) -> Compared {
-    let ends = |kind, code, message: String| Compared::Ends(Outcome::new(kind, code, message));
+pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameAs) -> Diff {
+    let ends = |kind, code, message: String| Diff::Ends(Outcome::new(kind, code, message));
     match seen {
-        Seen::Missing { message } => {
+        Snapshot::Missing { message } => {
             ends(OutcomeKind::Failed, "not-found", format!("not sent: there is no such incident: {message}"))
         }
-        Seen::Unreadable { message } => {
+        Snapshot::Unreadable { message } => {
             ends(OutcomeKind::Failed, "unreadable", format!("not sent: the incident can't be read: {message}"))
         }
-        Seen::There(Before { redirect: Some(to), .. }) => {
+        Snapshot::There(IncidentState { redirect: Some(to), .. }) => {
             ends(OutcomeKind::Failed, "redirected", format!("not sent: the incident was merged into {to}"))
         }
-        Seen::There(before) => {
+        Snapshot::There(before) => {
             let differences = differences(&change.body, &before.values, appended, same_as);
             if differences.is_empty() && !change.appends {
                 return ends(OutcomeKind::Unchanged, "already-so", "all that it sets is so already".to_owned());
             }
-            Compared::Changes(differences)
+            Diff::Changes(differences)
         }
     }
 }
@@ -72,13 +72,13 @@ pub fn compare(change: &Change, seen: &Seen, appended: &str, same_as: &SameAs) -
 /// As [`compare`], for a row of a plan: what has changed since that was made is not sent. `planned`: what the incident
 /// looked like then.
 #[must_use]
-pub fn compare_since(change: &Change, planned: &Seen, now: &Seen, appended: &str, same_as: &SameAs) -> Compared {
-    if let (Seen::There(planned), Seen::There(now)) = (planned, now) {
+pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, appended: &str, same_as: &SameAs) -> Diff {
+    if let (Snapshot::There(planned), Snapshot::There(now)) = (planned, now) {
         let changed = changed_since(planned, now, same_as);
         if !changed.is_empty() {
             let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
             let message = format!("not sent: changed since the plan was made: {}", changed.join("; "));
-            return Compared::Ends(Outcome::new(OutcomeKind::Failed, "changed-since", message));
+            return Diff::Ends(Outcome::new(OutcomeKind::Failed, "changed-since", message));
         }
     }
     compare(change, now, appended, same_as)
@@ -96,21 +96,21 @@ pub fn parts(body: &str, appended: &str) -> (Option<String>, Option<String>) {
 
 /// The properties that `body` sets to something else than `values` shows; what it adds is not looked at.
 #[must_use]
-pub fn differences(body: &str, values: &Map<String, Value>, appended: &str, same_as: &SameAs) -> Vec<Difference> {
+pub fn differences(body: &str, values: &Map<String, Value>, appended: &str, same_as: &SameAs) -> Vec<PropertyDiff> {
     let asked: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     let asked = asked.into_iter().filter(|(name, _)| name != appended);
     let differing = asked.filter_map(|(property, after)| {
         let before = values.get(&property).cloned().unwrap_or(Value::Null);
-        (!same(&property, &after, &before, same_as)).then_some(Difference { property, before, after })
+        (!same(&property, &after, &before, same_as)).then_some(PropertyDiff { property, before, after })
     });
     differing.collect()
 }
 
 /// The properties whose values were otherwise in `then` than they are in `now`.
-fn changed_since(then: &Before, now: &Before, same_as: &SameAs) -> Vec<Difference> {
+fn changed_since(then: &IncidentState, now: &IncidentState, same_as: &SameAs) -> Vec<PropertyDiff> {
     let changed = then.values.iter().filter_map(|(property, before)| {
         let after = now.values.get(property).cloned().unwrap_or(Value::Null);
-        (!same(property, before, &after, same_as)).then(|| Difference {
+        (!same(property, before, &after, same_as)).then(|| PropertyDiff {
             property: property.clone(),
             before: before.clone(),
             after,
@@ -168,17 +168,22 @@ mod tests {
     use crate::change::IncidentId;
     use serde_json::json;
 
-    fn compared(body: &str, values: Value) -> Compared {
+    fn compared(body: &str, values: Value) -> Diff {
         let appends = body.contains("comment");
         let change = Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends };
         let Value::Object(values) = values else { unreachable!("an object") };
-        compare(&change, &Seen::There(Before { values, ..Before::default() }), "comment", &SameAs::default())
+        compare(
+            &change,
+            &Snapshot::There(IncidentState { values, ..IncidentState::default() }),
+            "comment",
+            &SameAs::default(),
+        )
     }
 
-    fn code(compared: Compared) -> String {
+    fn code(compared: Diff) -> String {
         match compared {
-            Compared::Ends(outcome) => format!("{} {}", outcome.kind, outcome.code),
-            Compared::Changes(changes) => {
+            Diff::Ends(outcome) => format!("{} {}", outcome.kind, outcome.code),
+            Diff::Changes(changes) => {
                 let changes = changes.iter().map(|one| format!("{} {} {}", one.property, one.before, one.after));
                 changes.collect::<Vec<_>>().join("; ")
             }
@@ -237,14 +242,14 @@ mod tests {
     fn what_can_not_be_updated_is_not_sent() {
         let change = Change { incident: IncidentId::new(7).expect("an id"), body: "{}".into(), appends: true };
         let message = || "no such".to_owned();
-        let merged = Seen::There(Before { redirect: Some(9), ..Before::default() });
+        let merged = Snapshot::There(IncidentState { redirect: Some(9), ..IncidentState::default() });
         for (seen, wanted) in [
-            (Seen::Missing { message: message() }, "failed not-found"),
-            (Seen::Unreadable { message: message() }, "failed unreadable"),
+            (Snapshot::Missing { message: message() }, "failed not-found"),
+            (Snapshot::Unreadable { message: message() }, "failed unreadable"),
             (merged, "failed redirected"),
         ] {
             assert_eq!(code(compare(&change, &seen, "comment", &SameAs::default())), wanted);
-            assert_eq!(Seen::from_json(&seen.to_json()).expect("its own"), seen);
+            assert_eq!(Snapshot::from_json(&seen.to_json()).expect("its own"), seen);
         }
     }
 }

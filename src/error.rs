@@ -210,10 +210,10 @@ impl Error {
 
     /// Whether the user knows already: diagnostics were shown, or the reader of the output has gone.
     #[must_use]
-    pub fn was_told(&self) -> bool {
+    pub fn is_reported(&self) -> bool {
         match self {
             Error::Input(InputError::Invalid(_)) | Error::Ended { .. } => true,
-            Error::InJson(error) => error.was_told(),
+            Error::InJson(error) => error.is_reported(),
             Error::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
             _ => false,
         }
@@ -312,6 +312,6 @@ fn journal_code(error: &JournalError) -> u8 {
         | JournalError::Damaged { .. }
         | JournalError::Gone { .. }
         | JournalError::Sql(_)
-        | JournalError::Io(_) => exit::DEFECT,
+        | JournalError::Io(_) => exit::INTERNAL,
     }
 }

@@ -1,7 +1,7 @@
 //! Exit codes: one for each thing that a script would do next. The table of `docs/exit-codes.md`.
 
 /// Every row is `updated` or `unchanged`; of `check` and a dry run: every row is valid.
-pub const DONE: u8 = 0;
+pub const OK: u8 = 0;
 /// Over, and some row is `failed`, `in-doubt` or `invalid`.
 pub const SOME_FAILED: u8 = 1;
 /// The command line or the configuration is wrong, or an output or the state directory can't be made or written.
@@ -17,7 +17,7 @@ pub const NEEDS_ATTENTION: u8 = 6;
 /// Of `plan --detailed-exitcode`: there is something to send.
 pub const CHANGES: u8 = 10;
 /// A defect of the program, or a journal that is damaged, in an unknown format, deleted, or can't be read or written.
-pub const DEFECT: u8 = 70;
+pub const INTERNAL: u8 = 70;
 /// The second Ctrl-C: ended at once.
 pub const INTERRUPTED: u8 = 130;
 /// The second SIGTERM: ended at once.

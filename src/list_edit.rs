@@ -13,7 +13,7 @@ use crate::text::is_redacted;
 /// What is added to a list, and taken from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ListChange {
+pub struct ListEdit {
     /// Stands at its end afterwards, where it did not stand in it before.
     #[serde(default)]
     pub add: Vec<String>,
@@ -22,16 +22,16 @@ pub struct ListChange {
     pub remove: Vec<String>,
 }
 
-impl ListChange {
+impl ListEdit {
     /// What a value of a change's body is; `None` where it is a whole value.
     #[must_use]
-    pub fn of(value: &Value) -> Option<ListChange> {
-        value.is_object().then(|| ListChange::deserialize(value).unwrap_or_default())
+    pub fn of(value: &Value) -> Option<ListEdit> {
+        value.is_object().then(|| ListEdit::deserialize(value).unwrap_or_default())
     }
 
     /// The whole list, of the one that was there; `None` where that is neither a list nor null.
     #[must_use]
-    pub fn whole(&self, list: &Value) -> Option<Value> {
+    pub fn apply_to(&self, list: &Value) -> Option<Value> {
         let there = match list {
             Value::Null => &[][..],
             Value::Array(list) => list,
@@ -49,7 +49,7 @@ impl ListChange {
 }
 
 /// `+a; -b`, as it is written in a cell.
-impl fmt::Display for ListChange {
+impl fmt::Display for ListEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let add = self.add.iter().map(|text| ('+', text));
         let mut between = "";
@@ -73,12 +73,12 @@ pub fn changes_lists(body: &str) -> bool {
 ///
 /// # Errors
 /// Where that does not show a list that is changed, or shows it redacted: with its name.
-pub fn with_whole_lists(body: &str, values: &Map<String, Value>) -> Result<String, String> {
+pub fn resolve_edits(body: &str, values: &Map<String, Value>) -> Result<String, String> {
     let mut body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     for (property, value) in &mut body {
-        if let Some(change) = ListChange::of(value) {
+        if let Some(change) = ListEdit::of(value) {
             let list = values.get(property).filter(|list| !is_redacted(list));
-            *value = list.and_then(|list| change.whole(list)).ok_or_else(|| property.clone())?;
+            *value = list.and_then(|list| change.apply_to(list)).ok_or_else(|| property.clone())?;
         }
     }
     Ok(Value::Object(body).to_string())
@@ -91,7 +91,7 @@ mod tests {
     use serde_json::json;
 
     fn whole(body: &str, values: &Value) -> String {
-        with_whole_lists(body, values.as_object().expect("an object")).expect("shows the list")
+        resolve_edits(body, values.as_object().expect("an object")).expect("shows the list")
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
             json!({"tags": ["a", "***token***"]}),
         ] {
             let values = values.as_object().expect("an object");
-            assert_eq!(with_whole_lists(body, values), Err("tags".to_owned()), "{values:?}");
+            assert_eq!(resolve_edits(body, values), Err("tags".to_owned()), "{values:?}");
         }
     }
 
@@ -123,11 +123,8 @@ mod tests {
         assert!(!changes_lists(r#"{"tags":["a"],"comment":"\":{"}"#));
         assert!(!changes_lists(r#"{"comment":":{"}"#));
         assert!(changes_lists(r#"{"comment":":{","tags":{"add":["a"],"remove":[]}}"#));
-        assert_eq!(
-            ListChange::of(&json!({"add": ["a", "b"], "remove": ["c"]})).expect("one").to_string(),
-            "+a; +b; -c"
-        );
-        assert_eq!(ListChange::of(&json!(["a"])), None);
+        assert_eq!(ListEdit::of(&json!({"add": ["a", "b"], "remove": ["c"]})).expect("one").to_string(), "+a; +b; -c");
+        assert_eq!(ListEdit::of(&json!(["a"])), None);
     }
 
     proptest! {
@@ -137,14 +134,14 @@ mod tests {
             add in prop::collection::btree_set("[a-c]", 0..4),
             remove in prop::collection::btree_set("[d-f]", 0..4),
         ) {
-            let change = ListChange { add: add.into_iter().collect(), remove: remove.into_iter().collect() };
-            let once = change.whole(&json!(there)).expect("a list");
+            let change = ListEdit { add: add.into_iter().collect(), remove: remove.into_iter().collect() };
+            let once = change.apply_to(&json!(there)).expect("a list");
             let list = once.as_array().expect("a list");
             prop_assert!(change.add.iter().all(|text| list.contains(&json!(text))));
             prop_assert!(change.remove.iter().all(|text| !list.contains(&json!(text))));
             let kept = there.iter().filter(|text| !change.remove.contains(text)).map(|text| json!(text));
             prop_assert!(list.starts_with(&kept.collect::<Vec<_>>()));
-            prop_assert_eq!(change.whole(&once), Some(once.clone()));
+            prop_assert_eq!(change.apply_to(&once), Some(once.clone()));
         }
     }
 }

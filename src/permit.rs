@@ -19,7 +19,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 
 /// What the ledger knows of the calls of a scope: all that the quota's arithmetic needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub struct QuotaUsage {
     /// Calls without an end: each holds a token of every window.
     pub in_flight: u32,
     /// The ends of the calls that are over, sorted; older ones than the longest window may be left out. A request

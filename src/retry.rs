@@ -21,7 +21,7 @@ pub struct Policy {
 
 /// What follows from a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum RetryDecision {
     /// The row is over.
     Done {
         /// How.
@@ -56,14 +56,14 @@ pub enum Next {
 
 impl Policy {
     /// What follows from `verdict`, which ended the try number `tries` (from 1) at a row.
-    pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> Next {
-        let failed = |code| Next::Done { kind: OutcomeKind::Failed, code };
+    pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> RetryDecision {
+        let failed = |code| RetryDecision::Done { kind: OutcomeKind::Failed, code };
         match *verdict {
             Verdict::Updated { ref differs, .. } => {
                 let code = if differs.is_some() { Outcome::DIFFERS } else { "" };
-                Next::Done { kind: OutcomeKind::Updated, code }
+                RetryDecision::Done { kind: OutcomeKind::Updated, code }
             }
-            Verdict::Read { .. } | Verdict::Listed(_) => Next::Compare,
+            Verdict::Read { .. } | Verdict::Listed(_) => RetryDecision::Compare,
             Verdict::NotApplied { .. } => failed("not-applied"),
             Verdict::Redirected { .. } => failed(REDIRECTED),
             Verdict::Rejected => failed("rejected"),
@@ -71,14 +71,16 @@ impl Policy {
             Verdict::Forbidden => failed("forbidden"),
             Verdict::Conflict => failed("conflict"),
             Verdict::Unexpected => failed("unexpected"),
-            Verdict::Unauthorized { token_generation } => Next::Renew { token_generation },
-            Verdict::Throttled { .. } => Next::Pause,
-            Verdict::Unconfirmed if tries >= self.max_attempts => Next::GiveUp { may_have_applied: true },
-            Verdict::Unconfirmed => Next::Look,
-            Verdict::Dropped { .. } => Next::AtOnce,
-            Verdict::Unsent { .. } if tries >= self.max_attempts => Next::GiveUp { may_have_applied: false },
-            Verdict::Transient { may_have_applied } if tries >= self.max_attempts => Next::GiveUp { may_have_applied },
-            Verdict::Transient { .. } | Verdict::Unsent { .. } => Next::Again { after: delay(tries, rng) },
+            Verdict::Unauthorized { token_generation } => RetryDecision::Renew { token_generation },
+            Verdict::Throttled { .. } => RetryDecision::Pause,
+            Verdict::Unconfirmed if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
+            Verdict::Unconfirmed => RetryDecision::Look,
+            Verdict::Dropped { .. } => RetryDecision::AtOnce,
+            Verdict::Unsent { .. } if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: false },
+            Verdict::Transient { may_have_applied } if tries >= self.max_attempts => {
+                RetryDecision::GiveUp { may_have_applied }
+            }
+            Verdict::Transient { .. } | Verdict::Unsent { .. } => RetryDecision::Again { after: delay(tries, rng) },
         }
     }
 }
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_verdict_has_its_consequence() {
-        let done = |kind, code| Next::Done { kind, code };
+        let done = |kind, code| RetryDecision::Done { kind, code };
         let failed = |code| done(OutcomeKind::Failed, code);
         let resume = Some(crate::call::Resume::After(Duration::from_secs(37)));
         for (verdict, next) in [
@@ -158,7 +160,7 @@ mod tests {
                 Verdict::Updated { differs: Some("status".to_owned()), added: None },
                 done(OutcomeKind::Updated, "differs"),
             ),
-            (Verdict::Read { incident: crate::call::Incident::default(), server_time: None }, Next::Compare),
+            (Verdict::Read { incident: crate::call::Incident::default(), server_time: None }, RetryDecision::Compare),
             (Verdict::NotApplied { differs: String::new() }, failed("not-applied")),
             (Verdict::Redirected { to: 8 }, failed("redirected")),
             (Verdict::Rejected, failed("rejected")),
@@ -166,14 +168,14 @@ mod tests {
             (Verdict::Forbidden, failed("forbidden")),
             (Verdict::Conflict, failed("conflict")),
             (Verdict::Unexpected, failed("unexpected")),
-            (Verdict::Unauthorized { token_generation: 3 }, Next::Renew { token_generation: 3 }),
-            (Verdict::Throttled { resume }, Next::Pause),
-            (Verdict::Throttled { resume: None }, Next::Pause),
-            (Verdict::Dropped { may_have_applied: true }, Next::AtOnce),
-            (Verdict::Unconfirmed, Next::GiveUp { may_have_applied: true }),
-            (Verdict::Unsent { obstacle: None }, Next::GiveUp { may_have_applied: false }),
-            (Verdict::Transient { may_have_applied: true }, Next::GiveUp { may_have_applied: true }),
-            (Verdict::Transient { may_have_applied: false }, Next::GiveUp { may_have_applied: false }),
+            (Verdict::Unauthorized { token_generation: 3 }, RetryDecision::Renew { token_generation: 3 }),
+            (Verdict::Throttled { resume }, RetryDecision::Pause),
+            (Verdict::Throttled { resume: None }, RetryDecision::Pause),
+            (Verdict::Dropped { may_have_applied: true }, RetryDecision::AtOnce),
+            (Verdict::Unconfirmed, RetryDecision::GiveUp { may_have_applied: true }),
+            (Verdict::Unsent { obstacle: None }, RetryDecision::GiveUp { may_have_applied: false }),
+            (Verdict::Transient { may_have_applied: true }, RetryDecision::GiveUp { may_have_applied: true }),
+            (Verdict::Transient { may_have_applied: false }, RetryDecision::GiveUp { may_have_applied: false }),
         ] {
             let next_now = Policy { max_attempts: 5 }.decide(&verdict, 5, &mut fastrand::Rng::with_seed(1));
             assert_eq!(next_now, next, "{verdict:?}");
@@ -185,11 +187,11 @@ mod tests {
         let transient = Verdict::Transient { may_have_applied: false };
         let mut rng = fastrand::Rng::with_seed(1);
         let mut next = |tries| Policy { max_attempts: 3 }.decide(&transient, tries, &mut rng);
-        assert!(matches!(next(1), Next::Again { after } if after <= Duration::from_millis(500)));
-        assert!(matches!(next(2), Next::Again { after } if after <= Duration::from_secs(1)));
-        assert_eq!(next(3), Next::GiveUp { may_have_applied: false });
-        assert_eq!(next(4), Next::GiveUp { may_have_applied: false });
-        assert_eq!(Policy { max_attempts: 3 }.decide(&Verdict::Unconfirmed, 2, &mut rng), Next::Look);
+        assert!(matches!(next(1), RetryDecision::Again { after } if after <= Duration::from_millis(500)));
+        assert!(matches!(next(2), RetryDecision::Again { after } if after <= Duration::from_secs(1)));
+        assert_eq!(next(3), RetryDecision::GiveUp { may_have_applied: false });
+        assert_eq!(next(4), RetryDecision::GiveUp { may_have_applied: false });
+        assert_eq!(Policy { max_attempts: 3 }.decide(&Verdict::Unconfirmed, 2, &mut rng), RetryDecision::Look);
     }
 
     proptest! {

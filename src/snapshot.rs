@@ -8,9 +8,9 @@ use crate::call::Incident;
 /// What came of looking at an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Seen {
+pub enum Snapshot {
     /// It is there.
-    There(Before),
+    There(IncidentState),
     /// There is no such incident.
     Missing {
         /// What the API said.
@@ -25,7 +25,7 @@ pub enum Seen {
 
 /// An incident as it was, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Before {
+pub struct IncidentState {
     /// The properties that the contract names, as the server showed them; comments are none of them.
     pub values: Map<String, Value>,
     /// The incident into which it was merged.
@@ -36,24 +36,24 @@ pub struct Before {
     pub context: Map<String, Value>,
 }
 
-impl From<Incident> for Before {
-    fn from(incident: Incident) -> Before {
-        Before { values: incident.values, redirect: incident.redirect, context: incident.context }
+impl From<Incident> for IncidentState {
+    fn from(incident: Incident) -> IncidentState {
+        IncidentState { values: incident.values, redirect: incident.redirect, context: incident.context }
     }
 }
 
-impl Seen {
+impl Snapshot {
     /// As the journal keeps it.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::json!(self).to_string()
     }
 
-    /// What [`Seen::to_json`] wrote.
+    /// What [`Snapshot::to_json`] wrote.
     ///
     /// # Errors
     /// Where it is something else.
-    pub fn from_json(text: &str) -> serde_json::Result<Seen> {
+    pub fn from_json(text: &str) -> serde_json::Result<Snapshot> {
         serde_json::from_str(text)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::compare::{differences, same};
 use crate::contract::{Contract, PropertyKind};
-use crate::snapshot::Before;
+use crate::snapshot::IncidentState;
 use crate::text::is_redacted;
 
 /// What becomes of one incident.
@@ -23,7 +23,7 @@ pub struct Undo {
 
 /// What undoes the change `body`: `then` is the incident before it was made, `now` what it is.
 #[must_use]
-pub fn undo(body: &str, then: &Before, now: &Before, contract: &Contract) -> Undo {
+pub fn undo(body: &str, then: &IncidentState, now: &IncidentState, contract: &Contract) -> Undo {
     let set: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     let same_as = contract.same_as();
     let since = differences(body, &now.values, contract.appended().unwrap_or_default(), &same_as);
@@ -70,7 +70,7 @@ fn told(kind: &PropertyKind, was: &Value) -> Option<Value> {
 
 impl Undo {
     /// A value that needs another property in the same row gets it; one that goes with no value of that is not set.
-    fn keep_rules(&mut self, then: &Before, contract: &Contract) {
+    fn keep_rules(&mut self, then: &IncidentState, contract: &Contract) {
         for rule in &contract.dependencies {
             let Some(value) = self.change.get(&rule.property).cloned() else { continue };
             let on = self.change.get(&rule.on).or_else(|| then.values.get(&rule.on)).cloned().unwrap_or(Value::Null);
@@ -96,9 +96,9 @@ mod tests {
     use crate::contract::load;
     use serde_json::json;
 
-    fn seen(values: Value) -> Before {
+    fn seen(values: Value) -> IncidentState {
         let Value::Object(values) = values else { unreachable!("an object") };
-        Before { values, ..Before::default() }
+        IncidentState { values, ..IncidentState::default() }
     }
 
     fn undone(contract: &str, body: &str, then: Value, now: Value) -> Undo {

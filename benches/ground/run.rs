@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_triage::apply::{Ends, Settings, apply};
-use bulk_triage::change::{Change, IncidentId, Scope};
+use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, Tokens, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
@@ -47,7 +47,7 @@ impl Prepared {
             typed: bulk_triage::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
-        let run = journal.begin_loading(&Scope::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
+        let run = journal.begin_loading(&TenantKey::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
         let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();
         journal.load(&run, &rows)?;
         journal.ready(&run, &facts, &Same::Changes(Vec::new()))?;

@@ -1,6 +1,6 @@
 //! Answers of the server, of every status.
 
-use bulk_triage::call::{Answer, Call, Verdict};
+use bulk_triage::call::{Call, CallResult, Verdict};
 use bulk_triage::change::{Change, IncidentId};
 use bulk_triage::client::classify::read;
 use bulk_triage::client::{Incomplete, Reply, SendError};
@@ -43,7 +43,7 @@ pub fn answers(data: &[u8]) {
     }
 }
 
-fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
+fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
     let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
     let answer = read(call, &CONTRACT, reply, 0, now);
     let differs = if let Verdict::Updated { differs, .. } = &answer.verdict { differs.as_deref() } else { None };

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bulk_triage::change::{Change, IncidentId, Scope};
+use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
     Batch, Begin, Durability, Earlier, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, Same,
@@ -178,8 +178,8 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
     Ok(journal)
 }
 
-fn scope() -> Scope {
-    Scope::named("fuzz")
+fn scope() -> TenantKey {
+    TenantKey::named("fuzz")
 }
 
 fn update(incident: u64) -> Change {

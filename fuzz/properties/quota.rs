@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bulk_triage::clock::BootTime;
-use bulk_triage::permit::Spent;
+use bulk_triage::permit::QuotaUsage;
 use bulk_triage::quota::{Buckets, Forecast, arrival};
 use bulk_triage::quota_spec::{Quota, duration_text, parse_duration};
 use bulk_triage::text::printable;
@@ -30,9 +30,9 @@ pub fn quotas(data: &[u8]) {
     let (now, latency) = (BootTime(0), Duration::from_millis(400));
     let tightest = quota.windows().iter().map(|window| window.calls).min().unwrap_or_default();
     let calls = tightest.min(2_000);
-    assert_eq!(buckets.grant(&Spent::default(), None, now, calls).permits, calls);
+    assert_eq!(buckets.grant(&QuotaUsage::default(), None, now, calls).permits, calls);
     let ahead = Forecast { calls: u64::from(calls), concurrency: calls, latency };
-    let last = |calls: u64| arrival(&buckets, &Spent::default(), None, now, Forecast { calls, ..ahead });
+    let last = |calls: u64| arrival(&buckets, &QuotaUsage::default(), None, now, Forecast { calls, ..ahead });
     assert_eq!(last(u64::from(calls)), now + latency);
     if calls == tightest {
         assert!(last(u64::from(calls) + 1) >= now + latency + quota.shortest());

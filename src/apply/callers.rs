@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::call::{Answer, Call};
+use crate::call::{Call, CallResult};
 use crate::client::{Client, Tokens, Transport};
 use crate::clock::{Clock, Now};
 use crate::journal::AttemptId;
@@ -17,7 +17,7 @@ use crate::journal::AttemptId;
 #[derive(Clone, Debug)]
 pub(super) struct Ended {
     pub(super) attempt: AttemptId,
-    pub(super) answer: Answer,
+    pub(super) answer: CallResult,
     /// When the answer had come, or the wait for it was over.
     pub(super) at: Now,
     /// How long it took.

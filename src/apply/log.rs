@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::callers::Ended;
 use super::events::Event;
 use super::row_state::Hand;
-use crate::call::{Answer, Call};
+use crate::call::{Call, CallResult};
 use crate::change::IncidentId;
 use crate::journal::What;
 use crate::text::printable;
@@ -28,7 +28,7 @@ pub(super) fn call(hand: &Hand, ended: &Ended) {
 }
 
 /// A call that only looks has ended.
-pub(super) fn look(call: &Call, answer: &Answer, took: Duration) {
+pub(super) fn look(call: &Call, answer: &CallResult, took: Duration) {
     tracing::debug!(
         incident = call.incident().map(IncidentId::get),
         what = if matches!(call, Call::List(_)) { "List" } else { "Read" },

@@ -4,7 +4,7 @@
 //! smaller, and the list keeps that size; an outage leaves no list in small pages. Pure.
 
 use super::health::DOWN_AFTER;
-use crate::call::Answer;
+use crate::call::CallResult;
 
 /// The most incidents on one page, by the API's rule.
 pub(super) const LARGEST: u32 = 100;
@@ -59,7 +59,7 @@ impl PageSize {
     ///
     /// # Errors
     /// If the smallest page has failed as often as any.
-    pub(super) fn failed(&mut self, answer: &Answer) -> Result<(), SmallestFails> {
+    pub(super) fn failed(&mut self, answer: &CallResult) -> Result<(), SmallestFails> {
         self.streak = self.streak.saturating_add(1);
         self.failures += 1;
         let may_be_too_large = answer.is_truncated || answer.http_status == Some(504);
@@ -82,12 +82,12 @@ pub(super) mod tests {
     use crate::call::Verdict;
 
     /// A transient error with this status.
-    pub(crate) fn failure(http_status: Option<u16>, is_truncated: bool) -> Answer {
+    pub(crate) fn failure(http_status: Option<u16>, is_truncated: bool) -> CallResult {
         let verdict = Verdict::Transient { may_have_applied: false };
-        Answer { verdict, http_status, request_id: None, message: "said".to_owned(), is_truncated, resume: None }
+        CallResult { verdict, http_status, request_id: None, message: "said".to_owned(), is_truncated, resume: None }
     }
 
-    fn sizes(failures: &[Answer]) -> Vec<u32> {
+    fn sizes(failures: &[CallResult]) -> Vec<u32> {
         let mut size = PageSize::new();
         failures
             .iter()

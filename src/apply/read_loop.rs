@@ -17,13 +17,13 @@ use super::events::{Event, Listener, Pace};
 use super::health::News;
 use super::service::{Follows, Service};
 use super::{ApplyError, GUESSED_LATENCY, LOOK, PACE, Settings, Stop, log};
-use crate::call::{Answer, Call, Page, Verdict};
+use crate::call::{Call, CallResult, Page, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Batch, End, Journal};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
-use crate::retry::{Next, Policy, delay};
+use crate::retry::{Policy, RetryDecision, delay};
 
 /// Says what is read, and takes it.
 pub trait Reader {
@@ -34,13 +34,13 @@ pub trait Reader {
     ///
     /// # Errors
     /// If nothing more can be read, or what was read can't be kept.
-    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop>;
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop>;
 
     /// What to request after a transient error of a page.
     ///
     /// # Errors
     /// If there is no other way to read what the page would have shown.
-    fn page_failed(&mut self, page: &Page, answer: &Answer) -> Result<Course, Stop>;
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, Stop>;
 
     /// Whether reads of single incidents can replace a page: then its failure does not mean an outage.
     fn can_read_singly(&self) -> bool;
@@ -208,7 +208,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
                     // What has ended at the same moment shares the commit.
                     tokio::task::yield_now().await;
                 }
-                () = self.clock.nap_until(wake) => {}
+                () = self.clock.sleep_briefly_until(wake) => {}
                 Ok(()) = stop.changed() => {}
             }
         };
@@ -385,7 +385,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     }
 
     /// A page was not read: what takes its place, or why nothing more is read.
-    fn page_failed(&mut self, page: &Page, tried: Try, answer: &Answer, at: Now) -> Option<Stop> {
+    fn page_failed(&mut self, page: &Page, tried: Try, answer: &CallResult, at: Now) -> Option<Stop> {
         let after = at.boot + delay(tried.tries.max(1), &mut self.rng);
         match self.reader.page_failed(page, answer) {
             Ok(Course::Request(call)) => {
@@ -401,19 +401,22 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     }
 
     /// What follows for any other call that has ended.
-    fn decide(&mut self, tried: Try, answer: &Answer, at: Now) -> Option<Stop> {
+    fn decide(&mut self, tried: Try, answer: &CallResult, at: Now) -> Option<Stop> {
         match self.policy.decide(&answer.verdict, tried.tries.max(1), &mut self.rng) {
-            Next::Again { after } => self.wait(at.boot + after, tried),
+            RetryDecision::Again { after } => self.wait(at.boot + after, tried),
             // Whether it is this call or the service is not clear yet: it waits for the others, if there are any.
-            Next::GiveUp { .. } if self.may_be_the_service() => {
+            RetryDecision::GiveUp { .. } if self.may_be_the_service() => {
                 self.wait(at.boot + crate::retry::outage_pause(1), tried);
             }
             // Of reads none is unconfirmed.
-            Next::Done { .. } | Next::Compare | Next::Look | Next::GiveUp { .. } => {
+            RetryDecision::Done { .. }
+            | RetryDecision::Compare
+            | RetryDecision::Look
+            | RetryDecision::GiveUp { .. } => {
                 return self.hear(&tried.call, answer).err();
             }
-            Next::AtOnce | Next::Pause => self.ready.push_front(tried),
-            Next::Renew { token_generation } => {
+            RetryDecision::AtOnce | RetryDecision::Pause => self.ready.push_front(tried),
+            RetryDecision::Renew { token_generation } => {
                 let tokens = self.callers.tokens();
                 let stop = self.service.token_refused(token_generation, at, tokens, &answer.message);
                 self.ready.push_front(tried);
@@ -430,7 +433,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         health.is_down() || (health.is_uncertain() && !is_alone)
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<(), Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<(), Stop> {
         let heard = self.reader.hear(call, answer)?;
         self.batch.befores.extend(heard.befores);
         self.tell(Event::Looked(heard.incidents));

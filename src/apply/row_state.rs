@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::callers::Ended;
 use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
-use crate::call::{Answer, REDIRECTED, Verdict};
+use crate::call::{CallResult, REDIRECTED, Verdict};
 use crate::change::Change;
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::contract::SameAs;
 use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
-use crate::retry::{Next, Policy};
+use crate::retry::{Policy, RetryDecision};
 
 /// A row that was taken up.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub(super) struct Hand {
     /// What the last answer to an update said: it stays with the row when a read ends it.
     last_update: Option<String>,
     /// What the last answer to any call said.
-    last: Option<Answer>,
+    last: Option<CallResult>,
 }
 
 /// Tries, with those apart that will not count if their streak becomes an outage.
@@ -230,7 +230,7 @@ impl Hand {
         let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
 
         let is_update = matches!(self.what, What::Update);
-        self.reads_at_once = next == Next::AtOnce;
+        self.reads_at_once = next == RetryDecision::AtOnce;
         self.last = Some(answer.clone());
         if is_update {
             self.last_update = Some(answer.message.clone());
@@ -256,14 +256,14 @@ impl Hand {
             pause_until: None,
         };
         let then = match next {
-            Next::Done { kind, code } => {
+            RetryDecision::Done { kind, code } => {
                 let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;
                 let outcome = if is_about_the_row { of_answer(kind, code, answer, *at) } else { self.unreadable(*at) };
                 end.outcome = Some((self.row.row, outcome));
                 Then::Over
             }
-            Next::Compare => self.compare(ended, rules, own, &mut end),
-            Next::Look => {
+            RetryDecision::Compare => self.compare(ended, rules, own, &mut end),
+            RetryDecision::Look => {
                 self.unconfirmed = Some(*attempt);
                 // With a comment the journal names the attempts in doubt when it is asked.
                 if self.row.change.appends {
@@ -273,10 +273,10 @@ impl Hand {
                     next_read(at.boot, rules.settle, self.read_at).map_or(Then::Ready, Then::ReadAt)
                 }
             }
-            Next::Again { after } => Then::At(at.boot + after),
-            Next::GiveUp { .. } => Then::UsedUp,
-            Next::AtOnce | Next::Pause => Then::Ready,
-            Next::Renew { token_generation } => Then::Renew { token_generation },
+            RetryDecision::Again { after } => Then::At(at.boot + after),
+            RetryDecision::GiveUp { .. } => Then::UsedUp,
+            RetryDecision::AtOnce | RetryDecision::Pause => Then::Ready,
+            RetryDecision::Renew { token_generation } => Then::Renew { token_generation },
         };
         (end, then)
     }
@@ -432,7 +432,7 @@ fn went_to_the_old_one(to: u64) -> String {
     format!("the incident was merged into {to}: the update went to the old one")
 }
 
-fn of_answer(kind: OutcomeKind, code: &str, answer: &Answer, at: Now) -> Outcome {
+fn of_answer(kind: OutcomeKind, code: &str, answer: &CallResult, at: Now) -> Outcome {
     let message = match &answer.verdict {
         Verdict::Updated { differs: Some(differs), .. } | Verdict::NotApplied { differs } => differs.clone(),
         Verdict::Redirected { to } => went_to_the_old_one(*to),

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::Stop;
 use super::events::Event;
 use super::health::{Health, News};
-use crate::call::{Answer, Resume, Verdict};
+use crate::call::{CallResult, Resume, Verdict};
 use crate::client::{Renewal, TokenError, Tokens};
 use crate::clock::{BootTime, Now};
 use crate::permit::{LONGEST_PAUSE, Pause};
@@ -95,7 +95,7 @@ impl Service {
 
     /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
     /// and names a time.
-    pub(super) fn pause(&mut self, answer: &Answer, at: Now) -> Option<(BootTime, Follows)> {
+    pub(super) fn pause(&mut self, answer: &CallResult, at: Now) -> Option<(BootTime, Follows)> {
         let resume = match (&answer.verdict, answer.resume) {
             (Verdict::Throttled { resume }, _) => {
                 self.throttled += 1;
@@ -259,17 +259,17 @@ mod tests {
     }
 
     /// A response that names a time this far from now, in milliseconds.
-    fn answer(status: u16, after: u64) -> Answer {
+    fn answer(status: u16, after: u64) -> CallResult {
         resuming(status, Some(Resume::After(Duration::from_millis(after))))
     }
 
-    fn resuming(status: u16, resume: Option<Resume>) -> Answer {
+    fn resuming(status: u16, resume: Option<Resume>) -> CallResult {
         let (verdict, resume) = match status {
             429 => (Verdict::Throttled { resume }, None),
             _ => (Verdict::Transient { may_have_applied: false }, resume),
         };
         let message = "wait".to_owned();
-        Answer { verdict, http_status: Some(status), request_id: None, message, is_truncated: false, resume }
+        CallResult { verdict, http_status: Some(status), request_id: None, message, is_truncated: false, resume }
     }
 
     #[test]
@@ -353,7 +353,7 @@ mod tests {
     fn a_time_just_passed_costs_one_second_once() {
         let passed = resuming(429, Some(Resume::JustPassed));
         let mut service = Service::new(&"50/10s,5/20s".parse().expect("a quota"), Duration::from_secs(30));
-        let mut until = |answer: &Answer, now| service.pause(answer, at(now)).map(|(kept, _)| kept.0 / 1_000);
+        let mut until = |answer: &CallResult, now| service.pause(answer, at(now)).map(|(kept, _)| kept.0 / 1_000);
         assert_eq!(until(&passed, 100), Some(1_100));
         assert_eq!(until(&passed, 600), Some(1_100), "it was in flight");
         assert_eq!(until(&passed, 1_200), Some(11_200), "the one that tried it out");

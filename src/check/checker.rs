@@ -15,7 +15,7 @@ use crate::diagnostic::{Diagnostic, codes};
 use crate::input::csv::Cell;
 use crate::input::{Chunk, Cutter, Input, InputError, Origin, Record, advice_for_encoding};
 use crate::outcome::{InputShape, OutcomeKind};
-use crate::text::excerpt;
+use crate::text::truncate;
 
 /// All that the check of a row needs to know; shared by the threads.
 pub(super) struct Checker<'a> {
@@ -241,7 +241,7 @@ fn read_set<'a>(contract: &ReadyContract<'a>, rules: &Rules<'a>, arena: &'a Bump
             let diagnostic = Diagnostic::new(problem.code, "--set", problem.message);
             Diagnostic {
                 field: Some(property.clone()),
-                value: Some(excerpt(cell, 200)),
+                value: Some(truncate(cell, 200)),
                 help: problem.help.or(diagnostic.help),
                 ..diagnostic
             }

@@ -8,7 +8,7 @@ use super::value::Asked;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::input::{Input, normalized};
 use crate::outcome::InputShape;
-use crate::text::excerpt;
+use crate::text::truncate;
 
 /// The column of the incident's id.
 pub(super) const ID: &str = "incidentId";
@@ -123,7 +123,7 @@ pub(super) fn of_header<'a>(
     let found: Vec<Role<'a>> = columns.iter().map(|column| roles.of(column)).collect();
     let (mut wrong, mut warnings) = (Vec::new(), Vec::new());
     for (at, role) in found.iter().enumerate() {
-        let name = excerpt(columns[at].trim(), 40);
+        let name = truncate(columns[at].trim(), 40);
         match role {
             Role::Misspelt(meant) => {
                 let diagnostic = input.header_diagnostic(&codes::MISSPELT_COLUMN, Some(at), misspelt(&name, meant));
@@ -132,7 +132,7 @@ pub(super) fn of_header<'a>(
             Role::Id | Role::Property(_) | Role::GivesWay(_) => {
                 if let Some(first) = found[..at].iter().position(|other| other == role) {
                     let message =
-                        format!("the column `{name}` means the same as `{}`", excerpt(columns[first].trim(), 40));
+                        format!("the column `{name}` means the same as `{}`", truncate(columns[first].trim(), 40));
                     wrong.push(input.header_diagnostic(&codes::COLUMN_TWICE, Some(at), message));
                 }
             }
@@ -186,7 +186,7 @@ pub(super) fn of_header<'a>(
 /// Names as a list, the first ones of many.
 pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     const LISTED: usize = 12;
-    let mut names: Vec<String> = names.map(|name| format!("`{}`", excerpt(name.trim(), 40))).collect();
+    let mut names: Vec<String> = names.map(|name| format!("`{}`", truncate(name.trim(), 40))).collect();
     let more = names.len().saturating_sub(LISTED);
     names.truncate(LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -8,7 +8,7 @@ use super::value::Asked;
 use crate::contract::Contract;
 use crate::diagnostic::{Repetition, Severity};
 use crate::input::normalized;
-use crate::text::{excerpt, printable};
+use crate::text::{printable, truncate};
 
 /// A property to set on every row. The value is written as in a CSV cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct SetProperty {
 
 /// Why a `--set` can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`--set {}`: {message}", excerpt(.typed, 60))]
+#[error("`--set {}`: {message}", truncate(.typed, 60))]
 pub struct SetError {
     typed: String,
     message: String,

@@ -16,7 +16,7 @@ use crate::input::csv::{self, Cell};
 use crate::input::is_portal_export;
 use crate::input::jsonl::{self, LineError, Member, Text};
 use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
-use crate::text::{excerpt, trimmed, unshield, unshield_bytes};
+use crate::text::{trimmed, truncate, unshield, unshield_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of the row")]
@@ -116,7 +116,7 @@ impl<'r> Reading<'r> {
         if !digits.is_empty() {
             self.id = parse_id(digits);
             if self.id.is_none() {
-                let message = format!("`{}` is not an incident id", excerpt(digits, 40));
+                let message = format!("`{}` is not an incident id", truncate(digits, 40));
                 let problem = Problem { help: hint(digits), ..Problem::new(&codes::ID_INVALID, message) };
                 self.tell(problem, Some(ID), Some(spot.clone()));
                 self.id_was_told = true;
@@ -271,31 +271,33 @@ impl Checker<'_> {
             let spot = place_of(record, value.get()).unwrap_or(0..record.len());
             let is_sent = matches!(role, Role::Id | Role::Property(_) | Role::GivesWay(_));
             if is_sent && roles[..at].contains(role) {
-                let message = format!("the member `{}` means the same as one before", excerpt(name, 40));
+                let message = format!("the member `{}` means the same as one before", truncate(name, 40));
                 row.tell(Problem::new(&codes::COLUMN_TWICE, message), Some(name), Some(spot));
                 continue;
             }
             match *role {
                 Role::Carried if self.origin.is_portal_export && self.contract.appends_by(name) => {
-                    let message =
-                        format!("`{}` was added to a portal export, of which only the ids are used", excerpt(name, 40));
+                    let message = format!(
+                        "`{}` was added to a portal export, of which only the ids are used",
+                        truncate(name, 40)
+                    );
                     row.tell(Problem::new(&codes::PORTAL_COMMENT, message), Some(name), Some(spot));
                 }
                 Role::Misspelt(meant) => {
-                    let message = misspelt(&excerpt(name, 40), meant);
+                    let message = misspelt(&truncate(name, 40), meant);
                     let problem = Problem::new(&codes::MISSPELT_COLUMN, message).with_help(misspelt_help(meant));
                     row.tell(problem, Some(name), Some(spot));
                 }
                 // The API's own `comments` are a list.
                 Role::Synonym(place) if value.get().starts_with('"') && !is_empty(value) => {
                     if !roles.contains(&Role::Property(place)) {
-                        let problem = Problem::new(&codes::NOT_SENT, not_sent(&excerpt(name, 40)));
+                        let problem = Problem::new(&codes::NOT_SENT, not_sent(&truncate(name, 40)));
                         let help = not_sent_help(self.contract.properties[place].name);
                         row.tell(problem.with_help(help).counted(), Some(name), Some(spot));
                     }
                 }
                 Role::SentinelProviderId if roles.contains(&Role::Id) => {
-                    let problem = Problem::new(&codes::COLUMN_TWICE, two_ids(&excerpt(name, 40)));
+                    let problem = Problem::new(&codes::COLUMN_TWICE, two_ids(&truncate(name, 40)));
                     row.tell(problem, Some(name), Some(spot));
                 }
                 Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
@@ -324,7 +326,7 @@ impl Checker<'_> {
     /// Whether the row of a results file is wanted.
     fn read_outcome(&self, outcome: &str, spot: Range<usize>, row: &mut Reading<'_>) -> bool {
         let Ok(outcome) = outcome.parse::<OutcomeKind>() else {
-            let message = format!("`{}` is not an outcome", excerpt(outcome, 40));
+            let message = format!("`{}` is not an outcome", truncate(outcome, 40));
             row.tell(Problem::new(&codes::RESULTS_LINE, message), Some("outcome"), Some(spot));
             return false;
         };
@@ -360,7 +362,7 @@ impl<'r> Reading<'r> {
                 (&codes::NOT_AN_OBJECT, format!("the line is {}, not an object", json_type(line.trim_start())), None)
             }
             LineError::Twice(name) => {
-                (&codes::MEMBER_TWICE, format!("the member `{}` stands there twice", excerpt(&name, 40)), None)
+                (&codes::MEMBER_TWICE, format!("the member `{}` stands there twice", truncate(&name, 40)), None)
             }
         };
         self.tell(Problem::new(code, message), None, spot);

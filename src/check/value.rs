@@ -11,8 +11,8 @@ use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either_of, nearest};
 use crate::diagnostic::{Code, Repetition, codes};
 use crate::input::jsonl::Text;
-use crate::list_edit::ListChange;
-use crate::text::{excerpt, trimmed};
+use crate::list_edit::ListEdit;
+use crate::text::{trimmed, truncate};
 
 /// What a row asks of one property. What does not stand in the row to the letter stands in an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl<'a> ReadyContract<'a> {
             (Asked::List(list), _) => Some(serde_json::Value::from(list).to_string()),
             (Asked::Edits { add, remove }, _) => {
                 let owned = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
-                Some(serde_json::json!(ListChange { add: owned(add), remove: owned(remove) }).to_string())
+                Some(serde_json::json!(ListEdit { add: owned(add), remove: owned(remove) }).to_string())
             }
             _ => None,
         }
@@ -206,7 +206,7 @@ impl<'a> ReadyContract<'a> {
         if is_placeholder(text) {
             return wrong(problems, placeholder(name, text, false));
         }
-        let message = format!("`{}` is not a value of {name}", excerpt(text, SHOWN));
+        let message = format!("`{}` is not a value of {name}", truncate(text, SHOWN));
         let problem = Problem::new(&codes::UNKNOWN_VALUE, message);
         if let Some((columns, elsewhere)) = self.two_values(text) {
             let first = elsewhere.map(|elsewhere| format!("{columns}; {elsewhere}"));
@@ -234,7 +234,7 @@ fn cannot_clear(name: &str) -> Problem {
 
 /// A text that stands for "no value".
 fn placeholder(name: &str, text: &str, can_be_cleared: bool) -> Problem {
-    let message = format!("`{}` stands for \"no value\" and is not a value of {name}", excerpt(trimmed(text), SHOWN));
+    let message = format!("`{}` stands for \"no value\" and is not a value of {name}", truncate(trimmed(text), SHOWN));
     let clear = if can_be_cleared { ", or write `<clear>` to empty it" } else { "" };
     let help = format!("leave the cell empty to keep the value{clear}");
     Problem::new(&codes::PLACEHOLDER_VALUE, message).with_help(help)
@@ -279,7 +279,7 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> As
         return wrong(problems, cannot_clear(name));
     }
     if is_placeholder(bare) {
-        let message = format!("the {name} `{}` stands for \"no value\", and is sent as it is", excerpt(bare, SHOWN));
+        let message = format!("the {name} `{}` stands for \"no value\", and is sent as it is", truncate(bare, SHOWN));
         problems.push(Problem::new(&codes::PLACEHOLDER_COMMENT, message));
     }
     if bare.len() != cell.len() {
@@ -310,7 +310,7 @@ fn look_at_tags<'r>(read: Result<Asked<'r>, Problem>, name: &str, problems: &mut
         return wrong(problems, placeholder(name, tag, true));
     }
     if let Some(tag) = set.iter().find(|tag| tag.contains(',')) {
-        let message = format!("the tag `{}` holds a comma, and is sent as one tag", excerpt(tag, SHOWN));
+        let message = format!("the tag `{}` holds a comma, and is sent as one tag", truncate(tag, SHOWN));
         problems.push(Problem::new(&codes::COMMA_IN_TAG, message));
     }
     asked
@@ -345,7 +345,7 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
     }
     if tags.iter().any(|tag| tag.starts_with(['+', '-'])) {
         if let Some(tag) = tags.iter().find(|tag| !tag.starts_with(['+', '-'])) {
-            let message = format!("the tag `{}` has no sign, and others have one", excerpt(tag, SHOWN));
+            let message = format!("the tag `{}` has no sign, and others have one", truncate(tag, SHOWN));
             return Err(Problem::new(&codes::TAG_CHANGE, message));
         }
         let signed = |sign: char| tags.iter().filter_map(move |tag| tag.strip_prefix(sign).map(trimmed));
@@ -378,7 +378,7 @@ fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Proble
 
 /// A change of tags as JSON: `{"add":["a"],"remove":["b"]}`.
 fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
-    let ListChange { add, remove } = serde_json::from_str(raw).map_err(|_| {
+    let ListEdit { add, remove } = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `{` and are not lists of texts by the names `add` and `remove`";
         Problem::new(&codes::TAGS_NOT_JSON, message)
     })?;
@@ -392,7 +392,7 @@ fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Asked<'r>, Pro
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag to add or to remove is empty, or there is none"));
     }
     if let Some(tag) = add.iter().find(|tag| remove.contains(tag)) {
-        let message = format!("the tag `{}` is added and removed", excerpt(tag, SHOWN));
+        let message = format!("the tag `{}` is added and removed", truncate(tag, SHOWN));
         return Err(Problem::new(&codes::TAG_CHANGE, message));
     }
     Ok(Asked::Edits { add, remove })

@@ -21,7 +21,7 @@ use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::events::Event;
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::client::{Origin, OriginError};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
@@ -96,10 +96,10 @@ pub(super) fn run(
                 let meaning = format!("applied on {day} by run {name} (pruned); nothing to send");
                 say(&meaning);
                 if args.send.format == Format::Json {
-                    let summary = applying.summary(name, Tally::default(), exit::DONE, meaning);
+                    let summary = applying.summary(name, Tally::default(), exit::OK, meaning);
                     send::print(&summary, Format::Json, terminal);
                 }
-                return Ok(exit::DONE);
+                return Ok(exit::OK);
             }
             None => applying.load(journal, remember)?,
         },
@@ -148,8 +148,8 @@ impl Plan {
     }
 
     /// Whose incidents it is for, where that was known.
-    pub(super) fn scope(&self) -> Option<Scope> {
-        self.header.scope.clone().map(Scope::from_stored)
+    pub(super) fn scope(&self) -> Option<TenantKey> {
+        self.header.scope.clone().map(TenantKey::from_stored)
     }
 
     /// The origin for which it was made.
@@ -222,7 +222,7 @@ impl Plan {
 pub(super) struct Applying<'a> {
     pub(super) plan: &'a Plan,
     pub(super) target: &'a Target,
-    pub(super) scope: Scope,
+    pub(super) scope: TenantKey,
     /// The options of the command line, as they were typed.
     pub(super) typed: &'a Typed,
     pub(super) clock: &'a Clock,
@@ -243,7 +243,7 @@ impl<'a> Applying<'a> {
         let results = Path::new(&run.facts.results);
         let follows = journal.follows(&run.name)?;
         let next =
-            if code == exit::DONE { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
+            if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
         let summary = self.summary(run.name.clone(), tally, code, exit::meaning(code).to_owned());
         let summary = Summary { results: Some(results.to_owned()), next, ..summary };
         send::print(&summary, args.send.format, terminal);

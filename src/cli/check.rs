@@ -49,7 +49,7 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
                     Ok(verdict(&tally))
                 }
                 // What is wrong with the input as a whole is among the diagnostics.
-                Err(error) if error.was_told() => {
+                Err(error) if error.is_reported() => {
                     json.finish(None, None)?.flush()?;
                     Err(Error::InJson(Box::new(error)))
                 }
@@ -107,7 +107,7 @@ fn look<'r>(
 
 /// The exit code: what is wrong with the rows has been told.
 fn verdict(tally: &Tally) -> u8 {
-    if tally.has_errors() { exit::INPUT } else { exit::DONE }
+    if tally.has_errors() { exit::INPUT } else { exit::OK }
 }
 
 /// How many rows there are, how many are valid, and the one next command.

@@ -21,7 +21,7 @@ use crate::outcome::{NOTHING_ASKED, OutcomeKind};
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
 use crate::report::prompt::{Yes, ask};
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 use crate::typed::Typed;
 
 /// The maximum number of changes shown before the prompt.
@@ -124,7 +124,7 @@ impl Before<'_> {
                 // Only lists are counted by what they were.
                 let seen = if row.is_recorded && body.contains('[') { journal.seen(run, row.row)? } else { None };
                 let recorded = match &seen {
-                    Some(Sightings { now: Seen::There(before), .. }) => Recorded::Values(&before.values),
+                    Some(Sightings { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
                     _ if row.is_recorded => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };

@@ -18,7 +18,7 @@ use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::{Fetching, Filter, ReadEnd, Sieve, Stop, not_newer};
 use crate::call::Incident;
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
 use crate::error::Error;
@@ -238,11 +238,11 @@ pub(super) fn run(
         Format::Human => summary.write_text(out)?,
         Format::Json => summary.write_json(out)?,
     }
-    Ok(exit::DONE)
+    Ok(exit::OK)
 }
 
 /// The question, as it is known again.
-fn header(args: &FetchArgs, filter: &Filter, target: &Target, scope: &Scope) -> PartHeader {
+fn header(args: &FetchArgs, filter: &Filter, target: &Target, scope: &TenantKey) -> PartHeader {
     let typed = args.which.typed().into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]);
     let limit = args.limit.into_iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]);
     let (origin, scope) = (target.origin().to_string(), scope.as_str().to_owned());

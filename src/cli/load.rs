@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::report::ReviewRows;
 use super::row_options::notes;
-use crate::change::{Change, Scope};
+use crate::change::{Change, TenantKey};
 use crate::check::{CheckedRow, NoChange, Rules, Tally, check};
 use crate::compare::parts;
 use crate::diagnostic::Diagnostic;
@@ -167,7 +167,7 @@ pub(super) fn into_journal(
     rules: &Rules<'_>,
     skip_invalid: bool,
     tell: &mut dyn FnMut(Diagnostic),
-    scope: &Scope,
+    scope: &TenantKey,
     facts: &RunFacts,
     rng: &mut fastrand::Rng,
 ) -> Result<(RunHandle, Loaded), Error> {

@@ -190,13 +190,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
         Err(help) => {
             usage::tell(&help, Cli::command(), &arguments);
-            return exit::DONE;
+            return exit::OK;
         }
     };
     match execute(cli) {
         Ok(code) => code,
         Err(error) => {
-            if !error.was_told() {
+            if !error.is_reported() {
                 tell(&error);
             }
             json.tell(&error);
@@ -280,17 +280,17 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
         Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),
         Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
-        Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::DONE),
-        Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::DONE),
+        Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::OK),
+        Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bulk-triage", &mut text);
             io::stdout().lock().write_all(&text)?;
-            Ok(exit::DONE)
+            Ok(exit::OK)
         }
         Command::Man => {
             io::stdout().lock().write_all(&manual()?)?;
-            Ok(exit::DONE)
+            Ok(exit::OK)
         }
     }
 }

@@ -6,12 +6,12 @@ use super::target::Target;
 use crate::apply::GUESSED_LATENCY;
 use crate::error::Error;
 use crate::journal::{Journal, Peek, RunHandle};
-use crate::permit::{Pause, Spent};
+use crate::permit::{Pause, QuotaUsage};
 
 /// What a forecast begins with.
 pub(super) struct Outlook {
     /// What is spent of the quota.
-    pub(super) spent: Spent,
+    pub(super) spent: QuotaUsage,
     /// The pause, if there is one.
     pub(super) pause: Option<Pause>,
     /// How long a request takes: as measured before, if it was.
@@ -34,7 +34,7 @@ impl Outlook {
     /// If the journal can't be read.
     pub(super) fn of_dry_run(peek: Option<&Peek>, target: &Target) -> Result<Outlook, Error> {
         let Some(peek) = peek else {
-            return Ok(Outlook { spent: Spent::default(), pause: None, latency: GUESSED_LATENCY });
+            return Ok(Outlook { spent: QuotaUsage::default(), pause: None, latency: GUESSED_LATENCY });
         };
         let (spent, pause) = peek.ledger(target.quota.longest())?;
         Ok(Outlook { spent, pause, latency: peek.latency()?.unwrap_or(GUESSED_LATENCY) })

@@ -32,7 +32,7 @@ use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::plan_file::PlanFile;
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`
@@ -131,11 +131,11 @@ pub(super) fn run(
     let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
     if header.rows == 0 && args.output.is_some() {
         if args.format == Format::Json {
-            write_json(io::stdout().lock(), &begun, None, 0, exit::DONE)?;
+            write_json(io::stdout().lock(), &begun, None, 0, exit::OK)?;
         }
         begun.discard()?;
         say("no plan is written: the input has no rows");
-        return Ok(exit::DONE);
+        return Ok(exit::OK);
     }
     let seal = match &file {
         Some(file) => Some(file.write(&header, plan_rows(&begun))?),
@@ -198,7 +198,7 @@ impl Shown<'_> {
         let code = match (args.detailed_exitcode, preview.counts.rows, begun.loaded.invalid) {
             (true, 1.., _) => exit::CHANGES,
             (_, _, 1..) => exit::SOME_FAILED,
-            _ => exit::DONE,
+            _ => exit::OK,
         };
         let is_file = plan.is_some_and(|plan| plan != Path::new("-")) && args.output.is_some();
         match args.format {
@@ -238,7 +238,7 @@ fn write_json(
     write!(out, "{},\"changes\":[", escape_json(object.trim_end_matches('}')))?;
     for (at, row) in plan_rows(begun).enumerate() {
         let row = row?;
-        let before = if let Some(Seen::There(before)) = row.before { Some(before.values) } else { None };
+        let before = if let Some(Snapshot::There(before)) = row.before { Some(before.values) } else { None };
         let (change, outcome) = match row.change {
             Ok(change) => (serde_json::from_str::<Value>(&change.body).ok(), None),
             Err(outcome) => (None, Some(outcome)),

@@ -15,14 +15,14 @@ use super::send::{code_of, explained};
 use super::terminal::{Terminal, say};
 use crate::apply::{ReadEnd, Survey};
 use crate::change::IncidentId;
-use crate::compare::{Compared, compare, compare_since, parts};
+use crate::compare::{Diff, compare, compare_since, parts};
 use crate::error::Error;
 use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
-use crate::list_edit::with_whole_lists;
+use crate::list_edit::resolve_edits;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::report::diff_line::RowChanges;
 use crate::report::preview::{self, Counts};
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +138,7 @@ impl Looking<'_> {
     ) -> Result<preview::Compared, Error> {
         let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.looks.calls));
         let now = self.clock.now().wall;
-        let contradicting: HashMap<u64, Compared> =
+        let contradicting: HashMap<u64, Diff> =
             journal.contradicting(run)?.iter().map(|found| (found.row, contradiction(found))).collect();
         let mut after = 0;
         loop {
@@ -156,22 +156,22 @@ impl Looking<'_> {
                 let loaded = Arc::clone(&row.change.body);
                 let (mut row, said) = self.said_of(row, &sightings);
                 let mut said = contradicts.cloned().or(said);
-                if matches!(&said, Some(Compared::Ends(outcome)) if outcome.code == "already-so")
+                if matches!(&said, Some(Diff::Ends(outcome)) if outcome.code == "already-so")
                     && journal.is_just_set_otherwise(run, &row, surveyed.begun, Some(self.appended()))?
                 {
                     // The read may be older than that.
-                    said = Some(Compared::Changes(Vec::new()));
-                } else if said == Some(Compared::Changes(Vec::new())) {
+                    said = Some(Diff::Changes(Vec::new()));
+                } else if said == Some(Diff::Changes(Vec::new())) {
                     row.change.body = comment_alone(&row, self.appended());
                 }
                 let body = (row.change.body != loaded).then(|| Arc::clone(&row.change.body));
                 let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body };
                 match said {
-                    Some(Compared::Ends(outcome)) => {
+                    Some(Diff::Ends(outcome)) => {
                         compared.add_end(&outcome, row.line);
                         one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
                     }
-                    Some(Compared::Changes(differences)) => {
+                    Some(Diff::Changes(differences)) => {
                         one.is_otherwise = !differences.is_empty();
                     }
                     None => {}
@@ -184,14 +184,14 @@ impl Looking<'_> {
 
     /// What comparing says of a row, and the row with whole lists where it changes some. `None` of one in doubt whose
     /// doubt has to be cleared up first.
-    fn said_of(&self, mut row: PendingRow, sightings: &Sightings) -> (PendingRow, Option<Compared>) {
-        if let (Some(asked), Seen::There(before)) = (&row.asked, &sightings.now) {
+    fn said_of(&self, mut row: PendingRow, sightings: &Sightings) -> (PendingRow, Option<Diff>) {
+        if let (Some(asked), Snapshot::There(before)) = (&row.asked, &sightings.now) {
             // Without list changes that is what was asked for.
-            match with_whole_lists(asked, &before.values) {
+            match resolve_edits(asked, &before.values) {
                 Ok(body) => row.change.body = body.into(),
                 Err(property) => {
                     let outcome = unlisted(&property, row.is_in_doubt);
-                    return (row, Some(Compared::Ends(outcome)));
+                    return (row, Some(Diff::Ends(outcome)));
                 }
             }
         }
@@ -204,18 +204,16 @@ impl Looking<'_> {
         }
         // It may be sent again, and it may be so because it was made.
         let compared = match self.compared(&row, sightings) {
-            Compared::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => {
-                Compared::Ends(Outcome::found_by_reading())
-            }
-            Compared::Ends(outcome) if outcome.code == "unreadable" => {
-                Compared::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
+            Diff::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Ends(Outcome::found_by_reading()),
+            Diff::Ends(outcome) if outcome.code == "unreadable" => {
+                Diff::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
             }
             other => other,
         };
         (row, Some(compared))
     }
 
-    fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Compared {
+    fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Diff {
         let same_as = self.target.contract.same_as();
         match &sightings.planned {
             // What this run itself has changed is no change since.
@@ -249,7 +247,7 @@ impl Looking<'_> {
                     return Ok(());
                 }
                 let Some(sightings) = journal.seen(run, row.row)? else { continue };
-                if let Compared::Changes(differences) = self.compared(row, &sightings) {
+                if let Diff::Changes(differences) = self.compared(row, &sightings) {
                     let repeats = counts.without_comment.contains(&row.row);
                     let sets = parts(&row.change.body, self.appended()).0.filter(|_| repeats);
                     let body = sets.as_deref().unwrap_or(&row.change.body);
@@ -260,7 +258,7 @@ impl Looking<'_> {
         }
     }
 
-    fn changes(&self, row: &PendingRow, body: &str, differences: Vec<crate::compare::Difference>) -> RowChanges {
+    fn changes(&self, row: &PendingRow, body: &str, differences: Vec<crate::compare::PropertyDiff>) -> RowChanges {
         let changes = RowChanges::new(row.line, row.change.incident.get(), body, differences, self.appended());
         RowChanges { merged: row.merged.map(IncidentId::get), ..changes }
     }
@@ -285,10 +283,10 @@ fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
     Outcome::new(OutcomeKind::Failed, "unreadable", format!("not sent: {what}"))
 }
 
-fn contradiction(found: &Contradiction) -> Compared {
+fn contradiction(found: &Contradiction) -> Diff {
     let Contradiction { target, other_line, .. } = found;
     let message = format!("not sent: incident {target} is asked to change in two ways: here and on line {other_line}");
-    Compared::Ends(Outcome::new(OutcomeKind::Failed, "contradiction", message))
+    Diff::Ends(Outcome::new(OutcomeKind::Failed, "contradiction", message))
 }
 
 /// What was seen when the plan was made that this run is loaded from.

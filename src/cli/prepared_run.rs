@@ -17,7 +17,7 @@ use super::report;
 use super::send::Sending;
 use super::target::Target;
 use super::terminal::Terminal;
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::check::Rules;
 use crate::clock::Clock;
 use crate::contract::Contract;
@@ -41,7 +41,7 @@ pub(super) struct Begun<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
     /// Whose incidents.
-    pub(super) scope: Scope,
+    pub(super) scope: TenantKey,
     /// Where it is.
     pub(super) journal: Journal,
     /// Which one it is.
@@ -81,7 +81,7 @@ impl<'a> Begun<'a> {
     #[expect(clippy::too_many_arguments, reason = "each is one part of the run")]
     pub(super) fn new(
         target: &'a Target,
-        scope: Scope,
+        scope: TenantKey,
         journal: Journal,
         handle: RunHandle,
         loaded: Loaded,
@@ -102,7 +102,7 @@ impl<'a> Begun<'a> {
         reading: Reading<'_>,
         mut journal: Journal,
         target: &'a Target,
-        scope: Scope,
+        scope: TenantKey,
         source: &Source,
         remember: Duration,
         clock: &'a Clock,

@@ -28,7 +28,7 @@ use crate::report::page::{
     Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
 };
 use crate::report::preview::{Counts, Preview};
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 
 /// The file of `--report`, looked at before anything is read.
 ///
@@ -210,7 +210,7 @@ const COMMENT_NOT_REPEATED: &str = "the comment was added before: it is not repe
 /// What the input says of a row's incident, or else what was read of it.
 fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Context {
     let said = columns.of(&row.result.source);
-    let Some(Seen::There(before)) = &row.before else { return said };
+    let Some(Snapshot::There(before)) = &row.before else { return said };
     if !said.cells.is_empty() {
         return said;
     }
@@ -219,8 +219,8 @@ fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Context {
     Context { cells, ..said }
 }
 
-fn before_of(seen: Option<Seen>) -> Option<Map<String, Value>> {
-    if let Some(Seen::There(before)) = seen { Some(before.values) } else { None }
+fn before_of(seen: Option<Snapshot>) -> Option<Map<String, Value>> {
+    if let Some(Snapshot::There(before)) = seen { Some(before.values) } else { None }
 }
 
 /// What the journal does not know of a run that was sent.

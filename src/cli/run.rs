@@ -124,7 +124,7 @@ pub(super) fn run(
             clock: &clock,
         };
         let preview = begun.preview(&before)?;
-        let code = if begun.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE };
+        let code = if begun.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
         if args.send.format == Format::Json {
             say_dry_run(begun.target, args, &preview, code)?;
         } else {
@@ -187,7 +187,7 @@ fn dry_run(
         _ => None,
     };
     let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
-    let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::DONE };
+    let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
     let next = next_step::Next::Run { args, typed: &global.typed }.after_dry_run();
     if args.send.format == Format::Json {
         say_dry_run(target, args, &preview, code)?;

@@ -133,11 +133,11 @@ fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Resul
     if format == Format::Json {
         let runs: Vec<Value> = runs.iter().map(object).collect();
         writeln!(out, "{}", escape_json(&Value::from(runs).to_string()))?;
-        return Ok(exit::DONE);
+        return Ok(exit::OK);
     }
     if runs.is_empty() {
         writeln!(out, "There are no runs.")?;
-        return Ok(exit::DONE);
+        return Ok(exit::OK);
     }
     let titles = ["run", "begun (UTC)", "state", "rows", "outcomes", "input"];
     let mut table = Table::new(&titles, &["outcomes", "input", "begun (UTC)", "rows"]);
@@ -152,7 +152,7 @@ fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Resul
         ]);
     }
     table.write(&mut out, terminal.out.width)?;
-    Ok(exit::DONE)
+    Ok(exit::OK)
 }
 
 /// A run as a JSON object.
@@ -242,7 +242,7 @@ fn show(
             }
         }
     }
-    Ok(exit::DONE)
+    Ok(exit::OK)
 }
 
 /// The maximum number of failed rows shown without `--all`.
@@ -368,7 +368,7 @@ fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
     let now = journal.clock().now().wall;
     let removed = journal.prune(now.saturating_sub(older_than).unwrap_or(now))?;
     writeln!(io::stdout(), "{removed} runs removed")?;
-    Ok(exit::DONE)
+    Ok(exit::OK)
 }
 
 fn results_again(journal: &History, name: &str, path: Option<&Path>, global: &GlobalArgs) -> Result<u8, Error> {
@@ -378,5 +378,5 @@ fn results_again(journal: &History, name: &str, path: Option<&Path>, global: &Gl
     let made = ResultsFile::create(&destination, run.facts.shape.clone(), rows_of(journal, name, false));
     made.map_err(|error| results_error(error, next_step::results_of(name, &global.typed)))?;
     writeln!(io::stdout(), "results: {}", printable(&path.to_string_lossy()))?;
-    Ok(exit::DONE)
+    Ok(exit::OK)
 }

@@ -13,7 +13,7 @@ use super::report::{Sent, write_account};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use crate::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
 use crate::error::Error;
@@ -33,7 +33,7 @@ pub(super) struct Sending<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
     /// Whose incidents.
-    pub(super) scope: &'a Scope,
+    pub(super) scope: &'a TenantKey,
     /// How calls are made.
     pub(super) args: &'a SendArgs,
     /// How long a change made by an earlier run counts as made.
@@ -191,7 +191,7 @@ impl Sending<'_> {
                 Some(self.next.for_failures(place, follows).option("--only", "not-attempted"))
             }
             _ if failed.is_some() => Some(self.next.to_finish(run, place)),
-            exit::DONE => None,
+            exit::OK => None,
             _ if *ending != Ending::Over || tally.outcomes.of(OutcomeKind::InDoubt) > 0 => {
                 Some(self.next.to_finish(run, place))
             }
@@ -348,7 +348,7 @@ fn exit_code(ending: &Ending, state: RunState, tally: &Tally, allows_differs: bo
 /// The exit code of a finished run.
 pub(super) fn code_of_finished(tally: &Tally, allows_differs: bool) -> u8 {
     let is_done = !has_troubles(tally) && (tally.differs == 0 || allows_differs);
-    if is_done { exit::DONE } else { exit::SOME_FAILED }
+    if is_done { exit::OK } else { exit::SOME_FAILED }
 }
 
 /// `results`: the command that writes them.

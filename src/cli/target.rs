@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::next_step::accepting;
 use super::terminal::{Terminal, say};
 use super::tokens;
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenNeeds, Tokens};
 use crate::clock::Clock;
 use crate::contract::Contract;
@@ -29,7 +29,7 @@ pub(super) struct Target {
     /// The tenant that a token must be for, if it names one.
     tenant: Option<String>,
     /// Whose incidents and whose quota; `None` where only a token could tell (a dry run without one).
-    pub(super) scope: Option<Scope>,
+    pub(super) scope: Option<TenantKey>,
     /// The windows to keep.
     pub(super) quota: Quota,
     /// Where the tokens come from; `None` for a dry run without one.
@@ -118,8 +118,8 @@ impl Target {
         let tenant = tokens.as_ref().and_then(|tokens| tokens.claims().tenant);
         let scope = match (tenant, scope, &tokens) {
             _ if origin.is_loopback() => Some(origin_scope(&origin)),
-            (Some(tenant), _, _) => Some(in_family(Scope::tenant(&tenant), &origin)),
-            (None, Some(name), _) => Some(in_family(Scope::named(name), &origin)),
+            (Some(tenant), _, _) => Some(in_family(TenantKey::tenant(&tenant), &origin)),
+            (None, Some(name), _) => Some(in_family(TenantKey::named(name), &origin)),
             (None, None, Some(_)) => Some(origin_scope(&origin)),
             (None, None, None) => None,
         };
@@ -151,13 +151,13 @@ impl Target {
 
     /// A scope as it is displayed: the origin if it has no tenant and no name.
     #[must_use]
-    pub(super) fn shown_scope(&self, scope: &Scope) -> String {
+    pub(super) fn shown_scope(&self, scope: &TenantKey) -> String {
         if scope.is_origin() { self.origin().to_string() } else { scope.to_string() }
     }
 
     /// Whose incidents, even if only the origin can tell.
     #[must_use]
-    pub(super) fn scope_or_origin(&self) -> Scope {
+    pub(super) fn scope_or_origin(&self) -> TenantKey {
         self.scope.clone().unwrap_or_else(|| origin_scope(self.origin()))
     }
 
@@ -184,7 +184,7 @@ impl Target {
     /// It was shown.
     pub(super) fn announced(&self) {
         if !self.is_announced.replace(true) {
-            let scope = self.scope.as_ref().map(Scope::described).unwrap_or_default();
+            let scope = self.scope.as_ref().map(TenantKey::described).unwrap_or_default();
             tracing::info!(origin = %self.origin(), scope = %printable(&scope), "target");
         }
     }
@@ -291,7 +291,7 @@ impl Target {
         let scope = self.scope.as_ref().filter(|scope| !scope.is_origin());
         preview::Target {
             origin: self.origin().to_string(),
-            scope: scope.map(Scope::described),
+            scope: scope.map(TenantKey::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),
             proxy: Proxy::for_origin(self.origin()).map(|proxy| proxy.to_string()),
             certificates: self.certificates.join(" and "),
@@ -301,12 +301,12 @@ impl Target {
 }
 
 /// The scope if nothing is known but the origin.
-fn origin_scope(origin: &Origin) -> Scope {
-    Scope::origin(&origin.family())
+fn origin_scope(origin: &Origin) -> TenantKey {
+    TenantKey::origin(&origin.family())
 }
 
 /// A tenant or a name, at the origin's family.
-fn in_family(scope: Scope, origin: &Origin) -> Scope {
+fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
     if origin.is_built_in() { scope } else { scope.at(&origin.family()) }
 }
 

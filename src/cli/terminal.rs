@@ -184,7 +184,7 @@ pub(super) fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Resu
         let _ = stop.send(true);
         let code = next().await;
         if end.send(code).is_ok() {
-            clock.nap_until(clock.now().boot + IN_ORDER).await;
+            clock.sleep_briefly_until(clock.now().boot + IN_ORDER).await;
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the thread that would return waits for a disk or a terminal"

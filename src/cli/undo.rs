@@ -27,8 +27,8 @@ use crate::journal::{AccountedRow, Journal, LoadRow, LookAt, Pick, RunFacts, Run
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::plan::{Header, PlanRow, short};
 use crate::report::plan_file::PlanFile;
-use crate::snapshot::{Before, Seen};
-use crate::text::{excerpt, printable};
+use crate::snapshot::{IncidentState, Snapshot};
+use crate::text::{printable, truncate};
 use crate::undo::undo;
 
 /// `bulk-triage runs undo`
@@ -146,7 +146,7 @@ pub(super) fn run(
     let path = printable_path(file.path());
     writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&seal))?;
     writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), &global.typed))?;
-    Ok(if notes.gone.is_empty() { exit::DONE } else { exit::SOME_FAILED })
+    Ok(if notes.gone.is_empty() { exit::OK } else { exit::SOME_FAILED })
 }
 
 fn printable_path(path: &Path) -> String {
@@ -171,7 +171,7 @@ fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> 
         let row = row?;
         if row.change(appended).is_some_and(|change| args.is_named(change.incident.get(), &row)) {
             has_updated = true;
-            if matches!(row.before, Some(Seen::There(_))) {
+            if matches!(row.before, Some(Snapshot::There(_))) {
                 return Ok(());
             }
         }
@@ -205,7 +205,7 @@ fn load(
                 continue;
             }
             notes.updated += 1;
-            if !matches!(row.before, Some(Seen::There(_))) {
+            if !matches!(row.before, Some(Snapshot::There(_))) {
                 notes.not_looked_at += 1;
                 continue;
             }
@@ -239,10 +239,10 @@ struct Undoing<'a> {
 impl Undoing<'_> {
     /// What gives back one incident; `None` where nothing does, or has to.
     fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &AccountedRow) -> Result<Option<PlanRow>, Error> {
-        let (Some(change), Some(Seen::There(then))) = (row.change(self.appended()), &row.before) else {
+        let (Some(change), Some(Snapshot::There(then))) = (row.change(self.appended()), &row.before) else {
             return Ok(None);
         };
-        let Some(Seen::There(now)) = journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) else {
+        let Some(Snapshot::There(now)) = journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) else {
             self.notes.gone.push(row.result.line);
             return Ok(None);
         };
@@ -257,7 +257,7 @@ impl Undoing<'_> {
             line: row.result.line,
             incident: incident.to_string(),
             change: Ok(Change { incident, body: Value::from(body).to_string().into(), appends }),
-            before: Some(Seen::There(now)),
+            before: Some(Snapshot::There(now)),
             source: Value::from(source).to_string().into_bytes(),
         }))
     }
@@ -266,7 +266,13 @@ impl Undoing<'_> {
         self.contract.appended().unwrap_or_default()
     }
 
-    fn body(&mut self, change: &Change, then: &Before, now: &Before, line: u64) -> Option<Map<String, Value>> {
+    fn body(
+        &mut self,
+        change: &Change,
+        then: &IncidentState,
+        now: &IncidentState,
+        line: u64,
+    ) -> Option<Map<String, Value>> {
         let undo = undo(&change.body, then, now, self.contract);
         self.notes.comments += u64::from(change.appends);
         let is_as_before = undo.changed_since.is_empty() && undo.impossible.is_empty();
@@ -339,7 +345,7 @@ impl Notes {
             say(&format!("left out, others have changed `{}` since: {}", printable(property), lines(of)));
         }
         for ((property, value), of) in &self.impossible {
-            let (property, value) = (printable(property), excerpt(value, 40));
+            let (property, value) = (printable(property), truncate(value, 40));
             say(&format!("can't be undone, the API takes no {value} for `{property}` there: {}", lines(of)));
         }
         if self.comments > 0 {

@@ -8,7 +8,7 @@ use super::date::http_date;
 use super::incident_body::{Effect, Shown, shown_in};
 use super::throttle::{resume, retry};
 use super::{Incomplete, Reply, SendError};
-use crate::call::{Answer, Call, Incident, Verdict};
+use crate::call::{Call, CallResult, Incident, Verdict};
 use crate::clock::Now;
 use crate::contract::Contract;
 
@@ -24,7 +24,7 @@ pub fn read(
     reply: Result<Reply, SendError>,
     token_generation: u64,
     now: Now,
-) -> Answer {
+) -> CallResult {
     let is_update = matches!(call, Call::Update(_));
     let reply = match reply {
         Ok(reply) => reply,
@@ -37,7 +37,14 @@ pub fn read(
                 Verdict::Unsent { obstacle: error.obstacle }
             };
             let message = one_line(&error.message);
-            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
+            return CallResult {
+                verdict,
+                http_status: None,
+                request_id: None,
+                message,
+                is_truncated: false,
+                resume: None,
+            };
         }
     };
     let doubt = Verdict::Transient { may_have_applied: is_update };
@@ -70,7 +77,7 @@ pub fn read(
     let message = if said.is_empty() { format!("the server said {} and no more", reply.status) } else { said };
     let is_retried = matches!(verdict, Verdict::Transient { .. });
     let resume = if is_retried { retry(&reply.headers, &reply.body, now.wall) } else { None };
-    Answer { resume, ..answer(&reply, error.as_ref(), verdict, message) }
+    CallResult { resume, ..answer(&reply, error.as_ref(), verdict, message) }
 }
 
 /// What a success means for `call`, or why it means nothing.
@@ -136,11 +143,11 @@ fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
     incidents.collect::<Result<_, String>>().map(Verdict::Listed)
 }
 
-fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> Answer {
+fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> CallResult {
     let target = error.and_then(|error| error.target.as_deref());
     let header = || REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(name));
     let request_id = target.or_else(header).map(one_line).filter(|id| !id.is_empty());
-    Answer {
+    CallResult {
         verdict,
         http_status: Some(reply.status),
         request_id,
@@ -198,7 +205,7 @@ pub(super) mod tests {
         Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), incomplete: None }
     }
 
-    fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> Answer {
+    fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
         let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
         read(call, &contract(), reply, 3, now)
     }
@@ -412,7 +419,7 @@ pub(super) mod tests {
                 reader.push(body);
                 let (body, incomplete) = reader.finish(false);
                 let reply = Reply { status, headers: Vec::new(), body, incomplete };
-                let Answer { verdict, message, .. } = answer_to(&call, Ok(reply));
+                let CallResult { verdict, message, .. } = answer_to(&call, Ok(reply));
                 table += format!("{status} {name}: {} {message}", verdict.name()).trim_end();
                 table.push('\n');
             }

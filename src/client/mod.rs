@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::call::{Answer, Call, Obstacle, Page, Verdict};
+use crate::call::{Call, CallResult, Obstacle, Page, Verdict};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::text::{REDACTED, Secrets};
@@ -67,12 +67,19 @@ impl<T: Transport> Client<T> {
 
     /// One attempt: takes the token (its source is asked again if it is about to expire), sends once, reads the response.
     /// Ends within the transport's time limits. An expired token is not sent; the result is that of a 401.
-    pub async fn call(&self, call: &Call) -> Answer {
+    pub async fn call(&self, call: &Call) -> CallResult {
         let (token, token_generation) = self.tokens.at(self.clock.now().wall);
         let Some(token) = token else {
             let verdict = Verdict::Unauthorized { token_generation };
             let message = "the token has expired".to_owned();
-            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
+            return CallResult {
+                verdict,
+                http_status: None,
+                request_id: None,
+                message,
+                is_truncated: false,
+                resume: None,
+            };
         };
         let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
         let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None, keep };
@@ -90,7 +97,14 @@ impl<T: Transport> Client<T> {
             // Neither is the token given away as a text, nor is what was redacted of a response sent back.
             let message = format!("not sent: the row holds the access token, or `{REDACTED}` in its place");
             let verdict = Verdict::Rejected;
-            return Answer { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None };
+            return CallResult {
+                verdict,
+                http_status: None,
+                request_id: None,
+                message,
+                is_truncated: false,
+                resume: None,
+            };
         }
         let reply = self.transport.send(request).await;
         // After it was sent: the token may have been renewed meanwhile.

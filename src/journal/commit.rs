@@ -18,7 +18,7 @@ use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::list_edit::changes_lists;
 use crate::outcome::Outcome;
-use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 /// Names an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -146,7 +146,7 @@ impl Journal {
     pub fn commit(
         &mut self,
         batch: &Batch,
-        grant: impl FnOnce(&Spent, Option<Pause>, BootTime, u32) -> Grant,
+        grant: impl FnOnce(&QuotaUsage, Option<Pause>, BootTime, u32) -> Grant,
     ) -> Result<Receipts, JournalError> {
         let result = self.try_commit(batch, grant);
         if result.is_err()
@@ -160,7 +160,7 @@ impl Journal {
     fn try_commit(
         &mut self,
         batch: &Batch,
-        grant: impl FnOnce(&Spent, Option<Pause>, BootTime, u32) -> Grant,
+        grant: impl FnOnce(&QuotaUsage, Option<Pause>, BootTime, u32) -> Grant,
     ) -> Result<Receipts, JournalError> {
         let Journal { history: History { db, dir, clock }, session, turn, file, process, .. } = self;
         let session = session
@@ -226,7 +226,7 @@ impl Journal {
 
     /// The ledger and the pause as the last commit left them.
     #[must_use]
-    pub fn spent(&self) -> Option<(&Spent, Option<Pause>)> {
+    pub fn spent(&self) -> Option<(&QuotaUsage, Option<Pause>)> {
         self.session.as_ref().map(|session| (&session.ledger.spent, session.ledger.pause.map(Pause::from)))
     }
 }

@@ -19,7 +19,7 @@ use crate::call::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED};
 use crate::change::{Change, IncidentId};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
-use crate::list_edit::ListChange;
+use crate::list_edit::ListEdit;
 
 /// Where the change of a row stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -285,9 +285,9 @@ fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
 fn sets_otherwise(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
     let parse = |body: &str| serde_json::from_str::<Map<String, Value>>(body).unwrap_or_default();
     let theirs = parse(theirs);
-    let differs = |value: &Value, other: &Value| match ListChange::of(value) {
+    let differs = |value: &Value, other: &Value| match ListEdit::of(value) {
         // It is so already where making the change of their list changes nothing.
-        Some(change) => change.whole(other).is_none_or(|whole| whole != *other),
+        Some(change) => change.apply_to(other).is_none_or(|whole| whole != *other),
         None => other != value,
     };
     parse(ours)

@@ -13,10 +13,10 @@ use super::redirects::MERGED;
 use super::rows::{PendingRow, page};
 use super::runs::{RunFacts, RunHandle, RunState};
 use super::{Journal, JournalError, StateDir, locks, wall};
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::clock::Clock;
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
-use crate::permit::{Pause, Spent};
+use crate::permit::{Pause, QuotaUsage};
 
 /// A run, for the list.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct RunSummary {
     /// Whether a process is sending it now.
     pub is_held: bool,
     /// Whose incidents.
-    pub scope: Scope,
+    pub scope: TenantKey,
     /// The contract's name.
     pub contract: String,
     /// The seal of the plan that it applies.
@@ -203,7 +203,7 @@ impl History {
             name: name.to_owned(),
             state: if state == "over" { RunState::Over } else { RunState::Unfinished },
             is_held,
-            scope: Scope::from_stored(scope),
+            scope: TenantKey::from_stored(scope),
             contract,
             plan,
             facts,
@@ -249,7 +249,11 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn ledger(&self, run: &RunHandle, longest_window: Duration) -> Result<(Spent, Option<Pause>), JournalError> {
+    pub fn ledger(
+        &self,
+        run: &RunHandle,
+        longest_window: Duration,
+    ) -> Result<(QuotaUsage, Option<Pause>), JournalError> {
         let mut ledger = Ledger::default();
         ledger.read(&self.db, self.scope_of(run)?, self.process, self.clock.now().boot - 2 * longest_window)?;
         Ok((ledger.spent, ledger.pause.map(Pause::from)))

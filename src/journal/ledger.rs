@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{JournalError, boot, locks};
 use crate::clock::{BootTime, Now, micros};
-use crate::permit::{LATE_COUNT, Pause, Spent};
+use crate::permit::{LATE_COUNT, Pause, QuotaUsage};
 
 /// The longest that one call can take: an attempt without an end can't hold its token longer than this.
 pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);
@@ -36,7 +36,7 @@ pub(super) const QUERIES: [&str; 8] =
 /// What is known of the calls and of the pause of one scope.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pub(super) spent: Spent,
+    pub(super) spent: QuotaUsage,
     pub(super) pause: Option<StoredPause>,
     /// Of the calls under way, those of other processes.
     pub(super) others: u32,

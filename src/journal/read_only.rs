@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::dedup::{Asker, Earlier, WillSend, updates_of};
 use super::ledger::{Ledger, latency};
 use super::{JournalError, StateDir};
-use crate::change::{Change, Scope};
+use crate::change::{Change, TenantKey};
 use crate::clock::Clock;
-use crate::permit::{Pause, Spent};
+use crate::permit::{Pause, QuotaUsage};
 
 /// A journal opened for reading, in one scope.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Peek {
     ///
     /// # Errors
     /// Where the journal is there and can't be read.
-    pub fn open(dir: &std::path::Path, scope: &Scope, clock: Clock) -> Result<Option<Peek>, JournalError> {
+    pub fn open(dir: &std::path::Path, scope: &TenantKey, clock: Clock) -> Result<Option<Peek>, JournalError> {
         let dir = StateDir::to_read(dir)?;
         let Some(db) = dir.read_only()? else { return Ok(None) };
         let open = || {
@@ -74,7 +74,7 @@ impl Peek {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn ledger(&self, longest_window: Duration) -> Result<(Spent, Option<Pause>), JournalError> {
+    pub fn ledger(&self, longest_window: Duration) -> Result<(QuotaUsage, Option<Pause>), JournalError> {
         let mut ledger = Ledger::default();
         if !self.is_old_boot {
             ledger.read(&self.db, self.scope, 0, self.clock.now().boot - 2 * longest_window)?;

@@ -13,7 +13,7 @@ use super::{Journal, JournalError, stored_id, wall};
 use crate::change::{Change, IncidentId};
 use crate::list_edit::changes_lists;
 use crate::outcome::Outcome;
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 
 /// One row to be loaded.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct LoadRow {
     /// The row's own bytes.
     pub source: Vec<u8>,
     /// Of a plan: what its incident looked like when that was made.
-    pub planned: Option<Seen>,
+    pub planned: Option<Snapshot>,
 }
 
 /// Whose incidents are looked at before anything is sent.
@@ -59,9 +59,9 @@ pub struct Settled {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sightings {
     /// Now.
-    pub now: Seen,
+    pub now: Snapshot,
     /// When its plan was made.
-    pub planned: Option<Seen>,
+    pub planned: Option<Snapshot>,
     /// Whether a call of this run has changed the incident already.
     pub is_touched: bool,
 }
@@ -161,7 +161,7 @@ impl Journal {
                     outcome.map(|outcome| outcome.kind.name()),
                     outcome.map(|outcome| &outcome.code),
                     outcome.map(|outcome| &outcome.message),
-                    row.planned.as_ref().map(Seen::to_json),
+                    row.planned.as_ref().map(Snapshot::to_json),
                 ])?;
             }
             Ok(())
@@ -221,8 +221,8 @@ impl Journal {
         Ok(read(before)?.map(|now| Sightings { now, planned, is_touched }))
     }
 
-    fn seen_in(&self, text: Option<&str>, run: &RunHandle, row: u64) -> Result<Option<Seen>, JournalError> {
-        text.map(Seen::from_json).transpose().map_err(|error| JournalError::Damaged {
+    fn seen_in(&self, text: Option<&str>, run: &RunHandle, row: u64) -> Result<Option<Snapshot>, JournalError> {
+        text.map(Snapshot::from_json).transpose().map_err(|error| JournalError::Damaged {
             path: self.dir.database(),
             why: format!("row {row} of run {}: {error}", run.name),
         })

@@ -12,7 +12,7 @@ use super::rows::page;
 use super::{History, JournalError, wall};
 use crate::change::{Change, IncidentId};
 use crate::outcome::{OutcomeKind, ResultRow};
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 
 /// Rows that ended alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct AccountedRow {
     /// The incident that is updated: its own, or the one into which that was merged; `None` of a row that is invalid.
     pub target: Option<IncidentId>,
     /// What its incident looked like before, where that was read.
-    pub before: Option<Seen>,
+    pub before: Option<Snapshot>,
 }
 
 impl AccountedRow {
@@ -167,7 +167,7 @@ impl History {
         ))?;
         let rows = statement.query_map(params![id, after, limit, wanted, code_wanted], |row| {
             // What can't be read of it is not shown.
-            let before = row.get::<_, Option<String>>(15)?.and_then(|text| Seen::from_json(&text).ok());
+            let before = row.get::<_, Option<String>>(15)?.and_then(|text| Snapshot::from_json(&text).ok());
             let target = row.get::<_, Option<u64>>(12)?.and_then(IncidentId::new);
             Ok(AccountedRow { result: result_row(row)?, body: row.get(14)?, target, before })
         })?;

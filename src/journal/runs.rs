@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{CALL_LIMIT, Ledger, latency};
 use super::{History, Journal, JournalError, Session, locks, wall};
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::outcome::InputShape;
 use crate::typed::Typed;
 
@@ -109,7 +109,7 @@ impl Journal {
     /// Where the journal can't be written.
     pub fn begin_loading(
         &mut self,
-        scope: &Scope,
+        scope: &TenantKey,
         contract: &str,
         facts: &RunFacts,
         rng: &mut fastrand::Rng,
@@ -158,7 +158,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn run_of_plan(&self, scope: &Scope, seal: &str) -> Result<Option<String>, JournalError> {
+    pub fn run_of_plan(&self, scope: &TenantKey, seal: &str) -> Result<Option<String>, JournalError> {
         let name = self.db.query_row(RUN_OF_PLAN, [scope.as_str(), seal], |row| row.get(0)).optional();
         name.map_err(|error| self.dir.explain(error.into()))
     }
@@ -167,7 +167,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn pruned_run_of_plan(&self, scope: &Scope, seal: &str) -> Result<Option<PrunedRun>, JournalError> {
+    pub fn pruned_run_of_plan(&self, scope: &TenantKey, seal: &str) -> Result<Option<PrunedRun>, JournalError> {
         let pruned = self.db.query_row(PRUNED_RUN_OF_PLAN, [scope.as_str(), seal], |row| {
             Ok(PrunedRun { name: row.get(0)?, finished: wall(row.get(1)?) })
         });
@@ -191,7 +191,7 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn unfinished_same(
         &self,
-        scope: &Scope,
+        scope: &TenantKey,
         contract: &str,
         digest: &[u8],
         remember: Duration,
@@ -242,7 +242,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn begin_reading(&mut self, scope: &Scope, longest_window: Duration) -> Result<(), JournalError> {
+    pub fn begin_reading(&mut self, scope: &TenantKey, longest_window: Duration) -> Result<(), JournalError> {
         let scope = self.write(|tx| scope_id(tx, scope))?;
         self.begin(session(scope, NO_RUN, longest_window))
     }
@@ -353,7 +353,7 @@ fn session(scope: i64, run: i64, longest_window: Duration) -> Session {
     }
 }
 
-fn scope_id(tx: &Transaction<'_>, scope: &Scope) -> Result<i64, JournalError> {
+fn scope_id(tx: &Transaction<'_>, scope: &TenantKey) -> Result<i64, JournalError> {
     tx.execute("INSERT OR IGNORE INTO scopes (name) VALUES (?1)", [scope.as_str()])?;
     Ok(tx.query_row("SELECT id FROM scopes WHERE name = ?1", [scope.as_str()], |row| row.get(0))?)
 }

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use crate::change::{Change, IncidentId};
 use crate::contract::Contract;
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
-use crate::snapshot::Seen;
+use crate::snapshot::Snapshot;
 
 /// The format that is written, and read.
 const FORMAT: u32 = 1;
@@ -106,7 +106,7 @@ pub struct PlanRow {
     /// What is sent, perhaps to the incident into which this one was merged; or how the row ends without.
     pub change: Result<Change, Outcome>,
     /// What its incident looked like when the plan was made.
-    pub before: Option<Seen>,
+    pub before: Option<Snapshot>,
     /// The row's own bytes.
     pub source: Vec<u8>,
 }
@@ -127,15 +127,15 @@ struct Line {
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     appends: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    ends: Option<Ends>,
+    ends: Option<SkippedRow>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    before: Option<Seen>,
+    before: Option<Snapshot>,
     source: Source,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ends {
+struct SkippedRow {
     outcome: OutcomeKind,
     code: String,
     message: String,
@@ -233,7 +233,7 @@ fn line_of(row: PlanRow) -> io::Result<Line> {
     let target = target.filter(|target| target.to_string() != row.incident);
     let (change, ends) = match row.change {
         Ok(change) => (Some(RawValue::from_string(change.body.to_string())?), None),
-        Err(Outcome { kind, code, message, .. }) => (None, Some(Ends { outcome: kind, code, message })),
+        Err(Outcome { kind, code, message, .. }) => (None, Some(SkippedRow { outcome: kind, code, message })),
     };
     let source = String::from_utf8(row.source).map_or_else(|error| Source::Bytes(error.into_bytes()), Source::Text);
     let PlanRow { row, line, incident, before, .. } = row;
@@ -379,7 +379,7 @@ mod tests {
             body: body.into(),
             appends: body.contains("comment"),
         };
-        let before = Seen::from_json(&json!({"there": {"values": {"status": "Active", "tags": []}}}).to_string());
+        let before = Snapshot::from_json(&json!({"there": {"values": {"status": "Active", "tags": []}}}).to_string());
         let row = |row, change: Result<Change, Outcome>, source: &[u8]| PlanRow {
             row,
             line: row + 1,

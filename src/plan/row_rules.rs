@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::change::Change;
 use crate::contract::{Contract, PropertyKind};
-use crate::list_edit::ListChange;
-use crate::text::excerpt;
+use crate::list_edit::ListEdit;
+use crate::text::truncate;
 
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 40;
@@ -42,16 +42,16 @@ pub fn check_change(contract: &Contract, change: &Change, lists: Lists) -> Resul
 /// What is wrong with it.
 pub fn check_body(contract: &Contract, body: &str, lists: Lists) -> Result<bool, String> {
     let members: Map<String, Value> =
-        serde_json::from_str(body).map_err(|_| format!("the change {} is not an object", excerpt(body, SHOWN)))?;
+        serde_json::from_str(body).map_err(|_| format!("the change {} is not an object", truncate(body, SHOWN)))?;
     if members.is_empty() {
         return Err("the change sets no property".to_owned());
     }
     let mut places = Vec::new();
     for (name, value) in &members {
         let place = contract.properties.iter().position(|property| property.name == *name);
-        let place = place.ok_or_else(|| format!("`{}` can't be set", excerpt(name, SHOWN)))?;
+        let place = place.ok_or_else(|| format!("`{}` can't be set", truncate(name, SHOWN)))?;
         if !is_value(&contract.properties[place].kind, value, lists) {
-            return Err(format!("{} is not a value of `{name}`", excerpt(&value.to_string(), SHOWN)));
+            return Err(format!("{} is not a value of `{name}`", truncate(&value.to_string(), SHOWN)));
         }
         places.push(place);
     }
@@ -73,7 +73,7 @@ fn is_value(kind: &PropertyKind, value: &Value, lists: Lists) -> bool {
         (PropertyKind::Text, Value::String(_)) => true,
         (PropertyKind::Append { .. }, Value::String(text)) => !text.trim().is_empty(),
         (PropertyKind::List, Value::Array(list)) => list.iter().all(Value::is_string),
-        (PropertyKind::List, Value::Object(_)) => lists == Lists::MayBeEdits && ListChange::deserialize(value).is_ok(),
+        (PropertyKind::List, Value::Object(_)) => lists == Lists::MayBeEdits && ListEdit::deserialize(value).is_ok(),
         _ => false,
     }
 }

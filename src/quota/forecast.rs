@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Buckets;
 use crate::clock::BootTime;
-use crate::permit::{Pause, Spent};
+use crate::permit::{Pause, QuotaUsage};
 
 /// What the arithmetic needs to know beside the quota.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,13 @@ pub struct Forecast {
 
 /// When the last of the calls will have ended, if nobody else uses the quota and none is refused.
 #[must_use]
-pub fn arrival(buckets: &Buckets, spent: &Spent, pause: Option<Pause>, now: BootTime, ahead: Forecast) -> BootTime {
+pub fn arrival(
+    buckets: &Buckets,
+    spent: &QuotaUsage,
+    pause: Option<Pause>,
+    now: BootTime,
+    ahead: Forecast,
+) -> BootTime {
     run_ahead(buckets, spent, pause, now, ahead, |_| ())
 }
 
@@ -30,7 +36,7 @@ pub fn arrival(buckets: &Buckets, spent: &Spent, pause: Option<Pause>, now: Boot
 /// one of the call that ended `calls` (of the window) earlier. Cost: one step for each call and window.
 pub fn run_ahead(
     buckets: &Buckets,
-    spent: &Spent,
+    spent: &QuotaUsage,
     pause: Option<Pause>,
     now: BootTime,
     ahead: Forecast,

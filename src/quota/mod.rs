@@ -17,7 +17,7 @@ pub use token_bucket::TokenBucket;
 use std::collections::VecDeque;
 
 use crate::clock::BootTime;
-use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
 use crate::quota_spec::{Quota, Window};
 
 /// The buckets of one quota.
@@ -35,7 +35,7 @@ impl Buckets {
 
     /// Up to `wanted` permits at `now`.
     #[must_use]
-    pub fn grant(&self, spent: &Spent, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
+    pub fn grant(&self, spent: &QuotaUsage, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
         let (permits, next) = match pause {
             Some(pause) if now < pause.until => (0, NextPermit::At(pause.until)),
             Some(Pause { probing: true, .. }) => (0, NextPermit::AfterACallInFlight),
@@ -52,7 +52,7 @@ impl Buckets {
     }
 
     /// Tokens that every bucket has at `now`.
-    fn free(&self, spent: &Spent, now: BootTime) -> u32 {
+    fn free(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         self.buckets.iter().map(|bucket| bucket.free(spent, now)).min().unwrap_or(0)
     }
 
@@ -69,7 +69,7 @@ impl Buckets {
 
     /// Each window with its tokens in use at `now`.
     #[must_use]
-    pub fn in_use(&self, spent: &Spent, now: BootTime) -> Vec<(Window, u32)> {
+    pub fn in_use(&self, spent: &QuotaUsage, now: BootTime) -> Vec<(Window, u32)> {
         self.buckets.iter().map(|bucket| (bucket.window(), bucket.in_use(spent, now))).collect()
     }
 }

@@ -12,8 +12,8 @@ fn quota(text: &str) -> Quota {
     text.parse().expect("a valid quota")
 }
 
-fn spent(in_flight: u32, ended_ms: &[i64]) -> Spent {
-    Spent { in_flight, ended: ended_ms.iter().map(|ms| BootTime(ms * MS)).collect() }
+fn spent(in_flight: u32, ended_ms: &[i64]) -> QuotaUsage {
+    QuotaUsage { in_flight, ended: ended_ms.iter().map(|ms| BootTime(ms * MS)).collect() }
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn client(quota: &Quota, concurrency: usize, latencies: &[i64]) -> Vec<(i64, i64
         let under_way = calls.iter().filter(|(_, end)| *end > now).count();
         let mut ended: Vec<i64> = calls.iter().map(|(_, end)| *end).filter(|end| *end <= now).collect();
         ended.sort_unstable();
-        let spent = Spent {
+        let spent = QuotaUsage {
             in_flight: u32::try_from(under_way).expect("few"),
             ended: ended.into_iter().map(BootTime).collect::<VecDeque<_>>(),
         };
@@ -162,18 +162,18 @@ proptest! {
             latency: Duration::from_millis(latency.unsigned_abs()),
         };
         let buckets = Buckets::new(&quota);
-        let told = |spent: Spent, calls: usize, now| {
+        let told = |spent: QuotaUsage, calls: usize, now| {
             arrival(&buckets, &spent, None, BootTime(now), Forecast { calls: calls as u64, ..ahead })
         };
-        prop_assert_eq!(told(Spent::default(), rows, 0), BootTime(over));
+        prop_assert_eq!(told(QuotaUsage::default(), rows, 0), BootTime(over));
         // And in the middle: when the first calls have begun, and, of calls one after another, when half have ended.
         let begun = sent.iter().filter(|(start, _)| *start == 0).count();
-        let under_way = Spent { in_flight: u32::try_from(begun).expect("few"), ..Spent::default() };
+        let under_way = QuotaUsage { in_flight: u32::try_from(begun).expect("few"), ..QuotaUsage::default() };
         prop_assert_eq!(told(under_way, rows - begun, 0), BootTime(over));
         if concurrency == 1 {
             let ended = sent.iter().take(rows / 2).map(|(_, end)| BootTime(*end)).collect::<VecDeque<_>>();
             let now = ended.back().map_or(0, |end| end.0);
-            prop_assert_eq!(told(Spent { in_flight: 0, ended }, rows - rows / 2, now), BootTime(over));
+            prop_assert_eq!(told(QuotaUsage { in_flight: 0, ended }, rows - rows / 2, now), BootTime(over));
         }
     }
 }
@@ -181,7 +181,7 @@ proptest! {
 #[test]
 fn three_thousand_rows_take_as_long_as_the_floor_says() {
     let ahead = Forecast { calls: 3_000, concurrency: 8, latency: Duration::from_millis(400) };
-    let told = arrival(&Buckets::new(&quota("50/1m,1500/1h")), &Spent::default(), None, BootTime(0), ahead);
+    let told = arrival(&Buckets::new(&quota("50/1m,1500/1h")), &QuotaUsage::default(), None, BootTime(0), ahead);
     // 5,356 s by an independent simulation of the policy; the allowance for drift of the clocks adds 0.4 s.
     let seconds = told.0 / 1_000_000;
     assert!((5_355..=5_358).contains(&seconds), "{seconds} s");

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::permit::{NextPermit, Spent};
+use crate::permit::{NextPermit, QuotaUsage};
 use crate::quota_spec::Window;
 
 /// Two machines' clocks do not run at one rate: a token stays out longer by this part of its window (100 ppm, which
@@ -39,7 +39,7 @@ impl TokenBucket {
 
     /// Tokens out at `now`: those of the calls under way, and of those that ended less than a window ago.
     #[must_use]
-    pub fn in_use(&self, spent: &Spent, now: BootTime) -> u32 {
+    pub fn in_use(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         let returned = spent.ended.partition_point(|end| *end + self.hold <= now);
         let held = spent.ended.len() - returned;
         spent.in_flight.saturating_add(u32::try_from(held).unwrap_or(u32::MAX))
@@ -47,7 +47,7 @@ impl TokenBucket {
 
     /// Tokens left at `now`.
     #[must_use]
-    pub fn free(&self, spent: &Spent, now: BootTime) -> u32 {
+    pub fn free(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         self.window.calls.saturating_sub(self.in_use(spent, now))
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::humanize::{columns_of, fitted, wrapped};
 use super::layout::Layout;
-use crate::compare::Difference;
+use crate::compare::PropertyDiff;
 use crate::text::printable;
 
 /// What is shown of a value at most, in characters, and of a name.
@@ -33,7 +33,7 @@ pub struct RowChanges {
     /// The row's own, where that was merged into it.
     pub merged: Option<u64>,
     /// The properties that change.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<PropertyDiff>,
     /// What is added to those that are there, by the property's name.
     pub adds: Option<(String, String)>,
 }
@@ -41,7 +41,7 @@ pub struct RowChanges {
 impl RowChanges {
     /// Of a change's body and what it changes. `appended` is the property that is added to what is there.
     #[must_use]
-    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<Difference>, appended: &str) -> RowChanges {
+    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<PropertyDiff>, appended: &str) -> RowChanges {
         let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
         let adds = body.get(appended).and_then(Value::as_str).map(|text| (appended.to_owned(), text.to_owned()));
         RowChanges { line, incident, merged: None, differences, adds }
@@ -56,7 +56,7 @@ impl RowChanges {
     pub fn write(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
         let merged = self.merged.map(|merged| format!(" (for {merged}, which was merged into it)"));
         writeln!(out, "  line {}, {}{}:", self.line, self.incident, merged.unwrap_or_default())?;
-        for Difference { property, before, after } in &self.differences {
+        for PropertyDiff { property, before, after } in &self.differences {
             let (old, new) = (shown(before), format!("→ {}", shown(after)));
             write_change(out, layout, property, [(&old, RED), (&new, GREEN)])?;
         }
@@ -117,7 +117,7 @@ mod tests {
     use serde_json::json;
 
     fn changes() -> RowChanges {
-        let difference = |property: &str, before, after| Difference { property: property.to_owned(), before, after };
+        let difference = |property: &str, before, after| PropertyDiff { property: property.to_owned(), before, after };
         let differences = vec![
             difference("status", json!("Active"), json!("Resolved")),
             difference("assignedTo", json!(null), json!("a\u{1b}[2Jb")),

@@ -2,8 +2,8 @@
 //!
 //! | for | file | function |
 //! | --- | --- | --- |
-//! | a terminal | `terminal` | [`Printable`], [`printable`], [`excerpt`], [`escape_json`], [`escape_toml`] |
-//! | a spreadsheet | `spreadsheet` | [`shield`] and what takes it off, [`unshield`] |
+//! | a terminal | `terminal` | [`Printable`], [`printable`], [`truncate`], [`escape_json`], [`escape_toml`] |
+//! | a spreadsheet | `spreadsheet` | [`escape_formula`] and what takes it off, [`unshield`] |
 //! | a shell | `shell` | [`shell_word`] |
 //! | a page of Markdown | `markdown` | [`Markdown`] |
 //! | anybody who must not get the token | `redact` | [`Secrets`] |
@@ -17,8 +17,8 @@ mod terminal;
 pub use markdown::Markdown;
 pub use redact::{REDACTED, Secrets, is_redacted};
 pub use shell::shell_word;
-pub use spreadsheet::{needs_quotes, shield, shield_bytes, unshield, unshield_bytes};
-pub use terminal::{Printable, escape_json, escape_toml, excerpt, printable};
+pub use spreadsheet::{escape_formula, needs_quotes, shield_bytes, unshield, unshield_bytes};
+pub use terminal::{Printable, escape_json, escape_toml, printable, truncate};
 
 /// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
 #[inline]

@@ -3,7 +3,7 @@
 //! A spreadsheet may split a file at another delimiter than ours, or take a line end inside a cell for the end of a row.
 //! So a cell can begin after each of them, and a `'` before its formula sign makes it a text there too.
 //!
-//! Promises: [`unshield`] gives back what [`shield`] got, whatever it was; a text that can't run is not changed.
+//! Promises: [`unshield`] gives back what [`escape_formula`] got, whatever it was; a text that can't run is not changed.
 
 use std::borrow::Cow;
 use std::iter;
@@ -20,17 +20,17 @@ pub fn needs_quotes(cell: &[u8]) -> bool {
 /// A cell as it is written into a file that a spreadsheet opens: a `'` stands before each formula sign that could begin
 /// a cell.
 #[must_use]
-pub fn shield(cell: &str) -> Cow<'_, str> {
+pub fn escape_formula(cell: &str) -> Cow<'_, str> {
     as_text(shield_bytes(cell.as_bytes().into()))
 }
 
-/// Takes off what [`shield`] put into a cell.
+/// Takes off what [`escape_formula`] put into a cell.
 #[must_use]
 pub fn unshield(cell: &str) -> Cow<'_, str> {
     as_text(unshield_bytes(cell.as_bytes()))
 }
 
-/// [`shield`] for bytes that may not be UTF-8.
+/// [`escape_formula`] for bytes that may not be UTF-8.
 #[must_use]
 pub fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     let mut places = starts(&cell).filter(|at| runs(&cell[*at..], *at == 0)).peekable();
@@ -101,11 +101,11 @@ mod tests {
     fn formulas_are_shielded_and_plain_cells_are_not() {
         for formula in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠1", "'=1", "'''-x"]
         {
-            assert_eq!(shield(formula), format!("'{formula}"));
+            assert_eq!(escape_formula(formula), format!("'{formula}"));
         }
         for plain in ["", "a=1", "'", "'quoted'", " =1", "1-2", "x; =1", "a\r\nb\n\nc", "a,b|c;d", "x;", "\"", "5\" x"]
         {
-            assert_eq!(shield(plain), plain);
+            assert_eq!(escape_formula(plain), plain);
             assert_eq!(unshield(plain), plain);
         }
     }
@@ -123,7 +123,7 @@ mod tests {
             ("x;'=1", "x;''=1"),
             ("=a;=b", "'=a;'=b"),
         ] {
-            assert_eq!(shield(cell), shielded);
+            assert_eq!(escape_formula(cell), shielded);
             assert_eq!(unshield(shielded), cell);
         }
         assert_eq!(*shield_bytes(b"\xff;=\xff"[..].into()), b"\xff;'=\xff"[..]);
@@ -132,7 +132,7 @@ mod tests {
     proptest! {
         #[test]
         fn shielded_cell_comes_back(cell in "(['\"=+@＝－\\-\t\r\n,;|]|\\PC){0,12}") {
-            let shielded = shield(&cell);
+            let shielded = escape_formula(&cell);
             prop_assert_eq!(unshield(&shielded), cell.as_str());
             prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
             // Without its quotes, whichever of them a spreadsheet heeds, no part of it begins with a sign.

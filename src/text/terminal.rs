@@ -36,7 +36,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 /// The text on one line of at most `width` characters, safe to print, with `…` where it was cut.
 #[must_use]
-pub fn excerpt(text: &str, width: usize) -> String {
+pub fn truncate(text: &str, width: usize) -> String {
     let mut short = String::new();
     for (count, character) in text.chars().enumerate() {
         if count == width {

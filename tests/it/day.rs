@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{Ending, Settings, Stop, apply};
-use bulk_triage::change::{Change, IncidentId, Scope};
+use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
@@ -104,7 +104,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
             remember: Duration::from_hours(12),
         };
         let run = journal
-            .begin_loading(&Scope::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
+            .begin_loading(&TenantKey::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
             .expect("begins");
         journal.load(&run, &(1..=rows).map(row).collect::<Vec<_>>()).expect("loads");
         journal.ready(&run, &facts, &Same::Changes(b"day".to_vec())).expect("is ready");

@@ -25,10 +25,10 @@ fn nothing_left_to_do_is_0() {
         "man",
         "--version",
     ] {
-        program.run(arguments).expect_code(exit::DONE.into());
+        program.run(arguments).expect_code(exit::OK.into());
     }
-    program.send("a.csv").expect_code(exit::DONE.into());
-    program.send("a.csv").expect_code(exit::DONE.into());
+    program.send("a.csv").expect_code(exit::OK.into());
+    program.send("a.csv").expect_code(exit::OK.into());
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn a_damaged_journal_is_70() {
     for (name, mode) in [("state", 0o700), ("state/journal.db", 0o600)] {
         std::fs::set_permissions(program.path(name), std::fs::Permissions::from_mode(mode)).expect("its owner");
     }
-    program.send("a.csv").expect_code(exit::DEFECT.into());
-    program.run("runs list").expect_code(exit::DEFECT.into());
+    program.send("a.csv").expect_code(exit::INTERNAL.into());
+    program.run("runs list").expect_code(exit::INTERNAL.into());
 }
 
 #[test]

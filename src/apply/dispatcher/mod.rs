@@ -240,7 +240,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     // What has ended at the same moment shares the commit.
                     tokio::task::yield_now().await;
                 }
-                () = self.clock.nap_until(wake) => {}
+                () = self.clock.sleep_briefly_until(wake) => {}
                 Ok(()) = stop.changed() => {}
             }
         }

@@ -16,7 +16,7 @@ pub use query::{Filter, Sieve, not_newer};
 use super::Stop;
 use super::page_size::{PageSize, SmallestFails};
 use super::read_loop::{Course, Heard, Reader, Wanted};
-use crate::call::{Answer, Call, Incident, Page, Verdict};
+use crate::call::{Call, CallResult, Incident, Page, Verdict};
 
 /// So many incidents of a page are those of the page before.
 const OVERLAP: u64 = 5;
@@ -172,7 +172,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Reader for Fetching<K> {
         Wanted::Call(self.call())
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
         let Call::List(page) = call else { return Ok(Heard::default()) };
         self.under_way = false;
         let incidents = match &answer.verdict {
@@ -191,7 +191,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Reader for Fetching<K> {
         Ok(Heard { incidents, ..Heard::default() })
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &Answer) -> Result<Course, Stop> {
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, Stop> {
         match self.size.failed(answer) {
             Ok(()) => Ok(Course::Request(self.call())),
             Err(SmallestFails) => Err(Stop::ListFailed {
@@ -231,8 +231,8 @@ mod tests {
         Incident { id, ..Incident::default() }
     }
 
-    fn answer(verdict: Verdict) -> Answer {
-        Answer { verdict, ..failure(Some(200), false) }
+    fn answer(verdict: Verdict) -> CallResult {
+        CallResult { verdict, ..failure(Some(200), false) }
     }
 
     /// Reads a list that `change` changes after each page; what was handed on, and the calls that it took.

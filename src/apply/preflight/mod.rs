@@ -7,9 +7,9 @@ mod planner;
 
 use super::Stop;
 use super::read_loop::{Course, Heard, Reader, Wanted};
-use crate::call::{Answer, Call, Page, Verdict};
+use crate::call::{Call, CallResult, Page, Verdict};
 use crate::change::IncidentId;
-use crate::snapshot::{Before, Seen};
+use crate::snapshot::{IncidentState, Snapshot};
 
 use planner::{WASTE, fewest_calls};
 
@@ -45,7 +45,7 @@ impl Survey {
         (fewest, if fewest < most { most + WASTE } else { most })
     }
 
-    fn heard(&self, seen: impl Iterator<Item = (IncidentId, Seen)>) -> Heard {
+    fn heard(&self, seen: impl Iterator<Item = (IncidentId, Snapshot)>) -> Heard {
         let mut heard = Heard::default();
         for (incident, seen) in seen {
             heard.incidents += 1;
@@ -63,13 +63,13 @@ impl Reader for Survey {
         self.route.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
         Ok(match (call, &answer.verdict) {
             (Call::List(page), Verdict::Listed(incidents)) => {
                 let found = self.route.shown(page, incidents.clone()).into_iter();
                 self.heard(found.filter_map(|shown| {
                     let incident = IncidentId::new(shown.id)?;
-                    Some((incident, Seen::There(Before::from(shown))))
+                    Some((incident, Snapshot::There(IncidentState::from(shown))))
                 }))
             }
             (Call::List(_), _) => {
@@ -78,9 +78,9 @@ impl Reader for Survey {
             }
             (Call::Read(incident), verdict) => {
                 let seen = match verdict {
-                    Verdict::Read { incident, .. } => Seen::There(Before::from(incident.clone())),
-                    Verdict::NotFound => Seen::Missing { message: answer.message.clone() },
-                    _ => Seen::Unreadable { message: answer.message.clone() },
+                    Verdict::Read { incident, .. } => Snapshot::There(IncidentState::from(incident.clone())),
+                    Verdict::NotFound => Snapshot::Missing { message: answer.message.clone() },
+                    _ => Snapshot::Unreadable { message: answer.message.clone() },
                 };
                 self.heard(std::iter::once((*incident, seen)))
             }
@@ -92,7 +92,7 @@ impl Reader for Survey {
         self.route.calls_left()
     }
 
-    fn page_failed(&mut self, _: &Page, answer: &Answer) -> Result<Course, Stop> {
+    fn page_failed(&mut self, _: &Page, answer: &CallResult) -> Result<Course, Stop> {
         Ok(self.route.failed(answer).map_or(Course::Ask, Course::Request))
     }
 
@@ -118,7 +118,7 @@ mod tests {
 
     /// What becomes of the rows: their number, and what was seen.
     fn heard(survey: &mut Survey, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
-        let heard = survey.hear(call, &Answer { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
+        let heard = survey.hear(call, &CallResult { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
         let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
         (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::page_size::{FAILURES, LARGEST, PageSize};
 use super::super::read_loop::Wanted;
-use crate::call::{Answer, Call, Incident, Page};
+use crate::call::{Call, CallResult, Incident, Page};
 use crate::change::IncidentId;
 
 /// Pages may cost so many calls more than they have saved.
@@ -136,7 +136,7 @@ impl Route {
     }
 
     /// A page was not read: another request for it, or `None` if its incidents are read one by one.
-    pub(super) fn failed(&mut self, answer: &Answer) -> Option<Call> {
+    pub(super) fn failed(&mut self, answer: &CallResult) -> Option<Call> {
         self.saved -= 1;
         self.failures += 1;
         let newest = self.wanted.last().copied()?;
@@ -283,7 +283,7 @@ mod tests {
     }
 
     /// The calls for a hundred neighbors if every page fails in this way: sizes of pages, then how many single reads.
-    fn with_failing_pages(answer: &Answer) -> (Vec<u32>, usize) {
+    fn with_failing_pages(answer: &CallResult) -> (Vec<u32>, usize) {
         let mut route = Route::new((901..=1_000).map(id));
         let (mut tops, mut reads) = (Vec::new(), 0);
         loop {

@@ -132,5 +132,5 @@ async fn outage_during_one_read_is_waited_out() {
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));
     let run = ends.journal.runs().expect("reads").remove(0).name;
     let rows = ends.journal.account(&run, crate::journal::Pick::NoneOf(&[]), 0, 9).expect("reads");
-    assert!(matches!(rows[0].before, Some(crate::snapshot::Seen::There(_))), "{:?}", rows[0].before);
+    assert!(matches!(rows[0].before, Some(crate::snapshot::Snapshot::There(_))), "{:?}", rows[0].before);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stage::{Script, Stage, Wire, reply, resolve, shown};
 use crate::apply::events::Event;
 use crate::apply::{Course, Heard, ReadEnd, ReadEnds, Reader, Stop, Survey, Wanted, read};
-use crate::call::{Answer, Call, Page};
+use crate::call::{Call, CallResult, Page};
 use crate::change::IncidentId;
 use crate::client::SendError;
 use crate::journal::LookAt;
@@ -28,7 +28,7 @@ impl Reader for OneByOne {
         self.left.pop().and_then(IncidentId::new).map_or(Wanted::Nothing, |id| Wanted::Call(Call::Read(id)))
     }
 
-    fn page_failed(&mut self, _: &Page, _: &Answer) -> Result<Course, Stop> {
+    fn page_failed(&mut self, _: &Page, _: &CallResult) -> Result<Course, Stop> {
         unreachable!("it requests no pages")
     }
 
@@ -36,7 +36,7 @@ impl Reader for OneByOne {
         true
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
         let id = call.incident().expect("it reads incidents").get();
         self.heard.push((id, answer.verdict.name()));
         let full = Stop::ListenerFailed { message: "full".to_owned() };
@@ -273,7 +273,7 @@ async fn a_look_waits_for_calls_of_another_process() {
     let (stop, mut reader) = (stage.stop.subscribe(), OneByOne::new(1));
     let slow: Script = Box::new(|_, what| (3_000, shown(what)));
     let look = async {
-        clock.nap_until(clock.now().boot + Duration::from_millis(10)).await;
+        clock.sleep_briefly_until(clock.now().boot + Duration::from_millis(10)).await;
         read(ours, client, settings, clock.clone(), stop, &mut reader, &mut stage.ear).await.expect("works")
     };
     let (_, ends) = tokio::join!(other.send_run(theirs, &their_run, slow), look);

@@ -30,7 +30,7 @@ fn now() -> Now {
 /// What comes next after an update without a response.
 fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
     let verdict = Verdict::Transient { may_have_applied };
-    let answer = Answer {
+    let answer = CallResult {
         verdict,
         http_status: None,
         request_id: None,
@@ -71,7 +71,7 @@ fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
 }
 
 fn ended(verdict: Verdict) -> Ended {
-    let answer = Answer {
+    let answer = CallResult {
         verdict,
         http_status: None,
         request_id: None,

@@ -474,7 +474,7 @@ async fn beside_another(stage: &mut Stage, theirs: Change, ours: Change) -> (Wir
     let ((_, their_wire), (_, our_wire)) = {
         let send_theirs = Box::pin(other.send_run(their_journal, &their_run, slow));
         let send_ours = async {
-            stage.clock.nap_until(stage.clock.now().boot + Duration::from_millis(10)).await;
+            stage.clock.sleep_briefly_until(stage.clock.now().boot + Duration::from_millis(10)).await;
             stage.send_run(our_journal, &our_run, willing()).await
         };
         tokio::join!(send_theirs, send_ours)

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::apply::events::{Event, Listener};
 use crate::apply::{Ends, Settings, apply};
-use crate::change::{Change, IncidentId, Scope};
+use crate::change::{Change, IncidentId, TenantKey};
 use crate::client::{Client, Method, Reply, Request, SendError, Tokens, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
@@ -54,7 +54,7 @@ impl Transport for Wire {
             seen.len() - 1
         };
         let (millis, reply) = (service.script)(number, &what);
-        service.clock.nap_until(service.clock.now().boot + Duration::from_millis(millis)).await;
+        service.clock.sleep_briefly_until(service.clock.now().boot + Duration::from_millis(millis)).await;
         service.under_way.lock().expect("no panic").0 -= 1;
         reply
     }
@@ -175,7 +175,7 @@ impl Stage {
             remember: self.settings.remember,
         };
         let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));
-        let run = journal.begin_loading(&Scope::named("stage"), "c", &facts, &mut rng).expect("begins");
+        let run = journal.begin_loading(&TenantKey::named("stage"), "c", &facts, &mut rng).expect("begins");
         let row = |(row, change): (u64, &Change)| LoadRow {
             row,
             line: row + 1,

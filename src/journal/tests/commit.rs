@@ -5,7 +5,7 @@ use crate::change::Change;
 use crate::clock::BootTime;
 use crate::journal::{Batch, Begin, End, Receipt};
 use crate::outcome::OutcomeKind;
-use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
 async fn an_end_and_its_outcome_are_one_transaction() {
@@ -19,7 +19,7 @@ async fn an_end_and_its_outcome_are_one_transaction() {
     let begins = vec![Begin { row: 2, change: comment(2), ..begin() }];
     let batch = Batch { ends: vec![end], begins, slots: 1, ..Batch::default() };
     assert!(process.journal.commit(&batch, grant_all).is_err());
-    assert_eq!(process.spent(), (Spent { in_flight: 1, ended: [].into() }, None));
+    assert_eq!(process.spent(), (QuotaUsage { in_flight: 1, ended: [].into() }, None));
 
     process.journal.db.execute_batch("DROP TRIGGER broken").expect("mends");
     let receipts = process.commit(&batch);
@@ -37,7 +37,7 @@ async fn no_more_begin_than_there_are_permits_and_slots() {
     let mut process = place.process(&changes);
     let begins: Vec<Begin> = (1..).zip(changes).map(|(row, change)| Begin { row, change, ..begin() }).collect();
     let batch = Batch { begins, slots: 3, ..Batch::default() };
-    let two = |_: &Spent, _: Option<Pause>, now: BootTime, wanted: u32| {
+    let two = |_: &QuotaUsage, _: Option<Pause>, now: BootTime, wanted: u32| {
         assert_eq!(wanted, 3);
         Grant { permits: 2, next: NextPermit::At(now) }
     };

@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::process::{
     HOUR, Place, Process, comment, facts, load_row, loaded, resolve, scope, start_of_the_clock, updated,
 };
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{Batch, End, JournalError, LoadRow, Peek, RunState, Same};
 use crate::outcome::{Outcome, OutcomeKind};
@@ -74,7 +74,7 @@ async fn the_ledger_is_told_before_a_run_begins_and_for_its_own_scope() {
     let run = loaded(&mut next, &[resolve(3)]);
     let (spent, _) = next.ledger(&run, HOUR).expect("reads");
     assert_eq!((spent.in_flight, spent.ended.len()), (1, 1));
-    let elsewhere = Scope::named("elsewhere");
+    let elsewhere = TenantKey::named("elsewhere");
     let other = next.begin_loading(&elsewhere, "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
     assert_eq!(next.ledger(&other, HOUR).expect("reads").0.in_flight, 0);
     advance(HOUR * 3).await;

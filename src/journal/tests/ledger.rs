@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{Place, Process, REMEMBERED, comment, facts, load_row, resolve};
-use crate::change::Scope;
+use crate::change::TenantKey;
 use crate::clock::BootTime;
 use crate::journal::{Batch, End, Receipt};
-use crate::permit::{Pause, Spent};
+use crate::permit::{Pause, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
 async fn two_processes_share_the_calls_and_the_pause() {
@@ -36,12 +36,12 @@ async fn scopes_do_not_share() {
     let mut ours = place.process(&[resolve(1)]);
     ours.start(1);
     let mut journal = place.open();
-    let elsewhere = Scope::named("elsewhere");
+    let elsewhere = TenantKey::named("elsewhere");
     let run = journal.begin_loading(&elsewhere, "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
     journal.load(&run, &[load_row(1, &resolve(1))]).expect("loads");
     let mut theirs = Process { journal, run, changes: vec![resolve(1)] };
     theirs.begin_session(REMEMBERED);
-    assert_eq!(theirs.spent().0, Spent::default());
+    assert_eq!(theirs.spent().0, QuotaUsage::default());
     theirs.start(1);
 }
 

@@ -3,11 +3,11 @@
 use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
 use crate::change::IncidentId;
 use crate::journal::{Batch, Begin, Contradiction, End, Receipt};
-use crate::snapshot::{Before, Seen};
+use crate::snapshot::{IncidentState, Snapshot};
 
 /// Keeps that the incidents of these rows were read, and were merged into others.
 fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {
-    let seen = |into| Seen::There(Before { redirect: Some(into), ..Before::default() }).to_json();
+    let seen = |into| Snapshot::There(IncidentState { redirect: Some(into), ..IncidentState::default() }).to_json();
     let befores = rows.iter().map(|(row, into)| (*row, seen(*into))).collect();
     process.commit(&Batch { befores, ..Batch::default() });
 }

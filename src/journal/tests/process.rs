@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::change::{Change, IncidentId, Scope};
+use crate::change::{Change, IncidentId, TenantKey};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
     AttemptId, Batch, Begin, Doubt, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts,
     RunHandle, Same, StateDir, What,
 };
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
-use crate::permit::{Grant, NextPermit, Pause, Spent};
+use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const REMEMBERED: Duration = Duration::from_hours(12);
@@ -143,9 +143,9 @@ impl Process {
     }
 
     /// What the ledger says in a commit of its own.
-    pub(super) fn spent(&mut self) -> (Spent, Option<Pause>) {
+    pub(super) fn spent(&mut self) -> (QuotaUsage, Option<Pause>) {
         let mut seen = None;
-        let look = |spent: &Spent, pause: Option<Pause>, _: BootTime, _: u32| {
+        let look = |spent: &QuotaUsage, pause: Option<Pause>, _: BootTime, _: u32| {
             seen = Some((spent.clone(), pause));
             Grant { permits: 0, next: NextPermit::AfterACallInFlight }
         };
@@ -164,7 +164,7 @@ pub(super) fn begin() -> Begin {
 }
 
 /// As the quota does, where no window is full: nothing in a pause, one call when it is over.
-pub(super) fn grant_all(_: &Spent, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
+pub(super) fn grant_all(_: &QuotaUsage, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
     let permits = match pause {
         Some(pause) if now < pause.until || pause.probing => 0,
         Some(_) => wanted.min(1),
@@ -186,8 +186,8 @@ pub(super) fn facts() -> RunFacts {
     }
 }
 
-pub(super) fn scope() -> Scope {
-    Scope::named("test")
+pub(super) fn scope() -> TenantKey {
+    TenantKey::named("test")
 }
 
 pub(super) fn loaded(journal: &mut Journal, changes: &[Change]) -> RunHandle {

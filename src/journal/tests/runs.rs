@@ -5,7 +5,7 @@ use tokio::time::advance;
 use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
 use crate::journal::{Batch, End, Journal, JournalError, RunState, Same};
 use crate::outcome::{Outcome, OutcomeKind};
-use crate::permit::{Grant, NextPermit, Spent};
+use crate::permit::{Grant, NextPermit, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
 async fn a_run_is_there_whole_or_not_at_all() {
@@ -93,7 +93,7 @@ async fn calls_of_no_run_count_for_the_scope_and_are_forgotten_in_time() {
     let mut journal = place.open();
     journal.begin_reading(&scope(), HOUR).expect("begins");
     let look = Batch { looks: vec![None], slots: 1, ..Batch::default() };
-    let grant = |permits| move |_: &Spent, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
+    let grant = |permits| move |_: &QuotaUsage, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
     let attempt = journal.commit(&look, grant(1)).expect("writes").looks[0];
     let end = End {
         attempt,
@@ -112,7 +112,7 @@ async fn calls_of_no_run_count_for_the_scope_and_are_forgotten_in_time() {
 
     let mut other = place.process(&[resolve(1)]);
     let mut seen = 0;
-    let count = |spent: &Spent, _, _, _| {
+    let count = |spent: &QuotaUsage, _, _, _| {
         seen = spent.ended.len();
         Grant { permits: 0, next: NextPermit::AfterACallInFlight }
     };

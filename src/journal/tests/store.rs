@@ -249,7 +249,7 @@ fn journal_of_format_2(place: &Place) {
 async fn format_2_keeps_rows_history_and_ledger() {
     let place = Place::new();
     journal_of_format_2(&place);
-    let tenant = crate::change::Scope::tenant("t");
+    let tenant = crate::change::TenantKey::tenant("t");
     let appended = Some("comment");
     // A dry run and the list read it as it is, and change nothing.
     let before = fs::read(place.database()).expect("reads");

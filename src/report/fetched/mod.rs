@@ -19,7 +19,7 @@ pub use summary::{FetchSummary, incomplete};
 use crate::call::Incident;
 use crate::contract::Contract;
 use crate::files::{self, Obstacle, Refusal};
-use crate::snapshot::Before;
+use crate::snapshot::IncidentState;
 use crate::text::printable;
 use rows::Columns;
 pub(super) use rows::cell;
@@ -32,7 +32,7 @@ pub struct Fetched {
     /// When it was read: RFC 3339, UTC.
     pub fetched_at: String,
     /// What it looked like.
-    pub before: Before,
+    pub before: IncidentState,
 }
 
 impl Fetched {
@@ -45,13 +45,13 @@ impl Fetched {
     /// As it was seen then.
     #[must_use]
     pub fn new(incident: Incident, at: jiff::Timestamp) -> Fetched {
-        Fetched { id: incident.id, fetched_at: format!("{at:.0}"), before: Before::from(incident) }
+        Fetched { id: incident.id, fetched_at: format!("{at:.0}"), before: IncidentState::from(incident) }
     }
 
     /// As the list showed it.
     #[must_use]
     pub fn incident(self) -> Incident {
-        let Before { values, redirect, context } = self.before;
+        let IncidentState { values, redirect, context } = self.before;
         Incident { id: self.id, redirect, values, context, comments: Vec::new() }
     }
 }

@@ -216,7 +216,7 @@ fn next_line<T: for<'a> Deserialize<'a>>(lines: &mut impl io::BufRead, line: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Before;
+    use crate::snapshot::IncidentState;
     use jiff::Timestamp;
 
     fn at(text: &str) -> Timestamp {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn fetched(id: u64) -> Fetched {
-        Fetched { id, fetched_at: "2026-11-24T10:00:00Z".to_owned(), before: Before::default() }
+        Fetched { id, fetched_at: "2026-11-24T10:00:00Z".to_owned(), before: IncidentState::default() }
     }
 
     struct Place {

@@ -8,7 +8,7 @@ use super::Fetched;
 use crate::contract::{Contract, PropertyKind};
 use crate::input::csv::join;
 use crate::input::{CURRENT, FETCHED_AT, jsonl};
-use crate::text::{escape_json, printable, shield};
+use crate::text::{escape_formula, escape_json, printable};
 
 const BOM: &str = "\u{feff}";
 
@@ -50,7 +50,11 @@ impl Columns {
         let current = self.current.iter().map(|(name, _)| cell(incident.before.values.get(name)));
         let context = self.context.iter().map(|(name, _)| cell(incident.before.context.get(name)));
         let cells = [incident.id.to_string()].into_iter().chain(empty).chain(current).chain(context);
-        line(cells.chain([incident.fetched_at.clone()]).map(|cell| Cow::Owned(shield(&printable(&cell)).into_owned())))
+        line(
+            cells
+                .chain([incident.fetched_at.clone()])
+                .map(|cell| Cow::Owned(escape_formula(&printable(&cell)).into_owned())),
+        )
     }
 
     /// One incident's line of a JSONL file.
@@ -107,7 +111,7 @@ fn json_list(list: &[Value]) -> String {
     let written =
         |item: &dyn Fn(&Value) -> String| format!("[{}]", list.iter().map(item).collect::<Vec<_>>().join(", "));
     let plain = written(&Value::to_string);
-    if shield(&plain) == plain {
+    if escape_formula(&plain) == plain {
         return plain;
     }
     let escaped = |character: char| match character {
@@ -123,7 +127,7 @@ fn json_list(list: &[Value]) -> String {
 /// Whether a tag can stand in a cell as it is, and be read again to the letter.
 fn is_plain(tag: &str) -> bool {
     let begins_as_something_else = tag.starts_with(['[', '+', '-', '<', '\'', '"']);
-    let is_shown_as_it_is = shield(tag) == tag && printable(tag) == tag;
+    let is_shown_as_it_is = escape_formula(tag) == tag && printable(tag) == tag;
     !tag.is_empty() && tag.trim() == tag && !tag.contains(';') && !begins_as_something_else && is_shown_as_it_is
 }
 
@@ -137,7 +141,7 @@ fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::contract::{BUILT_IN, load};
-    use crate::snapshot::Before;
+    use crate::snapshot::IncidentState;
     use serde_json::json;
 
     fn classic() -> Columns {
@@ -146,7 +150,7 @@ mod tests {
 
     fn fetched(values: Value, context: Value) -> Fetched {
         let map = |value: Value| value.as_object().expect("an object").clone();
-        let before = Before { values: map(values), redirect: None, context: map(context) };
+        let before = IncidentState { values: map(values), redirect: None, context: map(context) };
         Fetched { id: 7, fetched_at: "2026-11-24T10:00:00Z".to_owned(), before }
     }
 
@@ -192,7 +196,7 @@ mod tests {
     fn a_tag_that_would_be_read_otherwise_makes_the_cell_a_list() {
         for tag in ["a;b", " a", "", "+a", "-a", "[a", "<clear>", "=a", "'=a", "a\u{202e}b", "'a", "x,=a", "x|＝a"] {
             let shown = cell(Some(&json!(["x", tag])));
-            assert_eq!(shield(&shown), shown);
+            assert_eq!(escape_formula(&shown), shown);
             assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), json!(["x", tag]), "{tag}");
         }
         assert_eq!(cell(Some(&json!(["x y", "z"]))), "x y; z");

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::list_edit::ListChange;
+use crate::list_edit::ListEdit;
 use crate::text::printable;
 
 /// A value, ready to be shown.
@@ -45,7 +45,7 @@ impl Cell {
         if appended == Some(name) {
             return Cell::Adds(value(after));
         }
-        if let Some(ListChange { add, remove }) = ListChange::of(after) {
+        if let Some(ListEdit { add, remove }) = ListEdit::of(after) {
             let all_shown = |items: Vec<String>| items.iter().map(|item| shown(item)).collect();
             return Cell::Edits { kept: Vec::new(), removed: all_shown(remove), added: all_shown(add) };
         }

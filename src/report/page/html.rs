@@ -283,6 +283,6 @@ fn property_column(name: &str, appended: Option<&str>) -> Column {
 const CONTEXT: usize = 200;
 
 fn shown_context(context: &[(String, String)]) -> Vec<(String, String)> {
-    let text = |text: &str| crate::text::excerpt(text, CONTEXT);
+    let text = |text: &str| crate::text::truncate(text, CONTEXT);
     context.iter().map(|(name, value)| (text(name), text(value))).collect()
 }

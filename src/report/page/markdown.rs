@@ -12,7 +12,7 @@ use super::review::{Review, ReviewRow};
 use super::run_report::{Account, AccountRow, is_trouble};
 use super::wording::{Fact, Figure, group_name};
 use crate::report::humanize::{count, counted};
-use crate::text::{Markdown as Text, excerpt};
+use crate::text::{Markdown as Text, truncate};
 
 /// The longest page, in bytes.
 pub(super) const LONGEST: u64 = 1_000_000;
@@ -73,13 +73,13 @@ pub(super) fn review<E>(
         writeln!(out, "None.")?;
     }
     for warning in &warnings {
-        writeln!(out, "- **Warning:** {}", Text(&excerpt(warning, 4 * SHORT)))?;
+        writeln!(out, "- **Warning:** {}", Text(&truncate(warning, 4 * SHORT)))?;
     }
     writeln!(out, "\n## What is set\n\n| property | rows | value |\n| --- | ---: | --- |")?;
     for set in review.sets() {
         for (value, rows) in &set.values {
             let value = value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
-            writeln!(out, "| {} | {rows} | {value} |", Text(&excerpt(&set.property, SHORT)))?;
+            writeln!(out, "| {} | {rows} | {value} |", Text(&truncate(&set.property, SHORT)))?;
         }
     }
     facts(&mut out, &review.facts())?;
@@ -129,7 +129,7 @@ pub(super) fn account<E>(
         let row = row.map_err(PageError::Rows)?;
         left += u64::from(left > 0 || !out.write_if_it_fits(&account_row(account, &row))?);
     }
-    let whole = format!("the results file has them all: {}", Text(&excerpt(account.results, SHORT)));
+    let whole = format!("the results file has them all: {}", Text(&truncate(account.results, SHORT)));
     foot(&mut out, left, &whole, account.seal.as_deref(), account.next.as_deref())
 }
 
@@ -140,7 +140,7 @@ fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> Stri
     let (left_out, note) = (said("Not sent", &row.left_out), said("Note", &row.note));
     let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context.cells));
     let was =
-        |name: &str| row.was(name, review.preview.starts_at).map(|was| format!("<br>{}", Text(&excerpt(&was, SHORT))));
+        |name: &str| row.was(name, review.preview.starts_at).map(|was| format!("<br>{}", Text(&truncate(&was, SHORT))));
     let cell = |name: &&str| {
         let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended));
         cell + &was(name).unwrap_or_default()
@@ -171,7 +171,7 @@ fn head(
     is_emulated: bool,
     figures: &[Figure],
 ) -> Result<(), io::Error> {
-    write!(out, "{MARK}\n# {kind}: {}\n\n", Text(&excerpt(title, SHORT)))?;
+    write!(out, "{MARK}\n# {kind}: {}\n\n", Text(&truncate(title, SHORT)))?;
     if is_emulated {
         write!(out, "**EMULATOR: nothing real is changed**\n\n")?;
     }
@@ -182,7 +182,7 @@ fn head(
 fn facts(out: &mut Counted<'_>, facts: &[Fact]) -> io::Result<()> {
     writeln!(out, "\n## The run\n\n| | |\n| --- | --- |")?;
     for (name, lines) in facts {
-        let lines: Vec<String> = lines.iter().map(|line| Text(&excerpt(line, 4 * SHORT)).to_string()).collect();
+        let lines: Vec<String> = lines.iter().map(|line| Text(&truncate(line, 4 * SHORT)).to_string()).collect();
         writeln!(out, "| {name} | {} |", lines.join("<br>"))?;
     }
     Ok(())
@@ -208,10 +208,10 @@ fn foot<E>(
         writeln!(out, "\n**Cut: {} more did not fit**; {whole}.", counted(left, "row"))?;
     }
     if let Some(next) = next {
-        writeln!(out, "\nNext: {}", Text(&excerpt(next, 2 * SHORT)))?;
+        writeln!(out, "\nNext: {}", Text(&truncate(next, 2 * SHORT)))?;
     }
     if let Some(seal) = seal {
-        writeln!(out, "\nThe plan's seal: {}", Text(&excerpt(seal, SHORT)))?;
+        writeln!(out, "\nThe plan's seal: {}", Text(&truncate(seal, SHORT)))?;
     }
     writeln!(out, "\nMade by bulk-triage {}.", env!("CARGO_PKG_VERSION"))?;
     Ok(())
@@ -219,7 +219,7 @@ fn foot<E>(
 
 fn context(context: &[(String, String)]) -> String {
     let one = |(name, text): &(String, String)| {
-        format!("<br>{}: {}", Text(&excerpt(name, SHORT)), Text(&excerpt(text, SHORT)))
+        format!("<br>{}: {}", Text(&truncate(name, SHORT)), Text(&truncate(text, SHORT)))
     };
     context.iter().map(one).collect()
 }

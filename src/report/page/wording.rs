@@ -10,7 +10,7 @@ use super::run_report::{Account, is_trouble};
 use crate::journal::OutcomeGroup;
 use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
 use crate::report::preview::{Earlier, PropertyCounts};
-use crate::text::{excerpt, printable};
+use crate::text::{printable, truncate};
 
 /// A name and what is to be said of it, in a line each.
 pub(super) type Fact = (&'static str, Vec<String>);
@@ -134,7 +134,7 @@ impl Review<'_> {
 
 fn set_property(counts: &PropertyCounts) -> SetProperty {
     let (values, others) = counts.most_frequent();
-    let known = values.into_iter().map(|(value, rows)| (Some(excerpt(value, COUNTED_VALUE)), count(*rows)));
+    let known = values.into_iter().map(|(value, rows)| (Some(truncate(value, COUNTED_VALUE)), count(*rows)));
     let others = (others > 0).then(|| (None, count(others)));
     SetProperty { property: printable(&counts.property).into_owned(), values: known.chain(others).collect() }
 }

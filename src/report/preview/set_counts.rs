@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::list_edit::ListChange;
+use crate::list_edit::ListEdit;
 use crate::report::humanize::{WIDTH, count, fitted};
 
 /// So many different values of a property are told apart …
@@ -112,7 +112,7 @@ impl PropertyCounts {
         self.rows += 1;
         self.changes_list += u64::from(value.is_object());
         self.replaces_list += u64::from(value.is_array() && before.is_none());
-        let change = ListChange::of(value).or_else(|| before.and_then(|before| changed(before, value)));
+        let change = ListEdit::of(value).or_else(|| before.and_then(|before| changed(before, value)));
         let is_empty = match value {
             Value::String(text) => text.is_empty(),
             Value::Array(items) => items.is_empty(),
@@ -153,7 +153,7 @@ impl PropertyCounts {
 }
 
 /// What a whole list changes of the one that is there; `None` if it changes nothing.
-fn changed(before: &Value, after: &Value) -> Option<ListChange> {
+fn changed(before: &Value, after: &Value) -> Option<ListEdit> {
     let texts = |list: &Value| -> Vec<String> {
         let items = list.as_array().into_iter().flatten();
         items.map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect()
@@ -164,12 +164,12 @@ fn changed(before: &Value, after: &Value) -> Option<ListChange> {
     let (before, after) = (texts(before), texts(after));
     let only =
         |ours: &[String], theirs: &[String]| ours.iter().filter(|item| !theirs.contains(item)).cloned().collect();
-    let change = ListChange { add: only(&after, &before), remove: only(&before, &after) };
-    (change != ListChange::default()).then_some(change)
+    let change = ListEdit { add: only(&after, &before), remove: only(&before, &after) };
+    (change != ListEdit::default()).then_some(change)
 }
 
 /// `adds vip, noise; removes old`
-fn in_words(ListChange { add, remove }: &ListChange) -> String {
+fn in_words(ListEdit { add, remove }: &ListEdit) -> String {
     let part = |verb: &str, items: &[String]| (!items.is_empty()).then(|| format!("{verb} {}", items.join(", ")));
     [part("adds", add), part("removes", remove)].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

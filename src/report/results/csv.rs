@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use crate::input::csv::{delimiter_byte, join};
 use crate::outcome::{RESULT_COLUMNS, ResultRow};
-use crate::text::{printable, shield, shield_bytes};
+use crate::text::{escape_formula, printable, shield_bytes};
 
 /// The header line of a results file.
 pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> {
-    let own = columns.iter().map(|name| shield(name));
+    let own = columns.iter().map(|name| escape_formula(name));
     let record = encode(delimiter, RESULT_COLUMNS.into_iter().map(Cow::Borrowed).chain(own).map(into_bytes));
     if bom { [super::BOM.as_bytes(), &record].concat() } else { record }
 }
@@ -21,7 +21,7 @@ pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> 
 pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
     let outcome = &row.outcome;
     let number = |number: String| Cow::Owned(number.into_bytes());
-    let text = |text: &str| into_bytes(Cow::Owned(shield(&printable(text)).into_owned()));
+    let text = |text: &str| into_bytes(Cow::Owned(escape_formula(&printable(text)).into_owned()));
     let first_ten = [
         number(row.row.to_string()),
         number(row.line.to_string()),

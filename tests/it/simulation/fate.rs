@@ -28,7 +28,7 @@ pub(super) struct Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum How {
     /// What the server says.
-    Answer,
+    CallResult,
     /// This status, whatever was done.
     Status(u16),
     /// A 200 whose body is cut in the middle.
@@ -63,7 +63,7 @@ impl Fate {
         let end = dice.u64(2..=latency_ms.max(2));
         let counted = dice.u64(0..end);
         let effect = dice.u64(counted..end);
-        Fate { counted: Some(ms(counted)), effect: Some(ms(effect)), end: ms(end), how: How::Answer }
+        Fate { counted: Some(ms(counted)), effect: Some(ms(effect)), end: ms(end), how: How::CallResult }
     }
 
     /// A call that finds the quota used up by others.
@@ -133,7 +133,7 @@ impl Fate {
                     How::Coded { is_damaged: false },
                     How::Coded { is_damaged: true },
                 ];
-                Fate { how: dice.choice(forms).unwrap_or(How::Answer), ..fine }
+                Fate { how: dice.choice(forms).unwrap_or(How::CallResult), ..fine }
             }
             _ => Fate { how: How::Status(401), ..not_done },
         }

@@ -14,8 +14,8 @@ use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
     Course, Fetching, Heard, ReadEnd, ReadEnds, Reader, Settings, Sieve, Stop, Survey, Wanted, read,
 };
-use bulk_triage::call::{Answer, Call, Incident, Page};
-use bulk_triage::change::{IncidentId, Scope};
+use bulk_triage::call::{Call, CallResult, Incident, Page};
+use bulk_triage::change::{IncidentId, TenantKey};
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, Tokens, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::journal::{Durability, Journal, StateDir};
@@ -233,13 +233,13 @@ impl<R: Reader> Reader for Watched<R> {
         self.reader.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &Answer) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
         let heard = self.reader.hear(call, answer)?;
         self.rows.extend(heard.befores.iter().cloned());
         Ok(heard)
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &Answer) -> Result<Course, Stop> {
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, Stop> {
         self.reader.page_failed(page, answer)
     }
 
@@ -267,7 +267,7 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl Reader) -> (ReadEn
     let clock = Clock::simulated(Now { boot: BootTime(3_600_000_000), wall }, "start 1");
     let dir = StateDir::open(&disk.state_dir()).expect("a directory");
     let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
-    journal.begin_reading(&Scope::named("simulation"), scenario.quota.longest()).expect("begins");
+    journal.begin_reading(&TenantKey::named("simulation"), scenario.quota.longest()).expect("begins");
     let state = State {
         dice: fastrand::Rng::with_seed(scenario.seed ^ 0x5eed),
         faults_left: scenario.faults,

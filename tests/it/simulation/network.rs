@@ -186,7 +186,7 @@ impl Network {
                 Some((status, body)) => Ok(whole(status, body.to_string())),
                 None => lost(true),
             },
-            How::Answer | How::Half | How::Throttled { .. } => {
+            How::CallResult | How::Half | How::Throttled { .. } => {
                 let Some((status, body)) = said.answer else { return lost(true) };
                 let mut reply = whole(status, body.to_string());
                 if call.fate.how == How::Half {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
-use bulk_triage::change::{Change, IncidentId, Scope};
+use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, Tokens};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
@@ -167,7 +167,7 @@ async fn run_of(
     command: &Command,
     life: &Life,
 ) -> Result<RunHandle, JournalError> {
-    let scope = Scope::named("simulation");
+    let scope = TenantKey::named("simulation");
     let facts = RunFacts {
         input: format!("{}.jsonl", command.name),
         shape: SHAPE,
