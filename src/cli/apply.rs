@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
-use super::confirm::{self, Before};
+use super::confirm::{self, PreviewBuilder};
 use super::environment::{Environment, state_dir};
 use super::load;
-use super::next_step::Next;
+use super::next_step::NextStep;
 use super::patience::open_journal;
-use super::preflight::Look;
-use super::prepared_run::Begun;
+use super::preflight::PreflightOptions;
+use super::prepared_run::PreparedRun;
 use super::report;
 use super::send;
 use super::target::{Access, Place, Target};
@@ -88,7 +88,7 @@ pub(super) fn run(
             if run.state == RunState::Over {
                 return applying.already(&journal, &run, args, terminal);
             }
-            Begun::go_on(journal, run, &target, &clock)?
+            PreparedRun::resume(journal, run, &target, &clock)?
         }
         None => match journal.pruned_run_of_plan(&applying.scope, &plan.seal)? {
             Some(run) => {
@@ -107,7 +107,7 @@ pub(super) fn run(
     begun.destination(args.send.results.as_ref(), &source)?;
     let runtime = send::runtime()?;
     let at = if plan.header.compared { LookAt::All } else { LookAt::Needed };
-    let before = Before {
+    let before = PreviewBuilder {
         target: &target,
         calls: &args.send.calls,
         send: Some(&args.send),
@@ -118,12 +118,12 @@ pub(super) fn run(
     };
     // If every row is known to be done, nothing is read.
     let begun = if begun.has_rows_to_send(&before)? {
-        begun.look(&runtime, &args.send.calls, Look { at, follows: false }, terminal)?
+        begun.preflight(&runtime, &args.send.calls, PreflightOptions { at, follows: false }, terminal)?
     } else {
         begun
     };
     let facts = begun.facts.clone();
-    let next = Next::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
+    let next = NextStep::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
     begun.ask_and_send(&runtime, &args.send, remember, &source, page, next, terminal)
 }
 
@@ -239,7 +239,7 @@ impl<'a> Applying<'a> {
         }
         tally.differs = journal.rows_with_code(&run.name, Outcome::DIFFERS)?;
         let code = send::code_of_finished(&tally, args.send.allow_differs);
-        let next = Next::Apply { plan: &args.plan, typed: self.typed, facts: &run.facts };
+        let next = NextStep::Apply { plan: &args.plan, typed: self.typed, facts: &run.facts };
         let results = Path::new(&run.facts.results);
         let follows = journal.follows(&run.name)?;
         let next =
@@ -275,7 +275,7 @@ impl<'a> Applying<'a> {
     ///
     /// # Errors
     /// Where the plan has become another one since it was read, or the journal can't be written.
-    pub(super) fn load(self, mut journal: Journal, remember: Duration) -> Result<Begun<'a>, Error> {
+    pub(super) fn load(self, mut journal: Journal, remember: Duration) -> Result<PreparedRun<'a>, Error> {
         let Applying { plan, target, scope, typed, clock } = self;
         let typed = typed.clone();
         let header = &plan.header;
@@ -306,7 +306,7 @@ impl<'a> Applying<'a> {
             }
         };
         let same = Same::Plan(plan.seal.clone());
-        Ok(Begun::new(target, scope, journal, handle, loaded, facts, same, clock))
+        Ok(PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use super::preflight::Look;
+use super::preflight::PreflightOptions;
 use super::{Format, RowArgs};
 use crate::input::Source;
 use crate::journal::LookAt;
@@ -30,7 +30,7 @@ pub(super) struct RunArgs {
     pub(super) dry_run: bool,
     /// What is looked at first.
     #[command(flatten)]
-    pub(super) look: LookArgs,
+    pub(super) look: PreflightArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,
@@ -53,7 +53,7 @@ pub(super) struct RunArgs {
 
 /// What is looked at before anything is sent: options of `run` and `plan`.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct LookArgs {
+pub(super) struct PreflightArgs {
     /// Look at the incidents first: show before → after, and send nothing that is so already (of a plan: or that has
     /// changed since).
     #[arg(long)]
@@ -63,15 +63,15 @@ pub(super) struct LookArgs {
     pub(super) follow_redirects: bool,
 }
 
-impl LookArgs {
+impl PreflightArgs {
     /// Whether all incidents are looked at.
     pub(super) fn looks(self) -> bool {
         self.compare || self.follow_redirects
     }
 
     /// What is looked at.
-    pub(super) fn look(self) -> Look {
-        Look { at: if self.looks() { LookAt::All } else { LookAt::Needed }, follows: self.follow_redirects }
+    pub(super) fn look(self) -> PreflightOptions {
+        PreflightOptions { at: if self.looks() { LookAt::All } else { LookAt::Needed }, follows: self.follow_redirects }
     }
 }
 

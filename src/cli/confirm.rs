@@ -7,7 +7,7 @@ use super::arguments::{CallArgs, SendArgs};
 use super::load::Loaded;
 use super::next_step;
 use super::outlook::Outlook;
-use super::read_calls::Looking;
+use super::read_calls::ReadCalls;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ const SHOWN: usize = 5;
 const UNTYPED: u64 = 1_000;
 
 /// A run that is about to be sent.
-pub(super) struct Before<'a> {
+pub(super) struct PreviewBuilder<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
     /// How calls are made.
@@ -48,7 +48,7 @@ pub(super) struct Before<'a> {
     pub(super) clock: &'a Clock,
 }
 
-impl Before<'_> {
+impl PreviewBuilder<'_> {
     /// Of a run in the journal.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Before<'_> {
         counts.limited = loaded.limited;
         let mut first_changes = Vec::new();
         if compared.is_some() {
-            let looking = Looking { target: self.target, calls: self.calls, clock: self.clock };
+            let looking = ReadCalls { target: self.target, calls: self.calls, clock: self.clock };
             looking.each_change(journal, run, &counts, SHOWN, |change| {
                 first_changes.push(change);
                 Ok(())
@@ -227,7 +227,7 @@ impl Before<'_> {
     ///
     /// # Errors
     /// Where there is nobody to ask.
-    pub(super) fn is_agreed(&self, preview: &Preview, send: &SendArgs, terminal: &Terminal) -> Result<bool, Error> {
+    pub(super) fn confirm(&self, preview: &Preview, send: &SendArgs, terminal: &Terminal) -> Result<bool, Error> {
         if !terminal.quiet || !send.yes {
             // A standard error that is gone is no reason not to send.
             let _ = preview.write(io::stderr(), terminal.err);

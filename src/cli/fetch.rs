@@ -11,8 +11,8 @@ use super::arguments::CallArgs;
 use super::environment::{Environment, state_dir};
 use super::next_step::{fetch_again, run_fetched};
 use super::patience::open_journal;
-use super::read_calls::Looking;
-use super::send::{code_of, explained, runtime};
+use super::read_calls::ReadCalls;
+use super::send::{code_of, runtime, stop_message};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
@@ -175,7 +175,7 @@ pub(super) fn run(
     }
 
     journal.begin_reading(&scope, target.quota.longest())?;
-    let looking = Looking { target: &target, calls: &args.calls, clock: &clock };
+    let looking = ReadCalls { target: &target, calls: &args.calls, clock: &clock };
     let known = (None, fetching.read());
     let ends = looking.read(&runtime()?, journal, &mut fetching, known, terminal)?;
     let incidents_read = fetching.read();
@@ -188,7 +188,7 @@ pub(super) fn run(
             return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
         }
         ReadEnd::Stopped(stop) => {
-            let message = format!("stopped early: {}", explained(stop, &target.contract));
+            let message = format!("stopped early: {}", stop_message(stop, &target.contract));
             say(&message);
             say(&incomplete(incidents_read));
             let kept = match incidents_read {

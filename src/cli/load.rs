@@ -213,7 +213,7 @@ fn invalid(code: &str, message: &str) -> Outcome {
 
 /// What a dry run finds out.
 #[derive(Debug, Default)]
-pub(super) struct Looked {
+pub(super) struct DryRun {
     /// What was read.
     pub(super) loaded: Loaded,
     /// What of it would be sent.
@@ -234,7 +234,7 @@ const SHOWN: usize = 3;
 /// # Errors
 /// As [`into_journal`].
 #[expect(clippy::too_many_arguments, reason = "each is one part of what is looked at")]
-pub(super) fn for_a_look(
+pub(super) fn for_dry_run(
     input: Input,
     rules: &Rules<'_>,
     skip_invalid: bool,
@@ -244,7 +244,7 @@ pub(super) fn for_a_look(
     appended: Option<&str>,
     mut rows: Option<&mut ReviewRows>,
     now: Timestamp,
-) -> Result<Looked, Error> {
+) -> Result<DryRun, Error> {
     let mut first = Vec::new();
     let context = ContextColumns::new(input.shape(), rules.contract);
     let mut counting = Counting { peek, remember, appended, counter: Counter::default(), earlier: Earlier::default() };
@@ -281,7 +281,7 @@ pub(super) fn for_a_look(
     first.retain(|(row, _)| !contradicting.contains_key(row));
     let first = first.into_iter().map(|(_, request)| request).collect();
     let Counting { counter, earlier, .. } = counting;
-    Ok(Looked { loaded, counts: counter.finish(), earlier, first, contradicting })
+    Ok(DryRun { loaded, counts: counter.finish(), earlier, first, contradicting })
 }
 
 /// Counts the rows of a dry run.

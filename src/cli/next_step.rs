@@ -31,7 +31,7 @@ const OF_OTHER_INPUT: &[&str] = &["--limit", "--only", "--results"];
 
 /// What has just ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Next<'a> {
+pub(super) enum NextStep<'a> {
     /// A run, or its dry run.
     Run {
         /// Its arguments.
@@ -59,11 +59,11 @@ pub(super) enum Next<'a> {
     },
 }
 
-impl<'a> Next<'a> {
+impl<'a> NextStep<'a> {
     /// The options of this command line, as they were typed.
     #[must_use]
     pub(super) fn typed(self) -> &'a Typed {
-        let (Next::Run { typed, .. } | Next::Apply { typed, .. } | Next::Resume { typed, .. }) = self;
+        let (NextStep::Run { typed, .. } | NextStep::Apply { typed, .. } | NextStep::Resume { typed, .. }) = self;
         typed
     }
 
@@ -78,21 +78,21 @@ impl<'a> Next<'a> {
     pub(super) fn to_finish(self, run: &str, results: &Path) -> NextCommand {
         match self {
             // Standard input can't be given again: the rows are in the journal, or if that is gone in the results.
-            Next::Run { args, .. } if args.input == Source::StandardInput && args.emulator => {
+            NextStep::Run { args, .. } if args.input == Source::StandardInput && args.emulator => {
                 self.for_failures(results, false)
             }
-            Next::Run { args, typed } if args.input == Source::StandardInput => resume(run, typed),
+            NextStep::Run { args, typed } if args.input == Source::StandardInput => resume(run, typed),
             _ => self.again(STOP_AFTER),
         }
     }
 
     fn again(&self, without: &[&str]) -> NextCommand {
         match self {
-            Next::Run { args, typed } => {
+            NextStep::Run { args, typed } => {
                 repeat(command(&["run"]).path(args.input.argument()), &["run"], typed, without)
             }
-            Next::Apply { plan, typed, .. } => apply_plan(plan, typed),
-            Next::Resume { run, facts, typed } => resume(run, &typed.or(&kept(facts))),
+            NextStep::Apply { plan, typed, .. } => apply_plan(plan, typed),
+            NextStep::Resume { run, facts, typed } => resume(run, &typed.or(&kept(facts))),
         }
     }
 
@@ -132,9 +132,9 @@ impl<'a> Next<'a> {
     /// What was typed, with all that the run's rows mean by it.
     fn typed_for_rows(&self, follows: bool) -> Typed {
         let (typed, facts) = match self {
-            Next::Run { typed, .. } => return (*typed).clone(),
-            Next::Apply { typed, facts, .. } => ((*typed).clone(), facts),
-            Next::Resume { typed, facts, .. } => (typed.or(&kept(facts)), facts),
+            NextStep::Run { typed, .. } => return (*typed).clone(),
+            NextStep::Apply { typed, facts, .. } => ((*typed).clone(), facts),
+            NextStep::Resume { typed, facts, .. } => (typed.or(&kept(facts)), facts),
         };
         let mut of_run = Typed::default();
         for option in facts.options.chunks_exact(2) {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::apply::{self, Applying};
-use super::arguments::{CallArgs, LookArgs, REMEMBER, source};
-use super::confirm::Before;
+use super::arguments::{CallArgs, PreflightArgs, REMEMBER, source};
+use super::confirm::PreviewBuilder;
 use super::environment::{Environment, state_dir};
 use super::next_step::{apply_plan, save_plan};
 use super::patience::open_journal;
 use super::preflight::as_planned;
-use super::prepared_run::{Begun, Reading, say_next, say_report};
+use super::prepared_run::{PreparedRun, RunInput, say_next, say_report};
 use super::report;
 use super::row_options::RowArgs;
 use super::run::opened;
@@ -46,7 +46,7 @@ pub(super) struct PlanArgs {
     output: Option<PathBuf>,
     /// What is looked at first.
     #[command(flatten)]
-    look: LookArgs,
+    look: PreflightArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     rows: RowArgs,
@@ -117,16 +117,16 @@ pub(super) fn run(
         // A standard error that is gone is no reason to stop.
         drop(diagnostics.tell(&diagnostic));
     };
-    let reading = Reading {
+    let reading = RunInput {
         input,
         rules: &rules,
         skip_invalid: args.skip_invalid,
         options: args.rows.typed(),
         typed: global.typed.clone(),
     };
-    let begun = Begun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
+    let begun = PreparedRun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
     let _ = diagnostics.finish();
-    let mut begun = begun?.look(&send::runtime()?, &args.calls, args.look.look(), terminal)?;
+    let mut begun = begun?.preflight(&send::runtime()?, &args.calls, args.look.look(), terminal)?;
 
     let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
     if header.rows == 0 && args.output.is_some() {
@@ -147,12 +147,12 @@ pub(super) fn run(
     if let Some(seal) = seal {
         begun.same = Same::Plan(seal);
     }
-    let shown = Shown { args, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
+    let shown = PlanView { args, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
     shown.show(begun, to_stdout, terminal)
 }
 
 /// What is shown of a plan.
-struct Shown<'a> {
+struct PlanView<'a> {
     args: &'a PlanArgs,
     page: Option<&'a PageFile>,
     global: &'a GlobalArgs,
@@ -161,12 +161,12 @@ struct Shown<'a> {
     warnings: Warnings,
 }
 
-impl Shown<'_> {
+impl PlanView<'_> {
     /// Shows it, and takes away what was loaded. Gives back the exit code.
-    fn show(self, begun: Begun<'_>, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
-        let Shown { args, page, global, plan, warnings } = self;
+    fn show(self, begun: PreparedRun<'_>, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
+        let PlanView { args, page, global, plan, warnings } = self;
         let input = Source::named(begun.facts.input.as_ref());
-        let before = Before {
+        let before = PreviewBuilder {
             target: begun.target,
             calls: &args.calls,
             send: None,
@@ -221,7 +221,7 @@ impl Shown<'_> {
 /// Writes a plan as one JSON object, row by row: however many there are, few of them are in memory.
 fn write_json(
     mut out: impl io::Write,
-    begun: &Begun<'_>,
+    begun: &PreparedRun<'_>,
     plan: Option<&Path>,
     sent: u64,
     exit: u8,
@@ -281,8 +281,8 @@ fn show_again(
     if let Some(run) = journal.run_of_plan(&scope, &plan.seal)? {
         // It is applied once: what is left of it is what is left of its run.
         let run = journal.run(&run)?;
-        let begun = Begun::go_on(journal, run, &target, &clock)?;
-        let shown = Shown { args, page, global, plan: Some(path), warnings: Warnings::default() };
+        let begun = PreparedRun::resume(journal, run, &target, &clock)?;
+        let shown = PlanView { args, page, global, plan: Some(path), warnings: Warnings::default() };
         return shown.show(begun, false, terminal);
     }
     let mut begun = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock }
@@ -291,7 +291,7 @@ fn show_again(
     if plan.header.compared || planned.incidents > 0 {
         begun.compared = Some(planned);
     }
-    let shown = Shown { args, page, global, plan: Some(path), warnings: Warnings::default() };
+    let shown = PlanView { args, page, global, plan: Some(path), warnings: Warnings::default() };
     shown.show(begun, false, terminal)
 }
 
@@ -303,7 +303,7 @@ fn begins_like_a_plan(path: &Path) -> bool {
     read && is_plan(&beginning)
 }
 
-fn header_of(begun: &Begun<'_>) -> Result<Header, Error> {
+fn header_of(begun: &PreparedRun<'_>) -> Result<Header, Error> {
     let facts = &begun.facts;
     let rows = begun.journal.outcomes(&begun.handle.name)?.iter().map(|(_, rows)| rows).sum();
     Ok(Header {
@@ -320,9 +320,9 @@ fn header_of(begun: &Begun<'_>) -> Result<Header, Error> {
 }
 
 /// The rows of a plan, from the journal.
-fn plan_rows(begun: &Begun<'_>) -> impl Iterator<Item = Result<PlanRow, Error>> {
+fn plan_rows(begun: &PreparedRun<'_>) -> impl Iterator<Item = Result<PlanRow, Error>> {
     let appended = begun.target.contract.appended().unwrap_or_default();
-    report::accounted(&begun.journal, &begun.handle.name, Pick::NoneOf(&[])).map(move |row| {
+    report::report_rows(&begun.journal, &begun.handle.name, Pick::NoneOf(&[])).map(move |row| {
         let row = row?;
         let is_sent = row.result.outcome.kind == OutcomeKind::NotAttempted;
         let change = row.change(appended).filter(|_| is_sent);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
-use super::read_calls::Looking;
-use super::report::accounted;
-use super::send::{code_of, explained};
+use super::read_calls::ReadCalls;
+use super::report::report_rows;
+use super::send::{code_of, stop_message};
 use super::terminal::{Terminal, say};
 use crate::apply::{ReadEnd, Survey};
 use crate::change::IncidentId;
@@ -26,7 +26,7 @@ use crate::snapshot::Snapshot;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct PreflightOptions {
     /// Whose incidents.
     pub(super) at: LookAt,
     /// Whether rows whose incident was merged into another one update that one instead; else they are not sent.
@@ -37,9 +37,9 @@ pub(super) struct Look {
 const HOPS: usize = 5;
 
 /// What came of it.
-pub(super) enum Looked {
+pub(super) enum PreflightEnd {
     /// All that could be read was, and is with the rows.
-    Over(Journal, Surveyed),
+    Over(Journal, PreflightStats),
     /// It was stopped before; nothing was sent. With the error of the command.
     Stopped(Journal, Error),
 }
@@ -56,7 +56,7 @@ pub(super) struct Looks {
 }
 
 /// A look that is over.
-pub(super) struct Surveyed {
+pub(super) struct PreflightStats {
     /// The rows whose incidents were: what is known of others is from an earlier look.
     rows: HashSet<u64>,
     /// So many incidents,
@@ -70,14 +70,14 @@ pub(super) struct Surveyed {
 /// Rows are compared so many at a time.
 const BATCH: u32 = 500;
 
-impl Surveyed {
+impl PreflightStats {
     /// The requests that it took.
     pub(super) fn looks(&self) -> Looks {
         self.looks
     }
 }
 
-impl Looking<'_> {
+impl ReadCalls<'_> {
     /// Looks at the incidents of the rows that are not over.
     ///
     /// # Errors
@@ -87,14 +87,14 @@ impl Looking<'_> {
         runtime: &Runtime,
         mut journal: Journal,
         run: &RunHandle,
-        look: Look,
+        look: PreflightOptions,
         terminal: &Terminal,
-    ) -> Result<Looked, Error> {
+    ) -> Result<PreflightEnd, Error> {
         let contract = &self.target.contract;
         let mut rows = journal.incidents(run, look.at)?;
         let looked_at = rows.iter().map(|(_, row)| *row).collect();
         let mut surveyed =
-            Surveyed { rows: looked_at, incidents: 0, looks: Looks::default(), begun: self.clock.now().wall };
+            PreflightStats { rows: looked_at, incidents: 0, looks: Looks::default(), begun: self.clock.now().wall };
         if !rows.is_empty() {
             journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
         }
@@ -111,9 +111,9 @@ impl Looking<'_> {
             // If it is ended at once, what was loaded is removed by the next start.
             let ends = self.read(runtime, journal, &mut survey, (Some(incidents), 0), terminal)?;
             if let ReadEnd::Stopped(stop) = &ends.end {
-                let message = format!("stopped before anything was sent: {}", explained(stop, contract));
+                let message = format!("stopped before anything was sent: {}", stop_message(stop, contract));
                 say(&message);
-                return Ok(Looked::Stopped(ends.journal, Error::Ended { code: code_of(stop), message }));
+                return Ok(PreflightEnd::Stopped(ends.journal, Error::Ended { code: code_of(stop), message }));
             }
             journal = ends.journal;
             surveyed.incidents += incidents;
@@ -122,7 +122,7 @@ impl Looking<'_> {
             rows = if look.follows && hop < HOPS { journal.follow(run)? } else { Vec::new() };
         }
         surveyed.looks.lasted = self.clock.now().wall.duration_since(surveyed.begun).unsigned_abs();
-        Ok(Looked::Over(journal, surveyed))
+        Ok(PreflightEnd::Over(journal, surveyed))
     }
 
     /// Compares each row with what was seen of its incident, and ends those that need no update, or can't have one. What
@@ -130,11 +130,11 @@ impl Looking<'_> {
     ///
     /// # Errors
     /// Where the journal fails.
-    pub(super) fn settle(
+    pub(super) fn apply_diffs(
         &self,
         journal: &mut Journal,
         run: &RunHandle,
-        surveyed: &Surveyed,
+        surveyed: &PreflightStats,
     ) -> Result<preview::Compared, Error> {
         let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.looks.calls));
         let now = self.clock.now().wall;
@@ -295,7 +295,7 @@ fn contradiction(found: &Contradiction) -> Diff {
 /// Where the journal can't be read.
 pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::Compared, Error> {
     let mut compared = preview::Compared::new(0, None);
-    for row in accounted(journal, &run.name, Pick::NoneOf(&[])) {
+    for row in report_rows(journal, &run.name, Pick::NoneOf(&[])) {
         let row = row?;
         compared.incidents += u64::from(row.before.is_some());
         match row.result.outcome.kind {

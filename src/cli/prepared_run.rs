@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::arguments::{CallArgs, SendArgs};
-use super::confirm::Before;
+use super::confirm::PreviewBuilder;
 use super::load::{self, Loaded};
-use super::next_step::Next;
+use super::next_step::NextStep;
 use super::outlook::Outlook;
-use super::preflight::{Look, Looked, Looks};
-use super::read_calls::Looking;
+use super::preflight::{Looks, PreflightEnd, PreflightOptions};
+use super::read_calls::ReadCalls;
 use super::report;
 use super::send::Sending;
 use super::target::Target;
@@ -37,7 +37,7 @@ use crate::text::printable;
 use crate::typed::Typed;
 
 /// A run that has not been sent.
-pub(super) struct Begun<'a> {
+pub(super) struct PreparedRun<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
     /// Whose incidents.
@@ -63,7 +63,7 @@ pub(super) struct Begun<'a> {
 }
 
 /// An input that is read into the journal.
-pub(super) struct Reading<'a> {
+pub(super) struct RunInput<'a> {
     /// The input.
     pub(super) input: Input,
     /// What its rows are checked against.
@@ -76,7 +76,7 @@ pub(super) struct Reading<'a> {
     pub(super) typed: Typed,
 }
 
-impl<'a> Begun<'a> {
+impl<'a> PreparedRun<'a> {
     /// A new run, whose incidents were not read.
     #[expect(clippy::too_many_arguments, reason = "each is one part of the run")]
     pub(super) fn new(
@@ -88,9 +88,9 @@ impl<'a> Begun<'a> {
         facts: RunFacts,
         same: Same,
         clock: &'a Clock,
-    ) -> Begun<'a> {
+    ) -> PreparedRun<'a> {
         let (compared, looked) = (None, Looks::default());
-        Begun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared, looked, clock }
+        PreparedRun { target, scope, journal, handle, goes_on: false, loaded, facts, same, compared, looked, clock }
     }
 
     /// Checks an input and loads it. `source` is where it comes from.
@@ -99,7 +99,7 @@ impl<'a> Begun<'a> {
     /// Where it is not valid, or the journal can't be written: nothing of it stays.
     #[expect(clippy::too_many_arguments, reason = "each is one part of the run that begins")]
     pub(super) fn load(
-        reading: Reading<'_>,
+        reading: RunInput<'_>,
         mut journal: Journal,
         target: &'a Target,
         scope: TenantKey,
@@ -107,7 +107,7 @@ impl<'a> Begun<'a> {
         remember: Duration,
         clock: &'a Clock,
         tell: &mut dyn FnMut(Diagnostic),
-    ) -> Result<Begun<'a>, Error> {
+    ) -> Result<PreparedRun<'a>, Error> {
         let facts = RunFacts {
             input: source.name().into_owned(),
             shape: reading.input.shape().clone(),
@@ -118,36 +118,39 @@ impl<'a> Begun<'a> {
             typed: reading.typed,
             remember,
         };
-        let Reading { input, rules, skip_invalid, .. } = reading;
+        let RunInput { input, rules, skip_invalid, .. } = reading;
         let mut rng = fastrand::Rng::new();
         let (handle, loaded) =
             load::into_journal(&mut journal, input, rules, skip_invalid, tell, &scope, &facts, &mut rng)?;
         let same = Same::Changes(loaded.digest.clone());
-        Ok(Begun::new(target, scope, journal, handle, loaded, facts, same, clock))
+        Ok(PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 
     /// A run that began before, and goes on.
     ///
     /// # Errors
     /// Where another process holds it, or the journal can't be read.
-    pub(super) fn go_on(
+    pub(super) fn resume(
         mut journal: Journal,
         run: RunSummary,
         target: &'a Target,
         clock: &'a Clock,
-    ) -> Result<Begun<'a>, Error> {
+    ) -> Result<PreparedRun<'a>, Error> {
         let handle = hold(&mut journal, &run.name, &target.contract)?;
         let loaded = Loaded::default();
         let RunSummary { scope, facts, plan, .. } = run;
         let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
-        Ok(Begun { goes_on: true, ..Begun::new(target, scope, journal, handle, loaded, facts, same, clock) })
+        Ok(PreparedRun {
+            goes_on: true,
+            ..PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock)
+        })
     }
 
     /// The run with the same changes that did not finish within `remember` goes on in its place, if there is one.
     ///
     /// # Errors
     /// Where the journal fails, or another process holds that run.
-    pub(super) fn or_the_one_that_goes_on(mut self, remember: Duration) -> Result<Begun<'a>, Error> {
+    pub(super) fn or_resume_matching(mut self, remember: Duration) -> Result<PreparedRun<'a>, Error> {
         let contract = &self.target.contract;
         let same = self.journal.unfinished_same(&self.scope, &contract.name, &self.loaded.digest, remember)?;
         if let Some(name) = same.filter(|_| self.loaded.rows > 0) {
@@ -162,37 +165,37 @@ impl<'a> Begun<'a> {
     ///
     /// # Errors
     /// Where the journal fails, or it ended before that was over: then it is taken away.
-    pub(super) fn look(
+    pub(super) fn preflight(
         self,
         runtime: &Runtime,
         calls: &CallArgs,
-        look: Look,
+        look: PreflightOptions,
         terminal: &Terminal,
-    ) -> Result<Begun<'a>, Error> {
+    ) -> Result<PreparedRun<'a>, Error> {
         if look.at == LookAt::Needed && self.journal.incidents(&self.handle, look.at)?.is_empty() {
             return Ok(self);
         }
-        let Begun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
-        let looking = Looking { target, calls, clock };
+        let PreparedRun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
+        let looking = ReadCalls { target, calls, clock };
         let (mut journal, surveyed) = match looking.survey(runtime, journal, &handle, look, terminal)? {
-            Looked::Over(journal, surveyed) => (journal, surveyed),
-            Looked::Stopped(mut journal, error) => {
+            PreflightEnd::Over(journal, surveyed) => (journal, surveyed),
+            PreflightEnd::Stopped(mut journal, error) => {
                 if !goes_on {
                     journal.discard(&handle)?;
                 }
                 return Err(error);
             }
         };
-        let compared = Some(looking.settle(&mut journal, &handle, &surveyed)?);
+        let compared = Some(looking.apply_diffs(&mut journal, &handle, &surveyed)?);
         let looked = surveyed.looks();
-        Ok(Begun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, looked, clock })
+        Ok(PreparedRun { target, scope, journal, handle, goes_on, loaded, facts, same, compared, looked, clock })
     }
 
     /// Whether a row of it will be sent, as far as that is known without a look.
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub(super) fn has_rows_to_send(&self, before: &Before<'_>) -> Result<bool, Error> {
+    pub(super) fn has_rows_to_send(&self, before: &PreviewBuilder<'_>) -> Result<bool, Error> {
         Ok(before.count(&self.journal, &self.handle)?.0.rows > 0)
     }
 
@@ -200,7 +203,7 @@ impl<'a> Begun<'a> {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub(super) fn preview(&self, before: &Before<'_>) -> Result<Preview, Error> {
+    pub(super) fn preview(&self, before: &PreviewBuilder<'_>) -> Result<Preview, Error> {
         before.of_run(&self.journal, &self.handle, &self.loaded, self.goes_on, self.compared.clone())
     }
 
@@ -220,7 +223,7 @@ impl<'a> Begun<'a> {
         preview.write(&mut out, layout)?;
         if self.compared.is_some() && preview.counts.rows > 0 {
             writeln!(out, "\nWhat changes:")?;
-            let looking = Looking { target: self.target, calls, clock: self.clock };
+            let looking = ReadCalls { target: self.target, calls, clock: self.clock };
             looking.each_change(&self.journal, &self.handle, &preview.counts, usize::MAX, |change| {
                 change.write(&mut out, layout)
             })?;
@@ -295,11 +298,11 @@ impl<'a> Begun<'a> {
         remember: Duration,
         input: &Source,
         page: Option<PageFile>,
-        next: Next<'_>,
+        next: NextStep<'_>,
         terminal: &mut Terminal,
     ) -> Result<u8, Error> {
         let destination = self.destination(args.results.as_ref(), input)?;
-        let before = Before {
+        let before = PreviewBuilder {
             target: self.target,
             send: Some(args),
             calls: &args.calls,
@@ -309,7 +312,7 @@ impl<'a> Begun<'a> {
             clock: self.clock,
         };
         let preview = self.preview(&before)?;
-        if !before.is_agreed(&preview, args, terminal)? {
+        if !before.confirm(&preview, args, terminal)? {
             self.discard()?;
             let message = "nothing was sent: the answer to the prompt was no".to_owned();
             return Err(Error::Ended { code: exit::STOPPED, message });

@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::report::progress::Progress;
 
 /// Where it is looked, and how.
-pub(super) struct Looking<'a> {
+pub(super) struct ReadCalls<'a> {
     /// Where.
     pub(super) target: &'a Target,
     /// How calls are made.
@@ -27,7 +27,7 @@ pub(super) struct Looking<'a> {
     pub(super) clock: &'a Clock,
 }
 
-impl Looking<'_> {
+impl ReadCalls<'_> {
     /// Makes the reader's calls; the journal's session has begun. `of`: of so many incidents, where that is known, and
     /// so many are known already.
     ///
@@ -41,11 +41,11 @@ impl Looking<'_> {
         of: (Option<u64>, u64),
         terminal: &Terminal,
     ) -> Result<ReadEnds, Error> {
-        let Looking { target, calls, clock } = *self;
+        let ReadCalls { target, calls, clock } = *self;
         let client = target.client(calls.concurrency, clock, terminal)?;
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
         let show_progress = progress.shows_on(terminal.asked_for());
-        let mut onlooker = Onlooker(progress);
+        let mut onlooker = ProgressListener(progress);
         onlooker.0.hear(&Event::Looking(of.0));
         onlooker.0.hear(&Event::Looked(of.1));
         runtime.block_on(async {
@@ -61,9 +61,9 @@ impl Looking<'_> {
 }
 
 /// Shows the progress of a look.
-struct Onlooker(Progress);
+struct ProgressListener(Progress);
 
-impl Listener for Onlooker {
+impl Listener for ProgressListener {
     fn hear(&mut self, event: Event) -> io::Result<()> {
         // With no request in flight the end follows at once, and the command says why.
         if !matches!(&event, Event::Stopping { reason, in_flight: 0 } if !reason.is_asked()) {

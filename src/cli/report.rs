@@ -177,7 +177,7 @@ pub(super) fn review_rows(
     counts: &Counts,
 ) -> impl Iterator<Item = Result<ReviewRow, JournalError>> {
     let context = ContextColumns::new(shape, contract);
-    accounted(journal, run, Pick::NoneOf(&[])).map(move |row| {
+    report_rows(journal, run, Pick::NoneOf(&[])).map(move |row| {
         let row = row?;
         let outcome = &row.result.outcome;
         // That it is not sent is said beside it.
@@ -281,7 +281,7 @@ fn rows_of(
     pick: Pick<'_>,
     context: &ContextColumns,
 ) -> impl Iterator<Item = Result<AccountRow, JournalError>> {
-    accounted(journal, run, pick).map(|row| {
+    report_rows(journal, run, pick).map(|row| {
         let row = row?;
         Ok(AccountRow {
             after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
@@ -293,7 +293,7 @@ fn rows_of(
 }
 
 /// Rows of a run, read some at a time.
-pub(super) fn accounted(
+pub(super) fn report_rows(
     journal: &History,
     run: &str,
     pick: Pick<'_>,

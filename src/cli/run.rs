@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use serde_json::json;
 
 use super::arguments::{REMEMBER, RunArgs};
-use super::confirm::{self, Before};
+use super::confirm::{self, PreviewBuilder};
 use super::environment::{Environment, state_dir};
 use super::load;
 use super::next_step;
 use super::outlook::Outlook;
 use super::patience::open_journal;
-use super::prepared_run::{Begun, Reading, say_next, say_report};
+use super::prepared_run::{PreparedRun, RunInput, say_next, say_report};
 use super::report::{self, ReviewRows};
 use super::send;
 use super::target::{Access, Target};
@@ -94,27 +94,27 @@ pub(super) fn run(
         warnings.add(&diagnostic);
         tell(diagnostic);
     };
-    let reading = Reading {
+    let reading = RunInput {
         input,
         rules: &rules,
         skip_invalid: args.skip_invalid,
         options: args.rows.typed(),
         typed: global.typed.clone(),
     };
-    let begun = Begun::load(reading, journal, &target, scope, &args.input, remember, &clock, &mut tell);
+    let begun = PreparedRun::load(reading, journal, &target, scope, &args.input, remember, &clock, &mut tell);
     let _ = diagnostics.finish();
     let mut begun = begun?;
     if !args.dry_run {
-        begun = begun.or_the_one_that_goes_on(remember.max(REMEMBER))?;
+        begun = begun.or_resume_matching(remember.max(REMEMBER))?;
         // Nobody waits for a look in vain.
         begun.destination(args.send.results.as_ref(), &args.input)?;
     }
-    let begun = begun.look(&runtime, &args.send.calls, args.look.look(), terminal)?;
+    let begun = begun.preflight(&runtime, &args.send.calls, args.look.look(), terminal)?;
 
-    let next = next_step::Next::Run { args, typed: &global.typed };
+    let next = next_step::NextStep::Run { args, typed: &global.typed };
     let code = if args.dry_run {
         let calls = &args.send.calls;
-        let before = Before {
+        let before = PreviewBuilder {
             target: &target,
             calls,
             send: Some(&args.send),
@@ -176,10 +176,11 @@ fn dry_run(
     let skip = args.skip_invalid;
     let now = clock.now().wall;
     let looked =
-        load::for_a_look(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut(), now)?;
+        load::for_dry_run(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut(), now)?;
     let ledger = Outlook::of_dry_run(peek.as_ref(), target)?;
     let (calls, send) = (&args.send.calls, Some(&args.send));
-    let before = Before { target, calls, send, remember, input: &args.input, typed: &global.typed, clock: &clock };
+    let before =
+        PreviewBuilder { target, calls, send, remember, input: &args.input, typed: &global.typed, clock: &clock };
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
     // Only the options of unfinished runs are read from it.
     let journal = match &peek {
@@ -188,7 +189,7 @@ fn dry_run(
     };
     let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
     let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
-    let next = next_step::Next::Run { args, typed: &global.typed }.after_dry_run();
+    let next = next_step::NextStep::Run { args, typed: &global.typed }.after_dry_run();
     if args.send.format == Format::Json {
         say_dry_run(target, args, &preview, code)?;
     } else {

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::arguments::{CallArgs, SendArgs};
 use super::confirm;
 use super::environment::{Environment, state_dir};
-use super::next_step::{self, Next};
+use super::next_step::{self, NextStep};
 use super::patience::open_journal;
-use super::preflight::Look;
-use super::prepared_run::Begun;
+use super::preflight::PreflightOptions;
+use super::prepared_run::PreparedRun;
 use super::report::{self, Sent, contract_of, write_account};
 use super::send::{self, results_error, rows_of};
 use super::target::{Access, Place, Target};
@@ -123,7 +123,7 @@ pub(super) fn run(
         }
         RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
-        RunsCommand::Results { run, results } => results_again(&run_in(run)?, run, results.as_deref(), global),
+        RunsCommand::Results { run, results } => rebuild_results(&run_in(run)?, run, results.as_deref(), global),
     }
 }
 
@@ -197,7 +197,7 @@ fn show(
     let page = report::page_file(report, &beside, global, env)?;
     let is_left = run.state == RunState::Unfinished && !run.is_held;
     let next = is_left.then(|| {
-        Next::Resume { run: &run.name, facts: &run.facts, typed: &global.typed }
+        NextStep::Resume { run: &run.name, facts: &run.facts, typed: &global.typed }
             .to_finish(&run.name, Path::new(&facts.results))
     });
     if let Some(page) = &page {
@@ -309,13 +309,13 @@ fn resume(
     let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
     confirm::can_ask(args, &input)?;
-    let begun = Begun::go_on(journal, summary, &target, clock)?;
+    let begun = PreparedRun::resume(journal, summary, &target, clock)?;
     begun.destination(args.results.as_ref(), &input)?;
     let runtime = send::runtime()?;
     // What was looked at may be long ago.
-    let look = Look { at: LookAt::Needed, follows: false };
-    let begun = begun.look(&runtime, &args.calls, look, terminal)?;
-    let next = Next::Resume { run: name, facts: &facts, typed: &global.typed };
+    let look = PreflightOptions { at: LookAt::Needed, follows: false };
+    let begun = begun.preflight(&runtime, &args.calls, look, terminal)?;
+    let next = NextStep::Resume { run: name, facts: &facts, typed: &global.typed };
     begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), &input, page, next, terminal)
 }
 
@@ -371,7 +371,7 @@ fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
     Ok(exit::OK)
 }
 
-fn results_again(journal: &History, name: &str, path: Option<&Path>, global: &GlobalArgs) -> Result<u8, Error> {
+fn rebuild_results(journal: &History, name: &str, path: Option<&Path>, global: &GlobalArgs) -> Result<u8, Error> {
     let run = journal.run(name)?;
     let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
     let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;

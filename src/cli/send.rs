@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Format;
 use super::arguments::{CallArgs, SendArgs};
-use super::next_step::Next;
+use super::next_step::NextStep;
 use super::preflight::Looks;
 use super::prepared_run::absolute;
 use super::report::{Sent, write_account};
@@ -53,7 +53,7 @@ pub(super) struct Sending<'a> {
     /// When it was agreed to be sent: `--stop-after` counts from then on.
     pub(super) agreed_at: BootTime,
     /// What may be suggested in the end.
-    pub(super) next: Next<'a>,
+    pub(super) next: NextStep<'a>,
 }
 
 /// The runtime that calls run on.
@@ -158,7 +158,7 @@ impl Sending<'_> {
             Some(error) => error.exit_code(),
             None => exit_code(&ending, state, &tally, self.args.allow_differs),
         };
-        self.sum_up(&journal, &run.name, tally, &ending, failed.as_ref(), &place, code, started_at, terminal);
+        self.print_summary(&journal, &run.name, tally, &ending, failed.as_ref(), &place, code, started_at, terminal);
         failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
 
@@ -170,7 +170,7 @@ impl Sending<'_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
-    fn sum_up(
+    fn print_summary(
         &self,
         journal: &Journal,
         run: &str,
@@ -203,7 +203,7 @@ impl Sending<'_> {
             }
             Ending::Over if only_differs => "over, and some rows show other values than were asked for".to_owned(),
             Ending::Over => exit::meaning(code).to_owned(),
-            Ending::Stopped(stop) => format!("stopped early: {}", explained(stop, &self.target.contract)),
+            Ending::Stopped(stop) => format!("stopped early: {}", stop_message(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
         let is_early = failed.is_some() || matches!(ending, Ending::Stopped(_));
@@ -272,7 +272,7 @@ pub(super) fn print(summary: &Summary, format: Format, terminal: &Terminal) {
 
 /// What fits after a finished run that is not done, or differs.
 pub(super) fn next_of_finished(
-    next: Next<'_>,
+    next: NextStep<'_>,
     run: &str,
     results: &Path,
     tally: &Tally,
@@ -305,7 +305,7 @@ pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> 
 }
 
 /// A stop, with what to do about it where the contract knows.
-pub(super) fn explained(stop: &Stop, contract: &Contract) -> String {
+pub(super) fn stop_message(stop: &Stop, contract: &Contract) -> String {
     match stop {
         Stop::Forbidden { message } => format!(
             "the permission is missing: {}; grant `{}` to the application, or `{}` to the user",

@@ -10,9 +10,9 @@ use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::next_step::show_plan;
-use super::preflight::{Look, Looked};
-use super::read_calls::Looking;
-use super::report::{accounted, contract_of};
+use super::preflight::{PreflightEnd, PreflightOptions};
+use super::read_calls::ReadCalls;
+use super::report::{contract_of, report_rows};
 use super::runs::target_of;
 use super::send;
 use super::target::Access;
@@ -103,11 +103,11 @@ pub(super) fn run(
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
     let appended = contract.appended().unwrap_or_default();
     let picked = load(&mut journal, args, &looked_at, appended, &mut undoing.notes)?;
-    let look = Look { at: LookAt::All, follows: false };
-    let looking = Looking { target: &target, calls: &args.calls, clock };
+    let look = PreflightOptions { at: LookAt::All, follows: false };
+    let looking = ReadCalls { target: &target, calls: &args.calls, clock };
     let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, look, terminal)? {
-        Looked::Over(journal, _) => journal,
-        Looked::Stopped(mut journal, error) => {
+        PreflightEnd::Over(journal, _) => journal,
+        PreflightEnd::Stopped(mut journal, error) => {
             journal.discard(&looked_at)?;
             return Err(error);
         }
@@ -167,7 +167,7 @@ fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, St
 /// If it has not, or if it updated none of the incidents.
 fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> Result<(), Error> {
     let mut has_updated = false;
-    for row in accounted(journal, &args.run, Pick::NoneOf(&NOT_UPDATED)) {
+    for row in report_rows(journal, &args.run, Pick::NoneOf(&NOT_UPDATED)) {
         let row = row?;
         if row.change(appended).is_some_and(|change| args.is_named(change.incident.get(), &row)) {
             has_updated = true;
@@ -226,7 +226,7 @@ fn picked_rows<'a>(
     picked: &'a HashSet<u64>,
 ) -> impl Iterator<Item = Result<AccountedRow, crate::journal::JournalError>> + 'a {
     let is_picked = |row: &Result<AccountedRow, _>| row.as_ref().map_or(true, |row| picked.contains(&row.result.row));
-    accounted(journal, run, Pick::NoneOf(&NOT_UPDATED)).filter(is_picked)
+    report_rows(journal, run, Pick::NoneOf(&NOT_UPDATED)).filter(is_picked)
 }
 
 /// Makes the rows of the plan.

@@ -59,7 +59,7 @@ fn remove_what_was_left(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
         let is_draft = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        if is_draft && open_own(&entry.path(), For::Reading).is_ok_and(|draft| draft.try_lock().is_ok()) {
+        if is_draft && open_own(&entry.path(), For::RunInput).is_ok_and(|draft| draft.try_lock().is_ok()) {
             let _ = fs::remove_file(entry.path());
         }
     }

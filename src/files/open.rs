@@ -37,7 +37,7 @@ pub(crate) fn read_kernel_text(path: &str) -> io::Result<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
     /// To read one that is there.
-    Reading,
+    RunInput,
     /// To read and write one that is there.
     Writing,
     /// To read and write it; it is created if it is missing.
@@ -47,7 +47,7 @@ pub(crate) enum For {
 /// A file of the program's own, as [`Rule::Private`] has it.
 pub(crate) fn open_own(path: &Path, what_for: For) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
-    options.read(true).write(what_for != For::Reading).create(what_for == For::Creating).mode(0o600);
+    options.read(true).write(what_for != For::RunInput).create(what_for == For::Creating).mode(0o600);
     open_judged(path, &mut options, Rule::Private)
 }
 
