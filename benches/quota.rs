@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bulk_triage::apply::Ending;
+use bulk_triage::apply::Completion;
 use bulk_triage::client::{ConsentedOrigin, HttpTransport, Reply, Request, SendError, Transport};
 use bulk_triage::clock::{BootTime, Clock};
 
@@ -83,7 +83,7 @@ impl Run {
             calls: Arc::clone(&calls),
         };
         let sent = runtime.block_on(Prepared::rows(0, case.rows)?.send(transport, &case.quota(), concurrency))?;
-        assert_eq!(sent.ends.ending, Ending::Over);
+        assert_eq!(sent.ends.ending, Completion::Over);
         let counted = emulator.stop()?;
         assert_eq!(counted.requests, case.rows + counted.throttled, "each row is one call");
         let mut calls = calls.lock().map_err(|error| error.to_string())?.clone();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bulk_triage::apply::Ending;
+use bulk_triage::apply::Completion;
 use bulk_triage::client::{ConsentedOrigin, HttpTransport, Origin};
 use bulk_triage::clock::Clock;
 use tokio::task::JoinSet;
@@ -63,7 +63,7 @@ fn pace(rows: u64, took: Duration) -> f64 {
 async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
     let transport = HttpTransport::new(&ConsentedOrigin::typed(origin.clone()), concurrency as usize)?;
     let sent = Prepared::rows(first, rows)?.send(transport, QUOTA, concurrency).await?;
-    assert_eq!((sent.ends.ending, sent.ends.calls), (Ending::Over, rows));
+    assert_eq!((sent.ends.ending, sent.ends.calls), (Completion::Over, rows));
     Ok(sent.took)
 }
 

@@ -27,7 +27,7 @@ pub const TERMINATED: u8 = 143;
 #[must_use]
 pub fn meaning(code: u8) -> &'static str {
     match code {
-        DONE => "all rows are done",
+        OK => "all rows are done",
         SOME_FAILED => "over, and some rows are not done",
         USAGE => "the command line or the configuration is wrong",
         INPUT => "the input is not valid; nothing was sent",

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::apply::{Ends, Settings, apply};
+use bulk_triage::apply::{EngineSettings, RunEnd, apply};
 use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, Tokens, Transport};
 use bulk_triage::clock::Clock;
@@ -72,7 +72,7 @@ impl Prepared {
         let results = ResultsFile::create::<Infallible>(&destination, shape, [])?;
         let progress = Progress::new(Screen::plain(io::sink()), clock.clone(), false);
         let mut reporter = Reporter::new(results, progress);
-        let settings = Settings {
+        let settings = EngineSettings {
             quota: quota.parse::<Quota>()?,
             concurrency,
             max_attempts: 5,
@@ -95,7 +95,7 @@ impl Prepared {
 /// A run that was sent.
 pub(crate) struct Sent {
     pub(crate) took: Duration,
-    pub(crate) ends: Ends,
+    pub(crate) ends: RunEnd,
 }
 
 fn load_row(row: u64, incident: u64) -> Option<LoadRow> {

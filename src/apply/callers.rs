@@ -15,7 +15,7 @@ use crate::journal::AttemptId;
 
 /// An attempt that has ended.
 #[derive(Clone, Debug)]
-pub(super) struct Ended {
+pub(super) struct CompletedCall {
     pub(super) attempt: AttemptId,
     pub(super) answer: CallResult,
     /// When the answer had come, or the wait for it was over.
@@ -38,8 +38,8 @@ pub(super) struct Callers<T: Transport> {
     all: Vec<UnboundedSender<Started>>,
     /// The places of those that have nothing to do.
     idle: Vec<usize>,
-    returns: UnboundedSender<(usize, Ended)>,
-    returned: UnboundedReceiver<(usize, Ended)>,
+    returns: UnboundedSender<(usize, CompletedCall)>,
+    returned: UnboundedReceiver<(usize, CompletedCall)>,
 }
 
 impl<T: Transport> Callers<T> {
@@ -69,7 +69,7 @@ impl<T: Transport> Callers<T> {
             while let Some(Started { attempt, call, at: start }) = started.recv().await {
                 let answer = client.call(&call).await;
                 let at = clock.now();
-                let ended = Ended { attempt, answer, at, took: at.boot.since(start.boot) };
+                let ended = CompletedCall { attempt, answer, at, took: at.boot.since(start.boot) };
                 // Nobody listens any more only where all was given up.
                 let _ = returns.send((place, ended));
             }
@@ -78,7 +78,7 @@ impl<T: Transport> Callers<T> {
     }
 
     /// The next call that has ended.
-    pub(super) async fn ended(&mut self) -> Ended {
+    pub(super) async fn ended(&mut self) -> CompletedCall {
         match self.returned.recv().await {
             Some((place, ended)) => self.back(place, ended),
             // It is open as long as `returns` is there.
@@ -87,12 +87,12 @@ impl<T: Transport> Callers<T> {
     }
 
     /// The next call that has ended, if one has.
-    pub(super) fn try_ended(&mut self) -> Option<Ended> {
+    pub(super) fn try_ended(&mut self) -> Option<CompletedCall> {
         let (place, ended) = self.returned.try_recv().ok()?;
         Some(self.back(place, ended))
     }
 
-    fn back(&mut self, place: usize, ended: Ended) -> Ended {
+    fn back(&mut self, place: usize, ended: CompletedCall) -> CompletedCall {
         self.idle.push(place);
         ended
     }

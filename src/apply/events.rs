@@ -10,9 +10,9 @@ use crate::quota_spec::Window;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Incidents are looked at: so many, where that is known.
-    Looking(Option<u64>),
+    ReadingStarted(Option<u64>),
     /// So many incidents more have been looked at.
-    Looked(u64),
+    IncidentsRead(u64),
     /// Sending begins (or goes on).
     Started {
         /// The rows of the run.
@@ -61,7 +61,7 @@ pub enum Event {
     /// No new calls are made from now on; those under way are waited for.
     Stopping {
         /// Why.
-        reason: super::Stop,
+        reason: super::StopReason,
         /// How many calls are under way.
         in_flight: usize,
     },

@@ -47,7 +47,7 @@ struct Outage {
 
 /// What an attempt's end says about the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum HealthEvent {
     /// Nothing new.
     None,
     /// It is down: the run pauses until then.
@@ -116,7 +116,7 @@ impl Health {
     }
 
     /// An attempt has ended.
-    pub(super) fn hear(&mut self, verdict: &Verdict, at: BootTime) -> News {
+    pub(super) fn hear(&mut self, verdict: &Verdict, at: BootTime) -> HealthEvent {
         match verdict {
             Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
             // It says nothing of the service: the next attempt does.
@@ -124,14 +124,14 @@ impl Health {
                 if let Some(outage) = &mut self.outage {
                     outage.probing = false;
                 }
-                return News::None;
+                return HealthEvent::None;
             }
             Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.hear_nothing(at),
             Verdict::Forbidden => {
                 self.forbidden += 1;
                 self.answered();
                 let missing = !self.any_success || self.forbidden >= FORBIDDEN_AFTER;
-                return if missing { News::Forbidden } else { News::None };
+                return if missing { HealthEvent::Forbidden } else { HealthEvent::None };
             }
             Verdict::Updated { .. } | Verdict::NotApplied { .. } | Verdict::Read { .. } => {
                 self.any_success = true;
@@ -142,17 +142,17 @@ impl Health {
         if !matches!(verdict, Verdict::Throttled { .. } | Verdict::Unauthorized { .. }) {
             self.forbidden = 0;
         }
-        if self.answered() { News::Up } else { News::None }
+        if self.answered() { HealthEvent::Up } else { HealthEvent::None }
     }
 
     /// The token of this generation was refused; `current` is the newest one. Whether to renew it.
-    pub(super) fn token_refused(&mut self, generation: u64, current: u64) -> News {
+    pub(super) fn token_refused(&mut self, generation: u64, current: u64) -> HealthEvent {
         if generation < current {
-            return News::None;
+            return HealthEvent::None;
         }
         match self.refused_token.replace(generation) {
-            None => News::None,
-            Some(_) => News::Unauthorized,
+            None => HealthEvent::None,
+            Some(_) => HealthEvent::Unauthorized,
         }
     }
 
@@ -167,42 +167,42 @@ impl Health {
     }
 
     /// No connection before the first response. A name that is not known is looked up once more.
-    fn meet(&mut self, obstacle: &Obstacle, at: BootTime) -> News {
+    fn meet(&mut self, obstacle: &Obstacle, at: BootTime) -> HealthEvent {
         match self.outage {
             None if matches!(obstacle, Obstacle::UnknownHost { .. }) => {
                 self.streak += 1;
                 let until = at + SECOND_LOOKUP;
                 self.outage = Some(Outage { since: at, pauses: 0, until, probing: false });
-                News::Down { until }
+                HealthEvent::Down { until }
             }
-            Some(Outage { probing: false, .. }) => News::None,
-            _ => News::Unreachable,
+            Some(Outage { probing: false, .. }) => HealthEvent::None,
+            _ => HealthEvent::Unreachable,
         }
     }
 
-    fn hear_nothing(&mut self, at: BootTime) -> News {
+    fn hear_nothing(&mut self, at: BootTime) -> HealthEvent {
         self.streak += 1;
         let outage = match self.outage {
             // Calls that were under way when the pause began say nothing new.
-            Some(outage) if !outage.probing => return News::None,
+            Some(outage) if !outage.probing => return HealthEvent::None,
             Some(outage) => outage,
-            None if self.streak < DOWN_AFTER => return News::None,
+            None if self.streak < DOWN_AFTER => return HealthEvent::None,
             None => Outage { since: at, pauses: 0, until: at, probing: false },
         };
         let end = outage.since + self.patience;
         if at >= end {
-            return News::GivenUp;
+            return HealthEvent::GivenUp;
         }
         let pauses = outage.pauses + 1;
         let until = (at + outage_pause(pauses)).min(end);
         self.outage = Some(Outage { since: outage.since, pauses, until, probing: false });
-        News::Down { until }
+        HealthEvent::Down { until }
     }
 }
 
 /// The rows that failed: whether there are too many, or the first of them all in one way.
 #[derive(Debug)]
-pub(super) struct Failures {
+pub(super) struct FailureGuard {
     /// Given by the user, in place of the rule about the first rows.
     most: Option<u64>,
     failed: u64,
@@ -212,29 +212,29 @@ pub(super) struct Failures {
 
 /// Why the run stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TooMany {
+pub(super) enum FailureLimit {
     /// As many as the user said.
     Failures(u64),
     /// The first rows all failed with this code.
     FirstRows { rows: usize, code: String },
 }
 
-impl Failures {
+impl FailureGuard {
     /// `first`: the first rows of the run that were over before this process began. Where there were enough of them,
     /// the rule has had its say.
-    pub(super) fn new(most: Option<u64>, first: Vec<(OutcomeKind, String)>) -> Failures {
+    pub(super) fn new(most: Option<u64>, first: Vec<(OutcomeKind, String)>) -> FailureGuard {
         let open = most.is_none() && first.len() < FIRST_ROWS;
-        Failures { most, failed: 0, first: open.then_some(first) }
+        FailureGuard { most, failed: 0, first: open.then_some(first) }
     }
 
     /// A row is over. `tells_of_file`: what became of it may be the file's fault.
-    pub(super) fn hear(&mut self, kind: OutcomeKind, code: &str, tells_of_file: bool) -> Option<TooMany> {
+    pub(super) fn hear(&mut self, kind: OutcomeKind, code: &str, tells_of_file: bool) -> Option<FailureLimit> {
         if kind == OutcomeKind::Failed {
             self.failed += 1;
         }
         if let Some(most) = self.most {
             return (kind == OutcomeKind::Failed && self.failed >= most.max(1))
-                .then_some(TooMany::Failures(self.failed));
+                .then_some(FailureLimit::Failures(self.failed));
         }
         let first = self.first.as_mut().filter(|_| tells_of_file)?;
         first.push((kind, code.to_owned()));
@@ -243,7 +243,7 @@ impl Failures {
             self.first = None;
         } else if first.len() >= FIRST_ROWS {
             self.first = None;
-            return Some(TooMany::FirstRows { rows: FIRST_ROWS, code: code.to_owned() });
+            return Some(FailureLimit::FirstRows { rows: FIRST_ROWS, code: code.to_owned() });
         }
         None
     }
@@ -264,17 +264,17 @@ mod tests {
     fn five_in_a_row_are_an_outage_and_pauses_grow() {
         let mut health = Health::new(Duration::from_mins(10));
         for at in 0..4 {
-            assert_eq!(health.hear(&NOTHING, second(at)), News::None);
+            assert_eq!(health.hear(&NOTHING, second(at)), HealthEvent::None);
         }
-        assert_eq!(health.hear(&NOTHING, second(4)), News::Down { until: second(9) });
-        assert_eq!(health.hear(&NOTHING, second(5)), News::None, "was under way when the pause began");
+        assert_eq!(health.hear(&NOTHING, second(4)), HealthEvent::Down { until: second(9) });
+        assert_eq!(health.hear(&NOTHING, second(5)), HealthEvent::None, "was under way when the pause began");
         assert_eq!(health.slots(8, second(8)), 0);
         assert_eq!(health.slots(8, second(9)), 1, "one goes first");
         health.begins();
         assert_eq!(health.slots(8, second(9)), 0, "and no other");
-        assert_eq!(health.hear(&NOTHING, second(10)), News::Down { until: second(20) });
+        assert_eq!(health.hear(&NOTHING, second(10)), HealthEvent::Down { until: second(20) });
         health.begins();
-        assert_eq!(health.hear(&UPDATED, second(20)), News::Up);
+        assert_eq!(health.hear(&UPDATED, second(20)), HealthEvent::Up);
         assert_eq!(health.slots(8, second(20)), 8);
     }
 
@@ -294,7 +294,7 @@ mod tests {
         }
         assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (false, false, 1));
         health.begins();
-        assert_eq!(health.hear(&UPDATED, second(9)), News::Up);
+        assert_eq!(health.hear(&UPDATED, second(9)), HealthEvent::Up);
         assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, false, 2));
     }
 
@@ -309,7 +309,7 @@ mod tests {
             at = health.wake(BootTime(i64::MAX)).expect("down");
             health.begins();
             calls += 1;
-            if health.hear(&NOTHING, at) == News::GivenUp {
+            if health.hear(&NOTHING, at) == HealthEvent::GivenUp {
                 break;
             }
         }
@@ -320,21 +320,21 @@ mod tests {
     #[test]
     fn without_patience_it_stops_at_once() {
         let mut health = Health::new(Duration::ZERO);
-        let news: Vec<News> = (0..5).map(|at| health.hear(&NOTHING, second(at))).collect();
-        assert_eq!(news.last(), Some(&News::GivenUp));
+        let news: Vec<HealthEvent> = (0..5).map(|at| health.hear(&NOTHING, second(at))).collect();
+        assert_eq!(news.last(), Some(&HealthEvent::GivenUp));
     }
 
     #[test]
     fn obstacle_stops_only_before_the_first_response() {
         let refused = || Verdict::Unsent { obstacle: Some(Obstacle::Proxy { url: "p".to_owned(), status: Some(407) }) };
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.hear(&refused(), second(0)), News::Unreachable);
+        assert_eq!(health.hear(&refused(), second(0)), HealthEvent::Unreachable);
         let mut health = Health::new(Duration::from_mins(10));
         let _ = health.hear(&UPDATED, second(0));
         for at in 1..5 {
-            assert_eq!(health.hear(&refused(), second(at)), News::None);
+            assert_eq!(health.hear(&refused(), second(at)), HealthEvent::None);
         }
-        assert_eq!(health.hear(&refused(), second(5)), News::Down { until: second(10) });
+        assert_eq!(health.hear(&refused(), second(5)), HealthEvent::Down { until: second(10) });
     }
 
     #[test]
@@ -342,15 +342,15 @@ mod tests {
         let obstacle = || Obstacle::UnknownHost { host: "h".to_owned(), cause: "c".to_owned() };
         let unknown = || Verdict::Unsent { obstacle: Some(obstacle()) };
         let mut health = Health::new(Duration::ZERO);
-        assert_eq!(health.hear(&unknown(), second(0)), News::Down { until: second(2) });
-        assert_eq!(health.hear(&unknown(), second(1)), News::None, "was in flight");
+        assert_eq!(health.hear(&unknown(), second(0)), HealthEvent::Down { until: second(2) });
+        assert_eq!(health.hear(&unknown(), second(1)), HealthEvent::None, "was in flight");
         assert_eq!(health.slots(8, second(2)), 1);
         health.begins();
-        assert_eq!(health.hear(&unknown(), second(3)), News::Unreachable);
+        assert_eq!(health.hear(&unknown(), second(3)), HealthEvent::Unreachable);
         let mut health = Health::new(Duration::ZERO);
         let _ = health.hear(&unknown(), second(0));
         health.begins();
-        assert_eq!(health.hear(&UPDATED, second(3)), News::Up);
+        assert_eq!(health.hear(&UPDATED, second(3)), HealthEvent::Up);
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
             let mut health = Health::new(Duration::from_mins(10));
             for at in 0..40 {
                 let verdict = if at % 5 == 4 { &answer } else { &NOTHING };
-                assert_eq!(health.hear(verdict, second(at)), News::None);
+                assert_eq!(health.hear(verdict, second(at)), HealthEvent::None);
             }
         }
     }
@@ -367,23 +367,23 @@ mod tests {
     #[test]
     fn a_403_stops_before_the_first_success_and_after_five_in_a_row() {
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.hear(&Verdict::Forbidden, second(0)), News::Forbidden);
+        assert_eq!(health.hear(&Verdict::Forbidden, second(0)), HealthEvent::Forbidden);
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.hear(&UPDATED, second(0)), News::None);
+        assert_eq!(health.hear(&UPDATED, second(0)), HealthEvent::None);
         for at in 1..5 {
-            assert_eq!(health.hear(&Verdict::Forbidden, second(at)), News::None);
+            assert_eq!(health.hear(&Verdict::Forbidden, second(at)), HealthEvent::None);
         }
-        assert_eq!(health.hear(&Verdict::Forbidden, second(5)), News::Forbidden);
+        assert_eq!(health.hear(&Verdict::Forbidden, second(5)), HealthEvent::Forbidden);
         // A 429 between says nothing of the permission; any other answer does.
         for (between, news) in [
-            (Verdict::Throttled { resume: None }, News::Forbidden),
-            (Verdict::Unauthorized { token_generation: 0 }, News::Forbidden),
-            (Verdict::NotFound, News::None),
+            (Verdict::Throttled { resume: None }, HealthEvent::Forbidden),
+            (Verdict::Unauthorized { token_generation: 0 }, HealthEvent::Forbidden),
+            (Verdict::NotFound, HealthEvent::None),
         ] {
             let mut health = Health::new(Duration::from_mins(10));
             let _ = health.hear(&UPDATED, second(0));
             for at in 1..5 {
-                assert_eq!(health.hear(&Verdict::Forbidden, second(at)), News::None);
+                assert_eq!(health.hear(&Verdict::Forbidden, second(at)), HealthEvent::None);
             }
             let _ = health.hear(&between, second(5));
             assert_eq!(health.hear(&Verdict::Forbidden, second(6)), news, "{between:?}");
@@ -393,32 +393,32 @@ mod tests {
     #[test]
     fn a_second_refused_token_without_a_success_between_stops() {
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.token_refused(0, 0), News::None);
-        assert_eq!(health.token_refused(0, 1), News::None, "a late answer to the old token");
-        assert_eq!(health.token_refused(1, 1), News::Unauthorized);
+        assert_eq!(health.token_refused(0, 0), HealthEvent::None);
+        assert_eq!(health.token_refused(0, 1), HealthEvent::None, "a late answer to the old token");
+        assert_eq!(health.token_refused(1, 1), HealthEvent::Unauthorized);
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.token_refused(0, 0), News::None);
+        assert_eq!(health.token_refused(0, 0), HealthEvent::None);
         let _ = health.hear(&UPDATED, second(0));
-        assert_eq!(health.token_refused(1, 1), News::None);
+        assert_eq!(health.token_refused(1, 1), HealthEvent::None);
     }
 
     #[test]
     fn five_first_rows_that_fail_alike_stop_the_run_once() {
-        let mut failures = Failures::new(None, Vec::new());
+        let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..4 {
             assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         }
-        let stop = TooMany::FirstRows { rows: 5, code: "not-found".to_owned() };
+        let stop = FailureLimit::FirstRows { rows: 5, code: "not-found".to_owned() };
         assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(stop));
         assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         let before = vec![(OutcomeKind::Failed, "not-found".to_owned()); 5];
-        let mut went_on = Failures::new(None, before);
+        let mut went_on = FailureGuard::new(None, before);
         assert_eq!(went_on.hear(OutcomeKind::Failed, "not-found", true), None);
     }
 
     #[test]
     fn one_that_differs_settles_it() {
-        let mut failures = Failures::new(None, Vec::new());
+        let mut failures = FailureGuard::new(None, Vec::new());
         for kind in [OutcomeKind::Failed, OutcomeKind::Updated] {
             assert_eq!(failures.hear(kind, "not-found", true), None);
         }
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn rows_without_a_usable_response_leave_the_rule_alone() {
-        let mut failures = Failures::new(None, Vec::new());
+        let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..10 {
             assert_eq!(failures.hear(OutcomeKind::Failed, "gave-up", false), None);
         }
@@ -441,10 +441,10 @@ mod tests {
 
     #[test]
     fn a_number_given_replaces_the_rule() {
-        let mut failures = Failures::new(Some(7), Vec::new());
+        let mut failures = FailureGuard::new(Some(7), Vec::new());
         for _ in 0..6 {
             assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
         }
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(TooMany::Failures(7)));
+        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(FailureLimit::Failures(7)));
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn next_read(ended: BootTime, settle: Duration, read_at: Option<BootT
 
 /// A read, as far as time is concerned.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct ReadTiming {
     /// When the response had come.
     pub(super) at: Now,
     /// How long the read took.
@@ -115,7 +115,7 @@ fn mark(comment: &Comment) -> u64 {
 
 /// Times of comments against the times of attempts, by one read.
 struct Clocks {
-    seen: Seen,
+    seen: ReadTiming,
     settle: Duration,
     slack: SignedDuration,
     /// How far the server's clock may be ahead of ours, by all that is known.
@@ -125,7 +125,7 @@ struct Clocks {
 }
 
 impl Clocks {
-    fn new(seen: Seen, settle: Duration, own: &OwnComments) -> Clocks {
+    fn new(seen: ReadTiming, settle: Duration, own: &OwnComments) -> Clocks {
         let took = SignedDuration::try_from(seen.took).unwrap_or(SignedDuration::ZERO);
         let by_date = seen.server_time.map(|theirs| theirs.duration_since(seen.at.wall));
         let offsets: Vec<_> = own.offset.into_iter().chain([SignedDuration::ZERO]).chain(by_date).collect();
@@ -166,7 +166,7 @@ impl Clocks {
 /// A read that is to clear up doubts, and what is known beside it.
 pub(super) struct Evidence<'a> {
     pub(super) incident: &'a Incident,
-    pub(super) seen: Seen,
+    pub(super) seen: ReadTiming,
     /// The property whose values an incident lists.
     pub(super) appended: &'a str,
     /// Values that are equal by the contract.
@@ -178,7 +178,7 @@ pub(super) struct Evidence<'a> {
 }
 
 /// What the read shows of each attempt in doubt.
-pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
+pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
     let Evidence { incident, seen, appended, same_as, settle, before } = *evidence;
     let clocks = Clocks::new(seen, settle, own);
     let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
@@ -208,7 +208,7 @@ pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnC
                 let is_its_time = match comment.created_at {
                     Some(at) => clocks.is_its_time(at, window),
                     // Without a time the other properties must speak for it.
-                    None => shows(&doubt.change.body, incident, appended, same_as),
+                    None => matches(&doubt.change.body, incident, appended, same_as),
                 };
                 is_its_time && is_text(text.as_deref(), comment) && !is_old(comment, doubt)
             };
@@ -247,7 +247,7 @@ pub(super) fn clear_up(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnC
 }
 
 /// Whether the incident shows every property that `body` sets; not what it adds.
-pub(super) fn shows(body: &str, incident: &Incident, appended: &str, same_as: &SameAs) -> bool {
+pub(super) fn matches(body: &str, incident: &Incident, appended: &str, same_as: &SameAs) -> bool {
     let differences = differences(body, &incident.values, appended, same_as);
     differences.iter().all(|one| may_show(&one.property, &one.after, &one.before, same_as))
 }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::callers::Ended;
+use super::callers::CompletedCall;
 use super::events::Event;
-use super::row_state::Hand;
+use super::row_state::RowState;
 use crate::call::{Call, CallResult};
 use crate::change::IncidentId;
 use crate::journal::What;
 use crate::text::printable;
 
 /// A call for a row has ended.
-pub(super) fn call(hand: &Hand, ended: &Ended) {
+pub(super) fn call(hand: &RowState, ended: &CompletedCall) {
     tracing::debug!(
         row = hand.row.row,
         incident = hand.row.change.incident.get(),
@@ -72,7 +72,7 @@ pub(super) fn event(event: &Event) {
         Event::Stopping { reason, in_flight } => {
             tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
         }
-        Event::Looking(incidents) => tracing::info!(incidents, "looking begins"),
-        Event::Looked(_) | Event::Pace(_) => {}
+        Event::ReadingStarted(incidents) => tracing::info!(incidents, "looking begins"),
+        Event::IncidentsRead(_) | Event::Pace(_) => {}
     }
 }

@@ -23,10 +23,10 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use dispatcher::{Ending, Ends, apply};
-pub use fetch::{Fetching, Filter, Sieve, not_newer};
-pub use preflight::Survey;
-pub use read_loop::{Course, Heard, ReadEnd, ReadEnds, Reader, Wanted, read};
+pub use dispatcher::{Completion, RunEnd, apply};
+pub use fetch::{ListSource, LocalFilter, ServerFilter, not_newer};
+pub use preflight::PreflightSource;
+pub use read_loop::{Course, ReadEnd, ReadEnds, ReadResult, ReadSource, Wanted, read};
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 
 /// How a run is sent.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct EngineSettings {
     /// The windows that are kept.
     pub quota: Quota,
     /// Calls under way at once, at least 1.
@@ -73,7 +73,7 @@ pub struct Settings {
 
 /// Why a run stopped before it was over.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Stop {
+pub enum StopReason {
     /// The user asked for it, by a signal.
     #[error("asked to stop")]
     Asked,
@@ -150,11 +150,11 @@ pub enum Stop {
     },
 }
 
-impl Stop {
+impl StopReason {
     /// Whether a signal asked for it, such as Ctrl-C.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        *self == Stop::Asked
+        *self == StopReason::Asked
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::row_state::Hand;
+use super::row_state::RowState;
 use crate::change::IncidentId;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
@@ -26,14 +26,14 @@ pub(super) struct Queue {
     /// The journal has no more.
     is_dry: bool,
     /// Wait for nothing but a permit, in their order.
-    ready: VecDeque<Hand>,
+    ready: VecDeque<RowState>,
     /// Wait for their time. The number keeps equal times apart, in the order of their coming.
-    waiting: BTreeMap<(BootTime, u64), Hand>,
+    waiting: BTreeMap<(BootTime, u64), RowState>,
     serial: u64,
     /// Have used up their tries while it is not clear yet whether the service is down.
-    held: Vec<Hand>,
+    held: Vec<RowState>,
     /// Wait for another row of the same incident.
-    deferred: HashMap<IncidentId, VecDeque<Hand>>,
+    deferred: HashMap<IncidentId, VecDeque<RowState>>,
     deferred_rows: usize,
     /// The incidents of all rows in hand, those of calls under way among them.
     in_hand: HashSet<IncidentId>,
@@ -60,10 +60,10 @@ impl Queue {
     }
 
     /// The next row that was not taken up yet and whose incident is free.
-    pub(super) fn take_up(&mut self) -> Option<Hand> {
+    pub(super) fn take_up(&mut self) -> Option<RowState> {
         while self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES {
             let row = self.fresh.pop_front()?;
-            let hand = Hand::new(row);
+            let hand = RowState::new(row);
             self.bytes += hand.bytes;
             let incident = hand.row.change.incident;
             if self.in_hand.insert(incident) {
@@ -76,7 +76,7 @@ impl Queue {
     }
 
     /// The next row in hand whose time has come.
-    pub(super) fn due(&mut self, now: BootTime) -> Option<Hand> {
+    pub(super) fn due(&mut self, now: BootTime) -> Option<RowState> {
         if let Some(hand) = self.ready.pop_front() {
             return Some(hand);
         }
@@ -98,28 +98,28 @@ impl Queue {
     }
 
     /// This row is next.
-    pub(super) fn first(&mut self, hand: Hand) {
+    pub(super) fn first(&mut self, hand: RowState) {
         self.ready.push_front(hand);
     }
 
     /// This row comes after those that are ready.
-    pub(super) fn last(&mut self, hand: Hand) {
+    pub(super) fn last(&mut self, hand: RowState) {
         self.ready.push_back(hand);
     }
 
     /// This row comes again at its time.
-    pub(super) fn wait(&mut self, due: BootTime, hand: Hand) {
+    pub(super) fn wait(&mut self, due: BootTime, hand: RowState) {
         self.serial += 1;
         self.waiting.insert((due, self.serial), hand);
     }
 
     /// This row's tries are used up.
-    pub(super) fn hold(&mut self, hand: Hand) {
+    pub(super) fn hold(&mut self, hand: RowState) {
         self.held.push(hand);
     }
 
     /// Those whose tries are used up.
-    pub(super) fn take_held(&mut self) -> Vec<Hand> {
+    pub(super) fn take_held(&mut self) -> Vec<RowState> {
         std::mem::take(&mut self.held)
     }
 
@@ -129,7 +129,7 @@ impl Queue {
     }
 
     /// This row is over: the next one of the same incident may go.
-    pub(super) fn let_go(&mut self, over: &Hand) {
+    pub(super) fn let_go(&mut self, over: &RowState) {
         let incident = &over.row.change.incident;
         self.bytes -= over.bytes;
         if let Some(hand) = self.deferred.get_mut(incident).and_then(VecDeque::pop_front) {
@@ -184,11 +184,11 @@ mod tests {
         queue
     }
 
-    fn take_all(queue: &mut Queue) -> Vec<Hand> {
+    fn take_all(queue: &mut Queue) -> Vec<RowState> {
         std::iter::from_fn(|| queue.take_up()).collect()
     }
 
-    fn rows(hands: &[Hand]) -> Vec<u64> {
+    fn rows(hands: &[RowState]) -> Vec<u64> {
         hands.iter().map(|hand| hand.row.row).collect()
     }
 
@@ -208,7 +208,7 @@ mod tests {
         assert!(!queue.has_only_held());
         assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(5)));
         assert!(queue.due(BootTime(4)).is_none());
-        let due: Vec<Hand> = std::iter::from_fn(|| queue.due(BootTime(5))).collect();
+        let due: Vec<RowState> = std::iter::from_fn(|| queue.due(BootTime(5))).collect();
         assert_eq!(rows(&due), [3, 2, 1]);
         for hand in due {
             queue.hold(hand);

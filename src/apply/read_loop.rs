@@ -1,6 +1,6 @@
 //! Reading: calls that only look, made under the same quota, journal and care for the service as those for rows.
 //!
-//! What is read, and in which order, is a [`Reader`]'s to say; here it waits for its permit, has its intent on the disk
+//! What is read, and in which order, is a [`ReadSource`]'s to say; here it waits for its permit, has its intent on the disk
 //! before it is sent, and is tried again. A read does no harm: nothing of it is ever in doubt.
 //!
 //! Promise: the loop ends as [`ReadEnd::Exhausted`] only if the reader says that its source has nothing left to read.
@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::callers::{Callers, Ended};
+use super::callers::{Callers, CompletedCall};
 use super::events::{Event, Listener, Pace};
-use super::health::News;
-use super::service::{Follows, Service};
-use super::{ApplyError, GUESSED_LATENCY, LOOK, PACE, Settings, Stop, log};
+use super::health::HealthEvent;
+use super::service::{Effects, ServiceState};
+use super::{ApplyError, EngineSettings, GUESSED_LATENCY, LOOK, PACE, StopReason, log};
 use crate::call::{Call, CallResult, Page, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
@@ -26,7 +26,7 @@ use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::{Policy, RetryDecision, delay};
 
 /// Says what is read, and takes it.
-pub trait Reader {
+pub trait ReadSource {
     /// What to read next.
     fn next(&mut self) -> Wanted;
 
@@ -34,13 +34,13 @@ pub trait Reader {
     ///
     /// # Errors
     /// If nothing more can be read, or what was read can't be kept.
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop>;
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason>;
 
     /// What to request after a transient error of a page.
     ///
     /// # Errors
     /// If there is no other way to read what the page would have shown.
-    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, Stop>;
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, StopReason>;
 
     /// Whether reads of single incidents can replace a page: then its failure does not mean an outage.
     fn can_read_singly(&self) -> bool;
@@ -75,7 +75,7 @@ pub enum ReadEnd {
     /// The source has nothing left to read: what was read is complete.
     Exhausted,
     /// It was stopped before: what was read is incomplete.
-    Stopped(Stop),
+    Stopped(StopReason),
 }
 
 /// What [`read`] returns.
@@ -93,7 +93,7 @@ pub struct ReadEnds {
 
 /// What came of a call.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct ReadResult {
     /// What rows' incidents look like, as JSON, for the journal.
     pub befores: Vec<(u64, String)>,
     /// So many incidents more are known.
@@ -108,18 +108,18 @@ pub struct Heard {
 pub async fn read<T: Transport>(
     journal: Journal,
     client: Arc<Client<T>>,
-    settings: Settings,
+    settings: EngineSettings,
     clock: Clock,
     stop: watch::Receiver<bool>,
-    reader: &mut impl Reader,
+    reader: &mut impl ReadSource,
     listener: &mut impl Listener,
 ) -> Result<ReadEnds, ApplyError> {
     let latency = journal.latency()?.unwrap_or(GUESSED_LATENCY);
-    let reading = Reading {
+    let reading = ReadLoop {
         buckets: Buckets::new(&settings.quota),
         policy: Policy { max_attempts: settings.max_attempts.max(1) },
         rng: fastrand::Rng::with_seed(settings.seed),
-        service: Service::new(&settings.quota, settings.patience),
+        service: ServiceState::new(&settings.quota, settings.patience),
         journal,
         callers: Callers::new(client, clock.clone()),
         settings,
@@ -144,31 +144,31 @@ pub async fn read<T: Transport>(
 
 /// A call and how often it was tried in vain.
 #[derive(Debug)]
-struct Try {
+struct PendingRead {
     call: Call,
     tries: u32,
 }
 
-struct Reading<'a, T: Transport, R: Reader, L: Listener> {
+struct ReadLoop<'a, T: Transport, R: ReadSource, L: Listener> {
     journal: Journal,
     callers: Callers<T>,
-    settings: Settings,
+    settings: EngineSettings,
     clock: Clock,
     reader: &'a mut R,
     listener: &'a mut L,
     buckets: Buckets,
     policy: Policy,
     rng: fastrand::Rng,
-    service: Service,
+    service: ServiceState,
 
     /// What the reader said last, if it named no request and none has ended since.
     last_wanted: Option<Wanted>,
     /// Wait for nothing but a permit.
-    ready: VecDeque<Try>,
+    ready: VecDeque<PendingRead>,
     /// Wait for their time; the number keeps equal times apart.
-    waiting: BTreeMap<(BootTime, u64), Try>,
+    waiting: BTreeMap<(BootTime, u64), PendingRead>,
     serial: u64,
-    flights: HashMap<AttemptId, Try>,
+    flights: HashMap<AttemptId, PendingRead>,
     /// What has ended, for the next commit.
     batch: Batch,
     /// Permits are asked for again at this time.
@@ -177,15 +177,15 @@ struct Reading<'a, T: Transport, R: Reader, L: Listener> {
     pace_changed: bool,
     latency: Duration,
     calls: u64,
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
 }
 
-impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
+impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
     async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<ReadEnds, ApplyError> {
         let end = loop {
             let now = self.clock.now();
             if *stop.borrow() {
-                self.stop(Stop::Asked);
+                self.stop(StopReason::Asked);
             }
             while let Some(ended) = self.callers.try_ended() {
                 self.take_in(ended);
@@ -227,7 +227,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             Wanted::Nothing => Some(ReadEnd::Exhausted),
             // Nothing is in flight that it could depend on.
             Wanted::Later | Wanted::Call(_) => {
-                Some(ReadEnd::Stopped(Stop::ListFailed { message: "the reader waits for nothing".to_owned() }))
+                Some(ReadEnd::Stopped(StopReason::ListFailed { message: "the reader waits for nothing".to_owned() }))
             }
         }
     }
@@ -244,7 +244,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         }
         match self.reader.next() {
             Wanted::Call(call) => {
-                self.ready.push_back(Try { call, tries: 0 });
+                self.ready.push_back(PendingRead { call, tries: 0 });
                 true
             }
             other => {
@@ -326,7 +326,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         Ok(())
     }
 
-    fn send(&mut self, attempt: AttemptId, next: Try, started: Now) {
+    fn send(&mut self, attempt: AttemptId, next: PendingRead, started: Now) {
         self.calls += 1;
         self.service.health.begins();
         let call = next.call.clone();
@@ -335,8 +335,8 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     }
 
     /// A call has ended: what follows for it and for all others.
-    fn take_in(&mut self, ended: Ended) {
-        let Ended { attempt, answer, at, took } = ended;
+    fn take_in(&mut self, ended: CompletedCall) {
+        let CompletedCall { attempt, answer, at, took } = ended;
         let Some(mut tried) = self.flights.remove(&attempt) else { return };
         self.latency = (self.latency * 7 + took) / 8;
         if self.gate == BootTime(i64::MAX) {
@@ -353,7 +353,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
             && failed_page.is_some()
             && self.reader.can_read_singly()
             && !self.service.health.is_down();
-        let news = if says_nothing { News::None } else { self.service.health.hear(&answer.verdict, at.boot) };
+        let news = if says_nothing { HealthEvent::None } else { self.service.health.hear(&answer.verdict, at.boot) };
         tried.tries += u32::from(counts && is_transient);
         let mut end = End {
             attempt,
@@ -378,19 +378,19 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         };
         self.batch.ends.push(end);
         // A missing permission says more than the failure that it causes.
-        self.follow(Service::follows(news, at, &answer.message));
+        self.follow(ServiceState::follows(news, at, &answer.message));
         if let Some(stop) = stop {
             self.stop(stop);
         }
     }
 
     /// A page was not read: what takes its place, or why nothing more is read.
-    fn page_failed(&mut self, page: &Page, tried: Try, answer: &CallResult, at: Now) -> Option<Stop> {
+    fn page_failed(&mut self, page: &Page, tried: PendingRead, answer: &CallResult, at: Now) -> Option<StopReason> {
         let after = at.boot + delay(tried.tries.max(1), &mut self.rng);
         match self.reader.page_failed(page, answer) {
             Ok(Course::Request(call)) => {
                 let tries = if call == tried.call { tried.tries } else { 0 };
-                self.wait(after, Try { call, tries });
+                self.wait(after, PendingRead { call, tries });
             }
             Ok(Course::Ask) => {}
             // An outage is no reason to give up before its time.
@@ -401,7 +401,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     }
 
     /// What follows for any other call that has ended.
-    fn decide(&mut self, tried: Try, answer: &CallResult, at: Now) -> Option<Stop> {
+    fn decide(&mut self, tried: PendingRead, answer: &CallResult, at: Now) -> Option<StopReason> {
         match self.policy.decide(&answer.verdict, tried.tries.max(1), &mut self.rng) {
             RetryDecision::Again { after } => self.wait(at.boot + after, tried),
             // Whether it is this call or the service is not clear yet: it waits for the others, if there are any.
@@ -433,19 +433,19 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         health.is_down() || (health.is_uncertain() && !is_alone)
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<(), Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<(), StopReason> {
         let heard = self.reader.hear(call, answer)?;
         self.batch.befores.extend(heard.befores);
-        self.tell(Event::Looked(heard.incidents));
+        self.tell(Event::IncidentsRead(heard.incidents));
         Ok(())
     }
 
-    fn wait(&mut self, due: BootTime, tried: Try) {
+    fn wait(&mut self, due: BootTime, tried: PendingRead) {
         self.serial += 1;
         self.waiting.insert((due, self.serial), tried);
     }
 
-    fn follow(&mut self, follows: Follows) {
+    fn follow(&mut self, follows: Effects) {
         if follows.forgives {
             let tries = self.flights.values_mut().chain(self.waiting.values_mut()).chain(&mut self.ready);
             tries.for_each(|tried| tried.tries = 0);
@@ -504,7 +504,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
         self.tell(Event::Pace(pace));
     }
 
-    fn stop(&mut self, why: Stop) {
+    fn stop(&mut self, why: StopReason) {
         if self.stop.is_none() {
             self.stop = Some(why.clone());
             self.tell(Event::Stopping { reason: why, in_flight: self.flights.len() });
@@ -514,7 +514,7 @@ impl<T: Transport, R: Reader, L: Listener> Reading<'_, T, R, L> {
     fn tell(&mut self, event: Event) {
         log::event(&event);
         if let Err(error) = self.listener.hear(event) {
-            self.stop(Stop::ListenerFailed { message: error.to_string() });
+            self.stop(StopReason::ListenerFailed { message: error.to_string() });
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The way of one row: from one attempt's end to the next call or to the outcome.
 //!
-//! A [`Hand`] is a row that was taken up and is not over. [`Hand::settle`] is told how an attempt ended and says what
+//! A [`RowState`] is a row that was taken up and is not over. [`RowState::on_attempt_end`] is told how an attempt ended and says what
 //! is written to the journal and what comes next. Pure: the dispatcher waits, sends and commits.
 
 use std::time::Duration;
 
-use super::callers::Ended;
-use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, Seen, added_text, clear_up, next_read, shows};
+use super::callers::CompletedCall;
+use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, added_text, matches, next_read, resolve};
 use crate::call::{CallResult, REDIRECTED, Verdict};
 use crate::change::Change;
 use crate::clock::{BootTime, Now};
@@ -18,7 +18,7 @@ use crate::retry::{Policy, RetryDecision};
 
 /// A row that was taken up.
 #[derive(Clone, Debug)]
-pub(super) struct Hand {
+pub(super) struct RowState {
     pub(super) row: PendingRow,
     /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
     pub(super) bytes: usize,
@@ -41,8 +41,8 @@ pub(super) struct Hand {
     /// The last of its updates that got a success without the incident.
     pub(super) unconfirmed: Option<AttemptId>,
     /// Tries that count, of updates and of reads.
-    updates: Tries,
-    reads: Tries,
+    updates: AttemptCount,
+    reads: AttemptCount,
     /// What the last answer to an update said: it stays with the row when a read ends it.
     last_update: Option<String>,
     /// What the last answer to any call said.
@@ -51,13 +51,13 @@ pub(super) struct Hand {
 
 /// Tries, with those apart that will not count if their streak becomes an outage.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tries {
+struct AttemptCount {
     settled: u32,
     uncertain: u32,
     streak: u64,
 }
 
-impl Tries {
+impl AttemptCount {
     fn add(&mut self, streak: u64) {
         self.fold(streak);
         self.uncertain += 1;
@@ -87,7 +87,7 @@ pub(super) struct Streak {
 
 /// What comes next for a row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Then {
+pub(super) enum RowStep {
     /// It is over: the outcome is in the [`End`].
     Over,
     /// It is next again.
@@ -104,7 +104,7 @@ pub(super) enum Then {
 
 /// What is the same for all rows of a run.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
+pub(super) struct RowPolicy {
     pub(super) policy: Policy,
     /// The property that is added to what is there; empty where the contract has none.
     pub(super) appended: String,
@@ -114,10 +114,10 @@ pub(super) struct Rules {
     pub(super) settle: Duration,
 }
 
-impl Hand {
-    pub(super) fn new(row: PendingRow) -> Hand {
+impl RowState {
+    pub(super) fn new(row: PendingRow) -> RowState {
         let asked = row.asked.as_ref().map_or(0, |asked| asked.len());
-        Hand {
+        RowState {
             bytes: row.change.body.len() + row.source.len() + asked,
             may_be_made: row.is_in_doubt,
             doubtful_until: None,
@@ -129,8 +129,8 @@ impl Hand {
             is_last_look: false,
             reads_at_once: false,
             unconfirmed: None,
-            updates: Tries::default(),
-            reads: Tries::default(),
+            updates: AttemptCount::default(),
+            reads: AttemptCount::default(),
             last_update: None,
             last: None,
         }
@@ -206,15 +206,15 @@ impl Hand {
     }
 
     /// One attempt has ended: what is written about it, and what comes next.
-    pub(super) fn settle(
+    pub(super) fn on_attempt_end(
         &mut self,
-        ended: &Ended,
+        ended: &CompletedCall,
         streak: Streak,
-        rules: &Rules,
+        rules: &RowPolicy,
         own: &mut OwnComments,
         rng: &mut fastrand::Rng,
-    ) -> (End, Then) {
-        let Ended { attempt, answer, at, took } = ended;
+    ) -> (End, RowStep) {
+        let CompletedCall { attempt, answer, at, took } = ended;
         let tries = match self.what {
             What::Update => &mut self.updates,
             What::Read(_) => &mut self.reads,
@@ -260,29 +260,29 @@ impl Hand {
                 let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;
                 let outcome = if is_about_the_row { of_answer(kind, code, answer, *at) } else { self.unreadable(*at) };
                 end.outcome = Some((self.row.row, outcome));
-                Then::Over
+                RowStep::Over
             }
             RetryDecision::Compare => self.compare(ended, rules, own, &mut end),
             RetryDecision::Look => {
                 self.unconfirmed = Some(*attempt);
                 // With a comment the journal names the attempts in doubt when it is asked.
                 if self.row.change.appends {
-                    Then::Ready
+                    RowStep::Ready
                 } else {
                     self.what = What::Read(Vec::new());
-                    next_read(at.boot, rules.settle, self.read_at).map_or(Then::Ready, Then::ReadAt)
+                    next_read(at.boot, rules.settle, self.read_at).map_or(RowStep::Ready, RowStep::ReadAt)
                 }
             }
-            RetryDecision::Again { after } => Then::At(at.boot + after),
-            RetryDecision::GiveUp { .. } => Then::UsedUp,
-            RetryDecision::AtOnce | RetryDecision::Pause => Then::Ready,
-            RetryDecision::Renew { token_generation } => Then::Renew { token_generation },
+            RetryDecision::Again { after } => RowStep::At(at.boot + after),
+            RetryDecision::GiveUp { .. } => RowStep::UsedUp,
+            RetryDecision::AtOnce | RetryDecision::Pause => RowStep::Ready,
+            RetryDecision::Renew { token_generation } => RowStep::Renew { token_generation },
         };
         (end, then)
     }
 
     /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
-    pub(super) fn use_up(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
+    pub(super) fn exhaust(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
         match self.what {
             What::Read(_) => Err(self.unreadable(now)),
             What::Update if !self.may_be_made => Err(self.gave_up(now)),
@@ -297,19 +297,19 @@ impl Hand {
     }
 
     /// The incident was read: what it shows decides, or it is read again.
-    fn compare(&mut self, ended: &Ended, rules: &Rules, own: &mut OwnComments, end: &mut End) -> Then {
-        let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return Then::Ready };
-        let What::Read(doubts) = &self.what else { return Then::Ready };
+    fn compare(&mut self, ended: &CompletedCall, rules: &RowPolicy, own: &mut OwnComments, end: &mut End) -> RowStep {
+        let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return RowStep::Ready };
+        let What::Read(doubts) = &self.what else { return RowStep::Ready };
         let started = ended.at.boot - ended.took;
         let evidence = Evidence {
             incident,
-            seen: Seen { at: ended.at, took: ended.took, server_time: *server_time },
+            seen: ReadTiming { at: ended.at, took: ended.took, server_time: *server_time },
             appended: &rules.appended,
             same_as: &rules.same_as,
             settle: rules.settle,
             before: self.before.as_ref(),
         };
-        let found = clear_up(doubts, &evidence, own);
+        let found = resolve(doubts, &evidence, own);
         end.is_merged = incident.redirect.is_some();
         let is = |doubt: &&Doubt, wanted| found.contains(&(doubt.attempt, wanted));
         let is_late_enough = |doubt: &Doubt| next_read(doubt.ended, rules.settle, Some(started)).is_none();
@@ -317,7 +317,8 @@ impl Hand {
         let absent = doubts.iter().filter(|doubt| is(doubt, Found::Absent) && is_late_enough(doubt));
         end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
-        let is_so = !self.row.change.appends && shows(&self.row.change.body, incident, &rules.appended, &rules.same_as);
+        let is_so =
+            !self.row.change.appends && matches(&self.row.change.body, incident, &rules.appended, &rules.same_as);
         // Remembered as applied: the same command again has nothing to send.
         if is_so && let Some(attempt) = self.doubtful {
             end.resolved.push((attempt, true));
@@ -328,13 +329,13 @@ impl Hand {
                 None => Outcome::found_by_reading(),
             };
             end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
-            return Then::Over;
+            return RowStep::Over;
         }
         let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
         let until = if self.row.change.appends { last_end(open.iter().copied()) } else { self.doubtful_until };
         self.read_at = Some(started);
         if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.read_at)) {
-            return Then::ReadAt(due);
+            return RowStep::ReadAt(due);
         }
         let unexplained = open.into_iter().find(|doubt| is(doubt, Found::Unexplained));
         let outcome = if let Some(doubt) = unexplained {
@@ -344,7 +345,7 @@ impl Hand {
             self.was_not_made(ended.at)
         };
         end.outcome = outcome.map(|outcome| (self.row.row, outcome));
-        if end.outcome.is_some() { Then::Over } else { Then::Ready }
+        if end.outcome.is_some() { RowStep::Over } else { RowStep::Ready }
     }
 
     /// The incident has a comment that may be the one of this attempt: nobody can tell whether it is.
@@ -370,7 +371,7 @@ impl Hand {
         }
         self.what = What::Update;
         self.may_be_made = false;
-        self.reads = Tries::default();
+        self.reads = AttemptCount::default();
         None
     }
 

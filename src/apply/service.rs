@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Stop;
+use super::StopReason;
 use super::events::Event;
-use super::health::{Health, News};
+use super::health::{Health, HealthEvent};
 use crate::call::{CallResult, Resume, Verdict};
 use crate::client::{Renewal, TokenError, Tokens};
 use crate::clock::{BootTime, Now};
@@ -17,7 +17,7 @@ use crate::quota_spec::Quota;
 
 /// What is known of the service.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(super) struct ServiceState {
     pub(super) health: Health,
     patience: Duration,
     longest_window: Duration,
@@ -53,11 +53,11 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What follows for all calls.
 #[derive(Debug, Default)]
-pub(super) struct Follows {
+pub(super) struct Effects {
     /// What is told.
     pub(super) event: Option<Event>,
     /// No new call is made.
-    pub(super) stop: Option<Stop>,
+    pub(super) stop: Option<StopReason>,
     /// It was the service: the tries of this streak do not count.
     pub(super) forgives: bool,
 }
@@ -65,9 +65,9 @@ pub(super) struct Follows {
 /// The pause if a time that was named has just passed: one call tries it out then.
 const JUST_PASSED: Duration = Duration::from_secs(1);
 
-impl Service {
-    pub(super) fn new(quota: &Quota, patience: Duration) -> Service {
-        Service {
+impl ServiceState {
+    pub(super) fn new(quota: &Quota, patience: Duration) -> ServiceState {
+        ServiceState {
             health: Health::new(patience),
             patience,
             longest_window: quota.longest(),
@@ -95,7 +95,7 @@ impl Service {
 
     /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
     /// and names a time.
-    pub(super) fn pause(&mut self, answer: &CallResult, at: Now) -> Option<(BootTime, Follows)> {
+    pub(super) fn pause(&mut self, answer: &CallResult, at: Now) -> Option<(BootTime, Effects)> {
         let resume = match (&answer.verdict, answer.resume) {
             (Verdict::Throttled { resume }, _) => {
                 self.throttled += 1;
@@ -108,7 +108,7 @@ impl Service {
             }
         };
         let until = self.resumes_at(resume, at);
-        let mut follows = Follows::default();
+        let mut follows = Effects::default();
         let wall: Timestamp = at.wall_at(until);
         follows.stop = self.is_too_long(until, at);
         if self.own_pause.is_none_or(|own| own < until) {
@@ -131,15 +131,15 @@ impl Service {
 
     /// What follows from the pause in the journal, which another process or an earlier start may have stored, if
     /// requests wait for its end.
-    pub(super) fn stored_pause(&self, pause: Option<Pause>, now: Now) -> Option<Stop> {
+    pub(super) fn stored_pause(&self, pause: Option<Pause>, now: Now) -> Option<StopReason> {
         self.is_too_long(pause?.until, now)
     }
 
     /// Why nobody waits until then, if it is too far away.
-    fn is_too_long(&self, until: BootTime, now: Now) -> Option<Stop> {
+    fn is_too_long(&self, until: BootTime, now: Now) -> Option<StopReason> {
         let wait = until.since(now.boot);
         let is_too_long = wait > self.longest_window && wait > self.patience;
-        is_too_long.then(|| Stop::PausedTooLong { until: now.wall_at(until) })
+        is_too_long.then(|| StopReason::PausedTooLong { until: now.wall_at(until) })
     }
 
     /// When requests may begin again.
@@ -160,31 +160,37 @@ impl Service {
     }
 
     /// What an attempt's end says about the service.
-    pub(super) fn follows(news: News, at: Now, message: &str) -> Follows {
+    pub(super) fn follows(news: HealthEvent, at: Now, message: &str) -> Effects {
         let message = message.to_owned();
-        let stop = |stop| Follows { stop: Some(stop), ..Follows::default() };
-        let event = |event| Follows { event: Some(event), ..Follows::default() };
+        let stop = |stop| Effects { stop: Some(stop), ..Effects::default() };
+        let event = |event| Effects { event: Some(event), ..Effects::default() };
         match news {
-            News::None => Follows::default(),
-            News::Down { until } => {
-                Follows { forgives: true, ..event(Event::ServiceDown { until: at.wall_at(until), message }) }
+            HealthEvent::None => Effects::default(),
+            HealthEvent::Down { until } => {
+                Effects { forgives: true, ..event(Event::ServiceDown { until: at.wall_at(until), message }) }
             }
-            News::GivenUp => Follows { forgives: true, ..stop(Stop::ServiceDown { message }) },
-            News::Up => event(Event::ServiceUp),
-            News::Unreachable => stop(Stop::Unreachable { message }),
-            News::Forbidden => stop(Stop::Forbidden { message }),
-            News::Unauthorized => stop(Stop::Unauthorized { message }),
+            HealthEvent::GivenUp => Effects { forgives: true, ..stop(StopReason::ServiceDown { message }) },
+            HealthEvent::Up => event(Event::ServiceUp),
+            HealthEvent::Unreachable => stop(StopReason::Unreachable { message }),
+            HealthEvent::Forbidden => stop(StopReason::Forbidden { message }),
+            HealthEvent::Unauthorized => stop(StopReason::Unauthorized { message }),
         }
     }
 
     /// The token of this generation was refused: no call starts until there is another one, or the run stops.
-    pub(super) fn token_refused(&mut self, generation: u64, at: Now, tokens: &Tokens, message: &str) -> Option<Stop> {
+    pub(super) fn token_refused(
+        &mut self,
+        generation: u64,
+        at: Now,
+        tokens: &Tokens,
+        message: &str,
+    ) -> Option<StopReason> {
         if self.renewal.as_ref().is_some_and(|awaited| generation <= awaited.generation) {
             // A request that was in flight beside the first one that was refused.
             return None;
         }
-        if self.health.token_refused(generation, self.token_generation) == News::Unauthorized {
-            return Some(Stop::Unauthorized { message: message.to_owned() });
+        if self.health.token_refused(generation, self.token_generation) == HealthEvent::Unauthorized {
+            return Some(StopReason::Unauthorized { message: message.to_owned() });
         }
         if generation >= self.token_generation {
             self.await_token(generation, at.boot, message);
@@ -194,7 +200,7 @@ impl Service {
 
     /// Asks for a new token if one is waited for and it is time to, or if the one in use has expired. The caller has
     /// calls to make.
-    pub(super) fn look_for_token(&mut self, now: Now, tokens: &Tokens) -> Option<Stop> {
+    pub(super) fn look_for_token(&mut self, now: Now, tokens: &Tokens) -> Option<StopReason> {
         let has_expired = tokens.has_expired(now.wall);
         if self.renewal.is_none() && has_expired {
             self.await_token(tokens.current().1, now.boot, "");
@@ -214,18 +220,22 @@ impl Service {
                 self.token_generation = tokens.current().1;
                 None
             }
-            (Renewal::NoSource, Some(at)) => Some(Stop::NotRenewed { message: format!("the token expired at {at}") }),
+            (Renewal::NoSource, Some(at)) => {
+                Some(StopReason::NotRenewed { message: format!("the token expired at {at}") })
+            }
             // The service may have been wrong, once: by what the token says, it is good.
             (Renewal::NoSource, None) => None,
             (Renewal::Same, None) if claims.expires.is_some() => None,
             (Renewal::OtherTenant, _) => {
-                Some(Stop::Unauthorized { message: "the new token is for another tenant".to_owned() })
+                Some(StopReason::Unauthorized { message: "the new token is for another tenant".to_owned() })
             }
-            (Renewal::Failed(error), _) if !error.is_empty() => Some(Stop::NotRenewed { message: error.to_string() }),
+            (Renewal::Failed(error), _) if !error.is_empty() => {
+                Some(StopReason::NotRenewed { message: error.to_string() })
+            }
             (Renewal::Same | Renewal::Failed(_), Some(at)) => {
-                Some(Stop::NotRenewed { message: TokenError::NotRenewed { at }.to_string() })
+                Some(StopReason::NotRenewed { message: TokenError::NotRenewed { at }.to_string() })
             }
-            (Renewal::Same | Renewal::Failed(_), None) => Some(Stop::NotRenewed {
+            (Renewal::Same | Renewal::Failed(_), None) => Some(StopReason::NotRenewed {
                 message: format!("the token file was not renewed; its token was refused: {}", old.message),
             }),
         }
@@ -254,8 +264,8 @@ mod tests {
     }
 
     /// Windows of 10 s, and a patience of 30 s.
-    fn service() -> Service {
-        Service::new(&"5/1s,50/10s".parse().expect("a quota"), Duration::from_secs(30))
+    fn service() -> ServiceState {
+        ServiceState::new(&"5/1s,50/10s".parse().expect("a quota"), Duration::from_secs(30))
     }
 
     /// A response that names a time this far from now, in milliseconds.
@@ -332,10 +342,10 @@ mod tests {
             (5, 10_001, true),
         ] {
             for status in [429, 503] {
-                let mut service = Service::new(&"50/10s".parse().expect("a quota"), Duration::from_secs(patience));
+                let mut service = ServiceState::new(&"50/10s".parse().expect("a quota"), Duration::from_secs(patience));
                 let stop = service.pause(&answer(status, until), at(0)).expect("a pause").1.stop;
                 let wall = at(i64::try_from(until).expect("small")).wall;
-                let expected = stops.then_some(Stop::PausedTooLong { until: wall });
+                let expected = stops.then_some(StopReason::PausedTooLong { until: wall });
                 assert_eq!(stop, expected, "{until} ms with a patience of {patience} s");
             }
         }
@@ -352,7 +362,7 @@ mod tests {
     #[test]
     fn a_time_just_passed_costs_one_second_once() {
         let passed = resuming(429, Some(Resume::JustPassed));
-        let mut service = Service::new(&"50/10s,5/20s".parse().expect("a quota"), Duration::from_secs(30));
+        let mut service = ServiceState::new(&"50/10s,5/20s".parse().expect("a quota"), Duration::from_secs(30));
         let mut until = |answer: &CallResult, now| service.pause(answer, at(now)).map(|(kept, _)| kept.0 / 1_000);
         assert_eq!(until(&passed, 100), Some(1_100));
         assert_eq!(until(&passed, 600), Some(1_100), "it was in flight");
@@ -372,16 +382,16 @@ mod tests {
     #[test]
     fn no_row_pays_for_a_service_that_is_down() {
         for (news, forgives) in [
-            (News::Down { until: at(5_000).boot }, true),
-            (News::GivenUp, true),
-            (News::None, false),
-            (News::Up, false),
-            (News::Forbidden, false),
-            (News::Unauthorized, false),
+            (HealthEvent::Down { until: at(5_000).boot }, true),
+            (HealthEvent::GivenUp, true),
+            (HealthEvent::None, false),
+            (HealthEvent::Up, false),
+            (HealthEvent::Forbidden, false),
+            (HealthEvent::Unauthorized, false),
         ] {
-            assert_eq!(Service::follows(news, at(0), "m").forgives, forgives, "{news:?}");
+            assert_eq!(ServiceState::follows(news, at(0), "m").forgives, forgives, "{news:?}");
         }
-        let event = Service::follows(News::Down { until: at(5_000).boot }, at(0), "m").event;
+        let event = ServiceState::follows(HealthEvent::Down { until: at(5_000).boot }, at(0), "m").event;
         assert_eq!(event, Some(Event::ServiceDown { until: at(5_000).wall, message: "m".to_owned() }));
     }
 
@@ -440,7 +450,7 @@ mod tests {
             assert_eq!(service.look_for_token(at(4_999), &tokens), None);
             let stop = service.look_for_token(at(5_000), &tokens);
             let message = "the token file was not renewed; its token was refused: it has expired".to_owned();
-            assert_eq!(stop, Some(Stop::NotRenewed { message }));
+            assert_eq!(stop, Some(StopReason::NotRenewed { message }));
         }
     }
 
@@ -452,7 +462,7 @@ mod tests {
         assert_eq!(service.token_refused(0, at(0), &tokens, "expired"), None);
         assert_eq!(service.token_refused(0, at(100), &tokens, "expired"), None, "a late answer to the first one");
         assert_eq!(service.own_pause(at(100).boot), None);
-        let refused = Stop::Unauthorized { message: "expired".to_owned() };
+        let refused = StopReason::Unauthorized { message: "expired".to_owned() };
         assert_eq!(service.token_refused(1, at(200), &tokens, "expired"), Some(refused));
     }
 
@@ -472,10 +482,11 @@ mod tests {
         assert_eq!(service.not_before_pause(at(10_000).boot), at(10_250).boot);
         let stop = service.look_for_token(at(15_000), &tokens);
         let message = "the token file was not renewed; its token expired at 22:13 UTC".to_owned();
-        assert_eq!(stop, Some(Stop::NotRenewed { message }));
+        assert_eq!(stop, Some(StopReason::NotRenewed { message }));
         let given = Tokens::given(&SecretString::from(ENDS_SOON)).expect("a token");
-        let stop = Service::new(&"5/1s".parse().expect("a quota"), Duration::ZERO).look_for_token(at(10_000), &given);
-        assert_eq!(stop, Some(Stop::NotRenewed { message: "the token expired at 22:13 UTC".to_owned() }));
+        let stop =
+            ServiceState::new(&"5/1s".parse().expect("a quota"), Duration::ZERO).look_for_token(at(10_000), &given);
+        assert_eq!(stop, Some(StopReason::NotRenewed { message: "the token expired at 22:13 UTC".to_owned() }));
     }
 
     /// By what it says about itself it is good: the service may be wrong once, not twice.
@@ -488,7 +499,7 @@ mod tests {
         assert_eq!(service.token_refused(0, at(0), &tokens, "no"), None);
         assert_eq!(service.look_for_token(at(5_000), &tokens), None);
         assert_eq!(service.own_pause(at(5_000).boot), None);
-        let refused = Stop::Unauthorized { message: "no".to_owned() };
+        let refused = StopReason::Unauthorized { message: "no".to_owned() };
         assert_eq!(service.token_refused(0, at(5_100), &tokens, "no"), Some(refused));
     }
 }

@@ -16,7 +16,7 @@ use super::send::{code_of, runtime, stop_message};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
-use crate::apply::{Fetching, Filter, ReadEnd, Sieve, Stop, not_newer};
+use crate::apply::{ListSource, LocalFilter, ReadEnd, ServerFilter, StopReason, not_newer};
 use crate::call::Incident;
 use crate::change::TenantKey;
 use crate::clock::Clock;
@@ -106,9 +106,9 @@ impl WhichArgs {
         others.into_iter().chain(tags).filter_map(|(name, value)| Some((name, value?.as_str()))).collect()
     }
 
-    fn filter(&self, contract: &Contract, now: Timestamp) -> Result<Filter, Error> {
+    fn filter(&self, contract: &Contract, now: Timestamp) -> Result<ServerFilter, Error> {
         let since = |name, typed: &Option<String>| typed.as_ref().map(|typed| since(name, typed, now)).transpose();
-        Ok(Filter {
+        Ok(ServerFilter {
             raw: self.filter.clone(),
             status: self.status.as_ref().map(|typed| status(contract, typed)).transpose()?,
             assigned_to: self.assigned_to.clone(),
@@ -117,8 +117,12 @@ impl WhichArgs {
         })
     }
 
-    fn sieve(&self) -> Sieve {
-        Sieve { tags: self.tag.clone(), severity: self.severity.clone(), title_contains: self.title_contains.clone() }
+    fn sieve(&self) -> LocalFilter {
+        LocalFilter {
+            tags: self.tag.clone(),
+            severity: self.severity.clone(),
+            title_contains: self.title_contains.clone(),
+        }
     }
 }
 
@@ -154,7 +158,7 @@ pub(super) fn run(
     let oldest = started_at.saturating_sub(OLDEST_PART).unwrap_or(started_at);
     let (mut part, begun) = Part::open(&file, header, started_at, oldest, |one| {
         newest = newest.max(one.created());
-        read_before.push((one.id, sieve.takes(&one.incident())));
+        read_before.push((one.id, sieve.matches(&one.incident())));
     })?;
     if !terminal.quiet {
         say_begun(&begun, read_before.len());
@@ -169,9 +173,9 @@ pub(super) fn run(
         let page: Vec<Fetched> = page.into_iter().map(|incident| Fetched::new(incident, at)).collect();
         part.keep(&page)
     };
-    let mut fetching = Fetching::new(filter, sieve.clone(), args.limit, keep);
+    let mut fetching = ListSource::new(filter, sieve.clone(), args.limit, keep);
     for (id, is_asked_for) in read_before {
-        fetching.knows(id, is_asked_for);
+        fetching.mark_known(id, is_asked_for);
     }
 
     journal.begin_reading(&scope, target.quota.longest())?;
@@ -183,7 +187,7 @@ pub(super) fn run(
     // Only a list that was read to its end may replace what is there.
     match &ends.end {
         ReadEnd::Exhausted => {}
-        ReadEnd::Stopped(Stop::QueryRejected { message }) => {
+        ReadEnd::Stopped(StopReason::QueryRejected { message }) => {
             part.remove()?;
             return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
         }
@@ -204,7 +208,7 @@ pub(super) fn run(
 
     let mut incidents = 0;
     let asked_for = part.incidents()?.filter(|one| {
-        let takes = one.as_ref().map_or(true, |one| sieve.takes(&one.clone().incident()));
+        let takes = one.as_ref().map_or(true, |one| sieve.matches(&one.clone().incident()));
         let takes = takes && args.limit.is_none_or(|limit| incidents < limit);
         incidents += u64::from(takes);
         takes
@@ -242,7 +246,7 @@ pub(super) fn run(
 }
 
 /// The question, as it is known again.
-fn header(args: &FetchArgs, filter: &Filter, target: &Target, scope: &TenantKey) -> PartHeader {
+fn header(args: &FetchArgs, filter: &ServerFilter, target: &Target, scope: &TenantKey) -> PartHeader {
     let typed = args.which.typed().into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]);
     let limit = args.limit.into_iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]);
     let (origin, scope) = (target.origin().to_string(), scope.as_str().to_owned());

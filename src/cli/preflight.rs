@@ -13,7 +13,7 @@ use super::read_calls::ReadCalls;
 use super::report::report_rows;
 use super::send::{code_of, stop_message};
 use super::terminal::{Terminal, say};
-use crate::apply::{ReadEnd, Survey};
+use crate::apply::{PreflightSource, ReadEnd};
 use crate::change::IncidentId;
 use crate::compare::{Diff, compare, compare_since, parts};
 use crate::error::Error;
@@ -102,7 +102,7 @@ impl ReadCalls<'_> {
             if rows.is_empty() {
                 break;
             }
-            let mut survey = Survey::new(rows);
+            let mut survey = PreflightSource::new(rows);
             let incidents = survey.incidents();
             if !terminal.quiet {
                 let why = if hop == 0 { preview::Looking::First } else { preview::Looking::Merged };

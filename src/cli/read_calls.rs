@@ -10,7 +10,7 @@ use super::send::{ended_at_once, settings};
 use super::target::Target;
 use super::terminal::{Terminal, listen};
 use crate::apply::events::{Event, Listener};
-use crate::apply::{ReadEnds, Reader, read};
+use crate::apply::{ReadEnds, ReadSource, read};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
@@ -37,7 +37,7 @@ impl ReadCalls<'_> {
         &self,
         runtime: &Runtime,
         journal: Journal,
-        reader: &mut impl Reader,
+        reader: &mut impl ReadSource,
         of: (Option<u64>, u64),
         terminal: &Terminal,
     ) -> Result<ReadEnds, Error> {
@@ -46,8 +46,8 @@ impl ReadCalls<'_> {
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
         let show_progress = progress.shows_on(terminal.asked_for());
         let mut onlooker = ProgressListener(progress);
-        onlooker.0.hear(&Event::Looking(of.0));
-        onlooker.0.hear(&Event::Looked(of.1));
+        onlooker.0.hear(&Event::ReadingStarted(of.0));
+        onlooker.0.hear(&Event::IncidentsRead(of.1));
         runtime.block_on(async {
             let signals = listen(clock.clone(), show_progress)?;
             let settings = settings(target, calls, Duration::ZERO);

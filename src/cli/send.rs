@@ -12,7 +12,7 @@ use super::prepared_run::absolute;
 use super::report::{Sent, write_account};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
-use crate::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
+use crate::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopReason, apply};
 use crate::change::TenantKey;
 use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
@@ -110,7 +110,7 @@ impl Sending<'_> {
         })?;
         let (results, mut tally) = reporter.into_results_and_tally();
         let (mut journal, ending, failed) = match sent {
-            Ok(Ok(Ends { ending, journal, calls, reads, throttled })) => {
+            Ok(Ok(RunEnd { ending, journal, calls, reads, throttled })) => {
                 let looked = self.looked;
                 tally.count_requests(looked.calls + calls, looked.calls + reads, looked.throttled + throttled);
                 (journal, ending, None)
@@ -119,7 +119,7 @@ impl Sending<'_> {
             Ok(Err(ApplyError { error, journal: Some(journal) })) => {
                 let (looked, calls, throttled) = (self.looked, tally.calls, tally.throttled);
                 tally.count_requests(looked.calls + calls, looked.calls, looked.throttled + throttled);
-                (*journal, Ending::Over, Some(error))
+                (*journal, Completion::Over, Some(error))
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(code) => {
@@ -162,11 +162,11 @@ impl Sending<'_> {
         failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> EngineSettings {
         let SendArgs { max_failures, stop_after, settle, .. } = *self.args;
         let prepared = self.clock.now().boot.since(self.agreed_at);
         let stop_after = stop_after.map(|after| after.saturating_sub(prepared));
-        Settings { max_failures, stop_after, settle, ..settings(self.target, &self.args.calls, self.remember) }
+        EngineSettings { max_failures, stop_after, settle, ..settings(self.target, &self.args.calls, self.remember) }
     }
 
     #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
@@ -175,7 +175,7 @@ impl Sending<'_> {
         journal: &Journal,
         run: &str,
         tally: Tally,
-        ending: &Ending,
+        ending: &Completion,
         failed: Option<&Error>,
         place: &Path,
         code: u8,
@@ -192,21 +192,21 @@ impl Sending<'_> {
             }
             _ if failed.is_some() => Some(self.next.to_finish(run, place)),
             exit::OK => None,
-            _ if *ending != Ending::Over || tally.outcomes.of(OutcomeKind::InDoubt) > 0 => {
+            _ if *ending != Completion::Over || tally.outcomes.of(OutcomeKind::InDoubt) > 0 => {
                 Some(self.next.to_finish(run, place))
             }
             _ => next_of_finished(self.next, run, place, &tally, follows),
         };
         let meaning = match ending {
-            Ending::Over if failed.is_some() => {
+            Completion::Over if failed.is_some() => {
                 failed.map(|error| format!("stopped early: {error}")).unwrap_or_default()
             }
-            Ending::Over if only_differs => "over, and some rows show other values than were asked for".to_owned(),
-            Ending::Over => exit::meaning(code).to_owned(),
-            Ending::Stopped(stop) => format!("stopped early: {}", stop_message(stop, &self.target.contract)),
+            Completion::Over if only_differs => "over, and some rows show other values than were asked for".to_owned(),
+            Completion::Over => exit::meaning(code).to_owned(),
+            Completion::Stopped(stop) => format!("stopped early: {}", stop_message(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
-        let is_early = failed.is_some() || matches!(ending, Ending::Stopped(_));
+        let is_early = failed.is_some() || matches!(ending, Completion::Stopped(_));
         let summary = Summary {
             run: Some(run.to_owned()),
             error: is_early.then(|| meaning.clone()),
@@ -288,8 +288,8 @@ pub(super) fn next_of_finished(
 }
 
 /// How calls are made, as it was typed; they end with the run and not before.
-pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> Settings {
-    Settings {
+pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> EngineSettings {
+    EngineSettings {
         quota: target.quota.clone(),
         concurrency: args.concurrency,
         max_attempts: args.max_attempts,
@@ -305,9 +305,9 @@ pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> 
 }
 
 /// A stop, with what to do about it where the contract knows.
-pub(super) fn stop_message(stop: &Stop, contract: &Contract) -> String {
+pub(super) fn stop_message(stop: &StopReason, contract: &Contract) -> String {
     match stop {
-        Stop::Forbidden { message } => format!(
+        StopReason::Forbidden { message } => format!(
             "the permission is missing: {}; grant `{}` to the application, or `{}` to the user",
             message.trim_end_matches('.'),
             contract.permission_application,
@@ -318,17 +318,19 @@ pub(super) fn stop_message(stop: &Stop, contract: &Contract) -> String {
 }
 
 /// The exit code of a stop that left something to do.
-pub(super) fn code_of(stop: &Stop) -> u8 {
+pub(super) fn code_of(stop: &StopReason) -> u8 {
     match stop {
-        Stop::Unreachable { .. } | Stop::QueryRejected { .. } => exit::USAGE,
-        Stop::Unauthorized { .. } | Stop::NotRenewed { .. } | Stop::Forbidden { .. } => exit::NOT_ALLOWED,
-        Stop::TooManyFailures { .. } | Stop::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
-        Stop::Asked
-        | Stop::Deadline
-        | Stop::ServiceDown { .. }
-        | Stop::PausedTooLong { .. }
-        | Stop::ListFailed { .. }
-        | Stop::ListenerFailed { .. } => exit::STOPPED,
+        StopReason::Unreachable { .. } | StopReason::QueryRejected { .. } => exit::USAGE,
+        StopReason::Unauthorized { .. } | StopReason::NotRenewed { .. } | StopReason::Forbidden { .. } => {
+            exit::NOT_ALLOWED
+        }
+        StopReason::TooManyFailures { .. } | StopReason::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
+        StopReason::Asked
+        | StopReason::Deadline
+        | StopReason::ServiceDown { .. }
+        | StopReason::PausedTooLong { .. }
+        | StopReason::ListFailed { .. }
+        | StopReason::ListenerFailed { .. } => exit::STOPPED,
     }
 }
 
@@ -337,11 +339,11 @@ fn has_troubles(tally: &Tally) -> bool {
     OutcomeKind::TROUBLES.iter().any(|kind| tally.outcomes.of(*kind) > 0)
 }
 
-fn exit_code(ending: &Ending, state: RunState, tally: &Tally, allows_differs: bool) -> u8 {
+fn exit_code(ending: &Completion, state: RunState, tally: &Tally, allows_differs: bool) -> u8 {
     match ending {
-        Ending::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
-        Ending::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
-        Ending::Stopped(_) | Ending::Over => code_of_finished(tally, allows_differs),
+        Completion::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
+        Completion::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
+        Completion::Stopped(_) | Completion::Over => code_of_finished(tally, allows_differs),
     }
 }
 

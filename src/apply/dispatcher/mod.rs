@@ -19,12 +19,12 @@ use tokio::sync::watch;
 
 use super::callers::Callers;
 use super::events::{Event, Listener};
-use super::health::{Failures, TooMany};
+use super::health::{FailureGuard, FailureLimit};
 use super::in_doubt::OwnComments;
 use super::queue::Queue;
-use super::row_state::{Hand, Rules};
-use super::service::{Follows, Service};
-use super::{ApplyError, GUESSED_LATENCY, Settings, Stop, log};
+use super::row_state::{RowPolicy, RowState};
+use super::service::{Effects, ServiceState};
+use super::{ApplyError, EngineSettings, GUESSED_LATENCY, StopReason, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Journal, JournalError, RunHandle};
@@ -34,18 +34,18 @@ use crate::retry::Policy;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Completion {
     /// Every row that can be sent has its outcome.
     Over,
     /// It was stopped before.
-    Stopped(Stop),
+    Stopped(StopReason),
 }
 
 /// What [`apply`] gives back.
 #[derive(Debug)]
-pub struct Ends {
+pub struct RunEnd {
     /// How it ended.
-    pub ending: Ending,
+    pub ending: Completion,
     /// The journal.
     pub journal: Journal,
     /// Requests sent by this process.
@@ -69,17 +69,17 @@ pub async fn apply<T: Transport>(
     mut journal: Journal,
     run: &RunHandle,
     client: Arc<Client<T>>,
-    settings: Settings,
+    settings: EngineSettings,
     clock: Clock,
     stop: watch::Receiver<bool>,
     listener: &mut impl Listener,
-) -> Result<Ends, ApplyError> {
+) -> Result<RunEnd, ApplyError> {
     let begun = begin(&mut journal, run, &settings)?;
     let started = clock.now();
     let latency = journal.latency()?.unwrap_or(GUESSED_LATENCY);
     let mut dispatcher = Dispatcher {
         buckets: Buckets::new(&settings.quota),
-        rules: Rules {
+        rules: RowPolicy {
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
             appended: settings.appended.clone().unwrap_or_default(),
             same_as: settings.same_as.clone(),
@@ -87,8 +87,8 @@ pub async fn apply<T: Transport>(
         },
         own_comments: OwnComments::new(started.boot),
         rng: fastrand::Rng::with_seed(settings.seed),
-        service: Service::new(&settings.quota, settings.patience),
-        failures: Failures::new(settings.max_failures, begun.first),
+        service: ServiceState::new(&settings.quota, settings.patience),
+        failures: FailureGuard::new(settings.max_failures, begun.first),
         deadline: settings.stop_after.map(|after| started.boot + after),
         left: begun.left,
         journal,
@@ -98,7 +98,7 @@ pub async fn apply<T: Transport>(
         clock,
         listener,
         queue: Queue::default(),
-        flights: HashMap::new(),
+        in_flight: HashMap::new(),
         over: Vec::new(),
         ends: Vec::new(),
         finished: Vec::new(),
@@ -117,17 +117,17 @@ pub async fn apply<T: Transport>(
 }
 
 /// What the journal knows of the run when it begins, or goes on.
-struct Begun {
+struct RunStart {
     rows: u64,
     left: u64,
     before: Vec<(OutcomeKind, u64)>,
     first: Vec<(OutcomeKind, String)>,
 }
 
-fn begin(journal: &mut Journal, run: &RunHandle, settings: &Settings) -> Result<Begun, JournalError> {
+fn begin(journal: &mut Journal, run: &RunHandle, settings: &EngineSettings) -> Result<RunStart, JournalError> {
     journal.begin_session(run, settings.quota.longest(), settings.remember, settings.appended.as_deref())?;
     let outcomes = journal.outcomes(&run.name)?;
-    Ok(Begun {
+    Ok(RunStart {
         rows: outcomes.iter().map(|(_, count)| count).sum(),
         left: outcomes.iter().filter(|(kind, _)| kind.is_none()).map(|(_, count)| count).sum(),
         before: outcomes.iter().filter_map(|(kind, count)| Some(((*kind)?, *count))).collect(),
@@ -139,20 +139,20 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     journal: Journal,
     run: &'a RunHandle,
     callers: Callers<T>,
-    settings: Settings,
+    settings: EngineSettings,
     clock: Clock,
     listener: &'a mut L,
     buckets: Buckets,
-    rules: Rules,
+    rules: RowPolicy,
     own_comments: OwnComments,
     rng: fastrand::Rng,
-    service: Service,
-    failures: Failures,
+    service: ServiceState,
+    failures: FailureGuard,
     deadline: Option<BootTime>,
 
     queue: Queue,
     /// Calls under way.
-    flights: HashMap<AttemptId, Hand>,
+    in_flight: HashMap<AttemptId, RowState>,
 
     /// For the next commit: rows that are over without a call, and calls that have ended.
     over: Vec<(u64, Outcome)>,
@@ -174,7 +174,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
     left: u64,
     calls: u64,
     reads: u64,
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,11 +186,11 @@ enum Gate {
 }
 
 impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
-    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<Ends, ApplyError> {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<RunEnd, ApplyError> {
         match self.until_the_end(&mut stop).await {
             Ok(()) => {
-                let ending = self.stop.map_or(Ending::Over, Ending::Stopped);
-                Ok(Ends {
+                let ending = self.stop.map_or(Completion::Over, Completion::Stopped);
+                Ok(RunEnd {
                     ending,
                     journal: self.journal,
                     calls: self.calls,
@@ -206,15 +206,15 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         loop {
             let now = self.clock.now();
             if *stop.borrow() {
-                self.stop(Stop::Asked);
+                self.stop(StopReason::Asked);
             }
             if self.deadline.is_some_and(|deadline| now.boot >= deadline) {
-                self.stop(Stop::Deadline);
+                self.stop(StopReason::Deadline);
             }
             while let Some(ended) = self.callers.try_ended() {
-                self.take_in(&ended);
+                self.on_completion(&ended);
             }
-            self.let_go_of_held(now);
+            self.release_exhausted(now);
             if !self.queue.is_empty() {
                 if let Some(stop) = self.service.look_for_token(now, self.callers.tokens()) {
                     self.stop(stop);
@@ -227,7 +227,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 self.commit(offered, slots)?;
                 continue;
             }
-            if self.flights.is_empty() && (self.stop.is_some() || self.queue.is_empty()) {
+            if self.in_flight.is_empty() && (self.stop.is_some() || self.queue.is_empty()) {
                 break;
             }
             self.tell_pace(now);
@@ -236,7 +236,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             tokio::select! {
                 biased; // The same seed shall go the same way.
                 ended = self.callers.ended() => {
-                    self.take_in(&ended);
+                    self.on_completion(&ended);
                     // What has ended at the same moment shares the commit.
                     tokio::task::yield_now().await;
                 }
@@ -247,7 +247,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         Ok(())
     }
 
-    fn end_without_call(&mut self, hand: &Hand, outcome: Outcome) {
+    fn end_without_call(&mut self, hand: &RowState, outcome: Outcome) {
         self.count(hand, &outcome);
         self.finished.push(hand.result(outcome.clone()));
         self.over.push((hand.row.row, outcome));
@@ -255,14 +255,16 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// A row's outcome is known: are there too many that failed?
-    fn count(&mut self, hand: &Hand, outcome: &Outcome) {
+    fn count(&mut self, hand: &RowState, outcome: &Outcome) {
         self.left = self.left.saturating_sub(1);
         // A service that answers unreadably says nothing of the file.
         let tells_of_file = hand.unconfirmed.is_none();
         match self.failures.hear(outcome.kind, &outcome.code, tells_of_file) {
-            Some(TooMany::Failures(failed)) => self.stop(Stop::TooManyFailures { failed }),
+            Some(FailureLimit::Failures(failed)) => self.stop(StopReason::TooManyFailures { failed }),
             // With nothing left, five calls were all that the file could cost.
-            Some(TooMany::FirstRows { rows, code }) if self.left > 0 => self.stop(Stop::FirstRowsFailed { rows, code }),
+            Some(FailureLimit::FirstRows { rows, code }) if self.left > 0 => {
+                self.stop(StopReason::FirstRowsFailed { rows, code });
+            }
             _ => {}
         }
     }
@@ -271,7 +273,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     fn wake(&self, now: Now) -> BootTime {
         let never = now.boot + Duration::from_hours(1);
         let deadline = self.deadline.filter(|_| self.stop.is_none()).unwrap_or(never);
-        if self.stop.is_some() || self.flights.len() >= self.settings.concurrency.max(1) as usize {
+        if self.stop.is_some() || self.in_flight.len() >= self.settings.concurrency.max(1) as usize {
             return deadline;
         }
         let Some(next) = self.queue.next_due(now.boot) else { return deadline };
@@ -285,10 +287,10 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// What a call's end means for all others.
-    fn follow(&mut self, follows: Follows) {
+    fn follow(&mut self, follows: Effects) {
         if follows.forgives {
             let streak = self.service.health.streak_id;
-            self.flights.values_mut().for_each(|hand| hand.forgive(streak));
+            self.in_flight.values_mut().for_each(|hand| hand.forgive(streak));
             self.queue.forgive(streak);
         }
         if let Some(event) = follows.event {
@@ -299,19 +301,19 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
     }
 
-    fn stop(&mut self, why: Stop) {
+    fn stop(&mut self, why: StopReason) {
         if self.stop.is_some() {
             return;
         }
         self.stop = Some(why.clone());
-        let in_flight = self.flights.len();
+        let in_flight = self.in_flight.len();
         self.tell(Event::Stopping { reason: why, in_flight });
     }
 
     fn tell(&mut self, event: Event) {
         log::event(&event);
         if let Err(error) = self.listener.hear(event) {
-            self.stop(Stop::ListenerFailed { message: error.to_string() });
+            self.stop(StopReason::ListenerFailed { message: error.to_string() });
         }
     }
 }

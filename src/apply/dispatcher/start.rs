@@ -2,7 +2,7 @@
 
 use super::super::LOOK;
 use super::super::events::{Event, Listener};
-use super::super::row_state::Hand;
+use super::super::row_state::RowState;
 use super::{Dispatcher, Gate};
 use crate::call::Call;
 use crate::client::Transport;
@@ -17,11 +17,11 @@ const OFFER: usize = 256;
 
 impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     /// Who is next: rows for the next commit, and how many of them may begin a call.
-    pub(super) fn choose(&mut self, now: Now) -> Result<(Vec<Hand>, u32), JournalError> {
+    pub(super) fn choose(&mut self, now: Now) -> Result<(Vec<RowState>, u32), JournalError> {
         if self.stop.is_some() {
             return Ok((Vec::new(), 0));
         }
-        let under_way = u32::try_from(self.flights.len()).unwrap_or(u32::MAX);
+        let under_way = u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX);
         let slots = self.service.health.slots(self.settings.concurrency.max(1).saturating_sub(under_way), now.boot);
         let paused = self.service.own_pause(now.boot);
         let is_open = paused.is_none()
@@ -59,7 +59,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// The next row that was not taken up yet, if its incident is free.
-    fn take_up(&mut self) -> Result<Option<Hand>, JournalError> {
+    fn take_up(&mut self) -> Result<Option<RowState>, JournalError> {
         while self.queue.wants_rows() {
             self.queue.add(self.journal.pending(self.run, self.queue.last_read(), 256)?);
         }
@@ -67,8 +67,8 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// Commits what has ended and who is next, starts the calls that may go, and tells of the rows that are over.
-    pub(super) fn commit(&mut self, offered: Vec<Hand>, slots: u32) -> Result<(), JournalError> {
-        let begins = offered.iter().map(|Hand { row, what, .. }| Begin::new(row, what.clone())).collect();
+    pub(super) fn commit(&mut self, offered: Vec<RowState>, slots: u32) -> Result<(), JournalError> {
+        let begins = offered.iter().map(|RowState { row, what, .. }| Begin::new(row, what.clone())).collect();
         let (ends, over) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.over));
         let batch = Batch { ends, over, begins, slots, ..Batch::default() };
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);
@@ -86,7 +86,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// What became of the rows that were offered.
-    fn serve(&mut self, offered: Vec<Hand>, slots: u32, receipts: Receipts, now: Now) {
+    fn serve(&mut self, offered: Vec<RowState>, slots: u32, receipts: Receipts, now: Now) {
         let (mut started, mut unserved, all) = (0, Vec::new(), offered.len());
         for (mut hand, receipt) in offered.into_iter().zip(receipts.begins) {
             match receipt {
@@ -98,7 +98,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                 Receipt::NoPermit => unserved.push(hand),
                 Receipt::UnderWay => self.queue.wait(now.boot + LOOK, hand),
                 Receipt::Made(made) => {
-                    let outcome = Hand::made_before(&made, now);
+                    let outcome = RowState::made_before(&made, now);
                     self.end_without_call(&hand, outcome);
                 }
                 Receipt::CommentMade => {
@@ -145,7 +145,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     /// Sends a call whose intent is on the disk. The one thing here that runs beside the dispatcher.
-    fn send(&mut self, attempt: AttemptId, hand: Hand, started: Now) {
+    fn send(&mut self, attempt: AttemptId, hand: RowState, started: Now) {
         let call = match hand.what {
             What::Update => Call::Update(hand.row.change.clone()),
             What::Read(_) => Call::Read(hand.row.change.incident),
@@ -153,7 +153,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         self.calls += 1;
         self.reads += u64::from(matches!(call, Call::Read(_)));
         self.service.health.begins();
-        self.flights.insert(attempt, hand);
+        self.in_flight.insert(attempt, hand);
         self.callers.call(attempt, call, started);
     }
 }

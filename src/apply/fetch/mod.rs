@@ -11,23 +11,23 @@ mod query;
 use std::collections::HashSet;
 use std::io;
 
-pub use query::{Filter, Sieve, not_newer};
+pub use query::{LocalFilter, ServerFilter, not_newer};
 
-use super::Stop;
+use super::StopReason;
 use super::page_size::{PageSize, SmallestFails};
-use super::read_loop::{Course, Heard, Reader, Wanted};
+use super::read_loop::{Course, ReadResult, ReadSource, Wanted};
 use crate::call::{Call, CallResult, Incident, Page, Verdict};
 
 /// So many incidents of a page are those of the page before.
 const OVERLAP: u64 = 5;
 /// So many pages in a row without anything new are no list that has grown meanwhile.
-const MOST_IN_VAIN: u32 = 20;
+const MAX_PAGES_WITHOUT_NEW: u32 = 20;
 
 /// Reads the list, and hands on what is new of each page.
 #[derive(Debug)]
-pub struct Fetching<K> {
+pub struct ListSource<K> {
     filter: Option<String>,
-    sieve: Sieve,
+    sieve: LocalFilter,
     /// Of those that are asked for, so many are left to be found.
     left: Option<u64>,
     keep: K,
@@ -56,12 +56,12 @@ struct Part {
     incidents: Vec<Incident>,
 }
 
-impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
+impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
     /// Of the incidents that `filter` lets through, until `limit` of those that `sieve` takes were found. `keep` gets
     /// all that are new, page by page, those that the sieve doesn't take too.
     #[must_use]
-    pub fn new(filter: Option<String>, sieve: Sieve, limit: Option<u64>, keep: K) -> Fetching<K> {
-        Fetching {
+    pub fn new(filter: Option<String>, sieve: LocalFilter, limit: Option<u64>, keep: K) -> ListSource<K> {
+        ListSource {
             filter,
             sieve,
             left: limit,
@@ -79,7 +79,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
     }
 
     /// This one was read before: it goes on behind it.
-    pub fn knows(&mut self, id: u64, is_asked_for: bool) {
+    pub fn mark_known(&mut self, id: u64, is_asked_for: bool) {
         if self.known.insert(id) {
             self.count(is_asked_for);
             self.end = self.known.len() as u64;
@@ -136,7 +136,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
         let is_new = |incident: &&Incident| self.known.insert(incident.id);
         let new: Vec<Incident> = page.incidents.iter().filter(is_new).cloned().collect();
         for incident in &new {
-            self.count(self.sieve.takes(incident));
+            self.count(self.sieve.matches(incident));
         }
         let found = new.len() as u64;
         self.longest = self.longest.max(length);
@@ -160,7 +160,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Fetching<K> {
     }
 }
 
-impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Reader for Fetching<K> {
+impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
     fn next(&mut self) -> Wanted {
         if self.is_over {
             return Wanted::Nothing;
@@ -172,29 +172,29 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> Reader for Fetching<K> {
         Wanted::Call(self.call())
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
-        let Call::List(page) = call else { return Ok(Heard::default()) };
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+        let Call::List(page) = call else { return Ok(ReadResult::default()) };
         self.under_way = false;
         let incidents = match &answer.verdict {
             Verdict::Listed(incidents) => {
                 self.size.succeeded();
                 let keeping = self.shown(Part { skip: page.skip, top: page.top, incidents: incidents.clone() });
-                keeping.map_err(|error| Stop::ListenerFailed { message: error.to_string() })?
+                keeping.map_err(|error| StopReason::ListenerFailed { message: error.to_string() })?
             }
-            Verdict::Rejected => return Err(Stop::QueryRejected { message: answer.message.clone() }),
-            _ => return Err(Stop::ListFailed { message: answer.message.clone() }),
+            Verdict::Rejected => return Err(StopReason::QueryRejected { message: answer.message.clone() }),
+            _ => return Err(StopReason::ListFailed { message: answer.message.clone() }),
         };
-        if self.vain >= MOST_IN_VAIN && !self.is_over {
+        if self.vain >= MAX_PAGES_WITHOUT_NEW && !self.is_over {
             let message = "it shows the same incidents again and again".to_owned();
-            return Err(Stop::ListFailed { message });
+            return Err(StopReason::ListFailed { message });
         }
-        Ok(Heard { incidents, ..Heard::default() })
+        Ok(ReadResult { incidents, ..ReadResult::default() })
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, Stop> {
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, StopReason> {
         match self.size.failed(answer) {
             Ok(()) => Ok(Course::Request(self.call())),
-            Err(SmallestFails) => Err(Stop::ListFailed {
+            Err(SmallestFails) => Err(StopReason::ListFailed {
                 message: format!("incident {} of the list, alone on its page: {}", page.skip + 1, answer.message),
             }),
         }
@@ -219,7 +219,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The next request; `None` at the end.
-    fn next(fetching: &mut Fetching<impl FnMut(Vec<Incident>) -> io::Result<()>>) -> Option<Call> {
+    fn next(fetching: &mut ListSource<impl FnMut(Vec<Incident>) -> io::Result<()>>) -> Option<Call> {
         match fetching.next() {
             Wanted::Call(call) => Some(call),
             Wanted::Nothing => None,
@@ -238,7 +238,7 @@ mod tests {
     /// Reads a list that `change` changes after each page; what was handed on, and the calls that it took.
     fn fetched(list: &mut BTreeSet<u64>, top: usize, mut change: impl FnMut(&mut BTreeSet<u64>)) -> (Vec<u64>, u32) {
         let mut kept = Vec::new();
-        let mut fetching = Fetching::new(None, Sieve::default(), None, |new: Vec<Incident>| {
+        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
@@ -278,8 +278,8 @@ mod tests {
     /// So many have left the list that a page is not what comes after the last one: it is gone back by almost a page.
     #[test]
     fn a_page_that_does_not_join_the_last_one_is_none() {
-        let mut fetching = Fetching::new(None, Sieve::default(), None, |_| Ok(()));
-        (101..=400).rev().for_each(|id| fetching.knows(id, true));
+        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
+        (101..=400).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.read(), 300);
         let call = next(&mut fetching).expect("goes on");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 295 }));
@@ -291,8 +291,8 @@ mod tests {
 
     #[test]
     fn it_ends_at_the_limit_and_goes_on_behind_what_is_known() {
-        let mut fetching = Fetching::new(None, Sieve::default(), Some(30), |_| Ok(()));
-        (71..=90).rev().for_each(|id| fetching.knows(id, true));
+        let mut fetching = ListSource::new(None, LocalFilter::default(), Some(30), |_| Ok(()));
+        (71..=90).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.calls_left(), 1);
         let call = next(&mut fetching).expect("ten are left");
         assert_eq!(fetching.calls_left(), 0, "it is under way");
@@ -300,7 +300,7 @@ mod tests {
         let page = (1..=75).rev().map(incident).collect();
         assert_eq!(fetching.hear(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);
         assert_eq!(next(&mut fetching), None);
-        let mut none = Fetching::new(None, Sieve::default(), Some(0), |_| Ok(()));
+        let mut none = ListSource::new(None, LocalFilter::default(), Some(0), |_| Ok(()));
         assert_eq!((none.calls_left(), none.next()), (0, Wanted::Nothing));
     }
 
@@ -310,8 +310,8 @@ mod tests {
             (failure(Some(200), true), vec![100, 50, 25, 10, 1, 1]),
             (failure(Some(500), false), vec![100, 100, 50, 50, 25, 25, 10, 10, 1, 1]),
         ] {
-            let mut fetching = Fetching::new(None, Sieve::default(), None, |_| Ok(()));
-            (1..=20).rev().for_each(|id| fetching.knows(id, true));
+            let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
+            (1..=20).rev().for_each(|id| fetching.mark_known(id, true));
             let mut call = next(&mut fetching).expect("a page");
             let mut sizes = Vec::new();
             let stop = loop {
@@ -324,7 +324,7 @@ mod tests {
             };
             assert_eq!(sizes, expected);
             let message = "incident 16 of the list, alone on its page: said".to_owned();
-            assert_eq!(stop, Stop::ListFailed { message });
+            assert_eq!(stop, StopReason::ListFailed { message });
         }
     }
 
@@ -332,11 +332,11 @@ mod tests {
     fn refused_pages_stop_the_fetch() {
         let said = || "said".to_owned();
         for (verdict, stop) in [
-            (Verdict::Rejected, Stop::QueryRejected { message: said() }),
-            (Verdict::NotFound, Stop::ListFailed { message: said() }),
-            (Verdict::Unexpected, Stop::ListFailed { message: said() }),
+            (Verdict::Rejected, StopReason::QueryRejected { message: said() }),
+            (Verdict::NotFound, StopReason::ListFailed { message: said() }),
+            (Verdict::Unexpected, StopReason::ListFailed { message: said() }),
         ] {
-            let mut fetching = Fetching::new(Some("x".to_owned()), Sieve::default(), None, |_| Ok(()));
+            let mut fetching = ListSource::new(Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
             let call = next(&mut fetching).expect("a page");
             assert_eq!(fetching.hear(&call, &answer(verdict)).expect_err("nothing to read"), stop);
         }
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn pages_of_one_read_the_whole_list() {
         let mut kept = Vec::new();
-        let mut fetching = Fetching::new(None, Sieve::default(), None, |new: Vec<Incident>| {
+        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_server_that_shows_the_same_page_for_ever_is_not_read_for_ever() {
-        let mut fetching = Fetching::new(None, Sieve::default(), None, |_| Ok(()));
+        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
         let mut calls = 0;
         let stop = loop {
             let call = next(&mut fetching).expect("no end of the list");
@@ -382,7 +382,7 @@ mod tests {
                 break stop;
             }
         };
-        assert!(calls < 30 && matches!(stop, Stop::ListFailed { .. }), "{calls}: {stop:?}");
+        assert!(calls < 30 && matches!(stop, StopReason::ListFailed { .. }), "{calls}: {stop:?}");
     }
 
     proptest! {

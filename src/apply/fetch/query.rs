@@ -9,7 +9,7 @@ use crate::call::Incident;
 
 /// What the API filters by. All of it holds at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct ServerFilter {
     /// A `$filter` as it was typed.
     pub raw: Option<String>,
     /// As the API spells it.
@@ -22,7 +22,7 @@ pub struct Filter {
     pub updated_since: Option<Timestamp>,
 }
 
-impl Filter {
+impl ServerFilter {
     /// As `OData` writes it; `None` where all incidents are asked for.
     #[must_use]
     pub fn to_odata(&self) -> Option<String> {
@@ -59,7 +59,7 @@ fn as_one(filter: &str) -> String {
 
 /// What the API can't filter by: looked at here, page by page. All of it holds at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sieve {
+pub struct LocalFilter {
     /// Has each of these tags, in any case.
     pub tags: Vec<String>,
     /// Of this severity, in any case.
@@ -68,10 +68,10 @@ pub struct Sieve {
     pub title_contains: Option<String>,
 }
 
-impl Sieve {
+impl LocalFilter {
     /// Whether an incident is asked for.
     #[must_use]
-    pub fn takes(&self, incident: &Incident) -> bool {
+    pub fn matches(&self, incident: &Incident) -> bool {
         let text = |name: &str| incident.context.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
         let tags = incident.values.get("tags").and_then(Value::as_array);
         let has_tag = |wanted: &String| {
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn all_parts_are_joined_by_and() {
-        let filter = Filter {
+        let filter = ServerFilter {
             raw: None,
             status: Some("Active".to_owned()),
             assigned_to: Some("o'neill@contoso.com".to_owned()),
@@ -106,13 +106,17 @@ mod tests {
         let expected = "status eq 'Active' and assignedTo eq 'o''neill@contoso.com' \
                         and createdTime ge 2026-11-24T10:00:00Z and lastUpdateTime ge 2026-11-24T10:00:00.5Z";
         assert_eq!(filter.to_odata().as_deref(), Some(expected));
-        assert_eq!(Filter::default().to_odata(), None);
+        assert_eq!(ServerFilter::default().to_odata(), None);
     }
 
     #[test]
     fn a_raw_filter_is_passed_as_it_is_and_an_or_in_it_stays_its_own() {
         let raw = |raw: &str, status: Option<&str>| {
-            let filter = Filter { raw: Some(raw.to_owned()), status: status.map(str::to_owned), ..Filter::default() };
+            let filter = ServerFilter {
+                raw: Some(raw.to_owned()),
+                status: status.map(str::to_owned),
+                ..ServerFilter::default()
+            };
             filter.to_odata().expect("a filter")
         };
         assert_eq!(raw("a eq 1 or b eq 2", None), "a eq 1 or b eq 2");
@@ -134,21 +138,24 @@ mod tests {
         };
         let sieve = |tags: &[&str], severity: Option<&str>, title: Option<&str>| {
             let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            let sieve = Sieve { tags, severity: severity.map(str::to_owned), title_contains: title.map(str::to_owned) };
-            sieve.takes(&incident)
+            let sieve =
+                LocalFilter { tags, severity: severity.map(str::to_owned), title_contains: title.map(str::to_owned) };
+            sieve.matches(&incident)
         };
         assert!(sieve(&[], None, None));
         assert!(sieve(&["tuned", "a; b"], Some("high"), Some("GRÖßE OF")));
         assert!(!sieve(&["tuned", "a"], None, None));
         assert!(!sieve(&[], Some("Medium"), None));
         assert!(!sieve(&[], None, Some("files")));
-        assert!(!Sieve { severity: Some("High".to_owned()), ..Sieve::default() }.takes(&Incident::default()));
+        assert!(
+            !LocalFilter { severity: Some("High".to_owned()), ..LocalFilter::default() }.matches(&Incident::default())
+        );
     }
 
     proptest! {
         #[test]
         fn a_text_is_one_literal(owner in "['a b=()]{0,12}") {
-            let filter = Filter { assigned_to: Some(owner.clone()), ..Filter::default() };
+            let filter = ServerFilter { assigned_to: Some(owner.clone()), ..ServerFilter::default() };
             let filter = filter.to_odata().expect("a filter");
             let literal = filter.strip_prefix("assignedTo eq '").and_then(|rest| rest.strip_suffix('\''));
             let literal = literal.expect("quotes at both ends");

@@ -5,28 +5,28 @@
 
 mod planner;
 
-use super::Stop;
-use super::read_loop::{Course, Heard, Reader, Wanted};
+use super::StopReason;
+use super::read_loop::{Course, ReadResult, ReadSource, Wanted};
 use crate::call::{Call, CallResult, Page, Verdict};
 use crate::change::IncidentId;
 use crate::snapshot::{IncidentState, Snapshot};
 
-use planner::{WASTE, fewest_calls};
+use planner::{MAX_EXTRA_CALLS, fewest_calls};
 
 /// Finds out what incidents look like.
 #[derive(Debug)]
-pub struct Survey {
-    route: planner::Route,
+pub struct PreflightSource {
+    route: planner::ReadPlanner,
     /// Incident and row, sorted.
     rows: Vec<(IncidentId, u64)>,
 }
 
-impl Survey {
+impl PreflightSource {
     /// Of these rows.
     #[must_use]
-    pub fn new(mut rows: Vec<(IncidentId, u64)>) -> Survey {
+    pub fn new(mut rows: Vec<(IncidentId, u64)>) -> PreflightSource {
         rows.sort_unstable();
-        Survey { route: planner::Route::new(rows.iter().map(|(incident, _)| *incident)), rows }
+        PreflightSource { route: planner::ReadPlanner::new(rows.iter().map(|(incident, _)| *incident)), rows }
     }
 
     /// How many incidents are looked at.
@@ -42,11 +42,11 @@ impl Survey {
         let mut newest_first: Vec<u64> = self.rows.iter().rev().map(|(incident, _)| incident.get()).collect();
         newest_first.dedup();
         let fewest = fewest_calls(newest_first.into_iter());
-        (fewest, if fewest < most { most + WASTE } else { most })
+        (fewest, if fewest < most { most + MAX_EXTRA_CALLS } else { most })
     }
 
-    fn heard(&self, seen: impl Iterator<Item = (IncidentId, Snapshot)>) -> Heard {
-        let mut heard = Heard::default();
+    fn heard(&self, seen: impl Iterator<Item = (IncidentId, Snapshot)>) -> ReadResult {
+        let mut heard = ReadResult::default();
         for (incident, seen) in seen {
             heard.incidents += 1;
             let from = self.rows.partition_point(|(one, _)| *one < incident);
@@ -58,12 +58,12 @@ impl Survey {
     }
 }
 
-impl Reader for Survey {
+impl ReadSource for PreflightSource {
     fn next(&mut self) -> Wanted {
         self.route.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         Ok(match (call, &answer.verdict) {
             (Call::List(page), Verdict::Listed(incidents)) => {
                 let found = self.route.shown(page, incidents.clone()).into_iter();
@@ -74,7 +74,7 @@ impl Reader for Survey {
             }
             (Call::List(_), _) => {
                 self.route.refused();
-                Heard::default()
+                ReadResult::default()
             }
             (Call::Read(incident), verdict) => {
                 let seen = match verdict {
@@ -84,7 +84,7 @@ impl Reader for Survey {
                 };
                 self.heard(std::iter::once((*incident, seen)))
             }
-            (Call::Update(_), _) => Heard::default(),
+            (Call::Update(_), _) => ReadResult::default(),
         })
     }
 
@@ -92,7 +92,7 @@ impl Reader for Survey {
         self.route.calls_left()
     }
 
-    fn page_failed(&mut self, _: &Page, answer: &CallResult) -> Result<Course, Stop> {
+    fn page_failed(&mut self, _: &Page, answer: &CallResult) -> Result<Course, StopReason> {
         Ok(self.route.failed(answer).map_or(Course::Ask, Course::Request))
     }
 
@@ -112,12 +112,12 @@ mod tests {
     }
 
     /// Row n is of the n-th incident, from 1.
-    fn survey(incidents: &[u64]) -> Survey {
-        Survey::new(incidents.iter().copied().map(id).zip(1..).collect())
+    fn survey(incidents: &[u64]) -> PreflightSource {
+        PreflightSource::new(incidents.iter().copied().map(id).zip(1..).collect())
     }
 
     /// What becomes of the rows: their number, and what was seen.
-    fn heard(survey: &mut Survey, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
+    fn heard(survey: &mut PreflightSource, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
         let heard = survey.hear(call, &CallResult { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
         let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
         (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)

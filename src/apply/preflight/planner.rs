@@ -4,7 +4,7 @@
 //! there is not known, but can be guessed from the pages seen. So a page is worth its call where wanted incidents lie
 //! close together, and a read of one incident is where they do not.
 //!
-//! Promises: never more than [`WASTE`] calls over one for each incident, wherever they are and whatever the list shows.
+//! Promises: never more than [`MAX_EXTRA_CALLS`] calls over one for each incident, wherever they are and whatever the list shows.
 //! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +15,13 @@ use crate::call::{Call, CallResult, Incident, Page};
 use crate::change::IncidentId;
 
 /// Pages may cost so many calls more than they have saved.
-pub(super) const WASTE: u64 = 3;
+pub(super) const MAX_EXTRA_CALLS: u64 = 3;
 /// Incidents that come into being while pages are read move all others: a page begins so many earlier than is guessed.
 const OVERLAP: u64 = 2;
 
 /// What is still wanted, and what is known of the list.
 #[derive(Debug)]
-pub(super) struct Route {
+pub(super) struct ReadPlanner {
     wanted: BTreeSet<u64>,
     /// Of these: they are not where the list should show them, or the list is no good.
     one_by_one: BTreeSet<u64>,
@@ -36,9 +36,9 @@ pub(super) struct Route {
     saved: i64,
 }
 
-impl Route {
-    pub(super) fn new(wanted: impl Iterator<Item = IncidentId>) -> Route {
-        Route {
+impl ReadPlanner {
+    pub(super) fn new(wanted: impl Iterator<Item = IncidentId>) -> ReadPlanner {
+        ReadPlanner {
             wanted: wanted.map(IncidentId::get).collect(),
             one_by_one: BTreeSet::new(),
             places: BTreeMap::new(),
@@ -83,7 +83,7 @@ impl Route {
     }
 
     fn pages_pay(&self) -> bool {
-        !self.no_more_pages && self.saved > -i64::try_from(WASTE).unwrap_or(0)
+        !self.no_more_pages && self.saved > -i64::try_from(MAX_EXTRA_CALLS).unwrap_or(0)
     }
 
     fn page_with(&self, newest: u64) -> Call {
@@ -223,7 +223,7 @@ mod tests {
 
     /// The calls that it takes, with a list of these incidents; each wanted one is seen or asked for.
     fn calls(wanted: &BTreeSet<u64>, there: &BTreeSet<u64>) -> (u64, u64) {
-        let mut route = Route::new(wanted.iter().copied().map(id));
+        let mut route = ReadPlanner::new(wanted.iter().copied().map(id));
         let list: Vec<u64> = there.iter().rev().copied().collect();
         let (mut pages, mut reads, mut known) = (0, 0, BTreeSet::new());
         while let Wanted::Call(call) = route.next() {
@@ -279,12 +279,12 @@ mod tests {
     fn pages_that_show_nothing_are_given_up() {
         let there: BTreeSet<u64> = (1..=1_000).map(|n| n * 2).collect();
         let wanted = (1..=1_000).map(|n| n * 2 - 1).collect();
-        assert_eq!(calls(&wanted, &there), (WASTE, 1_000));
+        assert_eq!(calls(&wanted, &there), (MAX_EXTRA_CALLS, 1_000));
     }
 
     /// The calls for a hundred neighbors if every page fails in this way: sizes of pages, then how many single reads.
     fn with_failing_pages(answer: &CallResult) -> (Vec<u32>, usize) {
-        let mut route = Route::new((901..=1_000).map(id));
+        let mut route = ReadPlanner::new((901..=1_000).map(id));
         let (mut tops, mut reads) = (Vec::new(), 0);
         loop {
             match route.next() {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn refused_pages_are_not_requested_again() {
-        let mut route = Route::new((901..=1_000).map(id));
+        let mut route = ReadPlanner::new((901..=1_000).map(id));
         assert!(matches!(route.next(), Wanted::Call(Call::List(_))));
         route.refused();
         assert!(matches!(route.next(), Wanted::Call(Call::Read(_))));
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn what_is_left_counts_those_that_a_page_did_not_show() {
-        let mut route = Route::new((901..=1_000).map(id));
+        let mut route = ReadPlanner::new((901..=1_000).map(id));
         assert_eq!((route.left(), route.calls_left()), (100, 1));
         let Wanted::Call(Call::List(asked)) = route.next() else { panic!("no page") };
         let page = (901..=1_000).rev().filter(|id| id % 10 != 0).map(|id| Incident { id, ..Incident::default() });
@@ -338,7 +338,7 @@ mod tests {
             there in prop::collection::btree_set(1_u64..5_000, 0..1_000),
         ) {
             let (pages, reads) = calls(&wanted, &there);
-            prop_assert!(pages + reads <= wanted.len() as u64 + WASTE);
+            prop_assert!(pages + reads <= wanted.len() as u64 + MAX_EXTRA_CALLS);
             prop_assert!(pages + reads >= fewest_calls(wanted.iter().rev().copied()));
         }
     }

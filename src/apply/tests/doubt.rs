@@ -53,14 +53,14 @@ fn written(at: &[i64]) -> Incident {
     incident(&comments, "Resolved")
 }
 
-fn seen(at: i64, date: Option<i64>) -> Seen {
-    Seen { at: now(at), took: Duration::from_millis(300), server_time: date.map(|at| now(at).wall) }
+fn seen(at: i64, date: Option<i64>) -> ReadTiming {
+    ReadTiming { at: now(at), took: Duration::from_millis(300), server_time: date.map(|at| now(at).wall) }
 }
 
-fn clear_up_with(doubts: &[Doubt], incident: &Incident, seen: Seen, own: &mut OwnComments) -> Vec<Found> {
+fn clear_up_with(doubts: &[Doubt], incident: &Incident, seen: ReadTiming, own: &mut OwnComments) -> Vec<Found> {
     let settle = Duration::from_secs(30);
     let evidence = Evidence { incident, seen, appended: "comment", same_as: &SAME_AS, settle, before: None };
-    clear_up(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
+    resolve(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
 }
 
 /// Of attempts in doubt, by a read at 140 that says what time it is.
@@ -200,7 +200,7 @@ fn comment_seen_before_the_attempt_is_not_its_own() {
         let (settle, seen) = (Duration::from_secs(30), seen(140, Some(140)));
         let evidence =
             Evidence { incident: &here, seen, appended: "comment", same_as: &SAME_AS, settle, before: Some(&before) };
-        clear_up(&[doubt(1, 100, &[])], &evidence, &mut OwnComments::default())[0].1
+        resolve(&[doubt(1, 100, &[])], &evidence, &mut OwnComments::default())[0].1
     };
     assert_eq!(read(95), Found::Absent);
     assert_eq!(read(105), Found::Made);

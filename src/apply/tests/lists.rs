@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::reading::run;
 use super::stage::{Script, Stage, reply, shown};
 use crate::apply::events::Event;
-use crate::apply::{Fetching, ReadEnd, Sieve, Stop, Survey};
+use crate::apply::{ListSource, LocalFilter, PreflightSource, ReadEnd, StopReason};
 use crate::call::Incident;
 use crate::change::IncidentId;
 use crate::client::{Incomplete, Reply, SendError};
@@ -32,7 +32,7 @@ fn tops(seen: &[(i64, String)]) -> Vec<u32> {
 
 /// Fetches 350 incidents. How it ended, how many were kept, and the requests.
 async fn fetch(stage: &mut Stage, script: Script) -> (ReadEnd, u64, Vec<(i64, String)>) {
-    let mut fetching = Fetching::new(None, Sieve::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
+    let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
     let (ends, wire) = run(stage, &mut fetching, script).await;
     (ends.end, fetching.read(), wire.seen())
 }
@@ -77,7 +77,7 @@ async fn fetch_stops_after_patience() {
         stage.settings.patience = Duration::from_mins(3);
         let script: Script = Box::new(move |number, what| (100, if number > 0 { fails() } else { page(350, what) }));
         let (end, read, seen) = fetch(&mut stage, script).await;
-        assert!(matches!(end, ReadEnd::Stopped(Stop::ServiceDown { .. })), "{end:?}");
+        assert!(matches!(end, ReadEnd::Stopped(StopReason::ServiceDown { .. })), "{end:?}");
         assert_eq!(read, 100);
         assert!(seen.last().expect("requests").0 >= 180_000, "{seen:?}");
         let downs = stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::ServiceDown { .. })).count();
@@ -90,7 +90,7 @@ async fn fetch_stops_after_patience() {
 async fn too_large_incident_stops_fetch() {
     let script: Script = Box::new(|_, what| (100, if what.ends_with("skip=0") { truncated() } else { page(9, what) }));
     let (end, read, seen) = fetch(&mut Stage::new(), script).await;
-    let ReadEnd::Stopped(Stop::ListFailed { message }) = end else { panic!("{end:?}") };
+    let ReadEnd::Stopped(StopReason::ListFailed { message }) = end else { panic!("{end:?}") };
     assert!(message.starts_with("incident 1 of the list, alone on its page: "), "{message}");
     assert_eq!((read, tops(&seen)), (0, vec![100, 50, 25, 10, 1, 1]));
 }
@@ -100,7 +100,7 @@ async fn failing_list_is_replaced_by_single_reads() {
     for fails in [|| reply(500, ""), || reply(502, ""), || reply(504, ""), || reply(200, "<html>"), lost, truncated] {
         let mut stage = Stage::new();
         let incidents = (1..=40).map(|id| (IncidentId::new(id).expect("an id"), id));
-        let mut survey = Survey::new(incidents.collect());
+        let mut survey = PreflightSource::new(incidents.collect());
         let script: Script =
             Box::new(move |_, what| (100, if what.starts_with("LIST") { fails() } else { shown(what) }));
         let (ends, wire) = run(&mut stage, &mut survey, script).await;
@@ -117,8 +117,9 @@ async fn failing_single_reads_are_an_outage() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_mins(1);
     let incidents = (1..=40).map(|id| (IncidentId::new(id).expect("an id"), id));
-    let (ends, _) = run(&mut stage, &mut Survey::new(incidents.collect()), Box::new(|_, _| (100, lost()))).await;
-    assert!(matches!(ends.end, ReadEnd::Stopped(Stop::ServiceDown { .. })), "{:?}", ends.end);
+    let (ends, _) =
+        run(&mut stage, &mut PreflightSource::new(incidents.collect()), Box::new(|_, _| (100, lost()))).await;
+    assert!(matches!(ends.end, ReadEnd::Stopped(StopReason::ServiceDown { .. })), "{:?}", ends.end);
 }
 
 /// One incident alone: its failures are an outage as those of several are.
@@ -126,7 +127,7 @@ async fn failing_single_reads_are_an_outage() {
 async fn outage_during_one_read_is_waited_out() {
     let mut stage = Stage::new();
     stage.settings.max_attempts = 5;
-    let mut survey = Survey::new(vec![(IncidentId::new(7).expect("an id"), 1)]);
+    let mut survey = PreflightSource::new(vec![(IncidentId::new(7).expect("an id"), 1)]);
     let script: Script = Box::new(|number, what| (100, if number < 6 { reply(502, "") } else { shown(what) }));
     let (ends, wire) = run(&mut stage, &mut survey, script).await;
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));

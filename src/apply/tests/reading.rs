@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::stage::{Script, Stage, Wire, reply, resolve, shown};
 use crate::apply::events::Event;
-use crate::apply::{Course, Heard, ReadEnd, ReadEnds, Reader, Stop, Survey, Wanted, read};
+use crate::apply::{Course, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted, read};
 use crate::call::{Call, CallResult, Page};
 use crate::change::IncidentId;
 use crate::client::SendError;
@@ -23,12 +23,12 @@ impl OneByOne {
     }
 }
 
-impl Reader for OneByOne {
+impl ReadSource for OneByOne {
     fn next(&mut self) -> Wanted {
         self.left.pop().and_then(IncidentId::new).map_or(Wanted::Nothing, |id| Wanted::Call(Call::Read(id)))
     }
 
-    fn page_failed(&mut self, _: &Page, _: &CallResult) -> Result<Course, Stop> {
+    fn page_failed(&mut self, _: &Page, _: &CallResult) -> Result<Course, StopReason> {
         unreachable!("it requests no pages")
     }
 
@@ -36,11 +36,11 @@ impl Reader for OneByOne {
         true
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         let id = call.incident().expect("it reads incidents").get();
         self.heard.push((id, answer.verdict.name()));
-        let full = Stop::ListenerFailed { message: "full".to_owned() };
-        if self.fails { Err(full) } else { Ok(Heard { incidents: 1, ..Heard::default() }) }
+        let full = StopReason::ListenerFailed { message: "full".to_owned() };
+        if self.fails { Err(full) } else { Ok(ReadResult { incidents: 1, ..ReadResult::default() }) }
     }
 
     fn calls_left(&self) -> u64 {
@@ -48,7 +48,7 @@ impl Reader for OneByOne {
     }
 }
 
-pub(super) async fn run(stage: &mut Stage, reader: &mut impl Reader, script: Script) -> (ReadEnds, Wire) {
+pub(super) async fn run(stage: &mut Stage, reader: &mut impl ReadSource, script: Script) -> (ReadEnds, Wire) {
     let mut journal = stage.journal();
     let run = stage.run_of(&mut journal, &[resolve(1)]);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
@@ -74,7 +74,7 @@ async fn looks_go_at_once_as_far_as_they_may_and_wait_for_their_tokens() {
     assert_eq!(wire.most_at_once(), 2);
     assert_eq!(reader.heard.len(), 7);
     let looked: u64 =
-        stage.ear.told.iter().map(|(_, event)| if let Event::Looked(count) = event { *count } else { 0 }).sum();
+        stage.ear.told.iter().map(|(_, event)| if let Event::IncidentsRead(count) = event { *count } else { 0 }).sum();
     assert_eq!(looked, 7);
     let waiting = stage.ear.paces().into_iter().find_map(|(_, pace)| pace.next_call.map(|next| (pace, next)));
     let (pace, next) = waiting.expect("one that waits");
@@ -178,7 +178,7 @@ async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(20);
     let (ends, _) = run(&mut stage, &mut OneByOne::new(4), Box::new(move |_, _| (100, broken()))).await;
-    assert_eq!(ends.end, ReadEnd::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
+    assert_eq!(ends.end, ReadEnd::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,17 +186,17 @@ async fn a_stop_a_refused_token_and_a_reader_that_fails_end_it() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire) = run(&mut stage, &mut OneByOne::new(4), get()).await;
-    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Stopped(Stop::Asked), 0));
+    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Stopped(StopReason::Asked), 0));
 
     let mut stage = Stage::new();
     let refused: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, _) = run(&mut stage, &mut OneByOne::new(4), refused).await;
-    assert!(matches!(ends.end, ReadEnd::Stopped(Stop::Unauthorized { .. })), "{:?}", ends.end);
+    assert!(matches!(ends.end, ReadEnd::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.end);
 
     let mut stage = Stage::new();
     let mut reader = OneByOne { fails: true, ..OneByOne::new(9) };
     let (ends, wire) = run(&mut stage, &mut reader, get()).await;
-    assert_eq!(ends.end, ReadEnd::Stopped(Stop::ListenerFailed { message: "full".to_owned() }));
+    assert_eq!(ends.end, ReadEnd::Stopped(StopReason::ListenerFailed { message: "full".to_owned() }));
     assert_eq!(wire.seen().len(), 2);
 }
 
@@ -207,7 +207,7 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
     let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
     let run = stage.run_of(&mut journal, &changes);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
-    let mut survey = Survey::new(journal.incidents(&run, LookAt::All).expect("reads"));
+    let mut survey = PreflightSource::new(journal.incidents(&run, LookAt::All).expect("reads"));
     assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
     let wire = stage.wire(Box::new(|number, what| match number {
         0 => (

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
-use crate::apply::{Ending, ReadEnd, Stop};
+use crate::apply::{Completion, ReadEnd, StopReason};
 use crate::change::Change;
 use crate::client::{TokenError, TokenSource, TokenTextError, Tokens};
 use crate::clock::Clock;
@@ -56,14 +56,14 @@ async fn token_up_to_five_seconds_late_costs_only_time() {
         assert_eq!(in_time, 20, "{by}: {times:?}");
         let left = ends.journal.pending(&run, 0, 99).expect("reads").len();
         if by <= 5_000 {
-            assert_eq!((ends.ending, ends.calls, left), (Ending::Over, 40, 0), "{by}");
+            assert_eq!((ends.ending, ends.calls, left), (Completion::Over, 40, 0), "{by}");
             let first = times[20];
             assert!((2_000 + by..=2_250 + by).contains(&first), "{by}: {first}");
             // No permit and no attempt was lost: a row is sent every 100 ms, as before.
             assert_eq!(times.last(), Some(&(first + 1_900)), "{by}");
         } else {
             let message = "the token file was not renewed; its token expired at 10:00 UTC".to_owned();
-            assert_eq!(ends.ending, Ending::Stopped(Stop::NotRenewed { message }), "{by}");
+            assert_eq!(ends.ending, Completion::Stopped(StopReason::NotRenewed { message }), "{by}");
             assert_eq!((ends.calls, left, stage.now()), (20, 20, 7_000), "{by}");
         }
     }
@@ -92,7 +92,7 @@ async fn stop_is_heard_while_a_token_is_waited_for() {
         stop.send_replace(true);
     });
     let (ends, wire, _) = stage.send(&rows(), willing()).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::Asked));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::Asked));
     assert_eq!((wire.seen().len(), stage.now()), (20, 3_100));
 }
 
@@ -103,7 +103,7 @@ async fn pace_is_told_while_a_token_is_awaited() {
     // The next request is due at 3 s; the token ends at 2 s and its successor comes at 6 s.
     stage.settings.quota = "1/3s".parse().expect("a quota");
     let (ends, wire, _) = stage.send(&[resolve(1), resolve(2)], willing()).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     let second = wire.times()[1];
     assert!((6_000..=6_250).contains(&second), "{second}");
     let waits: Vec<_> = stage.ear.paces().into_iter().filter(|(at, _)| (3_200..second).contains(at)).collect();

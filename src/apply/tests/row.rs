@@ -6,10 +6,10 @@ use crate::change::{Change, IncidentId};
 const SETTLE: Duration = Duration::from_secs(30);
 const STREAK: Streak = Streak { id: 1, counts: true };
 
-fn hand(appends: bool, is_in_doubt: bool) -> Hand {
+fn hand(appends: bool, is_in_doubt: bool) -> RowState {
     let incident = IncidentId::new(7).expect("an id");
     let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
-    Hand::new(PendingRow {
+    RowState::new(PendingRow {
         row: 1,
         line: 2,
         source: Vec::new(),
@@ -28,7 +28,7 @@ fn now() -> Now {
 }
 
 /// What comes next after an update without a response.
-fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
+fn unanswered(hand: &mut RowState, may_have_applied: bool) -> RowStep {
     let verdict = Verdict::Transient { may_have_applied };
     let answer = CallResult {
         verdict,
@@ -38,39 +38,39 @@ fn unanswered(hand: &mut Hand, may_have_applied: bool) -> Then {
         is_truncated: false,
         resume: None,
     };
-    let ended = Ended { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
+    let ended = CompletedCall { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
     let rules = rules();
-    hand.settle(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
+    hand.on_attempt_end(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
 }
 
 #[test]
 fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
     let mut never_arrived = hand(false, false);
-    assert!(matches!(unanswered(&mut never_arrived, false), Then::At(_)));
-    assert_eq!(unanswered(&mut never_arrived, false), Then::UsedUp);
-    assert_eq!(never_arrived.use_up(now(), SETTLE).map_err(|outcome| outcome.code), Err("gave-up".to_owned()));
+    assert!(matches!(unanswered(&mut never_arrived, false), RowStep::At(_)));
+    assert_eq!(unanswered(&mut never_arrived, false), RowStep::UsedUp);
+    assert_eq!(never_arrived.exhaust(now(), SETTLE).map_err(|outcome| outcome.code), Err("gave-up".to_owned()));
 
     let mut first_may_have = hand(false, false);
-    assert!(matches!(unanswered(&mut first_may_have, true), Then::At(_)));
-    assert_eq!(unanswered(&mut first_may_have, false), Then::UsedUp);
-    assert_eq!(first_may_have.use_up(now(), SETTLE), Ok(BootTime(2_000_000)));
+    assert!(matches!(unanswered(&mut first_may_have, true), RowStep::At(_)));
+    assert_eq!(unanswered(&mut first_may_have, false), RowStep::UsedUp);
+    assert_eq!(first_may_have.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
     assert_eq!(first_may_have.what, What::Read(Vec::new()));
 
     let mut before_this_start = hand(false, true);
-    assert!(matches!(unanswered(&mut before_this_start, false), Then::At(_)));
-    assert_eq!(unanswered(&mut before_this_start, false), Then::UsedUp);
-    assert_eq!(before_this_start.use_up(now(), SETTLE), Ok(BootTime(2_000_000)));
+    assert!(matches!(unanswered(&mut before_this_start, false), RowStep::At(_)));
+    assert_eq!(unanswered(&mut before_this_start, false), RowStep::UsedUp);
+    assert_eq!(before_this_start.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
 
     // Another process has found that it was not made: there is nothing to look at, and no try is left.
     let mut looked_at_by_another = hand(true, true);
-    assert!(matches!(unanswered(&mut looked_at_by_another, true), Then::At(_)));
-    assert_eq!(unanswered(&mut looked_at_by_another, true), Then::UsedUp);
-    assert_eq!(looked_at_by_another.use_up(now(), SETTLE), Ok(BootTime(2_000_000)));
+    assert!(matches!(unanswered(&mut looked_at_by_another, true), RowStep::At(_)));
+    assert_eq!(unanswered(&mut looked_at_by_another, true), RowStep::UsedUp);
+    assert_eq!(looked_at_by_another.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
     assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
     assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
 }
 
-fn ended(verdict: Verdict) -> Ended {
+fn ended(verdict: Verdict) -> CompletedCall {
     let answer = CallResult {
         verdict,
         http_status: None,
@@ -79,22 +79,22 @@ fn ended(verdict: Verdict) -> Ended {
         is_truncated: false,
         resume: None,
     };
-    Ended { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
+    CompletedCall { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
 }
 
-fn rules() -> Rules {
+fn rules() -> RowPolicy {
     let policy = Policy { max_attempts: 2 };
-    Rules { policy, appended: "comment".to_owned(), same_as: SameAs::default(), settle: SETTLE }
+    RowPolicy { policy, appended: "comment".to_owned(), same_as: SameAs::default(), settle: SETTLE }
 }
 
-fn settled(hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {
+fn settled(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (End, RowStep) {
     settled_at(0, hand, verdict, streak)
 }
 
-fn settled_at(seconds: i64, hand: &mut Hand, verdict: Verdict, streak: Streak) -> (End, Then) {
+fn settled_at(seconds: i64, hand: &mut RowState, verdict: Verdict, streak: Streak) -> (End, RowStep) {
     let at = Now { boot: BootTime(seconds * 1_000_000), wall: now().wall + jiff::SignedDuration::from_secs(seconds) };
-    let ended = Ended { at, ..ended(verdict) };
-    hand.settle(&ended, streak, &rules(), &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1))
+    let ended = CompletedCall { at, ..ended(verdict) };
+    hand.on_attempt_end(&ended, streak, &rules(), &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1))
 }
 
 fn code(end: &End) -> Option<String> {
@@ -106,16 +106,16 @@ fn tries_of_a_streak_that_became_an_outage_do_not_count_and_older_ones_do() {
     let nothing = || Verdict::Transient { may_have_applied: false };
     let mut forgiven = hand(false, false);
     for _ in 0..3 {
-        assert!(matches!(settled(&mut forgiven, nothing(), STREAK).1, Then::At(_)));
+        assert!(matches!(settled(&mut forgiven, nothing(), STREAK).1, RowStep::At(_)));
         forgiven.forgive(STREAK.id);
         assert_eq!(forgiven.tries(), 0);
     }
     let mut older = hand(false, false);
-    assert!(matches!(settled(&mut older, nothing(), STREAK).1, Then::At(_)));
+    assert!(matches!(settled(&mut older, nothing(), STREAK).1, RowStep::At(_)));
     let later = Streak { id: 2, counts: true };
     older.forgive(later.id);
     assert_eq!(older.tries(), 1);
-    assert_eq!(settled(&mut older, nothing(), later).1, Then::UsedUp);
+    assert_eq!(settled(&mut older, nothing(), later).1, RowStep::UsedUp);
     older.forgive(later.id);
     assert_eq!(older.tries(), 1);
 }
@@ -145,7 +145,7 @@ fn read(has_comment: bool) -> Verdict {
     Verdict::Read { incident, server_time: None }
 }
 
-fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> Hand {
+fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> RowState {
     let mut hand = hand(appends, true);
     if appends {
         hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
@@ -171,7 +171,7 @@ fn what_is_read_decides_by_whose_attempt_it_was() {
         let mut hand = reading(appends, doubts, is_last_look);
         let (end, then) = settled_at(31, &mut hand, read(has_comment), STREAK);
         assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_look} {has_comment}");
-        assert_eq!(then, if expected.is_some() { Then::Over } else { Then::Ready });
+        assert_eq!(then, if expected.is_some() { RowStep::Over } else { RowStep::Ready });
         assert_eq!(expected.is_none(), hand.what == What::Update);
     }
 }
@@ -181,18 +181,18 @@ fn three_reads_decide_and_the_first_that_shows_it_ends_them() {
     let at = |seconds: i64| BootTime(seconds * 1_000_000);
     // The attempt ended after a second.
     let mut hand = reading(true, vec![doubt(true)], false);
-    for (read_at, then) in [(3, Then::ReadAt(at(11))), (11, Then::ReadAt(at(31))), (31, Then::Ready)] {
+    for (read_at, then) in [(3, RowStep::ReadAt(at(11))), (11, RowStep::ReadAt(at(31))), (31, RowStep::Ready)] {
         let (end, next) = settled_at(read_at, &mut hand, read(false), STREAK);
         assert_eq!((next, code(&end)), (then, None));
         assert_eq!(end.resolved, if read_at == 31 { vec![(AttemptId(1), false)] } else { vec![] });
     }
     let mut hand = reading(true, vec![doubt(true)], false);
-    assert_eq!(settled_at(3, &mut hand, read(false), STREAK).1, Then::ReadAt(at(11)));
+    assert_eq!(settled_at(3, &mut hand, read(false), STREAK).1, RowStep::ReadAt(at(11)));
     let (end, then) = settled_at(11, &mut hand, read(true), STREAK);
-    assert_eq!((then, end.resolved), (Then::Over, vec![(AttemptId(1), true)]));
+    assert_eq!((then, end.resolved), (RowStep::Over, vec![(AttemptId(1), true)]));
     // Another process waited before: one read decides.
     let mut hand = reading(true, vec![doubt(true)], false);
-    assert_eq!(settled_at(40, &mut hand, read(false), STREAK).1, Then::Ready);
+    assert_eq!(settled_at(40, &mut hand, read(false), STREAK).1, RowStep::Ready);
 }
 
 /// Nothing is added, and a response that can't be read leads to reads all the same.
@@ -207,8 +207,8 @@ fn row_without_comment_is_read_three_times() {
     for (is_last_look, expected) in [(false, None), (true, Some("failed gave-up"))] {
         let mut hand = reading(false, vec![], is_last_look);
         hand.doubtful_until = Some(at(1));
-        assert_eq!(settled_at(3, &mut hand, active(), STREAK).1, Then::ReadAt(at(11)));
-        assert_eq!(settled_at(11, &mut hand, active(), STREAK).1, Then::ReadAt(at(31)));
+        assert_eq!(settled_at(3, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(11)));
+        assert_eq!(settled_at(11, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(31)));
         assert_eq!(code(&settled_at(31, &mut hand, active(), STREAK).0).as_deref(), expected);
     }
 }
@@ -233,9 +233,9 @@ fn unexplained_comment_leaves_the_row_in_doubt() {
         if !is_its_own {
             hand.what = What::Read(vec![doubt]);
         }
-        assert!(matches!(settled_at(3, &mut hand, with("[removed]"), STREAK).1, Then::ReadAt(_)));
+        assert!(matches!(settled_at(3, &mut hand, with("[removed]"), STREAK).1, RowStep::ReadAt(_)));
         let (end, then) = settled_at(31, &mut hand, with("[removed]"), STREAK);
-        assert_eq!((code(&end).as_deref(), then), (Some(expected), Then::Over));
+        assert_eq!((code(&end).as_deref(), then), (Some(expected), RowStep::Over));
         assert_eq!(end.resolved, []);
     }
 }
@@ -251,7 +251,7 @@ fn an_incident_that_can_not_be_read_leaves_in_doubt_what_was_our_own() {
     ] {
         let mut hand = reading(true, doubts, is_last_look);
         let (end, then) = settled(&mut hand, verdict, STREAK);
-        assert_eq!((code(&end).as_deref(), then), (Some(expected), Then::Over));
+        assert_eq!((code(&end).as_deref(), then), (Some(expected), RowStep::Over));
     }
     // Of an update, what the API says of it is the row's own.
     let (end, _) = settled(&mut hand(false, false), Verdict::Rejected, STREAK);

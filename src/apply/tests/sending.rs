@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::stage::{Stage, Wire, change, reply, resolve, shown, willing};
 use crate::apply::events::Event;
-use crate::apply::{Ending, Stop};
+use crate::apply::{Completion, StopReason};
 use crate::change::Change;
 use crate::client::{Reply, SendError};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
@@ -29,7 +29,7 @@ async fn as_many_calls_are_under_way_as_are_allowed_and_all_is_told() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 3;
     let (ends, wire, _run) = stage.send(&rows(7), willing()).await;
-    assert_eq!((ends.ending, ends.calls, ends.throttled), (Ending::Over, 7, 0));
+    assert_eq!((ends.ending, ends.calls, ends.throttled), (Completion::Over, 7, 0));
     assert_eq!(wire.times(), [0, 0, 0, 100, 100, 100, 200]);
     assert_eq!(wire.most_at_once(), 3);
     assert!(matches!(&stage.ear.told[0].1, Event::Started { rows: 7, before } if before.is_empty()));
@@ -108,7 +108,7 @@ async fn what_was_made_before_needs_no_permit_and_is_over_at_once() {
     again.insert(1, change(98, r#"{"status":"Active"}"#));
     stage.settings.stop_after = Some(Duration::from_secs(5));
     let (ends, _, run) = stage.send(&again, willing()).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::Deadline));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::Deadline));
     let kept: std::collections::HashMap<_, _> = ends.journal.outcomes(&run.name).expect("reads").into_iter().collect();
     assert_eq!(kept[&Some(OutcomeKind::Unchanged)], 40);
     let over: Vec<i64> =
@@ -135,7 +135,7 @@ async fn after_the_deadline_no_call_begins() {
     stage.settings.concurrency = 1;
     stage.settings.stop_after = Some(Duration::from_millis(250));
     let (ends, wire, run) = stage.send(&rows(9), willing()).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::Deadline));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::Deadline));
     assert_eq!(wire.times(), [0, 100, 200]);
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 6);
     let stopping = stage.ear.told.iter().find_map(|(at, event)| match event {
@@ -150,7 +150,7 @@ async fn a_run_that_is_asked_to_stop_waits_for_its_calls() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire, _run) = stage.send(&rows(3), willing()).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::Asked));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::Asked));
     assert!(wire.seen().is_empty());
 }
 
@@ -159,7 +159,7 @@ async fn a_listener_that_fails_stops_the_run() {
     let mut stage = Stage::new();
     stage.ear.fails_at = Some(2);
     let (ends, wire, _run) = stage.send(&rows(9), willing()).await;
-    assert!(matches!(ends.ending, Ending::Stopped(Stop::ListenerFailed { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.ending, Completion::Stopped(StopReason::ListenerFailed { .. })), "{:?}", ends.ending);
     assert_eq!(wire.seen().len(), 2);
 }
 
@@ -173,8 +173,8 @@ async fn five_first_rows_that_fail_alike_stop_the_run_unless_they_were_all() {
         let mut stage = Stage::new();
         stage.settings.concurrency = 1;
         let (ends, wire, _run) = stage.send(&rows(count), missing()).await;
-        let expected = Stop::FirstRowsFailed { rows: 5, code: "not-found".to_owned() };
-        let ending = if stops { Ending::Stopped(expected) } else { Ending::Over };
+        let expected = StopReason::FirstRowsFailed { rows: 5, code: "not-found".to_owned() };
+        let ending = if stops { Completion::Stopped(expected) } else { Completion::Over };
         assert_eq!((ends.ending, wire.seen().len()), (ending, 5), "{count} rows");
     }
 }
@@ -185,7 +185,7 @@ async fn as_many_failures_as_are_allowed_stop_the_run() {
     stage.settings.concurrency = 1;
     stage.settings.max_failures = Some(7);
     let (ends, wire, _run) = stage.send(&rows(20), missing()).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::TooManyFailures { failed: 7 }));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::TooManyFailures { failed: 7 }));
     assert_eq!(wire.seen().len(), 7);
 }
 
@@ -197,7 +197,7 @@ async fn a_429_pauses_all_and_one_call_goes_first() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(6), script).await;
-    assert_eq!((ends.ending, ends.throttled, ends.calls), (Ending::Over, 1, 7));
+    assert_eq!((ends.ending, ends.throttled, ends.calls), (Completion::Over, 1, 7));
     let times = wire.times();
     assert_eq!(times[..3], [0, 0, 20_100], "{times:?}");
     assert_eq!(times[3..], [20_200, 20_200, 20_300, 20_300], "{times:?}");
@@ -212,7 +212,7 @@ async fn a_pause_that_is_too_long_stops_the_run() {
     let script: super::stage::Script =
         Box::new(|_, _| (100, reply(429, r#"{"error":{"message":"Try again in 7200 seconds."}}"#)));
     let (ends, _, _run) = stage.send(&rows(6), script).await;
-    let Ending::Stopped(Stop::PausedTooLong { until }) = ends.ending else { panic!("{:?}", ends.ending) };
+    let Completion::Stopped(StopReason::PausedTooLong { until }) = ends.ending else { panic!("{:?}", ends.ending) };
     assert_eq!(until, "2026-11-24T12:00:00.1Z".parse().expect("a time"));
 }
 
@@ -225,7 +225,7 @@ async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(60), script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     let finished = stage.ear.finished();
     let failed = finished.iter().find(|row| row.row == 2).expect("it is over");
     assert_eq!(short(&failed.outcome), "failed gave-up");
@@ -285,7 +285,7 @@ async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
         )
     });
     let (ends, wire, _run) = stage.send(&rows(1), script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     assert_eq!(ends_of(&stage.ear.finished()), [(1, "failed gave-up".to_owned())]);
     assert_eq!(wire.seen().len(), 3);
 }
@@ -309,7 +309,7 @@ async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
         _ => (100, shown(what)),
     });
     let (ends, _, _run) = stage.send(&rows(3), script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     assert_eq!(ends_of(&stage.ear.finished()), (1..=3).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
     assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
@@ -327,7 +327,7 @@ async fn dropped_requests_take_permits_but_no_tries() {
     stage.settings.quota = "7/10s".parse().expect("a quota");
     let script: super::stage::Script = Box::new(|number, what| (100, if number < 6 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&rows(2), script).await;
-    assert_eq!((ends.ending, ends.calls), (Ending::Over, 8));
+    assert_eq!((ends.ending, ends.calls), (Completion::Over, 8));
     let times = wire.times();
     assert_eq!(times[..7], [0, 100, 200, 300, 400, 500, 600]);
     assert!(times[7] > 10_000, "{times:?}");
@@ -343,7 +343,7 @@ async fn dropped_comment_is_read_at_once() {
     stage.settings.max_attempts = 1;
     let script: super::stage::Script = Box::new(|number, what| (100, if number < 2 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&[change(1, r#"{"comment":"x"}"#)], script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     let seen = wire.seen();
     let expected = [(0, "PATCH 1"), (100, "GET 1"), (200, "GET 1")];
     assert_eq!(seen[..3].iter().map(|(at, what)| (*at, what.as_str())).collect::<Vec<_>>(), expected);
@@ -368,7 +368,7 @@ async fn an_outage_costs_no_row_its_tries() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(4), script).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     assert_eq!(ends_of(&stage.ear.finished()), (1..=4).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
     let down: Vec<i64> = stage
         .ear
@@ -401,7 +401,7 @@ async fn a_service_that_stays_down_is_given_up_after_the_patience() {
         )
     });
     let (ends, _, run) = stage.send(&rows(4), script).await;
-    assert_eq!(ends.ending, Ending::Stopped(Stop::ServiceDown { message: "no connection".to_owned() }));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 4);
     assert!(stage.now() >= 30_000 && stage.now() < 120_000, "{}", stage.now());
 }
@@ -412,7 +412,7 @@ async fn a_permission_that_is_missing_stops_the_run_and_fails_no_row() {
     let script: super::stage::Script =
         Box::new(|_, _| (100, reply(403, r#"{"error":{"code":"Forbidden","message":"no permission"}}"#)));
     let (ends, _, run) = stage.send(&rows(20), script).await;
-    assert!(matches!(ends.ending, Ending::Stopped(Stop::Forbidden { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.ending, Completion::Stopped(StopReason::Forbidden { .. })), "{:?}", ends.ending);
     let left = ends.journal.pending(&run, 0, 30).expect("reads").len();
     assert_eq!(left + stage.ear.finished().len(), 20);
     assert!(left >= 16, "{left}");
@@ -423,7 +423,7 @@ async fn a_token_that_is_refused_stops_the_run_where_there_is_no_other() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, wire, run) = stage.send(&rows(9), script).await;
-    assert!(matches!(ends.ending, Ending::Stopped(Stop::Unauthorized { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.ending, Completion::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.ending);
     assert!(wire.seen().len() <= 4, "{:?}", wire.seen());
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 9);
 }
@@ -525,7 +525,7 @@ async fn requests_in_flight_do_not_delay_the_finish() {
     stage.settings.quota = "2/10s".parse().expect("a quota");
     stage.settings.concurrency = 2;
     let (ends, _, _) = stage.send(&rows(4), willing()).await;
-    assert_eq!(ends.ending, Ending::Over);
+    assert_eq!(ends.ending, Completion::Over);
     let (now, wall) = (stage.now(), stage.clock.now().wall);
     let paces = stage.ear.paces();
     let told: Vec<i64> =

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::apply::events::{Event, Listener};
-use crate::apply::{Ends, Settings, apply};
+use crate::apply::{EngineSettings, RunEnd, apply};
 use crate::change::{Change, IncidentId, TenantKey};
 use crate::client::{Client, Method, Reply, Request, SendError, Tokens, Transport};
 use crate::clock::{BootTime, Clock, Now};
@@ -121,7 +121,7 @@ impl Ear {
 pub(super) struct Stage {
     pub(super) directory: TempDir,
     pub(super) clock: Clock,
-    pub(super) settings: Settings,
+    pub(super) settings: EngineSettings,
     pub(super) tokens: Arc<Tokens>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) ear: Ear,
@@ -132,7 +132,7 @@ impl Stage {
     pub(super) fn new() -> Stage {
         let now = Now { boot: BootTime(START * 1_000_000), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
         let clock = Clock::simulated(now, "boot");
-        let settings = Settings {
+        let settings = EngineSettings {
             quota: "1000/1m".parse().expect("a quota"),
             concurrency: 2,
             max_attempts: 3,
@@ -204,14 +204,14 @@ impl Stage {
     }
 
     /// Sends these changes as a new run; what the service has seen.
-    pub(super) async fn send(&mut self, changes: &[Change], script: Script) -> (Ends, Wire, RunHandle) {
+    pub(super) async fn send(&mut self, changes: &[Change], script: Script) -> (RunEnd, Wire, RunHandle) {
         let mut journal = self.journal();
         let run = self.run_of(&mut journal, changes);
         let (ends, wire) = self.send_run(journal, &run, script).await;
         (ends, wire, run)
     }
 
-    pub(super) async fn send_run(&mut self, journal: Journal, run: &RunHandle, script: Script) -> (Ends, Wire) {
+    pub(super) async fn send_run(&mut self, journal: Journal, run: &RunHandle, script: Script) -> (RunEnd, Wire) {
         let wire = self.wire(script);
         let (client, settings, clock) = (self.client(&wire), self.settings.clone(), self.clock.clone());
         let stop = self.stop.subscribe();

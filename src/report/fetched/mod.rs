@@ -81,7 +81,7 @@ pub struct FetchPlaceError {
 #[derive(Debug, thiserror::Error)]
 enum Reason {
     #[error("its name ends neither in .csv nor in .jsonl (or .ndjson)")]
-    Ending,
+    Completion,
     #[error("{0}; name another file with `-o`")]
     Refused(Refusal),
     #[error("a file that was not fetched is there; move it away, or name another file with `-o`")]
@@ -123,7 +123,7 @@ impl FetchFile {
         let form = match ending.as_deref() {
             Some("csv") => Form::Csv,
             Some("jsonl" | "ndjson") => Form::Jsonl,
-            _ => return Err(failed(Reason::Ending)),
+            _ => return Err(failed(Reason::Completion)),
         };
         look_at(path, form).map_err(failed)?;
         Ok(FetchFile { path: path.to_owned(), form })

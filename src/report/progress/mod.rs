@@ -61,17 +61,17 @@ impl Progress {
     pub fn hear(&mut self, event: &Event) {
         let now = self.clock.now();
         let notice = locked(&self.status).hear(event, now.wall);
-        let begins = matches!(event, Event::Started { .. } | Event::Looking(_));
+        let begins = matches!(event, Event::Started { .. } | Event::ReadingStarted(_));
         if self.screen.draws() {
             if begins {
                 self.draw();
             }
             return;
         }
-        let moves = matches!(event, Event::Finished(_) | Event::Looked(_) | Event::Pace(_));
+        let moves = matches!(event, Event::Finished(_) | Event::IncidentsRead(_) | Event::Pace(_));
         let line = {
             let status = locked(&self.status);
-            let says_something = begins && !matches!(event, Event::Looking(None));
+            let says_something = begins && !matches!(event, Event::ReadingStarted(None));
             let waits = self.plain.begins_to_wait(event, now.wall);
             let due = says_something || waits || (moves && self.plain.is_due(&status, now.boot));
             due.then(|| {
@@ -194,7 +194,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
             progress.hear(&pace(None));
         }
-        progress.hear(&Event::Stopping { reason: crate::apply::Stop::Asked, in_flight: 3 });
+        progress.hear(&Event::Stopping { reason: crate::apply::StopReason::Asked, in_flight: 3 });
         let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("text");
         insta::assert_snapshot!(text, @r"
         2 of 40 rows: 2 failed

@@ -66,12 +66,12 @@ impl Status {
                 self.stopping = Some(line.clone());
                 Some(line)
             }
-            Event::Looking(incidents) => {
+            Event::ReadingStarted(incidents) => {
                 (self.rows, self.looked) = (incidents.unwrap_or(0), Some(0));
                 self.is_open_ended = incidents.is_none();
                 None
             }
-            Event::Looked(incidents) => {
+            Event::IncidentsRead(incidents) => {
                 self.looked = self.looked.map(|looked| looked + incidents);
                 None
             }
@@ -173,7 +173,7 @@ impl Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apply::Stop;
+    use crate::apply::StopReason;
     use crate::outcome::OutcomeKind;
     use crate::quota_spec::Quota;
 
@@ -227,7 +227,7 @@ mod tests {
         
 ");
         assert!(status.drawn(at("2026-11-24T17:30:37Z"), false, 80).contains("used this minute"));
-        status.hear(&Event::Stopping { reason: Stop::Deadline, in_flight: 3 }, now());
+        status.hear(&Event::Stopping { reason: StopReason::Deadline, in_flight: 3 }, now());
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
 
@@ -239,8 +239,8 @@ mod tests {
     #[test]
     fn where_the_end_is_not_known_it_says_how_far_it_is_and_no_more() {
         let mut status = status(0, vec![], [3, 12]);
-        status.hear(&Event::Looking(None), now());
-        status.hear(&Event::Looked(300), now());
+        status.hear(&Event::ReadingStarted(None), now());
+        status.hear(&Event::IncidentsRead(300), now());
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         300 incidents read
 
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn first_ctrl_c_says_what_second_does() {
         let mut status = status(3, vec![], [3, 3]);
-        let line = status.hear(&Event::Stopping { reason: Stop::Asked, in_flight: 1 }, now());
+        let line = status.hear(&Event::Stopping { reason: StopReason::Asked, in_flight: 1 }, now());
         let said = "stopping: 1 request in flight (press Ctrl-C again to stop immediately)";
         assert_eq!(line.as_deref(), Some(said));
         assert!(status.drawn(now(), false, 80).contains(said));
