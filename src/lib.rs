@@ -53,12 +53,12 @@
 //! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`change::Change`], which holds the
 //!    request's body to the byte, or a [`diagnostic::Diagnostic`]. With one error nothing is sent.
 //! 3. `cli::load` writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
-//!    it is there ([`journal::Journal::ready`]). Before that the preview is shown and the question asked.
+//!    it is there ([`journal::Journal::publish`]). Before that the preview is shown and the question asked.
 //! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and offers it to
 //!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
 //!    permit is taken by [`quota::Buckets::grant`], and the attempt is written.
 //! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into an
-//!    [`call::Verdict`] ([`client::answer::read`]).
+//!    [`call::Verdict`] ([`client::classify::classify`]).
 //! 6. `apply::row` decides with [`retry::Policy::decide`] what follows: over, again later, a pause of the scope, a new
 //!    token, or a read of the incident that tells whether a lost answer was a success (`apply::doubt`).
 //! 7. The attempt's end and the row's [`outcome::Outcome`] are one commit, the next one of the same loop.

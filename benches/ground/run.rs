@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bulk_triage::apply::{EngineSettings, RunEnd, apply};
 use bulk_triage::change::{Change, IncidentId, TenantKey};
-use bulk_triage::client::{Client, Tokens, Transport};
+use bulk_triage::client::{Client, TokenCache, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, Same, StateDir};
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
 use bulk_triage::outcome::InputShape;
 use bulk_triage::quota_spec::Quota;
 use bulk_triage::report::progress::{Progress, Screen};
@@ -37,7 +37,7 @@ impl Prepared {
         let dir = StateDir::open(&directory.path().join("state"))?;
         let mut journal = Journal::open(&dir, Clock::machine(), Durability::Synced)?;
         let shape = InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] };
-        let facts = RunFacts {
+        let facts = RunMetadata {
             input: "bench.csv".to_owned(),
             shape: shape.clone(),
             origin: String::new(),
@@ -47,10 +47,10 @@ impl Prepared {
             typed: bulk_triage::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
-        let run = journal.begin_loading(&TenantKey::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
+        let run = journal.create_run(&TenantKey::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
         let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();
         journal.load(&run, &rows)?;
-        journal.ready(&run, &facts, &Same::Changes(Vec::new()))?;
+        journal.publish(&run, &facts, &RunKey::Changes(Vec::new()))?;
         Ok(Prepared { directory, journal, run, shape })
     }
 
@@ -66,7 +66,7 @@ impl Prepared {
         let Prepared { directory, journal, run, shape } = self;
         let clock = Clock::machine();
         let contract = contract::load("defender-classic")?;
-        let tokens = Arc::new(Tokens::given(&SecretString::from("bench"))?);
+        let tokens = Arc::new(TokenCache::given(&SecretString::from("bench"))?);
         let client = Arc::new(Client::new(transport, tokens, &contract, clock.clone()));
         let destination = Destination::examine(&directory.path().join("results.csv"), None, &shape)?;
         let results = ResultsFile::create::<Infallible>(&destination, shape, [])?;

@@ -2,7 +2,7 @@
 
 use bulk_triage::call::{Call, CallResult, Verdict};
 use bulk_triage::change::{Change, IncidentId};
-use bulk_triage::client::classify::read;
+use bulk_triage::client::classify::classify;
 use bulk_triage::client::{Incomplete, Reply, SendError};
 use bulk_triage::clock::{BootTime, Now};
 use bulk_triage::text::printable;
@@ -45,7 +45,7 @@ pub fn answers(data: &[u8]) {
 
 fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
     let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
-    let answer = read(call, &CONTRACT, reply, 0, now);
+    let answer = classify(call, &CONTRACT, reply, 0, now);
     let differs = if let Verdict::Updated { differs, .. } = &answer.verdict { differs.as_deref() } else { None };
     for text in [Some(answer.message.as_str()), answer.request_id.as_deref(), differs].into_iter().flatten() {
         assert!(!text.contains(char::is_control) && text.chars().count() < 500, "{text:?}");

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
-    Batch, Begin, Durability, Earlier, End, Journal, JournalError, LoadRow, Peek, Receipt, RunFacts, RunHandle, Same,
-    StateDir, What,
+    AttemptEnd, Batch, CallKind, Durability, Journal, JournalError, LoadRow, PriorRuns, ReadOnlyJournal, Receipt,
+    RunHandle, RunKey, RunMetadata, StartRequest, StateDir,
 };
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
@@ -61,8 +61,8 @@ fn change(bytes: &mut [u8], changes: &[u8]) {
 
 /// What a dry run does.
 fn peek(directory: &Path) -> Result<(), JournalError> {
-    if let Some(peek) = Peek::open(directory, &scope(), Clock::machine())? {
-        peek.look(&update(1), DAY, COMMENT, &mut Earlier::default())?;
+    if let Some(peek) = ReadOnlyJournal::open(directory, &scope(), Clock::machine())? {
+        peek.add_prior_runs(&update(1), DAY, COMMENT, &mut PriorRuns::default())?;
         peek.ledger(MINUTE)?;
     }
     Ok(())
@@ -84,9 +84,9 @@ fn show(directory: &Path) -> Result<(), JournalError> {
 fn send(directory: &Path) -> Result<(), JournalError> {
     let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
     let Some(name) = journal.runs()?.into_iter().map(|run| run.name).next() else { return Ok(()) };
-    let run = journal.hold(&name)?;
+    let run = journal.acquire(&name)?;
     for row in journal.pending(&run, 0, 1_000)? {
-        journal.earlier(&run, &row, DAY, COMMENT, &mut Earlier::default())?;
+        journal.earlier(&run, &row, DAY, COMMENT, &mut PriorRuns::default())?;
     }
     journal.ledger(&run, MINUTE)?;
     journal.first_outcomes(&run, 5)?;
@@ -101,23 +101,23 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     journal.begin_session(run, MINUTE, DAY, COMMENT)?;
     let buckets = Buckets::new(&CONTRACT.quota);
     let rows = journal.pending(run, 0, 100)?;
-    let mut whats = vec![What::Update; rows.len()];
+    let mut whats = vec![CallKind::Update; rows.len()];
     // Those that are in doubt after the first time are told of it at the second, and read at the third.
     for _ in 0..3 {
-        let begins = rows.iter().zip(&whats).map(|(row, what)| Begin::new(row, what.clone())).collect();
+        let begins = rows.iter().zip(&whats).map(|(row, what)| StartRequest::new(row, what.clone())).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
         let mut started = Vec::new();
         for ((pending, what), receipt) in rows.iter().zip(&mut whats).zip(receipts.begins) {
             match receipt {
-                Receipt::Started(attempt) => started.push((pending.row, *what == What::Update, attempt)),
-                Receipt::InDoubt(doubts) => *what = What::Read(doubts),
+                Receipt::Started(attempt) => started.push((pending.row, *what == CallKind::Update, attempt)),
+                Receipt::InDoubt(doubts) => *what = CallKind::Read(doubts),
                 _ => {}
             }
         }
         let ends = started.into_iter().map(|(row, is_update, attempt)| {
             let is_updated = is_update && row % 2 == 0;
-            End {
+            AttemptEnd {
                 attempt,
                 at: journal.clock().now(),
                 verdict: if is_updated { "updated" } else { "in-doubt" },
@@ -151,7 +151,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
     let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
     let mut rng = fastrand::Rng::with_seed(7);
     for rows in [[2, 4, 6], [7, 8, 9]] {
-        let facts = RunFacts {
+        let facts = RunMetadata {
             input: "close.csv".to_owned(),
             shape: InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] },
             origin: CONTRACT.origin.clone(),
@@ -161,7 +161,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             typed: bulk_triage::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
-        let run = journal.begin_loading(&scope(), &CONTRACT.name, &facts, &mut rng)?;
+        let run = journal.create_run(&scope(), &CONTRACT.name, &facts, &mut rng)?;
         let load = |row: u64| LoadRow {
             row,
             line: row + 1,
@@ -171,7 +171,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             planned: None,
         };
         journal.load(&run, &rows.map(load))?;
-        journal.ready(&run, &facts, &Same::Changes(b"digest".to_vec()))?;
+        journal.publish(&run, &facts, &RunKey::Changes(b"digest".to_vec()))?;
         session(&mut journal, &run)?;
         journal.close(&run)?;
     }

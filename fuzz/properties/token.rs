@@ -1,6 +1,6 @@
 //! Tokens, and what they say about themselves.
 
-use bulk_triage::client::Tokens;
+use bulk_triage::client::TokenCache;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 pub fn tokens(data: &[u8]) {
     const MARK: &str = "s3cret-";
     let text = format!("{MARK}{}", String::from_utf8_lossy(data));
-    match Tokens::given(&SecretString::from(text.as_str())) {
+    match TokenCache::given(&SecretString::from(text.as_str())) {
         Ok(tokens) => {
             let (token, generation) = tokens.current();
             let bare = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
@@ -24,7 +24,7 @@ pub fn tokens(data: &[u8]) {
     }
 
     let jwt = format!("e30.{}.c2ln", base64url(data));
-    let Ok(tokens) = Tokens::given(&SecretString::from(jwt)) else {
+    let Ok(tokens) = TokenCache::given(&SecretString::from(jwt)) else {
         return assert!(data.len() > 40_000, "a short JWT is a token");
     };
     let claims: Map<String, Value> = serde_json::from_slice(data).unwrap_or_default();

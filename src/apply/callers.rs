@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::call::{Call, CallResult};
-use crate::client::{Client, Tokens, Transport};
+use crate::client::{Client, TokenCache, Transport};
 use crate::clock::{Clock, Now};
 use crate::journal::AttemptId;
 
@@ -49,7 +49,7 @@ impl<T: Transport> Callers<T> {
     }
 
     /// Where the tokens of its calls come from.
-    pub(super) fn tokens(&self) -> &Tokens {
+    pub(super) fn tokens(&self) -> &TokenCache {
         self.client.tokens()
     }
 

@@ -15,7 +15,7 @@ use crate::clock::{BootTime, Now};
 use crate::comment_text::may_be;
 use crate::compare::{differences, may_show};
 use crate::contract::SameAs;
-use crate::journal::{AttemptId, Doubt, Known};
+use crate::journal::{AttemptId, Doubt, KnownUpdate};
 
 /// The reads that decide about an attempt start at these fractions of the settle time after it ended.
 const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];
@@ -185,9 +185,9 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
     free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
     // What is known to have been applied has its comment already. The one that was first takes the oldest that fits: so
     // each finds one, and none takes another's.
-    let mut known: Vec<&Known> = doubts.first().map_or(&[][..], |doubt| &doubt.known).iter().collect();
+    let mut known: Vec<&KnownUpdate> = doubts.first().map_or(&[][..], |doubt| &doubt.known).iter().collect();
     known.sort_by_key(|known| known.ended);
-    let is_near = |comment: &Comment, Known { started, ended, .. }: &Known| {
+    let is_near = |comment: &Comment, KnownUpdate { started, ended, .. }: &KnownUpdate| {
         comment.created_at.is_none_or(|at| clocks.is_near(at, (*started, *ended)))
     };
     known.retain(|known| {

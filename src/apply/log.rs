@@ -7,7 +7,7 @@ use super::events::Event;
 use super::row_state::RowState;
 use crate::call::{Call, CallResult};
 use crate::change::IncidentId;
-use crate::journal::What;
+use crate::journal::CallKind;
 use crate::text::printable;
 
 /// A call for a row has ended.
@@ -16,8 +16,8 @@ pub(super) fn call(hand: &RowState, ended: &CompletedCall) {
         row = hand.row.row,
         incident = hand.row.change.incident.get(),
         what = match hand.what {
-            What::Update => "Update",
-            What::Read(_) => "Read",
+            CallKind::Update => "Update",
+            CallKind::Read(_) => "Read",
         },
         verdict = ended.answer.verdict.name(),
         status = ended.answer.http_status,

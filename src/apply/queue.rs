@@ -172,7 +172,7 @@ mod tests {
             attempts: 0,
             is_in_doubt: false,
             is_recorded: false,
-            otherwise_at: None,
+            differed_at: None,
             merged: None,
             asked: None,
         }

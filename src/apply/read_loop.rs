@@ -20,7 +20,7 @@ use super::{ApplyError, EngineSettings, GUESSED_LATENCY, LOOK, PACE, StopReason,
 use crate::call::{Call, CallResult, Page, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
-use crate::journal::{AttemptId, Batch, End, Journal};
+use crate::journal::{AttemptEnd, AttemptId, Batch, Journal};
 use crate::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::{Policy, RetryDecision, delay};
@@ -355,7 +355,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
             && !self.service.health.is_down();
         let news = if says_nothing { HealthEvent::None } else { self.service.health.hear(&answer.verdict, at.boot) };
         tried.tries += u32::from(counts && is_transient);
-        let mut end = End {
+        let mut end = AttemptEnd {
             attempt,
             at,
             verdict: answer.verdict.name(),

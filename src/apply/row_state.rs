@@ -12,7 +12,7 @@ use crate::change::Change;
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::contract::SameAs;
-use crate::journal::{AttemptId, Doubt, End, MadeBefore, PendingRow, What};
+use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
 use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::retry::{Policy, RetryDecision};
 
@@ -23,7 +23,7 @@ pub(super) struct RowState {
     /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
     pub(super) bytes: usize,
     /// What its next call is.
-    pub(super) what: What,
+    pub(super) what: CallKind,
     /// One of its updates may have been made: no read has shown otherwise since.
     may_be_made: bool,
     /// When the last of those ended, if that was in this process.
@@ -88,7 +88,7 @@ pub(super) struct Streak {
 /// What comes next for a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum RowStep {
-    /// It is over: the outcome is in the [`End`].
+    /// It is over: the outcome is in the [`AttemptEnd`].
     Over,
     /// It is next again.
     Ready,
@@ -125,7 +125,7 @@ impl RowState {
             read_at: None,
             before: None,
             row,
-            what: What::Update,
+            what: CallKind::Update,
             is_last_look: false,
             reads_at_once: false,
             unconfirmed: None,
@@ -156,8 +156,8 @@ impl RowState {
     /// How many tries at its present call count.
     pub(super) fn tries(&self) -> u32 {
         match self.what {
-            What::Update => self.updates.count(),
-            What::Read(_) => self.reads.count(),
+            CallKind::Update => self.updates.count(),
+            CallKind::Read(_) => self.reads.count(),
         }
     }
 
@@ -172,7 +172,7 @@ impl RowState {
     /// The journal says: read the incident first. Returns when.
     pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
         let ended = last_end(&doubts);
-        self.what = What::Read(doubts);
+        self.what = CallKind::Read(doubts);
         if self.reads_at_once {
             return BootTime(i64::MIN);
         }
@@ -188,7 +188,7 @@ impl RowState {
     }
 
     /// The journal says: that has been made before.
-    pub(super) fn made_before(made: &MadeBefore, now: Now) -> Outcome {
+    pub(super) fn made_before(made: &AppliedBy, now: Now) -> Outcome {
         let at = made.at.strftime("%Y-%m-%d %H:%M:%S UTC");
         let mut outcome = if made.was_redirected {
             let run = if made.own_run { "this run" } else { &*format!("run {}", made.run) };
@@ -213,11 +213,11 @@ impl RowState {
         rules: &RowPolicy,
         own: &mut OwnComments,
         rng: &mut fastrand::Rng,
-    ) -> (End, RowStep) {
+    ) -> (AttemptEnd, RowStep) {
         let CompletedCall { attempt, answer, at, took } = ended;
         let tries = match self.what {
-            What::Update => &mut self.updates,
-            What::Read(_) => &mut self.reads,
+            CallKind::Update => &mut self.updates,
+            CallKind::Read(_) => &mut self.reads,
         };
         tries.fold(streak.id);
         if streak.counts
@@ -229,7 +229,7 @@ impl RowState {
         let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
         let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
 
-        let is_update = matches!(self.what, What::Update);
+        let is_update = matches!(self.what, CallKind::Update);
         self.reads_at_once = next == RetryDecision::AtOnce;
         self.last = Some(answer.clone());
         if is_update {
@@ -243,7 +243,7 @@ impl RowState {
         if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
             own.hear(added, *at, *took);
         }
-        let mut end = End {
+        let mut end = AttemptEnd {
             attempt: *attempt,
             at: *at,
             verdict: answer.verdict.name(),
@@ -269,7 +269,7 @@ impl RowState {
                 if self.row.change.appends {
                     RowStep::Ready
                 } else {
-                    self.what = What::Read(Vec::new());
+                    self.what = CallKind::Read(Vec::new());
                     next_read(at.boot, rules.settle, self.read_at).map_or(RowStep::Ready, RowStep::ReadAt)
                 }
             }
@@ -284,12 +284,12 @@ impl RowState {
     /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
     pub(super) fn exhaust(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
         match self.what {
-            What::Read(_) => Err(self.unreadable(now)),
-            What::Update if !self.may_be_made => Err(self.gave_up(now)),
-            What::Update => {
+            CallKind::Read(_) => Err(self.unreadable(now)),
+            CallKind::Update if !self.may_be_made => Err(self.gave_up(now)),
+            CallKind::Update => {
                 self.is_last_look = true;
                 // With a comment the journal names the attempts in doubt when it is asked.
-                self.what = What::Read(Vec::new());
+                self.what = CallKind::Read(Vec::new());
                 let ended = *self.doubtful_until.get_or_insert(now.boot);
                 Ok(next_read(ended, settle, self.read_at).unwrap_or(now.boot))
             }
@@ -297,9 +297,15 @@ impl RowState {
     }
 
     /// The incident was read: what it shows decides, or it is read again.
-    fn compare(&mut self, ended: &CompletedCall, rules: &RowPolicy, own: &mut OwnComments, end: &mut End) -> RowStep {
+    fn compare(
+        &mut self,
+        ended: &CompletedCall,
+        rules: &RowPolicy,
+        own: &mut OwnComments,
+        end: &mut AttemptEnd,
+    ) -> RowStep {
         let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return RowStep::Ready };
-        let What::Read(doubts) = &self.what else { return RowStep::Ready };
+        let CallKind::Read(doubts) = &self.what else { return RowStep::Ready };
         let started = ended.at.boot - ended.took;
         let evidence = Evidence {
             incident,
@@ -369,7 +375,7 @@ impl RowState {
         if self.is_last_look {
             return Some(self.gave_up(now));
         }
-        self.what = What::Update;
+        self.what = CallKind::Update;
         self.may_be_made = false;
         self.reads = AttemptCount::default();
         None
@@ -384,7 +390,7 @@ impl RowState {
     fn unreadable(&self, now: Now) -> Outcome {
         let why = self.last.as_ref().map_or("no answer", |last| &last.message);
         // Without a comment there are no doubts in the journal: it is read for its own attempt alone.
-        let is_for_others = matches!(&self.what, What::Read(doubts)
+        let is_for_others = matches!(&self.what, CallKind::Read(doubts)
             if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
         let outcome = if self.is_last_look || !is_for_others {
             let message = format!("it may have been made: the answer was lost, and the incident can't be read: {why}");

@@ -10,7 +10,7 @@ use super::StopReason;
 use super::events::Event;
 use super::health::{Health, HealthEvent};
 use crate::call::{CallResult, Resume, Verdict};
-use crate::client::{Renewal, TokenError, Tokens};
+use crate::client::{Renewal, TokenCache, TokenError};
 use crate::clock::{BootTime, Now};
 use crate::permit::{LONGEST_PAUSE, Pause};
 use crate::quota_spec::Quota;
@@ -182,7 +182,7 @@ impl ServiceState {
         &mut self,
         generation: u64,
         at: Now,
-        tokens: &Tokens,
+        tokens: &TokenCache,
         message: &str,
     ) -> Option<StopReason> {
         if self.renewal.as_ref().is_some_and(|awaited| generation <= awaited.generation) {
@@ -200,7 +200,7 @@ impl ServiceState {
 
     /// Asks for a new token if one is waited for and it is time to, or if the one in use has expired. The caller has
     /// calls to make.
-    pub(super) fn look_for_token(&mut self, now: Now, tokens: &Tokens) -> Option<StopReason> {
+    pub(super) fn look_for_token(&mut self, now: Now, tokens: &TokenCache) -> Option<StopReason> {
         let has_expired = tokens.has_expired(now.wall);
         if self.renewal.is_none() && has_expired {
             self.await_token(tokens.current().1, now.boot, "");
@@ -408,9 +408,9 @@ mod tests {
         }
     }
 
-    fn timed() -> (Arc<Mutex<&'static str>>, Tokens) {
+    fn timed() -> (Arc<Mutex<&'static str>>, TokenCache) {
         let place = Arc::new(Mutex::new("the-first-token"));
-        let tokens = Tokens::from_source(Timed(Arc::clone(&place))).expect("a token");
+        let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
         (place, tokens)
     }
 
@@ -473,7 +473,7 @@ mod tests {
     fn expired_token_pauses_calls_without_a_refusal() {
         let (place, _) = timed();
         *place.lock().expect("no panic") = ENDS_SOON;
-        let tokens = Tokens::from_source(Timed(Arc::clone(&place))).expect("a token");
+        let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
         let mut service = service();
         assert_eq!(service.look_for_token(at(9_999), &tokens), None);
         assert_eq!(service.own_pause(at(9_999).boot), None);
@@ -483,7 +483,7 @@ mod tests {
         let stop = service.look_for_token(at(15_000), &tokens);
         let message = "the token file was not renewed; its token expired at 22:13 UTC".to_owned();
         assert_eq!(stop, Some(StopReason::NotRenewed { message }));
-        let given = Tokens::given(&SecretString::from(ENDS_SOON)).expect("a token");
+        let given = TokenCache::given(&SecretString::from(ENDS_SOON)).expect("a token");
         let stop =
             ServiceState::new(&"5/1s".parse().expect("a quota"), Duration::ZERO).look_for_token(at(10_000), &given);
         assert_eq!(stop, Some(StopReason::NotRenewed { message: "the token expired at 22:13 UTC".to_owned() }));
@@ -494,7 +494,7 @@ mod tests {
     fn valid_token_that_is_refused_is_tried_once_more() {
         let (place, _) = timed();
         *place.lock().expect("no panic") = ENDS_SOON;
-        let tokens = Tokens::from_source(Timed(Arc::clone(&place))).expect("a token");
+        let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
         let mut service = service();
         assert_eq!(service.token_refused(0, at(0), &tokens, "no"), None);
         assert_eq!(service.look_for_token(at(5_000), &tokens), None);

@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::files::open_input;
 use crate::input::Source;
-use crate::journal::{Journal, LookAt, RunFacts, RunState, RunSummary, Same};
+use crate::journal::{Journal, ReadScope, RunKey, RunMetadata, RunState, RunSummary};
 use crate::outcome::Outcome;
 use crate::plan::{self, Header, PlanError, Sealed};
 use crate::report::results::Destination;
@@ -106,7 +106,7 @@ pub(super) fn run(
     };
     begun.destination(args.send.results.as_ref(), &source)?;
     let runtime = send::runtime()?;
-    let at = if plan.header.compared { LookAt::All } else { LookAt::Needed };
+    let at = if plan.header.compared { ReadScope::All } else { ReadScope::Needed };
     let before = PreviewBuilder {
         target: &target,
         calls: &args.send.calls,
@@ -241,7 +241,7 @@ impl<'a> Applying<'a> {
         let code = send::code_of_finished(&tally, args.send.allow_differs);
         let next = NextStep::Apply { plan: &args.plan, typed: self.typed, facts: &run.facts };
         let results = Path::new(&run.facts.results);
-        let follows = journal.follows(&run.name)?;
+        let follows = journal.has_redirects(&run.name)?;
         let next =
             if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
         let summary = self.summary(run.name.clone(), tally, code, exit::meaning(code).to_owned());
@@ -279,7 +279,7 @@ impl<'a> Applying<'a> {
         let Applying { plan, target, scope, typed, clock } = self;
         let typed = typed.clone();
         let header = &plan.header;
-        let facts = RunFacts {
+        let facts = RunMetadata {
             input: header.input.clone(),
             shape: header.shape.clone(),
             origin: target.origin().to_string(),
@@ -290,7 +290,7 @@ impl<'a> Applying<'a> {
             remember,
         };
         let mut rng = fastrand::Rng::new();
-        let handle = journal.begin_loading(&scope, &header.contract, &facts, &mut rng)?;
+        let handle = journal.create_run(&scope, &header.contract, &facts, &mut rng)?;
         let loaded = load::from_plan(&mut journal, &handle, |take| {
             if read(&plan.path, take)?.seal == plan.seal {
                 Ok(())
@@ -305,7 +305,7 @@ impl<'a> Applying<'a> {
                 return Err(error);
             }
         };
-        let same = Same::Plan(plan.seal.clone());
+        let same = RunKey::Plan(plan.seal.clone());
         Ok(PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 }

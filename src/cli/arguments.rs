@@ -8,7 +8,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use super::preflight::PreflightOptions;
 use super::{Format, RowArgs};
 use crate::input::Source;
-use crate::journal::LookAt;
+use crate::journal::ReadScope;
 use crate::quota_spec::{Quota, parse_duration};
 
 /// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
@@ -71,7 +71,10 @@ impl PreflightArgs {
 
     /// What is looked at.
     pub(super) fn look(self) -> PreflightOptions {
-        PreflightOptions { at: if self.looks() { LookAt::All } else { LookAt::Needed }, follows: self.follow_redirects }
+        PreflightOptions {
+            at: if self.looks() { ReadScope::All } else { ReadScope::Needed },
+            follows: self.follow_redirects,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::contract::PropertyKind;
 use crate::error::Error;
 use crate::files::open_terminal;
 use crate::input::Source;
-use crate::journal::{Earlier, History, Journal, RunHandle, Sightings, WillSend};
+use crate::journal::{History, Journal, PriorRuns, RunHandle, Snapshots, WillSend};
 use crate::outcome::{NOTHING_ASKED, OutcomeKind};
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
@@ -88,7 +88,7 @@ impl PreviewBuilder<'_> {
         }
         let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
         let shown = goes_on.into_iter().chain(self.shown(&earlier, Some(journal))?).collect();
-        let followed = journal.followed(run, preview::NAMED)?;
+        let followed = journal.retargeted(run, preview::NAMED)?;
         let preview = self.preview(counts, loaded, Some(shown), &ledger, Vec::new());
         Ok(Preview { compared, followed, first_changes, ..preview })
     }
@@ -98,9 +98,9 @@ impl PreviewBuilder<'_> {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub(super) fn count(&self, journal: &Journal, run: &RunHandle) -> Result<(Counts, Earlier), Error> {
+    pub(super) fn count(&self, journal: &Journal, run: &RunHandle) -> Result<(Counts, PriorRuns), Error> {
         let appended = self.target.contract.appended();
-        let (mut counter, mut earlier, mut after) = (Counter::default(), Earlier::default(), 0);
+        let (mut counter, mut earlier, mut after) = (Counter::default(), PriorRuns::default(), 0);
         loop {
             let rows = journal.pending(run, after, 1_000)?;
             let Some(last) = rows.last() else { return Ok((counter.finish(), earlier)) };
@@ -124,7 +124,7 @@ impl PreviewBuilder<'_> {
                 // Only lists are counted by what they were.
                 let seen = if row.is_recorded && body.contains('[') { journal.seen(run, row.row)? } else { None };
                 let recorded = match &seen {
-                    Some(Sightings { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
+                    Some(Snapshots { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
                     _ if row.is_recorded => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };
@@ -141,7 +141,7 @@ impl PreviewBuilder<'_> {
         &self,
         loaded: &Loaded,
         counts: Counts,
-        earlier: Option<&Earlier>,
+        earlier: Option<&PriorRuns>,
         ledger: &Outlook,
         first_requests: Vec<FirstRequest>,
         journal: Option<&History>,
@@ -209,7 +209,7 @@ impl PreviewBuilder<'_> {
         doubts.collect()
     }
 
-    fn shown(&self, earlier: &Earlier, journal: Option<&History>) -> Result<Vec<preview::Earlier>, Error> {
+    fn shown(&self, earlier: &PriorRuns, journal: Option<&History>) -> Result<Vec<preview::Earlier>, Error> {
         let mut shown = Vec::new();
         for ((run, again), made) in &earlier.made {
             shown.push(preview::Earlier::Made { run: run.clone(), at: made.last, rows: made.rows, again: *again });

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::environment::Environment;
 use crate::change::IncidentId;
 use crate::check::nearest;
-use crate::client::{TokenFile, Tokens};
+use crate::client::{TokenCache, TokenFile};
 use crate::contract::{self, Contract};
 use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
 use crate::error::Error;
@@ -141,7 +141,7 @@ pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
         }
     }
     let token = match &args.token_file {
-        Some(path) => Some(Tokens::from_source(TokenFile::new(path))?.current().0),
+        Some(path) => Some(TokenCache::from_source(TokenFile::new(path))?.current().0),
         None => env.token.clone(),
     };
     super::send::runtime()?.block_on(async {

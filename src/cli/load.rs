@@ -16,7 +16,7 @@ use crate::compare::parts;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::input::{Input, InputError};
-use crate::journal::{Earlier, Journal, JournalError, LoadRow, Peek, RunFacts, RunHandle, WillSend};
+use crate::journal::{Journal, JournalError, LoadRow, PriorRuns, ReadOnlyJournal, RunHandle, RunMetadata, WillSend};
 use crate::list_edit::changes_lists;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::plan::PlanRow;
@@ -168,10 +168,10 @@ pub(super) fn into_journal(
     skip_invalid: bool,
     tell: &mut dyn FnMut(Diagnostic),
     scope: &TenantKey,
-    facts: &RunFacts,
+    facts: &RunMetadata,
     rng: &mut fastrand::Rng,
 ) -> Result<(RunHandle, Loaded), Error> {
-    let run = journal.begin_loading(scope, &rules.contract.name, facts, rng)?;
+    let run = journal.create_run(scope, &rules.contract.name, facts, rng)?;
     let mut batches = Batches::new(journal, &run);
     let read = read(input, rules, skip_invalid, tell, &mut |row| batches.add(load_row(row)));
     let read = read.and_then(|read| batches.end().map(|()| read));
@@ -219,7 +219,7 @@ pub(super) struct DryRun {
     /// What of it would be sent.
     pub(super) counts: Counts,
     /// What earlier runs have to do with it.
-    pub(super) earlier: Earlier,
+    pub(super) earlier: PriorRuns,
     /// The first requests, as they would be sent.
     pub(super) first: Vec<FirstRequest>,
     /// Rows that turned out to be invalid in the end, by their number, and why.
@@ -239,7 +239,7 @@ pub(super) fn for_dry_run(
     rules: &Rules<'_>,
     skip_invalid: bool,
     tell: &mut dyn FnMut(Diagnostic),
-    peek: Option<&Peek>,
+    peek: Option<&ReadOnlyJournal>,
     remember: Duration,
     appended: Option<&str>,
     mut rows: Option<&mut ReviewRows>,
@@ -247,7 +247,8 @@ pub(super) fn for_dry_run(
 ) -> Result<DryRun, Error> {
     let mut first = Vec::new();
     let context = ContextColumns::new(input.shape(), rules.contract);
-    let mut counting = Counting { peek, remember, appended, counter: Counter::default(), earlier: Earlier::default() };
+    let mut counting =
+        Counting { peek, remember, appended, counter: Counter::default(), earlier: PriorRuns::default() };
     let mut keep = |row: &CheckedRow| {
         let mut see = |left_out, repeats| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out, repeats));
         let Ok(change) = &row.verdict else { return see(None, false) };
@@ -270,7 +271,7 @@ pub(super) fn for_dry_run(
         && let Some(rows) = rows
     {
         // That these are invalid is known in the end only: without them, once more.
-        counting = Counting { counter: Counter::default(), earlier: Earlier::default(), ..counting };
+        counting = Counting { counter: Counter::default(), earlier: PriorRuns::default(), ..counting };
         for row in rows.changes()? {
             let (row, change) = row?;
             if !contradicting.contains_key(&row) {
@@ -286,11 +287,11 @@ pub(super) fn for_dry_run(
 
 /// Counts the rows of a dry run.
 struct Counting<'a> {
-    peek: Option<&'a Peek>,
+    peek: Option<&'a ReadOnlyJournal>,
     remember: Duration,
     appended: Option<&'a str>,
     counter: Counter,
-    earlier: Earlier,
+    earlier: PriorRuns,
 }
 
 impl Counting<'_> {
@@ -300,7 +301,7 @@ impl Counting<'_> {
             return Ok(Err(LeftOut::Repeated));
         }
         let will_send = match self.peek {
-            Some(peek) => peek.look(change, self.remember, self.appended, &mut self.earlier)?,
+            Some(peek) => peek.add_prior_runs(change, self.remember, self.appended, &mut self.earlier)?,
             None => WillSend::All,
         };
         let body = match will_send {

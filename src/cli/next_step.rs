@@ -13,7 +13,7 @@ use crate::check::SetProperty;
 use crate::client::Origin;
 use crate::contract::Contract;
 use crate::input::Source;
-use crate::journal::RunFacts;
+use crate::journal::RunMetadata;
 use crate::report::next_command::NextCommand;
 use crate::typed::Typed;
 
@@ -46,14 +46,14 @@ pub(super) enum NextStep<'a> {
         /// All options, as they were typed.
         typed: &'a Typed,
         /// What its run keeps of its beginning.
-        facts: &'a RunFacts,
+        facts: &'a RunMetadata,
     },
     /// A run that went on by its name.
     Resume {
         /// Its name.
         run: &'a str,
         /// What it keeps of its beginning.
-        facts: &'a RunFacts,
+        facts: &'a RunMetadata,
         /// The options of this command line, as they were typed: they win over those of the run's.
         typed: &'a Typed,
     },
@@ -205,7 +205,7 @@ pub(super) fn show_all(run: &str, typed: &Typed) -> NextCommand {
 }
 
 /// What was typed when a run began, as far as the next command needs it: an emulator's token needs no `--base-url`.
-fn kept(facts: &RunFacts) -> Typed {
+fn kept(facts: &RunMetadata) -> Typed {
     let is_loopback = facts.origin.parse().is_ok_and(|origin: Origin| origin.is_loopback());
     facts.typed.filtered(|option| option != "--base-url" || !is_loopback)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::target::Target;
 use crate::apply::GUESSED_LATENCY;
 use crate::error::Error;
-use crate::journal::{Journal, Peek, RunHandle};
+use crate::journal::{Journal, ReadOnlyJournal, RunHandle};
 use crate::permit::{Pause, QuotaUsage};
 
 /// What a forecast begins with.
@@ -32,7 +32,7 @@ impl Outlook {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub(super) fn of_dry_run(peek: Option<&Peek>, target: &Target) -> Result<Outlook, Error> {
+    pub(super) fn of_dry_run(peek: Option<&ReadOnlyJournal>, target: &Target) -> Result<Outlook, Error> {
         let Some(peek) = peek else {
             return Ok(Outlook { spent: QuotaUsage::default(), pause: None, latency: GUESSED_LATENCY });
         };

@@ -26,7 +26,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::files::open_input;
 use crate::input::Source;
-use crate::journal::{Pick, Same};
+use crate::journal::{RowFilter, RunKey};
 use crate::outcome::OutcomeKind;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
@@ -145,7 +145,7 @@ pub(super) fn run(
         None => None,
     };
     if let Some(seal) = seal {
-        begun.same = Same::Plan(seal);
+        begun.same = RunKey::Plan(seal);
     }
     let shown = PlanView { args, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
     shown.show(begun, to_stdout, terminal)
@@ -182,7 +182,7 @@ impl PlanView<'_> {
         };
         let say = |out: &mut dyn io::Write, layout| -> Result<(), Error> {
             begun.show(preview.clone(), &args.calls, &mut *out, layout)?;
-            if let (Some(plan), Same::Plan(seal)) = (plan, &begun.same) {
+            if let (Some(plan), RunKey::Plan(seal)) = (plan, &begun.same) {
                 writeln!(out, "\nplan: {}, sealed {}", printable(&plan.to_string_lossy()), plan::short(seal))?;
                 if begun.target.scope.is_none() {
                     writeln!(out, "it names no tenant; to restrict it to one, use a token or `--scope`")?;
@@ -227,7 +227,7 @@ fn write_json(
     exit: u8,
 ) -> Result<(), Error> {
     let header = header_of(begun)?;
-    let seal = if let Same::Plan(seal) = &begun.same { Some(seal) } else { None };
+    let seal = if let RunKey::Plan(seal) = &begun.same { Some(seal) } else { None };
     let object = json!({
         "file": plan.map(|plan| plan.to_string_lossy()), "plan": seal, "origin": header.origin, "scope": header.scope,
         "contract": header.contract, "input": header.input, "options": header.options,
@@ -322,7 +322,7 @@ fn header_of(begun: &PreparedRun<'_>) -> Result<Header, Error> {
 /// The rows of a plan, from the journal.
 fn plan_rows(begun: &PreparedRun<'_>) -> impl Iterator<Item = Result<PlanRow, Error>> {
     let appended = begun.target.contract.appended().unwrap_or_default();
-    report::report_rows(&begun.journal, &begun.handle.name, Pick::NoneOf(&[])).map(move |row| {
+    report::report_rows(&begun.journal, &begun.handle.name, RowFilter::NoneOf(&[])).map(move |row| {
         let row = row?;
         let is_sent = row.result.outcome.kind == OutcomeKind::NotAttempted;
         let change = row.change(appended).filter(|_| is_sent);

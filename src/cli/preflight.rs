@@ -17,7 +17,7 @@ use crate::apply::{PreflightSource, ReadEnd};
 use crate::change::IncidentId;
 use crate::compare::{Diff, compare, compare_since, parts};
 use crate::error::Error;
-use crate::journal::{Contradiction, Journal, LookAt, PendingRow, Pick, RunHandle, Settled, Sightings};
+use crate::journal::{Contradiction, DiffResult, Journal, PendingRow, ReadScope, RowFilter, RunHandle, Snapshots};
 use crate::list_edit::resolve_edits;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
 use crate::report::diff_line::RowChanges;
@@ -28,7 +28,7 @@ use crate::snapshot::Snapshot;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PreflightOptions {
     /// Whose incidents.
-    pub(super) at: LookAt,
+    pub(super) at: ReadScope,
     /// Whether rows whose incident was merged into another one update that one instead; else they are not sent.
     pub(super) follows: bool,
 }
@@ -119,7 +119,7 @@ impl ReadCalls<'_> {
             surveyed.incidents += incidents;
             surveyed.looks.calls += ends.calls;
             surveyed.looks.throttled += ends.throttled;
-            rows = if look.follows && hop < HOPS { journal.follow(run)? } else { Vec::new() };
+            rows = if look.follows && hop < HOPS { journal.retarget(run)? } else { Vec::new() };
         }
         surveyed.looks.lasted = self.clock.now().wall.duration_since(surveyed.begun).unsigned_abs();
         Ok(PreflightEnd::Over(journal, surveyed))
@@ -165,7 +165,7 @@ impl ReadCalls<'_> {
                     row.change.body = comment_alone(&row, self.appended());
                 }
                 let body = (row.change.body != loaded).then(|| Arc::clone(&row.change.body));
-                let mut one = Settled { row: row.row, outcome: None, is_otherwise: false, body };
+                let mut one = DiffResult { row: row.row, outcome: None, is_otherwise: false, body };
                 match said {
                     Some(Diff::Ends(outcome)) => {
                         compared.add_end(&outcome, row.line);
@@ -184,7 +184,7 @@ impl ReadCalls<'_> {
 
     /// What comparing says of a row, and the row with whole lists where it changes some. `None` of one in doubt whose
     /// doubt has to be cleared up first.
-    fn said_of(&self, mut row: PendingRow, sightings: &Sightings) -> (PendingRow, Option<Diff>) {
+    fn said_of(&self, mut row: PendingRow, sightings: &Snapshots) -> (PendingRow, Option<Diff>) {
         if let (Some(asked), Snapshot::There(before)) = (&row.asked, &sightings.now) {
             // Without list changes that is what was asked for.
             match resolve_edits(asked, &before.values) {
@@ -213,7 +213,7 @@ impl ReadCalls<'_> {
         (row, Some(compared))
     }
 
-    fn compared(&self, row: &PendingRow, sightings: &Sightings) -> Diff {
+    fn compared(&self, row: &PendingRow, sightings: &Snapshots) -> Diff {
         let same_as = self.target.contract.same_as();
         match &sightings.planned {
             // What this run itself has changed is no change since.
@@ -295,7 +295,7 @@ fn contradiction(found: &Contradiction) -> Diff {
 /// Where the journal can't be read.
 pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::Compared, Error> {
     let mut compared = preview::Compared::new(0, None);
-    for row in report_rows(journal, &run.name, Pick::NoneOf(&[])) {
+    for row in report_rows(journal, &run.name, RowFilter::NoneOf(&[])) {
         let row = row?;
         compared.incidents += u64::from(row.before.is_some());
         match row.result.outcome.kind {

@@ -25,7 +25,7 @@ use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
 use crate::input::{Input, Source};
-use crate::journal::{Journal, JournalError, LookAt, PendingRow, RunFacts, RunHandle, RunSummary, Same};
+use crate::journal::{Journal, JournalError, PendingRow, ReadScope, RunHandle, RunKey, RunMetadata, RunSummary};
 use crate::outcome::InputShape;
 use crate::plan::{Lists, check_body, check_change};
 use crate::report::Layout;
@@ -51,9 +51,9 @@ pub(super) struct PreparedRun<'a> {
     /// What of it is left to be sent, in numbers.
     pub(super) loaded: Loaded,
     /// What it keeps of its beginning.
-    pub(super) facts: RunFacts,
+    pub(super) facts: RunMetadata,
     /// By what it is known again.
-    pub(super) same: Same,
+    pub(super) same: RunKey,
     /// What looking at the incidents has shown, where that was asked for.
     pub(super) compared: Option<preview::Compared>,
     /// The requests that this took.
@@ -85,8 +85,8 @@ impl<'a> PreparedRun<'a> {
         journal: Journal,
         handle: RunHandle,
         loaded: Loaded,
-        facts: RunFacts,
-        same: Same,
+        facts: RunMetadata,
+        same: RunKey,
         clock: &'a Clock,
     ) -> PreparedRun<'a> {
         let (compared, looked) = (None, Looks::default());
@@ -108,7 +108,7 @@ impl<'a> PreparedRun<'a> {
         clock: &'a Clock,
         tell: &mut dyn FnMut(Diagnostic),
     ) -> Result<PreparedRun<'a>, Error> {
-        let facts = RunFacts {
+        let facts = RunMetadata {
             input: source.name().into_owned(),
             shape: reading.input.shape().clone(),
             origin: target.origin().to_string(),
@@ -122,7 +122,7 @@ impl<'a> PreparedRun<'a> {
         let mut rng = fastrand::Rng::new();
         let (handle, loaded) =
             load::into_journal(&mut journal, input, rules, skip_invalid, tell, &scope, &facts, &mut rng)?;
-        let same = Same::Changes(loaded.digest.clone());
+        let same = RunKey::Changes(loaded.digest.clone());
         Ok(PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 
@@ -139,7 +139,7 @@ impl<'a> PreparedRun<'a> {
         let handle = hold(&mut journal, &run.name, &target.contract)?;
         let loaded = Loaded::default();
         let RunSummary { scope, facts, plan, .. } = run;
-        let same = plan.map_or_else(|| Same::Changes(Vec::new()), Same::Plan);
+        let same = plan.map_or_else(|| RunKey::Changes(Vec::new()), RunKey::Plan);
         Ok(PreparedRun {
             goes_on: true,
             ..PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock)
@@ -172,7 +172,7 @@ impl<'a> PreparedRun<'a> {
         look: PreflightOptions,
         terminal: &Terminal,
     ) -> Result<PreparedRun<'a>, Error> {
-        if look.at == LookAt::Needed && self.journal.incidents(&self.handle, look.at)?.is_empty() {
+        if look.at == ReadScope::Needed && self.journal.incidents(&self.handle, look.at)?.is_empty() {
             return Ok(self);
         }
         let PreparedRun { target, scope, journal, handle, goes_on, loaded, facts, same, clock, .. } = self;
@@ -246,7 +246,7 @@ impl<'a> PreparedRun<'a> {
         let ledger = Outlook::of_run(&self.journal, &self.handle, self.target)?;
         let forecast = report::forecast(&self.target.quota, calls, &ledger, self.clock.now(), preview.counts.rows);
         let contract = &self.target.contract;
-        let seal = if let Same::Plan(seal) = &self.same { Some(seal.clone()) } else { None };
+        let seal = if let RunKey::Plan(seal) = &self.same { Some(seal.clone()) } else { None };
         let review = report::review(self.target, contract.appended(), preview, forecast, warnings, next);
         let rows = report::review_rows(&self.journal, &self.handle.name, &self.facts.shape, contract, &preview.counts);
         page.write_review(&crate::report::page::Review { seal, ..review }, rows).map_err(report::page_error)
@@ -320,7 +320,7 @@ impl<'a> PreparedRun<'a> {
         let agreed_at = self.clock.now().boot;
         if !self.goes_on {
             self.facts.results = absolute(destination.path());
-            self.journal.ready(&self.handle, &self.facts, &self.same)?;
+            self.journal.publish(&self.handle, &self.facts, &self.same)?;
         }
         let sending = Sending {
             target: self.target,
@@ -348,7 +348,7 @@ const BATCH: u32 = 1_000;
 /// # Errors
 /// If another process holds it, or a row holds something that no row is loaded with.
 fn hold(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHandle, JournalError> {
-    let handle = journal.hold(run)?;
+    let handle = journal.acquire(run)?;
     let mut after = 0;
     loop {
         let rows = journal.pending(&handle, after, BATCH)?;

@@ -18,7 +18,7 @@ use crate::clock::Now;
 use crate::contract::Contract;
 use crate::error::Error;
 use crate::files::unnamed;
-use crate::journal::{AccountedRow, History, Journal, JournalError, Pick};
+use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::quota::{Buckets, Forecast, run_ahead};
 use crate::quota_spec::Quota;
@@ -177,7 +177,7 @@ pub(super) fn review_rows(
     counts: &Counts,
 ) -> impl Iterator<Item = Result<ReviewRow, JournalError>> {
     let context = ContextColumns::new(shape, contract);
-    report_rows(journal, run, Pick::NoneOf(&[])).map(move |row| {
+    report_rows(journal, run, RowFilter::NoneOf(&[])).map(move |row| {
         let row = row?;
         let outcome = &row.result.outcome;
         // That it is not sent is said beside it.
@@ -208,7 +208,7 @@ pub(super) fn review_rows(
 const COMMENT_NOT_REPEATED: &str = "the comment was added before: it is not repeated";
 
 /// What the input says of a row's incident, or else what was read of it.
-fn context_of(columns: &ContextColumns, row: &AccountedRow) -> Context {
+fn context_of(columns: &ContextColumns, row: &ReportRow) -> Context {
     let said = columns.of(&row.result.source);
     let Some(Snapshot::There(before)) = &row.before else { return said };
     if !said.cells.is_empty() {
@@ -269,8 +269,8 @@ pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page:
         next: sent.next,
     };
     let first = OutcomeKind::TROUBLES;
-    let troubles = account.groups.iter().filter(|group| first.contains(&group.kind)).map(Pick::Group);
-    let rows = troubles.chain([Pick::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &context));
+    let troubles = account.groups.iter().filter(|group| first.contains(&group.kind)).map(RowFilter::Group);
+    let rows = troubles.chain([RowFilter::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &context));
     page.write_account(&account, rows).map_err(page_error)
 }
 
@@ -278,7 +278,7 @@ pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page:
 fn rows_of(
     journal: &History,
     run: &str,
-    pick: Pick<'_>,
+    pick: RowFilter<'_>,
     context: &ContextColumns,
 ) -> impl Iterator<Item = Result<AccountRow, JournalError>> {
     report_rows(journal, run, pick).map(|row| {
@@ -296,8 +296,8 @@ fn rows_of(
 pub(super) fn report_rows(
     journal: &History,
     run: &str,
-    pick: Pick<'_>,
-) -> impl Iterator<Item = Result<AccountedRow, JournalError>> {
+    pick: RowFilter<'_>,
+) -> impl Iterator<Item = Result<ReportRow, JournalError>> {
     let mut after = 0;
     let mut page = Vec::new().into_iter();
     std::iter::from_fn(move || {

@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::files::temporary_dir;
 use crate::input::{Input, InputError, Source};
-use crate::journal::{History, Peek};
+use crate::journal::{History, ReadOnlyJournal};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::Preview;
@@ -168,7 +168,7 @@ fn dry_run(
     };
     let clock = Clock::machine();
     let peek = match &target.scope {
-        Some(scope) if !args.emulator => Peek::open(&state_dir(global)?, scope, clock.clone())?,
+        Some(scope) if !args.emulator => ReadOnlyJournal::open(&state_dir(global)?, scope, clock.clone())?,
         _ => None,
     };
     let appended = target.contract.appended();

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
 use crate::input::Source;
-use crate::journal::{History, Journal, JournalError, LookAt, RunState, RunSummary};
+use crate::journal::{History, Journal, JournalError, ReadScope, RunState, RunSummary};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::plan::short;
 use crate::quota_spec::parse_duration;
@@ -313,7 +313,7 @@ fn resume(
     begun.destination(args.results.as_ref(), &input)?;
     let runtime = send::runtime()?;
     // What was looked at may be long ago.
-    let look = PreflightOptions { at: LookAt::Needed, follows: false };
+    let look = PreflightOptions { at: ReadScope::Needed, follows: false };
     let begun = begun.preflight(&runtime, &args.calls, look, terminal)?;
     let next = NextStep::Resume { run: name, facts: &facts, typed: &global.typed };
     begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), &input, page, next, terminal)

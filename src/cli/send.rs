@@ -183,7 +183,7 @@ impl Sending<'_> {
         terminal: &Terminal,
     ) {
         let only_differs = code == exit::SOME_FAILED && !has_troubles(&tally);
-        let follows = journal.follows(run).unwrap_or(false);
+        let follows = journal.has_redirects(run).unwrap_or(false);
         let next = match code {
             // Nothing is remembered any more: the comments of all other rows might be added again.
             _ if matches!(failed, Some(Error::HistoryGone { .. })) => {

@@ -11,7 +11,7 @@ use super::next_step::accepting;
 use super::terminal::{Terminal, say};
 use super::tokens;
 use crate::change::TenantKey;
-use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenNeeds, Tokens};
+use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::emulator::{self, Running};
@@ -33,7 +33,7 @@ pub(super) struct Target {
     /// The windows to keep.
     pub(super) quota: Quota,
     /// Where the tokens come from; `None` for a dry run without one.
-    pub(super) tokens: Option<Arc<Tokens>>,
+    pub(super) tokens: Option<Arc<TokenCache>>,
     /// Whether it is an emulator that lives and dies with the run.
     pub(super) is_emulated: bool,
     /// That emulator; none in a dry run.
@@ -204,7 +204,7 @@ impl Target {
             .await
             .map_err(|source| Error::Io { what: "the emulator can't be started", source })?;
         let consented = emulators(&running.origin())?;
-        let tokens = Tokens::given(&"emulator".to_owned().into())?;
+        let tokens = TokenCache::given(&"emulator".to_owned().into())?;
         Ok(Target {
             scope: Some(origin_scope(consented.origin())),
             consented,

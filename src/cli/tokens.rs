@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::arguments::{CallArgs, TokenFileMode};
 use super::environment::Environment;
 use super::terminal::say;
-use crate::client::{TokenError, TokenFile, TokenNeeds, Tokens};
+use crate::client::{TokenCache, TokenError, TokenFile, TokenNeeds};
 use crate::clock::{Clock, wait_here};
 use crate::error::Error;
 
@@ -18,20 +18,20 @@ const READ_AGAIN: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// If what was named is no token, or the file is not to be read.
-pub(super) fn from(calls: &CallArgs, env: &Environment) -> Result<Option<Tokens>, Error> {
+pub(super) fn from(calls: &CallArgs, env: &Environment) -> Result<Option<TokenCache>, Error> {
     let Some(path) = &calls.token_file else {
-        return Ok(env.token.as_ref().map(Tokens::given).transpose()?);
+        return Ok(env.token.as_ref().map(TokenCache::given).transpose()?);
     };
     let file = TokenFile {
         path: path.clone(),
         any_mode: calls.token_file_mode == TokenFileMode::Any,
         credentials_directory: env.credentials_directory.clone(),
     };
-    let mut tokens = Tokens::from_source(file.clone());
+    let mut tokens = TokenCache::from_source(file.clone());
     again(|| {
         let is_empty = tokens.as_ref().is_err_and(TokenError::is_empty);
         if is_empty {
-            tokens = Tokens::from_source(file.clone());
+            tokens = TokenCache::from_source(file.clone());
         }
         !is_empty
     });
@@ -42,7 +42,7 @@ pub(super) fn from(calls: &CallArgs, env: &Environment) -> Result<Option<Tokens>
 ///
 /// # Errors
 /// If it has expired, or is for another service, tenant or use.
-pub(super) fn expect(tokens: &Tokens, clock: &Clock, needs: TokenNeeds) -> Result<(), Error> {
+pub(super) fn expect(tokens: &TokenCache, clock: &Clock, needs: TokenNeeds) -> Result<(), Error> {
     let has_expired = || tokens.claims().has_expired(clock.now().wall);
     again(|| {
         if has_expired() {

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::error::Error;
 use crate::exit;
-use crate::journal::{AccountedRow, Journal, LoadRow, LookAt, Pick, RunFacts, RunHandle};
+use crate::journal::{Journal, LoadRow, ReadScope, ReportRow, RowFilter, RunHandle, RunMetadata};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::plan::{Header, PlanRow, short};
 use crate::report::plan_file::PlanFile;
@@ -55,7 +55,7 @@ pub(super) struct UndoArgs {
 
 impl UndoArgs {
     /// Whether a row of this incident, its own or the one into which that was merged, is to be undone.
-    fn is_named(&self, incident: u64, row: &AccountedRow) -> bool {
+    fn is_named(&self, incident: u64, row: &ReportRow) -> bool {
         let is_it = |id: &u64| *id == incident || id.to_string() == row.result.incident_id;
         self.only.is_empty() || self.only.iter().any(is_it)
     }
@@ -91,7 +91,7 @@ pub(super) fn run(
     let comment = comment(args.comment.as_deref(), &contract)?;
     expect_earlier_values(&journal, args, contract.appended().unwrap_or_default())?;
     let target = target_of(&journal, &args.run, args.base_url.as_deref(), Access::Read, &args.calls, global, env)?;
-    let facts = RunFacts {
+    let facts = RunMetadata {
         input: format!("undo of run {}", args.run),
         shape: InputShape::Jsonl { bom: false },
         results: String::new(),
@@ -99,11 +99,11 @@ pub(super) fn run(
         ..summary.facts
     };
 
-    let looked_at = journal.begin_loading(&summary.scope, &contract.name, &facts, &mut fastrand::Rng::new())?;
+    let looked_at = journal.create_run(&summary.scope, &contract.name, &facts, &mut fastrand::Rng::new())?;
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
     let appended = contract.appended().unwrap_or_default();
     let picked = load(&mut journal, args, &looked_at, appended, &mut undoing.notes)?;
-    let look = PreflightOptions { at: LookAt::All, follows: false };
+    let look = PreflightOptions { at: ReadScope::All, follows: false };
     let looking = ReadCalls { target: &target, calls: &args.calls, clock };
     let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, look, terminal)? {
         PreflightEnd::Over(journal, _) => journal,
@@ -167,7 +167,7 @@ fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, St
 /// If it has not, or if it updated none of the incidents.
 fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> Result<(), Error> {
     let mut has_updated = false;
-    for row in report_rows(journal, &args.run, Pick::NoneOf(&NOT_UPDATED)) {
+    for row in report_rows(journal, &args.run, RowFilter::NoneOf(&NOT_UPDATED)) {
         let row = row?;
         if row.change(appended).is_some_and(|change| args.is_named(change.incident.get(), &row)) {
             has_updated = true;
@@ -194,7 +194,7 @@ fn load(
 ) -> Result<HashSet<u64>, Error> {
     let (mut seen, mut picked, mut after) = (HashSet::new(), HashSet::new(), 0);
     loop {
-        let rows = journal.account(&args.run, Pick::NoneOf(&NOT_UPDATED), after, 500)?;
+        let rows = journal.account(&args.run, RowFilter::NoneOf(&NOT_UPDATED), after, 500)?;
         let Some(last) = rows.last() else { return Ok(picked) };
         after = last.result.row;
         let mut batch = Vec::with_capacity(BATCH);
@@ -224,9 +224,9 @@ fn picked_rows<'a>(
     journal: &'a Journal,
     run: &'a str,
     picked: &'a HashSet<u64>,
-) -> impl Iterator<Item = Result<AccountedRow, crate::journal::JournalError>> + 'a {
-    let is_picked = |row: &Result<AccountedRow, _>| row.as_ref().map_or(true, |row| picked.contains(&row.result.row));
-    report_rows(journal, run, Pick::NoneOf(&NOT_UPDATED)).filter(is_picked)
+) -> impl Iterator<Item = Result<ReportRow, crate::journal::JournalError>> + 'a {
+    let is_picked = |row: &Result<ReportRow, _>| row.as_ref().map_or(true, |row| picked.contains(&row.result.row));
+    report_rows(journal, run, RowFilter::NoneOf(&NOT_UPDATED)).filter(is_picked)
 }
 
 /// Makes the rows of the plan.
@@ -238,7 +238,7 @@ struct Undoing<'a> {
 
 impl Undoing<'_> {
     /// What gives back one incident; `None` where nothing does, or has to.
-    fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &AccountedRow) -> Result<Option<PlanRow>, Error> {
+    fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &ReportRow) -> Result<Option<PlanRow>, Error> {
         let (Some(change), Some(Snapshot::There(then))) = (row.change(self.appended()), &row.before) else {
             return Ok(None);
         };

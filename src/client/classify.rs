@@ -18,7 +18,7 @@ pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
 
 /// Reads what came back for `call` at `now`.
 #[must_use]
-pub fn read(
+pub fn classify(
     call: &Call,
     contract: &Contract,
     reply: Result<Reply, SendError>,
@@ -207,7 +207,7 @@ pub(super) mod tests {
 
     fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
         let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
-        read(call, &contract(), reply, 3, now)
+        classify(call, &contract(), reply, 3, now)
     }
 
     fn verdict(call: &Call, body: &str) -> Verdict {

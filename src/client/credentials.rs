@@ -122,14 +122,14 @@ pub trait TokenSource: fmt::Debug + Send + Sync {
 
 /// The token in use and where the next one comes from.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct TokenCache {
     /// `None`: the token was given, and there is no other.
     source: Option<Box<dyn TokenSource>>,
-    current: Mutex<Held>,
+    current: Mutex<CachedToken>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct CachedToken {
     token: SecretString,
     /// Counts the tokens of this process, from 0.
     generation: u64,
@@ -140,32 +140,32 @@ struct Held {
     needs: Option<TokenNeeds>,
 }
 
-impl Tokens {
+impl TokenCache {
     /// A token that stays as it is: from the environment.
     ///
     /// # Errors
     /// If it is no bearer token.
-    pub fn given(token: &SecretString) -> Result<Tokens, TokenError> {
+    pub fn given(token: &SecretString) -> Result<TokenCache, TokenError> {
         let found = token_in(token.expose_secret().as_bytes());
         let token = found.map_err(|why| TokenError::Text { place: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
-        Ok(Tokens::holding(None, token))
+        Ok(TokenCache::holding(None, token))
     }
 
     /// The token of a source, which is asked again when the token has expired or was refused.
     ///
     /// # Errors
     /// If it has no token now.
-    pub fn from_source(source: impl TokenSource + 'static) -> Result<Tokens, TokenError> {
+    pub fn from_source(source: impl TokenSource + 'static) -> Result<TokenCache, TokenError> {
         let token = source.read()?;
-        Ok(Tokens::holding(Some(Box::new(source)), token))
+        Ok(TokenCache::holding(Some(Box::new(source)), token))
     }
 
-    fn holding(source: Option<Box<dyn TokenSource>>, token: SecretString) -> Tokens {
+    fn holding(source: Option<Box<dyn TokenSource>>, token: SecretString) -> TokenCache {
         let facts = TokenFacts::read(token.expose_secret());
         let mut secrets = Secrets::default();
         secrets.add(token.expose_secret());
-        let held = Held { token, generation: 0, facts, needs: None, secrets: Arc::new(secrets) };
-        Tokens { source, current: Mutex::new(held) }
+        let held = CachedToken { token, generation: 0, facts, needs: None, secrets: Arc::new(secrets) };
+        TokenCache { source, current: Mutex::new(held) }
     }
 
     /// The token and its generation.
@@ -252,12 +252,12 @@ impl Tokens {
         }
         let mut secrets = Arc::clone(&held.secrets);
         Arc::make_mut(&mut secrets).add(token.expose_secret());
-        *held = Held { token, generation: generation + 1, facts, needs: held.needs.take(), secrets };
+        *held = CachedToken { token, generation: generation + 1, facts, needs: held.needs.take(), secrets };
         Renewal::Renewed
     }
 
     /// A panic elsewhere leaves the token whole: it is replaced in one step.
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, CachedToken> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -278,10 +278,10 @@ mod tests {
     struct Place(Arc<Mutex<String>>);
 
     impl Place {
-        fn holding(text: &str) -> (Place, Tokens) {
+        fn holding(text: &str) -> (Place, TokenCache) {
             let place = Place::default();
             place.put(text);
-            let tokens = Tokens::from_source(place.clone()).expect("a token");
+            let tokens = TokenCache::from_source(place.clone()).expect("a token");
             (place, tokens)
         }
 
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_jwt_says_whose_it_is_and_how_long_it_lives() {
-        let tokens = Tokens::given(&SecretString::from(format!(" {JWT}\n"))).expect("a token");
+        let tokens = TokenCache::given(&SecretString::from(format!(" {JWT}\n"))).expect("a token");
         let facts = tokens.claims();
         assert_eq!(facts.tenant.as_deref(), Some("72f988bf"));
         assert_eq!(facts.caller.as_deref(), Some("ana@contoso.com"));
@@ -329,7 +329,7 @@ mod tests {
         assert!(tokens.at(at("2026-11-24T10:00:37Z")).0.is_none());
         place.put(LATER);
         assert!(tokens.at(at("2026-11-24T10:00:37Z")).0.is_some());
-        let given = Tokens::given(&SecretString::from(JWT)).expect("a token");
+        let given = TokenCache::given(&SecretString::from(JWT)).expect("a token");
         assert!(given.at(at("2026-11-24T10:00:37Z")).0.is_none());
     }
 
@@ -377,13 +377,13 @@ mod tests {
 
     #[test]
     fn a_given_token_has_no_other() {
-        let tokens = Tokens::given(&SecretString::from("given")).expect("a token");
+        let tokens = TokenCache::given(&SecretString::from("given")).expect("a token");
         assert!(matches!(tokens.renew(0), Renewal::NoSource));
     }
 
     #[test]
     fn nothing_shows_the_token() {
-        let tokens = Tokens::given(&SecretString::from(JWT)).expect("a token");
+        let tokens = TokenCache::given(&SecretString::from(JWT)).expect("a token");
         assert!(!format!("{tokens:?}").contains("eyJ"));
     }
 }

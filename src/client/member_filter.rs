@@ -58,7 +58,7 @@ enum State {
     /// Between the incidents of a page.
     Items,
     /// After the object.
-    End,
+    AttemptEnd,
     /// Everything is kept: it is no object, or not to be chosen from.
     Whole,
 }
@@ -157,7 +157,7 @@ impl MemberFilter {
     fn take(&mut self, byte: u8) {
         let is_space = byte.is_ascii_whitespace();
         match self.state {
-            State::Start | State::End | State::Name { .. } | State::Colon if is_space => {}
+            State::Start | State::AttemptEnd | State::Name { .. } | State::Colon if is_space => {}
             State::Start if byte == b'{' => self.open_object(),
             State::Name { after_comma } => match byte {
                 b'"' => {
@@ -239,7 +239,7 @@ impl MemberFilter {
     fn close_object(&mut self) {
         self.open.pop();
         self.kept.push(b'}');
-        self.state = if self.is_inner { State::Items } else { State::End };
+        self.state = if self.is_inner { State::Items } else { State::AttemptEnd };
         self.is_inner = false;
     }
 

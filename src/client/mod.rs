@@ -33,7 +33,7 @@ use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
-pub use credentials::{Renewal, TokenError, TokenSource, Tokens};
+pub use credentials::{Renewal, TokenCache, TokenError, TokenSource};
 pub use http::{HttpError, HttpTransport, WHOLE_CALL};
 pub use member_filter::Keep;
 pub use origin::{Origin, OriginError};
@@ -45,7 +45,7 @@ pub use token_text::TokenTextError;
 #[derive(Debug)]
 pub struct Client<T: Transport> {
     transport: T,
-    tokens: Arc<Tokens>,
+    tokens: Arc<TokenCache>,
     contract: Contract,
     clock: Clock,
     /// What is in use of an incident, and of one on a page.
@@ -54,14 +54,14 @@ pub struct Client<T: Transport> {
 
 impl<T: Transport> Client<T> {
     /// A client that sends by `transport`, and reads what comes back by `contract`.
-    pub fn new(transport: T, tokens: Arc<Tokens>, contract: &Contract, clock: Clock) -> Client<T> {
+    pub fn new(transport: T, tokens: Arc<TokenCache>, contract: &Contract, clock: Clock) -> Client<T> {
         let keep = [false, true].map(|is_page| incident_body::in_use(contract, is_page));
         Client { transport, tokens, contract: contract.clone(), clock, keep }
     }
 
     /// Where the tokens come from.
     #[must_use]
-    pub fn tokens(&self) -> &Tokens {
+    pub fn tokens(&self) -> &TokenCache {
         &self.tokens
     }
 
@@ -109,7 +109,7 @@ impl<T: Transport> Client<T> {
         let reply = self.transport.send(request).await;
         // After it was sent: the token may have been renewed meanwhile.
         let reply = redacted(reply, &self.tokens.secrets());
-        classify::read(call, &self.contract, reply, token_generation, self.clock.now())
+        classify::classify(call, &self.contract, reply, token_generation, self.clock.now())
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_is_one_request_and_its_token_is_not_repeated() {
-        let tokens = Arc::new(Tokens::given(&SecretString::from("s3cret-s3cret-s3cret")).expect("a token"));
+        let tokens = Arc::new(TokenCache::given(&SecretString::from("s3cret-s3cret-s3cret")).expect("a token"));
         let clock = Clock::simulated(Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }, "boot");
         let client = Client::new(Echo::default(), tokens, &classify::tests::contract(), clock);
         let incident = IncidentId::new(7).expect("an id");

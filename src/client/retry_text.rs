@@ -12,7 +12,7 @@ use super::date::{fits, fixed_date, iso_prefix};
 
 /// One thing that a text says about time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum TimeHint {
     /// A point in time.
     At(Timestamp),
     /// A length of time.
@@ -116,7 +116,7 @@ const UNITS: [(u64, &[&str], &[&str]); 5] = [
 const LONGEST: u64 = 10 * 366 * 86_400_000;
 
 /// All that `text` says about time, in its order.
-pub(super) fn times(text: &str) -> Vec<Said> {
+pub(super) fn parse_hints(text: &str) -> Vec<TimeHint> {
     let mut said = Vec::new();
     let mut at = 0;
     while let Some(digit) = text[at..].find(|c: char| c.is_ascii_digit()) {
@@ -134,26 +134,26 @@ pub(super) fn times(text: &str) -> Vec<Said> {
         at += length;
     }
     let unnumbered = text.match_indices("per ").filter_map(|(at, per)| unit(&text[at + per.len()..]));
-    said.extend(unnumbered.map(|(millis, _)| Said::Window(Duration::from_millis(millis))));
+    said.extend(unnumbered.map(|(millis, _)| TimeHint::Window(Duration::from_millis(millis))));
     said
 }
 
 /// The time that begins with the digit at `at`, and its length in bytes.
-fn time_at(text: &str, at: usize) -> Option<(Said, usize)> {
+fn time_at(text: &str, at: usize) -> Option<(TimeHint, usize)> {
     /// `24 Nov 2026 10:00:37 GMT`
     const HTTP_DATE: usize = 24;
     let rest = &text[at..];
     if let Some((time, length)) = iso_prefix(rest) {
-        return Some((Said::At(time), length));
+        return Some((TimeHint::At(time), length));
     }
     if let Some(time) = rest.get(..HTTP_DATE).filter(|date| date.ends_with("GMT")).and_then(fixed_date) {
-        return Some((Said::At(time), HTTP_DATE));
+        return Some((TimeHint::At(time), HTTP_DATE));
     }
     let (millis, length) = clock(rest).or_else(|| amounts(rest))?;
     let duration = Duration::from_millis(millis.min(LONGEST));
     let before = text[..at].trim_end();
     let is_window = ["per", "pro", "par", "por", "/"].iter().any(|rate| before.ends_with(rate));
-    Some((if is_window { Said::Window(duration) } else { Said::After(duration) }, length))
+    Some((if is_window { TimeHint::Window(duration) } else { TimeHint::After(duration) }, length))
 }
 
 /// `00:00:37`, `1.02:00:00.5` (a day and two hours): milliseconds and the length in bytes. A time of day is none.
@@ -293,8 +293,8 @@ mod tests {
             ("in 1,500 seconds", 1_500),
             ("in 36\u{a0}500 ms or 37\u{a0}s", 37),
         ] {
-            let longest = times(text).into_iter().filter_map(|said| match said {
-                Said::After(duration) => Some(duration.as_millis().div_ceil(1_000)),
+            let longest = parse_hints(text).into_iter().filter_map(|said| match said {
+                TimeHint::After(duration) => Some(duration.as_millis().div_ceil(1_000)),
                 _ => None,
             });
             assert_eq!(longest.max(), Some(seconds), "{text}");
@@ -314,7 +314,7 @@ mod tests {
             "37",
             "",
         ] {
-            assert_eq!(times(text), [], "{text}");
+            assert_eq!(parse_hints(text), [], "{text}");
         }
     }
 
@@ -322,25 +322,25 @@ mod tests {
     fn windows_are_told_from_waits() {
         let second = Duration::from_secs(1);
         for (text, expected) in [
-            ("maximum admitted 50 per 1m.", vec![Said::Window(60 * second)]),
-            ("50 calls per minute", vec![Said::Window(60 * second)]),
-            ("1500 per 1h", vec![Said::Window(3_600 * second)]),
-            ("50/60s, wait 37 s", vec![Said::Window(60 * second), Said::After(37 * second)]),
+            ("maximum admitted 50 per 1m.", vec![TimeHint::Window(60 * second)]),
+            ("50 calls per minute", vec![TimeHint::Window(60 * second)]),
+            ("1500 per 1h", vec![TimeHint::Window(3_600 * second)]),
+            ("50/60s, wait 37 s", vec![TimeHint::Window(60 * second), TimeHint::After(37 * second)]),
         ] {
-            assert_eq!(times(text), expected, "{text}");
+            assert_eq!(parse_hints(text), expected, "{text}");
         }
     }
 
     #[test]
     fn dates_are_found_in_the_middle_of_a_text() {
-        let time = |text: &str| Said::At(text.parse().expect("plain form"));
+        let time = |text: &str| TimeHint::At(text.parse().expect("plain form"));
         for text in [
             "Calls may begin at 2026-11-24T10:00:37.0Z, not before.",
             "Neue Aufrufe ab 2026-11-24 10:00:37 möglich",
             "(2026-11-24T11:00:37+01:00)",
             "after Tue, 24 Nov 2026 10:00:37 GMT.",
         ] {
-            assert_eq!(times(text), [time("2026-11-24T10:00:37Z")], "{text}");
+            assert_eq!(parse_hints(text), [time("2026-11-24T10:00:37Z")], "{text}");
         }
     }
 
@@ -349,8 +349,8 @@ mod tests {
         fn any_text_says_something_or_nothing(
             text in r"(?s).*|([0-9]{1,25}[ .,:-]?(s|min|h|秒|per )?[ 0-9:]{0,9}){1,5}",
         ) {
-            for said in times(&text) {
-                if let Said::After(duration) | Said::Window(duration) = said {
+            for said in parse_hints(&text) {
+                if let TimeHint::After(duration) | TimeHint::Window(duration) = said {
                     prop_assert!(duration <= Duration::from_millis(LONGEST));
                 }
             }

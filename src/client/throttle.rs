@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::body::{self, plain_text, text};
 use super::date::{http_date, iso};
-use super::retry_text::{Said, times};
+use super::retry_text::{TimeHint, parse_hints};
 use crate::call::Resume;
 
 /// The server's clock is believed this far from ours; past that, a time it names is read by our clock.
@@ -39,10 +39,10 @@ pub(super) const HEADERS: [&str; 8] = [
 #[must_use]
 pub fn resume(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Option<Resume> {
     let body = Body::read(body);
-    let in_text: Vec<Said> = body.texts.iter().flat_map(|text| times(text)).collect();
+    let in_text: Vec<TimeHint> = body.texts.iter().flat_map(|text| parse_hints(text)).collect();
     let window = || {
         let windows =
-            in_text.iter().filter_map(|said| if let Said::Window(window) = said { Some(*window) } else { None });
+            in_text.iter().filter_map(|said| if let TimeHint::Window(window) = said { Some(*window) } else { None });
         windows.filter(|window| !window.is_zero()).max().map(Resume::After)
     };
     let said = in_headers(headers, now).into_iter().chain(in_resets(headers, now));
@@ -58,7 +58,7 @@ pub fn retry(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Optio
         let text = text.to_lowercase();
         text.contains("retry") || text.contains("try again")
     };
-    let in_text: Vec<Said> = body.texts.iter().filter(speaks_of_it).flat_map(|text| times(text)).collect();
+    let in_text: Vec<TimeHint> = body.texts.iter().filter(speaks_of_it).flat_map(|text| parse_hints(text)).collect();
     // The reset of a quota that is not used up is no time to wait for.
     let remaining = named(headers, "ratelimit-remaining").chain(named(headers, "x-ratelimit-remaining"));
     let is_used_up = remaining.filter_map(|value| value.trim().parse::<u64>().ok()).all(|left| left == 0);
@@ -68,20 +68,20 @@ pub fn retry(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Optio
 }
 
 /// The latest of these times, measured from the response's `Date`.
-fn latest(said: impl Iterator<Item = Said>, headers: &[(String, String)], now: Timestamp) -> Option<Resume> {
+fn latest(said: impl Iterator<Item = TimeHint>, headers: &[(String, String)], now: Timestamp) -> Option<Resume> {
     let server_time = named(headers, "date")
         .find_map(|date| http_date(date, now))
         .filter(|time| (*time - now).abs() <= BELIEVABLE_SKEW);
-    let delay = |said: Said| match said {
-        Said::After(delay) => SignedDuration::try_from(delay).ok().filter(SignedDuration::is_positive),
-        Said::At(time) => Some(time.duration_since(server_time.unwrap_or(now))),
-        Said::Window(_) => None,
+    let delay = |said: TimeHint| match said {
+        TimeHint::After(delay) => SignedDuration::try_from(delay).ok().filter(SignedDuration::is_positive),
+        TimeHint::At(time) => Some(time.duration_since(server_time.unwrap_or(now))),
+        TimeHint::Window(_) => None,
     };
     let (delay, said) = said.filter_map(|said| Some((delay(said)?, said))).max_by_key(|(delay, _)| *delay)?;
     match said {
         _ if delay < -JUST_PASSED => None,
         _ if !delay.is_positive() => Some(Resume::JustPassed),
-        Said::At(time) if server_time.is_none() => Some(Resume::At(time)),
+        TimeHint::At(time) if server_time.is_none() => Some(Resume::At(time)),
         _ => Duration::try_from(delay).ok().map(Resume::After),
     }
 }
@@ -91,14 +91,14 @@ fn named<'a>(headers: &'a [(String, String)], wanted: &'static str) -> impl Iter
 }
 
 /// `Retry-After` (RFC 9110, section 10.2.3), and two headers with milliseconds.
-fn in_headers(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
+fn in_headers(headers: &[(String, String)], now: Timestamp) -> Vec<TimeHint> {
     let millis = named(headers, "retry-after-ms").chain(named(headers, "x-ms-retry-after-ms"));
     let millis = millis.filter_map(|value| number(value, "ms"));
     named(headers, "retry-after").filter_map(|value| retry_after(value, now)).chain(millis).collect()
 }
 
 /// When a quota is reset: a number of seconds from now, or a time.
-fn in_resets(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
+fn in_resets(headers: &[(String, String)], now: Timestamp) -> Vec<TimeHint> {
     let reset = |value: &str| {
         let digits = value.trim().split(['.', ',', ';']).next().unwrap_or_default().trim();
         let at = match digits.parse::<u64>() {
@@ -106,22 +106,22 @@ fn in_resets(headers: &[(String, String)], now: Timestamp) -> Vec<Said> {
             Ok(seconds) if seconds > EPOCH_SECONDS => Timestamp::from_second(i64::try_from(seconds).ok()?).ok(),
             _ => return retry_after(digits, now).or_else(|| retry_after(value, now)),
         };
-        at.map(Said::At)
+        at.map(TimeHint::At)
     };
     named(headers, "ratelimit-reset").chain(named(headers, "x-ratelimit-reset")).filter_map(reset).collect()
 }
 
 /// Seconds, or a date; ISO 8601 is tolerated.
-fn retry_after(value: &str, now: Timestamp) -> Option<Said> {
-    number(value, "s").or_else(|| http_date(value, now).or_else(|| iso(value)).map(Said::At))
+fn retry_after(value: &str, now: Timestamp) -> Option<TimeHint> {
+    number(value, "s").or_else(|| http_date(value, now).or_else(|| iso(value)).map(TimeHint::At))
 }
 
 /// A number of this unit, and nothing else.
-fn number(value: &str, unit: &str) -> Option<Said> {
+fn number(value: &str, unit: &str) -> Option<TimeHint> {
     let value = value.trim();
     let whole = value.split_once('.').map_or(value, |(whole, _)| whole);
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !whole.is_empty();
-    is_number.then(|| times(&format!("{value} {unit}")).into_iter().next()).flatten()
+    is_number.then(|| parse_hints(&format!("{value} {unit}")).into_iter().next()).flatten()
 }
 
 /// What a body says, as far as a time may be in it.
@@ -182,10 +182,10 @@ impl Body {
         }
     }
 
-    fn in_members(&self, now: Timestamp) -> Vec<Said> {
+    fn in_members(&self, now: Timestamp) -> Vec<TimeHint> {
         let said = |(value, unit): &(String, &'static str)| match number(value, unit) {
             Some(said) => vec![said],
-            None => retry_after(value, now).map_or_else(|| times(value), |said| vec![said]),
+            None => retry_after(value, now).map_or_else(|| parse_hints(value), |said| vec![said]),
         };
         self.members.iter().flat_map(said).collect()
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use super::dedup::{Asker, Doubt, MadeBefore, Standing, is_read, since, standing, updates_for};
+use super::dedup::{AppliedBy, DedupDecision, DedupQuery, Doubt, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
 use crate::call::{REDIRECTED, UNSENT};
@@ -28,11 +28,11 @@ pub struct AttemptId(pub i64);
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Attempts that have ended.
-    pub ends: Vec<End>,
+    pub ends: Vec<AttemptEnd>,
     /// Rows that are over without a call.
     pub over: Vec<(u64, Outcome)>,
     /// Calls that want to begin, in the order in which they are to be served.
-    pub begins: Vec<Begin>,
+    pub begins: Vec<StartRequest>,
     /// Reads that clear up nothing: of an incident, or (`None`) of a list. They come after the calls for rows.
     pub looks: Vec<Option<IncidentId>>,
     /// At most so many of both may begin.
@@ -43,7 +43,7 @@ pub struct Batch {
 
 /// The end of an attempt.
 #[derive(Clone, Debug)]
-pub struct End {
+pub struct AttemptEnd {
     /// Which.
     pub attempt: AttemptId,
     /// When the answer had come, or the wait for it was over.
@@ -68,41 +68,41 @@ pub struct End {
 
 /// A call that wants to begin.
 #[derive(Clone, Debug)]
-pub struct Begin {
+pub struct StartRequest {
     /// The row for which it is.
     pub row: u64,
     /// The row's change.
     pub change: Change,
     /// Which call.
-    pub what: What,
+    pub what: CallKind,
     /// When its incident was read and was otherwise: what other runs made before that counts no more.
-    pub otherwise_at: Option<Timestamp>,
+    pub differed_at: Option<Timestamp>,
     /// Where it changes lists: the body as it was asked for.
     pub asked: Option<Arc<str>>,
     /// The row's own incident, where that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
 }
 
-impl Begin {
+impl StartRequest {
     /// Of this row.
     #[must_use]
-    pub fn new(row: &PendingRow, what: What) -> Begin {
-        let PendingRow { row, change, otherwise_at, asked, merged, .. } = row;
+    pub fn new(row: &PendingRow, what: CallKind) -> StartRequest {
+        let PendingRow { row, change, differed_at, asked, merged, .. } = row;
         let (change, asked) = (change.clone(), asked.clone());
-        Begin { row: *row, change, what, otherwise_at: *otherwise_at, asked, merged: *merged }
+        StartRequest { row: *row, change, what, differed_at: *differed_at, asked, merged: *merged }
     }
 }
 
 /// The kinds of calls.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum CallKind {
     /// The change is sent, if it has not been made before.
     Update,
     /// The incident is read; for a change with a comment to clear up these doubts, if they are those that there are.
     Read(Vec<Doubt>),
 }
 
-/// What became of a [`Begin`].
+/// What became of a [`StartRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Receipt {
     /// It has a permit, and its intent is on the disk: send it.
@@ -111,15 +111,15 @@ pub enum Receipt {
     NoPermit,
     /// The same change is under way; or, for a comment, another comment or a read of the incident: ask again when that
     /// has ended.
-    UnderWay,
+    InFlight,
     /// The change has been made before: the row is over.
-    Made(MadeBefore),
+    AlreadyApplied(AppliedBy),
     /// Its comment has been added by another change: ask again with the change without it.
     CommentMade,
     /// Read the incident first; not before the server can have had the last byte of these attempts.
     InDoubt(Vec<Doubt>),
     /// What was to be cleared up has been meanwhile, and the change was not made: no read is needed.
-    ClearedUp,
+    Resolved,
 }
 
 /// What a commit gives back.
@@ -194,7 +194,7 @@ impl Journal {
                 let why = format!("row {} holds a change of a list in the place of the list", begin.row);
                 return Err(JournalError::Damaged { path: dir.database(), why });
             }
-            receipts.push(examine(&tx, session, begin, now)?);
+            receipts.push(deduplicate(&tx, session, begin, now)?);
         }
         let clear = receipts.iter().filter(|receipt| **receipt == Receipt::NoPermit).count() + batch.looks.len();
         let wanted = u32::try_from(clear).unwrap_or(u32::MAX).min(batch.slots);
@@ -232,15 +232,20 @@ impl Journal {
 }
 
 /// [`Receipt::NoPermit`] where nothing but a permit is missing.
-fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> Result<Receipt, JournalError> {
+fn deduplicate(
+    tx: &Transaction<'_>,
+    session: &Session,
+    begin: &StartRequest,
+    now: Now,
+) -> Result<Receipt, JournalError> {
     let in_doubt = match &begin.what {
-        What::Update => None,
+        CallKind::Update => None,
         // Without a comment there are no doubts: it is looked at as it is.
-        What::Read(_) if !begin.change.appends => return Ok(Receipt::NoPermit),
-        What::Read(doubts) => Some(doubts),
+        CallKind::Read(_) if !begin.change.appends => return Ok(Receipt::NoPermit),
+        CallKind::Read(doubts) => Some(doubts),
     };
-    let (properties, comments) = since(now, session.remember, begin.otherwise_at);
-    let asker = Asker {
+    let (properties, comments) = since(now, session.remember, begin.differed_at);
+    let asker = DedupQuery {
         run: session.run,
         row: begin.row,
         since: properties,
@@ -250,15 +255,15 @@ fn examine(tx: &Transaction<'_>, session: &Session, begin: &Begin, now: Now) -> 
     };
     let pasts = updates_for(tx, session.scope, begin.change.incident, begin.merged)?;
     Ok(match standing(&pasts, &begin.change, asker) {
-        Standing::Made(made) => Receipt::Made(made),
-        Standing::UnderWay => Receipt::UnderWay,
-        Standing::CommentMade => Receipt::CommentMade,
+        DedupDecision::Made(made) => Receipt::AlreadyApplied(made),
+        DedupDecision::UnderWay => Receipt::InFlight,
+        DedupDecision::CommentMade => Receipt::CommentMade,
         // A comment that is sent during a read could be taken for the one in doubt; and one reader is enough.
-        _ if begin.change.appends && is_read(tx, session.scope, begin.change.incident)? => Receipt::UnderWay,
-        Standing::Clear if in_doubt.is_some() => Receipt::ClearedUp,
-        Standing::Clear => Receipt::NoPermit,
-        Standing::InDoubt(doubts) if in_doubt == Some(&doubts) => Receipt::NoPermit,
-        Standing::InDoubt(doubts) => Receipt::InDoubt(doubts),
+        _ if begin.change.appends && is_read(tx, session.scope, begin.change.incident)? => Receipt::InFlight,
+        DedupDecision::Send if in_doubt.is_some() => Receipt::Resolved,
+        DedupDecision::Send => Receipt::NoPermit,
+        DedupDecision::InDoubt(doubts) if in_doubt == Some(&doubts) => Receipt::NoPermit,
+        DedupDecision::InDoubt(doubts) => Receipt::InDoubt(doubts),
     })
 }
 
@@ -267,8 +272,8 @@ const UPDATE: u8 = 1;
 /// Its row adds a comment, and the update does not.
 const UPDATE_WITHOUT_COMMENT: u8 = 2;
 
-fn kind_of(begin: &Begin, appended: Option<&str>) -> u8 {
-    if matches!(begin.what, What::Read(_)) {
+fn kind_of(begin: &StartRequest, appended: Option<&str>) -> u8 {
+    if matches!(begin.what, CallKind::Read(_)) {
         return READ;
     }
     let asks_for_comment = || {
@@ -313,7 +318,7 @@ fn write_intent(tx: &Transaction<'_>, session: &mut Session, intent: &Intent) ->
     Ok(attempt)
 }
 
-fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(), JournalError> {
+fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &AttemptEnd) -> Result<(), JournalError> {
     let changed = tx
         .prepare_cached(
             "UPDATE attempts
@@ -351,7 +356,7 @@ fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(
 
 /// A 429 makes or prolongs the pause, and whoever was trying it out has failed. Any other end of the call that went
 /// first lifts it; an older call that succeeds late does not.
-fn write_pause(tx: &Transaction<'_>, session: &mut Session, end: &End) -> Result<(), JournalError> {
+fn write_pause(tx: &Transaction<'_>, session: &mut Session, end: &AttemptEnd) -> Result<(), JournalError> {
     let pause = &mut session.ledger.pause;
     if let Some(until) = end.pause_until {
         let until = pause.map_or(until, |pause| pause.until.max(until));

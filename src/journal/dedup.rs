@@ -23,13 +23,13 @@ use crate::list_edit::ListEdit;
 
 /// Where the change of a row stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Standing {
+pub(super) enum DedupDecision {
     /// Nothing speaks against sending it.
-    Clear,
+    Send,
     /// The same change is under way, or both add a comment.
     UnderWay,
     /// It has been made.
-    Made(MadeBefore),
+    Made(AppliedBy),
     /// Its comment has been added; its properties have to be set.
     CommentMade,
     /// A comment may have been added by these attempts: read the incident first.
@@ -38,7 +38,7 @@ pub(super) enum Standing {
 
 /// The call that made a change before.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MadeBefore {
+pub struct AppliedBy {
     /// The run's name.
     pub run: String,
     /// Whether that is the run that asks.
@@ -65,12 +65,12 @@ pub struct Doubt {
     /// Whether it is an attempt at the row that asks.
     pub own_row: bool,
     /// The changes with a comment that are known to have been made of this incident.
-    pub known: Arc<[Known]>,
+    pub known: Arc<[KnownUpdate]>,
 }
 
 /// A change that is known to have been made: the server did it between these two times, or shortly after.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Known {
+pub struct KnownUpdate {
     /// What was asked for.
     pub change: Change,
     /// When it was sent, or a moment before.
@@ -81,7 +81,7 @@ pub struct Known {
 
 /// One update of an incident, over or under way.
 #[derive(Clone, Debug)]
-pub(super) struct Past {
+pub(super) struct PriorUpdate {
     attempt: AttemptId,
     run: i64,
     row: u64,
@@ -103,7 +103,7 @@ pub(super) struct Past {
 
 /// Whose question it is, and how far back it looks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asker<'a> {
+pub(super) struct DedupQuery<'a> {
     pub(super) run: i64,
     pub(super) row: u64,
     /// What other runs made before this is forgotten.
@@ -134,14 +134,14 @@ pub(super) fn is_read(db: &Connection, scope: i64, incident: IncidentId) -> Resu
 }
 
 /// All updates of an incident in a scope, oldest first.
-pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> Result<Vec<Past>, JournalError> {
+pub(super) fn updates_of(db: &Connection, scope: i64, incident: IncidentId) -> Result<Vec<PriorUpdate>, JournalError> {
     let mut statement = db.prepare_cached(UPDATES_OF_INCIDENT)?;
     let pasts = statement.query_map(params![scope, stored_id(incident)], |row| {
         let body: Arc<str> = row.get::<_, Option<String>>(9)?.unwrap_or_default().into();
         let asked: Option<String> = row.get(11)?;
         let verdict: Option<String> = row.get(12)?;
         let is = |name| verdict.as_deref() == Some(name);
-        Ok(Past {
+        Ok(PriorUpdate {
             attempt: AttemptId(row.get(0)?),
             run: row.get(1)?,
             row: row.get(2)?,
@@ -166,7 +166,7 @@ pub(super) fn updates_for(
     scope: i64,
     incident: IncidentId,
     merged: Option<IncidentId>,
-) -> Result<Vec<Past>, JournalError> {
+) -> Result<Vec<PriorUpdate>, JournalError> {
     let mut pasts = updates_of(db, scope, incident)?;
     if let Some(merged) = merged {
         let of_merged = updates_of(db, scope, merged)?;
@@ -181,24 +181,24 @@ pub(super) const READS_LAG: Duration = Duration::from_mins(1);
 
 /// How far back it is looked for a row whose incident was, perhaps, read and found to be otherwise: what was read wins
 /// over what is remembered from before. For comments what is remembered always wins.
-pub(super) fn since(now: Now, remember: Duration, otherwise_at: Option<Timestamp>) -> (BootTime, BootTime) {
+pub(super) fn since(now: Now, remember: Duration, differed_at: Option<Timestamp>) -> (BootTime, BootTime) {
     let remembered = now.boot - remember;
-    let otherwise = otherwise_at.map(|at| now.boot_at(at) - READS_LAG);
+    let otherwise = differed_at.map(|at| now.boot_at(at) - READS_LAG);
     (otherwise.map_or(remembered, |at| remembered.max(at)), remembered)
 }
 
 /// Whether an update of ours that ended since `since`, or is under way, set one of the properties of `asked` to another
 /// value, and none set it back.
-pub(super) fn was_set_otherwise(pasts: &[Past], asked: &str, since: BootTime, appended: Option<&str>) -> bool {
+pub(super) fn was_set_otherwise(pasts: &[PriorUpdate], asked: &str, since: BootTime, appended: Option<&str>) -> bool {
     let recent = pasts.iter().rev().filter(|past| past.made != Some(false));
     let recent = recent.take_while(|past| past.ended.is_none_or(|ended| ended > since));
     recent.take_while(|past| *past.asked != *asked).any(|past| sets_otherwise(&past.change.body, asked, appended))
 }
 
 /// The rule.
-pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Standing {
-    let made = |past: &Past| {
-        Standing::Made(MadeBefore {
+pub(super) fn standing(pasts: &[PriorUpdate], ours: &Change, asker: DedupQuery<'_>) -> DedupDecision {
+    let made = |past: &PriorUpdate| {
+        DedupDecision::Made(AppliedBy {
             run: past.run_name.clone(),
             own_run: past.run == asker.run,
             own_row: past.run == asker.run && past.row == asker.row,
@@ -207,19 +207,19 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
         })
     };
     // A change is made once in one run, whatever others have set since.
-    let is_own = |past: &&Past| past.run == asker.run && past.made == Some(true) && *past.asked == *asker.asked;
+    let is_own = |past: &&PriorUpdate| past.run == asker.run && past.made == Some(true) && *past.asked == *asker.asked;
     if let Some(past) = pasts.iter().rev().find(is_own) {
         return made(past);
     }
     // Of two comments in doubt, sent at the same time with the same text, nobody could tell which one was made.
-    let excludes = |past: &Past| *past.asked == *asker.asked || past.change.appends && ours.appends;
+    let excludes = |past: &PriorUpdate| *past.asked == *asker.asked || past.change.appends && ours.appends;
     if pasts.iter().any(|past| past.ended.is_none() && excludes(past)) {
-        return Standing::UnderWay;
+        return DedupDecision::UnderWay;
     }
     if ours.appends {
         let doubts = doubts(pasts, asker);
         if !doubts.is_empty() {
-            return Standing::InDoubt(doubts);
+            return DedupDecision::InDoubt(doubts);
         }
     }
     for past in pasts.iter().rev().filter(|past| past.made != Some(false)) {
@@ -237,13 +237,13 @@ pub(super) fn standing(pasts: &[Past], ours: &Change, asker: Asker<'_>) -> Stand
     }
     match comment_made(pasts, ours, asker) {
         Some(past) if parts(&ours.body, asker.appended.unwrap_or_default()).0.is_none() => made(past),
-        Some(_) => Standing::CommentMade,
-        None => Standing::Clear,
+        Some(_) => DedupDecision::CommentMade,
+        None => DedupDecision::Send,
     }
 }
 
 /// The last update that added the same comment, if that is remembered.
-fn comment_made<'a>(pasts: &'a [Past], ours: &Change, asker: Asker<'_>) -> Option<&'a Past> {
+fn comment_made<'a>(pasts: &'a [PriorUpdate], ours: &Change, asker: DedupQuery<'_>) -> Option<&'a PriorUpdate> {
     let comment = |body: &str| parts(body, asker.appended?).1;
     // Mostly there is no update of its incident; then the body is not read.
     if pasts.is_empty() || !ours.appends {
@@ -259,11 +259,11 @@ fn comment_made<'a>(pasts: &'a [Past], ours: &Change, asker: Asker<'_>) -> Optio
     })
 }
 
-fn doubts(pasts: &[Past], asker: Asker<'_>) -> Vec<Doubt> {
-    let known: Arc<[Known]> = pasts
+fn doubts(pasts: &[PriorUpdate], asker: DedupQuery<'_>) -> Vec<Doubt> {
+    let known: Arc<[KnownUpdate]> = pasts
         .iter()
         .filter(|past| past.made == Some(true) && past.change.appends)
-        .filter_map(|past| Some(Known { change: past.change.clone(), started: past.started, ended: past.ended? }))
+        .filter_map(|past| Some(KnownUpdate { change: past.change.clone(), started: past.started, ended: past.ended? }))
         .collect();
     pasts
         .iter()
@@ -298,7 +298,7 @@ fn sets_otherwise(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
 
 /// What earlier runs have to do with rows that are about to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Earlier {
+pub struct PriorRuns {
     /// Changes that were made before: by run, and whether they will be made again (it is longer ago than remembered).
     pub made: BTreeMap<(String, bool), Made>,
     /// Rows whose incident was touched, with another change, by a run that is not over.
@@ -325,16 +325,16 @@ pub struct Made {
     pub last: Timestamp,
 }
 
-impl Earlier {
+impl PriorRuns {
     /// Adds what the updates of its incident mean for one change. Says what of it will be sent.
-    pub(super) fn add(&mut self, pasts: &[Past], ours: &Change, asker: Asker<'_>) -> WillSend {
-        let forever = Asker { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..asker };
+    pub(super) fn add(&mut self, pasts: &[PriorUpdate], ours: &Change, asker: DedupQuery<'_>) -> WillSend {
+        let forever = DedupQuery { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..asker };
         let (standing_now, will_send) = match standing(pasts, ours, asker) {
-            Standing::Made(made) => (Standing::Made(made), WillSend::Nothing),
-            Standing::CommentMade => (standing(pasts, ours, forever), WillSend::WithoutComment),
+            DedupDecision::Made(made) => (DedupDecision::Made(made), WillSend::Nothing),
+            DedupDecision::CommentMade => (standing(pasts, ours, forever), WillSend::WithoutComment),
             _ => (standing(pasts, ours, forever), WillSend::All),
         };
-        if let Standing::Made(made) = standing_now {
+        if let DedupDecision::Made(made) = standing_now {
             let is_sent = will_send != WillSend::Nothing;
             let entry = self.made.entry((made.run, is_sent)).or_insert(Made { rows: 0, last: made.at });
             *entry = Made { rows: entry.rows + 1, last: entry.last.max(made.at) };
@@ -364,8 +364,8 @@ mod tests {
     }
 
     /// An update that was made, for row 1.
-    fn made(run: i64, body: &str, ended: i64) -> Past {
-        Past {
+    fn made(run: i64, body: &str, ended: i64) -> PriorUpdate {
+        PriorUpdate {
             attempt: AttemptId(ended),
             run,
             row: 1,
@@ -383,11 +383,11 @@ mod tests {
     }
 
     /// Where row 1 of run 1 stands, with what was made since 100.
-    fn standing_of(pasts: &[Past]) -> Standing {
+    fn standing_of(pasts: &[PriorUpdate]) -> DedupDecision {
         standing(
             pasts,
             &change(RESOLVED),
-            Asker {
+            DedupQuery {
                 run: 1,
                 row: 1,
                 since: boot(100),
@@ -398,16 +398,16 @@ mod tests {
         )
     }
 
-    fn run_of(standing: Standing) -> Option<String> {
-        if let Standing::Made(made) = standing { Some(made.run) } else { None }
+    fn run_of(standing: DedupDecision) -> Option<String> {
+        if let DedupDecision::Made(made) = standing { Some(made.run) } else { None }
     }
 
     #[test]
     fn a_change_of_another_run_counts_while_it_is_remembered_and_not_undone() {
         assert_eq!(run_of(standing_of(&[made(2, RESOLVED, 200)])).as_deref(), Some("run 2"));
-        assert_eq!(standing_of(&[made(2, RESOLVED, 100)]), Standing::Clear);
-        assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), Standing::CommentMade);
-        assert_eq!(standing_of(&[made(2, RESOLVED, 100), made(3, ACTIVE, 300)]), Standing::Clear);
+        assert_eq!(standing_of(&[made(2, RESOLVED, 100)]), DedupDecision::Send);
+        assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), DedupDecision::CommentMade);
+        assert_eq!(standing_of(&[made(2, RESOLVED, 100), made(3, ACTIVE, 300)]), DedupDecision::Send);
         let same_again = [made(3, ACTIVE, 200), made(2, RESOLVED, 300)];
         assert_eq!(run_of(standing_of(&same_again)).as_deref(), Some("run 2"));
     }
@@ -418,14 +418,21 @@ mod tests {
         let asked = r#"{"tags":{"add":["a"],"remove":["x"]},"comment":"c"}"#;
         let of_list = |run, list: &str, ended| {
             let body = format!(r#"{{"tags":{list},"comment":"c"}}"#);
-            Past { asked: asked.into(), ..made(run, &body, ended) }
+            PriorUpdate { asked: asked.into(), ..made(run, &body, ended) }
         };
-        let standing_of = |pasts: &[Past]| {
+        let standing_of = |pasts: &[PriorUpdate]| {
             let ours = change(r#"{"tags":["a","new"],"comment":"c"}"#);
             standing(
                 pasts,
                 &ours,
-                Asker { run: 1, row: 1, since: boot(100), comments_since: boot(100), appended: Some("comment"), asked },
+                DedupQuery {
+                    run: 1,
+                    row: 1,
+                    since: boot(100),
+                    comments_since: boot(100),
+                    appended: Some("comment"),
+                    asked,
+                },
             )
         };
         assert_eq!(run_of(standing_of(&[of_list(2, r#"["a"]"#, 200)])).as_deref(), Some("run 2"));
@@ -443,14 +450,15 @@ mod tests {
     fn comments_are_judged_apart_from_properties() {
         let other = |body: &str, ended| made(2, body, ended);
         let with_comment = r#"{"classification":"FalsePositive","comment":"closed"}"#;
-        assert_eq!(standing_of(&[other(with_comment, 200)]), Standing::CommentMade);
-        assert_eq!(standing_of(&[other(with_comment, 100)]), Standing::Clear);
-        assert_eq!(standing_of(&[Past { made: Some(false), ..other(with_comment, 200) }]), Standing::Clear);
-        let without = Past { change: Change { appends: false, ..change(with_comment) }, ..other(with_comment, 200) };
-        assert_eq!(standing_of(&[without]), Standing::Clear);
+        assert_eq!(standing_of(&[other(with_comment, 200)]), DedupDecision::CommentMade);
+        assert_eq!(standing_of(&[other(with_comment, 100)]), DedupDecision::Send);
+        assert_eq!(standing_of(&[PriorUpdate { made: Some(false), ..other(with_comment, 200) }]), DedupDecision::Send);
+        let without =
+            PriorUpdate { change: Change { appends: false, ..change(with_comment) }, ..other(with_comment, 200) };
+        assert_eq!(standing_of(&[without]), DedupDecision::Send);
         // Nothing is left of a row that only adds it.
         let alone = r#"{"comment":"closed"}"#;
-        let asker = Asker {
+        let asker = DedupQuery {
             run: 1,
             row: 1,
             since: boot(300),
@@ -458,9 +466,9 @@ mod tests {
             appended: Some("comment"),
             asked: alone,
         };
-        let standing_alone = |pasts: &[Past]| standing(pasts, &change(alone), asker);
+        let standing_alone = |pasts: &[PriorUpdate]| standing(pasts, &change(alone), asker);
         assert_eq!(run_of(standing_alone(&[other(RESOLVED, 200)])).as_deref(), Some("run 2"));
-        assert_eq!(standing_alone(&[other(RESOLVED, 100)]), Standing::Clear);
+        assert_eq!(standing_alone(&[other(RESOLVED, 100)]), DedupDecision::Send);
     }
 
     #[test]
@@ -475,12 +483,12 @@ mod tests {
 
     #[test]
     fn own_recent_update_tells_more_than_a_read() {
-        let set = |pasts: &[Past]| was_set_otherwise(pasts, RESOLVED, boot(100), Some("comment"));
+        let set = |pasts: &[PriorUpdate]| was_set_otherwise(pasts, RESOLVED, boot(100), Some("comment"));
         assert!(set(&[made(2, ACTIVE, 200)]));
-        assert!(set(&[Past { ended: None, made: None, ..made(2, ACTIVE, 200) }]));
+        assert!(set(&[PriorUpdate { ended: None, made: None, ..made(2, ACTIVE, 200) }]));
         assert!(!set(&[made(2, ACTIVE, 100)]));
         assert!(!set(&[made(2, ACTIVE, 200), made(3, RESOLVED, 300)]));
-        assert!(!set(&[Past { made: Some(false), ..made(2, ACTIVE, 200) }]));
+        assert!(!set(&[PriorUpdate { made: Some(false), ..made(2, ACTIVE, 200) }]));
     }
 
     #[test]
@@ -492,9 +500,9 @@ mod tests {
 
     #[test]
     fn the_same_change_under_way_is_waited_for_and_a_doubt_is_cleared_up_first() {
-        let under_way = Past { ended: None, made: None, ..made(2, RESOLVED, 200) };
-        assert_eq!(standing_of(&[under_way]), Standing::UnderWay);
-        let in_doubt = Past { made: None, ..made(2, ACTIVE, 200) };
-        assert!(matches!(standing_of(&[in_doubt]), Standing::InDoubt(doubts) if !doubts[0].own_row));
+        let under_way = PriorUpdate { ended: None, made: None, ..made(2, RESOLVED, 200) };
+        assert_eq!(standing_of(&[under_way]), DedupDecision::UnderWay);
+        let in_doubt = PriorUpdate { made: None, ..made(2, ACTIVE, 200) };
+        assert!(matches!(standing_of(&[in_doubt]), DedupDecision::InDoubt(doubts) if !doubts[0].own_row));
     }
 }

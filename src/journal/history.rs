@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::dedup::{Asker, Earlier, WillSend, since, updates_for};
+use super::dedup::{DedupQuery, PriorRuns, WillSend, since, updates_for};
 use super::ledger::{Ledger, latency};
 use super::redirects::MERGED;
 use super::rows::{PendingRow, page};
-use super::runs::{RunFacts, RunHandle, RunState};
+use super::runs::{RunHandle, RunMetadata, RunState};
 use super::{Journal, JournalError, StateDir, locks, wall};
 use crate::change::TenantKey;
 use crate::clock::Clock;
@@ -34,7 +34,7 @@ pub struct RunSummary {
     /// The seal of the plan that it applies.
     pub plan: Option<String>,
     /// Its beginning.
-    pub facts: RunFacts,
+    pub facts: RunMetadata,
     /// When it was loaded.
     pub created: Timestamp,
     /// When it was over.
@@ -237,10 +237,10 @@ impl Journal {
         row: &PendingRow,
         remember: Duration,
         appended: Option<&str>,
-        earlier: &mut Earlier,
+        earlier: &mut PriorRuns,
     ) -> Result<WillSend, JournalError> {
-        let (since, comments_since) = since(self.clock.now(), remember, row.otherwise_at);
-        let asker = Asker { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
+        let (since, comments_since) = since(self.clock.now(), remember, row.differed_at);
+        let asker = DedupQuery { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
         let pasts = updates_for(&self.db, self.scope_of(run)?, row.change.incident, row.merged)?;
         Ok(earlier.add(&pasts, &row.change, asker))
     }

@@ -70,7 +70,7 @@ impl Ledger {
     ) -> Result<(), JournalError> {
         let version = data_version(tx)?;
         if self.version != Some(version) || self.others > 0 {
-            let buried = bury_the_gone(tx, dir, process, now, Some(scope))?;
+            let buried = reap_dead(tx, dir, process, now, Some(scope))?;
             if buried || self.version != Some(version) {
                 self.read(tx, scope, process, horizon)?;
                 self.version = Some(version);
@@ -148,7 +148,7 @@ fn data_version(db: &Connection) -> Result<i64, rusqlite::Error> {
 
 /// Ends the attempts of processes that are gone: now, or at the end of their time limit if that is earlier. An update
 /// among them is in doubt. Returns whether there were any.
-pub(super) fn bury_the_gone(
+pub(super) fn reap_dead(
     tx: &Transaction<'_>,
     dir: &Path,
     ourselves: i64,

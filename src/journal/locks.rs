@@ -43,7 +43,7 @@ impl Patience for Silent {
 /// The turn to write. `SQLite`'s own busy handler lets one of two processes wait for seconds; waiting in the kernel is
 /// fair and short.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct WriteLock {
     file: File,
     path: PathBuf,
     patience: Arc<dyn Patience>,
@@ -54,10 +54,10 @@ const LONG: Duration = Duration::from_secs(2);
 /// How often it is looked whether the user wants to stop.
 const STEP: Duration = Duration::from_millis(50);
 
-impl Turn {
-    pub(super) fn open(dir: &Path, patience: Arc<dyn Patience>) -> Result<Turn, JournalError> {
+impl WriteLock {
+    pub(super) fn open(dir: &Path, patience: Arc<dyn Patience>) -> Result<WriteLock, JournalError> {
         let path = turn_path(dir);
-        Ok(Turn { file: open(&path, For::Creating)?, path, patience })
+        Ok(WriteLock { file: open(&path, For::Creating)?, path, patience })
     }
 
     /// Waits for the turn and holds it until the guard is dropped.
@@ -137,21 +137,21 @@ impl Drop for TurnGuard {
 
 /// A process's sign of life.
 #[derive(Debug)]
-pub(super) struct Alive {
+pub(super) struct LivenessLock {
     _file: File,
     path: PathBuf,
 }
 
-impl Alive {
-    pub(super) fn show(dir: &Path, process: i64) -> Result<Alive, JournalError> {
+impl LivenessLock {
+    pub(super) fn show(dir: &Path, process: i64) -> Result<LivenessLock, JournalError> {
         let path = alive_path(dir, process);
         let file = open(&path, For::Creating)?;
         file.lock()?;
-        Ok(Alive { _file: file, path })
+        Ok(LivenessLock { _file: file, path })
     }
 }
 
-impl Drop for Alive {
+impl Drop for LivenessLock {
     fn drop(&mut self) {
         // What is left behind is removed by the next process that looks.
         let _ = std::fs::remove_file(&self.path);
@@ -177,17 +177,17 @@ pub(super) fn is_gone(dir: &Path, process: i64) -> Result<bool, JournalError> {
 
 /// A run that nobody else can send while this lives. Its file says which process holds it.
 #[derive(Debug)]
-pub(super) struct Hold(#[expect(dead_code, reason = "holding it is its use")] File);
+pub(super) struct RunLock(#[expect(dead_code, reason = "holding it is its use")] File);
 
-impl Hold {
+impl RunLock {
     /// Fails with [`JournalError::RunIsHeld`] where another process holds the run.
-    pub(super) fn take(dir: &Path, run: &str) -> Result<Hold, JournalError> {
+    pub(super) fn take(dir: &Path, run: &str) -> Result<RunLock, JournalError> {
         let mut file = open(&run_path(dir, run), For::Creating)?;
         match file.try_lock() {
             Ok(()) => {
                 // For people only: where it can't be written the lock holds all the same.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-                Ok(Hold(file))
+                Ok(RunLock(file))
             }
             Err(TryLockError::WouldBlock) => {
                 let mut by = String::new();

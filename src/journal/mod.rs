@@ -32,15 +32,15 @@ mod run_report;
 mod runs;
 mod store;
 
-pub use commit::{AttemptId, Batch, Begin, End, Receipt, Receipts, What};
-pub use dedup::{Doubt, Earlier, Known, Made, MadeBefore, WillSend};
+pub use commit::{AttemptEnd, AttemptId, Batch, CallKind, Receipt, Receipts, StartRequest};
+pub use dedup::{AppliedBy, Doubt, KnownUpdate, Made, PriorRuns, WillSend};
 pub use history::{History, RunSummary};
 pub use locks::Patience;
-pub use read_only::Peek;
+pub use read_only::ReadOnlyJournal;
 pub use redirects::Contradiction;
-pub use rows::{LoadRow, LookAt, PendingRow, Settled, Sightings};
-pub use run_report::{AccountedRow, OutcomeGroup, Pick, Timeline, TimelinePiece};
-pub use runs::{PrunedRun, RunFacts, RunHandle, RunState, Same};
+pub use rows::{DiffResult, LoadRow, PendingRow, ReadScope, Snapshots};
+pub use run_report::{OutcomeGroup, ReportRow, RowFilter, Timeline, TimelinePiece};
+pub use runs::{PrunedRun, RunHandle, RunKey, RunMetadata, RunState};
 pub use store::{Durability, StateDir};
 
 use std::ops::Deref;
@@ -58,10 +58,10 @@ pub struct Journal {
     /// The database, as it was opened.
     file: store::FileId,
     durability: Durability,
-    turn: locks::Turn,
+    turn: locks::WriteLock,
     /// Held for life: whoever can take this lock knows that we are gone.
     #[expect(dead_code, reason = "holding it is its use")]
-    alive: locks::Alive,
+    alive: locks::LivenessLock,
     /// Our row in `processes`.
     process: i64,
     /// The scope that is sent to, once a session has begun.

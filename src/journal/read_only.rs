@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::dedup::{Asker, Earlier, WillSend, updates_of};
+use super::dedup::{DedupQuery, PriorRuns, WillSend, updates_of};
 use super::ledger::{Ledger, latency};
 use super::{JournalError, StateDir};
 use crate::change::{Change, TenantKey};
@@ -13,7 +13,7 @@ use crate::permit::{Pause, QuotaUsage};
 
 /// A journal opened for reading, in one scope.
 #[derive(Debug)]
-pub struct Peek {
+pub struct ReadOnlyJournal {
     db: Connection,
     clock: Clock,
     scope: i64,
@@ -21,12 +21,16 @@ pub struct Peek {
     is_old_boot: bool,
 }
 
-impl Peek {
+impl ReadOnlyJournal {
     /// `None` where there is no journal yet, or nothing of this scope in it.
     ///
     /// # Errors
     /// Where the journal is there and can't be read.
-    pub fn open(dir: &std::path::Path, scope: &TenantKey, clock: Clock) -> Result<Option<Peek>, JournalError> {
+    pub fn open(
+        dir: &std::path::Path,
+        scope: &TenantKey,
+        clock: Clock,
+    ) -> Result<Option<ReadOnlyJournal>, JournalError> {
         let dir = StateDir::to_read(dir)?;
         let Some(db) = dir.read_only()? else { return Ok(None) };
         let open = || {
@@ -34,7 +38,7 @@ impl Peek {
             let found =
                 db.query_row("SELECT id FROM scopes WHERE name = ?1", [scope.as_str()], |row| row.get(0)).optional()?;
             let is_old_boot = boot_id != clock.boot_id();
-            Ok(found.map(|scope| Peek { db, clock, scope, is_old_boot }))
+            Ok(found.map(|scope| ReadOnlyJournal { db, clock, scope, is_old_boot }))
         };
         open().map_err(|error: rusqlite::Error| dir.explain(error.into()))
     }
@@ -43,12 +47,12 @@ impl Peek {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn look(
+    pub fn add_prior_runs(
         &self,
         change: &Change,
         remember: Duration,
         appended: Option<&str>,
-        earlier: &mut Earlier,
+        earlier: &mut PriorRuns,
     ) -> Result<WillSend, JournalError> {
         let now = self.clock.now();
         let mut pasts = updates_of(&self.db, self.scope, change.incident)?;
@@ -58,7 +62,7 @@ impl Peek {
             }
         }
         let since = now.boot - remember;
-        let asker = Asker { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
+        let asker = DedupQuery { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
         Ok(earlier.add(&pasts, change, asker))
     }
 

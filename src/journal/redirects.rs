@@ -27,7 +27,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn follow(&mut self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
+    pub fn retarget(&mut self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         self.write(|tx| {
             // A number past the largest id would be read as a fraction.
             let mut follow = tx.prepare(&format!(
@@ -46,7 +46,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn follows(&self, run: &str) -> Result<bool, JournalError> {
+    pub fn has_redirects(&self, run: &str) -> Result<bool, JournalError> {
         let id = self.run_id(run)?;
         let sql = format!("SELECT EXISTS (SELECT 1 FROM rows WHERE run = ?1 AND {MERGED} IS NOT NULL)");
         Ok(self.db.query_row(&sql, [id], |row| row.get(0))?)
@@ -56,7 +56,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn followed(&self, run: &RunHandle, named: usize) -> Result<(u64, Vec<u64>), JournalError> {
+    pub fn retargeted(&self, run: &RunHandle, named: usize) -> Result<(u64, Vec<u64>), JournalError> {
         let mut statement = self.db.prepare(&format!(
             "SELECT line FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL ORDER BY row"
         ))?;
@@ -81,10 +81,10 @@ impl Journal {
                AND target IN (SELECT target FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL)
              ORDER BY target, row"
         ))?;
-        let (mut found, mut group) = (Vec::new(), Vec::<Leads>::new());
+        let (mut found, mut group) = (Vec::new(), Vec::<TargetRow>::new());
         let mut rows = statement.query(params![run.id])?;
         while let Some(row) = rows.next()? {
-            let one = Leads {
+            let one = TargetRow {
                 target: row.get(0)?,
                 row: row.get(1)?,
                 line: row.get(2)?,
@@ -103,7 +103,7 @@ impl Journal {
 }
 
 /// A row that leads to an incident to which others lead, too.
-struct Leads {
+struct TargetRow {
     target: u64,
     row: u64,
     line: u64,
@@ -112,7 +112,7 @@ struct Leads {
 }
 
 /// Of rows that lead to one incident, those that are not over and ask for another change than one of the others.
-fn contradictions(group: &[Leads]) -> impl Iterator<Item = Contradiction> {
+fn contradictions(group: &[TargetRow]) -> impl Iterator<Item = Contradiction> {
     group.iter().filter(|one| one.is_open).filter_map(|one| {
         let other = group.iter().find(|other| other.asked != one.asked)?;
         Some(Contradiction { row: one.row, target: one.target, other_line: other.line })

@@ -34,7 +34,7 @@ pub struct LoadRow {
 
 /// Whose incidents are looked at before anything is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookAt {
+pub enum ReadScope {
     /// Those of all rows.
     All,
     /// Those without which a row can't be sent: it changes a list, its plan says what the incident was, or its own one
@@ -44,7 +44,7 @@ pub enum LookAt {
 
 /// What comparing said of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct DiffResult {
     /// Which.
     pub row: u64,
     /// It is over.
@@ -57,7 +57,7 @@ pub struct Settled {
 
 /// What was seen of a row's incident.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sightings {
+pub struct Snapshots {
     /// Now.
     pub now: Snapshot,
     /// When its plan was made.
@@ -84,7 +84,7 @@ pub struct PendingRow {
     /// Whether what its incident looked like is recorded.
     pub is_recorded: bool,
     /// When its incident was read and was otherwise than it asks for: what was made before that counts no more.
-    pub otherwise_at: Option<Timestamp>,
+    pub differed_at: Option<Timestamp>,
     /// The row's own incident, where that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
     /// The body as it was asked for, if that of the change is another one: it has whole lists, or leaves out what is set
@@ -190,13 +190,13 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn incidents(&self, run: &RunHandle, of: LookAt) -> Result<Vec<(IncidentId, u64)>, JournalError> {
+    pub fn incidents(&self, run: &RunHandle, of: ReadScope) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         let mut statement = self.db.prepare_cached(&format!(
             "SELECT target, row FROM rows
              WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND ({MAY_CHANGE_LISTS} OR NOT {IS_UNSETTLED})
                AND (?2 OR {MAY_CHANGE_LISTS} OR planned IS NOT NULL OR {MERGED} IS NOT NULL)"
         ))?;
-        let rows = statement.query_map(params![run.id, of == LookAt::All], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map(params![run.id, of == ReadScope::All], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let incidents = rows.map(|row: Result<(u64, u64), _>| row.map(|(id, row)| (IncidentId::new(id), row)));
         let incidents = incidents.filter_map(|row| row.map(|(id, row)| Some((id?, row))).transpose());
         Ok(incidents.collect::<Result<_, _>>()?)
@@ -206,7 +206,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn seen(&self, run: &RunHandle, row: u64) -> Result<Option<Sightings>, JournalError> {
+    pub fn seen(&self, run: &RunHandle, row: u64) -> Result<Option<Snapshots>, JournalError> {
         let mut statement = self.db.prepare_cached(
             "SELECT before, planned, EXISTS (
                  SELECT 1 FROM attempts AS a
@@ -218,7 +218,7 @@ impl Journal {
             statement.query_row(params![run.id, row], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))?;
         let read = |text: Option<String>| self.seen_in(text.as_deref(), run, row);
         let planned = read(planned)?;
-        Ok(read(before)?.map(|now| Sightings { now, planned, is_touched }))
+        Ok(read(before)?.map(|now| Snapshots { now, planned, is_touched }))
     }
 
     fn seen_in(&self, text: Option<&str>, run: &RunHandle, row: u64) -> Result<Option<Snapshot>, JournalError> {
@@ -249,7 +249,7 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn compared(&mut self, run: &RunHandle, at: Timestamp, rows: &[Settled]) -> Result<(), JournalError> {
+    pub fn compared(&mut self, run: &RunHandle, at: Timestamp, rows: &[DiffResult]) -> Result<(), JournalError> {
         self.write(|tx| {
             for settled in rows {
                 let read_wall = settled.is_otherwise.then(|| at.as_microsecond());
@@ -292,7 +292,7 @@ impl Journal {
                 attempts: stored.get(6)?,
                 is_in_doubt: stored.get(7)?,
                 is_recorded: stored.get(11)?,
-                otherwise_at: stored.get::<_, Option<i64>>(8)?.map(wall),
+                differed_at: stored.get::<_, Option<i64>>(8)?.map(wall),
                 merged: stored.get::<_, Option<u64>>(9)?.and_then(IncidentId::new),
                 asked: stored.get::<_, Option<String>>(10)?.map(Arc::from),
             })

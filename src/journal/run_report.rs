@@ -27,7 +27,7 @@ pub struct OutcomeGroup {
 
 /// A row with what was asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AccountedRow {
+pub struct ReportRow {
     /// How it ended.
     pub result: ResultRow,
     /// The change's body; `None` of a row that is invalid.
@@ -38,7 +38,7 @@ pub struct AccountedRow {
     pub before: Option<Snapshot>,
 }
 
-impl AccountedRow {
+impl ReportRow {
     /// What was asked for; `None` of a row that is invalid. `appended` is the property that is added to what is there.
     #[must_use]
     pub fn change(&self, appended: &str) -> Option<Change> {
@@ -56,7 +56,7 @@ impl AccountedRow {
 
 /// Which rows of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick<'a> {
+pub enum RowFilter<'a> {
     /// Those of a group.
     Group(&'a OutcomeGroup),
     /// Those that are of none of these kinds.
@@ -146,16 +146,16 @@ impl History {
     pub fn account(
         &self,
         run: &str,
-        pick: Pick<'_>,
+        pick: RowFilter<'_>,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<AccountedRow>, JournalError> {
+    ) -> Result<Vec<ReportRow>, JournalError> {
         let id = self.run_id(run)?;
         let (condition, wanted, code_wanted) = match pick {
-            Pick::Group(group) => {
+            RowFilter::Group(group) => {
                 (format!("{} = ?4 AND {} = ?5", kind(), code()), group.kind.name().into(), &*group.code)
             }
-            Pick::NoneOf(kinds) => {
+            RowFilter::NoneOf(kinds) => {
                 let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
                 // Names of ours, without a comma.
                 (format!("instr(',' || ?4 || ',', ',' || {} || ',') = 0 AND ?5 = ''", kind()), names.join(","), "")
@@ -169,9 +169,9 @@ impl History {
             // What can't be read of it is not shown.
             let before = row.get::<_, Option<String>>(15)?.and_then(|text| Snapshot::from_json(&text).ok());
             let target = row.get::<_, Option<u64>>(12)?.and_then(IncidentId::new);
-            Ok(AccountedRow { result: result_row(row)?, body: row.get(14)?, target, before })
+            Ok(ReportRow { result: result_row(row)?, body: row.get(14)?, target, before })
         })?;
-        page(rows.map(|row| Ok(row?)), |row: &AccountedRow| {
+        page(rows.map(|row| Ok(row?)), |row: &ReportRow| {
             row.result.source.len() + row.body.as_ref().map_or(0, String::len)
         })
     }

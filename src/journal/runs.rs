@@ -14,7 +14,7 @@ use crate::typed::Typed;
 
 /// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunFacts {
+pub struct RunMetadata {
     /// The input, as it was named.
     pub input: String,
     /// What the results need to know of it.
@@ -41,7 +41,7 @@ pub struct RunHandle {
     /// `7f3k`
     pub name: String,
     #[expect(dead_code, reason = "holding it is its use")]
-    hold: locks::Hold,
+    hold: locks::RunLock,
 }
 
 /// How far a run is.
@@ -86,7 +86,7 @@ pub struct PrunedRun {
 
 /// By what a run is known again when it is to be sent once more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Same {
+pub enum RunKey {
     /// By its changes, in their order: the digest of them.
     Changes(Vec<u8>),
     /// By its plan: the seal of it.
@@ -103,15 +103,15 @@ const NO_RUN: i64 = 0;
 const NAME_LETTERS: &[u8] = b"23456789abcdefghjkmnpqrstuvwxyz";
 
 impl Journal {
-    /// Begins a run that nobody sees until it is [`Journal::ready`].
+    /// Begins a run that nobody sees until it is [`Journal::publish`].
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn begin_loading(
+    pub fn create_run(
         &mut self,
         scope: &TenantKey,
         contract: &str,
-        facts: &RunFacts,
+        facts: &RunMetadata,
         rng: &mut fastrand::Rng,
     ) -> Result<RunHandle, JournalError> {
         let process = self.process;
@@ -126,7 +126,7 @@ impl Journal {
                 params![name, process, scope, contract, facts_text(facts), created],
             )?;
             let id = tx.last_insert_rowid();
-            let hold = locks::Hold::take(&dir, &name)?;
+            let hold = locks::RunLock::take(&dir, &name)?;
             Ok(RunHandle { id, name, hold })
         })
     }
@@ -135,11 +135,11 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be written.
-    pub fn ready(&mut self, run: &RunHandle, facts: &RunFacts, same: &Same) -> Result<(), JournalError> {
+    pub fn publish(&mut self, run: &RunHandle, facts: &RunMetadata, same: &RunKey) -> Result<(), JournalError> {
         self.write(|tx| {
             let (digest, plan) = match same {
-                Same::Changes(digest) => (Some(digest), None),
-                Same::Plan(seal) => (None, Some(seal)),
+                RunKey::Changes(digest) => (Some(digest), None),
+                RunKey::Plan(seal) => (None, Some(seal)),
             };
             // Another process may have begun to apply the same plan since it was looked for.
             let other = tx.query_row(OTHER_OF_PLAN, params![run.id, plan], |row| row.get(0)).optional()?;
@@ -209,9 +209,9 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::RunIsHeld`] where another process is sending it, [`JournalError::NoSuchRun`].
-    pub fn hold(&mut self, name: &str) -> Result<RunHandle, JournalError> {
+    pub fn acquire(&mut self, name: &str) -> Result<RunHandle, JournalError> {
         let id = self.run_id(name)?;
-        let hold = locks::Hold::take(self.dir.path(), name).map_err(|error| self.dir.explain(error))?;
+        let hold = locks::RunLock::take(self.dir.path(), name).map_err(|error| self.dir.explain(error))?;
         self.write(|tx| {
             tx.execute("UPDATE rows SET outcome = NULL WHERE run = ?1 AND outcome = 'in-doubt'", [id])?;
             Ok(())
@@ -368,7 +368,7 @@ fn new_name(tx: &Transaction<'_>, rng: &mut fastrand::Rng) -> Result<String, Jou
     }
 }
 
-fn facts_text(facts: &RunFacts) -> String {
+fn facts_text(facts: &RunMetadata) -> String {
     // Strings, numbers and a list of them: there is nothing in it that JSON can't hold.
     serde_json::to_string(facts).expect("facts are plain data")
 }

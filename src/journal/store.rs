@@ -267,7 +267,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(damaged(format!("SQLite {} is too old to be trusted with it", rusqlite::version())));
     }
-    let turn = locks::Turn::open(dir.path(), Arc::clone(&dir.patience))?;
+    let turn = locks::WriteLock::open(dir.path(), Arc::clone(&dir.patience))?;
     let guard = turn.take()?;
     // SQLite would make the file 0644.
     let file = files::open_own(&path, For::Creating).map_err(|why| untrusted(&path, why))?;
@@ -304,8 +304,8 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     }
     tx.execute("INSERT INTO processes (started_wall) VALUES (?1)", [now.wall.as_microsecond()])?;
     let process = tx.last_insert_rowid();
-    let alive = locks::Alive::show(dir.path(), process)?;
-    super::ledger::bury_the_gone(&tx, dir.path(), process, now, None)?;
+    let alive = locks::LivenessLock::show(dir.path(), process)?;
+    super::ledger::reap_dead(&tx, dir.path(), process, now, None)?;
     super::runs::clear_half_loaded(&tx, dir.path(), process)?;
     locks::remove_what_was_left(dir.path(), |run| super::runs::is_to_be_sent(&tx, run));
     tx.commit()?;

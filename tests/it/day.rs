@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{Ending, Settings, Stop, apply};
+use bulk_triage::apply::{Completion, EngineSettings, StopReason, apply};
 use bulk_triage::change::{Change, IncidentId, TenantKey};
-use bulk_triage::client::{Client, Reply, Request, SendError, Tokens, Transport};
+use bulk_triage::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunFacts, Same, StateDir};
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunKey, RunMetadata, StateDir};
 use bulk_triage::outcome::{InputShape, OutcomeKind};
 use tokio::time::Instant;
 
@@ -76,7 +76,7 @@ impl Listener for Heard {
 
 /// A run that was sent.
 struct Sent {
-    ending: Ending,
+    ending: Completion,
     heard: Heard,
     /// When the service counted each call.
     counted: Vec<Duration>,
@@ -93,7 +93,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
         let dir = StateDir::open(&directory.path().join("state")).expect("a directory");
         let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
         let contract = load("defender").expect("is built in");
-        let facts = RunFacts {
+        let facts = RunMetadata {
             input: "day.jsonl".to_owned(),
             shape: InputShape::Jsonl { bom: false },
             origin: String::new(),
@@ -104,16 +104,16 @@ fn sent(rows: u64, failing: u8) -> Sent {
             remember: Duration::from_hours(12),
         };
         let run = journal
-            .begin_loading(&TenantKey::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
+            .create_run(&TenantKey::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
             .expect("begins");
         journal.load(&run, &(1..=rows).map(row).collect::<Vec<_>>()).expect("loads");
-        journal.ready(&run, &facts, &Same::Changes(b"day".to_vec())).expect("is ready");
+        journal.publish(&run, &facts, &RunKey::Changes(b"day".to_vec())).expect("is ready");
 
         let seen = Mutex::new((fastrand::Rng::with_seed(1), vec![]));
         let service = Arc::new(Service { began: Instant::now(), failing, seen });
-        let tokens = Arc::new(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
+        let tokens = Arc::new(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
         let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, &contract, clock.clone()));
-        let settings = Settings {
+        let settings = EngineSettings {
             quota: "50/1m,1500/1h".parse().expect("a quota"),
             concurrency: 8,
             max_attempts: 5,
@@ -146,7 +146,7 @@ fn expect_no_window_exceeded(counted: &[Duration]) {
 #[test]
 fn a_days_work_exceeds_no_window() {
     let Sent { ending, heard, counted, took } = sent(ROWS, 1);
-    assert_eq!((ending, heard.outcomes), (Ending::Over, [(OutcomeKind::Updated, ROWS)].into()));
+    assert_eq!((ending, heard.outcomes), (Completion::Over, [(OutcomeKind::Updated, ROWS)].into()));
     assert!(counted.len() as u64 >= ROWS);
     expect_no_window_exceeded(&counted);
     // 1,500 calls an hour, the first of them at once: slower than that by a round trip an hour, and no more.
@@ -167,13 +167,13 @@ fn failing_answers_cost_calls_and_an_outage_costs_few_and_no_row() {
         println!("{failing} %: {calls} calls, {took:.0?}, {updated} updated, {failed} failed, {outages} pauses");
         expect_no_window_exceeded(&counted);
         if failing == 100 {
-            assert!(matches!(ending, Ending::Stopped(Stop::ServiceDown { .. })), "{ending:?}");
+            assert!(matches!(ending, Completion::Stopped(StopReason::ServiceDown { .. })), "{ending:?}");
             assert!(heard.outcomes.is_empty(), "{:?}", heard.outcomes);
             let in_ten_minutes = counted.iter().filter(|at| **at < Duration::from_mins(10)).count();
             assert!(in_ten_minutes <= 35, "{in_ten_minutes} calls");
         } else {
             // A row is given up after five answers that were no success, not in an outage: at 30 % one in 400.
-            assert_eq!((ending, updated + failed), (Ending::Over, ROWS));
+            assert_eq!((ending, updated + failed), (Completion::Over, ROWS));
             assert!(failed <= ROWS * u64::from(failing) / 3_000, "{failed} failed");
             assert!(calls * u64::from(100 - failing) <= 110 * ROWS, "{calls} calls");
         }

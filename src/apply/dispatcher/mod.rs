@@ -156,7 +156,7 @@ struct Dispatcher<'a, T: Transport, L: Listener> {
 
     /// For the next commit: rows that are over without a call, and calls that have ended.
     over: Vec<(u64, Outcome)>,
-    ends: Vec<crate::journal::End>,
+    ends: Vec<crate::journal::AttemptEnd>,
     /// Rows that are over with the next commit.
     finished: Vec<ResultRow>,
 

@@ -7,7 +7,7 @@ use super::super::events::{Event, Listener, Pace};
 use super::{Dispatcher, Gate};
 use crate::client::Transport;
 use crate::clock::{BootTime, Now};
-use crate::journal::What;
+use crate::journal::CallKind;
 use crate::quota::{Forecast, arrival};
 
 /// When it will arrive is computed no more often than this for each row that is left: the cost grows with them.
@@ -33,7 +33,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             _ => {
                 let concurrency = self.settings.concurrency.max(1);
                 // The rows of updates under way need no other call.
-                let updates = self.in_flight.values().filter(|hand| matches!(hand.what, What::Update)).count();
+                let updates = self.in_flight.values().filter(|hand| matches!(hand.what, CallKind::Update)).count();
                 let calls = self.left.saturating_sub(updates as u64);
                 let ahead = Forecast { calls, concurrency, latency: self.latency };
                 let arrival = arrival(&self.buckets, spent, pause, now.boot, ahead);

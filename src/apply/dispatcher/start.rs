@@ -7,7 +7,7 @@ use super::{Dispatcher, Gate};
 use crate::call::Call;
 use crate::client::Transport;
 use crate::clock::Now;
-use crate::journal::{AttemptId, Batch, Begin, JournalError, Receipt, Receipts, What};
+use crate::journal::{AttemptId, Batch, CallKind, JournalError, Receipt, Receipts, StartRequest};
 use crate::permit::NextPermit;
 
 /// Rows without a permit that are looked at ahead: those made before need none, and are over at once.
@@ -68,7 +68,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
 
     /// Commits what has ended and who is next, starts the calls that may go, and tells of the rows that are over.
     pub(super) fn commit(&mut self, offered: Vec<RowState>, slots: u32) -> Result<(), JournalError> {
-        let begins = offered.iter().map(|RowState { row, what, .. }| Begin::new(row, what.clone())).collect();
+        let begins = offered.iter().map(|RowState { row, what, .. }| StartRequest::new(row, what.clone())).collect();
         let (ends, over) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.over));
         let batch = Batch { ends, over, begins, slots, ..Batch::default() };
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);
@@ -96,8 +96,8 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     self.send(attempt, hand, now);
                 }
                 Receipt::NoPermit => unserved.push(hand),
-                Receipt::UnderWay => self.queue.wait(now.boot + LOOK, hand),
-                Receipt::Made(made) => {
+                Receipt::InFlight => self.queue.wait(now.boot + LOOK, hand),
+                Receipt::AlreadyApplied(made) => {
                     let outcome = RowState::made_before(&made, now);
                     self.end_without_call(&hand, outcome);
                 }
@@ -112,7 +112,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     let due = hand.read_first(doubts, self.rules.settle);
                     self.queue.wait(due, hand);
                 }
-                Receipt::ClearedUp => match hand.was_not_made(now) {
+                Receipt::Resolved => match hand.was_not_made(now) {
                     None => self.queue.first(hand),
                     Some(outcome) => self.end_without_call(&hand, outcome),
                 },
@@ -147,8 +147,8 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     /// Sends a call whose intent is on the disk. The one thing here that runs beside the dispatcher.
     fn send(&mut self, attempt: AttemptId, hand: RowState, started: Now) {
         let call = match hand.what {
-            What::Update => Call::Update(hand.row.change.clone()),
-            What::Read(_) => Call::Read(hand.row.change.incident),
+            CallKind::Update => Call::Update(hand.row.change.clone()),
+            CallKind::Read(_) => Call::Read(hand.row.change.incident),
         };
         self.calls += 1;
         self.reads += u64::from(matches!(call, Call::Read(_)));

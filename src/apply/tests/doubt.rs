@@ -29,7 +29,7 @@ fn doubt(attempt: i64, started: i64, known: &[i64]) -> Doubt {
         own_row: true,
         known: known
             .iter()
-            .map(|at| Known { change: change(), started: now(*at).boot, ended: now(*at + 1).boot })
+            .map(|at| KnownUpdate { change: change(), started: now(*at).boot, ended: now(*at + 1).boot })
             .collect(),
     }
 }

@@ -8,7 +8,7 @@ use crate::apply::{Course, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadS
 use crate::call::{Call, CallResult, Page};
 use crate::change::IncidentId;
 use crate::client::SendError;
-use crate::journal::LookAt;
+use crate::journal::ReadScope;
 
 /// Reads these incidents, one by one.
 pub(super) struct OneByOne {
@@ -207,7 +207,7 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
     let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
     let run = stage.run_of(&mut journal, &changes);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
-    let mut survey = PreflightSource::new(journal.incidents(&run, LookAt::All).expect("reads"));
+    let mut survey = PreflightSource::new(journal.incidents(&run, ReadScope::All).expect("reads"));
     assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
     let wire = stage.wire(Box::new(|number, what| match number {
         0 => (

@@ -9,7 +9,7 @@ use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
 use crate::apply::{Completion, ReadEnd, StopReason};
 use crate::change::Change;
-use crate::client::{TokenError, TokenSource, TokenTextError, Tokens};
+use crate::client::{TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
 
 /// `{"exp":…}`: 2 s after the start of the stage's clock.
@@ -38,7 +38,7 @@ fn stage(by: i64) -> Stage {
     let mut stage = Stage::new();
     // A row every 100 ms, for 4 s.
     stage.settings.concurrency = 1;
-    stage.tokens = Arc::new(Tokens::from_source(Late { clock: stage.clock.clone(), by }).expect("a token"));
+    stage.tokens = Arc::new(TokenCache::from_source(Late { clock: stage.clock.clone(), by }).expect("a token"));
     stage
 }
 

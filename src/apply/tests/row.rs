@@ -17,7 +17,7 @@ fn hand(appends: bool, is_in_doubt: bool) -> RowState {
         attempts: 0,
         is_in_doubt,
         is_recorded: false,
-        otherwise_at: None,
+        differed_at: None,
         merged: None,
         asked: None,
     })
@@ -54,7 +54,7 @@ fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
     assert!(matches!(unanswered(&mut first_may_have, true), RowStep::At(_)));
     assert_eq!(unanswered(&mut first_may_have, false), RowStep::UsedUp);
     assert_eq!(first_may_have.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
-    assert_eq!(first_may_have.what, What::Read(Vec::new()));
+    assert_eq!(first_may_have.what, CallKind::Read(Vec::new()));
 
     let mut before_this_start = hand(false, true);
     assert!(matches!(unanswered(&mut before_this_start, false), RowStep::At(_)));
@@ -66,7 +66,7 @@ fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
     assert!(matches!(unanswered(&mut looked_at_by_another, true), RowStep::At(_)));
     assert_eq!(unanswered(&mut looked_at_by_another, true), RowStep::UsedUp);
     assert_eq!(looked_at_by_another.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
-    assert_eq!(looked_at_by_another.what, What::Read(Vec::new()));
+    assert_eq!(looked_at_by_another.what, CallKind::Read(Vec::new()));
     assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
 }
 
@@ -87,17 +87,17 @@ fn rules() -> RowPolicy {
     RowPolicy { policy, appended: "comment".to_owned(), same_as: SameAs::default(), settle: SETTLE }
 }
 
-fn settled(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (End, RowStep) {
+fn settled(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
     settled_at(0, hand, verdict, streak)
 }
 
-fn settled_at(seconds: i64, hand: &mut RowState, verdict: Verdict, streak: Streak) -> (End, RowStep) {
+fn settled_at(seconds: i64, hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
     let at = Now { boot: BootTime(seconds * 1_000_000), wall: now().wall + jiff::SignedDuration::from_secs(seconds) };
     let ended = CompletedCall { at, ..ended(verdict) };
     hand.on_attempt_end(&ended, streak, &rules(), &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1))
 }
 
-fn code(end: &End) -> Option<String> {
+fn code(end: &AttemptEnd) -> Option<String> {
     end.outcome.as_ref().map(|(_, outcome)| format!("{} {}", outcome.kind, outcome.code))
 }
 
@@ -151,7 +151,7 @@ fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> RowState {
         hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
     }
     let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone(), ..doubt }).collect();
-    hand.what = What::Read(doubts);
+    hand.what = CallKind::Read(doubts);
     hand.is_last_look = is_last_look;
     hand
 }
@@ -172,7 +172,7 @@ fn what_is_read_decides_by_whose_attempt_it_was() {
         let (end, then) = settled_at(31, &mut hand, read(has_comment), STREAK);
         assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_look} {has_comment}");
         assert_eq!(then, if expected.is_some() { RowStep::Over } else { RowStep::Ready });
-        assert_eq!(expected.is_none(), hand.what == What::Update);
+        assert_eq!(expected.is_none(), hand.what == CallKind::Update);
     }
 }
 
@@ -231,7 +231,7 @@ fn unexplained_comment_leaves_the_row_in_doubt() {
     ] {
         let mut hand = reading(true, vec![doubt.clone()], false);
         if !is_its_own {
-            hand.what = What::Read(vec![doubt]);
+            hand.what = CallKind::Read(vec![doubt]);
         }
         assert!(matches!(settled_at(3, &mut hand, with("[removed]"), STREAK).1, RowStep::ReadAt(_)));
         let (end, then) = settled_at(31, &mut hand, with("[removed]"), STREAK);

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use crate::apply::events::{Event, Listener};
 use crate::apply::{EngineSettings, RunEnd, apply};
 use crate::change::{Change, IncidentId, TenantKey};
-use crate::client::{Client, Method, Reply, Request, SendError, Tokens, Transport};
+use crate::client::{Client, Method, Reply, Request, SendError, TokenCache, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
-use crate::journal::{Durability, Journal, LoadRow, RunFacts, RunHandle, Same, StateDir};
+use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
 use crate::outcome::{InputShape, ResultRow};
 
 /// The clock's start, in seconds since the machine's.
@@ -122,7 +122,7 @@ pub(super) struct Stage {
     pub(super) directory: TempDir,
     pub(super) clock: Clock,
     pub(super) settings: EngineSettings,
-    pub(super) tokens: Arc<Tokens>,
+    pub(super) tokens: Arc<TokenCache>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) ear: Ear,
     pub(super) contract: Contract,
@@ -145,7 +145,7 @@ impl Stage {
             same_as: crate::contract::SameAs::default(),
             seed: 7,
         };
-        let tokens = Tokens::given(&SecretString::from("a-token-of-some-length")).expect("a token");
+        let tokens = TokenCache::given(&SecretString::from("a-token-of-some-length")).expect("a token");
         Stage {
             directory: tempfile::tempdir().expect("a directory"),
             ear: Ear { clock: Some(clock.clone()), ..Ear::default() },
@@ -164,7 +164,7 @@ impl Stage {
 
     /// A run of these changes.
     pub(super) fn run_of(&self, journal: &mut Journal, changes: &[Change]) -> RunHandle {
-        let facts = RunFacts {
+        let facts = RunMetadata {
             input: String::new(),
             shape: InputShape::Jsonl { bom: false },
             origin: String::new(),
@@ -175,7 +175,7 @@ impl Stage {
             remember: self.settings.remember,
         };
         let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));
-        let run = journal.begin_loading(&TenantKey::named("stage"), "c", &facts, &mut rng).expect("begins");
+        let run = journal.create_run(&TenantKey::named("stage"), "c", &facts, &mut rng).expect("begins");
         let row = |(row, change): (u64, &Change)| LoadRow {
             row,
             line: row + 1,
@@ -186,7 +186,7 @@ impl Stage {
         };
         journal.load(&run, &(1..).zip(changes).map(row).collect::<Vec<_>>()).expect("loads");
         let digest = run.name.clone().into_bytes();
-        journal.ready(&run, &facts, &Same::Changes(digest)).expect("is ready");
+        journal.publish(&run, &facts, &RunKey::Changes(digest)).expect("is ready");
         run
     }
 

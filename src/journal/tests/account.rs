@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::process::{Place, resolve};
-use crate::journal::{AttemptId, End, OutcomeGroup, Pick};
+use crate::journal::{AttemptEnd, AttemptId, OutcomeGroup, RowFilter};
 use crate::outcome::{Outcome, OutcomeKind};
 
 /// A row that ended so.
@@ -22,7 +22,7 @@ async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
         (4, over(4, OutcomeKind::Failed, "not-found")),
     ] {
         let attempt = process.start(row);
-        process.end(End { outcome: Some(outcome), ..process.ended(attempt) });
+        process.end(AttemptEnd { outcome: Some(outcome), ..process.ended(attempt) });
     }
     // Under way when the run ended: it may have been made. The sixth was not begun.
     process.start(5);
@@ -44,14 +44,14 @@ async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
         rows.iter().map(|row| (row.result.row, row.result.outcome.kind)).collect::<Vec<_>>()
     };
     for group in &groups {
-        let picked = rows(Pick::Group(group), 0);
+        let picked = rows(RowFilter::Group(group), 0);
         assert_eq!(picked.len() as u64, group.rows);
         assert!(picked.iter().all(|(_, kind)| *kind == group.kind));
     }
-    assert_eq!(rows(Pick::Group(&groups[0]), 2), [(4, OutcomeKind::Failed)]);
-    let others = rows(Pick::NoneOf(&[OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid]), 0);
+    assert_eq!(rows(RowFilter::Group(&groups[0]), 2), [(4, OutcomeKind::Failed)]);
+    let others = rows(RowFilter::NoneOf(&[OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid]), 0);
     assert_eq!(others, [(1, OutcomeKind::Updated), (6, OutcomeKind::NotAttempted)]);
-    let first = journal.account(run, Pick::NoneOf(&[]), 0, 1).expect("reads");
+    let first = journal.account(run, RowFilter::NoneOf(&[]), 0, 1).expect("reads");
     assert_eq!(first[0].body.as_deref(), Some(&*resolve(1).body));
 }
 
@@ -63,7 +63,7 @@ async fn calls_are_counted_by_pieces_of_time_and_the_wait_after_a_429_once() {
     assert_eq!(process.journal.timeline(&process.run.name, 10).expect("reads").from, None);
     let begun: Vec<AttemptId> = (1..=3).map(|row| process.start(row)).collect();
     tokio::time::advance(Duration::from_secs(1)).await;
-    process.end(End { verdict: "throttled", made: Some(false), ..process.ended(begun[0]) });
+    process.end(AttemptEnd { verdict: "throttled", made: Some(false), ..process.ended(begun[0]) });
     for attempt in &begun[1..] {
         process.end(process.ended(*attempt));
     }

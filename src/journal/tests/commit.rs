@@ -3,7 +3,7 @@
 use super::process::{Place, begin, comment, grant_all, resolve, updated};
 use crate::change::Change;
 use crate::clock::BootTime;
-use crate::journal::{Batch, Begin, End, Receipt};
+use crate::journal::{AttemptEnd, Batch, Receipt, StartRequest};
 use crate::outcome::OutcomeKind;
 use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
@@ -15,8 +15,8 @@ async fn an_end_and_its_outcome_are_one_transaction() {
     // The disk takes the end, and then not the outcome.
     let break_it = "CREATE TEMP TRIGGER broken BEFORE UPDATE OF outcome ON rows BEGIN SELECT raise(ABORT, 'no'); END";
     process.journal.db.execute_batch(break_it).expect("breaks");
-    let end = End { outcome: Some((1, updated())), ..process.ended(attempt) };
-    let begins = vec![Begin { row: 2, change: comment(2), ..begin() }];
+    let end = AttemptEnd { outcome: Some((1, updated())), ..process.ended(attempt) };
+    let begins = vec![StartRequest { row: 2, change: comment(2), ..begin() }];
     let batch = Batch { ends: vec![end], begins, slots: 1, ..Batch::default() };
     assert!(process.journal.commit(&batch, grant_all).is_err());
     assert_eq!(process.spent(), (QuotaUsage { in_flight: 1, ended: [].into() }, None));
@@ -35,7 +35,8 @@ async fn no_more_begin_than_there_are_permits_and_slots() {
     let place = Place::new();
     let changes: Vec<Change> = (1..=4).map(resolve).collect();
     let mut process = place.process(&changes);
-    let begins: Vec<Begin> = (1..).zip(changes).map(|(row, change)| Begin { row, change, ..begin() }).collect();
+    let begins: Vec<StartRequest> =
+        (1..).zip(changes).map(|(row, change)| StartRequest { row, change, ..begin() }).collect();
     let batch = Batch { begins, slots: 3, ..Batch::default() };
     let two = |_: &QuotaUsage, _: Option<Pause>, now: BootTime, wanted: u32| {
         assert_eq!(wanted, 3);

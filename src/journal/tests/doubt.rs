@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::process::{Place, Process, change, comment, resolve};
-use crate::journal::{AttemptId, Doubt, End, Receipt};
+use crate::journal::{AttemptEnd, AttemptId, Doubt, Receipt};
 
 /// Two processes with the same comment for one incident, in doubt about an attempt of the first. Neither looks at what
 /// the other has made. With what both were told to clear up.
@@ -27,7 +27,7 @@ fn started(receipt: Receipt) -> AttemptId {
 
 /// A read has shown whether an attempt was made.
 fn cleared_up(process: &mut Process, read: AttemptId, attempt: AttemptId, made: bool) {
-    process.end(End { made: None, resolved: vec![(attempt, made)], ..process.ended(read) });
+    process.end(AttemptEnd { made: None, resolved: vec![(attempt, made)], ..process.ended(read) });
 }
 
 /// Reads, and it shows whether an attempt was made.
@@ -42,8 +42,8 @@ async fn while_one_process_clears_up_no_other_does_and_no_comment_is_sent() {
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     let mut third = place.process(&[change(1, r#"{"comment":"another"}"#)]);
     let read = started(ours.offer_read(1, &we_know));
-    assert_eq!(theirs.offer_read(1, &they_know), Receipt::UnderWay);
-    assert_eq!(third.offer(1), Receipt::UnderWay);
+    assert_eq!(theirs.offer_read(1, &they_know), Receipt::InFlight);
+    assert_eq!(third.offer(1), Receipt::InFlight);
     // What adds no comment misleads nobody.
     theirs.make(2, Some(true));
     cleared_up(&mut ours, read, lost, false);
@@ -55,12 +55,12 @@ async fn what_another_process_has_cleared_up_is_not_cleared_up_again() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     clear_up(&mut theirs, &they_know, lost, false);
-    assert_eq!(ours.offer_read(1, &we_know), Receipt::ClearedUp);
+    assert_eq!(ours.offer_read(1, &we_know), Receipt::Resolved);
 
     // Their own comment is not taken for ours: not while it is sent, and not when its answer is lost.
     let sent = theirs.start(1);
-    assert_eq!(ours.offer_read(1, &we_know), Receipt::UnderWay);
-    theirs.end(End { made: None, ..theirs.ended(sent) });
+    assert_eq!(ours.offer_read(1, &we_know), Receipt::InFlight);
+    theirs.end(AttemptEnd { made: None, ..theirs.ended(sent) });
     let Receipt::InDoubt(doubts) = ours.offer_read(1, &we_know) else { panic!("it is not in doubt") };
     assert_eq!(doubts.iter().map(|doubt| (doubt.attempt, doubt.own_row)).collect::<Vec<_>>(), [(sent, false)]);
     started(ours.offer_read(1, &doubts));
@@ -72,7 +72,7 @@ async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     assert_eq!(ours.offer_read(1, &[]), Receipt::InDoubt(we_know));
     clear_up(&mut theirs, &they_know, lost, false);
-    assert_eq!(ours.offer_read(1, &[]), Receipt::ClearedUp);
+    assert_eq!(ours.offer_read(1, &[]), Receipt::Resolved);
     // Without a comment it is looked at as it is.
     started(ours.offer_read(2, &[]));
 }
@@ -82,7 +82,7 @@ async fn what_another_process_has_found_made_is_over() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     clear_up(&mut theirs, &they_know, lost, true);
-    assert!(matches!(ours.offer_read(1, &we_know), Receipt::Made(made) if made.own_row));
+    assert!(matches!(ours.offer_read(1, &we_know), Receipt::AlreadyApplied(made) if made.own_row));
     // They look at no other run: theirs is missing still.
     theirs.start(1);
 }
@@ -92,7 +92,7 @@ async fn a_process_that_goes_while_it_clears_up_is_not_waited_for() {
     let place = Place::new();
     let (mut ours, mut theirs, _, [we_know, they_know]) = both_in_doubt(&place);
     started(theirs.offer_read(1, &they_know));
-    assert_eq!(ours.offer_read(1, &we_know), Receipt::UnderWay);
+    assert_eq!(ours.offer_read(1, &we_know), Receipt::InFlight);
     drop(theirs);
     started(ours.offer_read(1, &we_know));
 }
@@ -103,7 +103,7 @@ async fn comments_go_to_an_incident_one_at_a_time() {
     let mut ours = place.process(&[comment(1)]);
     let mut theirs = place.process(&[change(1, r#"{"comment":"looked at"}"#), resolve(1), comment(2)]);
     let attempt = ours.start(1);
-    assert_eq!(theirs.offer(1), Receipt::UnderWay);
+    assert_eq!(theirs.offer(1), Receipt::InFlight);
     theirs.start(2);
     theirs.start(3);
     ours.end(ours.ended(attempt));

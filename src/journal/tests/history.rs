@@ -9,7 +9,7 @@ use super::process::{
 };
 use crate::change::TenantKey;
 use crate::clock::{BootTime, Clock, Now};
-use crate::journal::{Batch, End, JournalError, LoadRow, Peek, RunState, Same};
+use crate::journal::{AttemptEnd, Batch, JournalError, LoadRow, ReadOnlyJournal, RunKey, RunState};
 use crate::outcome::{Outcome, OutcomeKind};
 
 fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
@@ -24,7 +24,7 @@ async fn a_run_is_shown_with_its_numbers() {
     // One is made, one throttled, one in doubt, two are not attempted.
     process.make(1, Some(true));
     let throttled = process.start(2);
-    process.end(End { verdict: "throttled", made: Some(false), ..process.ended(throttled) });
+    process.end(AttemptEnd { verdict: "throttled", made: Some(false), ..process.ended(throttled) });
     process.make(3, None);
     process.commit(&Batch { over: vec![(1, updated())], ..Batch::default() });
 
@@ -75,7 +75,7 @@ async fn the_ledger_is_told_before_a_run_begins_and_for_its_own_scope() {
     let (spent, _) = next.ledger(&run, HOUR).expect("reads");
     assert_eq!((spent.in_flight, spent.ended.len()), (1, 1));
     let elsewhere = TenantKey::named("elsewhere");
-    let other = next.begin_loading(&elsewhere, "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    let other = next.create_run(&elsewhere, "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
     assert_eq!(next.ledger(&other, HOUR).expect("reads").0.in_flight, 0);
     advance(HOUR * 3).await;
     assert!(next.ledger(&run, HOUR).expect("reads").0.ended.is_empty());
@@ -86,7 +86,7 @@ async fn a_dry_run_sees_the_ledger_but_not_that_of_another_start_of_the_machine(
     let place = Place::new();
     let mut process = place.process(&[resolve(1)]);
     process.make(1, Some(true));
-    let peek = |clock: Clock| Peek::open(&place.path(), &scope(), clock).expect("opens").expect("is there");
+    let peek = |clock: Clock| ReadOnlyJournal::open(&place.path(), &scope(), clock).expect("opens").expect("is there");
     assert_eq!(peek(place.clock.clone()).ledger(HOUR).expect("reads").0.ended.len(), 1);
     let reborn = Clock::simulated(start_of_the_clock(), "second");
     assert!(peek(reborn).ledger(HOUR).expect("reads").0.ended.is_empty());
@@ -117,7 +117,7 @@ async fn rows_that_contradict_each_other_are_not_sent() {
     journal.load_invalid(&run, &[(2, Outcome::new(OutcomeKind::Invalid, "contradicts", "why"))]).expect("writes");
     let left: Vec<u64> = journal.pending(&run, 0, 10).expect("reads").iter().map(|row| row.row).collect();
     assert_eq!(left, [1]);
-    journal.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
+    journal.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
     let shown = journal.results(&run.name, 0, 10, true).expect("reads");
     assert_eq!((shown.len(), shown[0].row, shown[0].outcome.code.as_str()), (1, 2, "contradicts"));
 }
@@ -126,7 +126,7 @@ async fn rows_that_contradict_each_other_are_not_sent() {
 async fn long_rows_come_in_more_pages_and_none_is_left_out() {
     let place = Place::new();
     let mut journal = place.open();
-    let run = journal.begin_loading(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    let run = journal.create_run(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
     let rows: Vec<LoadRow> =
         (1..=8).map(|row| LoadRow { source: vec![b'x'; 400_000], ..load_row(row, &resolve(row)) }).collect();
     journal.load(&run, &rows).expect("loads");
@@ -208,7 +208,7 @@ async fn an_end_between_others_keeps_the_ledger_in_order() {
     for (attempt, second) in attempts.into_iter().zip([1_020, 1_010, 1_015]) {
         let wall = process.journal.clock().now().wall;
         let at = Now { boot: BootTime(second * 1_000_000), wall };
-        process.end(End { at, ..process.ended(attempt) });
+        process.end(AttemptEnd { at, ..process.ended(attempt) });
     }
     let (spent, _) = process.journal.spent().expect("a session");
     assert_eq!(spent.ended.iter().map(|end| end.0 / 1_000_000).collect::<Vec<_>>(), [1_010, 1_015, 1_020]);

@@ -2,7 +2,7 @@
 
 use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
 use crate::change::IncidentId;
-use crate::journal::{Batch, Begin, Contradiction, End, Receipt};
+use crate::journal::{AttemptEnd, Batch, Contradiction, Receipt, StartRequest};
 use crate::snapshot::{IncidentState, Snapshot};
 
 /// Keeps that the incidents of these rows were read, and were merged into others.
@@ -13,7 +13,7 @@ fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {
 }
 
 fn followed(process: &mut Process) -> Vec<(u64, u64)> {
-    let followed = process.journal.follow(&process.run).expect("writes");
+    let followed = process.journal.retarget(&process.run).expect("writes");
     followed.into_iter().map(|(incident, row)| (incident.get(), row)).collect()
 }
 
@@ -32,8 +32,8 @@ async fn rows_that_are_over_or_in_doubt_or_not_merged_keep_their_incident() {
     let targets: Vec<_> = process.journal.pending(&process.run, 0, 9).expect("reads");
     let targets: Vec<_> = targets.iter().map(|row| (row.row, row.change.incident.get(), row.merged)).collect();
     assert_eq!(targets, [(1, 90, IncidentId::new(1)), (2, 2, None), (4, 4, None), (5, 5, None)]);
-    assert_eq!(process.journal.followed(&process.run, 0).expect("reads"), (1, vec![]));
-    assert_eq!(process.journal.followed(&process.run, 5).expect("reads"), (1, vec![1]));
+    assert_eq!(process.journal.retargeted(&process.run, 0).expect("reads"), (1, vec![]));
+    assert_eq!(process.journal.retargeted(&process.run, 5).expect("reads"), (1, vec![1]));
 }
 
 /// Two merged ones ask for the same, a third row of that incident for something else: nobody can say who is right.
@@ -60,14 +60,14 @@ async fn what_was_made_before_the_merging_counts() {
         let place = Place::new();
         let mut earlier = place.process(&[resolve(30)]);
         let attempt = earlier.start(1);
-        earlier.end(End { verdict, ..earlier.ended(attempt) });
+        earlier.end(AttemptEnd { verdict, ..earlier.ended(attempt) });
         drop(earlier);
         let mut process = Process::with(place.open(), &[resolve(30)], HOUR);
         read_as_merged(&mut process, &[(1, 31)]);
         assert_eq!(followed(&mut process), [(31, 1)]);
-        let begins = vec![Begin { change: resolve(31), merged: IncidentId::new(30), ..begin() }];
+        let begins = vec![StartRequest { change: resolve(31), merged: IncidentId::new(30), ..begin() }];
         let receipt = process.commit(&Batch { begins, slots: 1, ..Batch::default() }).begins.remove(0);
-        assert_eq!(matches!(receipt, Receipt::Made(_)), is_made, "{verdict}: {receipt:?}");
+        assert_eq!(matches!(receipt, Receipt::AlreadyApplied(_)), is_made, "{verdict}: {receipt:?}");
         assert_eq!(matches!(receipt, Receipt::Started(_)), !is_made, "{verdict}: {receipt:?}");
     }
 }

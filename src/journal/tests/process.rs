@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use crate::change::{Change, IncidentId, TenantKey};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
-    AttemptId, Batch, Begin, Doubt, Durability, End, Journal, JournalError, LoadRow, Receipt, Receipts, RunFacts,
-    RunHandle, Same, StateDir, What,
+    AttemptEnd, AttemptId, Batch, CallKind, Doubt, Durability, Journal, JournalError, LoadRow, Receipt, Receipts,
+    RunHandle, RunKey, RunMetadata, StartRequest, StateDir,
 };
 use crate::outcome::{InputShape, Outcome, OutcomeKind};
 use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
@@ -80,7 +80,7 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn with(mut journal: Journal, changes: &[Change], remember: Duration) -> Process {
         let run = loaded(&mut journal, changes);
-        journal.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
+        journal.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
         let mut process = Process { journal, run, changes: changes.to_vec() };
         process.begin_session(remember);
         process
@@ -96,17 +96,17 @@ impl Process {
 
     /// What becomes of the row when its update wants to begin.
     pub(super) fn offer(&mut self, row: usize) -> Receipt {
-        self.offer_call(row, What::Update)
+        self.offer_call(row, CallKind::Update)
     }
 
-    fn offer_call(&mut self, row: usize, what: What) -> Receipt {
-        let begins = vec![Begin { row: row as u64, change: self.changes[row - 1].clone(), what, ..begin() }];
+    fn offer_call(&mut self, row: usize, what: CallKind) -> Receipt {
+        let begins = vec![StartRequest { row: row as u64, change: self.changes[row - 1].clone(), what, ..begin() }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
     }
 
     /// What becomes of the row when the incident is to be read for it, to clear up these doubts.
     pub(super) fn offer_read(&mut self, row: usize, doubts: &[Doubt]) -> Receipt {
-        self.offer_call(row, What::Read(doubts.to_vec()))
+        self.offer_call(row, CallKind::Read(doubts.to_vec()))
     }
 
     pub(super) fn start(&mut self, row: usize) -> AttemptId {
@@ -116,19 +116,19 @@ impl Process {
         }
     }
 
-    pub(super) fn end(&mut self, end: End) -> Receipts {
+    pub(super) fn end(&mut self, end: AttemptEnd) -> Receipts {
         self.commit(&Batch { ends: vec![end], ..Batch::default() })
     }
 
     /// An update of the row from start to end.
     pub(super) fn make(&mut self, row: usize, made: Option<bool>) -> AttemptId {
         let attempt = self.start(row);
-        self.end(End { made, ..self.ended(attempt) });
+        self.end(AttemptEnd { made, ..self.ended(attempt) });
         attempt
     }
 
-    pub(super) fn ended(&self, attempt: AttemptId) -> End {
-        End {
+    pub(super) fn ended(&self, attempt: AttemptId) -> AttemptEnd {
+        AttemptEnd {
             attempt,
             at: self.journal.clock.now(),
             verdict: "updated",
@@ -159,8 +159,8 @@ impl Process {
 }
 
 /// A call for row 1 that wants to begin.
-pub(super) fn begin() -> Begin {
-    Begin { row: 1, change: resolve(1), what: What::Update, otherwise_at: None, asked: None, merged: None }
+pub(super) fn begin() -> StartRequest {
+    StartRequest { row: 1, change: resolve(1), what: CallKind::Update, differed_at: None, asked: None, merged: None }
 }
 
 /// As the quota does, where no window is full: nothing in a pause, one call when it is over.
@@ -173,8 +173,8 @@ pub(super) fn grant_all(_: &QuotaUsage, pause: Option<Pause>, now: BootTime, wan
     Grant { permits, next: NextPermit::At(now) }
 }
 
-pub(super) fn facts() -> RunFacts {
-    RunFacts {
+pub(super) fn facts() -> RunMetadata {
+    RunMetadata {
         input: "close.csv".to_owned(),
         shape: InputShape::Jsonl { bom: false },
         origin: String::new(),
@@ -191,7 +191,7 @@ pub(super) fn scope() -> TenantKey {
 }
 
 pub(super) fn loaded(journal: &mut Journal, changes: &[Change]) -> RunHandle {
-    let run = journal.begin_loading(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
+    let run = journal.create_run(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
     let rows: Vec<LoadRow> = (1..).zip(changes).map(|(row, change)| load_row(row, change)).collect();
     journal.load(&run, &rows).expect("loads");
     run

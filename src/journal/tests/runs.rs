@@ -3,7 +3,7 @@
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
-use crate::journal::{Batch, End, Journal, JournalError, RunState, Same};
+use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunKey, RunState};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::permit::{Grant, NextPermit, QuotaUsage};
 
@@ -15,7 +15,7 @@ async fn a_run_is_there_whole_or_not_at_all() {
     let same = |journal: &Journal| journal.unfinished_same(&scope(), "test", b"digest", HOUR).expect("reads");
     assert!(other.runs().expect("reads").is_empty());
     assert_eq!(same(&other), None);
-    loading.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
+    loading.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
     assert_eq!(other.run(&run.name).expect("is there").rows(), 2);
     assert_eq!(same(&other), Some(run.name.clone()));
 
@@ -36,7 +36,7 @@ async fn what_a_living_process_loads_is_left_alone() {
     let mut loading = place.open();
     let run = loaded(&mut loading, &[resolve(1)]);
     drop(place.open());
-    loading.ready(&run, &facts(), &Same::Changes(b"digest".to_vec())).expect("is ready");
+    loading.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
     assert_eq!(loading.run(&run.name).expect("is there").rows(), 1);
 }
 
@@ -46,9 +46,9 @@ async fn a_run_has_one_holder() {
     let process = place.process(&[resolve(1)]);
     let mut other = place.open();
     let name = process.run.name.clone();
-    assert!(matches!(other.hold(&name), Err(JournalError::RunIsHeld { .. })));
+    assert!(matches!(other.acquire(&name), Err(JournalError::RunIsHeld { .. })));
     drop(process);
-    other.hold(&name).expect("is free");
+    other.acquire(&name).expect("is free");
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +81,7 @@ async fn rows_in_doubt_are_taken_up_again() {
     let name = run.name.clone();
     drop((journal, run));
     let mut next = place.open();
-    let run = next.hold(&name).expect("is free");
+    let run = next.acquire(&name).expect("is free");
     let rows: Vec<u64> = next.pending(&run, 0, 10).expect("reads").iter().map(|row| row.row).collect();
     assert_eq!(rows, [1]);
 }
@@ -95,7 +95,7 @@ async fn calls_of_no_run_count_for_the_scope_and_are_forgotten_in_time() {
     let look = Batch { looks: vec![None], slots: 1, ..Batch::default() };
     let grant = |permits| move |_: &QuotaUsage, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
     let attempt = journal.commit(&look, grant(1)).expect("writes").looks[0];
-    let end = End {
+    let end = AttemptEnd {
         attempt,
         at: journal.clock().now(),
         verdict: "listed",

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve, scope};
-use crate::journal::{Earlier, End, MadeBefore, Peek, Receipt, WillSend};
+use crate::journal::{AppliedBy, AttemptEnd, PriorRuns, ReadOnlyJournal, Receipt, WillSend};
 
 fn made(receipt: &Receipt) -> Option<(bool, bool)> {
     match receipt {
-        Receipt::Made(made) => Some((made.own_run, made.own_row)),
+        Receipt::AlreadyApplied(made) => Some((made.own_run, made.own_row)),
         _ => None,
     }
 }
@@ -21,11 +21,11 @@ async fn a_change_made_by_another_run_is_remembered_for_so_long() {
     first.make(1, Some(true));
     advance(REMEMBERED.checked_sub(Duration::from_secs(1)).expect("longer")).await;
     let mut second = place.process(&[comment(1)]);
-    let Receipt::Made(found) = second.offer(1) else { panic!("it was not found") };
+    let Receipt::AlreadyApplied(found) = second.offer(1) else { panic!("it was not found") };
     let at = "2026-11-24T10:00:00Z".parse().expect("a time");
     assert_eq!(
         found,
-        MadeBefore { run: first.run.name.clone(), own_run: false, own_row: false, was_redirected: false, at }
+        AppliedBy { run: first.run.name.clone(), own_run: false, own_row: false, was_redirected: false, at }
     );
     advance(Duration::from_secs(1)).await;
     second.start(1);
@@ -94,7 +94,7 @@ async fn a_change_under_way_in_another_process_is_waited_for() {
     let place = Place::new();
     let (mut ours, mut theirs) = (place.process(&[comment(1)]), place.process(&[comment(1)]));
     let attempt = theirs.start(1);
-    assert_eq!(ours.offer(1), Receipt::UnderWay);
+    assert_eq!(ours.offer(1), Receipt::InFlight);
     theirs.end(theirs.ended(attempt));
     assert_eq!(made(&ours.offer(1)), Some((false, false)));
 }
@@ -112,7 +112,7 @@ async fn a_comment_in_doubt_is_cleared_up_before_another_one_goes_to_that_incide
 
     // Reading the incident has shown that it was made.
     let Receipt::Started(read) = process.offer_read(1, &doubts) else { panic!("it was not started") };
-    process.end(End { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
+    process.end(AttemptEnd { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
     process.make(1, Some(true));
     assert_eq!(made(&place.process(&[comment(1)]).offer(1)), Some((false, false)));
 }
@@ -125,7 +125,7 @@ async fn what_is_longer_ago_is_counted_before_the_question() {
     advance(REMEMBERED * 2).await;
     old.make(2, Some(true));
     let process = place.process(&[comment(1), comment(2), resolve(1)]);
-    let mut earlier = Earlier::default();
+    let mut earlier = PriorRuns::default();
     let rows = process.journal.pending(&process.run, 0, 10).expect("reads");
     let is_sent = |row| {
         let journal = &process.journal;
@@ -135,10 +135,10 @@ async fn what_is_longer_ago_is_counted_before_the_question() {
     let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
     assert_eq!(counted, [(false, 1), (true, 1)]);
     assert_eq!(earlier.unfinished.into_iter().collect::<Vec<_>>(), [(old.run.name.clone(), 1)]);
-    let peek = Peek::open(&place.path(), &scope(), place.clock.clone()).expect("opens").expect("is there");
-    let mut looked = Earlier::default();
+    let peek = ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect("opens").expect("is there");
+    let mut looked = PriorRuns::default();
     for change in &process.changes {
-        peek.look(change, REMEMBERED, Some("comment"), &mut looked).expect("reads");
+        peek.add_prior_runs(change, REMEMBERED, Some("comment"), &mut looked).expect("reads");
     }
     assert_eq!(looked.made.values().map(|made| made.rows).collect::<Vec<_>>(), [1, 1]);
 }

@@ -10,7 +10,7 @@ use tokio::time::advance;
 
 use super::process::{HOUR, Place, comment, resolve, scope};
 use crate::clock::{BootTime, Clock, Now};
-use crate::journal::{Earlier, End, History, Journal, JournalError, Peek, WillSend};
+use crate::journal::{AttemptEnd, History, Journal, JournalError, PriorRuns, ReadOnlyJournal, WillSend};
 use crate::outcome::OutcomeKind;
 
 #[tokio::test(start_paused = true)]
@@ -38,7 +38,7 @@ async fn a_newer_format_is_refused_and_not_touched() {
     let before = fs::read(place.database()).expect("reads");
     let error = place.try_open().expect_err("newer");
     assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
-    let error = Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("newer");
+    let error = ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect_err("newer");
     assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
 }
@@ -64,7 +64,7 @@ async fn what_is_no_journal_is_refused_and_not_touched() {
         let before = fs::read(place.database()).expect("reads");
         let error = place.try_open().expect_err("no journal");
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
-        let error = Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("no journal");
+        let error = ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect_err("no journal");
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
         assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
     }
@@ -99,7 +99,7 @@ async fn altered_schema_is_refused_and_not_touched() {
             let before = fs::read(place.database()).expect("reads");
             let errors = [
                 place.try_open().expect_err("altered"),
-                Peek::open(&place.path(), &scope(), place.clock.clone()).expect_err("altered"),
+                ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect_err("altered"),
                 History::open(&place.path(), place.clock.clone()).expect_err("altered"),
             ];
             for error in errors {
@@ -138,7 +138,7 @@ async fn reading_leaves_no_file_behind() {
     let before = names();
     let history = History::open(&place.path(), place.clock.clone()).expect("reads").expect("is there");
     assert_eq!(history.runs().expect("reads").len(), 1);
-    assert!(Peek::open(&place.path(), &scope(), place.clock.clone()).expect("reads").is_some());
+    assert!(ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect("reads").is_some());
     assert_eq!(names(), before);
     // While another process writes, what is read is current.
     let mut process = place.process(&[resolve(2), resolve(3)]);
@@ -177,7 +177,7 @@ async fn a_new_start_of_the_machine_moves_all_times() {
     advance(Duration::from_secs(100)).await;
     let throttled = before.start(2);
     let pause_until = Some(before.journal.clock.now().boot + Duration::from_secs(90));
-    before.end(End { pause_until, made: Some(false), ..before.ended(throttled) });
+    before.end(AttemptEnd { pause_until, made: Some(false), ..before.ended(throttled) });
     drop(before);
 
     // It starts again 20 s later; its boot time counts from zero.
@@ -255,7 +255,8 @@ async fn format_2_keeps_rows_history_and_ledger() {
     let before = fs::read(place.database()).expect("reads");
     let history = History::open(&place.path(), place.clock.clone()).expect("reads").expect("is there");
     assert_eq!(history.runs().expect("reads")[0].name, "7f3k");
-    let peek = Peek::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
+    let peek =
+        ReadOnlyJournal::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
     assert_eq!(peek.ledger(HOUR).expect("reads").0.ended.len(), 1);
     drop((history, peek));
     assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
@@ -265,14 +266,15 @@ async fn format_2_keeps_rows_history_and_ledger() {
     assert_eq!((run.outcomes, run.calls, run.plan.as_deref()), (vec![(OutcomeKind::Updated, 1)], 1, Some("seal")));
     assert_eq!(journal.run_of_plan(&tenant, "seal").expect("reads").as_deref(), Some("7f3k"));
     // The same comment is not added again.
-    let mut peeked = Earlier::default();
+    let mut peeked = PriorRuns::default();
     let change = crate::change::Change {
         incident: crate::change::IncidentId::new(1).expect("an id"),
         body: r#"{"status":"Resolved","comment":"tuned"}"#.into(),
         appends: true,
     };
-    let peek = Peek::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
-    assert_eq!(peek.look(&change, HOUR, appended, &mut peeked).expect("reads"), WillSend::Nothing);
+    let peek =
+        ReadOnlyJournal::open(&place.path(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
+    assert_eq!(peek.add_prior_runs(&change, HOUR, appended, &mut peeked).expect("reads"), WillSend::Nothing);
     drop(peek);
     let now = journal.clock().now().wall;
     let later = now + Duration::from_hours(24 * 365);

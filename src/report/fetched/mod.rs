@@ -89,7 +89,7 @@ enum Reason {
     #[error("a fetched file is there in which something was filled in; move it away, or name another file with `-o`")]
     FilledIn,
     #[error("another fetch is writing it")]
-    Held,
+    CachedToken,
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -98,7 +98,7 @@ impl FetchPlaceError {
     /// Whether it is only that another process is at it.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        matches!(self.reason, Reason::Held)
+        matches!(self.reason, Reason::CachedToken)
     }
 
     /// What the machine said, if it was the machine.

@@ -179,7 +179,7 @@ fn open(path: &Path) -> Result<File, Reason> {
     loop {
         let mut file = files::open_own(path, For::Creating)?;
         match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => return Err(Reason::Held),
+            Err(fs::TryLockError::WouldBlock) => return Err(Reason::CachedToken),
             Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
                 return Err(error.into());
             }

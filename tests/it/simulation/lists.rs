@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
-    Course, Fetching, Heard, ReadEnd, ReadEnds, Reader, Settings, Sieve, Stop, Survey, Wanted, read,
+    Course, EngineSettings, ListSource, LocalFilter, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource,
+    StopReason, Wanted, read,
 };
 use bulk_triage::call::{Call, CallResult, Incident, Page};
 use bulk_triage::change::{IncidentId, TenantKey};
-use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, Tokens, Transport};
+use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::journal::{Durability, Journal, StateDir};
 use bulk_triage::quota_spec::{Quota, Window};
@@ -228,18 +229,18 @@ struct Watched<R> {
     rows: Vec<(u64, String)>,
 }
 
-impl<R: Reader> Reader for Watched<R> {
+impl<R: ReadSource> ReadSource for Watched<R> {
     fn next(&mut self) -> Wanted {
         self.reader.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<Heard, Stop> {
+    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         let heard = self.reader.hear(call, answer)?;
         self.rows.extend(heard.befores.iter().cloned());
         Ok(heard)
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, Stop> {
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, StopReason> {
         self.reader.page_failed(page, answer)
     }
 
@@ -261,7 +262,7 @@ impl Listener for Deaf {
 }
 
 /// Reads with this reader; how it ended, and the service.
-async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl Reader) -> (ReadEnd, Arc<Service>) {
+async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (ReadEnd, Arc<Service>) {
     let (_directory, disk) = disk();
     let wall = "2026-11-24T10:00:00Z".parse().expect("a time");
     let clock = Clock::simulated(Now { boot: BootTime(3_600_000_000), wall }, "start 1");
@@ -282,9 +283,9 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl Reader) -> (ReadEn
         began: Instant::now(),
         state: Mutex::new(state),
     });
-    let tokens = Arc::new(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
+    let tokens = Arc::new(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
     let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(), clock.clone()));
-    let settings = Settings {
+    let settings = EngineSettings {
         quota: scenario.quota.clone(),
         concurrency: scenario.concurrency,
         max_attempts: scenario.max_attempts,
@@ -318,7 +319,7 @@ fn breaches(seed: u64) -> Vec<String> {
 async fn fetch_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let mut kept = Vec::new();
-    let mut fetching = Fetching::new(None, Sieve::default(), None, |page: Vec<Incident>| {
+    let mut fetching = ListSource::new(None, LocalFilter::default(), None, |page: Vec<Incident>| {
         kept.extend(page.iter().map(|incident| incident.id));
         io::Result::Ok(())
     });
@@ -343,7 +344,7 @@ async fn preflight_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let rows: Vec<(IncidentId, u64)> =
         (1..=scenario.incidents).filter(|id| id % 3 > 0).map(|id| (IncidentId::new(id).expect("an ID"), id)).collect();
-    let mut survey = Watched { reader: Survey::new(rows.clone()), rows: Vec::new() };
+    let mut survey = Watched { reader: PreflightSource::new(rows.clone()), rows: Vec::new() };
     let (end, service) = read_all(scenario, &mut survey).await;
     let is_short = scenario.outage.as_ref().is_none_or(|outage| outage.end < Duration::from_mins(10));
     let wanted: BTreeSet<u64> = rows.iter().map(|(_, row)| *row).collect();

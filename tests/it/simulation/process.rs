@@ -10,12 +10,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{ApplyError, Ending, Ends, Settings, Stop, apply};
+use bulk_triage::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopReason, apply};
 use bulk_triage::change::{Change, IncidentId, TenantKey};
-use bulk_triage::client::{Client, Tokens};
+use bulk_triage::client::{Client, TokenCache};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
-use bulk_triage::journal::{Durability, Journal, JournalError, LoadRow, RunFacts, RunHandle, RunState, Same, StateDir};
+use bulk_triage::journal::{
+    Durability, Journal, JournalError, LoadRow, RunHandle, RunKey, RunMetadata, RunState, StateDir,
+};
 use bulk_triage::outcome::{InputShape, ResultRow};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
@@ -144,12 +146,12 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
     let ends = sent(world, journal, &run, &clock, meant, (network, tokens), &mut listener).await;
     let mut ends = ends.unwrap_or_else(|error| panic!("{error}"));
     match &ends.ending {
-        Ending::Over => pace.finishes().into_iter().for_each(|why| world.breach(why)),
-        Ending::Stopped(stop) => {
+        Completion::Over => pace.finishes().into_iter().for_each(|why| world.breach(why)),
+        Completion::Stopped(stop) => {
             world.note(format_args!("stopped: {stop}"));
             let is_in_time = world.scenario.renewals.is_some_and(|renewals| renewals.must_be_waited_for());
             // A fault may be a 401, which says the same of a token that is good.
-            if is_in_time && world.scenario.faults == 0 && matches!(stop, Stop::NotRenewed { .. }) {
+            if is_in_time && world.scenario.faults == 0 && matches!(stop, StopReason::NotRenewed { .. }) {
                 world.breach(format_args!("a token that comes in time is not waited for: {stop}"));
             }
         }
@@ -168,7 +170,7 @@ async fn run_of(
     life: &Life,
 ) -> Result<RunHandle, JournalError> {
     let scope = TenantKey::named("simulation");
-    let facts = RunFacts {
+    let facts = RunMetadata {
         input: format!("{}.jsonl", command.name),
         shape: SHAPE,
         origin: "http://127.0.0.1".to_owned(),
@@ -184,7 +186,7 @@ async fn run_of(
         // Another process may come between.
         tokio::task::yield_now().await;
     };
-    let loading = journal.begin_loading(&scope, &contract().name, &facts, &mut rng)?;
+    let loading = journal.create_run(&scope, &contract().name, &facts, &mut rng)?;
     step().await;
     journal.load(&loading, &loaded(&command.rows))?;
     step().await;
@@ -194,9 +196,9 @@ async fn run_of(
     let run = if let Some(name) = journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
         journal.discard(&loading)?;
         step().await;
-        journal.hold(&name)?
+        journal.acquire(&name)?
     } else {
-        journal.ready(&loading, &facts, &Same::Changes(digest.clone()))?;
+        journal.publish(&loading, &facts, &RunKey::Changes(digest.clone()))?;
         loading
     };
     step().await;
@@ -227,12 +229,12 @@ async fn sent(
     run: &Arc<RunHandle>,
     clock: &Clock,
     meant: Meant,
-    (network, tokens): (Network, Tokens),
+    (network, tokens): (Network, TokenCache),
     listener: &mut impl Listener,
-) -> Result<Ends, ApplyError> {
+) -> Result<RunEnd, ApplyError> {
     let scenario = &world.scenario;
     let client = Arc::new(Client::new(network, Arc::new(tokens), contract(), clock.clone()));
-    let settings = Settings {
+    let settings = EngineSettings {
         quota: scenario.quota.clone(),
         concurrency: scenario.concurrency,
         max_attempts: scenario.max_attempts,

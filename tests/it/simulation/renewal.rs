@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::client::{TokenError, TokenSource, TokenTextError, Tokens};
+use bulk_triage::client::{TokenCache, TokenError, TokenSource, TokenTextError};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -104,13 +104,13 @@ impl TokenSource for Source {
 }
 
 /// The tokens of a start, which waits 5 s for one; `None`: there is none.
-pub(super) async fn tokens(world: &Arc<World>) -> Option<Tokens> {
+pub(super) async fn tokens(world: &Arc<World>) -> Option<TokenCache> {
     if world.scenario.renewals.is_none() {
-        return Some(Tokens::given(&"a-token".to_owned().into()).expect("a token"));
+        return Some(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
     }
     let until = world.time() + MUST_WAIT;
     loop {
-        match Tokens::from_source(Source(Arc::clone(world))) {
+        match TokenCache::from_source(Source(Arc::clone(world))) {
             Ok(tokens) => return Some(tokens),
             Err(_) if world.time() >= until => return None,
             Err(_) => world.sleep(ASK_AGAIN).await,
