@@ -1,7 +1,7 @@
 //! Rows that are whole, with any cells.
 
 use bulk_triage::change::IncidentId;
-use bulk_triage::check::SetProperty;
+use bulk_triage::check::PropertyOverride;
 use bulk_triage::contract::PropertyKind;
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,7 @@ pub fn cells(data: &[u8]) {
         for (name, cell) in PROPERTIES.into_iter().zip(cells) {
             assert_asked(name, cell, body.get(name));
             if body.contains_key(name) {
-                set.push(SetProperty::parse(&format!("{name}={cell}"), &CONTRACT).expect("a sound cell"));
+                set.push(PropertyOverride::parse(&format!("{name}={cell}"), &CONTRACT).expect("a sound cell"));
             }
         }
         let tags = body.get("tags").map_or(Value::Null, |tags| match tags.as_array() {

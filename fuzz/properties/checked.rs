@@ -3,10 +3,10 @@
 use std::io::Cursor;
 use std::sync::LazyLock;
 
-use bulk_triage::check::{CheckedRow, NoChange, Rules, SetProperty, Tally, check};
+use bulk_triage::check::{CheckStats, CheckedRow, NoChange, PropertyOverride, Rules, check};
 use bulk_triage::contract::{Contract, load};
 use bulk_triage::diagnostic::{Diagnostic, Severity};
-use bulk_triage::input::{Input, InputError, Origin};
+use bulk_triage::input::{FileKind, Input, InputError};
 use bulk_triage::outcome::{InputShape, OutcomeKind};
 use bulk_triage::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use bulk_triage::text::printable;
@@ -19,7 +19,7 @@ pub(super) static CONTRACT: LazyLock<Contract> = LazyLock::new(|| load("defender
 /// How an input is checked.
 pub(super) struct Check<'a> {
     pub(super) contract: &'a Contract,
-    pub(super) set: &'a [SetProperty],
+    pub(super) set: &'a [PropertyOverride],
     pub(super) chunk_size: usize,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Checked {
     pub(super) rows: Vec<CheckedRow>,
     pub(super) diagnostics: Vec<Diagnostic>,
     /// What the file is, where it could be opened.
-    pub(super) file: Option<(InputShape, Origin)>,
+    pub(super) file: Option<(InputShape, FileKind)>,
     /// Its end: what was counted, or the errors of the whole file.
     pub(super) end: Result<Counted, Vec<Diagnostic>>,
 }
@@ -69,7 +69,7 @@ impl Check<'_> {
         checked
     }
 
-    fn run(&self, name: &str, bytes: &[u8], checked: &mut Checked) -> Result<Tally, InputError> {
+    fn run(&self, name: &str, bytes: &[u8], checked: &mut Checked) -> Result<CheckStats, InputError> {
         let input = Input::in_chunks(name, Box::new(Cursor::new(bytes.to_vec())), self.chunk_size)?;
         checked.file = Some((input.shape().clone(), input.origin()));
         // Of a results file, all rows.

@@ -76,7 +76,7 @@ pub struct EngineSettings {
 pub enum StopReason {
     /// The user asked for it, by a signal.
     #[error("asked to stop")]
-    Asked,
+    Requested,
     /// `--stop-after`.
     #[error("--stop-after is over")]
     Deadline,
@@ -154,7 +154,7 @@ impl StopReason {
     /// Whether a signal asked for it, such as Ctrl-C.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        *self == StopReason::Asked
+        *self == StopReason::Requested
     }
 }
 

@@ -185,7 +185,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
         let end = loop {
             let now = self.clock.now();
             if *stop.borrow() {
-                self.stop(StopReason::Asked);
+                self.stop(StopReason::Requested);
             }
             while let Some(ended) = self.callers.try_ended() {
                 self.take_in(ended);

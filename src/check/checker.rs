@@ -3,17 +3,17 @@
 use bumpalo::Bump;
 
 use super::columns::{self, Role, Roles};
-use super::duplicates::Seen;
-use super::row::{Reading, own_cells};
+use super::duplicates::RowFingerprint;
+use super::row::{ParsedRow, own_cells};
 use super::rules::ReadyContract;
 use super::validate::NumberedRecord;
-use super::value::{Asked, Problem};
-use super::{CheckedRow, Rules, SetProperty};
+use super::value::{Problem, Requested};
+use super::{CheckedRow, PropertyOverride, Rules};
 use foldhash::fast::RandomState;
 
 use crate::diagnostic::{Diagnostic, codes};
 use crate::input::csv::Cell;
-use crate::input::{Chunk, Cutter, Input, InputError, Origin, Record, advice_for_encoding};
+use crate::input::{Chunk, Cutter, FileKind, Input, InputError, Record, advice_for_encoding};
 use crate::outcome::{InputShape, OutcomeKind};
 use crate::text::truncate;
 
@@ -21,14 +21,14 @@ use crate::text::truncate;
 pub(super) struct Checker<'a> {
     pub(super) contract: ReadyContract<'a>,
     /// What `--set` asks of each property.
-    pub(super) set: Vec<Asked<'a>>,
+    pub(super) set: Vec<Requested<'a>>,
     /// What is doubtful about it, and about the columns.
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) roles: Roles<'a>,
     /// Of the input's own CSV columns.
     pub(super) columns: Vec<Role<'a>>,
     delimiter: Option<u8>,
-    pub(super) origin: Origin,
+    pub(super) origin: FileKind,
     is_utf16: bool,
     pub(super) only: Option<&'a [OutcomeKind]>,
     pub(super) file: String,
@@ -43,7 +43,7 @@ pub(super) struct CheckedChunk {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// The rows of the run, where they are kept.
     pub(super) rows: Vec<CheckedRow>,
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<RowFingerprint>,
     /// For each property, how many cells that were not empty gave way to `--set`, in the rows of the run.
     pub(super) overridden: Vec<u64>,
     /// All its rows. They are numbered from 1 here; whoever takes them knows how many came before.
@@ -153,7 +153,7 @@ impl<'a> Checker<'a> {
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
         let arena = Bump::new();
-        let mut reading = Reading::new(&self.set, &arena);
+        let mut reading = ParsedRow::new(&self.set, &arena);
         let mut cutter = Cutter::new(&chunk, self.delimiter, &self.file);
         loop {
             let record = match cutter.next(&mut cells) {
@@ -221,7 +221,7 @@ impl<'a> Checker<'a> {
 impl Checker<'_> {
     /// Of a record at the end of the file without a line end: where its last cell is the ID, a part of the ID may be
     /// missing.
-    fn tell_of_unterminated(&self, record: &Record, cells: &[Cell], reading: &mut Reading<'_>) {
+    fn tell_of_unterminated(&self, record: &Record, cells: &[Cell], reading: &mut ParsedRow<'_>) {
         let Some(incident) = reading.id.filter(|_| self.columns.last() == Some(&Role::Id)) else { return };
         let message = format!("line {} ends the file, without a line end, in the ID {incident}", record.line);
         let spot = cells.last().map(|cell| cell.range.clone());
@@ -230,10 +230,14 @@ impl Checker<'_> {
 }
 
 /// What `--set` asks of each property, and what is doubtful about it.
-fn read_set<'a>(contract: &ReadyContract<'a>, rules: &Rules<'a>, arena: &'a Bump) -> (Vec<Asked<'a>>, Vec<Diagnostic>) {
+fn read_set<'a>(
+    contract: &ReadyContract<'a>,
+    rules: &Rules<'a>,
+    arena: &'a Bump,
+) -> (Vec<Requested<'a>>, Vec<Diagnostic>) {
     let mut warnings = Vec::new();
-    let mut set = vec![Asked::Leave; contract.properties.len()];
-    for SetProperty { property, cell } in rules.set {
+    let mut set = vec![Requested::Leave; contract.properties.len()];
+    for PropertyOverride { property, cell } in rules.set {
         let Some(place) = contract.properties.iter().position(|known| known.name == property) else { continue };
         let mut problems = Vec::new();
         set[place] = contract.read_cell(place, cell, arena, &mut problems);

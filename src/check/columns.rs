@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::rules::ReadyContract;
 use super::suggest::distance;
-use super::value::Asked;
+use super::value::Requested;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::input::{Input, normalized};
 use crate::outcome::InputShape;
@@ -69,11 +69,11 @@ const LONG_NAME: usize = 8;
 
 impl<'a> Roles<'a> {
     /// `set`: what `--set` sets, by the property's place in the contract.
-    pub(super) fn new(contract: &ReadyContract<'a>, is_portal_export: bool, set: &[Asked<'_>]) -> Roles<'a> {
+    pub(super) fn new(contract: &ReadyContract<'a>, is_portal_export: bool, set: &[Requested<'_>]) -> Roles<'a> {
         let properties = contract.properties.iter().zip(set).enumerate().map(|(place, (property, set))| {
             let role = match set {
                 _ if is_portal_export => Role::Carried,
-                Asked::Leave => Role::Property(place),
+                Requested::Leave => Role::Property(place),
                 _ => Role::GivesWay(place),
             };
             (property.name, role)
@@ -85,7 +85,7 @@ impl<'a> Roles<'a> {
             known.insert(normalized(SENTINEL_PROVIDER_ID), Role::SentinelProviderId);
             for (place, property) in contract.properties.iter().enumerate() {
                 // What `--set` sets misses nothing.
-                let role = if matches!(set[place], Asked::Leave) { Role::Synonym(place) } else { Role::Carried };
+                let role = if matches!(set[place], Requested::Leave) { Role::Synonym(place) } else { Role::Carried };
                 let owner = OWNER.1.iter().filter(|_| property.name == OWNER.0);
                 known.extend(owner.map(|word| ((*word).to_owned(), role)));
                 known.extend(contract.shown_in(place).map(|member| (normalized(member), role)));

@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, codes};
 
 /// What is kept of every valid row: 24 bytes. Rows and lines fit, because an input has no more lines than 2³² − 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct RowFingerprint {
     pub(super) incident: u64,
     /// Of the change's body; equal changes have equal hashes.
     pub(super) hash: u64,
@@ -13,7 +13,7 @@ pub(super) struct Seen {
     pub(super) line: u32,
 }
 
-/// A row of an incident that stands in the input more than once: as many bytes as a [`Seen`], so that it can take its
+/// A row of an incident that stands in the input more than once: as many bytes as a [`RowFingerprint`], so that it can take its
 /// place in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Repeat {
@@ -50,11 +50,11 @@ impl Repeats {
 }
 
 /// Looks for incidents that stand there twice.
-pub(super) fn look(mut seen: Vec<Seen>) -> Repeats {
+pub(super) fn find(mut seen: Vec<RowFingerprint>) -> Repeats {
     keep_repeated(&mut seen);
     seen.sort_unstable_by_key(|seen| (seen.incident, seen.row));
     seen.chunk_by_mut(|a, b| a.incident == b.incident).for_each(compare);
-    let repeat = |Seen { incident, hash, row, line }| {
+    let repeat = |RowFingerprint { incident, hash, row, line }| {
         let (before, other) = unpacked(hash);
         Repeat { incident, row, line, before, other }
     };
@@ -65,13 +65,13 @@ pub(super) fn look(mut seen: Vec<Seen>) -> Repeats {
 }
 
 /// Puts into each hash of an incident's rows the line before and the one that asks for something else.
-fn compare(group: &mut [Seen]) {
+fn compare(group: &mut [RowFingerprint]) {
     let first_change = group.windows(2).position(|pair| pair[0].hash != pair[1].hash);
     let first_other = first_change.map_or(0, |at| group[at + 1].line);
     // Of each row, the nearest earlier one that asks for something else.
     let (mut before, mut other) = (None, 0);
     for this in group {
-        if let Some(Seen { hash, line, .. }) = before
+        if let Some(RowFingerprint { hash, line, .. }) = before
             && hash != this.hash
         {
             other = line;
@@ -92,7 +92,7 @@ fn unpacked(lines: u64) -> (u32, u32) {
 }
 
 /// Leaves only the incidents that stand there twice: mostly none.
-fn keep_repeated(seen: &mut Vec<Seen>) {
+fn keep_repeated(seen: &mut Vec<RowFingerprint>) {
     let most = seen.iter().map(|seen| seen.incident).max().unwrap_or(0);
     // A tenant numbers its incidents on from 1, so a bit for each number is mostly less than a number for each row.
     let is_dense = usize::try_from(most / 64).is_ok_and(|words| words <= seen.len());
@@ -104,7 +104,7 @@ fn keep_repeated(seen: &mut Vec<Seen>) {
 }
 
 /// The incidents that stand there twice, sorted. `most` is the largest.
-fn repeated_by_bits(seen: &[Seen], most: u64) -> Vec<u64> {
+fn repeated_by_bits(seen: &[RowFingerprint], most: u64) -> Vec<u64> {
     let place = |incident: u64| (usize::try_from(incident / 64).unwrap_or(usize::MAX), 1_u64 << (incident % 64));
     let mut met = vec![0_u64; place(most).0 + 1];
     let mut is_any_repeated = false;
@@ -131,7 +131,7 @@ fn repeated_by_bits(seen: &[Seen], most: u64) -> Vec<u64> {
 }
 
 /// The same for any numbers. Bare ones sort in a fraction of the time.
-fn repeated_by_sorting(seen: &[Seen]) -> Vec<u64> {
+fn repeated_by_sorting(seen: &[RowFingerprint]) -> Vec<u64> {
     let mut ids: Vec<u64> = seen.iter().map(|seen| seen.incident).collect();
     ids.sort_unstable();
     let mut repeated: Vec<u64> =
@@ -186,13 +186,14 @@ mod tests {
         assert_eq!(codes_of(&[(most, 1), (1, 1), (most, 2)]), [(3, "contradiction")]);
     }
 
-    fn seen(rows: &[(u64, u64)]) -> Vec<Seen> {
+    fn seen(rows: &[(u64, u64)]) -> Vec<RowFingerprint> {
         let rows = rows.iter().zip(1u32..);
-        rows.map(|((incident, hash), row)| Seen { incident: *incident, hash: *hash, row, line: row + 1 }).collect()
+        rows.map(|((incident, hash), row)| RowFingerprint { incident: *incident, hash: *hash, row, line: row + 1 })
+            .collect()
     }
 
     fn codes_of(rows: &[(u64, u64)]) -> Vec<(u64, &'static str)> {
-        look(seen(rows)).diagnostics("f").map(|found| (found.row.unwrap_or(0), found.code)).collect()
+        find(seen(rows)).diagnostics("f").map(|found| (found.row.unwrap_or(0), found.code)).collect()
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn both_of_two_that_contradict_are_named() {
-        let repeats = look(seen(&[(7, 1), (8, 5), (7, 2), (7, 2)]));
+        let repeats = find(seen(&[(7, 1), (8, 5), (7, 2), (7, 2)]));
         let contradicting: Vec<_> = repeats.contradicting().collect();
         assert_eq!(contradicting.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [1, 3, 4]);
         assert!(contradicting[0].1.message.ends_with("here and on line 4"));

@@ -27,9 +27,9 @@ mod value;
 mod tests;
 
 pub use duplicates::Repeats;
-pub use overrides::{SetError, SetProperty};
+pub use overrides::{PropertyOverride, SetError};
 pub use pipeline::check;
-pub use stats::Tally;
+pub use stats::CheckStats;
 pub(crate) use suggest::nearest;
 
 use crate::change::Change;
@@ -42,7 +42,7 @@ pub struct Rules<'a> {
     /// What the API accepts.
     pub contract: &'a Contract,
     /// What is set on every row; wins over the row's cell.
-    pub set: &'a [SetProperty],
+    pub set: &'a [PropertyOverride],
     /// Only so many rows are the run, the first ones; all are checked.
     pub limit: Option<u64>,
     /// Of a results file, only the rows that ended so; without it, those that are not done.

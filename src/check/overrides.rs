@@ -4,7 +4,7 @@ use bumpalo::Bump;
 
 use super::rules::ReadyContract;
 use super::suggest::{either, nearest};
-use super::value::Asked;
+use super::value::Requested;
 use crate::contract::Contract;
 use crate::diagnostic::{Repetition, Severity};
 use crate::input::normalized;
@@ -12,7 +12,7 @@ use crate::text::{printable, truncate};
 
 /// A property to set on every row. The value is written as in a CSV cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetProperty {
+pub struct PropertyOverride {
     /// The property, as the contract spells it.
     pub property: String,
     /// The value as it was typed.
@@ -27,12 +27,12 @@ pub struct SetError {
     message: String,
 }
 
-impl SetProperty {
+impl PropertyOverride {
     /// Reads `FIELD=VALUE` by the contract's rules.
     ///
     /// # Errors
     /// Where the field is no property of the contract, or the value none of the property's.
-    pub fn parse(typed: &str, contract: &Contract) -> Result<SetProperty, SetError> {
+    pub fn parse(typed: &str, contract: &Contract) -> Result<PropertyOverride, SetError> {
         let wrong = |message: String| SetError { typed: typed.to_owned(), message };
         let (field, cell) =
             typed.split_once('=').ok_or_else(|| wrong("write FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
@@ -54,10 +54,10 @@ impl SetProperty {
             let help = first.or(problem.help.as_deref()).unwrap_or(problem.code.advice);
             return Err(wrong(format!("{}: {help}", problem.message)));
         }
-        if asked == Asked::Leave {
+        if asked == Requested::Leave {
             return Err(wrong(format!("there is no value: to empty {}, write `<clear>`", names[place])));
         }
-        Ok(SetProperty { property: names[place].to_owned(), cell: cell.to_owned() })
+        Ok(PropertyOverride { property: names[place].to_owned(), cell: cell.to_owned() })
     }
 }
 
@@ -69,10 +69,10 @@ mod tests {
     #[test]
     fn a_field_may_be_spelt_as_a_column_and_a_value_as_a_cell() {
         let contract = load("defender-classic").expect("built in");
-        let set = SetProperty::parse("assigned_to=<clear>", &contract).expect("valid");
-        assert_eq!(set, SetProperty { property: "assignedTo".to_owned(), cell: "<clear>".to_owned() });
-        assert!(SetProperty::parse("Classification=False positive", &contract).is_ok());
-        assert!(SetProperty::parse("comment=a=b", &contract).is_ok());
+        let set = PropertyOverride::parse("assigned_to=<clear>", &contract).expect("valid");
+        assert_eq!(set, PropertyOverride { property: "assignedTo".to_owned(), cell: "<clear>".to_owned() });
+        assert!(PropertyOverride::parse("Classification=False positive", &contract).is_ok());
+        assert!(PropertyOverride::parse("comment=a=b", &contract).is_ok());
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
             ("comment= ", "white space"),
             ("tags=+a; b", "sign"),
         ] {
-            let error = SetProperty::parse(typed, &contract).expect_err(typed).to_string();
+            let error = PropertyOverride::parse(typed, &contract).expect_err(typed).to_string();
             assert!(error.contains(part), "{error}");
         }
     }

@@ -9,8 +9,8 @@ use std::thread::scope;
 use bumpalo::Bump;
 
 use super::checker::{CheckedChunk, Checker};
-use super::duplicates::{self, Seen};
-use super::stats::Tally;
+use super::duplicates::{self, RowFingerprint};
+use super::stats::CheckStats;
 use super::{CheckedRow, Rules};
 use crate::diagnostic::{Diagnostic, Repetition, Severity};
 use crate::input::{Chunk, Input, InputError};
@@ -34,11 +34,11 @@ pub fn check(
     rules: &Rules<'_>,
     rows: Option<TakeRows<'_>>,
     diagnostics: &mut dyn FnMut(Diagnostic),
-) -> Result<Tally, InputError> {
+) -> Result<CheckStats, InputError> {
     let arena = Bump::new();
     let checker = Checker::new(&input, rules, rows.is_some(), &arena)?;
     let mut taker = Taker {
-        tally: Tally::default(),
+        tally: CheckStats::default(),
         overridden: vec![0; checker.contract.properties.len()],
         seen: Vec::new(),
         limit: rules.limit.unwrap_or(u64::MAX),
@@ -140,9 +140,9 @@ impl Source {
 
 /// Takes what was found, in order.
 struct Taker<'c, 'a, 'r, 'd> {
-    tally: Tally,
+    tally: CheckStats,
     overridden: Vec<u64>,
-    seen: Vec<Seen>,
+    seen: Vec<RowFingerprint>,
     limit: u64,
     checker: &'c Checker<'a>,
     rows: Option<TakeRows<'r>>,
@@ -177,7 +177,7 @@ impl Taker<'_, '_, '_, '_> {
         self.overridden.iter_mut().zip(&checked.overridden).for_each(|(ours, theirs)| *ours += theirs);
         let row_before = u32::try_from(before).unwrap_or(u32::MAX);
         self.make_room(checked.seen.len());
-        self.seen.extend(checked.seen.iter().map(|seen| Seen { row: row_before + seen.row, ..*seen }));
+        self.seen.extend(checked.seen.iter().map(|seen| RowFingerprint { row: row_before + seen.row, ..*seen }));
         for diagnostic in checked.diagnostics {
             let row = diagnostic.row.map(|row| before + row);
             self.tell(Diagnostic { row, ..diagnostic });
@@ -196,13 +196,13 @@ impl Taker<'_, '_, '_, '_> {
         }
     }
 
-    fn finish(mut self) -> Tally {
+    fn finish(mut self) -> CheckStats {
         for (diagnostic, rows) in std::mem::take(&mut self.counted) {
             let message = diagnostic.message;
             let message = if rows > 1 { format!("{message} (in {rows} rows)") } else { message };
             self.tell(Diagnostic { message, repetition: Repetition::Each, ..diagnostic });
         }
-        let repeats = duplicates::look(std::mem::take(&mut self.seen));
+        let repeats = duplicates::find(std::mem::take(&mut self.seen));
         for diagnostic in repeats.diagnostics(&self.checker.file) {
             self.tally.valid -= u64::from(diagnostic.severity == Severity::Error);
             self.tell(diagnostic);

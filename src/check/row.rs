@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::checker::{Checker, Rare};
 use super::columns::{ID, Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
 use super::id::{hint, parse_id};
-use super::value::{Asked, Problem, json_type, kept};
+use super::value::{Problem, Requested, json_type, kept};
 use crate::change::IncidentId;
 use crate::diagnostic::codes;
 use crate::input::csv::{self, Cell};
@@ -20,13 +20,13 @@ use crate::text::{trimmed, truncate, unshield, unshield_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of the row")]
-pub(super) struct Reading<'r> {
+pub(super) struct ParsedRow<'r> {
     pub(super) id: Option<IncidentId>,
     /// The id as it stood.
     pub(super) id_text: &'r str,
     /// By the property's place in the contract.
     pub(super) slots: Vec<Slot<'r>>,
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<LocatedProblem>,
     /// Its cells or members were all found, and read.
     pub(super) is_whole: bool,
     /// A row of a results file that is not wanted.
@@ -34,7 +34,7 @@ pub(super) struct Reading<'r> {
     /// A JSON object in which nothing is filled in: no row.
     pub(super) is_blank: bool,
     /// Where the input's own part begins (the whole record, except in a results file).
-    pub(super) own: Own,
+    pub(super) own: SourceSpan,
     id_spot: Option<Range<usize>>,
     id_was_told: bool,
     /// What is wrong with the value that is being read.
@@ -46,7 +46,7 @@ pub(super) struct Reading<'r> {
 /// What a row asks of one property, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slot<'r> {
-    pub(super) asked: Asked<'r>,
+    pub(super) asked: Requested<'r>,
     /// Empty where it has no cell or member.
     pub(super) spot: Range<usize>,
     /// A cell that is not empty gave way to `--set`.
@@ -55,7 +55,7 @@ pub(super) struct Slot<'r> {
 
 /// The part of a record that is the input's own.
 #[derive(Default)]
-pub(super) enum Own {
+pub(super) enum SourceSpan {
     #[default]
     Whole,
     /// As it stands there.
@@ -65,17 +65,17 @@ pub(super) enum Own {
 }
 
 /// A problem with its place.
-pub(super) struct Found {
+pub(super) struct LocatedProblem {
     pub(super) problem: Problem,
     pub(super) field: Option<String>,
     /// In the record; `None` is the whole of it.
     pub(super) spot: Option<Range<usize>>,
 }
 
-impl<'r> Reading<'r> {
+impl<'r> ParsedRow<'r> {
     /// Of no row yet: `set` is what `--set` asks of each property.
-    pub(super) fn new(set: &[Asked<'r>], arena: &'r Bump) -> Reading<'r> {
-        Reading {
+    pub(super) fn new(set: &[Requested<'r>], arena: &'r Bump) -> ParsedRow<'r> {
+        ParsedRow {
             id: None,
             id_text: "",
             slots: set.iter().map(|asked| Slot { asked: *asked, spot: 0..0, is_overridden: false }).collect(),
@@ -83,7 +83,7 @@ impl<'r> Reading<'r> {
             is_whole: false,
             is_skipped: false,
             is_blank: false,
-            own: Own::Whole,
+            own: SourceSpan::Whole,
             id_spot: None,
             id_was_told: false,
             problems: Vec::new(),
@@ -101,13 +101,13 @@ impl<'r> Reading<'r> {
         self.is_whole = false;
         self.is_skipped = false;
         self.is_blank = false;
-        self.own = Own::Whole;
+        self.own = SourceSpan::Whole;
         self.id_spot = None;
         self.id_was_told = false;
     }
 
     pub(super) fn tell(&mut self, problem: Problem, field: Option<&str>, spot: Option<Range<usize>>) {
-        self.found.push(Found { problem, field: field.map(str::to_owned), spot });
+        self.found.push(LocatedProblem { problem, field: field.map(str::to_owned), spot });
     }
 
     #[inline]
@@ -127,7 +127,7 @@ impl<'r> Reading<'r> {
     }
 
     #[inline]
-    fn fill(&mut self, place: usize, asked: Asked<'r>, spot: Range<usize>) {
+    fn fill(&mut self, place: usize, asked: Requested<'r>, spot: Range<usize>) {
         let slot = &mut self.slots[place];
         slot.asked = asked;
         slot.spot = spot;
@@ -145,7 +145,7 @@ impl<'r> Reading<'r> {
 
 impl Checker<'_> {
     /// Reads a CSV record, of which the cells were found; `rare` is what its chunk holds.
-    pub(super) fn read_csv<'r>(&self, record: &'r str, rare: Rare, cells: &[Cell], row: &mut Reading<'r>) {
+    pub(super) fn read_csv<'r>(&self, record: &'r str, rare: Rare, cells: &[Cell], row: &mut ParsedRow<'r>) {
         let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
         if cells.len() != expected {
@@ -174,7 +174,7 @@ impl Checker<'_> {
             if let Role::Property(place) = *role
                 && cell.range.is_empty()
             {
-                row.slots[place].asked = Asked::Leave;
+                row.slots[place].asked = Requested::Leave;
                 continue;
             }
             let text = cell.text_in(record, row.arena);
@@ -199,21 +199,21 @@ impl Checker<'_> {
         row.end();
     }
 
-    fn read_cell<'r>(&self, place: usize, text: &'r str, spot: Range<usize>, row: &mut Reading<'r>) {
+    fn read_cell<'r>(&self, place: usize, text: &'r str, spot: Range<usize>, row: &mut ParsedRow<'r>) {
         let asked = self.contract.read_cell(place, text, row.arena, &mut row.problems);
         self.tell_of(place, &spot, row);
         row.fill(place, asked, spot);
     }
 
     /// Tells what is wrong with the value that was read.
-    fn tell_of(&self, place: usize, spot: &Range<usize>, row: &mut Reading<'_>) {
+    fn tell_of(&self, place: usize, spot: &Range<usize>, row: &mut ParsedRow<'_>) {
         for problem in std::mem::take(&mut row.problems) {
             row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
         }
     }
 
     /// Reads a JSONL record.
-    pub(super) fn read_jsonl<'r>(&'r self, record: &'r str, row: &mut Reading<'r>) {
+    pub(super) fn read_jsonl<'r>(&'r self, record: &'r str, row: &mut ParsedRow<'r>) {
         let members = match jsonl::members(record) {
             Ok(members) => members,
             Err(error) => return row.tell_line(error, record),
@@ -239,7 +239,7 @@ impl Checker<'_> {
         }
         match own {
             Cow::Borrowed(own) => {
-                row.own = Own::Rewritten(own.as_bytes().to_vec());
+                row.own = SourceSpan::Rewritten(own.as_bytes().to_vec());
                 match jsonl::members(own) {
                     Ok(members) => self.read_members(record, &members, row),
                     Err(error) => row.tell_line(error, own),
@@ -251,12 +251,12 @@ impl Checker<'_> {
                 let error = jsonl::members(&own).err().unwrap_or(LineError::NotAnObject);
                 row.tell_line(error, &own);
                 let quoted = members.iter().find(|member| member.name == "input").map(|member| member.value.get());
-                row.own = Own::Rewritten(quoted.unwrap_or_default().into());
+                row.own = SourceSpan::Rewritten(quoted.unwrap_or_default().into());
             }
         }
     }
 
-    fn read_members<'r>(&'r self, record: &'r str, members: &[Member<'r>], row: &mut Reading<'r>) {
+    fn read_members<'r>(&'r self, record: &'r str, members: &[Member<'r>], row: &mut ParsedRow<'r>) {
         for (slot, asked) in row.slots.iter_mut().zip(&self.set) {
             *slot = Slot { asked: *asked, spot: 0..0, is_overridden: false };
         }
@@ -324,7 +324,7 @@ impl Checker<'_> {
     }
 
     /// Whether the row of a results file is wanted.
-    fn read_outcome(&self, outcome: &str, spot: Range<usize>, row: &mut Reading<'_>) -> bool {
+    fn read_outcome(&self, outcome: &str, spot: Range<usize>, row: &mut ParsedRow<'_>) -> bool {
         let Ok(outcome) = outcome.parse::<OutcomeKind>() else {
             let message = format!("`{}` is not an outcome", truncate(outcome, 40));
             row.tell(Problem::new(&codes::RESULTS_LINE, message), Some("outcome"), Some(spot));
@@ -335,7 +335,7 @@ impl Checker<'_> {
     }
 }
 
-impl<'r> Reading<'r> {
+impl<'r> ParsedRow<'r> {
     fn read_id_member(&mut self, raw: &'r str, spot: Range<usize>) {
         match raw.as_bytes() {
             b"null" | b"\"\"" => self.id_spot = Some(spot),
@@ -371,15 +371,15 @@ impl<'r> Reading<'r> {
 
 /// The input's own part of a results record, which may be wrong in any way: as it stands there, or written again where
 /// a cell was shielded. A record with fewer than the ten cells is none of ours, and stays whole.
-pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> Own {
+pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> SourceSpan {
     csv::split(record, delimiter, cells);
-    let Some(own) = cells.get(RESULT_COLUMNS.len()..) else { return Own::Whole };
+    let Some(own) = cells.get(RESULT_COLUMNS.len()..) else { return SourceSpan::Whole };
     let contents: Vec<Cow<'_, [u8]>> = own.iter().map(|cell| cell.bytes(record)).collect();
     let plain: Vec<Cow<'_, [u8]>> = contents.iter().map(|content| unshield_bytes(content)).collect();
     if plain.iter().any(|content| matches!(content, Cow::Owned(_))) {
-        return Own::Rewritten(csv::join(plain, char::from(delimiter)));
+        return SourceSpan::Rewritten(csv::join(plain, char::from(delimiter)));
     }
-    Own::From(own.first().map_or(record.len(), |cell| cell.range.start))
+    SourceSpan::From(own.first().map_or(record.len(), |cell| cell.range.start))
 }
 
 /// Whether a member has no value.

@@ -7,7 +7,7 @@ use super::duplicates::Repeats;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct CheckStats {
     /// All rows that were read.
     pub rows: u64,
     /// Rows without an error, those of a results file that are done among them.
@@ -32,7 +32,7 @@ pub struct Tally {
     pub repeats: Repeats,
 }
 
-impl Tally {
+impl CheckStats {
     /// Whether any row, or two together, are wrong.
     #[must_use]
     pub fn has_errors(&self) -> bool {

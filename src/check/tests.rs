@@ -12,7 +12,7 @@ use crate::outcome::RESULT_COLUMNS;
 
 /// What a check gives: the tally, the rows of the run, the diagnostics.
 struct Found {
-    tally: Tally,
+    tally: CheckStats,
     rows: Vec<CheckedRow>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -47,7 +47,7 @@ impl Check<'_> {
     fn try_of(&self, text: impl Into<Vec<u8>>) -> Result<Found, InputError> {
         let contract = load(self.contract).expect("built in");
         let set: Vec<_> =
-            self.set.iter().map(|set| SetProperty::parse(set, &contract).expect("a sound --set")).collect();
+            self.set.iter().map(|set| PropertyOverride::parse(set, &contract).expect("a sound --set")).collect();
         let rules = Rules { contract: &contract, set: &set, limit: self.limit, only: self.only };
         let input = Input::in_chunks(self.name, Box::new(Cursor::new(text.into())), self.chunk_size)?;
         let (mut rows, mut diagnostics) = (Vec::new(), Vec::new());

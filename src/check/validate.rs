@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use super::checker::{CheckedChunk, Checker};
-use super::duplicates::Seen;
-use super::row::{Found, Own, Reading};
+use super::duplicates::RowFingerprint;
+use super::row::{LocatedProblem, ParsedRow, SourceSpan};
 use super::rules::ReadyKind;
 use super::suggest::either;
-use super::value::{Asked, Problem};
+use super::value::{Problem, Requested};
 use super::{CheckedRow, NoChange, RowError};
 use crate::change::{Change, IncidentId};
 use crate::diagnostic::{Diagnostic, Severity, codes};
@@ -19,7 +19,7 @@ impl<'a> Checker<'a> {
     pub(super) fn finish(
         &self,
         at: &NumberedRecord<'_>,
-        reading: &mut Reading<'_>,
+        reading: &mut ParsedRow<'_>,
         limit: u64,
         checked: &mut CheckedChunk,
     ) {
@@ -50,7 +50,7 @@ impl<'a> Checker<'a> {
             checked.sendable += u64::from(is_selected);
             let hash = self.weigh(reading);
             let (row, line) = (narrow(at.row), narrow(at.record.line));
-            checked.seen.push(Seen { incident: incident.get(), hash, row, line });
+            checked.seen.push(RowFingerprint { incident: incident.get(), hash, row, line });
             if self.keeps_rows && is_selected {
                 change = Some(self.change(incident, reading));
                 for (count, slot) in checked.overridden.iter_mut().zip(&reading.slots) {
@@ -69,13 +69,13 @@ impl<'a> Checker<'a> {
 
     /// The rules between values, and that there is one at all. Says whether it is a row of a fetched file that sets
     /// nothing.
-    fn judge(&self, reading: &mut Reading<'_>) -> bool {
+    fn judge(&self, reading: &mut ParsedRow<'_>) -> bool {
         for dependency in &self.contract.dependencies {
-            let Asked::Choice(value) = reading.slots[dependency.property].asked else { continue };
+            let Requested::Choice(value) = reading.slots[dependency.property].asked else { continue };
             let problem = match reading.slots[dependency.on].asked {
-                Asked::Choice(on) if dependency.allowed[on][value] => continue,
-                Asked::Choice(on) => self.disagreement(dependency.property, value, dependency.on, on),
-                Asked::Leave => {
+                Requested::Choice(on) if dependency.allowed[on][value] => continue,
+                Requested::Choice(on) => self.disagreement(dependency.property, value, dependency.on, on),
+                Requested::Leave => {
                     let (property, on) = (self.name(dependency.property), self.name(dependency.on));
                     let with = self.values_that_allow(dependency.property, value, dependency.on);
                     let message =
@@ -92,7 +92,7 @@ impl<'a> Checker<'a> {
             let spot = reading.slots[dependency.property].spot.clone();
             reading.tell(problem, Some(self.name(dependency.property)), (!spot.is_empty()).then_some(spot));
         }
-        let sets_nothing = reading.slots.iter().all(|slot| matches!(slot.asked, Asked::Leave));
+        let sets_nothing = reading.slots.iter().all(|slot| matches!(slot.asked, Requested::Leave));
         if sets_nothing && !self.origin.is_fetched {
             reading.tell(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
@@ -136,16 +136,16 @@ impl<'a> Checker<'a> {
 
     /// What the row asks for, as a number: equal changes have equal ones.
     #[inline]
-    fn weigh(&self, reading: &Reading<'_>) -> u64 {
+    fn weigh(&self, reading: &ParsedRow<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         for (place, slot) in reading.slots.iter().enumerate() {
-            slot.asked.weigh(place, &mut hasher);
+            slot.asked.hash_into(place, &mut hasher);
         }
         hasher.finish()
     }
 
     /// What the row asks for, as it is sent.
-    fn change(&self, incident: IncidentId, reading: &Reading<'_>) -> Change {
+    fn change(&self, incident: IncidentId, reading: &ParsedRow<'_>) -> Change {
         let mut body = String::from("{");
         let mut appends = false;
         for (place, (property, slot)) in self.contract.properties.iter().zip(&reading.slots).enumerate() {
@@ -161,8 +161,8 @@ impl<'a> Checker<'a> {
         Change { incident, body: Arc::from(body), appends }
     }
 
-    fn diagnostic(&self, at: &NumberedRecord<'_>, found: Found) -> Diagnostic {
-        let Found { problem, field, spot } = found;
+    fn diagnostic(&self, at: &NumberedRecord<'_>, found: LocatedProblem) -> Diagnostic {
+        let LocatedProblem { problem, field, spot } = found;
         let mut diagnostic = Diagnostic::new(problem.code, &self.file, problem.message);
         let whole = 0..at.bytes.len();
         diagnostic = diagnostic.at(at.bytes, at.record.line, spot.clone().unwrap_or(whole));
@@ -185,18 +185,18 @@ pub(super) struct NumberedRecord<'r> {
 }
 
 /// The first error of a row without a change.
-fn first_error(reading: &Reading<'_>) -> RowError {
+fn first_error(reading: &ParsedRow<'_>) -> RowError {
     let error = reading.found.iter().find(|found| found.problem.code.severity == Severity::Error);
-    let Found { problem, .. } = error.expect("a row without a change has an error");
+    let LocatedProblem { problem, .. } = error.expect("a row without a change has an error");
     RowError { code: problem.code.name, message: problem.message.clone() }
 }
 
-fn checked_row(at: &NumberedRecord<'_>, reading: &mut Reading<'_>, verdict: Result<Change, NoChange>) -> CheckedRow {
+fn checked_row(at: &NumberedRecord<'_>, reading: &mut ParsedRow<'_>, verdict: Result<Change, NoChange>) -> CheckedRow {
     let source = match std::mem::take(&mut reading.own) {
         _ if at.record.is_too_large => Vec::new(),
-        Own::Whole => at.bytes.to_vec(),
-        Own::From(start) => at.bytes[start..].to_vec(),
-        Own::Rewritten(bytes) => bytes,
+        SourceSpan::Whole => at.bytes.to_vec(),
+        SourceSpan::From(start) => at.bytes[start..].to_vec(),
+        SourceSpan::Rewritten(bytes) => bytes,
     };
     let is_text = verdict.as_ref().err().is_none_or(|none| none.code() != codes::NOT_UTF8.name);
     let source = if is_text { source } else { undecoded(source) };

@@ -16,7 +16,7 @@ use crate::text::{trimmed, truncate};
 
 /// What a row asks of one property. What does not stand in the row to the letter stands in an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked<'r> {
+pub(super) enum Requested<'r> {
     /// Nothing: it keeps its value.
     Leave,
     /// Something that is wrong, and was told.
@@ -31,24 +31,24 @@ pub(super) enum Asked<'r> {
     Edits { add: &'r [&'r str], remove: &'r [&'r str] },
 }
 
-impl Asked<'_> {
+impl Requested<'_> {
     /// Puts what is asked of the property at `place` into a hash: a number says what, and how long the bytes are that
     /// follow it.
     #[inline]
-    pub(super) fn weigh(self, place: usize, hasher: &mut impl Hasher) {
+    pub(super) fn hash_into(self, place: usize, hasher: &mut impl Hasher) {
         let what = |kind: usize, of: usize| (of as u64) << 16 | (place as u64) << 3 | kind as u64;
         match self {
-            Asked::Leave | Asked::Wrong => {}
-            Asked::Choice(value) => hasher.write_u64(what(1, value)),
-            Asked::Text(text) => {
+            Requested::Leave | Requested::Wrong => {}
+            Requested::Choice(value) => hasher.write_u64(what(1, value)),
+            Requested::Text(text) => {
                 hasher.write_u64(what(2, text.len()));
                 hasher.write(text.as_bytes());
             }
-            Asked::List(list) => {
+            Requested::List(list) => {
                 hasher.write_u64(what(3, list.len()));
                 add_list(list, hasher);
             }
-            Asked::Edits { add, remove } => {
+            Requested::Edits { add, remove } => {
                 hasher.write_u64(what(4, add.len()));
                 add_list(add, hasher);
                 hasher.write_u64(what(5, remove.len()));
@@ -105,12 +105,12 @@ impl<'a> ReadyContract<'a> {
     /// about it. [`ReadyContract::read_cell`] says the same, and all else. `unprintable` says whether the cell may
     /// hold anything but printable ASCII.
     #[inline]
-    pub(super) fn glance<'r>(&self, property: usize, cell: &'r str, unprintable: bool) -> Option<Asked<'r>> {
+    pub(super) fn glance<'r>(&self, property: usize, cell: &'r str, unprintable: bool) -> Option<Requested<'r>> {
         match &self.properties[property].kind {
-            ReadyKind::Choice(choices) => choices.exact(cell).map(Asked::Choice),
-            ReadyKind::Text if is_plain(cell) => Some(Asked::Text(cell)),
+            ReadyKind::Choice(choices) => choices.exact(cell).map(Requested::Choice),
+            ReadyKind::Text if is_plain(cell) => Some(Requested::Text(cell)),
             ReadyKind::Append if is_plain(cell) && cell.len() <= LONGEST_COMMENT => {
-                (!unprintable || !may_hold_control(cell)).then_some(Asked::Text(cell))
+                (!unprintable || !may_hold_control(cell)).then_some(Requested::Text(cell))
             }
             _ => None,
         }
@@ -123,10 +123,10 @@ impl<'a> ReadyContract<'a> {
         cell: &'r str,
         arena: &'r Bump,
         problems: &mut Vec<Problem>,
-    ) -> Asked<'r> {
+    ) -> Requested<'r> {
         let ready = &self.properties[property];
         match &ready.kind {
-            _ if cell.is_empty() => Asked::Leave,
+            _ if cell.is_empty() => Requested::Leave,
             ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(cell), problems),
             ReadyKind::Text => read_text(ready.name, cell, problems),
             ReadyKind::Append => read_append(ready.name, cell, problems),
@@ -141,15 +141,15 @@ impl<'a> ReadyContract<'a> {
         value: &'r RawValue,
         arena: &'r Bump,
         problems: &mut Vec<Problem>,
-    ) -> Asked<'r> {
+    ) -> Requested<'r> {
         let ready = &self.properties[property];
         let raw = value.get();
         let is_list = matches!(ready.kind, ReadyKind::List);
         match raw.as_bytes() {
-            b"null" | b"\"\"" => Asked::Leave,
+            b"null" | b"\"\"" => Requested::Leave,
             [b'"', ..] => match serde_json::from_str::<Text<'r>>(raw) {
                 Ok(Text(text)) if !is_list => self.read_cell(property, kept(text, arena), arena, problems),
-                Ok(Text(text)) if text.trim().eq_ignore_ascii_case(CLEAR) => Asked::List(&[]),
+                Ok(Text(text)) if text.trim().eq_ignore_ascii_case(CLEAR) => Requested::List(&[]),
                 Ok(Text(text)) if is_placeholder(&text) => wrong(problems, placeholder(ready.name, &text, true)),
                 Ok(_) => {
                     wrong(problems, Problem::new(&codes::WRONG_TYPE, format!("`{}` is a text, not a list", ready.name)))
@@ -170,12 +170,12 @@ impl<'a> ReadyContract<'a> {
     }
 
     /// What is asked as JSON, as it stands in the body; `None` where nothing is.
-    pub(super) fn json(&self, property: usize, asked: Asked<'_>) -> Option<String> {
+    pub(super) fn json(&self, property: usize, asked: Requested<'_>) -> Option<String> {
         match (asked, &self.properties[property].kind) {
-            (Asked::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[place].clone()),
-            (Asked::Text(text), _) => Some(serde_json::Value::from(text).to_string()),
-            (Asked::List(list), _) => Some(serde_json::Value::from(list).to_string()),
-            (Asked::Edits { add, remove }, _) => {
+            (Requested::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[place].clone()),
+            (Requested::Text(text), _) => Some(serde_json::Value::from(text).to_string()),
+            (Requested::List(list), _) => Some(serde_json::Value::from(list).to_string()),
+            (Requested::Edits { add, remove }, _) => {
                 let owned = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
                 Some(serde_json::json!(ListEdit { add: owned(add), remove: owned(remove) }).to_string())
             }
@@ -189,16 +189,16 @@ impl<'a> ReadyContract<'a> {
         choices: &Choices<'a>,
         text: &str,
         problems: &mut Vec<Problem>,
-    ) -> Asked<'r> {
+    ) -> Requested<'r> {
         if text.is_empty() {
-            return Asked::Leave;
+            return Requested::Leave;
         }
         let name = self.properties[property].name;
         if let Some(place) = choices.find(text) {
             if let Some(doubt) = choices.doubt(place, text) {
                 problems.push(Problem::new(&codes::DOUBTFUL_VALUE, doubt));
             }
-            return Asked::Choice(place);
+            return Requested::Choice(place);
         }
         if text.eq_ignore_ascii_case(CLEAR) {
             return wrong(problems, cannot_clear(name));
@@ -222,9 +222,9 @@ impl<'a> ReadyContract<'a> {
     }
 }
 
-fn wrong<'r>(problems: &mut Vec<Problem>, problem: Problem) -> Asked<'r> {
+fn wrong<'r>(problems: &mut Vec<Problem>, problem: Problem) -> Requested<'r> {
     problems.push(problem);
-    Asked::Wrong
+    Requested::Wrong
 }
 
 fn cannot_clear(name: &str) -> Problem {
@@ -255,10 +255,10 @@ fn may_hold_control(cell: &str) -> bool {
     cell.bytes().any(|byte| byte < b' ' || byte == 0x7f || byte == 0xc2)
 }
 
-fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Asked<'r> {
+fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Requested<'r> {
     let bare = trimmed(cell);
     if bare.eq_ignore_ascii_case(CLEAR) {
-        return Asked::Text("");
+        return Requested::Text("");
     }
     if is_placeholder(bare) {
         return wrong(problems, placeholder(name, bare, true));
@@ -267,10 +267,10 @@ fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Aske
         let message = format!("{name} begins or ends with white space, which is sent as it is");
         problems.push(Problem::new(&codes::SPACE_AROUND, message));
     }
-    Asked::Text(cell)
+    Requested::Text(cell)
 }
 
-fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Asked<'r> {
+fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Requested<'r> {
     let bare = trimmed(cell);
     if bare.is_empty() {
         return wrong(problems, Problem::new(&codes::BLANK_COMMENT, format!("the {name} is white space alone")));
@@ -295,17 +295,17 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> As
         let message = format!("the {name} has {length} characters, more than {LONGEST_COMMENT}");
         problems.push(Problem::new(&codes::LONG_COMMENT, message));
     }
-    Asked::Text(cell)
+    Requested::Text(cell)
 }
 
 /// Tags that were read: none of those that are to be set is a placeholder, and a comma in one is told.
-fn look_at_tags<'r>(read: Result<Asked<'r>, Problem>, name: &str, problems: &mut Vec<Problem>) -> Asked<'r> {
+fn look_at_tags<'r>(read: Result<Requested<'r>, Problem>, name: &str, problems: &mut Vec<Problem>) -> Requested<'r> {
     let asked = match read {
         Ok(asked) => asked,
         Err(problem) => return wrong(problems, problem),
     };
     // What is to be removed may be what went wrong before.
-    let (Asked::List(set) | Asked::Edits { add: set, .. }) = asked else { return asked };
+    let (Requested::List(set) | Requested::Edits { add: set, .. }) = asked else { return asked };
     if let Some(tag) = set.iter().find(|tag| is_placeholder(tag)) {
         return wrong(problems, placeholder(name, tag, true));
     }
@@ -317,12 +317,12 @@ fn look_at_tags<'r>(read: Result<Asked<'r>, Problem>, name: &str, problems: &mut
 }
 
 /// Tags in a CSV cell: `a; b`, `+a; -b`, or JSON.
-fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
+fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
     if cell.is_empty() {
-        return Ok(Asked::Leave);
+        return Ok(Requested::Leave);
     }
     if cell.eq_ignore_ascii_case(CLEAR) {
-        return Ok(Asked::List(&[]));
+        return Ok(Requested::List(&[]));
     }
     if is_placeholder(cell) {
         return Err(placeholder("tags", cell, true));
@@ -358,11 +358,11 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
     if tags.is_empty() {
         return Err(Problem::new(&codes::EMPTY_LIST, "the list has no tag"));
     }
-    Ok(Asked::List(tags.into_bump_slice()))
+    Ok(Requested::List(tags.into_bump_slice()))
 }
 
 /// Tags as a JSON list: sent as they are, whatever they begin with.
-fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
+fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
     let tags: Vec<Text<'r>> = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `[` and are not a JSON list of texts";
         Problem::new(&codes::TAGS_NOT_JSON, message)
@@ -373,11 +373,11 @@ fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Proble
     if tags.iter().any(|Text(tag)| tag.trim().is_empty()) {
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag is empty"));
     }
-    Ok(Asked::List(arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)))))
+    Ok(Requested::List(arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)))))
 }
 
 /// A change of tags as JSON: `{"add":["a"],"remove":["b"]}`.
-fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Problem> {
+fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
     let ListEdit { add, remove } = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `{` and are not lists of texts by the names `add` and `remove`";
         Problem::new(&codes::TAGS_NOT_JSON, message)
@@ -387,7 +387,7 @@ fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Asked<'r>, Probl
 }
 
 /// A change of tags that can be made.
-fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Asked<'r>, Problem> {
+fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Requested<'r>, Problem> {
     if add.is_empty() && remove.is_empty() || add.iter().chain(remove).any(|tag| tag.trim().is_empty()) {
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag to add or to remove is empty, or there is none"));
     }
@@ -395,7 +395,7 @@ fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Asked<'r>, Pro
         let message = format!("the tag `{}` is added and removed", truncate(tag, SHOWN));
         return Err(Problem::new(&codes::TAG_CHANGE, message));
     }
-    Ok(Asked::Edits { add, remove })
+    Ok(Requested::Edits { add, remove })
 }
 
 /// A text that lives as long as the row.

@@ -7,12 +7,12 @@ use super::next_step;
 use super::row_options::notes;
 use super::terminal::Terminal;
 use super::{Format, RowArgs};
-use crate::check::{Rules, Tally, check};
+use crate::check::{CheckStats, Rules, check};
 use crate::client::ConsentedOrigin;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::exit;
-use crate::input::{Input, InputError, Origin, Source};
+use crate::input::{FileKind, Input, InputError, Source};
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use crate::report::left_alone;
 use crate::typed::Typed;
@@ -41,7 +41,7 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
     match args.format {
         Format::Json => {
             let mut json = JsonDiagnostics::new(out)?;
-            let mut origin = Origin::default();
+            let mut origin = FileKind::default();
             let looked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.tell(found));
             match looked.flatten() {
                 Ok(tally) => {
@@ -61,7 +61,7 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
         }
         Format::Human => {
             let mut human = HumanDiagnostics::new(out, terminal.out.colour);
-            let mut origin = Origin::default();
+            let mut origin = FileKind::default();
             let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| human.tell(found))?;
             let place = &settings.contract.origin;
             let mut out = human.finish()?;
@@ -81,9 +81,9 @@ pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Resul
 fn look<'r>(
     args: &CheckArgs,
     rules: impl FnOnce(&Input) -> Result<Rules<'r>, Error>,
-    origin: &mut Origin,
+    origin: &mut FileKind,
     tell: &mut dyn FnMut(&Diagnostic) -> io::Result<()>,
-) -> Result<Result<Tally, Error>, Error> {
+) -> Result<Result<CheckStats, Error>, Error> {
     let mut told = Ok(());
     let mut tell = |found: &Diagnostic| {
         if told.is_ok() {
@@ -106,7 +106,7 @@ fn look<'r>(
 }
 
 /// The exit code: what is wrong with the rows has been told.
-fn verdict(tally: &Tally) -> u8 {
+fn verdict(tally: &CheckStats) -> u8 {
     if tally.has_errors() { exit::INPUT } else { exit::OK }
 }
 
@@ -116,8 +116,8 @@ fn summarize(
     out: &mut dyn Write,
     args: &CheckArgs,
     typed: &Typed,
-    tally: &Tally,
-    origin: Origin,
+    tally: &CheckStats,
+    origin: FileKind,
     place: &str,
 ) -> io::Result<()> {
     for note in notes(origin, tally) {

@@ -20,7 +20,7 @@ use crate::journal::{History, Journal, PriorRuns, RunHandle, Snapshots, WillSend
 use crate::outcome::{NOTHING_ASKED, OutcomeKind};
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
-use crate::report::prompt::{Yes, ask};
+use crate::report::prompt::{Confirmation, ask};
 use crate::snapshot::Snapshot;
 use crate::typed::Typed;
 
@@ -59,7 +59,7 @@ impl PreviewBuilder<'_> {
         run: &RunHandle,
         loaded: &Loaded,
         goes_on: bool,
-        compared: Option<preview::Compared>,
+        compared: Option<preview::PreflightSummary>,
     ) -> Result<Preview, Error> {
         let (mut counts, earlier) = self.count(journal, run)?;
         let ledger = Outlook::of_run(journal, run, self.target)?;
@@ -73,7 +73,7 @@ impl PreviewBuilder<'_> {
             }
         }
         // Those that ended by the look are counted by it.
-        over -= compared.as_ref().map_or(0, preview::Compared::ended).min(over);
+        over -= compared.as_ref().map_or(0, preview::PreflightSummary::ended).min(over);
         if !goes_on {
             counts.ended_in_plan = over;
         }
@@ -86,7 +86,7 @@ impl PreviewBuilder<'_> {
                 Ok(())
             })?;
         }
-        let goes_on = goes_on.then(|| preview::Earlier::GoesOn { run: run.name.clone(), over });
+        let goes_on = goes_on.then(|| preview::HistoryNote::GoesOn { run: run.name.clone(), over });
         let shown = goes_on.into_iter().chain(self.shown(&earlier, Some(journal))?).collect();
         let followed = journal.retargeted(run, preview::NAMED)?;
         let preview = self.preview(counts, loaded, Some(shown), &ledger, Vec::new());
@@ -156,7 +156,7 @@ impl PreviewBuilder<'_> {
         &self,
         counts: Counts,
         loaded: &Loaded,
-        earlier: Option<Vec<preview::Earlier>>,
+        earlier: Option<Vec<preview::HistoryNote>>,
         ledger: &Outlook,
         first_requests: Vec<FirstRequest>,
     ) -> Preview {
@@ -209,16 +209,16 @@ impl PreviewBuilder<'_> {
         doubts.collect()
     }
 
-    fn shown(&self, earlier: &PriorRuns, journal: Option<&History>) -> Result<Vec<preview::Earlier>, Error> {
+    fn shown(&self, earlier: &PriorRuns, journal: Option<&History>) -> Result<Vec<preview::HistoryNote>, Error> {
         let mut shown = Vec::new();
         for ((run, again), made) in &earlier.made {
-            shown.push(preview::Earlier::Made { run: run.clone(), at: made.last, rows: made.rows, again: *again });
+            shown.push(preview::HistoryNote::Made { run: run.clone(), at: made.last, rows: made.rows, again: *again });
         }
         for (run, incidents) in &earlier.unfinished {
             let kept = journal.map(|journal| journal.run(run)).transpose()?.map(|run| run.facts.typed);
             let typed = self.typed.filtered(|option| option == "--state-dir").or(&kept.unwrap_or_default());
             let finish = next_step::resume(run, &typed);
-            shown.push(preview::Earlier::Unfinished { run: run.clone(), incidents: *incidents, finish });
+            shown.push(preview::HistoryNote::Unfinished { run: run.clone(), incidents: *incidents, finish });
         }
         Ok(shown)
     }
@@ -241,7 +241,7 @@ impl PreviewBuilder<'_> {
         }
         let updates = if preview.counts.rows == 1 { "update" } else { "updates" };
         let is_grave = preview.counts.rows > UNTYPED || preview.counts.sets.clears();
-        let yes = if is_grave { Yes::Number(preview.counts.rows) } else { Yes::Word };
+        let yes = if is_grave { Confirmation::Number(preview.counts.rows) } else { Confirmation::Word };
         let question = format!("Send {} {updates}?", preview.counts.rows);
         let answer = asked(self.input).and_then(|answers| ask(&question, yes, answers, io::stderr()));
         let is_agreed = answer.map_err(|source| Error::Io { what: "the question can't be asked", source })?;

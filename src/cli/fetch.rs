@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::files::{open_input, temporary_dir};
 use crate::quota_spec::parse_duration;
-use crate::report::fetched::{Begun, FetchFile, FetchSummary, Fetched, Part, PartHeader, incomplete};
+use crate::report::fetched::{FetchFile, FetchSummary, Fetched, PartHeader, PartialFile, PartialStart, incomplete};
 use crate::text::printable;
 
 /// What was read goes on to be read within this time; after it, it is read anew.
@@ -156,7 +156,7 @@ pub(super) fn run(
     let (mut read_before, mut newest) = (Vec::new(), None);
     let header = header(args, &filter, &target, &scope);
     let oldest = started_at.saturating_sub(OLDEST_PART).unwrap_or(started_at);
-    let (mut part, begun) = Part::open(&file, header, started_at, oldest, |one| {
+    let (mut part, begun) = PartialFile::open(&file, header, started_at, oldest, |one| {
         newest = newest.max(one.created());
         read_before.push((one.id, sieve.matches(&one.incident())));
     })?;
@@ -253,11 +253,13 @@ fn header(args: &FetchArgs, filter: &ServerFilter, target: &Target, scope: &Tena
     PartHeader::new(typed.chain(limit).collect(), filter.to_odata(), origin, scope, target.contract.to_toml())
 }
 
-fn say_begun(begun: &Begun, read_before: usize) {
+fn say_begun(begun: &PartialStart, read_before: usize) {
     match begun {
-        Begun::New => {}
-        Begun::Again => say(&format!("going on behind the {read_before} incidents that were read before")),
-        Begun::Instead => say("what was read before belongs to another question, or is too old: it is read anew"),
+        PartialStart::New => {}
+        PartialStart::Again => say(&format!("going on behind the {read_before} incidents that were read before")),
+        PartialStart::Discarded => {
+            say("what was read before belongs to another question, or is too old: it is read anew");
+        }
     }
 }
 

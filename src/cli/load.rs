@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::report::ReviewRows;
 use super::row_options::notes;
 use crate::change::{Change, TenantKey};
-use crate::check::{CheckedRow, NoChange, Rules, Tally, check};
+use crate::check::{CheckStats, CheckedRow, NoChange, Rules, check};
 use crate::compare::parts;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
@@ -52,7 +52,7 @@ fn read(
     skip_invalid: bool,
     tell: &mut dyn FnMut(Diagnostic),
     keep: &mut dyn FnMut(&CheckedRow) -> Result<(), Error>,
-) -> Result<(Loaded, Tally), Error> {
+) -> Result<(Loaded, CheckStats), Error> {
     let mut loaded = Loaded::default();
     let origin = input.origin();
     let mut hasher = Sha256::new();

@@ -9,7 +9,7 @@ use clap::CommandFactory as _;
 
 use super::arguments::RunArgs;
 use super::{Cli, GlobalArgs};
-use crate::check::SetProperty;
+use crate::check::PropertyOverride;
 use crate::client::Origin;
 use crate::contract::Contract;
 use crate::input::Source;
@@ -183,7 +183,7 @@ pub(super) fn fetch_again(output: &Path, typed: &Typed) -> NextCommand {
 /// The command that shows what a fetched file would change: filled in, or as it is, with a property set on every row.
 pub(super) fn run_fetched(output: &Path, typed: &Typed, contract: &Contract) -> NextCommand {
     let mut command = command(&["run"]).path(output);
-    if SetProperty::parse(SET_OF_FETCHED, contract).is_ok() {
+    if PropertyOverride::parse(SET_OF_FETCHED, contract).is_ok() {
         command = command.option("--set", SET_OF_FETCHED);
     }
     repeat(command.word("--dry-run"), &["run"], typed, OF_OTHER_INPUT)

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::journal::{Contradiction, DiffResult, Journal, PendingRow, ReadScope, RowFilter, RunHandle, Snapshots};
 use crate::list_edit::resolve_edits;
 use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
-use crate::report::diff_line::RowChanges;
+use crate::report::diff_line::RowDiff;
 use crate::report::preview::{self, Counts};
 use crate::snapshot::Snapshot;
 
@@ -105,7 +105,7 @@ impl ReadCalls<'_> {
             let mut survey = PreflightSource::new(rows);
             let incidents = survey.incidents();
             if !terminal.quiet {
-                let why = if hop == 0 { preview::Looking::First } else { preview::Looking::Merged };
+                let why = if hop == 0 { preview::ReadReason::First } else { preview::ReadReason::Merged };
                 say(&preview::looking(why, incidents, survey.calls()));
             }
             // If it is ended at once, what was loaded is removed by the next start.
@@ -135,8 +135,8 @@ impl ReadCalls<'_> {
         journal: &mut Journal,
         run: &RunHandle,
         surveyed: &PreflightStats,
-    ) -> Result<preview::Compared, Error> {
-        let mut compared = preview::Compared::new(surveyed.incidents, Some(surveyed.looks.calls));
+    ) -> Result<preview::PreflightSummary, Error> {
+        let mut compared = preview::PreflightSummary::new(surveyed.incidents, Some(surveyed.looks.calls));
         let now = self.clock.now().wall;
         let contradicting: HashMap<u64, Diff> =
             journal.contradicting(run)?.iter().map(|found| (found.row, contradiction(found))).collect();
@@ -234,7 +234,7 @@ impl ReadCalls<'_> {
         run: &RunHandle,
         counts: &Counts,
         limit: usize,
-        mut show: impl FnMut(RowChanges) -> io::Result<()>,
+        mut show: impl FnMut(RowDiff) -> io::Result<()>,
     ) -> Result<(), Error> {
         let (mut after, mut shown) = (0, 0);
         loop {
@@ -258,9 +258,9 @@ impl ReadCalls<'_> {
         }
     }
 
-    fn changes(&self, row: &PendingRow, body: &str, differences: Vec<crate::compare::PropertyDiff>) -> RowChanges {
-        let changes = RowChanges::new(row.line, row.change.incident.get(), body, differences, self.appended());
-        RowChanges { merged: row.merged.map(IncidentId::get), ..changes }
+    fn changes(&self, row: &PendingRow, body: &str, differences: Vec<crate::compare::PropertyDiff>) -> RowDiff {
+        let changes = RowDiff::new(row.line, row.change.incident.get(), body, differences, self.appended());
+        RowDiff { merged: row.merged.map(IncidentId::get), ..changes }
     }
 
     fn appended(&self) -> &str {
@@ -293,8 +293,8 @@ fn contradiction(found: &Contradiction) -> Diff {
 ///
 /// # Errors
 /// Where the journal can't be read.
-pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::Compared, Error> {
-    let mut compared = preview::Compared::new(0, None);
+pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::PreflightSummary, Error> {
+    let mut compared = preview::PreflightSummary::new(0, None);
     for row in report_rows(journal, &run.name, RowFilter::NoneOf(&[])) {
         let row = row?;
         compared.incidents += u64::from(row.before.is_some());

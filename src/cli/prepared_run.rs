@@ -55,7 +55,7 @@ pub(super) struct PreparedRun<'a> {
     /// By what it is known again.
     pub(super) same: RunKey,
     /// What looking at the incidents has shown, where that was asked for.
-    pub(super) compared: Option<preview::Compared>,
+    pub(super) compared: Option<preview::PreflightSummary>,
     /// The requests that this took.
     pub(super) looked: Looks,
     /// What time it is.

@@ -1,10 +1,10 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
-use crate::check::{Rules, SetProperty, Tally};
+use crate::check::{CheckStats, PropertyOverride, Rules};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load};
 use crate::error::Error;
-use crate::input::{Input, Origin};
+use crate::input::{FileKind, Input};
 use crate::outcome::OutcomeKind;
 use crate::report::age;
 
@@ -30,7 +30,7 @@ pub(super) struct RowArgs {
 pub(super) struct RowSettings {
     /// What the API accepts.
     pub(super) contract: Contract,
-    set: Vec<SetProperty>,
+    set: Vec<PropertyOverride>,
     limit: Option<u64>,
     only: Option<Vec<OutcomeKind>>,
 }
@@ -42,7 +42,8 @@ impl RowArgs {
     /// Where one of them can't be used.
     pub(super) fn resolve(&self) -> Result<RowSettings, Error> {
         let contract = load(&self.contract)?;
-        let set = self.set.iter().map(|typed| SetProperty::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
+        let set =
+            self.set.iter().map(|typed| PropertyOverride::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
         for (at, one) in set.iter().enumerate() {
             if set[..at].iter().any(|other| other.property == one.property) {
                 return Err(Error::usage(format!("`--set {}` is given twice", one.property)));
@@ -88,7 +89,7 @@ impl RowSettings {
 }
 
 /// What an input is beside rows, in a line each: it decides which of them are taken, and what they change.
-pub(super) fn notes(origin: Origin, tally: &Tally) -> Vec<String> {
+pub(super) fn notes(origin: FileKind, tally: &CheckStats) -> Vec<String> {
     let mut notes = Vec::new();
     if origin.is_portal_export {
         notes.push("A portal export: only its ids are used, what to change comes from --set.".to_owned());

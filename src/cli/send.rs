@@ -325,7 +325,7 @@ pub(super) fn code_of(stop: &StopReason) -> u8 {
             exit::NOT_ALLOWED
         }
         StopReason::TooManyFailures { .. } | StopReason::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
-        StopReason::Asked
+        StopReason::Requested
         | StopReason::Deadline
         | StopReason::ServiceDown { .. }
         | StopReason::PausedTooLong { .. }

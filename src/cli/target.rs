@@ -94,7 +94,7 @@ impl Target {
     /// The target of any command.
     ///
     /// # Errors
-    /// As [`Target::of_run`]; and if nobody has consented to the origin.
+    /// As [`TargetLabel::of_run`]; and if nobody has consented to the origin.
     pub(super) fn new(
         contract: Contract,
         place: Place<'_>,
@@ -214,7 +214,7 @@ impl Target {
         })
     }
 
-    /// What [`Target::emulated`] would be: for a dry run.
+    /// What [`TargetLabel::emulated`] would be: for a dry run.
     ///
     /// # Errors
     /// Where the loopback address is none.
@@ -287,9 +287,9 @@ impl Target {
 
     /// As it is shown before the question.
     #[must_use]
-    pub(super) fn shown(&self) -> preview::Target {
+    pub(super) fn shown(&self) -> preview::TargetLabel {
         let scope = self.scope.as_ref().filter(|scope| !scope.is_origin());
-        preview::Target {
+        preview::TargetLabel {
             origin: self.origin().to_string(),
             scope: scope.map(TenantKey::described),
             caller: self.tokens.as_ref().and_then(|tokens| tokens.claims().caller),

@@ -18,7 +18,7 @@ use super::send;
 use super::target::Access;
 use super::terminal::{Terminal, say};
 use crate::change::Change;
-use crate::check::SetProperty;
+use crate::check::PropertyOverride;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::error::Error;
@@ -157,7 +157,7 @@ fn printable_path(path: &Path) -> String {
 fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, String)>, Error> {
     let Some(text) = text else { return Ok(None) };
     let name = contract.appended().ok_or_else(|| Error::usage("the contract knows no comments"))?;
-    SetProperty::parse(&format!("{name}={text}"), contract)?;
+    PropertyOverride::parse(&format!("{name}={text}"), contract)?;
     Ok(Some((name.to_owned(), text.to_owned())))
 }
 

@@ -123,12 +123,12 @@ impl Scan {
 pub struct Cell {
     /// The cell's bytes in the record, its quotes included.
     pub range: Range<usize>,
-    pub(super) form: Form,
+    pub(super) form: Quoting,
 }
 
 /// How a cell is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Quoting {
     /// As it is.
     Bare,
     /// In quotes.
@@ -142,7 +142,7 @@ impl Cell {
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
         let written = self.written(record);
-        if self.form != Form::Doubled {
+        if self.form != Quoting::Doubled {
             return Cow::Borrowed(written);
         }
         let mut text = String::with_capacity(written.len());
@@ -155,18 +155,18 @@ impl Cell {
     #[must_use]
     pub fn text_in<'r>(&self, record: &'r str, arena: &'r Bump) -> &'r str {
         let written = self.written(record);
-        if self.form == Form::Doubled { undoubled_in(written, arena) } else { written }
+        if self.form == Quoting::Doubled { undoubled_in(written, arena) } else { written }
     }
 
     /// The cell's content, in a record that may not be UTF-8.
     #[must_use]
     pub fn bytes<'r>(&self, record: &'r [u8]) -> Cow<'r, [u8]> {
         let whole = &record[self.range.clone()];
-        if self.form == Form::Bare {
+        if self.form == Quoting::Bare {
             return Cow::Borrowed(whole);
         }
         let inner = whole[1..].strip_suffix(b"\"").unwrap_or(&whole[1..]);
-        if self.form == Form::Quoted {
+        if self.form == Quoting::Quoted {
             return Cow::Borrowed(inner);
         }
         let mut content = Vec::with_capacity(inner.len());
@@ -184,7 +184,7 @@ impl Cell {
     /// one.
     #[inline]
     fn written<'r>(&self, record: &'r str) -> &'r str {
-        if self.form == Form::Bare {
+        if self.form == Quoting::Bare {
             return &record[self.range.clone()];
         }
         let inner = &record[self.range.start + 1..self.range.end];
@@ -194,7 +194,7 @@ impl Cell {
     /// Whether it stands in quotes.
     #[must_use]
     pub fn is_quoted(&self) -> bool {
-        self.form != Form::Bare
+        self.form != Quoting::Bare
     }
 }
 
@@ -224,7 +224,7 @@ pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     loop {
         let (length, form) = match record.get(start) {
             Some(b'"') => quoted_length(&record[start..]),
-            _ => (0, Form::Bare),
+            _ => (0, Quoting::Bare),
         };
         // Delimiters inside of quotes lie behind.
         let end = delimiters.find(|at| *at >= start + length).unwrap_or(record.len());
@@ -237,15 +237,15 @@ pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
 }
 
 /// The length of the quoted cell at the start of `rest`, and its form.
-fn quoted_length(rest: &[u8]) -> (usize, Form) {
+fn quoted_length(rest: &[u8]) -> (usize, Quoting) {
     let mut at = 1;
-    let mut form = Form::Quoted;
+    let mut form = Quoting::Quoted;
     while let Some(found) = memchr(b'"', &rest[at..]) {
         at += found + 1;
         if rest.get(at) != Some(&b'"') {
             return (at, form);
         }
-        form = Form::Doubled;
+        form = Quoting::Doubled;
         at += 1;
     }
     (rest.len(), form)

@@ -25,7 +25,7 @@ pub use error::InputError;
 pub use fetched::{CURRENT, FETCHED_AT};
 pub(crate) use header::advice_for_encoding;
 pub use header::normalized;
-pub use open::{Input, Origin};
+pub use open::{FileKind, Input};
 pub use portal::is_portal_export;
 pub use record_splitter::{Cutter, Record};
 pub use source::Source;

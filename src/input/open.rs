@@ -26,7 +26,7 @@ use crate::text::{Printable, unshield};
 
 /// What made the file, where that changes how it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
+pub struct FileKind {
     /// A results file of this program: the input's own columns follow the ten, or stand in `input`.
     pub is_results: bool,
     /// An export of the portal: its cells say what incidents are, not what to change.
@@ -41,7 +41,7 @@ pub struct Origin {
 pub struct Input {
     name: String,
     shape: InputShape,
-    origin: Origin,
+    origin: FileKind,
     is_utf16: bool,
     header: Header,
     records: Records,
@@ -109,7 +109,7 @@ impl Input {
         let mut input = Input {
             name: name.to_owned(),
             shape: InputShape::Jsonl { bom },
-            origin: Origin::default(),
+            origin: FileKind::default(),
             is_utf16,
             header: Header::default(),
             first: None,
@@ -146,7 +146,7 @@ impl Input {
 
     /// What made it.
     #[must_use]
-    pub fn origin(&self) -> Origin {
+    pub fn origin(&self) -> FileKind {
         self.origin
     }
 

@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::byte_scan::Marks;
 use super::chunks::{Chunk, LONGEST_RECORD};
-use super::csv::{Cell, Form};
+use super::csv::{Cell, Quoting};
 use super::error::InputError;
 
 /// One record of a chunk.
@@ -88,7 +88,7 @@ impl<'c> Cutter<'c> {
         let bytes = self.chunk.bytes.as_slice();
         let (record, line) = (self.at, self.line);
         let mut start = record;
-        let mut form = Form::Bare;
+        let mut form = Quoting::Bare;
         loop {
             let mark = self.marks.next().unwrap_or(bytes.len());
             match bytes.get(mark) {
@@ -96,7 +96,7 @@ impl<'c> Cutter<'c> {
                 Some(b'"') => {}
                 Some(byte) if *byte == delimiter => {
                     cells.push(Cell { range: start - record..mark - record, form });
-                    form = Form::Bare;
+                    form = Quoting::Bare;
                     start = mark + 1;
                 }
                 _ => {
@@ -112,14 +112,14 @@ impl<'c> Cutter<'c> {
 
     /// Goes past the quote that closes the cell opened at `open`, in the record that begins at `record`; a delimiter or
     /// line end is next. Gives the cell's form.
-    fn close(&mut self, open: usize, record: usize, line: u64) -> Result<Form, InputError> {
+    fn close(&mut self, open: usize, record: usize, line: u64) -> Result<Quoting, InputError> {
         let bytes = self.chunk.bytes.as_slice();
-        let mut form = Form::Quoted;
+        let mut form = Quoting::Quoted;
         while let Some(mark) = self.marks.next() {
             match bytes[mark] {
                 b'"' => match bytes[mark + 1..] {
                     [b'"', ..] => {
-                        form = Form::Doubled;
+                        form = Quoting::Doubled;
                         self.marks.next();
                     }
                     [] | [b'\n' | b'\r'] | [b'\n', ..] | [b'\r', b'\n', ..] => return Ok(form),

@@ -177,7 +177,7 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let mut group = level.primary_title(title).id(diagnostic.code).element(origin);
     if let (Some(snippet), Some(line)) = (&diagnostic.snippet, line) {
         let gutter = line.to_string().len() + 3;
-        let Shown { text, mark } = shown(snippet, WIDTH - gutter);
+        let PrintedSnippet { text, mark } = shown(snippet, WIDTH - gutter);
         let source = Snippet::source(text).line_start(line).annotation(AnnotationKind::Primary.span(mark));
         group = group.element(source);
     }
@@ -198,13 +198,13 @@ fn without_elision(rendered: &str, title_lines: usize) -> String {
 }
 
 /// A snippet as it is printed: safe, and cut to a width.
-struct Shown {
+struct PrintedSnippet {
     text: String,
     mark: std::ops::Range<usize>,
 }
 
 /// Makes the snippet safe first and cuts it then: an escape is longer than what it stands for.
-fn shown(snippet: &crate::diagnostic::Snippet, width: usize) -> Shown {
+fn shown(snippet: &crate::diagnostic::Snippet, width: usize) -> PrintedSnippet {
     let part = |range: std::ops::Range<usize>| printable(snippet.text.get(range).unwrap_or_default()).into_owned();
     let before = part(0..snippet.mark.start);
     let mark = part(snippet.mark.clone());
@@ -215,7 +215,7 @@ fn shown(snippet: &crate::diagnostic::Snippet, width: usize) -> Shown {
     let after = cut_end(&after, left - columns(&before));
     let start = before.len();
     let end = start + mark.len();
-    Shown { text: before + &mark + &after, mark: start..end }
+    PrintedSnippet { text: before + &mark + &after, mark: start..end }
 }
 
 fn cut_end(text: &str, width: usize) -> String {

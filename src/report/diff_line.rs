@@ -25,7 +25,7 @@ const GREEN: u8 = 32;
 
 /// What a row changes of its incident.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RowChanges {
+pub struct RowDiff {
     /// The row's line.
     pub line: u64,
     /// The incident that is changed.
@@ -38,17 +38,17 @@ pub struct RowChanges {
     pub adds: Option<(String, String)>,
 }
 
-impl RowChanges {
+impl RowDiff {
     /// Of a change's body and what it changes. `appended` is the property that is added to what is there.
     #[must_use]
-    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<PropertyDiff>, appended: &str) -> RowChanges {
+    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<PropertyDiff>, appended: &str) -> RowDiff {
         let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
         let adds = body.get(appended).and_then(Value::as_str).map(|text| (appended.to_owned(), text.to_owned()));
-        RowChanges { line, incident, merged: None, differences, adds }
+        RowDiff { line, incident, merged: None, differences, adds }
     }
 }
 
-impl RowChanges {
+impl RowDiff {
     /// Writes it, each property on a line of its own, old and new. What a terminal has no room for is wrapped.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn changes() -> RowChanges {
+    fn changes() -> RowDiff {
         let difference = |property: &str, before, after| PropertyDiff { property: property.to_owned(), before, after };
         let differences = vec![
             difference("status", json!("Active"), json!("Resolved")),
@@ -125,10 +125,10 @@ mod tests {
         ];
         let body =
             r#"{"status":"Resolved","comment":"two\nlines, and many words more than a narrow terminal has room for"}"#;
-        RowChanges::new(2, 7, body, differences, "comment")
+        RowDiff::new(2, 7, body, differences, "comment")
     }
 
-    fn written(changes: &RowChanges, layout: Layout) -> String {
+    fn written(changes: &RowDiff, layout: Layout) -> String {
         let mut out = Vec::new();
         changes.write(&mut out, layout).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn very_long_comment_ends_with_whole_word() {
         let body = json!({ "comment": "seven77 ".repeat(10_000) }).to_string();
-        let said = written(&RowChanges::new(2, 7, &body, Vec::new(), "comment"), Layout::PIPE);
+        let said = written(&RowDiff::new(2, 7, &body, Vec::new(), "comment"), Layout::PIPE);
         assert!(said.ends_with("seven77 …\n") && said.len() < 1_100, "{said}");
     }
 }

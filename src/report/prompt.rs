@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read as _, Write};
 
 /// What is taken for a yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Yes {
+pub enum Confirmation {
     /// `y` or `yes`.
     Word,
     /// This number, typed out: of what can't be taken back a person shall know how much it is.
@@ -16,10 +16,10 @@ pub enum Yes {
 ///
 /// # Errors
 /// Where the question can't be shown or the answer not be read.
-pub fn ask(question: &str, yes: Yes, mut input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
+pub fn ask(question: &str, yes: Confirmation, mut input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
     match yes {
-        Yes::Word => write!(output, "{question} [y/N] ")?,
-        Yes::Number(_) => write!(output, "{question} Type their number to go on: ")?,
+        Confirmation::Word => write!(output, "{question} [y/N] ")?,
+        Confirmation::Number(_) => write!(output, "{question} Type their number to go on: ")?,
     }
     loop {
         output.flush()?;
@@ -32,10 +32,10 @@ pub fn ask(question: &str, yes: Yes, mut input: impl BufRead, mut output: impl W
         let answer = String::from_utf8_lossy(answer.trim_ascii());
         let is_word = answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes");
         match yes {
-            Yes::Word => return Ok(is_word),
-            Yes::Number(number) if is_word => write!(output, "type {number} to confirm: ")?,
+            Confirmation::Word => return Ok(is_word),
+            Confirmation::Number(number) if is_word => write!(output, "type {number} to confirm: ")?,
             // As it was shown, or without its commas.
-            Yes::Number(number) => return Ok(answer.replace(',', "") == number.to_string()),
+            Confirmation::Number(number) => return Ok(answer.replace(',', "") == number.to_string()),
         }
     }
 }
@@ -58,20 +58,20 @@ mod tests {
         ] {
             let mut shown = Vec::new();
             assert_eq!(
-                ask("Send 3 updates?", Yes::Word, typed.as_bytes(), &mut shown).expect("reads"),
+                ask("Send 3 updates?", Confirmation::Word, typed.as_bytes(), &mut shown).expect("reads"),
                 yes,
                 "{typed:?}"
             );
             assert!(shown.starts_with(b"Send 3 updates? [y/N] "));
         }
-        assert!(!ask("?", Yes::Word, &b"\xffy\n"[..], io::sink()).expect("reads"));
+        assert!(!ask("?", Confirmation::Word, &b"\xffy\n"[..], io::sink()).expect("reads"));
     }
 
     #[test]
     fn where_a_number_is_asked_for_only_that_is_a_yes() {
         for (typed, yes) in [("1234\n", true), ("1,234\n", true), ("y\n", false), ("123\n", false), ("\n", false)] {
             let mut shown = Vec::new();
-            let said = ask("Send 1,234 updates?", Yes::Number(1_234), typed.as_bytes(), &mut shown);
+            let said = ask("Send 1,234 updates?", Confirmation::Number(1_234), typed.as_bytes(), &mut shown);
             assert_eq!(said.expect("reads"), yes, "{typed:?}");
             assert!(shown.starts_with(b"Send 1,234 updates? Type their number to go on: "));
         }
@@ -81,7 +81,7 @@ mod tests {
     fn y_for_a_number_says_what_to_type() {
         for (typed, yes) in [("y\n1234\n", true), ("Yes\n\n", false), ("y\ny\n", false)] {
             let mut shown = Vec::new();
-            let said = ask("Send 1,234 updates?", Yes::Number(1_234), typed.as_bytes(), &mut shown);
+            let said = ask("Send 1,234 updates?", Confirmation::Number(1_234), typed.as_bytes(), &mut shown);
             assert_eq!(said.expect("reads"), yes, "{typed:?}");
             assert!(String::from_utf8_lossy(&shown).contains("type 1234 to confirm: "));
         }

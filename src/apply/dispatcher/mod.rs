@@ -206,7 +206,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         loop {
             let now = self.clock.now();
             if *stop.borrow() {
-                self.stop(StopReason::Asked);
+                self.stop(StopReason::Requested);
             }
             if self.deadline.is_some_and(|deadline| now.boot >= deadline) {
                 self.stop(StopReason::Deadline);

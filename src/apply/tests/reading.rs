@@ -186,7 +186,7 @@ async fn a_stop_a_refused_token_and_a_reader_that_fails_end_it() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire) = run(&mut stage, &mut OneByOne::new(4), get()).await;
-    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Stopped(StopReason::Asked), 0));
+    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Stopped(StopReason::Requested), 0));
 
     let mut stage = Stage::new();
     let refused: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));

@@ -92,7 +92,7 @@ async fn stop_is_heard_while_a_token_is_waited_for() {
         stop.send_replace(true);
     });
     let (ends, wire, _) = stage.send(&rows(), willing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::Asked));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::Requested));
     assert_eq!((wire.seen().len(), stage.now()), (20, 3_100));
 }
 

@@ -150,7 +150,7 @@ async fn a_run_that_is_asked_to_stop_waits_for_its_calls() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire, _run) = stage.send(&rows(3), willing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::Asked));
+    assert_eq!(ends.ending, Completion::Stopped(StopReason::Requested));
     assert!(wire.seen().is_empty());
 }
 

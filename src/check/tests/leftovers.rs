@@ -24,7 +24,7 @@ fn placeholders_are_errors_everywhere_but_in_comments() {
                 assert!(help.to_lowercase().starts_with("leave the cell empty to"), "{property}: {help}");
             }
             let contract = load("defender-classic").expect("built in");
-            let set = SetProperty::parse(&format!("{property}={word}"), &contract);
+            let set = PropertyOverride::parse(&format!("{property}={word}"), &contract);
             assert_eq!(set.is_ok(), is_comment, "--set {property}={word}");
             if is_comment {
                 let found = Check { set: &[&format!("comment={word}")], ..CSV }.of("incidentId\n1\n");

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use partial::{Begun, Part, PartHeader};
+pub use partial::{PartHeader, PartialFile, PartialStart};
 pub use summary::{FetchSummary, incomplete};
 
 use crate::call::Incident;

@@ -51,24 +51,24 @@ impl PartHeader {
 
 /// How a part begins.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Begun {
+pub enum PartialStart {
     /// Nothing was read.
     New,
     /// Something was: it goes on.
     Again,
     /// What was there belongs to another question, or is too old, and was thrown away.
-    Instead,
+    Discarded,
 }
 
 /// A part that is being written. Its lock is held until it is dropped.
 #[derive(Debug)]
-pub struct Part {
+pub struct PartialFile {
     path: PathBuf,
     file: File,
     header: PartHeader,
 }
 
-impl Part {
+impl PartialFile {
     /// Opens the part beside `file`, and hands what was read already to `read`. One that is `oldest` or older, or belongs
     /// to another question, begins anew.
     ///
@@ -80,13 +80,13 @@ impl Part {
         now: jiff::Timestamp,
         oldest: jiff::Timestamp,
         mut read: impl FnMut(Fetched),
-    ) -> Result<(Part, Begun), FetchPlaceError> {
+    ) -> Result<(PartialFile, PartialStart), FetchPlaceError> {
         let mut name = file.path().as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
         let opened = files::after_links(&path).map_err(Reason::from).and_then(|place| {
             let opened = open(&place)?;
-            Part::begin(opened, &place, header, now, oldest, &mut read)
+            PartialFile::begin(opened, &place, header, now, oldest, &mut read)
         });
         opened.map_err(|reason| FetchPlaceError { path, reason })
     }
@@ -98,7 +98,7 @@ impl Part {
         now: jiff::Timestamp,
         oldest: jiff::Timestamp,
         read: &mut dyn FnMut(Fetched),
-    ) -> Result<(Part, Begun), Reason> {
+    ) -> Result<(PartialFile, PartialStart), Reason> {
         let header = PartHeader { begun_at: format!("{now:.0}"), ..header };
         let is_new = file.metadata()?.len() == 0;
         let mut lines = BufReader::new(&file);
@@ -108,9 +108,9 @@ impl Part {
                 && found.begun_at.parse::<jiff::Timestamp>().is_ok_and(|begun| begun > oldest && begun <= now)
         });
         let Some(found) = found else {
-            let mut part = Part { path: path.to_owned(), file, header };
+            let mut part = PartialFile { path: path.to_owned(), file, header };
             part.start_anew()?;
-            return Ok((part, if is_new { Begun::New } else { Begun::Instead }));
+            return Ok((part, if is_new { PartialStart::New } else { PartialStart::Discarded }));
         };
         let mut whole = line.len() as u64;
         while let Some(incident) = next_line(&mut lines, &mut line)? {
@@ -119,7 +119,7 @@ impl Part {
         }
         // What a kill has torn is read again.
         file.set_len(whole)?;
-        Ok((Part { path: path.to_owned(), file, header: found }, Begun::Again))
+        Ok((PartialFile { path: path.to_owned(), file, header: found }, PartialStart::Again))
     }
 
     fn start_anew(&mut self) -> io::Result<()> {
@@ -240,19 +240,24 @@ mod tests {
         }
 
         /// Opens the part of this question at this time; how it begins, and what was read before.
-        fn open(&self, query: &str, filter: &str, now: &str) -> Result<(Part, Begun, Vec<u64>), FetchPlaceError> {
+        fn open(
+            &self,
+            query: &str,
+            filter: &str,
+            now: &str,
+        ) -> Result<(PartialFile, PartialStart, Vec<u64>), FetchPlaceError> {
             let [origin, scope, contract] = ["https://a.example", "tenant:1", "rules"].map(str::to_owned);
             let header = PartHeader::new(vec![query.to_owned()], Some(filter.to_owned()), origin, scope, contract);
             let now = at(now);
             let oldest = now.saturating_sub(std::time::Duration::from_hours(12)).expect("a time");
             let mut before = Vec::new();
-            let (part, begun) = Part::open(&self.file, header, now, oldest, |one| before.push(one.id))?;
+            let (part, begun) = PartialFile::open(&self.file, header, now, oldest, |one| before.push(one.id))?;
             Ok((part, begun, before))
         }
 
         /// The same, once nobody holds it: a test beside this one may just be starting another program, which has every
         /// open file for a moment.
-        fn reopen(&self, query: &str, filter: &str, now: &str) -> (Part, Begun, Vec<u64>) {
+        fn reopen(&self, query: &str, filter: &str, now: &str) -> (PartialFile, PartialStart, Vec<u64>) {
             loop {
                 match self.open(query, filter, now) {
                     Err(error) if error.is_held() => std::thread::yield_now(),
@@ -266,19 +271,19 @@ mod tests {
     fn it_goes_on_with_the_filter_that_it_began_with_for_half_a_day() {
         let place = Place::new();
         let (mut part, begun, _) = place.reopen("24h", "first", "2026-11-24T10:00:00Z");
-        assert_eq!(begun, Begun::New);
+        assert_eq!(begun, PartialStart::New);
         part.keep(&[fetched(2), fetched(1)]).expect("keeps");
         assert!(place.open("24h", "", "2026-11-24T10:00:00Z").expect_err("it is held").is_held());
         drop(part);
         let (part, begun, before) = place.reopen("24h", "second", "2026-11-24T21:59:59Z");
-        assert_eq!((begun, before), (Begun::Again, vec![2, 1]));
+        assert_eq!((begun, before), (PartialStart::Again, vec![2, 1]));
         assert_eq!(part.header().filter.as_deref(), Some("first"));
         drop(part);
         let (part, begun, before) = place.reopen("24h", "third", "2026-11-24T22:00:00Z");
-        assert_eq!((begun, before.len()), (Begun::Instead, 0));
+        assert_eq!((begun, before.len()), (PartialStart::Discarded, 0));
         assert_eq!(part.header().filter.as_deref(), Some("third"));
         drop(part);
-        assert_eq!(place.reopen("25h", "", "2026-11-24T22:00:01Z").1, Begun::Instead);
+        assert_eq!(place.reopen("25h", "", "2026-11-24T22:00:01Z").1, PartialStart::Discarded);
     }
 
     #[test]
@@ -294,7 +299,7 @@ mod tests {
             let lines = memchr::memchr_iter(b'\n', &whole[..length]).count();
             let (mut part, begun, before) = place.reopen("q", "", "2026-11-24T10:00:00Z");
             assert_eq!(before, [3, 2][..lines.saturating_sub(1)], "{length}");
-            assert_eq!(begun == Begun::Again, lines > 0, "{length}");
+            assert_eq!(begun == PartialStart::Again, lines > 0, "{length}");
             part.keep(&[fetched(1)]).expect("keeps");
             let all: Vec<u64> = part.incidents().expect("reads").map(|one| one.expect("whole").id).collect();
             assert_eq!(all, [&before[..], &[1]].concat(), "{length}");

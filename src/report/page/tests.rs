@@ -10,7 +10,7 @@ use crate::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::preview::{Counts, Earlier, Preview, SetCounts, Target};
+use crate::report::preview::{Counts, HistoryNote, Preview, SetCounts, TargetLabel};
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()
@@ -22,7 +22,7 @@ fn preview(bodies: &[&str]) -> Preview {
         sets.add(body, None);
     }
     Preview {
-        target: Target {
+        target: TargetLabel {
             origin: "https://api.security.microsoft.com".to_owned(),
             scope: Some("tenant 0b7e6d3c".to_owned()),
             caller: Some("secop2@contoso.com".to_owned()),
@@ -41,7 +41,7 @@ fn preview(bodies: &[&str]) -> Preview {
         duration: Duration::from_secs(61),
         stop_after: Some((Duration::from_secs(30), 1)),
         token_expires: Some("2026-11-24T17:30:10Z".parse().expect("a time")),
-        earlier: Some(vec![Earlier::Unfinished {
+        earlier: Some(vec![HistoryNote::Unfinished {
             run: "4ccc".to_owned(),
             incidents: 1,
             finish: NextCommand::new("bulk-triage"),

@@ -9,7 +9,7 @@ use super::review::Review;
 use super::run_report::{Account, is_trouble};
 use crate::journal::OutcomeGroup;
 use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
-use crate::report::preview::{Earlier, PropertyCounts};
+use crate::report::preview::{HistoryNote, PropertyCounts};
 use crate::text::{printable, truncate};
 
 /// A name and what is to be said of it, in a line each.
@@ -99,8 +99,8 @@ impl Review<'_> {
         match &preview.earlier {
             None => warnings.push("earlier runs were not looked at: the scope is not known".to_owned()),
             Some(earlier) => {
-                let is_warning = |earlier: &&Earlier| {
-                    matches!(earlier, Earlier::Made { again: true, .. } | Earlier::Unfinished { .. })
+                let is_warning = |earlier: &&HistoryNote| {
+                    matches!(earlier, HistoryNote::Made { again: true, .. } | HistoryNote::Unfinished { .. })
                 };
                 warnings.extend(
                     earlier.iter().filter(is_warning).map(|earlier| earlier.lines(preview.starts_at).join(" ")),

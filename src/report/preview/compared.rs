@@ -10,7 +10,7 @@ pub const NAMED: usize = 5;
 
 /// Why incidents are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looking {
+pub enum ReadReason {
     /// They are those of the rows.
     First,
     /// Those were merged into them.
@@ -19,11 +19,11 @@ pub enum Looking {
 
 /// What looking costs, said before it begins: `incidents`, and the fewest and the most calls that it can take.
 #[must_use]
-pub fn looking(why: Looking, incidents: u64, (fewest, most): (u64, u64)) -> String {
+pub fn looking(why: ReadReason, incidents: u64, (fewest, most): (u64, u64)) -> String {
     let counted_incidents = counted(incidents, "incident");
     let looks = match why {
-        Looking::First => format!("looking at {counted_incidents} first"),
-        Looking::Merged => format!("looking at {counted_incidents} into which others were merged"),
+        ReadReason::First => format!("looking at {counted_incidents} first"),
+        ReadReason::Merged => format!("looking at {counted_incidents} into which others were merged"),
     };
     if fewest == most {
         return format!("{looks}, by {}: one by one, no two of them lie close together", counted(most, "call"));
@@ -45,7 +45,7 @@ pub(super) fn named(rows: u64, lines: &[u64]) -> String {
 
 /// What looking has shown.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Compared {
+pub struct PreflightSummary {
     /// The incidents that were looked at.
     pub incidents: u64,
     /// By so many calls; `None`: by a plan, when that was made.
@@ -56,11 +56,11 @@ pub struct Compared {
     problems: BTreeMap<String, (u64, Vec<u64>)>,
 }
 
-impl Compared {
+impl PreflightSummary {
     /// So many incidents, by so many calls.
     #[must_use]
-    pub fn new(incidents: u64, calls: Option<u64>) -> Compared {
-        Compared { incidents, calls, ..Compared::default() }
+    pub fn new(incidents: u64, calls: Option<u64>) -> PreflightSummary {
+        PreflightSummary { incidents, calls, ..PreflightSummary::default() }
     }
 
     /// Counts a row that is not sent.

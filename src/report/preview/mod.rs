@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use compared::{Compared, Looking, NAMED, looking};
+pub use compared::{NAMED, PreflightSummary, ReadReason, looking};
 pub use counts::{Counter, Counts, LeftOut, Recorded};
 pub(super) use set_counts::PropertyCounts;
 pub use set_counts::SetCounts;
 
-use super::diff_line::RowChanges;
+use super::diff_line::RowDiff;
 use super::humanize::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
 use super::layout::Layout;
 use super::next_command::NextCommand;
@@ -34,7 +34,7 @@ const SHOWN_BODY: usize = 2_000;
 #[derive(Clone, Debug)]
 pub struct Preview {
     /// Where it would go.
-    pub target: Target,
+    pub target: TargetLabel,
     /// The contract with its path and its quota, if it is not built in.
     pub contract: Option<String>,
     /// The input as it was named, `-` for standard input.
@@ -44,11 +44,11 @@ pub struct Preview {
     /// The rows that would be sent, what they set, and those that are left out.
     pub counts: Counts,
     /// What looking at the incidents has shown, where that was asked for.
-    pub compared: Option<Compared>,
+    pub compared: Option<PreflightSummary>,
     /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
     pub followed: (u64, Vec<u64>),
     /// The first changes, if the incidents were read.
-    pub first_changes: Vec<RowChanges>,
+    pub first_changes: Vec<RowDiff>,
     /// What of it is doubtful: rows, and what they set and why it is doubtful.
     pub doubtful: Vec<(u64, String)>,
     /// The properties of which `--set` overrides cells, with the number of cells.
@@ -62,14 +62,14 @@ pub struct Preview {
     /// When the token expires, where it is known.
     pub token_expires: Option<Timestamp>,
     /// What earlier runs have to do with it; `None` where the scope is not known, so that nobody could look.
-    pub earlier: Option<Vec<Earlier>>,
+    pub earlier: Option<Vec<HistoryNote>>,
     /// The first requests (a dry run shows them).
     pub first_requests: Vec<FirstRequest>,
 }
 
 /// Where a run would go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct TargetLabel {
     /// Where the API is, without a path.
     pub origin: String,
     /// The tenant, or what else names the scope, where it is known.
@@ -86,7 +86,7 @@ pub struct Target {
 
 /// What an earlier run has to do with this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Earlier {
+pub enum HistoryNote {
     /// This is that run, which goes on.
     GoesOn {
         /// Its id.
@@ -189,7 +189,7 @@ impl Preview {
             ("contract", self.contract.iter().map(|contract| printable(contract).into_owned()).collect()),
             ("rows", self.row_lines()),
             ("skipped", self.skipped_lines()),
-            ("compared", self.compared.as_ref().map_or_else(Vec::new, Compared::lines)),
+            ("compared", self.compared.as_ref().map_or_else(Vec::new, PreflightSummary::lines)),
             ("sets", self.set_lines()),
             ("undo", self.counts.undo_line().into_iter().collect()),
             ("time", self.time_lines()),
@@ -214,7 +214,7 @@ impl Preview {
     /// The rows that are left out, each reason on its line.
     pub(super) fn skipped_lines(&self) -> Vec<String> {
         let applied = self.earlier.iter().flatten().filter_map(|earlier| earlier.skipped_line(self.starts_at));
-        let compared = self.compared.iter().filter_map(Compared::skipped_line);
+        let compared = self.compared.iter().filter_map(PreflightSummary::skipped_line);
         self.counts.skipped_lines().into_iter().chain(applied).chain(compared).collect()
     }
 
@@ -254,8 +254,8 @@ impl Preview {
     /// The runs that are not finished and have touched the same incidents, with the commands that finish them.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = (&str, &NextCommand)> {
         self.earlier.iter().flatten().filter_map(|earlier| match earlier {
-            Earlier::Unfinished { run, finish, .. } => Some((run.as_str(), finish)),
-            Earlier::GoesOn { .. } | Earlier::Made { .. } => None,
+            HistoryNote::Unfinished { run, finish, .. } => Some((run.as_str(), finish)),
+            HistoryNote::GoesOn { .. } | HistoryNote::Made { .. } => None,
         })
     }
 
@@ -275,7 +275,7 @@ impl Preview {
             let verb = if *rows == 1 { "sets" } else { "set" };
             format!("{} {verb} {}", counted(*rows, "row"), printable(what))
         });
-        let compared = self.compared.iter().flat_map(Compared::warnings);
+        let compared = self.compared.iter().flat_map(PreflightSummary::warnings);
         expires.into_iter().chain(doubtful).chain(followed).chain(compared).collect()
     }
 }
@@ -292,7 +292,7 @@ fn fitted_lines(text: &str, layout: Layout) -> Vec<String> {
     wrapped(words, room).lines().map(|line| format!("{:indent$}{line}", "")).collect()
 }
 
-impl Target {
+impl TargetLabel {
     /// What there is to say of it, in a line each, safe to print.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -306,25 +306,25 @@ impl Target {
     }
 }
 
-impl Earlier {
+impl HistoryNote {
     /// The rows that are left out because of it.
     fn skipped_line(&self, now: Timestamp) -> Option<String> {
-        let Earlier::Made { run, at, rows, again: false } = self else { return None };
+        let HistoryNote::Made { run, at, rows, again: false } = self else { return None };
         let time = clock_time(now, *at, Precision::Minute);
         Some(format!("{} already applied by run {} at {time}: skipped", counted(*rows, "row"), printable(run)))
     }
 
     pub(super) fn lines(&self, now: Timestamp) -> Vec<String> {
         match self {
-            Earlier::GoesOn { run, over } => {
+            HistoryNote::GoesOn { run, over } => {
                 vec![format!("resumes run {}: {} finished", printable(run), counted(*over, "row"))]
             }
-            Earlier::Made { again: false, .. } => Vec::new(),
-            Earlier::Made { run, at, rows, again: true } => {
+            HistoryNote::Made { again: false, .. } => Vec::new(),
+            HistoryNote::Made { run, at, rows, again: true } => {
                 let time = clock_time(now, *at, Precision::Minute);
                 vec![format!("{} applied by run {} at {time}: sent again", counted(*rows, "row"), printable(run))]
             }
-            Earlier::Unfinished { run, incidents, .. } => {
+            HistoryNote::Unfinished { run, incidents, .. } => {
                 let (run, incidents) = (printable(run), counted(*incidents, "incident"));
                 vec![format!("run {run} is not finished and has other changes for {incidents}")]
             }
@@ -350,7 +350,7 @@ mod tests {
 
     fn preview() -> Preview {
         Preview {
-            target: Target {
+            target: TargetLabel {
                 origin: "https://api.security.microsoft.com".to_owned(),
                 scope: Some("tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55".to_owned()),
                 caller: Some("secop2@contoso.com".to_owned()),
@@ -381,9 +381,9 @@ mod tests {
             stop_after: Some((Duration::from_mins(10), 500)),
             token_expires: Some(at("2026-11-24T17:40:00Z")),
             earlier: Some(vec![
-                Earlier::Made { run: "6aaa".to_owned(), at: at("2026-11-24T09:00:00Z"), rows: 10, again: false },
-                Earlier::Made { run: "5bbb".to_owned(), at: at("2026-11-20T09:00:00Z"), rows: 278, again: true },
-                Earlier::Unfinished {
+                HistoryNote::Made { run: "6aaa".to_owned(), at: at("2026-11-24T09:00:00Z"), rows: 10, again: false },
+                HistoryNote::Made { run: "5bbb".to_owned(), at: at("2026-11-20T09:00:00Z"), rows: 278, again: true },
+                HistoryNote::Unfinished {
                     run: "4ccc".to_owned(),
                     incidents: 40,
                     finish: NextCommand::new("bulk-triage").word("runs").word("resume").word("4ccc"),
@@ -460,7 +460,7 @@ mod tests {
     #[test]
     fn an_emulator_says_so_first() {
         let preview = Preview {
-            target: Target {
+            target: TargetLabel {
                 origin: "http://127.0.0.1:40321".to_owned(),
                 scope: None,
                 caller: None,

@@ -194,7 +194,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
             progress.hear(&pace(None));
         }
-        progress.hear(&Event::Stopping { reason: crate::apply::StopReason::Asked, in_flight: 3 });
+        progress.hear(&Event::Stopping { reason: crate::apply::StopReason::Requested, in_flight: 3 });
         let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("text");
         insta::assert_snapshot!(text, @r"
         2 of 40 rows: 2 failed

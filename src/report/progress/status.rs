@@ -16,12 +16,12 @@ pub(super) struct Status {
     /// Whether it is not known how many there are.
     is_open_ended: bool,
     pace: Option<Pace>,
-    pause: Option<Pause>,
+    pause: Option<PauseNotice>,
     stopping: Option<String>,
 }
 
 #[derive(Debug)]
-struct Pause {
+struct PauseNotice {
     why: &'static str,
     until: Timestamp,
     message: String,
@@ -80,7 +80,7 @@ impl Status {
     }
 
     fn pauses(&mut self, why: &'static str, until: Timestamp, message: &str, now: Timestamp) -> String {
-        let pause = Pause { why, until, message: fitted(message, 200) };
+        let pause = PauseNotice { why, until, message: fitted(message, 200) };
         let line = pause.line(now);
         self.pause = Some(pause);
         line
@@ -161,7 +161,7 @@ impl Status {
     }
 }
 
-impl Pause {
+impl PauseNotice {
     /// `throttled: paused until 17:03:12 UTC (in 37 s): Too many requests`
     fn line(&self, now: Timestamp) -> String {
         let time = clock_time(now, self.until, Precision::Second);
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn first_ctrl_c_says_what_second_does() {
         let mut status = status(3, vec![], [3, 3]);
-        let line = status.hear(&Event::Stopping { reason: StopReason::Asked, in_flight: 1 }, now());
+        let line = status.hear(&Event::Stopping { reason: StopReason::Requested, in_flight: 1 }, now());
         let said = "stopping: 1 request in flight (press Ctrl-C again to stop immediately)";
         assert_eq!(line.as_deref(), Some(said));
         assert!(status.drawn(now(), false, 80).contains(said));
