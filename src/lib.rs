@@ -27,7 +27,7 @@
 //! | | [`input`] | a file's records: encoding, CSV, JSONL, columns |
 //! | 2 pure | [`check`] | every row against the contract; duplicates across rows |
 //! | | [`compare`] | what a row asks for against what its incident looks like |
-//! | | [`plan`] | the changes of a run in a sealed file |
+//! | | [`plan`] | the changes of a run in a file with a checksum |
 //! | | [`undo`] | the change that gives an incident back what it was |
 //! | 3 siblings | [`journal`] | all SQL: runs, rows, attempts; what survives a kill |
 //! | | [`quota`] | token buckets with exact windows; the time of arrival |

@@ -91,5 +91,5 @@ pub trait Listener {
     /// # Errors
     /// Where the listener can't go on (the results file can't be written): the run stops, calls under way are waited
     /// for.
-    fn hear(&mut self, event: Event) -> std::io::Result<()>;
+    fn on_event(&mut self, event: Event) -> std::io::Result<()>;
 }

@@ -116,7 +116,7 @@ impl Health {
     }
 
     /// An attempt has ended.
-    pub(super) fn hear(&mut self, verdict: &Verdict, at: BootTime) -> HealthEvent {
+    pub(super) fn record(&mut self, verdict: &Verdict, at: BootTime) -> HealthEvent {
         match verdict {
             Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
             // It says nothing of the service: the next attempt does.
@@ -126,7 +126,7 @@ impl Health {
                 }
                 return HealthEvent::None;
             }
-            Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.hear_nothing(at),
+            Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.record_nothing(at),
             Verdict::Forbidden => {
                 self.forbidden += 1;
                 self.answered();
@@ -180,7 +180,7 @@ impl Health {
         }
     }
 
-    fn hear_nothing(&mut self, at: BootTime) -> HealthEvent {
+    fn record_nothing(&mut self, at: BootTime) -> HealthEvent {
         self.streak += 1;
         let outage = match self.outage {
             // Calls that were under way when the pause began say nothing new.
@@ -228,7 +228,7 @@ impl FailureGuard {
     }
 
     /// A row is over. `tells_of_file`: what became of it may be the file's fault.
-    pub(super) fn hear(&mut self, kind: OutcomeKind, code: &str, tells_of_file: bool) -> Option<FailureLimit> {
+    pub(super) fn record(&mut self, kind: OutcomeKind, code: &str, tells_of_file: bool) -> Option<FailureLimit> {
         if kind == OutcomeKind::Failed {
             self.failed += 1;
         }
@@ -264,17 +264,17 @@ mod tests {
     fn five_in_a_row_are_an_outage_and_pauses_grow() {
         let mut health = Health::new(Duration::from_mins(10));
         for at in 0..4 {
-            assert_eq!(health.hear(&NOTHING, second(at)), HealthEvent::None);
+            assert_eq!(health.record(&NOTHING, second(at)), HealthEvent::None);
         }
-        assert_eq!(health.hear(&NOTHING, second(4)), HealthEvent::Down { until: second(9) });
-        assert_eq!(health.hear(&NOTHING, second(5)), HealthEvent::None, "was under way when the pause began");
+        assert_eq!(health.record(&NOTHING, second(4)), HealthEvent::Down { until: second(9) });
+        assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::None, "was under way when the pause began");
         assert_eq!(health.slots(8, second(8)), 0);
         assert_eq!(health.slots(8, second(9)), 1, "one goes first");
         health.begins();
         assert_eq!(health.slots(8, second(9)), 0, "and no other");
-        assert_eq!(health.hear(&NOTHING, second(10)), HealthEvent::Down { until: second(20) });
+        assert_eq!(health.record(&NOTHING, second(10)), HealthEvent::Down { until: second(20) });
         health.begins();
-        assert_eq!(health.hear(&UPDATED, second(20)), HealthEvent::Up);
+        assert_eq!(health.record(&UPDATED, second(20)), HealthEvent::Up);
         assert_eq!(health.slots(8, second(20)), 8);
     }
 
@@ -283,18 +283,18 @@ mod tests {
     fn whether_it_is_down_is_uncertain_until_an_answer_or_an_outage() {
         let mut health = Health::new(Duration::from_mins(10));
         assert!(health.counts_tries() && !health.is_uncertain());
-        let _ = health.hear(&UPDATED, second(0));
+        let _ = health.record(&UPDATED, second(0));
         assert_eq!((health.is_uncertain(), health.streak_id), (false, 0));
-        let _ = health.hear(&NOTHING, second(0));
+        let _ = health.record(&NOTHING, second(0));
         assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, true, 0));
-        let _ = health.hear(&Verdict::NotFound, second(0));
+        let _ = health.record(&Verdict::NotFound, second(0));
         assert_eq!((health.is_uncertain(), health.streak_id), (false, 1));
         for _ in 0..5 {
-            let _ = health.hear(&NOTHING, second(1));
+            let _ = health.record(&NOTHING, second(1));
         }
         assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (false, false, 1));
         health.begins();
-        assert_eq!(health.hear(&UPDATED, second(9)), HealthEvent::Up);
+        assert_eq!(health.record(&UPDATED, second(9)), HealthEvent::Up);
         assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, false, 2));
     }
 
@@ -303,13 +303,13 @@ mod tests {
         let mut health = Health::new(Duration::from_mins(10));
         let (mut at, mut calls) = (second(0), 8);
         for _ in 0..8 {
-            let _ = health.hear(&NOTHING, at);
+            let _ = health.record(&NOTHING, at);
         }
         loop {
             at = health.wake(BootTime(i64::MAX)).expect("down");
             health.begins();
             calls += 1;
-            if health.hear(&NOTHING, at) == HealthEvent::GivenUp {
+            if health.record(&NOTHING, at) == HealthEvent::GivenUp {
                 break;
             }
         }
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn without_patience_it_stops_at_once() {
         let mut health = Health::new(Duration::ZERO);
-        let news: Vec<HealthEvent> = (0..5).map(|at| health.hear(&NOTHING, second(at))).collect();
+        let news: Vec<HealthEvent> = (0..5).map(|at| health.record(&NOTHING, second(at))).collect();
         assert_eq!(news.last(), Some(&HealthEvent::GivenUp));
     }
 
@@ -328,13 +328,13 @@ mod tests {
     fn obstacle_stops_only_before_the_first_response() {
         let refused = || Verdict::Unsent { obstacle: Some(Obstacle::Proxy { url: "p".to_owned(), status: Some(407) }) };
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.hear(&refused(), second(0)), HealthEvent::Unreachable);
+        assert_eq!(health.record(&refused(), second(0)), HealthEvent::Unreachable);
         let mut health = Health::new(Duration::from_mins(10));
-        let _ = health.hear(&UPDATED, second(0));
+        let _ = health.record(&UPDATED, second(0));
         for at in 1..5 {
-            assert_eq!(health.hear(&refused(), second(at)), HealthEvent::None);
+            assert_eq!(health.record(&refused(), second(at)), HealthEvent::None);
         }
-        assert_eq!(health.hear(&refused(), second(5)), HealthEvent::Down { until: second(10) });
+        assert_eq!(health.record(&refused(), second(5)), HealthEvent::Down { until: second(10) });
     }
 
     #[test]
@@ -342,15 +342,15 @@ mod tests {
         let obstacle = || Obstacle::UnknownHost { host: "h".to_owned(), cause: "c".to_owned() };
         let unknown = || Verdict::Unsent { obstacle: Some(obstacle()) };
         let mut health = Health::new(Duration::ZERO);
-        assert_eq!(health.hear(&unknown(), second(0)), HealthEvent::Down { until: second(2) });
-        assert_eq!(health.hear(&unknown(), second(1)), HealthEvent::None, "was in flight");
+        assert_eq!(health.record(&unknown(), second(0)), HealthEvent::Down { until: second(2) });
+        assert_eq!(health.record(&unknown(), second(1)), HealthEvent::None, "was in flight");
         assert_eq!(health.slots(8, second(2)), 1);
         health.begins();
-        assert_eq!(health.hear(&unknown(), second(3)), HealthEvent::Unreachable);
+        assert_eq!(health.record(&unknown(), second(3)), HealthEvent::Unreachable);
         let mut health = Health::new(Duration::ZERO);
-        let _ = health.hear(&unknown(), second(0));
+        let _ = health.record(&unknown(), second(0));
         health.begins();
-        assert_eq!(health.hear(&UPDATED, second(3)), HealthEvent::Up);
+        assert_eq!(health.record(&UPDATED, second(3)), HealthEvent::Up);
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
             let mut health = Health::new(Duration::from_mins(10));
             for at in 0..40 {
                 let verdict = if at % 5 == 4 { &answer } else { &NOTHING };
-                assert_eq!(health.hear(verdict, second(at)), HealthEvent::None);
+                assert_eq!(health.record(verdict, second(at)), HealthEvent::None);
             }
         }
     }
@@ -367,13 +367,13 @@ mod tests {
     #[test]
     fn a_403_stops_before_the_first_success_and_after_five_in_a_row() {
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.hear(&Verdict::Forbidden, second(0)), HealthEvent::Forbidden);
+        assert_eq!(health.record(&Verdict::Forbidden, second(0)), HealthEvent::Forbidden);
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.hear(&UPDATED, second(0)), HealthEvent::None);
+        assert_eq!(health.record(&UPDATED, second(0)), HealthEvent::None);
         for at in 1..5 {
-            assert_eq!(health.hear(&Verdict::Forbidden, second(at)), HealthEvent::None);
+            assert_eq!(health.record(&Verdict::Forbidden, second(at)), HealthEvent::None);
         }
-        assert_eq!(health.hear(&Verdict::Forbidden, second(5)), HealthEvent::Forbidden);
+        assert_eq!(health.record(&Verdict::Forbidden, second(5)), HealthEvent::Forbidden);
         // A 429 between says nothing of the permission; any other answer does.
         for (between, news) in [
             (Verdict::Throttled { resume: None }, HealthEvent::Forbidden),
@@ -381,12 +381,12 @@ mod tests {
             (Verdict::NotFound, HealthEvent::None),
         ] {
             let mut health = Health::new(Duration::from_mins(10));
-            let _ = health.hear(&UPDATED, second(0));
+            let _ = health.record(&UPDATED, second(0));
             for at in 1..5 {
-                assert_eq!(health.hear(&Verdict::Forbidden, second(at)), HealthEvent::None);
+                assert_eq!(health.record(&Verdict::Forbidden, second(at)), HealthEvent::None);
             }
-            let _ = health.hear(&between, second(5));
-            assert_eq!(health.hear(&Verdict::Forbidden, second(6)), news, "{between:?}");
+            let _ = health.record(&between, second(5));
+            assert_eq!(health.record(&Verdict::Forbidden, second(6)), news, "{between:?}");
         }
     }
 
@@ -398,7 +398,7 @@ mod tests {
         assert_eq!(health.token_refused(1, 1), HealthEvent::Unauthorized);
         let mut health = Health::new(Duration::from_mins(10));
         assert_eq!(health.token_refused(0, 0), HealthEvent::None);
-        let _ = health.hear(&UPDATED, second(0));
+        let _ = health.record(&UPDATED, second(0));
         assert_eq!(health.token_refused(1, 1), HealthEvent::None);
     }
 
@@ -406,24 +406,24 @@ mod tests {
     fn five_first_rows_that_fail_alike_stop_the_run_once() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..4 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
         }
         let stop = FailureLimit::FirstRows { rows: 5, code: "not-found".to_owned() };
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(stop));
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
+        assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), Some(stop));
+        assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
         let before = vec![(OutcomeKind::Failed, "not-found".to_owned()); 5];
         let mut went_on = FailureGuard::new(None, before);
-        assert_eq!(went_on.hear(OutcomeKind::Failed, "not-found", true), None);
+        assert_eq!(went_on.record(OutcomeKind::Failed, "not-found", true), None);
     }
 
     #[test]
     fn one_that_differs_settles_it() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for kind in [OutcomeKind::Failed, OutcomeKind::Updated] {
-            assert_eq!(failures.hear(kind, "not-found", true), None);
+            assert_eq!(failures.record(kind, "not-found", true), None);
         }
         for _ in 0..10 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
         }
     }
 
@@ -431,20 +431,20 @@ mod tests {
     fn rows_without_a_usable_response_leave_the_rule_alone() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..10 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "gave-up", false), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, "gave-up", false), None);
         }
         for _ in 0..4 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
         }
-        assert!(failures.hear(OutcomeKind::Failed, "not-found", true).is_some());
+        assert!(failures.record(OutcomeKind::Failed, "not-found", true).is_some());
     }
 
     #[test]
     fn a_number_given_replaces_the_rule() {
         let mut failures = FailureGuard::new(Some(7), Vec::new());
         for _ in 0..6 {
-            assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
         }
-        assert_eq!(failures.hear(OutcomeKind::Failed, "not-found", true), Some(FailureLimit::Failures(7)));
+        assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), Some(FailureLimit::Failures(7)));
     }
 }

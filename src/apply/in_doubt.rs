@@ -67,7 +67,7 @@ impl OwnComments {
     }
 
     /// A response that came at `at`, after `took`, shows a comment that its update added.
-    pub(super) fn hear(&mut self, added: &Added, at: Now, took: Duration) {
+    pub(super) fn record(&mut self, added: &Added, at: Now, took: Duration) {
         self.are_rewritten |= added.is_rewritten;
         let Some(comment) = &added.comment else { return };
         self.author = comment.created_by.clone().or_else(|| self.author.take());

@@ -34,7 +34,7 @@ pub trait ReadSource {
     ///
     /// # Errors
     /// If nothing more can be read, or what was read can't be kept.
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason>;
+    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason>;
 
     /// What to request after a transient error of a page.
     ///
@@ -353,7 +353,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
             && failed_page.is_some()
             && self.reader.can_read_singly()
             && !self.service.health.is_down();
-        let news = if says_nothing { HealthEvent::None } else { self.service.health.hear(&answer.verdict, at.boot) };
+        let news = if says_nothing { HealthEvent::None } else { self.service.health.record(&answer.verdict, at.boot) };
         tried.tries += u32::from(counts && is_transient);
         let mut end = AttemptEnd {
             attempt,
@@ -413,7 +413,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
             | RetryDecision::Compare
             | RetryDecision::Look
             | RetryDecision::GiveUp { .. } => {
-                return self.hear(&tried.call, answer).err();
+                return self.on_result(&tried.call, answer).err();
             }
             RetryDecision::AtOnce | RetryDecision::Pause => self.ready.push_front(tried),
             RetryDecision::Renew { token_generation } => {
@@ -433,8 +433,8 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
         health.is_down() || (health.is_uncertain() && !is_alone)
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<(), StopReason> {
-        let heard = self.reader.hear(call, answer)?;
+    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<(), StopReason> {
+        let heard = self.reader.on_result(call, answer)?;
         self.batch.befores.extend(heard.befores);
         self.tell(Event::IncidentsRead(heard.incidents));
         Ok(())
@@ -513,7 +513,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
 
     fn tell(&mut self, event: Event) {
         log::event(&event);
-        if let Err(error) = self.listener.hear(event) {
+        if let Err(error) = self.listener.on_event(event) {
             self.stop(StopReason::ListenerFailed { message: error.to_string() });
         }
     }

@@ -241,7 +241,7 @@ impl RowState {
             }
         }
         if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
-            own.hear(added, *at, *took);
+            own.record(added, *at, *took);
         }
         let mut end = AttemptEnd {
             attempt: *attempt,

@@ -31,9 +31,9 @@ use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{Journal, ReadScope, RunKey, RunMetadata, RunState, RunSummary};
 use crate::outcome::Outcome;
-use crate::plan::{self, Header, PlanError, Sealed};
+use crate::plan::{self, Header, PlanError, Verified};
 use crate::report::results::Destination;
-use crate::report::summary::{Summary, Tally};
+use crate::report::summary::{RunStats, Summary};
 use crate::typed::Typed;
 
 /// `bulk-triage apply`
@@ -82,7 +82,7 @@ pub(super) fn run(
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
     let applying = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock };
-    let begun = match journal.run_of_plan(&applying.scope, &plan.seal)? {
+    let begun = match journal.run_of_plan(&applying.scope, &plan.checksum)? {
         Some(name) => {
             let run = journal.run(&name)?;
             if run.state == RunState::Over {
@@ -90,13 +90,13 @@ pub(super) fn run(
             }
             PreparedRun::resume(journal, run, &target, &clock)?
         }
-        None => match journal.pruned_run_of_plan(&applying.scope, &plan.seal)? {
+        None => match journal.pruned_run_of_plan(&applying.scope, &plan.checksum)? {
             Some(run) => {
                 let (day, name) = (run.finished.strftime("%Y-%m-%d"), run.name);
                 let meaning = format!("applied on {day} by run {name} (pruned); nothing to send");
                 say(&meaning);
                 if args.send.format == Format::Json {
-                    let summary = applying.summary(name, Tally::default(), exit::OK, meaning);
+                    let summary = applying.summary(name, RunStats::default(), exit::OK, meaning);
                     send::print(&summary, Format::Json, terminal);
                 }
                 return Ok(exit::OK);
@@ -132,8 +132,8 @@ pub(super) struct Plan {
     path: PathBuf,
     /// What it says of itself.
     pub(super) header: Header,
-    /// Its seal.
-    pub(super) seal: String,
+    /// Its checksum.
+    pub(super) checksum: String,
     contract: Contract,
 }
 
@@ -143,8 +143,8 @@ impl Plan {
     /// # Errors
     /// Where it is no plan, or not as it was written.
     pub(super) fn read(path: &Path) -> Result<Plan, Error> {
-        let Sealed { header, contract, seal } = read(path, |_| Ok(()))?;
-        Ok(Plan { path: path.to_owned(), header, seal, contract })
+        let Verified { header, contract, checksum } = read(path, |_| Ok(()))?;
+        Ok(Plan { path: path.to_owned(), header, checksum, contract })
     }
 
     /// Whose incidents it is for, where that was known.
@@ -232,10 +232,10 @@ impl<'a> Applying<'a> {
     /// Says that the plan was applied before, and what came of it. Gives back the exit code that its run had.
     fn already(self, journal: &Journal, run: &RunSummary, args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Error> {
         say(&format!("this plan was applied by run {}, which is over; a plan is applied once", run.name));
-        let mut tally = Tally::default();
-        tally.hear(&Event::Started { rows: run.rows(), before: Vec::new() });
+        let mut tally = RunStats::default();
+        tally.on_event(&Event::Started { rows: run.rows(), before: Vec::new() });
         for row in send::rows_of(journal, &run.name, true) {
-            tally.hear(&Event::Finished(vec![row?]));
+            tally.on_event(&Event::Finished(vec![row?]));
         }
         tally.differs = journal.rows_with_code(&run.name, Outcome::DIFFERS)?;
         let code = send::code_of_finished(&tally, args.send.allow_differs);
@@ -251,7 +251,7 @@ impl<'a> Applying<'a> {
     }
 
     /// The summary of a run that was finished before.
-    fn summary(&self, run: String, tally: Tally, exit: u8, meaning: String) -> Summary {
+    fn summary(&self, run: String, tally: RunStats, exit: u8, meaning: String) -> Summary {
         let now = self.clock.now().wall;
         Summary {
             run: Some(run),
@@ -292,7 +292,7 @@ impl<'a> Applying<'a> {
         let mut rng = fastrand::Rng::new();
         let handle = journal.create_run(&scope, &header.contract, &facts, &mut rng)?;
         let loaded = load::from_plan(&mut journal, &handle, |take| {
-            if read(&plan.path, take)?.seal == plan.seal {
+            if read(&plan.path, take)?.checksum == plan.checksum {
                 Ok(())
             } else {
                 Err(refused(&plan.path, PlanError::Exchanged))
@@ -305,12 +305,12 @@ impl<'a> Applying<'a> {
                 return Err(error);
             }
         };
-        let same = RunKey::Plan(plan.seal.clone());
+        let same = RunKey::Plan(plan.checksum.clone());
         Ok(PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock))
     }
 }
 
-fn read(path: &Path, take: impl FnMut(plan::PlanRow) -> Result<(), Error>) -> Result<Sealed, Error> {
+fn read(path: &Path, take: impl FnMut(plan::PlanRow) -> Result<(), Error>) -> Result<Verified, Error> {
     // A pipe would be waited for, and can't be read twice.
     let is_file = path.metadata().map_err(|error| refused(path, error.into()))?.is_file();
     if !is_file {

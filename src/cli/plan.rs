@@ -137,15 +137,15 @@ pub(super) fn run(
         say("no plan is written: the input has no rows");
         return Ok(exit::OK);
     }
-    let seal = match &file {
+    let checksum = match &file {
         Some(file) => Some(file.write(&header, plan_rows(&begun))?),
         None if to_stdout => {
             Some(plan::write(io::stdout().lock(), &header, plan_rows(&begun), Error::of_output("the plan"))?)
         }
         None => None,
     };
-    if let Some(seal) = seal {
-        begun.same = RunKey::Plan(seal);
+    if let Some(checksum) = checksum {
+        begun.same = RunKey::Plan(checksum);
     }
     let shown = PlanView { args, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
     shown.show(begun, to_stdout, terminal)
@@ -182,8 +182,8 @@ impl PlanView<'_> {
         };
         let say = |out: &mut dyn io::Write, layout| -> Result<(), Error> {
             begun.show(preview.clone(), &args.calls, &mut *out, layout)?;
-            if let (Some(plan), RunKey::Plan(seal)) = (plan, &begun.same) {
-                writeln!(out, "\nplan: {}, sealed {}", printable(&plan.to_string_lossy()), plan::short(seal))?;
+            if let (Some(plan), RunKey::Plan(checksum)) = (plan, &begun.same) {
+                writeln!(out, "\nplan: {}, sealed {}", printable(&plan.to_string_lossy()), plan::short(checksum))?;
                 if begun.target.scope.is_none() {
                     writeln!(out, "it names no tenant; to restrict it to one, use a token or `--scope`")?;
                 }
@@ -227,9 +227,9 @@ fn write_json(
     exit: u8,
 ) -> Result<(), Error> {
     let header = header_of(begun)?;
-    let seal = if let RunKey::Plan(seal) = &begun.same { Some(seal) } else { None };
+    let checksum = if let RunKey::Plan(checksum) = &begun.same { Some(checksum) } else { None };
     let object = json!({
-        "file": plan.map(|plan| plan.to_string_lossy()), "plan": seal, "origin": header.origin, "scope": header.scope,
+        "file": plan.map(|plan| plan.to_string_lossy()), "plan": checksum, "origin": header.origin, "scope": header.scope,
         "contract": header.contract, "input": header.input, "options": header.options,
         "compared": begun.compared.is_some(), "rows": header.rows, "sent": sent, "exit": exit,
     });
@@ -278,7 +278,7 @@ fn show_again(
     target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| target.scope_or_origin());
-    if let Some(run) = journal.run_of_plan(&scope, &plan.seal)? {
+    if let Some(run) = journal.run_of_plan(&scope, &plan.checksum)? {
         // It is applied once: what is left of it is what is left of its run.
         let run = journal.run(&run)?;
         let begun = PreparedRun::resume(journal, run, &target, &clock)?;

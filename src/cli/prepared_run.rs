@@ -246,10 +246,10 @@ impl<'a> PreparedRun<'a> {
         let ledger = Outlook::of_run(&self.journal, &self.handle, self.target)?;
         let forecast = report::forecast(&self.target.quota, calls, &ledger, self.clock.now(), preview.counts.rows);
         let contract = &self.target.contract;
-        let seal = if let RunKey::Plan(seal) = &self.same { Some(seal.clone()) } else { None };
+        let checksum = if let RunKey::Plan(checksum) = &self.same { Some(checksum.clone()) } else { None };
         let review = report::review(self.target, contract.appended(), preview, forecast, warnings, next);
         let rows = report::review_rows(&self.journal, &self.handle.name, &self.facts.shape, contract, &preview.counts);
-        page.write_review(&crate::report::page::Review { seal, ..review }, rows).map_err(report::page_error)
+        page.write_review(&crate::report::page::Review { checksum, ..review }, rows).map_err(report::page_error)
     }
 
     /// Takes it away: nothing of it is left but the calls that count.

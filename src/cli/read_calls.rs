@@ -46,8 +46,8 @@ impl ReadCalls<'_> {
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
         let show_progress = progress.shows_on(terminal.asked_for());
         let mut onlooker = ProgressListener(progress);
-        onlooker.0.hear(&Event::ReadingStarted(of.0));
-        onlooker.0.hear(&Event::IncidentsRead(of.1));
+        onlooker.0.on_event(&Event::ReadingStarted(of.0));
+        onlooker.0.on_event(&Event::IncidentsRead(of.1));
         runtime.block_on(async {
             let signals = listen(clock.clone(), show_progress)?;
             let settings = settings(target, calls, Duration::ZERO);
@@ -64,10 +64,10 @@ impl ReadCalls<'_> {
 struct ProgressListener(Progress);
 
 impl Listener for ProgressListener {
-    fn hear(&mut self, event: Event) -> io::Result<()> {
+    fn on_event(&mut self, event: Event) -> io::Result<()> {
         // With no request in flight the end follows at once, and the command says why.
         if !matches!(&event, Event::Stopping { reason, in_flight: 0 } if !reason.is_asked()) {
-            self.0.hear(&event);
+            self.0.on_event(&event);
         }
         Ok(())
     }

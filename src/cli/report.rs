@@ -25,7 +25,7 @@ use crate::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
-    Account, AccountRow, Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, Warnings,
+    Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
 };
 use crate::report::preview::{Counts, Preview};
 use crate::snapshot::Snapshot;
@@ -163,7 +163,7 @@ pub(super) fn review<'a>(
         quota: &target.quota,
         forecast,
         warnings,
-        seal: None,
+        checksum: None,
         next: Some(next.to_string()),
     }
 }
@@ -237,7 +237,7 @@ pub(super) struct Sent<'a> {
     pub(super) next: Option<String>,
 }
 
-/// Writes the account of a run.
+/// Writes the run report.
 ///
 /// # Errors
 /// Where the journal can't be read, or the file not be written.
@@ -247,7 +247,7 @@ pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page:
     let context = ContextColumns::new(&run.facts.shape, &contract);
     let mut outcomes = OutcomeCounts::default();
     outcomes.add_all(&run.outcomes);
-    let account = Account {
+    let report = RunReport {
         run: name,
         state: sent.state,
         is_emulated: sent.is_emulated,
@@ -265,25 +265,25 @@ pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page:
         outcomes,
         groups: journal.outcome_groups(name)?,
         timeline: journal.timeline(name, POINTS)?,
-        seal: run.plan.clone(),
+        checksum: run.plan.clone(),
         next: sent.next,
     };
     let first = OutcomeKind::TROUBLES;
-    let troubles = account.groups.iter().filter(|group| first.contains(&group.kind)).map(RowFilter::Group);
+    let troubles = report.groups.iter().filter(|group| first.contains(&group.kind)).map(RowFilter::Group);
     let rows = troubles.chain([RowFilter::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &context));
-    page.write_account(&account, rows).map_err(page_error)
+    page.write_run_report(&report, rows).map_err(page_error)
 }
 
-/// Rows of a run, as an account shows them.
+/// Rows of a run, as a run report shows them.
 fn rows_of(
     journal: &History,
     run: &str,
     pick: RowFilter<'_>,
     context: &ContextColumns,
-) -> impl Iterator<Item = Result<AccountRow, JournalError>> {
+) -> impl Iterator<Item = Result<RunReportRow, JournalError>> {
     report_rows(journal, run, pick).map(|row| {
         let row = row?;
-        Ok(AccountRow {
+        Ok(RunReportRow {
             after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
             context: context_of(context, &row).told(),
             before: before_of(row.before),
@@ -302,7 +302,7 @@ pub(super) fn report_rows(
     let mut page = Vec::new().into_iter();
     std::iter::from_fn(move || {
         if page.len() == 0 {
-            match journal.account(run, pick, after, 500) {
+            match journal.report_rows(run, pick, after, 500) {
                 Ok(rows) => page = rows.into_iter(),
                 Err(error) => return Some(Err(error)),
             }

@@ -227,7 +227,7 @@ fn show(
                 ("rows", format!("{}: {counts}", run.rows())),
                 ("requests", format!("{}, {} throttled (429)", run.calls, run.throttled)),
                 ("results", run.facts.results.clone()),
-                ("plan", run.plan.as_ref().map(|seal| format!("sealed {}", short(seal))).unwrap_or_default()),
+                ("plan", run.plan.as_ref().map(|checksum| format!("sealed {}", short(checksum))).unwrap_or_default()),
             ] {
                 if !text.is_empty() {
                     writeln!(out, "{label:<10}{}", printable(&text))?;

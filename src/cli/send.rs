@@ -25,7 +25,7 @@ use crate::report::page::PageFile;
 use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::results::{Destination, ResultsError, ResultsFile};
-use crate::report::summary::{Summary, Tally};
+use crate::report::summary::{RunStats, Summary};
 use crate::text::printable;
 
 /// A run about to be sent.
@@ -174,7 +174,7 @@ impl Sending<'_> {
         &self,
         journal: &Journal,
         run: &str,
-        tally: Tally,
+        tally: RunStats,
         ending: &Completion,
         failed: Option<&Error>,
         place: &Path,
@@ -275,7 +275,7 @@ pub(super) fn next_of_finished(
     next: NextStep<'_>,
     run: &str,
     results: &Path,
-    tally: &Tally,
+    tally: &RunStats,
     follows: bool,
 ) -> Option<NextCommand> {
     let has = |kind| tally.outcomes.of(kind) > 0;
@@ -335,11 +335,11 @@ pub(super) fn code_of(stop: &StopReason) -> u8 {
 }
 
 /// Whether some row is not done.
-fn has_troubles(tally: &Tally) -> bool {
+fn has_troubles(tally: &RunStats) -> bool {
     OutcomeKind::TROUBLES.iter().any(|kind| tally.outcomes.of(*kind) > 0)
 }
 
-fn exit_code(ending: &Completion, state: RunState, tally: &Tally, allows_differs: bool) -> u8 {
+fn exit_code(ending: &Completion, state: RunState, tally: &RunStats, allows_differs: bool) -> u8 {
     match ending {
         Completion::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
         Completion::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
@@ -348,7 +348,7 @@ fn exit_code(ending: &Completion, state: RunState, tally: &Tally, allows_differs
 }
 
 /// The exit code of a finished run.
-pub(super) fn code_of_finished(tally: &Tally, allows_differs: bool) -> u8 {
+pub(super) fn code_of_finished(tally: &RunStats, allows_differs: bool) -> u8 {
     let is_done = !has_troubles(tally) && (tally.differs == 0 || allows_differs);
     if is_done { exit::OK } else { exit::SOME_FAILED }
 }

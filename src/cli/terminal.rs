@@ -18,7 +18,7 @@ use super::{Color, GlobalArgs, LogFormat, patience};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::exit;
-use crate::files::{Obstacle, open_log, read_kernel_text};
+use crate::files::{PathProblem, open_log, read_kernel_text};
 use crate::report::Layout;
 use crate::report::progress::Screen;
 use crate::text::printable;
@@ -122,10 +122,10 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
     Ok(())
 }
 
-fn log_refused(path: &Path, why: &Obstacle) -> Error {
+fn log_refused(path: &Path, why: &PathProblem) -> Error {
     let why = match why {
-        Obstacle::Used => "the command uses that file or its directory already".to_owned(),
-        Obstacle::Refused(why) => why.to_string(),
+        PathProblem::Used => "the command uses that file or its directory already".to_owned(),
+        PathProblem::Refused(why) => why.to_string(),
     };
     Error::Usage {
         message: format!("can't write the log file {}: {}", printable(&path.to_string_lossy()), printable(&why)),

@@ -138,13 +138,13 @@ pub(super) fn run(
     };
     let planned = picked_rows(&journal, &args.run, &picked)
         .filter_map(|row| row.map_err(Error::from).and_then(|row| undoing.row(&journal, &looked_at, &row)).transpose());
-    let seal = file.write(&header, planned)?;
+    let checksum = file.write(&header, planned)?;
     journal.discard(&looked_at)?;
 
     notes.say();
     let mut out = io::stdout().lock();
     let path = printable_path(file.path());
-    writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&seal))?;
+    writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&checksum))?;
     writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), &global.typed))?;
     Ok(if notes.gone.is_empty() { exit::OK } else { exit::SOME_FAILED })
 }
@@ -194,7 +194,7 @@ fn load(
 ) -> Result<HashSet<u64>, Error> {
     let (mut seen, mut picked, mut after) = (HashSet::new(), HashSet::new(), 0);
     loop {
-        let rows = journal.account(&args.run, RowFilter::NoneOf(&NOT_UPDATED), after, 500)?;
+        let rows = journal.report_rows(&args.run, RowFilter::NoneOf(&NOT_UPDATED), after, 500)?;
         let Some(last) = rows.last() else { return Ok(picked) };
         after = last.result.row;
         let mut batch = Vec::with_capacity(BATCH);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::windows::Windows;
-use crate::files::{Obstacle, open_log};
+use crate::files::{PathProblem, open_log};
 
 /// One request.
 #[derive(Serialize)]
@@ -67,8 +67,8 @@ impl RequestLog {
     pub(super) fn open(path: &Path) -> io::Result<RequestLog> {
         match open_log(path, &[], None) {
             Ok(file) => Ok(RequestLog(file)),
-            Err(Obstacle::Refused(why)) => Err(why.into()),
-            Err(Obstacle::Used) => Err(io::ErrorKind::ResourceBusy.into()),
+            Err(PathProblem::Refused(why)) => Err(why.into()),
+            Err(PathProblem::Used) => Err(io::ErrorKind::ResourceBusy.into()),
         }
     }
 

@@ -11,16 +11,16 @@ use super::refusal::{Refusal, Rule};
 
 /// Why nothing may be written at a place, whatever it is that would be.
 #[derive(Debug)]
-pub(crate) enum Obstacle {
+pub(crate) enum PathProblem {
     /// It is a file that the command uses already.
     Used,
     /// What is there is not used, or can't be.
     Refused(Refusal),
 }
 
-impl<E: Into<Refusal>> From<E> for Obstacle {
-    fn from(why: E) -> Obstacle {
-        Obstacle::Refused(why.into())
+impl<E: Into<Refusal>> From<E> for PathProblem {
+    fn from(why: E) -> PathProblem {
+        PathProblem::Refused(why.into())
     }
 }
 
@@ -28,37 +28,37 @@ impl<E: Into<Refusal>> From<E> for Obstacle {
 /// is not judged. `used` are files that the command uses already.
 ///
 /// # Errors
-/// Where there is an [`Obstacle`], or the file is not one that may be replaced.
-pub(crate) fn look_at<T, R: From<Obstacle>>(
+/// Where there is an [`PathProblem`], or the file is not one that may be replaced.
+pub(crate) fn inspect<T, R: From<PathProblem>>(
     path: &Path,
     used: &[&Path],
     judge: impl FnOnce(File) -> Result<T, R>,
 ) -> Result<Option<T>, R> {
-    let path = after_links(path).map_err(Obstacle::Refused)?;
+    let path = after_links(path).map_err(PathProblem::Refused)?;
     let judged = match find(&path)? {
         None => None,
         Some(found) if found.is_file() && used.iter().any(|used| is_same(used, &found)) => {
-            return Err(Obstacle::Used.into());
+            return Err(PathProblem::Used.into());
         }
         Some(found) => {
-            Rule::Output.judge(&found).map_err(Obstacle::Refused)?;
-            let file = (found.len() > 0).then(|| open_output(&path)).transpose().map_err(Obstacle::Refused)?;
+            Rule::Output.judge(&found).map_err(PathProblem::Refused)?;
+            let file = (found.len() > 0).then(|| open_output(&path)).transpose().map_err(PathProblem::Refused)?;
             file.map(judge).transpose()?
         }
     };
-    expect_writable(directory_of(&path)).map_err(Obstacle::from)?;
+    expect_writable(directory_of(&path)).map_err(PathProblem::from)?;
     Ok(judged)
 }
 
 /// The place of a file to which others add too, such as the summary of a job: it belongs to whoever made it.
 ///
 /// # Errors
-/// Where there is an [`Obstacle`].
-pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), Obstacle> {
+/// Where there is an [`PathProblem`].
+pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), PathProblem> {
     let path = after_links(path)?;
     match find(&path)? {
         Some(found) if !found.is_file() => return Err(Refusal::Kind(super::kind_of(&found)).into()),
-        Some(found) if used.iter().any(|used| is_same(used, &found)) => return Err(Obstacle::Used),
+        Some(found) if used.iter().any(|used| is_same(used, &found)) => return Err(PathProblem::Used),
         // It is added to, so its directory need not be writable.
         Some(_) => rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)?,
         None => expect_writable(directory_of(&path))?,
@@ -70,8 +70,8 @@ pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), Obstacle
 /// `state` is the directory of the journal, in which no log may be.
 ///
 /// # Errors
-/// Where there is an [`Obstacle`].
-pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Result<File, Obstacle> {
+/// Where there is an [`PathProblem`].
+pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Result<File, PathProblem> {
     let path = after_links(path)?;
     let directory = fs::metadata(directory_of(&path))?;
     let is_used = |used: &&Path| match find(&path) {
@@ -79,7 +79,7 @@ pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Res
         _ => is_one_name(&path, used),
     };
     if used.iter().any(is_used) || state.is_some_and(|state| is_same(state, &directory)) {
-        return Err(Obstacle::Used);
+        return Err(PathProblem::Used);
     }
     Ok(open_to_log(&path)?)
 }
@@ -103,7 +103,7 @@ pub(crate) fn after_links(path: &Path) -> Result<PathBuf, Refusal> {
 }
 
 /// What has the name.
-fn find(path: &Path) -> Result<Option<Metadata>, Obstacle> {
+fn find(path: &Path) -> Result<Option<Metadata>, PathProblem> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => Ok(Some(found?)),

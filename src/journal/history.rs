@@ -31,7 +31,7 @@ pub struct RunSummary {
     pub scope: TenantKey,
     /// The contract's name.
     pub contract: String,
-    /// The seal of the plan that it applies.
+    /// The checksum of the plan that it applies.
     pub plan: Option<String>,
     /// Its beginning.
     pub facts: RunMetadata,

@@ -13,7 +13,7 @@
 //! | `rows` | a run's rows: loaded, and those left to send |
 //! | `merged` | rows that update the incident into which their own was merged |
 //! | `history` | what is read without a turn: runs as they are shown, and their results |
-//! | `account` | what a run came to, and its calls over time, for its report |
+//! | `run_report` | what a run came to, and its calls over time, for its report |
 //! | `commit` | the one transaction of sending: ends and outcomes, permits and intents |
 //! | `ledger` | the calls that the quota counts, and the pause of the scope |
 //! | `peek` | a look without a trace, for a dry run |

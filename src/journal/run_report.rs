@@ -1,4 +1,4 @@
-//! The account of a run: its rows by how they ended, those that failed first, and its calls over time.
+//! The run report: rows by how they ended, those that failed first, and its calls over time.
 //!
 //! Promises: memory does not grow with the rows or the calls.
 
@@ -143,7 +143,7 @@ impl History {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn account(
+    pub fn report_rows(
         &self,
         run: &str,
         pick: RowFilter<'_>,

@@ -89,7 +89,7 @@ pub struct PrunedRun {
 pub enum RunKey {
     /// By its changes, in their order: the digest of them.
     Changes(Vec<u8>),
-    /// By its plan: the seal of it.
+    /// By its plan: the checksum of it.
     Plan(String),
 }
 
@@ -139,7 +139,7 @@ impl Journal {
         self.write(|tx| {
             let (digest, plan) = match same {
                 RunKey::Changes(digest) => (Some(digest), None),
-                RunKey::Plan(seal) => (None, Some(seal)),
+                RunKey::Plan(checksum) => (None, Some(checksum)),
             };
             // Another process may have begun to apply the same plan since it was looked for.
             let other = tx.query_row(OTHER_OF_PLAN, params![run.id, plan], |row| row.get(0)).optional()?;
@@ -158,8 +158,8 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn run_of_plan(&self, scope: &TenantKey, seal: &str) -> Result<Option<String>, JournalError> {
-        let name = self.db.query_row(RUN_OF_PLAN, [scope.as_str(), seal], |row| row.get(0)).optional();
+    pub fn run_of_plan(&self, scope: &TenantKey, checksum: &str) -> Result<Option<String>, JournalError> {
+        let name = self.db.query_row(RUN_OF_PLAN, [scope.as_str(), checksum], |row| row.get(0)).optional();
         name.map_err(|error| self.dir.explain(error.into()))
     }
 
@@ -167,8 +167,8 @@ impl Journal {
     ///
     /// # Errors
     /// Where the journal can't be read.
-    pub fn pruned_run_of_plan(&self, scope: &TenantKey, seal: &str) -> Result<Option<PrunedRun>, JournalError> {
-        let pruned = self.db.query_row(PRUNED_RUN_OF_PLAN, [scope.as_str(), seal], |row| {
+    pub fn pruned_run_of_plan(&self, scope: &TenantKey, checksum: &str) -> Result<Option<PrunedRun>, JournalError> {
+        let pruned = self.db.query_row(PRUNED_RUN_OF_PLAN, [scope.as_str(), checksum], |row| {
             Ok(PrunedRun { name: row.get(0)?, finished: wall(row.get(1)?) })
         });
         pruned.optional().map_err(|error| self.dir.explain(error.into()))

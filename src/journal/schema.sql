@@ -26,7 +26,7 @@ CREATE TABLE runs (
     scope INTEGER NOT NULL REFERENCES scopes (id),
     contract TEXT NOT NULL,
     digest BLOB,                          -- of its changes, in order
-    plan TEXT,                            -- the seal of the plan that it applies
+    plan TEXT,                            -- the checksum of the plan that it applies
     facts TEXT NOT NULL,                  -- JSON: what is needed to show it, to go on, and to make its results again
     created_wall INTEGER NOT NULL,
     finished_wall INTEGER
@@ -38,7 +38,7 @@ CREATE UNIQUE INDEX runs_plan ON runs (scope, plan) WHERE plan IS NOT NULL;
 -- Plans whose runs were pruned: a plan is applied once.
 CREATE TABLE applied_plans (
     scope INTEGER NOT NULL REFERENCES scopes (id),
-    plan TEXT NOT NULL,                   -- its seal
+    plan TEXT NOT NULL,                   -- its checksum
     run TEXT NOT NULL,                    -- the name of the run that applied it
     finished_wall INTEGER NOT NULL,
     PRIMARY KEY (scope, plan)

@@ -1,8 +1,8 @@
 //! Plans: the changes of a run in a file, to be read by a person and sent as they were read.
 //!
-//! A plan is JSONL: a header, a line for each row with the request's body to the byte, and last a seal over all that
-//! stands before it. The seal tells a plan that was altered or cut off; it is no signature: whoever can write the file
-//! can seal it anew.
+//! A plan is JSONL: a header, a line for each row with the request's body to the byte, and last a checksum over all that
+//! stands before it. The checksum tells a plan that was altered or cut off; it is no signature: whoever can write the file
+//! can compute it again.
 //!
 //! Promises: nothing of a plan is to be believed before [`read`] has come to its end; memory does not grow with it. A plan
 //! is input: its rows are checked like the rows of a file, its contract like a user's file.
@@ -30,7 +30,7 @@ const FORMAT: u32 = 1;
 /// How every plan begins.
 const MARK: &[u8] = b"{\"plan\":";
 /// How its last line begins.
-const SEAL: &str = "{\"seal\":\"sha256:";
+const CHECKSUM: &str = "{\"seal\":\"sha256:";
 /// No line of a plan is longer: a row has 1 MiB at most, and stands in it about twice.
 const LONGEST_LINE: u64 = 16 << 20;
 
@@ -185,7 +185,7 @@ pub fn is_plan(beginning: &[u8]) -> bool {
     beginning.starts_with(MARK)
 }
 
-/// Writes a plan. Gives back its seal.
+/// Writes a plan. Gives back its checksum.
 ///
 /// # Errors
 /// Where `out` fails (worded by `failed`), or `rows` ends in an error.
@@ -206,15 +206,15 @@ pub fn write<E>(
     for row in rows {
         line_of(row?).and_then(|line| add(text(serde_json::to_vec(&line))?)).map_err(&failed)?;
     }
-    let seal = digits(&hasher.finalize());
-    writeln!(out, "{SEAL}{seal}\"}}").map_err(failed)?;
-    Ok(seal)
+    let checksum = digits(&hasher.finalize());
+    writeln!(out, "{CHECKSUM}{checksum}\"}}").map_err(failed)?;
+    Ok(checksum)
 }
 
-/// As much of a seal as a person compares.
+/// As much of a checksum as a person compares.
 #[must_use]
-pub fn short(seal: &str) -> &str {
-    seal.get(..12).unwrap_or(seal)
+pub fn short(checksum: &str) -> &str {
+    checksum.get(..12).unwrap_or(checksum)
 }
 
 /// Bytes in hexadecimal digits.
@@ -242,13 +242,13 @@ fn line_of(row: PlanRow) -> io::Result<Line> {
 
 /// A plan that was read to its end, without its rows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sealed {
+pub struct Verified {
     /// What it says of itself.
     pub header: Header,
     /// Its contract.
     pub contract: Contract,
-    /// Its seal.
-    pub seal: String,
+    /// Its checksum.
+    pub checksum: String,
 }
 
 /// Reads a plan, and hands its rows to `take`. What `take` got is to be thrown away where this is an error.
@@ -258,7 +258,7 @@ pub struct Sealed {
 pub fn read<E: From<PlanError>>(
     plan: impl BufRead,
     mut take: impl FnMut(PlanRow) -> Result<(), E>,
-) -> Result<Sealed, E> {
+) -> Result<Verified, E> {
     let mut lines = Lines { plan, hasher: Sha256::new() };
     let first = lines.next()?.filter(|line| is_plan(line)).ok_or(PlanError::NoPlan)?;
     let (header, contract) = header_of(&first)?;
@@ -266,15 +266,15 @@ pub fn read<E: From<PlanError>>(
     let (mut rows, mut last_row) = (0, 0);
     loop {
         let line = lines.next()?.ok_or_else(|| altered("it has no seal at its end"))?;
-        if line.starts_with(SEAL.as_bytes()) {
-            let seal = digits(&lines.hasher.clone().finalize());
-            if line != format!("{SEAL}{seal}\"}}\n").as_bytes() {
+        if line.starts_with(CHECKSUM.as_bytes()) {
+            let checksum = digits(&lines.hasher.clone().finalize());
+            if line != format!("{CHECKSUM}{checksum}\"}}\n").as_bytes() {
                 return Err(altered("its seal does not fit what stands before it").into());
             }
             if lines.next()?.is_some() || rows != header.rows {
                 return Err(altered("it has more or fewer lines than it had").into());
             }
-            return Ok(Sealed { header, contract, seal });
+            return Ok(Verified { header, contract, checksum });
         }
         rows += 1;
         lines.hasher.update(&line);

@@ -5,7 +5,7 @@
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Obstacle, Refusal};
+use crate::files::{self, PathProblem, Refusal};
 use crate::plan::{self, Header, PlanRow};
 use crate::text::printable;
 
@@ -67,7 +67,7 @@ impl PlanFile {
         &self.path
     }
 
-    /// Writes a plan there. Gives back its seal.
+    /// Writes a plan there. Gives back its checksum.
     ///
     /// # Errors
     /// Where something else stands there by now, where it can't be written, and where `rows` ends in an error.
@@ -79,28 +79,28 @@ impl PlanFile {
         let failed = |reason| E::from(PlanPlaceError { path: self.path.clone(), reason });
         look_at(&self.path, self.input.as_deref()).map_err(failed)?;
         let failed = |error| failed(Reason::Io(error));
-        let mut seal = String::new();
+        let mut checksum = String::new();
         let write = |out: &mut dyn Write| {
-            seal = plan::write(out, header, rows, failed)?;
+            checksum = plan::write(out, header, rows, failed)?;
             Ok(())
         };
         files::replace(&self.path, write, failed)?;
-        Ok(seal)
+        Ok(checksum)
     }
 }
 
-impl From<Obstacle> for Reason {
-    fn from(obstacle: Obstacle) -> Reason {
+impl From<PathProblem> for Reason {
+    fn from(obstacle: PathProblem) -> Reason {
         match obstacle {
-            Obstacle::Used => Reason::Input,
-            Obstacle::Refused(Refusal::Io(error)) => Reason::Io(error),
-            Obstacle::Refused(why) => Reason::Refused(why),
+            PathProblem::Used => Reason::Input,
+            PathProblem::Refused(Refusal::Io(error)) => Reason::Io(error),
+            PathProblem::Refused(why) => Reason::Refused(why),
         }
     }
 }
 
 fn look_at(path: &Path, input: Option<&Path>) -> Result<(), Reason> {
-    files::look_at(path, input.as_slice(), |file| {
+    files::inspect(path, input.as_slice(), |file| {
         let mut beginning = Vec::new();
         file.take(64).read_to_end(&mut beginning).map_err(Reason::Io)?;
         if plan::is_plan(&beginning) { Ok(()) } else { Err(Reason::ForeignFile) }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::progress::Progress;
 use super::results::ResultsFile;
-use super::summary::Tally;
+use super::summary::RunStats;
 use crate::apply::events::{Event, Listener};
 
 /// Listens to a run for results file, progress and summary.
@@ -12,28 +12,28 @@ use crate::apply::events::{Event, Listener};
 pub struct Reporter {
     results: ResultsFile,
     progress: Progress,
-    tally: Tally,
+    tally: RunStats,
 }
 
 impl Reporter {
     /// Tells of a run that is about to begin, or to go on.
     #[must_use]
     pub fn new(results: ResultsFile, progress: Progress) -> Reporter {
-        Reporter { results, progress, tally: Tally::default() }
+        Reporter { results, progress, tally: RunStats::default() }
     }
 
     /// When the run is over: the results, to be put in order, and what was counted. The progress is taken away.
     #[must_use]
-    pub fn into_results_and_tally(self) -> (ResultsFile, Tally) {
+    pub fn into_results_and_tally(self) -> (ResultsFile, RunStats) {
         (self.results, self.tally)
     }
 }
 
 impl Listener for Reporter {
     /// Only a results file that can't be written ends a run; a terminal that has gone away does not.
-    fn hear(&mut self, event: Event) -> io::Result<()> {
-        self.progress.hear(&event);
-        self.tally.hear(&event);
+    fn on_event(&mut self, event: Event) -> io::Result<()> {
+        self.progress.on_event(&event);
+        self.tally.on_event(&event);
         match &event {
             Event::Finished(rows) => self.results.append(rows),
             _ => Ok(()),
@@ -60,7 +60,7 @@ mod tests {
         let progress = Progress::new(Screen::plain(io::sink()), Clock::machine(), false);
         let mut reporter = Reporter::new(results, progress);
 
-        reporter.hear(Event::Started { rows: 2, before: vec![] }).expect("hears");
+        reporter.on_event(Event::Started { rows: 2, before: vec![] }).expect("hears");
         let row = ResultRow {
             row: 1,
             line: 1,
@@ -69,7 +69,7 @@ mod tests {
             attempts: 1,
             source: b"{\"incidentId\":7}".to_vec(),
         };
-        reporter.hear(Event::Finished(vec![row])).expect("hears");
+        reporter.on_event(Event::Finished(vec![row])).expect("hears");
         let (_, tally) = reporter.into_results_and_tally();
         assert_eq!((tally.rows, tally.outcomes.of(OutcomeKind::Updated)), (2, 1));
         let written = std::fs::read_to_string(&path).expect("reads");

@@ -26,7 +26,7 @@ const LONGEST_MESSAGE: usize = 1_000;
 
 /// Counts what the events tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct RunStats {
     /// All rows of the run.
     pub rows: u64,
     /// How they ended.
@@ -53,9 +53,9 @@ struct Noted {
     named: BTreeMap<u64, String>,
 }
 
-impl Tally {
+impl RunStats {
     /// Is told one event.
-    pub fn hear(&mut self, event: &Event) {
+    pub fn on_event(&mut self, event: &Event) {
         match event {
             Event::Started { rows, before } => {
                 self.rows = *rows;
@@ -133,7 +133,7 @@ pub struct Summary {
     pub input: String,
     /// What was counted.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: RunStats,
     /// When this process began to send.
     #[serde(serialize_with = "as_time")]
     pub started_at: Timestamp,
@@ -272,19 +272,19 @@ mod tests {
     }
 
     fn summary() -> Summary {
-        let mut tally = Tally::default();
-        tally.hear(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
-        tally.hear(&finished(1, Outcome::new(OutcomeKind::Updated, "", "")));
+        let mut tally = RunStats::default();
+        tally.on_event(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
+        tally.on_event(&finished(1, Outcome::new(OutcomeKind::Updated, "", "")));
         for row in 2..=8 {
-            tally.hear(&finished(row, Outcome::new(OutcomeKind::Failed, "not-found", "there is no such incident")));
+            tally.on_event(&finished(row, Outcome::new(OutcomeKind::Failed, "not-found", "there is no such incident")));
         }
         let hostile = "\u{1b}]0;owned\u{7} \u{202e}".to_owned() + &"the API refused the values ".repeat(9);
-        tally.hear(&finished(9, Outcome::new(OutcomeKind::Failed, "rejected", hostile)));
+        tally.on_event(&finished(9, Outcome::new(OutcomeKind::Failed, "rejected", hostile)));
         let before = "made by run 6aaa at 2026-11-23 10:00 UTC";
-        tally.hear(&finished(10, Outcome::new(OutcomeKind::Unchanged, "done-before", before)));
+        tally.on_event(&finished(10, Outcome::new(OutcomeKind::Unchanged, "done-before", before)));
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
-        tally.hear(&Event::Pace(pace));
+        tally.on_event(&Event::Pace(pace));
         tally.count_requests(12, 3, 2);
         tally.count_the_rest(0);
         Summary {
@@ -352,7 +352,7 @@ mod tests {
         let mut summary = summary();
         for row in [700, 3, 650, 640, 2, 630, 620] {
             let message = format!("{}the end of {row}", "a long message ".repeat(20));
-            summary.tally.hear(&finished(row, Outcome::new(OutcomeKind::InDoubt, "unsettled", message)));
+            summary.tally.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, "unsettled", message)));
         }
         let mut out = Vec::new();
         summary.write_text(&mut out, Layout::PIPE).expect("a Vec takes all");
@@ -389,9 +389,9 @@ mod tests {
 
     #[test]
     fn memory_does_not_grow_with_the_rows() {
-        let mut tally = Tally::default();
+        let mut tally = RunStats::default();
         for row in 0..10_000 {
-            tally.hear(&finished(row, Outcome::new(OutcomeKind::InDoubt, "cut-off", "x".repeat(1_000))));
+            tally.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, "cut-off", "x".repeat(1_000))));
         }
         let noted = tally.noted.values().flat_map(|noted| noted.named.values());
         assert!(noted.map(String::len).sum::<usize>() < 6_000);

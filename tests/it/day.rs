@@ -60,7 +60,7 @@ struct Heard {
 }
 
 impl Listener for Heard {
-    fn hear(&mut self, event: Event) -> std::io::Result<()> {
+    fn on_event(&mut self, event: Event) -> std::io::Result<()> {
         match event {
             Event::Finished(rows) => {
                 for row in rows {

@@ -21,7 +21,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         log::call(&hand, ended);
         // A row's try belongs to the streak in which it failed, also where it is the one that ends the patience.
         let streak = Streak { id: self.service.health.streak_id, counts: self.service.health.counts_tries() };
-        let news = self.service.health.hear(&ended.answer.verdict, ended.at.boot);
+        let news = self.service.health.record(&ended.answer.verdict, ended.at.boot);
         let (mut end, then) = hand.on_attempt_end(ended, streak, &self.rules, &mut self.own_comments, &mut self.rng);
         if let Some((kept, follows)) = self.service.pause(&ended.answer, ended.at) {
             end.pause_until = Some(kept);

@@ -259,7 +259,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         self.left = self.left.saturating_sub(1);
         // A service that answers unreadably says nothing of the file.
         let tells_of_file = hand.unconfirmed.is_none();
-        match self.failures.hear(outcome.kind, &outcome.code, tells_of_file) {
+        match self.failures.record(outcome.kind, &outcome.code, tells_of_file) {
             Some(FailureLimit::Failures(failed)) => self.stop(StopReason::TooManyFailures { failed }),
             // With nothing left, five calls were all that the file could cost.
             Some(FailureLimit::FirstRows { rows, code }) if self.left > 0 => {
@@ -312,7 +312,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
 
     fn tell(&mut self, event: Event) {
         log::event(&event);
-        if let Err(error) = self.listener.hear(event) {
+        if let Err(error) = self.listener.on_event(event) {
             self.stop(StopReason::ListenerFailed { message: error.to_string() });
         }
     }

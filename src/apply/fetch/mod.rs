@@ -172,7 +172,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
         Wanted::Call(self.call())
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         let Call::List(page) = call else { return Ok(ReadResult::default()) };
         self.under_way = false;
         let incidents = match &answer.verdict {
@@ -249,7 +249,7 @@ mod tests {
             let skip = usize::try_from(page.skip).expect("small");
             let shown = list.iter().rev().skip(skip).take(top.min(page.top as usize)).copied().map(incident);
             let verdict = Verdict::Listed(shown.collect());
-            fetching.hear(&call, &answer(verdict)).expect("keeps");
+            fetching.on_result(&call, &answer(verdict)).expect("keeps");
             calls += 1;
             assert!(calls < 5_000, "it never ends");
             change(list);
@@ -284,7 +284,7 @@ mod tests {
         let call = next(&mut fetching).expect("goes on");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 295 }));
         let page = (1..=50).rev().map(incident).collect();
-        assert_eq!(fetching.hear(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 0);
+        assert_eq!(fetching.on_result(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 0);
         assert_eq!(next(&mut fetching), Some(Call::List(Page { filter: None, top: 100, skip: 200 })));
         assert_eq!(fetching.read(), 300);
     }
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(fetching.calls_left(), 0, "it is under way");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 15 }));
         let page = (1..=75).rev().map(incident).collect();
-        assert_eq!(fetching.hear(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);
+        assert_eq!(fetching.on_result(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);
         assert_eq!(next(&mut fetching), None);
         let mut none = ListSource::new(None, LocalFilter::default(), Some(0), |_| Ok(()));
         assert_eq!((none.calls_left(), none.next()), (0, Wanted::Nothing));
@@ -338,7 +338,7 @@ mod tests {
         ] {
             let mut fetching = ListSource::new(Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
             let call = next(&mut fetching).expect("a page");
-            assert_eq!(fetching.hear(&call, &answer(verdict)).expect_err("nothing to read"), stop);
+            assert_eq!(fetching.on_result(&call, &answer(verdict)).expect_err("nothing to read"), stop);
         }
     }
 
@@ -362,7 +362,7 @@ mod tests {
             } else {
                 let at = usize::try_from(page.skip).expect("small");
                 let shown = list.iter().skip(at).take(1).copied().map(incident).collect();
-                fetching.hear(&call, &answer(Verdict::Listed(shown))).expect("keeps");
+                fetching.on_result(&call, &answer(Verdict::Listed(shown))).expect("keeps");
                 next(&mut fetching)
             };
         }
@@ -378,7 +378,7 @@ mod tests {
             let call = next(&mut fetching).expect("no end of the list");
             calls += 1;
             let page = (1..=100).rev().map(incident).collect();
-            if let Err(stop) = fetching.hear(&call, &answer(Verdict::Listed(page))) {
+            if let Err(stop) = fetching.on_result(&call, &answer(Verdict::Listed(page))) {
                 break stop;
             }
         };

@@ -63,7 +63,7 @@ impl ReadSource for PreflightSource {
         self.route.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         Ok(match (call, &answer.verdict) {
             (Call::List(page), Verdict::Listed(incidents)) => {
                 let found = self.route.shown(page, incidents.clone()).into_iter();
@@ -118,7 +118,8 @@ mod tests {
 
     /// What becomes of the rows: their number, and what was seen.
     fn heard(survey: &mut PreflightSource, call: &Call, verdict: Verdict) -> (Vec<(u64, String)>, u64) {
-        let heard = survey.hear(call, &CallResult { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
+        let heard =
+            survey.on_result(call, &CallResult { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
         let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
         (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
     }

@@ -144,7 +144,7 @@ fn each_clock_may_be_the_wrong_one() {
 fn heard(text: &str, author: &str, ahead: i64) -> OwnComments {
     let mut own = OwnComments::default();
     let comment = Comment { created_by: Some(author.to_owned()), ..comment(text, Some(50 + ahead)) };
-    own.hear(&Added { comment: Some(comment), is_rewritten: text != TEXT }, now(50), Duration::ZERO);
+    own.record(&Added { comment: Some(comment), is_rewritten: text != TEXT }, now(50), Duration::ZERO);
     own
 }
 

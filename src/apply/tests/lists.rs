@@ -132,6 +132,6 @@ async fn outage_during_one_read_is_waited_out() {
     let (ends, wire) = run(&mut stage, &mut survey, script).await;
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));
     let run = ends.journal.runs().expect("reads").remove(0).name;
-    let rows = ends.journal.account(&run, crate::journal::RowFilter::NoneOf(&[]), 0, 9).expect("reads");
+    let rows = ends.journal.report_rows(&run, crate::journal::RowFilter::NoneOf(&[]), 0, 9).expect("reads");
     assert!(matches!(rows[0].before, Some(crate::snapshot::Snapshot::There(_))), "{:?}", rows[0].before);
 }

@@ -36,7 +36,7 @@ impl ReadSource for OneByOne {
         true
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         let id = call.incident().expect("it reads incidents").get();
         self.heard.push((id, answer.verdict.name()));
         let full = StopReason::ListenerFailed { message: "full".to_owned() };

@@ -92,7 +92,7 @@ pub(super) struct Ear {
 }
 
 impl Listener for Ear {
-    fn hear(&mut self, event: Event) -> io::Result<()> {
+    fn on_event(&mut self, event: Event) -> io::Result<()> {
         let at = self.clock.as_ref().map_or(0, |clock| since_start(clock.now().boot));
         self.told.push((at, event));
         if self.fails_at == Some(self.told.len()) { Err(io::Error::other("no more")) } else { Ok(()) }

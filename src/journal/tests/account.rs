@@ -40,7 +40,7 @@ async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
         ]
     );
     let rows = |pick, after| {
-        let rows = journal.account(run, pick, after, 10).expect("reads");
+        let rows = journal.report_rows(run, pick, after, 10).expect("reads");
         rows.iter().map(|row| (row.result.row, row.result.outcome.kind)).collect::<Vec<_>>()
     };
     for group in &groups {
@@ -51,7 +51,7 @@ async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
     assert_eq!(rows(RowFilter::Group(&groups[0]), 2), [(4, OutcomeKind::Failed)]);
     let others = rows(RowFilter::NoneOf(&[OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid]), 0);
     assert_eq!(others, [(1, OutcomeKind::Updated), (6, OutcomeKind::NotAttempted)]);
-    let first = journal.account(run, RowFilter::NoneOf(&[]), 0, 1).expect("reads");
+    let first = journal.report_rows(run, RowFilter::NoneOf(&[]), 0, 1).expect("reads");
     assert_eq!(first[0].body.as_deref(), Some(&*resolve(1).body));
 }
 

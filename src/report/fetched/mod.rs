@@ -18,7 +18,7 @@ pub use summary::{FetchSummary, incomplete};
 
 use crate::call::Incident;
 use crate::contract::Contract;
-use crate::files::{self, Obstacle, Refusal};
+use crate::files::{self, PathProblem, Refusal};
 use crate::snapshot::IncidentState;
 use crate::text::printable;
 use rows::Columns;
@@ -58,7 +58,7 @@ impl Fetched {
 
 /// How the rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum FetchFormat {
     Csv,
     Jsonl,
 }
@@ -67,7 +67,7 @@ enum Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchFile {
     path: PathBuf,
-    form: Form,
+    form: FetchFormat,
 }
 
 /// Why incidents can't be written there.
@@ -121,8 +121,8 @@ impl FetchFile {
         let failed = |reason| FetchPlaceError { path: path.to_owned(), reason };
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         let form = match ending.as_deref() {
-            Some("csv") => Form::Csv,
-            Some("jsonl" | "ndjson") => Form::Jsonl,
+            Some("csv") => FetchFormat::Csv,
+            Some("jsonl" | "ndjson") => FetchFormat::Jsonl,
             _ => return Err(failed(Reason::Completion)),
         };
         look_at(path, form).map_err(failed)?;
@@ -150,14 +150,14 @@ impl FetchFile {
         files::replace(
             &self.path,
             |out| {
-                if self.form == Form::Csv {
+                if self.form == FetchFormat::Csv {
                     out.write_all(&columns.header()).map_err(failed)?;
                 }
                 for incident in incidents {
                     let incident = incident.map_err(failed)?;
                     let line = match self.form {
-                        Form::Csv => columns.csv(&incident),
-                        Form::Jsonl => columns.jsonl(&incident),
+                        FetchFormat::Csv => columns.csv(&incident),
+                        FetchFormat::Jsonl => columns.jsonl(&incident),
                     };
                     out.write_all(&line).map_err(failed)?;
                 }
@@ -182,23 +182,23 @@ impl From<Refusal> for Reason {
     }
 }
 
-impl From<Obstacle> for Reason {
-    fn from(obstacle: Obstacle) -> Reason {
+impl From<PathProblem> for Reason {
+    fn from(obstacle: PathProblem) -> Reason {
         match obstacle {
             // A fetch reads no file.
-            Obstacle::Used => Reason::ForeignFile,
-            Obstacle::Refused(why) => why.into(),
+            PathProblem::Used => Reason::ForeignFile,
+            PathProblem::Refused(why) => why.into(),
         }
     }
 }
 
 /// The number of rows of the earlier fetch that is there.
-fn look_at(path: &Path, form: Form) -> Result<u64, Reason> {
+fn look_at(path: &Path, form: FetchFormat) -> Result<u64, Reason> {
     let judge = |file| {
         let file = BufReader::new(file);
-        if form == Form::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
+        if form == FetchFormat::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
     };
-    Ok(files::look_at(path, &[], judge)?.unwrap_or(0))
+    Ok(files::inspect(path, &[], judge)?.unwrap_or(0))
 }
 
 /// Of an earlier fetch as CSV: nothing was filled in.

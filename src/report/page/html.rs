@@ -11,7 +11,7 @@ use super::chart::{self, Chart};
 use super::diff_cell::{Cell, Value, shown};
 use super::page_file::{DOCTYPE, MARK, PageError};
 use super::review::{Review, ReviewRow};
-use super::run_report::{Account, AccountRow, is_trouble};
+use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::table_chunks::{Chunks, Column};
 use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
@@ -62,8 +62,8 @@ struct ReviewRowView {
 
 /// What stands between the rows that failed and the others.
 #[derive(Template)]
-#[template(path = "page/account.html")]
-struct AccountBody {
+#[template(path = "page/run_report.html")]
+struct RunReportBody {
     chart: Option<Chart>,
     throttled: bool,
     facts: Vec<Fact>,
@@ -77,8 +77,8 @@ struct GroupHead {
 }
 
 #[derive(Template)]
-#[template(path = "page/account_row.html")]
-struct AccountRowView {
+#[template(path = "page/run_report_row.html")]
+struct RunReportRowView {
     row: u64,
     line: u64,
     incident: String,
@@ -97,7 +97,7 @@ struct AccountRowView {
 #[derive(Template)]
 #[template(path = "page/foot.html")]
 struct Foot<'a> {
-    seal: Option<&'a str>,
+    checksum: Option<&'a str>,
     next: Option<&'a str>,
     version: &'static str,
 }
@@ -159,27 +159,27 @@ pub(super) fn review<E>(
     }
     chunks.finish(out)?;
     out.write_all(ROWS_END.as_bytes())?;
-    foot(out, review.seal.as_deref(), review.next.as_deref())
+    foot(out, review.checksum.as_deref(), review.next.as_deref())
 }
 
-/// Writes an account.
-pub(super) fn account<E>(
+/// Writes a run report.
+pub(super) fn run_report<E>(
     out: &mut dyn Write,
-    account: &Account<'_>,
-    rows: impl Iterator<Item = Result<AccountRow, E>>,
+    report: &RunReport<'_>,
+    rows: impl Iterator<Item = Result<RunReportRow, E>>,
 ) -> Result<(), PageError<E>> {
     let head = Head {
         kind: "Report of a run",
-        state: Some(format!("Run {}: {}", printable(account.run), printable(&account.state))),
-        is_emulated: account.is_emulated,
-        figures: account.figures(),
+        state: Some(format!("Run {}: {}", printable(report.run), printable(&report.state))),
+        is_emulated: report.is_emulated,
+        figures: report.figures(),
         sections: vec![
             ("failures", "What failed"),
             ("time", "Calls over time"),
             ("facts", "The run"),
             ("rows", "All other rows"),
         ],
-        ..Head::of(account.title())
+        ..Head::of(report.title())
     };
     head.write_into(out)?;
     let columns = || {
@@ -192,44 +192,44 @@ pub(super) fn account<E>(
     };
     let mut rows = rows.peekable();
     out.write_all(b"<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">What failed</h2>\n")?;
-    for group in account.troubles() {
+    for group in report.troubles() {
         GroupHead { name: group_name(group), rows: count(group.rows) }.write_into(out)?;
         let mut chunks = Chunks::new(columns());
         out.write_all(ROWS_BEGIN.as_bytes())?;
         while let Some(row) = rows.next_if(|row| row.as_ref().map_or(true, |row| is_of(row, group))) {
             let row = row.map_err(PageError::Rows)?;
-            chunks.add(out, row.result.row, &account_row(account, &row))?;
+            chunks.add(out, row.result.row, &report_row(report, &row))?;
         }
         chunks.finish(out)?;
         out.write_all(ROWS_END.as_bytes())?;
     }
-    if account.troubles().next().is_none() {
+    if report.troubles().next().is_none() {
         out.write_all(b"<p>Nothing.</p>\n")?;
     }
     out.write_all(b"</section>\n")?;
-    let throttled = account.timeline.throttled > 0;
-    AccountBody { chart: account.chart(), throttled, facts: account.facts() }.write_into(out)?;
+    let throttled = report.timeline.throttled > 0;
+    RunReportBody { chart: report.chart(), throttled, facts: report.facts() }.write_into(out)?;
     let mut chunks = Chunks::new(columns());
     out.write_all(ROWS_BEGIN.as_bytes())?;
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
-        chunks.add(out, row.result.row, &account_row(account, &row))?;
+        chunks.add(out, row.result.row, &report_row(report, &row))?;
     }
     chunks.finish(out)?;
     out.write_all(ROWS_END.as_bytes())?;
-    foot(out, account.seal.as_deref(), account.next.as_deref())
+    foot(out, report.checksum.as_deref(), report.next.as_deref())
 }
 
-fn is_of(row: &AccountRow, group: &OutcomeGroup) -> bool {
+fn is_of(row: &RunReportRow, group: &OutcomeGroup) -> bool {
     row.result.outcome.kind == group.kind && row.result.outcome.code == group.code
 }
 
-fn account_row(account: &Account<'_>, row: &AccountRow) -> AccountRowView {
+fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> RunReportRowView {
     let outcome = &row.result.outcome;
-    let cell = |name: &String| Cell::new(name, &row.after, row.before.as_ref(), account.appended);
+    let cell = |name: &String| Cell::new(name, &row.after, row.before.as_ref(), report.appended);
     let status = outcome.http_status.map(|status| format!("HTTP {status}"));
     let request = outcome.request_id.as_ref().map(|id| format!("request {}", printable(id)));
-    AccountRowView {
+    RunReportRowView {
         row: row.result.row,
         line: row.result.line,
         incident: shown(&row.result.incident_id),
@@ -241,7 +241,7 @@ fn account_row(account: &Account<'_>, row: &AccountRow) -> AccountRowView {
         answer: status.into_iter().chain(request).collect::<Vec<_>>().join(", "),
         asked: row.after.keys().map(|name| (shown(name), cell(name))).collect(),
         calls: row.result.attempts,
-        time: outcome.finished_at.map(|time| account.time(time)).unwrap_or_default(),
+        time: outcome.finished_at.map(|time| report.time(time)).unwrap_or_default(),
     }
 }
 
@@ -261,9 +261,9 @@ impl Head {
     }
 }
 
-fn foot<E>(out: &mut dyn Write, seal: Option<&str>, next: Option<&str>) -> Result<(), PageError<E>> {
-    let (seal, next) = (seal.map(printable), next.map(printable));
-    let foot = Foot { seal: seal.as_deref(), next: next.as_deref(), version: env!("CARGO_PKG_VERSION") };
+fn foot<E>(out: &mut dyn Write, checksum: Option<&str>, next: Option<&str>) -> Result<(), PageError<E>> {
+    let (checksum, next) = (checksum.map(printable), next.map(printable));
+    let foot = Foot { checksum: checksum.as_deref(), next: next.as_deref(), version: env!("CARGO_PKG_VERSION") };
     Ok(foot.write_into(out)?)
 }
 

@@ -9,7 +9,7 @@ use super::chart::Chart;
 use super::diff_cell::{Cell, Value};
 use super::page_file::{MARK, PageError};
 use super::review::{Review, ReviewRow};
-use super::run_report::{Account, AccountRow, is_trouble};
+use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::wording::{Fact, Figure, group_name};
 use crate::report::humanize::{count, counted};
 use crate::text::{Markdown as Text, truncate};
@@ -97,40 +97,40 @@ pub(super) fn review<E>(
         &mut out,
         left,
         "`--report` with a name that ends in `.html` shows them all",
-        review.seal.as_deref(),
+        review.checksum.as_deref(),
         review.next.as_deref(),
     )
 }
 
-/// Writes an account, behind `used` bytes.
-pub(super) fn account<E>(
+/// Writes a run report, behind `used` bytes.
+pub(super) fn run_report<E>(
     out: &mut dyn Write,
     used: u64,
-    account: &Account<'_>,
-    rows: impl Iterator<Item = Result<AccountRow, E>>,
+    report: &RunReport<'_>,
+    rows: impl Iterator<Item = Result<RunReportRow, E>>,
 ) -> Result<(), PageError<E>> {
     let mut out = Counted { out, bytes: used };
-    head(&mut out, "Report of a run", &account.title(), account.is_emulated, &account.figures())?;
+    head(&mut out, "Report of a run", &report.title(), report.is_emulated, &report.figures())?;
     writeln!(out, "\n## What failed\n")?;
-    if account.troubles().next().is_none() {
+    if report.troubles().next().is_none() {
         writeln!(out, "Nothing.")?;
     } else {
         writeln!(out, "| rows | how | \n| ---: | --- |")?;
-        for group in account.troubles() {
+        for group in report.troubles() {
             writeln!(out, "| {} | {} |", count(group.rows), Text(&group_name(group)))?;
         }
     }
-    facts(&mut out, &account.facts())?;
-    chart(&mut out, account.chart().as_ref())?;
+    facts(&mut out, &report.facts())?;
+    chart(&mut out, report.chart().as_ref())?;
     writeln!(out, "\n## Rows, those that failed first\n")?;
     writeln!(out, "| row | incident | outcome | what was asked | calls |\n| ---: | --- | --- | --- | ---: |")?;
     let mut left = 0;
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
-        left += u64::from(left > 0 || !out.write_if_it_fits(&account_row(account, &row))?);
+        left += u64::from(left > 0 || !out.write_if_it_fits(&report_row(report, &row))?);
     }
-    let whole = format!("the results file has them all: {}", Text(&truncate(account.results, SHORT)));
-    foot(&mut out, left, &whole, account.seal.as_deref(), account.next.as_deref())
+    let whole = format!("the results file has them all: {}", Text(&truncate(report.results, SHORT)));
+    foot(&mut out, left, &whole, report.checksum.as_deref(), report.next.as_deref())
 }
 
 fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> String {
@@ -149,14 +149,14 @@ fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> Stri
     format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }
 
-fn account_row(account: &Account<'_>, row: &AccountRow) -> String {
+fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> String {
     let result = &row.result;
     let outcome = &result.outcome;
     let kind = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
     let why = [&outcome.code, &outcome.message].into_iter().filter(|text| !text.is_empty());
     let said = [kind].into_iter().chain(why.map(|text| Text(text).to_string())).collect::<Vec<_>>().join(" ");
     let asked = row.after.keys().map(|name| {
-        let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), account.appended));
+        let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), report.appended));
         format!("{}: {cell}", Text(name))
     });
     let asked = asked.collect::<Vec<_>>().join("<br>");
@@ -201,7 +201,7 @@ fn foot<E>(
     out: &mut Counted<'_>,
     left: u64,
     whole: &str,
-    seal: Option<&str>,
+    checksum: Option<&str>,
     next: Option<&str>,
 ) -> Result<(), PageError<E>> {
     if left > 0 {
@@ -210,8 +210,8 @@ fn foot<E>(
     if let Some(next) = next {
         writeln!(out, "\nNext: {}", Text(&truncate(next, 2 * SHORT)))?;
     }
-    if let Some(seal) = seal {
-        writeln!(out, "\nThe plan's seal: {}", Text(&truncate(seal, SHORT)))?;
+    if let Some(checksum) = checksum {
+        writeln!(out, "\nThe plan's seal: {}", Text(&truncate(checksum, SHORT)))?;
     }
     writeln!(out, "\nMade by bulk-triage {}.", env!("CARGO_PKG_VERSION"))?;
     Ok(())

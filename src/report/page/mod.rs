@@ -1,4 +1,4 @@
-//! Pages: what is sent out for review before a run ([`Review`]), and what was done ([`Account`]), as one HTML file that
+//! Pages: what is sent out for review before a run ([`Review`]), and what was done ([`RunReport`]), as one HTML file that
 //! needs nothing else, or as Markdown for a ticket.
 //!
 //! Promises: all text from outside is shown as text, whatever stands in it; an HTML page loads nothing and runs nothing,
@@ -7,7 +7,7 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `review`, `account` | what a page shows |
+//! | `review`, `run_report` | what a page shows |
 //! | `context` | what a row of the input says beside what it asks for |
 //! | `change` | a property before and after |
 //! | `chart` | calls over time, as geometry |
@@ -31,7 +31,7 @@ pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
 pub use page_file::{PageError, PageFile, PagePlaceError};
 pub use review::{Review, ReviewRow, Warnings};
-pub use run_report::{Account, AccountRow};
+pub use run_report::{RunReport, RunReportRow};
 
 #[cfg(test)]
 mod tests;

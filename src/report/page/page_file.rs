@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Account, AccountRow, Review, ReviewRow, html, markdown};
-use crate::files::{self, Obstacle, Refusal};
+use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
+use crate::files::{self, PathProblem, Refusal};
 use crate::text::printable;
 
 /// What a page begins with, so that a later one may take its place.
@@ -19,7 +19,7 @@ pub(super) const DOCTYPE: &str = "<!doctype html>\n";
 
 /// The forms of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum PageFormat {
     Html,
     Markdown,
 }
@@ -28,7 +28,7 @@ enum Form {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFile {
     path: PathBuf,
-    form: Form,
+    form: PageFormat,
     /// Whether it goes behind what is there, whatever that is.
     appends: bool,
     others: Vec<PathBuf>,
@@ -90,7 +90,7 @@ impl PageFile {
     /// Where it is a link, a directory, a device or a pipe, or one of the others; where its directory can't be written.
     pub fn appending(path: &Path, others: &[&Path]) -> Result<PageFile, PagePlaceError> {
         let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
-        let file = PageFile { path: path.to_owned(), form: Form::Markdown, appends: true, others };
+        let file = PageFile { path: path.to_owned(), form: PageFormat::Markdown, appends: true, others };
         file.look().map_err(|reason| PagePlaceError { path: path.to_owned(), reason })?;
         Ok(file)
     }
@@ -111,23 +111,23 @@ impl PageFile {
         rows: impl Iterator<Item = Result<ReviewRow, E>>,
     ) -> Result<(), PageError<E>> {
         self.write(|out| match self.form {
-            Form::Html => html::review(out, review, rows),
-            Form::Markdown => markdown::review(out, self.used(), review, rows),
+            PageFormat::Html => html::review(out, review, rows),
+            PageFormat::Markdown => markdown::review(out, self.used(), review, rows),
         })
     }
 
-    /// Writes the account of a run, with its rows in the order that [`AccountRow`] names.
+    /// Writes the run report, with its rows in the order that [`RunReportRow`] names.
     ///
     /// # Errors
     /// As [`PageFile::write_review`].
-    pub fn write_account<E>(
+    pub fn write_run_report<E>(
         &self,
-        account: &Account<'_>,
-        rows: impl Iterator<Item = Result<AccountRow, E>>,
+        report: &RunReport<'_>,
+        rows: impl Iterator<Item = Result<RunReportRow, E>>,
     ) -> Result<(), PageError<E>> {
         self.write(|out| match self.form {
-            Form::Html => html::account(out, account, rows),
-            Form::Markdown => markdown::account(out, self.used(), account, rows),
+            PageFormat::Html => html::run_report(out, report, rows),
+            PageFormat::Markdown => markdown::run_report(out, self.used(), report, rows),
         })
     }
 
@@ -174,23 +174,23 @@ fn append(path: &Path, page: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-fn form_of(path: &Path) -> Option<Form> {
+fn form_of(path: &Path) -> Option<PageFormat> {
     let ending = path.extension().and_then(OsStr::to_str)?;
     if ending.eq_ignore_ascii_case("html") {
-        Some(Form::Html)
+        Some(PageFormat::Html)
     } else if ending.eq_ignore_ascii_case("md") {
-        Some(Form::Markdown)
+        Some(PageFormat::Markdown)
     } else {
         None
     }
 }
 
-impl From<Obstacle> for Reason {
-    fn from(obstacle: Obstacle) -> Reason {
+impl From<PathProblem> for Reason {
+    fn from(obstacle: PathProblem) -> Reason {
         match obstacle {
-            Obstacle::Used => Reason::InUse,
-            Obstacle::Refused(Refusal::Io(error)) => Reason::Io(error),
-            Obstacle::Refused(why) => Reason::Refused(why),
+            PathProblem::Used => Reason::InUse,
+            PathProblem::Refused(Refusal::Io(error)) => Reason::Io(error),
+            PathProblem::Refused(why) => Reason::Refused(why),
         }
     }
 }
@@ -203,7 +203,7 @@ fn look_at(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), Reason>
     if appends {
         return Ok(files::look_at_shared(path, &others)?);
     }
-    files::look_at(path, &others, |file| {
+    files::inspect(path, &others, |file| {
         let mut start = Vec::new();
         let longest = (DOCTYPE.len() + MARK.len()) as u64;
         file.take(longest).read_to_end(&mut start).map_err(Reason::Io)?;
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn the_ending_says_the_form_and_another_one_is_refused() {
         let form = |name: &str| form_of(Path::new(name));
-        assert_eq!([form("a.html"), form("a.HTML")], [Some(Form::Html); 2]);
-        assert_eq!([form("x/a.md"), form("a.b.Md")], [Some(Form::Markdown); 2]);
+        assert_eq!([form("a.html"), form("a.HTML")], [Some(PageFormat::Html); 2]);
+        assert_eq!([form("x/a.md"), form("a.b.Md")], [Some(PageFormat::Markdown); 2]);
         assert_eq!([form("a"), form("a.htm"), form("a.pdf"), form(".md"), form("a.md.")], [None; 5]);
     }
 

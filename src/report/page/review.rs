@@ -27,8 +27,8 @@ pub struct Review<'a> {
     pub forecast: Vec<Point>,
     /// What the check found doubtful.
     pub warnings: Warnings,
-    /// Of a plan, its seal.
-    pub seal: Option<String>,
+    /// Of a plan, its checksum.
+    pub checksum: Option<String>,
     /// The command that sends it.
     pub next: Option<String>,
 }

@@ -10,7 +10,7 @@ use crate::report::outcome_counts::OutcomeCounts;
 
 /// A run after it.
 #[derive(Clone, Debug)]
-pub struct Account<'a> {
+pub struct RunReport<'a> {
     /// `7f3k`
     pub run: &'a str,
     /// How it stands, in a few words: `over`, `stopped early: …`.
@@ -45,8 +45,8 @@ pub struct Account<'a> {
     pub groups: Vec<OutcomeGroup>,
     /// Calls over time, as they happened.
     pub timeline: Timeline,
-    /// Of a plan, its seal.
-    pub seal: Option<String>,
+    /// Of a plan, its checksum.
+    pub checksum: Option<String>,
     /// What fits to be done next.
     pub next: Option<String>,
 }
@@ -54,7 +54,7 @@ pub struct Account<'a> {
 /// One row of it. They come in this order: those that failed, are invalid or in doubt, each [`OutcomeGroup`] together;
 /// then all others, in the input's order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AccountRow {
+pub struct RunReportRow {
     /// How it ended.
     pub result: ResultRow,
     /// The change's body; empty where the row is invalid.

@@ -61,7 +61,7 @@ fn review<'a>(preview: &'a Preview, quota: &'a Quota) -> Review<'a> {
         quota,
         forecast: vec![],
         warnings: Warnings::default(),
-        seal: None,
+        checksum: None,
         next: None,
     }
 }
@@ -83,7 +83,7 @@ fn compared() -> [String; 2] {
     let review = Review {
         appended: Some("comment"),
         forecast: vec![Point { at: Duration::ZERO, calls: 2 }],
-        seal: Some("5ea1".to_owned()),
+        checksum: Some("5ea1".to_owned()),
         next: Some("bulk-triage apply plan.jsonl".to_owned()),
         ..review(&preview, &quota)
     };
@@ -161,9 +161,9 @@ fn what_costs_dearly_stands_first() {
 }
 
 #[test]
-fn an_account_of_nothing_is_a_page_too() {
+fn an_run_report_of_nothing_is_a_page_too() {
     let quota = "50/1m".parse().expect("a quota");
-    let account = Account {
+    let report = RunReport {
         run: "7f3k",
         state: "over".to_owned(),
         is_emulated: false,
@@ -181,13 +181,13 @@ fn an_account_of_nothing_is_a_page_too() {
         outcomes: OutcomeCounts::default(),
         groups: vec![],
         timeline: crate::journal::Timeline::default(),
-        seal: None,
+        checksum: None,
         next: None,
     };
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("page.html");
     let file = PageFile::examine(&path, &[]).expect("free");
-    file.write_account(&account, std::iter::empty::<Result<_, Infallible>>()).expect("is written");
+    file.write_run_report(&report, std::iter::empty::<Result<_, Infallible>>()).expect("is written");
     let page = std::fs::read_to_string(&path).expect("reads");
     assert!(page.contains("0 rows from standard input") && page.contains("<p>No calls.</p>"), "{page}");
     assert!(page.ends_with("</html>\n"));
@@ -217,7 +217,7 @@ fn a_server_s_words_are_text() {
     outcomes.add(OutcomeKind::Failed, 1);
     let quota = "50/1m".parse().expect("a quota");
     let group = crate::journal::OutcomeGroup { kind: OutcomeKind::Failed, code: "rejected".to_owned(), rows: 1 };
-    let account = Account {
+    let report = RunReport {
         run: "7f3k",
         state: said.to_owned(),
         is_emulated: true,
@@ -235,18 +235,18 @@ fn a_server_s_words_are_text() {
         outcomes,
         groups: vec![group],
         timeline: crate::journal::Timeline::default(),
-        seal: Some(said.to_owned()),
+        checksum: Some(said.to_owned()),
         next: Some(said.to_owned()),
     };
     let outcome = Outcome { request_id: Some(said.to_owned()), ..Outcome::new(OutcomeKind::Failed, "rejected", said) };
     let result = ResultRow { row: 1, line: 2, incident_id: said.to_owned(), outcome, attempts: 1, source: Vec::new() };
     let context = vec![(said.to_owned(), said.to_owned())];
-    let row = AccountRow { result, after: map(&json!({(said): said})), before: None, context };
+    let row = RunReportRow { result, after: map(&json!({(said): said})), before: None, context };
     let directory = tempfile::tempdir().expect("a directory");
     for ending in ["html", "md"] {
         let path = directory.path().join("page").with_extension(ending);
         let file = PageFile::examine(&path, &[]).expect("free");
-        file.write_account(&account, [Ok::<_, Infallible>(row.clone())].into_iter()).expect("is written");
+        file.write_run_report(&report, [Ok::<_, Infallible>(row.clone())].into_iter()).expect("is written");
         let page = std::fs::read_to_string(&path).expect("reads");
         assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
         assert!(page.contains("script&#62;alert") || page.contains("script&#62;alert&#40;"), "{page}");

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::chart::{Chart, Point};
 use super::review::Review;
-use super::run_report::{Account, is_trouble};
+use super::run_report::{RunReport, is_trouble};
 use crate::journal::OutcomeGroup;
 use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
 use crate::report::preview::{HistoryNote, PropertyCounts};
@@ -139,7 +139,7 @@ fn set_property(counts: &PropertyCounts) -> SetProperty {
     SetProperty { property: printable(&counts.property).into_owned(), values: known.chain(others).collect() }
 }
 
-impl Account<'_> {
+impl RunReport<'_> {
     pub(super) fn title(&self) -> String {
         format!("{} from {}", counted(self.outcomes.total(), "row"), name_of(self.input))
     }

@@ -58,9 +58,9 @@ impl Progress {
     }
 
     /// Is told one event.
-    pub fn hear(&mut self, event: &Event) {
+    pub fn on_event(&mut self, event: &Event) {
         let now = self.clock.now();
-        let notice = locked(&self.status).hear(event, now.wall);
+        let notice = locked(&self.status).on_event(event, now.wall);
         let begins = matches!(event, Event::Started { .. } | Event::ReadingStarted(_));
         if self.screen.draws() {
             if begins {
@@ -179,22 +179,22 @@ mod tests {
         let written = Written::default();
         let clock = Clock::simulated(Now { boot: BootTime(0), wall: at("10:00:00") }, "boot");
         let mut progress = Progress::new(Screen::plain(written.clone()), clock, true);
-        progress.hear(&Event::Started { rows: 40, before: vec![(OutcomeKind::Failed, 2)] });
+        progress.on_event(&Event::Started { rows: 40, before: vec![(OutcomeKind::Failed, 2)] });
         for row in 1..=9 {
-            progress.hear(&updated(row));
+            progress.on_event(&updated(row));
         }
         tokio::time::advance(Duration::from_secs(9)).await;
-        progress.hear(&pace(Some("10:00:21")));
+        progress.on_event(&pace(Some("10:00:21")));
         tokio::time::advance(Duration::from_secs(1)).await;
-        progress.hear(&pace(Some("10:00:21")));
-        progress.hear(&Event::Throttled { until: at("10:00:50"), message: "wait\u{1b}[2J".to_owned() });
-        progress.hear(&Event::ServiceDown { until: at("10:00:55"), message: String::new() });
-        progress.hear(&Event::ServiceUp);
+        progress.on_event(&pace(Some("10:00:21")));
+        progress.on_event(&Event::Throttled { until: at("10:00:50"), message: "wait\u{1b}[2J".to_owned() });
+        progress.on_event(&Event::ServiceDown { until: at("10:00:55"), message: String::new() });
+        progress.on_event(&Event::ServiceUp);
         for _ in 0..300 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            progress.hear(&pace(None));
+            progress.on_event(&pace(None));
         }
-        progress.hear(&Event::Stopping { reason: crate::apply::StopReason::Requested, in_flight: 3 });
+        progress.on_event(&Event::Stopping { reason: crate::apply::StopReason::Requested, in_flight: 3 });
         let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("text");
         insta::assert_snapshot!(text, @r"
         2 of 40 rows: 2 failed

@@ -29,7 +29,7 @@ struct PauseNotice {
 
 impl Status {
     /// Takes an event in. What is worth a line of its own where nothing is drawn comes back.
-    pub(super) fn hear(&mut self, event: &Event, now: Timestamp) -> Option<String> {
+    pub(super) fn on_event(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         match event {
             Event::Started { rows, before } => {
                 self.rows = *rows;
@@ -192,8 +192,8 @@ mod tests {
             throttled: 0,
         };
         let mut status = Status::default();
-        status.hear(&Event::Started { rows, before }, now());
-        status.hear(&Event::Pace(pace), now());
+        status.on_event(&Event::Started { rows, before }, now());
+        status.on_event(&Event::Pace(pace), now());
         status
     }
 
@@ -219,7 +219,7 @@ mod tests {
     fn a_pause_takes_the_place_of_the_quota_until_it_is_over() {
         let mut status = status(1_000, vec![], [50, 312]);
         let message = "API calls quota exceeded! maximum admitted 50 per 1m. ".repeat(9);
-        status.hear(&Event::Throttled { until: at("2026-11-24T17:30:37Z"), message }, now());
+        status.on_event(&Event::Throttled { until: at("2026-11-24T17:30:37Z"), message }, now());
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows, done at 17:42 UTC (in 12 min)
 
@@ -227,7 +227,7 @@ mod tests {
         
 ");
         assert!(status.drawn(at("2026-11-24T17:30:37Z"), false, 80).contains("used this minute"));
-        status.hear(&Event::Stopping { reason: StopReason::Deadline, in_flight: 3 }, now());
+        status.on_event(&Event::Stopping { reason: StopReason::Deadline, in_flight: 3 }, now());
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
 
@@ -239,8 +239,8 @@ mod tests {
     #[test]
     fn where_the_end_is_not_known_it_says_how_far_it_is_and_no_more() {
         let mut status = status(0, vec![], [3, 12]);
-        status.hear(&Event::ReadingStarted(None), now());
-        status.hear(&Event::IncidentsRead(300), now());
+        status.on_event(&Event::ReadingStarted(None), now());
+        status.on_event(&Event::IncidentsRead(300), now());
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         300 incidents read
 
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn first_ctrl_c_says_what_second_does() {
         let mut status = status(3, vec![], [3, 3]);
-        let line = status.hear(&Event::Stopping { reason: StopReason::Requested, in_flight: 1 }, now());
+        let line = status.on_event(&Event::Stopping { reason: StopReason::Requested, in_flight: 1 }, now());
         let said = "stopping: 1 request in flight (press Ctrl-C again to stop immediately)";
         assert_eq!(line.as_deref(), Some(said));
         assert!(status.drawn(now(), false, 80).contains(said));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
-use crate::files::{self, Obstacle, Refusal};
+use crate::files::{self, PathProblem, Refusal};
 use crate::outcome::{InputShape, RESULT_COLUMNS};
 use crate::text::printable;
 
@@ -113,19 +113,19 @@ fn check_ending(path: &Path, shape: &InputShape) -> Result<(), Reason> {
     if format == shape.extension() { Ok(()) } else { Err(Reason::OtherFormat(shape.extension())) }
 }
 
-impl From<Obstacle> for Reason {
-    fn from(obstacle: Obstacle) -> Reason {
+impl From<PathProblem> for Reason {
+    fn from(obstacle: PathProblem) -> Reason {
         match obstacle {
-            Obstacle::Used => Reason::Input,
-            Obstacle::Refused(Refusal::Io(error)) => Reason::Io(error),
-            Obstacle::Refused(why) => Reason::Refused(why),
+            PathProblem::Used => Reason::Input,
+            PathProblem::Refused(Refusal::Io(error)) => Reason::Io(error),
+            PathProblem::Refused(why) => Reason::Refused(why),
         }
     }
 }
 
 /// Whether there are results already.
 fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
-    let replaces = files::look_at(path, input.as_slice(), holds_results)?.unwrap_or(false);
+    let replaces = files::inspect(path, input.as_slice(), holds_results)?.unwrap_or(false);
     if path.file_name().is_none() {
         return Err(Reason::Refused(Refusal::Kind("a directory")));
     }

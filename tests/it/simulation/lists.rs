@@ -234,8 +234,8 @@ impl<R: ReadSource> ReadSource for Watched<R> {
         self.reader.next()
     }
 
-    fn hear(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
-        let heard = self.reader.hear(call, answer)?;
+    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+        let heard = self.reader.on_result(call, answer)?;
         self.rows.extend(heard.befores.iter().cloned());
         Ok(heard)
     }
@@ -256,7 +256,7 @@ impl<R: ReadSource> ReadSource for Watched<R> {
 struct Deaf;
 
 impl Listener for Deaf {
-    fn hear(&mut self, _: Event) -> io::Result<()> {
+    fn on_event(&mut self, _: Event) -> io::Result<()> {
         Ok(())
     }
 }

@@ -273,7 +273,7 @@ struct Witnessed {
 }
 
 impl Listener for Witnessed {
-    fn hear(&mut self, event: Event) -> std::io::Result<()> {
+    fn on_event(&mut self, event: Event) -> std::io::Result<()> {
         if let Event::Finished(rows) = &event {
             for row in rows {
                 let (number, outcome) = (row.row, &row.outcome);
@@ -298,7 +298,7 @@ impl Listener for Witnessed {
         if self.life.point() {
             std::panic::resume_unwind(Box::new(Death));
         }
-        self.reporter.hear(event)
+        self.reporter.on_event(event)
     }
 }
 
