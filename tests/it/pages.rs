@@ -220,7 +220,7 @@ impl Reader {
 }
 
 /// Progress, which a terminal draws and takes away again.
-fn is_progress(line: &str) -> bool {
+pub(crate) fn is_progress(line: &str) -> bool {
     let words: Vec<&str> = line.split([' ', ':']).collect();
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
     match words.as_slice() {

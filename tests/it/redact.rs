@@ -5,27 +5,35 @@
 //! `git diff`.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
-use crate::program::{Ended, Program};
+use crate::pages::is_progress;
+use crate::program::{Ended, Program, started};
 
 /// What differs from run to run, and what stands in its place: as wide, so that tables stay straight. In a pattern `9`
-/// is a number and `#` are hexadecimal digits.
-const PATTERNS: [(&str, &str); 17] = [
+/// is a number, `#` are hexadecimal digits and `~` is a duration such as `9 ms` or `1 min 9 s`.
+const PATTERNS: [(&str, &str); 22] = [
     ("9-9-9T9:9:9.9Z", "YYYY-MM-DDThh:mm:ss.mmmZ"),
     ("9-9-9T9:9:9Z", "YYYY-MM-DDThh:mm:ssZ"),
+    // Just before midnight these have their date.
+    ("at 9-9-9 9:9 UTC", "at hh:mm UTC"),
+    ("until 9-9-9 9:9 UTC", "until hh:mm UTC"),
+    ("until 9-9-9 9:9:9 UTC", "until hh:mm:ss UTC"),
     ("9-9-9 9:9:9", "YYYY-MM-DD hh:mm:ss"),
     ("9-9-9 9:9", "YYYY-MM-DD hh:mm"),
     ("9:9:9 UTC", "hh:mm:ss UTC"),
     ("9:9 UTC", "hh:mm UTC"),
     ("127.0.0.1:9", "127.0.0.1:PORT"),
-    ("in 9 ms", "in DURATION"),
-    ("in 9 min 9 s", "in DURATION"),
-    ("in 9 min", "in DURATION"),
-    ("in 9 s", "in DURATION"),
-    ("9 ms ago", "DURATION ago"),
-    ("9 s ago", "DURATION ago"),
+    ("in ~", "in DURATION"),
+    ("~ ago", "DURATION ago"),
+    ("~, done at", "DURATION, done at"),
+    ("~ from the first", "DURATION from the first"),
+    ("took_ms=9", "took_ms=N"),
+    ("took_ms\":9", "took_ms\":N"),
     ("process 9", "process PID"),
     ("sealed #", "sealed CHECKSUM"),
+    ("sha256:#", "sha256:CHECKSUM"),
+    ("\"random\":\"#\"", "\"random\":\"RANDOM\""),
     ("\"plan\":\"#\"", "\"plan\":\"CHECKSUM\""),
     (concat!("bulk-triage ", env!("CARGO_PKG_VERSION")), "bulk-triage VERSION"),
 ];
@@ -55,6 +63,48 @@ pub(crate) fn redacted(program: &Program, text: &str) -> String {
         }
     }
     PATTERNS.iter().fold(text, |text, (pattern, with)| replaced(&text, pattern, with))
+}
+
+/// Commands of one program, each with all that it printed, as a snapshot.
+pub(crate) struct Transcript<'a> {
+    program: &'a Program,
+    texts: Vec<String>,
+}
+
+impl Transcript<'_> {
+    pub(crate) fn of(program: &Program) -> Transcript<'_> {
+        Transcript { program, texts: Vec::new() }
+    }
+
+    /// [`Program::run`]
+    pub(crate) fn run(&mut self, arguments: &str) -> &mut Self {
+        self.add("", self.program.command(arguments))
+    }
+
+    /// [`Program::send`]
+    pub(crate) fn send(&mut self, arguments: &str) -> &mut Self {
+        self.add("", self.program.send_command(arguments))
+    }
+
+    /// `before` says what is special about the command: a variable, or what came before.
+    pub(crate) fn add(&mut self, before: &str, command: Command) -> &mut Self {
+        let quoted = |word: &str| if word.contains(' ') { format!("'{word}'") } else { word.to_owned() };
+        let words: Vec<_> = command.get_args().map(|word| quoted(&word.to_string_lossy())).collect();
+        self.ended(&format!("{before}bulk-triage {}", words.join(" ")), &started(command).end())
+    }
+
+    pub(crate) fn ended(&mut self, shown: &str, ended: &Ended) -> &mut Self {
+        let text = transcript(self.program, shown, ended);
+        // Which lines of progress come depends on the time.
+        let lines: Vec<&str> = text.lines().filter(|line| !is_progress(line)).chain([""]).collect();
+        self.texts.push(lines.join("\n"));
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn assert(&self, name: &str) {
+        assert_text(name, &self.texts.join("\n"));
+    }
 }
 
 /// Fails unless the text is that of the snapshot of this name.
@@ -104,6 +154,10 @@ fn taken(pattern: &str, text: &str) -> Option<usize> {
     let mut rest = text;
     for wanted in pattern.chars() {
         let is_taken: fn(char) -> bool = match wanted {
+            '~' => {
+                rest = behind_duration(rest)?;
+                continue;
+            }
             '9' => |character| character.is_ascii_digit(),
             '#' => |character| character.is_ascii_hexdigit(),
             _ => {
@@ -120,9 +174,22 @@ fn taken(pattern: &str, text: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
+/// What follows the duration of one or two units with which the text begins.
+fn behind_duration(text: &str) -> Option<&str> {
+    let behind_unit = |text: &'_ str| {
+        let behind = taken("9 ", text)?;
+        let unit = text[behind..].split(|c: char| !c.is_ascii_alphabetic()).next()?;
+        ["d", "h", "min", "s", "ms"].contains(&unit).then_some(behind + unit.len())
+    };
+    let rest = &text[behind_unit(text)?..];
+    let second = rest.strip_prefix(' ').and_then(|next| behind_unit(next).map(|length| &next[length..]));
+    Some(second.unwrap_or(rest))
+}
+
 #[test]
 fn patterns_take_whole_numbers_only() {
     assert_eq!(replaced("at 10:20 UTC, 1000:20 UTC", "9:9 UTC", "hh:mm UTC"), "at hh:mm UTC, hh:mm UTC");
-    assert_eq!(replaced("in 5 ms, in 5 s; within 5 ms", "in 5 ms", "in DURATION"), "in DURATION, in 5 s; within 5 ms");
+    assert_eq!(replaced("in 5 ms, in 1 min 5 s; within 5 ms", "in ~", "in X"), "in X, in X; within 5 ms");
+    assert_eq!(replaced("in 5 minutes, in 7, in 1 h 2 rows", "in ~", "in X"), "in 5 minutes, in 7, in X 2 rows");
     assert_eq!(replaced("sealed 3fa9, sealed it", "sealed #", "sealed CHECKSUM"), "sealed CHECKSUM, sealed it");
 }

@@ -1,0 +1,172 @@
+//! How a run ends that did not do everything, whole: progress, summary and exit code, a snapshot `stop-NAME.snap` for each
+//! class. How to accept a changed one: [`crate::redact`].
+//!
+//! One request is in flight at a time, so that the order of all that is printed is always the same.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::program::{Program, closing, eventually, started, started_as_it_is};
+use crate::redact::Transcript;
+
+/// So many rows, and an emulator at which these faults strike.
+fn program(rows: u64, faults: &[&str]) -> Program {
+    Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults)
+}
+
+/// One row after the other.
+const ONE: &str = "--concurrency 1";
+
+#[test]
+fn responses_that_refuse_the_token() {
+    let program = program(3, &["401@1-2", "403@3", "401@4-5", "403@6"]);
+    let origin = program.origin();
+    let mut transcript = Transcript::of(&program);
+    transcript.send(&format!("a.csv {ONE}")).send(&format!("a.csv {ONE} --format json"));
+    for arguments in ["fetch -o open.csv", "plan a.csv --compare"] {
+        transcript.run(&format!("{arguments} {ONE} --base-url {origin}"));
+    }
+    transcript.assert("stop-not-allowed");
+}
+
+#[test]
+fn rows_that_keep_failing() {
+    let program = program(8, &["404"]);
+    let mut transcript = Transcript::of(&program);
+    transcript.send(&format!("a.csv {ONE} --max-failures 2")).send(&format!("a.csv {ONE}"));
+    transcript.run("runs resume nonsense --yes").assert("stop-failures");
+}
+
+#[test]
+fn rows_that_fail_for_reasons_of_their_own() {
+    let faults = [
+        "400@#1",
+        "404@#2",
+        "409@#3",
+        "redirect@#4=https://other.example.com/",
+        "other@#5",
+        "error-200@#6",
+        "html@#7",
+        "503@#8",
+        "ignore@#9=status",
+        "422@#10",
+    ];
+    let rows = closing(1..=11).replace("11,Resolved", "11,Resolvd");
+    let program = Program::new().file("a.csv", rows).faulty_emulator(&faults);
+    let mut transcript = Transcript::of(&program);
+    transcript.send(&format!("a.csv {ONE} --max-attempts 1 --skip-invalid")).assert("stop-rows");
+}
+
+#[test]
+fn service_that_does_not_answer() {
+    let program = program(2, &["503@1-20"]);
+    let mut transcript = Transcript::of(&program);
+    transcript.send(&format!("a.csv {ONE} --patience 0"));
+    transcript.run(&format!("fetch -o open.csv --patience 0 --base-url {}", program.origin()));
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    transcript.run(&format!("run a.csv --yes --patience 0 {ONE} --base-url http://{nobody}"));
+    let tls = program.origin().replace("http:", "https:");
+    transcript.run(&format!("run a.csv --yes --patience 0 {ONE} --base-url {tls}"));
+    for proxy in [format!("http://{nobody}"), "socks5://127.0.0.1:1".to_owned()] {
+        let mut command = program.command(&format!("run a.csv --yes --patience 0 {ONE}"));
+        command.env("HTTPS_PROXY", &proxy);
+        transcript.add(&format!("HTTPS_PROXY={proxy} "), command);
+    }
+    transcript.assert("stop-service");
+}
+
+#[test]
+fn service_that_asks_for_hours() {
+    let program = program(2, &["503@1=3h"]);
+    let origin = program.origin();
+    let mut transcript = Transcript::of(&program);
+    transcript.send(&format!("a.csv {ONE}")).send(&format!("a.csv {ONE} --format json"));
+    transcript.run(&format!("fetch -o open.csv --base-url {origin}")).assert("stop-throttled");
+}
+
+#[test]
+fn lists_that_are_refused_or_fail() {
+    let program = program(2, &["500@lists"]);
+    let origin = program.origin();
+    let mut transcript = Transcript::of(&program);
+    transcript.run(&format!("fetch -o open.csv --patience 0 --max-attempts 1 --base-url {origin}"));
+    let refusing = Program::new().faulty_emulator(&[]);
+    transcript.assert("stop-list");
+    let mut transcript = Transcript::of(&refusing);
+    transcript.run(&format!("fetch -o open.csv --filter nonsense --base-url {}", refusing.origin()));
+    transcript.assert("stop-query");
+}
+
+#[test]
+fn time_that_is_over() {
+    let program = program(3, &[]).file("first.csv", closing(9..=9));
+    program.send("first.csv --quota 1/1h").expect_code(0);
+    let mut transcript = Transcript::of(&program);
+    transcript.send(&format!("a.csv {ONE} --quota 1/1h --stop-after 1ms")).assert("stop-deadline");
+}
+
+#[test]
+fn runs_and_files_that_another_process_has() {
+    let program = program(2, &["stall@1"]).file("b.csv", closing(11..=12));
+    let running = program.start_sending(&format!("a.csv {ONE} --results r.csv"));
+    program.wait_for_requests(1);
+    let mut transcript = Transcript::of(&program);
+    transcript.send("a.csv").send("b.csv --results r.csv");
+    let run = program.last_run();
+    transcript.run(&format!("runs resume {run} --yes"));
+    running.kill();
+    transcript.assert("stop-held");
+}
+
+#[test]
+fn journal_that_another_process_has() {
+    let program = program(2, &[]);
+    program.send("a.csv --limit 1").expect_code(0);
+    let holder = File::options().write(true).open(program.path("state/journal.lock")).expect("a lock");
+    holder.lock().expect("nobody else has it");
+    let mut command = program.send_command("a.csv");
+    command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
+    let running = started_as_it_is(command);
+    eventually("it says who holds it", || program.read("said").contains("waiting for the journal"));
+    running.signal(Signal::TERM);
+    let mut ended = running.end();
+    ended.stderr = program.read("said");
+    let mut transcript = Transcript::of(&program);
+    transcript.ended("bulk-triage run a.csv --yes", &ended).assert("stop-waiting");
+}
+
+#[test]
+fn second_signal() {
+    let program = program(2, &["stall"]);
+    let mut command = program.send_command(&format!("a.csv {ONE}"));
+    command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
+    let running = started_as_it_is(command);
+    program.wait_for_requests(1);
+    running.signal(Signal::INT);
+    eventually("it says that it stops", || program.read("said").contains("press Ctrl-C again"));
+    running.signal(Signal::INT);
+    let mut ended = running.end();
+    ended.stderr = program.read("said");
+    let mut transcript = Transcript::of(&program);
+    transcript.ended("bulk-triage run a.csv --yes", &ended).assert("stop-signals");
+}
+
+#[test]
+fn plans_and_runs_that_are_finished() {
+    let program = program(2, &["404@#2*1"]).file("gone.csv", "incidentId,status\n5000,Resolved\n");
+    let origin = program.origin();
+    program.run(&format!("plan a.csv -o a.plan --base-url {origin}")).expect_code(0);
+    let apply = format!("apply a.plan --yes {ONE} --quota 1000/1s --base-url {origin}");
+    started(program.command(&apply)).end().expect_code(1);
+    let run = program.last_run();
+    let mut transcript = Transcript::of(&program);
+    transcript.run(&apply).run(&format!("{apply} --format json"));
+    transcript.run(&format!("runs undo {run} -o undo.plan --base-url {origin}"));
+    transcript.run(&format!("runs undo {run} -o undo.plan --only 9 --base-url {origin}"));
+    transcript.run(&format!("runs resume {run} --yes --base-url {origin}"));
+    transcript.run(&format!("runs resume {run} --yes --base-url https://api.example.com"));
+    transcript.run(&format!("runs resume {run} --yes --results a.csv --base-url {origin}"));
+    transcript.assert("stop-finished");
+}
