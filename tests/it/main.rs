@@ -24,6 +24,7 @@ mod far;
 mod faults;
 mod fetch;
 mod filled_in;
+mod flow_texts;
 mod fuzzed;
 mod help_texts;
 mod intent_first;

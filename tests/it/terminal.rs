@@ -19,6 +19,7 @@ pub(crate) struct Pty {
     keyboard: File,
     screen: OwnedFd,
     written: Arc<Mutex<Vec<u8>>>,
+    columns: u16,
 }
 
 impl Pty {
@@ -29,7 +30,7 @@ impl Pty {
         let name = ptsname(&master, Vec::new()).expect("its name");
         let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
         let screen = File::options().read(true).write(true).open(path).expect("its other end");
-        let pty = Pty { keyboard: master.into(), screen: screen.into(), written: Arc::default() };
+        let pty = Pty { keyboard: master.into(), screen: screen.into(), written: Arc::default(), columns };
         pty.resize(columns);
         let (mut reader, written) = (pty.keyboard.try_clone().expect("a terminal"), Arc::clone(&pty.written));
         std::thread::spawn(move || {
@@ -52,7 +53,7 @@ impl Pty {
     }
 
     /// Starts a command all of whose streams are the terminal.
-    fn start(&self, mut command: Command) -> Started {
+    pub(crate) fn start(&self, mut command: Command) -> Started {
         command.stdin(self.stream()).stdout(self.stream()).stderr(self.stream());
         started_as_it_is(command)
     }
@@ -71,8 +72,18 @@ impl Pty {
         written().strip_suffix(END).expect("it came").to_vec()
     }
 
-    fn types(&self, text: &str) {
+    pub(crate) fn types(&self, text: &str) {
         (&self.keyboard).write_all(text.as_bytes()).expect("a terminal");
+    }
+
+    /// What stands on it now, if it still has the columns it began with.
+    pub(crate) fn screen(&self) -> String {
+        screen(&self.written.lock().expect("not poisoned"), self.columns.into())
+    }
+
+    /// What stands on it at the end of the programs that wrote to it.
+    pub(crate) fn last_screen(&self) -> String {
+        screen(&self.bytes_to_the_end(), self.columns.into())
     }
 
     fn text(&self) -> String {
@@ -80,10 +91,50 @@ impl Pty {
     }
 
     /// Returns when this has been written, with all that has.
-    fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         eventually(text, || self.text().contains(text));
         self.text()
     }
+}
+
+/// What these bytes leave on a terminal of so many columns, without its colors.
+fn screen(bytes: &[u8], columns: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\u{1b}' => {
+                let sequence = rest.as_str();
+                // One that is not whole yet is the last.
+                let Some(end) = sequence.find(|c: char| c.is_ascii_alphabetic()) else { break };
+                let count = sequence[..end].trim_start_matches('[').parse().unwrap_or(1);
+                match &sequence[end..=end] {
+                    "A" => row = usize::saturating_sub(row, count),
+                    "B" => row += count,
+                    "K" => lines[row].clear(),
+                    "m" => {}
+                    other => panic!("{other} in {text:?}"),
+                }
+                rest = sequence[end + 1..].chars();
+            }
+            '\r' => column = 0,
+            '\n' => row += 1,
+            character => {
+                if column == columns {
+                    (row, column) = (row + 1, 0);
+                    lines.resize(lines.len().max(row + 1), Vec::new());
+                }
+                let line: &mut Vec<char> = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = character;
+                column += 1;
+            }
+        }
+        lines.resize(lines.len().max(row + 1), Vec::new());
+    }
+    let line = |line: Vec<char>| format!("{}\n", line.into_iter().collect::<String>().trim_end());
+    lines.into_iter().map(line).collect()
 }
 
 /// Lines without what moves the cursor and paints.
