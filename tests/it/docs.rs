@@ -37,6 +37,13 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
+/// The pages, and those for people who work on the code.
+fn all_pages() -> Vec<PathBuf> {
+    let mut pages = pages();
+    pages.extend(["CONTRIBUTING.md", "fuzz/README.md"].map(|page| root().join(page)));
+    pages
+}
+
 /// The targets of a page's links: what stands in `](…)`, code aside.
 fn links(page: &str) -> Vec<&str> {
     let prose = page.split("```").step_by(2);
@@ -57,7 +64,7 @@ fn anchors(page: &str) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let mut checked = 0;
-    for page in pages() {
+    for page in all_pages() {
         let text = text(&page);
         for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
             let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
@@ -229,12 +236,77 @@ fn every_line_of_the_threat_model_has_its_test() {
         assert!(row.len() == 3 && !tests_named(row[2]).is_empty(), "{row:?} names no test");
     }
     for test in tests_named(&page) {
-        let (module, name) = test.rsplit_once("::").expect("two parts");
-        let inside = module.trim_end_matches("::tests").replace("::", "/");
-        let files = [format!("tests/it/{inside}.rs"), format!("src/{inside}.rs"), format!("src/{inside}/mod.rs")];
-        let is_there = |file: &String| fs::read_to_string(root().join(file)).is_ok_and(|code| is_test_in(name, &code));
-        assert!(files.iter().any(is_there), "{test} is no test of {files:?}");
+        assert!(is_test(test), "{test} is no test");
     }
+}
+
+/// The files that a module may be in.
+fn files_of(module: &str) -> Vec<PathBuf> {
+    let inside = module.trim_end_matches("::tests").replace("::", "/");
+    let files = ["tests/it", "src"].map(|root| [format!("{root}/{inside}.rs"), format!("{root}/{inside}/mod.rs")]);
+    files.into_iter().flatten().map(|file| root().join(file)).collect()
+}
+
+fn is_test(path: &str) -> bool {
+    let Some((module, name)) = path.rsplit_once("::") else { return false };
+    files_of(module).iter().any(|file| fs::read_to_string(file).is_ok_and(|code| is_test_in(name, &code)))
+}
+
+fn is_rust(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "rs")
+}
+
+/// Every file below a folder, relative to the project's.
+fn files_below(folder: &str, files: &mut Vec<String>) {
+    for entry in fs::read_dir(root().join(folder)).expect("a folder of the project") {
+        let path = format!("{folder}/{}", entry.expect("an entry of it").file_name().display());
+        if root().join(&path).is_dir() { files_below(&path, files) } else { files.push(path) }
+    }
+}
+
+/// The words by which a command of a page selects tests of the program.
+fn test_filters(page: &str) -> impl Iterator<Item = &str> {
+    let commands = page.split(['`', '\n']).filter_map(|code| code.split_once("--test it ")).map(|(_, words)| words);
+    commands.flat_map(str::split_whitespace).filter(|word| !word.starts_with('-'))
+}
+
+#[test]
+fn named_files_modules_and_tests_exist() {
+    let mut files = Vec::new();
+    for folder in [".ci", ".github", "benches", "docs", "fuzz", "samples", "src", "templates", "tests"] {
+        files_below(folder, &mut files);
+    }
+    let is_source = |file: &&String| file.starts_with("tests/it/") && is_rust(file);
+    let (modules, sources): (Vec<&str>, String) =
+        files.iter().filter(is_source).map(|file| (file.as_str(), text(file))).unzip();
+    let mut checked = 0;
+    for page in all_pages() {
+        let text = text(&page);
+        let page = page.display();
+        for code in text.split('`').skip(1).step_by(2).filter_map(|code| code.split_whitespace().next()) {
+            let is_below_a_folder =
+                files.iter().any(|file| file.split('/').next() == code.split_once('/').map(|(top, _)| top));
+            if is_rust(code) {
+                let end = format!("/{code}");
+                assert!(files.iter().any(|file| file == code || file.ends_with(&end)), "{page}: {code} is no file");
+                checked += 1;
+            } else if is_below_a_folder {
+                assert!(root().join(code).exists(), "{page}: {code} is not there");
+                checked += 1;
+            }
+        }
+        for name in tests_named(&text) {
+            let is_module = files_of(name).iter().any(|file| file.exists());
+            assert!(is_module || is_test(name), "{page}: {name} is no module and no test");
+            checked += 1;
+        }
+        for filter in test_filters(&text) {
+            let is_module = modules.iter().any(|module| module.contains(filter));
+            assert!(is_module || sources.contains(&format!("fn {filter}")), "{page}: `{filter}` selects no test");
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "{checked} names were checked");
 }
 
 /// Whether a function is a test: between it and the end of the item before stands the attribute.
@@ -251,9 +323,9 @@ const END: &str = "<!-- end -->\n";
 
 /// Where faults are tried, and what is at fault there.
 const TRIED: [(&str, &str); 8] = [
-    ("an answer", "tests/it/no_double_comment.rs"),
+    ("a response", "tests/it/no_double_comment.rs"),
     ("the service", "tests/it/service_down.rs"),
-    ("every call", "tests/it/faults/mod.rs"),
+    ("every system call", "tests/it/faults/mod.rs"),
     ("the process", "tests/it/kills.rs"),
     ("the power", "tests/it/power_cut.rs"),
     ("the machine", "tests/it/machine.rs"),
@@ -262,7 +334,7 @@ const TRIED: [(&str, &str); 8] = [
 ];
 
 fn table_of_faults() -> String {
-    let mut table = vec!["| at fault | what happens |".to_owned(), "| --- | --- |".to_owned()];
+    let mut table = vec!["| fault in | what happens |".to_owned(), "| --- | --- |".to_owned()];
     for (what, file) in TRIED {
         let line = |name: &str| {
             let sentence = name.replace('_', " ");
