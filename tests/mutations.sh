@@ -1,12 +1,12 @@
 #!/bin/sh
-# Breaks one promise after another, each in a copy of the program, and reports what notices it. Prints the tables of
+# Breaks one promise at a time in a copy of the program, and reports what notices it. Prints the first table of
 # docs/mutations.md. The mutations are the patches in tests/mutations: the first line of each says what it breaks. A
-# second line `Test: NAME` names the test of the program that must fail; without it the seeds of the simulation must.
+# second line `Test: NAME` names the test that must fail; without it, a seed of the simulation must fail.
 #
 #   tests/mutations.sh [NAME…]      SEEDS=2000: give up after this many seeds; LIMIT=1200: seconds for one mutation
 #
-# It works in a copy of HEAD and in target/mutations, so that nothing here is changed. A patch that does not apply, or a
-# mutation that does not compile, is a line of the table like any other. Exits with 1 if a mutation is not noticed.
+# It works in a copy of HEAD and in target/mutations, and changes nothing here. A patch that does not apply, or a
+# mutation that does not compile, gets a line in the table, too. Exits with 1 if a mutation is not noticed.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 seeds=${SEEDS:-2000}
@@ -18,11 +18,11 @@ bad=0
 
 if [ $# -eq 0 ]; then set -- $(cd "$root/tests/mutations" && ls -- *.patch | sed 's/\.patch$//'); fi
 
-# A copy without the mutation before: a patch that was half applied leaves nothing behind.
+# A copy in git, so that a patch that applied only in part can be undone.
 git -C "$root" archive HEAD | tar -x -C "$copy"
 (cd "$copy" && git init -q && git add -A && git -c user.name=m -c user.email=m@localhost commit -qm copy)
 
-# Runs one test of the mutated copy: $1 is what main.rs holds, $2 the test.
+# Runs one test of the mutated copy: $1 is the list of modules in main.rs, $2 the test.
 run() {
     printf '%s\n' $1 | sed 's/.*/mod &;/' > "$copy/tests/it/main.rs"
     (cd "$copy" && BULK_TRIAGE_FIRST_SEED=0 BULK_TRIAGE_SEEDS=$seeds CARGO_TARGET_DIR="$root/target/mutations" \

@@ -10,7 +10,7 @@ COLOURS = {30: "#484f58", 31: "#ff7b72", 32: "#3fb950", 33: "#d29922", 34: "#58a
 
 
 def spans(line, style):
-    """The line's text in pieces of one style; the style goes on in the next line."""
+    """The line's text in pieces of one style; the style continues in the next line."""
     for piece in re.split(r"(\x1b\[[\d;]*m)", line):
         if codes := re.fullmatch(r"\x1b\[([\d;]*)m", piece):
             for code in map(int, (codes[1] or "0").split(";")):
