@@ -18,7 +18,7 @@ fn server(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
 }
 
 /// A proxy that refuses every tunnel with this status.
-fn proxy(status: &'static str) -> u16 {
+pub(crate) fn refusing_proxy(status: &'static str) -> u16 {
     server(move |mut stream| {
         let mut head = Vec::new();
         let mut byte = [0];
@@ -73,7 +73,7 @@ fn server_without_tls_ends_the_run() {
 #[test]
 fn refusing_proxy_ends_the_run() {
     for (status, shown) in [("407 Proxy Authentication Required", "407"), ("403 Forbidden", "403")] {
-        let port = proxy(status);
+        let port = refusing_proxy(status);
         let with_password = format!("http://me:s3cret@127.0.0.1:{port}");
         let ended = send_to("https://api.example.com", &[("HTTPS_PROXY", &with_password)]);
         assert!(!ended.said().contains("s3cret"), "{}", ended.said());

@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
+use crate::connections::refusing_proxy;
 use crate::program::{Program, closing, eventually, started, started_as_it_is};
 use crate::redact::Transcript;
 
@@ -74,7 +75,10 @@ fn service_that_does_not_answer() {
         command.env("HTTPS_PROXY", &proxy);
         transcript.add(&format!("HTTPS_PROXY={proxy} "), command);
     }
-    transcript.assert("stop-service");
+    let port = refusing_proxy("407 Proxy Authentication Required");
+    let mut command = program.command(&format!("run a.csv --yes {ONE}"));
+    command.env("HTTPS_PROXY", format!("http://me:s3cret@127.0.0.1:{port}"));
+    transcript.add(&format!("HTTPS_PROXY=http://me:s3cret@127.0.0.1:{port} "), command).assert("stop-service");
 }
 
 #[test]
@@ -139,18 +143,19 @@ fn journal_that_another_process_has() {
 
 #[test]
 fn second_signal() {
-    let program = program(2, &["stall"]);
-    let mut command = program.send_command(&format!("a.csv {ONE}"));
-    command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
-    let running = started_as_it_is(command);
-    program.wait_for_requests(1);
-    running.signal(Signal::INT);
-    eventually("it says that it stops", || program.read("said").contains("press Ctrl-C again"));
-    running.signal(Signal::INT);
-    let mut ended = running.end();
-    ended.stderr = program.read("said");
-    let mut transcript = Transcript::of(&program);
-    transcript.ended("bulk-triage run a.csv --yes", &ended).assert("stop-signals");
+    for (signal, name) in [(Signal::INT, "stop-signals"), (Signal::TERM, "stop-terminate")] {
+        let program = program(2, &["stall"]);
+        let mut command = program.send_command(&format!("a.csv {ONE}"));
+        command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
+        let running = started_as_it_is(command);
+        program.wait_for_requests(1);
+        running.signal(signal);
+        eventually("it says that it stops", || program.read("said").contains("stopping: 1 request in flight"));
+        running.signal(signal);
+        let mut ended = running.end();
+        ended.stderr = program.read("said");
+        Transcript::of(&program).ended("bulk-triage run a.csv --yes", &ended).assert(name);
+    }
 }
 
 #[test]
