@@ -195,7 +195,7 @@ pub enum Obstacle {
         status: Option<u16>,
     },
     /// The name is not known.
-    #[error("there is no host `{host}` ({cause}); check the base URL, HTTPS_PROXY and the network")]
+    #[error("host `{host}` not found ({cause}); check the base URL, HTTPS_PROXY and the network")]
     UnknownHost {
         /// The name.
         host: String,

@@ -34,7 +34,7 @@ impl TryFrom<u64> for IncidentId {
     type Error = &'static str;
 
     fn try_from(number: u64) -> Result<IncidentId, &'static str> {
-        IncidentId::new(number).ok_or("an incident's id is a number from 1 to 9223372036854775807")
+        IncidentId::new(number).ok_or("an incident ID is a number from 1 to 9223372036854775807")
     }
 }
 

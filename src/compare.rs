@@ -51,10 +51,10 @@ pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameA
     let ends = |kind, code, message: String| Diff::Ends(Outcome::new(kind, code, message));
     match seen {
         Snapshot::Missing { message } => {
-            ends(OutcomeKind::Failed, "not-found", format!("not sent: there is no such incident: {message}"))
+            ends(OutcomeKind::Failed, "not-found", format!("not sent: no such incident: {message}"))
         }
         Snapshot::Unreadable { message } => {
-            ends(OutcomeKind::Failed, "unreadable", format!("not sent: the incident can't be read: {message}"))
+            ends(OutcomeKind::Failed, "unreadable", format!("not sent: the incident cannot be read: {message}"))
         }
         Snapshot::There(IncidentState { redirect: Some(to), .. }) => {
             ends(OutcomeKind::Failed, "redirected", format!("not sent: the incident was merged into {to}"))
@@ -62,7 +62,7 @@ pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameA
         Snapshot::There(before) => {
             let differences = differences(&change.body, &before.values, appended, same_as);
             if differences.is_empty() && !change.appends {
-                return ends(OutcomeKind::Unchanged, "already-so", "all that it sets is so already".to_owned());
+                return ends(OutcomeKind::Unchanged, "already-so", "all values are already set".to_owned());
             }
             Diff::Changes(differences)
         }
@@ -77,7 +77,7 @@ pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, append
         let changed = changed_since(planned, now, same_as);
         if !changed.is_empty() {
             let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
-            let message = format!("not sent: changed since the plan was made: {}", changed.join("; "));
+            let message = format!("not sent: changed since the plan was created: {}", changed.join("; "));
             return Diff::Ends(Outcome::new(OutcomeKind::Failed, "changed-since", message));
         }
     }

@@ -47,7 +47,7 @@ pub enum Error {
     #[error(transparent)]
     ReportPlace(#[from] PagePlaceError),
     /// A report can't be written.
-    #[error("the report can't be written: {0}")]
+    #[error("cannot write the report: {0}")]
     Report(#[source] io::Error),
     /// The HTTP client can't be set up.
     #[error(transparent)]
@@ -94,7 +94,7 @@ pub enum Error {
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The results can't be written any more. What was done is in the journal.
-    #[error("the results can't be written: {error}")]
+    #[error("cannot write the results: {error}")]
     Results {
         /// Why.
         #[source]
@@ -103,10 +103,10 @@ pub enum Error {
         results: NextCommand,
     },
     /// Standard output can't be written.
-    #[error("can't write to standard output: {0}")]
+    #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
     /// The reader of standard output went away while it was given a file's content.
-    #[error("the reader of standard output went away before all of {what} was written")]
+    #[error("standard output was closed before all of {what} was written")]
     ReaderGone {
         /// What was written.
         what: &'static str,
@@ -237,9 +237,7 @@ impl Error {
             Error::Token(error) => token_hint(error),
             Error::Results { error, results } => {
                 let first = if is_full(error) { "free some space, then " } else { "" };
-                Some(format!(
-                    "{first}run the same command again to resume; `{results}` only writes the results that there are"
-                ))
+                Some(format!("{first}run the same command again to resume; `{results}` only writes the results so far"))
             }
             _ => None,
         }
@@ -270,7 +268,7 @@ fn token_hint(error: &TokenError) -> Option<String> {
             Some("grant the permission, consent to it, and get a new token".to_owned())
         }
         TokenError::Claims(ClaimsError::Tenant { .. }) => Some("get a token of that tenant".to_owned()),
-        TokenError::Claims(ClaimsError::NotOpaque) => Some("say `--base-url`, or use the emulator's token".to_owned()),
+        TokenError::Claims(ClaimsError::NotOpaque) => Some("use `--base-url`, or the emulator's token".to_owned()),
         TokenError::Expired { .. } | TokenError::NotRenewed { .. } => Some("get a new token".to_owned()),
         TokenError::Text { .. } | TokenError::Unreadable { .. } => None,
     }
@@ -282,7 +280,7 @@ fn is_full(error: &io::Error) -> bool {
 
 fn journal_hint(error: &JournalError) -> Option<String> {
     match error {
-        JournalError::RunIsHeld { .. } => Some("wait until it has ended; nothing was sent by this one".to_owned()),
+        JournalError::RunIsHeld { .. } => Some("wait until it has finished; this one sent nothing".to_owned()),
         JournalError::Interrupted { .. } => Some("run the same command again to resume".to_owned()),
         JournalError::Untrusted { path, why } => Some(untrusted_hint(path, why)),
         JournalError::NoSuchRun(_) => Some("see `bulk-triage runs list`".to_owned()),

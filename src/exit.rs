@@ -28,14 +28,14 @@ pub const TERMINATED: u8 = 143;
 pub fn meaning(code: u8) -> &'static str {
     match code {
         OK => "all rows are done",
-        SOME_FAILED => "over, and some rows are not done",
+        SOME_FAILED => "finished with errors",
         USAGE => "the command line or the configuration is wrong",
         INPUT => "the input is not valid; nothing was sent",
-        STOPPED => "stopped early; start again to go on",
-        NOT_ALLOWED => "not allowed",
+        STOPPED => "stopped early; run the same command again to resume",
+        NOT_ALLOWED => "not authorized",
         NEEDS_ATTENTION => "rows keep failing; needs attention",
-        CHANGES => "there is something to send",
-        INTERRUPTED | TERMINATED => "ended at once",
-        _ => "a defect of the program or of its journal",
+        CHANGES => "there are changes to send",
+        INTERRUPTED | TERMINATED => "interrupted",
+        _ => "internal error, or a damaged journal",
     }
 }

@@ -69,7 +69,7 @@ impl fmt::Display for OutcomeKind {
 
 /// A text that names no outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an outcome: write updated, unchanged, failed, invalid, in-doubt or not-attempted")]
+#[error("`{0}` is not an outcome: enter updated, unchanged, failed, invalid, in-doubt or not-attempted")]
 pub struct UnknownOutcome(pub String);
 
 impl FromStr for OutcomeKind {
@@ -123,7 +123,7 @@ impl Outcome {
     /// Of an update whose answer was lost: the incident shows that it was made.
     #[must_use]
     pub fn found_by_reading() -> Outcome {
-        let message = "the answer was lost; found by reading the incident";
+        let message = "no response was received; the incident shows that the update was applied";
         Outcome::new(OutcomeKind::Updated, "found-by-reading", message)
     }
 

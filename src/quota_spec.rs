@@ -67,8 +67,8 @@ pub struct ParseWindowError {
     expected: &'static str,
 }
 
-const QUOTA_FORM: &str = "a quota: write calls/length, separated by commas, such as `50/1m,1500/1h`";
-const DURATION_FORM: &str = "a duration: write a whole number and `ms`, `s`, `m` or `h`, such as `90s`";
+const QUOTA_FORM: &str = "a quota: enter requests/period, separated by commas, such as `50/1m,1500/1h`";
+const DURATION_FORM: &str = "a duration: enter a whole number and `ms`, `s`, `m` or `h`, such as `90s`";
 
 impl FromStr for Quota {
     type Err = ParseWindowError;

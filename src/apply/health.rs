@@ -267,7 +267,7 @@ mod tests {
             assert_eq!(health.record(&NOTHING, second(at)), HealthEvent::None);
         }
         assert_eq!(health.record(&NOTHING, second(4)), HealthEvent::Down { until: second(9) });
-        assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::None, "was under way when the pause began");
+        assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::None, "was running when the pause began");
         assert_eq!(health.slots(8, second(8)), 0);
         assert_eq!(health.slots(8, second(9)), 1, "one goes first");
         health.begins();

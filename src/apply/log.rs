@@ -23,7 +23,7 @@ pub(super) fn call(hand: &RowState, ended: &CompletedCall) {
         status = ended.answer.http_status,
         took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
         message = %printable(&ended.answer.message),
-        "call ended"
+        "request ended"
     );
 }
 
@@ -36,7 +36,7 @@ pub(super) fn look(call: &Call, answer: &CallResult, took: Duration) {
         status = answer.http_status,
         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         message = %printable(&answer.message),
-        "call ended"
+        "request ended"
     );
 }
 
@@ -45,7 +45,7 @@ pub(super) fn event(event: &Event) {
     match event {
         Event::Started { rows, before } => {
             let over: u64 = before.iter().map(|(_, rows)| rows).sum();
-            tracing::info!(rows, over, "sending begins");
+            tracing::info!(rows, over, "sending");
         }
         Event::Finished(rows) => {
             for row in rows {
@@ -56,7 +56,7 @@ pub(super) fn event(event: &Event) {
                     outcome = row.outcome.kind.name(),
                     code = %printable(&row.outcome.code),
                     message = %printable(&row.outcome.message),
-                    "row is over"
+                    "row finished"
                 );
             }
         }
@@ -67,12 +67,12 @@ pub(super) fn event(event: &Event) {
         }
         Event::ServiceUp => tracing::info!("service up"),
         Event::Retry { row, tries, at, message } => {
-            tracing::info!(row, tries, %at, message = %printable(message), "row is tried again");
+            tracing::info!(row, tries, %at, message = %printable(message), "row will be retried");
         }
         Event::Stopping { reason, in_flight } => {
             tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");
         }
-        Event::ReadingStarted(incidents) => tracing::info!(incidents, "looking begins"),
+        Event::ReadingStarted(incidents) => tracing::info!(incidents, "reading incidents"),
         Event::IncidentsRead(_) | Event::Pace(_) => {}
     }
 }

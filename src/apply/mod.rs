@@ -75,10 +75,10 @@ pub struct EngineSettings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
     /// The user asked for it, by a signal.
-    #[error("asked to stop")]
+    #[error("Ctrl-C or a signal")]
     Requested,
     /// `--stop-after`.
-    #[error("--stop-after is over")]
+    #[error("the time of --stop-after is up")]
     Deadline,
     /// `--max-failures`.
     #[error("{failed} rows have failed, as many as --max-failures allows")]
@@ -107,7 +107,7 @@ pub enum StopReason {
         message: String,
     },
     /// The service asks for a pause longer than the longest window and than `--patience`.
-    #[error("the service lets no calls through until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC"))]
+    #[error("the service accepts no requests until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC"))]
     PausedTooLong {
         /// Until then.
         until: Timestamp,

@@ -195,11 +195,15 @@ impl RowState {
             let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
             Outcome::new(OutcomeKind::Failed, REDIRECTED, message)
         } else if made.own_row {
-            Outcome::new(OutcomeKind::Updated, "found-by-reading", format!("made at {at}, found by reading"))
+            Outcome::new(OutcomeKind::Updated, "found-by-reading", format!("applied at {at}, found by reading"))
         } else if made.own_run {
-            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by an earlier row of this run"))
+            Outcome::new(
+                OutcomeKind::Unchanged,
+                "done-before",
+                format!("applied at {at} by an earlier row of this run"),
+            )
         } else {
-            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("made at {at} by run {}", made.run))
+            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("applied at {at} by run {}", made.run))
         };
         outcome.finished_at = Some(now.wall);
         outcome
@@ -382,28 +386,29 @@ impl RowState {
     }
 
     fn gave_up(&self, now: Now) -> Outcome {
-        let message = format!("no success in {} tries; the last: {}", self.updates.count(), self.last_words());
+        let message = format!("failed after {} attempts; the last: {}", self.updates.count(), self.last_words());
         self.with_last(Outcome::new(OutcomeKind::Failed, "gave-up", message), now)
     }
 
     /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
     fn unreadable(&self, now: Now) -> Outcome {
-        let why = self.last.as_ref().map_or("no answer", |last| &last.message);
+        let why = self.last.as_ref().map_or("no response", |last| &last.message);
         // Without a comment there are no doubts in the journal: it is read for its own attempt alone.
         let is_for_others = matches!(&self.what, CallKind::Read(doubts)
             if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
         let outcome = if self.is_last_look || !is_for_others {
-            let message = format!("it may have been made: the answer was lost, and the incident can't be read: {why}");
+            let message =
+                format!("it may have been applied: no response was received, and the incident cannot be read: {why}");
             Outcome::new(OutcomeKind::InDoubt, "unreadable", message)
         } else {
-            let message = format!("not sent: another run's update is in doubt, and the incident can't be read: {why}");
+            let message = format!("not sent: another run's update is in doubt, and the incident cannot be read: {why}");
             Outcome::new(OutcomeKind::Failed, "unreadable", message)
         };
         self.with_last(outcome, now)
     }
 
     fn last_words(&self) -> &str {
-        self.last_update.as_deref().unwrap_or("no answer")
+        self.last_update.as_deref().unwrap_or("no response")
     }
 
     /// An outcome with what the last answer said.

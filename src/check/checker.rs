@@ -112,7 +112,7 @@ impl<'a> Checker<'a> {
             InputShape::Jsonl { .. } => None,
         };
         if delimiter.is_none() && origin.is_portal_export && !sets_all {
-            let message = "a portal export says what incidents are, not what to change".to_owned();
+            let message = "a portal export shows incidents, not changes".to_owned();
             return Err(InputError::Invalid(vec![input.header_diagnostic(&codes::PORTAL_NEEDS_SET, None, message)]));
         }
         Ok(Checker {
@@ -179,7 +179,7 @@ impl<'a> Checker<'a> {
                 Some(text) if !has_replaced || !text.contains('\u{fffd}') => {
                     if rare.nuls && text.contains('\0') {
                         let at = text.find('\0').unwrap_or(0);
-                        let problem = Problem::new(&codes::NUL_BYTE, "the row holds a NUL byte");
+                        let problem = Problem::new(&codes::NUL_BYTE, "the row contains a NUL byte");
                         reading.tell(problem, None, Some(at..at + 1));
                     } else if self.delimiter.is_some() {
                         self.read_csv(text, rare, &cells, &mut reading);
@@ -189,7 +189,7 @@ impl<'a> Checker<'a> {
                 }
                 text => {
                     let at = text.map_or_else(|| first_invalid(bytes), |text| text.find('\u{fffd}').unwrap_or(0));
-                    let message = "the row holds bytes that are not text in the file's encoding";
+                    let message = "the row contains bytes that are not text in the file's encoding";
                     let end = (at + 1).min(bytes.len());
                     let help = advice_for_encoding(bytes);
                     let problem = Problem { help, ..Problem::new(&codes::NOT_UTF8, message) };
@@ -223,7 +223,8 @@ impl Checker<'_> {
     /// missing.
     fn tell_of_unterminated(&self, record: &Record, cells: &[Cell], reading: &mut ParsedRow<'_>) {
         let Some(incident) = reading.id.filter(|_| self.columns.last() == Some(&Role::Id)) else { return };
-        let message = format!("line {} ends the file, without a line end, in the ID {incident}", record.line);
+        let message =
+            format!("line {} ends with the ID {incident}, and the file ends there without a line end", record.line);
         let spot = cells.last().map(|cell| cell.range.clone());
         reading.tell(Problem::new(&codes::UNTERMINATED_LINE, message), Some(columns::ID), spot);
     }

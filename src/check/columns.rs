@@ -138,7 +138,7 @@ pub(super) fn of_header<'a>(
             }
             Role::Carried if input.origin().is_portal_export && contract.appends_by(&columns[at]) => {
                 let message =
-                    format!("the column `{name}` was added to a portal export, of which only the ids are used");
+                    format!("the column `{name}` was added to a portal export, which only provides incident IDs");
                 wrong.push(input.header_diagnostic(&codes::PORTAL_COMMENT, Some(at), message));
             }
             Role::Synonym(place) if !found.contains(&Role::Property(*place)) => {
@@ -161,7 +161,7 @@ pub(super) fn of_header<'a>(
         let advice = match input.later_header() {
             Some(line) => format!("line {line} has the column names: delete everything above it"),
             None if number.is_some() => String::new(),
-            None => "name the column with the ids `incidentId`".to_owned(),
+            None => "rename the column of the IDs to `incidentId`".to_owned(),
         };
         let names = listed(columns.iter().map(String::as_str));
         let help = format!("{advice}{}the columns here are {names}", if advice.is_empty() { "" } else { "; " });
@@ -169,9 +169,9 @@ pub(super) fn of_header<'a>(
     } else if !sets_all && !found.iter().any(|role| matches!(role, Role::Property(_) | Role::Misspelt(_))) {
         let code = if input.origin().is_portal_export { &codes::PORTAL_NEEDS_SET } else { &codes::NO_PROPERTY_COLUMN };
         let message = if input.origin().is_portal_export {
-            "a portal export says what incidents are, not what to change"
+            "a portal export shows incidents, not changes"
         } else {
-            "no column is a property that can be set"
+            "no column is a property"
         };
         wrong.push(input.header_diagnostic(code, None, message.to_owned()));
     }
@@ -207,7 +207,7 @@ pub(super) fn two_ids(name: &str) -> String {
 }
 
 pub(super) fn not_sent(name: &str) -> String {
-    format!("`{name}` is carried along and not sent")
+    format!("`{name}` is copied to the results and not sent")
 }
 
 pub(super) fn not_sent_help(property: &str) -> String {
@@ -215,9 +215,9 @@ pub(super) fn not_sent_help(property: &str) -> String {
 }
 
 pub(super) fn misspelt(name: &str, meant: &str) -> String {
-    format!("`{name}` looks like `{meant}` misspelt, and would not be sent")
+    format!("`{name}` looks like a misspelled `{meant}` and would not be sent")
 }
 
 pub(super) fn misspelt_help(meant: &str) -> String {
-    format!("did you mean `{meant}`? To carry the column along as it is, give it a name that is less alike")
+    format!("did you mean `{meant}`? if not, choose a less similar name")
 }

@@ -143,7 +143,7 @@ fn repeated_by_sorting(seen: &[RowFingerprint]) -> Vec<u64> {
 impl Repeat {
     fn error(&self) -> RowError {
         let (incident, line) = (self.incident, self.other);
-        let message = format!("incident {incident} is asked to change in two ways: here and on line {line}");
+        let message = format!("conflicting changes to incident {incident}: here and on line {line}");
         RowError { code: codes::CONTRADICTION.name, message }
     }
 
@@ -152,7 +152,7 @@ impl Repeat {
         let diagnostic = if (1..self.line).contains(&self.other) {
             Diagnostic::new(&codes::CONTRADICTION, file, self.error().message)
         } else if self.before > 0 {
-            let message = format!("incident {} stands on line {} with the same change", self.incident, self.before);
+            let message = format!("incident {} has the same change on line {}", self.incident, self.before);
             Diagnostic::new(&codes::DUPLICATE, file, message)
         } else {
             return None;
@@ -213,7 +213,7 @@ mod tests {
         assert!(contradicting[0].1.message.ends_with("here and on line 4"));
         assert!(contradicting[1].1.message.ends_with("here and on line 2"));
         let first = repeats.diagnostics("f").next().expect("a diagnostic");
-        assert_eq!(first.message, "incident 7 is asked to change in two ways: here and on line 2");
+        assert_eq!(first.message, "conflicting changes to incident 7: here and on line 2");
         assert_eq!(repeats.count_contradicting(3), 2);
     }
 }

@@ -23,10 +23,10 @@ pub(super) fn hint(text: &str) -> Option<String> {
     }
     let formula = text.trim_start_matches('\'').strip_prefix('=');
     if let Some(id) = formula.and_then(|text| parse_id(trimmed(text.trim_matches('"')))) {
-        return Some(format!("the cell is a formula of a spreadsheet: write `{id}`"));
+        return Some(format!("the cell is a spreadsheet formula: enter `{id}`"));
     }
     if let Some(id) = in_url(bare) {
-        return Some(format!("the URL names incident `{id}`: write `{id}`"));
+        return Some(format!("the URL names incident `{id}`: enter `{id}`"));
     }
     let grouped: String = bare.chars().filter(|character| !is_separator(*character)).collect();
     let number = bare.trim_start_matches('#');
@@ -34,7 +34,7 @@ pub(super) fn hint(text: &str) -> Option<String> {
     // Of `1.0` or `1,234` it is not known what the spreadsheet has done: it is said, and not read.
     let looks_grouped = grouped.len() != bare.len() && parse_id(&grouped).is_some();
     let looks_decorated = whole.len() != bare.len() && parse_id(whole).is_some();
-    (looks_grouped || looks_decorated).then(|| "write the number in digits alone; format the column as text".to_owned())
+    (looks_grouped || looks_decorated).then(|| "enter only digits; format the column as text".to_owned())
 }
 
 /// A digit, decimals, an exponent: `4.82E+04`, and with a decimal comma.
@@ -80,14 +80,14 @@ mod tests {
             ("4.82E+04", "Excel shortened this number; format the column as text"),
             ("4,82E+04", "Excel shortened"),
             ("1e5", "Excel shortened"),
-            ("=\"48219\"", "write `48219`"),
-            ("'=\"48219\"", "write `48219`"),
+            ("=\"48219\"", "enter `48219`"),
+            ("'=\"48219\"", "enter `48219`"),
             ("https://security.microsoft.com/incidents/48221?tid=0b7e6d3c", "names incident `48221`"),
             ("https://security.microsoft.com/incident2/48221/overview?tid=1", "names incident `48221`"),
             ("HTTPS://security.microsoft.us/incidents/48221", "names incident `48221`"),
-            ("48219.0", "digits alone"),
-            ("48,219", "digits alone"),
-            ("#48219", "digits alone"),
+            ("48219.0", "only digits"),
+            ("48,219", "only digits"),
+            ("#48219", "only digits"),
         ] {
             let hint = hint(text).unwrap_or_default();
             assert!(hint.contains(part), "{text}: {hint}");

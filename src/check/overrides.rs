@@ -35,14 +35,14 @@ impl PropertyOverride {
     pub fn parse(typed: &str, contract: &Contract) -> Result<PropertyOverride, SetError> {
         let wrong = |message: String| SetError { typed: typed.to_owned(), message };
         let (field, cell) =
-            typed.split_once('=').ok_or_else(|| wrong("write FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
+            typed.split_once('=').ok_or_else(|| wrong("enter FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
         let names: Vec<&str> = contract.properties.iter().map(|property| property.name.as_str()).collect();
         let place = names.iter().position(|name| normalized(name) == normalized(field)).ok_or_else(|| {
             let help = match nearest(field, names.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("write {}", either(&names)),
             };
-            wrong(format!("`{}` can't be set: {help}", printable(field)))
+            wrong(format!("`{}` cannot be set: {help}", printable(field)))
         })?;
         let ready = ReadyContract::new(contract);
         let mut problems = Vec::new();
@@ -55,7 +55,7 @@ impl PropertyOverride {
             return Err(wrong(format!("{}: {help}", problem.message)));
         }
         if asked == Requested::Leave {
-            return Err(wrong(format!("there is no value: to empty {}, write `<clear>`", names[place])));
+            return Err(wrong(format!("no value; to clear {}, enter `<clear>`", names[place])));
         }
         Ok(PropertyOverride { property: names[place].to_owned(), cell: cell.to_owned() })
     }
@@ -79,9 +79,9 @@ mod tests {
     fn what_can_not_be_set_is_refused_with_what_to_do() {
         let contract = load("defender-classic").expect("built in");
         for (typed, part) in [
-            ("status", "write FIELD=VALUE"),
+            ("status", "enter FIELD=VALUE"),
             ("statsu=Resolved", "did you mean `status`?"),
-            ("incidentId=7", "can't be set"),
+            ("incidentId=7", "cannot be set"),
             ("status=resolvd", "did you mean `Resolved`?"),
             ("status=InProgress", "--contract defender"),
             ("status=", "no value"),

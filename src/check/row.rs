@@ -116,7 +116,7 @@ impl<'r> ParsedRow<'r> {
         if !digits.is_empty() {
             self.id = parse_id(digits);
             if self.id.is_none() {
-                let message = format!("`{}` is not an incident id", truncate(digits, 40));
+                let message = format!("`{}` is not an incident ID", truncate(digits, 40));
                 let problem = Problem { help: hint(digits), ..Problem::new(&codes::ID_INVALID, message) };
                 self.tell(problem, Some(ID), Some(spot.clone()));
                 self.id_was_told = true;
@@ -138,7 +138,7 @@ impl<'r> ParsedRow<'r> {
         self.is_whole = true;
         if self.id.is_none() && !self.id_was_told {
             let spot = self.id_spot.clone();
-            self.tell(Problem::new(&codes::ID_MISSING, "there is no incident id"), Some(ID), spot);
+            self.tell(Problem::new(&codes::ID_MISSING, "no incident ID"), Some(ID), spot);
         }
     }
 }
@@ -160,7 +160,7 @@ impl Checker<'_> {
             && record.contains('\r')
             && let Some(cell) = cells.iter().find(bare_cr)
         {
-            let message = "a carriage return without a line feed stands outside quotes";
+            let message = "a carriage return without a line feed is outside quotes";
             return row.tell(Problem::new(&codes::BARE_CR, message), None, Some(cell.range.clone()));
         }
         if self.origin.is_results {
@@ -230,7 +230,7 @@ impl Checker<'_> {
         let outcome =
             outcome.and_then(|member| Some((serde_json::from_str::<String>(member.value.get()).ok()?, member)));
         let (Some(own), Some((outcome, member))) = (own, outcome) else {
-            let message = "the line is not one of a results file, as the first one is";
+            let message = "the first line is from a results file, and this one is not";
             return row.tell(Problem::new(&codes::RESULTS_LINE, message), None, None);
         };
         let spot = place_of(record, member.value.get()).unwrap_or(0..record.len());
@@ -262,7 +262,7 @@ impl Checker<'_> {
         }
         if !self.origin.is_portal_export && is_portal_export(&members.iter().map(|member| &*member.name)) {
             let message = "the row is from a portal export, and the first row is not";
-            let help = "put the rows of the portal export into a file of their own, and use `--set`";
+            let help = "move the rows of the portal export to a separate file, and use `--set`";
             row.tell(Problem::new(&codes::PORTAL_NEEDS_SET, message).with_help(help), None, None);
             return;
         }
@@ -278,7 +278,7 @@ impl Checker<'_> {
             match *role {
                 Role::Carried if self.origin.is_portal_export && self.contract.appends_by(name) => {
                     let message = format!(
-                        "`{}` was added to a portal export, of which only the ids are used",
+                        "`{}` was added to a portal export, which only provides incident IDs",
                         truncate(name, 40)
                     );
                     row.tell(Problem::new(&codes::PORTAL_COMMENT, message), Some(name), Some(spot));
@@ -362,7 +362,7 @@ impl<'r> ParsedRow<'r> {
                 (&codes::NOT_AN_OBJECT, format!("the line is {}, not an object", json_type(line.trim_start())), None)
             }
             LineError::Twice(name) => {
-                (&codes::MEMBER_TWICE, format!("the member `{}` stands there twice", truncate(&name, 40)), None)
+                (&codes::MEMBER_TWICE, format!("the member `{}` occurs twice", truncate(&name, 40)), None)
             }
         };
         self.tell(Problem::new(code, message), None, spot);

@@ -152,7 +152,7 @@ impl<'a> ReadyContract<'a> {
             let is_own = |contract: &Contract| std::ptr::eq(contract, self.contract);
             self.contracts().find_map(|contract| {
                 let [(one, left), (other, right)] = two_of(contract, left, right)?;
-                let columns = format!("write two columns: {one} `{left}` and {other} `{right}`");
+                let columns = format!("use two columns: {one} `{left}` and {other} `{right}`");
                 Some((columns, (!is_own(contract)).then(|| accepts(contract))))
             })
         })

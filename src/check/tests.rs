@@ -320,7 +320,7 @@ fn another_contract_that_knows_the_value_is_named() {
     );
     assert_eq!(help("defender-classic", "1,,FalsPositive,"), "did you mean `FalsePositive`?");
     assert_eq!(help("defender-classic", "1,,,Apt"), "set classification to `TruePositive`");
-    assert!(help("defender", "1,,FalsePositive,Phishing").starts_with("with `FalsePositive` write `Clean`"));
+    assert!(help("defender", "1,,FalsePositive,Phishing").starts_with("with `FalsePositive`, enter `Clean`"));
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl<'a> Checker<'a> {
     fn disagreement(&self, property: usize, value: usize, on: usize, on_value: usize) -> Problem {
         let (name, on_name) = (self.name(property), self.name(on));
         let (text, on_text) = (self.value(property, value), self.value(on, on_value));
-        let message = format!("{name} `{text}` does not go with {on_name} `{on_text}`");
+        let message = format!("{name} `{text}` is not allowed with {on_name} `{on_text}`");
         let elsewhere = self.contract.other_that_joins((name, text), (on_name, on_text));
         let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
         let allowed = dependency.map_or(&[][..], |rule| &rule.allowed[on_value]);
@@ -110,10 +110,10 @@ impl<'a> Checker<'a> {
         let allowed: Vec<&str> = allowed.map(|(choice, _)| choice.value.as_str()).collect();
         let help = match allowed.as_slice() {
             [] => format!(
-                "leave {name} empty: it goes with {on_name} {} only",
+                "leave {name} empty: it is only allowed with {on_name} {}",
                 either(&self.values_that_allow(property, value, on))
             ),
-            allowed => format!("with `{on_text}` write {}", either(allowed)),
+            allowed => format!("with `{on_text}`, enter {}", either(allowed)),
         };
         Problem::new(&codes::VALUES_DISAGREE, message).with_help(help).first_with_help(elsewhere)
     }

@@ -155,7 +155,7 @@ impl<'a> ReadyContract<'a> {
                     wrong(problems, Problem::new(&codes::WRONG_TYPE, format!("`{}` is a text, not a list", ready.name)))
                 }
                 Err(_) => {
-                    let message = "the text has an escape that stands for no character";
+                    let message = "the text has an escape that is not a character";
                     wrong(problems, Problem::new(&codes::JSON_SYNTAX, message))
                 }
             },
@@ -215,7 +215,7 @@ impl<'a> ReadyContract<'a> {
         let meant = nearest(text, choices.spellings()).map(|meant| format!("did you mean `{meant}`?"));
         let help = meant.unwrap_or_else(|| {
             let values = choices.list.iter().map(|choice| choice.value.as_str());
-            format!("write {}; an empty cell leaves {name} as it is", either_of(values))
+            format!("enter {}; an empty cell leaves {name} unchanged", either_of(values))
         });
         // Another contract that knows the very value is nearer than a guess.
         wrong(problems, problem.with_help(help).first_with_help(self.other_that_knows(name, text)))
@@ -228,14 +228,14 @@ fn wrong<'r>(problems: &mut Vec<Problem>, problem: Problem) -> Requested<'r> {
 }
 
 fn cannot_clear(name: &str) -> Problem {
-    let help = format!("leave the cell empty to leave {name} as it is");
-    Problem::new(&codes::CANNOT_CLEAR, format!("{name} can't be emptied")).with_help(help)
+    let help = format!("leave the cell empty to keep {name} unchanged");
+    Problem::new(&codes::CANNOT_CLEAR, format!("{name} cannot be cleared")).with_help(help)
 }
 
 /// A text that stands for "no value".
 fn placeholder(name: &str, text: &str, can_be_cleared: bool) -> Problem {
-    let message = format!("`{}` stands for \"no value\" and is not a value of {name}", truncate(trimmed(text), SHOWN));
-    let clear = if can_be_cleared { ", or write `<clear>` to empty it" } else { "" };
+    let message = format!("`{}` means \"no value\" and is not a value of {name}", truncate(trimmed(text), SHOWN));
+    let clear = if can_be_cleared { ", or enter `<clear>` to clear it" } else { "" };
     let help = format!("leave the cell empty to keep the value{clear}");
     Problem::new(&codes::PLACEHOLDER_VALUE, message).with_help(help)
 }
@@ -264,7 +264,7 @@ fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Requ
         return wrong(problems, placeholder(name, bare, true));
     }
     if bare.len() != cell.len() {
-        let message = format!("{name} begins or ends with white space, which is sent as it is");
+        let message = format!("{name} begins or ends with white space, which is sent too");
         problems.push(Problem::new(&codes::SPACE_AROUND, message));
     }
     Requested::Text(cell)
@@ -273,13 +273,13 @@ fn read_text<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Requ
 fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Requested<'r> {
     let bare = trimmed(cell);
     if bare.is_empty() {
-        return wrong(problems, Problem::new(&codes::BLANK_COMMENT, format!("the {name} is white space alone")));
+        return wrong(problems, Problem::new(&codes::BLANK_COMMENT, format!("the {name} is only white space")));
     }
     if bare.eq_ignore_ascii_case(CLEAR) {
         return wrong(problems, cannot_clear(name));
     }
     if is_placeholder(bare) {
-        let message = format!("the {name} `{}` stands for \"no value\", and is sent as it is", truncate(bare, SHOWN));
+        let message = format!("the {name} `{}` means \"no value\", and is sent as is", truncate(bare, SHOWN));
         problems.push(Problem::new(&codes::PLACEHOLDER_COMMENT, message));
     }
     if bare.len() != cell.len() {
@@ -287,7 +287,7 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Re
         problems.push(Problem::new(&codes::SPACE_AROUND, message));
     }
     if let Some(control) = cell.chars().find(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
-        let message = format!("the {name} holds the control character U+{:04X}", u32::from(control));
+        let message = format!("the {name} contains the control character U+{:04X}", u32::from(control));
         problems.push(Problem::new(&codes::CONTROL_CHARACTER, message));
     }
     let length = cell.chars().count();
@@ -310,7 +310,7 @@ fn look_at_tags<'r>(read: Result<Requested<'r>, Problem>, name: &str, problems: 
         return wrong(problems, placeholder(name, tag, true));
     }
     if let Some(tag) = set.iter().find(|tag| tag.contains(',')) {
-        let message = format!("the tag `{}` holds a comma, and is sent as one tag", truncate(tag, SHOWN));
+        let message = format!("the tag `{}` contains a comma and is sent as one tag", truncate(tag, SHOWN));
         problems.push(Problem::new(&codes::COMMA_IN_TAG, message));
     }
     asked
@@ -345,7 +345,7 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Proble
     }
     if tags.iter().any(|tag| tag.starts_with(['+', '-'])) {
         if let Some(tag) = tags.iter().find(|tag| !tag.starts_with(['+', '-'])) {
-            let message = format!("the tag `{}` has no sign, and others have one", truncate(tag, SHOWN));
+            let message = format!("the tag `{}` has no sign, but others do", truncate(tag, SHOWN));
             return Err(Problem::new(&codes::TAG_CHANGE, message));
         }
         let signed = |sign: char| tags.iter().filter_map(move |tag| tag.strip_prefix(sign).map(trimmed));
@@ -353,7 +353,7 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Proble
         return edits(collected('+'), collected('-'));
     }
     if tags.iter().any(|tag| tag.eq_ignore_ascii_case(CLEAR)) {
-        return Err(Problem::new(&codes::CANNOT_CLEAR, "`<clear>` stands beside other tags"));
+        return Err(Problem::new(&codes::CANNOT_CLEAR, "`<clear>` is used with other tags"));
     }
     if tags.is_empty() {
         return Err(Problem::new(&codes::EMPTY_LIST, "the list has no tag"));
@@ -389,7 +389,7 @@ fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, P
 /// A change of tags that can be made.
 fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Requested<'r>, Problem> {
     if add.is_empty() && remove.is_empty() || add.iter().chain(remove).any(|tag| tag.trim().is_empty()) {
-        return Err(Problem::new(&codes::EMPTY_LIST, "a tag to add or to remove is empty, or there is none"));
+        return Err(Problem::new(&codes::EMPTY_LIST, "a tag to add or remove is empty or missing"));
     }
     if let Some(tag) = add.iter().find(|tag| remove.contains(tag)) {
         let message = format!("the tag `{}` is added and removed", truncate(tag, SHOWN));

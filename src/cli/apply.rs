@@ -39,17 +39,17 @@ use crate::typed::Typed;
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct ApplyArgs {
-    /// The plan.
+    /// A plan file
     pub(super) plan: PathBuf,
-    /// Refuse a plan of another contract than this one.
+    /// Contract that the plan must be for; needed if it isn't a built-in one
     #[arg(long, value_name = "NAME or FILE")]
     pub(super) contract: Option<String>,
-    /// Refuse a plan for another place than this one.
+    /// Base URL that the plan must be for; needed if it isn't a built-in one
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// Names the scope where the token does not name a tenant.
-    #[arg(long, value_name = "NAME")]
-    pub(super) scope: Option<String>,
+    /// Tenant of the token; keeps quota and history apart
+    #[arg(long, alias = "scope", value_name = "NAME")]
+    pub(super) tenant: Option<String>,
     /// How it is sent.
     #[command(flatten)]
     pub(super) send: SendArgs,
@@ -70,7 +70,7 @@ pub(super) fn run(
     let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     plan.expect_contract(args.contract.as_deref())?;
-    let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.send.calls, global, env)?;
+    let target = plan.target(args.base_url.as_deref(), args.tenant.as_deref(), &args.send.calls, global, env)?;
     let clock = Clock::machine();
     target.expect_access(Access::Write, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;
@@ -182,7 +182,7 @@ impl Plan {
         let target = Target::new(self.contract.clone(), place, scope, calls, global, env)?;
         match (self.scope(), &target.scope) {
             (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {
-                Err(self.is_for_another("scope", &planned.described(), &found.described()))
+                Err(self.is_for_another("tenant", &planned.described(), &found.described()))
             }
             _ => Ok(target),
         }
@@ -201,8 +201,8 @@ impl Plan {
             }
             if wanted != self.contract {
                 return Err(Error::Usage {
-                    message: format!("the contract `{}` is not what it was when the plan was made", wanted.name),
-                    hint: Some("make the plan anew".to_owned()),
+                    message: format!("the contract `{}` has changed since the plan was created", wanted.name),
+                    hint: Some("create the plan again".to_owned()),
                 });
             }
         }
@@ -212,8 +212,8 @@ impl Plan {
     fn is_for_another(&self, what: &str, planned: &str, found: &str) -> Error {
         let path = self.path.to_string_lossy();
         Error::Usage {
-            message: format!("the plan `{path}` was made for another {what}: for {planned}, not for {found}"),
-            hint: Some("nothing was sent; make a plan for this one, or apply it where it was made for".to_owned()),
+            message: format!("the plan `{path}` is for another {what}: for {planned}, not for {found}"),
+            hint: Some("nothing was sent; create a plan for this target, or apply it to the original one".to_owned()),
         }
     }
 }
@@ -231,7 +231,7 @@ pub(super) struct Applying<'a> {
 impl<'a> Applying<'a> {
     /// Says that the plan was applied before, and what came of it. Gives back the exit code that its run had.
     fn already(self, journal: &Journal, run: &RunSummary, args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Error> {
-        say(&format!("this plan was applied by run {}, which is over; a plan is applied once", run.name));
+        say(&format!("this plan was applied by run {}, which is finished; a plan can be applied once", run.name));
         let mut tally = RunStats::default();
         tally.on_event(&Event::Started { rows: run.rows(), before: Vec::new() });
         for row in send::rows_of(journal, &run.name, true) {
@@ -244,7 +244,8 @@ impl<'a> Applying<'a> {
         let follows = journal.has_redirects(&run.name)?;
         let next =
             if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
-        let summary = self.summary(run.name.clone(), tally, code, exit::meaning(code).to_owned());
+        let meaning = send::meaning_of_finished(code, &tally);
+        let summary = self.summary(run.name.clone(), tally, code, meaning);
         let summary = Summary { results: Some(results.to_owned()), next, ..summary };
         send::print(&summary, args.send.format, terminal);
         Ok(code)

@@ -11,7 +11,7 @@ use crate::input::Source;
 use crate::journal::ReadScope;
 use crate::quota_spec::{Quota, parse_duration};
 
-/// How long a change made by an earlier run counts as made, where nothing is said: a nightly job is left alone.
+/// The default dedup window: a nightly job is not affected by the one of the night before.
 pub(super) const REMEMBER: Duration = Duration::from_hours(12);
 
 /// Reads the name of an input.
@@ -22,31 +22,31 @@ pub(super) fn source() -> impl TypedValueParser<Value = Source> {
 /// `bulk-triage run`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// A CSV or JSONL file, or `-` for standard input.
+    /// A CSV or JSONL file, or `-` for standard input
     #[arg(value_parser = source())]
     pub(super) input: Source,
-    /// Do all but sending: check, and show what would be sent and how long it takes.
+    /// Check the input and show what would be sent, without sending it
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
-    /// What is looked at first.
+    /// The preflight.
     #[command(flatten)]
     pub(super) look: PreflightArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     pub(super) rows: RowArgs,
-    /// Go on with the valid rows; the others end as `invalid`.
+    /// Send the valid rows; record the others as `invalid`
     #[arg(long)]
     pub(super) skip_invalid: bool,
-    /// Another place of the API.
+    /// Base URL of the API
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// An emulator started for this run: nothing real is changed.
-    #[arg(long, conflicts_with_all = ["base_url", "token_file", "scope"])]
+    /// Send to an API emulator that is started for this run; nothing real changes
+    #[arg(long, conflicts_with_all = ["base_url", "token_file", "tenant"])]
     pub(super) emulator: bool,
-    /// Names the scope where the token does not name a tenant.
-    #[arg(long, value_name = "NAME")]
-    pub(super) scope: Option<String>,
-    /// How calls are made.
+    /// Tenant of the token; keeps quota and history apart
+    #[arg(long, alias = "scope", value_name = "NAME")]
+    pub(super) tenant: Option<String>,
+    /// How requests are sent.
     #[command(flatten)]
     pub(super) send: SendArgs,
 }
@@ -54,11 +54,10 @@ pub(super) struct RunArgs {
 /// What is looked at before anything is sent: options of `run` and `plan`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct PreflightArgs {
-    /// Look at the incidents first: show before → after, and send nothing that is so already (of a plan: or that has
-    /// changed since).
+    /// Read the incidents first, show before and after, and skip those that need no change
     #[arg(long)]
     pub(super) compare: bool,
-    /// With `--compare`, which it implies: where an incident was merged into another one, update that.
+    /// Update the incident that a merged one redirects to (implies --compare)
     #[arg(long)]
     pub(super) follow_redirects: bool,
 }
@@ -78,25 +77,25 @@ impl PreflightArgs {
     }
 }
 
-/// How calls are made: options of whatever calls.
+/// How requests are sent: options of every command that calls the API.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct CallArgs {
-    /// The windows to keep, such as `50/1m,1500/1h`: lower them to leave room for others.
+    /// Quota, such as 50/1m,1500/1h; lower it to leave room for other tools
     #[arg(long, value_name = "QUOTA")]
     pub(super) quota: Option<Quota>,
-    /// Calls under way at once.
+    /// Maximum requests in flight
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) concurrency: u32,
-    /// Tries at one row for errors that may pass; a 429 is none.
+    /// Maximum attempts per row for transient errors (429s don't count)
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_attempts: u32,
-    /// How long to wait for a service that is down; 0 stops at once.
+    /// How long to wait for a service that is down; 0 stops immediately
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(super) patience: Duration,
-    /// Read the access token from this file (see the docs for the modes); else `BULK_TRIAGE_TOKEN`
+    /// Read the access token from this file (see the docs for the modes) [env: `BULK_TRIAGE_TOKEN` holds the token]
     #[arg(long, value_name = "PATH")]
     pub(super) token_file: Option<PathBuf>,
-    /// Which token files are read
+    /// Which token files are accepted
     #[arg(long, value_enum, value_name = "MODE", default_value = "private")]
     pub(super) token_file_mode: TokenFileMode,
 }
@@ -104,44 +103,43 @@ pub(super) struct CallArgs {
 /// Which token files are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum TokenFileMode {
-    /// Those that only you can read, and secrets mounted by systemd and container platforms
+    /// Files that only you can read, and secrets mounted by systemd or a container platform
     Private,
-    /// Any that others can't write
+    /// Any file that others cannot write
     Any,
 }
 
 /// How a run is sent: options of `run`, `apply` and `runs resume`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct SendArgs {
-    /// How calls are made.
+    /// How requests are sent.
     #[command(flatten)]
     pub(super) calls: CallArgs,
-    /// Make no new call after this (`ms`, `s`, `m`, `h`).
+    /// Start no request after this time
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) stop_after: Option<Duration>,
-    /// Stop when so many rows have failed; without it, when the first five all fail alike.
+    /// Stop after N failed rows [default: when the first five fail with the same error]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) max_failures: Option<u64>,
     /// Exit with 0 even if a response shows only a part of a change.
     #[arg(long)]
     pub(super) allow_differs: bool,
-    /// How long a change made by an earlier run counts as made; 0 looks at no other run [default: 12h, or as the run
-    /// that goes on began]
+    /// Skip changes applied within this time; 0 ignores other runs [default: 12h, or the resumed run's]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) remember: Option<Duration>,
-    /// How long the service may take to show a change; a comment whose response was lost is not sent again before that
+    /// How long the service may take to show a change
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub(super) settle: Duration,
-    /// Do not ask.
+    /// Skip the prompt
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Where to write the results.
+    /// Write the results to this file
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
-    /// Write a page to read and to hand over: of a dry run the review, else the account (.html or .md).
+    /// Write a report (.html or .md): a review before sending, a run report afterwards
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
-    /// The summary's form.
+    /// Format of the summary
     #[arg(long, value_name = "FORM", default_value = "human")]
     pub(super) format: Format,
 }

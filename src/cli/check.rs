@@ -20,13 +20,13 @@ use crate::typed::Typed;
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct CheckArgs {
-    /// A CSV or JSONL file; - is standard input
+    /// A CSV or JSONL file, or `-` for standard input
     #[arg(value_parser = source())]
     pub(super) input: Source,
     /// What a row means.
     #[command(flatten)]
     pub(super) rows: RowArgs,
-    /// How the answer is written
+    /// Format of the output
     #[arg(long, value_enum, default_value_t = Format::Human)]
     pub(super) format: Format,
 }
@@ -129,21 +129,21 @@ fn summarize(
     let rows = tally.rows;
     let plural = if rows == 1 { "row" } else { "rows" };
     if tally.has_errors() {
-        return writeln!(out, "{rows} {plural}, {} of them valid. Nothing would be sent.", tally.valid);
+        return writeln!(out, "{} of {rows} {plural} are valid; nothing would be sent", tally.valid);
     }
     match rows {
-        0 => return writeln!(out, "No rows: there is nothing to do."),
-        1 => writeln!(out, "1 row, valid.")?,
-        _ => writeln!(out, "{rows} rows, all valid.")?,
+        0 => return writeln!(out, "no rows: nothing to do"),
+        1 => writeln!(out, "1 row, valid")?,
+        _ => writeln!(out, "{rows} rows, all valid")?,
     }
     let Some(path) = args.input.path() else { return Ok(()) };
     let mut next = next_step::dry_run(path, typed);
     if place.parse().is_ok_and(|place| ConsentedOrigin::named(place).is_err()) {
         writeln!(
             out,
-            "The contract's origin is not built in: `--base-url` says that you want your token to go there."
+            "The contract's origin is not built in: `--base-url` confirms that your token may be sent there."
         )?;
         next = next.option("--base-url", place);
     }
-    writeln!(out, "\nNext, see what would be sent:\n\n    {next}")
+    writeln!(out, "\nnext, to see what would be sent:\n  {next}")
 }

@@ -19,6 +19,7 @@ use crate::input::Source;
 use crate::journal::{History, Journal, PriorRuns, RunHandle, Snapshots, WillSend};
 use crate::outcome::{NOTHING_ASKED, OutcomeKind};
 use crate::quota::{Buckets, Forecast, arrival};
+use crate::report::humanize::counted;
 use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
 use crate::report::prompt::{Confirmation, ask};
 use crate::snapshot::Snapshot;
@@ -234,7 +235,7 @@ impl PreviewBuilder<'_> {
             self.target.announced();
         }
         if preview.counts.rows == 0 {
-            say("there is nothing to send");
+            say("nothing to send");
         }
         if preview.counts.rows == 0 || send.yes {
             return Ok(true);
@@ -242,9 +243,14 @@ impl PreviewBuilder<'_> {
         let updates = if preview.counts.rows == 1 { "update" } else { "updates" };
         let is_grave = preview.counts.rows > UNTYPED || preview.counts.sets.clears();
         let yes = if is_grave { Confirmation::Number(preview.counts.rows) } else { Confirmation::Word };
-        let question = format!("Send {} {updates}?", preview.counts.rows);
+        let question = if preview.counts.sets.clears() {
+            let incidents = counted(preview.counts.rows, "incident");
+            format!("This clears or replaces values on {incidents}.")
+        } else {
+            format!("Send {} {updates}?", preview.counts.rows)
+        };
         let answer = asked(self.input).and_then(|answers| ask(&question, yes, answers, io::stderr()));
-        let is_agreed = answer.map_err(|source| Error::Io { what: "the question can't be asked", source })?;
+        let is_agreed = answer.map_err(|source| Error::Io { what: "cannot prompt", source })?;
         if !is_agreed {
             say("nothing was sent");
         }
@@ -261,8 +267,8 @@ pub(super) fn can_ask(send: &SendArgs, input: &Source) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage {
-        message: "there is no terminal to ask on".to_owned(),
-        hint: Some("say --yes to send without being asked, or --dry-run to look".to_owned()),
+        message: "cannot prompt: no terminal".to_owned(),
+        hint: Some("use --yes to send without a prompt, or --dry-run to see what would be sent".to_owned()),
     })
 }
 
@@ -274,6 +280,6 @@ fn asked(input: &Source) -> io::Result<Box<dyn BufRead>> {
     match input {
         Source::StandardInput => Ok(Box::new(BufReader::new(open_terminal()?))),
         Source::File(_) if io::stdin().is_terminal() => Ok(Box::new(io::stdin().lock())),
-        Source::File(_) => Err(io::Error::other("standard input is no terminal")),
+        Source::File(_) => Err(io::Error::other("cannot prompt: standard input is not a terminal")),
     }
 }

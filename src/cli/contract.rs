@@ -14,10 +14,10 @@ use crate::text::{escape_json, escape_toml, printable};
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct ContractArgs {
-    /// defender-classic, defender, or a TOML file that extends one
+    /// API version: defender-classic, defender, or a TOML file that extends one
     #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE")]
     pub(super) contract: String,
-    /// How the contract is written
+    /// Format of the output
     #[arg(long, value_enum, value_name = "FORM", default_value_t = ContractFormat::Table)]
     pub(super) format: ContractFormat,
 }
@@ -25,12 +25,12 @@ pub(super) struct ContractArgs {
 /// How a contract is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ContractFormat {
-    /// For a person; in a pipe as lines of tab-separated cells
+    /// A table; in a pipe, lines with tab-separated cells
     #[value(alias = "human")]
     Table,
-    /// As a contract's file
+    /// The contract as a TOML file
     Toml,
-    /// The contract's file, as one JSON object
+    /// The contract as one JSON object
     Json,
 }
 

@@ -20,78 +20,78 @@ use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Inc
 use crate::error::Error;
 use crate::quota_spec::{ParseWindowError, Quota, parse_duration};
 
-/// A local server that behaves as the API does, quota and faults included.
+/// Run a local emulator of the API, with its quota, and with faults on request
 #[derive(Debug, Args)]
 #[command(after_long_help = GRAMMAR)]
 pub(super) struct EmulatorArgs {
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
 
-    /// The only token that is taken, in a file; else `BULK_TRIAGE_TOKEN`. Without one, any is.
+    /// Accept only the token in this file [env: `BULK_TRIAGE_TOKEN` holds the token] [default: any]
     #[arg(long, value_name = "PATH")]
     pub(super) token_file: Option<PathBuf>,
 
-    /// Whose rules: `defender-classic`, `defender`, or a TOML file.
+    /// API version: defender-classic, defender, or a TOML file
     #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
     pub(super) contract: String,
 
-    /// Which incidents exist: `every` (lists show 500 of them, 1 to 500), or ids and ranges such as `1-1000,2001`.
+    /// Incidents that exist: `every` (lists show 1 to 500), or IDs and ranges such as 1-1000,2001
     #[arg(long, value_name = "IDS", default_value = "every")]
     incidents: Incidents,
 
-    /// An incident that was merged into another one, such as `7=3`. Repeatable.
+    /// An incident that is merged into another, such as 7=3 (repeatable)
     #[arg(long, value_name = "ID=ID", value_parser = parse_merged)]
     merged: Vec<(u64, u64)>,
 
-    /// Size of each incident in bytes; smaller ones are filled up with an alert.
+    /// Minimum size of an incident in a response, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     incident_size: usize,
 
-    /// The windows that are counted, in the place of the contract's.
+    /// Quota to enforce [default: the contract's]
     #[arg(long, value_name = "QUOTA")]
     quota: Option<Quota>,
 
-    /// How long a request and its answer take, such as `5ms` or `20ms..300ms`.
+    /// How long a request takes, such as 5ms or 20ms..300ms
     #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
     latency: RangeInclusive<Duration>,
-    /// Close a connection without a response when it gets more requests than this.
+    /// Close a connection without a response after this many requests
     #[arg(long, value_name = "N")]
     requests_per_connection: Option<u64>,
 
-    /// What goes wrong, such as `503:5%` or `cut-after@3,7-9`. Repeatable; `--help` has the grammar.
+    /// A fault to inject, such as 503:5% or cut-after@3,7-9 (repeatable; --help has the grammar)
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 
-    /// How comments are stored: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact. Separated by commas, applied in order.
+    /// How comments are rewritten, in order: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact
     #[arg(long, value_name = "FORM", value_delimiter = ',')]
     comments: Vec<CommentForm>,
 
-    /// Reads show incidents as they were this long ago.
+    /// How far reads lag behind writes
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     lag: Duration,
 
-    /// An update whose response is lost (a fault with `-after`) is applied this late.
+    /// Delay before an update is applied whose response is lost (a fault with -after)
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     late: Duration,
 
-    /// How far the comments' `createdTime` is ahead of the true time, such as `5s` or `-1h`.
+    /// How far `createdTime` of comments is ahead, such as 5s or -1h
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_offset, allow_hyphen_values = true)]
     created_time: SignedDuration,
 
-    /// How far the `Date` header is ahead of the true time, or `none` for no header.
+    /// How far the `Date` header is ahead, or `none` for no header
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_date, allow_hyphen_values = true)]
     date: DateHeader,
 
-    /// How a 429 says its time.
+    /// How a 429 states its waiting time
     #[arg(long, value_name = "FORM", default_value_t)]
     throttle_form: ThrottleForm,
 
-    /// Adds a line of JSON for each request to this file.
+    /// Append a JSON line for each request to this file
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
 
-    /// The same seed draws the same latencies and chances.
+    /// Seed of the random latencies and faults
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -146,15 +146,15 @@ pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
     };
     super::send::runtime()?.block_on(async {
         // Before the address is known to anyone: who reads it may signal at once.
-        let stopped = stop_signal().map_err(|source| Error::Io { what: "can't listen for signals", source })?;
+        let stopped = stop_signal().map_err(|source| Error::Io { what: "cannot listen for signals", source })?;
         let running = emulator::start(args.into_settings(contract, token))
             .await
-            .map_err(|source| Error::Io { what: "the emulator can't be started", source })?;
+            .map_err(|source| Error::Io { what: "cannot start the emulator", source })?;
         say(&running.origin())?;
         stopped.await;
         let (requests, throttled) = (running.requests(), running.throttled());
         running.stop().await;
-        Ok(say(&format!("{requests} requests, {throttled} of them throttled"))?)
+        Ok(say(&format!("{requests} requests, {throttled} throttled"))?)
     })
 }
 
@@ -180,7 +180,7 @@ fn parse_latency(text: &str) -> Result<RangeInclusive<Duration>, String> {
     let (least, most) = text.split_once("..").unwrap_or((text, text));
     let parse = |text: &str| parse_duration(text.trim()).map_err(|error: ParseWindowError| error.to_string());
     let latency = parse(least)?..=parse(most)?;
-    if latency.is_empty() { Err("the first duration is above the second".to_owned()) } else { Ok(latency) }
+    if latency.is_empty() { Err("the first duration is longer than the second".to_owned()) } else { Ok(latency) }
 }
 
 fn parse_offset(text: &str) -> Result<SignedDuration, String> {
@@ -196,5 +196,5 @@ fn parse_date(text: &str) -> Result<DateHeader, String> {
 fn parse_merged(text: &str) -> Result<(u64, u64), String> {
     let id = |text: &str| text.parse().ok().and_then(IncidentId::new).map(IncidentId::get);
     let pair = text.split_once('=').and_then(|(from, to)| Some((id(from)?, id(to)?)));
-    pair.ok_or_else(|| "write the merged incident and the other one, such as `7=3`".to_owned())
+    pair.ok_or_else(|| "enter the merged incident and its target, such as `7=3`".to_owned())
 }

@@ -97,7 +97,7 @@ pub(super) fn state_dir(global: &GlobalArgs) -> Result<PathBuf, Error> {
     }
     let base = etcetera::base_strategy::Xdg::new().ok().and_then(|xdg| xdg.state_dir());
     base.map(|base| base.join("bulk-triage")).ok_or_else(|| Error::Usage {
-        message: "there is no home directory to keep the journal in".to_owned(),
+        message: "no home directory for the journal".to_owned(),
         hint: Some("name a directory with --state-dir".to_owned()),
     })
 }

@@ -34,58 +34,58 @@ const OLDEST_PART: Duration = Duration::from_hours(12);
 /// `bulk-triage fetch`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct FetchArgs {
-    /// Where to write the incidents (.csv or .jsonl); `-` is standard output, as CSV, once all are read.
+    /// Write the incidents to this file (.csv or .jsonl), or to standard output as CSV with `-`
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
     /// What is asked for.
     #[command(flatten)]
     pub(super) which: WhichArgs,
-    /// So many, the newest first.
+    /// Maximum number of incidents, newest first
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
-    /// What the API accepts: defender-classic, defender, or a TOML file that extends one.
+    /// API version: defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
     pub(super) contract: String,
-    /// Another place of the API.
+    /// Base URL of the API
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// Names the scope where the token does not name a tenant.
-    #[arg(long, value_name = "NAME")]
-    pub(super) scope: Option<String>,
-    /// How calls are made.
+    /// Tenant of the token; keeps quota and history apart
+    #[arg(long, alias = "scope", value_name = "NAME")]
+    pub(super) tenant: Option<String>,
+    /// How requests are sent.
     #[command(flatten)]
     pub(super) calls: CallArgs,
-    /// The summary's form.
+    /// Format of the summary
     #[arg(long, value_name = "FORM", default_value = "human")]
     format: Format,
 }
 
-/// Which incidents: all of it holds at once.
+/// Which incidents: those that pass all filters.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Which incidents (all of it holds at once)")]
+#[command(next_help_heading = "Filters (combined with AND)")]
 pub(super) struct WhichArgs {
-    /// A `$filter` of the API, passed as it is.
+    /// A `$filter` expression, sent to the API as is
     #[arg(long, value_name = "FILTER", value_parser = NonEmptyStringValueParser::new())]
     filter: Option<String>,
-    /// Of this status.
+    /// Has this status
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
-    /// Created then or after: a time (RFC 3339), a date, or a duration ago such as `24h`.
+    /// Created at or after a time, date or age (24h)
     #[arg(long, value_name = "WHEN")]
     created_since: Option<String>,
-    /// Changed then or after.
+    /// Updated at or after a time, date or age
     #[arg(long, value_name = "WHEN")]
     updated_since: Option<String>,
-    /// Owned by this one, to the letter.
+    /// Assigned to exactly this user
     #[arg(long, value_name = "OWNER", value_parser = NonEmptyStringValueParser::new())]
     assigned_to: Option<String>,
-    /// Has this tag, in any case; each of them where it is repeated. Looked at here: the API can't.
+    /// Has this tag, ignoring case (filtered locally; repeatable: has all of them)
     #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     tag: Vec<String>,
-    /// Of this severity, in any case. Looked at here.
+    /// Has this severity, ignoring case (filtered locally)
     #[arg(long, value_name = "SEVERITY", value_parser = NonEmptyStringValueParser::new())]
     severity: Option<String>,
-    /// Has this in its title, in any case. Looked at here.
+    /// Title contains this text, ignoring case (filtered locally)
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     title_contains: Option<String>,
 }
@@ -143,11 +143,11 @@ pub(super) fn run(
     let to_stdout = args.output.as_os_str() == "-";
     // Standard output gets the whole list or nothing: until it is whole it is kept here, and not longer.
     let temporary = to_stdout.then(temporary_dir).transpose();
-    let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
+    let temporary = temporary.map_err(|source| Error::Io { what: "cannot create a directory", source })?;
     let output = temporary.as_ref().map_or_else(|| args.output.clone(), |dir| dir.path().join("incidents.csv"));
     let file = FetchFile::examine(&output)?;
     let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
-    let target = Target::new(contract, place, args.scope.as_deref(), &args.calls, global, env)?;
+    let target = Target::new(contract, place, args.tenant.as_deref(), &args.calls, global, env)?;
     target.expect_access(Access::Read, &clock)?;
     let scope = target.scope_or_origin();
     let mut journal = open_journal(&state_dir(global)?, &clock)?;
@@ -198,7 +198,7 @@ pub(super) fn run(
             let kept = match incidents_read {
                 _ if to_stdout => "nothing was written; to start over",
                 0 => part.remove().map(|()| "nothing was read; to try again")?,
-                _ => "what was read is kept; to go on",
+                _ => "progress is saved; to resume",
             };
             say(&format!("{kept}:\n  {}", fetch_again(&args.output, &global.typed)));
             let message = format!("{message}; {}", incomplete(incidents_read));
@@ -256,9 +256,9 @@ fn header(args: &FetchArgs, filter: &ServerFilter, target: &Target, scope: &Tena
 fn say_begun(begun: &PartialStart, read_before: usize) {
     match begun {
         PartialStart::New => {}
-        PartialStart::Again => say(&format!("going on behind the {read_before} incidents that were read before")),
+        PartialStart::Again => say(&format!("resuming after the {read_before} incidents that were read before")),
         PartialStart::Discarded => {
-            say("what was read before belongs to another question, or is too old: it is read anew");
+            say("saved progress is for a different query or too old; starting over");
         }
     }
 }
@@ -274,7 +274,7 @@ fn status(contract: &Contract, typed: &str) -> Result<String, Error> {
     found.map(|choice| choice.value.clone()).ok_or_else(|| {
         let values: Vec<&str> = choices.iter().map(|choice| choice.value.as_str()).collect();
         Error::Usage {
-            message: format!("`--status {}` is no status of `{}`", printable(typed), contract.name),
+            message: format!("`--status {}` is not a status of `{}`", printable(typed), contract.name),
             hint: Some(format!("write {}", values.join(", "))),
         }
     })
@@ -288,8 +288,8 @@ fn since(name: &str, typed: &str, now: Timestamp) -> Result<Timestamp, Error> {
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let ago = || now.checked_sub(parse_duration(typed).ok()?).ok();
     time().or_else(date).or_else(ago).ok_or_else(|| Error::Usage {
-        message: format!("`{name} {}` is no time", printable(typed)),
-        hint: Some("write 2026-11-24T10:00:00Z, 2026-11-24, or a duration ago such as 24h".to_owned()),
+        message: format!("`{name} {}` is not a time", printable(typed)),
+        hint: Some("enter 2026-11-24T10:00:00Z, 2026-11-24, or an age such as 24h".to_owned()),
     })
 }
 

@@ -64,7 +64,7 @@ fn read(
             }
             if let Err(error) = keep(row) {
                 failed = Some(error);
-                return Err(io::Error::other("the rows can't be kept"));
+                return Err(io::Error::other("cannot keep the rows"));
             }
         }
         Ok(())

@@ -56,8 +56,7 @@ use terminal::Terminal;
 
 use row_options::RowArgs;
 
-/// Update many security incidents at once: every row checked first, as fast as the quota allows, every row accounted
-/// for
+/// Update Microsoft Defender XDR incidents in bulk from a CSV or JSONL file
 #[derive(Debug, Parser)]
 #[command(
     name = "bulk-triage",
@@ -78,54 +77,54 @@ struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check every row, ask, send the updates, write the results
+    /// Validate a file, ask for confirmation, and send the updates
     Run(Box<arguments::RunArgs>),
-    /// Check every row; no network, no credentials
+    /// Validate a file offline
     Check(check::CheckArgs),
-    /// The dry run, saved for review: what would be sent, to the byte
+    /// Save the changes to a file for review
     Plan(Box<plan::PlanArgs>),
-    /// Send exactly what was reviewed
+    /// Send the changes of a reviewed plan
     Apply(Box<apply::ApplyArgs>),
-    /// Incidents as rows, ready to be filled in
+    /// Download incidents as rows to edit
     Fetch(Box<fetch::FetchArgs>),
-    /// The runs of the journal: list, show, resume, results
+    /// List, inspect, resume and undo runs
     Runs(runs::RunsArgs),
-    /// A local server that behaves as the API does
+    /// Run a local emulator of the API
     Emulator(Box<emulator::EmulatorArgs>),
-    /// Show the rules in force, as a table or as TOML
+    /// Show the values and quota that a contract accepts
     Contract(contract::ContractArgs),
-    /// Completions for a shell
+    /// Print completions for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// The manual page
+    /// Print the manual page
     Man,
 }
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 struct GlobalArgs {
-    /// Where the journal is kept
+    /// Directory of the journal
     #[arg(long, global = true, value_name = "DIR", env = "BULK_TRIAGE_STATE_DIR")]
     state_dir: Option<PathBuf>,
-    /// The log's form
+    /// Format of the log
     #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// Write the log to this file instead of standard error
     #[arg(long, global = true, value_name = "PATH")]
     log_file: Option<PathBuf>,
-    /// Log more; twice: every call
+    /// Log each row; -vv: each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Show no progress, log errors only; twice: no summary either
+    /// Show no progress and log only errors; -qq: no summary either
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     quiet: u8,
     /// When to use color (`NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honored)
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
     color: Color,
-    /// Draw no progress: a plain line now and then
+    /// Print plain progress lines instead of a progress bar
     #[arg(long, global = true)]
     no_progress: bool,
     /// All options of the command line, as they were typed.
@@ -142,16 +141,16 @@ struct GlobalArgs {
 /// Forms of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// For people
+    /// Lines for people
     Text,
-    /// One object a line
+    /// One JSON object per line
     Json,
 }
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Color {
-    /// At a terminal, unless a variable says otherwise
+    /// On a terminal, unless a variable says otherwise
     Auto,
     /// Always
     Always,
@@ -162,7 +161,7 @@ enum Color {
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For a person
+    /// Text for people
     Human,
     /// One JSON object
     Json,

@@ -52,7 +52,7 @@ impl Patience for Told {
         });
         BY_DEFAULT.store(false, Ordering::SeqCst);
         LazyLock::force(&ONCE);
-        say(&format!("waiting for the journal, held by {}", holder(by)));
+        say(&format!("waiting for the journal, which is locked by {}", holder(by)));
     }
 
     fn is_asked_to_stop(&self) -> bool {

@@ -38,37 +38,37 @@ use crate::text::{escape_json, printable};
 /// `bulk-triage plan`
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
-    /// A CSV or JSONL file, or `-` for standard input; or a plan, which is shown again.
+    /// A CSV or JSONL file, `-` for standard input, or a plan to display
     #[arg(value_parser = source())]
     input: Source,
-    /// Where to write the plan; `-` is standard output. Without it the plan is only shown.
+    /// Write the plan to this file, or to standard output with `-` [default: only show it]
     #[arg(short, long, value_name = "PLAN")]
     output: Option<PathBuf>,
-    /// What is looked at first.
+    /// The preflight.
     #[command(flatten)]
     look: PreflightArgs,
     /// What changes the meaning of a row.
     #[command(flatten)]
     rows: RowArgs,
-    /// Go on with the valid rows; the others end as `invalid`.
+    /// Plan the valid rows; leave out the others
     #[arg(long)]
     skip_invalid: bool,
-    /// Another place of the API.
+    /// Base URL of the API
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Names the scope where the token does not name a tenant.
-    #[arg(long, value_name = "NAME")]
-    scope: Option<String>,
-    /// How calls are made.
+    /// Tenant of the token; keeps quota and history apart
+    #[arg(long, alias = "scope", value_name = "NAME")]
+    tenant: Option<String>,
+    /// How requests are sent.
     #[command(flatten)]
     calls: CallArgs,
-    /// Write the review as a page to read and to hand over (.html or .md).
+    /// Write a review of the planned changes (.html or .md)
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
-    /// How the plan is shown.
+    /// Format of the output
     #[arg(long, value_name = "FORM", default_value = "human")]
     format: Format,
-    /// End with 10 where there is something to send, with 0 where there is not.
+    /// Exit with 10 if there are changes
     #[arg(long)]
     detailed_exitcode: bool,
 }
@@ -87,7 +87,7 @@ pub(super) fn run(
     if to_stdout && args.format == Format::Json {
         return Err(Error::Usage {
             message: "`-o -` writes the plan to standard output, where `--format json` would show it".to_owned(),
-            hint: Some("leave out one of them, or name a file with -o".to_owned()),
+            hint: Some("remove one of them, or name a file with -o".to_owned()),
         });
     }
     let output = args.output.as_deref().filter(|_| !to_stdout);
@@ -102,7 +102,7 @@ pub(super) fn run(
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
     let place = Place { typed: args.base_url.as_deref(), named: &settings.contract.origin, by: "the contract" };
-    let target = Target::new(settings.contract.clone(), place, args.scope.as_deref(), &args.calls, global, env)?;
+    let target = Target::new(settings.contract.clone(), place, args.tenant.as_deref(), &args.calls, global, env)?;
     let clock = Clock::machine();
     if args.look.looks() {
         target.expect_access(Access::Read, &clock)?;
@@ -134,7 +134,7 @@ pub(super) fn run(
             write_json(io::stdout().lock(), &begun, None, 0, exit::OK)?;
         }
         begun.discard()?;
-        say("no plan is written: the input has no rows");
+        say("no plan was written: the input has no rows");
         return Ok(exit::OK);
     }
     let checksum = match &file {
@@ -183,9 +183,9 @@ impl PlanView<'_> {
         let say = |out: &mut dyn io::Write, layout| -> Result<(), Error> {
             begun.show(preview.clone(), &args.calls, &mut *out, layout)?;
             if let (Some(plan), RunKey::Plan(checksum)) = (plan, &begun.same) {
-                writeln!(out, "\nplan: {}, sealed {}", printable(&plan.to_string_lossy()), plan::short(checksum))?;
+                writeln!(out, "\nplan: {}, checksum {}", printable(&plan.to_string_lossy()), plan::short(checksum))?;
                 if begun.target.scope.is_none() {
-                    writeln!(out, "it names no tenant; to restrict it to one, use a token or `--scope`")?;
+                    writeln!(out, "it names no tenant; to restrict it to one, use a token or `--tenant`")?;
                 }
                 return say_next(out, &next);
             }
@@ -265,16 +265,14 @@ fn show_again(
 ) -> Result<u8, Error> {
     if args.output.is_some() || args.look.looks() {
         return Err(Error::Usage {
-            message: format!("`{}` is a plan already: it is shown as it is", printable(&args.input.name())),
-            hint: Some(
-                "leave out -o, --compare and --follow-redirects, or name the input that it was made of".to_owned(),
-            ),
+            message: format!("`{}` is a plan and can only be shown", printable(&args.input.name())),
+            hint: Some("remove -o, --compare and --follow-redirects, or name the input of the plan".to_owned()),
         });
     }
     let plan = apply::Plan::read(path)?;
     plan.expect_contract(None)?;
     let clock = Clock::machine();
-    let target = plan.target(args.base_url.as_deref(), args.scope.as_deref(), &args.calls, global, env)?;
+    let target = plan.target(args.base_url.as_deref(), args.tenant.as_deref(), &args.calls, global, env)?;
     target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| target.scope_or_origin());

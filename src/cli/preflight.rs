@@ -275,17 +275,16 @@ fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
 
 /// The incident does not show a list that the row changes: it is not to be taken for an empty one.
 fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
-    let what =
-        format!("the incident does not show its {property} (or with an access token in it), which the row changes");
+    let what = format!("the response lacks {property}, which the row changes, or it contains an access token");
     if is_in_doubt {
-        return Outcome::new(OutcomeKind::InDoubt, "unreadable", format!("it may have been made: {what}"));
+        return Outcome::new(OutcomeKind::InDoubt, "unreadable", format!("it may have been applied: {what}"));
     }
     Outcome::new(OutcomeKind::Failed, "unreadable", format!("not sent: {what}"))
 }
 
 fn contradiction(found: &Contradiction) -> Diff {
     let Contradiction { target, other_line, .. } = found;
-    let message = format!("not sent: incident {target} is asked to change in two ways: here and on line {other_line}");
+    let message = format!("not sent: conflicting changes to incident {target}: here and on line {other_line}");
     Diff::Ends(Outcome::new(OutcomeKind::Failed, "contradiction", message))
 }
 

@@ -222,7 +222,7 @@ impl<'a> PreparedRun<'a> {
         preview.first_changes.clear();
         preview.write(&mut out, layout)?;
         if self.compared.is_some() && preview.counts.rows > 0 {
-            writeln!(out, "\nWhat changes:")?;
+            writeln!(out, "\nChanges:")?;
             let looking = ReadCalls { target: self.target, calls, clock: self.clock };
             looking.each_change(&self.journal, &self.handle, &preview.counts, usize::MAX, |change| {
                 change.write(&mut out, layout)

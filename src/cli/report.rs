@@ -130,7 +130,7 @@ impl ReviewRows {
 }
 
 fn not_kept(source: io::Error) -> Error {
-    Error::Io { what: "the rows of the report can't be kept in a temporary file", source }
+    Error::Io { what: "cannot keep the rows of the report in a temporary file", source }
 }
 
 /// The calls of a run over time, by the quota's arithmetic.
@@ -205,7 +205,7 @@ pub(super) fn review_rows(
 }
 
 /// Beside a row whose comment was added before.
-const COMMENT_NOT_REPEATED: &str = "the comment was added before: it is not repeated";
+const COMMENT_NOT_REPEATED: &str = "the comment was added before and is not repeated";
 
 /// What the input says of a row's incident, or else what was read of it.
 fn context_of(columns: &ContextColumns, row: &ReportRow) -> Context {
@@ -241,7 +241,7 @@ pub(super) struct Sent<'a> {
 ///
 /// # Errors
 /// Where the journal can't be read, or the file not be written.
-pub(super) fn write_account(journal: &History, name: &str, sent: Sent<'_>, page: &PageFile) -> Result<(), Error> {
+pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent<'_>, page: &PageFile) -> Result<(), Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
     let context = ContextColumns::new(&run.facts.shape, &contract);

@@ -11,16 +11,16 @@ use crate::report::age;
 /// The options as typed.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RowArgs {
-    /// What the API accepts: defender-classic, defender, or a TOML file that extends one
+    /// API version: defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
     pub(super) contract: String,
-    /// Set a property on every row (repeatable); wins over the row's cell
+    /// Set a property on every row, instead of the row's cell (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
-    /// A trial: all rows are checked, the first N (after --only) are the run
+    /// Check all rows, send the first N
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
-    /// Of a results file, the rows with these outcomes (without it: all but updated and unchanged)
+    /// Rows of a results file to send [default: all but updated and unchanged]
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
     pub(super) only: Vec<OutcomeKind>,
 }
@@ -46,7 +46,7 @@ impl RowArgs {
             self.set.iter().map(|typed| PropertyOverride::parse(typed, &contract)).collect::<Result<Vec<_>, _>>()?;
         for (at, one) in set.iter().enumerate() {
             if set[..at].iter().any(|other| other.property == one.property) {
-                return Err(Error::usage(format!("`--set {}` is given twice", one.property)));
+                return Err(Error::usage(format!("`--set {}` is used twice", one.property)));
             }
         }
         let only = (!self.only.is_empty()).then(|| self.only.clone());
@@ -81,7 +81,7 @@ impl RowSettings {
     /// Where `--only` is given for an input that has no outcomes.
     pub(super) fn rules(&self, input: &Input) -> Result<Rules<'_>, Error> {
         if self.only.is_some() && !input.origin().is_results {
-            let message = "`--only` takes rows of a results file by their outcome, and this input is not one";
+            let message = "`--only` selects rows of a results file, and this input is not one";
             return Err(Error::usage(message));
         }
         Ok(Rules { contract: &self.contract, set: &self.set, limit: self.limit, only: self.only.as_deref() })
@@ -92,16 +92,16 @@ impl RowSettings {
 pub(super) fn notes(origin: FileKind, tally: &CheckStats) -> Vec<String> {
     let mut notes = Vec::new();
     if origin.is_portal_export {
-        notes.push("A portal export: only its ids are used, what to change comes from --set.".to_owned());
+        notes.push("portal export: only incident IDs are used; --set says what to change".to_owned());
     }
     if origin.is_results {
         let (taken, skipped) = (tally.rows - tally.skipped, tally.skipped);
-        notes.push(format!("A results file: {taken} of its {} rows are taken, {skipped} are not.", tally.rows));
+        notes.push(format!("results file: {taken} of {} rows are sent, {skipped} skipped", tally.rows));
     }
     if let Some(read) = origin.fetched_at {
         let time = read.strftime("%Y-%m-%d %H:%M UTC");
         let age = age(read, Clock::machine().now().wall);
-        notes.push(format!("Fetched {age} ago, {time}; current_* sets nothing."));
+        notes.push(format!("fetched {age} ago, {time}; columns current_* are ignored"));
     }
     notes
 }

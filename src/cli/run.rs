@@ -82,7 +82,7 @@ pub(super) fn run(
     }
     // The journal of an emulator's run lives and dies with it.
     let temporary = args.emulator.then(temporary_dir).transpose();
-    let temporary = temporary.map_err(|source| Error::Io { what: "can't make a directory", source })?;
+    let temporary = temporary.map_err(|source| Error::Io { what: "cannot create a directory", source })?;
     let dir = match &temporary {
         Some(dir) => dir.path().join("state"),
         None => state_dir(global)?,

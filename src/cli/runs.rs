@@ -14,7 +14,7 @@ use super::next_step::{self, NextStep};
 use super::patience::open_journal;
 use super::preflight::PreflightOptions;
 use super::prepared_run::PreparedRun;
-use super::report::{self, Sent, contract_of, write_account};
+use super::report::{self, Sent, contract_of, write_run_report};
 use super::send::{self, results_error, rows_of};
 use super::target::{Access, Place, Target};
 use super::terminal::Terminal;
@@ -38,10 +38,10 @@ use crate::text::{escape_json, printable};
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct RunsArgs {
-    /// What to do with them; without it, list them.
+    /// What to do; without it, `list`.
     #[command(subcommand)]
     pub(super) command: Option<RunsCommand>,
-    /// How the list is printed.
+    /// Options of `list`.
     #[command(flatten)]
     list: ListArgs,
 }
@@ -49,7 +49,7 @@ pub(super) struct RunsArgs {
 /// `bulk-triage runs list`
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// How to print it.
+    /// Format of the output
     #[arg(long, value_name = "FORM", default_value = "human")]
     format: Format,
 }
@@ -57,46 +57,46 @@ pub(super) struct ListArgs {
 /// `bulk-triage runs …`
 #[derive(Debug, Subcommand)]
 pub(super) enum RunsCommand {
-    /// List runs, newest first.
+    /// List runs, newest first
     List(ListArgs),
-    /// One run: what it was, how far it is, what failed.
+    /// Show a run's details, progress and failures
     Show {
-        /// Its name, such as `7f3k`.
+        /// ID of the run, such as 7f3k
         run: String,
-        /// How to print it.
+        /// Format of the output
         #[arg(long, value_name = "FORM", default_value = "human")]
         format: Format,
-        /// Show every row that is not done, not only the first ten.
+        /// Show all unfinished and failed rows, not only the first ten
         #[arg(long)]
         all: bool,
-        /// Write it as a page to read and to hand over, with all rows (.html or .md).
+        /// Write a run report with all rows (.html or .md)
         #[arg(long, value_name = "PATH")]
         report: Option<PathBuf>,
     },
-    /// Go on with a run that did not finish, however old it is.
+    /// Resume an unfinished run
     Resume {
-        /// Its name.
+        /// ID of the run
         run: String,
-        /// Where the run went, if that is not built in: name it to send your token there.
+        /// Base URL of the run; needed if it isn't a built-in one
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
-        /// How calls are made.
+        /// How requests are sent.
         #[command(flatten)]
         send: Box<SendArgs>,
     },
-    /// Write a plan that gives back what was before a run that was sent with `--compare`.
+    /// Write a plan that reverts a run made with --compare
     Undo(Box<UndoArgs>),
-    /// Forget runs that are over, and when their changes were made.
+    /// Delete finished runs and their dedup history
     Prune {
-        /// Only those that were over so long ago, at least a day.
+        /// Delete only runs that finished at least this long ago (1 day or more)
         #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = parse_duration)]
         older_than: Duration,
     },
-    /// Make a run's results file again.
+    /// Rebuild the results file of a run
     Results {
-        /// Its name.
+        /// ID of the run
         run: String,
-        /// Where to write it; without it, where the run did.
+        /// Write the results to this file [default: where the run wrote them]
         #[arg(short = 'o', long, value_name = "PATH")]
         results: Option<PathBuf>,
     },
@@ -136,16 +136,16 @@ fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Resul
         return Ok(exit::OK);
     }
     if runs.is_empty() {
-        writeln!(out, "There are no runs.")?;
+        writeln!(out, "no runs")?;
         return Ok(exit::OK);
     }
-    let titles = ["run", "begun (UTC)", "state", "rows", "outcomes", "input"];
-    let mut table = Table::new(&titles, &["outcomes", "input", "begun (UTC)", "rows"]);
+    let titles = ["run", "started (UTC)", "state", "rows", "outcomes", "input"];
+    let mut table = Table::new(&titles, &["outcomes", "input", "started (UTC)", "rows"]);
     for run in &runs {
         table.add([
             Cell::whole(&run.name),
             Cell::whole(run.created.strftime("%Y-%m-%d %H:%M").to_string()),
-            Cell::whole(state(run)),
+            Cell::whole(state(run).0),
             Cell::whole(run.rows().to_string()),
             Cell::list(&counts(run).to_string().split(", ").collect::<Vec<_>>(), ','),
             Cell::whole(&run.facts.input),
@@ -158,7 +158,7 @@ fn list(journal: Option<&History>, format: Format, terminal: &Terminal) -> Resul
 /// A run as a JSON object.
 fn object(run: &RunSummary) -> Value {
     json!({
-        "run": run.name, "state": state(run), "scope": run.scope.to_string(), "contract": run.contract,
+        "run": run.name, "state": state(run).1, "scope": run.scope.to_string(), "contract": run.contract,
         "origin": run.facts.origin, "input": run.facts.input, "options": run.facts.options,
         "rows": run.rows(), "outcomes": counts(run), "calls": run.calls, "throttled": run.throttled,
         "started_at": format!("{:.3}", run.created),
@@ -167,11 +167,12 @@ fn object(run: &RunSummary) -> Value {
     })
 }
 
-fn state(run: &RunSummary) -> &'static str {
+/// The state as people read it, and as `state` in JSON, whose spelling is kept.
+fn state(run: &RunSummary) -> (&'static str, &'static str) {
     match (run.is_held, run.state) {
-        (true, _) => "under way",
-        (false, RunState::Unfinished) => "unfinished",
-        (false, RunState::Over) => "over",
+        (true, _) => ("running", "under way"),
+        (false, RunState::Unfinished) => ("unfinished", "unfinished"),
+        (false, RunState::Over) => ("finished", "over"),
     }
 }
 
@@ -202,32 +203,35 @@ fn show(
     });
     if let Some(page) = &page {
         let sent = Sent {
-            state: state(&run).to_owned(),
+            state: state(&run).0.to_owned(),
             is_emulated: false,
             caller: None,
             quota: None,
             next: next.as_ref().map(ToString::to_string),
         };
-        write_account(journal, name, sent, page)?;
+        write_run_report(journal, name, sent, page)?;
     }
     let mut out = io::stdout().lock();
     let counts = counts(&run);
     match format {
         Format::Json => writeln!(out, "{}", escape_json(&object(&run).to_string()))?,
         Format::Human => {
-            writeln!(out, "run {}: {}", printable(&run.name), state(&run))?;
+            writeln!(out, "run {}: {}", printable(&run.name), state(&run).0)?;
             // Without a tenant, the origin is the scope.
             let scope = if run.scope.is_origin() { String::new() } else { format!("{}, ", run.scope.described()) };
-            let finished = run.finished.map(|at| format!("; over {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
+            let finished = run.finished.map(|at| format!("; finished {}", at.strftime("%Y-%m-%d %H:%M:%S UTC")));
             for (label, text) in [
-                ("begun", format!("{}{}", run.created.strftime("%Y-%m-%d %H:%M:%S UTC"), finished.unwrap_or_default())),
+                (
+                    "started",
+                    format!("{}{}", run.created.strftime("%Y-%m-%d %H:%M:%S UTC"), finished.unwrap_or_default()),
+                ),
                 ("target", format!("{scope}{} ({})", run.facts.origin, run.contract)),
                 ("input", run.facts.input.clone()),
                 ("options", run.facts.options.join(" ")),
                 ("rows", format!("{}: {counts}", run.rows())),
                 ("requests", format!("{}, {} throttled (429)", run.calls, run.throttled)),
                 ("results", run.facts.results.clone()),
-                ("plan", run.plan.as_ref().map(|checksum| format!("sealed {}", short(checksum))).unwrap_or_default()),
+                ("plan", run.plan.as_ref().map(|checksum| format!("checksum {}", short(checksum))).unwrap_or_default()),
             ] {
                 if !text.is_empty() {
                     writeln!(out, "{label:<10}{}", printable(&text))?;
@@ -280,12 +284,7 @@ fn show_failures(
         )?;
     }
     if found > SHOWN && !all {
-        writeln!(
-            out,
-            "  and {} more; to list them all:\n  {}",
-            found - SHOWN,
-            next_step::show_all(name, &global.typed)
-        )?;
+        writeln!(out, "  and {} more; to list all:\n  {}", found - SHOWN, next_step::show_all(name, &global.typed))?;
     }
     Ok(())
 }
@@ -334,14 +333,14 @@ pub(super) fn target_of(
 ) -> Result<Target, Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
-    contract.expect_extension().map_err(|why| Error::usage(format!("run {name} can't be sent: {why}")))?;
+    contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
     let origin: Origin = run.facts.origin.parse()?;
     if let Some(typed) = base_url {
         let typed: Origin = typed.parse()?;
         if typed != origin {
             return Err(Error::Usage {
-                message: format!("run {name} was made for {origin}, not for {typed}"),
-                hint: Some("nothing was sent; give the file to `run` again to send it there".to_owned()),
+                message: format!("run {name} is for {origin}, not for {typed}"),
+                hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
             });
         }
     }
@@ -351,7 +350,7 @@ pub(super) fn target_of(
     let named = target.scope.as_ref().filter(|scope| scope.is_tenant());
     if named.is_some_and(|scope| !scope.is_same_tenant(&run.scope)) {
         return Err(Error::Usage {
-            message: format!("run {name} was made for {}, and the token is for another tenant", run.scope.described()),
+            message: format!("run {name} is for {}, and the token is for another tenant", run.scope.described()),
             hint: Some("use a token of that tenant".to_owned()),
         });
     }
@@ -363,7 +362,7 @@ const YOUNGEST_PRUNED: Duration = Duration::from_hours(24);
 
 fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
     if older_than < YOUNGEST_PRUNED {
-        return Err(Error::usage("--older-than takes a day (24h) or more: younger runs still count"));
+        return Err(Error::usage("--older-than must be at least a day (24h): newer runs still count"));
     }
     let now = journal.clock().now().wall;
     let removed = journal.prune(now.saturating_sub(older_than).unwrap_or(now))?;

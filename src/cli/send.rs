@@ -9,7 +9,7 @@ use super::arguments::{CallArgs, SendArgs};
 use super::next_step::NextStep;
 use super::preflight::Looks;
 use super::prepared_run::absolute;
-use super::report::{Sent, write_account};
+use super::report::{Sent, write_run_report};
 use super::target::Target;
 use super::terminal::{Terminal, listen, say};
 use crate::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopReason, apply};
@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::journal::{History, Journal, JournalError, RunHandle, RunState};
 use crate::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
 use crate::report::page::PageFile;
 use crate::report::progress::Progress;
@@ -67,7 +68,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
             message: format!("the process may open too few files: {source}"),
             hint: Some("raise the limit: `ulimit -n 256` or more, LimitNOFILE= in a systemd unit".to_owned()),
         },
-        _ => Error::Io { what: "the threads that requests run on can't be started", source },
+        _ => Error::Io { what: "cannot start threads for requests", source },
     })
 }
 
@@ -123,7 +124,7 @@ impl Sending<'_> {
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(code) => {
-                say("ended at once; calls that were under way are cleared up by the next start");
+                say("stopped immediately; requests in flight will be verified on the next run");
                 return Err(ended_at_once(code));
             }
         };
@@ -139,7 +140,7 @@ impl Sending<'_> {
             Ok(path) if path == place => {}
             Ok(path) => {
                 say(&format!(
-                    "another file is now at {} and is kept; the results are in {}",
+                    "{} is now another file and was kept; the results are in {}",
                     printable(&place.to_string_lossy()),
                     printable(&path.to_string_lossy())
                 ));
@@ -182,7 +183,6 @@ impl Sending<'_> {
         started_at: jiff::Timestamp,
         terminal: &Terminal,
     ) {
-        let only_differs = code == exit::SOME_FAILED && !has_troubles(&tally);
         let follows = journal.has_redirects(run).unwrap_or(false);
         let next = match code {
             // Nothing is remembered any more: the comments of all other rows might be added again.
@@ -201,8 +201,7 @@ impl Sending<'_> {
             Completion::Over if failed.is_some() => {
                 failed.map(|error| format!("stopped early: {error}")).unwrap_or_default()
             }
-            Completion::Over if only_differs => "over, and some rows show other values than were asked for".to_owned(),
-            Completion::Over => exit::meaning(code).to_owned(),
+            Completion::Over => meaning_of_finished(code, &tally),
             Completion::Stopped(stop) => format!("stopped early: {}", stop_message(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
@@ -236,12 +235,12 @@ impl Sending<'_> {
             quota: Some(&self.target.quota),
             next: next.map(ToString::to_string),
         };
-        match write_account(journal, run, sent, page) {
+        match write_run_report(journal, run, sent, page) {
             Ok(()) => Some(page.path().to_owned()),
             Err(error) => {
                 say(&error.to_string());
                 if !self.target.is_emulated {
-                    say(&format!("`{}` makes it", self.next.to_show(run, page.path())));
+                    say(&format!("`{}` writes it", self.next.to_show(run, page.path())));
                 }
                 None
             }
@@ -251,7 +250,7 @@ impl Sending<'_> {
 
 /// What a second signal leads to.
 pub(super) fn ended_at_once(code: u8) -> Error {
-    Error::Ended { code, message: "ended at once".to_owned() }
+    Error::Ended { code, message: "interrupted".to_owned() }
 }
 
 /// Prints the summary of a run. The run is over all the same if that fails, and its exit code says how.
@@ -266,7 +265,7 @@ pub(super) fn print(summary: &Summary, format: Format, terminal: &Terminal) {
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        say(&format!("the summary can't be written to standard output: {error}"));
+        say(&format!("cannot write the summary to standard output: {error}"));
     }
 }
 
@@ -332,6 +331,23 @@ pub(super) fn code_of(stop: &StopReason) -> u8 {
         | StopReason::ListFailed { .. }
         | StopReason::ListenerFailed { .. } => exit::STOPPED,
     }
+}
+
+/// What a finished run came to: for [`exit::SOME_FAILED`] how many rows are not done.
+pub(super) fn meaning_of_finished(code: u8, tally: &RunStats) -> String {
+    if code != exit::SOME_FAILED {
+        return exit::meaning(code).to_owned();
+    }
+    let words = |kind: OutcomeKind| if kind == OutcomeKind::InDoubt { "in doubt" } else { kind.name() };
+    let rows = |kind: &OutcomeKind| {
+        let rows = tally.outcomes.of(*kind);
+        (rows > 0).then(|| format!("{} {}", counted(rows, "row"), words(*kind)))
+    };
+    let parts: Vec<_> = OutcomeKind::TROUBLES.iter().filter_map(rows).collect();
+    if parts.is_empty() {
+        return "finished, but some rows show other values than requested".to_owned();
+    }
+    format!("{}: {}", exit::meaning(code), parts.join(", "))
 }
 
 /// Whether some row is not done.

@@ -88,7 +88,7 @@ impl Target {
         env: &Environment,
     ) -> Result<Target, Error> {
         let place = Place { typed: args.base_url.as_deref(), named: &contract.origin.clone(), by: "the contract" };
-        Target::new(contract, place, args.scope.as_deref(), &args.send.calls, global, env)
+        Target::new(contract, place, args.tenant.as_deref(), &args.send.calls, global, env)
     }
 
     /// The target of any command.
@@ -108,8 +108,8 @@ impl Target {
         let quota = calls.quota.clone().unwrap_or_else(|| contract.quota.clone());
         if !origin.is_loopback() && !quota.is_within(&contract.quota) {
             return Err(Error::Usage {
-                message: format!("--quota {quota} is looser than the API's own limits, {}", contract.quota),
-                hint: Some("write a quota that keeps each of these windows".to_owned()),
+                message: format!("--quota {quota} exceeds the API's limits, {}", contract.quota),
+                hint: Some("lower it to keep each of these windows".to_owned()),
             });
         }
         let tokens = tokens::from(calls, env)?;
@@ -124,7 +124,7 @@ impl Target {
             (None, None, None) => None,
         };
         let refusal = consented.takes_opaque_only().then(|| {
-            let why = "and a tenant's token goes to this machine only if you say so";
+            let why = "and a tenant's token is sent to this machine only if you confirm it";
             Refusal::new(place.by, why, &origin, global)
         });
         let is_https = origin.to_string().starts_with("https:");
@@ -202,7 +202,7 @@ impl Target {
         };
         let running = emulator::start(settings)
             .await
-            .map_err(|source| Error::Io { what: "the emulator can't be started", source })?;
+            .map_err(|source| Error::Io { what: "cannot start the emulator", source })?;
         let consented = emulators(&running.origin())?;
         let tokens = TokenCache::given(&"emulator".to_owned().into())?;
         Ok(Target {
@@ -281,7 +281,7 @@ impl Target {
             return None;
         }
         let own = contract.own_audiences().collect::<Vec<_>>().join(" and ");
-        let audiences = if own.is_empty() { own } else { format!(", takes tokens for {own}") };
+        let audiences = if own.is_empty() { own } else { format!(", accepts tokens for {own}") };
         Some(format!("{}: PATCH {}, quota {}{audiences}", contract.name, contract.path, contract.quota))
     }
 
@@ -321,7 +321,7 @@ impl Place<'_> {
             return Ok(ConsentedOrigin::typed(typed.parse()?));
         }
         ConsentedOrigin::named(self.named.parse()?).map_err(|NotConsented(origin)| {
-            let why = "which is not built in, and your token goes there only if you say so";
+            let why = "which is not built in, and your token is sent there only if you confirm it";
             Refusal::new(self.by, why, &origin, global).into()
         })
     }
@@ -330,10 +330,7 @@ impl Place<'_> {
 impl Refusal {
     fn new(by: &str, why: &str, origin: &Origin, global: &GlobalArgs) -> Refusal {
         let command = accepting(global, &origin.to_string());
-        Refusal {
-            message: format!("{by} names {origin}, {why}"),
-            hint: format!("if that is where it belongs: `{command}`"),
-        }
+        Refusal { message: format!("{by} names {origin}, {why}"), hint: format!("to confirm: `{command}`") }
     }
 }
 
@@ -347,7 +344,7 @@ impl From<Refusal> for Error {
 fn emulators(origin: &str) -> Result<ConsentedOrigin, Error> {
     let origin: Origin = origin.parse()?;
     ConsentedOrigin::named(origin)
-        .map_err(|NotConsented(origin)| Error::usage(format!("{origin} is not this machine, where emulators are")))
+        .map_err(|NotConsented(origin)| Error::usage(format!("{origin} is not this machine, where emulators run")))
 }
 
 /// `72f988bf-86f1-41af-91ab-2d7cd011db47`

@@ -77,8 +77,8 @@ pub(super) fn announce_defects() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
         let what = panic.payload_as_str().unwrap_or("no message");
-        say(&format!("error: a defect of bulk-triage{place}: {what}"));
-        say("  help: nothing is lost: start the same command again, and report these two lines");
+        say(&format!("error: internal error (a bug){place}: {what}"));
+        say("  help: nothing is lost: run the same command again, and report these two lines");
     }));
 }
 
@@ -124,11 +124,11 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
 
 fn log_refused(path: &Path, why: &PathProblem) -> Error {
     let why = match why {
-        PathProblem::Used => "the command uses that file or its directory already".to_owned(),
+        PathProblem::Used => "the command already uses that file or its directory".to_owned(),
         PathProblem::Refused(why) => why.to_string(),
     };
     Error::Usage {
-        message: format!("can't write the log file {}: {}", printable(&path.to_string_lossy()), printable(&why)),
+        message: format!("cannot write the log file {}: {}", printable(&path.to_string_lossy()), printable(&why)),
         hint: Some("name another file with --log-file".to_owned()),
     }
 }
@@ -157,7 +157,7 @@ pub(super) fn outlive_usr1() {
 /// Where the runtime can't listen.
 pub(super) fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
     patience::others_listen();
-    let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "can't listen for signals", source });
+    let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "cannot listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     // Who starts it with `nohup` means it.

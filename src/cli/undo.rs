@@ -34,21 +34,21 @@ use crate::undo::undo;
 /// `bulk-triage runs undo`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct UndoArgs {
-    /// The run's name.
+    /// ID of the run
     run: String,
-    /// Where to write the plan.
+    /// Write the plan to this file
     #[arg(short, long, value_name = "PLAN")]
     output: PathBuf,
-    /// Of the rows that were updated, only those of these incidents.
-    #[arg(long, value_name = "INCIDENT,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
-    only: Vec<u64>,
-    /// Add this comment to each incident that is given back.
+    /// Undo only these incidents
+    #[arg(long, alias = "only", value_name = "INCIDENT,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    incident: Vec<u64>,
+    /// Add this comment to each reverted incident
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
-    /// Where the run went, if that is not built in: name it to send your token there.
+    /// Base URL of the run; needed if it isn't a built-in one
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// How calls are made.
+    /// How requests are sent.
     #[command(flatten)]
     calls: CallArgs,
 }
@@ -57,7 +57,7 @@ impl UndoArgs {
     /// Whether a row of this incident, its own or the one into which that was merged, is to be undone.
     fn is_named(&self, incident: u64, row: &ReportRow) -> bool {
         let is_it = |id: &u64| *id == incident || id.to_string() == row.result.incident_id;
-        self.only.is_empty() || self.only.iter().any(is_it)
+        self.incident.is_empty() || self.incident.iter().any(is_it)
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn run(
     if rows == 0 {
         journal.discard(&looked_at)?;
         notes.say();
-        let message = format!("nothing to undo in run {}, no plan is written: {}", args.run, notes.reasons());
+        let message = format!("nothing to undo in run {}, no plan was written: {}", args.run, notes.reasons());
         return Err(Error::usage(message));
     }
     let header = Header {
@@ -144,7 +144,7 @@ pub(super) fn run(
     notes.say();
     let mut out = io::stdout().lock();
     let path = printable_path(file.path());
-    writeln!(out, "plan: {path}, {rows} of {} updated rows, sealed {}", notes.updated, short(&checksum))?;
+    writeln!(out, "plan: {path}, {rows} of {} updated rows, checksum {}", notes.updated, short(&checksum))?;
     writeln!(out, "\nnothing was sent; to see it:\n  {}", show_plan(file.path(), &global.typed))?;
     Ok(if notes.gone.is_empty() { exit::OK } else { exit::SOME_FAILED })
 }
@@ -156,7 +156,7 @@ fn printable_path(path: &Path) -> String {
 /// The comment that is added, checked as a row's would be: property and text.
 fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, String)>, Error> {
     let Some(text) = text else { return Ok(None) };
-    let name = contract.appended().ok_or_else(|| Error::usage("the contract knows no comments"))?;
+    let name = contract.appended().ok_or_else(|| Error::usage("the contract has no comments"))?;
     PropertyOverride::parse(&format!("{name}={text}"), contract)?;
     Ok(Some((name.to_owned(), text.to_owned())))
 }
@@ -177,7 +177,7 @@ fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> 
         }
     }
     let run = &args.run;
-    Err(Error::usage(match (has_updated, args.only.is_empty()) {
+    Err(Error::usage(match (has_updated, args.incident.is_empty()) {
         (true, _) => format!("run {run} did not use --compare, so the previous values were not recorded"),
         (false, true) => format!("nothing to undo: run {run} updated no incident"),
         (false, false) => format!("nothing to undo: run {run} updated none of these incidents"),
@@ -319,9 +319,9 @@ impl Notes {
         let reasons = [
             (self.changed_rows, "changed by others since"),
             (self.left_as_they_are, "with the previous values already"),
-            (self.gone.len() as u64, "whose incident can't be read"),
+            (self.gone.len() as u64, "whose incident cannot be read"),
             (self.not_looked_at, "without recorded values"),
-            (impossible, "with values that the API does not take"),
+            (impossible, "with values that the API does not accept"),
         ];
         let counted = reasons
             .iter()
@@ -333,23 +333,23 @@ impl Notes {
     fn say(&self) {
         if self.not_looked_at > 0 {
             say(&format!(
-                "{} of the updated rows can't be undone: the run did not use --compare, so the previous values were \
+                "{} of the updated rows cannot be undone: the run did not use --compare, so the previous values were \
                  not recorded",
                 self.not_looked_at
             ));
         }
         if !self.gone.is_empty() {
-            say(&format!("left out, the incident can't be read: {}", lines(&self.gone)));
+            say(&format!("left out, the incident cannot be read: {}", lines(&self.gone)));
         }
         for (property, of) in &self.changed_since {
             say(&format!("left out, others have changed `{}` since: {}", printable(property), lines(of)));
         }
         for ((property, value), of) in &self.impossible {
             let (property, value) = (printable(property), truncate(value, 40));
-            say(&format!("can't be undone, the API takes no {value} for `{property}` there: {}", lines(of)));
+            say(&format!("cannot be undone, the API does not accept {value} for `{property}`: {}", lines(of)));
         }
         if self.comments > 0 {
-            say(&format!("{} comments stay: what was added can't be taken back", self.comments));
+            say(&format!("{} comments cannot be removed", self.comments));
         }
     }
 }

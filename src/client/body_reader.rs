@@ -67,9 +67,9 @@ impl fmt::Display for Incomplete {
             Incomplete::Cut { bytes } => write!(f, "the body was cut off after {}", size(*bytes)),
             Incomplete::TooLong { bytes } => write!(f, "the body is larger than {}", size(*bytes)),
             Incomplete::TooMuchInUse { bytes } => {
-                write!(f, "the members in use of the body are larger than {}", size(*bytes))
+                write!(f, "the used part of the body is larger than {}", size(*bytes))
             }
-            Incomplete::Coding(name) => write!(f, "the body has the content coding `{name}`, which was not asked for"),
+            Incomplete::Coding(name) => write!(f, "the body has the content coding `{name}`, which was not requested"),
             Incomplete::Damaged => f.write_str("the compressed body is damaged"),
         }
     }
@@ -349,8 +349,8 @@ mod tests {
         let mut damaged = whole.clone();
         damaged[15] ^= 0xff;
         for (coding, body, says) in [
-            ("br", JSON.as_bytes(), "the body has the content coding `br`, which was not asked for"),
-            ("gzip, zstd", JSON.as_bytes(), "the body has the content coding `gzip, zstd`, which was not asked for"),
+            ("br", JSON.as_bytes(), "the body has the content coding `br`, which was not requested"),
+            ("gzip, zstd", JSON.as_bytes(), "the body has the content coding `gzip, zstd`, which was not requested"),
             ("gzip", &whole[..whole.len() - 1], "the compressed body is damaged"),
             ("gzip", &damaged, "the compressed body is damaged"),
             ("deflate", &zlib(JSON.as_bytes())[..20], "the compressed body is damaged"),
@@ -368,7 +368,7 @@ mod tests {
         let long = format!(r#"{{"alerts":"{}","incidentId":7}}"#, "x".repeat(300));
         let bomb = format!(r#"{{"alerts":"{}","incidentId":7}}"#, "x".repeat(20_000_000));
         let (too_long, too_much) =
-            ("the body is larger than 256 bytes", "the members in use of the body are larger than 64 bytes");
+            ("the body is larger than 256 bytes", "the used part of the body is larger than 64 bytes");
         for (body, says) in [(&large, None), (&much, Some(too_much)), (&long, Some(too_long)), (&bomb, Some(too_long))]
         {
             for (coding, body) in [("gzip", gzip(body.as_bytes())), ("deflate", zlib(body.as_bytes()))] {

@@ -65,7 +65,7 @@ pub enum ClaimsError {
         wanted: String,
     },
     /// It is a JWT.
-    #[error("a tenant's token goes to this machine only if you name the origin with `--base-url`")]
+    #[error("a tenant's token is sent to this machine only if you confirm it with `--base-url`")]
     NotOpaque,
 }
 

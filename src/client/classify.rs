@@ -54,7 +54,7 @@ pub fn classify(
             Err(why) => {
                 let error = ErrorBody::read(&reply.body);
                 let verdict = if is_update { Verdict::Unconfirmed } else { doubt };
-                answer(&reply, error.as_ref(), verdict, one_line(&format!("no usable response: {why}")))
+                answer(&reply, error.as_ref(), verdict, one_line(&format!("malformed response: {why}")))
             }
         };
     }
@@ -74,7 +74,8 @@ pub fn classify(
         }
     };
     let said = said();
-    let message = if said.is_empty() { format!("the server said {} and no more", reply.status) } else { said };
+    let message =
+        if said.is_empty() { format!("the server responded with {} and no message", reply.status) } else { said };
     let is_retried = matches!(verdict, Verdict::Transient { .. });
     let resume = if is_retried { retry(&reply.headers, &reply.body, now.wall) } else { None };
     CallResult { resume, ..answer(&reply, error.as_ref(), verdict, message) }
@@ -286,7 +287,7 @@ pub(super) mod tests {
         ] {
             let answer = answer_to(&call, Ok(reply(200, body)));
             assert_eq!(answer.verdict, Verdict::Unconfirmed, "{body:.60}");
-            assert!(answer.message.starts_with("no usable response: "), "{}", answer.message);
+            assert!(answer.message.starts_with("malformed response: "), "{}", answer.message);
         }
         let cut = Reply {
             incomplete: Some(Incomplete::Cut { bytes: 9 }),
@@ -345,7 +346,7 @@ pub(super) mod tests {
             (400, body, "BadRequest: no such value", "a1b2"),
             (302, body, "unexpected status 302: BadRequest: no such value", "a1b2"),
             (503, "<h1>Down</h1>", "Down", "other"),
-            (503, "", "the server said 503 and no more", "other"),
+            (503, "", "the server responded with 503 and no message", "other"),
             (418, "short and stout", "unexpected status 418: short and stout", "other"),
         ] {
             let answer = answer_to(&get(), Ok(Reply { headers: headers.clone(), ..reply(status, body) }));

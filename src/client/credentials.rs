@@ -37,7 +37,7 @@ pub enum Renewal {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// No such file, or no right to read it.
-    #[error("can't read the token file {}: {source}", .path.display())]
+    #[error("cannot read the token file {}: {source}", .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

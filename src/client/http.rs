@@ -58,10 +58,10 @@ pub struct HttpTransport {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// TLS, or its certificates.
-    #[error("can't prepare https: {0}")]
+    #[error("cannot set up https: {0}")]
     Tls(String),
     /// The environment names a proxy of another kind.
-    #[error("the proxy {0} can't be used: set HTTPS_PROXY or ALL_PROXY to an http:// or https:// URL, or NO_PROXY")]
+    #[error("cannot use the proxy {0}: set HTTPS_PROXY or ALL_PROXY to an http:// or https:// URL, or NO_PROXY")]
     ProxyScheme(String),
 }
 
@@ -101,7 +101,7 @@ impl HttpTransport {
                 may_have_arrived: false,
                 is_reused: false,
                 obstacle: None,
-                message: "the token has a character that no header can hold".to_owned(),
+                message: "the token has a character that a header cannot hold".to_owned(),
             })?;
         bearer.set_sensitive(true);
         let prepared = self
@@ -198,10 +198,10 @@ impl HttpTransport {
             *status = proxy.refusal(&self.origin).await;
         }
         let what = match (never_left, error.is_timeout()) {
-            (true, true) => "no connection in time",
+            (true, true) => "connection timed out",
             (true, false) => "no connection",
-            (false, true) => "no answer in time",
-            (false, false) => "the connection broke before there was an answer",
+            (false, true) => "response timed out",
+            (false, false) => "the connection broke before a response",
         };
         let why = obstacle.as_ref().map_or_else(|| innermost(error), ToString::to_string);
         let is_reused = match lost_connection(error) {
@@ -470,7 +470,7 @@ mod tests {
     async fn a_connection_that_breaks_before_the_answer_leaves_a_doubt_and_is_not_tried_again() {
         let server = Server::start().await;
         for answer in [b"".as_slice(), b"HTTP/1.1 200", b"nonsense\r\n\r\n"] {
-            let error = server.exchange(answer).await.1.expect_err("no answer");
+            let error = server.exchange(answer).await.1.expect_err("no response");
             assert!(error.may_have_arrived, "{error}");
             assert!(!server.is_called().await);
         }
@@ -501,8 +501,8 @@ mod tests {
     async fn silence_before_the_answer_leaves_a_doubt() {
         let (taken, reply) = how_long_it_takes(&Server::start().await, b"", b"").await;
         assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
-        let error = reply.expect_err("no answer");
-        assert!(error.may_have_arrived && error.message.starts_with("no answer in time"), "{error}");
+        let error = reply.expect_err("no response");
+        assert!(error.may_have_arrived && error.message.starts_with("response timed out"), "{error}");
     }
 
     #[tokio::test]

@@ -103,7 +103,7 @@ impl<'a> Shown<'a> {
                 Some(comment) if is_appended => {
                     let is_in_doubt = comment.is_in_other_words();
                     in_other_words = is_in_doubt.then(|| name.clone()).or(in_other_words);
-                    let how = if is_in_doubt { "may be there in other words" } else { "has not been added" };
+                    let how = if is_in_doubt { "may have been rewritten" } else { "was not added" };
                     comment.fitting.is_none().then(|| format!("`{name}` {how}"))
                 }
                 None if is_appended => return Ok((Effect::Unknown { missing: name.clone() }, None)),
@@ -122,7 +122,7 @@ impl<'a> Shown<'a> {
             is_shown |= difference.is_none();
             differences.extend(difference);
         }
-        let differs = || format!("the response shows otherwise: {}", differences.join("; "));
+        let differs = || format!("the response shows other values: {}", differences.join("; "));
         let effect = match (is_shown, differences.is_empty(), in_other_words) {
             (_, true, _) => Effect::Applied,
             (true, false, _) => Effect::Partly { differs: differs() },
@@ -299,12 +299,12 @@ mod tests {
         let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[
             {"comment":"don't","createdTime":"2026-11-24T09:56:00Z"}]}"#;
         let says = concat!(
-            r#"the response shows otherwise: `status` is "Active", not "Resolved"; `assignedTo` is "x@y", not ""; "#,
-            r#"`tags` is not set, not ["a","b"]; `comment` has not been added"#
+            r#"the response shows other values: `status` is "Active", not "Resolved"; `assignedTo` is "x@y", not ""; "#,
+            r#"`tags` is not set, not ["a","b"]; `comment` was not added"#
         );
         assert_eq!(effect(ASKED, shown), Effect::NotApplied { differs: says.to_owned() });
         let shown = r#"{"status":"Resolved","tags":["a"],"comments":[{"comment":"done"}]}"#;
-        let says = r#"the response shows otherwise: `tags` is ["a"], not ["a","b"]"#;
+        let says = r#"the response shows other values: `tags` is ["a"], not ["a","b"]"#;
         assert_eq!(effect(ASKED, shown), Effect::Partly { differs: says.to_owned() });
     }
 
@@ -316,14 +316,14 @@ mod tests {
                 &format!(r#"{{"status":"{status}","comments":[{comment}]}}"#),
             )
         };
-        let differs = "the response shows otherwise: `comment` may be there in other words".to_owned();
+        let differs = "the response shows other values: `comment` may have been rewritten".to_owned();
         for new in ["null", "{}", r#"{"comment":"x"}"#, r#"{"comment":"x","createdTime":"2026-11-24T09:57:10Z"}"#] {
             assert_eq!(answers("Resolved", new), Effect::Partly { differs: differs.clone() }, "{new}");
             assert_eq!(answers("Active", new), Effect::Unknown { missing: "comment".to_owned() }, "{new}");
         }
         let old = r#"{"comment":"x","createdTime":"2026-11-24T09:56:50Z"}"#;
         assert!(matches!(answers("Active", old), Effect::NotApplied { .. }));
-        let differs = "the response shows otherwise: `comment` has not been added".to_owned();
+        let differs = "the response shows other values: `comment` was not added".to_owned();
         assert_eq!(answers("Resolved", old), Effect::Partly { differs });
     }
 

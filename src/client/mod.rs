@@ -95,7 +95,7 @@ impl<T: Transport> Client<T> {
             && (self.tokens.secrets().are_in(body) || body.contains(REDACTED))
         {
             // Neither is the token given away as a text, nor is what was redacted of a response sent back.
-            let message = format!("not sent: the row holds the access token, or `{REDACTED}` in its place");
+            let message = format!("not sent: the row contains the access token, or `{REDACTED}` in its place");
             let verdict = Verdict::Rejected;
             return CallResult {
                 verdict,

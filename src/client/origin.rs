@@ -18,16 +18,16 @@ pub struct Origin(Url);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// No URL, or none with a host.
-    #[error("`{0}` is not a base URL: write one such as `https://api.security.microsoft.com`")]
+    #[error("`{0}` is not a base URL: enter one such as `https://api.security.microsoft.com`")]
     NotAUrl(String),
     /// Another scheme than https.
-    #[error("`{0}` is not https: a token is sent over https only (http to this machine's loopback aside)")]
+    #[error("`{0}` is not https: a token is sent over https only (except over http to loopback)")]
     NotHttps(String),
     /// More than scheme, host and port.
-    #[error("`{0}` has more than a scheme, a host and a port: the path is the contract's; leave out the rest")]
+    #[error("`{0}` has more than a scheme, a host and a port: the contract has the path; remove the rest")]
     MoreThanOrigin(String),
     /// A name or a password in the URL.
-    #[error("the base URL has a user name or password in it: leave it out, and give the token with `--token-file`")]
+    #[error("the base URL contains a user name or password: remove it, and use `--token-file`")]
     HasUser,
 }
 

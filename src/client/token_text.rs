@@ -20,33 +20,31 @@ pub enum TokenTextError {
     #[error("is empty")]
     Empty,
     /// More than any token is long.
-    #[error("is longer than {LONGEST} bytes: it should hold a token and nothing else")]
+    #[error("is longer than {LONGEST} bytes: it should hold only a token")]
     TooLong,
     /// As Windows PowerShell's `>` writes it.
     #[error("is UTF-16 text: write it as plain text (PowerShell: `Set-Content -Encoding ascii -NoNewline`)")]
     Utf16,
     /// In quotes, as JSON and shells write text.
-    #[error("has its token in quotation marks: write it without them (az: `--query accessToken -o tsv`)")]
+    #[error("has its token in quotation marks: remove them (az: `--query accessToken -o tsv`)")]
     Quoted,
     /// The scheme stands before the token.
-    #[error("begins with `Bearer`: write the token alone")]
+    #[error("begins with `Bearer`: keep only the token")]
     Bearer,
     /// A word that `jq` and scripts write where there is no value.
-    #[error(
-        "holds the word `null`, `None` or `undefined`, which tools write where there is no token: get a token again"
-    )]
+    #[error("holds the word `null`, `None` or `undefined`, which tools write if they have no token: get a new token")]
     NoValue,
     /// An array, an object without a token, or no complete JSON.
     #[error("is JSON without a token: it needs a member `accessToken`, `access_token` or `token`")]
     NoMember,
     /// White space between other characters: two tokens, or a token broken into lines.
-    #[error("has white space inside, at byte {at}: write one token, in one line")]
+    #[error("has white space inside, at byte {at}: it should hold one token, on one line")]
     WhiteSpace {
         /// Counted from 1, from the beginning of the token.
         at: usize,
     },
     /// Any other character that no token has.
-    #[error("has a character that no token has, at byte {at}")]
+    #[error("has a character that tokens don't have, at byte {at}")]
     Character {
         /// Counted from 1, from the beginning of the token.
         at: usize,

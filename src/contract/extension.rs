@@ -22,7 +22,7 @@ impl Contract {
     /// # Errors
     /// In which way it does not.
     pub fn expect_extension(&self) -> Result<(), String> {
-        let mut why = Err("there is no built-in contract".to_owned());
+        let mut why = Err("no built-in contract".to_owned());
         for base in load_built_in() {
             why = self.expect_within(&base);
             if why.is_ok() {
@@ -40,7 +40,7 @@ impl Contract {
             ));
         }
         if !self.quota.is_within(&base.quota) {
-            return Err(format!("its contract has the quota `{}`, which is looser than `{}`", self.quota, base.quota));
+            return Err(format!("its contract has the quota `{}`, which exceeds `{}`", self.quota, base.quota));
         }
         let permissions = |contract: &Contract| {
             [

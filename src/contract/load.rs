@@ -22,13 +22,13 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// Neither a built-in contract nor a file.
-    #[error("no contract is named `{}`: write {}, or the path of a TOML file", printable(.name), BUILT_IN.join(", "))]
+    #[error("no contract is named `{}`: enter {}, or the path of a TOML file", printable(.name), BUILT_IN.join(", "))]
     Unknown {
         /// What was asked for.
         name: String,
     },
     /// The file can't be read.
-    #[error("can't read the contract `{}`: {source}", printable(&.path.to_string_lossy()))]
+    #[error("cannot read the contract `{}`: {source}", printable(&.path.to_string_lossy()))]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -110,7 +110,7 @@ fn extend(text: &str) -> Result<Contract, Wrong> {
     let at = |wanted: &str, message: String| Wrong { offset: text.rfind(&format!("\"{wanted}\"")), message };
     let base = &extension.extends;
     let mut contract = built_in(base).ok_or_else(|| {
-        at(base, format!("`extends` names no built-in contract: `{base}`; write {}", BUILT_IN.join(" or ")))
+        at(base, format!("`extends` names no built-in contract: `{base}`; enter {}", BUILT_IN.join(" or ")))
     })?;
     contract.name = extension.name.unwrap_or_else(|| format!("{base} (extended)"));
     if BUILT_IN.contains(&contract.name.as_str()) {
@@ -130,7 +130,7 @@ fn extend(text: &str) -> Result<Contract, Wrong> {
     if let Some(quota) = extension.quota {
         let parsed: Quota = quota.parse().map_err(|error| at(&quota, format!("{error}")))?;
         if !parsed.is_within(&contract.quota) {
-            let message = format!("the quota `{quota}` is looser than that of `{base}`, `{}`", contract.quota);
+            let message = format!("the quota `{quota}` exceeds that of `{base}`, `{}`", contract.quota);
             return Err(at(&quota, message));
         }
         contract.quota = parsed;
@@ -141,7 +141,7 @@ fn extend(text: &str) -> Result<Contract, Wrong> {
             return Err(at(&property.name, format!("`{base}` has no property `{}`", property.name)));
         };
         let PropertyKind::Choice(choices) = &mut known.kind else {
-            return Err(at(&property.name, format!("`{}` takes any text: it has no values", property.name)));
+            return Err(at(&property.name, format!("`{}` accepts any text: it has no values", property.name)));
         };
         property.values.into_iter().for_each(|entry| add_choice(choices, entry));
         check_spellings(choices).map_err(|(spelling, message)| at(&spelling, message))?;
@@ -221,7 +221,7 @@ fn checked_origin(origin: &str) -> Result<String, String> {
     };
     match host {
         Some(host) if plain(host) => Ok(origin.to_owned()),
-        _ => Err(format!("`{origin}` is not an origin: write `https://` and the host, without a path")),
+        _ => Err(format!("`{origin}` is not an origin: enter `https://` and the host, without a path")),
     }
 }
 
@@ -408,7 +408,7 @@ mod tests {
     fn what_is_wrong_with_a_users_file_is_said_with_its_line() {
         for (text, line, part) in [
             ("extends = \"defender\"\nqouta = \"1/1m\"\n", 2, "unknown field `qouta`"),
-            ("extends = \"defender\"\n\nquota = \"60/1m\"\n", 3, "looser"),
+            ("extends = \"defender\"\n\nquota = \"60/1m\"\n", 3, "exceeds"),
             ("extends = \"graphs\"\n", 1, "no built-in contract"),
             ("extends = \"defender\"\norigin = \"http://h/path\"\n", 2, "not an origin"),
             ("extends = \"defender\"\n[[properties]]\nname = \"severity\"\nvalues = []\n", 3, "no property"),
@@ -432,7 +432,7 @@ mod tests {
         let error = load("defnder").expect_err("no such contract");
         assert_eq!(
             error.to_string(),
-            "no contract is named `defnder`: write defender-classic, defender, or the path of a TOML file"
+            "no contract is named `defnder`: enter defender-classic, defender, or the path of a TOML file"
         );
         assert!(matches!(load("no/such.toml"), Err(ContractError::Unreadable { .. })));
     }

@@ -9,7 +9,7 @@ use crate::text::printable;
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// It can't be opened or read.
-    #[error("can't read `{}`: {source}", printable(.name))]
+    #[error("cannot read `{}`: {source}", printable(.name))]
     Unreadable {
         /// As it was named.
         name: String,
@@ -20,7 +20,7 @@ pub enum InputError {
     #[error("`{}` is not valid: {}", printable(.0.first().map_or("", |first| &first.file)), .0.first().map_or("", |first| &first.message))]
     Invalid(Vec<Diagnostic>),
     /// Whoever takes the rows can't go on.
-    #[error("can't keep the rows: {0}")]
+    #[error("cannot keep the rows: {0}")]
     NotKept(#[source] io::Error),
 }
 
@@ -32,7 +32,7 @@ impl InputError {
 
     /// Text stands after a closing quote at byte `at` of `source`, which begins on line `line`.
     pub(super) fn text_after_quote(name: &str, source: &[u8], line: u64, at: usize) -> InputError {
-        let message = "text follows a closing quote, so it is not known where the cell ends";
+        let message = "text follows a closing quote, so the end of the cell is unclear";
         let diagnostic = Diagnostic::new(&codes::TEXT_AFTER_QUOTE, name, message);
         InputError::Invalid(vec![diagnostic.at(source, line, at..at + 1)])
     }

@@ -120,7 +120,7 @@ impl Input {
             None => input.read_first_line()?,
             Some(_) if is_endless => {
                 let cause = match columns {
-                    0 => "there is no line end and no delimiter in it, so it is no header".to_owned(),
+                    0 => "it has no line end and no delimiter".to_owned(),
                     // Behind each of them there is a column more.
                     columns => format!("its first 64 KiB have {} columns", columns + 1),
                 };
@@ -237,10 +237,10 @@ impl Input {
             return Err(wrong("the header line is longer than 1 MiB"));
         }
         if text.contains('\0') {
-            return Err(wrong("the header line holds a NUL byte"));
+            return Err(wrong("the header line contains a NUL byte"));
         }
         if cells.iter().any(|cell| !cell.is_quoted() && text[cell.range.clone()].contains('\r')) {
-            let message = "the lines end in carriage returns alone: save the file with LF or CRLF line ends";
+            let message = "lines end with carriage returns only: save the file with LF or CRLF line ends";
             return Err(InputError::of_file(&codes::BARE_CR, &self.name, message));
         }
         let names: Vec<Cow<'_, str>> = cells.iter().map(|cell| cell.text(&text)).collect();

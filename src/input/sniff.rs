@@ -2,7 +2,7 @@
 
 /// What the file really is, where it is neither CSV nor JSONL; and how to make one of it.
 pub(super) fn wrong_kind(head: &[u8]) -> Option<(&'static str, &'static str)> {
-    const SAVE: &str = "open it in the program that made it and save it as CSV UTF-8";
+    const SAVE: &str = "open it in its program and save it as CSV UTF-8";
     const UNPACK: &str = "unpack it first";
     let starts: [(&[u8], &str, &str); 9] = [
         (b"PK\x03\x04", "a zip archive (an Excel workbook is one)", SAVE),
@@ -28,7 +28,7 @@ pub(super) fn wrong_kind(head: &[u8]) -> Option<(&'static str, &'static str)> {
     match text {
         [b'<', ..] => Some(("an HTML or XML page", "export the data as CSV; perhaps a sign-in page was saved instead")),
         [b'[', rest @ ..] if matches!(rest.trim_ascii_start(), [] | [b'{' | b'[' | b']' | b'"', ..]) => {
-            Some(("a JSON array", "write one object a line: `jq -c '.[]' FILE | bulk-triage check -`"))
+            Some(("a JSON array", "write one object per line: `jq -c '.[]' FILE | bulk-triage check -`"))
         }
         _ => None,
     }

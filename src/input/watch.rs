@@ -26,7 +26,7 @@ impl Watch {
 
     /// What has become of the file since then; `None` if it is still the same.
     pub(super) fn change(&self) -> Option<&'static str> {
-        let Ok(is) = self.file.metadata() else { return Some("it can't be examined any more") };
+        let Ok(is) = self.file.metadata() else { return Some("it can no longer be examined") };
         if is.len() != self.was.len() {
             return Some(if is.len() < self.was.len() { "it is shorter now" } else { "it is longer now" });
         }

@@ -303,7 +303,7 @@ pub(super) fn result_columns() -> String {
 pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, rusqlite::Error> {
     let kind: Option<String> = row.get(3)?;
     let outcome = if row.get(11)? {
-        let message = "it may have been made: the run ended before that was cleared up; the next start does it";
+        let message = "it may have been applied: the run ended before this was resolved; the next run resolves it";
         Outcome::new(OutcomeKind::InDoubt, "unsettled", message)
     } else {
         Outcome {

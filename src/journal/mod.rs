@@ -86,7 +86,7 @@ struct Session {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The state directory can't be made, written or trusted.
-    #[error("can't use the state directory {}: {why}", .path.display())]
+    #[error("cannot use the state directory {}: {why}", .path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -94,7 +94,7 @@ pub enum JournalError {
         why: String,
     },
     /// The state directory, or a file in it, could be another user's.
-    #[error("can't use {}: {why}", .path.display())]
+    #[error("cannot use {}: {why}", .path.display())]
     Untrusted {
         /// Which.
         path: PathBuf,
@@ -120,31 +120,31 @@ pub enum JournalError {
         why: String,
     },
     /// There is no room left to write.
-    #[error("no space is left for the journal in {}", .path.display())]
+    #[error("no space left for the journal in {}", .path.display())]
     Full {
         /// The state directory.
         path: PathBuf,
     },
     /// Reading or writing failed.
-    #[error("the journal can't be used: {0}")]
+    #[error("cannot use the journal: {0}")]
     Sql(rusqlite::Error),
     /// A lock or another file beside the database failed.
-    #[error("the journal's directory can't be used: {0}")]
+    #[error("cannot use the journal's directory: {0}")]
     Io(#[from] std::io::Error),
     /// The database was deleted or moved while it was used: another process would begin a new one.
-    #[error("the journal {} is gone: it was deleted or moved while it was used", .path.display())]
+    #[error("the journal {} is gone: it was deleted or moved while in use", .path.display())]
     Gone {
         /// The database file.
         path: PathBuf,
     },
     /// The user asked to stop while another process kept the journal.
-    #[error("stopped while waiting for the journal, held by {}", holder(*.by))]
+    #[error("stopped while waiting for the journal, which is locked by {}", holder(*.by))]
     Interrupted {
         /// The number of the process, if it is known.
         by: Option<u32>,
     },
     /// Another process is sending this run.
-    #[error("run {run} is under way in another process{}", .by.map(|by| format!(" (process {by})")).unwrap_or_default())]
+    #[error("run {run} is being sent by another process{}", .by.map(|by| format!(" (process {by})")).unwrap_or_default())]
     RunIsHeld {
         /// The run's name.
         run: String,
@@ -152,7 +152,7 @@ pub enum JournalError {
         by: Option<u32>,
     },
     /// No run bears this name.
-    #[error("there is no run `{0}`")]
+    #[error("no run `{0}`")]
     NoSuchRun(String),
 }
 

@@ -187,7 +187,7 @@ fn refused(path: &Path, why: Refusal) -> JournalError {
 /// Fails if the directory lies where no journal can be.
 fn expect_local(shown: &Path, directory: &Path) -> Result<(), JournalError> {
     let Some(kind) = unfit_file_system(directory) else { return Ok(()) };
-    let why = format!("it lies on {kind}, where locks can't be relied on; {OTHER}");
+    let why = format!("it is on {kind}, where locks are unreliable; {OTHER}");
     Err(JournalError::Directory { path: shown.to_owned(), why })
 }
 
@@ -265,7 +265,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     let path = dir.database();
     let damaged = |why: String| JournalError::Damaged { path: path.clone(), why };
     if rusqlite::version_number() < OLDEST_SQLITE {
-        return Err(damaged(format!("SQLite {} is too old to be trusted with it", rusqlite::version())));
+        return Err(damaged(format!("SQLite {} is too old", rusqlite::version())));
     }
     let turn = locks::WriteLock::open(dir.path(), Arc::clone(&dir.patience))?;
     let guard = turn.take()?;
@@ -292,7 +292,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability) -> Result<Journal,
     db.pragma_update(None, "synchronous", level)?;
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     if number(&db, "synchronous")? != level {
-        return Err(damaged("commits can't be made durable".to_owned()));
+        return Err(damaged("commits cannot be made durable".to_owned()));
     }
 
     let now = clock.now();

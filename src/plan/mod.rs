@@ -153,10 +153,10 @@ enum Source {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// It can't be read.
-    #[error("can't read the plan: {0}")]
+    #[error("cannot read the plan: {0}")]
     Io(#[from] io::Error),
     /// It is something else.
-    #[error("it is no plan: `bulk-triage plan` makes one")]
+    #[error("it is not a plan: `bulk-triage plan` creates one")]
     NoPlan,
     /// It was written by a newer version of this program.
     #[error("the plan has format {found}, and this program knows format {FORMAT}: use a newer bulk-triage")]
@@ -165,10 +165,10 @@ pub enum PlanError {
         found: u32,
     },
     /// It was as it was written, and is another one now.
-    #[error("the plan was exchanged while it was read")]
+    #[error("the plan was replaced while it was read")]
     Exchanged,
     /// It is not as it was written.
-    #[error("the plan was altered or cut off: {what}")]
+    #[error("the plan was modified or cut off: {what}")]
     Altered {
         /// Where that shows.
         what: String,
@@ -265,14 +265,14 @@ pub fn read<E: From<PlanError>>(
     lines.hasher.update(&first);
     let (mut rows, mut last_row) = (0, 0);
     loop {
-        let line = lines.next()?.ok_or_else(|| altered("it has no seal at its end"))?;
+        let line = lines.next()?.ok_or_else(|| altered("no checksum at its end"))?;
         if line.starts_with(CHECKSUM.as_bytes()) {
             let checksum = digits(&lines.hasher.clone().finalize());
             if line != format!("{CHECKSUM}{checksum}\"}}\n").as_bytes() {
-                return Err(altered("its seal does not fit what stands before it").into());
+                return Err(altered("checksum mismatch").into());
             }
             if lines.next()?.is_some() || rows != header.rows {
-                return Err(altered("it has more or fewer lines than it had").into());
+                return Err(altered("the number of lines differs").into());
             }
             return Ok(Verified { header, contract, checksum });
         }
@@ -328,7 +328,7 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
         (Some(body), None) => {
             // `+7` and `07` are numbers too, and stand in no plan that `plan` has written.
             let own = line.incident.parse().ok().and_then(IncidentId::new);
-            let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is no number")?;
+            let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is not a number")?;
             let incident = line.target.unwrap_or(own);
             let change = Change { incident, body: body.get().into(), appends: line.appends };
             check_change(contract, &change, Lists::Whole)?;

@@ -49,7 +49,7 @@ pub fn check_body(contract: &Contract, body: &str, lists: Lists) -> Result<bool,
     let mut places = Vec::new();
     for (name, value) in &members {
         let place = contract.properties.iter().position(|property| property.name == *name);
-        let place = place.ok_or_else(|| format!("`{}` can't be set", truncate(name, SHOWN)))?;
+        let place = place.ok_or_else(|| format!("`{}` cannot be set", truncate(name, SHOWN)))?;
         if !is_value(&contract.properties[place].kind, value, lists) {
             return Err(format!("{} is not a value of `{name}`", truncate(&value.to_string(), SHOWN)));
         }
@@ -85,7 +85,7 @@ fn check_dependencies(contract: &Contract, members: &Map<String, Value>) -> Resu
         let allows = |(with, values): &(String, Vec<String>)| on == Some(with) && values.iter().any(|one| one == value);
         if !rule.allowed.iter().any(allows) {
             let on = on.map_or_else(|| "not set".to_owned(), |on| format!("`{on}`"));
-            return Err(format!("{} `{value}` does not go with {}, which is {on}", rule.property, rule.on));
+            return Err(format!("{} `{value}` is not allowed with {} `{on}`", rule.property, rule.on));
         }
     }
     Ok(())
@@ -133,14 +133,14 @@ mod tests {
             (r#"{"tags":[["a"]]}"#, "not a value"),
             (r#"{"comment":" "}"#, "not a value"),
             (r#"{"comment":[]}"#, "not a value"),
-            (r#"{"severity":"high"}"#, "can't be set"),
-            (r#"{"Status":"Active"}"#, "can't be set"),
-            (r#"{"incidentId":7,"status":"Active"}"#, "can't be set"),
+            (r#"{"severity":"high"}"#, "cannot be set"),
+            (r#"{"Status":"Active"}"#, "cannot be set"),
+            (r#"{"incidentId":7,"status":"Active"}"#, "cannot be set"),
             (r#"{ "status":"Active"}"#, "not written"),
             (r#"{"status":"\u0041ctive"}"#, "not written"),
             (r#"{"comment":"x","status":"Active"}"#, "not written"),
-            (r#"{"determination":"Other"}"#, "does not go with"),
-            (r#"{"classification":"FalsePositive","determination":"Malware"}"#, "does not go with"),
+            (r#"{"determination":"Other"}"#, "is not allowed with"),
+            (r#"{"classification":"FalsePositive","determination":"Malware"}"#, "is not allowed with"),
         ] {
             let error = check_body(&contract, body, Lists::Whole).expect_err(body);
             assert!(error.contains(part), "{body}: {error}");

@@ -25,7 +25,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 row`, `1,000 rows`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+pub(crate) fn counted(number: u64, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {noun}{s}", count(number))
 }
@@ -33,7 +33,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
 /// `6 rows set nothing: left alone`, of a fetched file.
 #[must_use]
 pub fn left_alone(rows: u64) -> String {
-    format!("{} {} nothing: left alone", counted(rows, "row"), if rows == 1 { "sets" } else { "set" })
+    format!("{} {} nothing: skipped", counted(rows, "row"), if rows == 1 { "sets" } else { "set" })
 }
 
 /// The two largest units of a duration: `12 s`, `19 min 36 s`, `2 h`, `1 d 6 h`; below a second in milliseconds.

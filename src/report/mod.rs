@@ -10,7 +10,7 @@
 pub mod diagnostics;
 pub mod diff_line;
 pub mod fetched;
-mod humanize;
+pub(crate) mod humanize;
 mod layout;
 pub mod next_command;
 pub mod outcome_counts;

@@ -18,7 +18,7 @@ pub struct PlanFile {
 
 /// Why a plan can't be written there.
 #[derive(Debug, thiserror::Error)]
-#[error("can't write the plan to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+#[error("cannot write the plan to `{}`: {reason}", printable(&.path.to_string_lossy()))]
 pub struct PlanPlaceError {
     path: PathBuf,
     reason: Reason,
@@ -32,7 +32,7 @@ enum Reason {
     Refused(Refusal),
     #[error("it is the input; name another file with `-o`")]
     Input,
-    #[error("a file that is no plan is there; move it away, or name another file with `-o`")]
+    #[error("the file exists and is not a plan; move it away, or name another file with `-o`")]
     ForeignFile,
     #[error("{0}")]
     Io(io::Error),

@@ -19,7 +19,7 @@ pub enum Confirmation {
 pub fn ask(question: &str, yes: Confirmation, mut input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
     match yes {
         Confirmation::Word => write!(output, "{question} [y/N] ")?,
-        Confirmation::Number(_) => write!(output, "{question} Type their number to go on: ")?,
+        Confirmation::Number(number) => write!(output, "{question} Type {number} to continue: ")?,
     }
     loop {
         output.flush()?;
@@ -73,7 +73,7 @@ mod tests {
             let mut shown = Vec::new();
             let said = ask("Send 1,234 updates?", Confirmation::Number(1_234), typed.as_bytes(), &mut shown);
             assert_eq!(said.expect("reads"), yes, "{typed:?}");
-            assert!(shown.starts_with(b"Send 1,234 updates? Type their number to go on: "));
+            assert!(shown.starts_with(b"Send 1,234 updates? Type 1234 to continue: "));
         }
     }
 

@@ -213,7 +213,7 @@ impl Summary {
         if let Some(report) = &self.report {
             writeln!(out, "report: {}", printable(&report.to_string_lossy()))?;
         }
-        writeln!(out, "exit {}: {}", self.exit, printable(&self.meaning))?;
+        writeln!(out, "{} (exit {})", printable(&self.meaning), self.exit)?;
         if let Some(next) = &self.next {
             writeln!(out, "\nnext:\n  {next}")?;
         }
@@ -276,11 +276,11 @@ mod tests {
         tally.on_event(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
         tally.on_event(&finished(1, Outcome::new(OutcomeKind::Updated, "", "")));
         for row in 2..=8 {
-            tally.on_event(&finished(row, Outcome::new(OutcomeKind::Failed, "not-found", "there is no such incident")));
+            tally.on_event(&finished(row, Outcome::new(OutcomeKind::Failed, "not-found", "no such incident")));
         }
         let hostile = "\u{1b}]0;owned\u{7} \u{202e}".to_owned() + &"the API refused the values ".repeat(9);
         tally.on_event(&finished(9, Outcome::new(OutcomeKind::Failed, "rejected", hostile)));
-        let before = "made by run 6aaa at 2026-11-23 10:00 UTC";
+        let before = "applied by run 6aaa at 2026-11-23 10:00 UTC";
         tally.on_event(&finished(10, Outcome::new(OutcomeKind::Unchanged, "done-before", before)));
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
@@ -300,7 +300,7 @@ mod tests {
             report: None,
             results: Some("close.7f3k.results.csv".into()),
             exit: 4,
-            meaning: "stopped early; the same command goes on".to_owned(),
+            meaning: "stopped early; run the same command again to resume".to_owned(),
             next: Some(NextCommand::new("bulk-triage").word("run").path("close.csv").word("--yes")),
         }
     }
@@ -325,14 +325,14 @@ mod tests {
           not-attempted        21
 
         unchanged, done-before: 1 row
-          row 10 (line 11), incident 924010: made by run 6aaa at 2026-11-23 10:00 UTC
+          row 10 (line 11), incident 924010: applied by run 6aaa at 2026-11-23 10:00 U…
 
         failed, not-found: 7 rows
-          row 2 (line 3), incident 924002: there is no such incident
-          row 3 (line 4), incident 924003: there is no such incident
-          row 4 (line 5), incident 924004: there is no such incident
-          row 5 (line 6), incident 924005: there is no such incident
-          row 6 (line 7), incident 924006: there is no such incident
+          row 2 (line 3), incident 924002: no such incident
+          row 3 (line 4), incident 924003: no such incident
+          row 4 (line 5), incident 924004: no such incident
+          row 5 (line 6), incident 924005: no such incident
+          row 6 (line 7), incident 924006: no such incident
           and 2 more
 
         failed, rejected: 1 row
@@ -340,7 +340,7 @@ mod tests {
 
         12 requests in 19 min 36 s: 9 updates, 3 reads, 2 throttled (429)
         results: close.7f3k.results.csv
-        exit 4: stopped early; the same command goes on
+        stopped early; run the same command again to resume (exit 4)
 
         next:
           bulk-triage run close.csv --yes

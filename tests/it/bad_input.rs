@@ -73,7 +73,7 @@ fn errors_of_the_header() {
 #[test]
 fn errors_of_the_shape_of_rows() {
     bad("a.csv", "incidentId,status,comment\n1,Resolved\n", "too-few-cells", "3").on_line(2).hold();
-    bad("a.csv", "incidentId,comment\n1,so, it was\n", "too-many-cells", "Quote").on_line(2).hold();
+    bad("a.csv", "incidentId,comment\n1,so, it was\n", "too-many-cells", "quote").on_line(2).hold();
     let unclosed = "incidentId,comment\n1,fine\n2,\"opened\n3,swallowed\n4,swallowed\n";
     bad("a.csv", unclosed, "unclosed-quote", "quote").at(3, 3).hold();
     bad("a.csv", "incidentId,comment\n1,\"a\"b\n", "text-after-quote", "quote").at(2, 6).hold();
@@ -98,13 +98,17 @@ fn errors_of_json_lines() {
     bad("a.jsonl", line("{\"incidentId\":2,\"status\":5}"), "wrong-type", "text").on_line(2).hold();
     bad("a.jsonl", line("{\"incidentId\":2,\"tags\":[\"a\",1]}"), "tags-not-json", "text").on_line(2).hold();
     bad("a.jsonl", line("{\"incidentId\":true,\"status\":\"Active\"}"), "wrong-type", "number").on_line(2).hold();
-    bad("a.jsonl", line("{\"incidentId\":1.0,\"status\":\"Active\"}"), "id-invalid", "number").on_line(2).hold();
+    bad("a.jsonl", line("{\"incidentId\":1.0,\"status\":\"Active\"}"), "id-invalid", "not an incident ID")
+        .on_line(2)
+        .hold();
 }
 
 #[test]
 fn errors_of_ids() {
     for id in ["abc", "1/2", "1/../2", "0", "-7", "+7", "007", "1e3", "1.0", "9223372036854775808", "１２", "0x10"] {
-        bad("a.csv", format!("incidentId,status\n5,Active\n{id},Active\n"), "id-invalid", "number").at(3, 1).hold();
+        bad("a.csv", format!("incidentId,status\n5,Active\n{id},Active\n"), "id-invalid", "not an incident ID")
+            .at(3, 1)
+            .hold();
     }
     bad("a.csv", "incidentId,status\n,Active\n", "id-missing", "id").on_line(2).hold();
 }
@@ -164,18 +168,18 @@ fn what_can_t_be_read_is_named() {
     for (input, says) in [("missing.csv", "No such file"), ("dir.csv", "directory")] {
         for command in ["check", "run --dry-run --emulator", "run --yes --emulator"] {
             let ended = program.run(&format!("{command} {input}")).expect_code(3);
-            ended.expect_text(&format!("can't read `{input}`")).expect_text(says);
+            ended.expect_text(&format!("cannot read `{input}`")).expect_text(says);
         }
     }
     // Found out while reading.
-    program.run("check /proc/self/mem").expect_code(3).expect_text("can't read");
+    program.run("check /proc/self/mem").expect_code(3).expect_text("cannot read");
 }
 
 #[test]
 fn a_header_alone_is_a_run_of_no_rows() {
     let program = Program::new().file("a.csv", "incidentId,status\n").file("a.jsonl", "").emulator(|_| ());
     for input in ["a.csv", "a.jsonl", "-"] {
-        program.run(&format!("check {input}")).expect_code(0).expect_text("No rows");
+        program.run(&format!("check {input}")).expect_code(0).expect_text("no rows");
         program.send(input).expect_code(0).expect_text("0 rows");
     }
     assert!(program.requests().is_empty());

@@ -25,7 +25,7 @@ fn the_sound_samples_are_valid() {
         let path = format!("samples/{sample}");
         let (exit, out, _) = run(&["check", &path], b"");
         assert_eq!(exit, 0, "{out}");
-        assert!(out.starts_with(&format!("{rows} rows, all valid.\n")), "{out}");
+        assert!(out.starts_with(&format!("{rows} rows, all valid\n")), "{out}");
         assert!(out.contains(&format!("bulk-triage run {path} --dry-run")), "{out}");
     }
 }
@@ -37,7 +37,7 @@ fn a_portal_export_needs_to_be_told_what_to_set() {
     assert!(out.contains("error[portal-needs-set]"), "{out}");
     let (exit, out, _) = run(&["check", "samples/portal-export.csv", "--set", "status=resolved"], b"");
     assert_eq!(exit, 0, "{out}");
-    assert!(out.contains("only its ids are used") && out.contains("5 rows, all valid"), "{out}");
+    assert!(out.contains("only incident IDs are used") && out.contains("5 rows, all valid"), "{out}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn the_file_of_mistakes_gets_all_its_diagnostics() {
     assert_eq!((&report["rows"], &report["valid"]), (&27.into(), &5.into()));
     let (exit, out, err) = run(&["check", "samples/mistakes.csv"], b"");
     assert_eq!((exit, err.as_str()), (3, ""));
-    assert!(out.contains(" of 25:") && out.ends_with("Nothing would be sent.\n"), "{out}");
+    assert!(out.contains(" of 25:") && out.ends_with("5 of 27 rows are valid; nothing would be sent\n"), "{out}");
     assert!(!out.contains(|character: char| character.is_control() && character != '\n' || character == '\u{202e}'));
 }
 
@@ -122,11 +122,11 @@ fn a_wrong_command_line_is_exit_2() {
 
 #[test]
 fn standard_input_is_an_input() {
-    assert_eq!(run(&["check", "-"], b"incidentId,status\n1,Active\n"), (0, "1 row, valid.\n".into(), String::new()));
+    assert_eq!(run(&["check", "-"], b"incidentId,status\n1,Active\n"), (0, "1 row, valid\n".into(), String::new()));
     assert_eq!(run(&["check", "-"], b"{\"incidentId\":1,\"status\":\"Active\"}").0, 0);
     for nothing in [&b""[..], b"\n", b"incidentId,status\n"] {
         let (exit, out, _) = run(&["check", "-"], nothing);
-        assert_eq!((exit, out.as_str()), (0, "No rows: there is nothing to do.\n"));
+        assert_eq!((exit, out.as_str()), (0, "no rows: nothing to do\n"));
     }
     assert_eq!(run(&["check", "-", "--format", "json"], b"").1, "{\"diagnostics\":[],\"rows\":0,\"valid\":0}\n");
 }

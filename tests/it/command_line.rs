@@ -56,7 +56,7 @@ fn help_has_every_option_of_the_design() {
         "--results",
         "--yes",
         "--remember",
-        "--scope",
+        "--tenant",
         "--format",
         "--token-file",
         "--state-dir",

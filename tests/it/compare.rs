@@ -40,7 +40,7 @@ fn what_is_already_so_costs_no_update() {
 fn all_is_looked_at_before_the_first_update_and_what_can_not_be_updated_is_not_sent() {
     let program = program("a.csv", &resolving([7, 30, 8, 6_000, 9]));
     let ended = program.send("a.csv --compare").expect_code(1);
-    let ended = ended.expect_text("1 row not sent, there is no such incident (line 5)");
+    let ended = ended.expect_text("1 row not sent, no such incident (line 5)");
     let ended = ended.expect_text("1 row not sent, the incident was merged into another one (line 3)");
     let ended = ended.expect_text("line 2, 7:\n    status Active → Resolved");
     let results = ended.results();
@@ -71,7 +71,7 @@ fn a_dry_run_shows_every_change_and_sends_and_leaves_nothing() {
     let ended = ended.expect_text("1 row with all values already set: skipped");
     ended.expect_text("  line 4, 3:\n    comment + =1+1\n");
     assert_eq!(program.updates().len(), 0);
-    program.run("runs").expect_code(0).expect_text("There are no runs.");
+    program.run("runs").expect_code(0).expect_text("no runs");
     assert_eq!(program.names(), ["a.csv", "requests.jsonl", "state"]);
 }
 

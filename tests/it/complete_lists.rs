@@ -73,9 +73,9 @@ fn incomplete_list_is_resumed_by_the_printed_command() {
         let ended = fetch(&program, "-o open.csv --patience 0").expect_code(4);
         let ended = ended.expect_text("list incomplete: 100 incidents read");
         assert_eq!(program.names(), ["open.csv.part", "requests.jsonl", "state"]);
-        let next = ended.stderr.split("to go on:\n").nth(1).expect("a command").trim();
+        let next = ended.stderr.split("to resume:\n").nth(1).expect("a command").trim();
         let arguments = next.strip_prefix("bulk-triage ").expect("the program");
-        program.run(arguments).expect_code(0).expect_text("going on behind the 100 incidents");
+        program.run(arguments).expect_code(0).expect_text("resuming after the 100 incidents");
         assert_eq!(rows(&program, "open.csv"), 350);
     });
 }
@@ -85,7 +85,7 @@ fn empty_complete_list_replaces_and_says_so() {
     let program = program("1-60", &[]);
     fetch(&program, "-o open.csv").expect_code(0);
     let ended = fetch(&program, "-o open.csv --status resolved").expect_code(0);
-    ended.expect_text("0 incidents (open.csv had 60), by 1 request");
+    ended.expect_text("0 incidents (open.csv had 60), 1 request");
     assert_eq!(rows(&program, "open.csv"), 0);
     fetch(&program, "-o open.csv").expect_code(0);
     let ended = fetch(&program, "-o open.csv --status resolved --format json").expect_code(0);

@@ -93,7 +93,7 @@ fn unsupported_proxy_scheme_ends_the_run() {
 
 #[test]
 fn unknown_host_ends_the_run() {
-    send_to("https://no-such-host.invalid", &[]).expect_text("there is no host `no-such-host.invalid`");
+    send_to("https://no-such-host.invalid", &[]).expect_text("host `no-such-host.invalid`");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn on_page(page: &str) -> (u64, u64, u64) {
     let updates = updates.and_then(|line| line.split("**").nth(1)).expect("the updates").parse().expect("a number");
     let sets = page.lines().find(|line| line.starts_with("| <code>status</code> | "));
     let status = sets.map_or(0, |line| line.split('|').nth(2).expect("rows").trim().parse().expect("a number"));
-    let rows = page.split("## Each incident").nth(1).expect("rows");
+    let rows = page.split("## Incidents").nth(1).expect("rows");
     let rows =
         rows.lines().filter(|line| line.starts_with("| ") && line.contains("<code>") && !line.starts_with("| row"));
     let sent = rows.filter(|line| !line.contains("**Not sent:**")).count() as u64;
@@ -67,7 +67,7 @@ fn applied_rows_are_not_counted() {
 fn repeated_rows_count_once() {
     let program = program();
     program.write("a.csv", closing([1, 2, 1, 3, 2, 1]));
-    let ended = expect_rows(&program, "", 3, "3 rows with the change of an earlier row: skipped");
+    let ended = expect_rows(&program, "", 3, "3 rows with the same change as an earlier row: skipped");
     ended.expect_code(0).expect_outcomes(&[("updated", 3), ("unchanged", 3)]);
 }
 
@@ -93,7 +93,7 @@ fn rows_of_results_that_are_done_are_not_counted() {
     program.write("a.csv", closing(1..=5));
     program.send("a.csv --results b.csv").expect_code(1);
     program.write("a.csv", program.read("b.csv"));
-    expect_rows(&program, "", 2, "2 of its 5 rows are taken, 3 are not").expect_code(1);
+    expect_rows(&program, "", 2, "2 of 5 rows are sent, 3 skipped").expect_code(1);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn rows_that_need_no_change_are_not_counted() {
     program.send_as_others("others.csv");
     program.write("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n3,Resolved\n3,Resolved\n4,Resolved\n");
     let ended = expect_rows(&program, "--compare", 2, "2 rows with all values already set: skipped");
-    ended.expect_code(0).expect_text("1 row with the change of an earlier row: skipped");
+    ended.expect_code(0).expect_text("1 row with the same change as an earlier row: skipped");
 }
 
 /// What was sent before a stop is neither counted nor sent again.
@@ -135,7 +135,7 @@ fn plan_that_is_done_shows_nothing_to_send() {
     }
     // Every row is known to be done: nothing is read.
     let done = program.run("apply b.plan --yes --quota 100000/1s").expect_code(0);
-    done.expect_text("there is nothing to send").expect_outcomes(&[("unchanged", 2)]);
+    done.expect_text("nothing to send").expect_outcomes(&[("unchanged", 2)]);
     assert_eq!(program.requests().len(), requests);
 }
 
@@ -196,7 +196,7 @@ fn remembered_comment_is_not_counted() {
         let shown = shown.expect_text("1 comment added before: not repeated");
         assert!(sets(&shown.stdout).contains("comment                 1"), "{command}: {}", shown.said());
         assert!(!shown.stdout.contains("\"comment\":\"done\""), "{command}: {}", shown.said());
-        assert!(program.read("review.md").contains("it is not repeated"), "{command}");
+        assert!(program.read("review.md").contains("is not repeated"), "{command}");
         std::fs::remove_file(program.path("review.md")).expect("it was written");
     }
     let before = program.updates().len();

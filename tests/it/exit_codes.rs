@@ -96,7 +96,7 @@ fn a_run_that_stopped_early_is_4() {
     let stalled = program(&["stall@1"]);
     let running = stalled.start_sending("a.csv --quota 1/1h");
     stalled.wait_for_requests(1);
-    stalled.send("a.csv --quota 1/1h").expect_code(exit::STOPPED.into()).expect_text("under way in another process");
+    stalled.send("a.csv --quota 1/1h").expect_code(exit::STOPPED.into()).expect_text("being sent by another process");
     running.kill();
 }
 
@@ -163,5 +163,5 @@ fn the_emulator_ends_with_0_and_says_what_came() {
     running.end().expect_code(0);
     let mut last = String::new();
     std::io::Read::read_to_string(&mut said, &mut last).expect("its last line");
-    assert_eq!(last.trim(), "3 requests, 0 of them throttled");
+    assert_eq!(last.trim(), "3 requests, 0 throttled");
 }

@@ -105,12 +105,12 @@ fn a_question_that_can_not_be_is_said_and_leaves_nothing() {
     for (arguments, said) in [
         (["--filter", "severity eq 'High'"], "the API rejects the query"),
         (["--status", "open"], "write Active, Resolved"),
-        (["--created-since", "yesterday"], "a duration ago such as 24h"),
+        (["--created-since", "yesterday"], "an age such as 24h"),
     ] {
         let ended = fetch(&program, &[&["-o", "out.csv"], &arguments[..]].concat()).expect_code(2).expect_text(said);
         assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.said());
     }
-    fetch(&program, &["-o", "out.txt"]).expect_code(2).expect_text(".csv nor in .jsonl");
+    fetch(&program, &["-o", "out.txt"]).expect_code(2).expect_text(".csv, .jsonl");
     assert_eq!(program.names(), ["requests.jsonl", "state"]);
     let mut command = fetch_command(&program, &["-o", "out.csv"]);
     command.env_remove("BULK_TRIAGE_TOKEN");
@@ -140,7 +140,7 @@ fn after_a_kill_the_same_command_goes_on_behind_what_was_read() {
         assert!(matches!((signal, ended.code), (Signal::KILL, None) | (Signal::INT, Some(4))), "{}", ended.said());
         if signal == Signal::INT {
             let next = format!(
-                "to go on:\n  bulk-triage fetch -o open.csv --created-since 20000h --base-url {}",
+                "to resume:\n  bulk-triage fetch -o open.csv --created-since 20000h --base-url {}",
                 program.origin()
             );
             assert!(ended.stderr.contains(&next), "{}", ended.said());
@@ -156,7 +156,7 @@ fn after_a_kill_the_same_command_goes_on_behind_what_was_read() {
 
         let before = program.requests().len() as u64;
         let again = fetch(&program, &["-o", "open.csv", "--created-since", "20000h"]).expect_code(0);
-        again.expect_text(&format!("going on behind the {whole} incidents"));
+        again.expect_text(&format!("resuming after the {whole} incidents"));
         assert_eq!(ids(&program, "open.csv"), (1..=1_000).rev().collect::<Vec<_>>());
         assert!(!program.path("open.csv.part").exists());
         // Each page shows 95 that are new, and one more call shows that there are no others.
@@ -172,7 +172,7 @@ fn what_was_read_for_another_question_is_read_anew_and_that_is_said() {
     program.wait_for_requests(4);
     running.kill();
     let ended = fetch(&program, &["-o", "open.csv", "--status", "Active", "--limit", "120"]).expect_code(0);
-    ended.expect_text("belongs to another question, or is too old: it is read anew");
+    ended.expect_text("is for a different query or too old; starting over");
     assert_eq!(ids(&program, "open.csv"), (881..=1_000).rev().collect::<Vec<_>>());
 }
 
@@ -238,16 +238,16 @@ fn what_is_no_fetched_file_or_was_filled_in_is_left_as_it_is() {
         assert_eq!(fs::read(program.path(name)).ok(), before, "{name}");
     };
     program.write("open.csv", program.read("open.csv").replacen("\n3,,", "\n3,Resolved,", 1));
-    refused("open.csv", "something was filled in");
+    refused("open.csv", "has been edited");
     program.write(
         "open.jsonl",
         program.read("open.jsonl").replacen("\"current_s", "\"status\":\"Active\",\"current_s", 1),
     );
-    refused("open.jsonl", "something was filled in");
+    refused("open.jsonl", "has been edited");
     program.write("own.csv", "incidentId,status\n1,Resolved\n");
-    refused("own.csv", "a file that was not fetched");
+    refused("own.csv", "was not fetched");
     program.write("own.jsonl", "{\"incidentId\":1}\n");
-    refused("own.jsonl", "a file that was not fetched");
+    refused("own.jsonl", "was not fetched");
     fs::create_dir(program.path("folder.csv")).expect("makes");
     refused("folder.csv", "a directory");
     symlink("own.csv", program.path("link.csv")).expect("links");
@@ -283,7 +283,7 @@ fn a_fetched_file_goes_straight_into_run() {
     program.send("tags.csv").expect_code(0);
     for file in ["open.csv", "open.jsonl"] {
         let ended = fetch(&program, &["-o", file]).expect_code(0);
-        let ended = ended.expect_text(&format!("3 incidents in {file}, by 2 requests"));
+        let ended = ended.expect_text(&format!("3 incidents in {file}, 2 requests"));
         ended.expect_text(&format!(
             "  bulk-triage run {file} --set status=Resolved --dry-run --base-url {}",
             program.origin()
@@ -291,11 +291,15 @@ fn a_fetched_file_goes_straight_into_run() {
         let set = ["--set", "status=Resolved"];
         let mut check = program.command(&format!("check {file}"));
         check.args(set);
-        let checked = started(check).end().expect_code(0).expect_text("3 rows, all valid.");
-        checked.expect_text("Fetched 0 min ago, ");
+        let checked = started(check).end().expect_code(0).expect_text("3 rows, all valid");
+        checked.expect_text("fetched 0 min ago, ");
         let mut dry_run = program.command(&format!("run {file} --dry-run --base-url {}", program.origin()));
         dry_run.args(set);
-        started(dry_run).end().expect_code(0).expect_text(" UTC; current_* sets nothing.\n").expect_text("3  Resolved");
+        started(dry_run)
+            .end()
+            .expect_code(0)
+            .expect_text(" UTC; columns current_* are ignored\n")
+            .expect_text("3  Resolved");
         // What it was then stands beside the change, with its age; beside what is known better only where that differs.
         let seen = program.path("seen.md");
         let with_page = |options: &[&str]| {
@@ -312,7 +316,7 @@ fn a_fetched_file_goes_straight_into_run() {
             "{page}"
         );
         // As it is, nothing is asked for.
-        program.run(&format!("check {file}")).expect_code(0).expect_text("3 rows set nothing: left alone.");
+        program.run(&format!("check {file}")).expect_code(0).expect_text("3 rows set nothing: skipped.");
     }
     for row in rows(&program, "open.csv") {
         for (name, cell) in row {
@@ -344,6 +348,6 @@ fn a_check_takes_no_column_for_a_misspelt_one_under_any_contract() {
         let program = program("1-3");
         fetch(&program, &["-o", "open.csv", "--contract", contract]).expect_code(0);
         let ended = program.run(&format!("check open.csv --contract {contract} --set status=Resolved"));
-        ended.expect_code(0).expect_text("3 rows, all valid.");
+        ended.expect_code(0).expect_text("3 rows, all valid");
     }
 }

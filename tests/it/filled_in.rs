@@ -39,11 +39,8 @@ fn rows_left_empty_are_unchanged_and_cost_nothing() {
             let mut outcomes = vec![("updated", all), ("unchanged", left)];
             outcomes.retain(|(_, rows)| *rows > 0);
 
-            let line = if left == 1 {
-                "1 row sets nothing: left alone"
-            } else {
-                &format!("{left} rows set nothing: left alone")
-            };
+            let line =
+                if left == 1 { "1 row sets nothing: skipped" } else { &format!("{left} rows set nothing: skipped") };
             let check = program.run(&format!("check {file}")).expect_code(0);
             assert_eq!(check.said().matches(line).count(), usize::from(left > 0), "{}", check.said());
             let dry_run = program.run(&format!("run {file} --dry-run --base-url {}", program.origin())).expect_code(0);
@@ -68,12 +65,12 @@ fn plan_and_page_of_a_partly_filled_file_agree() {
     let origin = program.origin();
     for look in ["", "--compare"] {
         let plan = format!("plan open.csv -o a.plan --base-url {origin} --report r.md --quota 1000/1s {look}");
-        let planned = program.run(&plan).expect_code(0).expect_text("5 rows set nothing: left alone");
+        let planned = program.run(&plan).expect_code(0).expect_text("5 rows set nothing: skipped");
         assert!(!planned.said().contains("already so"), "{}", planned.said());
         let page = program.read("r.md");
         assert!(page.contains("2 updates from open"), "{page}");
         assert_eq!(page.matches("the row sets nothing").count(), 5, "{page}");
-        program.run("plan a.plan").expect_code(0).expect_text("5 rows set nothing: left alone");
+        program.run("plan a.plan").expect_code(0).expect_text("5 rows set nothing: skipped");
     }
     let applied = program.run("apply a.plan --yes --quota 1000/1s").expect_code(0);
     applied.expect_outcomes(&[("updated", 2), ("unchanged", 5)]);

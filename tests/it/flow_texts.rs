@@ -269,7 +269,7 @@ fn progress_in_file() {
     let written = File::create(program.path("stderr")).expect("a file");
     command.stdout(Stdio::piped()).stderr(written);
     let running = started_as_it_is(command);
-    eventually("it waits", || program.read("stderr").contains("next call in"));
+    eventually("it waits", || program.read("stderr").contains("next request in"));
     running.signal(Signal::INT);
     let ended = running.end();
     story.part("stdout", &ended.stdout);

@@ -125,7 +125,7 @@ fn stopped_reads_print_one_json_object() {
         let program = program(&["503@1=48h"]);
         let ended = program.run(&format!("{command} --format json --patience 1s --base-url {}", program.origin()));
         let object = error_of(&ended.expect_code(4), command);
-        assert!(object["error"].as_str().is_some_and(|error| error.contains("no calls through until 20")), "{object}");
+        assert!(object["error"].as_str().is_some_and(|error| error.contains("no requests until 20")), "{object}");
     }
 }
 
@@ -134,7 +134,7 @@ fn stopped_run_names_the_reason_in_its_summary() {
     let program = program(&["503@1=48h"]);
     let ended = program.send("a.csv --format json --patience 1s --concurrency 1").expect_code(4);
     let object = error_of(&ended, "run");
-    assert!(object["error"].as_str().is_some_and(|error| error.contains("no calls through until 20")), "{object}");
+    assert!(object["error"].as_str().is_some_and(|error| error.contains("no requests until 20")), "{object}");
     assert_eq!(object["rows"], 3);
 }
 

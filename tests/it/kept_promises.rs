@@ -192,7 +192,7 @@ fn plan_for_other_rules_of_its_contract_is_refused() {
         assert!(plan.contains(rule), "{plan}");
         program.write("other.plan", sealed(&plan.replacen(rule, other, 1)));
         let refused = program.run("apply other.plan --yes").expect_code(2);
-        refused.expect_text("is not what it was when the plan was made");
+        refused.expect_text("has changed since the plan was created");
     }
     assert_eq!(program.requests().len(), 0);
     program.write("same.plan", sealed(&plan));

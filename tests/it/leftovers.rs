@@ -24,7 +24,7 @@ fn portal_export_in_any_spelling_sends_only_set() {
         let program = Program::new().file("export.csv", csv).file("export.jsonl", json.replace('\t', "\\t"));
         for (file, rows) in [("export.csv", 3), ("export.jsonl", 1)] {
             let dry_run = format!("run {file} --set status=Resolved --dry-run --base-url http://127.0.0.1:9");
-            let ended = program.run(&dry_run).expect_code(0).expect_text("A portal export");
+            let ended = program.run(&dry_run).expect_code(0).expect_text("portal export");
             assert_eq!(bodies(&ended), vec!["{\"status\":\"Resolved\"}"; rows], "{name} {id}: {}", ended.said());
             program.run(&format!("check {file}")).expect_code(3).expect_text("portal-needs-set");
         }
@@ -55,7 +55,7 @@ fn portal_row_in_other_jsonl_is_rejected() {
 fn placeholders_are_not_sent() {
     for file in ["incidentId,assignedTo\n7,NaN\n", "incidentId,tags\n7,System.String[]\n"] {
         let program = Program::new().file("a.csv", file).emulator(|_| ());
-        program.send("a.csv").expect_code(3).expect_text("error[placeholder-value]").expect_text("or write `<clear>`");
+        program.send("a.csv").expect_code(3).expect_text("error[placeholder-value]").expect_text("or enter `<clear>`");
         assert!(program.requests().is_empty());
     }
     let program = Program::new().file("a.csv", "incidentId\n7\n").emulator(|_| ());
@@ -122,7 +122,7 @@ fn help_for(content: impl AsRef<[u8]>) -> String {
 fn leftovers_of_spreadsheets_get_their_own_help() {
     for (id, help) in [
         ("4.82E+04", "Excel shortened this number; format the column as text"),
-        ("=\"48219\"", "write `48219`"),
+        ("=\"48219\"", "enter `48219`"),
         ("https://security.microsoft.com/incidents/48221?tid=0b7e", "`48221`"),
     ] {
         let said = help_for(format!("incidentId,status\n{id},Active\n"));
@@ -134,5 +134,5 @@ fn leftovers_of_spreadsheets_get_their_own_help() {
     assert!(title.starts_with("line 3 has the column names"), "{title}");
     assert_eq!(help_for("incidentId,status,Owner\n1,Active,x\n"), "to send it, name it `assignedTo`");
     let two = help_for("incidentId,classification\n1,True positive – Multistage attack\n");
-    assert!(two.starts_with("write two columns: classification `TruePositive` and determination"), "{two}");
+    assert!(two.starts_with("use two columns: classification `TruePositive` and determination"), "{two}");
 }

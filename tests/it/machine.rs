@@ -65,7 +65,7 @@ fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command
     for at in [1, 30, 60] {
         let program = program();
         let Some(ended) = struck(&program, COMMAND, "journal.db", at, Errno::NoSpace) else { return };
-        ended.expect_code(4).expect_text("no space is left for the journal").expect_text("make room");
+        ended.expect_code(4).expect_text("no space left for the journal").expect_text("make room");
         goes_on(&program);
     }
 }
@@ -74,7 +74,7 @@ fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command
 fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_what_was_done() {
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "r.csv", 3, Errno::NoSpace) else { return };
-    let ended = ended.expect_code(4).expect_text("No space left on device").expect_text("exit 4: stopped early");
+    let ended = ended.expect_code(4).expect_text("No space left on device").expect_text("stopped early");
     program.run("runs list").expect_code(0).expect_text("unfinished");
     let run = program.last_run();
     let help = "help: free some space, then run the same command again to resume; `bulk-triage runs results";
@@ -121,7 +121,7 @@ fn journal_held_by_a_stopped_process_is_reported() {
         let mut command = program.send_command(COMMAND);
         command.stdout(Stdio::piped()).stderr(File::create(program.path("said")).expect("a file"));
         let running = started_as_it_is(command);
-        let told = format!("waiting for the journal, held by process {}\n", std::process::id());
+        let told = format!("waiting for the journal, which is locked by process {}\n", std::process::id());
         eventually("it says who holds it", || program.read("said").contains(&told));
         running
     };
@@ -129,7 +129,9 @@ fn journal_held_by_a_stopped_process_is_reported() {
         let running = start();
         running.signal(signal);
         running.end().expect_code(4);
-        assert!(program.read("said").contains("error: stopped while waiting for the journal, held by process"));
+        assert!(
+            program.read("said").contains("error: stopped while waiting for the journal, which is locked by process")
+        );
         assert!(program.read("said").contains("help: run the same command again to resume"));
     }
     // What only reads waits for nobody.
@@ -156,7 +158,7 @@ fn a_log_that_cannot_be_written_changes_nothing_of_the_run() {
 fn a_disk_that_breaks_under_the_journal_ends_the_run_and_says_so() {
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "journal.db-wal", 60, Errno::Io) else { return };
-    ended.expect_code(70).expect_text("error: the journal can't be used: disk I/O error");
+    ended.expect_code(70).expect_text("error: cannot use the journal: disk I/O error");
     goes_on(&program);
 }
 
@@ -165,7 +167,7 @@ fn a_state_directory_that_cannot_be_made_or_written_is_said_and_nothing_is_sent(
     let program = program();
     for place in ["/sys/bulk-triage", "/dev/null/state", "a.csv"] {
         let ended = program.send(&format!("{COMMAND} --state-dir {place}")).expect_code(2);
-        ended.expect_text("can't use the state directory").expect_text("--state-dir");
+        ended.expect_text("cannot use the state directory").expect_text("--state-dir");
     }
     let Some(ended) = struck(&program, COMMAND, "state", 1, Errno::ReadOnly) else { return };
     ended.expect_code(2).expect_text("Read-only file system");
@@ -178,7 +180,7 @@ fn a_results_directory_that_cannot_be_written_is_said_and_nothing_is_sent() {
     let program = program();
     for place in ["/sys/r.csv", "/dev/null/r.csv", "missing/r.csv"] {
         let ended = program.send(&format!("a.csv --results {place}")).expect_code(2);
-        ended.expect_text("can't write results").expect_text(place);
+        ended.expect_text("cannot write results").expect_text(place);
     }
     assert!(program.requests().is_empty());
     goes_on(&program);
@@ -271,7 +273,7 @@ fn a_journal_that_is_deleted_while_it_is_used_ends_the_run() {
         program.wait_for_requests(3);
         delete(&program);
         let ended = running.end().expect_code(70);
-        let ended = ended.expect_text("the journal").expect_text("is gone").expect_text("exit 70: stopped early");
+        let ended = ended.expect_text("the journal").expect_text("is gone").expect_text("stopped early");
         let history = "the history is gone: the same file would add its comments again; continue with r.csv";
         let ended = ended.expect_text(history);
         assert!(program.requests().len() < 10, "it stops at once");
@@ -295,7 +297,7 @@ fn a_second_process_on_the_same_run_says_who_holds_it_and_does_nothing() {
     let first = program.start_sending(&format!("{COMMAND} --concurrency 1"));
     program.wait_for_requests(2);
     let second = program.send(&COMMAND.replace("r.csv", "second.csv")).expect_code(4);
-    second.expect_text("is under way in another process").expect_text(&format!("(process {})", first.number()));
+    second.expect_text("is being sent by another process").expect_text(&format!("(process {})", first.number()));
     assert!(!program.path("second.csv").exists());
     first.end().expect_code(0);
     assert_eq!(program.requests().len() as u64, ROWS);
@@ -370,7 +372,7 @@ fn a_terminal_that_goes_away_stops_the_run_and_the_same_command_goes_on() {
     };
     program.wait_for_requests(3);
     // Its death closes the terminal.
-    script.kill().expect("it is under way");
+    script.kill().expect("it is running");
     script.wait().expect("it ends");
     // Which it takes away itself, unless it is killed.
     eventually("the program ends", || !program.path("state/process-1.lock").exists());
@@ -399,6 +401,6 @@ fn a_summary_that_cannot_be_written_is_said_and_the_exit_code_is_that_of_the_run
     let mut command = program.send_command(COMMAND);
     let full = OpenOptions::new().write(true).open("/dev/full").expect("a file that takes nothing");
     command.stdout(full).stderr(Stdio::piped());
-    started_as_it_is(command).end().expect_code(0).expect_text("the summary can't be written");
+    started_as_it_is(command).end().expect_code(0).expect_text("cannot write the summary");
     settled(&program, ROWS, "r.csv").expect("all is done");
 }

@@ -50,12 +50,12 @@ fn two_rows_that_lead_to_one_incident_update_it_once() {
 fn rows_that_lead_to_one_incident_and_ask_for_two_things_are_not_sent() {
     let program = program("incidentId,status\n30,Resolved\n7,Resolved\n31,Active\n32,Resolved\n");
     let ended = program.send("a.csv --follow-redirects").expect_code(1);
-    let said = "3 rows not sent, another row asks for something else of the same incident (lines 2, 4, 5)";
+    let said = "3 rows not sent, another row has a conflicting change (lines 2, 4, 5)";
     let ended = ended.expect_text(said);
     let failed = "failed contradiction";
     let wanted = [format!("30 {failed}"), "7 updated".to_owned(), format!("31 {failed}"), format!("32 {failed}")];
     assert_eq!(ends(&ended.results()), wanted);
-    assert!(ended.results()[0]["message"].ends_with("asked to change in two ways: here and on line 4"));
+    assert!(ended.results()[0]["message"].ends_with("conflicting changes to incident 31: here and on line 4"));
     assert_eq!(incidents(&program.updates()), [7]);
 }
 

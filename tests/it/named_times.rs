@@ -73,7 +73,7 @@ fn named_time_of_hours_stops_the_command() {
     at_once(commands, |command| {
         let program = program(&["503@1=48h"]);
         let ended = program.run(&format!("{command} --quota 1000/4s --patience 10s --base-url {}", program.origin()));
-        ended.expect_code(4).expect_text("the service lets no calls through until 20");
+        ended.expect_code(4).expect_text("the service accepts no requests until 20");
         assert!(program.requests().len() <= 8);
         assert!(!program.path("open.csv").exists());
     });
@@ -99,7 +99,7 @@ fn stored_pause_of_hours_stops_every_command() {
     ] {
         let origin = if command.starts_with("runs") { "" } else { &*format!("--base-url {origin}") };
         let ended = program.run(&format!("{command} --quota 1000/4s --patience 10s {origin}"));
-        ended.expect_code(4).expect_text("the service lets no calls through until 20");
+        ended.expect_code(4).expect_text("the service accepts no requests until 20");
         assert_eq!(program.requests().len(), sent, "{command}");
     }
     // What is left of it is shorter than `--patience`: it is waited for.

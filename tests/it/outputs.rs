@@ -21,8 +21,8 @@ fn what_is_no_results_file_is_refused_and_stays_as_it_was() {
     fs::hard_link(program.path("a.csv"), program.path("the-input.csv")).expect("a link");
     assert!(Command::new("mkfifo").arg(program.path("pipe.csv")).status().expect("mkfifo").success());
     for (results, says) in [
-        ("notes.csv", "no results file"),
-        ("other.csv", "no results file"),
+        ("notes.csv", "is not a results file"),
+        ("other.csv", "is not a results file"),
         ("dir.csv", "directory"),
         ("link.csv", "symbolic link"),
         ("dangling.csv", "symbolic link"),
@@ -104,7 +104,7 @@ fn a_full_standard_output_is_said_and_nothing_is_lost() {
     })
     .end()
     .expect_code(0)
-    .expect_text("can't be written to standard output");
+    .expect_text("cannot write the summary to standard output");
     assert_eq!(program.read("r.csv").lines().count(), 4);
 }
 
@@ -161,7 +161,7 @@ fn empty_state_directory_is_narrowed() {
         fs::create_dir(program.path("state")).expect("a directory");
         set_mode(&program.path("state"), mode_before);
         // Whatever only reads changes nothing.
-        program.run("runs list").expect_code(0).expect_text("There are no runs.");
+        program.run("runs list").expect_code(0).expect_text("no runs");
         program.run(&format!("run a.csv --dry-run --base-url {}", program.origin())).expect_code(0);
         assert_eq!(fs::metadata(program.path("state")).expect("is there").permissions().mode() & 0o7777, mode_before);
         assert!(names_in(&program.path("state")).is_empty());
@@ -196,7 +196,7 @@ fn wider_state_directory_in_use_is_refused() {
             let path = path.display();
             let ended = program.send("a.csv").expect_code(2);
             let said = format!(
-                "error: can't use {path}: others can read or write it (mode {mode_before:o})\n  help: make sure that \
+                "error: cannot use {path}: others can read or write it (mode {mode_before:o})\n  help: make sure that \
                  nobody else has put files there, then run `chmod 700 {path}`; or name another state directory with \
                  --state-dir\n"
             );
@@ -337,7 +337,7 @@ fn file_put_in_place_of_the_results_is_kept() {
         assert_eq!(ended.outcomes()["updated"], 20);
         assert_eq!(program.read("notes.csv"), "my notes\n");
         if place == "r.2.csv" {
-            ended.expect_text("another file is now at r.csv and is kept; the results are in r.2.csv");
+            ended.expect_text("r.csv is now another file and was kept; the results are in r.2.csv");
             assert_ne!(program.read("r.csv").lines().count(), 21);
         }
         let run = program.last_run();
@@ -356,7 +356,7 @@ fn link_put_in_place_of_the_report_is_kept() {
         program.wait_for_requests(3);
         symlink(program.path("notes"), program.path(name)).expect("a link");
         let ended = running.end().expect_outcomes(&[("updated", 20)]);
-        ended.expect_text(&format!("can't write the report to `{name}`: it is a symbolic link"));
+        ended.expect_text(&format!("cannot write the report to `{name}`: it is a symbolic link"));
         assert_eq!(program.read("notes"), "my notes\n");
         assert!(fs::symlink_metadata(program.path(name)).expect("is there").is_symlink());
     }

@@ -41,11 +41,11 @@ fn what_was_planned_is_sent_to_the_byte_and_once() {
         assert!(planned.contains(&format!("\"change\":{body}")), "{body} was not planned");
     }
     assert_eq!(incidents(&program.updates()), (1..=10).collect::<Vec<_>>());
-    apply(&program, "").expect_code(0).expect_text("which is over; a plan is applied once");
+    apply(&program, "").expect_code(0).expect_text("which is finished; a plan can be applied once");
     let run = program.last_run();
     let seal = &planned[planned.len() - 67..planned.len() - 55];
     let shown = program.run(&format!("runs show {run} --report account.html")).expect_code(0);
-    shown.expect_text(&format!("plan      sealed {seal}"));
+    shown.expect_text(&format!("plan      checksum {seal}"));
     assert!(program.read("account.html").contains(seal));
     // Also where nothing is remembered, and a long time after.
     apply(&program, "--remember 0").expect_code(0);
@@ -140,7 +140,7 @@ fn an_altered_plan_is_refused() {
         assert_eq!(again.code, Some(3), "byte {at}: {}", again.said());
     }
     program.write("a.plan", &whole[..whole.len() - 1]);
-    apply(&program, "").expect_code(3).expect_text("the plan was altered or cut off");
+    apply(&program, "").expect_code(3).expect_text("the plan was modified or cut off");
     assert_eq!(program.requests().len(), looks);
     program.write("a.plan", &whole);
     apply(&program, "").expect_code(0);
@@ -151,8 +151,8 @@ fn a_plan_for_another_scope_place_or_contract_is_refused() {
     let program = program();
     plan(&program, "").expect_code(0);
     let other = apply(&program, "--base-url http://127.0.0.1:1").expect_code(2);
-    other.expect_text("was made for another place").expect_text("not for http://127.0.0.1:1");
-    apply(&program, "--contract defender").expect_code(2).expect_text("was made for another contract");
+    other.expect_text("is for another place").expect_text("not for http://127.0.0.1:1");
+    apply(&program, "--contract defender").expect_code(2).expect_text("is for another contract");
     apply(&program, "--contract defender-classic").expect_code(0);
 
     // A tenant that a token names: only the header, the payload and no signature are read.
@@ -163,7 +163,7 @@ fn a_plan_for_another_scope_place_or_contract_is_refused() {
     started(planning).end().expect_code(0);
     let mut applying = program.command("apply real.plan --yes");
     applying.env("BULK_TRIAGE_TOKEN", token("22222222-2222-2222-2222-222222222222"));
-    let ended = started(applying).end().expect_code(2).expect_text("was made for another scope");
+    let ended = started(applying).end().expect_code(2).expect_text("is for another tenant");
     ended.expect_text("for tenant 11111111-1111-1111-1111-111111111111, not for tenant 22222222");
 }
 
@@ -235,10 +235,10 @@ fn a_plan_is_shown_again_and_goes_to_standard_output() {
     assert!(to_stdout.stderr.contains("line 2, 1:\n    status Active → Resolved"), "{}", to_stdout.stderr);
     program.write("a.plan", &to_stdout.stdout);
     let requests = program.requests().len();
-    let again = program.run("plan a.plan").expect_code(0).expect_text("looked at, when the plan was made");
+    let again = program.run("plan a.plan").expect_code(0).expect_text("read, when the plan was created");
     again.expect_text("line 2, 1:\n    status Active → Resolved");
     assert_eq!(program.requests().len(), requests);
-    program.run("plan a.plan -o b.plan").expect_code(2).expect_text("is a plan already");
+    program.run("plan a.plan -o b.plan").expect_code(2).expect_text("is a plan and can only be shown");
     apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
 }
 
@@ -251,11 +251,11 @@ fn a_plan_replaces_a_plan_and_nothing_else() {
     plan(&program, "").expect_code(0);
     for (name, content) in [("other.txt", "mine"), ("a.csv", ROWS)] {
         program.write(name, content);
-        program.run(&format!("plan a.csv -o {name}")).expect_code(2).expect_text("can't write the plan");
+        program.run(&format!("plan a.csv -o {name}")).expect_code(2).expect_text("cannot write the plan");
         assert_eq!(program.read(name), content);
     }
     std::os::unix::fs::symlink(program.path("a.plan"), program.path("link.plan")).expect("a link");
     program.run("plan a.csv -o link.plan").expect_code(2).expect_text("a symbolic link");
-    program.run("apply a.csv --yes").expect_code(3).expect_text("it is no plan");
-    program.run("runs").expect_text("There are no runs.");
+    program.run("apply a.csv --yes").expect_code(3).expect_text("it is not a plan");
+    program.run("runs").expect_text("no runs");
 }

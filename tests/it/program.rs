@@ -312,7 +312,7 @@ pub(crate) fn started_as_it_is(mut command: Command) -> Started {
 
 impl Started {
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(self.pid, signal).expect("it is still under way");
+        kill_process(self.pid, signal).expect("it is still running");
     }
 
     /// As [`Started::signal`], where it may have ended.
@@ -338,12 +338,12 @@ impl Started {
 
     /// What any user of the machine can see of its command line.
     pub(crate) fn command_line(&self) -> Vec<u8> {
-        fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still under way")
+        fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still running")
     }
 
     /// The limits that the kernel holds it to.
     pub(crate) fn limits(&self) -> String {
-        fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still under way")
+        fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still running")
     }
 
     pub(crate) fn kill(self) -> Ended {

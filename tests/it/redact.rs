@@ -31,7 +31,7 @@ const PATTERNS: [(&str, &str); 22] = [
     ("took_ms=9", "took_ms=N"),
     ("took_ms\":9", "took_ms\":N"),
     ("process 9", "process PID"),
-    ("sealed #", "sealed CHECKSUM"),
+    ("checksum #", "checksum CHECKSUM"),
     ("sha256:#", "sha256:CHECKSUM"),
     ("\"random\":\"#\"", "\"random\":\"RANDOM\""),
     ("\"plan\":\"#\"", "\"plan\":\"CHECKSUM\""),
@@ -191,5 +191,8 @@ fn patterns_take_whole_numbers_only() {
     assert_eq!(replaced("at 10:20 UTC, 1000:20 UTC", "9:9 UTC", "hh:mm UTC"), "at hh:mm UTC, hh:mm UTC");
     assert_eq!(replaced("in 5 ms, in 1 min 5 s; within 5 ms", "in ~", "in X"), "in X, in X; within 5 ms");
     assert_eq!(replaced("in 5 minutes, in 7, in 1 h 2 rows", "in ~", "in X"), "in 5 minutes, in 7, in X 2 rows");
-    assert_eq!(replaced("sealed 3fa9, sealed it", "sealed #", "sealed CHECKSUM"), "sealed CHECKSUM, sealed it");
+    assert_eq!(
+        replaced("checksum 3fa9, checksum it", "checksum #", "checksum CHECKSUM"),
+        "checksum CHECKSUM, checksum it"
+    );
 }

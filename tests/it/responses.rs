@@ -163,11 +163,7 @@ fn ignored_comment_is_sent_again() {
         .file("a.csv", "incidentId,status,comment\n1,Resolved,done\n")
         .faulty_emulator(&["ignore@1-2=comment"]);
     for _ in 0..2 {
-        program
-            .send("a.csv")
-            .expect_code(1)
-            .expect_outcomes(&[("updated", 1)])
-            .expect_text("`comment` has not been added");
+        program.send("a.csv").expect_code(1).expect_outcomes(&[("updated", 1)]).expect_text("`comment` was not added");
     }
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1)]);
     program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 1)]);

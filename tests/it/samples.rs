@@ -20,7 +20,7 @@ fn the_first_command_works_and_works_the_same_a_second_time() {
     let program = with_sample("close-false-positives.csv");
     for _ in 0..2 {
         let ended = expect_all_updated(program.run("run close-false-positives.csv --emulator --yes"), 30);
-        ended.expect_text("EMULATOR: nothing real is changed");
+        ended.expect_text("EMULATOR: nothing real changes");
     }
     assert_eq!(program.names(), ["close-false-positives.csv", "close-false-positives.emulator.results.csv"]);
 }

@@ -51,7 +51,7 @@ fn the_token_is_found_nowhere() {
     expect_silent(&running.end());
     expect_silent(&program.send("a.csv -vvv"));
     expect_silent(&program.run("runs list -vvv"));
-    assert!(program.read("log.txt").contains("call ended"), "the log is at its highest level");
+    assert!(program.read("log.txt").contains("request ended"), "the log is at its highest level");
     assert!(expect_in_no_file(&program.path("")) > 5);
 }
 

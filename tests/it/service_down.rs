@@ -81,7 +81,7 @@ fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
 fn with_patience_the_run_waits_for_a_service_that_is_down() {
     let program = program(20, &["down*5"]);
     let ended = program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 20)]);
-    ended.expect_text("service down").expect_text("answers again");
+    ended.expect_text("service down").expect_text("responds again");
     let requests = program.requests();
     let pauses: Vec<i64> = requests.windows(2).map(|pair| pair[1].at_us - pair[0].at_us).collect();
     assert!(pauses.iter().any(|pause| *pause > 4_500_000), "the first pause is 5 s: {pauses:?}");

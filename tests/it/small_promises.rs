@@ -73,9 +73,9 @@ fn step_summary_is_appended_as_markdown() {
     assert!(first.starts_with("# Build\nfine\n<!-- bulk-triage page 1 -->\n"), "{first}");
     sends("two.csv");
     let second = program.read("step_summary_1");
-    assert!(second.starts_with(&first) && second.matches("# Report of a run").count() == 2, "{second}");
+    assert!(second.starts_with(&first) && second.matches("# Run report").count() == 2, "{second}");
     // Of any other file the ending says the form.
-    program.send("a.csv --report other").expect_code(2).expect_text("its name says no form");
+    program.send("a.csv --report other").expect_code(2).expect_text("its name must end in");
 }
 
 #[test]
@@ -135,14 +135,14 @@ fn usr1_ends_no_command() {
     rows.write_all(b"incidentId,status\n").expect("it reads");
     let status = format!("/proc/{}/status", running.number());
     eventually("it catches the signal", || {
-        let status = std::fs::read_to_string(&status).expect("it is under way");
+        let status = std::fs::read_to_string(&status).expect("it is running");
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a mask").trim().to_owned();
         u64::from_str_radix(&mask, 16).expect("a number") >> (Signal::USR1.as_raw() - 1) & 1 == 1
     });
     running.signal(Signal::USR1);
     rows.write_all(b"1,Active\n").expect("it reads on");
     drop(rows);
-    running.end().expect_code(0).expect_text("1 row, valid.");
+    running.end().expect_code(0).expect_text("1 row, valid");
 }
 
 #[test]
@@ -183,8 +183,8 @@ fn more_failures_are_counted_and_listed() {
     let run = program.last_run();
     let shown = program.run(&format!("runs show {run}")).expect_code(0).stdout;
     assert_eq!(shown.matches("failed, not-found").count(), 10, "{shown}");
-    assert!(shown.contains("  and 5 more; to list them all:\n"), "{shown}");
-    let listing = shown.split("to list them all:\n  bulk-triage ").nth(1).and_then(|rest| rest.lines().next());
+    assert!(shown.contains("  and 5 more; to list all:\n"), "{shown}");
+    let listing = shown.split("to list all:\n  bulk-triage ").nth(1).and_then(|rest| rest.lines().next());
     let all = program.run(listing.expect("a command")).expect_code(0).stdout;
     assert_eq!(all.matches("failed, not-found").count(), 15, "{all}");
     assert!(!all.contains("more"), "{all}");
@@ -213,7 +213,7 @@ fn last_of_option_given_twice_wins() {
     program.run("check a.csv --contract none --contract defender").expect_code(0);
     // What can be repeated still adds up, and one field is set once.
     program.run("check a.csv --set status=Active --set assignedTo=me").expect_code(0);
-    program.run("check a.csv --set status=Active --set status=Resolved").expect_code(2).expect_text("given twice");
+    program.run("check a.csv --set status=Active --set status=Resolved").expect_code(2).expect_text("used twice");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn fetch_to_standard_output_is_whole_or_empty() {
     let fetched = program.run(&arguments).expect_code(0);
     assert_eq!(fetched.stdout.lines().count(), 151, "{}", fetched.said());
     assert!(fetched.stdout.starts_with("incidentId,"));
-    assert!(fetched.stderr.contains("150 incidents written to standard output, by 3 requests\n"), "{}", fetched.said());
+    assert!(fetched.stderr.contains("150 incidents written to standard output, 3 requests\n"), "{}", fetched.said());
     let file = program.run(&arguments.replace("-o -", "-o open.csv")).expect_code(0);
     assert!(file.stdout.contains("150 incidents in open.csv"), "{}", file.said());
     let without_time =

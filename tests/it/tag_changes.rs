@@ -37,7 +37,7 @@ fn what_is_not_named_stays_and_only_what_has_to_be_is_read() {
     let program = program("1,Resolved,+tuned; -old,done\n2,,-noise,\n3000,,+ tuned,\n4000,Resolved,,other\n");
     let before = program.requests().len();
     let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 4)]);
-    let ended = ended.expect_text("looking at 3 incidents first");
+    let ended = ended.expect_text("reading 3 incidents first");
     let ended = ended.expect_text("1  adds tuned; removes old");
     ended.expect_text(
         "line 2, 1:\n    status Active → Resolved\n    tags [\"old\",\"vip\"] → [\"vip\",\"tuned\"]\n    comment + done\n",
@@ -75,7 +75,7 @@ fn a_dry_run_makes_no_calls_and_claims_no_list_that_it_does_not_know() {
     let before = program.requests().len();
     let origin = program.origin();
     let ended = program.run(&format!("run a.csv --dry-run --report a.html --base-url {origin}")).expect_code(0);
-    let ended = ended.expect_text("adds tuned").expect_text("changes those that are there: read first");
+    let ended = ended.expect_text("adds tuned").expect_text("edits the current list: read first");
     assert!(!ended.stdout.contains("The first requests:"), "{}", ended.stdout);
     assert!(program.read("a.html").contains("<ins>+ tuned</ins>"));
     assert_eq!(program.requests().len(), before);
@@ -90,7 +90,7 @@ fn a_plan_holds_the_whole_list_and_what_it_was_made_of() {
     let program = program("1,,+tuned,\n2,,+tuned,\n4000,Resolved,,\n");
     let origin = program.origin();
     let planned = format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin}");
-    program.run(&planned).expect_code(0).expect_text("looking at 2 incidents first");
+    program.run(&planned).expect_code(0).expect_text("reading 2 incidents first");
     assert!(program.read("a.plan").contains(r#""change":{"tags":["old","vip","tuned"]}"#));
     program.run("plan a.plan").expect_code(0).expect_text("tags [\"noise\"] → [\"noise\",\"tuned\"]");
     of_others(&program, "2,,other,\n");

@@ -173,7 +173,7 @@ fn list_of_runs_leaves_columns_out() {
     let shown = |columns| {
         let pty = Pty::new(columns);
         pty.run(program.command("runs")).expect_code(0);
-        pty.wait_for("over")
+        pty.wait_for("finished")
     };
     let run = program.last_run();
     assert!(shown(120).contains("3 updated") && shown(120).contains("a-long-name.csv"));
@@ -182,7 +182,7 @@ fn list_of_runs_leaves_columns_out() {
     assert!(!narrow.contains("3 updated"), "{narrow}");
     assert!(shown(20).contains(&run));
     let piped = program.run("runs").expect_code(0).stdout;
-    assert!(piped.contains("\tover\t3\t3 updated\ta-long-name.csv\n"), "{piped}");
+    assert!(piped.contains("\tfinished\t3\t3 updated\ta-long-name.csv\n"), "{piped}");
 }
 
 #[test]

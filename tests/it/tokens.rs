@@ -87,9 +87,9 @@ fn other_text_is_refused_before_any_request() {
         (b"null\n".to_vec(), "holds the word `null`"),
         (br#"{"accessToken":"None"}"#.to_vec(), "holds the word `null`"),
         (format!("{MARK}\n{MARK}\n").into_bytes(), "white space inside, at byte 27"),
-        (format!("{MARK}\u{e9}").into_bytes(), "a character that no token has, at byte 27"),
-        (format!("{MARK}=x").into_bytes(), "a character that no token has, at byte 27"),
-        ([MARK.as_bytes(), b"\xff"].concat(), "a character that no token has, at byte 27"),
+        (format!("{MARK}\u{e9}").into_bytes(), "a character that tokens don't have, at byte 27"),
+        (format!("{MARK}=x").into_bytes(), "a character that tokens don't have, at byte 27"),
+        ([MARK.as_bytes(), b"\xff"].concat(), "a character that tokens don't have, at byte 27"),
     ] {
         write(&program, &text, 0o600);
         let by_file = send_with_file(&program, "").expect_code(5).expect_text("error: the token file token ");

@@ -189,7 +189,7 @@ fn a_run_that_was_stopped_goes_on_as_the_same_run() {
     let stopped = stopped.expect_outcomes(&[("updated", 4), ("not-attempted", 4)]);
     let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 8)]);
     assert_eq!(ended.results_path(), stopped.results_path(), "one run has one results file");
-    program.run("runs list").expect_code(0).expect_text("over");
+    program.run("runs list").expect_code(0).expect_text("finished");
     assert_eq!(program.requests().len(), 8);
 }
 

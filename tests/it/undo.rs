@@ -34,8 +34,8 @@ fn update_and_undo_and_nothing_differs_but_comments() {
     program.send("a.csv --compare").expect_code(0).expect_outcomes(&[("updated", 4)]);
     assert_ne!((1..=4).map(|id| values(&program, id)).collect::<Vec<_>>(), before);
     let undo = undo(&program, "--comment taken-back").expect_code(0);
-    let undo = undo.expect_text("3 comments stay").expect_text("plan: undo.plan, 3 of 4 updated rows");
-    undo.expect_text("can't be undone, the API takes no \"NotAvailable\" for `determination` there: line 4");
+    let undo = undo.expect_text("3 comments cannot be removed").expect_text("plan: undo.plan, 3 of 4 updated rows");
+    undo.expect_text("cannot be undone, the API does not accept \"NotAvailable\" for `determination`: line 4");
     program
         .run("plan undo.plan")
         .expect_code(0)
@@ -84,7 +84,7 @@ fn undo_with_some_earlier_values_restores_those() {
     program.write("mixed.csv", "incidentId,status,tags\n1,,+x\n2,,+y\n3,Resolved,\n");
     program.send("mixed.csv").expect_code(0);
     let undo = undo(&program, "").expect_code(0).expect_text("plan: undo.plan, 2 of 3 updated rows");
-    undo.expect_text("1 of the updated rows can't be undone: the run did not use --compare, so");
+    undo.expect_text("1 of the updated rows cannot be undone: the run did not use --compare, so");
     program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 2)]);
     assert_eq!(program.incident(1)["tags"].as_array().map(Vec::len), Some(0));
 }
@@ -121,21 +121,21 @@ fn plan_of_an_empty_input_is_not_written() {
     let program = program();
     program.write("empty.csv", "incidentId,status\n");
     let plan = program.run(&format!("plan empty.csv -o empty.plan --base-url {}", program.origin())).expect_code(0);
-    plan.expect_text("no plan is written: the input has no rows");
+    plan.expect_text("no plan was written: the input has no rows");
     assert!(!program.path("empty.plan").exists());
 }
 
 #[test]
 fn prompt_without_compare_says_it_cannot_be_undone() {
     let program = program();
-    let cannot = "can't be undone: without --compare, previous values are not recorded";
+    let cannot = "cannot be undone: without --compare, previous values are not recorded";
     let dry = |options: &str| program.run(&format!("run a.csv --dry-run --base-url {} {options}", program.origin()));
     dry("").expect_code(0).expect_text(cannot);
-    assert!(!dry("--compare").expect_code(0).said().contains("can't be undone"));
+    assert!(!dry("--compare").expect_code(0).said().contains("cannot be undone"));
     program.write("edit.csv", "incidentId,tags\n1,+x\n2,a; b\n");
     program.run(&format!("plan edit.csv -o edit.plan --base-url {}", program.origin())).expect_code(0);
     let asked = program.run("apply edit.plan --yes --quota 1000/1s").expect_code(0);
-    asked.expect_text("1 row can't be undone: previous values are not recorded");
+    asked.expect_text("1 row cannot be undone: previous values are not recorded");
     program.send("a.csv").expect_code(0).expect_text(cannot);
 }
 
@@ -153,7 +153,7 @@ fn undo_with_an_unreadable_incident_is_1() {
     let requests = sent(None).requests().len();
     let program = sent(Some(format!("400@{}", requests + 1)));
     let undo = undo(&program, "--concurrency 1").expect_code(exit::SOME_FAILED.into());
-    let undo = undo.expect_text("left out, the incident can't be read: line ");
+    let undo = undo.expect_text("left out, the incident cannot be read: line ");
     undo.expect_text("plan: undo.plan, 2 of 3 updated rows");
     program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 2)]);
 }

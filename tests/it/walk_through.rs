@@ -54,7 +54,7 @@ fn from_an_export_to_a_plan_a_report_and_the_way_back() {
     }
     assert_eq!(said.len(), 5);
     for (said, text) in said.iter().zip([
-        "A portal export: only its ids are used",
+        "portal export: only incident IDs are used",
         "line 2, 2002:\n    status Active → Resolved\n    classification Unknown → FalsePositive\n    comment + Tuned\n",
         "  updated             300",
         "plan: undo.plan, 300 of 300 updated rows",

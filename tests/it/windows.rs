@@ -135,7 +135,7 @@ fn a_pause_of_days_stops_the_run_and_says_until_when() {
     ended.expect_text("until").expect_outcomes(&[("not-attempted", 3)]);
     assert_eq!(program.requests().len(), 1);
     let again = program.send("a.csv --quota 100/1s").expect_code(4);
-    again.expect_text("the service lets no calls through until 20");
+    again.expect_text("the service accepts no requests until 20");
     assert_eq!(program.requests().len(), 1);
     // What stays in the journal is one day: the wrong date locks nobody out.
     program.age_the_pause(Duration::from_hours(24));

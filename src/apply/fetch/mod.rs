@@ -185,7 +185,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
             _ => return Err(StopReason::ListFailed { message: answer.message.clone() }),
         };
         if self.vain >= MAX_PAGES_WITHOUT_NEW && !self.is_over {
-            let message = "it shows the same incidents again and again".to_owned();
+            let message = "it shows the same incidents on every page".to_owned();
             return Err(StopReason::ListFailed { message });
         }
         Ok(ReadResult { incidents, ..ReadResult::default() })
@@ -295,7 +295,7 @@ mod tests {
         (71..=90).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.calls_left(), 1);
         let call = next(&mut fetching).expect("ten are left");
-        assert_eq!(fetching.calls_left(), 0, "it is under way");
+        assert_eq!(fetching.calls_left(), 0, "it is running");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 15 }));
         let page = (1..=75).rev().map(incident).collect();
         assert_eq!(fetching.on_result(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);

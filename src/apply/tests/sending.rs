@@ -229,7 +229,7 @@ async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
     let finished = stage.ear.finished();
     let failed = finished.iter().find(|row| row.row == 2).expect("it is over");
     assert_eq!(short(&failed.outcome), "failed gave-up");
-    assert_eq!(failed.outcome.message, "no success in 3 tries; the last: down for repair");
+    assert_eq!(failed.outcome.message, "failed after 3 attempts; the last: down for repair");
     assert_eq!((failed.outcome.http_status, failed.outcome.request_id.as_deref()), (Some(200), Some("r-1")));
     assert!(failed.outcome.finished_at.is_some());
     // Three tries, and three reads whether one of them was made.
@@ -442,7 +442,7 @@ async fn what_an_answer_shows_otherwise_is_told_with_the_row() {
     let mut finished = stage.ear.finished();
     finished.sort_by_key(|row| row.row);
     assert_eq!(short(&finished[0].outcome), "failed not-applied");
-    assert_eq!(finished[0].outcome.message, r#"the response shows otherwise: `status` is "Active", not "Resolved""#);
+    assert_eq!(finished[0].outcome.message, r#"the response shows other values: `status` is "Active", not "Resolved""#);
     assert_eq!(short(&finished[1].outcome), "failed redirected");
     assert_eq!(finished[1].outcome.message, "the incident was merged into 77: the update went to the old one");
 }

@@ -20,7 +20,7 @@ fn placeholders_are_errors_everywhere_but_in_comments() {
                 assert_eq!(found.tally.has_errors(), !is_comment, "{property} {word}");
                 let help = diagnostic.help.clone().unwrap_or_default();
                 let can_be_cleared = matches!(property, "assignedTo" | "tags");
-                assert_eq!(help.contains("or write `<clear>`"), can_be_cleared, "{property}: {help}");
+                assert_eq!(help.contains("or enter `<clear>`"), can_be_cleared, "{property}: {help}");
                 assert!(help.to_lowercase().starts_with("leave the cell empty to"), "{property}: {help}");
             }
             let contract = load("defender-classic").expect("built in");
@@ -91,7 +91,7 @@ fn two_values_in_one_cell_suggest_two_columns() {
         assert_eq!(found.codes(), [(1, "unknown-value")], "{text}");
         found.diagnostics[0].help.clone().unwrap_or_default()
     };
-    let columns = "write two columns: classification `TruePositive` and determination `MultiStagedAttack`";
+    let columns = "use two columns: classification `TruePositive` and determination `MultiStagedAttack`";
     for text in
         ["True positive – Multistage attack", "TruePositive - Multi-stage attack", "True positive: Multi staged attack"]
     {

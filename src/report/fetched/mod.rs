@@ -72,7 +72,7 @@ pub struct FetchFile {
 
 /// Why incidents can't be written there.
 #[derive(Debug, thiserror::Error)]
-#[error("can't write incidents to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+#[error("cannot write incidents to `{}`: {reason}", printable(&.path.to_string_lossy()))]
 pub struct FetchPlaceError {
     path: PathBuf,
     reason: Reason,
@@ -80,13 +80,13 @@ pub struct FetchPlaceError {
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
-    #[error("its name ends neither in .csv nor in .jsonl (or .ndjson)")]
+    #[error("its name must end in .csv, .jsonl or .ndjson")]
     Completion,
     #[error("{0}; name another file with `-o`")]
     Refused(Refusal),
-    #[error("a file that was not fetched is there; move it away, or name another file with `-o`")]
+    #[error("the file exists and was not fetched; move it away, or name another file with `-o`")]
     ForeignFile,
-    #[error("a fetched file is there in which something was filled in; move it away, or name another file with `-o`")]
+    #[error("the file exists and has been edited; move it away, or name another file with `-o`")]
     FilledIn,
     #[error("another fetch is writing it")]
     CachedToken,

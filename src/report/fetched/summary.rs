@@ -53,19 +53,16 @@ impl FetchSummary {
         let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", count(self.read)) };
         let (incidents, requests) = (counted(self.incidents, "incident"), counted(self.calls, "request"));
         if file == "-" {
-            writeln!(out, "{incidents}{of} written to standard output, by {requests}")?;
+            writeln!(out, "{incidents}{of} written to standard output, {requests}")?;
         } else if self.incidents == 0 && self.replaced > 0 {
-            writeln!(out, "{incidents}{of} ({} had {}), by {requests}", printable(&file), count(self.replaced))?;
+            writeln!(out, "{incidents}{of} ({} had {}), {requests}", printable(&file), count(self.replaced))?;
         } else {
-            writeln!(out, "{incidents}{of} in {}, by {requests}", printable(&file))?;
+            writeln!(out, "{incidents}{of} in {}, {requests}", printable(&file))?;
         }
         let scope = if self.scope == self.origin { String::new() } else { format!("{}, ", printable(&self.scope)) };
         writeln!(out, "from: {scope}{}", printable(&self.origin))?;
         if let Some(next) = self.next.as_ref().filter(|_| self.incidents > 0) {
-            writeln!(
-                out,
-                "\nfill in what you want to change, or set it on every row with --set; to see what would be sent:"
-            )?;
+            writeln!(out, "\nedit the rows, or set a property on every row with --set; to see what would be sent:")?;
             writeln!(out, "  {next}")?;
         }
         Ok(())

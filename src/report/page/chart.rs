@@ -91,7 +91,7 @@ impl Chart {
             across: scale.across(),
             up: scale.up(),
             table: table(points, lasts),
-            said: format!("{} in {}", counted(all, "call"), lasting(lasts)),
+            said: format!("{} in {}", counted(all, "request"), lasting(lasts)),
         })
     }
 }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn bursts_are_steps_below_the_ceilings() {
         let chart = Chart::new(&bursts(), Duration::from_secs(121), &quota("50/1m,1500/1h"), &[]).expect("a picture");
-        assert_eq!(chart.said, "120 calls in 2 min 1 s");
+        assert_eq!(chart.said, "120 requests in 2 min 1 s");
         assert_eq!(chart.line, "M64 236H64V149.5H401.2V63H738.4V28.5H744");
         assert_eq!(chart.ceilings[0].path, "M64 149.5H401.2V63H738.4V16");
         assert_eq!(chart.ceilings[0].label, "at most 50 in any 1m");

@@ -113,16 +113,16 @@ pub(super) fn review<E>(
 ) -> Result<(), PageError<E>> {
     let preview = review.preview;
     let head = Head {
-        kind: "Review, before anything is sent",
+        kind: "Review of planned changes",
         state: None,
         is_emulated: preview.target.emulator,
         figures: review.figures(),
         sections: vec![
             ("warnings", "Warnings"),
-            ("changes", "What is set"),
-            ("time", "Calls over time"),
-            ("facts", "The run"),
-            ("rows", "Each incident"),
+            ("changes", "Changes"),
+            ("time", "Requests over time"),
+            ("facts", "Run"),
+            ("rows", "Incidents"),
         ],
         ..Head::of(review.title())
     };
@@ -169,21 +169,21 @@ pub(super) fn run_report<E>(
     rows: impl Iterator<Item = Result<RunReportRow, E>>,
 ) -> Result<(), PageError<E>> {
     let head = Head {
-        kind: "Report of a run",
+        kind: "Run report",
         state: Some(format!("Run {}: {}", printable(report.run), printable(&report.state))),
         is_emulated: report.is_emulated,
         figures: report.figures(),
         sections: vec![
-            ("failures", "What failed"),
-            ("time", "Calls over time"),
-            ("facts", "The run"),
-            ("rows", "All other rows"),
+            ("failures", "Failures"),
+            ("time", "Requests over time"),
+            ("facts", "Run"),
+            ("rows", "Other rows"),
         ],
         ..Head::of(report.title())
     };
     head.write_into(out)?;
     let columns = || {
-        let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("What was asked", "asked")];
+        let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("Requested change", "asked")];
         columns
             .into_iter()
             .chain([("Calls", "calls"), ("Time", "when")])
@@ -191,7 +191,7 @@ pub(super) fn run_report<E>(
             .collect()
     };
     let mut rows = rows.peekable();
-    out.write_all(b"<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">What failed</h2>\n")?;
+    out.write_all(b"<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">Failures</h2>\n")?;
     for group in report.troubles() {
         GroupHead { name: group_name(group), rows: count(group.rows) }.write_into(out)?;
         let mut chunks = Chunks::new(columns());
@@ -273,7 +273,7 @@ fn column(name: &str, class: &'static str) -> Column {
 
 fn property_column(name: &str, appended: Option<&str>) -> Column {
     if appended == Some(name) {
-        Column { name: format!("{} (is added)", shown(name)), class: "text" }
+        Column { name: format!("{} (added)", shown(name)), class: "text" }
     } else {
         Column { name: shown(name), class: "property" }
     }

@@ -60,13 +60,7 @@ pub(super) fn review<E>(
     rows: impl Iterator<Item = Result<ReviewRow, E>>,
 ) -> Result<(), PageError<E>> {
     let mut out = Counted { out, bytes: used };
-    head(
-        &mut out,
-        "Review, before anything is sent",
-        &review.title(),
-        review.preview.target.emulator,
-        &review.figures(),
-    )?;
+    head(&mut out, "Review of planned changes", &review.title(), review.preview.target.emulator, &review.figures())?;
     writeln!(out, "\n## Warnings\n")?;
     let warnings = review.warnings();
     if warnings.is_empty() {
@@ -75,7 +69,7 @@ pub(super) fn review<E>(
     for warning in &warnings {
         writeln!(out, "- **Warning:** {}", Text(&truncate(warning, 4 * SHORT)))?;
     }
-    writeln!(out, "\n## What is set\n\n| property | rows | value |\n| --- | ---: | --- |")?;
+    writeln!(out, "\n## Changes\n\n| property | rows | value |\n| --- | ---: | --- |")?;
     for set in review.sets() {
         for (value, rows) in &set.values {
             let value = value.as_ref().map_or_else(|| "*other values*".to_owned(), |value| Text(value).to_string());
@@ -84,7 +78,7 @@ pub(super) fn review<E>(
     }
     facts(&mut out, &review.facts())?;
     chart(&mut out, review.chart().as_ref())?;
-    writeln!(out, "\n## Each incident\n")?;
+    writeln!(out, "\n## Incidents\n")?;
     let properties = review.properties();
     let names: String = properties.iter().map(|name| [" ", &Text(name).to_string(), " |"].concat()).collect();
     writeln!(out, "| row | incident |{names}\n| ---: | --- |{}", " --- |".repeat(properties.len()))?;
@@ -110,26 +104,26 @@ pub(super) fn run_report<E>(
     rows: impl Iterator<Item = Result<RunReportRow, E>>,
 ) -> Result<(), PageError<E>> {
     let mut out = Counted { out, bytes: used };
-    head(&mut out, "Report of a run", &report.title(), report.is_emulated, &report.figures())?;
-    writeln!(out, "\n## What failed\n")?;
+    head(&mut out, "Run report", &report.title(), report.is_emulated, &report.figures())?;
+    writeln!(out, "\n## Failures\n")?;
     if report.troubles().next().is_none() {
         writeln!(out, "Nothing.")?;
     } else {
-        writeln!(out, "| rows | how | \n| ---: | --- |")?;
+        writeln!(out, "| rows | outcome | \n| ---: | --- |")?;
         for group in report.troubles() {
             writeln!(out, "| {} | {} |", count(group.rows), Text(&group_name(group)))?;
         }
     }
     facts(&mut out, &report.facts())?;
     chart(&mut out, report.chart().as_ref())?;
-    writeln!(out, "\n## Rows, those that failed first\n")?;
-    writeln!(out, "| row | incident | outcome | what was asked | calls |\n| ---: | --- | --- | --- | ---: |")?;
+    writeln!(out, "\n## Rows, failures first\n")?;
+    writeln!(out, "| row | incident | outcome | requested change | requests |\n| ---: | --- | --- | --- | ---: |")?;
     let mut left = 0;
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
         left += u64::from(left > 0 || !out.write_if_it_fits(&report_row(report, &row))?);
     }
-    let whole = format!("the results file has them all: {}", Text(&truncate(report.results, SHORT)));
+    let whole = format!("the results file has all rows: {}", Text(&truncate(report.results, SHORT)));
     foot(&mut out, left, &whole, report.checksum.as_deref(), report.next.as_deref())
 }
 
@@ -173,14 +167,14 @@ fn head(
 ) -> Result<(), io::Error> {
     write!(out, "{MARK}\n# {kind}: {}\n\n", Text(&truncate(title, SHORT)))?;
     if is_emulated {
-        write!(out, "**EMULATOR: nothing real is changed**\n\n")?;
+        write!(out, "**EMULATOR: nothing real changes**\n\n")?;
     }
     let figures = figures.iter().map(|(number, what)| format!("**{number}** {what}"));
     writeln!(out, "{}", figures.collect::<Vec<_>>().join(" · "))
 }
 
 fn facts(out: &mut Counted<'_>, facts: &[Fact]) -> io::Result<()> {
-    writeln!(out, "\n## The run\n\n| | |\n| --- | --- |")?;
+    writeln!(out, "\n## Run\n\n| | |\n| --- | --- |")?;
     for (name, lines) in facts {
         let lines: Vec<String> = lines.iter().map(|line| Text(&truncate(line, 4 * SHORT)).to_string()).collect();
         writeln!(out, "| {name} | {} |", lines.join("<br>"))?;
@@ -190,7 +184,7 @@ fn facts(out: &mut Counted<'_>, facts: &[Fact]) -> io::Result<()> {
 
 fn chart(out: &mut Counted<'_>, chart: Option<&Chart>) -> io::Result<()> {
     let Some(chart) = chart else { return Ok(()) };
-    writeln!(out, "\n## Calls over time\n\n{}.\n\n| after | calls so far |\n| ---: | ---: |", chart.said)?;
+    writeln!(out, "\n## Requests over time\n\n{}.\n\n| after | requests so far |\n| ---: | ---: |", chart.said)?;
     for (after, calls) in &chart.table {
         writeln!(out, "| {after} | {calls} |")?;
     }
@@ -205,15 +199,15 @@ fn foot<E>(
     next: Option<&str>,
 ) -> Result<(), PageError<E>> {
     if left > 0 {
-        writeln!(out, "\n**Cut: {} more did not fit**; {whole}.", counted(left, "row"))?;
+        writeln!(out, "\n**{} more did not fit**; {whole}.", counted(left, "row"))?;
     }
     if let Some(next) = next {
         writeln!(out, "\nNext: {}", Text(&truncate(next, 2 * SHORT)))?;
     }
     if let Some(checksum) = checksum {
-        writeln!(out, "\nThe plan's seal: {}", Text(&truncate(checksum, SHORT)))?;
+        writeln!(out, "\nPlan checksum: {}", Text(&truncate(checksum, SHORT)))?;
     }
-    writeln!(out, "\nMade by bulk-triage {}.", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "\nWritten by bulk-triage {}.", env!("CARGO_PKG_VERSION"))?;
     Ok(())
 }
 
@@ -228,7 +222,7 @@ fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Untouched => "–".to_owned(),
         Cell::Sets(value) | Cell::Adds(value) => worded(value),
-        Cell::Same(value) => format!("{} (is so already)", worded(value)),
+        Cell::Same(value) => format!("{} (already set)", worded(value)),
         Cell::Changes { before, after } => format!("{} → **{}**", worded(before), worded(after)),
         Cell::Edits { kept, removed, added } => {
             let kept = kept.iter().map(|item| Text(item).to_string());

@@ -36,7 +36,7 @@ pub struct PageFile {
 
 /// Why a page can't be written there.
 #[derive(Debug, thiserror::Error)]
-#[error("can't write the report to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+#[error("cannot write the report to `{}`: {reason}", printable(&.path.to_string_lossy()))]
 pub struct PagePlaceError {
     path: PathBuf,
     reason: Reason,
@@ -44,13 +44,13 @@ pub struct PagePlaceError {
 
 #[derive(Debug, thiserror::Error)]
 enum Reason {
-    #[error("its name says no form; name a file that ends in `.html` or `.md`")]
+    #[error("its name must end in `.html` or `.md`")]
     NoForm,
     #[error("{0}; name another file with `--report`")]
     Refused(Refusal),
-    #[error("the command reads or writes that file already; name another file with `--report`")]
+    #[error("the command already reads or writes that file; name another file with `--report`")]
     InUse,
-    #[error("a file that is no report is there; move it away, or name another file with `--report`")]
+    #[error("the file exists and is not a report; move it away, or name another file with `--report`")]
     ForeignFile,
     #[error("{0}")]
     Io(io::Error),
@@ -232,7 +232,7 @@ mod tests {
         for own in [String::new(), format!("{DOCTYPE}{MARK}x"), format!("{MARK}x")] {
             assert_eq!(holding(&own), Ok(()));
         }
-        let foreign = "a file that is no report is there; move it away, or name another file with `--report`";
+        let foreign = "the file exists and is not a report; move it away, or name another file with `--report`";
         for other in
             ["x".to_owned(), DOCTYPE.to_owned(), format!("{DOCTYPE}<html>"), format!(" {MARK}"), MARK[1..].to_owned()]
         {

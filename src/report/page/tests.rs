@@ -103,8 +103,8 @@ fn a_review_shows_before_and_after() {
         "<td><del>Active</del> → <ins>Resolved</ins></td>",
         "<ul><li>a</li><li><del>− b</del></li><li><ins>+ c</ins></li></ul>",
         "<td><del>jo</del> → <ins><i>empty</i></ins></td>",
-        "comment (is added)",
-        "The plan's seal: <code>5ea1</code>",
+        "comment (added)",
+        "Plan checksum: <code>5ea1</code>",
         "bulk-triage apply plan.jsonl",
     ] {
         assert!(html.contains(part), "{part} is missing in\n{html}");
@@ -149,8 +149,8 @@ fn what_costs_dearly_stands_first() {
     for part in [
         "the token expires at 17:30 UTC",
         "--stop-after 30s: 1 of 2 rows fit",
-        "1 row: assignedTo is emptied",
-        "1 row: the tags that are there are replaced",
+        "1 row: assignedTo is cleared",
+        "1 row: the current tags are replaced",
         "--set overrides 12 cells of classification",
         "run 4ccc is not finished and has other changes for 1 incident",
     ] {
@@ -189,7 +189,7 @@ fn an_run_report_of_nothing_is_a_page_too() {
     let file = PageFile::examine(&path, &[]).expect("free");
     file.write_run_report(&report, std::iter::empty::<Result<_, Infallible>>()).expect("is written");
     let page = std::fs::read_to_string(&path).expect("reads");
-    assert!(page.contains("0 rows from standard input") && page.contains("<p>No calls.</p>"), "{page}");
+    assert!(page.contains("0 rows from standard input") && page.contains("<p>No requests.</p>"), "{page}");
     assert!(page.ends_with("</html>\n"));
 }
 

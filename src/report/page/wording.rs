@@ -37,8 +37,8 @@ impl Review<'_> {
         let end = clock_time(preview.starts_at, preview.ends_at(), Precision::Minute);
         let mut figures = vec![
             (count(preview.counts.rows), if preview.counts.rows == 1 { "update to send" } else { "updates to send" }),
-            (lasting(preview.duration), "at the fastest"),
-            (end, "done, if it begins now"),
+            (lasting(preview.duration), "at least"),
+            (end, "done, if it starts now"),
         ];
         if preview.counts.invalid > 0 {
             figures.push((count(preview.counts.invalid), "invalid, skipped"));
@@ -53,7 +53,7 @@ impl Review<'_> {
         let scope = target.scope.as_ref().map(|scope| printable(scope).into_owned());
         let mut facts = vec![
             ("Target", scope.into_iter().chain([printable(&target.origin).into_owned()]).collect()),
-            ("Called by", vec![caller.unwrap_or_else(|| "not known: no token that says it was given".to_owned())]),
+            ("Signed in as", vec![caller.unwrap_or_else(|| "unknown (no token, or opaque)".to_owned())]),
             ("Rows", preview.row_lines().into_iter().chain(preview.skipped_lines()).collect()),
             ("Contract", vec![printable(self.contract).into_owned()]),
             ("Quota", vec![self.quota.to_string()]),
@@ -62,7 +62,7 @@ impl Review<'_> {
         let earlier = preview.earlier_lines();
         facts.push((
             "Earlier runs",
-            if earlier.is_empty() { vec!["none of them has to do with it".to_owned()] } else { earlier },
+            if earlier.is_empty() { vec!["none affects these rows".to_owned()] } else { earlier },
         ));
         facts
     }
@@ -86,18 +86,18 @@ impl Review<'_> {
         for counts in preview.counts.sets.properties() {
             let property = printable(&counts.property);
             if counts.clears + counts.empties > 0 {
-                warnings.push(format!("{}: {property} is emptied", counted(counts.clears + counts.empties, "row")));
+                warnings.push(format!("{}: {property} is cleared", counted(counts.clears + counts.empties, "row")));
             }
             if counts.replaces_list > counts.clears {
                 let rows = counted(counts.replaces_list - counts.clears, "row");
-                warnings.push(format!("{rows}: the {property} that are there are replaced"));
+                warnings.push(format!("{rows}: the current {property} are replaced"));
             }
         }
         for (property, cells) in &preview.overridden {
             warnings.push(format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
         }
         match &preview.earlier {
-            None => warnings.push("earlier runs were not looked at: the scope is not known".to_owned()),
+            None => warnings.push("history not checked (no token, so the tenant is unknown)".to_owned()),
             Some(earlier) => {
                 let is_warning = |earlier: &&HistoryNote| {
                     matches!(earlier, HistoryNote::Made { again: true, .. } | HistoryNote::Unfinished { .. })
@@ -146,7 +146,7 @@ impl RunReport<'_> {
 
     pub(super) fn figures(&self) -> Vec<Figure> {
         let outcomes = self.outcomes.present().map(|(kind, rows)| (count(rows), kind.name()));
-        outcomes.chain([(lasting(self.timeline.lasts), "from the first call to the last")]).collect()
+        outcomes.chain([(lasting(self.timeline.lasts), "from the first request to the last")]).collect()
     }
 
     pub(super) fn facts(&self) -> Vec<Fact> {
@@ -157,7 +157,7 @@ impl RunReport<'_> {
             ("Run", vec![format!("{}: {}", printable(self.run), printable(&self.state))]),
             ("Target", self.scope.iter().map(String::as_str).chain([self.origin]).map(own).collect()),
         ];
-        facts.extend(self.caller.as_ref().map(|caller| ("Called by", vec![printable(caller).into_owned()])));
+        facts.extend(self.caller.as_ref().map(|caller| ("Signed in as", vec![printable(caller).into_owned()])));
         facts.push(("Input", vec![printable(self.input).into_owned()]));
         if !self.options.is_empty() {
             facts.push(("Options", vec![printable(&self.options).into_owned()]));
@@ -186,8 +186,8 @@ impl RunReport<'_> {
     fn waits(&self) -> Vec<String> {
         let timeline = &self.timeline;
         let mut lines = vec![match timeline.throttled {
-            0 => "no call was throttled (429)".to_owned(),
-            calls => format!("{} throttled (429)", counted(calls, "call")),
+            0 => "no request was throttled (429)".to_owned(),
+            calls => format!("{} throttled (429)", counted(calls, "request")),
         }];
         if timeline.pauses > 0 {
             let longest = lasting(timeline.longest_pause);
@@ -198,7 +198,10 @@ impl RunReport<'_> {
             ));
         }
         if timeline.transient > 0 {
-            lines.push(format!("{} without an answer, or with one that may pass", counted(timeline.transient, "call")));
+            lines.push(format!(
+                "{} without a response, or with a transient error",
+                counted(timeline.transient, "request")
+            ));
         }
         lines
     }

@@ -17,23 +17,19 @@ pub enum ReadReason {
     Merged,
 }
 
-/// What looking costs, said before it begins: `incidents`, and the fewest and the most calls that it can take.
+/// What a preflight costs: `incidents`, and the fewest and the most requests that it can take. A page of a list shows up to
+/// 100 incidents whose numbers are close together; others are read alone.
 #[must_use]
 pub fn looking(why: ReadReason, incidents: u64, (fewest, most): (u64, u64)) -> String {
     let counted_incidents = counted(incidents, "incident");
-    let looks = match why {
-        ReadReason::First => format!("looking at {counted_incidents} first"),
-        ReadReason::Merged => format!("looking at {counted_incidents} into which others were merged"),
+    let reads = match why {
+        ReadReason::First => format!("reading {counted_incidents}"),
+        ReadReason::Merged => format!("reading {counted_incidents} into which others were merged"),
     };
     if fewest == most {
-        return format!("{looks}, by {}: one by one, no two of them lie close together", counted(most, "call"));
+        return format!("{reads} ({})", counted(most, "request"));
     }
-    format!(
-        "{looks}, by {} to {}: where many lie close together a page shows 100 of them, where they are scattered each is \
-         read alone",
-        count(fewest),
-        counted(most, "call")
-    )
+    format!("{reads} ({} to {})", count(fewest), counted(most, "request"))
 }
 
 /// `lines 2, 7, …`, of so many rows.
@@ -79,9 +75,9 @@ impl PreflightSummary {
     pub(super) fn lines(&self) -> Vec<String> {
         let how = match self.calls {
             Some(calls) => format!("by {}", counted(calls, "request")),
-            None => "when the plan was made".to_owned(),
+            None => "when the plan was created".to_owned(),
         };
-        let looked = format!("{} looked at, {how}", counted(self.incidents, "incident"));
+        let looked = format!("{} read, {how}", counted(self.incidents, "incident"));
         vec![looked]
     }
 
@@ -100,11 +96,11 @@ impl PreflightSummary {
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
         self.problems.iter().map(|(code, (rows, lines))| {
             let why = match code.as_str() {
-                "not-found" => "there is no such incident",
+                "not-found" => "no such incident",
                 "redirected" => "the incident was merged into another one",
-                "contradiction" => "another row asks for something else of the same incident",
-                "changed-since" => "the incident has changed since the plan was made",
-                _ => "the incident can't be read",
+                "contradiction" => "another row has a conflicting change",
+                "changed-since" => "the incident has changed since the plan was created",
+                _ => "the incident cannot be read",
             };
             format!("{} not sent, {why} ({})", counted(*rows, "row"), named(*rows, lines))
         })

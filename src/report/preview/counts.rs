@@ -77,7 +77,7 @@ impl Counts {
         let lines = [
             line(self.invalid, "invalid"),
             (self.nothing_asked > 0).then(|| left_alone(self.nothing_asked)),
-            line(self.repeated, "with the change of an earlier row"),
+            line(self.repeated, "with the same change as an earlier row"),
             line(self.ended_in_plan, "left out by the plan"),
             line(self.limited, "beyond --limit"),
             (!self.without_comment.is_empty()).then(|| {
@@ -92,9 +92,9 @@ impl Counts {
         match self.not_undoable {
             0 => None,
             rows if rows == self.rows => {
-                Some("can't be undone: without --compare, previous values are not recorded".to_owned())
+                Some("cannot be undone: without --compare, previous values are not recorded".to_owned())
             }
-            rows => Some(format!("{} can't be undone: previous values are not recorded", counted(rows, "row"))),
+            rows => Some(format!("{} cannot be undone: previous values are not recorded", counted(rows, "row"))),
         }
     }
 }
@@ -161,14 +161,14 @@ mod tests {
         let counts = counter.finish();
         assert_eq!((counts.rows, counts.repeated, counts.not_undoable), (2, 1, 2));
         assert_eq!(counts.left_out.get(&3), Some(&LeftOut::Repeated));
-        assert_eq!(counts.skipped_lines(), ["1 row with the change of an earlier row: skipped"]);
+        assert_eq!(counts.skipped_lines(), ["1 row with the same change as an earlier row: skipped"]);
     }
 
     #[test]
     fn undo_line_counts_what_is_not_recorded() {
         let counts = |rows, not_undoable| Counts { rows, not_undoable, ..Counts::default() };
         assert_eq!(counts(5, 0).undo_line(), None);
-        assert!(counts(5, 5).undo_line().is_some_and(|line| line.starts_with("can't be undone: without --compare")));
-        assert!(counts(5, 2).undo_line().is_some_and(|line| line.starts_with("2 rows can't be undone")));
+        assert!(counts(5, 5).undo_line().is_some_and(|line| line.starts_with("cannot be undone: without --compare")));
+        assert!(counts(5, 2).undo_line().is_some_and(|line| line.starts_with("2 rows cannot be undone")));
     }
 }

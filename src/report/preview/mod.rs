@@ -137,7 +137,7 @@ impl Preview {
     pub fn write(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
         let paint = |text: &str| if layout.colour { format!("\u{1b}[1;33m{text}\u{1b}[0m") } else { text.to_owned() };
         if self.target.emulator {
-            writeln!(out, "{}", paint("EMULATOR: nothing real is changed"))?;
+            writeln!(out, "{}", paint("EMULATOR: nothing real changes"))?;
         }
         for (label, lines) in self.sections() {
             for (at, line) in lines.iter().enumerate() {
@@ -173,7 +173,7 @@ impl Preview {
         if self.first_changes.is_empty() {
             return Ok(());
         }
-        writeln!(out, "\nWhat changes:")?;
+        writeln!(out, "\nChanges:")?;
         for change in &self.first_changes {
             change.write(out, layout)?;
         }
@@ -193,7 +193,7 @@ impl Preview {
             ("sets", self.set_lines()),
             ("undo", self.counts.undo_line().into_iter().collect()),
             ("time", self.time_lines()),
-            ("before", self.earlier_lines()),
+            ("history", self.earlier_lines()),
         ]
     }
 
@@ -240,13 +240,13 @@ impl Preview {
         let token = self
             .token_expires
             .filter(|expires| *expires >= self.ends_at())
-            .map(|expires| format!("the token lives until {}", clock_time(self.starts_at, expires, Precision::Minute)));
+            .map(|expires| format!("token expires at {}", clock_time(self.starts_at, expires, Precision::Minute)));
         [format!("{}, done at {end}", lasting(self.duration))].into_iter().chain(stop).chain(token).collect()
     }
 
     pub(super) fn earlier_lines(&self) -> Vec<String> {
         match &self.earlier {
-            None => vec!["not looked at: without a token or `--scope` the scope is not known".to_owned()],
+            None => vec!["not checked (no token, so the tenant is unknown)".to_owned()],
             Some(earlier) => earlier.iter().flat_map(|earlier| earlier.lines(self.starts_at)).collect(),
         }
     }
@@ -297,7 +297,7 @@ impl TargetLabel {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
-        let caller = self.caller.as_ref().map(|caller| format!("called by {}", printable(caller)));
+        let caller = self.caller.as_ref().map(|caller| format!("signed in as {}", printable(caller)));
         let proxy = self.proxy.as_ref().map(|proxy| format!("through the proxy {}", printable(proxy)));
         let certificates = Some(format!("certificates from {}", self.certificates));
         let certificates = certificates.filter(|_| !self.certificates.is_empty());
@@ -411,7 +411,7 @@ mod tests {
         insta::assert_snapshot!(text(&preview()), @r#"
         target    tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55
                   https://api.security.microsoft.com
-                  called by secop2@contoso.com
+                  signed in as secop2@contoso.com
         rows      1,000 of close.csv
                   --set overrides 12 cells of classification
         skipped   3 rows invalid: skipped
@@ -422,11 +422,11 @@ mod tests {
                                           2  \u{1b}[2J=1
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
-                                             replaces the tags that are there
-        undo      can't be undone: without --compare, previous values are not recorded
+                                             replaces the current tags
+        undo      cannot be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 10m: 500 of 1,000 rows fit
-        before    278 rows applied by run 5bbb at 2026-11-20 09:00 UTC: sent again
+        history   278 rows applied by run 5bbb at 2026-11-20 09:00 UTC: sent again
                   run 4ccc is not finished and has other changes for 40 incidents
         warning: the token expires at 17:40 UTC, before the end
         warning: 998 rows set classification to `FalsePositive`: it was withdrawn
@@ -478,7 +478,7 @@ mod tests {
             ..preview()
         };
         insta::assert_snapshot!(text(&preview), @r#"
-        EMULATOR: nothing real is changed
+        EMULATOR: nothing real changes
         target    http://127.0.0.1:40321
         rows      1,000 of close.csv
         sets      status              1,000  Resolved
@@ -487,20 +487,17 @@ mod tests {
                                           2  \u{1b}[2J=1
                   assignedTo              2  <clear>
                   tags                    2  ["a","b;c"]
-                                             replaces the tags that are there
-        undo      can't be undone: without --compare, previous values are not recorded
+                                             replaces the current tags
+        undo      cannot be undone: without --compare, previous values are not recorded
         time      19 min 36 s, done at 17:49 UTC
                   --stop-after 1h: all rows fit
-                  the token lives until 18:30 UTC
+                  token expires at 18:30 UTC
         "#);
     }
 
     #[test]
     fn what_nobody_could_look_at_is_said() {
         let text = text(&Preview { earlier: None, ..preview() });
-        assert!(
-            text.contains("before    not looked at: without a token or `--scope` the scope is not known"),
-            "{text}"
-        );
+        assert!(text.contains("history   not checked (no token, so the tenant is unknown)"), "{text}");
     }
 }

@@ -73,13 +73,13 @@ impl SetCounts {
                 lines.push(format!("{:<16}{line}", if at == 0 { &name } else { "" }));
             }
             if counts.replaces_list > 0 {
-                lines.push(format!("{:<16}           replaces the {name} that are there", ""));
+                lines.push(format!("{:<16}           replaces the current {name}", ""));
             }
             if counts.empties > 0 {
-                lines.push(format!("{:<16}{:>9}  are left with none", "", count(counts.empties)));
+                lines.push(format!("{:<16}{:>9}  are cleared", "", count(counts.empties)));
             }
             if counts.changes_list > 0 {
-                lines.push(format!("{:<16}           changes those that are there: read first", ""));
+                lines.push(format!("{:<16}           edits the current list: read first", ""));
             }
         }
         lines
@@ -199,7 +199,7 @@ mod tests {
         counts.add(r#"{"tags":[]}"#, before);
         let lines = counts.lines().join("\n");
         assert!(lines.contains("        2  adds vip; removes old\n"), "{lines}");
-        assert!(lines.contains("1  removes old, x\n") && lines.contains("1  are left with none"), "{lines}");
+        assert!(lines.contains("1  removes old, x\n") && lines.contains("1  are cleared"), "{lines}");
         assert!(!lines.contains("replaces"), "{lines}");
         assert!(counts.clears());
     }

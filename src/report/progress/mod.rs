@@ -200,10 +200,10 @@ mod tests {
         2 of 40 rows: 2 failed
         6 of 40 rows: 4 updated, 2 failed
         10 of 40 rows: 8 updated, 2 failed
-        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour, next call in 12 s; done at 10:12 UTC (in 11 min 51 s)
+        11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour, next request in 12 s; done at 10:12 UTC (in 11 min 51 s)
         throttled: paused until 10:00:50 UTC (in 40 s): wait\u{1b}[2J
         service down: paused until 10:00:55 UTC (in 45 s)
-        the service answers again
+        the service responds again
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 41 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 31 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 11 min 21 s)
@@ -214,7 +214,6 @@ mod tests {
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 1 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 1 s)
         stopping: 3 requests in flight (press Ctrl-C again to stop immediately)
-                
-");
+        ");
     }
 }

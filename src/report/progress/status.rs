@@ -51,7 +51,7 @@ impl Status {
             Event::ServiceDown { until, message } => Some(self.pauses("service down", *until, message, now)),
             Event::ServiceUp => {
                 self.pause = None;
-                Some("the service answers again".to_owned())
+                Some("the service responds again".to_owned())
             }
             Event::Stopping { reason, in_flight } => {
                 let requests = counted(*in_flight as u64, "request");
@@ -106,8 +106,11 @@ impl Status {
             Some(notice) => paint(cut(&notice, width), 33),
             None => cut(&self.quota(now), width),
         };
-        let so_far =
-            if self.looked.is_some() { "looking; nothing is sent yet".to_owned() } else { self.outcomes.to_string() };
+        let so_far = if self.looked.is_some() {
+            "reading incidents; nothing sent yet".to_owned()
+        } else {
+            self.outcomes.to_string()
+        };
         if self.is_open_ended {
             return format!("{}\n\n{state}", cut(head.trim_start(), width));
         }
@@ -150,7 +153,8 @@ impl Status {
             let used = if at == 0 { "used " } else { "" };
             format!("{} of {} {used}{}", count((*in_use).into()), count(window.calls.into()), period(*window))
         });
-        let next = pace.next_call.filter(|next| *next > now).map(|next| format!("next call in {}", until(now, next)));
+        let next =
+            pace.next_call.filter(|next| *next > now).map(|next| format!("next request in {}", until(now, next)));
         windows.chain(next).collect::<Vec<_>>().join(", ")
     }
 
@@ -207,12 +211,9 @@ mod tests {
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         █████████░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)
         298 updated, 14 failed
-        50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s
-        
-");
-        insta::assert_snapshot!(status.drawn(now(), true, 80).escape_debug(), @r"
-\u{1b}[32m█████████\u{1b}[0m░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)\n298 updated, 14 failed\n50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s
-");
+        50 of 50 used this minute, 312 of 1,500 this hour, next request in 12 s
+        ");
+        insta::assert_snapshot!(status.drawn(now(), true, 80).escape_debug(), @r"\u{1b}[32m█████████\u{1b}[0m░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)\n298 updated, 14 failed\n50 of 50 used this minute, 312 of 1,500 this hour, next request in 12 s");
     }
 
     #[test]
@@ -231,9 +232,8 @@ mod tests {
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
 
-        stopping: --stop-after is over; 3 requests in flight
-        
-");
+        stopping: the time of --stop-after is up; 3 requests in flight
+        ");
     }
 
     #[test]
@@ -244,9 +244,9 @@ mod tests {
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         300 incidents read
 
-        3 of 50 used this minute, 12 of 1,500 this hour, next call in 12 s
+        3 of 50 used this minute, 12 of 1,500 this hour, next request in 12 s
         ");
-        insta::assert_snapshot!(status.plain(now()), @"300 incidents read: 3 of 50 used this minute, 12 of 1,500 this hour, next call in 12 s");
+        insta::assert_snapshot!(status.plain(now()), @r"300 incidents read: 3 of 50 used this minute, 12 of 1,500 this hour, next request in 12 s");
     }
 
     #[test]

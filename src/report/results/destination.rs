@@ -27,7 +27,7 @@ pub struct Destination {
 
 /// Why results can't be written there.
 #[derive(Debug, thiserror::Error)]
-#[error("can't write results to `{}`: {reason}", printable(&.path.to_string_lossy()))]
+#[error("cannot write results to `{}`: {reason}", printable(&.path.to_string_lossy()))]
 pub struct DestinationError {
     path: PathBuf,
     reason: Reason,
@@ -41,9 +41,9 @@ enum Reason {
     Refused(Refusal),
     #[error("it is the input; name another file with `--results`")]
     Input,
-    #[error("a file that is no results file is there; move it away, or name another file with `--results`")]
+    #[error("the file exists and is not a results file; move it away, or name another file with `--results`")]
     ForeignFile,
-    #[error("another run is writing it; wait for its end, or name another file with `--results`")]
+    #[error("another run is writing it; wait until it has finished, or name another file with `--results`")]
     InUse,
     #[error("the results have the input's format; name a file that ends in `.{0}`")]
     OtherFormat(&'static str),
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn every_other_file_is_kept() {
         let foreign =
-            Err("a file that is no results file is there; move it away, or name another file with `--results`");
+            Err("the file exists and is not a results file; move it away, or name another file with `--results`");
         let foreign = foreign.map_err(str::to_owned);
         assert_eq!(holding("incidentId,status\n1,Active\n"), foreign);
         assert_eq!(holding(&format!("{HEADER}2\n")), foreign);
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(examined(pipe), refused("a named pipe"));
         assert_eq!(
             Destination::examine(Path::new("/dev/null"), None, &shape()).expect_err("refused").to_string(),
-            "can't write results to `/dev/null`: it is no ordinary file; name another file with `--results`"
+            "cannot write results to `/dev/null`: it is no ordinary file; name another file with `--results`"
         );
     }
 

@@ -142,7 +142,7 @@ fn renewed_token_stays_opaque_on_loopback() {
     let running = crate::program::started(program.command("apply a.plan --yes --token-file token"));
     program.wait_for_requests(1);
     program.write("token", jwt(r#"{"aud":"https://api.security.microsoft.com","roles":["Incident.ReadWrite.All"]}"#));
-    running.end().expect_code(5).expect_text("a tenant's token goes to this machine only if you name the origin");
+    running.end().expect_code(5).expect_text("a tenant's token is sent to this machine only if you confirm it");
     assert_eq!(program.requests().len(), 1);
 }
 
@@ -278,11 +278,11 @@ fn forged_plans_are_refused_by_every_command() {
         program.write("evil.plan", forged(&plan, change));
         for command in ["apply evil.plan --yes", "plan evil.plan", "plan evil.plan --format json"] {
             let ended = program.run(&format!("{command} --base-url {origin}")).expect_code(3);
-            ended.expect_text(&format!("altered or cut off: line {line}: "));
+            ended.expect_text(&format!("modified or cut off: line {line}: "));
         }
         // There is no such option: a plan is shown by `plan`.
         program.run(&format!("apply evil.plan --dry-run --base-url {origin}")).expect_code(2);
-        program.run("runs").expect_code(0).expect_text("There are no runs.");
+        program.run("runs").expect_code(0).expect_text("no runs");
         assert!(program.requests().is_empty(), "{what}");
         assert_eq!(crate::program::names_in(program.dir()).len(), written, "{what}");
     }
@@ -301,7 +301,7 @@ fn plan_of_an_extended_contract_names_it() {
     program.write("ours.toml", contract);
     let to = format!("--base-url {}", program.origin());
     let named =
-        "contract  ours: PATCH /api/incidents/{id}, quota 40/1m,1500/1h, takes tokens for https://other.example";
+        "contract  ours: PATCH /api/incidents/{id}, quota 40/1m,1500/1h, accepts tokens for https://other.example";
     program.run(&format!("plan a.csv -o a.plan --contract ours.toml {to}")).expect_code(0).expect_text(named);
     program.run(&format!("plan a.plan {to}")).expect_code(0).expect_text(named);
     program.run(&format!("apply a.plan --yes --settle 150ms {to}")).expect_text(named);
@@ -327,7 +327,7 @@ fn plan_of_an_altered_built_in_contract_is_refused() {
         program.write("evil.plan", forged(&program.read("a.plan"), |header, _| put_rule(header, from, by)));
         for command in ["apply evil.plan --yes", "plan evil.plan"] {
             let ended = program.run(&format!("{command} {to}")).expect_code(2);
-            ended.expect_text("the contract `defender-classic` is not what it was when the plan was made");
+            ended.expect_text("the contract `defender-classic` has changed since the plan was created");
         }
         assert!(program.requests().is_empty(), "{from}");
     }

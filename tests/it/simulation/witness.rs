@@ -113,7 +113,7 @@ impl Witness {
         }
         match &self.first {
             Some((first, its_life)) if !its_life.is_dead() => {
-                Some(format!("a 429 had said not before {until:?}, and {first}, which goes first, is under way"))
+                Some(format!("a 429 had said not before {until:?}, and {first}, which goes first, is running"))
             }
             _ => {
                 self.first = Some((attempt, Arc::clone(life)));
