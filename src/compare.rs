@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_already_so_ends_and_what_is_not_is_named() {
+    fn set_values_finish_row_differing_are_named() {
         let so = json!({"status": "resolved", "assignedTo": null, "tags": ["b", "a"], "determination": "Other"});
         let body = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"]}"#;
         assert_eq!(code(compared(body, so.clone())), "unchanged already-so");
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_and_rewritten_values_are_shown_values() {
+    fn equal_and_rewritten_values_count_as_shown() {
         let contract = crate::contract::load("defender").expect("built in");
         let same_as = contract.same_as();
         let both = |property: &str, asked: &Value, shown: &Value| {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn body_has_a_part_that_sets_and_one_that_adds() {
+    fn body_splits_into_properties_and_comment() {
         let some = |text: &str| Some(text.to_owned());
         for (body, sets, adds) in [
             (r#"{"status":"Resolved","comment":"x"}"#, some(r#"{"status":"Resolved"}"#), some(r#"{"comment":"x"}"#)),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_updated_is_not_sent() {
+    fn missing_unreadable_and_merged_are_not_sent() {
         let change = Change { incident: IncidentId::new(7).expect("an id"), body: "{}".into(), appends: true };
         let message = || "no such".to_owned();
         let merged = Snapshot::There(IncidentState { redirect: Some(9), ..IncidentState::default() });

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_that_results_keeps_what_is_not_named() {
+    fn list_edit_keeps_unnamed_entries() {
         let body = r#"{"status":"Resolved","tags":{"add":["c","a","c"],"remove":["b","x"]},"comment":"\":{"}"#;
         let expected = |tags: &str| format!(r#"{{"status":"Resolved","tags":{tags},"comment":"\":{{"}}"#);
         assert_eq!(whole(body, &json!({"tags": ["b", "a", "B"]})), expected(r#"["a","B","c"]"#));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_not_shown_is_not_taken_for_an_empty_one() {
+    fn missing_list_is_not_treated_as_empty() {
         let body = r#"{"tags":{"add":["a"],"remove":[]}}"#;
         for values in [
             json!({}),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_one_is_none() {
+    fn body_without_a_list_edit_gives_none() {
         assert!(!changes_lists(r#"{"tags":["a"],"comment":"\":{"}"#));
         assert!(!changes_lists(r#"{"comment":":{"}"#));
         assert!(changes_lists(r#"{"comment":":{","tags":{"add":["a"],"remove":[]}}"#));
@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_so_afterwards_and_doing_it_again_changes_nothing(
+        fn list_edit_is_effective_and_idempotent(
             there in prop::collection::vec("[a-e]", 0..5),
             add in prop::collection::btree_set("[a-c]", 0..4),
             remove in prop::collection::btree_set("[d-f]", 0..4),

@@ -142,7 +142,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_quota_is_written_as_in_the_design() {
+    fn quota_is_parsed_as_documented() {
         let quota: Quota = "50/1m,1500/1h".parse().expect("the design's own form");
         assert_eq!(quota.windows()[0], Window { calls: 50, length: Duration::from_mins(1) });
         assert_eq!(quota.windows()[1], Window { calls: 1500, length: Duration::from_hours(1) });
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quota_is_refused() {
+    fn invalid_quota_is_rejected() {
         for text in ["", "50", "0/1m", "50/0s", "50/1d", "-1/1m", "50/1m,", "1.5/1m", "50/1", "99999999999/1m"] {
             assert!(text.parse::<Quota>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn a_tighter_quota_is_within_a_looser_one() {
+    fn tighter_quota_is_within_a_looser_one() {
         let contract: Quota = "50/1m,1500/1h".parse().expect("valid");
         for (text, within) in [
             ("50/1m,1500/1h", true),
@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_displayed_quota_parses_to_itself(windows in prop::collection::vec((1u32.., 1u64..10_000_000), 1..4)) {
+        fn displayed_quota_parses_to_itself(windows in prop::collection::vec((1u32.., 1u64..10_000_000), 1..4)) {
             let windows = windows.into_iter()
                 .map(|(calls, millis)| Window { calls, length: Duration::from_millis(millis) })
                 .collect();

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ceilings_double_from_half_a_second_to_thirty() {
+    fn backoff_doubles_from_half_a_second_to_thirty() {
         let row = |tries| ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
         assert_eq!(millis(row, 1..=9), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!(row(0), row(1), "no try yet is as good as one");
@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn the_pauses_of_an_outage_double_from_five_seconds_to_sixty() {
+    fn outage_pauses_double_from_five_seconds_to_sixty() {
         assert_eq!(millis(outage_pause, 1..=6), [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
     }
 
     #[test]
-    fn the_jitter_uses_the_whole_range() {
+    fn jitter_uses_the_whole_range() {
         let mut rng = fastrand::Rng::with_seed(7);
         let delays: Vec<Duration> = (0..1_000).map(|_| delay(3, &mut rng)).collect();
         assert!(delays.iter().min() < Some(&Duration::from_millis(100)));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verdict_has_its_consequence() {
+    fn every_verdict_has_its_decision() {
         let done = |kind, code| RetryDecision::Done { kind, code };
         let failed = |code| done(OutcomeKind::Failed, code);
         let resume = Some(crate::call::Resume::After(Duration::from_secs(37)));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transient_error_is_tried_again_until_the_tries_are_used_up() {
+    fn transient_error_is_retried_until_attempts_run_out() {
         let transient = Verdict::Transient { may_have_applied: false };
         let mut rng = fastrand::Rng::with_seed(1);
         let mut next = |tries| Policy { max_attempts: 3 }.decide(&transient, tries, &mut rng);
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_delay_is_above_its_ceiling(tries in 0u32..=1_000, seed: u64) {
+        fn no_delay_exceeds_its_limit(tries in 0u32..=1_000, seed: u64) {
             let mut rng = fastrand::Rng::with_seed(seed);
             let exact = 0.5 * 2f64.powi(i32::try_from(tries.max(1)).expect("small") - 1);
             prop_assert!(delay(tries, &mut rng).as_secs_f64() <= exact.min(30.0));

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn later_line_wins_and_misses_nothing() {
+    fn later_options_win_and_others_stay() {
         let kept = typed(&[("--quota", Some("2/1h")), ("--set", Some("a=1")), ("--set", Some("b=2")), ("--yes", None)]);
         let now = typed(&[("--quota", Some("1/1h"))]);
         let both = [("--quota", Some("1/1h")), ("--set", Some("a=1")), ("--set", Some("b=2")), ("--yes", None)];

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_run_has_set_is_what_it_was_and_nothing_else() {
+    fn undo_restores_exactly_what_the_run_set() {
         let body = r#"{"status":"Resolved","assignedTo":"a","tags":["x"],"comment":"done"}"#;
         let then = json!({"status": "Active", "assignedTo": null, "tags": ["t"], "classification": "Unknown"});
         let now = json!({"status": "Resolved", "assignedTo": "a", "tags": ["x"], "classification": "TruePositive"});
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_have_changed_since_is_left_alone() {
+    fn later_changes_by_others_are_kept() {
         let body = r#"{"status":"Resolved","assignedTo":"a"}"#;
         let then = json!({"status": "Active", "assignedTo": "b"});
         let undo = undone("defender-classic", body, then, json!({"status": "Resolved", "assignedTo": "c"}));
@@ -126,7 +126,7 @@ mod tests {
 
     /// By the API's page `determination` goes with `TruePositive` only, and today's has no value for "not set".
     #[test]
-    fn what_the_api_can_not_be_told_is_named() {
+    fn values_the_api_cannot_set_are_named() {
         let body = r#"{"classification":"TruePositive","determination":"Malware"}"#;
         let then = json!({"classification": "Unknown", "determination": "NotAvailable"});
         let now = json!({"classification": "TruePositive", "determination": "Malware"});
@@ -140,7 +140,7 @@ mod tests {
 
     /// What was redacted is not what the incident had.
     #[test]
-    fn redacted_value_is_not_set_back() {
+    fn redacted_value_is_not_restored() {
         let body = r#"{"assignedTo":"a","tags":["x"]}"#;
         let then = json!({"assignedTo": "***token***", "tags": ["t", "of ***token***"]});
         let undo = undone("defender", body, then, json!({"assignedTo": "a", "tags": ["x"]}));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_gets_the_one_that_it_needs() {
+    fn undo_adds_the_value_that_another_needs() {
         let body = r#"{"classification":"TruePositive","determination":"Phishing"}"#;
         let then = json!({"classification": "TruePositive", "determination": "Malware"});
         let undo =

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn five_in_a_row_are_an_outage_and_pauses_grow() {
+    fn five_failures_open_outage_with_growing_pauses() {
         let mut health = Health::new(Duration::from_mins(10));
         for at in 0..4 {
             assert_eq!(health.record(&NOTHING, second(at)), HealthEvent::None);
@@ -280,7 +280,7 @@ mod tests {
 
     /// Until it is clear whether it is the service, tries count, and rows whose last one it was are held.
     #[test]
-    fn whether_it_is_down_is_uncertain_until_an_answer_or_an_outage() {
+    fn outage_is_uncertain_until_response_or_fifth_failure() {
         let mut health = Health::new(Duration::from_mins(10));
         assert!(health.counts_tries() && !health.is_uncertain());
         let _ = health.record(&UPDATED, second(0));
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_outage_costs_at_most_35_calls_in_ten_minutes() {
+    fn ten_minute_outage_costs_at_most_35_requests() {
         let mut health = Health::new(Duration::from_mins(10));
         let (mut at, mut calls) = (second(0), 8);
         for _ in 0..8 {
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn without_patience_it_stops_at_once() {
+    fn outage_without_patience_stops_at_once() {
         let mut health = Health::new(Duration::ZERO);
         let news: Vec<HealthEvent> = (0..5).map(|at| health.record(&NOTHING, second(at))).collect();
         assert_eq!(news.last(), Some(&HealthEvent::GivenUp));
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_between_breaks_the_row() {
+    fn any_response_resets_the_failure_streak() {
         for answer in [Verdict::NotFound, Verdict::Unconfirmed] {
             let mut health = Health::new(Duration::from_mins(10));
             for at in 0..40 {
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_403_stops_before_the_first_success_and_after_five_in_a_row() {
+    fn first_403_or_five_in_a_row_stop() {
         let mut health = Health::new(Duration::from_mins(10));
         assert_eq!(health.record(&Verdict::Forbidden, second(0)), HealthEvent::Forbidden);
         let mut health = Health::new(Duration::from_mins(10));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_refused_token_without_a_success_between_stops() {
+    fn two_token_refusals_without_success_between_stop() {
         let mut health = Health::new(Duration::from_mins(10));
         assert_eq!(health.token_refused(0, 0), HealthEvent::None);
         assert_eq!(health.token_refused(0, 1), HealthEvent::None, "a late answer to the old token");
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn five_first_rows_that_fail_alike_stop_the_run_once() {
+    fn first_five_equal_failures_stop_once() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..4 {
             assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_differs_settles_it() {
+    fn different_outcome_lifts_the_first_five_rule() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for kind in [OutcomeKind::Failed, OutcomeKind::Updated] {
             assert_eq!(failures.record(kind, "not-found", true), None);
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_without_a_usable_response_leave_the_rule_alone() {
+    fn unusable_responses_do_not_affect_first_five_rule() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..10 {
             assert_eq!(failures.record(OutcomeKind::Failed, "gave-up", false), None);
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_given_replaces_the_rule() {
+    fn max_failures_replaces_the_first_five_rule() {
         let mut failures = FailureGuard::new(Some(7), Vec::new());
         for _ in 0..6 {
             assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);

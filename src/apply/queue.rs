@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_wait_for_one_time_come_in_their_order_and_none_is_lost() {
+    fn rows_due_together_keep_their_order() {
         let mut queue = queue((1..=3).map(|row| pending(row, row, 2)));
         // Those that were not taken up yet wait for nothing, and neither does the journal's next page.
         assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(1)));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn one_row_of_an_incident_is_in_hand_and_the_next_comes_when_it_is_over() {
+    fn rows_of_one_incident_are_taken_in_sequence() {
         let mut queue = queue([pending(1, 7, 2), pending(2, 7, 2), pending(3, 8, 2), pending(4, 7, 2)]);
         let hands = take_all(&mut queue);
         assert_eq!(rows(&hands), [1, 3]);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_taken_up_than_memory_is_meant_for() {
+    fn queued_rows_stay_within_the_memory_limit() {
         let mut many = queue((1..=3_000).map(|row| pending(row, row, 2)));
         let hands = take_all(&mut many);
         assert_eq!(hands.len(), 2_000);

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_is_longer_than_a_window_is_kept_to_its_end() {
+    fn pause_longer_than_a_window_is_kept() {
         let mut service = service();
         let (kept, _) = service.pause(&answer(429, 24_000), at(1_000)).expect("a pause");
         assert_eq!(kept, at(25_000).boot);
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_told_again_where_it_grows_by_more_than_a_second() {
+    fn pause_prolonged_by_a_second_is_reported_again() {
         let mut service = service();
         let is_told = [(9_000, true), (9_000, false), (10_000, false), (10_001, true), (11_001, false), (3_000, false)];
         for (until, is_told) in is_told {
@@ -332,7 +332,7 @@ mod tests {
 
     /// A pause within a window is the quota's own business, and one within the patience is waited for.
     #[test]
-    fn only_a_pause_past_every_window_and_the_patience_stops_the_run() {
+    fn only_pause_beyond_windows_and_patience_stops() {
         for (patience, until, stops) in [
             (30, 10_000, false),
             (30, 30_000, false),
@@ -360,7 +360,7 @@ mod tests {
 
     /// A quota of 50/10s and 5/20s: the shortest window is 10 s.
     #[test]
-    fn a_time_just_passed_costs_one_second_once() {
+    fn just_passed_time_costs_one_second_once() {
         let passed = resuming(429, Some(Resume::JustPassed));
         let mut service = ServiceState::new(&"50/10s,5/20s".parse().expect("a quota"), Duration::from_secs(30));
         let mut until = |answer: &CallResult, now| service.pause(answer, at(now)).map(|(kept, _)| kept.0 / 1_000);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_just_passed_is_not_named_beside_the_pause() {
+    fn just_passed_time_is_not_shown_with_pause() {
         let passed = resuming(429, Some(Resume::JustPassed));
         let event = service().pause(&passed, at(0)).expect("a pause").1.event;
         let message = "the time that the response names has just passed".to_owned();
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn no_row_pays_for_a_service_that_is_down() {
+    fn attempts_during_an_outage_are_forgiven() {
         for (news, forgives) in [
             (HealthEvent::Down { until: at(5_000).boot }, true),
             (HealthEvent::GivenUp, true),
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn token_file_that_is_not_renewed_stops_after_five_seconds() {
+    fn unrenewed_token_file_stops_after_five_seconds() {
         for left in ["the-first-token", ""] {
             let (place, tokens) = timed();
             let mut service = service();
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn new_token_that_is_refused_too_stops() {
+    fn refused_new_token_stops_the_run() {
         let (place, tokens) = timed();
         let mut service = service();
         *place.lock().expect("no panic") = "the-second-token";
@@ -470,7 +470,7 @@ mod tests {
     const ENDS_SOON: &str = "e30.eyJleHAiOjE3MDAwMDAwMTB9.c2ln";
 
     #[test]
-    fn expired_token_pauses_calls_without_a_refusal() {
+    fn expired_token_pauses_requests_without_a_refusal() {
         let (place, _) = timed();
         *place.lock().expect("no panic") = ENDS_SOON;
         let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
@@ -491,7 +491,7 @@ mod tests {
 
     /// By what it says about itself it is good: the service may be wrong once, not twice.
     #[test]
-    fn valid_token_that_is_refused_is_tried_once_more() {
+    fn refused_valid_token_is_tried_once_more() {
         let (place, _) = timed();
         *place.lock().expect("no panic") = ENDS_SOON;
         let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");

@@ -174,14 +174,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bits_and_sorting_find_the_same(ids in prop::collection::vec(1u64..200, 0..300)) {
+        fn bitmap_and_sorting_find_equal_duplicates(ids in prop::collection::vec(1u64..200, 0..300)) {
             let rows: Vec<(u64, u64)> = ids.iter().map(|id| (*id, 0)).collect();
             prop_assert_eq!(repeated_by_bits(&seen(&rows), 200), repeated_by_sorting(&seen(&rows)));
         }
     }
 
     #[test]
-    fn the_largest_ids_are_found_too() {
+    fn largest_ids_are_found_too() {
         let most = i64::MAX.unsigned_abs();
         assert_eq!(codes_of(&[(most, 1), (1, 1), (most, 2)]), [(3, "contradiction")]);
     }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_twice_is_a_warning_and_another_change_an_error_at_the_later_row() {
+    fn equal_duplicate_warns_conflicting_one_is_error() {
         assert_eq!(codes_of(&[(7, 1), (8, 1), (7, 1)]), [(3, "duplicate")]);
         assert_eq!(codes_of(&[(7, 1), (7, 2)]), [(2, "contradiction")]);
         assert_eq!(codes_of(&[(7, 1), (7, 2), (7, 1), (7, 1)]).len(), 3);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn both_of_two_that_contradict_are_named() {
+    fn both_conflicting_rows_are_reported() {
         let repeats = find(seen(&[(7, 1), (8, 5), (7, 2), (7, 2)]));
         let contradicting: Vec<_> = repeats.contradicting().collect();
         assert_eq!(contradicting.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [1, 3, 4]);

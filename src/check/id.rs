@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_prefix_of_a_spreadsheet_is_taken_off() {
+    fn spreadsheet_text_prefix_is_removed() {
         assert_eq!(parse_id("'48220"), IncidentId::new(48_220));
         for text in ["''48220x", "'", "'0", "'+1", "' 1", "48220'"] {
             assert_eq!(parse_id(text), None, "{text}");
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_spreadsheets_get_a_hint() {
+    fn spreadsheet_artifacts_get_a_hint() {
         for (text, part) in [
             ("4.82E+04", "Excel shortened this number; format the column as text"),
             ("4,82E+04", "Excel shortened"),

@@ -67,7 +67,7 @@ mod tests {
     use crate::contract::load;
 
     #[test]
-    fn a_field_may_be_spelt_as_a_column_and_a_value_as_a_cell() {
+    fn set_takes_column_and_cell_spellings() {
         let contract = load("defender-classic").expect("built in");
         let set = PropertyOverride::parse("assigned_to=<clear>", &contract).expect("valid");
         assert_eq!(set, PropertyOverride { property: "assignedTo".to_owned(), cell: "<clear>".to_owned() });
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_set_is_refused_with_what_to_do() {
+    fn invalid_set_is_rejected_with_a_hint() {
         let contract = load("defender-classic").expect("built in");
         for (typed, part) in [
             ("status", "enter FIELD=VALUE"),

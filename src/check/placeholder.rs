@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_known_in_any_case() {
+    fn placeholders_are_recognized_in_any_case() {
         for word in WORDS.into_iter().chain(["System.String[]", "system.object[]", "System.Collections.Hashtable"]) {
             for text in [word.to_owned(), word.to_uppercase(), format!(" {word}\u{a0}")] {
                 assert!(is_placeholder(&text), "{text}");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_no_placeholders() {
+    fn real_values_are_not_placeholders() {
         for text in [
             "",
             "ana.silva@contoso.com",

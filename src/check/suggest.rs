@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_found_and_a_far_one_is_not() {
+    fn nearest_name_is_suggested_distant_ones_are_not() {
         let values = ["FalsePositive", "TruePositive", "Unknown"];
         assert_eq!(nearest("FalsPositive", values.into_iter()), Some("FalsePositive"));
         assert_eq!(nearest("falsepositve", values.into_iter()), Some("FalsePositive"));

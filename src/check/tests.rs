@@ -81,7 +81,7 @@ impl Check<'_> {
 }
 
 #[test]
-fn values_are_sent_in_the_api_s_spelling_and_texts_to_the_byte() {
+fn values_take_api_spelling_texts_stay_exact() {
     let found = CSV.of("Incident_ID;STATUS;assigned to;Classification;determination;tags;comment;mine\n\
          7; resolved ;;False positive;;\" a ; b;\";\" x \"\"é\u{202e}\\\n\";=1\n\
          8;;<clear>;True positive;security test;\"[\"\"+a;b\"\",\"\" c\"\"]\";;\n");
@@ -101,7 +101,7 @@ fn values_are_sent_in_the_api_s_spelling_and_texts_to_the_byte() {
 }
 
 #[test]
-fn jsonl_means_what_csv_means() {
+fn jsonl_and_csv_give_equal_changes() {
     let found = JSONL.of(
         "{\"incidentId\":7,\"status\":\"RESOLVED\",\"comment\":\"a\\u0007b\",\"tags\":null,\"x\":{\"add\":1}}\n\n\
          {\"incident id\":\"8\",\"tags\":[\"+a\",\"b;c\"],\"assignedTo\":\"\"}\r\n\
@@ -115,7 +115,7 @@ fn jsonl_means_what_csv_means() {
 }
 
 #[test]
-fn every_mistake_of_a_cell_has_its_code() {
+fn every_mistake_in_csv_has_its_code() {
     for (row, code) in [
         ("1,Active,,,,,", ""),
         ("9223372036854775807,Active,,,,,", ""),
@@ -179,7 +179,7 @@ fn every_mistake_of_a_cell_has_its_code() {
 }
 
 #[test]
-fn every_mistake_of_a_member_has_its_code() {
+fn every_mistake_in_jsonl_has_its_code() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     for (line, code) in [
         ("[1]", "not-an-object"),
@@ -229,7 +229,7 @@ fn every_mistake_of_a_member_has_its_code() {
 }
 
 #[test]
-fn errors_of_the_file_end_the_check() {
+fn file_error_ends_the_check() {
     for (text, code) in [
         ("id,status\n1,Active\n", "no-id-column"),
         ("incidentId,clasification\n1,x\n", "misspelt-column"),
@@ -248,7 +248,7 @@ fn errors_of_the_file_end_the_check() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_an_error_of_their_row() {
+fn invalid_utf8_is_an_error_of_its_row() {
     let found = CSV.of(&b"incidentId,comment\n1,gr\xf6\xdfe\n2,b\n"[..]);
     assert_eq!(found.codes(), [(1, "not-utf8")]);
     assert_eq!(found.diagnostics[0].column, Some(5));
@@ -261,7 +261,7 @@ fn bytes_that_are_no_text_are_an_error_of_their_row() {
 }
 
 #[test]
-fn a_row_that_is_too_large_is_one_error_and_the_others_go_on() {
+fn oversized_row_is_one_error_others_continue() {
     let text = format!("incidentId,comment\n1,a\n2,\"{}\"\n3,c\n", "x".repeat(10 * 1024 * 1024));
     let found = Check { chunk_size: 128 * 1024, ..CSV }.of(text);
     assert_eq!(found.codes(), [(2, "row-too-large")]);
@@ -269,7 +269,7 @@ fn a_row_that_is_too_large_is_one_error_and_the_others_go_on() {
 }
 
 #[test]
-fn set_wins_over_the_cell_whatever_stands_there() {
+fn set_overrides_any_cell() {
     let check = Check { set: &["status=resolved", "comment=<b>"], ..CSV };
     let found = check.of("incidentId,status\n1,nonsense\n2,\n");
     assert_eq!(found.bodies(), ["{\"status\":\"Resolved\",\"comment\":\"<b>\"}"; 2]);
@@ -282,7 +282,7 @@ fn set_wins_over_the_cell_whatever_stands_there() {
 }
 
 #[test]
-fn a_limit_takes_the_first_rows_and_checks_all() {
+fn limit_selects_first_rows_but_checks_all() {
     let rows: Vec<String> = (1..=100).map(|id| format!("{id},Active,c{}\n", id % 2)).collect();
     let rows = rows.concat();
     for limit in [0, 1, 7, 50, 99, 100, 1000] {
@@ -296,7 +296,7 @@ fn a_limit_takes_the_first_rows_and_checks_all() {
 }
 
 #[test]
-fn incidents_that_stand_twice_are_told_after_the_rows() {
+fn duplicate_incidents_are_reported_after_the_rows() {
     let found = CSV.of("incidentId,status,tags\n1,Active,a;b\n2,Active,\n1,active,\" a; b\"\n2,Resolved,\n3,x,\n");
     assert_eq!(found.codes(), [(5, "unknown-value"), (3, "duplicate"), (4, "contradiction")]);
     let rows: Vec<u64> = found.tally.contradicting().map(|(row, _)| row).collect();
@@ -305,7 +305,7 @@ fn incidents_that_stand_twice_are_told_after_the_rows() {
 }
 
 #[test]
-fn another_contract_that_knows_the_value_is_named() {
+fn contract_that_knows_the_value_is_suggested() {
     let help = |contract: &str, row: &str| {
         let header = "incidentId,status,classification,determination\n";
         let found = Check { contract, ..CSV }.of(format!("{header}{row}\n"));
@@ -324,7 +324,7 @@ fn another_contract_that_knows_the_value_is_named() {
 }
 
 #[test]
-fn a_results_file_is_an_input_again() {
+fn results_file_is_valid_input() {
     let ten = |row: u64, outcome: &str| format!("{row},9,1,{outcome},,\"a\nb\",,1,,");
     let text = format!(
         "{},incidentId,comment,'=x\n{},1,a,\n{},2,''=b,\"'=c,d\"\n{},3,c,x\n{},4,d,\n",
@@ -346,7 +346,7 @@ fn a_results_file_is_an_input_again() {
 }
 
 #[test]
-fn a_wrong_row_of_a_results_file_keeps_its_own_cells_alone() {
+fn invalid_results_row_keeps_only_original_cells() {
     let header = format!("{},incidentId,comment\n", RESULT_COLUMNS.join(","));
     for (own, source, code) in [
         (&b"7"[..], &b"7"[..], "too-few-cells"),
@@ -361,7 +361,7 @@ fn a_wrong_row_of_a_results_file_keeps_its_own_cells_alone() {
 }
 
 #[test]
-fn a_jsonl_results_file_is_an_input_again() {
+fn jsonl_results_file_is_valid_input() {
     let line = |outcome: &str, input: &str| {
         let nine = RESULT_COLUMNS.iter().filter(|name| **name != "outcome").map(|name| format!("\"{name}\":1,"));
         format!("{{{}\"outcome\":\"{outcome}\",\"input\":{input}}}\n", nine.collect::<String>())
@@ -376,7 +376,7 @@ fn a_jsonl_results_file_is_an_input_again() {
 }
 
 #[test]
-fn a_taker_that_fails_ends_the_check() {
+fn error_storing_rows_ends_the_check() {
     let contract = load("defender").expect("built in");
     let rules = Rules { contract: &contract, set: &[], limit: None, only: None };
     let rows = "1,Active\n".repeat(10_000);

@@ -426,7 +426,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_glance_sees_what_reading_does(
+        fn fast_path_agrees_with_full_parsing(
             cell in "[ <a;+\"ü]{0,4}|[Cc]lean|Resolved|resolved|False ?[Pp]ositive| Other", property in 0_usize..6,
         ) {
             let arena = Bump::new();

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_time_a_date_or_so_long_ago() {
+    fn time_option_takes_time_date_or_age() {
         let now: Timestamp = "2026-11-24T10:00:00.123456789Z".parse().expect("a time");
         for (typed, meant) in [
             ("2026-11-20T12:00:00+02:00", "2026-11-20T10:00:00Z"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_spelt_as_the_contract_has_it() {
+    fn status_takes_the_spelling_of_the_contract() {
         let contract = load("defender").expect("built in");
         assert_eq!(status(&contract, "in progress").expect("an alias"), "InProgress");
         assert_eq!(status(&contract, "ACTIVE").expect("a value"), "Active");

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_kept_as_they_were_typed() {
+    fn options_are_kept_verbatim() {
         let line =
             "b --state-dir s run a.csv --quota 002/1h --set a=1 --set b=2 --only failed,in-doubt -y --remember 0";
         let words = typed_in(line).join(" ");

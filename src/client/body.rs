@@ -197,7 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn errors_are_read_in_every_form() {
+    fn every_error_format_is_parsed() {
         let error = |code: &str, message: &str, target: &str| {
             let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             Some(ErrorBody { code: text(code), message: text(message), target: text(target) })
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_overflows_nothing() {
+    fn deep_nesting_does_not_overflow() {
         let deep = "[".repeat(1_000_000);
         for body in [deep.clone(), format!(r#"{{"alerts":{deep}"#), format!(r#"{{"error":{deep}"#)] {
             assert!(members(body.as_bytes(), &["error"]).is_err());
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_read_without_its_markup() {
+    fn html_error_page_is_shown_without_markup() {
         let page = "<!doctype html><STYLE>p { transition: 9s }</Style><p>Try again in <b>37</b>&nbsp;seconds.</p>";
         assert_eq!(one_line(&plain_text(page.as_bytes())), "Try again in 37 seconds.");
         assert_eq!(plain_text(b"1 < 2"), "1 < 2");
@@ -242,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_line_of_bounded_length() {
+    fn message_is_one_bounded_line() {
         assert_eq!(one_line(" a\r\n\tb\u{1b}[31m\u{85}c "), "a b [31m c");
         assert_eq!(one_line(&"ä".repeat(10_000)).chars().count(), LONGEST_MESSAGE + 1);
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_body(body: Vec<u8>, text in "(?s)[<>a-z/ ]{0,40}") {
+        fn any_bytes_can_be_parsed(body: Vec<u8>, text in "(?s)[<>a-z/ ]{0,40}") {
             let _ = ErrorBody::read(&body);
             let _ = one_line(&plain_text(&body));
             let _ = plain_text(text.as_bytes());

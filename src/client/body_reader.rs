@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn every_coding_in_use_is_read() {
+    fn every_content_encoding_is_decoded() {
         for (coding, body) in [
             ("", JSON.as_bytes().to_vec()),
             ("identity", JSON.as_bytes().to_vec()),
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_named() {
+    fn incomplete_body_reports_its_size() {
         let long = Incomplete::TooLong { bytes: BOUNDS.all };
         assert_eq!(long.to_string(), "the body is larger than 256 MiB");
         let cut = |bytes| Incomplete::Cut { bytes }.to_string();

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_jwt_says_nothing() {
+    fn other_tokens_than_jwt_have_no_claims() {
         for token in ["opaque", "a.b.c", "..", "a.eyJ0aWQiOjd9.c", "a.W10.c", "a.A.c", "a.****.c"] {
             assert_eq!(TokenFacts::read(token), TokenFacts::default(), "{token}");
         }
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_decide_whether_a_token_is_for_this_service() {
+    fn claims_decide_if_token_fits_the_service() {
         let needs = TokenNeeds {
             audiences: vec!["https://api.security.microsoft.com".to_owned(), "8ee8fdad-app".to_owned()],
             permissions: ["Incident.ReadWrite.All", "Incident.ReadWrite"].map(str::to_owned).to_vec(),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_is_read_and_worded_for_the_day() {
+    fn expiry_on_another_day_shows_its_date() {
         let at = |time: &str| -> Timestamp { time.parse().expect("a time") };
         for exp in ["1795514437", "1795514437.9"] {
             let facts = facts(&format!(r#"{{"exp":{exp}}}"#));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_of_the_rfc_is_decoded() {
+    fn base64_examples_of_the_rfc_are_decoded() {
         for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zm9vYmFy", "foobar")] {
             assert_eq!(base64url(text).as_deref(), Some(bytes.as_bytes()), "{text}");
         }

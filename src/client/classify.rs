@@ -264,7 +264,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_success_without_the_incident_is_unconfirmed() {
+    fn success_without_the_incident_is_unconfirmed() {
         let call = update(r#"{"status":"Resolved"}"#);
         let deep = format!(r#"{{"incidentId":7,"tags":{}"#, "[".repeat(100_000));
         let deep_and_closed = format!(r#"{{"incidentId":7,"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
@@ -297,7 +297,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_merged_incident_names_the_one_it_went_to() {
+    fn merged_incident_names_its_target() {
         let call = update(r#"{"status":"Resolved"}"#);
         let to =
             |to: &str| verdict(&call, &format!(r#"{{"incidentId":7,"redirectIncidentId":{to},"status":"Resolved"}}"#));
@@ -309,7 +309,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_read_shows_the_incident_of_the_api_page() {
+    fn documented_incident_is_read() {
         let body = r#"{"incidentId":7,"redirectIncidentId":null,"status":"Resolved","assignedTo":"secop2@contoso.com",
             "tags":["Yossi's playground"],"alerts":[{"deep":[[[]]]}],"comments":[{"comment":"pen testing",
             "createdBy":"secop2@contoso.com","createdTime":"2021-05-02T09:34:21.5519738Z"}]}"#;
@@ -330,7 +330,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_read_that_leaves_out_the_comments_shows_nothing() {
+    fn read_without_comments_shows_nothing() {
         let doubt = Verdict::Transient { may_have_applied: false };
         assert_eq!(verdict(&get(), r#"{"incidentId":7,"status":"Active"}"#), doubt);
         assert_eq!(verdict(&get(), r#"{"status":"Active","comments":[]}"#), doubt);
@@ -359,7 +359,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_401_names_its_token_and_a_429_its_time() {
+    fn response_401_names_token_and_429_time() {
         let answer = answer_to(&get(), Ok(reply(401, "")));
         assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 3 });
         let answer = answer_to(&get(), Ok(reply(429, "Retry after 37 sec.")));
@@ -379,7 +379,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn without_an_answer_only_an_update_that_may_have_arrived_is_in_doubt() {
+    fn only_updates_that_may_arrive_become_doubts() {
         for (call, arrived, in_doubt) in
             [(update("{}"), true, true), (update("{}"), false, false), (get(), true, false), (get(), false, false)]
         {
@@ -430,7 +430,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn any_reply_is_an_answer(status: u16, body: Vec<u8>, json in r#"\{"(incidentId|tags|comments)":[\[\]{}0-9",:a-z]{0,40}"#) {
+        fn any_reply_can_be_classified(status: u16, body: Vec<u8>, json in r#"\{"(incidentId|tags|comments)":[\[\]{}0-9",:a-z]{0,40}"#) {
             for body in [body, json.into_bytes()] {
                 for call in [get(), update(r#"{"status":"Resolved","comment":"x"}"#)] {
                     let reply = Reply { status, headers: Vec::new(), body: body.clone(), incomplete: None };

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_built_in_and_loopback_origins_need_no_consent() {
+    fn built_in_and_loopback_origins_skip_consent() {
         let named = |text: &str| ConsentedOrigin::named(text.parse().expect(text)).map(|it| it.takes_opaque_only());
         assert_eq!(named("https://api.security.microsoft.com"), Ok(false));
         for text in ["http://127.0.0.1:8080", "https://127.0.0.1", "http://localhost:1", "http://[::1]:1"] {

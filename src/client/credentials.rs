@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_says_whose_it_is_and_how_long_it_lives() {
+    fn jwt_gives_tenant_and_lifetime() {
         let tokens = TokenCache::given(&SecretString::from(format!(" {JWT}\n"))).expect("a token");
         let facts = tokens.claims();
         assert_eq!(facts.tenant.as_deref(), Some("72f988bf"));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn source_is_asked_again_a_minute_before_the_end() {
+    fn token_is_renewed_a_minute_before_expiry() {
         let (place, tokens) = Place::holding(JWT);
         place.put(LATER);
         assert_eq!(tokens.at(at("2026-11-24T09:30:00Z")).1, 0);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_token_is_not_handed_out() {
+    fn expired_token_is_not_used() {
         let (place, tokens) = Place::holding(JWT);
         assert!(tokens.at(at("2026-11-24T10:00:36Z")).0.is_some());
         assert!(tokens.at(at("2026-11-24T10:00:37Z")).0.is_none());
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_renewed_once_for_all_that_held_it() {
+    fn refused_token_is_renewed_once_for_all_holders() {
         let (place, tokens) = Place::holding("first");
         assert!(matches!(tokens.renew(0), Renewal::Same));
         place.put("second");
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_tenant_is_not_taken() {
+    fn token_of_another_tenant_is_rejected() {
         let (place, tokens) = Place::holding(JWT);
         for other in ["opaque", "a.eyJ0aWQiOiJvdGhlciJ9.c"] {
             place.put(other);
@@ -376,13 +376,13 @@ mod tests {
     }
 
     #[test]
-    fn a_given_token_has_no_other() {
+    fn fixed_token_is_never_renewed() {
         let tokens = TokenCache::given(&SecretString::from("given")).expect("a token");
         assert!(matches!(tokens.renew(0), Renewal::NoSource));
     }
 
     #[test]
-    fn nothing_shows_the_token() {
+    fn debug_output_hides_the_token() {
         let tokens = TokenCache::given(&SecretString::from(JWT)).expect("a token");
         assert!(!format!("{tokens:?}").contains("eyJ"));
     }

@@ -98,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn iso_times_are_read_in_every_form() {
+    fn iso_times_are_parsed_in_every_form() {
         for (text, time) in [
             ("2026-11-24T10:00:37Z", "2026-11-24T10:00:37Z"),
             ("2026-11-24T10:00:37.123Z", "2026-11-24T10:00:37.123Z"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn http_dates_are_read_whatever_their_weekday() {
+    fn http_dates_are_parsed_with_any_weekday() {
         let time = "2026-11-24T10:00:37Z".parse().ok();
         for text in ["Tue, 24 Nov 2026 10:00:37 GMT", "Mon, 24 Nov 2026 10:00:37 GMT", "24 Nov 2026 10:00:37 GMT"] {
             assert_eq!(http_date(text, now()), time, "{text}");
@@ -134,7 +134,7 @@ mod tests {
 
     /// The example of RFC 9110, and a date of these years in each form.
     #[test]
-    fn three_forms_of_http_dates_are_read() {
+    fn three_forms_of_http_dates_are_parsed() {
         for (text, time) in [
             ("Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"),
             ("Sunday, 06-Nov-94 08:49:37 GMT", "1994-11-06T08:49:37Z"),

@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_reused_connections_are_blamed() {
+    async fn only_reused_connections_are_marked_as_reused() {
         let server = Server::start().await;
         let lost = |sent: &Result<Reply, SendError>| sent.as_ref().err().map(|error| error.is_reused);
         assert_eq!(lost(&server.exchange(b"").await.1), Some(false));
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_has_these_headers_and_no_others() {
+    async fn request_has_exactly_the_documented_headers() {
         let server = Server::start().await;
         let (received, reply) = server.exchange(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
         let (head, body) = received.split_once("\r\n\r\n").expect("a head and a body");
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_headers_that_are_read_are_kept() {
+    async fn only_needed_response_headers_are_kept() {
         let server = Server::start().await;
         let answer =
             b"HTTP/1.1 429 Slow\r\nRetry-After: 37\r\nX-Other: 1\r\nRequest-Id: a\xff\r\ncontent-length: 0\r\n\r\n";
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redirect_is_not_followed() {
+    async fn redirect_is_not_followed() {
         let server = Server::start().await;
         let here = server.listener.local_addr().expect("a bound socket");
         let answer = format!("HTTP/1.1 307 Moved\r\nlocation: http://{here}/other\r\ncontent-length: 0\r\n\r\n");
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_compressed_body_is_inflated() {
+    async fn compressed_body_is_decompressed() {
         let server = Server::start().await;
         let head = "HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\ncontent-length: 13\r\n\r\n";
         let body = b"\x78\x9c\xab\xae\x05\x00\x01\x75\x00\xf9";
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_read_up_to_the_bound() {
+    async fn body_is_read_up_to_the_limit() {
         let mut server = Server::start().await;
         server.transport.bounds.kept = 8;
         let exactly = server.reply(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n12345678").await;
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_is_cut_is_known_as_such() {
+    async fn truncated_body_is_detected() {
         let server = Server::start().await;
         for answer in [
             "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
@@ -467,7 +467,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_breaks_before_the_answer_leaves_a_doubt_and_is_not_tried_again() {
+    async fn connection_lost_before_response_leaves_a_doubt() {
         let server = Server::start().await;
         for answer in [b"".as_slice(), b"HTTP/1.1 200", b"nonsense\r\n\r\n"] {
             let error = server.exchange(answer).await.1.expect_err("no response");
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_before_the_answer_leaves_a_doubt() {
+    async fn timeout_before_the_response_leaves_a_doubt() {
         let (taken, reply) = how_long_it_takes(&Server::start().await, b"", b"").await;
         assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
         let error = reply.expect_err("no response");
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silence_within_the_answer_cuts_it() {
+    async fn timeout_within_the_response_truncates_it() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
         let (taken, reply) = how_long_it_takes(&Server::start().await, answer, b"").await;
         assert!(SILENCE <= taken && taken < SILENCE + CONNECT, "{taken:?}");
@@ -515,7 +515,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_drips_ends_with_the_call() {
+    async fn dripping_response_ends_at_the_timeout() {
         let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n";
         let (taken, reply) = how_long_it_takes(&Server::start().await, answer, b"x").await;
         assert!(WHOLE_CALL <= taken && taken < WHOLE_CALL + CONNECT, "{taken:?}");
@@ -524,7 +524,7 @@ mod tests {
 
     /// Each comes again and again, 64 KiB at once: what is skipped ends with the request, what is kept does so at once.
     #[tokio::test]
-    async fn flood_ends_with_the_request() {
+    async fn flooding_response_ends_at_the_timeout() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let after_body = format!("{chunked}2\r\n{{}}\r\n0\r\n");
         let in_chunk_size = format!("{chunked}1;");
@@ -575,7 +575,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_connection_leaves_no_doubt() {
+    async fn refused_connection_leaves_no_doubt() {
         let Server { listener, transport } = Server::start().await;
         drop(listener);
         let error = transport.send(update()).await.expect_err("nobody listens");
@@ -584,7 +584,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_no_header_holds_is_neither_sent_nor_shown() {
+    async fn token_unfit_for_headers_is_never_sent() {
         let server = Server::start().await;
         let request = Request { token: SecretString::from("s3cret\nx"), ..update() };
         let error = server.transport.send(request).await.expect_err("not sent");
@@ -593,7 +593,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_goes_in_the_clear_to_an_https_origin() {
+    async fn https_origin_gets_no_plaintext() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let origin = ConsentedOrigin::typed(format!("https://{address}").parse().expect("https"));

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn response_that_leaves_something_out_tells_nothing() {
+    fn response_without_a_set_property_is_inconclusive() {
         for (shown, missing) in [
             (r#"{"incidentId":"7","alerts":[{"status":"Active"}]}"#, "status"),
             (r#"{"status":"Resolved","tags":["a","b"]}"#, "comment"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn response_that_shows_otherwise_says_what() {
+    fn differing_response_names_the_differences() {
         let shown = r#"{"status":"Active","assignedTo":"x@y","tags":null,"comments":[
             {"comment":"don't","createdTime":"2026-11-24T09:56:00Z"}]}"#;
         let says = concat!(
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn comment_without_text_or_time_is_a_comment() {
+    fn comment_without_text_or_time_still_counts() {
         let list = r#"[{"comment":null,"createdTime":"2026-11-24T10:00:37Z"},{},null,{"createdBy":"a@b"},
             {"comment":"done","createdTime":"0001-01-01T00:00:00Z"}]"#;
         let comments = comments_of(list).expect("a list");
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_too_long_or_too_deep_is_no_value() {
+    fn too_long_or_deep_value_is_ignored() {
         let long = format!(r#"{{"tags":[{}0]}}"#, "0,".repeat(1_000_000));
         let deep = format!(r#"{{"tags":{}{}}}"#, "[".repeat(9_999), "]".repeat(9_999));
         for body in [long, deep] {

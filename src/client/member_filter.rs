@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn members_in_use_are_kept_as_they_stand() {
+    fn used_members_are_kept_verbatim() {
         for (body, expected) in [
             (r#"{"incidentId":7}"#, r#"{"incidentId":7}"#),
             (
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_stays_none() {
+    fn invalid_json_stays_invalid() {
         for body in [
             r#"{"incidentId":7} trailing"#,
             r#"{"incidentId":7,}"#,
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_kept_counts_against_the_bound() {
+    fn only_kept_members_count_toward_the_limit() {
         let mut filter = MemberFilter::new(Some(keep(false)));
         let piece = [b'x'; 1000];
         assert!(filter.push(br#"{"status":"Active","alerts":""#, 30));
@@ -369,7 +369,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_object_in_any_pieces_keeps_its_members(
+        fn object_in_pieces_keeps_its_members(
             members in prop::collection::vec((prop_oneof![Just("tags".to_owned()), r#"["\\a-z]{0,3}"#], json()), 0..5),
             is_pretty: bool,
             cut: prop::sample::Index,
@@ -384,7 +384,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken(body: Vec<u8>, json in r#"[\[\]{}":,\\a ]{0,30}"#, is_page: bool) {
+        fn any_bytes_are_accepted(body: Vec<u8>, json in r#"[\[\]{}":,\\a ]{0,30}"#, is_page: bool) {
             for bytes in [body.as_slice(), json.as_bytes()] {
                 let kept = kept(&[bytes], is_page);
                 // What is dropped makes nothing readable that was not.

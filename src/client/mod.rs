@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_is_one_request_and_its_token_is_not_repeated() {
+    async fn token_in_a_response_is_redacted() {
         let tokens = Arc::new(TokenCache::given(&SecretString::from("s3cret-s3cret-s3cret")).expect("a token"));
         let clock = Clock::simulated(Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }, "boot");
         let client = Client::new(Echo::default(), tokens, &classify::tests::contract(), clock);
@@ -258,7 +258,7 @@ mod tests {
 
     /// The name of a coding and the cause of a loss may be in the server's words, too.
     #[test]
-    fn errors_and_codings_repeat_no_token() {
+    fn errors_and_encodings_leak_no_token() {
         const TOKEN: &str = "s3cret-s3cret-s3cret";
         let mut secrets = Secrets::default();
         secrets.add(TOKEN);

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_is_taken_and_http_on_loopback_only() {
+    fn http_is_accepted_on_loopback_only() {
         for (text, shown, loopback) in [
             ("https://api.security.microsoft.com", "https://api.security.microsoft.com", false),
             ("https://API-eu.security.microsoft.com:443/", "https://api-eu.security.microsoft.com", false),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_with_its_reason() {
+    fn other_origins_are_rejected_with_reason() {
         let not_https: fn(String) -> OriginError = OriginError::NotHttps;
         for (text, error) in [
             ("http://api.security.microsoft.com", not_https),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_behind_the_host_is_not_repeated() {
+    fn secret_after_the_host_is_not_printed() {
         for (text, shown) in [
             ("https://a.example/?sig=secret", "`https://a.example…`"),
             ("https://a.example:8/secret", "`https://a.example:8…`"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_repeated() {
+    fn password_is_not_printed() {
         for text in [
             "https://me:secret@a.example",
             "https://secret@a.example",
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_hosts_are_known_by_scheme_host_and_port() {
+    fn built_in_hosts_match_by_complete_origin() {
         let is_built_in = |text: &str| text.parse::<Origin>().expect(text).is_built_in();
         for text in [
             "https://api.security.microsoft.com",

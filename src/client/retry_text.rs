@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_none() {
+    fn text_without_a_time_gives_none() {
         for text in [
             "50 calls",
             "quota of 1500 exceeded, 37% over",
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_told_from_waits() {
+    fn quota_windows_are_not_wait_times() {
         let second = Duration::from_secs(1);
         for (text, expected) in [
             ("maximum admitted 50 per 1m.", vec![TimeHint::Window(60 * second)]),
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_found_in_the_middle_of_a_text() {
+    fn dates_are_found_within_a_text() {
         let time = |text: &str| TimeHint::At(text.parse().expect("plain form"));
         for text in [
             "Calls may begin at 2026-11-24T10:00:37.0Z, not before.",
@@ -346,7 +346,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_says_something_or_nothing(
+        fn any_text_can_be_parsed(
             text in r"(?s).*|([0-9]{1,25}[ .,:-]?(s|min|h|秒|per )?[ 0-9:]{0,9}){1,5}",
         ) {
             for said in parse_hints(&text) {

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_read_in_every_form() {
+    fn every_header_form_is_parsed() {
         let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
         for (value, expected) in [
             ("37", Some(after(37))),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_read_in_every_form() {
+    fn every_body_form_is_parsed() {
         let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
         let error = |message: &str| {
             format!(r#"{{"error":{{"code":"TooManyRequests","message":"{message}","target":"0f8fad5b-5m-37s"}}}}"#)
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn other_headers_are_read() {
+    fn other_throttling_headers_are_parsed() {
         let millis = |millis| Some(Resume::After(Duration::from_millis(millis)));
         let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
         let epoch = at("2026-11-24T10:00:37Z").as_second();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn members_and_details_are_read() {
+    fn error_members_and_details_are_parsed() {
         let then = Some(Resume::At(at("2026-11-24T10:00:37Z")));
         for (body, expected) in [
             (r#"{"retryAfter":37}"#, Some(after(37))),
@@ -353,7 +353,7 @@ mod tests {
 
     /// The named time from 3 s before to 1 s after the response's `Date`.
     #[test]
-    fn times_just_passed_are_told_from_past_ones() {
+    fn just_passed_and_past_times_are_distinguished() {
         for (time, expected) in [
             ("09:59:57", None),
             ("09:59:57.999", None),
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn of_header_and_body_the_later_counts() {
+    fn later_time_of_header_and_body_wins() {
         assert_eq!(named(&[("retry-after", "10")], "in 37 seconds"), Some(after(37)));
         assert_eq!(named(&[("retry-after", "50")], "in 37 seconds"), Some(after(50)));
         assert_eq!(named(&[("retry-after", "10")], "50 per 1m"), Some(after(10)), "a window is no time");
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_here_changes_nothing() {
+    fn wrong_local_clock_changes_nothing() {
         let body = "at 2026-11-24T09:00:37Z";
         assert_eq!(named(&[("date", "Tue, 24 Nov 2026 09:00:00 GMT")], body), Some(after(37)));
         assert_eq!(named(&[("date", "Tue, 24 Nov 2026 11:00:00 GMT")], "at 2026-11-24T10:59:00Z"), None);
@@ -397,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_answer_names_a_time_or_none(header in "(?s).*|[0-9.]{0,30}", date in ".*", body: Vec<u8>) {
+        fn any_response_gives_a_time_or_none(header in "(?s).*|[0-9.]{0,30}", date in ".*", body: Vec<u8>) {
             let headers = [("retry-after".to_owned(), header), ("date".to_owned(), date)];
             let _ = resume(&headers, &body, at(NOW));
             let _ = resume(&[], &body, Timestamp::MAX);

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn mode_owner_and_place_decide_as_documented() {
+    fn mode_owner_and_location_decide_as_documented() {
         let place = Place::new();
         for mode in [0o600, 0o400, 0o440] {
             assert!(place.read(&place.file("token", mode), false).is_ok(), "{mode:o}");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn links_count_by_the_file_they_lead_to() {
+    fn links_are_judged_by_their_target() {
         let place = Place::new();
         let at = |name: &str| place.dir.path().join(name);
         // As Kubernetes mounts a secret: token -> ..data/token, ..data -> a directory with its time.

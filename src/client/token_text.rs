@@ -129,7 +129,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     #[test]
-    fn token_is_found_as_tools_write_it() {
+    fn token_is_found_in_output_of_tools() {
         let token = "eyJ0.eyJ1-_~+/.c2ln==";
         for text in [
             token.to_owned(),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn member_without_a_value_is_passed_over() {
+    fn member_without_a_value_is_skipped() {
         for text in [
             r#"{"accessToken":"","access_token":"eyJ0"}"#,
             r#"{"accessToken":" \n","token":"eyJ0"}"#,
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn other_text_is_refused_with_its_reason() {
+    fn other_text_is_rejected_with_reason() {
         use TokenTextError::*;
         let utf16 = |text: &str, little: bool| -> Vec<u8> {
             let bytes = |unit: u16| if little { unit.to_le_bytes() } else { unit.to_be_bytes() };
@@ -209,7 +209,7 @@ mod tests {
 
     /// A token that begins like the scheme is one all the same.
     #[test]
-    fn token_named_bearer_is_taken() {
+    fn token_starting_with_bearer_is_accepted() {
         for token in ["bearer", "Bearer-token.1", "bearerx"] {
             assert_eq!(token_in(token.as_bytes()).expect(token).expose_secret(), token);
         }

@@ -86,7 +86,7 @@ mod tests {
     use crate::contract::load;
 
     #[test]
-    fn contract_that_changes_more_than_a_file_may_is_refused() {
+    fn extension_with_a_forbidden_change_is_rejected() {
         let built_in = load("defender").expect("built in");
         assert_eq!(built_in.expect_extension(), Ok(()));
         assert!(built_in.is_built_in());

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn defender_classic_is_the_seed_page() {
+    fn defender_classic_matches_the_older_api_page() {
         let contract = load("defender-classic").expect("built in");
         assert_eq!(contract.quota.to_string(), "50/1m,1500/1h");
         let names: Vec<_> = contract.properties.iter().map(|property| property.name.as_str()).collect();
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn defender_is_todays_page_with_the_drift() {
+    fn defender_matches_the_current_api_page() {
         let contract = load("defender").expect("built in");
         assert_eq!(choices(&contract, "status"), ["Active", "InProgress", "Resolved", "Redirected"]);
         assert_eq!(
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn built_in_contracts_are_sound_and_come_back_from_their_toml() {
+    fn built_in_contracts_round_trip_through_toml() {
         for name in BUILT_IN {
             let contract = load(name).expect("built in");
             assert_eq!(contract.name, name);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_contract_of_an_earlier_revision_is_the_same() {
+    fn stored_contract_of_earlier_revision_is_equal() {
         let contract = load("defender-classic").expect("built in");
         let kept = contract.to_toml();
         let earlier: Vec<&str> =
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_users_file_adds_to_the_contract_it_extends() {
+    fn user_file_extends_its_base_contract() {
         let Ok(contract) = extend(
             r#"
             extends = "defender"
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_users_file_is_said_with_its_line() {
+    fn user_file_error_names_its_line() {
         for (text, line, part) in [
             ("extends = \"defender\"\nqouta = \"1/1m\"\n", 2, "unknown field `qouta`"),
             ("extends = \"defender\"\n\nquota = \"60/1m\"\n", 3, "exceeds"),
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_the_known_ones() {
+    fn unknown_contract_name_lists_the_known_ones() {
         let error = load("defnder").expect_err("no such contract");
         assert_eq!(
             error.to_string(),

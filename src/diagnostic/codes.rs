@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_in_one_style() {
+    fn code_names_are_unique_and_lower_case() {
         let mut names: Vec<_> = ALL.iter().map(|code| code.name).collect();
         assert!(
             names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte == b'8'))
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_shows_this_table() {
+    fn docs_show_this_table() {
         let page = include_str!("../../docs/diagnostics.md");
         assert!(page.contains(&markdown_table()), "docs/diagnostics.md should contain:\n\n{}", markdown_table());
     }

@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_in_a_record_of_several_lines_is_told_by_line_and_character() {
+    fn multiline_record_location_has_line_and_character() {
         let record = "1,\"a\nü\",x".as_bytes();
         let at = record.len() - 1;
         let diagnostic = Diagnostic::new(&UNKNOWN_VALUE, "f.csv", "m").at(record, 7, at..at + 1);
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_between_characters() {
+    fn long_line_is_cut_between_characters() {
         let line = "ü".repeat(1000);
         for at in [0, 500, 1000, 1999] {
             let snippet = Snippet::around(line.as_bytes(), at..2000);

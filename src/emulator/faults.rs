@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_strike_by_request_number_incident_time_and_count() {
+    fn faults_select_by_number_incident_time_count() {
         assert_eq!(struck("503@3,7-9", 20), [3, 7, 8, 9]);
         assert_eq!(struck("503@18-", 20), [18, 19, 20]);
         assert_eq!(struck("cut-after@#1001*2", 20), [1, 4]);
@@ -321,14 +321,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_is_kept_about_and_the_same_for_the_same_seed() {
+    fn same_seed_strikes_the_same_expected_share() {
         let often = struck("429:5%", 10_000);
         assert!((400..600).contains(&often.len()), "{}", often.len());
         assert_eq!(often, struck("429:5%", 10_000));
     }
 
     #[test]
-    fn a_name_says_what_happens_and_whether_the_update_is_made() {
+    fn fault_name_gives_kind_and_update_effect() {
         for (text, kind, takes_effect) in [
             ("503", FaultKind::Status(503, None), false),
             ("503=8s", FaultKind::Status(503, Some(Duration::from_secs(8))), false),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fault_is_told_with_what_is() {
+    fn invalid_fault_error_lists_the_faults() {
         for (text, says) in [
             ("", "is none of: a status"),
             ("200", "a status from 201"),

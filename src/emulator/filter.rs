@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_compares_texts_and_times() {
+    fn filter_compares_texts_and_times() {
         for (filter, expected) in [
             ("status eq 'Active'", true),
             ("status%20eq%20%27Resolved%27", false),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_does_not_take_is_an_odata_error() {
+    fn unsupported_filter_is_an_odata_error() {
         for query in [
             "$top=101",
             "$top=-1",
@@ -195,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_query_is_read_or_refused(query in ".*") {
+        fn any_query_is_parsed_or_rejected(query in ".*") {
             let _ = Query::parse(&query);
         }
     }

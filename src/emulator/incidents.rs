@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_exist_that_were_named() {
+    fn only_named_incidents_exist() {
         let store = store("1-3,2001,9-10,4");
         let there: Vec<u64> = (1..3000).filter(|id| store.get(*id).is_some()).collect();
         assert_eq!(there, [1, 2, 3, 4, 7, 9, 10, 2001]);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_is_added_tags_are_replaced_and_the_rest_stays() {
+    fn update_appends_comment_and_replaces_tags() {
         let mut store = store("every");
         update(&mut store, 5, &json!({"status": "Resolved", "tags": ["a", "b"], "comment": "pen testing"}));
         let before = store.get(5).expect("exists");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_lag_and_the_response_does_not() {
+    fn reads_lag_but_responses_do_not() {
         let habits = Habits { lag: std::time::Duration::from_secs(5), ..Habits::default() };
         let mut store = store("every").with_habits(habits);
         let at = |seconds: i64| {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untouched_incident_has_the_members_of_the_api() {
+    fn untouched_incident_has_the_documented_members() {
         let incident = store("1-9").get(1).expect("exists");
         assert_eq!(incident["status"], "Active");
         assert_eq!(incident["classification"], "Unknown");
@@ -330,12 +330,12 @@ mod tests {
     }
 
     #[test]
-    fn a_merged_incident_names_the_other_one() {
+    fn merged_incident_names_its_target() {
         assert_eq!(store("1").get(7).expect("exists")["redirectIncidentId"], 3);
     }
 
     #[test]
-    fn the_newest_comes_first() {
+    fn newest_incident_comes_first() {
         let store = store("1-3,8-9");
         let shown: Vec<_> = store.newest_first(0).map(|id| store.show(id)).collect();
         let ids: Vec<_> = shown.iter().map(|incident| incident["incidentId"].as_u64()).collect();
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_show_500_of_every_incident() {
+    fn list_of_every_incident_shows_500() {
         let store = store("every");
         assert_eq!(store.newest_first(0).collect::<Vec<_>>(), (1..=500).rev().collect::<Vec<_>>());
         assert_eq!(store.newest_first(400).count(), 100);
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_is_too_far_down_where_every_id_is_an_incident() {
+    fn last_page_of_all_ids_can_be_listed() {
         let store = store(&format!("1-{}", IncidentId::MAX));
         assert_eq!(store.newest_first(IncidentId::MAX - 2).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(store.newest_first(u64::MAX).count(), 0);

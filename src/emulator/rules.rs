@@ -112,7 +112,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_page_s_example_is_taken() {
+    fn documented_example_is_accepted() {
         let body = r#"{"status":"Resolved","assignedTo":"secop2@contoso.com","classification":"TruePositive",
             "determination":"Malware","tags":["Yossi's playground","Don't mess with the Zohan"],
             "comment":"valid incident"}"#;
@@ -120,7 +120,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_the_service_refuses_gets_the_service_s_code() {
+    fn rejected_update_has_the_documented_code() {
         for (body, expected) in [
             ("", "InvalidRequestBody"),
             ("[]", "InvalidRequestBody"),

@@ -349,7 +349,7 @@ mod tests {
     const CLOSE: &str = "Connection: close\r\n";
 
     #[tokio::test]
-    async fn an_update_is_answered_with_the_incident_and_a_date() {
+    async fn update_response_has_incident_and_date() {
         let running = server(&[]).await;
         let answer = exchange(&running, &update(5, CLOSE), u64::MAX).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
@@ -362,14 +362,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_stays_open_for_the_next_request() {
+    async fn connection_is_kept_alive() {
         let running = server(&[]).await;
         let answer = exchange(&running, &(update(1, "") + &update(2, CLOSE)), u64::MAX).await;
         assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
     }
 
     #[tokio::test]
-    async fn a_cut_leaves_no_answer_and_half_an_answer_is_half() {
+    async fn cut_fault_sends_nothing_half_cut_half() {
         let running = server(&["cut-after@1", "cut-half@2"]).await;
         assert_eq!(exchange(&running, &update(5, ""), u64::MAX).await, "");
         let half = exchange(&running, &update(5, ""), u64::MAX).await;
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_answer_is_whole_and_a_huge_one_goes_on() {
+    async fn slow_response_is_complete_huge_one_endless() {
         let running = server(&["slow@1=0", "huge@2"]).await;
         let slow = exchange(&running, &update(5, CLOSE), u64::MAX).await;
         assert!(slow.ends_with(r#""alerts":[]}"#), "{slow}");
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_paths_and_methods_get_the_api_s_errors() {
+    async fn other_paths_and_methods_get_api_errors() {
         let running = server(&[]).await;
         let ask = |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n{CLOSE}\r\n");
         for (line, status, code) in [
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_not_be_served_is_told_at_the_start() {
+    async fn used_port_and_invalid_path_fail_startup() {
         let running = server(&[]).await;
         let taken = Settings { port: running.address.port(), ..Settings::new(classic()) };
         assert_eq!(start(taken).await.err().map(|error| error.kind()), Some(io::ErrorKind::AddrInUse));

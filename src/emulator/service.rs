@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_the_api_s_status_and_code_and_a_tracking_id() {
+    fn rejection_has_documented_status_code_and_tracking_id() {
         let mut service = service(&[], |settings| settings.incidents = "1-9".parse().expect("incidents"));
         let path = "/api/incidents/5";
         let no_token = Received { token: None, ..comment(5) };
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_expected_token_is_taken() {
+    fn only_the_expected_token_is_accepted() {
         let mut service = service(&[], |settings| settings.token = Some(SecretString::from("other")));
         assert_eq!(decide(&mut service, &comment(1), 0).answer.status, 401);
         let right = Received { token: Some(SecretString::from("other")), ..comment(1) };
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_counts_and_a_throttled_one_does_nothing() {
+    fn throttled_request_counts_but_changes_nothing() {
         let mut service = service(&["503@4"], |settings| settings.quota = "2/1s".parse().ok());
         let no_token = Received { token: None, ..comment(1) };
         let statuses: Vec<u16> = [(no_token, 0), (comment(1), 10), (comment(1), 990), (comment(1), 1_000)]
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_call_is_told_when_the_window_has_room() {
+    fn throttled_response_names_the_next_free_time() {
         let mut service = service(&[], |settings| settings.quota = "1/37s".parse().ok());
         decide(&mut service, &comment(1), 123);
         let body = decide(&mut service, &comment(1), 200).answer.body;
@@ -404,7 +404,7 @@ mod tests {
 
     /// What each fault does to the incident, and how its answer leaves.
     #[test]
-    fn a_fault_takes_effect_as_it_says() {
+    fn fault_has_its_documented_effect() {
         for (fault, status, delivery, takes_effect) in [
             ("503", 503, Delivery::Whole, false),
             ("503-after", 503, Delivery::Whole, true),
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn another_incident_is_another_one() {
+    fn other_fault_responds_with_another_incident() {
         for id in [1, 2, IncidentId::MAX] {
             let body = decide(&mut service(&["other"], |_| {}), &comment(id), 0).answer.body;
             let other: Value = serde_json::from_str(&body).expect("JSON");
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_down_does_not_count() {
+    fn down_fault_uses_no_quota() {
         let mut service = service(&["down*5"], |settings| settings.quota = "1/1h".parse().ok());
         let statuses: Vec<_> = (0..7).map(|_| decide(&mut service, &comment(1), 0)).collect();
         assert!(statuses[..5].iter().all(|decision| decision.delivery == Delivery::Cut));
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_tells_all_but_the_token() {
+    fn request_log_has_all_but_the_token() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("requests.jsonl");
         let mut service = service(&["cut-after@2"], |settings| {

@@ -231,7 +231,7 @@ mod tests {
 
     /// What each form says, as the API's facts list them.
     #[test]
-    fn every_form_says_the_time_in_its_own_words() {
+    fn every_throttle_form_states_the_time() {
         for (form, text, named) in [
             ("time", "2026-11-24T10:00:36.123Z", Some("2026-11-24T10:00:36.123Z")),
             ("time-long", "2026-11-24T10:00:36.1230000Z", Some("2026-11-24T10:00:36.123Z")),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_holds_seconds_or_a_date() {
+    fn retry_after_holds_seconds_or_a_date() {
         let header = |form| answer(form).0.headers.into_iter().find(|(name, _)| *name == "retry-after");
         assert_eq!(header("header-seconds"), Some(("retry-after", "37".to_owned())));
         assert_eq!(header("header-date"), Some(("retry-after", "Tue, 24 Nov 2026 10:00:37 GMT".to_owned())));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_parsed_by_the_name_it_shows() {
+    fn throttle_form_names_round_trip() {
         for form in ThrottleForm::all() {
             assert_eq!(form.to_string().parse(), Ok(form));
         }

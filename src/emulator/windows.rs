@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn call_51_of_a_minute_is_refused_and_told_when_the_first_leaves() {
+    fn request_51_waits_until_the_first_expires() {
         let mut windows = windows("50/1m,1500/1h");
         for call in 0..50 {
             assert_eq!(windows.arrive(at(call * 10)), None, "call {call}");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_calls_count_too_so_that_hammering_prolongs_the_throttling() {
+    fn refused_requests_prolong_the_throttling() {
         let mut windows = windows("2/1s");
         assert_eq!([0, 1].map(|t| windows.arrive(at(t))), [None, None]);
         for time in (500..5_000).step_by(400) {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_wait_of_all_windows_is_named() {
+    fn longest_wait_of_all_windows_is_returned() {
         let mut windows = windows("1/1s,1/10s");
         assert_eq!(windows.arrive(at(0)), None);
         assert_eq!(windows.arrive(at(500)), Some(at(10_500)));
@@ -106,7 +106,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_window_admits_more_than_its_calls(
+        fn no_window_admits_too_many_requests(
             gaps in prop::collection::vec(0i64..400, 1..80),
             calls in 1u32..20,
             millis in 1u64..3_000,
@@ -133,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn who_comes_back_at_the_named_time_is_let_through_and_not_before(
+        fn retry_passes_at_named_time_not_before(
             gaps in prop::collection::vec(0i64..200, 1..50),
         ) {
             let mut now = 0;

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kill_left_is_removed_and_nothing_else() {
+    fn only_abandoned_temporary_files_are_removed() {
         let directory = tempfile::tempdir().expect("a directory");
         let held = begin(directory.path()).expect("a draft");
         let (_, left) = begin(directory.path()).expect("a draft").keep().expect("is kept");

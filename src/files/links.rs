@@ -76,7 +76,7 @@ mod tests {
     use std::os::unix::fs::{lchown, symlink};
 
     #[test]
-    fn path_without_own_links_stays() {
+    fn path_without_own_links_is_unchanged() {
         for path in ["/", ".", "..", "../../x", "/nowhere/at/all", "nowhere/at-all"] {
             assert_eq!(resolve(Path::new(path)).expect("resolves"), Path::new(path));
         }

@@ -146,7 +146,7 @@ mod tests {
 
     /// What a path leads to can change after it was examined: opening it decides.
     #[test]
-    fn opening_follows_no_link_and_waits_for_no_pipe() {
+    fn opening_refuses_links_and_pipes_without_waiting() {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name);
         fs::write(at("secret"), "secret").expect("writes");

@@ -77,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_are_found_in_order(bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300)) {
+        fn all_marks_are_found_in_order(bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300)) {
             let found: Vec<usize> = Marks::new(*b",\"\n", &bytes).collect();
             let expected: Vec<usize> = memchr::memchr3_iter(b',', b'"', b'\n', &bytes).collect();
             prop_assert_eq!(found, expected);

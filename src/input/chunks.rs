@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_and_lines_are_counted_apart() {
+    fn rows_and_lines_are_counted_separately() {
         let (records, error) = csv("a,b\r\n\n1,\"x\ny\"\n2,5\" disk\r\n\r\n3,z");
         let records: Vec<_> = records.iter().map(|(row, line, text)| (*row, *line, text.as_str())).collect();
         assert_eq!(records, [(1, 1, "a,b"), (2, 3, "1,\"x\ny\""), (3, 5, "2,5\" disk"), (4, 7, "3,z")]);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_quote_is_told_at_its_place_and_what_is_before_it_comes() {
+    fn broken_quote_is_reported_after_earlier_rows() {
         let (records, error) = csv("a,b\n1,x\n2,\"open\n3,y\n4,z\n");
         assert_eq!(records.len(), 2);
         assert_eq!(error, Some(("unclosed-quote", Some(3), Some(3))));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_too_large_is_read_past() {
+    fn oversized_record_is_skipped() {
         let cell = "x\n\"\"".repeat(LONGEST_RECORD / 4 * 10);
         let text = format!("a,b\n1,\"{cell}\"\n2,y\n3,z\n");
         let (records, error) = cut(text.as_bytes(), CHUNK_SIZE, Framing::Csv(b','));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_record_is_taken_and_one_more_byte_is_not() {
+    fn longest_record_passes_one_byte_more_fails() {
         for (length, is_too_large) in [(LONGEST_RECORD, false), (LONGEST_RECORD + 1, true), (LONGEST_RECORD + 2, true)]
         {
             for end in ["", "\n", "\r\n", "\r\n1\n"] {
@@ -274,7 +274,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_size_of_chunks_makes_no_difference(
+        fn chunk_size_makes_no_difference(
             text in "[a\",\r\n]{0,60}", chunk_size in 1_usize..9, is_csv in any::<bool>(),
         ) {
             let framing = if is_csv { Framing::Csv(b',') } else { Framing::Lines };
@@ -282,7 +282,7 @@ mod tests {
         }
 
         #[test]
-        fn sound_files_are_cut_as_the_csv_crate_reads_them(
+        fn valid_files_split_like_the_csv_crate(
             rows in prop::collection::vec((prop::collection::vec("[ab\",;\r\n ü]{0,5}", 2..4), 0_usize..3, "\r?\n"), 0..8),
             chunk_size in 1_usize..40,
         ) {

@@ -294,7 +294,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn cells_are_found_with_their_places() {
+    fn cells_are_found_with_their_positions() {
         let record = "7,\"a, \"\"b\"\"\",,5\" disk";
         assert_eq!(texts(record, ','), ["7", "a, \"b\"", "", "5\" disk"]);
         let mut cells = Vec::new();
@@ -308,7 +308,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_joined_splits_into_the_same(cells in prop::collection::vec("[a\",;\t\r\n ü]{0,6}", 1..6)) {
+        fn joined_cells_split_into_the_same(cells in prop::collection::vec("[a\",;\t\r\n ü]{0,6}", 1..6)) {
             for delimiter in [',', ';', '\t'] {
                 let record = join(cells.iter().map(String::as_str), delimiter);
                 let record = String::from_utf8(record).expect("made of texts");

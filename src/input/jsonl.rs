@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_keep_their_order_and_their_letters() {
+    fn members_keep_their_order_and_spelling() {
         let line = r#" {"incidentId": 7, "n\u0061me":{"a":[1, 2]},"x":1.0} "#;
         let members = members(line).expect("an object");
         let pairs: Vec<_> = members.iter().map(|member| (member.name.as_ref(), member.value.get())).collect();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_told_apart() {
+    fn other_lines_than_objects_are_distinguished() {
         assert_eq!(members("[1]").err(), Some(LineError::NotAnObject));
         assert_eq!(members("7").err(), Some(LineError::NotAnObject));
         assert_eq!(members(r#"{"a":1,"b":2,"\u0061":3}"#).err(), Some(LineError::Twice("a".to_owned())));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_passed_over() {
+    fn deep_nesting_is_skipped() {
         let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
         let line = format!(r#"{{"a":{open}{close},"b":1}}"#);
         assert_eq!(members(&line).expect("an object").len(), 2);

@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_told_by_the_ending_else_by_the_first_byte() {
+    fn format_comes_from_extension_or_first_byte() {
         for (name, bytes, extension) in [
             ("f.jsonl", &b""[..], "jsonl"),
             ("f.ndjson", b"{}", "jsonl"),
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_header_is_refused() {
+    fn file_without_header_is_rejected() {
         assert_eq!(code("f.csv", b""), "empty-file");
         assert_eq!(code("f.csv", b"\xef\xbb\xbf\r\n\n"), "empty-file");
         assert_eq!(code("f.txt", b""), "empty-file");
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn results_and_portal_exports_are_recognised() {
+    fn results_and_portal_exports_are_recognized() {
         let results = format!("{},incidentId,'=x\n", RESULT_COLUMNS.join(","));
         let input = open("f.csv", results.as_bytes()).expect("an input");
         assert!(input.origin().is_results);

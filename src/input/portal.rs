@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_no_portal_column() {
+    fn one_word_is_not_a_portal_column() {
         for (name, id) in [
             ("Incident name", "incidentId"),
             ("Incident name", "incident_id"),

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_kinds_are_told_and_tables_are_not() {
+    fn other_file_kinds_are_recognized_tables_pass() {
         for head in [
             &b"PK\x03\x04\x14\x00"[..],
             b"\x1f\x8b\x08",

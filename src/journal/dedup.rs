@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_another_run_counts_while_it_is_remembered_and_not_undone() {
+    fn remembered_change_counts_until_undone() {
         assert_eq!(run_of(standing_of(&[made(2, RESOLVED, 200)])).as_deref(), Some("run 2"));
         assert_eq!(standing_of(&[made(2, RESOLVED, 100)]), DedupDecision::Send);
         assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), DedupDecision::CommentMade);
@@ -414,7 +414,7 @@ mod tests {
 
     /// Whatever whole list it became: the same change is what is asked for in the same words.
     #[test]
-    fn a_change_of_a_list_is_the_same_by_what_is_asked() {
+    fn list_edits_are_compared_as_requested() {
         let asked = r#"{"tags":{"add":["a"],"remove":["x"]},"comment":"c"}"#;
         let of_list = |run, list: &str, ended| {
             let body = format!(r#"{{"tags":{list},"comment":"c"}}"#);
@@ -447,7 +447,7 @@ mod tests {
 
     /// The same comment is not repeated, whatever else is set with it.
     #[test]
-    fn comments_are_judged_apart_from_properties() {
+    fn comments_are_judged_separately_from_properties() {
         let other = |body: &str, ended| made(2, body, ended);
         let with_comment = r#"{"classification":"FalsePositive","comment":"closed"}"#;
         assert_eq!(standing_of(&[other(with_comment, 200)]), DedupDecision::CommentMade);
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_win_over_memory_except_for_comments_and_our_last_minute() {
+    fn reads_override_memory_except_comments_and_recent_updates() {
         let now = |seconds: i64| Now { boot: boot(seconds * 1_000_000), wall: wall(seconds * 1_000_000) };
         let at = |seconds: i64| boot(seconds * 1_000_000);
         let hour = Duration::from_hours(1);
@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn own_recent_update_tells_more_than_a_read() {
+    fn own_recent_update_outranks_a_read() {
         let set = |pasts: &[PriorUpdate]| was_set_otherwise(pasts, RESOLVED, boot(100), Some("comment"));
         assert!(set(&[made(2, ACTIVE, 200)]));
         assert!(set(&[PriorUpdate { ended: None, made: None, ..made(2, ACTIVE, 200) }]));
@@ -492,14 +492,14 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_run_itself_counts_for_ever() {
+    fn change_of_the_run_itself_never_expires() {
         assert_eq!(run_of(standing_of(&[made(1, RESOLVED, 50)])).as_deref(), Some("run 1"));
         let undone_by_others = [made(1, RESOLVED, 200), made(2, ACTIVE, 300)];
         assert_eq!(run_of(standing_of(&undone_by_others)).as_deref(), Some("run 1"));
     }
 
     #[test]
-    fn the_same_change_under_way_is_waited_for_and_a_doubt_is_cleared_up_first() {
+    fn change_in_flight_waits_doubt_resolves_first() {
         let under_way = PriorUpdate { ended: None, made: None, ..made(2, RESOLVED, 200) };
         assert_eq!(standing_of(&[under_way]), DedupDecision::UnderWay);
         let in_doubt = PriorUpdate { made: None, ..made(2, ACTIVE, 200) };

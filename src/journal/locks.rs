@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holder_is_found_among_the_locks_of_the_machine() {
+    fn lock_holder_is_found_in_kernel_list() {
         let locks = "1: POSIX  ADVISORY  WRITE 29 fe:00:7 0 EOF\n2: FLOCK  ADVISORY  READ 30 fe:00:7 0 EOF\n\
                      3: FLOCK  ADVISORY  WRITE 4711 fe:00:7 0 EOF\n3: -> FLOCK  ADVISORY  WRITE 4712 fe:00:7 0 EOF\n\
                      4: FLOCK  ADVISORY  WRITE 0 fe:00:8 0 EOF\n5: FLOCK  ADVISORY  WRITE x\n";

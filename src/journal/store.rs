@@ -372,7 +372,7 @@ mod tests {
 
     /// The numbers are those of `statfs(2)` and of the kernel's `magic.h`.
     #[test]
-    fn network_file_systems_are_known_by_their_numbers_and_no_local_one_is_taken_for_one() {
+    fn network_file_systems_are_recognized_local_ones_pass() {
         let network: [u32; 8] =
             [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x5346_414f, 0x6b41_4653, 0x00c3_6400, 0x0102_1997];
         let local: [u32; 8] =

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn line_without_an_end_is_refused() {
+    fn unterminated_line_is_refused() {
         let endless = MARK.chain(io::repeat(b'1'));
         let refused = read(io::BufReader::new(endless), |_| Ok::<_, PlanError>(())).expect_err("has no end");
         assert!(refused.to_string().contains("longer than any"), "{refused}");
@@ -445,12 +445,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_plan_is_read_back() {
         assert_eq!(read_all(&plan()).expect("as it was written"), rows());
     }
 
     #[test]
-    fn no_byte_of_it_can_be_another_and_none_can_be_missing_or_more() {
+    fn any_altered_byte_is_detected() {
         let whole = plan();
         for at in 0..whole.len() {
             for bit in 0..8 {

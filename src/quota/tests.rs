@@ -17,7 +17,7 @@ fn spent(in_flight: u32, ended_ms: &[i64]) -> QuotaUsage {
 }
 
 #[test]
-fn a_token_comes_back_a_whole_window_after_the_end() {
+fn token_returns_one_window_after_request_end() {
     let buckets = Buckets::new(&quota("2/10s"));
     let spent = spent(0, &[1_000, 3_000]);
     let just_before = BootTime(11_000 * MS);
@@ -29,14 +29,14 @@ fn a_token_comes_back_a_whole_window_after_the_end() {
 }
 
 #[test]
-fn calls_under_way_hold_their_tokens() {
+fn requests_in_flight_hold_their_tokens() {
     let buckets = Buckets::new(&quota("2/10s"));
     let grant = buckets.grant(&spent(1, &[]), None, BootTime(0), 5);
     assert_eq!((grant.permits, grant.next), (1, NextPermit::AfterACallInFlight));
 }
 
 #[test]
-fn a_pause_lets_nothing_through_and_then_one_call() {
+fn pause_blocks_all_then_admits_one_request() {
     let buckets = Buckets::new(&quota("50/1m"));
     let until = BootTime(5_000 * MS);
     let pause = Some(Pause { until, probing: false });
@@ -49,7 +49,7 @@ fn a_pause_lets_nothing_through_and_then_one_call() {
 }
 
 #[test]
-fn after_a_pause_too_no_call_goes_without_a_token() {
+fn requests_need_tokens_after_a_pause_too() {
     let buckets = Buckets::new(&quota("2/1s"));
     let pause = Some(Pause { until: BootTime(0), probing: false });
     let full = buckets.grant(&spent(0, &[0, 100]), pause, BootTime(200 * MS), 8);
@@ -59,7 +59,7 @@ fn after_a_pause_too_no_call_goes_without_a_token() {
 }
 
 #[test]
-fn each_window_says_what_of_it_is_in_use() {
+fn each_window_reports_its_usage() {
     let buckets = Buckets::new(&quota("2/1s,10/1m"));
     let in_use = buckets.in_use(&spent(1, &[0, 5_000]), BootTime(5_500 * MS));
     let in_use: Vec<(u32, u32)> = in_use.iter().map(|(window, calls)| (window.calls, *calls)).collect();
@@ -132,7 +132,7 @@ proptest! {
 
     /// With calls that take no time the optimum is reached: window after window, full.
     #[test]
-    fn the_optimal_makespan_is_reached(rows in 1usize..200, calls in 1u32..20, window_ms in 10u64..1_000) {
+    fn optimal_makespan_is_reached(rows in 1usize..200, calls in 1u32..20, window_ms in 10u64..1_000) {
         let quota = Quota::new(vec![Window { calls, length: Duration::from_millis(window_ms) }]).expect("one");
         let sent = client(&quota, 1_000, &vec![1; rows]);
         let last = sent.iter().map(|(start, _)| *start).max().unwrap_or(0);
@@ -143,7 +143,7 @@ proptest! {
 
     /// The forecast is what then happens.
     #[test]
-    fn the_forecast_is_exact(
+    fn forecast_is_exact(
         rows in 1usize..200,
         latency in 1i64..500,
         calls in 1u32..20,
@@ -179,7 +179,7 @@ proptest! {
 }
 
 #[test]
-fn three_thousand_rows_take_as_long_as_the_floor_says() {
+fn three_thousand_rows_take_the_minimum_time() {
     let ahead = Forecast { calls: 3_000, concurrency: 8, latency: Duration::from_millis(400) };
     let told = arrival(&Buckets::new(&quota("50/1m,1500/1h")), &QuotaUsage::default(), None, BootTime(0), ahead);
     // 5,356 s by an independent simulation of the policy; the allowance for drift of the clocks adds 0.4 s.

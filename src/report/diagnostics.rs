@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diagnostic_marks_the_value_in_its_source_line() {
+    fn diagnostic_marks_its_value_in_source_line() {
         let diagnostic =
             Diagnostic { help: Some("did you mean `Resolved`?".to_owned()), ..of_source("12,resolvd,x", 3..10) };
         insta::assert_snapshot!(text_of(&[diagnostic]), @r"
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn after_twenty_groups_counts_are_shown_by_number() {
+    fn groups_beyond_twenty_are_shown_as_counts() {
         let other = |n| Diagnostic::new(&DUPLICATE, "close.csv", format!("m{n}"));
         let mut all = vec![of_source("1,x", 2..3)];
         all.extend((0..24).map(other));
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object_and_keeps_the_values() {
+    fn json_diagnostic_keeps_the_original_values() {
         let mut json = JsonDiagnostics::new(Vec::new()).expect("memory");
         let value = "\u{1b}[31m\u{202e}\u{9b}\u{e0041}";
         let diagnostic = Diagnostic { value: Some(value.to_owned()), ..of_source("1,x", 2..3) };
@@ -312,7 +312,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_source_is_lines_are_safe_and_fit(
+        fn any_source_gives_safe_lines_that_fit(
             before in ".{0,120}", mark in ".{0,120}", after in ".{0,120}",
         ) {
             let source = format!("{before}{mark}{after}");

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_rounded_up() {
+    fn remaining_time_is_rounded_up() {
         let now = at("2026-11-24T10:00:00Z");
         assert_eq!(until(now, at("2026-11-24T10:00:11.001Z")), "12 s");
         assert_eq!(until(now, at("2026-11-24T10:00:00Z")), "0 s");
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn another_day_has_its_date() {
+    fn time_on_another_day_has_its_date() {
         let now = at("2026-11-24T23:00:00Z");
         assert_eq!(clock_time(now, at("2026-11-24T23:42:10Z"), Precision::Minute), "23:42 UTC");
         assert_eq!(clock_time(now, at("2026-11-25T00:42:10Z"), Precision::Second), "2026-11-25 00:42:10 UTC");
     }
 
     #[test]
-    fn long_text_is_cut_and_safe() {
+    fn long_text_is_truncated_and_safe() {
         assert_eq!(fitted("abcdef", 6), "abcdef");
         assert_eq!(fitted("abcdefg", 6), "abcde…");
         assert!(!fitted("\u{1b}[2J\u{202e}", 40).contains(['\u{1b}', '\u{202e}']));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_age_is_said_in_minutes_hours_or_days() {
+    fn age_is_in_minutes_hours_or_days() {
         let then: Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
         for (now, said) in [
             ("2026-11-24T09:00:00Z", "0 min"),

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_needs_it_is_quoted() {
+    fn only_arguments_that_need_it_are_quoted() {
         let command = NextCommand::new("bulk-triage")
             .word("run")
             .path("-close all.csv")

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_are_serialized_and_only_some_shown() {
+    fn all_counts_are_serialized_nonzero_are_shown() {
         let mut counts = OutcomeCounts::default();
         assert_eq!(counts.to_string(), "");
         for (at, kind) in (0..).zip(OutcomeKind::ALL) {

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_yes_is_a_yes() {
+    fn only_y_or_yes_confirms() {
         for (typed, yes) in [
             ("y\n", true),
             (" Yes \r\n", true),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_number_is_asked_for_only_that_is_a_yes() {
+    fn only_the_number_asked_for_confirms() {
         for (typed, yes) in [("1234\n", true), ("1,234\n", true), ("y\n", false), ("123\n", false), ("\n", false)] {
             let mut shown = Vec::new();
             let said = ask("Send 1,234 updates?", Confirmation::Number(1_234), typed.as_bytes(), &mut shown);

@@ -51,7 +51,7 @@ mod tests {
     use std::convert::Infallible;
 
     #[test]
-    fn a_row_reaches_the_results_and_the_tally() {
+    fn row_reaches_the_results_and_the_statistics() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("results.jsonl");
         let shape = InputShape::Jsonl { bom: false };

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_sees_what_came_of_it() {
+    fn summary_shows_the_outcomes() {
         let text = text(&summary(), false);
         assert!(text.lines().all(|line| line.chars().count() < 80), "{text}");
         insta::assert_snapshot!(text, @r"
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_a_pipe_are_whole_and_in_input_order() {
+    fn piped_lines_are_complete_and_in_input_order() {
         let mut summary = summary();
         for row in [700, 3, 650, 640, 2, 630, 620] {
             let message = format!("{}the end of {row}", "a long message ".repeat(20));
@@ -363,21 +363,21 @@ mod tests {
     }
 
     #[test]
-    fn colour_is_asked_for() {
+    fn color_is_used_only_if_requested() {
         let escape = '\u{1b}';
         assert!(text(&summary(), true).contains("\u{1b}[31m  failed"));
         assert!(!text(&summary(), false).contains(escape));
     }
 
     #[test]
-    fn a_script_gets_the_members_of_the_file_formats() {
+    fn json_summary_has_the_documented_members() {
         let mut out = Vec::new();
         summary().write_json(&mut out).expect("a Vec takes all");
         insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","origin":"https://api.security.microsoft.com","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"updates":9,"reads":3,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
     }
 
     #[test]
-    fn a_scripts_object_is_safe_to_print_and_the_same() {
+    fn json_summary_is_safe_to_print() {
         let input = "\u{9b}2J\u{202e}\u{7f}\u{1b}é\\".to_owned();
         let mut out = Vec::new();
         Summary { input: input.clone(), ..summary() }.write_json(&mut out).expect("a Vec takes all");

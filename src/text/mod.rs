@@ -53,7 +53,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn trimmed_is_trim(text in "[ \t\u{a0}\u{2003}aü]{0,5}") {
+        fn trimmed_equals_std_trim(text in "[ \t\u{a0}\u{2003}aü]{0,5}") {
             prop_assert_eq!(trimmed(&text), text.trim());
         }
     }

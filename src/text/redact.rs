@@ -302,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn mark_in_a_value_is_found_at_any_depth() {
+    fn redaction_mark_is_found_at_any_depth() {
         assert!(is_redacted(&serde_json::json!(["a", {"b": format!("x {REDACTED}")}])));
         assert!(!is_redacted(&serde_json::json!(["***", {"b": 1}])));
     }
 
     proptest! {
         #[test]
-        fn no_piece_is_left_and_json_stays_json(
+        fn redaction_leaves_no_part_and_valid_json(
             token in "[A-Za-z0-9._~+/-]{12,60}",
             texts in prop::collection::vec(".{0,20}", 2),
             (from, length) in (0usize..44, 16usize..60),

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_words_stand_as_they_are() {
+    fn plain_words_are_not_quoted() {
         for (word, written) in [
             ("a-b_c.csv", "a-b_c.csv"),
             ("comment=x", "comment=x"),

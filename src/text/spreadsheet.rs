@@ -98,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn formulas_are_shielded_and_plain_cells_are_not() {
+    fn only_formulas_are_escaped() {
         for formula in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠1", "'=1", "'''-x"]
         {
             assert_eq!(escape_formula(formula), format!("'{formula}"));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn formula_behind_delimiter_or_line_end_is_shielded() {
+    fn formula_after_delimiter_or_line_end_is_escaped() {
         for (cell, shielded) in [
             ("x;=1+1", "x;'=1+1"),
             ("x\t=1+1", "x\t'=1+1"),
@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shielded_cell_comes_back(cell in "(['\"=+@＝－\\-\t\r\n,;|]|\\PC){0,12}") {
+        fn escaped_cell_round_trips(cell in "(['\"=+@＝－\\-\t\r\n,;|]|\\PC){0,12}") {
             let shielded = escape_formula(&cell);
             prop_assert_eq!(unshield(&shielded), cell.as_str());
             prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));

@@ -117,7 +117,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_drives_a_terminal_is_shown_not_sent() {
+    fn control_characters_are_shown_not_sent() {
         for (text, shown) in [
             ("\u{1b}]0;owned\u{7}", "\\u{1b}]0;owned\\u{7}"),
             ("a\r\n\tb", "a\\r\\n\\tb"),
@@ -134,7 +134,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_hidden_is_printed(text in any::<String>()) {
+        fn no_hidden_character_is_printed(text in any::<String>()) {
             prop_assert!(!printable(&text).chars().any(is_hidden));
         }
     }

@@ -53,7 +53,7 @@ impl Bad {
 }
 
 #[test]
-fn files_that_are_something_else_get_one_message_that_says_so() {
+fn other_file_types_get_one_clear_message() {
     bad("a.csv", "PK\u{3}\u{4}\u{14}\0\u{6}\0", "wrong-kind", "CSV UTF-8").hold();
     bad("a.csv", b"\x1f\x8b\x08\0\0\0\0\0".as_slice(), "wrong-kind", "gzip").hold();
     bad("a.csv", "<!DOCTYPE html><html><body>Sign in</body></html>", "wrong-kind", "HTML").hold();
@@ -62,7 +62,7 @@ fn files_that_are_something_else_get_one_message_that_says_so() {
 }
 
 #[test]
-fn errors_of_the_header() {
+fn header_errors_are_reported() {
     bad("a.csv", "", "empty-file", "header").hold();
     bad("a.csv", "status,comment\nResolved,x\n", "no-id-column", "incidentId").on_line(1).hold();
     bad("a.csv", "incidentId,status,Status\n1,Active,Active\n", "column-twice", "Status").at(1, 19).hold();
@@ -71,7 +71,7 @@ fn errors_of_the_header() {
 }
 
 #[test]
-fn errors_of_the_shape_of_rows() {
+fn row_shape_errors_are_reported() {
     bad("a.csv", "incidentId,status,comment\n1,Resolved\n", "too-few-cells", "3").on_line(2).hold();
     bad("a.csv", "incidentId,comment\n1,so, it was\n", "too-many-cells", "quote").on_line(2).hold();
     let unclosed = "incidentId,comment\n1,fine\n2,\"opened\n3,swallowed\n4,swallowed\n";
@@ -87,7 +87,7 @@ fn errors_of_the_shape_of_rows() {
 }
 
 #[test]
-fn errors_of_json_lines() {
+fn jsonl_errors_are_reported() {
     let first = "{\"incidentId\":1,\"status\":\"Resolved\"}\n";
     let line = |line: &str| format!("{first}{line}\n");
     bad("a.jsonl", line("[2]"), "not-an-object", "object").on_line(2).hold();
@@ -104,7 +104,7 @@ fn errors_of_json_lines() {
 }
 
 #[test]
-fn errors_of_ids() {
+fn id_errors_are_reported() {
     for id in ["abc", "1/2", "1/../2", "0", "-7", "+7", "007", "1e3", "1.0", "9223372036854775808", "１２", "0x10"] {
         bad("a.csv", format!("incidentId,status\n5,Active\n{id},Active\n"), "id-invalid", "not an incident ID")
             .at(3, 1)
@@ -114,7 +114,7 @@ fn errors_of_ids() {
 }
 
 #[test]
-fn errors_of_values() {
+fn value_errors_are_reported() {
     let rows = |row: &str| format!("incidentId,status,classification,determination,tags,comment\n{row}\n");
     bad("a.csv", rows("1,Resolvd,,,,"), "unknown-value", "Resolved").at(2, 3).hold();
     bad("a.csv", rows("1,InProgress,,,,"), "unknown-value", "--contract defender").at(2, 3).hold();
@@ -129,7 +129,7 @@ fn errors_of_values() {
 
 /// A parser that descends for each bracket would overflow its stack.
 #[test]
-fn a_hundred_thousand_nested_brackets_end_in_a_message_or_pass_wherever_they_stand() {
+fn deep_nesting_is_carried_or_rejected_without_crash() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let objects = "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000);
     let opened = "[".repeat(100_000);
@@ -162,7 +162,7 @@ fn a_hundred_thousand_nested_brackets_end_in_a_message_or_pass_wherever_they_sta
 }
 
 #[test]
-fn what_can_t_be_read_is_named() {
+fn unreadable_input_is_named() {
     let program = Program::new().emulator(|_| ());
     std::fs::create_dir(program.path("dir.csv")).expect("a directory");
     for (input, says) in [("missing.csv", "No such file"), ("dir.csv", "directory")] {
@@ -176,7 +176,7 @@ fn what_can_t_be_read_is_named() {
 }
 
 #[test]
-fn a_header_alone_is_a_run_of_no_rows() {
+fn header_alone_is_a_run_without_rows() {
     let program = Program::new().file("a.csv", "incidentId,status\n").file("a.jsonl", "").emulator(|_| ());
     for input in ["a.csv", "a.jsonl", "-"] {
         program.run(&format!("check {input}")).expect_code(0).expect_text("no rows");
@@ -199,7 +199,7 @@ fn equal_errors_are_shown_once_and_counted() {
 }
 
 #[test]
-fn every_encoding_delimiter_and_line_end_that_is_taken_gives_the_same_changes() {
+fn every_encoding_and_delimiter_gives_equal_changes() {
     let text = "incidentId;status;comment\r\n1;Resolved;Grüße, alle\r\n\r\n2;Active;\"a;b\"\r\n";
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
     let tabs = "INCIDENT_ID\tStatus\tcomment\n1\tresolved\tGrüße, alle\n2\tactive\ta;b\n";
@@ -216,7 +216,7 @@ fn every_encoding_delimiter_and_line_end_that_is_taken_gives_the_same_changes() 
 }
 
 #[test]
-fn standard_input_that_is_bad_is_called_by_a_name_too() {
+fn bad_standard_input_is_named_too() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolvd\n");
     let mut command = program.command("check -");
     command.stdin(std::fs::File::open(program.path("a.csv")).expect("a file"));

@@ -81,7 +81,7 @@ fn expect_text_only(dom: &str, console: &str) {
 }
 
 #[test]
-fn two_hundred_naughty_texts_are_text_before_and_after() {
+fn hostile_texts_are_text_in_both_pages() {
     let Some(browser) = browser() else { return };
     let program = Program::new().file("naughty.jsonl", with_naughty_texts()).emulator(|_| ());
     program.run("run naughty.jsonl --dry-run --emulator --report before.html").expect_code(0);
@@ -101,7 +101,7 @@ fn two_hundred_naughty_texts_are_text_before_and_after() {
 }
 
 #[test]
-fn ten_thousand_rows_are_all_there() {
+fn page_shows_all_ten_thousand_rows() {
     let Some(browser) = browser() else { return };
     let program = Program::new().file("a.csv", crate::program::closing(1..=10_000));
     program.run("run a.csv --dry-run --emulator --report r.html").expect_code(0);
@@ -112,7 +112,7 @@ fn ten_thousand_rows_are_all_there() {
 
 /// So that the tests above can't pass because they see nothing.
 #[test]
-fn a_script_and_a_style_are_seen_and_refused_by_the_page_itself() {
+fn page_policy_blocks_injected_script_and_style() {
     let Some(browser) = browser() else { return };
     let program = Program::new().file("a.csv", crate::program::closing(1..=2));
     program.run("run a.csv --dry-run --emulator --report r.html").expect_code(0);

@@ -122,7 +122,7 @@ fn changed_standard_input_is_refused() {
 }
 
 #[test]
-fn cut_id_in_the_last_line_is_named() {
+fn truncated_id_in_last_line_is_named() {
     let program =
         Program::new().file("a.csv", "incidentId\n48212\n482").file("whole.csv", "incidentId\n48212\n48213\n");
     let ended = program.run("check a.csv --set status=Resolved").expect_code(0);

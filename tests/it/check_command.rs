@@ -20,7 +20,7 @@ fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
 }
 
 #[test]
-fn the_sound_samples_are_valid() {
+fn valid_samples_pass() {
     for (sample, rows) in [("close-false-positives.csv", 30), ("mixed-updates.jsonl", 10)] {
         let path = format!("samples/{sample}");
         let (exit, out, _) = run(&["check", &path], b"");
@@ -31,7 +31,7 @@ fn the_sound_samples_are_valid() {
 }
 
 #[test]
-fn a_portal_export_needs_to_be_told_what_to_set() {
+fn portal_export_requires_set() {
     let (exit, out, _) = run(&["check", "samples/portal-export.csv"], b"");
     assert_eq!(exit, 3);
     assert!(out.contains("error[portal-needs-set]"), "{out}");
@@ -41,7 +41,7 @@ fn a_portal_export_needs_to_be_told_what_to_set() {
 }
 
 #[test]
-fn the_file_of_mistakes_gets_all_its_diagnostics() {
+fn mistakes_sample_gets_all_its_diagnostics() {
     let (exit, out, _) = run(&["check", "samples/mistakes.csv", "--format", "json"], b"");
     assert_eq!(exit, 3);
     let report: serde_json::Value = serde_json::from_str(&out).expect("one JSON object");
@@ -86,7 +86,7 @@ fn the_file_of_mistakes_gets_all_its_diagnostics() {
 }
 
 #[test]
-fn what_can_not_be_read_is_exit_3() {
+fn unreadable_input_is_exit_3() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     std::fs::write(path("empty.csv"), "").expect("a file");
@@ -104,7 +104,7 @@ fn what_can_not_be_read_is_exit_3() {
 }
 
 #[test]
-fn a_wrong_command_line_is_exit_2() {
+fn invalid_command_line_is_exit_2() {
     for arguments in [
         &["check"][..],
         &["check", "samples/mixed-updates.jsonl", "--contract", "nope"],
@@ -121,7 +121,7 @@ fn a_wrong_command_line_is_exit_2() {
 }
 
 #[test]
-fn standard_input_is_an_input() {
+fn standard_input_can_be_checked() {
     assert_eq!(run(&["check", "-"], b"incidentId,status\n1,Active\n"), (0, "1 row, valid\n".into(), String::new()));
     assert_eq!(run(&["check", "-"], b"{\"incidentId\":1,\"status\":\"Active\"}").0, 0);
     for nothing in [&b""[..], b"\n", b"incidentId,status\n"] {
@@ -132,7 +132,7 @@ fn standard_input_is_an_input() {
 }
 
 #[test]
-fn a_reader_that_leaves_is_no_panic() {
+fn closed_pipe_does_not_panic() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
         .args(["check", "samples/mistakes.csv"])
         .stdout(Stdio::piped())
@@ -145,7 +145,7 @@ fn a_reader_that_leaves_is_no_panic() {
 }
 
 #[test]
-fn a_contract_is_shown_and_its_toml_can_be_read() {
+fn printed_contract_toml_can_be_loaded() {
     let (exit, table, _) = run(&["contract", "defender"], b"");
     assert_eq!(exit, 0);
     assert!(table.contains("LineOfBusinessApplication") && table.contains("quota\t50/1m,1500/1h"), "{table}");

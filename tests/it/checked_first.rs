@@ -5,7 +5,7 @@ use crate::program::{Program, closing, of_the_project};
 const ONE_BAD_ROW: &str = "incidentId,status\n1,Resolved\n2,Resolvd\n3,Resolved\n";
 
 #[test]
-fn one_invalid_row_stops_the_run_before_the_first_request() {
+fn invalid_row_stops_run_before_first_request() {
     let program = Program::new().file("a.csv", ONE_BAD_ROW).emulator(|_| ());
     program.send("a.csv").expect_code(3).expect_text("unknown-value").expect_text("a.csv:3");
     assert!(program.requests().is_empty());
@@ -14,7 +14,7 @@ fn one_invalid_row_stops_the_run_before_the_first_request() {
 
 /// The last row is far from the first one: what was read by then must not have gone out.
 #[test]
-fn an_invalid_last_row_of_many_stops_the_run_before_the_first_request() {
+fn invalid_last_row_stops_before_first_request() {
     let rows = closing(1..=20_000) + "0,Resolved,no\n";
     let program = Program::new().file("a.csv", rows).emulator(|_| ());
     program.send("a.csv").expect_code(3).expect_text("a.csv:20002");
@@ -22,7 +22,7 @@ fn an_invalid_last_row_of_many_stops_the_run_before_the_first_request() {
 }
 
 #[test]
-fn skip_invalid_sends_the_valid_rows_and_accounts_for_the_others() {
+fn skip_invalid_sends_valid_and_reports_invalid_rows() {
     let program = Program::new().file("a.csv", ONE_BAD_ROW).emulator(|_| ());
     let ended = program.send("a.csv --skip-invalid").expect_code(1);
     let ended = ended.expect_outcomes(&[("updated", 2), ("invalid", 1)]);
@@ -31,7 +31,7 @@ fn skip_invalid_sends_the_valid_rows_and_accounts_for_the_others() {
 }
 
 #[test]
-fn of_two_rows_that_contradict_each_other_skip_invalid_sends_neither() {
+fn skip_invalid_sends_neither_of_conflicting_rows() {
     let rows = "incidentId,status\n1,Resolved\n2,Active\n1,Active\n";
     let program = Program::new().file("a.csv", rows).emulator(|_| ());
     program.send("a.csv --skip-invalid").expect_code(1).expect_outcomes(&[("updated", 1), ("invalid", 2)]);
@@ -39,7 +39,7 @@ fn of_two_rows_that_contradict_each_other_skip_invalid_sends_neither() {
 }
 
 #[test]
-fn an_error_of_the_file_is_never_skipped() {
+fn file_error_is_never_skipped() {
     let rows = "incidentId,status\n1,Resolved\n2,\"Resolved\n3,Resolved\n";
     let program = Program::new().file("a.csv", rows).emulator(|_| ());
     program.send("a.csv --skip-invalid").expect_code(3).expect_text("unclosed-quote");
@@ -47,14 +47,14 @@ fn an_error_of_the_file_is_never_skipped() {
 }
 
 #[test]
-fn a_limit_checks_the_rows_beyond_it_too() {
+fn limit_checks_the_rows_beyond_it_too() {
     let program = Program::new().file("a.csv", ONE_BAD_ROW).emulator(|_| ());
     program.send("a.csv --limit 1").expect_code(3);
     assert!(program.requests().is_empty());
 }
 
 #[test]
-fn the_file_of_mistakes_gets_all_its_diagnostics_and_not_one_request() {
+fn mistakes_sample_sends_no_request() {
     let mistakes = of_the_project("samples/mistakes.csv");
     let program = Program::new().emulator(|_| ());
     let mut command = program.send_command("");
@@ -68,7 +68,7 @@ fn the_file_of_mistakes_gets_all_its_diagnostics_and_not_one_request() {
 }
 
 #[test]
-fn without_a_terminal_to_ask_on_nothing_is_sent_unasked() {
+fn without_terminal_or_yes_nothing_is_sent() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let origin = program.origin();
     program.run(&format!("run a.csv --base-url {origin}")).expect_code(2).expect_text("--yes");
@@ -76,7 +76,7 @@ fn without_a_terminal_to_ask_on_nothing_is_sent_unasked() {
 }
 
 #[test]
-fn a_dry_run_sends_nothing_and_leaves_no_trace() {
+fn dry_run_sends_and_stores_nothing() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let origin = program.origin();
     let ended = program.run(&format!("run a.csv --dry-run --base-url {origin}")).expect_code(0);
@@ -87,7 +87,7 @@ fn a_dry_run_sends_nothing_and_leaves_no_trace() {
 
 /// Also beside a journal that is there: it is looked at, and stays as it was to the byte.
 #[test]
-fn a_dry_run_beside_earlier_runs_leaves_the_journal_as_it_was() {
+fn dry_run_leaves_an_existing_journal_unchanged() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(2..=5)).emulator(|_| ());
     program.send("a.csv").expect_code(0);
     let journal = || std::fs::read(program.path("state/journal.db")).expect("a journal");

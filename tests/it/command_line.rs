@@ -36,7 +36,7 @@ fn help_of_every_command_fits_80_columns() {
 }
 
 #[test]
-fn help_has_every_option_of_the_design() {
+fn help_lists_every_documented_option() {
     let help = Program::new().run("run --help").expect_code(0).stdout;
     for option in [
         "--dry-run",
@@ -72,7 +72,7 @@ fn help_has_every_option_of_the_design() {
 }
 
 #[test]
-fn version_completions_and_the_manual_page_are_there() {
+fn version_completions_and_manual_are_printed() {
     let program = Program::new();
     program.run("--version").expect_code(0).expect_text(concat!("bulk-triage ", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -92,7 +92,7 @@ fn manual_refers_to_no_missing_page() {
 }
 
 #[test]
-fn contracts_are_shown_as_a_table_and_as_toml() {
+fn contracts_print_as_table_and_toml() {
     let program = Program::new();
     for contract in ["defender-classic", "defender"] {
         program.run(&format!("contract {contract}")).expect_code(0).expect_text("FalsePositive").expect_text("50/1m");
@@ -103,7 +103,7 @@ fn contracts_are_shown_as_a_table_and_as_toml() {
 }
 
 #[test]
-fn a_contract_of_the_user_s_own_is_obeyed() {
+fn contract_file_of_the_user_is_obeyed() {
     let contract = "extends = \"defender-classic\"\nquota = \"10/1m\"\n";
     let program = Program::new().file("mine.toml", contract).file("a.csv", closing(1..=3));
     program.run("check a.csv --contract mine.toml").expect_code(0);
@@ -115,7 +115,7 @@ fn a_contract_of_the_user_s_own_is_obeyed() {
 
 /// Called without anything but what needs no network: in any order, with anything.
 #[test]
-fn nothing_that_is_typed_ends_in_a_panic_or_hangs() {
+fn no_arguments_cause_a_panic_or_hang() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("-x.csv", closing(1..=3));
     let huge = "9".repeat(40);
     let long = "x".repeat(100_000);
@@ -157,7 +157,7 @@ fn nothing_that_is_typed_ends_in_a_panic_or_hangs() {
 }
 
 #[test]
-fn arguments_that_are_not_utf_8_are_file_names_or_errors() {
+fn non_utf8_arguments_are_file_names_or_errors() {
     let name = OsStr::from_bytes(b"caf\xe9.csv");
     let program = Program::new();
     std::fs::write(program.path("").join(name), closing(1..=3)).expect("a file");
@@ -170,7 +170,7 @@ fn arguments_that_are_not_utf_8_are_file_names_or_errors() {
 
 /// Extremes that are allowed.
 #[test]
-fn the_largest_numbers_are_taken() {
+fn largest_numbers_are_accepted() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     for arguments in [
         "a.csv --quota 1/1ms --remember 0",
@@ -187,7 +187,7 @@ fn the_largest_numbers_are_taken() {
 }
 
 #[test]
-fn quiet_says_nothing_on_standard_error_and_no_colour_is_no_colour() {
+fn quiet_and_no_color_are_obeyed() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let ended = program.send("a.csv -q").expect_code(0);
     assert_eq!(ended.stderr, "");

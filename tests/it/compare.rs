@@ -24,7 +24,7 @@ fn looks(requests: &[Request]) -> usize {
 }
 
 #[test]
-fn what_is_already_so_costs_no_update() {
+fn already_set_values_cost_no_update() {
     let program = program("half.csv", &resolving(1_001..=1_100));
     program.send("half.csv").expect_code(0);
     program.write("all.csv", resolving(1_001..=1_200));
@@ -37,7 +37,7 @@ fn what_is_already_so_costs_no_update() {
 }
 
 #[test]
-fn all_is_looked_at_before_the_first_update_and_what_can_not_be_updated_is_not_sent() {
+fn every_read_precedes_the_first_update() {
     let program = program("a.csv", &resolving([7, 30, 8, 6_000, 9]));
     let ended = program.send("a.csv --compare").expect_code(1);
     let ended = ended.expect_text("1 row not sent, no such incident (line 5)");
@@ -55,13 +55,13 @@ fn all_is_looked_at_before_the_first_update_and_what_can_not_be_updated_is_not_s
 
 /// Five ids that don't exist were said before: that the first five rows fail is no news.
 #[test]
-fn rows_that_are_not_sent_do_not_stop_the_run() {
+fn skipped_rows_do_not_stop_the_run() {
     let program = program("a.csv", &resolving((9_001..=9_009).chain(1..=9)));
     program.send("a.csv --compare").expect_code(1).expect_outcomes(&[("failed", 9), ("updated", 9)]);
 }
 
 #[test]
-fn a_dry_run_shows_every_change_and_sends_and_leaves_nothing() {
+fn dry_run_shows_every_change_and_sends_nothing() {
     let program = program("a.csv", "incidentId,status,tags,comment\n1,Resolved,a; b,seen\n2,Active,,\n3,,,=1+1\n");
     let command = format!("run a.csv --dry-run --compare --base-url {}", program.origin());
     let ended = program.run(&command).expect_code(0);
@@ -76,7 +76,7 @@ fn a_dry_run_shows_every_change_and_sends_and_leaves_nothing() {
 }
 
 #[test]
-fn what_is_read_wins_over_what_is_remembered() {
+fn read_state_overrides_remembered_changes() {
     let program = program("close.csv", "incidentId,status,comment\n1,Resolved,one\n2,Resolved,two\n");
     program.send("close.csv").expect_code(0);
     // Somebody reopens one of them, and the journal does not hear of it.
@@ -115,7 +115,7 @@ fn comment_goes_alone_if_its_properties_are_set() {
 
 /// Stopped after the look, and reverted by somebody since: the next look sends all of it.
 #[test]
-fn comment_row_is_compared_anew_when_it_goes_on() {
+fn resumed_comment_row_is_compared_again() {
     let rows = "incidentId,status,comment\n1,Resolved,seen\n2,Resolved,seen\n";
     let program = program("a.csv", rows);
     program.write("set.csv", "incidentId,status\n1,Resolved\n2,Resolved\n");
@@ -130,7 +130,7 @@ fn comment_row_is_compared_anew_when_it_goes_on() {
 
 /// Reads are older than our own last update: they do not show that it is to be undone.
 #[test]
-fn lagging_look_does_not_hide_our_own_update() {
+fn lagging_read_does_not_hide_our_update() {
     let program = Program::new().file("a.csv", resolving([1])).emulator(|settings| {
         settings.habits.lag = std::time::Duration::from_secs(1);
     });
@@ -146,7 +146,7 @@ fn lagging_look_does_not_hide_our_own_update() {
 
 /// Looks are calls like any other: they count, and wait for their turn.
 #[test]
-fn looks_and_updates_share_the_quota() {
+fn reads_and_updates_share_the_quota() {
     let scattered: Vec<u64> = (1..=30).map(|n| n * 150).collect();
     let program = Program::new().file("a.csv", resolving(scattered)).emulator(|settings| {
         settings.quota = Some("20/300ms".parse().expect("a quota"));
@@ -158,7 +158,7 @@ fn looks_and_updates_share_the_quota() {
 }
 
 #[test]
-fn looks_are_tried_again_and_a_list_that_fails_is_done_without() {
+fn reads_are_retried_and_failing_lists_replaced() {
     let program = Program::new().file("a.csv", resolving(1..=12)).emulator(|settings| {
         settings.incidents = "1-12".parse().expect("incidents");
         settings.faults = ["404@1", "503@3", "cut@5", "html@7"].map(crate::program::fault_of).into_iter().collect();
@@ -168,7 +168,7 @@ fn looks_are_tried_again_and_a_list_that_fails_is_done_without() {
 }
 
 #[test]
-fn where_an_incident_can_not_be_read_its_row_is_not_sent() {
+fn row_of_unreadable_incident_is_not_sent() {
     let program = Program::new().file("a.csv", resolving([10, 500, 900])).emulator(|settings| {
         settings.faults = ["400@#500"].map(crate::program::fault_of).into_iter().collect();
     });
@@ -180,7 +180,7 @@ fn where_an_incident_can_not_be_read_its_row_is_not_sent() {
 
 /// An emulator with nothing configured has every id there is, and answers for each page of them.
 #[test]
-fn it_can_be_tried_on_the_emulator_of_one_run() {
+fn compare_works_with_the_emulator_option() {
     let program = Program::new().file("a.csv", resolving([7, 8, 900]));
     let command = "run a.csv --emulator --yes --compare --quota 1000/1s";
     program.run(command).expect_code(0).expect_outcomes(&[("updated", 3)]);

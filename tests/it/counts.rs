@@ -72,7 +72,7 @@ fn repeated_rows_count_once() {
 }
 
 #[test]
-fn invalid_and_contradicting_rows_are_not_counted() {
+fn invalid_and_conflicting_rows_are_not_counted() {
     let program = program();
     program.write("a.csv", closing(1..=4) + "2,Active,other\nx,Resolved,\n");
     let ended = expect_rows(&program, "--skip-invalid", 3, "3 rows invalid: skipped").expect_code(1);
@@ -88,7 +88,7 @@ fn rows_beyond_the_limit_are_not_counted() {
 }
 
 #[test]
-fn rows_of_results_that_are_done_are_not_counted() {
+fn finished_rows_of_results_are_not_counted() {
     let program = Program::new().emulator(|settings| settings.incidents = "1-3".parse().expect("incidents"));
     program.write("a.csv", closing(1..=5));
     program.send("a.csv --results b.csv").expect_code(1);
@@ -97,7 +97,7 @@ fn rows_of_results_that_are_done_are_not_counted() {
 }
 
 #[test]
-fn rows_that_need_no_change_are_not_counted() {
+fn unchanged_rows_are_not_counted() {
     let program = program();
     program.write("others.csv", "incidentId,status\n1,Resolved\n2,Resolved\n");
     program.send_as_others("others.csv");
@@ -108,7 +108,7 @@ fn rows_that_need_no_change_are_not_counted() {
 
 /// What was sent before a stop is neither counted nor sent again.
 #[test]
-fn resumed_run_counts_what_is_left() {
+fn resumed_run_counts_only_remaining_rows() {
     let program = program();
     program.write("a.csv", closing(1..=9));
     program.send("a.csv --quota 4/3s --stop-after 300ms").expect_code(4);
@@ -119,7 +119,7 @@ fn resumed_run_counts_what_is_left() {
 }
 
 #[test]
-fn plan_that_is_done_shows_nothing_to_send() {
+fn finished_plan_shows_nothing_to_send() {
     let program = program();
     program.write("a.csv", "incidentId,status,tags\n1,Resolved,+vip\n2,Resolved,+vip\n");
     let plan = format!("--quota 100000/1s --base-url {}", program.origin());
@@ -164,7 +164,7 @@ fn list_edits_are_shown_as_adds_and_removes() {
 
 /// The changes before the question are those of the rows that will be sent.
 #[test]
-fn changes_that_are_shown_are_those_that_are_sent() {
+fn shown_changes_equal_sent_changes() {
     let program = program();
     program.write("a.csv", closing(1..=2));
     program.send("a.csv").expect_code(0);

@@ -144,7 +144,7 @@ fn expect_no_window_exceeded(counted: &[Duration]) {
 }
 
 #[test]
-fn a_days_work_exceeds_no_window() {
+fn day_of_updates_exceeds_no_window() {
     let Sent { ending, heard, counted, took } = sent(ROWS, 1);
     assert_eq!((ending, heard.outcomes), (Completion::Over, [(OutcomeKind::Updated, ROWS)].into()));
     assert!(counted.len() as u64 >= ROWS);
@@ -157,7 +157,7 @@ fn a_days_work_exceeds_no_window() {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the figures, shown where they are asked for")]
-fn failing_answers_cost_calls_and_an_outage_costs_few_and_no_row() {
+fn failures_cost_few_requests_and_few_rows() {
     const ROWS: u64 = 600;
     for failing in [0, 10, 30, 100] {
         let Sent { ending, heard, counted, took } = sent(ROWS, failing);

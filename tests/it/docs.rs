@@ -62,7 +62,7 @@ fn anchors(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut checked = 0;
     for page in all_pages() {
         let text = text(&page);
@@ -86,7 +86,7 @@ fn codes(page: &str) -> BTreeSet<u8> {
 }
 
 #[test]
-fn the_exit_codes_are_the_programs() {
+fn exit_code_page_matches_the_code() {
     let source = text("src/exit.rs");
     let consts = source.lines().filter(|line| line.starts_with("pub const"));
     let given: BTreeSet<u8> =
@@ -97,7 +97,7 @@ fn the_exit_codes_are_the_programs() {
 }
 
 #[test]
-fn every_command_of_the_pages_works_as_printed() {
+fn every_documented_command_works_as_printed() {
     let mut count = 0;
     for page in pages() {
         count += crate::pages::run(&page);
@@ -120,7 +120,7 @@ fn help(command: &[&str], all: &mut String) {
 }
 
 #[test]
-fn every_option_is_written_about() {
+fn every_option_is_documented() {
     let mut said = String::new();
     help(&[], &mut said);
     let word = |text: &str| text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect::<String>();
@@ -140,7 +140,7 @@ fn every_option_is_written_about() {
 }
 
 #[test]
-fn the_newcomers_two_commands_are_real() {
+fn first_commands_of_the_readme_exist() {
     let readme = text("README.md");
     let run = "cargo run --release -- run samples/close-false-positives.csv --emulator --yes";
     assert!(readme.contains(&format!("```console\n$ {run}\n")) && readme.contains("\n$ cargo test\n```\n"));
@@ -179,7 +179,7 @@ fn ci_pins_actions_and_locks_commands() {
 }
 
 #[test]
-fn the_contracts_values_are_in_the_guide() {
+fn contract_values_are_in_the_guide() {
     let guide = text("docs/guide.md");
     let table = guide.split("## Choose a contract").nth(1).expect("its chapter");
     for name in BUILT_IN {
@@ -195,7 +195,7 @@ fn the_contracts_values_are_in_the_guide() {
 }
 
 #[test]
-fn the_results_columns_and_outcomes_are_in_the_file_formats() {
+fn results_columns_and_outcomes_are_documented() {
     let page = text("docs/file-formats.md");
     let columns: Vec<String> = RESULT_COLUMNS.iter().map(|column| format!("| `{column}` |")).collect();
     let places: Vec<Option<usize>> = columns.iter().map(|row| page.find(row)).collect();
@@ -228,7 +228,7 @@ fn table_rows<'p>(page: &'p str) -> Vec<Vec<&'p str>> {
 }
 
 #[test]
-fn every_line_of_the_threat_model_has_its_test() {
+fn every_threat_names_its_test() {
     let page = text("docs/threat-model.md");
     let rows = table_rows(&page);
     assert!(rows.len() > 50, "{}", rows.len());
@@ -353,7 +353,7 @@ fn tests_in(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_table_of_faults_is_that_of_the_tests() {
+fn table_of_faults_lists_the_tests() {
     let page = text(FAULTS);
     let (before, rest) = page.split_once(BEGIN).expect("the beginning of the table");
     let (found, after) = rest.split_once(END).expect("the end of the table");

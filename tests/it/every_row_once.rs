@@ -30,7 +30,7 @@ fn expect_whole(results: &Path, rows: u64) {
 const SLOW: &str = "a.csv --quota 4/1h";
 
 #[test]
-fn results_are_in_the_input_s_order_with_its_own_columns() {
+fn results_keep_the_input_order_and_columns() {
     let rows = "note,incidentId,status\r\nfirst,3,Resolved\r\n\"se;cond\",1,Active\r\n,2,Active\r\n";
     let program = Program::new().file("a.csv", rows).emulator(|settings| {
         settings.latency = Duration::from_millis(1)..=Duration::from_millis(60);
@@ -45,7 +45,7 @@ fn results_are_in_the_input_s_order_with_its_own_columns() {
 }
 
 #[test]
-fn results_of_json_lines_hold_each_line_to_the_letter() {
+fn jsonl_results_keep_each_line_verbatim() {
     let lines =
         ["{\"incidentId\": 1 ,\"status\":\"Active\", \"note\": 1.50}", "{\"status\":\"Active\",\"incidentId\":\"2\"}"];
     let program = Program::new().file("a.jsonl", lines.join("\n")).emulator(|_| ());
@@ -71,7 +71,7 @@ fn results_of_results_carry_the_original_columns_once() {
 }
 
 #[test]
-fn results_grow_while_the_run_is_under_way() {
+fn results_grow_during_the_run() {
     let program = with_rows(12);
     let running = program.start_sending(&format!("{SLOW} --results r.csv"));
     let lines = || fs::read_to_string(program.path("r.csv")).map_or(0, |text| text.lines().count());
@@ -92,7 +92,7 @@ fn stopped(program: &Program, signals: &[Signal]) -> Ended {
 }
 
 #[test]
-fn ctrl_c_once_writes_all_results_and_says_how_to_go_on() {
+fn ctrl_c_writes_results_and_suggests_resuming() {
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let program = with_rows(12);
         let ended = stopped(&program, &[signal]).expect_code(4);
@@ -110,7 +110,7 @@ fn ctrl_c_once_writes_all_results_and_says_how_to_go_on() {
 
 /// A call is under way that never ends: the first signal waits for it, the second does not.
 #[test]
-fn a_second_signal_ends_at_once_and_nothing_is_lost() {
+fn second_signal_exits_at_once_without_loss() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let program = Program::new().file("a.csv", closing(1..=6)).faulty_emulator(&["stall-after@#2*1"]);
         let running = program.start_sending("a.csv --concurrency 1 --results r.csv");
@@ -128,7 +128,7 @@ fn a_second_signal_ends_at_once_and_nothing_is_lost() {
 }
 
 #[test]
-fn after_a_kill_runs_results_has_every_row() {
+fn runs_results_has_every_row_after_kill() {
     let program = with_rows(12);
     let running = program.start_sending(&format!("{SLOW} --results r.csv"));
     program.wait_for_requests(4);
@@ -141,7 +141,7 @@ fn after_a_kill_runs_results_has_every_row() {
 
 /// What a kill tears is mended: the growing file has half a line at its end.
 #[test]
-fn a_torn_results_file_is_mended_by_the_next_start() {
+fn torn_results_file_is_repaired_on_resume() {
     let program = with_rows(12);
     let running = program.start_sending(&format!("{SLOW} --results r.csv"));
     eventually("two rows are in the results", || {
@@ -155,7 +155,7 @@ fn a_torn_results_file_is_mended_by_the_next_start() {
 }
 
 #[test]
-fn a_closed_standard_output_changes_nothing_of_it() {
+fn closed_standard_output_loses_no_row() {
     let program = with_rows(12);
     let mut command = program.send_command("a.csv --results r.csv");
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -166,7 +166,7 @@ fn a_closed_standard_output_changes_nothing_of_it() {
 }
 
 #[test]
-fn a_closed_standard_error_changes_nothing_of_it() {
+fn closed_standard_error_loses_no_row() {
     let program = with_rows(12);
     let mut command = program.send_command("a.csv --results r.csv -v");
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -208,7 +208,7 @@ fn output_into_a_closed_pipe_stops_with_4() {
 }
 
 #[test]
-fn the_summary_in_json_has_its_members_and_no_others() {
+fn json_summary_has_exactly_its_members() {
     let program = Program::new().file("a.csv", closing(1..=5)).faulty_emulator(&["404@#2", "429@1=header-seconds/1s"]);
     let summary = program.send("a.csv --format json --concurrency 1").expect_code(1).json();
     let names: Vec<&String> = summary.as_object().expect("an object").keys().collect();
@@ -236,7 +236,7 @@ fn the_summary_in_json_has_its_members_and_no_others() {
 }
 
 #[test]
-fn the_log_in_json_is_one_object_a_line() {
+fn json_log_is_one_object_per_line() {
     let program = with_rows(5);
     let command = program.send_command("a.csv -vv --log-format json --log-file log.jsonl");
     started(command).end().expect_code(0);

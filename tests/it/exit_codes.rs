@@ -32,14 +32,14 @@ fn nothing_left_to_do_is_0() {
 }
 
 #[test]
-fn a_row_that_is_not_done_is_1() {
+fn failed_or_invalid_row_is_1() {
     program(&["404@#2"]).send("a.csv").expect_code(exit::SOME_FAILED.into());
     let skipping = program(&[]).file("some.csv", "incidentId,status\n1,Active\n2,Resolvd\n");
     skipping.send("some.csv --skip-invalid").expect_code(exit::SOME_FAILED.into());
 }
 
 #[test]
-fn a_wrong_command_line_is_2() {
+fn invalid_command_line_is_2() {
     let program = program(&[]);
     for arguments in [
         "",
@@ -79,7 +79,7 @@ fn a_wrong_command_line_is_2() {
 }
 
 #[test]
-fn an_input_that_is_not_valid_is_3() {
+fn invalid_input_is_3() {
     let program = program(&[]);
     for arguments in
         ["check bad.csv", "check missing.csv", "run bad.csv --emulator --yes", "run bad.csv --emulator --dry-run"]
@@ -89,7 +89,7 @@ fn an_input_that_is_not_valid_is_3() {
 }
 
 #[test]
-fn a_run_that_stopped_early_is_4() {
+fn early_stop_is_4() {
     program(&["down"]).send("a.csv --patience 0 --concurrency 1 --max-attempts 9").expect_code(exit::STOPPED.into());
     let slow = program(&[]);
     slow.send("a.csv --quota 1/1h --stop-after 200ms").expect_code(exit::STOPPED.into());
@@ -101,7 +101,7 @@ fn a_run_that_stopped_early_is_4() {
 }
 
 #[test]
-fn rows_that_keep_failing_are_6() {
+fn too_many_failures_are_6() {
     let limited = program(&["404"]).send("a.csv --max-failures 2 --concurrency 1");
     limited.expect_code(exit::NEEDS_ATTENTION.into()).expect_text("as many as --max-failures allows");
     let first_five = program(&["404"]).file("a.csv", closing(1..=20));
@@ -114,7 +114,7 @@ fn limit_reached_by_last_row_is_1() {
 }
 
 #[test]
-fn credentials_that_are_missing_or_refused_are_5() {
+fn missing_or_refused_credentials_are_5() {
     for fault in ["401", "403"] {
         program(&[fault]).send("a.csv").expect_code(exit::NOT_ALLOWED.into());
     }
@@ -122,7 +122,7 @@ fn credentials_that_are_missing_or_refused_are_5() {
 }
 
 #[test]
-fn a_damaged_journal_is_70() {
+fn damaged_journal_is_70() {
     let program = program(&[]);
     std::fs::create_dir(program.path("state")).expect("a directory");
     program.write("state/journal.db", [b'x'; 8_192]);
@@ -134,7 +134,7 @@ fn a_damaged_journal_is_70() {
 }
 
 #[test]
-fn a_second_signal_is_130_or_143() {
+fn second_signal_is_130_or_143() {
     for (signal, code) in [(Signal::INT, exit::INTERRUPTED), (Signal::TERM, exit::TERMINATED)] {
         let program = program(&["stall"]);
         let running = program.start_sending("a.csv");
@@ -146,7 +146,7 @@ fn a_second_signal_is_130_or_143() {
 
 /// The emulator's own process ends by a signal as a server does.
 #[test]
-fn the_emulator_ends_with_0_and_says_what_came() {
+fn emulator_exits_with_0_and_counts_requests() {
     let program = program(&[]);
     let mut command = program.command("emulator --log served.jsonl");
     let (mut said, stdout) = std::io::pipe().expect("a pipe");

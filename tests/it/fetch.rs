@@ -35,7 +35,7 @@ fn ids(program: &Program, name: &str) -> Vec<u64> {
 }
 
 #[test]
-fn every_incident_is_in_the_file_once_however_many_there_are() {
+fn fetched_file_has_every_incident_once() {
     for (incidents, count, calls) in [("9000", 1, 2), ("1-100", 100, 2), ("1-101", 101, 3), ("1-350", 350, 5)] {
         let program = program(incidents);
         let ended = fetch(&program, &["-o", "open.csv", "--format", "json"]).expect_code(0);
@@ -52,7 +52,7 @@ fn every_incident_is_in_the_file_once_however_many_there_are() {
 }
 
 #[test]
-fn where_there_is_none_the_file_has_a_header_and_no_rows() {
+fn empty_list_gives_a_header_only() {
     let program = program("1-9");
     fetch(&program, &["-o", "none.csv", "--status", "resolved"]).expect_code(0).expect_text("0 incidents in none.csv");
     assert_eq!(program.read("none.csv").lines().count(), 1);
@@ -65,7 +65,7 @@ fn where_there_is_none_the_file_has_a_header_and_no_rows() {
 }
 
 #[test]
-fn each_filter_takes_its_incidents_and_no_others() {
+fn each_filter_selects_exactly_its_incidents() {
     let program = Program::new()
         .file("a.csv", "incidentId,status,assignedTo,tags\n3,Resolved,o'neill@contoso.com,Noise; tuned\n4,,,noise\n")
         .emulator(|settings| {
@@ -100,7 +100,7 @@ fn each_filter_takes_its_incidents_and_no_others() {
 }
 
 #[test]
-fn a_question_that_can_not_be_is_said_and_leaves_nothing() {
+fn impossible_query_is_reported_and_writes_nothing() {
     let program = program("1-9");
     for (arguments, said) in [
         (["--filter", "severity eq 'High'"], "the API rejects the query"),
@@ -130,7 +130,7 @@ fn slow_program() -> Program {
 }
 
 #[test]
-fn after_a_kill_the_same_command_goes_on_behind_what_was_read() {
+fn killed_fetch_resumes_after_what_was_read() {
     for signal in [Signal::KILL, Signal::INT] {
         let program = slow_program();
         let running = started(fetch_command(&program, &["-o", "open.csv", "--created-since", "20000h"]));
@@ -166,7 +166,7 @@ fn after_a_kill_the_same_command_goes_on_behind_what_was_read() {
 }
 
 #[test]
-fn what_was_read_for_another_question_is_read_anew_and_that_is_said() {
+fn partial_file_of_another_query_is_discarded() {
     let program = slow_program();
     let running = started(fetch_command(&program, &["-o", "open.csv"]));
     program.wait_for_requests(4);
@@ -177,7 +177,7 @@ fn what_was_read_for_another_question_is_read_anew_and_that_is_said() {
 }
 
 #[test]
-fn incidents_that_leave_the_list_meanwhile_take_no_others_with_them() {
+fn incidents_leaving_the_list_hide_no_others() {
     let program = slow_program().file("close.csv", {
         let rows: Vec<String> = (800..=1_000).map(|id| format!("{id},Resolved\n")).collect();
         format!("incidentId,status\n{}", rows.concat())
@@ -198,7 +198,7 @@ fn incidents_that_leave_the_list_meanwhile_take_no_others_with_them() {
 }
 
 #[test]
-fn a_429_is_waited_for_and_a_passing_fault_is_tried_again() {
+fn fetch_waits_for_429_and_retries_errors() {
     let program = Program::new().emulator(|settings| {
         settings.incidents = "1-350".parse().expect("incidents");
         settings.faults =
@@ -210,7 +210,7 @@ fn a_429_is_waited_for_and_a_passing_fault_is_tried_again() {
 }
 
 #[test]
-fn it_keeps_to_the_quota_together_with_runs() {
+fn fetch_and_runs_share_the_quota() {
     let program =
         Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n3,Resolved\n").emulator(|settings| {
             settings.incidents = "1-1000".parse().expect("incidents");
@@ -225,7 +225,7 @@ fn it_keeps_to_the_quota_together_with_runs() {
 }
 
 #[test]
-fn what_is_no_fetched_file_or_was_filled_in_is_left_as_it_is() {
+fn other_and_filled_in_files_are_kept() {
     let program = program("1-3");
     fetch(&program, &["-o", "open.csv"]).expect_code(0);
     fetch(&program, &["-o", "open.jsonl"]).expect_code(0);
@@ -272,7 +272,7 @@ fn two_fetches_of_one_file_do_not_mix() {
 
 /// From the service to a spreadsheet and back: no cell runs, and each column is one that is carried.
 #[test]
-fn a_fetched_file_goes_straight_into_run() {
+fn fetched_file_is_valid_input_of_run() {
     let program = Program::new()
         .file("tags.csv", "incidentId,tags\n1,\"[\"\"=1+1\"\",\"\"a;b\"\"]\"\n2,x; y\n")
         .emulator(|settings| {
@@ -343,7 +343,7 @@ fn a_fetched_file_goes_straight_into_run() {
 }
 
 #[test]
-fn a_check_takes_no_column_for_a_misspelt_one_under_any_contract() {
+fn fetched_columns_are_known_to_every_contract() {
     for contract in ["defender", "defender-classic"] {
         let program = program("1-3");
         fetch(&program, &["-o", "open.csv", "--contract", contract]).expect_code(0);

@@ -29,7 +29,7 @@ fn fill_in(program: &Program, file: &str, ids: &[u64]) {
 }
 
 #[test]
-fn rows_left_empty_are_unchanged_and_cost_nothing() {
+fn empty_rows_are_unchanged_and_cost_nothing() {
     for file in ["open.csv", "open.jsonl"] {
         for filled in [&[][..], &[5], &[7, 3], &[1, 2, 3, 4, 5, 6, 7]] {
             let program = fetched(file);
@@ -59,7 +59,7 @@ fn rows_left_empty_are_unchanged_and_cost_nothing() {
 }
 
 #[test]
-fn plan_and_page_of_a_partly_filled_file_agree() {
+fn plan_and_page_of_partial_edits_agree() {
     let program = fetched("open.csv");
     fill_in(&program, "open.csv", &[2, 6]);
     let origin = program.origin();
@@ -79,7 +79,7 @@ fn plan_and_page_of_a_partly_filled_file_agree() {
 
 /// Sorted, with columns taken out and a time that a spreadsheet has rewritten, it is still a fetched file.
 #[test]
-fn fetched_file_is_known_without_its_time() {
+fn fetched_file_is_recognized_without_its_time() {
     let program = fetched("open.csv");
     program.write(
         "a.csv",
@@ -101,7 +101,7 @@ fn limit_counts_only_rows_that_set_something() {
 
 /// What failed of it, tried again by its results: they are known as fetched too.
 #[test]
-fn results_of_a_fetched_file_leave_empty_rows_alone() {
+fn empty_rows_of_fetched_results_stay_unchanged() {
     let program = fetched("open.csv");
     fill_in(&program, "open.csv", &[6]);
     program.write("open.csv", program.read("open.csv") + "9,Resolved,,,,,,,,,,,,,,,\n");
@@ -114,7 +114,7 @@ fn results_of_a_fetched_file_leave_empty_rows_alone() {
 }
 
 #[test]
-fn nothing_to_set_stays_an_error_elsewhere() {
+fn nothing_to_set_is_an_error_elsewhere() {
     let program = Program::new().emulator(|_| ());
     for (name, text) in [
         ("own.csv", "incidentId,status,fetched_at\n1,,2026-11-24T10:00:00Z\n"),
@@ -127,7 +127,7 @@ fn nothing_to_set_stays_an_error_elsewhere() {
 }
 
 #[test]
-fn command_that_fetch_prints_works() {
+fn command_printed_by_fetch_works() {
     for (file, options) in [("open.csv", ""), ("open.jsonl", "--contract defender --limit 3 --status active")] {
         let program = Program::new().emulator(|settings| settings.incidents = "1-7".parse().expect("incidents"));
         let origin = program.origin();

@@ -36,7 +36,7 @@ fn every_property_has_a_target_and_a_corpus() {
 }
 
 #[test]
-fn the_kept_corpus_holds() {
+fn saved_corpus_passes() {
     let mut broken = Vec::new();
     for (name, property) in ALL {
         for path in files_in(&format!("fuzz/corpus/{name}")) {
@@ -68,7 +68,7 @@ fn near(files: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn what_is_near_the_kept_corpus_holds() {
+fn variations_of_the_saved_corpus_pass() {
     for (name, property) in ALL {
         let files: Vec<_> =
             files_in(&format!("fuzz/corpus/{name}")).iter().map(|path| fs::read(path).expect("a file")).collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::program::{Program, closing};
 
 #[test]
-fn whenever_it_is_killed_the_journal_knows_every_call_that_the_server_saw() {
+fn killed_process_has_recorded_every_request() {
     for kill_at in [1, 2, 5, 9, 17, 30] {
         let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
             settings.latency = Duration::ZERO..=Duration::from_millis(15);

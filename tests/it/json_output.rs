@@ -109,7 +109,7 @@ fn hostile_arguments_end_in_one_safe_json_object() {
 }
 
 #[test]
-fn no_token_is_named_in_json() {
+fn missing_token_is_reported_in_json() {
     let program = program(&[]);
     let mut command = program.command("run a.csv --yes --format=json");
     command.env_remove("BULK_TRIAGE_TOKEN");
@@ -140,7 +140,7 @@ fn stopped_run_names_the_reason_in_its_summary() {
 
 /// Standard output is the list's.
 #[test]
-fn fetch_to_standard_output_prints_its_error_on_standard_error() {
+fn fetch_to_stdout_prints_errors_on_stderr() {
     let program = program(&["503@1=48h"]);
     let fetch = format!("fetch -o - --format json --patience 1s --base-url {}", program.origin());
     let ended = program.run(&fetch).expect_code(4);

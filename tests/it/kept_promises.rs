@@ -184,7 +184,7 @@ fn plan_replaced_between_check_and_load_is_refused() {
 
 /// The plan was made with another version of the program, whose contract of this name had another rule.
 #[test]
-fn plan_for_other_rules_of_its_contract_is_refused() {
+fn plan_for_other_contract_rules_is_refused() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     program.run(&format!("plan a.csv -o a.plan --base-url {}", program.origin())).expect_code(0);
     let plan = program.read("a.plan");
@@ -210,7 +210,7 @@ fn sealed(plan: &str) -> String {
 
 /// The older one was last sent more than 12 hours ago, so the same command has begun a new run.
 #[test]
-fn of_two_unfinished_equal_runs_the_newer_is_resumed() {
+fn newer_of_two_equal_unfinished_runs_is_resumed() {
     let program = with_incidents("1-9").file("a.csv", closing(1..=8));
     let interrupt = |requests| {
         let running = program.start_sending("a.csv --concurrency 1");

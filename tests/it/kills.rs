@@ -98,14 +98,14 @@ fn wanted() -> Option<usize> {
 }
 
 #[test]
-fn nothing_is_lost_and_no_comment_is_twice_however_often_the_process_is_killed() {
+fn repeated_kills_keep_the_promises() {
     let kills = until(wanted().unwrap_or(50), kill);
     tell(&format!("{kills} kills"));
 }
 
 /// In the longer mode only: each takes a minute.
 #[test]
-fn nothing_is_lost_and_no_comment_is_twice_when_the_process_is_stopped_for_longer_than_a_call_may_take() {
+fn process_stopped_beyond_timeouts_keeps_the_promises() {
     let Some(kills) = wanted() else { return };
     let stopped = until(kills / 25, |seed| {
         let program = world(seed);

@@ -132,7 +132,7 @@ fn variables_are_read_in_one_place_and_documented() {
 }
 
 #[test]
-fn report_reads_the_events_of_apply_and_nothing_else_of_it() {
+fn report_reads_only_the_events_of_apply() {
     for (file, text) in files().iter().filter(|(file, _)| module_of(file) == "report") {
         let code = text.split("#[cfg(test)]").next().expect("a first part");
         let outside_of_events = code.split("crate::apply").skip(1).find(|rest| !rest.starts_with("::events"));
@@ -142,7 +142,7 @@ fn report_reads_the_events_of_apply_and_nothing_else_of_it() {
 
 /// So that the tests above can't pass because they see nothing.
 #[test]
-fn imports_are_seen_where_they_are() {
+fn imports_are_found() {
     let text = "use crate::apply::events::Event;\n// crate::client\nlet x = crate::quota::Buckets::new();";
     assert_eq!(known("report/mod.rs", text), ["apply", "quota"]);
     let knows = |file: &str, module: &str| {
@@ -226,7 +226,7 @@ fn clippy_bans_opening_files_elsewhere() {
 
 /// Tests are excepted from the lint as a whole, because they make files; what it says of time holds for them too.
 #[test]
-fn tests_wait_for_no_guessed_time() {
+fn tests_never_sleep_or_read_the_clock() {
     let of_tests = sources(&of_the_project("tests")).into_iter().map(|path| {
         let text = fs::read_to_string(&path).expect("a source file");
         (path.to_string_lossy().into_owned(), text)
@@ -242,18 +242,51 @@ fn tests_wait_for_no_guessed_time() {
 }
 
 #[test]
-fn every_file_says_what_it_owns() {
+fn every_file_starts_with_its_documentation() {
     for (file, text) in files() {
         assert!(text.starts_with("//! "), "src/{file} does not open with its documentation");
     }
 }
 
 #[test]
-fn nothing_is_called_utils_common_helpers_or_types() {
+fn no_file_is_called_utils_or_helpers() {
     for (file, _) in files() {
         let called = file
             .split('/')
             .any(|part| ["utils", "util", "common", "helpers", "types"].contains(&part.trim_end_matches(".rs")));
         assert!(!called, "src/{file}");
     }
+}
+
+/// The names of the test functions in a source file.
+fn tests_in(text: &str) -> Vec<&str> {
+    let mut is_test = false;
+    let mut names = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some((_, name)) = line.split_once("fn ").filter(|_| !line.starts_with(['/', '#'])) {
+            names.extend(name.split('(').next().filter(|_| is_test));
+            is_test = false;
+        }
+    }
+    names
+}
+
+#[test]
+fn test_names_have_at_most_eight_words() {
+    let is_long = |name: &&str| name.split('_').count() > 8;
+    let long = "#[tokio::test]\n/// Why fn is here.\n#[cfg(unix)]\nasync fn a_b_c_d_e_f_g_h_i() {}\nfn x() {}";
+    assert_eq!(tests_in(long).into_iter().filter(is_long).count(), 1, "a long name is found");
+    let mut found = 0;
+    for folder in ["src", "tests"] {
+        for path in sources(&of_the_project(folder)) {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let names = tests_in(&text);
+            found += names.len();
+            let long: Vec<_> = names.into_iter().filter(is_long).collect();
+            assert!(long.is_empty(), "{}: more than eight words: {long:?}", path.display());
+        }
+    }
+    assert!(found > 1_000, "{found} tests were found");
 }

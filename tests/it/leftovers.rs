@@ -33,7 +33,7 @@ fn portal_export_in_any_spelling_sends_only_set() {
 }
 
 #[test]
-fn ordinary_id_columns_are_no_portal_export() {
+fn ordinary_id_columns_are_not_a_portal_export() {
     for id in ["incidentId", "incident_id", "incident-id"] {
         let csv = format!("Incident name,{id},status\nx,7,Active\n");
         let program = Program::new().file("a.csv", csv);
@@ -86,7 +86,7 @@ fn blank_rows_and_lines_above_are_not_rows() {
 }
 
 #[test]
-fn redirected_is_repeated_before_the_prompt() {
+fn redirected_warning_is_repeated_before_the_prompt() {
     let why = "only the service should set it; the portal may not open the incident";
     let program = Program::new().file("a.csv", "incidentId,status\n1,Redirected\n2,Redirected\n3,Active\n");
     let program = program.emulator(|_| ());
@@ -119,7 +119,7 @@ fn help_for(content: impl AsRef<[u8]>) -> String {
 }
 
 #[test]
-fn leftovers_of_spreadsheets_get_their_own_help() {
+fn spreadsheet_artifacts_get_their_own_help() {
     for (id, help) in [
         ("4.82E+04", "Excel shortened this number; format the column as text"),
         ("=\"48219\"", "enter `48219`"),

@@ -61,7 +61,7 @@ fn with_a_journal() -> Program {
 }
 
 #[test]
-fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command_goes_on() {
+fn full_disk_under_journal_stops_a_resumable_run() {
     for at in [1, 30, 60] {
         let program = program();
         let Some(ended) = struck(&program, COMMAND, "journal.db", at, Errno::NoSpace) else { return };
@@ -71,7 +71,7 @@ fn a_disk_that_becomes_full_under_the_journal_stops_the_run_and_the_same_command
 }
 
 #[test]
-fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_what_was_done() {
+fn full_disk_under_results_loses_no_outcome() {
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "r.csv", 3, Errno::NoSpace) else { return };
     let ended = ended.expect_code(4).expect_text("No space left on device").expect_text("stopped early");
@@ -85,7 +85,7 @@ fn a_disk_that_becomes_full_under_the_results_stops_the_run_and_the_journal_has_
 }
 
 #[test]
-fn full_disk_leaves_a_summary_for_scripts_too() {
+fn full_disk_still_prints_the_json_summary() {
     for (name, at) in [("r.csv", 3), ("journal.db-wal", 72)] {
         let program = program();
         let Some(ended) = struck(&program, &format!("{COMMAND} --format json"), name, at, Errno::NoSpace) else {
@@ -146,7 +146,7 @@ fn journal_held_by_a_stopped_process_is_reported() {
 }
 
 #[test]
-fn a_log_that_cannot_be_written_changes_nothing_of_the_run() {
+fn unwritable_log_does_not_affect_the_run() {
     let program = program();
     let log = format!("{COMMAND} -vv --log-file log.txt");
     let Some(ended) = struck(&program, &log, "log.txt", 3, Errno::NoSpace) else { return };
@@ -155,7 +155,7 @@ fn a_log_that_cannot_be_written_changes_nothing_of_the_run() {
 }
 
 #[test]
-fn a_disk_that_breaks_under_the_journal_ends_the_run_and_says_so() {
+fn io_error_of_the_journal_ends_the_run() {
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "journal.db-wal", 60, Errno::Io) else { return };
     ended.expect_code(70).expect_text("error: cannot use the journal: disk I/O error");
@@ -163,7 +163,7 @@ fn a_disk_that_breaks_under_the_journal_ends_the_run_and_says_so() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_made_or_written_is_said_and_nothing_is_sent() {
+fn unusable_state_directory_sends_nothing() {
     let program = program();
     for place in ["/sys/bulk-triage", "/dev/null/state", "a.csv"] {
         let ended = program.send(&format!("{COMMAND} --state-dir {place}")).expect_code(2);
@@ -176,7 +176,7 @@ fn a_state_directory_that_cannot_be_made_or_written_is_said_and_nothing_is_sent(
 }
 
 #[test]
-fn a_results_directory_that_cannot_be_written_is_said_and_nothing_is_sent() {
+fn unwritable_results_directory_sends_nothing() {
     let program = program();
     for place in ["/sys/r.csv", "/dev/null/r.csv", "missing/r.csv"] {
         let ended = program.send(&format!("a.csv --results {place}")).expect_code(2);
@@ -187,7 +187,7 @@ fn a_results_directory_that_cannot_be_written_is_said_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_journal_that_another_program_has_locked_is_waited_for() {
+fn journal_locked_by_another_program_is_awaited() {
     let program = with_a_journal();
     #[expect(clippy::disallowed_methods, reason = "another program")]
     let other = Connection::open(journal(&program)).expect("a journal");
@@ -202,7 +202,7 @@ fn a_journal_that_another_program_has_locked_is_waited_for() {
 }
 
 #[test]
-fn a_journal_that_is_damaged_is_said_and_nothing_is_sent() {
+fn damaged_journal_is_reported_and_sends_nothing() {
     type Damage = fn(&File);
     let damages: [(&str, Damage); 4] = [
         ("its first bytes are others", |file| file.write_all_at(b"not a database", 0).expect("writes")),
@@ -223,7 +223,7 @@ fn a_journal_that_is_damaged_is_said_and_nothing_is_sent() {
 }
 
 #[test]
-fn whatever_bytes_of_a_journal_are_flipped_the_program_ends_by_its_own_will() {
+fn flipped_journal_bytes_cause_no_crash() {
     let program = with_a_journal();
     let sound = fs::read(journal(&program)).expect("a journal");
     let mut rng = fastrand::Rng::with_seed(1);
@@ -243,7 +243,7 @@ fn whatever_bytes_of_a_journal_are_flipped_the_program_ends_by_its_own_will() {
 }
 
 #[test]
-fn a_journal_of_another_format_is_not_touched() {
+fn journal_of_another_format_is_untouched() {
     for (format, said) in [(4_u32, "use a newer bulk-triage"), (1, "which was never released")] {
         let program = with_a_journal();
         let place = 60; // `user_version` in the header of the file format
@@ -261,7 +261,7 @@ fn a_journal_of_another_format_is_not_touched() {
 
 /// Another start would know nothing of what this one does, and the quota would be used twice.
 #[test]
-fn a_journal_that_is_deleted_while_it_is_used_ends_the_run() {
+fn deleted_journal_ends_the_run() {
     let deletions: [fn(&Program); 3] = [
         |program| fs::remove_dir_all(program.path("state")).expect("removes"),
         |program| fs::remove_file(journal(program)).expect("removes"),
@@ -292,7 +292,7 @@ fn a_journal_that_is_deleted_while_it_is_used_ends_the_run() {
 }
 
 #[test]
-fn a_second_process_on_the_same_run_says_who_holds_it_and_does_nothing() {
+fn second_process_names_the_holder_and_exits() {
     let program = slow_program();
     let first = program.start_sending(&format!("{COMMAND} --concurrency 1"));
     program.wait_for_requests(2);
@@ -305,7 +305,7 @@ fn a_second_process_on_the_same_run_says_who_holds_it_and_does_nothing() {
 }
 
 #[test]
-fn too_few_open_files_end_it_with_a_message_or_slow_it_down_and_nothing_is_lost() {
+fn low_open_file_limit_loses_nothing() {
     let program = program();
     for files in [4, 8, 10, 12, 14, 16, 18, 20, 22, 24, 28] {
         let sent = program.send_command(COMMAND);
@@ -320,7 +320,7 @@ fn too_few_open_files_end_it_with_a_message_or_slow_it_down_and_nothing_is_lost(
 }
 
 #[test]
-fn a_hangup_and_a_termination_stop_it_and_the_same_command_goes_on() {
+fn sighup_and_sigterm_stop_a_resumable_run() {
     for signal in [Signal::HUP, Signal::TERM] {
         let program = slow_program();
         let running = program.start_sending(&format!("{COMMAND} --concurrency 2"));
@@ -333,7 +333,7 @@ fn a_hangup_and_a_termination_stop_it_and_the_same_command_goes_on() {
 }
 
 #[test]
-fn a_second_termination_ends_it_at_once_and_the_same_command_clears_up() {
+fn second_sigterm_exits_and_rerun_resolves_doubts() {
     let program = slow_program();
     let running = program.start_sending(&format!("{COMMAND} --concurrency 2"));
     program.wait_for_requests(4);
@@ -347,7 +347,7 @@ fn a_second_termination_ends_it_at_once_and_the_same_command_clears_up() {
 
 /// As `| head -1` does.
 #[test]
-fn a_reader_that_goes_away_after_the_first_line_changes_nothing_of_the_run() {
+fn closed_output_pipe_does_not_affect_the_run() {
     let program = program();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut head = Command::new("head").arg("-1").stdin(reader).stdout(Stdio::null()).spawn().expect("head");
@@ -360,7 +360,7 @@ fn a_reader_that_goes_away_after_the_first_line_changes_nothing_of_the_run() {
 
 /// The kernel sends SIGHUP then, and every line to the terminal fails.
 #[test]
-fn a_terminal_that_goes_away_stops_the_run_and_the_same_command_goes_on() {
+fn closed_terminal_stops_a_resumable_run() {
     let program = slow_program();
     let sent = program.send_command(&format!("{COMMAND} --concurrency 1"));
     let line = format!("exec {}", shell_words(&sent));
@@ -383,7 +383,7 @@ fn a_terminal_that_goes_away_stops_the_run_and_the_same_command_goes_on() {
 
 /// As `nohup` starts it.
 #[test]
-fn a_hangup_that_was_to_be_ignored_is_ignored() {
+fn ignored_sighup_stays_ignored() {
     let program = slow_program();
     let sent = program.send_command(&format!("{COMMAND} --concurrency 1"));
     let mut shell = in_place_of(&sent, "sh");
@@ -396,7 +396,7 @@ fn a_hangup_that_was_to_be_ignored_is_ignored() {
 }
 
 #[test]
-fn a_summary_that_cannot_be_written_is_said_and_the_exit_code_is_that_of_the_run() {
+fn unwritable_summary_keeps_the_exit_code() {
     let program = program();
     let mut command = program.send_command(COMMAND);
     let full = OpenOptions::new().write(true).open("/dev/full").expect("a file that takes nothing");

@@ -34,7 +34,7 @@ fn bounded(
 }
 
 #[test]
-fn the_bound_is_one() {
+fn memory_bound_is_enforced() {
     let program = Program::new();
     let ended = bounded(TIGHT, &program, "check - --limit 1", |out| out.write_all(closing(1..=3).as_bytes()));
     ended.expect_code(0);
@@ -52,13 +52,13 @@ fn long_comments(out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 #[test]
-fn a_long_input_is_checked_in_a_bound() {
+fn long_input_is_checked_in_bounded_memory() {
     let ended = bounded(TIGHT, &Program::new(), "check -", long_comments).expect_code(0);
     ended.expect_text("10000 rows");
 }
 
 #[test]
-fn errors_in_every_row_are_shown_in_a_bound() {
+fn errors_in_every_row_use_bounded_memory() {
     let rows = |out: &mut dyn Write| {
         writeln!(out, "incidentId,status")?;
         (1..=80_000).try_for_each(|id| writeln!(out, "{id},Resolvd"))
@@ -72,7 +72,7 @@ fn errors_in_every_row_are_shown_in_a_bound() {
 const MIB_WITHOUT_END: u32 = 48;
 
 #[test]
-fn a_record_without_an_end_is_read_past_in_a_bound() {
+fn endless_record_is_skipped_in_bounded_memory() {
     let chunk = "x".repeat(1 << 20);
     for (head, code) in
         [("incidentId,comment\n1,", 3), ("incidentId,comment\n1,\"", 3), ("incidentId,", 3), ("{\"a\":\"", 3)]
@@ -86,7 +86,7 @@ fn a_record_without_an_end_is_read_past_in_a_bound() {
 }
 
 #[test]
-fn a_long_run_is_loaded_in_a_bound() {
+fn long_run_is_loaded_in_bounded_memory() {
     let program = Program::new();
     let arguments = "run - --emulator --yes --quota 5/1h --stop-after 200ms --results r.csv -q";
     bounded(TIGHT, &program, arguments, long_comments).expect_code(4);
@@ -94,7 +94,7 @@ fn a_long_run_is_loaded_in_a_bound() {
 }
 
 #[test]
-fn rows_that_wait_for_the_quota_with_large_cells_of_their_own_are_in_a_bound() {
+fn large_waiting_rows_use_bounded_memory() {
     let carried = "x".repeat(200_000);
     let rows = |out: &mut dyn Write| {
         writeln!(out, "incidentId,status,mine")?;
@@ -120,7 +120,7 @@ fn repeated(ids: u64, contradict: bool) -> impl Fn(&mut dyn Write) -> std::io::R
 }
 
 #[test]
-fn repeated_ids_are_checked_in_a_bound() {
+fn repeated_ids_use_bounded_memory() {
     let inputs = [
         (1, false, "-", "json"),
         (2, false, "a.csv", "json"),

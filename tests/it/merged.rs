@@ -22,7 +22,7 @@ fn ends(results: &[BTreeMap<String, String>]) -> Vec<String> {
 }
 
 #[test]
-fn the_incident_into_which_it_was_merged_is_updated_instead() {
+fn merge_target_is_updated_instead() {
     let program =
         program("incidentId,status,comment\n7,Resolved,one\n30,Resolved,two\n40,Resolved,three\n8,Resolved,four\n");
     let ended = program.send("a.csv --follow-redirects").expect_code(0).expect_outcomes(&[("updated", 4)]);
@@ -38,7 +38,7 @@ fn the_incident_into_which_it_was_merged_is_updated_instead() {
 }
 
 #[test]
-fn two_rows_that_lead_to_one_incident_update_it_once() {
+fn rows_merged_into_one_incident_update_once() {
     let program = program("incidentId,status,comment\n30,Resolved,dup\n32,Resolved,dup\n31,Resolved,dup\n");
     let ended = program.send("a.csv --compare --follow-redirects").expect_code(0);
     assert_eq!(ends(&ended.results()), ["30 updated", "32 unchanged done-before", "31 unchanged done-before"]);
@@ -47,7 +47,7 @@ fn two_rows_that_lead_to_one_incident_update_it_once() {
 }
 
 #[test]
-fn rows_that_lead_to_one_incident_and_ask_for_two_things_are_not_sent() {
+fn conflicting_rows_of_merged_incidents_are_not_sent() {
     let program = program("incidentId,status\n30,Resolved\n7,Resolved\n31,Active\n32,Resolved\n");
     let ended = program.send("a.csv --follow-redirects").expect_code(1);
     let said = "3 rows not sent, another row has a conflicting change (lines 2, 4, 5)";
@@ -60,7 +60,7 @@ fn rows_that_lead_to_one_incident_and_ask_for_two_things_are_not_sent() {
 }
 
 #[test]
-fn what_leads_nowhere_is_not_sent() {
+fn cyclic_or_missing_merge_target_is_not_sent() {
     let program = program("incidentId,status\n50,Resolved\n60,Resolved\n7,Resolved\n");
     let ended = program.send("a.csv --follow-redirects").expect_code(1);
     assert_eq!(ends(&ended.results()), ["50 failed redirected", "60 failed not-found", "7 updated"]);
@@ -68,7 +68,7 @@ fn what_leads_nowhere_is_not_sent() {
 }
 
 #[test]
-fn a_plan_names_the_incident_and_its_undo_gives_that_one_back() {
+fn plan_and_undo_use_the_merge_target() {
     let program = program("incidentId,status\n30,Resolved\n7,Resolved\n");
     let origin = program.origin();
     let planned =
@@ -126,7 +126,7 @@ fn lost_update_of_merged_incident_fails() {
 
 /// What was followed is known by the run, and no later start has to be told again.
 #[test]
-fn a_run_that_was_stopped_goes_on_with_what_it_has_followed() {
+fn resumed_run_keeps_its_merge_targets() {
     let program = program("incidentId,status,comment\n7,Resolved,one\n30,Resolved,two\n40,Resolved,three\n");
     program.send("a.csv --follow-redirects --stop-after 0s").expect_code(4);
     assert_eq!(program.updates().len(), 0);
@@ -137,7 +137,7 @@ fn a_run_that_was_stopped_goes_on_with_what_it_has_followed() {
 
 /// A kill between two looks leaves a target that nobody has looked at: the next start does.
 #[test]
-fn a_kill_while_it_is_followed_leaves_nothing_unseen() {
+fn kill_between_reads_leaves_no_target_unread() {
     let program = Program::new().file("a.csv", "incidentId,status\n30,Resolved\n31,Active\n").emulator(|settings| {
         settings.incidents = "1-59".parse().expect("incidents");
         settings.merged = [(30, 31)].into();
@@ -154,7 +154,7 @@ fn a_kill_while_it_is_followed_leaves_nothing_unseen() {
 }
 
 #[test]
-fn what_failed_is_tried_again_at_the_same_incident() {
+fn failed_row_is_retried_at_same_incident() {
     let program = program("incidentId,status\n30,Resolved\n60,Resolved\n");
     let planned = format!("plan a.csv -o a.plan --follow-redirects --quota 1000/1s --base-url {}", program.origin());
     program.run(&planned).expect_code(0);

@@ -27,7 +27,7 @@ fn gaps(requests: &[Request]) -> Vec<i64> {
 }
 
 #[test]
-fn named_time_is_kept_whatever_the_status_and_request() {
+fn retry_time_is_kept_for_every_status() {
     let commands =
         ["run close.csv --yes --settle 150ms", "run a.csv --compare --dry-run", "fetch -o open.csv --limit 150"];
     let statuses = ["408", "500", "502", "503", "504"];
@@ -42,7 +42,7 @@ fn named_time_is_kept_whatever_the_status_and_request() {
 
 /// The pause is the scope's: stored, and kept by other processes and the next start.
 #[test]
-fn named_time_is_shared_and_survives_a_kill() {
+fn retry_time_is_shared_and_survives_kill() {
     let program = program(&["503@1=3s"]);
     let first = program.start_sending("close.csv --quota 1000/4s --concurrency 1");
     program.wait_for_requests(1);
@@ -57,7 +57,7 @@ fn named_time_is_shared_and_survives_a_kill() {
 }
 
 #[test]
-fn one_request_goes_first_after_a_named_time() {
+fn one_request_goes_first_after_the_retry_time() {
     let program = program(&["503@1-7=2s"]);
     program.send("close.csv --quota 1000/4s --concurrency 6").expect_code(0);
     let requests = program.requests();
@@ -67,7 +67,7 @@ fn one_request_goes_first_after_a_named_time() {
 }
 
 #[test]
-fn named_time_of_hours_stops_the_command() {
+fn retry_time_of_hours_stops_the_command() {
     let commands =
         ["run close.csv --yes", "run a.csv --compare --dry-run", "fetch -o open.csv", "run a.csv --compare --yes"];
     at_once(commands, |command| {
@@ -108,7 +108,7 @@ fn stored_pause_of_hours_stops_every_command() {
 }
 
 #[test]
-fn time_just_passed_costs_a_second() {
+fn just_passed_time_costs_a_second() {
     let program = program(&["429@2=just-passed"]);
     let ended = program.send("close.csv --quota 1000/30s --concurrency 1").expect_code(0);
     ended.expect_text("the time that the response names has just passed");
@@ -117,7 +117,7 @@ fn time_just_passed_costs_a_second() {
 }
 
 #[test]
-fn second_time_just_passed_costs_the_shortest_window() {
+fn second_just_passed_time_costs_the_shortest_window() {
     let program = program(&["429@2-3=just-passed"]);
     program.send("close.csv --quota 1000/5s --concurrency 1").expect_code(0);
     let gaps = gaps(&program.requests());
@@ -126,7 +126,7 @@ fn second_time_just_passed_costs_the_shortest_window() {
 
 /// The page's bound does not matter here: only that no request is early.
 #[test]
-fn outage_with_named_times_is_waited_out() {
+fn outage_with_retry_times_is_waited_out() {
     let program = program(&["503@2-7=1s"]);
     let ended = program.run(&format!(
         "fetch -o open.csv --limit 150 --quota 1000/{}s --base-url {}",

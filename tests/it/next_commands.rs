@@ -86,7 +86,7 @@ fn stopped_runs_are_finished_by_the_printed_command() {
 
 /// What was typed when the run was started is kept with it, also for a resume that is stopped, and for `runs show`.
 #[test]
-fn resumed_runs_print_what_their_run_was_given() {
+fn resumed_runs_print_the_options_of_the_run() {
     at_once(["a.csv", "-"], |input| {
         let program = program(13, &[]);
         let stopped = run(&program, &format!("run {input} --stop-after 300ms {}", typed(&program))).expect_code(4);
@@ -120,7 +120,7 @@ fn failed_rows_are_sent_by_the_printed_command() {
 }
 
 #[test]
-fn set_and_contract_go_with_failed_rows() {
+fn retry_of_failed_rows_keeps_set_and_contract() {
     at_once([false, true], |resumes| {
         let program = program(9, &["400@#8*1"]);
         program.write("ids.csv", "incidentId\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
@@ -138,7 +138,7 @@ fn set_and_contract_go_with_failed_rows() {
 }
 
 #[test]
-fn an_outage_or_a_refused_token_leads_to_a_command_that_works() {
+fn outage_and_refused_token_print_working_command() {
     at_once([("503@1-8", 4), ("401@1-9", 5)], |(fault, code)| {
         at_once(["a.csv", "-", "plan"], |input| {
             let program = program(5, &[fault]);
@@ -168,7 +168,7 @@ fn an_outage_or_a_refused_token_leads_to_a_command_that_works() {
 }
 
 #[test]
-fn plan_apply_and_undo_follow_each_other_as_printed() {
+fn plan_apply_and_undo_print_working_commands() {
     let program = program(9, &["400@#8*1"]);
     let planned = run(
         &program,
@@ -191,7 +191,7 @@ fn plan_apply_and_undo_follow_each_other_as_printed() {
 }
 
 #[test]
-fn dry_runs_and_checks_lead_to_the_run() {
+fn dry_runs_and_checks_print_the_run_command() {
     let program = program(5, &[]);
     let all = typed(&program);
     let check = program.run("check a.csv --set classification=FalsePositive --limit 3").expect_code(0);
@@ -227,7 +227,7 @@ fn fetch_prints_commands_that_work() {
 
 /// Its journal is gone with it; what is left is its results.
 #[test]
-fn emulator_of_one_run_has_no_run_to_resume() {
+fn emulator_option_prints_no_resume_command() {
     at_once(["a.csv", "-"], |input| {
         let program = Program::new().file("a.csv", closing(1..=9));
         let ended = run(&program, &format!("run {input} --emulator --quota 4/400ms --stop-after 300ms -y"));
@@ -250,7 +250,7 @@ fn state_directory_is_repeated_only_if_typed() {
 }
 
 #[test]
-fn unfinished_run_that_is_named_can_be_ended_as_printed() {
+fn conflicting_unfinished_run_is_finished_as_printed() {
     let program = program(6, &[]);
     run(&program, &format!("run - --stop-after 300ms {}", typed(&program))).expect_code(4);
     program.write("other.csv", "incidentId,status\n1,Active\n6,Active\n");
@@ -268,7 +268,7 @@ fn unfinished_run_that_is_named_can_be_ended_as_printed() {
 
 /// Invalid rows are not valid the second time: what is wrong with them is printed.
 #[test]
-fn only_invalid_rows_left_lead_to_check() {
+fn only_invalid_rows_left_suggest_check() {
     let program = program(2, &[]);
     program.write("a.csv", closing(1..=2) + "x,Resolved,\n");
     let ended = run(&program, &format!("run a.csv --skip-invalid {}", typed(&program))).expect_code(1);

@@ -46,7 +46,7 @@ fn once_each(faults: &[&str], rows: u64) -> Program {
 }
 
 #[test]
-fn answers_lost_after_the_update_was_made_are_found_by_reading() {
+fn applied_updates_with_lost_responses_are_found() {
     let program = once_each(&["cut-after@#2*1", "503-after@#4*1", "cut-half@#6*1", "error-200-after@#8*1"], 9);
     let reads = program.requests().iter().filter(|request| request.method == "GET").count();
     assert_eq!(reads, 4);
@@ -54,20 +54,20 @@ fn answers_lost_after_the_update_was_made_are_found_by_reading() {
 }
 
 #[test]
-fn updates_lost_before_they_were_made_are_sent_again() {
+fn updates_lost_on_the_way_are_resent() {
     let program = once_each(&["cut@#2*1", "503@#4*1", "html@#6*1", "other@#8*1"], 9);
     assert_eq!(program.updates().len(), 13);
 }
 
 /// The read fails as well, and is tried again.
 #[test]
-fn a_doubt_survives_a_read_that_fails() {
+fn failed_read_keeps_the_doubt() {
     once_each(&["cut-after@#2*1", "503@#2*2"], 3);
 }
 
 /// Nobody knows whether it was made: the row says so, and the next start looks again.
 #[test]
-fn a_doubt_that_can_t_be_cleared_up_is_said_and_kept() {
+fn unresolvable_doubt_is_reported_and_kept() {
     let rows = "incidentId,comment\n1,one\n2,two\n";
     let program = Program::new().file("a.csv", rows).faulty_emulator(&["cut-after@#2*1", "503@#2*2"]);
     let ended = program.send("a.csv --max-attempts 2").expect_code(1);
@@ -79,7 +79,7 @@ fn a_doubt_that_can_t_be_cleared_up_is_said_and_kept() {
 
 /// A stalled answer, and a kill: the update was made, the process never heard of it.
 #[test]
-fn a_kill_while_an_answer_is_under_way_writes_no_comment_twice() {
+fn kill_before_the_response_repeats_no_comment() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall-after@#2*1"]);
     let killed = program.start_sending("a.csv --concurrency 1");
     program.wait_for_requests(2);
@@ -91,7 +91,7 @@ fn a_kill_while_an_answer_is_under_way_writes_no_comment_twice() {
 
 /// Another file for the same incident: the doubt is cleared up first, whichever run it is of.
 #[test]
-fn a_doubt_of_another_run_is_cleared_up_before_a_comment_is_sent() {
+fn doubt_of_another_run_is_resolved_first() {
     let program = Program::new()
         .file("a.csv", "incidentId,comment\n1,the same\n")
         .file("b.csv", "incidentId,comment,note\n1,the same,mine\n2,other,\n")
@@ -105,7 +105,7 @@ fn a_doubt_of_another_run_is_cleared_up_before_a_comment_is_sent() {
 
 /// Without a comment there is nothing to write twice: it is simply sent again.
 #[test]
-fn an_update_without_a_comment_is_sent_again_without_reading() {
+fn update_without_comment_is_resent_without_reading() {
     let rows = "incidentId,status\n1,Resolved\n2,Resolved\n";
     let program = Program::new().file("a.csv", rows).faulty_emulator(&["cut-after@#2*1"]);
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2)]);
@@ -148,7 +148,7 @@ fn comment_shown_in_other_words_is_not_repeated() {
 }
 
 #[test]
-fn kill_with_a_rewritten_comment_adds_no_second() {
+fn kill_repeats_no_rewritten_comment() {
     let program = one_row(storing("trim,html"), &["stall-after@updates*1"]);
     let killed = program.start_sending("a.jsonl");
     program.wait_for_requests(1);
@@ -157,7 +157,7 @@ fn kill_with_a_rewritten_comment_adds_no_second() {
 }
 
 #[test]
-fn lagging_reads_and_late_updates_add_no_second_comment() {
+fn lagging_reads_and_late_updates_repeat_no_comment() {
     let (lag, late) = (Duration::from_millis(400), Duration::from_millis(400));
     for habits in [
         Habits { lag, ..Habits::default() },
@@ -171,7 +171,7 @@ fn lagging_reads_and_late_updates_add_no_second_comment() {
 }
 
 #[test]
-fn clocks_that_differ_hide_no_comment() {
+fn differing_clocks_hide_no_comment() {
     let (second, hour) = (SignedDuration::from_secs(1), SignedDuration::from_hours(1));
     for (created_time, date, outcome, code) in [
         (second * -5, DateHeader::default(), "updated", "found-by-reading"),
@@ -188,7 +188,7 @@ fn clocks_that_differ_hide_no_comment() {
 
 /// An hour behind, and no `Date`: the first response shows it.
 #[test]
-fn response_shows_how_far_the_clock_is_off() {
+fn response_date_corrects_the_clock() {
     let habits =
         Habits { created_time: SignedDuration::from_hours(-1), date: DateHeader::Missing, ..Habits::default() };
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|settings| {
@@ -200,21 +200,21 @@ fn response_shows_how_far_the_clock_is_off() {
 }
 
 #[test]
-fn applied_row_is_updated_when_every_response_is_lost() {
+fn applied_row_with_every_response_lost_is_updated() {
     let program = one_row(storing("trim"), &["504-after@updates"]);
     ends_with_one_comment(&program, "", "updated", "found-by-reading");
 }
 
 /// The connection is cut at every request, reads included; later the service is well.
 #[test]
-fn applied_row_stays_in_doubt_while_nothing_can_be_read() {
+fn unreadable_applied_row_stays_in_doubt() {
     let program = one_row(storing("trim"), &["cut-after@1-4"]);
     ends_with_one_comment(&program, "--max-attempts 2 --patience 0", "in-doubt", "unreadable");
     ends_with_one_comment(&program, "", "updated", "found-by-reading");
 }
 
 #[test]
-fn row_that_was_not_applied_gives_up_after_reads() {
+fn unapplied_row_gives_up_after_reads() {
     let program = one_row(Habits::default(), &["503@updates*2"]);
     let ended = program.send("a.jsonl --max-attempts 2").expect_code(1).expect_outcomes(&[("failed", 1)]);
     assert_eq!(ended.results()[0]["code"], "gave-up");
@@ -227,7 +227,7 @@ fn row_that_was_not_applied_gives_up_after_reads() {
 }
 
 #[test]
-fn stop_during_the_wait_ends_the_run_at_once() {
+fn stop_during_settle_time_is_immediate() {
     let program = one_row(Habits::default(), &["cut-after@updates*1"]);
     ends_with_one_comment(&program, "--settle 10m --stop-after 200ms", "in-doubt", "unsettled");
     ends_with_one_comment(&program, "", "updated", "found-by-reading");

@@ -4,7 +4,7 @@
 use crate::program::{Program, at_once, closing};
 
 #[test]
-fn every_request_is_a_call_of_the_journal() {
+fn every_request_is_recorded_in_the_journal() {
     let faults = [
         "cut@#2*2",
         "cut-after@#2*2",
@@ -32,7 +32,7 @@ fn every_request_is_a_call_of_the_journal() {
 }
 
 #[test]
-fn commands_that_do_not_send_do_not() {
+fn reading_commands_send_no_update() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let summary = program.send("a.csv --limit 1 --format json").expect_code(0).json();
     let run = summary["run"].as_str().expect("a run");

@@ -160,7 +160,7 @@ fn planted_journal_is_refused() {
 }
 
 #[test]
-fn altered_schema_of_an_own_journal_is_refused() {
+fn altered_schema_of_own_journal_is_refused() {
     let program = Program::new().file("b.csv", closing(11..=13)).file("a.csv", closing(1..=3)).emulator(|_| ());
     program.send("b.csv").expect_code(0);
     let db = program.journal();
@@ -172,7 +172,7 @@ fn altered_schema_of_an_own_journal_is_refused() {
 }
 
 #[test]
-fn files_of_others_in_the_state_directory_are_refused() {
+fn foreign_files_in_state_directory_are_refused() {
     let Some(users) = users() else { return };
     for name in ["journal.db", "journal.lock", "journal.db-wal", "journal.db-shm", "journal.db-journal"] {
         for (text, change) in [OWNED, WRITABLE, LINKED, A_LINK] {
@@ -203,7 +203,7 @@ fn lock_files_of_others_stay() {
 }
 
 #[test]
-fn state_directory_behind_links_counts_by_their_owners() {
+fn linked_state_directory_is_judged_by_link_owners() {
     let Some(users) = users() else { return };
     users.directory("private", 0, 0o755);
     users.directory("private/state", USER, 0o700);
@@ -307,7 +307,7 @@ fn partial_file_of_another_user_is_refused() {
 }
 
 #[test]
-fn drafts_of_others_stay() {
+fn temporary_files_of_others_stay() {
     let Some(users) = users() else { return };
     users.give("", USER, 0o1777);
     users.file(".bulk-triage.draft.theirs", "", OTHER, 0o666);
@@ -317,7 +317,7 @@ fn drafts_of_others_stay() {
 }
 
 #[test]
-fn token_file_counts_by_owner_and_links() {
+fn token_file_is_judged_by_owner_and_links() {
     let Some(users) = users() else { return };
     users.file("ours", crate::program::TOKEN, USER, 0o600);
     users.file("theirs", crate::program::TOKEN, OTHER, 0o604);
@@ -337,7 +337,7 @@ fn token_file_counts_by_owner_and_links() {
 
 /// As a runner of jobs makes it: the directory is the runner's, the file is anybody's to add to.
 #[test]
-fn step_summary_in_a_directory_of_others_is_appended() {
+fn step_summary_in_foreign_directory_is_appended() {
     let Some(users) = users() else { return };
     users.directory("runner", OTHER, 0o755);
     users.file("runner/summary", "# Build\n", OTHER, 0o666);

@@ -12,7 +12,7 @@ fn program() -> Program {
 }
 
 #[test]
-fn what_is_no_results_file_is_refused_and_stays_as_it_was() {
+fn other_files_are_refused_as_results() {
     let program = program().file("notes.csv", "my notes\n").file("other.csv", "row,line,incident_id\n");
     fs::create_dir(program.path("dir.csv")).expect("a directory");
     symlink(program.path("notes.csv"), program.path("link.csv")).expect("a link");
@@ -49,7 +49,7 @@ fn what_is_no_results_file_is_refused_and_stays_as_it_was() {
 }
 
 #[test]
-fn a_results_file_replaces_a_results_file_and_an_empty_one() {
+fn results_replace_results_and_empty_files() {
     let program = program().file("r.csv", "");
     for _ in 0..2 {
         program.send("a.csv --results r.csv").expect_code(0);
@@ -59,7 +59,7 @@ fn a_results_file_replaces_a_results_file_and_an_empty_one() {
 
 /// Two runs at once must not write into one another.
 #[test]
-fn the_results_of_a_run_under_way_are_refused() {
+fn results_of_a_running_run_are_refused() {
     let program =
         Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(11..=13)).faulty_emulator(&["stall@#2*1"]);
     let running = program.start_sending("a.csv --results r.csv");
@@ -70,7 +70,7 @@ fn the_results_of_a_run_under_way_are_refused() {
 }
 
 #[test]
-fn a_state_directory_that_can_t_be_used_is_named() {
+fn unusable_state_directory_is_named() {
     let program = program().file("file", "");
     symlink("/nowhere/at/all", program.path("dangling")).expect("a link");
     for dir in ["file", "file/state", "/proc/state", "dangling"] {
@@ -82,7 +82,7 @@ fn a_state_directory_that_can_t_be_used_is_named() {
 }
 
 #[test]
-fn log_files_that_can_t_be_written_are_named() {
+fn unwritable_log_files_are_named() {
     let program = program();
     for log in ["missing/log.txt", "."] {
         program.send(&format!("a.csv --log-file {log}")).expect_code(2).expect_text(log);
@@ -93,7 +93,7 @@ fn log_files_that_can_t_be_written_are_named() {
 }
 
 #[test]
-fn a_full_standard_output_is_said_and_nothing_is_lost() {
+fn full_standard_output_is_reported_without_loss() {
     let program = program();
     let full = || fs::File::options().write(true).open("/dev/full").expect("a device");
     let mut command = program.send_command("a.csv --results r.csv");
@@ -114,7 +114,7 @@ fn mode(path: &Path) -> u32 {
 
 /// While it is under way, when the database's side files exist; and whatever was there before.
 #[test]
-fn what_is_kept_is_private_under_any_umask() {
+fn stored_files_are_private_under_any_umask() {
     for (umask, was_there) in [("0", false), ("0", true), ("077", true)] {
         let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@#2*1"]);
         if was_there {
@@ -216,7 +216,7 @@ fn wider_state_directory_in_use_is_refused() {
 
 /// They say how files get their group, and who deletes them: nobody but the owner can enter.
 #[test]
-fn setgid_and_sticky_bits_of_a_state_directory_stay() {
+fn state_directory_keeps_setgid_and_sticky_bits() {
     let program = program();
     fs::create_dir(program.path("state")).expect("a directory");
     set_mode(&program.path("state"), 0o3700);
@@ -240,7 +240,7 @@ fn reading_commands_create_no_state_directory() {
 
 /// Neither is anything added to what the command uses, nor waited for.
 #[test]
-fn log_file_is_only_a_log() {
+fn log_file_appends_only_to_a_log() {
     let program = program().file("token", crate::program::TOKEN).file("victim", "precious\n");
     set_mode(&program.path("token"), 0o600);
     program.send("a.csv --limit 1").expect_code(0);
@@ -281,7 +281,7 @@ fn log_file_is_only_a_log() {
 }
 
 #[test]
-fn a_journal_that_is_none_or_newer_is_not_touched() {
+fn foreign_or_newer_journal_is_untouched() {
     let garbage = "this is no database, and it is long enough to be looked at as one: ".repeat(100);
     let program = program();
     fs::create_dir(program.path("state")).expect("a directory");
@@ -303,7 +303,7 @@ fn a_journal_that_is_none_or_newer_is_not_touched() {
 }
 
 #[test]
-fn a_read_only_directory_for_the_results_is_said_before_anything_is_sent() {
+fn read_only_results_directory_is_reported_before_sending() {
     // Who may write everywhere can't be kept from it.
     if rustix::process::geteuid().is_root() {
         return;
@@ -318,7 +318,7 @@ fn a_read_only_directory_for_the_results_is_said_before_anything_is_sent() {
 
 /// Whatever somebody puts in the place of the results during the run stays as it is.
 #[test]
-fn file_put_in_place_of_the_results_is_kept() {
+fn file_put_at_results_path_is_kept() {
     type Change = fn(&Program);
     let replaced: Change = |program| program.write("r.csv", "somebody's own\n");
     let linked: Change = |program| symlink(program.path("notes.csv"), program.path("r.csv")).expect("a link");
@@ -347,7 +347,7 @@ fn file_put_in_place_of_the_results_is_kept() {
 
 /// The report is written after the run: what has its name by then is neither followed nor replaced.
 #[test]
-fn link_put_in_place_of_the_report_is_kept() {
+fn link_put_at_report_path_is_kept() {
     for name in ["r.html", "r.md"] {
         let program = Program::new().file("a.csv", closing(1..=20)).file("notes", "my notes\n").emulator(|settings| {
             settings.latency = std::time::Duration::from_millis(20)..=std::time::Duration::from_millis(40);

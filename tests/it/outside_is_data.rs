@@ -123,7 +123,7 @@ fn as_jsonl() -> String {
 }
 
 #[test]
-fn hostile_texts_are_sent_as_they_are_and_go_in_again_from_the_results() {
+fn hostile_texts_round_trip_through_results() {
     for (input, content) in [("a.csv", as_csv()), ("a.jsonl", as_jsonl().into())] {
         let program = Program::new().file(input, &content).emulator(|_| ());
         let origin = program.origin();
@@ -145,7 +145,7 @@ fn hostile_texts_are_sent_as_they_are_and_go_in_again_from_the_results() {
 }
 
 #[test]
-fn carried_cells_and_names_come_back_as_they_were() {
+fn context_cells_and_names_round_trip() {
     let program = Program::new().file("a.csv", as_csv()).emulator(|_| ());
     program.send("a.csv --results one.csv").expect_code(0);
     program.send("one.csv --only updated --remember 0 --results two.csv").expect_code(0);
@@ -161,7 +161,7 @@ fn carried_cells_and_names_come_back_as_they_were() {
 }
 
 #[test]
-fn hostile_texts_in_the_wrong_places_are_shown_and_drive_nothing() {
+fn misplaced_hostile_texts_are_shown_safely() {
     let texts: Vec<String> = hostile().iter().map(|text| text.chars().take(3_000).collect()).collect();
     // So few that all of them are shown in full.
     for texts in texts.chunks(6) {
@@ -234,7 +234,7 @@ fn suggested_command_works_in_bash_and_zsh() {
 }
 
 #[test]
-fn suggested_command_keeps_a_name_that_is_not_utf8() {
+fn suggested_command_keeps_a_non_utf8_name() {
     let program = Program::new();
     let name = std::ffi::OsStr::from_bytes(b"a\xff.csv");
     fs::write(program.path("").join(name), "incidentId,status\n1,Active\n").expect("a file");
@@ -343,7 +343,7 @@ pub(crate) fn server(status: &'static str, content_type: &'static str, body: Vec
 
 /// Whatever the server says: the results are a whole file, and the terminal is safe.
 #[test]
-fn hostile_answers_end_as_outcomes() {
+fn hostile_responses_end_as_outcomes() {
     let deep = "[".repeat(100_000);
     let hostile = hostile().concat();
     let error = |text: &str| json!({"error": {"code": text, "message": text, "target": text}}).to_string();
@@ -373,7 +373,7 @@ fn hostile_answers_end_as_outcomes() {
 
 /// Each line of a log in JSON stays one object, and safe to print, whatever the file and the server hold.
 #[test]
-fn hostile_texts_stay_in_their_line_of_a_json_log() {
+fn hostile_texts_stay_within_their_log_line() {
     let hostile = hostile()[..29].concat();
     let error = json!({"error": {"code": hostile, "message": hostile, "target": hostile}});
     let name = "a\u{1b}]0;x\u{7}\n{\"level\":\"ERROR\"}\u{202e}.csv";
@@ -400,7 +400,7 @@ fn hostile_texts_stay_in_their_line_of_a_json_log() {
 }
 
 #[test]
-fn an_endless_answer_is_read_up_to_a_bound() {
+fn endless_response_is_read_up_to_limit() {
     let program =
         Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["huge@#1*1"]);
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2)]);

@@ -27,7 +27,7 @@ fn apply(program: &Program, options: &str) -> Ended {
 }
 
 #[test]
-fn what_was_planned_is_sent_to_the_byte_and_once() {
+fn plan_is_sent_exactly_and_once() {
     let program = program();
     plan(&program, "").expect_code(0).expect_text("bulk-triage apply a.plan");
     assert_eq!(program.requests().len(), 0);
@@ -83,7 +83,7 @@ fn plan_without_random_value_is_applied() {
 }
 
 #[test]
-fn a_plan_goes_on_where_a_kill_has_ended_it() {
+fn killed_apply_is_resumed() {
     let program = Program::new().file("a.csv", crate::program::closing(1..=60)).emulator(|settings| {
         settings.latency = std::time::Duration::from_millis(5)..=std::time::Duration::from_millis(20);
     });
@@ -123,7 +123,7 @@ fn plan_of_a_pruned_run_sends_nothing() {
 
 /// Every bit of every byte is flipped in the plan's own test; here the program refuses, and sends nothing.
 #[test]
-fn an_altered_plan_is_refused() {
+fn altered_plan_is_refused() {
     let program = program();
     plan(&program, "--compare").expect_code(0);
     let whole = fs::read(program.path("a.plan")).expect("a plan");
@@ -147,7 +147,7 @@ fn an_altered_plan_is_refused() {
 }
 
 #[test]
-fn a_plan_for_another_scope_place_or_contract_is_refused() {
+fn plan_for_other_tenant_origin_contract_is_refused() {
     let program = program();
     plan(&program, "").expect_code(0);
     let other = apply(&program, "--base-url http://127.0.0.1:1").expect_code(2);
@@ -168,7 +168,7 @@ fn a_plan_for_another_scope_place_or_contract_is_refused() {
 }
 
 #[test]
-fn what_has_changed_since_is_not_sent_and_what_changed_is_named() {
+fn changes_since_planning_are_named_not_sent() {
     let program = program();
     plan(&program, "--compare")
         .expect_code(0)
@@ -188,7 +188,7 @@ fn what_has_changed_since_is_not_sent_and_what_changed_is_named() {
 
 /// A plan that was stopped in the middle has changed incidents itself: that is no change since.
 #[test]
-fn what_the_plan_itself_has_changed_is_no_change_since() {
+fn own_updates_are_no_changes_since_planning() {
     let program = program();
     program.write("a.csv", "incidentId,status,comment\n1,Resolved,one\n1,Resolved,one\n2,Resolved,\n");
     plan(&program, "--compare").expect_code(0);
@@ -198,7 +198,7 @@ fn what_the_plan_itself_has_changed_is_no_change_since() {
 }
 
 #[test]
-fn exit_codes_tell_whether_there_is_something_to_do() {
+fn detailed_exitcode_is_10_only_with_changes() {
     let program = program();
     plan(&program, "--compare --detailed-exitcode").expect_code(10);
     program.write("a.csv", "incidentId,status\n1,Active\n2,Active\n");
@@ -210,7 +210,7 @@ fn exit_codes_tell_whether_there_is_something_to_do() {
 }
 
 #[test]
-fn rows_that_are_not_sent_are_in_the_results_all_the_same() {
+fn skipped_rows_are_in_the_results_too() {
     let program = program();
     program.write(
         "a.csv",
@@ -227,7 +227,7 @@ fn rows_that_are_not_sent_are_in_the_results_all_the_same() {
 }
 
 #[test]
-fn a_plan_is_shown_again_and_goes_to_standard_output() {
+fn plan_is_displayed_and_written_to_stdout() {
     let program = program();
     let origin = program.origin();
     let to_stdout = program.run(&format!("plan a.csv -o - --compare --base-url {origin}")).expect_code(0);
@@ -243,7 +243,7 @@ fn a_plan_is_shown_again_and_goes_to_standard_output() {
 }
 
 #[test]
-fn a_plan_replaces_a_plan_and_nothing_else() {
+fn plan_replaces_only_a_plan() {
     let program = program();
     plan(&program, "").expect_code(0);
     let mode = fs::metadata(program.path("a.plan")).expect("a plan").permissions().mode();

@@ -154,7 +154,7 @@ fn traced(program: &Program, trace: &Path) -> Option<Command> {
 }
 
 #[test]
-fn at_every_request_its_intent_is_on_the_disk() {
+fn intent_is_on_disk_at_every_request() {
     let program = Program::new().file("a.csv", rows_with_comments(ROWS)).emulator(|_| ());
     let trace = program.path("trace");
     let Some(command) = traced(&program, &trace) else { return };

@@ -22,7 +22,7 @@ fn section<'p>(page: &'p str, id: &str) -> &'p str {
 }
 
 #[test]
-fn a_dry_run_writes_the_review_and_nothing_else() {
+fn dry_run_writes_only_the_review() {
     let program = Program::new()
         .file("a.csv", "incidentId,status,tags,comment,Title\n7,Resolved,a,c1,<b>T</b>\n8,Active,,c2,\n")
         .emulator(|_| ());
@@ -51,7 +51,7 @@ fn a_dry_run_writes_the_review_and_nothing_else() {
 }
 
 #[test]
-fn rows_that_are_not_sent_say_why() {
+fn skipped_rows_state_the_reason() {
     let rows = "incidentId,status\n7,Resolved\nx,Resolved\n8,Resolved\n8,Active\n9,Resolved\n";
     let program =
         Program::new().file("a.csv", rows).file("first.csv", "incidentId,status\n7,Resolved\n").emulator(|_| ());
@@ -73,7 +73,7 @@ fn some_missing() -> Program {
 }
 
 #[test]
-fn a_run_writes_its_account_with_the_failures_first_and_every_row_once() {
+fn run_report_has_failures_first_each_row_once() {
     let program = some_missing();
     program.send("a.csv --report r.html --results out.csv").expect_code(1).expect_text("report: r.html");
     let page = program.read("r.html");
@@ -86,7 +86,7 @@ fn a_run_writes_its_account_with_the_failures_first_and_every_row_once() {
 }
 
 #[test]
-fn a_run_that_was_stopped_early_has_its_account_too_and_so_has_every_run_of_the_journal() {
+fn stopped_and_older_runs_have_a_report() {
     let program = some_missing();
     program.send("a.csv --report r.html --max-failures 1 --concurrency 1 --results out.csv").expect_code(6);
     let page = program.read("r.html");
@@ -103,7 +103,7 @@ fn a_run_that_was_stopped_early_has_its_account_too_and_so_has_every_run_of_the_
 }
 
 #[test]
-fn what_is_in_its_place_is_refused_before_anything_is_read() {
+fn other_file_at_report_path_is_refused() {
     let program =
         Program::new().file("a.csv", closing(1..=3)).file("notes.html", "<!doctype html>\nmine").emulator(|_| ());
     fs::create_dir(program.path("dir.html")).expect("a directory");
@@ -154,7 +154,7 @@ fn reviewed(program: &Program, report: &str) -> Ended {
 }
 
 #[test]
-fn naughty_texts_are_text_in_rendered_markdown() {
+fn hostile_texts_are_text_in_rendered_markdown() {
     let program = Program::new().file("naughty.jsonl", with_naughty_texts());
     reviewed(&program, "r.md");
     let mut options = comrak::Options::default();
@@ -177,7 +177,7 @@ fn naughty_texts_are_text_in_rendered_markdown() {
 }
 
 #[test]
-fn markdown_that_is_too_long_is_cut_and_says_so() {
+fn too_long_markdown_is_truncated_with_notice() {
     let row = |id: u64| format!("{id},Resolved,{}\n", "long ".repeat(40));
     let rows: String = ["incidentId,status,comment\n".to_owned()].into_iter().chain((1..=9_000).map(row)).collect();
     let program = Program::new().file("a.csv", rows);

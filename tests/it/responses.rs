@@ -124,7 +124,7 @@ fn ignored_update_is_not_applied_and_not_remembered() {
 
 /// The incident has the same comment from long before: it is none that the update added.
 #[test]
-fn older_equal_comment_is_not_the_updates() {
+fn older_equal_comment_is_not_of_this_update() {
     for (status, created, outcome, code) in [
         ("Active", r#""2021-05-02T09:34:21.5519738Z""#, "failed", "not-applied"),
         ("Resolved", r#""2021-05-02T09:34:21.5519738Z""#, "updated", "differs"),
@@ -195,7 +195,7 @@ fn equal_values_do_not_differ() {
 
 /// A response that leaves out what was asked for shows nothing: the incident is read.
 #[test]
-fn response_without_the_asked_member_is_read() {
+fn response_without_set_member_causes_a_read() {
     let origin = server(|line, _| {
         let is_update = line.starts_with("PATCH");
         ok(if is_update { br#"{"incidentId":7}"# } else { br#"{"incidentId":7,"status":"Resolved","comments":[]}"# })
@@ -207,7 +207,7 @@ fn response_without_the_asked_member_is_read() {
 
 /// As when a server closes an idle connection just as the next request leaves.
 #[test]
-fn closed_connections_cost_no_tries_and_no_outage() {
+fn closed_connections_cost_no_attempts_or_outage() {
     for content in [resolving(1..=40), closing(1..=40)] {
         let program = Program::new().file("a.csv", content).emulator(|settings| {
             settings.requests_per_connection = Some(1);

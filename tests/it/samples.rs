@@ -16,7 +16,7 @@ fn expect_all_updated(ended: Ended, rows: usize) -> Ended {
 }
 
 #[test]
-fn the_first_command_works_and_works_the_same_a_second_time() {
+fn first_command_of_the_readme_works_twice() {
     let program = with_sample("close-false-positives.csv");
     for _ in 0..2 {
         let ended = expect_all_updated(program.run("run close-false-positives.csv --emulator --yes"), 30);
@@ -26,7 +26,7 @@ fn the_first_command_works_and_works_the_same_a_second_time() {
 }
 
 #[test]
-fn the_jsonl_sample_works_twice() {
+fn jsonl_sample_works_twice() {
     let program = with_sample("mixed-updates.jsonl");
     for _ in 0..2 {
         expect_all_updated(program.run("run mixed-updates.jsonl --emulator --yes"), 10);
@@ -35,7 +35,7 @@ fn the_jsonl_sample_works_twice() {
 }
 
 #[test]
-fn of_the_portal_export_only_the_ids_are_used() {
+fn only_ids_of_the_portal_export_are_used() {
     let program = with_sample("portal-export.csv");
     program.run("run portal-export.csv --emulator --yes").expect_code(3).expect_text("--set");
     let ended = program.run("run portal-export.csv --emulator --yes --set status=Resolved");
@@ -44,7 +44,7 @@ fn of_the_portal_export_only_the_ids_are_used() {
 }
 
 #[test]
-fn the_file_of_mistakes_shows_every_mistake_there_is() {
+fn mistakes_sample_has_every_diagnostic() {
     let program = with_sample("mistakes.csv");
     program.run("check mistakes.csv").expect_code(3);
     let ended = program.run("check mistakes.csv --format json").expect_code(3);

@@ -42,7 +42,7 @@ fn expect_in_no_file(dir: &Path) -> usize {
 }
 
 #[test]
-fn the_token_is_found_nowhere() {
+fn token_is_in_no_output_file_or_argument() {
     let faults = ["cut-after@#2*1", "503@#3*1", "400@#4", "404@#5", "redirect@#6", "html@#7*1", "401@#8*1"];
     let program = Program::new().file("a.csv", closing(1..=20)).faulty_emulator(&faults);
     let running = program.start_sending("a.csv -vvv --log-file log.txt");
@@ -60,7 +60,7 @@ const ANYBODY: u32 = 20_001;
 
 /// Not even another process of the same user.
 #[test]
-fn memory_of_a_token_holder_is_closed_to_others() {
+fn process_memory_is_closed_to_others() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@1-"]);
     let mut command = program.send_command("a.csv");
     if rustix::process::geteuid().is_root() {
@@ -88,7 +88,7 @@ fn memory_of_a_token_holder_is_closed_to_others() {
 }
 
 #[test]
-fn a_killed_process_leaves_no_token_behind() {
+fn killed_process_leaves_no_token_behind() {
     let program = Program::new().file("a.csv", closing(1..=20)).faulty_emulator(&["stall@5-"]);
     let running = program.start_sending("a.csv -vvv --log-file log.txt");
     program.wait_for_requests(8);
@@ -190,7 +190,7 @@ fn parrot(
 
 /// Whatever command reads it, whatever it writes.
 #[test]
-fn repeated_token_is_in_no_output_and_no_file() {
+fn token_echoed_by_server_is_redacted_everywhere() {
     for status in ["400 Bad", "200 OK"] {
         let (origin, _) = parrot(status, repeated(TOKEN), |_| false);
         let rows = "incidentId,status,comment\n1,Resolved,c\n2,Active,\n";
@@ -268,7 +268,7 @@ fn redacted_text_is_never_sent_back() {
 
 /// The token of a file goes where it shall, and into nothing else.
 #[test]
-fn a_token_file_is_used_and_not_copied() {
+fn token_file_is_used_but_not_copied() {
     let program =
         Program::new().file("a.csv", closing(1..=3)).file("token", format!("{TOKEN}\n")).emulator(|settings| {
             settings.token = Some(TOKEN.to_owned().into());
@@ -282,7 +282,7 @@ fn a_token_file_is_used_and_not_copied() {
 }
 
 #[test]
-fn a_token_file_that_others_can_read_is_refused() {
+fn token_file_readable_by_others_is_refused() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("token", TOKEN).emulator(|_| ());
     for mode in [0o644, 0o640, 0o602] {
         fs::set_permissions(program.path("token"), fs::Permissions::from_mode(mode)).expect("its owner");
@@ -293,7 +293,7 @@ fn a_token_file_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn a_token_that_is_none_is_refused_and_not_shown() {
+fn invalid_token_is_refused_and_not_shown() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     for token in [String::new(), format!("Bearer {TOKEN}"), format!("{TOKEN}\n{TOKEN}"), format!("{TOKEN}\u{e9}")] {
         let mut command = program.send_command("a.csv");
@@ -371,7 +371,7 @@ fn next_link_to_another_host_is_not_followed() {
 
 /// A proxy of the environment would see the token of an http call.
 #[test]
-fn no_proxy_stands_between_the_program_and_loopback() {
+fn loopback_requests_use_no_proxy() {
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
     proxy.set_nonblocking(true).expect("a socket");
     let address = proxy.local_addr().expect("an address");

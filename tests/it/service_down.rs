@@ -11,7 +11,7 @@ fn program(rows: u64, faults: &[&str]) -> Program {
 const CONCURRENCY: usize = 8;
 
 #[test]
-fn a_refused_token_stops_the_run_after_one_more_try() {
+fn refused_token_stops_after_one_retry() {
     let program = program(40, &["401"]);
     let ended = program.send("a.csv").expect_code(5).expect_outcomes(&[("not-attempted", 40)]);
     ended.expect_text("token");
@@ -19,14 +19,14 @@ fn a_refused_token_stops_the_run_after_one_more_try() {
 }
 
 #[test]
-fn a_401_now_and_then_is_no_end() {
+fn occasional_401_does_not_stop_the_run() {
     let program = program(10, &["401@3*1", "401@8*1"]);
     program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 10)]);
 }
 
 /// The token file is read again: whoever keeps it fresh has written a new one.
 #[test]
-fn a_new_token_in_the_file_is_taken_after_a_401() {
+fn new_token_in_file_is_used_after_401() {
     use std::os::unix::fs::PermissionsExt;
     let program = Program::new().file("a.csv", closing(1..=6)).file("token", "the-old-token").emulator(|settings| {
         settings.token = Some("the-new-token".to_owned().into());
@@ -43,7 +43,7 @@ fn a_new_token_in_the_file_is_taken_after_a_401() {
 }
 
 #[test]
-fn a_missing_permission_stops_the_run_at_once_and_is_named() {
+fn missing_permission_is_named_and_stops_at_once() {
     let program = program(40, &["403"]);
     let ended = program.send("a.csv").expect_code(5).expect_outcomes(&[("not-attempted", 40)]);
     ended.expect_text("Incident.ReadWrite.All").expect_text("Incident.ReadWrite`");
@@ -51,7 +51,7 @@ fn a_missing_permission_stops_the_run_at_once_and_is_named() {
 }
 
 #[test]
-fn a_403_after_a_success_is_the_row_s_and_five_in_a_row_are_the_run_s() {
+fn after_success_only_five_403s_stop_the_run() {
     let first = program(10, &["403@#3"]);
     first.send("a.csv --concurrency 1").expect_code(1).expect_outcomes(&[("updated", 9), ("failed", 1)]);
     let then = program(40, &["403@11-"]);
@@ -60,7 +60,7 @@ fn a_403_after_a_success_is_the_row_s_and_five_in_a_row_are_the_run_s() {
 }
 
 #[test]
-fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
+fn outage_without_patience_stops_without_failed_rows() {
     at_once(["down", "503", "cut", "cut-after"], |fault| {
         let program = program(40, &[&format!("{fault}@1-12")]);
         let ended = program.send("a.csv --patience 0").expect_code(4);
@@ -78,7 +78,7 @@ fn without_patience_a_service_that_is_down_stops_the_run_and_no_row_fails() {
 }
 
 #[test]
-fn with_patience_the_run_waits_for_a_service_that_is_down() {
+fn outage_within_patience_is_waited_out() {
     let program = program(20, &["down*5"]);
     let ended = program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 20)]);
     ended.expect_text("service down").expect_text("responds again");
@@ -89,7 +89,7 @@ fn with_patience_the_run_waits_for_a_service_that_is_down() {
 
 /// Nobody listens at all: not even a connection.
 #[test]
-fn a_service_that_is_not_there_stops_the_run_when_patience_ends() {
+fn unreachable_service_stops_when_patience_ends() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let program = Program::new().file("a.csv", closing(1..=10));
     let ended = program.run(&format!("run a.csv --yes --base-url http://{port} --patience 500ms")).expect_code(4);
@@ -97,7 +97,7 @@ fn a_service_that_is_not_there_stops_the_run_when_patience_ends() {
 }
 
 #[test]
-fn one_row_that_never_gets_an_answer_fails_alone() {
+fn row_without_any_response_fails_alone() {
     let rows = closing(1..=10).replace(",comment", ",note");
     let program = Program::new().file("a.csv", rows).faulty_emulator(&["503@#3*2"]);
     let ended = program.send("a.csv --max-attempts 2").expect_code(1).expect_outcomes(&[("updated", 9), ("failed", 1)]);
@@ -109,7 +109,7 @@ fn one_row_that_never_gets_an_answer_fails_alone() {
 }
 
 #[test]
-fn the_first_five_rows_that_all_fail_alike_stop_the_run_once() {
+fn first_five_equal_failures_stop_the_run_once() {
     let program = program(60, &["404"]);
     let ended = program.send("a.csv").expect_code(6);
     let stopped = ended.outcomes();
@@ -122,13 +122,13 @@ fn the_first_five_rows_that_all_fail_alike_stop_the_run_once() {
 }
 
 #[test]
-fn rows_that_fail_in_different_ways_do_not_stop_the_run() {
+fn different_failures_do_not_stop_the_run() {
     let program = program(20, &["404@#1", "400@#2", "404@#3", "409@#4", "404@#5"]);
     program.send("a.csv").expect_code(1).expect_outcomes(&[("failed", 5), ("updated", 15)]);
 }
 
 #[test]
-fn max_failures_replaces_the_rule_of_the_first_five() {
+fn max_failures_replaces_the_first_five_rule() {
     let alike = program(30, &["404"]);
     alike.send("a.csv --max-failures 100").expect_code(1).expect_outcomes(&[("failed", 30)]);
     let late = program(30, &["404@20-"]);
@@ -138,7 +138,7 @@ fn max_failures_replaces_the_rule_of_the_first_five() {
 
 /// Each permanent answer ends its row with its code, after one call.
 #[test]
-fn each_permanent_answer_has_its_code() {
+fn each_permanent_error_has_its_code() {
     let faults = ["400@#2", "404@#3", "409@#4", "412@#5", "422@#6", "418@#7", "302@#8"];
     let program = program(8, &faults);
     let ended = program.send("a.csv").expect_code(1);
@@ -149,7 +149,7 @@ fn each_permanent_answer_has_its_code() {
 }
 
 #[test]
-fn a_merged_incident_fails_with_the_one_it_went_to() {
+fn merged_incident_fails_and_names_its_target() {
     let program = Program::new().file("a.csv", closing(6..=8)).emulator(|settings| {
         settings.merged = [(7, 3)].into_iter().collect();
     });

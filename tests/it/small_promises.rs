@@ -24,7 +24,7 @@ fn results_on_standard_output_are_refused() {
 
 /// The other outputs that a dash would have made a file of this name.
 #[test]
-fn dash_makes_no_file_of_that_name() {
+fn dash_creates_no_file_named_dash() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     program.send("a.csv --compare").expect_code(0);
     let run = program.last_run();
@@ -79,7 +79,7 @@ fn step_summary_is_appended_as_markdown() {
 }
 
 #[test]
-fn step_summary_that_is_new_or_markdown_by_name() {
+fn step_summary_may_be_the_report_file() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("notes.md", "mine\n").emulator(|_| ());
     for name in ["new", "notes.md"] {
         let mut command = program.command(&format!("run a.csv --dry-run --report {name}"));
@@ -108,7 +108,7 @@ fn quiet_twice_prints_no_summary() {
 }
 
 #[test]
-fn usr1_shows_progress_and_run_goes_on() {
+fn usr1_prints_progress_and_the_run_continues() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@#2*1"]);
     let mut command = program.send_command("a.csv --concurrency 1 -q");
     let (mut said, stderr) = std::io::pipe().expect("a pipe");
@@ -202,7 +202,7 @@ fn misspelt_contract_gets_suggestion() {
 }
 
 #[test]
-fn last_of_option_given_twice_wins() {
+fn last_of_repeated_option_wins() {
     let program = Program::new().file("a.csv", closing(1..=5)).emulator(|_| ());
     let origin = program.origin();
     let dry = format!(
@@ -245,7 +245,7 @@ fn stop_after_1_ms_sends_nothing() {
 }
 
 #[test]
-fn fetch_to_standard_output_is_whole_or_empty() {
+fn fetch_to_stdout_is_complete_or_empty() {
     let incidents = |faults: &[&str]| {
         let faults: Vec<_> = faults.iter().map(|fault| fault_of(fault)).collect();
         Program::new().emulator(move |settings| {
@@ -281,7 +281,7 @@ fn fetch_to_standard_output_is_whole_or_empty() {
 
 /// Five failures in a row are an outage, also if they are all of the only row there is.
 #[test]
-fn only_incident_waits_for_end_of_outage() {
+fn single_incident_waits_out_an_outage() {
     let program = Program::new().file("a.csv", "incidentId,status\n7,Resolved\n").faulty_emulator(&["502@1-5"]);
     let ended = program.send("a.csv --compare").expect_code(0).expect_text("service down: paused");
     ended.expect_outcomes(&[("updated", 1)]);

@@ -113,7 +113,7 @@ fn fetched_files_have_no_formula_for_any_splitter() {
 proptest! {
     /// The splitters see what they are to see.
     #[test]
-    fn formula_behind_delimiter_is_found_by_a_splitter(delimiter in "[,;\t|\n]", sign in "[=+@-]", quote in "\"?") {
+    fn splitter_finds_formula_after_delimiter(delimiter in "[,;\t|\n]", sign in "[=+@-]", quote in "\"?") {
         let text = format!("1,\"x{delimiter}{quote}{quote}{sign}1\",y\n");
         prop_assert!(std::panic::catch_unwind(|| expect_no_formula(&text)).is_err());
     }

@@ -9,7 +9,7 @@ fn program() -> Program {
 }
 
 #[test]
-fn reads_before_the_question_are_counted() {
+fn reads_before_the_prompt_are_counted() {
     let program = program();
     let text = program.send("a.csv --compare").expect_code(0);
     text.expect_text("10 requests in ").expect_text(": 5 updates, 5 reads, none throttled");
@@ -32,7 +32,7 @@ fn reads_before_the_question_are_counted() {
 }
 
 #[test]
-fn lines_in_a_pipe_are_whole() {
+fn lines_in_a_pipe_are_complete() {
     let program = Program::new().file("a.csv", closing(1..=9)).faulty_emulator(&["400@#2", "400@#8", "400@#5"]);
     let ended = program.send("a.csv --max-attempts 1").expect_code(1);
     assert!(!ended.stdout.contains('…'), "{}", ended.said());

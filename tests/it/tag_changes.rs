@@ -33,7 +33,7 @@ fn looks_since(program: &Program, first: usize) -> usize {
 }
 
 #[test]
-fn what_is_not_named_stays_and_only_what_has_to_be_is_read() {
+fn unnamed_tags_stay_and_only_edits_are_read() {
     let program = program("1,Resolved,+tuned; -old,done\n2,,-noise,\n3000,,+ tuned,\n4000,Resolved,,other\n");
     let before = program.requests().len();
     let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 4)]);
@@ -51,7 +51,7 @@ fn what_is_not_named_stays_and_only_what_has_to_be_is_read() {
 }
 
 #[test]
-fn what_is_so_already_is_not_sent() {
+fn list_edit_without_effect_is_not_sent() {
     let program = program("1,,+vip; -noise,\n2,,+noise,seen\n");
     let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
     assert_eq!(ended.results()[0]["code"], "already-so");
@@ -60,7 +60,7 @@ fn what_is_so_already_is_not_sent() {
 }
 
 #[test]
-fn a_change_can_be_set_on_every_row_and_stand_in_json() {
+fn list_edit_works_in_set_and_jsonl() {
     let program = program("1,,,\n2,,,\n");
     program.send("a.csv --set tags=+x;-vip").expect_code(0).expect_outcomes(&[("updated", 2)]);
     assert_eq!((tags(&program, 1), tags(&program, 2)), (json!(["old", "x"]), json!(["noise", "x"])));
@@ -70,7 +70,7 @@ fn a_change_can_be_set_on_every_row_and_stand_in_json() {
 }
 
 #[test]
-fn a_dry_run_makes_no_calls_and_claims_no_list_that_it_does_not_know() {
+fn dry_run_shows_edits_without_reading_lists() {
     let program = program("1,Resolved,+tuned,\n");
     let before = program.requests().len();
     let origin = program.origin();
@@ -86,7 +86,7 @@ fn a_dry_run_makes_no_calls_and_claims_no_list_that_it_does_not_know() {
 
 /// The plan holds the whole list, and what it was made of: where that has changed since it is not sent.
 #[test]
-fn a_plan_holds_the_whole_list_and_what_it_was_made_of() {
+fn plan_has_the_complete_list_and_edit() {
     let program = program("1,,+tuned,\n2,,+tuned,\n4000,Resolved,,\n");
     let origin = program.origin();
     let planned = format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin}");
@@ -103,7 +103,7 @@ fn a_plan_holds_the_whole_list_and_what_it_was_made_of() {
 
 /// Between a stop and the next start others may change the list: it is read again.
 #[test]
-fn a_run_that_goes_on_reads_again_what_it_changes() {
+fn resumed_run_reads_the_lists_again() {
     for again in ["runs resume RUN --yes --quota 1000/1s", "run a.csv --yes --quota 1000/1s --base-url ORIGIN"] {
         let program = program("1,,+tuned; -old,one\n2,,+tuned,\n");
         program.send("a.csv --stop-after 0s").expect_code(4).expect_outcomes(&[("not-attempted", 2)]);
@@ -118,7 +118,7 @@ fn a_run_that_goes_on_reads_again_what_it_changes() {
 
 /// What others do to the list beside it does not make another change of it: its comment stands there once.
 #[test]
-fn the_same_change_is_made_once_whatever_the_list_has_become() {
+fn equal_list_edit_is_applied_once() {
     let program = program("1,,+tuned,done\n1,,+tuned,done\n");
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 1), ("unchanged", 1)]);
     of_others(&program, "1,,old; vip; tuned; new,\n");
@@ -134,7 +134,7 @@ fn the_same_change_is_made_once_whatever_the_list_has_become() {
 
 /// A kill while the answers are on their way, and others change the lists before the next start.
 #[test]
-fn an_update_in_doubt_is_not_sent_again_with_an_old_list() {
+fn update_in_doubt_is_resent_with_current_list() {
     let program = Program::new().file("a.csv", format!("{HEADER}1,,+tuned,one\n2,,+tuned,\n")).emulator(|settings| {
         settings.latency = Duration::from_millis(250)..=Duration::from_millis(300);
     });
@@ -149,7 +149,7 @@ fn an_update_in_doubt_is_not_sent_again_with_an_old_list() {
 
 /// What was looked at before the stop is old by now: of it nothing follows for rows that are not looked at again.
 #[test]
-fn rows_that_are_not_looked_at_again_go_by_what_was_made_since() {
+fn rows_not_read_again_respect_later_updates() {
     let program = program("1,Resolved,,one\n2,,+tuned,\n");
     program.send("a.csv --compare --stop-after 0s").expect_code(4);
     let run = program.last_run();
@@ -162,7 +162,7 @@ fn rows_that_are_not_looked_at_again_go_by_what_was_made_since() {
 
 /// What comes back from a results file asks for the same.
 #[test]
-fn what_failed_is_tried_again_by_its_results() {
+fn failed_list_edit_is_retried_from_results() {
     let program = program("1,,+tuned; -old,\n9000,,-old,\n");
     let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("updated", 1), ("failed", 1)]);
     let results = ended.results_path();

@@ -186,7 +186,7 @@ fn list_of_runs_leaves_columns_out() {
 }
 
 #[test]
-fn changes_are_a_line_each_and_colored() {
+fn each_change_is_one_colored_line() {
     let program = Program::new().file("a.csv", closing(1..=1)).emulator(|_| ());
     let pty = Pty::new(80);
     pty.run(program.command(&format!("run a.csv --compare -n --base-url {}", program.origin()))).expect_code(0);

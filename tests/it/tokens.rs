@@ -54,7 +54,7 @@ fn send_with_file(program: &Program, options: &str) -> Ended {
 }
 
 #[test]
-fn token_is_found_as_tools_write_it() {
+fn token_is_found_in_output_of_tools() {
     let texts = [
         format!("{GOOD}\r\n"),
         format!("\u{feff}{GOOD}\n"),
@@ -73,7 +73,7 @@ fn token_is_found_as_tools_write_it() {
 }
 
 #[test]
-fn other_text_is_refused_before_any_request() {
+fn invalid_token_text_is_refused_before_any_request() {
     let utf16: Vec<u8> = format!("\u{feff}{MARK}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let program = program(GOOD);
     for (text, said) in [
@@ -106,7 +106,7 @@ fn other_text_is_refused_before_any_request() {
 }
 
 #[test]
-fn mode_and_place_decide_whether_a_token_file_is_read() {
+fn token_file_mode_and_location_are_checked() {
     for mode in [0o600, 0o400, 0o440] {
         let program = program(GOOD);
         write(&program, GOOD, mode);
@@ -142,7 +142,7 @@ fn mode_and_place_decide_whether_a_token_file_is_read() {
 
 /// As systemd and Kubernetes mount a secret.
 #[test]
-fn mounted_secret_is_read_and_a_link_out_is_not() {
+fn mounted_secret_is_read_unless_link_leaves() {
     let program = program(GOOD);
     let send = |mode: u32, name: &str| {
         fs::set_permissions(program.path("mounted/..2026/token"), Permissions::from_mode(mode)).expect("its owner");
@@ -175,7 +175,7 @@ fn refused_once() -> (Program, crate::program::Started) {
 }
 
 #[test]
-fn token_renewed_late_is_taken() {
+fn token_renewed_late_is_used() {
     let by_truncation = |program: &Program| {
         program.write("token", "");
         program.write("token", "the-new-token\n");
@@ -194,7 +194,7 @@ fn token_renewed_late_is_taken() {
 }
 
 #[test]
-fn token_file_that_is_not_renewed_ends_the_run() {
+fn unrenewed_token_file_ends_the_run() {
     at_once(["the-old-token", ""], |left| {
         let (program, running) = refused_once();
         program.write("token", left);
@@ -221,7 +221,7 @@ fn renewed_token_for_another_service_is_not_sent() {
 }
 
 #[test]
-fn empty_token_file_is_read_again_at_the_start() {
+fn empty_token_file_is_reread_at_start() {
     for content in ["", "\n"] {
         let program = program(GOOD);
         write(&program, content, 0o600);
@@ -255,7 +255,7 @@ fn expired_token_is_not_sent() {
 }
 
 #[test]
-fn token_that_expires_during_the_run_is_not_sent_again() {
+fn token_expiring_during_run_is_not_reused() {
     // It says that it ends in a few seconds; the quota makes the run longer than that.
     let now = Clock::machine().now().wall.as_second();
     let token = jwt(&format!(r#"{{"exp":{}}}"#, now + 4));
@@ -269,7 +269,7 @@ fn token_that_expires_during_the_run_is_not_sent_again() {
 }
 
 #[test]
-fn token_for_another_service_or_use_is_refused_before_any_request() {
+fn token_for_another_service_is_refused_before_requests() {
     let program = program(GOOD);
     let (api, app) = ("https://api.security.microsoft.com", "8ee8fdad-f234-4243-8f3b-15c294843740");
     for (claims, said) in [
@@ -299,7 +299,7 @@ fn token_for_another_service_or_use_is_refused_before_any_request() {
 
 /// What only reads needs no right to write.
 #[test]
-fn permission_to_read_is_enough_to_read() {
+fn read_permission_is_enough_to_read() {
     let token = jwt(r#"{"aud":"8ee8fdad-f234-4243-8f3b-15c294843740","scp":"Incident.Read"}"#);
     let program = Program::new().file("a.csv", closing(1..=3)).file("requests.jsonl", "").emulator(|settings| {
         settings.token = Some(token.clone().into());

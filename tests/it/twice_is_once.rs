@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::program::{Program, Started, closing, incidents, started};
 
 #[test]
-fn a_finished_command_once_more_sends_nothing() {
+fn repeated_finished_command_sends_nothing() {
     let program = Program::new().file("a.csv", closing(1..=20)).emulator(|_| ());
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 20)]);
     let again = program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 20)]);
@@ -15,7 +15,7 @@ fn a_finished_command_once_more_sends_nothing() {
 }
 
 #[test]
-fn a_kill_in_the_middle_and_the_same_command_update_every_row_once() {
+fn killed_and_repeated_command_updates_once() {
     let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
         settings.latency = Duration::from_millis(5)..=Duration::from_millis(20);
     });
@@ -47,7 +47,7 @@ fn many_kills_lose_nothing() {
 }
 
 #[test]
-fn three_mended_rows_are_three_requests() {
+fn three_corrected_rows_are_three_requests() {
     let program = Program::new().file("a.csv", closing(1..=20)).emulator(|_| ());
     program.send("a.csv").expect_code(0);
     let mended = closing(1..=20).replace("Comment on 7\n", "Mended\n").replace("Comment on 9\n", "Mended\n");
@@ -57,7 +57,7 @@ fn three_mended_rows_are_three_requests() {
 }
 
 #[test]
-fn after_a_trial_with_ten_rows_the_whole_file_sends_the_others() {
+fn full_file_after_limit_sends_the_rest() {
     let program = Program::new().file("a.csv", closing(1..=30)).emulator(|_| ());
     program.send("a.csv --limit 10").expect_code(0).expect_outcomes(&[("updated", 10)]);
     program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 10), ("updated", 20)]);
@@ -65,7 +65,7 @@ fn after_a_trial_with_ten_rows_the_whole_file_sends_the_others() {
 }
 
 #[test]
-fn a_row_that_stands_twice_is_sent_once() {
+fn duplicate_row_is_sent_once() {
     let rows = "incidentId,comment\n1,seen\n2,seen\n1,seen\n";
     let program = Program::new().file("a.csv", rows).emulator(|_| ());
     program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 2), ("unchanged", 1)]);
@@ -73,7 +73,7 @@ fn a_row_that_stands_twice_is_sent_once() {
 }
 
 #[test]
-fn two_files_that_overlap_in_two_processes_at_once_send_nothing_twice() {
+fn overlapping_files_in_parallel_send_nothing_twice() {
     let program = Program::new().file("a.csv", closing(1..=40)).file("b.csv", closing(21..=60)).emulator(|settings| {
         settings.latency = Duration::from_millis(5)..=Duration::from_millis(40);
     });
@@ -87,7 +87,7 @@ fn two_files_that_overlap_in_two_processes_at_once_send_nothing_twice() {
 
 /// The same file in two processes at once: the second one finds the first one's run under way, or its changes.
 #[test]
-fn the_same_file_in_two_processes_at_once_sends_nothing_twice() {
+fn same_file_in_parallel_sends_nothing_twice() {
     let program = Program::new().file("a.csv", closing(1..=40)).emulator(|settings| {
         settings.latency = Duration::from_millis(5)..=Duration::from_millis(40);
     });
@@ -100,7 +100,7 @@ fn the_same_file_in_two_processes_at_once_sends_nothing_twice() {
 }
 
 #[test]
-fn rows_that_failed_are_tried_again_from_the_file_and_from_its_results() {
+fn failed_rows_are_retried_from_file_and_results() {
     let program = Program::new().file("a.csv", closing(1..=10)).faulty_emulator(&["400@#4*2", "404@#7*1"]);
     let ended = program.send("a.csv --results r.csv").expect_code(1).expect_outcomes(&[("updated", 8), ("failed", 2)]);
     ended.expect_text("run r.csv");
@@ -111,7 +111,7 @@ fn rows_that_failed_are_tried_again_from_the_file_and_from_its_results() {
 }
 
 #[test]
-fn remember_zero_looks_at_no_other_run() {
+fn remember_zero_ignores_other_runs() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     program.send("a.csv").expect_code(0);
     program.send("a.csv --remember 0").expect_code(0).expect_outcomes(&[("updated", 3)]);
@@ -119,7 +119,7 @@ fn remember_zero_looks_at_no_other_run() {
 }
 
 #[test]
-fn a_change_that_was_undone_since_is_made_again() {
+fn undone_change_is_applied_again() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n");
     let program = program.file("b.csv", "incidentId,status\n1,Active\n").emulator(|_| ());
     for file in ["a.csv", "b.csv", "a.csv"] {
@@ -137,7 +137,7 @@ fn bodies(program: &Program) -> Vec<String> {
 
 /// Another of our calls has set the status to another value: it is set again, and the comment is not added again.
 #[test]
-fn undone_properties_are_sent_again_without_the_comment() {
+fn undone_properties_are_resent_without_the_comment() {
     let program = Program::new().file("a.csv", RESOLVED_DONE).file("b.csv", "incidentId,status\n1,Active\n");
     let program = program.emulator(|_| ());
     for file in ["a.csv", "b.csv", "a.csv"] {
@@ -167,7 +167,7 @@ fn same_comment_of_another_change_is_not_repeated() {
 
 /// The response to the update without the comment is lost, and the process killed: the next start sends it again.
 #[test]
-fn kill_between_comment_and_properties_adds_no_second_comment() {
+fn kill_between_comment_and_properties_repeats_no_comment() {
     let program = Program::new().file("a.csv", RESOLVED_DONE).file("b.csv", "incidentId,status\n1,Active\n");
     let program = program.faulty_emulator(&["stall@3*1"]);
     program.send("a.csv").expect_code(0);
@@ -181,7 +181,7 @@ fn kill_between_comment_and_properties_adds_no_second_comment() {
 }
 
 #[test]
-fn a_run_that_was_stopped_goes_on_as_the_same_run() {
+fn stopped_run_resumes_as_the_same_run() {
     let program = Program::new().file("a.csv", closing(1..=8)).emulator(|settings| {
         settings.latency = Duration::from_millis(1)..=Duration::from_millis(2);
     });
@@ -194,7 +194,7 @@ fn a_run_that_was_stopped_goes_on_as_the_same_run() {
 }
 
 #[test]
-fn runs_resume_goes_on_by_the_run_s_name() {
+fn runs_resume_takes_a_run_id() {
     let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
     let stopped = program.send("a.csv --quota 4/3s --stop-after 300ms --format json").expect_code(4);
     let run = stopped.json()["run"].as_str().expect("a name").to_owned();
@@ -206,7 +206,7 @@ fn runs_resume_goes_on_by_the_run_s_name() {
 }
 
 #[test]
-fn a_run_that_looks_at_no_other_run_does_not_when_it_goes_on() {
+fn resumed_run_keeps_remember_zero() {
     let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
     program.send("a.csv").expect_code(0);
     let stopped = program.send("a.csv --remember 0 --quota 4/3s --stop-after 300ms --format json").expect_code(4);
@@ -216,7 +216,7 @@ fn a_run_that_looks_at_no_other_run_does_not_when_it_goes_on() {
 }
 
 #[test]
-fn standard_input_is_an_input_too() {
+fn repeated_standard_input_sends_nothing_twice() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let send = || {
         let mut command = program.send_command("-");

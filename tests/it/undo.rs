@@ -28,7 +28,7 @@ fn values(program: &Program, id: u64) -> String {
 }
 
 #[test]
-fn update_and_undo_and_nothing_differs_but_comments() {
+fn undo_restores_everything_but_comments() {
     let program = program();
     let before: Vec<String> = (1..=4).map(|id| values(&program, id)).collect();
     program.send("a.csv --compare").expect_code(0).expect_outcomes(&[("updated", 4)]);
@@ -52,7 +52,7 @@ fn update_and_undo_and_nothing_differs_but_comments() {
 }
 
 #[test]
-fn what_others_have_changed_since_is_left_alone() {
+fn later_changes_by_others_are_kept() {
     let program = program();
     program.send("a.csv --compare").expect_code(0);
     program.write("later.csv", "incidentId,assignedTo\n2,later@contoso.com\n");
@@ -141,7 +141,7 @@ fn prompt_without_compare_says_it_cannot_be_undone() {
 
 /// The plan restores the others.
 #[test]
-fn undo_with_an_unreadable_incident_is_1() {
+fn undo_with_unreadable_incident_exits_with_1() {
     let sent = |fault: Option<String>| {
         let program = Program::new().file("a.csv", "incidentId,status\n10,Resolved\n500,Resolved\n900,Resolved\n");
         let program = program.emulator(move |settings| {

@@ -28,7 +28,7 @@ fn values(program: &Program, id: u64) -> String {
 }
 
 #[test]
-fn from_an_export_to_a_plan_a_report_and_the_way_back() {
+fn export_plan_apply_report_and_undo_work() {
     let ids = || (1..=300).map(|n| 2_000 + n * 2);
     let program = Program::new().file("export.csv", export(ids())).emulator(|settings| {
         settings.incidents = "1-4000".parse().expect("incidents");

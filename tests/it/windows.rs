@@ -17,7 +17,7 @@ fn exact(settings: &mut Settings) {
 }
 
 #[test]
-fn a_run_and_a_second_one_right_after_it_get_not_one_429() {
+fn consecutive_runs_get_no_429() {
     let program = Program::new().file("a.csv", closing(1..=120)).file("b.csv", closing(201..=270)).emulator(exact);
     for (file, rows) in [("a.csv", 120), ("b.csv", 70)] {
         program.send(&format!("{file} --quota {QUOTA}")).expect_code(0).expect_outcomes(&[("updated", rows)]);
@@ -27,7 +27,7 @@ fn a_run_and_a_second_one_right_after_it_get_not_one_429() {
 }
 
 #[test]
-fn two_and_four_processes_at_once_share_the_quota() {
+fn parallel_processes_share_the_quota() {
     for processes in [2, 4] {
         let mut program = Program::new().emulator(exact);
         for process in 0..processes {
@@ -46,7 +46,7 @@ fn two_and_four_processes_at_once_share_the_quota() {
 
 /// What was under way when the process died may have been counted: the next start must know.
 #[test]
-fn a_kill_and_a_start_right_after_it_get_not_one_429() {
+fn restart_after_kill_gets_no_429() {
     let program = Program::new().file("a.csv", closing(1..=80)).emulator(exact);
     let killed = program.start_sending(&format!("a.csv --quota {QUOTA}"));
     program.wait_for_requests(30);
@@ -57,7 +57,7 @@ fn a_kill_and_a_start_right_after_it_get_not_one_429() {
 
 /// Others use the quota too: the server says 429 though the client kept its quota.
 #[test]
-fn nothing_is_sent_before_the_time_that_a_429_names_in_each_of_its_forms() {
+fn time_in_every_429_form_is_kept() {
     at_once(ThrottleForm::all().filter(|form| *form != ThrottleForm::Days), obeys);
 }
 
@@ -82,7 +82,7 @@ fn obeys(form: ThrottleForm) {
 
 /// Calls that were under way may come; no new one, and after the pause one goes first.
 #[test]
-fn a_429_pauses_all_calls_and_one_goes_first_afterwards() {
+fn one_request_goes_first_after_a_429() {
     let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
         settings.latency = Duration::from_millis(100)..=Duration::from_millis(100);
         settings.faults = [fault_of("429@20*17=time/1500ms")].into_iter().collect();
@@ -111,7 +111,7 @@ fn calls_of(program: &Program) -> Vec<(i64, i64)> {
 }
 
 #[test]
-fn a_pause_is_obeyed_by_other_processes_and_the_next_start() {
+fn pause_holds_for_other_processes_and_restarts() {
     let program = Program::new().file("a.csv", closing(1..=2)).file("b.csv", closing(11..=12)).emulator(|settings| {
         settings.faults = [fault_of("429@1=time/1500ms")].into_iter().collect();
     });
@@ -129,7 +129,7 @@ fn a_pause_is_obeyed_by_other_processes_and_the_next_start() {
 
 /// Longer than the longest window and than the patience: there is no sense in waiting.
 #[test]
-fn a_pause_of_days_stops_the_run_and_says_until_when() {
+fn pause_of_days_stops_with_its_end_time() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["429@1=days"]);
     let ended = program.send("a.csv --quota 100/1s --concurrency 1").expect_code(4);
     ended.expect_text("until").expect_outcomes(&[("not-attempted", 3)]);

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_stays_is_read_once_from_the_newest_to_the_oldest() {
+    fn unchanging_list_is_read_once_newest_first() {
         for (length, pages) in [(0, 1), (1, 2), (99, 2), (100, 2), (101, 3), (350, 5)] {
             let (kept, calls) = fetched(&mut (1..=length).collect(), 100, |_| ());
             assert_eq!(kept, (1..=length).rev().collect::<Vec<_>>());
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_with_smaller_pages_is_read_to_its_end() {
+    fn smaller_server_pages_are_read_to_the_end() {
         for top in [1, 2, 3, 5, 6, 30] {
             let (kept, _) = fetched(&mut (1..=120).collect(), top, |_| ());
             assert_eq!(kept.len(), 120, "{top}");
@@ -277,7 +277,7 @@ mod tests {
 
     /// So many have left the list that a page is not what comes after the last one: it is gone back by almost a page.
     #[test]
-    fn a_page_that_does_not_join_the_last_one_is_none() {
+    fn page_without_overlap_is_not_used() {
         let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
         (101..=400).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.read(), 300);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_at_the_limit_and_goes_on_behind_what_is_known() {
+    fn fetch_continues_after_known_incidents_up_to_limit() {
         let mut fetching = ListSource::new(None, LocalFilter::default(), Some(30), |_| Ok(()));
         (71..=90).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.calls_left(), 1);
@@ -344,7 +344,7 @@ mod tests {
 
     /// A list in pages of one, because the larger ones fail.
     #[test]
-    fn pages_of_one_read_the_whole_list() {
+    fn pages_of_one_incident_read_the_whole_list() {
         let mut kept = Vec::new();
         let mut fetching = ListSource::new(None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_shows_the_same_page_for_ever_is_not_read_for_ever() {
+    fn same_page_again_and_again_stops_the_fetch() {
         let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
         let mut calls = 0;
         let stop = loop {
@@ -387,7 +387,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn of_a_list_that_changes_none_is_twice_and_none_is_lost_that_stays(
+        fn changing_list_is_read_without_gaps_or_duplicates(
             length in 0u64..700,
             top in prop::sample::select(vec![1, 30, 100]),
             changes in prop::collection::vec((0u64..30, prop::collection::vec(0u64..700, 0..120)), 0..12),

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn all_parts_are_joined_by_and() {
+    fn filter_parts_are_joined_by_and() {
         let filter = ServerFilter {
             raw: None,
             status: Some("Active".to_owned()),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_filter_is_passed_as_it_is_and_an_or_in_it_stays_its_own() {
+    fn raw_filter_is_passed_unchanged_in_parentheses() {
         let raw = |raw: &str, status: Option<&str>| {
             let filter = ServerFilter {
                 raw: Some(raw.to_owned()),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_can_not_filter_by_is_looked_at_here() {
+    fn unsupported_filters_are_applied_locally() {
         let incident = Incident {
             values: json!({"tags": ["Tuned", "a; b"]}).as_object().expect("an object").clone(),
             context: json!({"severity": "High", "incidentName": "Größe of a File"}).as_object().expect("one").clone(),
@@ -154,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_one_literal(owner in "['a b=()]{0,12}") {
+        fn text_becomes_one_quoted_literal(owner in "['a b=()]{0,12}") {
             let filter = ServerFilter { assigned_to: Some(owner.clone()), ..ServerFilter::default() };
             let filter = filter.to_odata().expect("a filter");
             let literal = filter.strip_prefix("assignedTo eq '").and_then(|rest| rest.strip_suffix('\''));

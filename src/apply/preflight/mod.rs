@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_will_cost_is_said_beforehand_and_on_the_way() {
+    fn read_estimate_is_available_before_and_during() {
         // Neighbours: by a page, or one by one and the pages tried in vain. Scattered ones: one by one.
         assert_eq!((survey(&[1, 2, 3]).calls(), survey(&[1, 1_000]).calls()), ((1, 6), (2, 2)));
         let mut scattered = survey(&[1, 1_000, 2_000]);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_an_incident_gets_what_was_seen_of_it() {
+    fn snapshot_goes_to_every_row_of_incident() {
         let mut survey = survey(&[7, 5_000, 7, 9_000]);
         let read =
             |number| Verdict::Read { incident: Incident { id: number, ..Incident::default() }, server_time: None };

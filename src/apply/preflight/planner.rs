@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_come_by_pages_and_scattered_ones_alone() {
+    fn dense_ids_use_pages_scattered_ones_single_reads() {
         let there: BTreeSet<u64> = (1..=50_000).collect();
         let neighbours = (20_001..=23_000).collect();
         assert_eq!(calls(&neighbours, &there), (32, 0));
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_with_gaps_is_learnt() {
+    fn planner_learns_the_gaps_of_a_list() {
         let there: BTreeSet<u64> = (1..=20_000).map(|n| n * 7).collect();
         let wanted: BTreeSet<u64> = (4_000..7_000).map(|n| n * 7).collect();
         let (pages, reads) = calls(&wanted, &there);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_list_does_not_show_is_asked_for_alone() {
+    fn incidents_missing_from_pages_are_read_singly() {
         let there: BTreeSet<u64> = (1..=1_000).filter(|n| n % 10 != 0).collect();
         let wanted: BTreeSet<u64> = (901..=1_000).collect();
         assert_eq!(calls(&wanted, &there).1, 10);
@@ -276,7 +276,7 @@ mod tests {
 
     /// The list shows everything about where they should be, and none of them.
     #[test]
-    fn pages_that_show_nothing_are_given_up() {
+    fn pages_without_wanted_incidents_are_abandoned() {
         let there: BTreeSet<u64> = (1..=1_000).map(|n| n * 2).collect();
         let wanted = (1..=1_000).map(|n| n * 2 - 1).collect();
         assert_eq!(calls(&wanted, &there), (MAX_EXTRA_CALLS, 1_000));
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_counts_those_that_a_page_did_not_show() {
+    fn remaining_reads_include_incidents_missing_from_pages() {
         let mut route = ReadPlanner::new((901..=1_000).map(id));
         assert_eq!((route.left(), route.calls_left()), (100, 1));
         let Wanted::Call(Call::List(asked)) = route.next() else { panic!("no page") };
@@ -333,7 +333,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn it_never_costs_much_more_than_one_by_one(
+        fn pages_never_cost_much_more_than_single_reads(
             wanted in prop::collection::btree_set(1_u64..5_000, 0..300),
             there in prop::collection::btree_set(1_u64..5_000, 0..1_000),
         ) {

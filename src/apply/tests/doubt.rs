@@ -74,7 +74,7 @@ fn found_of(incident: &Incident) -> Found {
 }
 
 #[test]
-fn reads_come_at_three_times_and_late_starts_skip_some() {
+fn late_start_skips_some_of_three_reads() {
     let (ended, settle) = (now(100).boot, Duration::from_secs(30));
     let next = |read_at: Option<i64>| next_read(ended, settle, read_at.map(|at| now(at).boot));
     for (read_at, due) in [
@@ -93,7 +93,7 @@ fn reads_come_at_three_times_and_late_starts_skip_some() {
 }
 
 #[test]
-fn comment_in_the_window_is_its_own() {
+fn comment_within_the_window_is_ours() {
     for at in [101, 100, 131, 100 - 2 * MINUTE, 131 + 2 * MINUTE] {
         assert_eq!(found_of(&written(&[at])), Found::Made, "{at}");
     }
@@ -121,7 +121,7 @@ fn other_text_in_the_window_is_unexplained() {
 
 /// Where the clocks of `createdTime`, of `Date` and our own stand.
 #[test]
-fn each_clock_may_be_the_wrong_one() {
+fn either_clock_may_be_wrong() {
     let read = |created: i64, date: Option<i64>| {
         let seen = seen(140, date.map(|ahead| 140 + ahead));
         clear_up_with(&[doubt(1, 100, &[])], &written(&[101 + created]), seen, &mut OwnComments::default())[0]
@@ -178,7 +178,7 @@ fn other_authors_count_until_ours_is_known() {
 }
 
 #[test]
-fn read_that_shows_our_comment_tells_the_author() {
+fn our_comment_in_a_read_reveals_the_author() {
     let mut own = OwnComments::default();
     clear_up_with(&[doubt(1, 100, &[])], &written(&[101]), seen(140, None), &mut own);
     assert_eq!((own.author.as_deref(), own.are_rewritten), (Some(OURS), false));
@@ -193,7 +193,7 @@ fn rewritten_texts_never_justify_a_repeat() {
 }
 
 #[test]
-fn comment_seen_before_the_attempt_is_not_its_own() {
+fn comment_from_before_the_attempt_is_not_ours() {
     let here = written(&[90]);
     let read = |read_at: i64| {
         let before = ReadBefore::new(&here, now(read_at).boot);
@@ -207,7 +207,7 @@ fn comment_seen_before_the_attempt_is_not_its_own() {
 }
 
 #[test]
-fn comment_of_a_known_update_is_not_taken_twice() {
+fn comment_of_known_update_is_not_matched_twice() {
     assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99])), [Found::Absent]);
     assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99, 101])), [Found::Made]);
     let rewritten = |comments: &[Comment]| found(&[doubt(1, 100, &[99])], &incident(comments, "Resolved"));
@@ -217,7 +217,7 @@ fn comment_of_a_known_update_is_not_taken_twice() {
 }
 
 #[test]
-fn known_update_takes_its_own_comment_and_leaves_older_ones() {
+fn known_update_matches_only_its_own_comment() {
     assert_eq!(found(&[doubt(1, 100, &[90])], &written(&[-9 * HOUR, 90])), [Found::Absent]);
 }
 

@@ -64,7 +64,7 @@ pub(super) fn get() -> Script {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_go_at_once_as_far_as_they_may_and_wait_for_their_tokens() {
+async fn reads_start_at_once_then_wait_for_quota() {
     let mut stage = Stage::new();
     stage.settings.quota = "5/10s".parse().expect("a quota");
     let mut reader = OneByOne::new(7);
@@ -83,7 +83,7 @@ async fn looks_go_at_once_as_far_as_they_may_and_wait_for_their_tokens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pace_of_looks_is_told_a_few_times_a_second() {
+async fn read_pace_is_reported_few_times_a_second() {
     let mut stage = Stage::new();
     run(&mut stage, &mut OneByOne::new(20), get()).await;
     let paces = stage.ear.paces();
@@ -92,7 +92,7 @@ async fn the_pace_of_looks_is_told_a_few_times_a_second() {
 
 /// What was told last before the wait is what is true while it lasts.
 #[tokio::test(start_paused = true)]
-async fn wait_of_reads_begins_with_a_current_pace() {
+async fn wait_of_reads_starts_with_the_current_pace() {
     let mut stage = Stage::new();
     (stage.settings.quota, stage.settings.concurrency) = ("50/1m".parse().expect("a quota"), 8);
     let script: Script = Box::new(|_, what| (20, shown(what)));
@@ -109,7 +109,7 @@ async fn wait_of_reads_begins_with_a_current_pace() {
 
 /// The estimate of the first request is made of what the run before has measured.
 #[tokio::test(start_paused = true)]
-async fn forecast_begins_with_the_latency_measured_before() {
+async fn first_forecast_uses_the_latency_measured_before() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     let slow = || -> Script { Box::new(|_, what| (3_000, shown(what))) };
@@ -123,7 +123,7 @@ async fn forecast_begins_with_the_latency_measured_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_pauses_looks_too() {
+async fn throttled_read_pauses_all_reads() {
     let mut stage = Stage::new();
     let script: Script = Box::new(|number, what| match number {
         0 => (100, reply(429, r#"{"error":{"message":"Try again in 20 seconds."}}"#)),
@@ -139,7 +139,7 @@ async fn a_429_pauses_looks_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_is_tried_again_and_then_heard_as_it_is() {
+async fn failed_read_is_retried_then_reported() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     let script: Script = Box::new(|_, what| match what {
@@ -157,7 +157,7 @@ async fn a_look_is_tried_again_and_then_heard_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
+async fn reads_wait_out_outage_until_patience_ends() {
     let broken = || {
         Err(SendError {
             may_have_arrived: false,
@@ -182,7 +182,7 @@ async fn an_outage_is_waited_out_and_given_up_after_the_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_a_refused_token_and_a_reader_that_fails_end_it() {
+async fn stop_refused_token_and_listener_error_end_reads() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire) = run(&mut stage, &mut OneByOne::new(4), get()).await;
@@ -201,7 +201,7 @@ async fn a_stop_a_refused_token_and_a_reader_that_fails_end_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_page_is_too_large() {
+async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     let mut stage = Stage::new();
     let mut journal = stage.journal();
     let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
@@ -241,7 +241,7 @@ async fn a_survey_keeps_what_it_sees_with_the_rows_and_asks_for_less_where_a_pag
 
 /// A 429 is no try, and neither is an answer to another call.
 #[tokio::test(start_paused = true)]
-async fn only_calls_without_an_answer_use_up_the_tries_of_a_look() {
+async fn only_unanswered_requests_use_up_read_attempts() {
     let mut stage = Stage::new();
     let mut reader = OneByOne::new(1);
     let script: Script = Box::new(|number, what| match number {
@@ -256,7 +256,7 @@ async fn only_calls_without_an_answer_use_up_the_tries_of_a_look() {
 
 /// A call of another process holds the only token for 3 s: its end is seen within 50 ms, and a window later we go.
 #[tokio::test(start_paused = true)]
-async fn a_look_waits_for_calls_of_another_process() {
+async fn reads_wait_for_requests_of_another_process() {
     let mut stage = Stage::new();
     stage.settings.quota = "1/10s".parse().expect("a quota");
     let mut other = Stage { directory: tempfile::tempdir().expect("a directory"), ..Stage::new() };
@@ -283,7 +283,7 @@ async fn a_look_waits_for_calls_of_another_process() {
 
 /// A look whose tries are used up waits until it is clear that it was not the service.
 #[tokio::test(start_paused = true)]
-async fn a_look_that_was_the_first_to_meet_an_outage_is_made_after_it() {
+async fn read_that_met_an_outage_is_retried_afterwards() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.settings.max_attempts = 2;
@@ -309,7 +309,7 @@ async fn a_look_that_was_the_first_to_meet_an_outage_is_made_after_it() {
 
 /// Four that have failed at one moment wait for the same time, and none is lost.
 #[tokio::test(start_paused = true)]
-async fn looks_that_wait_for_one_time_are_all_made() {
+async fn reads_due_together_are_all_sent() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 4;
     stage.settings.max_attempts = 1;

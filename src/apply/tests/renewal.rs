@@ -47,7 +47,7 @@ fn rows() -> Vec<Change> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn token_up_to_five_seconds_late_costs_only_time() {
+async fn token_five_seconds_late_costs_only_time() {
     for by in [0, 1, 250, 1_700, 4_900, 5_000, 5_001, 7_500, 10_000] {
         let mut stage = stage(by);
         let (ends, wire, run) = stage.send(&rows(), willing()).await;
@@ -83,7 +83,7 @@ async fn reads_wait_for_a_late_token_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stop_is_heard_while_a_token_is_waited_for() {
+async fn stop_works_during_the_wait_for_token() {
     let mut stage = stage(4_000);
     let (stop, clock) = (stage.stop.clone(), stage.clock.clone());
     let at = clock.now().boot + Duration::from_millis(3_100);
@@ -98,7 +98,7 @@ async fn stop_is_heard_while_a_token_is_waited_for() {
 
 /// The old time of the next request does not stand while nothing may be sent.
 #[tokio::test(start_paused = true)]
-async fn pace_is_told_while_a_token_is_awaited() {
+async fn pace_is_reported_during_wait_for_token() {
     let mut stage = stage(4_000);
     // The next request is due at 3 s; the token ends at 2 s and its successor comes at 6 s.
     stage.settings.quota = "1/3s".parse().expect("a quota");

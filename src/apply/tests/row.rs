@@ -44,7 +44,7 @@ fn unanswered(hand: &mut RowState, may_have_applied: bool) -> RowStep {
 }
 
 #[test]
-fn a_row_is_given_up_without_a_look_only_if_nothing_of_it_can_have_arrived() {
+fn row_gives_up_unread_only_if_nothing_arrived() {
     let mut never_arrived = hand(false, false);
     assert!(matches!(unanswered(&mut never_arrived, false), RowStep::At(_)));
     assert_eq!(unanswered(&mut never_arrived, false), RowStep::UsedUp);
@@ -102,7 +102,7 @@ fn code(end: &AttemptEnd) -> Option<String> {
 }
 
 #[test]
-fn tries_of_a_streak_that_became_an_outage_do_not_count_and_older_ones_do() {
+fn only_attempts_before_an_outage_count() {
     let nothing = || Verdict::Transient { may_have_applied: false };
     let mut forgiven = hand(false, false);
     for _ in 0..3 {
@@ -127,7 +127,7 @@ fn doubt(own_row: bool) -> Doubt {
 }
 
 #[test]
-fn an_incident_is_read_when_the_server_has_settled() {
+fn incident_is_read_after_the_settle_time() {
     let mut hand = hand(true, false);
     let later = Doubt { ended: BootTime(3_000_000), ..doubt(false) };
     assert_eq!(hand.read_first(vec![later, doubt(true)], SETTLE), BootTime(5_000_000));
@@ -157,7 +157,7 @@ fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> RowState {
 }
 
 #[test]
-fn what_is_read_decides_by_whose_attempt_it_was() {
+fn read_updates_fails_or_resends_the_row() {
     let made = "updated found-by-reading";
     let gave_up = "failed gave-up";
     for (appends, doubts, is_last_look, has_comment, expected) in [
@@ -177,7 +177,7 @@ fn what_is_read_decides_by_whose_attempt_it_was() {
 }
 
 #[test]
-fn three_reads_decide_and_the_first_that_shows_it_ends_them() {
+fn first_matching_read_of_three_decides() {
     let at = |seconds: i64| BootTime(seconds * 1_000_000);
     // The attempt ended after a second.
     let mut hand = reading(true, vec![doubt(true)], false);
@@ -241,7 +241,7 @@ fn unexplained_comment_leaves_the_row_in_doubt() {
 }
 
 #[test]
-fn an_incident_that_can_not_be_read_leaves_in_doubt_what_was_our_own() {
+fn unreadable_incident_leaves_only_ours_in_doubt() {
     for (doubts, is_last_look, verdict, expected) in [
         (vec![doubt(true)], false, Verdict::Rejected, "in-doubt unreadable"),
         (vec![], true, Verdict::Rejected, "in-doubt unreadable"),

@@ -25,7 +25,7 @@ fn ends_of(rows: &[ResultRow]) -> Vec<(u64, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_calls_are_under_way_as_are_allowed_and_all_is_told() {
+async fn concurrency_is_used_up_and_events_are_complete() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 3;
     let (ends, wire, _run) = stage.send(&rows(7), willing()).await;
@@ -45,7 +45,7 @@ async fn as_many_calls_are_under_way_as_are_allowed_and_all_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pace_is_told_a_few_times_a_second_and_says_what_is() {
+async fn pace_is_reported_few_times_a_second() {
     let mut stage = Stage::new();
     stage.settings.quota = "5/10s".parse().expect("a quota");
     stage.send(&rows(8), Box::new(|_, what| (40, shown(what)))).await;
@@ -67,7 +67,7 @@ async fn the_pace_is_told_a_few_times_a_second_and_says_what_is() {
 
 /// What calls take is learnt: the guess before the first answer is soon forgotten.
 #[tokio::test(start_paused = true)]
-async fn the_time_of_arrival_follows_what_calls_take() {
+async fn estimated_finish_follows_the_measured_latency() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.send(&rows(20), Box::new(|_, what| (4_000, shown(what)))).await;
@@ -87,7 +87,7 @@ async fn the_time_of_arrival_follows_what_calls_take() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_waits_for_its_token_and_not_longer() {
+async fn request_waits_no_longer_than_its_token() {
     let mut stage = Stage::new();
     stage.settings.quota = "2/10s".parse().expect("a quota");
     stage.settings.concurrency = 8;
@@ -97,7 +97,7 @@ async fn a_call_waits_for_its_token_and_not_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_made_before_needs_no_permit_and_is_over_at_once() {
+async fn already_applied_row_needs_no_permit() {
     let mut stage = Stage::new();
     let (_, _, _run) = stage.send(&rows(40), willing()).await;
     stage.settings.quota = "1/10m".parse().expect("a quota");
@@ -120,7 +120,7 @@ async fn what_was_made_before_needs_no_permit_and_is_over_at_once() {
 
 /// Also those that were looked at ahead while there was no permit.
 #[tokio::test(start_paused = true)]
-async fn rows_go_in_the_order_of_the_input() {
+async fn rows_are_sent_in_input_order() {
     let mut stage = Stage::new();
     stage.settings.quota = "2/10s".parse().expect("a quota");
     stage.settings.concurrency = 4;
@@ -130,7 +130,7 @@ async fn rows_go_in_the_order_of_the_input() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_deadline_no_call_begins() {
+async fn no_request_starts_after_the_deadline() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.settings.stop_after = Some(Duration::from_millis(250));
@@ -146,7 +146,7 @@ async fn after_the_deadline_no_call_begins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_asked_to_stop_waits_for_its_calls() {
+async fn stopping_run_waits_for_requests_in_flight() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire, _run) = stage.send(&rows(3), willing()).await;
@@ -155,7 +155,7 @@ async fn a_run_that_is_asked_to_stop_waits_for_its_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listener_that_fails_stops_the_run() {
+async fn failing_listener_stops_the_run() {
     let mut stage = Stage::new();
     stage.ear.fails_at = Some(2);
     let (ends, wire, _run) = stage.send(&rows(9), willing()).await;
@@ -168,7 +168,7 @@ fn missing() -> super::stage::Script {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_first_rows_that_fail_alike_stop_the_run_unless_they_were_all() {
+async fn first_five_equal_failures_stop_longer_runs() {
     for (count, stops) in [(5, false), (6, true), (20, true)] {
         let mut stage = Stage::new();
         stage.settings.concurrency = 1;
@@ -180,7 +180,7 @@ async fn five_first_rows_that_fail_alike_stop_the_run_unless_they_were_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_failures_as_are_allowed_stop_the_run() {
+async fn run_stops_at_max_failures() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.settings.max_failures = Some(7);
@@ -190,7 +190,7 @@ async fn as_many_failures_as_are_allowed_stop_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_429_pauses_all_and_one_call_goes_first() {
+async fn after_a_429_one_request_goes_first() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|number, what| match number {
         1 => (100, reply(429, r#"{"error":{"message":"Try again in 20 seconds."}}"#)),
@@ -206,7 +206,7 @@ async fn a_429_pauses_all_and_one_call_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_is_too_long_stops_the_run() {
+async fn too_long_pause_stops_the_run() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(30);
     let script: super::stage::Script =
@@ -217,7 +217,7 @@ async fn a_pause_that_is_too_long_stops_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_that_alone_has_no_answer_gives_up_and_says_why() {
+async fn row_without_any_response_fails_with_reason() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|_, what| match what {
         "PATCH 2" => (100, reply(503, "down for repair")),
@@ -271,7 +271,7 @@ async fn waits_between_reads_hold_no_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
+async fn last_row_gives_up_even_if_outage_uncertain() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|_, _| {
         (
@@ -292,7 +292,7 @@ async fn the_last_row_gives_up_though_nobody_knows_whether_it_is_the_service() {
 
 /// A row whose tries are used up waits until it is clear that it was not the service.
 #[tokio::test(start_paused = true)]
-async fn a_row_that_was_the_first_to_meet_an_outage_does_not_pay_for_it() {
+async fn row_that_met_outage_first_keeps_its_attempts() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.settings.max_attempts = 2;
@@ -319,7 +319,7 @@ fn dropped() -> Result<Reply, SendError> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropped_requests_take_permits_but_no_tries() {
+async fn dropped_requests_use_permits_but_no_attempts() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.settings.max_attempts = 1;
@@ -353,7 +353,7 @@ async fn dropped_comment_is_read_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_costs_no_row_its_tries() {
+async fn outage_uses_up_no_attempts() {
     let mut stage = Stage::new();
     let broken = || {
         Err(SendError {
@@ -386,7 +386,7 @@ async fn an_outage_costs_no_row_its_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_stays_down_is_given_up_after_the_patience() {
+async fn permanent_outage_stops_after_patience() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(30);
     let script: super::stage::Script = Box::new(|_, _| {
@@ -407,7 +407,7 @@ async fn a_service_that_stays_down_is_given_up_after_the_patience() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_that_is_missing_stops_the_run_and_fails_no_row() {
+async fn missing_permission_stops_without_failed_rows() {
     let mut stage = Stage::new();
     let script: super::stage::Script =
         Box::new(|_, _| (100, reply(403, r#"{"error":{"code":"Forbidden","message":"no permission"}}"#)));
@@ -419,7 +419,7 @@ async fn a_permission_that_is_missing_stops_the_run_and_fails_no_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_refused_stops_the_run_where_there_is_no_other() {
+async fn refused_token_without_successor_stops_the_run() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, wire, run) = stage.send(&rows(9), script).await;
@@ -429,7 +429,7 @@ async fn a_token_that_is_refused_stops_the_run_where_there_is_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_answer_shows_otherwise_is_told_with_the_row() {
+async fn differences_in_a_response_are_reported() {
     let mut stage = Stage::new();
     let script: super::stage::Script = Box::new(|_, what| {
         let body = match what {
@@ -448,7 +448,7 @@ async fn what_an_answer_shows_otherwise_is_told_with_the_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_of_one_incident_go_one_after_the_other() {
+async fn rows_of_one_incident_are_sent_in_sequence() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 4;
     let changes = [resolve(1), change(1, r#"{"status":"Active"}"#), change(1, r#"{"comment":"x"}"#), resolve(2)];
@@ -483,7 +483,7 @@ async fn beside_another(stage: &mut Stage, theirs: Change, ours: Change) -> (Wir
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_change_under_way_in_another_process_is_waited_for() {
+async fn equal_change_in_another_process_is_awaited() {
     let mut stage = Stage::new();
     let (our_wire, their_wire) = beside_another(&mut stage, resolve(50), resolve(50)).await;
     assert_eq!((their_wire.times(), our_wire.times()), (vec![0], vec![]));
@@ -493,7 +493,7 @@ async fn the_same_change_under_way_in_another_process_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_another_process_are_looked_for_until_they_end() {
+async fn token_held_by_another_process_is_awaited() {
     let mut stage = Stage::new();
     // The other one holds the only token.
     stage.settings.quota = "1/10s".parse().expect("a quota");
@@ -504,7 +504,7 @@ async fn calls_of_another_process_are_looked_for_until_they_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_rows_are_taken_up_few_at_a_time() {
+async fn long_rows_are_loaded_few_at_a_time() {
     let mut stage = Stage::new();
     stage.settings.quota = "1/10m".parse().expect("a quota");
     stage.settings.stop_after = Some(Duration::from_mins(1));
@@ -520,7 +520,7 @@ async fn long_rows_are_taken_up_few_at_a_time() {
 
 /// A row that is under way needs no second request.
 #[tokio::test(start_paused = true)]
-async fn requests_in_flight_do_not_delay_the_finish() {
+async fn requests_in_flight_do_not_delay_the_estimate() {
     let mut stage = Stage::new();
     stage.settings.quota = "2/10s".parse().expect("a quota");
     stage.settings.concurrency = 2;

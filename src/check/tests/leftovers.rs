@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn placeholders_are_errors_everywhere_but_in_comments() {
+fn placeholders_are_errors_except_in_comments() {
     let properties = ["status", "assignedTo", "classification", "determination", "tags", "comment"];
     for word in ["Unassigned", "not set", "NONE", "null", "-", "N/A", "System.String[]", "System.Object[]", " None "] {
         for property in properties {
@@ -37,7 +37,7 @@ fn placeholders_are_errors_everywhere_but_in_comments() {
 }
 
 #[test]
-fn spellings_of_values_lead_to_documented_ones() {
+fn alternative_spellings_give_documented_values() {
     let contract = load("defender").expect("built in");
     let classifications = contract.dependencies[0].allowed.iter().map(|(on, _)| on.as_str());
     let classifications: Vec<&str> = classifications.collect();
@@ -103,7 +103,7 @@ fn two_values_in_one_cell_suggest_two_columns() {
 }
 
 #[test]
-fn another_contract_is_suggested_once_in_a_file() {
+fn other_contract_is_suggested_once_per_file() {
     let rows = (1..=5_000).map(|id| format!("{id},InProgress\n")).collect::<Vec<_>>().concat();
     let found = CSV.of(format!("incidentId,status\n{rows}"));
     let suggests = |found: &&Diagnostic| found.help.as_ref().is_some_and(|help| help.contains("--contract"));
@@ -111,7 +111,7 @@ fn another_contract_is_suggested_once_in_a_file() {
 }
 
 #[test]
-fn empty_lists_are_told_once_with_the_count() {
+fn empty_lists_are_reported_once_with_count() {
     let rows = (1..=500)
         .map(|id| format!("{{\"incidentId\":{id},\"status\":\"Active\",\"tags\":[]}}\n"))
         .collect::<Vec<_>>()
@@ -125,7 +125,7 @@ fn empty_lists_are_told_once_with_the_count() {
 }
 
 #[test]
-fn missing_id_columns_are_named_with_what_is_there() {
+fn missing_id_column_error_lists_existing_columns() {
     let told = |text: &str| match CSV.try_of(text) {
         Err(InputError::Invalid(found)) => (found[0].message.clone(), found[0].help.clone().unwrap_or_default()),
         other => panic!("{:?}", other.map(|found| found.tally)),
@@ -151,7 +151,7 @@ fn missing_id_columns_are_named_with_what_is_there() {
 }
 
 #[test]
-fn rows_without_a_filled_cell_are_blank_lines() {
+fn rows_of_empty_cells_are_blank_lines() {
     let found = CSV.of("\n,,\nincidentId,status,comment\n,,\n7,Active,\n\" \",\"\",\u{a0}\n , ,\n8,Active,\n,,\n");
     assert_eq!(found.codes(), []);
     let lines: Vec<_> = found.rows.iter().map(|row| (row.row, row.line)).collect();
@@ -162,7 +162,7 @@ fn rows_without_a_filled_cell_are_blank_lines() {
 }
 
 #[test]
-fn lines_above_the_header_are_passed_over() {
+fn lines_above_the_header_are_skipped() {
     for text in [
         "sep=;\nincidentId;status\n7;Active\n",
         "\u{feff}sep=;\r\nincidentId;status\r\n7;Active\r\n",
@@ -179,7 +179,7 @@ fn lines_above_the_header_are_passed_over() {
 }
 
 #[test]
-fn last_ids_without_a_line_end_are_told() {
+fn last_id_without_newline_is_reported() {
     let found = CSV.of("status,incidentId\nActive,1\nActive,482");
     assert_eq!(found.codes(), [(2, "unterminated-line")]);
     assert!(found.diagnostics[0].message.contains("line 3") && found.diagnostics[0].message.contains("482"));
@@ -190,7 +190,7 @@ fn last_ids_without_a_line_end_are_told() {
 }
 
 #[test]
-fn other_words_for_the_owner_are_warned_about() {
+fn other_owner_column_names_get_a_warning() {
     for name in ["Owner", "Assignee", "owner_name", "comments"] {
         let found = CSV.of(format!("incidentId,status,{name}\n1,Active,x\n2,Active,y\n"));
         assert_eq!(found.codes(), [(0, "not-sent")], "{name}");
@@ -204,7 +204,7 @@ fn other_words_for_the_owner_are_warned_about() {
 }
 
 #[test]
-fn bytes_of_windows_1252_are_named() {
+fn windows_1252_bytes_are_reported() {
     let found = CSV.of(&b"incidentId,comment\n1,gr\xf6\xdfe\n"[..]);
     let help = "looks like Windows-1252; in Excel, save as CSV UTF-8";
     assert_eq!(found.diagnostics[0].help.as_deref(), Some(help));
@@ -215,7 +215,7 @@ fn bytes_of_windows_1252_are_named() {
 }
 
 #[test]
-fn contradictions_beyond_the_limit_are_not_counted() {
+fn conflicts_beyond_the_limit_are_not_counted() {
     let text = "incidentId,status\n1,Active\n2,Active\n2,Resolved\n3,Active\n3,Active\n";
     for (limit, sendable, contradicting) in [(1, 1, 0), (2, 1, 1), (3, 1, 2), (5, 3, 2)] {
         let found = Check { limit: Some(limit), ..CSV }.of(text);

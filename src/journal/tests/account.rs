@@ -12,7 +12,7 @@ fn over(row: u64, kind: OutcomeKind, code: &str) -> (u64, Outcome) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
+async fn every_row_is_selected_once_by_outcome() {
     let place = Place::new();
     let mut process = place.process(&[1, 2, 3, 4, 5, 6].map(resolve));
     for (row, outcome) in [
@@ -57,7 +57,7 @@ async fn rows_go_by_how_they_ended_and_every_one_is_picked_once() {
 
 /// Three calls at once, of which the first is refused at 1 s; the pause is over at 5 s.
 #[tokio::test(start_paused = true)]
-async fn calls_are_counted_by_pieces_of_time_and_the_wait_after_a_429_once() {
+async fn timeline_counts_requests_and_each_pause_once() {
     let place = Place::new();
     let mut process = place.process(&[1, 2, 3, 4].map(resolve));
     assert_eq!(process.journal.timeline(&process.run.name, 10).expect("reads").from, None);

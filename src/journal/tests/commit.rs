@@ -8,7 +8,7 @@ use crate::outcome::OutcomeKind;
 use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
-async fn an_end_and_its_outcome_are_one_transaction() {
+async fn attempt_end_and_outcome_are_one_transaction() {
     let place = Place::new();
     let mut process = place.process(&[comment(1), comment(2)]);
     let attempt = process.start(1);
@@ -31,7 +31,7 @@ async fn an_end_and_its_outcome_are_one_transaction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_begin_than_there_are_permits_and_slots() {
+async fn starts_never_exceed_permits_and_slots() {
     let place = Place::new();
     let changes: Vec<Change> = (1..=4).map(resolve).collect();
     let mut process = place.process(&changes);
@@ -50,7 +50,7 @@ async fn no_more_begin_than_there_are_permits_and_slots() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_ends_once() {
+async fn attempt_ends_once() {
     let place = Place::new();
     let mut process = place.process(&[resolve(1)]);
     let attempt = process.make(1, Some(true));

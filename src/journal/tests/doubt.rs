@@ -37,7 +37,7 @@ fn clear_up(process: &mut Process, doubts: &[Doubt], attempt: AttemptId, made: b
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_process_clears_up_no_other_does_and_no_comment_is_sent() {
+async fn resolving_process_blocks_other_reads_and_comments() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     let mut third = place.process(&[change(1, r#"{"comment":"another"}"#)]);
@@ -51,7 +51,7 @@ async fn while_one_process_clears_up_no_other_does_and_no_comment_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_process_has_cleared_up_is_not_cleared_up_again() {
+async fn doubt_resolved_elsewhere_is_not_resolved_again() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     clear_up(&mut theirs, &they_know, lost, false);
@@ -67,7 +67,7 @@ async fn what_another_process_has_cleared_up_is_not_cleared_up_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
+async fn read_for_doubts_needs_the_current_ones() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     assert_eq!(ours.offer_read(1, &[]), Receipt::InDoubt(we_know));
@@ -78,7 +78,7 @@ async fn a_look_for_doubts_is_told_of_them_and_no_read_goes_without_any() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_process_has_found_made_is_over() {
+async fn row_found_applied_elsewhere_is_finished() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     clear_up(&mut theirs, &they_know, lost, true);
@@ -88,7 +88,7 @@ async fn what_another_process_has_found_made_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_goes_while_it_clears_up_is_not_waited_for() {
+async fn dead_resolving_process_is_not_awaited() {
     let place = Place::new();
     let (mut ours, mut theirs, _, [we_know, they_know]) = both_in_doubt(&place);
     started(theirs.offer_read(1, &they_know));
@@ -98,7 +98,7 @@ async fn a_process_that_goes_while_it_clears_up_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn comments_go_to_an_incident_one_at_a_time() {
+async fn comments_of_one_incident_go_in_sequence() {
     let place = Place::new();
     let mut ours = place.process(&[comment(1)]);
     let mut theirs = place.process(&[change(1, r#"{"comment":"looked at"}"#), resolve(1), comment(2)]);

@@ -18,7 +18,7 @@ fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_shown_with_its_numbers() {
+async fn run_is_listed_with_its_counts() {
     let place = Place::new();
     let mut process = place.process(&(1..=5).map(comment).collect::<Vec<_>>());
     // One is made, one throttled, one in doubt, two are not attempted.
@@ -46,7 +46,7 @@ async fn a_run_is_shown_with_its_numbers() {
 
 /// In the order in which they were over; what was invalid was known before, and so was what was not sent at all.
 #[tokio::test(start_paused = true)]
-async fn the_first_rows_that_were_over_are_told() {
+async fn first_outcomes_are_in_order_of_finish() {
     let place = Place::new();
     let mut process = place.process(&(1..=4).map(resolve).collect::<Vec<_>>());
     let over = vec![
@@ -62,7 +62,7 @@ async fn the_first_rows_that_were_over_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ledger_is_told_before_a_run_begins_and_for_its_own_scope() {
+async fn ledger_of_own_tenant_is_known_beforehand() {
     let place = Place::new();
     let mut process = place.process(&[resolve(1), resolve(2)]);
     process.make(1, Some(true));
@@ -82,7 +82,7 @@ async fn the_ledger_is_told_before_a_run_begins_and_for_its_own_scope() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_sees_the_ledger_but_not_that_of_another_start_of_the_machine() {
+async fn dry_run_reads_only_ledger_of_this_boot() {
     let place = Place::new();
     let mut process = place.process(&[resolve(1)]);
     process.make(1, Some(true));
@@ -97,7 +97,7 @@ async fn a_dry_run_sees_the_ledger_but_not_that_of_another_start_of_the_machine(
 /// A token is out for its window and the time limit of a call, and a little longer: a call that ended before is
 /// forgotten, not one minute sooner.
 #[tokio::test(start_paused = true)]
-async fn calls_are_kept_as_long_as_their_tokens_are_out() {
+async fn ledger_keeps_requests_until_their_tokens_return() {
     let place = Place::new();
     let mut process = place.process(&[resolve(1)]);
     process.make(1, Some(true));
@@ -110,7 +110,7 @@ async fn calls_are_kept_as_long_as_their_tokens_are_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_contradict_each_other_are_not_sent() {
+async fn conflicting_rows_are_not_sent() {
     let place = Place::new();
     let mut journal = place.open();
     let run = loaded(&mut journal, &[resolve(1), resolve(2)]);
@@ -123,7 +123,7 @@ async fn rows_that_contradict_each_other_are_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_rows_come_in_more_pages_and_none_is_left_out() {
+async fn long_rows_take_more_pages_without_gaps() {
     let place = Place::new();
     let mut journal = place.open();
     let run = journal.create_run(&scope(), "test", &facts(), &mut fastrand::Rng::new()).expect("begins");
@@ -142,7 +142,7 @@ async fn long_rows_come_in_more_pages_and_none_is_left_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_discarded_or_pruned_is_gone_with_its_lock() {
+async fn discarded_and_pruned_runs_lose_their_locks() {
     let place = Place::new();
     let mut journal = place.open();
     let run = loaded(&mut journal, &[resolve(1)]);
@@ -173,7 +173,7 @@ async fn what_is_discarded_or_pruned_is_gone_with_its_lock() {
 
 /// Whoever has ended in order leaves no sign of life behind.
 #[tokio::test(start_paused = true)]
-async fn a_process_that_ends_takes_its_sign_of_life_away() {
+async fn ended_process_removes_its_liveness_lock() {
     let place = Place::new();
     let signs = || {
         let entries = std::fs::read_dir(place.path()).expect("lists");
@@ -190,7 +190,7 @@ async fn a_process_that_ends_takes_its_sign_of_life_away() {
 
 /// A database that was deleted while it was used is not written to: another process would begin a new one.
 #[tokio::test(start_paused = true)]
-async fn a_database_that_is_gone_is_noticed() {
+async fn deleted_database_is_noticed() {
     let place = Place::new();
     let mut process: Process = place.process(&[resolve(1)]);
     std::fs::remove_file(place.database()).expect("deletes");
@@ -201,7 +201,7 @@ async fn a_database_that_is_gone_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_between_others_keeps_the_ledger_in_order() {
+async fn end_between_others_keeps_ledger_sorted() {
     let place = Place::new();
     let mut process = place.process(&[resolve(1), resolve(2), resolve(3)]);
     let attempts = [process.start(1), process.start(2), process.start(3)];

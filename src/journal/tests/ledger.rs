@@ -11,7 +11,7 @@ use crate::journal::{AttemptEnd, Batch, Receipt};
 use crate::permit::{Pause, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
-async fn two_processes_share_the_calls_and_the_pause() {
+async fn two_processes_share_requests_and_pause() {
     let place = Place::new();
     let mut ours = place.process(&[resolve(1), resolve(2), resolve(3)]);
     let mut theirs = place.process(&[resolve(4)]);
@@ -31,7 +31,7 @@ async fn two_processes_share_the_calls_and_the_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn scopes_do_not_share() {
+async fn tenants_do_not_share() {
     let place = Place::new();
     let mut ours = place.process(&[resolve(1)]);
     ours.start(1);
@@ -46,7 +46,7 @@ async fn scopes_do_not_share() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_of_gone_process_count_two_seconds_longer() {
+async fn requests_of_dead_process_count_two_seconds_longer() {
     for (later, ended) in [(15, 1_017), (200, 1_062)] {
         let place = Place::new();
         let mut gone = place.process(&[comment(1)]);
@@ -62,7 +62,7 @@ async fn calls_of_gone_process_count_two_seconds_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_goes_meanwhile_is_missed_and_its_probe_is_given_to_another() {
+async fn probe_of_dead_process_passes_to_another() {
     let place = Place::new();
     let (mut ours, mut theirs) = (place.process(&[resolve(1), resolve(2)]), place.process(&[resolve(3)]));
     let first = ours.start(1);
@@ -95,7 +95,7 @@ async fn request_without_response_counts_two_seconds_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_is_prolonged_and_never_shortened() {
+async fn pause_is_prolonged_but_never_shortened() {
     let place = Place::new();
     let mut process = place.process(&(1..=3).map(resolve).collect::<Vec<_>>());
     let attempts = [process.start(1), process.start(2), process.start(3)];
@@ -109,7 +109,7 @@ async fn a_pause_is_prolonged_and_never_shortened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_pause_one_call_goes_first_and_only_its_end_lifts_it() {
+async fn only_end_of_first_request_lifts_pause() {
     let place = Place::new();
     let mut process = place.process(&(1..=5).map(resolve).collect::<Vec<_>>());
     let (old, throttled) = (process.start(1), process.start(2));

@@ -18,7 +18,7 @@ fn followed(process: &mut Process) -> Vec<(u64, u64)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_that_are_over_or_in_doubt_or_not_merged_keep_their_incident() {
+async fn finished_doubtful_and_unmerged_rows_keep_incident() {
     let place = Place::new();
     let mut process = place.process(&(1..=5).map(resolve).collect::<Vec<_>>());
     process.make(2, None);
@@ -38,7 +38,7 @@ async fn rows_that_are_over_or_in_doubt_or_not_merged_keep_their_incident() {
 
 /// Two merged ones ask for the same, a third row of that incident for something else: nobody can say who is right.
 #[tokio::test(start_paused = true)]
-async fn rows_that_lead_to_one_incident_contradict_each_other_by_what_they_ask_for() {
+async fn merged_rows_conflict_by_their_requested_changes() {
     let place = Place::new();
     let active = change(90, r#"{"status":"Active"}"#);
     let mut process = place.process(&[resolve(1), resolve(2), active, resolve(4), resolve(91)]);
@@ -55,7 +55,7 @@ async fn rows_that_lead_to_one_incident_contradict_each_other_by_what_they_ask_f
 
 /// What was made of an incident before it was merged was made; what was sent to it when it had been, was not.
 #[tokio::test(start_paused = true)]
-async fn what_was_made_before_the_merging_counts() {
+async fn changes_applied_before_the_merge_count() {
     for (verdict, is_made) in [("updated", true), ("redirected", false)] {
         let place = Place::new();
         let mut earlier = place.process(&[resolve(30)]);

@@ -8,7 +8,7 @@ use crate::outcome::{Outcome, OutcomeKind};
 use crate::permit::{Grant, NextPermit, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_there_whole_or_not_at_all() {
+async fn run_is_published_complete_or_not_at_all() {
     let place = Place::new();
     let (mut loading, mut other) = (place.open(), place.open());
     let run = loaded(&mut loading, &[resolve(1), resolve(2)]);
@@ -31,7 +31,7 @@ async fn a_run_is_there_whole_or_not_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_living_process_loads_is_left_alone() {
+async fn run_being_loaded_is_kept() {
     let place = Place::new();
     let mut loading = place.open();
     let run = loaded(&mut loading, &[resolve(1)]);
@@ -41,7 +41,7 @@ async fn what_a_living_process_loads_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_has_one_holder() {
+async fn run_has_one_holder() {
     let place = Place::new();
     let process = place.process(&[resolve(1)]);
     let mut other = place.open();
@@ -52,7 +52,7 @@ async fn a_run_has_one_holder() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unfinished_run_goes_on_within_the_time_since_its_last_call() {
+async fn recently_used_unfinished_run_is_resumed() {
     let place = Place::new();
     let mut process = place.process(&[resolve(1), resolve(2)]);
     advance(HOUR * 3).await;
@@ -71,7 +71,7 @@ async fn an_unfinished_run_goes_on_within_the_time_since_its_last_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_in_doubt_are_taken_up_again() {
+async fn rows_in_doubt_are_resumed() {
     let place = Place::new();
     let mut process = place.process(&[comment(1), comment(2)]);
     let over = vec![(1, Outcome::new(OutcomeKind::InDoubt, "unreadable", "")), (2, updated())];
@@ -88,7 +88,7 @@ async fn rows_in_doubt_are_taken_up_again() {
 
 /// They count as any call does, until nobody asks for them any more.
 #[tokio::test(start_paused = true)]
-async fn calls_of_no_run_count_for_the_scope_and_are_forgotten_in_time() {
+async fn requests_without_run_count_until_they_expire() {
     let place = Place::new();
     let mut journal = place.open();
     journal.begin_reading(&scope(), HOUR).expect("begins");

@@ -15,7 +15,7 @@ fn made(receipt: &Receipt) -> Option<(bool, bool)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_made_by_another_run_is_remembered_for_so_long() {
+async fn applied_change_counts_within_the_dedup_window() {
     let place = Place::new();
     let mut first = place.process(&[comment(1)]);
     first.make(1, Some(true));
@@ -32,7 +32,7 @@ async fn a_change_made_by_another_run_is_remembered_for_so_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn remember_nothing_looks_at_no_other_run_but_at_its_own() {
+async fn remember_zero_checks_only_its_own_run() {
     let place = Place::new();
     place.process(&[comment(1)]).make(1, Some(true));
     let mut process = Process::with(place.open(), &[comment(1), comment(1)], Duration::ZERO);
@@ -43,14 +43,14 @@ async fn remember_nothing_looks_at_no_other_run_but_at_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_made_is_sent() {
+async fn unapplied_change_is_sent() {
     let place = Place::new();
     place.process(&[comment(1)]).make(1, Some(false));
     place.process(&[comment(1)]).start(1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_change_or_another_incident_is_another_matter() {
+async fn other_change_or_incident_is_no_duplicate() {
     let place = Place::new();
     place.process(&[comment(1)]).make(1, Some(true));
     let mut process = place.process(&[comment(2), resolve(1), change(1, r#"{"comment":"looked at"}"#)]);
@@ -60,7 +60,7 @@ async fn another_change_or_another_incident_is_another_matter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_call_that_sets_a_property_otherwise_makes_it_due_again() {
+async fn later_different_update_makes_change_due_again() {
     for (later, is_due) in [
         (r#"{"status":"Active"}"#, true),
         (r#"{"status":"Active","comment":"looked at"}"#, true),
@@ -79,7 +79,7 @@ async fn a_later_call_that_sets_a_property_otherwise_makes_it_due_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overwriting_call_that_was_not_made_overwrites_nothing_and_one_in_doubt_may_have() {
+async fn overwrite_counts_if_applied_or_in_doubt() {
     for (overwritten, is_due) in [(Some(false), false), (None, true)] {
         let place = Place::new();
         place.process(&[resolve(1)]).make(1, Some(true));
@@ -90,7 +90,7 @@ async fn an_overwriting_call_that_was_not_made_overwrites_nothing_and_one_in_dou
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_under_way_in_another_process_is_waited_for() {
+async fn change_in_flight_elsewhere_is_awaited() {
     let place = Place::new();
     let (mut ours, mut theirs) = (place.process(&[comment(1)]), place.process(&[comment(1)]));
     let attempt = theirs.start(1);
@@ -100,7 +100,7 @@ async fn a_change_under_way_in_another_process_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_comment_in_doubt_is_cleared_up_before_another_one_goes_to_that_incident() {
+async fn comment_in_doubt_is_resolved_before_next_comment() {
     let place = Place::new();
     let lost = place.process(&[comment(1)]).make(1, None);
     let mut process = place.process(&[change(1, r#"{"comment":"another"}"#), resolve(1), comment(2)]);
@@ -118,7 +118,7 @@ async fn a_comment_in_doubt_is_cleared_up_before_another_one_goes_to_that_incide
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_longer_ago_is_counted_before_the_question() {
+async fn older_changes_are_counted_before_the_prompt() {
     let place = Place::new();
     let mut old = place.process(&[comment(1), comment(2)]);
     old.make(1, Some(true));

@@ -14,7 +14,7 @@ use crate::journal::{AttemptEnd, History, Journal, JournalError, PriorRuns, Read
 use crate::outcome::OutcomeKind;
 
 #[tokio::test(start_paused = true)]
-async fn all_is_for_the_user_alone() {
+async fn files_are_private_to_the_user() {
     let place = Place::new();
     fs::create_dir(place.path()).expect("creates");
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o2755)).expect("widens");
@@ -32,7 +32,7 @@ async fn all_is_for_the_user_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newer_format_is_refused_and_not_touched() {
+async fn newer_format_is_refused_and_untouched() {
     let place = Place::new();
     place.open().db.pragma_update(None, "user_version", 4).expect("writes");
     let before = fs::read(place.database()).expect("reads");
@@ -44,7 +44,7 @@ async fn a_newer_format_is_refused_and_not_touched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_journal_is_refused_and_not_touched() {
+async fn foreign_database_is_refused_and_untouched() {
     #[expect(clippy::disallowed_methods, reason = "a database that is not ours")]
     let foreign = |sql: &str, path: PathBuf| {
         Connection::open(path).expect("opens").execute_batch(sql).expect("writes");
@@ -72,7 +72,7 @@ async fn what_is_no_journal_is_refused_and_not_touched() {
 
 /// Each is what could make a journal do more than it says.
 #[tokio::test(start_paused = true)]
-async fn altered_schema_is_refused_and_not_touched() {
+async fn altered_schema_is_refused_and_untouched() {
     for (alter, name) in [
         ("CREATE TRIGGER t AFTER INSERT ON rows BEGIN UPDATE rows SET target = 666; END", "`t`"),
         ("CREATE VIEW v AS SELECT * FROM rows", "`v`"),
@@ -112,7 +112,7 @@ async fn altered_schema_is_refused_and_not_touched() {
 
 /// For what a comparison of schemas does not see.
 #[tokio::test(start_paused = true)]
-async fn database_runs_nothing_of_its_own() {
+async fn triggers_and_views_are_disabled() {
     use rusqlite::config::DbConfig;
     let place = Place::new();
     let journal = place.open();
@@ -148,7 +148,7 @@ async fn reading_leaves_no_file_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_journal_that_is_damaged_is_named() {
+async fn damaged_journal_is_reported() {
     let place = Place::new();
     place.process(&vec![comment(1); 500]).make(1, Some(true));
     let mut bytes = fs::read(place.database()).expect("reads");
@@ -161,7 +161,7 @@ async fn a_journal_that_is_damaged_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_empty_file_becomes_a_journal() {
+async fn empty_file_becomes_a_journal() {
     let place = Place::new();
     place.create();
     place.write("journal.db", "");
@@ -170,7 +170,7 @@ async fn an_empty_file_becomes_a_journal() {
 
 /// After a start of the machine the wall times decide.
 #[tokio::test(start_paused = true)]
-async fn a_new_start_of_the_machine_moves_all_times() {
+async fn reboot_shifts_all_times() {
     let place = Place::new();
     let mut before = place.process(&[resolve(1), resolve(2), resolve(3)]);
     before.make(1, Some(true));
@@ -207,7 +207,7 @@ async fn a_new_start_of_the_machine_moves_all_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lock_files_that_a_kill_left_are_removed_and_those_in_use_stay() {
+async fn only_abandoned_lock_files_are_removed() {
     let place = Place::new();
     let other = place.process(&[resolve(1)]);
     let in_use = [format!("process-{}.lock", other.journal.process), format!("run-{}.lock", other.run.name)];
@@ -286,7 +286,7 @@ async fn format_2_keeps_rows_history_and_ledger() {
 
 /// Else a journal that was migrated would behave unlike a new one.
 #[tokio::test(start_paused = true)]
-async fn migrated_journal_has_the_schema_of_a_new_one() {
+async fn migrated_journal_has_the_current_schema() {
     let columns = |journal: &Journal| -> Vec<String> {
         let sql = "SELECT s.type || ' ' || s.name || ' ' || coalesce(c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk, '')
                    FROM sqlite_schema AS s LEFT JOIN pragma_table_info(s.name) AS c ORDER BY 1";

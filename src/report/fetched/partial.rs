@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn it_goes_on_with_the_filter_that_it_began_with_for_half_a_day() {
+    fn partial_file_resumes_its_filter_for_12_hours() {
         let place = Place::new();
         let (mut part, begun, _) = place.reopen("24h", "first", "2026-11-24T10:00:00Z");
         assert_eq!(begun, PartialStart::New);
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_it_is_torn_whole_lines_count_and_it_grows_on_behind_them() {
+    fn torn_file_resumes_after_its_complete_lines() {
         let place = Place::new();
         let path = place.directory.path().join("open.csv.part");
         let (mut part, ..) = place.reopen("q", "", "2026-11-24T10:00:00Z");

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_are_the_contracts() {
+    fn columns_come_from_the_contract() {
         assert_eq!(
             text(classic().header()),
             "\u{feff}incidentId,status,assignedTo,classification,determination,tags,comment,current_status,current_assignedTo,\
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_is_a_row_without_a_formula() {
+    fn incident_row_has_no_formula() {
         let incident = fetched(
             json!({"status": "Active", "assignedTo": null, "tags": ["a b", "c"], "determination": 7}),
             json!({"incidentName": "=1+1", "severity": "High", "createdTime": "2026-11-24T10:00:00.0000000Z"}),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_would_be_read_otherwise_makes_the_cell_a_list() {
+    fn ambiguous_tag_turns_cell_into_json_list() {
         for tag in ["a;b", " a", "", "+a", "-a", "[a", "<clear>", "=a", "'=a", "a\u{202e}b", "'a", "x,=a", "x|＝a"] {
             let shown = cell(Some(&json!(["x", tag])));
             assert_eq!(escape_formula(&shown), shown);

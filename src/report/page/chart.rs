@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn bursts_are_steps_below_the_ceilings() {
+    fn bursts_are_drawn_below_the_limits() {
         let chart = Chart::new(&bursts(), Duration::from_secs(121), &quota("50/1m,1500/1h"), &[]).expect("a picture");
         assert_eq!(chart.said, "120 requests in 2 min 1 s");
         assert_eq!(chart.line, "M64 236H64V149.5H401.2V63H738.4V28.5H744");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn without_calls_there_is_no_picture() {
+    fn no_requests_give_no_chart() {
         assert_eq!(Chart::new(&[], Duration::ZERO, &quota("50/1m"), &[]), None);
         assert!(Chart::new(&[Point { at: Duration::ZERO, calls: 1 }], Duration::ZERO, &[], &[]).is_some());
     }
@@ -260,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_drawn_outside_of_it(
+        fn nothing_is_drawn_outside_the_chart(
             gaps in prop::collection::vec((0_u64..1_000_000_000, 1_u64..100_000), 1..60),
             windows in prop::collection::vec((1_u32.., 1_u64..10_000_000), 0..3),
         ) {

@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_asks_for_nothing_is_context() {
+    fn columns_that_set_nothing_are_context() {
         let own = columns(&csv(&["Incident-ID", "STATUS", "Title", "Opened"]));
         assert_eq!(shown(&own.of(b"7,Active,\"a, b\",")), [("Title", "a, b")]);
         assert_eq!(shown(&own.of(b"7,\xff,x,")), []);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_fetched_is_told_with_its_age() {
+    fn fetched_rows_show_their_age() {
         let then = "2026-11-24T10:00:00Z";
         let now = "2026-11-24T12:00:00Z".parse().expect("a time");
         let names =
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_portal_export_is() {
+    fn portal_export_is_all_context() {
         let own = columns(&csv(&["Incident name", "Incident Id", "Status"]));
         assert_eq!(shown(&own.of(b"Phishing,7,Active")), [("Incident name", "Phishing"), ("Status", "Active")]);
     }

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_is_told_from_what_stays() {
+    fn changed_and_unchanged_values_are_distinguished() {
         assert_eq!(cell(&json!("A"), &json!("B")), Cell::Changes { before: text("A"), after: text("B") });
         assert_eq!(cell(&json!("A"), &json!("A")), Cell::Same(text("A")));
         assert_eq!(cell(&json!(null), &json!("")), Cell::Same(Value::Empty));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_say_what_they_get_and_lose() {
+    fn lists_show_added_and_removed_entries() {
         let own = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
         let edits = Cell::Edits { kept: own(&["b"]), removed: own(&["a"]), added: own(&["c"]) };
         assert_eq!(cell(&json!(["a", "b"]), &json!(["b", "c"])), edits);
@@ -119,14 +119,14 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_not_read_says_what_it_will_get_and_lose() {
+    fn unread_list_shows_its_edit() {
         let after = map(&json!({"p": {"add": ["a\u{0}"], "remove": ["b"]}}));
         let edits = Cell::Edits { kept: vec![], removed: vec!["b".to_owned()], added: vec!["a\\u{0}".to_owned()] };
         assert_eq!(Cell::new("p", &after, None, None), edits);
     }
 
     #[test]
-    fn what_is_not_known_is_not_claimed() {
+    fn unknown_values_are_not_claimed() {
         let after = map(&json!({"p": "B", "comment": "c"}));
         assert_eq!(Cell::new("p", &after, None, None), Cell::Sets(text("B")));
         assert_eq!(Cell::new("p", &after, Some(&map(&json!({}))), None), Cell::Sets(text("B")));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_are_shown_and_lines_stay() {
+    fn hidden_characters_are_shown_line_breaks_stay() {
         assert_eq!(shown("a\u{202e}b\r\nc\u{0}"), "a\\u{202e}b\\r\nc\\u{0}");
     }
 }

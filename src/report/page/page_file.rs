@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_and_a_page_may_be_replaced_and_nothing_else() {
+    fn only_empty_files_and_pages_are_replaced() {
         for own in [String::new(), format!("{DOCTYPE}{MARK}x"), format!("{MARK}x")] {
             assert_eq!(holding(&own), Ok(()));
         }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ending_says_the_form_and_another_one_is_refused() {
+    fn extension_selects_format_others_are_refused() {
         let form = |name: &str| form_of(Path::new(name));
         assert_eq!([form("a.html"), form("a.HTML")], [Some(PageFormat::Html); 2]);
         assert_eq!([form("x/a.md"), form("a.b.Md")], [Some(PageFormat::Markdown); 2]);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_the_command_uses_is_refused_by_whatever_name() {
+    fn file_in_use_is_refused_under_any_name() {
         let directory = tempfile::tempdir().expect("a directory");
         let (input, link) = (directory.path().join("a.csv"), directory.path().join("a.html"));
         fs::write(&input, "").expect("writes");

@@ -97,7 +97,7 @@ fn compared() -> [String; 2] {
 }
 
 #[test]
-fn a_review_shows_before_and_after() {
+fn review_shows_before_and_after() {
     let [html, markdown] = compared();
     for part in [
         "<td><del>Active</del> → <ins>Resolved</ins></td>",
@@ -142,7 +142,7 @@ fn page_of_100_000_rows_has_each_once() {
 }
 
 #[test]
-fn what_costs_dearly_stands_first() {
+fn warnings_are_shown_first() {
     let [html, _] = compared();
     let warnings =
         html.split("<h2 id=\"warnings\">").nth(1).expect("a section").split("</section>").next().expect("its end");
@@ -161,7 +161,7 @@ fn what_costs_dearly_stands_first() {
 }
 
 #[test]
-fn an_run_report_of_nothing_is_a_page_too() {
+fn report_of_an_empty_run_is_a_page() {
     let quota = "50/1m".parse().expect("a quota");
     let report = RunReport {
         run: "7f3k",
@@ -195,7 +195,7 @@ fn an_run_report_of_nothing_is_a_page_too() {
 
 /// A row that can't be had leaves what was there, and no draft.
 #[test]
-fn what_fails_leaves_the_page_that_was_there() {
+fn failed_write_keeps_the_old_page() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("page.md");
     std::fs::write(&path, "").expect("writes");
@@ -211,7 +211,7 @@ fn what_fails_leaves_the_page_that_was_there() {
 
 /// In every place where a text of others can stand.
 #[test]
-fn a_server_s_words_are_text() {
+fn server_messages_are_escaped() {
     let said = "</td><script>alert(1)</script>\u{202e}";
     let mut outcomes = OutcomeCounts::default();
     outcomes.add(OutcomeKind::Failed, 1);

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn undo_line_counts_what_is_not_recorded() {
+    fn undo_line_counts_rows_without_a_snapshot() {
         let counts = |rows, not_undoable| Counts { rows, not_undoable, ..Counts::default() };
         assert_eq!(counts(5, 0).undo_line(), None);
         assert!(counts(5, 5).undo_line().is_some_and(|line| line.starts_with("cannot be undone: without --compare")));

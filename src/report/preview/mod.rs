@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_sees_what_a_yes_means() {
+    fn preview_shows_what_will_be_sent() {
         insta::assert_snapshot!(text(&preview()), @r#"
         target    tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55
                   https://api.security.microsoft.com
@@ -458,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_says_so_first() {
+    fn emulator_target_is_shown_first() {
         let preview = Preview {
             target: TargetLabel {
                 origin: "http://127.0.0.1:40321".to_owned(),
@@ -496,7 +496,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_could_look_at_is_said() {
+    fn unknown_tenant_key_hides_history_with_reason() {
         let text = text(&Preview { earlier: None, ..preview() });
         assert!(text.contains("history   not checked (no token, so the tenant is unknown)"), "{text}");
     }

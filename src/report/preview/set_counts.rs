@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn list_edit_says_adds_and_removes() {
+    fn list_edit_shows_additions_and_removals() {
         let mut counts = SetCounts::default();
         counts.add(r#"{"tags":{"add":["vip"],"remove":["old"]}}"#, None);
         let before = json!({"tags": ["old", "x"]});

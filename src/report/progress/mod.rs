@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pipe_gets_a_line_now_and_then() {
+    async fn pipe_gets_a_line_periodically() {
         let written = Written::default();
         let clock = Clock::simulated(Now { boot: BootTime(0), wall: at("10:00:00") }, "boot");
         let mut progress = Progress::new(Screen::plain(written.clone()), clock, true);

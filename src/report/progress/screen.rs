@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn log_lines_stand_above_what_is_drawn() {
+    fn log_lines_appear_above_the_progress() {
         let terminal = Terminal::default();
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let screen = Screen::new(terminal.clone(), Some(target));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_that_is_gone_harms_nobody() {
+    fn closed_terminal_is_not_an_error() {
         struct Gone;
         impl Write for Gone {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

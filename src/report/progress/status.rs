@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn three_lines_say_it_all() {
+    fn running_status_has_three_lines() {
         let status = status(1_000, vec![(OutcomeKind::Updated, 298), (OutcomeKind::Failed, 14)], [50, 312]);
         insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
         █████████░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_takes_the_place_of_the_quota_until_it_is_over() {
+    fn pause_replaces_the_quota_until_it_ends() {
         let mut status = status(1_000, vec![], [50, 312]);
         let message = "API calls quota exceeded! maximum admitted 50 per 1m. ".repeat(9);
         status.on_event(&Event::Throttled { until: at("2026-11-24T17:30:37Z"), message }, now());
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_end_is_not_known_it_says_how_far_it_is_and_no_more() {
+    fn unknown_total_shows_only_the_current_count() {
         let mut status = status(0, vec![], [3, 12]);
         status.on_event(&Event::ReadingStarted(None), now());
         status.on_event(&Event::IncidentsRead(300), now());

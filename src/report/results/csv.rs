@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ten_columns_come_first() {
+    fn ten_columns_come_first() {
         let columns = ["incidentId".to_owned(), "=cmd".to_owned()];
         assert_eq!(
             text(header(';', true, &columns)),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_neither_make_a_formula_nor_a_second_line() {
+    fn server_text_adds_no_formula_or_line() {
         let mut row = row(b"1");
         row.outcome.message = "=HYPERLINK(\"http://x\")\r\n\u{1b}[2J".to_owned();
         let line = text(line(',', &row));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_record_stays_as_it_was() {
+    fn invalid_record_is_kept_verbatim() {
         for (source, own) in [
             (&b"1,\"a\"b,c"[..], &b"\"1,\"\"a\"\"b,c\"\n"[..]),
             (b"1,\"a", b"\"1,\"\"a\"\n"),
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn own_cells_come_back_as_they_were(
+        fn original_cells_round_trip(
             own in prop::collection::vec(cell(), 1..6),
             delimiter in prop::sample::select(vec![',', ';', '\t']),
         ) {

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_an_empty_file_and_results_may_be_there() {
+    fn only_empty_files_and_results_are_replaced() {
         assert_eq!(examined(|_| {}), Ok(false));
         assert_eq!(holding(""), Ok(false));
         assert_eq!(holding(HEADER), Ok(true));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_input_is_refused_under_any_name() {
+    fn input_is_refused_under_any_name() {
         let hard_link = |directory: &Path| {
             fs::write(directory.join("input.csv"), HEADER).expect("writes");
             fs::hard_link(directory.join("input.csv"), directory.join("results.csv")).expect("links");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_a_run_is_writing_is_refused() {
+    fn file_of_a_running_run_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("results.csv");
         fs::write(&path, HEADER).expect("writes");
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn no_directory_and_the_other_ending_are_refused() {
+    fn missing_directory_and_other_extension_are_refused() {
         let missing = Destination::examine(Path::new("/nowhere/results.csv"), None, &shape()).expect_err("refused");
         assert!(matches!(missing.reason, Reason::Io(_)), "{missing}");
         let other = Destination::examine(Path::new("results.jsonl"), None, &shape()).expect_err("refused");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_design() {
+    fn default_names_are_as_documented() {
         for (input, name) in [
             ("close.csv", "close.7f3k.results.csv"),
             ("/data/close.v2.csv", "close.v2.7f3k.results.csv"),

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_own_object_stands_to_the_letter() {
+    fn original_object_is_kept_verbatim() {
         assert_eq!(
             text(br#"{"b" : 1.0, "a":"\u00e9", "a":2}"#),
             "{\"row\":2,\"line\":3,\"incident_id\":\"7\",\"outcome\":\"not-attempted\",\"code\":\"\",\
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_text() {
+    fn other_lines_become_text() {
         for (source, input) in [
             (&b"[1]"[..], r#""input":"[1]"}"#),
             (b"{\"a\":", r#""input":"{\"a\":"}"#),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn no_depth_overflows() {
+    fn deep_nesting_does_not_overflow() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(text(deep.as_bytes()).contains(&deep));
     }

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_grows_and_ends_in_order() {
+    fn results_grow_and_end_in_input_order() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("results.csv");
         let destination = Destination::examine(&path, None, &shape()).expect("free");
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_leaves_the_file_that_was_there() {
+    fn failed_write_keeps_the_old_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("results.csv");
         let destination = Destination::examine(&path, None, &shape()).expect("free");
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_came_later_is_not_followed() {
+    fn link_created_later_is_not_followed() {
         let directory = tempfile::tempdir().expect("a directory");
         let (path, victim) = (directory.path().join("results.csv"), directory.path().join("victim"));
         let destination = Destination::examine(&path, None, &shape()).expect("free");

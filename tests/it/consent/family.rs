@@ -34,7 +34,7 @@ fn built_in_hosts_share_their_history() {
 
 /// Their journals know no families: what they name is the tenant alone.
 #[test]
-fn journal_of_earlier_revision_counts_for_built_in_hosts() {
+fn old_journal_counts_for_built_in_hosts() {
     let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
     run_at(&program, ORIGIN, "").expect_code(0);
     let journal = program.journal();

@@ -89,7 +89,7 @@ fn forged_origins_of_contract_files_get_no_byte() {
 
 /// The token goes there once the user has typed it, and not before.
 #[test]
-fn printed_command_is_the_consent() {
+fn forged_origin_gets_token_only_if_typed() {
     let (program, evil) = (with_plan(), EvilServer::start());
     let origin = format!("http://127.0.0.1:{}", evil.port);
     let plan = forged(&program.read("a.plan"), |header, _| {
@@ -315,7 +315,7 @@ fn plan_of_an_extended_contract_names_it() {
 
 /// No plan can redefine a built-in contract.
 #[test]
-fn plan_of_an_altered_built_in_contract_is_refused() {
+fn plan_with_altered_built_in_contract_is_refused() {
     let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
     let to = format!("--base-url {}", program.origin());
     program.run(&format!("plan a.csv -o a.plan {to}")).expect_code(0);
@@ -335,7 +335,7 @@ fn plan_of_an_altered_built_in_contract_is_refused() {
 
 /// It is not waited for.
 #[test]
-fn pipe_is_no_contract_and_no_plan() {
+fn pipe_is_refused_as_contract_and_plan() {
     let program = Program::new().file("a.csv", ROWS);
     let made = std::process::Command::new("mkfifo").arg(program.path("pipe.toml")).status();
     assert!(made.expect("mkfifo").success());
@@ -356,7 +356,7 @@ fn pipe_is_no_contract_and_no_plan() {
 
 /// Thousands of bad values against thousands of choices: each is told, in a bound.
 #[test]
-fn bad_values_of_a_long_contract_are_told_in_a_bound() {
+fn errors_of_a_long_contract_are_bounded() {
     let values: Vec<_> = (0..15_000).map(|number| format!("{{ value = \"Value{number}\" }}")).collect();
     let values = values.join(",\n");
     let contract = format!("extends = \"defender\"\n[[properties]]\nname = \"status\"\nvalues = [\n{values}\n]\n");

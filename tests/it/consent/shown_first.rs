@@ -97,7 +97,7 @@ fn resumed_run_prints_its_target_first() {
 
 /// `-q` prints no target: then the summary, the log and a JSON summary name it.
 #[test]
-fn quiet_run_names_its_target_in_summary_and_log() {
+fn quiet_run_names_target_in_summary_and_log() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n").emulator(|_| ());
     let origin = program.origin();
     let ended = program.send("a.csv -q --log-file log.txt").expect_code(0);

@@ -129,7 +129,7 @@ fn one_of_each_kind() -> Vec<Trial> {
 }
 
 #[test]
-fn nothing_is_lost_and_no_comment_is_twice_wherever_a_call_fails_or_the_process_ends() {
+fn any_failing_system_call_keeps_the_promises() {
     if shim().is_none() {
         return;
     }
@@ -156,7 +156,7 @@ fn every_call(count: &Count, seed: u64) {
 
 /// Crash after crash: of the restarts, too, each is ended, one call later than the one before.
 #[test]
-fn nothing_is_lost_and_no_comment_is_twice_when_the_restarts_end_too_wherever_that_is() {
+fn killed_restarts_keep_the_promises() {
     if shim().is_none() {
         return;
     }
@@ -175,7 +175,7 @@ fn nothing_is_lost_and_no_comment_is_twice_when_the_restarts_end_too_wherever_th
 
 /// The same at the server's end: an answer that is lost, cut, or says nothing, before and after the update was made.
 #[test]
-fn nothing_is_lost_and_no_comment_is_twice_whichever_answer_is_lost() {
+fn any_lost_response_keeps_the_promises() {
     let faults = ["cut", "cut-after", "cut-half", "503", "503-after", "html-after", "other-after", "error-200-after"];
     let count = Count::default();
     let trial = |fault: &str, at: usize| Trial { world: World::losing(fault, at), ..Trial::undisturbed() };

@@ -92,7 +92,7 @@ fn no_seed_breaks_a_promise() {
 }
 
 #[test]
-fn one_seed_has_one_trace() {
+fn same_seed_gives_the_same_trace() {
     for seed in 0..20 {
         let (Verdict { trace, .. }, again) = (play(seed, true), play(seed, true));
         assert_eq!(trace, again.trace, "seed {seed}");
