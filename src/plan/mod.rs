@@ -281,7 +281,7 @@ pub fn read<E: From<PlanError>>(
         let wrong = |what: String| altered(format!("line {}: {what}", rows + 1));
         let row = row_of(&line, &contract).map_err(wrong)?;
         if row.row <= last_row {
-            return Err(wrong(format!("row {} stands behind row {last_row}", row.row)).into());
+            return Err(wrong(format!("row {} comes after row {last_row}", row.row)).into());
         }
         last_row = row.row;
         take(row)?;

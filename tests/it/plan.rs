@@ -235,7 +235,7 @@ fn plan_is_displayed_and_written_to_stdout() {
     assert!(to_stdout.stderr.contains("line 2, 1:\n    status Active → Resolved"), "{}", to_stdout.stderr);
     program.write("a.plan", &to_stdout.stdout);
     let requests = program.requests().len();
-    let again = program.run("plan a.plan").expect_code(0).expect_text("read, when the plan was created");
+    let again = program.run("plan a.plan").expect_code(0).expect_text("read when the plan was created");
     again.expect_text("line 2, 1:\n    status Active → Resolved");
     assert_eq!(program.requests().len(), requests);
     program.run("plan a.plan -o b.plan").expect_code(2).expect_text("is a plan and can only be shown");

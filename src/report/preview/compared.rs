@@ -74,10 +74,10 @@ impl PreflightSummary {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let how = match self.calls {
-            Some(calls) => format!("by {}", counted(calls, "request")),
+            Some(calls) => format!("in {}", counted(calls, "request")),
             None => "when the plan was created".to_owned(),
         };
-        let looked = format!("{} read, {how}", counted(self.incidents, "incident"));
+        let looked = format!("{} read {how}", counted(self.incidents, "incident"));
         vec![looked]
     }
 
