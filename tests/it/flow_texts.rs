@@ -414,7 +414,7 @@ fn summary_without_token() {
 fn run_resumed_by_same_command() {
     let program = Program::new().file("a.csv", closing(1..=4)).emulator(|_| ());
     let mut story = Story::of(&program);
-    story.send("a.csv --quota 2/1h --stop-after 300ms --concurrency 1");
+    story.send("a.csv --quota 2/1h --stop-after 3s --concurrency 1");
     story.send("a.csv --dry-run");
     story.send("a.csv --results r.csv");
     story.file("r.csv");
