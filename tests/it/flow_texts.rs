@@ -17,7 +17,7 @@ use crate::terminal::Pty;
 use crate::tokens::jwt;
 
 /// The quota of the stories that show it: it doesn't bind, and what is used of it doesn't depend on the time.
-const HOURLY: &str = "--quota 1000/1h";
+pub(crate) const HOURLY: &str = "--quota 1000/1h";
 
 /// What a reader sees of some commands, one after the other.
 pub(crate) struct Story<'p> {
@@ -123,7 +123,7 @@ x,Resolved,,,,
 ";
 
 /// The first of [`MANY`] is known from a run before, and 4 was merged into 40; 5 can't be read, 7 doesn't exist.
-fn with_many() -> Program {
+pub(crate) fn with_many() -> Program {
     let program = Program::new()
         .file("many.csv", MANY)
         .file("first.csv", "incidentId,status,comment\n2,Resolved,Seen by ana\n6,Active,More\n")
@@ -379,7 +379,8 @@ fn summary_after_doubt() {
 #[test]
 fn summary_after_outage_and_refusal() {
     let mut texts = String::new();
-    for (fault, options) in [("503", "--patience 0"), ("401", ""), ("403", ""), ("404", "")] {
+    // The rows that got no answer are not read before the run is stopped.
+    for (fault, options) in [("503", "--patience 0 --settle 10m"), ("401", ""), ("403", ""), ("404", "")] {
         let program = with_faults(6, &[fault]);
         let mut story = Story::of(&program);
         story.send(&format!("a.csv --concurrency 1 --max-attempts 9 {options}"));

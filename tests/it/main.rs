@@ -44,6 +44,7 @@ mod nothing_else_sends;
 mod other_users;
 mod outputs;
 mod outside_is_data;
+mod page_texts;
 mod pages;
 mod plan;
 mod power_cut;

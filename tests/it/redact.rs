@@ -12,7 +12,7 @@ use crate::program::{Ended, Program, started};
 
 /// What differs from run to run, and what stands in its place: as wide, so that tables stay straight. In a pattern `9`
 /// is a number, `#` are hexadecimal digits and `~` is a duration such as `9 ms` or `1 min 9 s`.
-const PATTERNS: [(&str, &str); 22] = [
+const PATTERNS: [(&str, &str); 25] = [
     ("9-9-9T9:9:9.9Z", "YYYY-MM-DDThh:mm:ss.mmmZ"),
     ("9-9-9T9:9:9Z", "YYYY-MM-DDThh:mm:ssZ"),
     // Just before midnight these have their date.
@@ -28,10 +28,13 @@ const PATTERNS: [(&str, &str); 22] = [
     ("~ ago", "DURATION ago"),
     ("~, done at", "DURATION, done at"),
     ("~ from the first", "DURATION from the first"),
+    ("~ at least", "DURATION at least"),
+    ("**~**", "**DURATION**"),
     ("took_ms=9", "took_ms=N"),
     ("took_ms\":9", "took_ms\":N"),
     ("process 9", "process PID"),
     ("checksum #", "checksum CHECKSUM"),
+    ("checksum: #", "checksum: CHECKSUM"),
     ("sha256:#", "sha256:CHECKSUM"),
     ("\"random\":\"#\"", "\"random\":\"RANDOM\""),
     ("\"plan\":\"#\"", "\"plan\":\"CHECKSUM\""),
@@ -39,7 +42,8 @@ const PATTERNS: [(&str, &str); 22] = [
 ];
 
 /// What may stand before a run's name: a word of English may be one too.
-const BEFORE_RUN: [&str; 9] = ["run ", "show ", "resume ", "results ", "undo ", ".", "\"", "`", "\n"];
+const BEFORE_RUN: [&str; 12] =
+    ["run ", "Run ", "| ", "<code>", "show ", "resume ", "results ", "undo ", ".", "\"", "`", "\n"];
 
 /// A command as it is to be shown, and its whole output and exit code.
 pub(crate) fn transcript(program: &Program, shown: &str, ended: &Ended) -> String {
