@@ -7,7 +7,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
 
-mod ground;
+mod setup;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ use bulk_triage::apply::Completion;
 use bulk_triage::client::{ConsentedOrigin, HttpTransport, Reply, Request, SendError, Transport};
 use bulk_triage::clock::{BootTime, Clock};
 
-use ground::{Emulator, Prepared, Result, facts, median};
+use setup::{Emulator, Prepared, Result, facts, median};
 
 const LATENCY: &str = "20ms..300ms";
 const SHORT: Case = Case { rows: 120, windows: &[(50, 2), (1_500, 60)] };

@@ -6,7 +6,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
 
-mod ground;
+mod setup;
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use bulk_triage::client::{ConsentedOrigin, HttpTransport, Origin};
 use bulk_triage::clock::Clock;
 use tokio::task::JoinSet;
 
-use ground::{Emulator, Prepared, Result, facts, median};
+use setup::{Emulator, Prepared, Result, facts, median};
 
 /// Binds nobody.
 const QUOTA: &str = "1000000/1s";

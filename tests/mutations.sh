@@ -24,7 +24,7 @@ git -C "$root" archive HEAD | tar -x -C "$copy"
 
 # Runs one test of the mutated copy: $1 is the list of modules in main.rs, $2 the test.
 run() {
-    printf '%s\n' $1 | sed 's/.*/mod &;/' > "$copy/tests/it/main.rs"
+    printf '%s\n' tokens $1 | sort -u | sed 's/.*/mod &;/' > "$copy/tests/it/main.rs"
     (cd "$copy" && BULK_TRIAGE_FIRST_SEED=0 BULK_TRIAGE_SEEDS=$seeds CARGO_TARGET_DIR="$root/target/mutations" \
         timeout "$limit" cargo test --quiet --test it "$2" 2>&1)
 }
@@ -42,12 +42,12 @@ for name; do
         continue
     fi
     if [ -n "$test" ]; then
-        case $test in simulation::*) of="program simulation tokens" ;; *) of="far program tokens ${test%%::*}" ;; esac
+        case $test in simulation::*) of="program simulation" ;; *) of="program remote_service ${test%%::*}" ;; esac
         said=$(run "$of" "$test") && status=0 || status=$?
         after='test'
         by=$(echo "$said" | grep -q "^test result: FAILED" && echo "\`$test\`" || true)
     else
-        said=$(run "program simulation tokens" no_seed_breaks_a_promise) && status=0 || status=$?
+        said=$(run "program simulation" no_seed_breaks_a_promise) && status=0 || status=$?
         after=$(echo "$said" | sed -n 's/^after \([0-9]*\) seeds.*/\1/p' | head -n 1)
         by=$(echo "$said" | sed -n 's/^ *[0-9.]* BREACH //p' | head -n 1 | tr '|' '/' | cut -c 1-100)
     fi

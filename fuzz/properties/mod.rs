@@ -1,26 +1,26 @@
 //! What must hold for any bytes: one function for each fuzz target, which panics where it does not. The same functions
-//! are held to the kept corpus by the project's tests (`tests/it/fuzzed.rs`), so that there is one truth.
+//! are held to the kept corpus by the project's tests (`tests/it/fuzz_corpus.rs`), so that there is one truth.
 //!
 //! What a property compares with is never the program's own code: `serde_json` and `csv` read the input again, and
 //! what is safe to print is said here once more.
 
-mod answer;
 mod cells;
 mod checked;
 mod contract;
 mod input;
 mod journal;
 mod quota;
+mod response;
 mod results;
 mod throttling;
 mod token;
 
-pub use answer::answers;
 pub use cells::{cells, ids};
 pub use contract::contracts;
 pub use input::{csv, encodings, jsonl};
 pub use journal::journals;
 pub use quota::quotas;
+pub use response::responses;
 pub use results::results;
 pub use throttling::throttling;
 pub use token::tokens;
@@ -30,7 +30,6 @@ pub type Property = fn(&[u8]);
 
 /// Every property under the name of its target and of its corpus.
 pub const ALL: [(&str, Property); 12] = [
-    ("answers", answers),
     ("cells", cells),
     ("contracts", contracts),
     ("csv", csv),
@@ -39,6 +38,7 @@ pub const ALL: [(&str, Property); 12] = [
     ("journals", journals),
     ("jsonl", jsonl),
     ("quotas", quotas),
+    ("responses", responses),
     ("results", results),
     ("throttling", throttling),
     ("tokens", tokens),

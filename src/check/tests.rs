@@ -1,6 +1,6 @@
 //! Whole inputs checked: what is told, what is sent, what is kept.
 
-mod leftovers;
+mod export_artifacts;
 
 use std::io::{self, Cursor};
 

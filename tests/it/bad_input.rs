@@ -222,3 +222,13 @@ fn bad_standard_input_is_named_too() {
     command.stdin(std::fs::File::open(program.path("a.csv")).expect("a file"));
     started(command).end().expect_code(3).expect_text("unknown-value").expect_text(":2");
 }
+
+#[test]
+fn too_many_columns_name_limit_and_cause() {
+    let header: Vec<String> =
+        ["incidentId".to_owned()].into_iter().chain((1..50_000).map(|n| format!("c{n}"))).collect();
+    let program = Program::new().file("wide.csv", header.join(",") + "\n1\n").file("blob.csv", "x".repeat(70_000));
+    let wide = program.run("check wide.csv").expect_code(3).expect_text("64 KiB, the limit of a header");
+    assert!(wide.said().replace('\n', " ").contains("columns"), "{}", wide.said());
+    program.run("check blob.csv").expect_code(3).expect_text("no delimiter");
+}

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::faults::{left_out, setting};
-use crate::naughty::naughty;
+use crate::hostile_texts::hostile_texts;
 use crate::program::{Program, started};
-use crate::report::{rows_of, with_naughty_texts};
+use crate::report::{rows_of, rows_of_hostile_texts};
 
 /// What pages are made of.
 const ELEMENTS: &str = "a b body caption code col colgroup dd del details div dl dt figcaption figure footer g h1 h2 h3 \
@@ -83,10 +83,10 @@ fn expect_text_only(dom: &str, console: &str) {
 #[test]
 fn hostile_texts_are_text_in_both_pages() {
     let Some(browser) = browser() else { return };
-    let program = Program::new().file("naughty.jsonl", with_naughty_texts()).emulator(|_| ());
-    program.run("run naughty.jsonl --dry-run --emulator --report before.html").expect_code(0);
-    program.send("naughty.jsonl --report after.html").expect_code(0);
-    let texts = naughty();
+    let program = Program::new().file("hostile.jsonl", rows_of_hostile_texts()).emulator(|_| ());
+    program.run("run hostile.jsonl --dry-run --emulator --report before.html").expect_code(0);
+    program.send("hostile.jsonl --report after.html").expect_code(0);
+    let texts = hostile_texts();
     let rows: Vec<u64> = (1..).take(texts.len()).collect();
     for name in ["before.html", "after.html"] {
         let (dom, console) = opened(&browser, &program.path(name));

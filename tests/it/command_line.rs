@@ -205,3 +205,53 @@ fn fault_of_unknown_property_is_refused() {
     program.run("emulator --fault ignore=statsu").expect_code(2).expect_text("did you mean `status`?");
     program.run("emulator --fault ignore=comment@updates").expect_code(2).expect_text("is not a property");
 }
+
+#[test]
+fn quiet_twice_prints_no_summary() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    let once = program.send("a.csv -q").expect_code(0);
+    assert!(once.stdout.contains("updated") && once.stderr.is_empty(), "{}", once.said());
+    for arguments in ["a.csv --remember 0 -qq", "a.csv --remember 0 -q --quiet"] {
+        let twice = program.send(arguments).expect_code(0);
+        assert_eq!((twice.stdout.as_str(), twice.stderr.as_str()), ("", ""));
+    }
+    let check = program.run("check a.csv -qq").expect_code(0);
+    assert_eq!((check.stdout.as_str(), check.stderr.as_str()), ("", ""));
+    // Errors are still said, and what a script asked for is still written.
+    let failed = program.run("check missing.csv -qq").expect_code(3);
+    assert!(failed.said().contains("missing.csv"));
+    program.send("a.csv -qq --format json").expect_code(0).json();
+}
+
+#[test]
+fn misspelt_contract_gets_suggestion() {
+    let program = Program::new().file("a.csv", closing(1..=3));
+    let help = "help: did you mean `defender`?";
+    program.run("check a.csv --contract defnder").expect_code(2).expect_text(help);
+    program.run("contract Defender").expect_code(2).expect_text(help);
+    program.run("emulator --contract defendr").expect_code(2).expect_text(help);
+    let other = program.run("check a.csv --contract something-else").expect_code(2);
+    assert!(!other.stderr.contains("did you mean"), "{}", other.said());
+}
+
+#[test]
+fn last_of_repeated_option_wins() {
+    let program = Program::new().file("a.csv", closing(1..=5)).emulator(|_| ());
+    let origin = program.origin();
+    let dry = format!(
+        "run a.csv -n -n --compare --compare --limit 1 --limit 2 --base-url http://127.0.0.1:1 --base-url {origin}"
+    );
+    program.run(&dry).expect_code(0).expect_text("2 of a.csv");
+    program.run("runs --format human --format json").expect_code(0).json();
+    program.run("check a.csv --contract none --contract defender").expect_code(0);
+    // What can be repeated still adds up, and one field is set once.
+    program.run("check a.csv --set status=Active --set assignedTo=me").expect_code(0);
+    program.run("check a.csv --set status=Active --set status=Resolved").expect_code(2).expect_text("used twice");
+}
+
+#[test]
+fn stop_after_1_ms_sends_nothing() {
+    let program = Program::new().file("a.csv", closing(1..=8)).emulator(|_| ());
+    program.send("a.csv --stop-after 1ms").expect_code(4).expect_outcomes(&[("not-attempted", 8)]);
+    assert!(program.requests().is_empty());
+}

@@ -271,3 +271,38 @@ fn every_reading_command_stops_without_patience() {
 fn program_updates(program: &Program) -> Vec<u64> {
     if program.path("requests.jsonl").exists() { incidents(&program.updates()) } else { Vec::new() }
 }
+
+#[test]
+fn fetch_to_stdout_is_complete_or_empty() {
+    let incidents = |faults: &[&str]| {
+        let faults: Vec<_> = faults.iter().map(|fault| fault_of(fault)).collect();
+        Program::new().emulator(move |settings| {
+            settings.incidents = "1-150".parse().expect("incidents");
+            settings.faults = faults.into_iter().collect();
+        })
+    };
+    let program = incidents(&[]);
+    let arguments = format!("fetch -o - --quota 1000/1s --base-url {}", program.origin());
+    let fetched = program.run(&arguments).expect_code(0);
+    assert_eq!(fetched.stdout.lines().count(), 151, "{}", fetched.said());
+    assert!(fetched.stdout.starts_with("incidentId,"));
+    assert!(fetched.stderr.contains("150 incidents written to standard output, 3 requests\n"), "{}", fetched.said());
+    let file = program.run(&arguments.replace("-o -", "-o open.csv")).expect_code(0);
+    assert!(file.stdout.contains("150 incidents in open.csv"), "{}", file.said());
+    let without_time =
+        |text: &str| text.lines().map(|line| line.rsplit_once(',').expect("cells").0.to_owned()).collect::<Vec<_>>();
+    assert_eq!(without_time(&fetched.stdout).len(), without_time(&program.read("open.csv")).len());
+    let names = program.names();
+    assert!(!names.iter().any(|name| name == "-" || name.contains(".part")), "{names:?}");
+
+    let stopped = incidents(&["503@2-"]);
+    let arguments = format!("fetch -o - --patience 0 --quota 1000/1s --base-url {}", stopped.origin());
+    let ended = stopped.run(&arguments).expect_code(4).expect_text("list incomplete");
+    assert_eq!(ended.stdout, "");
+    assert!(
+        ended.stderr.contains("nothing was written; to start over:\n  bulk-triage fetch -o - "),
+        "{}",
+        ended.said()
+    );
+    assert!(!stopped.names().iter().any(|name| name == "-" || name.contains(".part")));
+}

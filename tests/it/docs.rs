@@ -328,7 +328,7 @@ const TRIED: [(&str, &str); 8] = [
     ("every system call", "tests/it/faults/mod.rs"),
     ("the process", "tests/it/kills.rs"),
     ("the power", "tests/it/power_cut.rs"),
-    ("the machine", "tests/it/machine.rs"),
+    ("the machine", "tests/it/machine_faults.rs"),
     ("the file system", "src/journal/store.rs"),
     ("the clock, and all at once", "tests/it/simulation/mod.rs"),
 ];

@@ -192,3 +192,34 @@ fn applied_plan_that_differed_keeps_its_exit_code() {
     }
     program.run("apply a.plan --yes --allow-differs").expect_code(0);
 }
+
+#[test]
+fn lists_plans_and_contracts_are_json() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    assert_eq!(program.run("runs list --format json").expect_code(0).json(), serde_json::json!([]));
+    program.send("a.csv").expect_code(0);
+    for command in ["runs list --format json", "runs --format json"] {
+        let runs = program.run(command).expect_code(0).json();
+        let shown = program.run(&format!("runs show {} --format json", program.last_run())).json();
+        assert_eq!(runs, serde_json::json!([shown]), "{command}");
+    }
+    let origin = program.origin();
+    let plan = program.run(&format!("plan a.csv --remember-nothing --base-url {origin} --format json"));
+    plan.expect_code(2);
+    program.write("b.csv", "incidentId,status\n1,Active\n2,Resolvd\n3,Resolved\n");
+    let arguments = format!("plan b.csv --compare --skip-invalid --base-url {origin} --format json");
+    let plan = program.run(&arguments).expect_code(1).json();
+    assert_eq!((&plan["rows"], &plan["sent"], &plan["exit"]), (&3.into(), &1.into(), &1.into()), "{plan}");
+    assert_eq!(plan["changes"][0]["change"]["status"], "Active");
+    assert_eq!(plan["changes"][0]["before"]["status"], "Resolved");
+    assert_eq!(plan["changes"][1]["left_out"]["outcome"], "invalid");
+    assert_eq!(plan["changes"][2]["left_out"]["code"], "already-so");
+    program.run(&format!("plan b.csv --skip-invalid -o b.plan --base-url {origin}")).expect_code(1);
+    let saved = program.run("plan b.plan --format json").expect_code(1).json();
+    assert_eq!(saved["file"], "b.plan");
+    assert!(saved["plan"].as_str().is_some_and(|seal| seal.len() == 64), "{saved}");
+    program.run("plan b.csv -o - --format json").expect_code(2);
+    let contract = program.run("contract defender --format json").expect_code(0).json();
+    assert_eq!((&contract["name"], &contract["quota"]), (&"defender".into(), &"50/1m,1500/1h".into()));
+    assert_eq!(contract["properties"][0]["values"][1]["value"], "InProgress");
+}

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::account::{rows_with_comments, settled};
 use crate::faults::{setting, tell};
+use crate::final_checks::{rows_with_comments, settled};
 use crate::program::{Program, fault_of, started};
 
 const ROWS: u64 = 40;

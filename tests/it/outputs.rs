@@ -361,3 +361,31 @@ fn link_put_at_report_path_is_kept() {
         assert!(fs::symlink_metadata(program.path(name)).expect("is there").is_symlink());
     }
 }
+
+#[test]
+fn results_on_standard_output_are_refused() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    program.send("a.csv --results -").expect_code(2).expect_text("results need a file");
+    program.run("run a.csv --emulator --yes --results -").expect_code(2).expect_text("results need a file");
+    assert!(program.requests().is_empty());
+    program.send("a.csv").expect_code(0);
+    let run = program.last_run();
+    program.run(&format!("runs results {run} -o -")).expect_code(2).expect_text("results need a file");
+    program.run(&format!("runs resume {run} --yes --results -")).expect_code(2).expect_text("results need a file");
+    program.run("plan a.csv -o a.plan --base-url http://127.0.0.1:9").expect_code(0);
+    program.run("apply a.plan --yes --results -").expect_code(2).expect_text("results need a file");
+    assert!(!program.path("-").exists());
+}
+
+/// The other outputs that a dash would have made a file of this name.
+#[test]
+fn dash_creates_no_file_named_dash() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    program.send("a.csv --compare").expect_code(0);
+    let run = program.last_run();
+    program.run(&format!("runs undo {run} -o -")).expect_code(2);
+    program.run("check a.csv --log-file -").expect_code(2).expect_text("the log needs a file");
+    program.run("emulator --log -").expect_code(2).expect_text("the log needs a file");
+    program.send("a.csv --report -").expect_code(2);
+    assert!(!program.path("-").exists());
+}

@@ -1,9 +1,11 @@
 //! `plan` and `apply`: what is sent is what was reviewed, to the byte, once.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::program::{Ended, Program, incidents, started};
+use sha2::{Digest as _, Sha256};
+
+use crate::program::{Ended, Program, closing, eventually, incidents, started};
 use crate::tokens::jwt;
 
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Resolved,\n3,Active,three\n4,Resolved,=4\n\
@@ -56,13 +58,13 @@ fn plan_is_sent_exactly_and_once() {
 #[test]
 fn plans_of_the_same_second_are_two_plans() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Active\n").emulator(|_| ());
-    let mut seals = std::collections::HashSet::new();
+    let mut checksums = std::collections::HashSet::new();
     for _ in 0..4 {
         plan(&program, "").expect_code(0);
-        seals.insert(program.read("a.plan").lines().last().expect("a checksum").to_owned());
+        checksums.insert(program.read("a.plan").lines().last().expect("a checksum").to_owned());
         apply(&program, "--remember 0").expect_code(0).expect_outcomes(&[("updated", 2)]);
     }
-    assert_eq!((seals.len(), program.updates().len()), (4, 8));
+    assert_eq!((checksums.len(), program.updates().len()), (4, 8));
 }
 
 /// Plans of earlier revisions have no random value.
@@ -74,17 +76,13 @@ fn plan_without_random_value_is_applied() {
     let header = lines[0].clone();
     let (before, rest) = header.split_once(r#","random":""#).expect("a random value");
     lines[0] = format!("{before}{}", rest.split_once('"').expect("its end").1);
-    lines.pop();
-    let text = lines.join("\n") + "\n";
-    let checksum = <sha2::Sha256 as sha2::Digest>::digest(&text);
-    let digits = bulk_triage::plan::digits(&checksum);
-    program.write("a.plan", format!("{text}{{\"seal\":\"sha256:{digits}\"}}\n"));
+    program.write("a.plan", with_new_checksum(&lines.join("\n")));
     apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
 }
 
 #[test]
 fn killed_apply_is_resumed() {
-    let program = Program::new().file("a.csv", crate::program::closing(1..=60)).emulator(|settings| {
+    let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
         settings.latency = std::time::Duration::from_millis(5)..=std::time::Duration::from_millis(20);
     });
     plan(&program, "").expect_code(0);
@@ -258,4 +256,76 @@ fn plan_replaces_only_a_plan() {
     program.run("plan a.csv -o link.plan").expect_code(2).expect_text("a symbolic link");
     program.run("apply a.csv --yes").expect_code(3).expect_text("it is not a plan");
     program.run("runs").expect_text("no runs");
+}
+
+#[test]
+fn plan_without_output_is_shown() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    let origin = program.origin();
+    let before = program.names();
+    let shown = program.run(&format!("plan a.csv --base-url {origin}")).expect_code(0);
+    let said = shown.expect_text("3  Resolved").expect_text("to save the plan:").said();
+    assert_eq!(program.names().iter().filter(|name| *name != "state").count(), before.len(), "nothing is written");
+    program.run(&format!("plan a.csv --detailed-exitcode --base-url {origin}")).expect_code(10);
+    program.run(&format!("plan a.csv --detailed-exitcode --compare --base-url {origin}")).expect_code(10);
+    // The command that it suggests works.
+    let saving = said.lines().find_map(|line| line.strip_prefix("  bulk-triage ")).expect("a command");
+    program.run(saving).expect_code(0).expect_text("plan: a.plan");
+    program.run("apply a.plan --yes").expect_code(0);
+    let done = program.run(&format!("plan a.csv --detailed-exitcode --base-url {origin}"));
+    done.expect_code(0).expect_text("3 rows already applied");
+}
+
+#[test]
+fn detailed_exitcode_of_plan_without_changes_is_0() {
+    let program = Program::new().file("none.csv", "incidentId,status\n").emulator(|_| ());
+    program.run(&format!("plan none.csv --detailed-exitcode --base-url {}", program.origin())).expect_code(0);
+}
+
+/// The journal's lock is held by somebody else until the plan was read for the first time.
+#[test]
+fn plan_replaced_between_check_and_load_is_refused() {
+    let program = Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(4..=6)).emulator(|_| ());
+    for name in ["a", "b"] {
+        program.run(&format!("plan {name}.csv -o {name}.plan --base-url {}", program.origin())).expect_code(0);
+    }
+    program.run("runs list").expect_code(0);
+    let lock = program.path("state/journal.lock");
+    for (then, code) in [("b", 3), ("a", 0)] {
+        program.write("now.plan", program.read("a.plan"));
+        let held = File::open(&lock).expect("it is there");
+        held.lock().expect("nobody else is there");
+        let applying = started(program.command("apply now.plan --yes"));
+        eventually("it has read the plan, and waits for the journal", || applying.locks(&lock));
+        program.write("then.plan", program.read(&format!("{then}.plan")));
+        fs::rename(program.path("then.plan"), program.path("now.plan")).expect("it is there");
+        drop(held);
+        applying.end().expect_code(code);
+        assert_eq!(program.requests().len(), if code == 0 { 3 } else { 0 }, "then {then}.plan");
+    }
+}
+
+/// The plan was made with another version of the program, whose contract of this name had another rule.
+#[test]
+fn plan_for_other_contract_rules_is_refused() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    program.run(&format!("plan a.csv -o a.plan --base-url {}", program.origin())).expect_code(0);
+    let plan = program.read("a.plan");
+    for (rule, other) in [("Malware", "Malicious"), ("1500/1h", "1400/1h")] {
+        assert!(plan.contains(rule), "{plan}");
+        program.write("other.plan", with_new_checksum(&plan.replacen(rule, other, 1)));
+        let refused = program.run("apply other.plan --yes").expect_code(2);
+        refused.expect_text("has changed since the plan was created");
+    }
+    assert_eq!(program.requests().len(), 0);
+    program.write("same.plan", with_new_checksum(&plan));
+    program.run("apply same.plan --yes").expect_code(0);
+    assert_eq!(program.requests().len(), 3);
+}
+
+/// The plan with the checksum of its present lines.
+fn with_new_checksum(plan: &str) -> String {
+    let lines = &plan[..=plan.trim_end().rfind('\n').expect("the checksum has its own line")];
+    let digits = bulk_triage::plan::digits(&Sha256::digest(lines));
+    format!("{lines}{{\"seal\":\"sha256:{digits}\"}}\n")
 }

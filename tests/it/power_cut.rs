@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
 
-use crate::account::{rows_with_comments, settled};
 use crate::faults::{is_root, left_out};
+use crate::final_checks::{rows_with_comments, settled};
 use crate::program::{Program, in_place_of, started};
 
 const ROWS: u64 = 120;

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::outside_is_data::server;
 use crate::program::{Program, at_once};
 use crate::terminal::Pty;
+use crate::untrusted_data::server;
 
 /// What a terminal acts on, in every form: a title, colors, C1, bidirectional controls, a link, a line of its own.
 pub(crate) const HOSTILE: &str =

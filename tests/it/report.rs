@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::naughty::naughty;
+use crate::hostile_texts::hostile_texts;
 use crate::program::{Ended, Program, closing, started};
 
 /// The rows of an HTML page, as the numbers in their first cells.
@@ -136,7 +136,7 @@ fn other_file_at_report_path_is_refused() {
 }
 
 /// A file whose rows have each of the texts as title, tag and comment.
-pub(crate) fn with_naughty_texts() -> String {
+pub(crate) fn rows_of_hostile_texts() -> String {
     let row = |(id, text): (u64, String)| {
         // A tag that stands for no value would be an error.
         let is_placeholder = ["null", "NaN", "undefined", "---", "(empty)"].contains(&text.as_str());
@@ -146,16 +146,16 @@ pub(crate) fn with_naughty_texts() -> String {
             json!({"incidentId": id, "status": "Active", "tags": [tag], "comment": format!("c{text}"), "title": text})
         )
     };
-    (1..).zip(naughty()).map(row).collect()
+    (1..).zip(hostile_texts()).map(row).collect()
 }
 
 fn reviewed(program: &Program, report: &str) -> Ended {
-    program.run(&format!("run naughty.jsonl --dry-run --emulator --report {report}")).expect_code(0)
+    program.run(&format!("run hostile.jsonl --dry-run --emulator --report {report}")).expect_code(0)
 }
 
 #[test]
 fn hostile_texts_are_text_in_rendered_markdown() {
-    let program = Program::new().file("naughty.jsonl", with_naughty_texts());
+    let program = Program::new().file("hostile.jsonl", rows_of_hostile_texts());
     reviewed(&program, "r.md");
     let mut options = comrak::Options::default();
     options.extension.autolink = true;
@@ -167,7 +167,7 @@ fn hostile_texts_are_text_in_rendered_markdown() {
     options.render.r#unsafe = true;
     let page = comrak::markdown_to_html(&program.read("r.md"), &options);
     let rows = page.split("Incidents</h2>").nth(1).expect("rows");
-    assert_eq!(rows.matches("<tr>").count(), naughty().len() + 1, "and the head");
+    assert_eq!(rows.matches("<tr>").count(), hostile_texts().len() + 1, "and the head");
     let own = ["p", "table", "thead", "tbody", "tr", "th", "td", "code", "br", "strong", "em", "!--"];
     for element in rows.split('<').skip(1) {
         let name = element.trim_start_matches('/').split(|c: char| !c.is_ascii_alphanumeric() && !"!-".contains(c));
@@ -187,4 +187,35 @@ fn too_long_markdown_is_truncated_with_notice() {
     let shown = page.lines().filter(|line| line.ends_with(" |") && line.contains("long long")).count() - 1;
     let cut = page.split("\n**").last().expect("it says so").split(' ').next().expect("a number").replace(',', "");
     assert_eq!(shown + cut.parse::<usize>().expect("a number"), 9_000);
+}
+
+#[test]
+fn step_summary_is_appended_as_markdown() {
+    let program = Program::new().file("a.csv", closing(1..=3)).file("step_summary_1", "# Build\nfine").emulator(|_| ());
+    let sends = |results: &str| {
+        let mut command = program.send_command(&format!("a.csv --remember 0 --results {results}"));
+        command.env("GITHUB_STEP_SUMMARY", program.path("step_summary_1")).arg("--report");
+        command.arg(program.path("step_summary_1"));
+        started(command).end().expect_code(0).expect_text("report: ");
+    };
+    sends("one.csv");
+    let first = program.read("step_summary_1");
+    assert!(first.starts_with("# Build\nfine\n<!-- bulk-triage page 1 -->\n"), "{first}");
+    sends("two.csv");
+    let second = program.read("step_summary_1");
+    assert!(second.starts_with(&first) && second.matches("# Run report").count() == 2, "{second}");
+    // Of any other file the ending says the form.
+    program.send("a.csv --report other").expect_code(2).expect_text("its name must end in");
+}
+
+#[test]
+fn step_summary_may_be_the_report_file() {
+    let program = Program::new().file("a.csv", closing(1..=3)).file("notes.md", "mine\n").emulator(|_| ());
+    for name in ["new", "notes.md"] {
+        let mut command = program.command(&format!("run a.csv --dry-run --report {name}"));
+        command.env("GITHUB_STEP_SUMMARY", name);
+        started(command).end().expect_code(0);
+        assert!(program.read(name).contains("<!-- bulk-triage page 1 -->"));
+    }
+    assert!(program.read("notes.md").starts_with("mine\n"));
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 
 use bulk_triage::text::base64;
 
-use crate::outside_is_data::server;
 use crate::program::{Ended, Program, TOKEN, closing, started};
+use crate::untrusted_data::server;
 
 /// As much of it as would help anybody.
 fn is_in(bytes: &[u8]) -> bool {

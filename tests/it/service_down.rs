@@ -161,3 +161,11 @@ fn merged_incident_fails_and_names_its_target() {
     let again = program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 2), ("failed", 1)]);
     assert_eq!(again.results()[1]["code"], "redirected");
 }
+
+/// Five failures in a row are an outage, also if they are all of the only row there is.
+#[test]
+fn single_incident_waits_out_an_outage() {
+    let program = Program::new().file("a.csv", "incidentId,status\n7,Resolved\n").faulty_emulator(&["502@1-5"]);
+    let ended = program.send("a.csv --compare").expect_code(0).expect_text("service down: paused");
+    ended.expect_outcomes(&[("updated", 1)]);
+}

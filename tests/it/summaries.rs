@@ -50,3 +50,26 @@ fn equal_diagnostics_are_grouped_and_counts_sorted() {
     let check = check.expect_text("the same on 29 more lines: 3, 4, 5, 6, 7, …");
     check.expect_text("error[id-invalid]").expect_text("the same on 1 more line: 34");
 }
+
+#[test]
+fn more_failures_are_counted_and_listed() {
+    let program = Program::new().file("a.csv", closing(1..=15)).faulty_emulator(&["404"]);
+    program.send("a.csv --max-failures 100").expect_code(1);
+    let run = program.last_run();
+    let shown = program.run(&format!("runs show {run}")).expect_code(0).stdout;
+    assert_eq!(shown.matches("failed, not-found").count(), 10, "{shown}");
+    assert!(shown.contains("  and 5 more; to list all:\n"), "{shown}");
+    let listing = shown.split("to list all:\n  bulk-triage ").nth(1).and_then(|rest| rest.lines().next());
+    let all = program.run(listing.expect("a command")).expect_code(0).stdout;
+    assert_eq!(all.matches("failed, not-found").count(), 15, "{all}");
+    assert!(!all.contains("more"), "{all}");
+}
+
+#[test]
+fn runs_show_names_the_origin_once() {
+    let program = Program::new().file("a.csv", closing(1..=2)).emulator(|_| ());
+    program.send("a.csv").expect_code(0);
+    let shown = program.run(&format!("runs show {}", program.last_run())).expect_code(0);
+    assert_eq!(shown.stdout.matches(&program.origin()).count(), 1, "{}", shown.said());
+    shown.expect_text("\nrequests  2, 0 throttled (429)\n");
+}

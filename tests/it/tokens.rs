@@ -2,7 +2,10 @@
 //! and a refusal says what to do before any request.
 
 use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bulk_triage::clock::Clock;
@@ -320,4 +323,74 @@ fn read_permission_is_enough_to_read() {
     apply.env("BULK_TRIAGE_TOKEN", &token);
     started(apply).end().expect_code(5).expect_text("the permission `Incident.Read`, not");
     assert_eq!(program.requests().len(), reads);
+}
+
+#[test]
+fn renewed_token_is_in_no_output() {
+    let old = "eyJ-the-first-token-0123456789-0123456789";
+    let new = "eyJ-the-second-token-9876543210-9876543210";
+    for format in ["text", "json"] {
+        let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n");
+        program.write("token", old);
+        fs::set_permissions(program.path("token"), Permissions::from_mode(0o600)).expect("its owner");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let origin = format!("http://{}", listener.local_addr().expect("an address"));
+        let file = program.path("token");
+        let server = std::thread::spawn(move || {
+            let mut tokens = Vec::new();
+            for stream in listener.incoming().flatten().take(3) {
+                tokens.push(answer(stream, old, new, &file));
+            }
+            tokens
+        });
+        let arguments = format!(
+            "run a.csv --yes -vvv --log-format {format} --concurrency 1 --token-file token --base-url {origin}"
+        );
+        let told = program.run(&arguments).expect_code(0);
+        let again = program.run(&format!("{arguments} --log-file log.txt --remember 0 --dry-run")).expect_code(0);
+        fs::remove_file(program.path("token")).expect("it is there");
+        assert_eq!(server.join().expect("no panic"), ["old", "new", "new"], "the token was renewed");
+        assert!(told.said().contains("DEBUG"), "it is logged at its highest level: {}", told.said());
+        for token in [old, new] {
+            for said in [told.said(), again.said()] {
+                assert!(!said.contains(&token[..20]), "{said}");
+            }
+            expect_in_no_file(program.dir(), token.as_bytes());
+        }
+    }
+}
+
+/// Refuses the old token, and writes the new one to its file before it says so. Returns which token came.
+fn answer(mut stream: TcpStream, old: &str, new: &str, file: &Path) -> &'static str {
+    let mut request = String::new();
+    let mut bytes = [0; 4_096];
+    while !request.contains("\r\n\r\n") || request.contains("PATCH") && !request.ends_with('}') {
+        let read = std::io::Read::read(&mut stream, &mut bytes).expect("a request");
+        request.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    let (status, body, which) = if request.contains(old) {
+        fs::write(file, new).expect("the token is renewed");
+        ("401 Unauthorized", r#"{"error":{"code":"Unauthorized","message":"expired"}}"#.to_owned(), "old")
+    } else {
+        assert!(request.contains(new), "{request}");
+        let id = request.split(['/', ' ']).find_map(|word| word.parse::<u64>().ok()).expect("an incident");
+        ("200 OK", format!(r#"{{"incidentId":{id},"status":"Resolved","comments":[]}}"#), "new")
+    };
+    let length = body.len();
+    let response = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    stream.write_all(response.as_bytes()).expect("the program listens");
+    which
+}
+
+fn expect_in_no_file(dir: &Path, secret: &[u8]) {
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            expect_in_no_file(&path, secret);
+        } else {
+            let bytes = fs::read(&path).expect("a file");
+            let is_there = bytes.windows(20).any(|window| window == &secret[..20]);
+            assert!(!is_there, "the token is in {}", path.display());
+        }
+    }
 }

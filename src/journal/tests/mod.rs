@@ -1,13 +1,13 @@
 //! The journal's promises, on real files: what survives, what is shared, what is refused.
 
-mod account;
 mod commit;
+mod dedup;
 mod doubt;
 mod history;
 mod ledger;
-mod merged;
-mod plans;
 mod process;
+mod query_plans;
+mod redirects;
+mod run_report;
 mod runs;
-mod same_again;
 mod store;

@@ -1,7 +1,7 @@
 //! What was sent to another origin was not sent to the API; all built-in hosts are the API.
 
-use crate::far::{FarService, ORIGIN, Tenant};
 use crate::program::{Ended, Program, started};
+use crate::remote_service::{ORIGIN, RemoteService, Tenant};
 
 const A: &str = "11111111-1111-1111-1111-111111111111";
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Active,two\n";
@@ -9,9 +9,9 @@ const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Active,two\n";
 /// Runs `a.csv` at this origin: all of these hosts reach the program's emulator.
 fn run_at(program: &Program, origin: &str, options: &str) -> Ended {
     let tenant = Tenant::new(A, program);
-    let far = FarService::start(&[&tenant]);
+    let service = RemoteService::start(&[&tenant]);
     let arguments = format!("run a.csv --yes --settle 150ms {options} --base-url {origin}");
-    started(far.command(program, &tenant.token, &arguments)).end()
+    started(service.command(program, &tenant.token, &arguments)).end()
 }
 
 #[test]

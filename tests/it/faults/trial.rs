@@ -6,7 +6,7 @@ use std::process::Command;
 use std::str::FromStr;
 
 use super::shim::{Errno, How, Point, Strike, noted, shim};
-use crate::account::{rows_with_comments, settled};
+use crate::final_checks::{rows_with_comments, settled};
 use crate::program::{Ended, Program, started};
 
 const ROWS: u64 = 20;

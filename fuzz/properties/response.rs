@@ -1,4 +1,4 @@
-//! Answers of the server, of every status.
+//! Responses of the server, with every status.
 
 use bulk_triage::call::{Call, CallResult, Verdict};
 use bulk_triage::change::{Change, IncidentId};
@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::checked::CONTRACT;
 use super::{assert_safe_to_print, split_number};
 
-/// Any answer has a verdict and a short message in one line. An update counts as made, and an incident as read, only
-/// where a whole answer shows the incident that was meant.
-pub fn answers(data: &[u8]) {
+/// Any response gives a verdict and a short message of one line. An update counts as applied, and an incident as read,
+/// only if a complete response shows the requested incident.
+pub fn responses(data: &[u8]) {
     let (kind, body) = split_number(data);
     let status = match kind {
         0 => 429,
@@ -26,17 +26,17 @@ pub fn answers(data: &[u8]) {
     let change =
         Change { incident, body: r#"{"status":"Resolved","tags":["a"],"comment":"done"}"#.into(), appends: true };
     for call in [Call::Update(change), Call::Read(incident)] {
-        let answer = |incomplete| {
+        let response = |incomplete| {
             let headers = vec![("x-ms-request-id".to_owned(), String::from_utf8_lossy(body).into_owned())];
             answer_to(&call, Ok(Reply { status, headers, body: body.to_vec(), incomplete }))
         };
-        let whole = answer(None);
+        let whole = response(None);
         if status == 200 {
-            assert_meant(&whole.verdict, body);
+            assert_shows_incident(&whole.verdict, body);
             let is_update = matches!(call, Call::Update(_));
             let in_doubt =
                 if is_update { Verdict::Unconfirmed } else { Verdict::Transient { may_have_applied: false } };
-            assert_eq!(answer(Some(Incomplete::Damaged)).verdict, in_doubt);
+            assert_eq!(response(Some(Incomplete::Damaged)).verdict, in_doubt);
         }
         let message = String::from_utf8_lossy(body).into_owned();
         answer_to(&call, Err(SendError { may_have_arrived: true, is_reused: false, obstacle: None, message }));
@@ -45,22 +45,22 @@ pub fn answers(data: &[u8]) {
 
 fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
     let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
-    let answer = classify(call, &CONTRACT, reply, 0, now);
-    let differs = if let Verdict::Updated { differs, .. } = &answer.verdict { differs.as_deref() } else { None };
-    for text in [Some(answer.message.as_str()), answer.request_id.as_deref(), differs].into_iter().flatten() {
+    let response = classify(call, &CONTRACT, reply, 0, now);
+    let differs = if let Verdict::Updated { differs, .. } = &response.verdict { differs.as_deref() } else { None };
+    for text in [Some(response.message.as_str()), response.request_id.as_deref(), differs].into_iter().flatten() {
         assert!(!text.contains(char::is_control) && text.chars().count() < 500, "{text:?}");
         assert_safe_to_print(&printable(text));
     }
-    answer
+    response
 }
 
-/// A verdict that something was made or read stands on a body that shows incident 7 and no error.
-fn assert_meant(verdict: &Verdict, body: &[u8]) {
+/// An update is applied, or a read successful, only if the body shows incident 7 and no error.
+fn assert_shows_incident(verdict: &Verdict, body: &[u8]) {
     if matches!(verdict, Verdict::Transient { .. } | Verdict::Unconfirmed) {
         return;
     }
-    // Of any depth, and with any bytes in what is skipped: this reader skips it too.
-    serde_json::from_str::<&RawValue>(&String::from_utf8_lossy(body)).expect("an answer is JSON");
+    // `RawValue` skips nested values of any depth and any bytes, as the program does.
+    serde_json::from_str::<&RawValue>(&String::from_utf8_lossy(body)).expect("a response is JSON");
     let Ok(shown) = serde_json::from_slice::<Value>(body) else { return };
     assert!(shown.is_object() && shown["error"].is_null(), "{shown}");
     let number = |name: &str| match &shown[name] {
@@ -73,7 +73,7 @@ fn assert_meant(verdict: &Verdict, body: &[u8]) {
         Verdict::Redirected { to } => assert_eq!(number("redirectIncidentId"), Some(*to)),
         Verdict::Read { incident, .. } => {
             assert_eq!(incident.id, 7);
-            // One without a text is one, too.
+            // A comment without a text counts too.
             let texts = shown["comments"].as_array().into_iter().flatten();
             let texts = texts.map(|one| one["comment"].as_str().unwrap_or_default());
             assert!(incident.comments.iter().map(|comment| comment.text.as_str()).eq(texts), "{shown}");

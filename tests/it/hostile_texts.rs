@@ -1,7 +1,7 @@
 //! Texts that somebody may put into a title, a tag or a comment to make something else of it.
 
 /// Two hundred and more of them, each once.
-pub(crate) fn naughty() -> Vec<String> {
+pub(crate) fn hostile_texts() -> Vec<String> {
     let formulas = ["1+1", "cmd|'/C calc'!A0", "HYPERLINK(\"http://x.example\",\"y\")", "SUM(A1:A9)"];
     let starts = ["=", "+", "-", "@", "\t=", "\r=", "\n=", "＝", "＋", "－", "＠", "'="];
     let elements = ["script", "img", "svg", "iframe", "style", "a", "b", "h1", "table", "tr", "td", "form", "input"];

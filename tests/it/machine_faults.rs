@@ -13,9 +13,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use crate::account::{rows_with_comments, settled};
 use crate::faults::{Errno, How, Strike, left_out, shim};
-use crate::program::{Ended, Program, eventually, in_place_of, shell_words, started, started_as_it_is};
+use crate::final_checks::{rows_with_comments, settled};
+use crate::program::{Ended, Program, closing, eventually, in_place_of, shell_words, started, started_as_it_is};
 
 const ROWS: u64 = 20;
 const COMMAND: &str = "a.csv --results r.csv --quota 100000/1s --patience 0 --no-progress";
@@ -403,4 +403,15 @@ fn unwritable_summary_keeps_the_exit_code() {
     command.stdout(full).stderr(Stdio::piped());
     started_as_it_is(command).end().expect_code(0).expect_text("cannot write the summary");
     settled(&program, ROWS, "r.csv").expect("all is done");
+}
+
+#[test]
+fn too_few_open_files_stop_with_explanation() {
+    let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
+    let command = program.send_command("a.csv");
+    let mut limited = in_place_of(&command, "sh");
+    limited.args(["-c", &format!("ulimit -n 20; exec {}", shell_words(&command))]);
+    let ended = started(limited).end().expect_code(2);
+    ended.expect_text("too few files").expect_text("Too many open files").expect_text("ulimit -n 256");
+    assert!(program.requests().is_empty());
 }

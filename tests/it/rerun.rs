@@ -1,6 +1,11 @@
 //! Promise 9: run twice is run once. The same command again, after any end, sends what is missing and nothing twice.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
+
+use rusqlite::Connection;
+use rustix::process::Signal;
 
 use crate::program::{Program, Started, closing, incidents, started};
 
@@ -220,11 +225,73 @@ fn repeated_standard_input_sends_nothing_twice() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let send = || {
         let mut command = program.send_command("-");
-        command.stdin(std::fs::File::open(program.path("a.csv")).expect("a file"));
+        command.stdin(fs::File::open(program.path("a.csv")).expect("a file"));
         started(command).end().expect_code(0)
     };
     let ended = send().expect_outcomes(&[("updated", 3)]);
     let name = ended.results_path().file_name().expect("a name").to_string_lossy().into_owned();
     assert!(name.starts_with("stdin."), "{name}");
     send().expect_outcomes(&[("unchanged", 3)]);
+}
+
+#[test]
+fn only_sends_exactly_rows_of_each_outcome() {
+    const OUTCOMES: [&str; 6] = ["updated", "unchanged", "failed", "invalid", "in-doubt", "not-attempted"];
+    let program = Program::new().file("a.csv", closing(1..=6)).emulator(|_| ());
+    // Every outcome stands at another row; as real results have them, whatever led to it.
+    let ended = program.send("a.csv").expect_code(0);
+    let whole = fs::read_to_string(ended.results_path()).expect("results");
+    let (header, rows) = whole.split_once('\n').expect("a header");
+    let rows: Vec<String> =
+        rows.lines().zip(OUTCOMES).map(|(row, outcome)| row.replacen("updated", outcome, 1)).collect();
+    assert!(rows.iter().zip(OUTCOMES).all(|(row, outcome)| row.contains(outcome)), "{rows:?}");
+    program.write("r.csv", format!("{header}\n{}\n", rows.join("\n")));
+    let selections = OUTCOMES.iter().zip(1..).map(|(outcome, id)| ((*outcome).to_owned(), vec![id]));
+    let several = [("updated,in-doubt,failed".to_owned(), vec![1, 3, 5])];
+    for (only, ids) in selections.chain(several) {
+        let before = program.updates().len();
+        program.send(&format!("r.csv --only {only} --remember 0")).expect_code(0);
+        assert_eq!(incidents(&program.updates()[before..]), ids, "--only {only}");
+    }
+    let before = program.updates().len();
+    program.send("r.csv --remember 0").expect_code(0);
+    assert_eq!(incidents(&program.updates()[before..]), [3, 4, 5, 6], "without --only");
+}
+
+/// The older one was last sent more than 12 hours ago, so the same command has begun a new run.
+#[test]
+fn newer_of_two_equal_unfinished_runs_is_resumed() {
+    let program = Program::new().file("a.csv", closing(1..=8)).emulator(|settings| {
+        settings.latency = Duration::from_millis(50)..=Duration::from_millis(100);
+    });
+    let interrupt = |requests| {
+        let running = program.start_sending("a.csv --concurrency 1");
+        program.wait_for_requests(requests);
+        running.signal(Signal::INT);
+        running.end().expect_code(4);
+        program.last_run()
+    };
+    let older = interrupt(2);
+    move_back(&program.path("state/journal.db"), Duration::from_hours(13));
+    let newer = interrupt(program.requests().len() + 2);
+    assert_ne!(older, newer, "too old to be resumed within 12 hours");
+    let ended = program.send("a.csv --remember 24h --format json").expect_code(0);
+    assert_eq!(ended.json()["run"].as_str(), Some(newer.as_str()));
+    program.run(&format!("runs show {older}")).expect_code(0).expect_text("unfinished");
+    let shown = program.run(&format!("runs show {newer}")).expect_code(0);
+    assert!(!shown.stdout.contains("unfinished"), "{}", shown.said());
+}
+
+/// As if everything in this journal had happened so much earlier.
+#[expect(clippy::disallowed_methods, reason = "no run of the program takes hours")]
+fn move_back(journal: &Path, time: Duration) {
+    let micros = i64::try_from(time.as_micros()).expect("some hours");
+    let db = Connection::open(journal).expect("the journal is there");
+    for change in [
+        "UPDATE attempts SET started = started - ?1, started_wall = started_wall - ?1, ended = ended - ?1,
+         ended_wall = ended_wall - ?1",
+        "UPDATE runs SET created_wall = created_wall - ?1",
+    ] {
+        db.execute(change, [micros]).expect("it is no later");
+    }
 }

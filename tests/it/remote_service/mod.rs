@@ -35,13 +35,13 @@ impl Tenant<'_> {
 }
 
 /// The service, as far as the program is told of it.
-pub(crate) struct FarService {
+pub(crate) struct RemoteService {
     proxy: String,
 }
 
-impl FarService {
+impl RemoteService {
     /// Starts it. It ends with the test's process.
-    pub(crate) fn start(tenants: &[&Tenant<'_>]) -> FarService {
+    pub(crate) fn start(tenants: &[&Tenant<'_>]) -> RemoteService {
         let routes: Vec<(String, String)> = tenants
             .iter()
             .map(|tenant| (tenant.token.clone(), tenant.program.origin().replace("http://", "")))
@@ -56,20 +56,21 @@ impl FarService {
                 std::thread::spawn(move || drop(serve(stream, tls, &routes)));
             }
         });
-        FarService { proxy }
+        RemoteService { proxy }
     }
 
     /// The command of `program`, sent with this token to this service.
     pub(crate) fn command(&self, program: &Program, token: &str, arguments: &str) -> Command {
         let mut command = program.command(arguments);
-        let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/far/ca.pem");
+        let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/remote_service/ca.pem");
         command.env("BULK_TRIAGE_TOKEN", token).env("HTTPS_PROXY", &self.proxy).env("SSL_CERT_FILE", ca);
         command
     }
 }
 
 fn tls() -> ServerConfig {
-    let file = |name| fs::read(format!("{}/tests/it/far/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture");
+    let file =
+        |name| fs::read(format!("{}/tests/it/remote_service/{name}", env!("CARGO_MANIFEST_DIR"))).expect("a fixture");
     let chain = vec![CertificateDer::from_pem_slice(&file("cert.pem")).expect("a certificate")];
     let key = PrivateKeyDer::from_pem_slice(&file("key.pem")).expect("a key");
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
