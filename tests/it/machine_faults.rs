@@ -73,7 +73,9 @@ fn full_disk_under_journal_stops_a_resumable_run() {
 #[test]
 fn full_disk_under_results_loses_no_outcome() {
     let program = program();
-    let Some(ended) = struck(&program, COMMAND, "r.csv", 3, Errno::NoSpace) else { return };
+    // One row after the other, so that the third write comes before the last row.
+    let one = format!("{COMMAND} --concurrency 1");
+    let Some(ended) = struck(&program, &one, "r.csv", 3, Errno::NoSpace) else { return };
     let ended = ended.expect_code(4).expect_text("No space left on device").expect_text("stopped early");
     program.run("runs list").expect_code(0).expect_text("unfinished");
     let run = program.last_run();

@@ -37,7 +37,7 @@ fn unnamed_tags_stay_and_only_edits_are_read() {
     let program = program("1,Resolved,+tuned; -old,done\n2,,-noise,\n3000,,+ tuned,\n4000,Resolved,,other\n");
     let before = program.requests().len();
     let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 4)]);
-    let ended = ended.expect_text("reading 3 incidents first");
+    let ended = ended.expect_text("reading 3 incidents (");
     let ended = ended.expect_text("1  adds tuned; removes old");
     ended.expect_text(
         "line 2, 1:\n    status Active → Resolved\n    tags [\"old\",\"vip\"] → [\"vip\",\"tuned\"]\n    comment + done\n",
@@ -90,7 +90,7 @@ fn plan_has_the_complete_list_and_edit() {
     let program = program("1,,+tuned,\n2,,+tuned,\n4000,Resolved,,\n");
     let origin = program.origin();
     let planned = format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin}");
-    program.run(&planned).expect_code(0).expect_text("reading 2 incidents first");
+    program.run(&planned).expect_code(0).expect_text("reading 2 incidents (");
     assert!(program.read("a.plan").contains(r#""change":{"tags":["old","vip","tuned"]}"#));
     program.run("plan a.plan").expect_code(0).expect_text("tags [\"noise\"] → [\"noise\",\"tuned\"]");
     of_others(&program, "2,,other,\n");
