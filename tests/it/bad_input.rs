@@ -1,15 +1,15 @@
-//! Bad input, each kind with its code, its place, what to do about it, and exit 3; and nothing is sent.
+//! Each kind of bad input: its code, location, hint and exit code 3; nothing is sent.
 
 use crate::program::{Program, started};
 
-/// One bad input and what is said of it.
+/// A bad input and what is reported about it.
 struct Bad {
     file: &'static str,
     content: Vec<u8>,
     code: &'static str,
-    /// Line and character, where there are such.
+    /// Line and character, if it has a location.
     place: (Option<u64>, Option<u64>),
-    /// In the message or the advice.
+    /// Part of the message or the hint.
     says: &'static str,
 }
 
@@ -26,7 +26,7 @@ impl Bad {
         Bad { place: (Some(line), None), ..self }
     }
 
-    /// Held to `check --format json`, to `check` and to `run`.
+    /// Checks the input with `check --format json`, `check` and `run`.
     fn hold(self) {
         let what =
             format!("{} of {:?}", self.code, String::from_utf8_lossy(&self.content[..self.content.len().min(60)]));
@@ -127,7 +127,7 @@ fn value_errors_are_reported() {
     bad("a.csv", rows("1,Active,,,,\n2,Active,,,,\n1,Resolved,,,,"), "contradiction", "2").on_line(4).hold();
 }
 
-/// A parser that descends for each bracket would overflow its stack.
+/// A recursive parser would overflow its stack.
 #[test]
 fn deep_nesting_is_carried_or_rejected_without_crash() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
@@ -171,7 +171,7 @@ fn unreadable_input_is_named() {
             ended.expect_text(&format!("cannot read `{input}`")).expect_text(says);
         }
     }
-    // Found out while reading.
+    // This error comes up only while reading.
     program.run("check /proc/self/mem").expect_code(3).expect_text("cannot read");
 }
 

@@ -1,6 +1,6 @@
-//! A page in a real browser: every text is text, nothing was made an element, and the console has nothing to say.
+//! Pages in a real browser: every text stays text, none becomes an element, and the console is empty.
 //!
-//! Needs chromium; left out, with a word, where there is none. `BULK_TRIAGE_BROWSER=needed` makes that a failure.
+//! Needs Chromium. Without it the tests are skipped with a notice, or fail with `BULK_TRIAGE_BROWSER=needed`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,16 +12,16 @@ use crate::hostile_texts::hostile_texts;
 use crate::program::{Program, started};
 use crate::report::{rows_of, rows_of_hostile_texts};
 
-/// What pages are made of.
+/// The elements that a page may have.
 const ELEMENTS: &str = "a b body caption code col colgroup dd del details div dl dt figcaption figure footer g h1 h2 h3 \
                         head header html i ins li main meta nav p path section small span strong style summary svg \
                         table tbody td text th thead title tr ul";
 
-/// What their elements bear.
+/// The attributes that they may have.
 const ATTRIBUTES: &str = "aria-hidden aria-label aria-labelledby charset class content d dy href http-equiv id lang name \
                           role rowspan scope tabindex text-anchor viewBox x y";
 
-/// The browser, where there is one on the path.
+/// The browser on the path, if there is one.
 fn browser() -> Option<PathBuf> {
     let path = setting("PATH").unwrap_or_default();
     let names = ["chromium", "chromium-browser", "google-chrome"];
@@ -35,7 +35,7 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// A page as the browser understood it, and what its console said.
+/// A page as the browser parsed it, and its console output.
 fn opened(browser: &Path, page: &Path) -> (String, String) {
     let profile = tempfile::tempdir().expect("a directory");
     let mut command = Command::new(browser);
@@ -49,7 +49,7 @@ fn opened(browser: &Path, page: &Path) -> (String, String) {
     (ended.stdout, console)
 }
 
-/// The elements and attributes of a document that a browser wrote out: in its texts and values no `<` and `"` is left.
+/// The elements and attributes of a document that a browser serialized: its texts and values have no `<` or `"`.
 fn made_of(dom: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let (mut elements, mut attributes) = (BTreeSet::new(), BTreeSet::new());
     let body = dom.split("</style>").nth(1).expect("a style, and what comes after");
@@ -62,7 +62,7 @@ fn made_of(dom: &str) -> (BTreeSet<&str>, BTreeSet<&str>) {
     (elements, attributes)
 }
 
-/// As a browser writes a text out.
+/// Escapes a text as a browser does.
 fn written_out(text: &str) -> String {
     text.replace('&', "&amp;").replace('\u{a0}', "&nbsp;").replace('<', "&lt;").replace('>', "&gt;")
 }
@@ -110,7 +110,7 @@ fn page_shows_all_ten_thousand_rows() {
     assert_eq!(rows_of(&dom), (1..=10_000).collect::<Vec<u64>>());
 }
 
-/// So that the tests above can't pass because they see nothing.
+/// Proves that the checks above can fail.
 #[test]
 fn page_policy_blocks_injected_script_and_style() {
     let Some(browser) = browser() else { return };

@@ -1,4 +1,4 @@
-//! Promise 7: what is sent comes from a file that did not change while it was read.
+//! Promise 7: a file that changes while it is read is not sent.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use crate::faults::is_root;
 use crate::program::{Ended, Program, Started, eventually, started};
 
-/// Much longer than what is read at once.
+/// Much more than is read at once.
 fn long_file() -> String {
     let rows = (1..30_000).map(|id| format!("{id},Resolved,ana.silva@contoso.com\n"));
     ["incidentId,status,assignedTo\n".to_owned()].into_iter().chain(rows).collect()
@@ -19,7 +19,7 @@ fn long_file() -> String {
 
 type Change = fn(&Path);
 
-/// What happens to the file while it is read.
+/// What happens to the file during the read.
 const CHANGES: [(&str, Change); 5] = [
     ("truncated", |path| {
         let content = fs::read_to_string(path).expect("the file");
@@ -42,8 +42,8 @@ const CHANGES: [(&str, Change); 5] = [
     ("removed", |path| fs::remove_file(path).expect("it is removed")),
 ];
 
-/// Starts a command, stops it when it has read a part of the file, changes the file and lets it go on. Where it was too
-/// quick to be stopped in time it is started again.
+/// Starts a command, stops it once it has read part of the file, changes the file and continues it. If the command was
+/// too fast to be stopped in time, tries again.
 fn change_during(start: impl Fn() -> Command, file: &Path, change: Change) -> Ended {
     let length = fs::metadata(file).expect("the file").len();
     loop {
@@ -60,15 +60,15 @@ fn change_during(start: impl Fn() -> Command, file: &Path, change: Change) -> En
     }
 }
 
-/// Waits until all its threads have stopped: the signal stops one, and on a busy machine the others read on meanwhile.
-/// False where it has ended.
+/// Waits until all threads have stopped: the signal stops one, and on a busy machine the others read on. False if the
+/// process has ended.
 fn has_stopped(running: &Started) -> bool {
     let process = Pid::from_raw(running.number()).expect("a process");
     let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(process), options).is_ok_and(|status| status.is_some_and(|status| status.stopped()))
 }
 
-/// How much of the file was read; 0 where it is not open. By the first byte the program knows what the file was.
+/// How much of the file was read; 0 if it is not open. The first byte fixes the identity of the file.
 fn position_in(running: &Started, file: &Path) -> u64 {
     let process = format!("/proc/{}", running.number());
     let open = fs::read_dir(format!("{process}/fd")).into_iter().flatten().flatten();

@@ -1,9 +1,9 @@
-//! `bulk-triage check` and `contract`, from the command line: exit codes, the samples, what is printed.
+//! `bulk-triage check` and `contract` on the command line: exit codes, samples, output.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// The exit code, standard output and standard error.
+/// Exit code, standard output and standard error.
 fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
     command.args(arguments).env("NO_COLOR", "1");

@@ -1,4 +1,4 @@
-//! Promise 1: nothing is sent before every row was checked.
+//! Promise 1: nothing is sent until every row has been checked.
 
 use crate::program::{Program, closing, of_the_project};
 
@@ -12,7 +12,7 @@ fn invalid_row_stops_run_before_first_request() {
     assert_eq!(program.names(), ["a.csv", "requests.jsonl", "state"], "no results were begun");
 }
 
-/// The last row is far from the first one: what was read by then must not have gone out.
+/// The invalid row comes last, so that sending while checking would be noticed.
 #[test]
 fn invalid_last_row_stops_before_first_request() {
     let rows = closing(1..=20_000) + "0,Resolved,no\n";
@@ -85,7 +85,7 @@ fn dry_run_sends_and_stores_nothing() {
     assert_eq!(program.names(), ["a.csv", "requests.jsonl"]);
 }
 
-/// Also beside a journal that is there: it is looked at, and stays as it was to the byte.
+/// An existing journal is read, but not changed by a single byte.
 #[test]
 fn dry_run_leaves_an_existing_journal_unchanged() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(2..=5)).emulator(|_| ());

@@ -1,5 +1,4 @@
-//! The command line itself: help that fits a terminal, completions, the manual page, the contracts shown; and no panic,
-//! whatever is typed.
+//! The command line: help that fits a terminal, completions, the manual page, contracts; no arguments cause a panic.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -113,7 +112,7 @@ fn contract_file_of_the_user_is_obeyed() {
         .expect_code(2);
 }
 
-/// Called without anything but what needs no network: in any order, with anything.
+/// Only commands that need no network, with their arguments in any order.
 #[test]
 fn no_arguments_cause_a_panic_or_hang() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("-x.csv", closing(1..=3));
@@ -142,7 +141,7 @@ fn no_arguments_cause_a_panic_or_hang() {
             vec!["emulator", "--fault", word],
             vec!["emulator", "--merged", word],
         ] {
-            // What is taken as a server's settings would serve until a signal: a port that is none ends it.
+            // Valid settings would serve until a signal; an invalid port ends the emulator.
             let serves = arguments[0] == "emulator";
             let mut command = program.command_of(&arguments);
             if serves {
@@ -168,7 +167,7 @@ fn non_utf8_arguments_are_file_names_or_errors() {
     run(&[name]).expect_code(2);
 }
 
-/// Extremes that are allowed.
+/// The largest values that are allowed.
 #[test]
 fn largest_numbers_are_accepted() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
@@ -217,7 +216,7 @@ fn quiet_twice_prints_no_summary() {
     }
     let check = program.run("check a.csv -qq").expect_code(0);
     assert_eq!((check.stdout.as_str(), check.stderr.as_str()), ("", ""));
-    // Errors are still said, and what a script asked for is still written.
+    // Errors and the output that a script requested are still printed.
     let failed = program.run("check missing.csv -qq").expect_code(3);
     assert!(failed.said().contains("missing.csv"));
     program.send("a.csv -qq --format json").expect_code(0).json();
@@ -244,7 +243,7 @@ fn last_of_repeated_option_wins() {
     program.run(&dry).expect_code(0).expect_text("2 of a.csv");
     program.run("runs --format human --format json").expect_code(0).json();
     program.run("check a.csv --contract none --contract defender").expect_code(0);
-    // What can be repeated still adds up, and one field is set once.
+    // Options that can be repeated still add up, and a field is set only once.
     program.run("check a.csv --set status=Active --set assignedTo=me").expect_code(0);
     program.run("check a.csv --set status=Active --set status=Resolved").expect_code(2).expect_text("used twice");
 }

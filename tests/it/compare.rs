@@ -1,10 +1,10 @@
-//! `--compare`: what is sent follows from what the incidents are, and is known before anything is sent.
+//! `--compare`: the current state of the incidents decides what is sent, and it is known before anything is sent.
 
 use std::fmt::Write as _;
 
 use crate::program::{Program, Request, incidents, throttled};
 
-/// A file that closes these incidents, without a comment.
+/// A file that closes these incidents, without comments.
 fn resolving(ids: impl IntoIterator<Item = u64>) -> String {
     ids.into_iter().fold("incidentId,status\n".to_owned(), |mut text, id| {
         let _ = writeln!(text, "{id},Resolved");
@@ -53,7 +53,7 @@ fn every_read_precedes_the_first_update() {
     assert_eq!(incidents(&program.updates()), [7, 8, 9]);
 }
 
-/// Five ids that don't exist were said before: that the first five rows fail is no news.
+/// Five missing incidents were reported beforehand, so the first-five rule does not apply.
 #[test]
 fn skipped_rows_do_not_stop_the_run() {
     let program = program("a.csv", &resolving((9_001..=9_009).chain(1..=9)));
@@ -79,17 +79,17 @@ fn dry_run_shows_every_change_and_sends_nothing() {
 fn read_state_overrides_remembered_changes() {
     let program = program("close.csv", "incidentId,status,comment\n1,Resolved,one\n2,Resolved,two\n");
     program.send("close.csv").expect_code(0);
-    // Somebody reopens one of them, and the journal does not hear of it.
+    // Somebody reopens one of the incidents without the journal knowing.
     program.write("open.csv", "incidentId,status\n1,Active\n");
     program.send_as_others("open.csv");
     program.send("close.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
-    // Within a minute of our own write the read may be the older one.
+    // Within a minute of our own update, the read may be outdated.
     program.send("close.csv --compare").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
     assert_eq!(program.incident(1)["status"], "Active");
     program.age_the_journal(61);
     program.send("close.csv --compare").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
     assert_eq!(program.incident(1)["status"], "Resolved");
-    // No read tells whether somebody has removed a comment: it is not repeated.
+    // No read shows whether a comment was removed, so it is not repeated.
     assert_eq!((program.comments(1), program.comments(2)), (vec!["one".to_owned()], vec!["two".to_owned()]));
     assert_eq!(last_body(&program), r#"{"status":"Resolved"}"#);
 }
@@ -106,14 +106,14 @@ fn comment_goes_alone_if_its_properties_are_set() {
     program.send("a.csv --compare --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 2)]);
     let bodies: Vec<_> = program.updates().into_iter().filter_map(|update| update.body).collect();
     assert_eq!(bodies[1..], [r#"{"comment":"seen"}"#, r#"{"status":"Resolved","tags":["a"],"comment":"seen"}"#]);
-    // The same file again is the same change, with a look and without.
+    // The same file is the same change, with and without `--compare`.
     for arguments in ["a.csv", "a.csv --compare"] {
         program.send(arguments).expect_code(0).expect_outcomes(&[("unchanged", 2)]);
     }
     assert_eq!((program.comments(1).len(), program.incident(1)["status"].as_str()), (1, Some("Resolved")));
 }
 
-/// Stopped after the look, and reverted by somebody since: the next look sends all of it.
+/// Stopped after the reads, then reverted by somebody: the next reads notice, and everything is sent.
 #[test]
 fn resumed_comment_row_is_compared_again() {
     let rows = "incidentId,status,comment\n1,Resolved,seen\n2,Resolved,seen\n";
@@ -128,7 +128,7 @@ fn resumed_comment_row_is_compared_again() {
     assert_eq!(last_body(&program), r#"{"status":"Resolved","comment":"seen"}"#);
 }
 
-/// Reads are older than our own last update: they do not show that it is to be undone.
+/// A read that is older than our last update does not show that the update was undone.
 #[test]
 fn lagging_read_does_not_hide_our_update() {
     let program = Program::new().file("a.csv", resolving([1])).emulator(|settings| {
@@ -139,12 +139,12 @@ fn lagging_read_does_not_hide_our_update() {
     let settled = || program.send("a.csv --compare --remember 0").expect_code(0).results()[0]["code"].clone();
     while settled() != "already-so" {}
     program.send("open.csv").expect_code(0);
-    // The read shows `Resolved`, and that was before.
+    // The read shows `Resolved`, from before our update.
     program.send("a.csv --compare --remember 0").expect_code(0).expect_outcomes(&[("updated", 1)]);
     assert_eq!(program.incident(1)["status"], "Resolved");
 }
 
-/// Looks are calls like any other: they count, and wait for their turn.
+/// Reads count toward the quota like any request.
 #[test]
 fn reads_and_updates_share_the_quota() {
     let scattered: Vec<u64> = (1..=30).map(|n| n * 150).collect();
@@ -178,7 +178,7 @@ fn row_of_unreadable_incident_is_not_sent() {
     assert_eq!(incidents(&program.updates()), [10, 900]);
 }
 
-/// An emulator with nothing configured has every id there is, and answers for each page of them.
+/// An emulator without settings has every ID, and fills every page.
 #[test]
 fn compare_works_with_the_emulator_option() {
     let program = Program::new().file("a.csv", resolving([7, 8, 900]));

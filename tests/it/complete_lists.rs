@@ -1,5 +1,5 @@
-//! Complete means complete: a list that was not read to its end replaces no file, and another way of reading is tried
-//! before a command gives up.
+//! Complete means complete: an incomplete list replaces no file, and a command tries another way of reading before it
+//! gives up.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::program::{Ended, Program, Request, at_once, fault_of, incidents, results_at, started};
 
-/// A program whose service holds these incidents, and fails as told.
+/// A program whose service holds these incidents and has these faults.
 fn program(incidents: &str, faults: &[&str]) -> Program {
     Program::new().emulator(|settings| {
         settings.incidents = incidents.parse().expect("incidents");
@@ -24,7 +24,7 @@ fn rows(program: &Program, name: &str) -> usize {
     results_at(&program.path(name)).len()
 }
 
-/// The sizes of the pages that were requested.
+/// The sizes of the requested pages.
 fn page_sizes(requests: &[Request]) -> Vec<u32> {
     let size = |request: &Request| request.path.split("top=").nth(1)?.split('&').next()?.parse().ok();
     requests.iter().filter_map(size).collect()
@@ -34,7 +34,7 @@ fn single_reads(requests: &[Request]) -> usize {
     requests.iter().filter(|request| request.method == "GET" && request.id.is_some()).count()
 }
 
-/// Twelve incidents that no two share a page, with this column and value.
+/// Twelve incidents so far apart that no page has two of them, with this column and value.
 fn scattered(column: &str, value: &str) -> String {
     (1..=12).fold(format!("incidentId,{column}\n"), |mut text, n| {
         let _ = writeln!(text, "{},{value}", n * 150);
@@ -102,7 +102,7 @@ fn too_large_pages_are_requested_smaller() {
     assert!(sizes[2..].iter().all(|size| *size == 25), "the list keeps its size: {sizes:?}");
 }
 
-/// 250 KB each, as incidents with many alerts are.
+/// 250 KB each, like incidents with many alerts.
 #[test]
 fn list_of_large_incidents_is_complete() {
     let program = Program::new().emulator(|settings| {
@@ -138,7 +138,7 @@ fn failing_list_is_replaced_by_single_reads() {
     });
 }
 
-/// A command that reads incidents first: what it needs, its arguments, and the requests before its first read.
+/// A command that reads incidents first: its setup, its arguments, and the requests before its first read.
 struct Reading {
     name: &'static str,
     column: &'static str,
@@ -216,7 +216,7 @@ const READINGS: [Reading; 7] = [
 ];
 
 impl Reading {
-    /// The program after the commands before, and the command.
+    /// The program after its setup, and the command.
     fn prepare(&self, fault: &str, failing: usize) -> (Program, Command) {
         let first = self.requests_before + 3;
         let last = if failing == 0 { String::new() } else { (first + failing - 1).to_string() };

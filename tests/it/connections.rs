@@ -1,4 +1,5 @@
-//! Connections that a retry can't fix: the run ends with exit 2 within seconds, says what to do, and uses no quota.
+//! Connection errors that no retry can fix: the run ends with exit code 2 within seconds, with a hint, and uses no
+//! quota.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +10,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use crate::program::{Ended, Program, closing, started};
 
-/// A server that does this with each connection; its port.
+/// Starts a server that handles each connection with this function. Returns its port.
 fn server(serve: impl Fn(TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -29,7 +30,8 @@ pub(crate) fn refusing_proxy(status: &'static str) -> u16 {
     })
 }
 
-/// Sends three rows to this URL with these variables. The quota of one request in an hour is never used up.
+/// Sends three rows to this URL with these variables. A failed connection must not use up the quota of one request an
+/// hour.
 fn send_to(url: &str, variables: &[(&str, &str)]) -> Ended {
     let program = Program::new().file("a.csv", closing(1..=3));
     let send = || {
@@ -54,7 +56,7 @@ fn unknown_certificate_ends_the_run() {
     let config = Arc::new(config);
     let port = server(move |mut stream| {
         let mut connection = ServerConnection::new(Arc::clone(&config)).expect("TLS");
-        // It ends with the client's refusal.
+        // The handshake ends with the client's alert.
         while connection.is_handshaking() && connection.complete_io(&mut stream).is_ok() {}
     });
     let ended = send_to(&format!("https://127.0.0.1:{port}"), &[]);

@@ -1,5 +1,5 @@
-//! Who decides where the token goes: the user, who types an origin; and nobody who hands over a file. Where it goes is
-//! shown before the first request.
+//! Only the user decides where the token goes, by typing an origin; the author of a file does not. The target is shown
+//! before the first request.
 
 mod family;
 mod forged;
@@ -25,7 +25,7 @@ pub(crate) fn token() -> String {
     )
 }
 
-/// A server of somebody else: directly, and as the proxy on the way to every other host. It says what came.
+/// Somebody else's server, reached directly and as the proxy to every other host. It records what it receives.
 pub(crate) struct EvilServer {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -68,7 +68,7 @@ impl EvilServer {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Whether it got the token.
+    /// Whether the server received the token.
     fn has_token(&self) -> bool {
         let received = self.received.lock().expect("no panic");
         let token = token();
@@ -76,7 +76,7 @@ impl EvilServer {
     }
 }
 
-/// A plan with another header and other rows, and the checksum that fits.
+/// A plan with a changed header or changed rows, and a valid checksum.
 pub(crate) fn forged(plan: &str, change: impl FnOnce(&mut Value, &mut Vec<String>)) -> String {
     let mut lines: Vec<String> = plan.lines().map(str::to_owned).collect();
     lines.pop();
@@ -91,13 +91,13 @@ pub(crate) fn forged(plan: &str, change: impl FnOnce(&mut Value, &mut Vec<String
     format!("{text}{{\"seal\":\"sha256:{}\"}}\n", bulk_triage::plan::digits(&checksum))
 }
 
-/// What stands between the backticks of the help.
+/// The text between the backticks of the hint.
 pub(crate) fn advised(ended: &Ended) -> String {
     let help = ended.stderr.lines().find_map(|line| line.trim().strip_prefix("help: ")).expect("help");
     help.split('`').nth(1).expect("a command").to_owned()
 }
 
-/// What a shell makes of a printed command, with the environment of `command`.
+/// The words that a shell makes of a printed command, with the environment of `command`.
 pub(crate) fn pasted(command: &Command, line: &str) -> Ended {
     let mut shell = crate::program::in_place_of(command, "bash");
     let script = format!("bulk-triage() {{ {} \"$@\"; }}\n{line}", env!("CARGO_BIN_EXE_bulk-triage"));

@@ -1,4 +1,4 @@
-//! What a person confirms is what is sent: prompt, plan, dry run and page have one set of numbers.
+//! What a person confirms is what is sent: prompt, plan, dry run and page show the same numbers.
 
 use crate::program::{Ended, Program, closing, incidents};
 
@@ -6,7 +6,7 @@ fn program() -> Program {
     Program::new().emulator(|settings| settings.incidents = "1-100".parse().expect("incidents"))
 }
 
-/// The number of rows and the rows that set a status, as the terminal shows them.
+/// The number of rows, and of those that set a status, as the terminal shows them.
 #[track_caller]
 fn shown(text: &str) -> (u64, u64) {
     let number =
@@ -16,7 +16,7 @@ fn shown(text: &str) -> (u64, u64) {
     (number(rows), status)
 }
 
-/// What the review page says: its updates, the rows that set a status, and the rows that are not marked as left out.
+/// The numbers of the review page: its updates, the rows that set a status, and the rows that are not skipped.
 #[track_caller]
 fn on_page(page: &str) -> (u64, u64, u64) {
     let updates = page.lines().find(|line| line.contains("updates to send") || line.contains("update to send"));
@@ -30,7 +30,7 @@ fn on_page(page: &str) -> (u64, u64, u64) {
     (updates, status, sent)
 }
 
-/// Every output of what `a.csv` would send, with these options; then it is sent.
+/// Compares every output that announces what `a.csv` will send with these options; then sends it.
 #[track_caller]
 fn expect_rows(program: &Program, options: &str, rows: u64, reason: &str) -> Ended {
     let to = format!("--quota 100000/1s --base-url {}", program.origin());
@@ -106,7 +106,7 @@ fn unchanged_rows_are_not_counted() {
     ended.expect_code(0).expect_text("1 row with the same change as an earlier row: skipped");
 }
 
-/// What was sent before a stop is neither counted nor sent again.
+/// Updates from before a stop are neither counted nor sent again.
 #[test]
 fn resumed_run_counts_only_remaining_rows() {
     let program = program();
@@ -133,7 +133,7 @@ fn finished_plan_shows_nothing_to_send() {
         assert_eq!(shown(&again.stdout), (0, 0), "{}", again.said());
         assert_eq!(on_page(&program.read("r.md")), (0, 0, 0), "{}", program.read("r.md"));
     }
-    // Every row is known to be done: nothing is read.
+    // Every row is known as applied, so nothing is read.
     let done = program.run("apply b.plan --yes --quota 100000/1s").expect_code(0);
     done.expect_text("nothing to send").expect_outcomes(&[("unchanged", 2)]);
     assert_eq!(program.requests().len(), requests);
@@ -162,7 +162,7 @@ fn list_edits_are_shown_as_adds_and_removes() {
     assert_eq!(program.incident(1)["tags"], serde_json::json!(["x", "vip"]));
 }
 
-/// The changes before the question are those of the rows that will be sent.
+/// The changes before the prompt are exactly those that will be sent.
 #[test]
 fn shown_changes_equal_sent_changes() {
     let program = program();
@@ -174,7 +174,7 @@ fn shown_changes_equal_sent_changes() {
     assert_eq!(dry_run.stdout.matches("comment + Comment on").count(), 2, "{}", dry_run.said());
 }
 
-/// A comment that is remembered is not repeated: the numbers before the prompt leave it out, as the requests do.
+/// A remembered comment is not repeated, and the numbers before the prompt don't include it.
 #[test]
 fn remembered_comment_is_not_counted() {
     let first = "incidentId,status,comment\n1,Resolved,done\n2,Resolved,done\n";
@@ -208,7 +208,7 @@ fn remembered_comment_is_not_counted() {
     assert_eq!(comments, 1);
 }
 
-/// The estimate begins with the latency that an earlier run has measured.
+/// The first estimate uses the latency that an earlier run measured.
 #[test]
 fn estimate_uses_measured_latency() {
     let slow = std::time::Duration::from_secs(2);

@@ -1,5 +1,4 @@
-//! The documentation is true where a test can tell: its links lead somewhere, its tables are the code's, its commands
-//! are the ones that are run.
+//! The documentation is true as far as a test can tell: links have targets, tables match the code, commands work.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +19,7 @@ fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every page, the pages of folders too.
+/// Every page, including those in subfolders.
 fn pages() -> Vec<PathBuf> {
     let mut folders = vec![root().join("docs")];
     let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("SECURITY.md")];
@@ -37,20 +36,20 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The pages, and those for people who work on the code.
+/// The pages, and those for contributors.
 fn all_pages() -> Vec<PathBuf> {
     let mut pages = pages();
     pages.extend(["CONTRIBUTING.md", "fuzz/README.md"].map(|page| root().join(page)));
     pages
 }
 
-/// The targets of a page's links: what stands in `](…)`, code aside.
+/// The targets of a page's links, `](…)`, outside code.
 fn links(page: &str) -> Vec<&str> {
     let prose = page.split("```").step_by(2);
     prose.flat_map(|part| part.split("](").skip(1).filter_map(|rest| rest.split(')').next())).collect()
 }
 
-/// The names by which a page's headings are linked to.
+/// The anchors of a page's headings.
 fn anchors(page: &str) -> Vec<String> {
     let headings = page.split("```").step_by(2).flat_map(str::lines).filter(|line| line.starts_with('#'));
     let slug = |heading: &str| {
@@ -105,7 +104,7 @@ fn every_documented_command_works_as_printed() {
     assert!(count >= 20, "{count} commands were run");
 }
 
-/// What a command says to `--help`, and the commands below it.
+/// The `--help` texts of a command and its subcommands.
 fn help(command: &[&str], all: &mut String) {
     let asked = Command::new(env!("CARGO_BIN_EXE_bulk-triage")).args(command).arg("--help").output();
     let said = String::from_utf8(asked.expect("the program").stdout).expect("text");
@@ -149,7 +148,7 @@ fn first_commands_of_the_readme_exist() {
     assert!(text(".github/workflows/ci.yml").contains("- run: .ci/run"));
 }
 
-/// What CI runs is what was looked at: by its hash, and by the lock file.
+/// CI runs only reviewed code: actions are pinned by hash, dependencies by the lock file.
 #[test]
 fn ci_pins_actions_and_locks_commands() {
     for workflow in ["ci", "release"] {
@@ -205,7 +204,7 @@ fn results_columns_and_outcomes_are_documented() {
     }
 }
 
-/// The tests that a page names: `module::test` in backticks.
+/// The tests that a page names, as `module::test` in backticks.
 fn tests_named(page: &str) -> Vec<&str> {
     let code = page.split('`').skip(1).step_by(2);
     code.filter(|code| {
@@ -218,7 +217,7 @@ fn is_of_a_name(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
 }
 
-/// The rows of a page's tables, without their headers, with the cells of each.
+/// The rows of a page's tables, without headers, as cells.
 fn table_rows<'p>(page: &'p str) -> Vec<Vec<&'p str>> {
     let is_rule = |line: &str| line.starts_with("| ---");
     let lines = page.lines().zip(page.lines().skip(1).chain([""]));
@@ -240,7 +239,7 @@ fn every_threat_names_its_test() {
     }
 }
 
-/// The files that a module may be in.
+/// The files that may hold a module.
 fn files_of(module: &str) -> Vec<PathBuf> {
     let inside = module.trim_end_matches("::tests").replace("::", "/");
     let files = ["tests/it", "src"].map(|root| [format!("{root}/{inside}.rs"), format!("{root}/{inside}/mod.rs")]);
@@ -256,7 +255,7 @@ fn is_rust(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
-/// Every file below a folder, relative to the project's.
+/// Every file below a folder, relative to the project.
 fn files_below(folder: &str, files: &mut Vec<String>) {
     for entry in fs::read_dir(root().join(folder)).expect("a folder of the project") {
         let path = format!("{folder}/{}", entry.expect("an entry of it").file_name().display());
@@ -264,7 +263,7 @@ fn files_below(folder: &str, files: &mut Vec<String>) {
     }
 }
 
-/// The words by which a command of a page selects tests of the program.
+/// The filters with which a page's command selects tests.
 fn test_filters(page: &str) -> impl Iterator<Item = &str> {
     let commands = page.split(['`', '\n']).filter_map(|code| code.split_once("--test it ")).map(|(_, words)| words);
     commands.flat_map(str::split_whitespace).filter(|word| !word.starts_with('-'))
@@ -309,19 +308,19 @@ fn named_files_modules_and_tests_exist() {
     assert!(checked > 100, "{checked} names were checked");
 }
 
-/// Whether a function is a test: between it and the end of the item before stands the attribute.
+/// Whether a function is a test: the attribute is between it and the end of the item before.
 fn is_test_in(name: &str, code: &str) -> bool {
     let Some((before, _)) = code.split_once(&format!("fn {name}(")) else { return false };
     let attributes = before.rsplit_once("}\n").map_or(before, |(_, attributes)| attributes);
     ["#[test]", "#[tokio::test"].iter().any(|attribute| attributes.contains(attribute))
 }
 
-/// Its table is made from the tests' own names; `BULK_TRIAGE_DOCS=write cargo test --test it docs` writes it anew.
+/// Its table is made from test names; `BULK_TRIAGE_DOCS=write cargo test --test it docs` regenerates it.
 const FAULTS: &str = "docs/faults.md";
 const BEGIN: &str = "<!-- made from the tests' names -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// Where faults are tried, and what is at fault there.
+/// The files that test faults, and what is at fault in each.
 const TRIED: [(&str, &str); 8] = [
     ("a response", "tests/it/no_double_comment.rs"),
     ("the service", "tests/it/service_down.rs"),
@@ -346,7 +345,7 @@ fn table_of_faults() -> String {
     table.join("\n") + "\n"
 }
 
-/// The names of the tests in a file of Rust, in their order.
+/// The names of the tests in a Rust file, in order.
 fn tests_in(text: &str) -> Vec<&str> {
     let after_attribute = text.split("#[test]\n").skip(1);
     after_attribute.filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name)).collect()
@@ -367,7 +366,7 @@ fn table_of_faults_lists_the_tests() {
     }
 }
 
-/// A patch whose place has changed is found when it changes, not when the mutations are next tried.
+/// A patch that no longer fits is noticed when the code changes, not when the mutations are next run.
 #[test]
 fn every_mutation_fits_the_code() {
     let patches = fs::read_dir(root().join("tests/mutations")).expect("a folder of the project");

@@ -1,5 +1,5 @@
-//! Every error before anything is sent, whole: exit code, message and advice, a snapshot `error-NAME.snap` for each class.
-//! How to accept a changed one: [`crate::redact`].
+//! Every error before anything is sent, as full text: exit code, message and hint. One snapshot `error-NAME.snap` for
+//! each class. To accept a change, see [`crate::redact`].
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -12,7 +12,7 @@ use crate::program::{Program, closing, journal_in, names_in, of_the_project, sta
 use crate::redact::Transcript;
 use crate::tokens::jwt;
 
-/// Two rows that are valid, and an emulator to which nothing comes.
+/// Two valid rows, and an emulator that receives nothing.
 fn program() -> Program {
     Program::new().file("a.csv", closing(1..=2)).file("requests.jsonl", "").emulator(|_| ())
 }
@@ -122,7 +122,7 @@ fn unreadable_input() {
     assert_nothing_was_sent(&program);
 }
 
-/// Those that no input of a test's size has.
+/// Codes that no small input can cause.
 const NOT_SHOWN: [&str; 2] = ["too-many-lines", "input-changed"];
 
 #[test]

@@ -1,5 +1,5 @@
-//! Promise 4: every row of the run ends in the results exactly once, in the input's order when the run is over; after a
-//! stop or a kill, when it was started again or by `runs results`.
+//! Promise 4: every row of a finished run is in the results exactly once, in input order. After a stop or a kill this
+//! holds once the run is resumed, or with `runs results`.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,14 @@ use rustix::process::Signal;
 
 use crate::program::{Ended, Program, closing, eventually, results_at, started, started_as_it_is};
 
-/// Rows come back in another order than they were sent in.
+/// Responses come in another order than the requests.
 fn with_rows(rows: u64) -> Program {
     Program::new().file("a.csv", closing(1..=rows)).emulator(|settings| {
         settings.latency = Duration::from_millis(1)..=Duration::from_millis(60);
     })
 }
 
-/// Each row once, in the input's order.
+/// Checks that each row is there once, in input order.
 #[track_caller]
 fn expect_whole(results: &Path, rows: u64) {
     let found: Vec<(String, String)> =
@@ -26,7 +26,7 @@ fn expect_whole(results: &Path, rows: u64) {
     assert_eq!(found, expected);
 }
 
-/// So slow that a signal always comes in the middle: one window of four calls, and the next one far away.
+/// So slow that a signal always comes in the middle: one window admits four requests, and the next is far away.
 const SLOW: &str = "a.csv --quota 4/1h";
 
 #[test]
@@ -81,7 +81,7 @@ fn results_grow_during_the_run() {
     expect_whole(&program.path("r.csv"), 12);
 }
 
-/// Stops it once four rows are done.
+/// Stops it once four rows are finished.
 fn stopped(program: &Program, signals: &[Signal]) -> Ended {
     let running = program.start_sending(&format!("{SLOW} --results r.csv"));
     program.wait_for_requests(4);
@@ -98,7 +98,7 @@ fn ctrl_c_writes_results_and_suggests_resuming() {
         let ended = stopped(&program, &[signal]).expect_code(4);
         let ended = ended.expect_outcomes(&[("updated", 4), ("not-attempted", 8)]);
         expect_whole(&program.path("r.csv"), 12);
-        // The command that is suggested does it, the quota aside.
+        // The suggested command resumes the run (it gets a larger quota here).
         let next = ended.stdout.lines().skip_while(|line| *line != "next:").nth(1).expect("a command").trim();
         assert!(next.starts_with("bulk-triage run a.csv"), "{next}");
         let arguments = next.strip_prefix("bulk-triage ").expect("this program").replace("4/1h", "1000/1s");
@@ -108,14 +108,14 @@ fn ctrl_c_writes_results_and_suggests_resuming() {
     }
 }
 
-/// A call is under way that never ends: the first signal waits for it, the second does not.
+/// A request in flight never ends: the first signal waits for it, the second does not.
 #[test]
 fn second_signal_exits_at_once_without_loss() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let program = Program::new().file("a.csv", closing(1..=6)).faulty_emulator(&["stall-after@#2*1"]);
         let running = program.start_sending("a.csv --concurrency 1 --results r.csv");
         program.wait_for_requests(2);
-        // Whether the first one was heard can't be seen: an impatient user sends them until the program is gone.
+        // Nothing shows whether the first signal has arrived, so signals are sent until the process is gone.
         eventually("the program is gone", || running.try_signal(signal).is_err());
         running.end().expect_code(code);
         let run = program.last_run();
@@ -139,7 +139,7 @@ fn runs_results_has_every_row_after_kill() {
     expect_whole(&program.path("again.csv"), 12);
 }
 
-/// What a kill tears is mended: the growing file has half a line at its end.
+/// Resuming repairs a torn file: the growing file ends with half a line.
 #[test]
 fn torn_results_file_is_repaired_on_resume() {
     let program = with_rows(12);
@@ -191,7 +191,7 @@ fn check_into_a_closed_pipe_ends_quietly() {
     }
 }
 
-/// What a file would hold was not written in full: that is no success, and it is said.
+/// Output that could not be written in full is not a success, and it is reported.
 #[test]
 fn output_into_a_closed_pipe_stops_with_4() {
     let program = with_rows(12);

@@ -1,5 +1,4 @@
-//! The exit codes of section 5, each reached once by the shortest way. What each of them promises beside the number is
-//! held by the other files.
+//! Each exit code, reached once in the shortest way. Other files test everything else that it promises.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -144,7 +143,7 @@ fn second_signal_is_130_or_143() {
     }
 }
 
-/// The emulator's own process ends by a signal as a server does.
+/// A signal is the normal end of the emulator, as of any server.
 #[test]
 fn emulator_exits_with_0_and_counts_requests() {
     let program = program(&[]);

@@ -1,8 +1,8 @@
-//! What portals, spreadsheets and PowerShell leave in a file: never sent as changes, and passed over or named.
+//! What portals, spreadsheets and PowerShell leave in a file is never sent as a change; it is skipped or reported.
 
 use crate::program::{Ended, Program, of_the_project};
 
-/// The bodies that a dry run shows.
+/// The request bodies that a dry run shows.
 fn bodies(ended: &Ended) -> Vec<&str> {
     ended.stdout.lines().map(str::trim).filter(|line| line.starts_with('{')).collect()
 }
@@ -112,7 +112,7 @@ fn sentinel_number_is_refused_by_name() {
     assert!(program.requests().is_empty());
 }
 
-/// The help of the first diagnostic of a file.
+/// The hint of a file's first diagnostic.
 fn help_for(content: impl AsRef<[u8]>) -> String {
     let found = Program::new().file("a.csv", content).run("check a.csv --format json").json();
     found["diagnostics"][0]["help"].as_str().unwrap_or_default().to_owned()

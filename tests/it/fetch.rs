@@ -1,4 +1,4 @@
-//! `fetch`: incidents as rows, whatever happens on the way, and straight into `run`.
+//! `fetch`: incidents as rows, whatever happens during the fetch, and directly usable as input of `run`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -121,7 +121,7 @@ fn impossible_query_is_reported_and_writes_nothing() {
     assert_eq!(program.names(), ["requests.jsonl", "state"]);
 }
 
-/// A service that takes its time, so that there is a middle.
+/// Slow enough that a kill comes in the middle.
 fn slow_program() -> Program {
     Program::new().emulator(|settings| {
         settings.incidents = "1-1000".parse().expect("incidents");
@@ -148,7 +148,7 @@ fn killed_fetch_resumes_after_what_was_read() {
         assert!(!program.path("open.csv").exists());
         let mode = fs::metadata(program.path("open.csv.part")).expect("a part").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        // As a kill in the middle of a line would leave it.
+        // A kill in the middle of a line leaves this.
         let part = program.read("open.csv.part");
         let whole = part.lines().count() as u64 - 1;
         assert!(whole >= 100, "{whole}");
@@ -159,7 +159,7 @@ fn killed_fetch_resumes_after_what_was_read() {
         again.expect_text(&format!("resuming after the {whole} incidents"));
         assert_eq!(ids(&program, "open.csv"), (1..=1_000).rev().collect::<Vec<_>>());
         assert!(!program.path("open.csv.part").exists());
-        // Each page shows 95 that are new, and one more call shows that there are no others.
+        // Each page shows 95 new incidents, and one more request shows that there are no others.
         let calls = program.requests().len() as u64 - before;
         assert!(calls <= (1_000 - whole).div_ceil(95) + 2, "{calls} calls for what was left of {whole}");
     }
@@ -270,7 +270,7 @@ fn two_fetches_of_one_file_do_not_mix() {
     assert_eq!(ids(&program, "open.csv").len(), 1_000);
 }
 
-/// From the service to a spreadsheet and back: no cell runs, and each column is one that is carried.
+/// From the service to a spreadsheet and back: no cell is run, and every column is known.
 #[test]
 fn fetched_file_is_valid_input_of_run() {
     let program = Program::new()
@@ -300,7 +300,7 @@ fn fetched_file_is_valid_input_of_run() {
             .expect_code(0)
             .expect_text(" UTC; columns current_* are ignored\n")
             .expect_text("3  Resolved");
-        // What it was then stands beside the change, with its age; beside what is known better only where that differs.
+        // The fetched value is shown beside the change, with its age; beside a newer value only if they differ.
         let seen = program.path("seen.md");
         let with_page = |options: &[&str]| {
             let mut command = program.command(&format!("run {file} --dry-run --base-url {}", program.origin()));
@@ -315,7 +315,7 @@ fn fetched_file_is_valid_input_of_run() {
             page.contains("<code>Active</code> → **<code>Resolved</code>**") && !page.contains("was Active"),
             "{page}"
         );
-        // As it is, nothing is asked for.
+        // Unedited, the file changes nothing.
         program.run(&format!("check {file}")).expect_code(0).expect_text("3 rows set nothing: skipped.");
     }
     for row in rows(&program, "open.csv") {
@@ -324,7 +324,7 @@ fn fetched_file_is_valid_input_of_run() {
             assert!(!cell.contains('\u{1b}'), "{name}: {cell:?}");
         }
     }
-    // What is there now, given back: nothing changes.
+    // Setting the current values changes nothing.
     let csv = program.read("open.csv");
     assert!(csv.starts_with('\u{feff}'), "a spreadsheet knows it as UTF-8");
     let mut reader = csv::Reader::from_reader(csv.as_bytes());

@@ -1,4 +1,4 @@
-//! A fetched file that is filled in, in part or in whole: what is empty is left alone.
+//! Fetched files as input, edited partly or completely: empty rows are left alone.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ fn fetched(file: &str) -> Program {
     program
 }
 
-/// Fills in the status of these incidents.
+/// Sets the status of these incidents in the file.
 fn fill_in(program: &Program, file: &str, ids: &[u64]) {
     let mut text = String::new();
     for line in program.read(file).lines() {
@@ -77,7 +77,7 @@ fn plan_and_page_of_partial_edits_agree() {
     assert_eq!(incidents(&program.updates()), [2, 6]);
 }
 
-/// Sorted, with columns taken out and a time that a spreadsheet has rewritten, it is still a fetched file.
+/// Sorted, with columns removed and the time rewritten by a spreadsheet, it is still a fetched file.
 #[test]
 fn fetched_file_is_recognized_without_its_time() {
     let program = fetched("open.csv");
@@ -99,7 +99,7 @@ fn limit_counts_only_rows_that_set_something() {
     assert_eq!(incidents(&program.updates()), [4, 6]);
 }
 
-/// What failed of it, tried again by its results: they are known as fetched too.
+/// Failed rows are retried from the results, which are also known as fetched.
 #[test]
 fn empty_rows_of_fetched_results_stay_unchanged() {
     let program = fetched("open.csv");

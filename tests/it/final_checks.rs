@@ -1,6 +1,6 @@
-//! The account after everything: what the emulator's log, its incidents and the results file must agree on.
+//! The final checks: the emulator's log, its incidents and the results file must agree.
 //!
-//! Shares no code with what it checks: it counts lines of the log.
+//! They share no code with the program: they count lines of the log.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Program, Request, names_in, results_at};
 
-/// Every so many rows one has no comment.
+/// Every fifth row has no comment.
 const PLAIN: u64 = 5;
 
 /// A file that closes the incidents 1 to `rows`, most of them with a comment of their own.
@@ -21,7 +21,7 @@ fn comment(id: u64) -> Option<String> {
     (!id.is_multiple_of(PLAIN)).then(|| format!("Comment on {id}"))
 }
 
-/// What a row's request must say.
+/// The expected request body of a row.
 fn body(id: u64) -> Value {
     match comment(id) {
         Some(comment) => json!({"status": "Resolved", "comment": comment}),
@@ -29,8 +29,8 @@ fn body(id: u64) -> Value {
     }
 }
 
-/// Whether all of [`rows_with_comments`] was done and is in the results: nothing lost, no comment twice, every row once
-/// and in order, nothing left behind in the directory.
+/// Whether all of [`rows_with_comments`] was applied and is in the results: no update lost, no comment twice, every row
+/// once and in order, no temporary file left behind.
 pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(), String> {
     let requests = program.requests();
     made(&requests, rows)?;
@@ -54,7 +54,7 @@ pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(),
     }
 }
 
-/// By the log alone: each update took effect, one with a comment once.
+/// By the log alone: each update took effect, those with a comment exactly once.
 fn made(requests: &[Request], rows: u64) -> Result<(), String> {
     let mut times: BTreeMap<u64, u32> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.method == "PATCH") {
@@ -76,7 +76,7 @@ fn made(requests: &[Request], rows: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// The results have every row once, in order, as done.
+/// The results have every row once, in order, as applied.
 fn accounted(program: &Program, rows: u64, results: &str) -> Result<(), String> {
     let lines = results_at(&program.path(results));
     let numbers: Vec<&str> = lines.iter().map(|line| line["row"].as_str()).collect();

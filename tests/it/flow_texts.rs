@@ -1,5 +1,5 @@
-//! What people read in each flow, whole: the command line, its exit code and all that it prints, one snapshot for each
-//! story. Wording is reviewed there, as text; whether it is true, the other files test.
+//! Complete flows as a person sees them: command line, exit code and all output, one snapshot for each story. Snapshots
+//! are for reviewing the wording; other files test whether it is true.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -16,10 +16,10 @@ use crate::redact::{assert_text, redacted};
 use crate::terminal::Pty;
 use crate::tokens::jwt;
 
-/// The quota of the stories that show it: it doesn't bind, and what is used of it doesn't depend on the time.
+/// The quota of stories that show it: it does not bind, and its usage does not depend on the time.
 pub(crate) const HOURLY: &str = "--quota 1000/1h";
 
-/// What a reader sees of some commands, one after the other.
+/// What a reader sees of several commands in a row.
 pub(crate) struct Story<'p> {
     program: &'p Program,
     text: String,
@@ -58,7 +58,7 @@ impl Story<'_> {
 
     fn ended(&mut self, ended: Ended) -> Ended {
         self.part("stdout", &ended.stdout);
-        // Which lines of progress come depends on the time.
+        // Which progress lines appear depends on the time.
         let stderr: Vec<_> = ended.stderr.lines().filter(|line| !is_progress(line)).collect();
         self.part("stderr", &stderr.join("\n"));
         self.code(&ended);
@@ -70,7 +70,7 @@ impl Story<'_> {
         let _ = writeln!(self.text, "--- {code}\n");
     }
 
-    /// Runs a command at a terminal to its end. `types` answers its question.
+    /// Runs a command at a terminal to its end. `types` answers the prompt.
     fn at_terminal(&mut self, mut command: Command, types: impl FnOnce(&Pty)) -> Ended {
         self.typed(&command);
         command.env("TERM", "xterm");
@@ -90,13 +90,13 @@ impl Story<'_> {
         }
     }
 
-    /// Adds a file that was written.
+    /// Adds a written file.
     pub(crate) fn file(&mut self, name: &str) {
         self.part(name, &self.program.read(name));
         self.text.push('\n');
     }
 
-    /// Fails unless this is the story of the snapshot.
+    /// Fails unless the story equals the snapshot.
     #[track_caller]
     pub(crate) fn is(self, name: &str) {
         assert_text(name, &redacted(self.program, &self.text));
@@ -107,7 +107,8 @@ fn with_faults(rows: u64, faults: &[&str]) -> Program {
     Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults)
 }
 
-/// Rows of every kind: list edits and lists, cleared properties, many values, a doubtful one, repeated and invalid rows.
+/// Rows of every kind: list edits and lists, cleared properties, many values, a doubtful value, duplicate and invalid
+/// rows.
 const MANY: &str = "incidentId,status,assignedTo,classification,tags,comment
 1,Resolved,,,+noise; -vip,Tuned
 2,Resolved,<clear>,,a; b,Seen by ana
@@ -122,7 +123,7 @@ x,Resolved,,,,
 8,Active,,,,Beyond the limit
 ";
 
-/// The first of [`MANY`] is known from a run before, and 4 was merged into 40; 5 can't be read, 7 doesn't exist.
+/// The first of [`MANY`] is known from an earlier run, 4 was merged into 40, 5 can't be read, and 7 doesn't exist.
 pub(crate) fn with_many() -> Program {
     let program = Program::new()
         .file("many.csv", MANY)
@@ -180,7 +181,7 @@ fn preview_of_each_input() {
     story.is("preview-inputs");
 }
 
-/// A token with claims: its tenant, its user, and that it expires before the end.
+/// A token whose claims name its tenant, its user and an early expiry.
 #[test]
 fn preview_names_tenant_and_caller() {
     let program = Program::new().file("a.csv", closing(1..=70)).emulator(|_| ());
@@ -259,7 +260,7 @@ fn prompt_of_apply_and_resume() {
     story.is("prompt-others");
 }
 
-/// The quota of three calls is used up after three rows: the fourth is an hour away, whatever the machine does.
+/// The quota of three requests is used up after three rows: the fourth is an hour away on any machine.
 #[test]
 fn progress_in_file() {
     let program = with_faults(5, &["400@#2"]);
@@ -274,7 +275,7 @@ fn progress_in_file() {
     let ended = running.end();
     story.part("stdout", &ended.stdout);
     let used = |line: &str| {
-        // How many calls are in a line depends on the time: it is told four times a second.
+        // The number of requests in a line depends on the time: it is printed four times a second.
         [1, 2, 3]
             .iter()
             .fold(line.to_owned(), |line, used| line.replace(&format!("; {used} of 3 used"), "; N of 3 used"))
@@ -284,7 +285,7 @@ fn progress_in_file() {
     story.is("progress-file");
 }
 
-/// A request is never answered, or the API asks for a pause: what is drawn stays as it is.
+/// A request gets no response, or the API asks for a pause, so the drawn status stays the same.
 #[test]
 fn progress_at_terminal() {
     let mut texts = String::new();
@@ -297,7 +298,7 @@ fn progress_at_terminal() {
         let mut command = program.send_command(&format!("a.csv {HOURLY} --concurrency 1"));
         command.env("TERM", "xterm");
         story.typed(&command);
-        // Wide enough for what names the port.
+        // Wide enough for the line with the port.
         let pty = Pty::new(200);
         let running = pty.start(command);
         let mut kept = String::new();
@@ -306,7 +307,7 @@ fn progress_at_terminal() {
             kept.contains(drawn) && kept.ends_with(last)
         });
         if last == "…\n" {
-            // The width of the bar, and how much of the API's message fits, depend on how long the times are.
+            // The width of the bar, and how much of the API's message fits, depend on the lengths of the times.
             kept = kept.replace(['█', '░'], "");
             kept.truncate(kept.find(": TooMany").expect("the API's message"));
         }
@@ -379,7 +380,7 @@ fn summary_after_doubt() {
 #[test]
 fn summary_after_outage_and_refusal() {
     let mut texts = String::new();
-    // The rows that got no answer are not read before the run is stopped.
+    // The rows without a response are not read before the run is stopped.
     for (fault, options) in [("503", "--patience 0 --settle 10m"), ("401", ""), ("403", ""), ("404", "")] {
         let program = with_faults(6, &[fault]);
         let mut story = Story::of(&program);
@@ -442,7 +443,7 @@ fn plan_from_file_to_undo() {
     program.write("good.csv", "incidentId,status,tags,comment\n1,Resolved,+noise,Tuned\n3,,a; b,\n9,Resolved,,\n");
     let mut story = Story::of(&program);
     story.run_there(&format!("plan good.csv -o good.plan --compare --concurrency 1 {HOURLY}"));
-    // The contract in it is another snapshot.
+    // The embedded contract is in another snapshot.
     let plan = program.read("good.plan");
     let (before, rest) = plan.split_once("\"rules\":\"").expect("a plan has its contract");
     let (_, behind) = rest.split_once("\",\"input\":").expect("what follows it");

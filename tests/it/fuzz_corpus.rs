@@ -1,6 +1,6 @@
-//! Bad input without end: the properties of the fuzz targets, held to the kept corpus and to what lies near it.
+//! Bad input without end: the properties of the fuzz targets, checked with the stored corpus and inputs near it.
 //!
-//! The fuzzers themselves run apart: `fuzz/README.md` says how.
+//! The fuzzers themselves run separately, see `fuzz/README.md`.
 
 #[expect(unreachable_pub, reason = "the fuzz targets reach it")]
 #[path = "../../fuzz/properties/mod.rs"]
@@ -49,7 +49,7 @@ fn saved_corpus_passes() {
     assert!(broken.is_empty(), "each has its panic above: {broken:#?}");
 }
 
-/// A file of the corpus with some of its bytes replaced, at places that are told in thousandths of its length.
+/// A corpus file with some bytes replaced, at positions in thousandths of its length.
 fn near(files: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         prop::collection::vec(any::<u8>(), 0..4),

@@ -1,14 +1,14 @@
-//! Every help text, whole: each command has a snapshot, `help-NAME.snap`. How to accept a changed one: [`crate::redact`].
+//! Every help text as a snapshot, `help-NAME.snap`. To accept a change, see [`crate::redact`].
 
 use std::collections::BTreeSet;
 
 use crate::program::{Program, names_in, of_the_project, started};
 use crate::redact::{assert_text, transcript};
 
-/// Columns of a terminal, if nothing else is said.
+/// The default width of a terminal, in columns.
 const WIDTH: &str = "80";
 
-/// The command line, as it prints into a terminal of this width.
+/// The command line, printing for a terminal of this width.
 fn told(program: &Program, arguments: &str, width: &str) -> String {
     let mut command = program.command(arguments);
     // The help shows its value.
@@ -16,11 +16,11 @@ fn told(program: &Program, arguments: &str, width: &str) -> String {
     transcript(program, format!("bulk-triage {arguments}").trim_end(), &started(command).end())
 }
 
-/// The commands below this one, to any depth, as its help lists them.
+/// The subcommands at any depth, as the help lists them.
 fn commands_below(program: &Program, command: &str) -> Vec<String> {
     let help = told(program, &format!("{command} --help"), WIDTH);
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    // What goes on from the line before is indented further.
+    // Continuation lines are indented further.
     let names = listed.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
     let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
     let paths: Vec<String> = names.map(|name| format!("{command} {name}").trim_start().to_owned()).collect();

@@ -1,6 +1,6 @@
-//! Texts that somebody may put into a title, a tag or a comment to make something else of it.
+//! Texts that somebody may put into a title, a tag or a comment to attack its readers.
 
-/// Two hundred and more of them, each once.
+/// Over two hundred texts, all different.
 pub(crate) fn hostile_texts() -> Vec<String> {
     let formulas = ["1+1", "cmd|'/C calc'!A0", "HYPERLINK(\"http://x.example\",\"y\")", "SUM(A1:A9)"];
     let starts = ["=", "+", "-", "@", "\t=", "\r=", "\n=", "＝", "＋", "－", "＠", "'="];
@@ -9,7 +9,7 @@ pub(crate) fn hostile_texts() -> Vec<String> {
     all.extend(starts.iter().flat_map(|start| formulas.map(|formula| format!("{start}{formula}"))));
     all.extend(elements.iter().map(|name| format!("<{name}>x</{name}>")));
     all.extend(elements.iter().map(|name| format!("</td></tr></table><{name} id=broken-out>")));
-    // Controls, and what orders or hides text.
+    // Control characters, and characters that reorder or hide text.
     all.extend((0..0x20).chain(0x7f..0xa0).filter_map(char::from_u32).map(|control| format!("a{control}b")));
     all.extend(
         "\u{200b}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{feff}\u{ad}".chars().map(|c| format!("a{c}b")),
@@ -46,7 +46,7 @@ const WRITTEN: &[&str] = &[
     "<math><mtext></table><mglyph><style><!--</style><img src=x onerror=alert(1)>",
     "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\">",
     "<template><script>alert(1)</script></template>",
-    // Out of where it stands.
+    // Breaking out of the surrounding markup.
     "\"><b>x</b>",
     "'><b>x</b>",
     "\" onmouseover=\"alert(1)",
@@ -122,7 +122,7 @@ const WRITTEN: &[&str] = &[
     "three\r\nmore\r\nlines",
     "null\0byte",
     "bell\u{7}",
-    // Scripts of the world, and what looks like others.
+    // Scripts of the world, and lookalike characters.
     "مرحبا بالعالم",
     "שלום עולם",
     "漢字かな交じり文",
@@ -139,7 +139,7 @@ const WRITTEN: &[&str] = &[
     "\u{1f1e6}",
     "\u{fffd}\u{fffe}",
     "\u{2028}line\u{2029}paragraph",
-    // What other readers choke on.
+    // Texts that other parsers fail on.
     "null",
     "undefined",
     "true",

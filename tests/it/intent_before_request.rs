@@ -1,6 +1,6 @@
 //! Promise 3: an attempt is on disk before its bytes leave.
 //!
-//! Whenever a process is killed, the journal knows at least the calls that the server has seen.
+//! Whenever a process is killed, the journal knows at least the requests that the server has seen.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `--format json`: whatever the end, a script gets one JSON value with the exit code and the reason.
+//! `--format json`: however a command ends, it prints one JSON value with the exit code and the reason.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,7 +20,7 @@ fn program(faults: &[&str]) -> Program {
         .faulty_emulator(faults)
 }
 
-/// The one JSON object of a command that ended early.
+/// The JSON object of a command that ended early.
 #[track_caller]
 fn error_of(ended: &Ended, command: &str) -> Value {
     let object = ended.json();
@@ -64,7 +64,7 @@ fn every_early_end_prints_one_json_object() {
         ("contract nonsense", 2),
     ] {
         let ended = program.run(&format!("{command} --format json"));
-        // Where the directory of the journal is wrong, only that it is an error matters.
+        // For a wrong journal directory, only the error matters, not the code.
         let ended = if command.contains("--state-dir") { ended } else { ended.expect_code(code) };
         error_of(&ended, command);
     }
@@ -138,7 +138,7 @@ fn stopped_run_names_the_reason_in_its_summary() {
     assert_eq!(object["rows"], 3);
 }
 
-/// Standard output is the list's.
+/// Standard output holds the list.
 #[test]
 fn fetch_to_stdout_prints_errors_on_stderr() {
     let program = program(&["503@1=48h"]);
@@ -175,7 +175,7 @@ fn applied_plan_prints_the_summary_of_its_run() {
     let results = first["results"].as_str().expect("a path");
     assert!(again["results"].as_str().expect("a path").ends_with(results));
     assert_eq!((&first["calls"], &again["calls"]), (&3.into(), &0.into()));
-    // A person is told as much, and what to do about it.
+    // People see the same reason, and a hint.
     let human = program.run("apply a.plan --yes").expect_code(1).expect_text("failed, not-found: 1 row");
     let command = human.stdout.lines().last().expect("a command").trim().to_owned();
     assert!(command.starts_with("bulk-triage run ") && command.contains(".results.csv"), "{command}");

@@ -1,7 +1,7 @@
-//! Kills for real: SIGKILL at random moments, the same command again, and the account at the end.
+//! Real kills: SIGKILL at random moments, then the same command again, then the final checks.
 //!
-//! `cargo test` kills fifty times, `BULK_TRIAGE_KILLS=1000` a thousand; there processes are also stopped for longer than
-//! a call may take, and go on.
+//! `cargo test` kills fifty times, `BULK_TRIAGE_KILLS=1000` a thousand. The longer mode also stops processes for longer
+//! than a request may take, and continues them.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,19 +14,19 @@ use crate::final_checks::{rows_with_comments, settled};
 use crate::program::{Program, fault_of, started};
 
 const ROWS: u64 = 40;
-/// Killed so often a run is let go on to its end: most of it is done by then.
+/// After so many kills a run may finish: most of it is done by then.
 const KILLS_OF_ONE_RUN: usize = 6;
-/// Runs under way at once: most of the time they wait.
+/// Runs in parallel: they mostly wait.
 const AT_ONCE: usize = 10;
-/// The longest that a killed start may live: a run without a kill takes about so long.
+/// The longest life of a killed start: about as long as a run without a kill.
 const LONGEST: Duration = Duration::from_millis(900);
-/// Longer than a call may take.
+/// Longer than a request may take.
 const LONGER_THAN_A_CALL: Duration = Duration::from_secs(62);
 
 const COMMAND: &str =
     "a.csv --results r.csv --quota 100000/1s --concurrency 8 --patience 0 --max-attempts 20 --no-progress";
 
-/// A run of many rows, to a service that has some faults of its own.
+/// A run of many rows, to a service with some faults of its own.
 fn world(seed: u64) -> Program {
     let program = Program::new().file("a.csv", rows_with_comments(ROWS)).file("requests.jsonl", "");
     program.emulator(|settings| {
@@ -36,7 +36,7 @@ fn world(seed: u64) -> Program {
     })
 }
 
-/// Until it is done, then the account.
+/// Runs it until it finishes, then the final checks.
 fn to_the_end(program: &Program) -> Result<(), String> {
     for _ in 0..KILLS_OF_ONE_RUN {
         let ended = started(program.send_command(COMMAND)).end();
@@ -51,7 +51,7 @@ fn to_the_end(program: &Program) -> Result<(), String> {
     Err("it is never done".to_owned())
 }
 
-/// Kills one run again and again, at moments that the seed draws. Returns how often.
+/// Kills one run repeatedly, at moments drawn by the seed. Returns the number of kills.
 fn kill(seed: u64) -> Result<usize, String> {
     let program = world(seed);
     let mut moments = fastrand::Rng::with_seed(seed);
@@ -69,7 +69,7 @@ fn kill(seed: u64) -> Result<usize, String> {
     to_the_end(&program).map(|()| kills)
 }
 
-/// Runs it for seeds from 1 on, some at once, until `count` is reached; the sum of what it returns.
+/// Runs it for seeds from 1 on, several at once, until `count` is reached. Returns the sum of the results.
 fn until(count: usize, one: impl Fn(u64) -> Result<usize, String> + Sync) -> usize {
     let (done, seeds, breaches) = (AtomicUsize::new(0), AtomicUsize::new(1), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -103,7 +103,7 @@ fn repeated_kills_keep_the_promises() {
     tell(&format!("{kills} kills"));
 }
 
-/// In the longer mode only: each takes a minute.
+/// Only in the longer mode: each takes a minute.
 #[test]
 fn process_stopped_beyond_timeouts_keeps_the_promises() {
     let Some(kills) = wanted() else { return };

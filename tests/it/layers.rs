@@ -1,11 +1,11 @@
-//! The layers of the house: imports go down only, and every file says what it owns.
+//! The layers: imports only point downwards, and every file starts with its documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::program::of_the_project;
 
-/// From the bottom to the top. Modules of one layer may know each other, the siblings aside.
+/// From bottom to top. Modules of one layer may import each other, except siblings.
 const LAYERS: [&[&str]; 7] = [
     &[
         "change",
@@ -30,10 +30,10 @@ const LAYERS: [&[&str]; 7] = [
     &["cli", "error", "exit"],
 ];
 
-/// They don't know each other: `apply` joins them.
+/// Siblings don't import each other: `apply` connects them.
 const SIBLINGS: &[&str] = &["quota", "retry", "client", "journal"];
 
-/// The roots, which hold the modules together.
+/// The crate roots, which may import everything.
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
@@ -45,7 +45,7 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every source file with its path below `src` and its text.
+/// Every source file: its path below `src` and its text.
 fn files() -> Vec<(String, String)> {
     let src = of_the_project("src");
     let file = |path: PathBuf| {
@@ -59,12 +59,12 @@ fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module))
 }
 
-/// The top module that a file belongs to.
+/// The top module of a file.
 fn module_of(file: &str) -> &str {
     file.split_once('/').map_or_else(|| file.trim_end_matches(".rs"), |(folder, _)| folder)
 }
 
-/// The modules that a file names by `crate::`, in `use` lines and in paths, its own aside.
+/// The modules that a file names with `crate::`, in `use` lines and paths, except its own.
 fn known(file: &str, text: &str) -> Vec<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
@@ -99,15 +99,15 @@ fn imports_go_down_only() {
     assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
-/// Where variables may be read, and by what.
+/// Where variables may be read, and with what.
 const READERS: [(&str, &str); 3] = [
     ("cli/environment.rs", "env::var_os("),
     ("cli/environment.rs", "Xdg::new("),
     ("client/proxy.rs", "Matcher::from_system("),
 ];
 
-/// The environment is the user's. No more of it counts than the threat model names, and one file reads it; proxies are
-/// read by the library that uses them.
+/// The user controls the environment. The threat model names every variable that counts, and one file reads them; a
+/// library reads those for proxies.
 #[test]
 fn variables_are_read_in_one_place_and_documented() {
     let model = fs::read_to_string(of_the_project("docs/threat-model.md")).expect("a page");
@@ -140,7 +140,7 @@ fn report_reads_only_the_events_of_apply() {
     }
 }
 
-/// So that the tests above can't pass because they see nothing.
+/// Proves that the checks above can fail.
 #[test]
 fn imports_are_found() {
     let text = "use crate::apply::events::Event;\n// crate::client\nlet x = crate::quota::Buckets::new();";
@@ -153,7 +153,8 @@ fn imports_are_found() {
     assert!(knows("apply/mod.rs", "journal") && knows("cli/mod.rs", "exit"));
 }
 
-/// What opens or creates a file, as it is written. `metadata`, `remove_file` and `read_dir` judge and remove names.
+/// Calls that open or create a file. `metadata`, `remove_file` and `read_dir` judge and remove names, so they may be
+/// anywhere.
 const OPENS: [&str; 14] = [
     "File::open(",
     "File::create",
@@ -171,12 +172,12 @@ const OPENS: [&str; 14] = [
     "tempfile::tempdir",
 ];
 
-/// The part of a source file that is not tests.
+/// The part of a source file before its tests.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]").next().expect("a first part").split("#[cfg(all(test").next().expect("a first part")
 }
 
-/// `ResultsFile::create` is none of `File`.
+/// `ResultsFile::create` is not `File::create`.
 fn has_call(text: &str, call: &str) -> bool {
     text.match_indices(call).any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
 }
@@ -192,7 +193,7 @@ fn only_one_file_opens_files() {
     assert_eq!(opening, ["files/open.rs"]);
 }
 
-/// A whole file is excepted in one place, and all of the program while its own tests are compiled.
+/// One file is exempt as a whole, and the library while its own tests are compiled.
 #[test]
 fn clippy_bans_opening_files_elsewhere() {
     let banned = fs::read_to_string(of_the_project("clippy.toml")).expect("the lints' settings");
@@ -224,7 +225,7 @@ fn clippy_bans_opening_files_elsewhere() {
     assert!(root.contains("#![cfg_attr(test, expect(clippy::disallowed_methods") && !is_excepted(&root));
 }
 
-/// Tests are excepted from the lint as a whole, because they make files; what it says of time holds for them too.
+/// Tests are exempt from the lint as a whole, because they create files; its rules about time apply to them too.
 #[test]
 fn tests_never_sleep_or_read_the_clock() {
     let of_tests = sources(&of_the_project("tests")).into_iter().map(|path| {

@@ -1,8 +1,7 @@
-//! When the machine is at fault: each test is named after what goes wrong and what the program does then.
+//! Faults of the machine: each test is named after the fault and what the program does then.
 //!
-//! After each of them the same command is started again where nothing is wrong any more, and nothing is lost and no
-//! comment is twice. A clock that is set forward or back is in [`crate::simulation`], a closed standard output in
-//! [`crate::every_row_once`].
+//! After each fault the same command is run again on a healthy machine: nothing is lost, and no comment is added twice.
+//! [`crate::simulation`] changes the clock, [`crate::every_row_once`] closes standard output.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -24,7 +23,7 @@ fn program() -> Program {
     Program::new().file("a.csv", rows_with_comments(ROWS)).file("requests.jsonl", "").emulator(|_| ())
 }
 
-/// A service that takes its time, so that there is a middle.
+/// Slow enough that a fault comes in the middle.
 fn slow_program() -> Program {
     let slow = Duration::from_millis(20)..=Duration::from_millis(40);
     Program::new()
@@ -33,14 +32,14 @@ fn slow_program() -> Program {
         .emulator(|settings| settings.latency = slow)
 }
 
-/// The same command, now that nothing is wrong.
+/// Runs the same command again without the fault.
 #[track_caller]
 fn goes_on(program: &Program) {
     let ended = started(program.send_command(COMMAND)).end().expect_code(0);
     settled(program, ROWS, "r.csv").unwrap_or_else(|breach| panic!("{breach}\n{}", ended.said()));
 }
 
-/// The program, in which these calls on files fail.
+/// The program, with these file calls failing.
 fn struck(program: &Program, arguments: &str, name: &str, at: usize, error: Errno) -> Option<Ended> {
     let strike = Strike { at, how: How::On, error, name };
     let ended = started(strike.prepare(shim()?, program, program.send_command(arguments))).end();
@@ -52,7 +51,7 @@ fn journal(program: &Program) -> PathBuf {
     program.path("state/journal.db")
 }
 
-/// A journal in which a finished run is, of other incidents.
+/// A journal that holds a finished run of other incidents.
 fn with_a_journal() -> Program {
     let program = program().file("before.csv", "incidentId,status\n1000,Active\n");
     program.send("before.csv --results before.results.csv").expect_code(0);
@@ -136,7 +135,7 @@ fn journal_held_by_a_stopped_process_is_reported() {
         );
         assert!(program.read("said").contains("help: run the same command again to resume"));
     }
-    // What only reads waits for nobody.
+    // Reading commands wait for nobody.
     let run = program.last_run();
     program.run(&format!("runs show {run}")).expect_code(0);
     program.run(&format!("run a.csv --dry-run --base-url {}", program.origin())).expect_code(0);
@@ -261,7 +260,7 @@ fn journal_of_another_format_is_untouched() {
     }
 }
 
-/// Another start would know nothing of what this one does, and the quota would be used twice.
+/// A new journal would not know what this process does, and the quota would be used twice.
 #[test]
 fn deleted_journal_ends_the_run() {
     let deletions: [fn(&Program); 3] = [
@@ -342,12 +341,12 @@ fn second_sigterm_exits_and_rerun_resolves_doubts() {
     running.signal(Signal::TERM);
     let _ = running.try_signal(Signal::TERM);
     let ended = running.end();
-    // Two signals that come as one are one.
+    // Two signals that arrive together count as one.
     assert!(matches!(ended.code, Some(143 | 4)), "{:?} {}", ended.code, ended.said());
     goes_on(&program);
 }
 
-/// As `| head -1` does.
+/// Like `| head -1`.
 #[test]
 fn closed_output_pipe_does_not_affect_the_run() {
     let program = program();
@@ -360,7 +359,7 @@ fn closed_output_pipe_does_not_affect_the_run() {
     settled(&program, ROWS, "r.csv").expect("all is done");
 }
 
-/// The kernel sends SIGHUP then, and every line to the terminal fails.
+/// The kernel sends SIGHUP, and every write to the terminal fails.
 #[test]
 fn closed_terminal_stops_a_resumable_run() {
     let program = slow_program();
@@ -373,17 +372,17 @@ fn closed_terminal_stops_a_resumable_run() {
         return;
     };
     program.wait_for_requests(3);
-    // Its death closes the terminal.
+    // The death of `script` closes the terminal.
     script.kill().expect("it is running");
     script.wait().expect("it ends");
-    // Which it takes away itself, unless it is killed.
+    // The program removes its lock when it ends.
     eventually("the program ends", || !program.path("state/process-1.lock").exists());
     program.run("runs list").expect_code(0).expect_text("unfinished");
     assert!((program.requests().len() as u64) < ROWS);
     goes_on(&program);
 }
 
-/// As `nohup` starts it.
+/// Started as `nohup` does.
 #[test]
 fn ignored_sighup_stays_ignored() {
     let program = slow_program();

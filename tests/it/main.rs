@@ -1,5 +1,5 @@
-//! The promises to users, held to the program itself: each file is named after one, and judges by what the emulator's
-//! log says really came over the wire. What needs time, crashes and chance is in [`simulation`].
+//! The promises to users, checked against the real program. Each file is named after a promise, and judges by the
+//! emulator's log of requests. [`simulation`] covers what needs time, crashes and chance.
 
 #![expect(clippy::disallowed_methods, reason = "tests make files of every kind; `layers` looks for the other methods")]
 

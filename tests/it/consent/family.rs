@@ -1,4 +1,4 @@
-//! What was sent to another origin was not sent to the API; all built-in hosts are the API.
+//! Updates to another origin don't count as sent to the API; all built-in hosts are the same API.
 
 use crate::program::{Ended, Program, started};
 use crate::remote_service::{ORIGIN, RemoteService, Tenant};
@@ -6,7 +6,7 @@ use crate::remote_service::{ORIGIN, RemoteService, Tenant};
 const A: &str = "11111111-1111-1111-1111-111111111111";
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Active,two\n";
 
-/// Runs `a.csv` at this origin: all of these hosts reach the program's emulator.
+/// Runs `a.csv` at this origin: all of these hosts lead to the program's emulator.
 fn run_at(program: &Program, origin: &str, options: &str) -> Ended {
     let tenant = Tenant::new(A, program);
     let service = RemoteService::start(&[&tenant]);
@@ -32,7 +32,7 @@ fn built_in_hosts_share_their_history() {
     assert_eq!(program.updates().len(), 2);
 }
 
-/// Their journals know no families: what they name is the tenant alone.
+/// Journals of earlier revisions name only the tenant, not the family.
 #[test]
 fn old_journal_counts_for_built_in_hosts() {
     let program = Program::new().file("a.csv", ROWS).emulator(|_| ());

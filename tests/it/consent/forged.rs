@@ -1,5 +1,5 @@
-//! Plans and contract files that name another origin or change something else: refused before a byte leaves, with the
-//! command that would accept it.
+//! Plans and contract files that name another origin, or change anything else, are refused before a byte is sent, with
+//! the command that would accept them.
 
 use super::{EvilServer, advised, forged, pasted};
 use crate::program::{Program, at_once};
@@ -7,7 +7,7 @@ use crate::tokens::jwt;
 
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n";
 
-/// Origins that only the user can consent to; `PORT` is that of somebody else's server.
+/// Origins that need the user's consent; `PORT` is that of somebody else's server.
 pub(super) const ORIGINS: [&str; 23] = [
     "http://127.0.0.1:PORT",
     "http://localhost:PORT",
@@ -34,7 +34,7 @@ pub(super) const ORIGINS: [&str; 23] = [
     "https://graph.microsoft.com",
 ];
 
-/// A program with a plan for the API itself; nothing was sent.
+/// A program with a plan for the real API; nothing was sent.
 fn with_plan() -> Program {
     let program = Program::new().file("a.csv", ROWS);
     let evil = EvilServer::start();
@@ -87,7 +87,7 @@ fn forged_origins_of_contract_files_get_no_byte() {
     });
 }
 
-/// The token goes there once the user has typed it, and not before.
+/// The token is sent there only after the user has typed the origin.
 #[test]
 fn forged_origin_gets_token_only_if_typed() {
     let (program, evil) = (with_plan(), EvilServer::start());
@@ -123,7 +123,7 @@ fn forged_origin_gets_token_only_if_typed() {
     assert!(evil.has_token());
 }
 
-/// Of an emulator, and of whoever has no tenant.
+/// A plan for loopback, as for an emulator, has no tenant.
 #[test]
 fn opaque_token_goes_to_loopback_of_a_plan() {
     let program = Program::new().file("a.csv", ROWS).emulator(|_| ());
@@ -131,7 +131,7 @@ fn opaque_token_goes_to_loopback_of_a_plan() {
     program.run("apply a.plan --yes").expect_code(0).expect_outcomes(&[("updated", 1)]);
 }
 
-/// Whatever the token file holds later.
+/// Even if the token file is renewed.
 #[test]
 fn renewed_token_stays_opaque_on_loopback() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -146,11 +146,11 @@ fn renewed_token_stays_opaque_on_loopback() {
     assert_eq!(program.requests().len(), 1);
 }
 
-/// One change of a plan or of its header, and what is said of it.
+/// One change of a plan or its header, and the expected message.
 struct Forgery {
     what: &'static str,
     change: fn(&mut serde_json::Value, &mut Vec<String>),
-    /// The line of the plan that is named.
+    /// The line of the plan that the message names.
     line: usize,
 }
 
@@ -162,13 +162,13 @@ fn of_header(what: &'static str, change: fn(&mut serde_json::Value, &mut Vec<Str
     Forgery { what, change, line: 1 }
 }
 
-/// Puts a text into the place of another one, which has to be there.
+/// Replaces a text, which must occur.
 fn put(lines: &mut [String], from: &str, to: &str) {
     assert!(lines[0].contains(from), "{from} in {}", lines[0]);
     lines[0] = lines[0].replacen(from, to, 1);
 }
 
-/// The same in the embedded contract.
+/// Replaces a text in the embedded contract.
 fn put_rule(header: &mut serde_json::Value, from: &str, to: &str) {
     let rules = header["rules"].as_str().expect("TOML");
     assert!(rules.contains(from), "{from} in {rules}");
@@ -266,7 +266,7 @@ fn forgeries() -> Vec<Forgery> {
     ]
 }
 
-/// Each with a checksum that fits: judged by the requests, and by the line that is named.
+/// Each has a valid checksum; the requests and the line in the message are checked.
 #[test]
 fn forged_plans_are_refused_by_every_command() {
     let program = Program::new().file("a.csv", ROWS).file("requests.jsonl", "").emulator(|_| ());
@@ -280,7 +280,7 @@ fn forged_plans_are_refused_by_every_command() {
             let ended = program.run(&format!("{command} --base-url {origin}")).expect_code(3);
             ended.expect_text(&format!("modified or cut off: line {line}: "));
         }
-        // There is no such option: a plan is shown by `plan`.
+        // `apply` has no `--dry-run`: `plan` displays a plan.
         program.run(&format!("apply evil.plan --dry-run --base-url {origin}")).expect_code(2);
         program.run("runs").expect_code(0).expect_text("no runs");
         assert!(program.requests().is_empty(), "{what}");
@@ -288,7 +288,7 @@ fn forged_plans_are_refused_by_every_command() {
     }
 }
 
-/// A file of the user's may add values, and what it adds is shown before the question.
+/// A user's contract file may add values, and the preview shows what it adds.
 #[test]
 fn plan_of_an_extended_contract_names_it() {
     let program = Program::new().file("a.csv", "incidentId,determination,classification\n1,Benign,FalsePositive\n");
@@ -333,7 +333,7 @@ fn plan_with_altered_built_in_contract_is_refused() {
     }
 }
 
-/// It is not waited for.
+/// The command does not wait for the pipe.
 #[test]
 fn pipe_is_refused_as_contract_and_plan() {
     let program = Program::new().file("a.csv", ROWS);
@@ -354,7 +354,7 @@ fn pipe_is_refused_as_contract_and_plan() {
     }
 }
 
-/// Thousands of bad values against thousands of choices: each is told, in a bound.
+/// Thousands of bad values against thousands of choices: each is reported within a bounded message.
 #[test]
 fn errors_of_a_long_contract_are_bounded() {
     let values: Vec<_> = (0..15_000).map(|number| format!("{{ value = \"Value{number}\" }}")).collect();

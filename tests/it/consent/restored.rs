@@ -1,5 +1,4 @@
-//! A journal that was restored from somewhere, or written by somebody else: it decides neither where requests go nor what
-//! they change.
+//! A journal from a backup or from somebody else decides neither where requests go nor what they change.
 
 use super::EvilServer;
 use super::forged::ORIGINS;
@@ -41,12 +40,12 @@ fn copy_journal(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// Changes the journal of `program` as no program does.
+/// Changes the journal of `program` in a way no program does.
 fn alter(program: &Program, sql: &str, value: &str) {
     assert_eq!(program.journal().execute(sql, [value]).expect("it is changed"), 1, "{sql}");
 }
 
-/// Bodies that no row is loaded with; each of them would be sent to the byte.
+/// Bodies that no row is loaded with; each would be sent verbatim.
 const BODIES: [&str; 14] = [
     r#"{"status":"Active","status":"Resolved","comment":"two"}"#,
     r#"{"status":"Resolved","comment":"two","comment":"three"}"#,
@@ -91,7 +90,7 @@ fn altered_rows_of_the_journal_are_not_sent() {
             alter(&program, &row, r#"{"status":"Resolved","comment":"two"}"#);
         }
         assert_eq!(program.requests().len(), requests, "{start}");
-        // As it was loaded, it is sent.
+        // Unchanged, the row is sent.
         program.run(&format!("runs resume {run} --yes {to}"));
         assert!(program.requests().len() > requests, "{start}");
     }

@@ -1,4 +1,4 @@
-//! Where requests go is on standard error before the first of them, whichever command makes it.
+//! Standard error names the target before the first request, for every command.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::program::Program;
 
-/// Stands before an emulator, and reads at each connection what the program has said so far.
+/// A proxy before an emulator that records at each connection what the program has printed so far.
 struct Watched {
     origin: String,
     said: PathBuf,
@@ -33,7 +33,7 @@ impl Watched {
         Watched { origin, said, at_arrival }
     }
 
-    /// Runs it with standard error in a file. What was there at the first connection, and in the end.
+    /// Runs it with standard error in a file. Returns its content at the first connection, and at the end.
     fn run(&self, program: &Program, arguments: &str) -> (Option<String>, String) {
         self.at_arrival.lock().expect("no panic").clear();
         let mut command = program.command(arguments);
@@ -95,7 +95,7 @@ fn resumed_run_prints_its_target_first() {
     assert!(said.contains("target") && said.contains(&watched.origin), "{said:?}");
 }
 
-/// `-q` prints no target: then the summary, the log and a JSON summary name it.
+/// `-q` prints no target; instead the summary, the log and a JSON summary name it.
 #[test]
 fn quiet_run_names_target_in_summary_and_log() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n").emulator(|_| ());

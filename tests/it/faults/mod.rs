@@ -1,11 +1,11 @@
-//! The fault loop: every call with which the program touches its files and its network fails once, fails from then on,
-//! or is where the process ends, before it or after it took effect. The list of calls comes from running: the point
-//! moves on by one until a run ends without coming to it.
+//! The fault loop: every system call that touches the program's files or network fails once, fails from then on, or is
+//! where the process ends, before or after the call took effect. The point moves on by one call until a run ends
+//! without reaching it.
 //!
-//! After each faulty run the same command is started again until it succeeds; then all must be [`settled`]. `cargo
-//! test` strikes one call of each kind; `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds (`3`: for
-//! the third alone), and after every tenth crash ends the restarts as well, each one call later. What fails is named,
-//! with the command that runs it alone.
+//! After each faulty run the same command is run again until it succeeds; then everything must be [`settled`]. `cargo
+//! test` strikes one call of each kind. `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds (`3`:
+//! for the third alone), and after every tenth crash ends the restarts as well, each one call later. A failure is
+//! printed with the command that reproduces it.
 
 mod shim;
 mod trial;
@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) use shim::{Errno, How, Strike, shim};
 use trial::{Trial, World};
 
-/// Trials under way at once: most of the time they wait.
+/// Trials that run at once: they mostly wait.
 const AT_ONCE: usize = 16;
 
-/// Says that this machine can't do it; in CI that fails.
+/// Prints that this machine can't run the test; in CI that is a failure.
 pub(crate) fn left_out<T>(why: &str) -> Option<T> {
     #[expect(clippy::disallowed_methods, reason = "whether this is CI")]
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
@@ -29,7 +29,7 @@ pub(crate) fn left_out<T>(why: &str) -> Option<T> {
     None
 }
 
-/// Whether these tests are run by root. Says what is left out if they are not.
+/// Whether root runs these tests. If not, prints what is skipped.
 pub(crate) fn is_root(left_out: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
@@ -38,19 +38,19 @@ pub(crate) fn is_root(left_out: &str) -> bool {
     is_root
 }
 
-/// Tells whoever runs the tests.
+/// Prints for the person who runs the tests.
 #[expect(clippy::print_stdout, reason = "figures, and what was left out, shall be seen")]
 pub(crate) fn tell(line: &str) {
     println!("{line}");
 }
 
-/// What a setting of the longer modes says.
+/// The value of a variable for the longer modes.
 pub(crate) fn setting(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "how long the test may take")]
     std::env::var(name).ok()
 }
 
-/// How many trials and starts there were.
+/// The number of trials and starts.
 #[derive(Default)]
 struct Count {
     trials: AtomicUsize,
@@ -59,7 +59,7 @@ struct Count {
 }
 
 impl Count {
-    /// Does one trial. Returns whether the run came to the call that was to be struck, or can't tell.
+    /// Runs one trial. Returns whether the run reached the call to strike, or can't tell.
     fn hold(&self, trial: &Trial) -> bool {
         let held = trial.hold();
         self.trials.fetch_add(1, Ordering::Relaxed);
@@ -68,7 +68,7 @@ impl Count {
         if let Some(breach) = held.breach {
             let alone = format!("BULK_TRIAGE_FAULTS='{trial}' cargo test --test it faults");
             let breach = format!("{breach}\n    {alone}");
-            // At once, too: the longer mode takes long.
+            // Printed at once, because the longer mode takes long.
             tell(&breach);
             self.breaches.lock().expect("no panic").push(breach);
         }
@@ -83,7 +83,7 @@ impl Count {
     }
 }
 
-/// Does each of the trials, some at once.
+/// Runs the trials, several at once.
 fn each(trials: &[Trial], count: &Count) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -97,7 +97,7 @@ fn each(trials: &[Trial], count: &Count) {
     });
 }
 
-/// Moves the point on by one until a run ends without coming to it; how many points there were.
+/// Moves the point on by one until a run ends without reaching it. Returns the number of points.
 fn all(count: &Count, trial_at: impl Fn(usize) -> Trial + Sync) -> usize {
     let (next, last, is_over) = (AtomicUsize::new(1), AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -117,7 +117,7 @@ fn all(count: &Count, trial_at: impl Fn(usize) -> Trial + Sync) -> usize {
     last.into_inner()
 }
 
-/// One call of each kind that a run without a fault makes, somewhere in the middle, with the ways by turns.
+/// One call of each kind in a run without faults, somewhere in the middle, struck in alternating ways.
 fn one_of_each_kind() -> Vec<Trial> {
     let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for point in trial::calls_of_a_good_run() {
@@ -154,7 +154,7 @@ fn every_call(count: &Count, seed: u64) {
     }
 }
 
-/// Crash after crash: of the restarts, too, each is ended, one call later than the one before.
+/// Crash after crash: each restart also ends, one call later than the one before.
 #[test]
 fn killed_restarts_keep_the_promises() {
     if shim().is_none() {
@@ -173,7 +173,7 @@ fn killed_restarts_keep_the_promises() {
     count.end("restarts that end");
 }
 
-/// The same at the server's end: an answer that is lost, cut, or says nothing, before and after the update was made.
+/// The same on the server's side: a response is lost, cut or useless, before and after the update was applied.
 #[test]
 fn any_lost_response_keeps_the_promises() {
     let faults = ["cut", "cut-after", "cut-half", "503", "503-after", "html-after", "other-after", "error-200-after"];

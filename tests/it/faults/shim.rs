@@ -1,4 +1,4 @@
-//! The shim between the program and the kernel, see `shim.c`: built when it is needed, told by the environment.
+//! The shim between the program and the kernel, see `shim.c`: built on demand, configured by environment variables.
 
 use std::fmt;
 use std::fs;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use crate::program::Program;
 
-/// The shim, or `None` where this machine can't build one: then that is said, and in CI it fails.
+/// The shim, or `None` if this machine can't build it: that is printed, and in CI it is a failure.
 pub(crate) fn shim() -> Option<&'static Path> {
     static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
     SHIM.get_or_init(|| if cfg!(target_os = "linux") { build() } else { None }).as_deref().or_else(|| {
@@ -25,21 +25,21 @@ fn build() -> Option<PathBuf> {
     compiler.args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]).arg(&draft).arg(source);
     let output = compiler.output().ok()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Another process may be loading the one that is there.
+    // Another process may be loading the existing file.
     fs::rename(&draft, &shim).expect("the shim's place");
     Some(shim)
 }
 
-/// What happens at the call that is struck.
+/// What happens at the struck call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// It fails.
+    /// The call fails.
     Once,
-    /// It fails, and so do all after it.
+    /// The call fails, and so do all later ones.
     On,
-    /// The process ends before it.
+    /// The process ends before the call.
     Before,
-    /// The process ends when it has taken effect.
+    /// The process ends after the call took effect.
     After,
 }
 
@@ -65,16 +65,16 @@ impl fmt::Display for How {
 /// Which call is struck, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strike<'a> {
-    /// Its number among those that count; 0: none, and all are listed.
+    /// Its number among the counted calls; 0 strikes none and lists all.
     pub(crate) at: usize,
     pub(crate) how: How,
-    /// With what a call on a file fails.
+    /// The error with which a file call fails.
     pub(crate) error: Errno,
     /// Only files with this in their name count.
     pub(crate) name: &'a str,
 }
 
-/// What the kernel says of a file that can't be written.
+/// The kernel's errors for a file that can't be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Errno {
     Io,
@@ -87,7 +87,7 @@ impl Strike<'_> {
         Strike { at: 0, how: How::Once, error: Errno::Io, name: "" }
     }
 
-    /// The command, to be struck so.
+    /// Makes the command run under the shim.
     pub(crate) fn prepare(&self, shim: &Path, program: &Program, mut command: Command) -> Command {
         let _ = fs::remove_file(log(program));
         let error = match self.error {
@@ -107,7 +107,7 @@ impl Strike<'_> {
     }
 }
 
-/// A call that counts: its number, what it does, and to which file (or `network`).
+/// A counted call: its number, what it does, and to which file (or `network`).
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) number: usize,
@@ -131,7 +131,7 @@ impl Point {
         self.file.starts_with("/state")
     }
 
-    /// What it is, whatever the names that were drawn.
+    /// Its kind and target, without random names.
     pub(crate) fn kind(&self) -> String {
         let name = self.file.rsplit('/').next().unwrap_or_default();
         let name = if name.starts_with(".bulk-triage") { "draft of the results" } else { name };
@@ -140,7 +140,7 @@ impl Point {
     }
 }
 
-/// The calls that the last start has noted: all of them, or the one that was struck.
+/// The calls that the last start recorded: all of them, or the struck one.
 pub(crate) fn noted(program: &Program) -> Vec<Point> {
     let log = fs::read_to_string(log(program)).unwrap_or_default();
     log.lines().map(|line| line.parse().expect("the shim's line")).collect()

@@ -1,5 +1,5 @@
-//! One trial: a run of twenty rows that is struck once (or again, at its restart), started again until it is done, and
-//! held to the emulator's log.
+//! One trial: a run of twenty rows is struck once (or again, at its restart), restarted until it finishes, and checked
+//! against the emulator's log.
 
 use std::fmt;
 use std::process::Command;
@@ -10,20 +10,20 @@ use crate::final_checks::{rows_with_comments, settled};
 use crate::program::{Ended, Program, started};
 
 const ROWS: u64 = 20;
-/// A run that isn't done after so many starts without a fault of the machine never will be.
+/// A run that is unfinished after so many starts without faults will never finish.
 const MOST_STARTS: usize = 8;
 
-/// What the server does on its own.
+/// The faults of the server itself.
 #[derive(Clone, Debug)]
 pub(super) struct World {
     seed: u64,
     faults: Vec<String>,
-    /// Of a fault that strikes one request: which.
+    /// The request that a single fault strikes.
     loses: Option<usize>,
 }
 
 impl World {
-    /// The first is friendly; the others have some of the service's own faults.
+    /// Seed 1 has no faults; the others have some of the service's own.
     fn of_seed(seed: u64) -> World {
         let faults: &[&str] = match seed {
             1 => &[],
@@ -33,7 +33,7 @@ impl World {
         World { seed, faults: faults.iter().map(|fault| (*fault).to_owned()).collect(), loses: None }
     }
 
-    /// Friendly, but that one request has this fault.
+    /// No faults but this one, at one request.
     pub(super) fn losing(fault: &str, at: usize) -> World {
         World { seed: 1, faults: vec![format!("{fault}@{at}")], loses: Some(at) }
     }
@@ -45,14 +45,13 @@ pub(super) struct Trial {
     pub(super) world: World,
     /// Where the first start is struck.
     pub(super) first: Option<(usize, How)>,
-    /// Its restarts are ended too, each so many calls later than the one before, until one comes through; 0: they are
-    /// not.
+    /// Each restart also ends, so many calls later than the one before, until one gets through; 0: none does.
     pub(super) step: usize,
 }
 
-/// How it went.
+/// The result of a trial.
 pub(super) struct Held {
-    /// The call at which the first start was to be struck, if it came to it.
+    /// The call that the first start was struck at, if it got there.
     pub(super) struck: Option<Point>,
     pub(super) starts: usize,
     pub(super) breach: Option<String>,
@@ -67,7 +66,7 @@ impl Trial {
         Trial { world: World::of_seed(1), first: None, step: 0 }
     }
 
-    /// Does it.
+    /// Runs the trial.
     pub(super) fn hold(&self) -> Held {
         let program = self.program();
         let mut held = Held { struck: None, starts: 0, breach: None };
@@ -108,9 +107,9 @@ impl Trial {
         Err(self.told("it is never done", point, &started(command(program)).end()))
     }
 
-    /// Starts it, to be struck so. Returns the call, if it came to it.
+    /// Runs the command with this strike. Returns the struck call, if it was reached.
     fn strike(&self, program: &Program, at: usize, how: How) -> Result<Option<Point>, String> {
-        // The disk is full or broken, by turns.
+        // The disk is full or broken, alternately.
         let error = if at.is_multiple_of(2) { Errno::Io } else { Errno::NoSpace };
         let strike = Strike { at, how, error, name: "" };
         let requests = program.requests().len();
@@ -128,7 +127,7 @@ impl Trial {
             settings.seed = seed + self.first.map_or(0, |(at, _)| at as u64);
             settings.faults = faults.iter().map(|fault| crate::program::fault_of(fault)).collect();
         });
-        // Its log is there from the first request on.
+        // The log exists from the first request on.
         program.write("requests.jsonl", "");
         program
     }
@@ -145,14 +144,14 @@ fn command(program: &Program) -> Command {
     program.send_command(arguments)
 }
 
-/// The calls that count of a run without a fault.
+/// The counted calls of a run without faults.
 pub(super) fn calls_of_a_good_run() -> Vec<Point> {
     let program = Trial::undisturbed().program();
     started(Strike::listing().prepare(shim().expect("a shim"), &program, command(&program))).end().expect_code(0);
     noted(&program)
 }
 
-/// Whether a run that was struck ended as the table of exit codes says. `is_quiet`: it made no request.
+/// Whether a struck run ended as the exit code table says. `is_quiet`: it sent no request.
 fn ended_well(ended: &Ended, strike: &Strike<'_>, point: Option<&Point>, is_quiet: bool) -> Result<(), String> {
     let Some(point) = point else { return expect_code(ended, &[0, 4]) };
     if strike.how.is_crash() {
@@ -165,8 +164,8 @@ fn ended_well(ended: &Ended, strike: &Strike<'_>, point: Option<&Point>, is_quie
         None => return Err("a signal ends it".to_owned()),
         Some(0 | 4) => return Ok(()),
         Some(2) if is_quiet => {}
-        // Where nothing can be written any more, the journal can't either. Where room was missing for one call only,
-        // nothing shows afterwards why SQLite could not make a file.
+        // If nothing can be written any more, the journal can't report it either. If space was missing for one call
+        // only, nothing shows afterwards why SQLite could not create a file.
         Some(70) if strike.how == How::On && strike.error == Errno::Io => {}
         Some(70) if strike.how == How::Once && point.is_journal() => {}
         code => return Err(format!("it ends with {code:?}")),
