@@ -1,19 +1,19 @@
-//! Promise 8: memory does not grow with the input, the set of ids seen aside.
+//! Promise 8: memory does not grow with the input, except for the set of seen IDs.
 //!
-//! The kernel keeps the bound: what wants more data than that ends in an abort. The inputs are some times larger.
+//! The kernel enforces the limit: a process that needs more aborts. The inputs are several times larger.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::program::{Ended, Program, closing, started};
 
-/// In KiB, threads and all: what the design allows.
+/// In KiB, threads included: what the design allows.
 const BOUND: u32 = 48 * 1024;
 
-/// What is enough for all but the worst chunks, so that inputs can be shorter.
+/// Enough for all but the worst chunks, so that inputs can be shorter.
 const TIGHT: u32 = 32 * 1024;
 
-/// Runs it with `input` on standard input, under the bound.
+/// Runs it under the limit, with `input` on standard input.
 fn bounded(
     bound: u32,
     program: &Program,
@@ -27,7 +27,7 @@ fn bounded(
     command.stdin(Stdio::from(reader));
     let running = started(command);
     let mut writer = std::io::BufWriter::new(writer);
-    // Where it ends early, its end tells more than the broken pipe.
+    // If the program exits early, its exit tells more than the broken pipe.
     let _ = input(&mut writer).and_then(|()| writer.flush());
     drop(writer);
     running.end()
@@ -68,7 +68,7 @@ fn errors_in_every_row_use_bounded_memory() {
     assert!(program.read("found.json").lines().count() > 80_000);
 }
 
-/// Well over the bound.
+/// Well above the limit.
 const MIB_WITHOUT_END: u32 = 48;
 
 #[test]
@@ -104,11 +104,11 @@ fn large_waiting_rows_use_bounded_memory() {
     bounded(BOUND, &Program::new(), arguments, rows).expect_code(4);
 }
 
-/// Rows of which each incident stands there many times. What is kept of a row takes 24 bytes, its diagnostic would take
-/// some 900: 70 MB in all.
+/// Rows in which each incident occurs many times. A row takes 24 bytes in memory, and its diagnostic would take about
+/// 900: 70 MB in total.
 const REPEATED: u64 = 80_000;
 
-/// Such rows of so many incidents, which all ask for the same or contradict each other.
+/// Rows of so many incidents that repeat the same change or conflict.
 fn repeated(ids: u64, contradict: bool) -> impl Fn(&mut dyn Write) -> std::io::Result<()> {
     move |out| {
         writeln!(out, "incidentId,status")?;

@@ -1,11 +1,11 @@
-//! `--follow-redirects`: where an incident was merged into another one, that one is updated, once.
+//! `--follow-redirects`: if an incident was merged into another one, the other one is updated, once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::program::{Program, fault_of, incidents};
 
-/// 30 and 32 were merged into 31, 40 over 41 into 42; 50 and 51 into each other, and 60 into one that is gone.
+/// 30 and 32 were merged into 31, 40 by way of 41 into 42; 50 and 51 into each other, and 60 into a deleted one.
 fn program(rows: &str) -> Program {
     Program::new().file("a.csv", rows).emulator(|settings| {
         settings.incidents = "1-59".parse().expect("incidents");
@@ -13,7 +13,7 @@ fn program(rows: &str) -> Program {
     })
 }
 
-/// `30 updated` or `50 failed redirected`, of each row.
+/// `30 updated` or `50 failed redirected`, for each row.
 fn ends(results: &[BTreeMap<String, String>]) -> Vec<String> {
     let end = |row: &BTreeMap<String, String>| {
         format!("{} {} {}", row["incident_id"], row["outcome"], row["code"]).trim_end().to_owned()
@@ -32,7 +32,7 @@ fn merge_target_is_updated_instead() {
     assert!(ended.results()[1]["message"].contains("incident 31, into which this one was merged"));
     assert_eq!(incidents(&program.updates()), [7, 8, 31, 42]);
     assert_eq!((program.comments(30), program.comments(31)), (vec![], vec!["two".to_owned()]));
-    // The same again: nothing is left to do.
+    // Repeated, the command has nothing left to do.
     program.send("a.csv --follow-redirects").expect_code(0).expect_outcomes(&[("unchanged", 4)]);
     assert_eq!(program.updates().len(), 4);
 }
@@ -124,7 +124,7 @@ fn lost_update_of_merged_incident_fails() {
     }
 }
 
-/// What was followed is known by the run, and no later start has to be told again.
+/// The run knows its redirects, so no later start has to follow them again.
 #[test]
 fn resumed_run_keeps_its_merge_targets() {
     let program = program("incidentId,status,comment\n7,Resolved,one\n30,Resolved,two\n40,Resolved,three\n");
@@ -135,7 +135,7 @@ fn resumed_run_keeps_its_merge_targets() {
     assert_eq!(incidents(&program.updates()), [7, 31, 42]);
 }
 
-/// A kill between two looks leaves a target that nobody has looked at: the next start does.
+/// A kill between two reads leaves a target unread: the next start reads it.
 #[test]
 fn kill_between_reads_leaves_no_target_unread() {
     let program = Program::new().file("a.csv", "incidentId,status\n30,Resolved\n31,Active\n").emulator(|settings| {
@@ -144,7 +144,7 @@ fn kill_between_reads_leaves_no_target_unread() {
         settings.latency = Duration::from_millis(200)..=Duration::from_millis(200);
     });
     program.send("a.csv --stop-after 0s").expect_code(4);
-    // Both are on one page; then the incident into which the first was merged is read.
+    // Both are on one page; then the merge target is read.
     let started = program.start_sending("a.csv --follow-redirects");
     program.wait_for_requests(2);
     started.kill();

@@ -1,4 +1,4 @@
-//! The next command: printed after every end, it works as it is printed, with the quota and the token that were typed.
+//! Every end prints the next command, which works as printed, with the typed quota and token.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use crate::program::{Ended, Program, TOKEN, at_once, closing, incidents, started
 
 const QUOTA: &str = "4/400ms";
 
-/// A service that throttles whoever goes without `QUOTA`; the token is in a file, and nowhere else.
+/// A service that throttles requests faster than `QUOTA`; the token is only in a file.
 fn program(rows: u64, faults: &[&str]) -> Program {
     let program = Program::new().file("a.csv", closing(1..=rows)).file("token", TOKEN).emulator(|settings| {
         settings.quota = Some(QUOTA.parse().expect("a quota"));
@@ -39,7 +39,7 @@ fn typed(program: &Program) -> String {
     format!("--token-file token --quota {QUOTA} --yes --base-url {}", program.origin())
 }
 
-/// The command that was printed last.
+/// The last printed command.
 #[track_caller]
 fn printed(ended: &Ended) -> String {
     let said = ended.said();
@@ -56,7 +56,7 @@ fn paste(program: &Program, line: &str) -> Ended {
     started(shell).end()
 }
 
-/// Pastes what was printed: it ends with 0, every row is updated once, and the quota was kept.
+/// Pastes the printed command: it exits with 0, every row is updated once, and the quota is kept.
 #[track_caller]
 fn expect_it_finishes(program: &Program, ended: &Ended, rows: u64) -> String {
     let line = printed(ended);
@@ -84,7 +84,7 @@ fn stopped_runs_are_finished_by_the_printed_command() {
     });
 }
 
-/// What was typed when the run was started is kept with it, also for a resume that is stopped, and for `runs show`.
+/// The options typed at the start of a run are stored with it, for a stopped resume and for `runs show` too.
 #[test]
 fn resumed_runs_print_the_options_of_the_run() {
     at_once(["a.csv", "-"], |input| {
@@ -154,7 +154,7 @@ fn outage_and_refused_token_print_working_command() {
             };
             let mut line = printed(&ended.expect_code(code));
             assert!(line.contains("--patience 0s"), "{line}");
-            // It goes on failing as long as the fault is there.
+            // It keeps failing while the fault lasts.
             for _ in 0..12 {
                 let again = paste(&program, &line);
                 if again.code == Some(0) {
@@ -225,7 +225,7 @@ fn fetch_prints_commands_that_work() {
     assert_eq!(throttled(&program.requests()), 0);
 }
 
-/// Its journal is gone with it; what is left is its results.
+/// The journal of `--emulator` is gone afterwards; the results remain.
 #[test]
 fn emulator_option_prints_no_resume_command() {
     at_once(["a.csv", "-"], |input| {
@@ -237,7 +237,6 @@ fn emulator_option_prints_no_resume_command() {
     });
 }
 
-/// It is repeated if it was typed.
 #[test]
 fn state_directory_is_repeated_only_if_typed() {
     let program = program(5, &[]);
@@ -266,7 +265,7 @@ fn conflicting_unfinished_run_is_finished_as_printed() {
     assert_eq!(program.comments(6), ["Comment on 6"]);
 }
 
-/// Invalid rows are not valid the second time: what is wrong with them is printed.
+/// Invalid rows stay invalid, so `check` is suggested to see what is wrong with them.
 #[test]
 fn only_invalid_rows_left_suggest_check() {
     let program = program(2, &[]);

@@ -1,6 +1,6 @@
-//! Promise 5: no update is lost and no comment is written twice.
+//! Promise 5: no update is lost and no comment is added twice.
 //!
-//! Each fault here loses an answer, some after the update was made, some before.
+//! Each fault here loses a response, either after or before the update is applied.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use jiff::SignedDuration;
 
 use crate::program::{Program, closing, fault_of};
 
-/// A text in which every form of storing it leaves a trace.
+/// A text that every way of storing it changes.
 const TEXT: &str = "Rule DL-17 tuned: <b>count</b> < 5 & host \\\"lab\\\"\\nsee CR-112 cafe\u{301} ";
 
-/// One row with that comment, and a service with these habits at which this fault strikes.
+/// One row with that comment, and a service with these habits and this fault.
 fn one_row(habits: Habits, faults: &[&str]) -> Program {
     let row = format!(r#"{{"incidentId":7,"status":"Resolved","comment":"{TEXT}"}}"#);
     Program::new().file("a.jsonl", row + "\n").emulator(|settings| {
@@ -26,7 +26,7 @@ fn storing(forms: &str) -> Habits {
     Habits { comments, ..Habits::default() }
 }
 
-/// Whatever the responses were: the row ends like this, and its comment is there once.
+/// Whatever the responses were, the row ends like this, and its comment exists once.
 fn ends_with_one_comment(program: &Program, arguments: &str, outcome: &str, code: &str) {
     let ended = program.send(&format!("a.jsonl {arguments}"));
     let row = &ended.results()[0];
@@ -34,7 +34,7 @@ fn ends_with_one_comment(program: &Program, arguments: &str, outcome: &str, code
     assert_eq!(program.comments(7).len(), 1, "{}", ended.said());
 }
 
-/// Every row ends `updated`, and its comment is there once.
+/// Every row ends `updated`, and its comment exists once.
 fn once_each(faults: &[&str], rows: u64) -> Program {
     let program = Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults);
     let ended = program.send("a.csv").expect_code(0);
@@ -59,13 +59,13 @@ fn updates_lost_on_the_way_are_resent() {
     assert_eq!(program.updates().len(), 13);
 }
 
-/// The read fails as well, and is tried again.
+/// The read fails as well, and is retried.
 #[test]
 fn failed_read_keeps_the_doubt() {
     once_each(&["cut-after@#2*1", "503@#2*2"], 3);
 }
 
-/// Nobody knows whether it was made: the row says so, and the next start looks again.
+/// Nobody knows whether the update was applied: the row says so, and the next start reads again.
 #[test]
 fn unresolvable_doubt_is_reported_and_kept() {
     let rows = "incidentId,comment\n1,one\n2,two\n";
@@ -77,7 +77,7 @@ fn unresolvable_doubt_is_reported_and_kept() {
     assert_eq!(program.comments(2), ["two"]);
 }
 
-/// A stalled answer, and a kill: the update was made, the process never heard of it.
+/// A stalled response and a kill: the update was applied, but the process never learned it.
 #[test]
 fn kill_before_the_response_repeats_no_comment() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall-after@#2*1"]);
@@ -89,7 +89,7 @@ fn kill_before_the_response_repeats_no_comment() {
     assert_eq!(program.updates().len(), 3);
 }
 
-/// Another file for the same incident: the doubt is cleared up first, whichever run it is of.
+/// Another file changes the same incident: the doubt of any run is resolved first.
 #[test]
 fn doubt_of_another_run_is_resolved_first() {
     let program = Program::new()
@@ -103,7 +103,7 @@ fn doubt_of_another_run_is_resolved_first() {
     assert_eq!(program.comments(1), ["the same"]);
 }
 
-/// Without a comment there is nothing to write twice: it is simply sent again.
+/// Without a comment nothing can be doubled, so the update is simply resent.
 #[test]
 fn update_without_comment_is_resent_without_reading() {
     let rows = "incidentId,status\n1,Resolved\n2,Resolved\n";
@@ -131,7 +131,7 @@ fn unrecognizable_comment_leaves_the_row_in_doubt() {
     assert_eq!(program.updates().len(), 1);
 }
 
-/// No response is lost: it shows a comment in other words, and on some rows nothing else of the update.
+/// No response is lost, but it shows the comment in other words, and for some rows nothing else of the update.
 #[test]
 fn comment_shown_in_other_words_is_not_repeated() {
     for (rows, fault, outcome, code) in [
@@ -186,7 +186,7 @@ fn differing_clocks_hide_no_comment() {
     }
 }
 
-/// An hour behind, and no `Date`: the first response shows it.
+/// The clock is an hour behind and there is no `Date`: the first response reveals the offset.
 #[test]
 fn response_date_corrects_the_clock() {
     let habits =
@@ -205,7 +205,7 @@ fn applied_row_with_every_response_lost_is_updated() {
     ends_with_one_comment(&program, "", "updated", "found-by-reading");
 }
 
-/// The connection is cut at every request, reads included; later the service is well.
+/// The connection is cut at every request, reads included; later the service recovers.
 #[test]
 fn unreadable_applied_row_stays_in_doubt() {
     let program = one_row(storing("trim"), &["cut-after@1-4"]);
@@ -222,7 +222,7 @@ fn unapplied_row_gives_up_after_reads() {
     let methods = methods.concat();
     assert_eq!(methods.replace("GET", ""), "PATCHPATCH");
     assert!(methods.contains("GETPATCH") && methods.ends_with("GET"), "{methods}");
-    // The next command may add it: reads have shown that it is not there.
+    // The next command may add the comment: reads have shown that it is missing.
     ends_with_one_comment(&program, "", "updated", "");
 }
 

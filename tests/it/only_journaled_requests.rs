@@ -1,5 +1,5 @@
-//! Promise 10: nothing else sends. Every request of the log is one call of the journal, whatever goes wrong, and
-//! commands that don't send, don't.
+//! Promise 10: nothing else calls the API. Every request in the emulator's log is one attempt in the journal, whatever
+//! goes wrong, and other commands send none.
 
 use crate::program::{Program, at_once, closing};
 

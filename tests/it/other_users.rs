@@ -1,7 +1,7 @@
-//! Other users of the machine: what one of them owns, can write or has linked is not used, changed or followed, and
-//! nothing is sent because of it.
+//! Other users of the machine: files that they own, can write or have linked are not used, changed or followed, and
+//! nothing is sent because of them.
 //!
-//! Root plays both the user and the others; anybody else can't, and says so.
+//! Root plays both the user and the others. Without root the tests are skipped with a notice.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,9 +14,9 @@ use std::process::Command;
 use crate::faults::is_root;
 use crate::program::{Ended, Program, closing, started};
 
-/// Whoever runs the program.
+/// Runs the program.
 const USER: u32 = 20_001;
-/// Whoever else is there.
+/// Another user.
 const OTHER: u32 = 20_002;
 
 /// The program, run by a user in a directory of their own. Its emulator is run by root.
@@ -24,7 +24,7 @@ struct Users {
     program: Program,
 }
 
-/// `None` for anybody but root.
+/// `None` without root.
 fn users() -> Option<Users> {
     if !is_root("what other users leave") {
         return None;
@@ -41,7 +41,7 @@ impl Users {
         self.program.path(name)
     }
 
-    /// Makes this user its owner, with this mode.
+    /// Makes this user the owner, with this mode.
     fn give(&self, name: &str, owner: u32, mode: u32) {
         chown(self.path(name), Some(owner), Some(owner)).expect("root may");
         fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("root may");
@@ -90,7 +90,7 @@ impl Users {
         found
     }
 
-    /// Holds a refusal to its promise: exit code 2, this text, nothing sent, nothing changed.
+    /// Checks a refusal: exit code 2, this text, nothing sent, nothing changed.
     #[track_caller]
     fn expect_refused(&self, text: &str, act: impl FnOnce(&Users) -> Ended) -> Ended {
         let (before, requests) = (self.all(), self.program.requests().len());
@@ -109,7 +109,7 @@ impl Users {
     }
 }
 
-/// What others do to a directory or a file, and the reason for which it is refused.
+/// What others do to a directory or a file, and the reason for the refusal.
 type Change = (&'static str, fn(&Users, &str));
 
 const OWNED: Change = ("belongs to another user (uid 20002)", |users, name| {
@@ -125,7 +125,7 @@ const A_LINK: Change = ("a symbolic link", |users, name| {
     users.link(name, users.path("of-others"), OTHER);
 });
 
-/// A trigger of theirs rewrites rows: what the preview shows is not what would be sent.
+/// A trigger rewrites rows, so that the preview would not show what is sent.
 fn plant_trigger(users: &Users, journal: &str) {
     #[expect(clippy::disallowed_methods, reason = "another user's database")]
     let db = rusqlite::Connection::open(users.path(journal)).expect("a journal");
@@ -207,7 +207,7 @@ fn linked_state_directory_is_judged_by_link_owners() {
     let Some(users) = users() else { return };
     users.directory("private", 0, 0o755);
     users.directory("private/state", USER, 0o700);
-    // As systemd lays out a dynamic user's.
+    // The layout of a dynamic user of systemd.
     users.link("of-root", "private/state", 0);
     users.link("own", users.path("of-root"), USER);
     users.link("of-another", "private/state", OTHER);
@@ -271,7 +271,7 @@ fn output_of_another_user_is_refused() {
             }
         }
     }
-    // What lies behind a link to a directory counts by the link's owner.
+    // A path through a linked directory is judged by the owner of the link.
     users.directory("real", USER, 0o700);
     users.link("to-real", "real", OTHER);
     for (made, act) in all {
@@ -287,10 +287,10 @@ fn partial_file_of_another_user_is_refused() {
         command.args(["--base-url", &users.program.origin()]);
         Users::as_user(command)
     };
-    // It has to be one of the same query: a fetch that was stopped leaves it.
+    // It must be of the same query, so a stopped fetch creates it.
     let planted = "{\"fetch\":1,\"query\":[],\"filter\":null,\"origin\":\"x\",\"scope\":\"x\",\"contract\":\"x\",\
                    \"begun_at\":\"2026-11-24T10:00:00Z\"}\n";
-    // The journal that the fetch needs is there.
+    // The journal that the fetch needs exists.
     users.journal_in("state");
     for (text, change) in [OWNED, WRITABLE, LINKED, A_LINK] {
         users.file("f.csv.part", planted, USER, 0o600);
@@ -335,7 +335,7 @@ fn token_file_is_judged_by_owner_and_links() {
     }
 }
 
-/// As a runner of jobs makes it: the directory is the runner's, the file is anybody's to add to.
+/// A job runner creates it like this: the runner owns the directory, and anybody may append to the file.
 #[test]
 fn step_summary_in_foreign_directory_is_appended() {
     let Some(users) = users() else { return };

@@ -1,4 +1,4 @@
-//! Outputs: what may stand in their place, who may read them, and that nothing is sent where they can't be written.
+//! Outputs: which files they may replace, who may read them, and that nothing is sent if they can't be written.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -57,7 +57,7 @@ fn results_replace_results_and_empty_files() {
     }
 }
 
-/// Two runs at once must not write into one another.
+/// Two parallel runs must not write to one file.
 #[test]
 fn results_of_a_running_run_are_refused() {
     let program =
@@ -88,7 +88,7 @@ fn unwritable_log_files_are_named() {
         program.send(&format!("a.csv --log-file {log}")).expect_code(2).expect_text(log);
     }
     assert!(program.requests().is_empty());
-    // A log that fails later is no reason not to send.
+    // A log that fails later does not prevent sending.
     program.send("a.csv -vvv --log-file /dev/full").expect_code(0);
 }
 
@@ -112,7 +112,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it is there").permissions().mode() & 0o777
 }
 
-/// While it is under way, when the database's side files exist; and whatever was there before.
+/// Checked during the run, when the database's side files exist, with and without files from before.
 #[test]
 fn stored_files_are_private_under_any_umask() {
     for (umask, was_there) in [("0", false), ("0", true), ("077", true)] {
@@ -160,7 +160,7 @@ fn empty_state_directory_is_narrowed() {
         let program = program();
         fs::create_dir(program.path("state")).expect("a directory");
         set_mode(&program.path("state"), mode_before);
-        // Whatever only reads changes nothing.
+        // Reading commands change nothing.
         program.run("runs list").expect_code(0).expect_text("no runs");
         program.run(&format!("run a.csv --dry-run --base-url {}", program.origin())).expect_code(0);
         assert_eq!(fs::metadata(program.path("state")).expect("is there").permissions().mode() & 0o7777, mode_before);
@@ -214,7 +214,7 @@ fn wider_state_directory_in_use_is_refused() {
     }
 }
 
-/// They say how files get their group, and who deletes them: nobody but the owner can enter.
+/// These bits set the group of new files and who may delete them; only the owner can enter anyway.
 #[test]
 fn state_directory_keeps_setgid_and_sticky_bits() {
     let program = program();
@@ -238,7 +238,7 @@ fn reading_commands_create_no_state_directory() {
     assert_eq!(names_in(&program.path("state")), before);
 }
 
-/// Neither is anything added to what the command uses, nor waited for.
+/// Nothing is appended to a file that the command uses, and no pipe is waited for.
 #[test]
 fn log_file_appends_only_to_a_log() {
     let program = program().file("token", crate::program::TOKEN).file("victim", "precious\n");
@@ -272,7 +272,7 @@ fn log_file_appends_only_to_a_log() {
     assert_eq!(program.read("token"), crate::program::TOKEN);
     assert!(fs::read(program.path("state/journal.db")).expect("reads") == journal);
     assert!(!program.path("nowhere").exists() && !program.path("state/new.log").exists());
-    // One of ours is added to, whoever may read it.
+    // An existing log is appended to, whoever may read it.
     program.write("log.txt", "before\n");
     set_mode(&program.path("log.txt"), 0o644);
     program.send("a.csv --log-file log.txt").expect_code(0);
@@ -292,7 +292,7 @@ fn foreign_or_newer_journal_is_untouched() {
     assert_eq!(program.read("state/journal.db"), garbage);
     assert!(program.requests().is_empty());
 
-    // The format's version stands in the header of the database, four bytes from 60 on.
+    // The format version is in the database header, four bytes from offset 60.
     fs::remove_dir_all(program.path("state")).expect("it is ours");
     program.send("a.csv").expect_code(0);
     let mut bytes = fs::read(program.path("state/journal.db")).expect("a journal");
@@ -304,7 +304,7 @@ fn foreign_or_newer_journal_is_untouched() {
 
 #[test]
 fn read_only_results_directory_is_reported_before_sending() {
-    // Who may write everywhere can't be kept from it.
+    // Permissions don't stop root.
     if rustix::process::geteuid().is_root() {
         return;
     }
@@ -316,7 +316,7 @@ fn read_only_results_directory_is_reported_before_sending() {
     assert!(program.requests().is_empty());
 }
 
-/// Whatever somebody puts in the place of the results during the run stays as it is.
+/// A file that somebody puts at the results path during the run stays as it is.
 #[test]
 fn file_put_at_results_path_is_kept() {
     type Change = fn(&Program);
@@ -345,7 +345,7 @@ fn file_put_at_results_path_is_kept() {
     }
 }
 
-/// The report is written after the run: what has its name by then is neither followed nor replaced.
+/// The report is written after the run: a file that has its name by then is neither followed nor replaced.
 #[test]
 fn link_put_at_report_path_is_kept() {
     for name in ["r.html", "r.md"] {
@@ -377,7 +377,7 @@ fn results_on_standard_output_are_refused() {
     assert!(!program.path("-").exists());
 }
 
-/// The other outputs that a dash would have made a file of this name.
+/// A dash as another output is refused too, instead of creating a file named `-`.
 #[test]
 fn dash_creates_no_file_named_dash() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());

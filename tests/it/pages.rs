@@ -1,9 +1,9 @@
-//! The commands of the pages, run in their order in a copy of the clone, as a reader would type them; what a page shows
-//! of their output must come.
+//! The commands of the documentation pages, run in order in a copy of the project, as a reader would type them. Their
+//! output must be as shown.
 //!
-//! In a `console` block a line that begins with `$ ` is a command, and what follows it is its output: `…` stands for
-//! what is left out, names of runs for those that really come, times and checksums for any. There is no list of
-//! exceptions here: a block that is not run says so to the reader, in the line above it.
+//! In a `console` block, a line that begins with `$ ` is a command, followed by its output: `…` stands for omitted
+//! text, IDs of runs for the actual ones, times and checksums for any. There is no list of exceptions: the line above a
+//! block tells the reader that it is not run.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -19,7 +19,7 @@ use crate::program::{of_the_project, started_as_it_is};
 /// How the line above a block says that it is not run.
 const NOT_RUN: &str = "not run by the tests";
 
-/// What a command begins with, in a block that is not marked as one of commands.
+/// The beginnings of commands in a block that is not marked as `console`.
 const PROGRAMS: [&str; 5] = ["$ ", "bulk-triage ", "cargo ", "tests/", "sudo "];
 
 /// A fenced block of a page.
@@ -46,7 +46,7 @@ pub(crate) fn blocks(page: &str) -> Vec<Block<'_>> {
 }
 
 impl Block<'_> {
-    /// Its commands, each with the output that is shown; none where it is none of commands.
+    /// Its commands, each with the shown output; empty if the block has none.
     fn commands(&self, page: &str) -> Vec<(String, Vec<String>)> {
         if !self.is_run {
             return Vec::new();
@@ -84,10 +84,10 @@ pub(crate) fn run(page: &Path) -> usize {
     count
 }
 
-/// Somebody who follows a page, in a clone of the project.
+/// A reader who follows a page in a clone of the project.
 struct Reader {
     clone: tempfile::TempDir,
-    /// What the page calls a run or a port, and what it really is.
+    /// The IDs and ports of the page, and the actual ones.
     names: HashMap<String, String>,
     servers: Vec<Child>,
 }
@@ -121,13 +121,13 @@ impl Reader {
         shell
     }
 
-    /// Runs a command of the page; what is wrong with what came of it, if anything is.
+    /// Runs a command of the page. Returns what is wrong with its output, if anything.
     fn types(&mut self, command: &str, shown: &[String]) -> Option<String> {
         // The tests can't run themselves.
         if command == "cargo test" {
             return None;
         }
-        // The program is built already.
+        // The program has already been built.
         let mut typed = command.replace("cargo run --release -- ", "bulk-triage ");
         for (name, real) in &self.names {
             typed = typed.replace(name, real);
@@ -167,7 +167,7 @@ impl Reader {
         }
     }
 
-    /// Runs a command to its end at a terminal at which the shown answers are typed; its code and all that it said.
+    /// Runs a command to its end at a terminal, typing the shown replies. Returns its exit code and output.
     fn finishes(&self, command: &str, shown: &[String]) -> (Option<i32>, String) {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("its other end");
@@ -184,12 +184,12 @@ impl Reader {
         let mut shell = self.shell(&format!("{{ {command}\n}} 2>&1"));
         shell.stdin(keyboard).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ended = started_as_it_is(shell).end();
-        // What is typed ends the line of the question.
+        // The typed text ends the line of the prompt.
         let output = ended.stdout.replace("[y/N] ", "[y/N] y\n");
         (ended.code, output)
     }
 
-    /// Whether the output is as it is shown, lines without text aside.
+    /// Whether the output is as shown, apart from empty lines.
     fn compare(&mut self, shown: &[String], output: &str) -> Result<(), String> {
         let output: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty() && !is_progress(line)).collect();
         let (mut at, mut skips) = (0, false);
@@ -210,7 +210,7 @@ impl Reader {
             };
             (at, skips) = (at + found + 1, false);
         }
-        // Commands without any output shown may say what they like.
+        // Any output is fine if the page shows none.
         if skips || shown.is_empty() || at == output.len() {
             Ok(())
         } else {
@@ -219,7 +219,7 @@ impl Reader {
     }
 }
 
-/// Progress, which a terminal draws and takes away again.
+/// Progress, which a terminal draws and erases again.
 pub(crate) fn is_progress(line: &str) -> bool {
     let words: Vec<&str> = line.split([' ', ':']).collect();
     let is_number = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
@@ -278,7 +278,7 @@ fn tokens(line: &str) -> Vec<String> {
     tokens
 }
 
-/// Whether a line is as it is shown; with the names of runs that it gives.
+/// Whether a line is as shown; adds the IDs of runs that it reveals.
 fn line_matches(shown: &[String], real: &[String], names: &HashMap<String, String>) -> Option<Vec<(String, String)>> {
     let mut found: Vec<(String, String)> = Vec::new();
     let (mut at, mut skips) = (0, false);

@@ -1,4 +1,4 @@
-//! `plan` and `apply`: what is sent is what was reviewed, to the byte, once.
+//! `plan` and `apply`: exactly the reviewed changes are sent, once.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,7 +18,7 @@ fn program() -> Program {
     })
 }
 
-/// `plan a.csv -o a.plan` with these options.
+/// Runs `plan a.csv -o a.plan` with these options.
 fn plan(program: &Program, options: &str) -> Ended {
     let origin = program.origin();
     program.run(&format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin} {options}"))
@@ -33,7 +33,7 @@ fn plan_is_sent_exactly_and_once() {
     let program = program();
     plan(&program, "").expect_code(0).expect_text("bulk-triage apply a.plan");
     assert_eq!(program.requests().len(), 0);
-    // The input is another one by now: it does not matter.
+    // The input has changed since, which does not matter.
     program.write("a.csv", "incidentId,status\n999,Resolved\n");
     let ended = apply(&program, "").expect_code(0).expect_outcomes(&[("updated", 10)]);
     assert_eq!(ended.results()[3]["comment"], "'=4");
@@ -49,12 +49,12 @@ fn plan_is_sent_exactly_and_once() {
     let shown = program.run(&format!("runs show {run} --report account.html")).expect_code(0);
     shown.expect_text(&format!("plan      checksum {seal}"));
     assert!(program.read("account.html").contains(seal));
-    // Also where nothing is remembered, and a long time after.
+    // Even if nothing is remembered, and long afterwards.
     apply(&program, "--remember 0").expect_code(0);
     assert_eq!(program.updates().len(), 10);
 }
 
-/// A second round of the same reopened incidents is one more plan, not the one that was applied.
+/// Closing the same incidents again after they were reopened is another plan.
 #[test]
 fn plans_of_the_same_second_are_two_plans() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n2,Active\n").emulator(|_| ());
@@ -119,7 +119,7 @@ fn plan_of_a_pruned_run_sends_nothing() {
     assert_eq!(program.updates().len(), 10);
 }
 
-/// Every bit of every byte is flipped in the plan's own test; here the program refuses, and sends nothing.
+/// A unit test flips every bit of a plan; here the program refuses it and sends nothing.
 #[test]
 fn altered_plan_is_refused() {
     let program = program();
@@ -133,7 +133,7 @@ fn altered_plan_is_refused() {
         program.write("a.plan", &altered);
         let ended = apply(&program, "").expect_code(3);
         assert!(ended.said().contains("nothing was sent") || at < 8, "byte {at}: {}", ended.said());
-        // One whose first bytes differ is taken for an input, which is not valid.
+        // If its first bytes differ, the file is taken for an invalid input.
         let again = program.run("plan a.plan");
         assert_eq!(again.code, Some(3), "byte {at}: {}", again.said());
     }
@@ -153,7 +153,7 @@ fn plan_for_other_tenant_origin_contract_is_refused() {
     apply(&program, "--contract defender").expect_code(2).expect_text("is for another contract");
     apply(&program, "--contract defender-classic").expect_code(0);
 
-    // A tenant that a token names: only the header, the payload and no signature are read.
+    // The tenant comes from the token: only header and payload are read, not the signature.
     let token = |tenant: &str| jwt(&format!(r#"{{"tid":"{tenant}"}}"#));
     let one = "11111111-1111-1111-1111-111111111111";
     let mut planning = program.command("plan a.csv -o real.plan");
@@ -184,7 +184,7 @@ fn changes_since_planning_are_named_not_sent() {
     assert_eq!(program.comments(9), [""; 0]);
 }
 
-/// A plan that was stopped in the middle has changed incidents itself: that is no change since.
+/// A plan that was stopped halfway has changed incidents itself: those changes don't count as changes since.
 #[test]
 fn own_updates_are_no_changes_since_planning() {
     let program = program();
@@ -268,7 +268,7 @@ fn plan_without_output_is_shown() {
     assert_eq!(program.names().iter().filter(|name| *name != "state").count(), before.len(), "nothing is written");
     program.run(&format!("plan a.csv --detailed-exitcode --base-url {origin}")).expect_code(10);
     program.run(&format!("plan a.csv --detailed-exitcode --compare --base-url {origin}")).expect_code(10);
-    // The command that it suggests works.
+    // The suggested command works.
     let saving = said.lines().find_map(|line| line.strip_prefix("  bulk-triage ")).expect("a command");
     program.run(saving).expect_code(0).expect_text("plan: a.plan");
     program.run("apply a.plan --yes").expect_code(0);
@@ -282,7 +282,7 @@ fn detailed_exitcode_of_plan_without_changes_is_0() {
     program.run(&format!("plan none.csv --detailed-exitcode --base-url {}", program.origin())).expect_code(0);
 }
 
-/// The journal's lock is held by somebody else until the plan was read for the first time.
+/// Another process holds the journal's lock until the plan has been read once.
 #[test]
 fn plan_replaced_between_check_and_load_is_refused() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(4..=6)).emulator(|_| ());
@@ -305,7 +305,7 @@ fn plan_replaced_between_check_and_load_is_refused() {
     }
 }
 
-/// The plan was made with another version of the program, whose contract of this name had another rule.
+/// Another version of the program created the plan, with another rule in the contract of this name.
 #[test]
 fn plan_for_other_contract_rules_is_refused() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());

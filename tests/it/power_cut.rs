@@ -1,8 +1,7 @@
-//! Promise 3 against a power cut: at the moment when a request's bytes leave, its intent is on the disk, not only in the
-//! kernel's memory.
+//! Promise 3 against a power cut: when a request's bytes leave, its intent is on disk, not only in the kernel's memory.
 //!
-//! `strace` tells, in their order, what the program writes, syncs and sends. From that the journal is built as a power
-//! cut at each request would leave it: with what was written before the last sync, and nothing else.
+//! `strace` records in order what the program writes, syncs and sends. The test rebuilds the journal from it as a power
+//! cut at each request would leave it: with the writes before the last sync only.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -25,11 +24,11 @@ struct Traced {
     synced: Vec<u8>,
 }
 
-/// The disk as the trace tells it.
+/// The disk according to the trace.
 #[derive(Default)]
 struct Disk {
     files: HashMap<&'static str, Traced>,
-    /// The incidents with an open intent to update them on the disk; `None` when it must be looked up.
+    /// The incidents with an open intent on disk; `None` if it must be looked up.
     intents: Option<HashSet<u64>>,
 }
 
@@ -56,7 +55,7 @@ impl Disk {
         }
     }
 
-    /// Whether a power cut now leaves the intent to update this incident.
+    /// Whether a power cut now would leave the intent to update this incident.
     fn has_intent(&mut self, incident: u64) -> bool {
         let files = &self.files;
         self.intents.get_or_insert_with(|| open_intents(files)).contains(&incident)
@@ -77,18 +76,18 @@ fn open_intents(files: &HashMap<&'static str, Traced>) -> HashSet<u64> {
     found.collect::<Result<_, _>>().expect("incidents")
 }
 
-/// The calls that are traced.
+/// The traced system calls.
 const CALLS: [&str; 9] =
     ["pwrite64", "ftruncate", "fsync", "fdatasync", "sendto", "sendmsg", "write", "writev", "pwritev"];
 
-/// One whole call of a trace.
+/// A complete system call of a trace.
 struct Call {
     name: String,
     arguments: String,
 }
 
-/// Puts together what `strace` has torn because calls of other threads came between. A call stands where it returned,
-/// one that may send where it began.
+/// Joins the calls that `strace` split because other threads' calls came between. A call is ordered by its return, one
+/// that may send by its start.
 fn calls(trace: &str) -> Vec<Call> {
     let may_send = |call: &str| call.starts_with("send") || call.starts_with("write");
     let mut begun: HashMap<&str, &str> = HashMap::new();
@@ -105,7 +104,7 @@ fn calls(trace: &str) -> Vec<Call> {
         } else {
             Some(text.to_owned())
         };
-        // `NAME(ARGUMENTS) = RESULT`; what begins with `+++` or `---` is no call.
+        // `NAME(ARGUMENTS) = RESULT`; lines with `+++` or `---` are not calls.
         if let Some((name, rest)) = whole.as_deref().and_then(|whole| whole.split_once('(')) {
             let arguments = &rest[..rest.rfind(')').unwrap_or(rest.len())];
             calls.push(Call { name: name.to_owned(), arguments: arguments.to_owned() });
@@ -114,18 +113,18 @@ fn calls(trace: &str) -> Vec<Call> {
     calls
 }
 
-/// The bytes of all the strings among the arguments.
+/// The bytes of all strings among the arguments.
 fn bytes(arguments: &str) -> Vec<u8> {
     arguments.split('"').skip(1).step_by(2).flat_map(plain).collect()
 }
 
-/// What `strace -xx` has written as `\x2f\x74`.
+/// Decodes the `\x2f\x74` of `strace -xx`.
 fn plain(hex: &str) -> Vec<u8> {
     let byte = |digits| u8::from_str_radix(digits, 16).expect("two digits");
     hex.split("\\x").skip(1).map(byte).collect()
 }
 
-/// The incident whose update this is.
+/// The incident that this request updates.
 fn update(bytes: &[u8]) -> Option<u64> {
     let text = str::from_utf8(bytes).ok()?.strip_prefix("PATCH /api/incidents/")?;
     text.split_once(' ')?.0.parse().ok()
@@ -133,7 +132,7 @@ fn update(bytes: &[u8]) -> Option<u64> {
 
 fn traced(program: &Program, trace: &Path) -> Option<Command> {
     let sent = program.send_command("a.csv --results r.csv --quota 100000/1s --no-progress");
-    // The program is closed to other processes of its user: one of a namespace in which that user is root may look.
+    // The program is closed to other processes of its user, but root in a user namespace may trace it.
     let as_root: &[&str] =
         if rustix::process::geteuid().is_root() { &[] } else { &["unshare", "--user", "--map-root-user"] };
     let command = [as_root, &["strace"]].concat();

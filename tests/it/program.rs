@@ -1,7 +1,7 @@
-//! The program as a user starts it: in a directory of its own, with a journal of its own, against an emulator of its
-//! own, whose log says what really happened.
+//! The program as a user starts it: with its own directory, its own journal, and its own emulator, whose log shows what
+//! really happened.
 //!
-//! Nothing here waits for a guessed time: a test waits until something is so, and fails when that takes far too long.
+//! Nothing here waits for a guessed time: a test waits for a condition, and fails if that takes far too long.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -32,16 +32,16 @@ const UNBOUND: &str = "100000/1s";
 /// The emulator shows a change at once, unless a test says otherwise.
 const SOON: &str = "150ms";
 
-/// What takes longer than this hangs. No test needs a tenth of it, but the machine may be busy.
+/// Anything that takes longer hangs. No test needs a tenth of it, but the machine may be busy.
 const FAR_TOO_LONG: Duration = Duration::from_mins(2);
 
-/// Under `nohup` what the tests start would ignore hangups too. A signal that has a handler is not inherited.
+/// Under `nohup`, programs started by the tests would ignore hangups too. A handled signal is not inherited as ignored.
 static HANGUPS_ARE_HEARD: Once = Once::new();
 
 fn hear_hangups() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
-    // The handler stays when its listener goes.
+    // The handler stays after its listener is dropped.
     drop(signal(SignalKind::hangup()).expect("a handler"));
 }
 
@@ -57,13 +57,13 @@ impl Program {
         Program { dir: tempfile::tempdir().expect("a directory"), emulator: None }
     }
 
-    /// With a file in its directory.
+    /// Adds a file to its directory.
     pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Program {
         self.write(name, content);
         self
     }
 
-    /// With an emulator whose quota does not bind, friendly where `change` doesn't say otherwise.
+    /// Starts an emulator without faults or a binding quota, unless `change` sets some.
     pub(crate) fn emulator(mut self, change: impl FnOnce(&mut Settings)) -> Program {
         let mut settings = Settings::new(contract::load("defender-classic").expect("a built-in contract"));
         settings.log = Some(self.path("requests.jsonl"));
@@ -73,7 +73,7 @@ impl Program {
         self
     }
 
-    /// With an emulator at which these faults strike.
+    /// Starts an emulator with these faults.
     pub(crate) fn faulty_emulator(self, faults: &[&str]) -> Program {
         self.emulator(|settings| settings.faults = faults.iter().map(|fault| fault_of(fault)).collect())
     }
@@ -100,49 +100,49 @@ impl Program {
         names_in(self.dir.path())
     }
 
-    /// Where its emulator listens.
+    /// The origin of its emulator.
     pub(crate) fn origin(&self) -> String {
         self.emulator.as_ref().expect("an emulator").running.origin()
     }
 
-    /// Its journal, as another hand opens it.
+    /// Opens its journal, as another program could.
     pub(crate) fn journal(&self) -> rusqlite::Connection {
         journal_in(&self.path("state"))
     }
 
-    /// As if all calls so far had been made so many seconds earlier.
+    /// Moves all requests so many seconds into the past.
     pub(crate) fn age_the_journal(&self, seconds: i64) {
         let earlier = "UPDATE attempts SET started = started - ?1, started_wall = started_wall - ?1,
                        ended = ended - ?1, ended_wall = ended_wall - ?1";
         self.journal().execute(earlier, [seconds * 1_000_000]).expect("it is changed");
     }
 
-    /// As if a stored pause had been named so much earlier.
+    /// Moves a stored pause into the past.
     pub(crate) fn age_the_pause(&self, by: Duration) {
         let by = i64::try_from(by.as_micros()).expect("some hours");
         let earlier = "UPDATE scopes SET pause_until = pause_until - ?1, pause_until_wall = pause_until_wall - ?1";
         self.journal().execute(earlier, [by]).expect("it is changed");
     }
 
-    /// What has become of an incident.
+    /// The present state of an incident.
     pub(crate) fn incident(&self, id: u64) -> Value {
         let id = IncidentId::new(id).expect("an id");
         self.emulator.as_ref().expect("an emulator").running.incident(id).expect("an incident")
     }
 
-    /// The comments that an incident has.
+    /// The comments of an incident.
     pub(crate) fn comments(&self, id: u64) -> Vec<String> {
         let comments = &self.incident(id)["comments"];
         let text = |comment: &Value| comment["comment"].as_str().expect("a text").to_owned();
         comments.as_array().expect("a list").iter().map(text).collect()
     }
 
-    /// The program with these arguments, which are separated by white space.
+    /// The program with these arguments, separated by white space.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         self.command_of(arguments.split_whitespace())
     }
 
-    /// The program with these arguments, whatever is in them.
+    /// The program with these arguments, which may contain anything.
     pub(crate) fn command_of<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
         command
@@ -156,7 +156,7 @@ impl Program {
         command
     }
 
-    /// `run`, to its own emulator, without a question, under a quota that does not bind unless there is one.
+    /// `run` to its own emulator, without a prompt, with a quota that does not bind unless one is given.
     pub(crate) fn send_command(&self, arguments: &str) -> Command {
         let mut command = self.command(&format!("run {arguments}"));
         if !arguments.contains("--quota") {
@@ -179,7 +179,7 @@ impl Program {
         started(self.send_command(arguments)).end()
     }
 
-    /// Sends a file as others do: the program's own journal knows nothing of it.
+    /// Sends a file from another state directory, so that this program's journal does not know about it.
     pub(crate) fn send_as_others(&self, input: &str) {
         let mut others = self.send_command(input);
         others.env("BULK_TRIAGE_STATE_DIR", self.path("of-others"));
@@ -191,7 +191,7 @@ impl Program {
         started(self.send_command(arguments))
     }
 
-    /// All requests that the emulator has decided, in their order.
+    /// All requests that the emulator has decided, in order.
     pub(crate) fn requests(&self) -> Vec<Request> {
         let log = fs::read_to_string(self.path("requests.jsonl")).expect("a log");
         // The last line may be half written.
@@ -199,19 +199,19 @@ impl Program {
         whole.lines().map(|line| serde_json::from_str(line).expect("a line of the log")).collect()
     }
 
-    /// The requests that changed an incident's properties or wanted to.
+    /// The update requests, applied or not.
     pub(crate) fn updates(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.method == "PATCH").collect()
     }
 
-    /// The name of the last run.
+    /// The ID of the last run.
     pub(crate) fn last_run(&self) -> String {
         let runs = self.run("runs").expect_code(0);
         let line = runs.stdout.lines().nth(1).expect("a run").to_owned();
         line.split_whitespace().next().expect("a name").to_owned()
     }
 
-    /// Returns when the emulator has decided so many requests.
+    /// Waits until the emulator has decided so many requests.
     pub(crate) fn wait_for_requests(&self, count: usize) {
         let emulator = self.emulator.as_ref().expect("an emulator");
         let count = u64::try_from(count).expect("a small number");
@@ -237,7 +237,7 @@ pub(crate) fn fault_of(text: &str) -> Fault {
     text.parse().expect("a fault")
 }
 
-/// One request, as the emulator's log has it.
+/// A request in the emulator's log.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Request {
     /// Microseconds since the emulator started.
@@ -249,18 +249,18 @@ pub(crate) struct Request {
     status: Value,
     /// Whether the incident was changed.
     pub(crate) took_effect: bool,
-    /// Of a 429: the moment it named.
+    /// The time that a 429 named.
     pub(crate) resume_us: Option<i64>,
 }
 
 impl Request {
-    /// The status of the answer; 0 where there was none.
+    /// The status of the response; 0 if there was none.
     pub(crate) fn status(&self) -> u64 {
         self.status.as_u64().unwrap_or(0)
     }
 }
 
-/// The 429s among the answers.
+/// The number of 429s.
 pub(crate) fn throttled(requests: &[Request]) -> usize {
     requests.iter().filter(|request| request.status() == 429).count()
 }
@@ -272,7 +272,7 @@ pub(crate) fn incidents(requests: &[Request]) -> Vec<u64> {
     ids
 }
 
-/// Another program, to be started as this one would be: it gets its arguments from the caller.
+/// Another program, started in the environment of this one; the caller adds the arguments.
 pub(crate) fn in_place_of(command: &Command, other: &str) -> Command {
     let mut other = Command::new(other);
     other.current_dir(command.get_current_dir().expect("the directory it was given")).stdin(Stdio::null());
@@ -280,27 +280,27 @@ pub(crate) fn in_place_of(command: &Command, other: &str) -> Command {
     other
 }
 
-/// A command, as a shell reads it.
+/// A command, quoted for a shell.
 pub(crate) fn shell_words(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let quoted = |word: &OsStr| format!("'{}'", word.to_str().expect("a word").replace('\'', "'\\''"));
     words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// A process under way.
+/// A running process.
 pub(crate) struct Started {
     pid: Pid,
     ended: Receiver<std::io::Result<std::process::Output>>,
     dir: PathBuf,
 }
 
-/// Starts a command; its output is kept.
+/// Starts a command and keeps its output.
 pub(crate) fn started(mut command: Command) -> Started {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     started_as_it_is(command)
 }
 
-/// Starts a command whose streams are set.
+/// Starts a command whose streams are already set.
 pub(crate) fn started_as_it_is(mut command: Command) -> Started {
     let dir = command.get_current_dir().expect("the directory it was given").to_owned();
     let child = command.spawn().expect("the program starts");
@@ -315,17 +315,17 @@ impl Started {
         kill_process(self.pid, signal).expect("it is still running");
     }
 
-    /// As [`Started::signal`], where it may have ended.
+    /// As [`Started::signal`], for a process that may have ended.
     pub(crate) fn try_signal(&self, signal: Signal) -> rustix::io::Result<()> {
         kill_process(self.pid, signal)
     }
 
-    /// Its process's number.
+    /// Its process ID.
     pub(crate) fn number(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Whether it holds a lock on this file, or waits for one. Which files it has open only root can see.
+    /// Whether it holds or waits for a lock on this file. Only root can see which files it has open.
     pub(crate) fn locks(&self, path: &Path) -> bool {
         let number = fs::metadata(path).expect("it is there").ino().to_string();
         let locks = fs::read_to_string("/proc/locks").expect("Linux lists them");
@@ -336,12 +336,12 @@ impl Started {
         })
     }
 
-    /// What any user of the machine can see of its command line.
+    /// The part of its command line that any user can see.
     pub(crate) fn command_line(&self) -> Vec<u8> {
         fs::read(format!("/proc/{}/cmdline", self.number())).expect("it is still running")
     }
 
-    /// The limits that the kernel holds it to.
+    /// The resource limits of the process.
     pub(crate) fn limits(&self) -> String {
         fs::read_to_string(format!("/proc/{}/limits", self.pid.as_raw_nonzero())).expect("it is still running")
     }
@@ -351,7 +351,7 @@ impl Started {
         self.end()
     }
 
-    /// Kills it when so much time has passed, unless it has ended by itself.
+    /// Kills it after this time, unless it has ended by itself.
     pub(crate) fn kill_after(mut self, time: Duration) -> Ended {
         if !self.ends_within(time) {
             let _ = self.try_signal(Signal::KILL);
@@ -364,7 +364,7 @@ impl Started {
         let output = self.ended.recv_timeout(time);
         let has_ended = output.is_ok();
         if let Ok(output) = output {
-            // For `end`.
+            // `end` needs it again.
             let (end, ended) = mpsc::channel();
             let _ = end.send(output);
             self.ended = ended;
@@ -391,7 +391,7 @@ impl Started {
 /// How the program ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// `None` where a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -399,14 +399,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// Fails, with all that was said, unless this is the exit code.
+    /// Fails with all output, unless this is the exit code.
     #[track_caller]
     pub(crate) fn expect_code(self, code: i32) -> Ended {
         assert_eq!(self.code, Some(code), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Fails unless this is in what it said.
+    /// Fails unless the output contains this.
     #[track_caller]
     pub(crate) fn expect_text(self, text: &str) -> Ended {
         let said = self.said();
@@ -414,12 +414,12 @@ impl Ended {
         self
     }
 
-    /// All that it said.
+    /// All output.
     pub(crate) fn said(&self) -> String {
         format!("--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr)
     }
 
-    /// What it said, as the JSON that it is.
+    /// Its standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.said()))
@@ -435,13 +435,13 @@ impl Ended {
         self.dir.join(path.unwrap_or_else(|| panic!("no results: {}", self.said())))
     }
 
-    /// The rows of the results file, each by its columns' names.
+    /// The rows of the results file, by column name.
     #[track_caller]
     pub(crate) fn results(&self) -> Vec<BTreeMap<String, String>> {
         results_at(&self.results_path())
     }
 
-    /// The outcomes of the results file and how many rows have each.
+    /// The outcomes of the results file, and how many rows have each.
     #[track_caller]
     pub(crate) fn outcomes(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
@@ -460,7 +460,7 @@ impl Ended {
     }
 }
 
-/// The rows of a results file: of CSV all columns, of JSONL the members that are not objects.
+/// The rows of a results file: all columns of CSV, the members of JSONL that are not objects.
 pub(crate) fn results_at(path: &Path) -> Vec<BTreeMap<String, String>> {
     if path.extension() == Some(OsStr::new("jsonl")) {
         let text = fs::read_to_string(path).expect("results");
@@ -480,7 +480,7 @@ pub(crate) fn results_at(path: &Path) -> Vec<BTreeMap<String, String>> {
     reader.records().map(row).collect()
 }
 
-/// The journal of a state directory, as another hand opens it.
+/// The journal of a state directory, opened as another program could.
 #[expect(clippy::disallowed_methods, reason = "tests look at what the program has written, and change it")]
 pub(crate) fn journal_in(state: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(state.join("journal.db")).expect("a journal")
@@ -496,7 +496,7 @@ pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Looks again and again until it is so.
+/// Polls until the condition holds.
 #[expect(clippy::disallowed_methods, reason = "a bound on waiting for another process, and the pause between looks")]
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -506,7 +506,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Does it for all of them at once: most of what these tests do is waiting.
+/// Runs it for all of them in parallel, because these tests mostly wait.
 pub(crate) fn at_once<T: Send>(all: impl IntoIterator<Item = T>, hold: impl Fn(T) + Sync) {
     std::thread::scope(|scope| {
         for one in all {
@@ -522,7 +522,7 @@ pub(crate) fn closing(ids: impl IntoIterator<Item = u64>) -> String {
     ["incidentId,status,comment\n".to_owned()].into_iter().chain(ids.into_iter().map(row)).collect()
 }
 
-/// A file of the project.
+/// The path of a project file.
 pub(crate) fn of_the_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -24,7 +24,7 @@ fn usr1_prints_progress_and_the_run_continues() {
     running.kill();
 }
 
-/// Also where there is no progress to show.
+/// Even if there is no progress to show.
 #[test]
 fn usr1_ends_no_command() {
     let program = Program::new();

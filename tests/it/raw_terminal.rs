@@ -1,5 +1,5 @@
-//! Nothing from outside drives a terminal: every byte that reaches a pseudo-terminal is looked at as it came. Of all
-//! escape sequences only the program's own colors are allowed.
+//! Nothing from outside drives a terminal: the test examines every byte that reaches a pseudo-terminal, and allows only
+//! the escape sequences of the program's own colors.
 
 use std::fs;
 use std::process::Command;
@@ -10,22 +10,22 @@ use crate::program::{Program, at_once};
 use crate::terminal::Pty;
 use crate::untrusted_data::server;
 
-/// What a terminal acts on, in every form: a title, colors, C1, bidirectional controls, a link, a line of its own.
+/// Everything that a terminal acts on: a title, colors, C1, bidirectional controls, a link, a new line.
 pub(crate) const HOSTILE: &str =
     "\u{1b}]0;owned\u{7}\u{1b}[5;45mX\u{9b}2J\u{202e}R\u{2066}\u{1b}]8;;evil\u{1b}\\L\u{200b}\r\nforged: line";
 
-/// The colors that the program uses: bold, dim, underlined; eight colors and their bright forms.
+/// The program's colors: bold, dim, underlined; eight colors and their bright forms.
 fn is_own_color(parameters: &str) -> bool {
     let own = |number: &str| matches!(number.parse(), Ok(0..=4u8 | 22 | 30..=37 | 39 | 90..=97));
     parameters.is_empty() || parameters.split(';').all(own)
 }
 
-/// Fails where a terminal would act on something but the program's colors, or a line begins that is not the program's.
+/// Fails if a terminal would act on anything but the program's colors, or if a line begins that is not the program's.
 #[track_caller]
 pub(crate) fn expect_own_colors_only(bytes: &[u8]) -> usize {
     let text = str::from_utf8(bytes).expect("a stray byte 0x80 to 0x9f is a control");
     let shown = text.escape_debug();
-    // In TOML a text of several lines stands on several lines.
+    // In TOML, a multiline text takes several lines.
     assert!(text.contains("\"\"\"") || !text.lines().any(|line| line.trim_start().starts_with("forged")), "{shown}");
     let mut colors = 0;
     let mut rest = text.chars();
@@ -45,7 +45,7 @@ pub(crate) fn expect_own_colors_only(bytes: &[u8]) -> usize {
     colors
 }
 
-/// Runs a command at a terminal that shows colors; how many colors it was painted with.
+/// Runs a command at a terminal that shows colors. Returns how many color sequences it printed.
 #[track_caller]
 fn shown_harmlessly(mut command: Command) -> usize {
     let pty = Pty::new(100);
@@ -58,7 +58,7 @@ fn small() -> Program {
     Program::new().file("a.csv", "incidentId,status\n1,Active\n")
 }
 
-/// Whoever starts the program may have the argument from somewhere else.
+/// The argument may come from somebody else.
 #[test]
 fn hostile_arguments_drive_no_terminal() {
     let program = small().emulator(|_| ());
@@ -215,7 +215,7 @@ fn hostile_file_names_drive_no_terminal() {
     }
 }
 
-/// The file is accepted: it is the texts that are shown.
+/// The file is valid: the hostile texts are in what is shown.
 #[test]
 fn hostile_contract_drives_no_terminal() {
     let text = json!(HOSTILE);
@@ -276,9 +276,9 @@ fn hostile_responses_drive_no_terminal() {
     });
 }
 
-/// A journal may come from a backup that somebody else has kept.
+/// A journal may come from somebody else's backup.
 #[test]
-fn hostile_run_names_drive_no_terminal() {
+fn hostile_run_ids_drive_no_terminal() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["400@#1"]);
     program.send("a.csv").expect_code(1);
     {

@@ -1,7 +1,7 @@
-//! What the program printed as a text that is the same in every run of the tests, and the snapshots that hold it.
+//! The output of the program as a text that is the same in every run of the tests, and its snapshots.
 //!
-//! A snapshot is one file in `tests/it/snapshots`, and what is reviewed is its diff. To accept a changed text, run the
-//! tests that failed with `INSTA_UPDATE=always`, as in `INSTA_UPDATE=always cargo test --test it help_texts`; then read
+//! A snapshot is a file in `tests/it/snapshots`; its diff is what gets reviewed. To accept a changed text, run the
+//! failing tests with `INSTA_UPDATE=always`, as in `INSTA_UPDATE=always cargo test --test it help_texts`; then read
 //! `git diff`.
 
 use std::fmt::Write as _;
@@ -10,12 +10,12 @@ use std::process::Command;
 use crate::pages::is_progress;
 use crate::program::{Ended, Program, started};
 
-/// What differs from run to run, and what stands in its place: as wide, so that tables stay straight. In a pattern `9`
+/// What differs from run to run, and its replacement of the same width, so that tables stay aligned. In a pattern `9`
 /// is a number, `#` are hexadecimal digits and `~` is a duration such as `9 ms` or `1 min 9 s`.
 const PATTERNS: [(&str, &str); 25] = [
     ("9-9-9T9:9:9.9Z", "YYYY-MM-DDThh:mm:ss.mmmZ"),
     ("9-9-9T9:9:9Z", "YYYY-MM-DDThh:mm:ssZ"),
-    // Just before midnight these have their date.
+    // Shortly before midnight these times include a date.
     ("at 9-9-9 9:9 UTC", "at hh:mm UTC"),
     ("until 9-9-9 9:9 UTC", "until hh:mm UTC"),
     ("until 9-9-9 9:9:9 UTC", "until hh:mm:ss UTC"),
@@ -41,11 +41,11 @@ const PATTERNS: [(&str, &str); 25] = [
     (concat!("bulk-triage ", env!("CARGO_PKG_VERSION")), "bulk-triage VERSION"),
 ];
 
-/// What may stand before a run's name: a word of English may be one too.
+/// The words before a run's ID: an English word could be an ID too.
 const BEFORE_RUN: [&str; 12] =
     ["run ", "Run ", "| ", "<code>", "show ", "resume ", "results ", "undo ", ".", "\"", "`", "\n"];
 
-/// A command as it is to be shown, and its whole output and exit code.
+/// A command as shown, and its complete output and exit code.
 pub(crate) fn transcript(program: &Program, shown: &str, ended: &Ended) -> String {
     let mut text = format!("$ {shown}\n");
     for (stream, content) in [("stderr", &ended.stderr), ("stdout", &ended.stdout)] {
@@ -57,7 +57,7 @@ pub(crate) fn transcript(program: &Program, shown: &str, ended: &Ended) -> Strin
     redacted(program, &format!("{text}--- {code}\n"))
 }
 
-/// A text with all that differs from run to run replaced, and without white space at the ends of lines.
+/// A text with everything replaced that differs from run to run, and without white space at line ends.
 pub(crate) fn redacted(program: &Program, text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).chain([""]).collect();
     let mut text = lines.join("\n").replace(&program.dir().to_string_lossy().into_owned(), "/DIR");
@@ -69,7 +69,7 @@ pub(crate) fn redacted(program: &Program, text: &str) -> String {
     PATTERNS.iter().fold(text, |text, (pattern, with)| replaced(&text, pattern, with))
 }
 
-/// Commands of one program, each with all that it printed, as a snapshot.
+/// Commands of one program, each with its output, as a snapshot.
 pub(crate) struct Transcript<'a> {
     program: &'a Program,
     texts: Vec<String>,
@@ -90,7 +90,7 @@ impl Transcript<'_> {
         self.add("", self.program.send_command(arguments))
     }
 
-    /// `before` says what is special about the command: a variable, or what came before.
+    /// `before` says what is special about the command: a variable, or an earlier event.
     pub(crate) fn add(&mut self, before: &str, command: Command) -> &mut Self {
         let quoted = |word: &str| if word.contains(' ') { format!("'{word}'") } else { word.to_owned() };
         let words: Vec<_> = command.get_args().map(|word| quoted(&word.to_string_lossy())).collect();
@@ -99,7 +99,7 @@ impl Transcript<'_> {
 
     pub(crate) fn ended(&mut self, shown: &str, ended: &Ended) -> &mut Self {
         let text = transcript(self.program, shown, ended);
-        // Which lines of progress come depends on the time.
+        // Which progress lines appear depends on the time.
         let lines: Vec<&str> = text.lines().filter(|line| !is_progress(line)).chain([""]).collect();
         self.texts.push(lines.join("\n"));
         self
@@ -111,7 +111,7 @@ impl Transcript<'_> {
     }
 }
 
-/// Fails unless the text is that of the snapshot of this name.
+/// Fails unless the text equals the snapshot of this name.
 #[track_caller]
 pub(crate) fn assert_text(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
@@ -120,7 +120,7 @@ pub(crate) fn assert_text(name: &str, text: &str) {
     settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
-/// The names of all runs: those of the journal, and those in the text whose journal is gone.
+/// The IDs of all runs: those of the journal, and those in the text whose journal is gone.
 fn runs(program: &Program, text: &str) -> Vec<String> {
     let mut runs = Vec::new();
     if program.path("state/journal.db").is_file()
@@ -153,7 +153,7 @@ fn replaced(text: &str, pattern: &str, with: &str) -> String {
     done
 }
 
-/// How many bytes the pattern takes of the text's beginning.
+/// The number of bytes that the pattern matches at the beginning of the text.
 fn taken(pattern: &str, text: &str) -> Option<usize> {
     let mut rest = text;
     for wanted in pattern.chars() {
@@ -178,7 +178,7 @@ fn taken(pattern: &str, text: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// What follows the duration of one or two units with which the text begins.
+/// The text after the duration of one or two units at its beginning.
 fn behind_duration(text: &str) -> Option<&str> {
     let behind_unit = |text: &'_ str| {
         let behind = taken("9 ", text)?;

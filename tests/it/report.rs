@@ -1,4 +1,4 @@
-//! `--report`: the page before a run and after it has every row once, as text, and stands where nothing else stood.
+//! `--report`: the pages before and after a run have every row once, as text, and replace no other file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::hostile_texts::hostile_texts;
 use crate::program::{Ended, Program, closing, started};
 
-/// The rows of an HTML page, as the numbers in their first cells.
+/// The rows of an HTML page, by the numbers in their first cells.
 pub(crate) fn rows_of(page: &str) -> Vec<u64> {
     let rows = page.split("<tr><td>").skip(1);
     rows.filter_map(|row| row.split_once("<small>line ")?.0.parse().ok()).collect()
@@ -44,7 +44,7 @@ fn dry_run_writes_only_the_review() {
     let new: Vec<_> = program.names().into_iter().filter(|name| !before.contains(name)).collect();
     assert_eq!(new, ["review.html"]);
     assert!(program.requests().is_empty());
-    // A page of ours may be replaced.
+    // A page of the program may be replaced.
     program.run(&run).expect_code(0);
     program.run("run a.csv --dry-run --emulator --report review.html").expect_code(0);
     assert!(program.read("review.html").contains("<strong>EMULATOR</strong>: nothing real changes"));
@@ -65,7 +65,7 @@ fn skipped_rows_state_the_reason() {
     assert!(section(&page, "warnings").contains("3 rows invalid: skipped"), "{page}");
 }
 
-/// Ten incidents, of which 4 and 9 don't exist.
+/// Ten incidents; 4 and 9 don't exist.
 fn some_missing() -> Program {
     Program::new().file("a.csv", closing(1..=10)).emulator(|settings| {
         settings.incidents = "1-3,5-8,10".parse().expect("incidents");
@@ -121,7 +121,7 @@ fn other_file_at_report_path_is_refused() {
         ("missing/r.html", "No such file"),
         ("", "--report"),
     ] {
-        // There is no such input, and nobody notices.
+        // `none.csv` does not exist, but the report is refused first.
         for input in ["a.csv", "none.csv"] {
             for more in [&["--yes"][..], &["--dry-run"]] {
                 let command = [&["run", input, "--base-url", &origin, "--report", report], more].concat();
@@ -138,7 +138,7 @@ fn other_file_at_report_path_is_refused() {
 /// A file whose rows have each of the texts as title, tag and comment.
 pub(crate) fn rows_of_hostile_texts() -> String {
     let row = |(id, text): (u64, String)| {
-        // A tag that stands for no value would be an error.
+        // A tag that means "no value" would be an error.
         let is_placeholder = ["null", "NaN", "undefined", "---", "(empty)"].contains(&text.as_str());
         let tag = if is_placeholder { "tag".to_owned() } else { text.clone() };
         format!(
@@ -204,7 +204,7 @@ fn step_summary_is_appended_as_markdown() {
     sends("two.csv");
     let second = program.read("step_summary_1");
     assert!(second.starts_with(&first) && second.matches("# Run report").count() == 2, "{second}");
-    // Of any other file the ending says the form.
+    // Any other file needs the extension of its format.
     program.send("a.csv --report other").expect_code(2).expect_text("its name must end in");
 }
 

@@ -34,7 +34,7 @@ fn killed_and_repeated_command_updates_once() {
     }
 }
 
-/// Killed again and again, it still gets there, and nothing is done twice.
+/// It finishes despite repeated kills, and nothing is applied twice.
 #[test]
 fn many_kills_lose_nothing() {
     let program = Program::new().file("a.csv", closing(1..=40)).emulator(|settings| {
@@ -90,7 +90,7 @@ fn overlapping_files_in_parallel_send_nothing_twice() {
     assert_eq!(incidents(&program.updates()), (1..=60).collect::<Vec<_>>());
 }
 
-/// The same file in two processes at once: the second one finds the first one's run under way, or its changes.
+/// The second process finds the first one's run in flight, or its applied changes.
 #[test]
 fn same_file_in_parallel_sends_nothing_twice() {
     let program = Program::new().file("a.csv", closing(1..=40)).emulator(|settings| {
@@ -110,7 +110,7 @@ fn failed_rows_are_retried_from_file_and_results() {
     let ended = program.send("a.csv --results r.csv").expect_code(1).expect_outcomes(&[("updated", 8), ("failed", 2)]);
     ended.expect_text("run r.csv");
     program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 8), ("updated", 1), ("failed", 1)]);
-    // From the first results: row 7 was made since, row 4 is made now.
+    // From the first results: row 7 was applied since, row 4 is applied now.
     program.send("r.csv --results s.csv").expect_code(0).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
     assert_eq!(incidents(&program.requests()[10..]), [4, 4, 7]);
 }
@@ -140,7 +140,7 @@ fn bodies(program: &Program) -> Vec<String> {
     program.updates().into_iter().map(|update| update.body.expect("an update has a body")).collect()
 }
 
-/// Another of our calls has set the status to another value: it is set again, and the comment is not added again.
+/// Another update of ours has changed the status: it is set again, but the comment is not added again.
 #[test]
 fn undone_properties_are_resent_without_the_comment() {
     let program = Program::new().file("a.csv", RESOLVED_DONE).file("b.csv", "incidentId,status\n1,Active\n");
@@ -238,7 +238,7 @@ fn repeated_standard_input_sends_nothing_twice() {
 fn only_sends_exactly_rows_of_each_outcome() {
     const OUTCOMES: [&str; 6] = ["updated", "unchanged", "failed", "invalid", "in-doubt", "not-attempted"];
     let program = Program::new().file("a.csv", closing(1..=6)).emulator(|_| ());
-    // Every outcome stands at another row; as real results have them, whatever led to it.
+    // Each row has another outcome, as in real results.
     let ended = program.send("a.csv").expect_code(0);
     let whole = fs::read_to_string(ended.results_path()).expect("results");
     let (header, rows) = whole.split_once('\n').expect("a header");
@@ -258,7 +258,7 @@ fn only_sends_exactly_rows_of_each_outcome() {
     assert_eq!(incidents(&program.updates()[before..]), [3, 4, 5, 6], "without --only");
 }
 
-/// The older one was last sent more than 12 hours ago, so the same command has begun a new run.
+/// The last request of the older run is more than 12 hours old, so the same command starts a new run.
 #[test]
 fn newer_of_two_equal_unfinished_runs_is_resumed() {
     let program = Program::new().file("a.csv", closing(1..=8)).emulator(|settings| {
@@ -282,7 +282,7 @@ fn newer_of_two_equal_unfinished_runs_is_resumed() {
     assert!(!shown.stdout.contains("unfinished"), "{}", shown.said());
 }
 
-/// As if everything in this journal had happened so much earlier.
+/// Moves everything in this journal into the past.
 #[expect(clippy::disallowed_methods, reason = "no run of the program takes hours")]
 fn move_back(journal: &Path, time: Duration) {
     let micros = i64::try_from(time.as_micros()).expect("some hours");

@@ -1,18 +1,18 @@
-//! Responses that can't be read, or that contradict the request: every success may have been applied, so a read decides,
-//! and `updated` means that a response showed it.
+//! Unreadable or contradictory responses: every success may have been applied, so a read decides, and `updated` means
+//! that a response showed it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use crate::program::{Program, at_once, closing};
 
-/// Rows without a comment, all for different incidents.
+/// Rows without a comment, each for another incident.
 fn resolving(ids: impl IntoIterator<Item = u64>) -> String {
     let rows = ids.into_iter().map(|id| format!("{id},Resolved\n"));
     ["incidentId,status\n".to_owned()].into_iter().chain(rows).collect()
 }
 
-/// What a server or a proxy makes of a success after the update was applied.
+/// How a server or a proxy garbles a success after the update was applied.
 const SUCCESSES: [&str; 9] = [
     "gzip-after",
     "deflate-after",
@@ -29,7 +29,7 @@ const SUCCESSES: [&str; 9] = [
 fn every_success_ends_updated_without_repeats() {
     at_once(SUCCESSES, |fault| {
         for content in [resolving(1..=12), closing(1..=12)] {
-            // Updates only: the reads are whole.
+            // Only updates, so the reads are complete.
             let faults: Vec<String> = (1..=12).map(|id| format!("{fault}@#{id}*1")).collect();
             let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
             let program = Program::new().file("a.csv", content).faulty_emulator(&faults);
@@ -44,7 +44,7 @@ fn every_success_ends_updated_without_repeats() {
     });
 }
 
-/// Not applied, and answered with a success that shows nothing: five rows of that kind are no wrong file.
+/// Not applied, with a success that shows nothing: five such rows don't mean that the file is wrong.
 #[test]
 fn success_without_effect_is_read_then_repeated() {
     at_once(["204", "empty", "html"], |fault| {
@@ -65,8 +65,8 @@ fn unreadable_successes_do_not_stop_at_five() {
     assert_eq!(ended.outcomes().get("not-attempted"), None, "{}", ended.said());
 }
 
-/// A server that answers every request, given its first line and its body, with these bytes, each on a connection of
-/// its own.
+/// A server that responds to every request, given its first line and its body, with these bytes, each on a new
+/// connection.
 fn server(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("an address"));
@@ -74,7 +74,7 @@ fn server(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + 'static) -> String {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let (line, body) = request(&mut stream);
-            // What becomes of an answer is the client's business.
+            // The client may have closed the connection.
             let _ = stream.write_all(&answer(&line, &body));
         }
     });
@@ -122,13 +122,13 @@ fn ignored_update_is_not_applied_and_not_remembered() {
     }
 }
 
-/// The incident has the same comment from long before: it is none that the update added.
+/// The incident has an equal comment from long before, which the update did not add.
 #[test]
 fn older_equal_comment_is_not_of_this_update() {
     for (status, created, outcome, code) in [
         ("Active", r#""2021-05-02T09:34:21.5519738Z""#, "failed", "not-applied"),
         ("Resolved", r#""2021-05-02T09:34:21.5519738Z""#, "updated", "differs"),
-        // Without a date nothing tells it from the update's own.
+        // Without a date, nothing distinguishes it from the update's own.
         ("Resolved", "null", "updated", ""),
     ] {
         let body = format!(
@@ -150,7 +150,7 @@ fn partly_ignored_update_differs() {
     let run = program.last_run();
     ended.expect_text("differing").expect_text("`tags` is").expect_text(&format!("bulk-triage runs show {run}"));
     program.run(&format!("runs show {run}")).expect_code(0).expect_text("row 1 (line 2), incident 1: updated, differs");
-    // The part that was not shown is sent again, the comment that was shown is not.
+    // Only the part that was not shown is sent again, not the comment.
     program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 1), ("updated", 1)]);
     let bodies: Vec<_> = program.updates().into_iter().map(|update| update.body.expect("a body")).collect();
     assert_eq!(bodies.len(), 3);
@@ -178,7 +178,7 @@ fn allow_differs_accepts_other_values() {
     assert_eq!(ended.json()["differs"], 1, "{}", ended.said());
 }
 
-/// As a server that keeps its own spelling, and one that stores another value for the same.
+/// One server keeps its own spelling, another stores an equivalent value.
 #[test]
 fn equal_values_do_not_differ() {
     for (asked, shown) in [("Clean", "NotMalicious"), ("NotMalicious", "notMalicious")] {
@@ -193,7 +193,7 @@ fn equal_values_do_not_differ() {
     }
 }
 
-/// A response that leaves out what was asked for shows nothing: the incident is read.
+/// A response without the changed member proves nothing, so the incident is read.
 #[test]
 fn response_without_set_member_causes_a_read() {
     let origin = server(|line, _| {
@@ -205,7 +205,7 @@ fn response_without_set_member_causes_a_read() {
     assert_eq!(ended.results()[0]["code"], "found-by-reading", "{}", ended.said());
 }
 
-/// As when a server closes an idle connection just as the next request leaves.
+/// As when a server closes an idle connection just as the next request is sent.
 #[test]
 fn closed_connections_cost_no_attempts_or_outage() {
     for content in [resolving(1..=40), closing(1..=40)] {
@@ -213,7 +213,7 @@ fn closed_connections_cost_no_attempts_or_outage() {
             settings.requests_per_connection = Some(1);
             settings.quota = Some("1000/1m".parse().expect("a quota"));
         });
-        // Reads that decide about a comment wait longer than this test would like to.
+        // The reads that decide about a comment would wait too long for this test.
         let ended = program.send("a.csv --max-attempts 1 --patience 0 --settle 1s --quota 1000/1m").expect_code(0);
         ended.expect_text("updated").expect_outcomes(&[("updated", 40)]);
         (1..=40).for_each(|id| assert!(program.comments(id).len() <= 1));

@@ -1,5 +1,4 @@
-//! The server's timing: no request leaves before the time that a response named, whatever its status and in whatever
-//! form.
+//! Retry times: no request is sent before the time that a response named, whatever its status and format.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -20,7 +19,7 @@ fn program(faults: &[&str]) -> Program {
     })
 }
 
-/// How long after each request that named a time the next request came, in milliseconds.
+/// The milliseconds between each request whose response named a time and the next request.
 fn gaps(requests: &[Request]) -> Vec<i64> {
     let pairs = requests.windows(2).filter(|pair| pair[0].resume_us.is_some());
     pairs.map(|pair| (pair[1].at_us - pair[0].at_us) / 1_000).collect()
@@ -40,7 +39,7 @@ fn retry_time_is_kept_for_every_status() {
     });
 }
 
-/// The pause is the scope's: stored, and kept by other processes and the next start.
+/// The pause belongs to the tenant: it is stored, and other processes and the next start obey it.
 #[test]
 fn retry_time_is_shared_and_survives_kill() {
     let program = program(&["503@1=3s"]);
@@ -79,7 +78,7 @@ fn retry_time_of_hours_stops_the_command() {
     });
 }
 
-/// The named time is stored whole: a later start of any command sends nothing before it, and does not wait for hours.
+/// The time is stored in full: a later start of any command sends nothing before it, and does not wait for hours.
 #[test]
 fn stored_pause_of_hours_stops_every_command() {
     let program = program(&["503@8=3h"]);
@@ -102,7 +101,7 @@ fn stored_pause_of_hours_stops_every_command() {
         ended.expect_code(4).expect_text("the service accepts no requests until 20");
         assert_eq!(program.requests().len(), sent, "{command}");
     }
-    // What is left of it is shorter than `--patience`: it is waited for.
+    // The rest is shorter than `--patience`, so the command waits.
     program.age_the_pause(Duration::from_secs(3 * 3_600 - 5));
     program.run(&format!("run close.csv --yes --settle 150ms {options}")).expect_code(0);
 }
@@ -124,7 +123,7 @@ fn second_just_passed_time_costs_the_shortest_window() {
     assert!(gaps.len() == 2 && (1_000..5_000).contains(&gaps[0]) && gaps[1] >= 5_000, "{gaps:?}");
 }
 
-/// The page's bound does not matter here: only that no request is early.
+/// Only early requests matter here, not how late they are.
 #[test]
 fn outage_with_retry_times_is_waited_out() {
     let program = program(&["503@2-7=1s"]);

@@ -1,11 +1,11 @@
-//! The samples do what a newcomer is promised, each of them; the first command of the README among them.
+//! The samples do what the documentation promises to newcomers, above all in the first command of the README.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::program::{Ended, Program, names_in, of_the_project};
 
-/// The project's samples, beside an empty directory to work in.
+/// The project's samples, next to an empty directory to work in.
 fn with_sample(name: &str) -> Program {
     let sample = fs::read(of_the_project("samples").join(name)).expect("a sample");
     Program::new().file(name, sample)

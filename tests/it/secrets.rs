@@ -1,5 +1,5 @@
 //! Promise 6: secrets stay secret. The token is in no file, log, error, output or process list; it goes over https only
-//! (loopback aside), and no redirect is followed.
+//! (except to loopback), and no redirect is followed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -15,7 +15,7 @@ use bulk_triage::text::base64;
 use crate::program::{Ended, Program, TOKEN, closing, started};
 use crate::untrusted_data::server;
 
-/// As much of it as would help anybody.
+/// Enough of it to be of use to an attacker.
 fn is_in(bytes: &[u8]) -> bool {
     let telling = &TOKEN.as_bytes()[..20];
     bytes.windows(telling.len()).any(|window| window == telling)
@@ -55,10 +55,10 @@ fn token_is_in_no_output_file_or_argument() {
     assert!(expect_in_no_file(&program.path("")) > 5);
 }
 
-/// Who runs the program if root runs the tests.
+/// The user who runs the program if root runs the tests.
 const ANYBODY: u32 = 20_001;
 
-/// Not even another process of the same user.
+/// Not even another process of the same user can read it.
 #[test]
 fn process_memory_is_closed_to_others() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["stall@1-"]);
@@ -72,7 +72,7 @@ fn process_memory_is_closed_to_others() {
     let limits = running.limits();
     let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of Linux");
     assert_eq!(cores.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{cores}");
-    // The kernel gives these files of a process to root if it is not dumpable, and else to its user.
+    // If a process is not dumpable, the kernel gives these files to root, otherwise to its user.
     let process = format!("/proc/{}", running.number());
     for file in ["environ", "mem", "maps"] {
         assert_eq!(fs::metadata(format!("{process}/{file}")).expect("is there").uid(), 0, "{file}");
@@ -96,7 +96,7 @@ fn killed_process_leaves_no_token_behind() {
     expect_in_no_file(&program.path(""));
 }
 
-/// The token as a server may repeat it: whole, in part, in other case, percent-encoded, in JSON's escapes, in base64.
+/// The token as a server may echo it: whole, in part, in other case, percent-encoded, in JSON escapes, in base64.
 fn repeated(token: &str) -> String {
     let percent = token.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let escaped = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
@@ -104,7 +104,7 @@ fn repeated(token: &str) -> String {
     [token, &token[10..30], &token.to_uppercase(), &percent, &escaped, &encoded].join(" ")
 }
 
-/// Whether a file holds 16 bytes of it, in any of these forms.
+/// Whether a file holds 16 bytes of it in any of these forms.
 fn holds(bytes: &[u8], token: &str) -> bool {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     let pieces = token.as_bytes().windows(16).map(|piece| str::from_utf8(piece).expect("ASCII").to_lowercase());
@@ -131,8 +131,8 @@ fn expect_held_nowhere(dir: &Path, token: &str) {
     }
 }
 
-/// A server that repeats `text` in every text of a response. `refuse` decides, by the request, which one is a 401; the
-/// others have this status. It keeps the bodies of updates.
+/// A server that echoes `text` in every text of a response. `refuse` selects the requests that get a 401; the others
+/// get this status. It keeps the bodies of updates.
 fn parrot(
     status: &'static str,
     text: String,
@@ -152,7 +152,7 @@ fn parrot(
                     last.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().expect("one"));
             }
             let mut body = String::new();
-            // What becomes of a request that was cut is nobody's business here.
+            // The client may have cut the request.
             let _ = reader.by_ref().take(length).read_to_string(&mut body);
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let incident = |id: &str| {
@@ -188,7 +188,7 @@ fn parrot(
     (origin, updates)
 }
 
-/// Whatever command reads it, whatever it writes.
+/// Any command that reads the token, with any of its outputs.
 #[test]
 fn token_echoed_by_server_is_redacted_everywhere() {
     for status in ["400 Bad", "200 OK"] {
@@ -222,7 +222,7 @@ fn token_echoed_by_server_is_redacted_everywhere() {
     }
 }
 
-/// The token from before a renewal is still one.
+/// The token from before a renewal is still a secret.
 #[test]
 fn earlier_token_is_redacted_too() {
     const NEXT: &str = "another-token-of-the-same-tenant-9876543210";
@@ -243,7 +243,7 @@ fn earlier_token_is_redacted_too() {
     expect_held_nowhere(&program.path(""), TOKEN);
 }
 
-/// A list or an owner that is not known in full is not sent back.
+/// A list or an owner that was redacted is not sent back.
 #[test]
 fn redacted_text_is_never_sent_back() {
     let (origin, updates) = parrot("200 OK", repeated(TOKEN), |_| false);
@@ -266,7 +266,7 @@ fn redacted_text_is_never_sent_back() {
     assert!(!sent.contains("***") && !holds(sent.as_bytes(), TOKEN), "{sent}");
 }
 
-/// The token of a file goes where it shall, and into nothing else.
+/// The token in the file is sent, and stored nowhere.
 #[test]
 fn token_file_is_used_but_not_copied() {
     let program =
@@ -349,7 +349,7 @@ fn redirects_are_not_followed() {
     assert_eq!(program.requests().len(), 2);
 }
 
-/// Pages are counted: what a list says of the next one is not read.
+/// Pages are counted: the list's link to the next one is not used.
 #[test]
 fn next_link_to_another_host_is_not_followed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -369,7 +369,7 @@ fn next_link_to_another_host_is_not_followed() {
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
 }
 
-/// A proxy of the environment would see the token of an http call.
+/// A proxy from the environment would see the token of an http request.
 #[test]
 fn loopback_requests_use_no_proxy() {
     let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -1,5 +1,5 @@
-//! What answers mean for the run as a whole: not allowed, down, or the wrong file. Each stops it with its exit code and
-//! a bounded number of calls, and the same command goes on.
+//! Responses that concern the whole run: not allowed, down, or the wrong file. Each stops the run with its exit code
+//! after a bounded number of requests, and the same command resumes it.
 
 use crate::program::{Program, at_once, closing};
 
@@ -7,7 +7,7 @@ fn program(rows: u64, faults: &[&str]) -> Program {
     Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults)
 }
 
-/// Calls that were under way when it was clear: as many as go at once.
+/// Requests that were in flight when the reason became clear: as many as run in parallel.
 const CONCURRENCY: usize = 8;
 
 #[test]
@@ -24,7 +24,7 @@ fn occasional_401_does_not_stop_the_run() {
     program.send("a.csv --concurrency 1").expect_code(0).expect_outcomes(&[("updated", 10)]);
 }
 
-/// The token file is read again: whoever keeps it fresh has written a new one.
+/// The token file is read again, in case it has been renewed.
 #[test]
 fn new_token_in_file_is_used_after_401() {
     use std::os::unix::fs::PermissionsExt;
@@ -35,7 +35,7 @@ fn new_token_in_file_is_used_after_401() {
     let private = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(program.path("token"), private).expect("its owner");
     let running = program.start_sending("a.csv --token-file token --concurrency 1");
-    // Its answer is on its way: the new token is there when it comes.
+    // The response is on its way: the new token is there before it arrives.
     program.wait_for_requests(1);
     program.write("token", "the-new-token");
     running.end().expect_code(0).expect_outcomes(&[("updated", 6)]);
@@ -69,7 +69,7 @@ fn outage_without_patience_stops_without_failed_rows() {
         assert!(outcomes.keys().all(is_open), "{fault}: {}", ended.said());
         assert!(program.requests().len() <= 5 + CONCURRENCY, "{fault}: {}", program.requests().len());
         ended.expect_text("next:");
-        // The five are over before the twelve: the rest of them meets the same command again.
+        // The run stops after five of the twelve faulty requests; the rest strike the same command again.
         let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 40)]);
         for id in 1..=40 {
             assert_eq!(program.comments(id).len(), 1, "{fault}, incident {id}\n{}", ended.said());
@@ -87,7 +87,7 @@ fn outage_within_patience_is_waited_out() {
     assert!(pauses.iter().any(|pause| *pause > 4_500_000), "the first pause is 5 s: {pauses:?}");
 }
 
-/// Nobody listens at all: not even a connection.
+/// Nobody listens at all, so there is not even a connection.
 #[test]
 fn unreachable_service_stops_when_patience_ends() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
@@ -116,7 +116,7 @@ fn first_five_equal_failures_stop_the_run_once() {
     assert!(stopped["failed"] <= 5 + CONCURRENCY, "{stopped:?}");
     assert_eq!(stopped["failed"] + stopped["not-attempted"], 60);
     ended.expect_text("not-found");
-    // Once: who starts it again means it.
+    // It stops only once: starting it again is taken as intended.
     program.send("a.csv").expect_code(1).expect_outcomes(&[("failed", 60)]);
     assert_eq!(program.requests().len(), 60);
 }
@@ -136,7 +136,7 @@ fn max_failures_replaces_the_first_five_rule() {
     ended.expect_outcomes(&[("updated", 19), ("failed", 2), ("not-attempted", 9)]);
 }
 
-/// Each permanent answer ends its row with its code, after one call.
+/// Each permanent error ends its row with its code, after one request.
 #[test]
 fn each_permanent_error_has_its_code() {
     let faults = ["400@#2", "404@#3", "409@#4", "412@#5", "422@#6", "418@#7", "302@#8"];
@@ -157,12 +157,12 @@ fn merged_incident_fails_and_names_its_target() {
     let merged = &ended.results()[1];
     assert_eq!(merged["code"], "redirected");
     assert!(merged["message"].contains('3'), "{merged:?}");
-    // Nothing is sent again, and it stays a failure: the update went to the old one.
+    // Nothing is sent again, and it stays a failure: the update went to the merged incident.
     let again = program.send("a.csv").expect_code(1).expect_outcomes(&[("unchanged", 2), ("failed", 1)]);
     assert_eq!(again.results()[1]["code"], "redirected");
 }
 
-/// Five failures in a row are an outage, also if they are all of the only row there is.
+/// Five failures in a row are an outage, even if they all concern the only row.
 #[test]
 fn single_incident_waits_out_an_outage() {
     let program = Program::new().file("a.csv", "incidentId,status\n7,Resolved\n").faulty_emulator(&["502@1-5"]);

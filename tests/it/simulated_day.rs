@@ -1,5 +1,5 @@
-//! A day's work on paused time: 36,000 rows under the real quota go through the real scheduler, retry and journal in
-//! seconds, and no window is exceeded by a count of its own. And hours in which a share of the answers, or all of them,
+//! A day of updates on paused time: 36,000 rows under the real quota pass through the real scheduler, retry and journal
+//! in seconds. An independent count shows that no window is exceeded. And hours in which some or all of the responses
 //! are failures.
 //!
 //! Debug builds send fewer rows: `cargo test --release day` sends them all. `--nocapture` shows the figures.
@@ -20,11 +20,11 @@ use tokio::time::Instant;
 
 const ROWS: u64 = if cfg!(debug_assertions) { 2_000 } else { 36_000 };
 
-/// A service that answers after about 0.4 s, some of the time with a 500 (and then has done nothing), and notes when it
-/// counted each call.
+/// A service that responds after about 0.4 s, in some cases with a 500 (without effect), and records when it counted
+/// each request.
 struct Service {
     began: Instant,
-    /// Of a hundred answers, so many are failures.
+    /// The percentage of responses that are failures.
     failing: u8,
     seen: Mutex<(fastrand::Rng, Vec<Duration>)>,
 }
@@ -52,7 +52,7 @@ async fn pause(millis: u64) {
     tokio::time::sleep_until(Instant::now() + Duration::from_millis(millis)).await;
 }
 
-/// What became of the rows, and how often the run paused because the service was down.
+/// The outcomes of the rows, and how often an outage paused the run.
 #[derive(Default)]
 struct Heard {
     outcomes: BTreeMap<OutcomeKind, u64>,
@@ -74,16 +74,16 @@ impl Listener for Heard {
     }
 }
 
-/// A run that was sent.
+/// A finished run.
 struct Sent {
     ending: Completion,
     heard: Heard,
-    /// When the service counted each call.
+    /// When the service counted each request.
     counted: Vec<Duration>,
     took: Duration,
 }
 
-/// Sends so many rows on paused time, under the real quota, to a service of which so many answers in a hundred fail.
+/// Sends so many rows on paused time, under the real quota, to a service with this percentage of failures.
 fn sent(rows: u64, failing: u8) -> Sent {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
@@ -149,7 +149,7 @@ fn day_of_updates_exceeds_no_window() {
     assert_eq!((ending, heard.outcomes), (Completion::Over, [(OutcomeKind::Updated, ROWS)].into()));
     assert!(counted.len() as u64 >= ROWS);
     expect_no_window_exceeded(&counted);
-    // 1,500 calls an hour, the first of them at once: slower than that by a round trip an hour, and no more.
+    // 1,500 requests an hour, the first of them at once: slower by one round trip an hour, and no more.
     let hours = u32::try_from((counted.len() - 1) / 1_500).expect("some hours");
     let most = Duration::from_mins(31) + hours * Duration::from_secs(3_610);
     assert!(took <= most, "{took:?} for {} calls, and {most:?} are enough", counted.len());
@@ -172,7 +172,7 @@ fn failures_cost_few_requests_and_few_rows() {
             let in_ten_minutes = counted.iter().filter(|at| **at < Duration::from_mins(10)).count();
             assert!(in_ten_minutes <= 35, "{in_ten_minutes} calls");
         } else {
-            // A row is given up after five answers that were no success, not in an outage: at 30 % one in 400.
+            // A row fails after five unsuccessful attempts outside an outage: at 30 %, one in 400.
             assert_eq!((ending, updated + failed), (Completion::Over, ROWS));
             assert!(failed <= ROWS * u64::from(failing) / 3_000, "{failed} failed");
             assert!(calls * u64::from(100 - failing) <= 110 * ROWS, "{calls} calls");

@@ -1,5 +1,5 @@
-//! No spreadsheet runs a cell that the program wrote, whatever delimiter it splits at: two splitters of our own read the
-//! files as spreadsheets do.
+//! No spreadsheet runs a cell that the program wrote, whatever delimiter it splits at: two splitters read the files as
+//! spreadsheets do.
 
 use std::fs;
 
@@ -12,7 +12,8 @@ use crate::program::Program;
 /// The first characters of a cell that a spreadsheet runs.
 const SIGNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// Splits as a spreadsheet that heeds quotes where a cell begins, and takes text after a closing one into the cell.
+/// Splits like a spreadsheet that respects quotes at the beginning of a cell, and adds text after a closing quote to
+/// the cell.
 fn heeding_quotes(text: &str, delimiters: &[char]) -> Vec<String> {
     let mut cells = vec![String::new()];
     let (mut is_open, mut is_at_start) = (false, true);
@@ -35,13 +36,13 @@ fn heeding_quotes(text: &str, delimiters: &[char]) -> Vec<String> {
     cells
 }
 
-/// Splits as one that knows no quotes, and takes those at a cell's ends off.
+/// Splits like one that ignores quotes, and removes those at a cell's ends.
 fn ignoring_quotes(text: &str, delimiters: &[char]) -> Vec<String> {
     let cells = text.split(|c| delimiters.contains(&c) || c == '\n' || c == '\r');
     cells.map(|cell| cell.trim_matches('"').to_owned()).collect()
 }
 
-/// How many cells the splitters find; fails where one of them begins as a formula does.
+/// The number of cells that the splitters find; fails if one of them begins like a formula.
 #[track_caller]
 fn expect_no_formula(text: &str) -> usize {
     let mut count = 0;
@@ -55,7 +56,7 @@ fn expect_no_formula(text: &str) -> usize {
     count
 }
 
-/// Texts made of what matters to a splitter.
+/// Texts made of characters that matter to a splitter.
 fn hostile(count: usize) -> Vec<String> {
     let mut runner = TestRunner::deterministic();
     let text = "(=1\\+1|[=+@＝＋－＠-]|[,;|\t\"'\n ]|\r\n|x){1,12}x";
@@ -111,7 +112,7 @@ fn fetched_files_have_no_formula_for_any_splitter() {
 }
 
 proptest! {
-    /// The splitters see what they are to see.
+    /// Proves that the splitters find formulas.
     #[test]
     fn splitter_finds_formula_after_delimiter(delimiter in "[,;\t|\n]", sign in "[=+@-]", quote in "\"?") {
         let text = format!("1,\"x{delimiter}{quote}{quote}{sign}1\",y\n");

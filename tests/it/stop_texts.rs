@@ -1,7 +1,7 @@
-//! How a run ends that did not do everything, whole: progress, summary and exit code, a snapshot `stop-NAME.snap` for each
-//! class. How to accept a changed one: [`crate::redact`].
+//! Runs that end without sending everything: progress, summary and exit code, one snapshot `stop-NAME.snap` for each
+//! class. To accept a change, see [`crate::redact`].
 //!
-//! One request is in flight at a time, so that the order of all that is printed is always the same.
+//! One request is in flight at a time, so that the order of the output is always the same.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use crate::connections::refusing_proxy;
 use crate::program::{Program, closing, eventually, started, started_as_it_is};
 use crate::redact::Transcript;
 
-/// So many rows, and an emulator at which these faults strike.
+/// So many rows, and an emulator with these faults.
 fn program(rows: u64, faults: &[&str]) -> Program {
     Program::new().file("a.csv", closing(1..=rows)).faulty_emulator(faults)
 }

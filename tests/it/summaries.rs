@@ -1,8 +1,8 @@
-//! Summaries: every request is counted, lines in a pipe are whole, and rows are in input order.
+//! Summaries: every request is counted, lines in a pipe are complete, and rows are in input order.
 
 use crate::program::{Program, closing};
 
-/// These incidents are far apart: each is read alone.
+/// These incidents are far apart, so each is read singly.
 fn program() -> Program {
     let rows = "incidentId,status\n10,Resolved\n1000,Resolved\n2000,Resolved\n3000,Resolved\n4000,Resolved\n";
     Program::new().file("a.csv", rows).emulator(|settings| settings.incidents = "1-5000".parse().expect("incidents"))

@@ -1,4 +1,4 @@
-//! `tags: +a; -b`: the incident is read first, and the whole list that results is what is sent.
+//! `tags: +a; -b`: the incident is read first, and the complete resulting list is sent.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::program::{Program, eventually, incidents};
 
 const HEADER: &str = "incidentId,status,tags,comment\n";
 
-/// Incident 1 has the tags `old` and `vip`, 2 has `noise`, 3 none.
+/// Incident 1 has the tags `old` and `vip`, 2 has `noise`, 3 has none.
 fn program(rows: &str) -> Program {
     let program = Program::new().file("a.csv", format!("{HEADER}{rows}")).emulator(|settings| {
         settings.incidents = "1-5000".parse().expect("incidents");
@@ -17,7 +17,7 @@ fn program(rows: &str) -> Program {
     program
 }
 
-/// A change of which the program's journal knows nothing.
+/// A change that the program's journal does not know about.
 fn of_others(program: &Program, rows: &str) {
     program.write("of-others.csv", format!("{HEADER}{rows}"));
     program.send_as_others("of-others.csv");
@@ -27,7 +27,7 @@ fn tags(program: &Program, id: u64) -> serde_json::Value {
     program.incident(id)["tags"].clone()
 }
 
-/// How many calls only looked, since the first so many requests.
+/// The number of reads after the first so many requests.
 fn looks_since(program: &Program, first: usize) -> usize {
     program.requests()[first..].iter().filter(|request| request.method == "GET").count()
 }
@@ -84,7 +84,7 @@ fn dry_run_shows_edits_without_reading_lists() {
     assert_eq!(program.updates().len(), 2);
 }
 
-/// The plan holds the whole list, and what it was made of: where that has changed since it is not sent.
+/// The plan holds the complete list and the list that was edited: if that has changed since, the row is not sent.
 #[test]
 fn plan_has_the_complete_list_and_edit() {
     let program = program("1,,+tuned,\n2,,+tuned,\n4000,Resolved,,\n");
@@ -101,7 +101,7 @@ fn plan_has_the_complete_list_and_edit() {
     assert_eq!((tags(&program, 1), tags(&program, 2)), (json!(["old", "vip", "tuned"]), json!(["other"])));
 }
 
-/// Between a stop and the next start others may change the list: it is read again.
+/// Others may change the list between a stop and the next start, so it is read again.
 #[test]
 fn resumed_run_reads_the_lists_again() {
     for again in ["runs resume RUN --yes --quota 1000/1s", "run a.csv --yes --quota 1000/1s --base-url ORIGIN"] {
@@ -116,7 +116,7 @@ fn resumed_run_reads_the_lists_again() {
     }
 }
 
-/// What others do to the list beside it does not make another change of it: its comment stands there once.
+/// Other changes to the list don't make it another change: its comment is added once.
 #[test]
 fn equal_list_edit_is_applied_once() {
     let program = program("1,,+tuned,done\n1,,+tuned,done\n");
@@ -124,7 +124,7 @@ fn equal_list_edit_is_applied_once() {
     of_others(&program, "1,,old; vip; tuned; new,\n");
     program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
     assert_eq!(program.comments(1), ["done"]);
-    // Where they have undone it, it is made again; its comment is there, and within a minute the read may be the older one.
+    // If others have undone it, it is applied again. Its comment exists, and within a minute the read may be outdated.
     of_others(&program, "1,,new,\n");
     program.send("a.csv").expect_code(0).expect_outcomes(&[("unchanged", 2)]);
     program.age_the_journal(61);
@@ -132,7 +132,7 @@ fn equal_list_edit_is_applied_once() {
     assert_eq!((tags(&program, 1), program.comments(1)), (json!(["new", "tuned"]), vec!["done".into()]));
 }
 
-/// A kill while the answers are on their way, and others change the lists before the next start.
+/// A kill while responses are on their way; then others change the lists before the next start.
 #[test]
 fn update_in_doubt_is_resent_with_current_list() {
     let program = Program::new().file("a.csv", format!("{HEADER}1,,+tuned,one\n2,,+tuned,\n")).emulator(|settings| {
@@ -147,7 +147,7 @@ fn update_in_doubt_is_resent_with_current_list() {
     assert_eq!(tags(&program, 2), json!(["case-12", "tuned"]));
 }
 
-/// What was looked at before the stop is old by now: of it nothing follows for rows that are not looked at again.
+/// The snapshots from before the stop are outdated: rows that are not read again ignore them.
 #[test]
 fn rows_not_read_again_respect_later_updates() {
     let program = program("1,Resolved,,one\n2,,+tuned,\n");
@@ -160,7 +160,7 @@ fn rows_not_read_again_respect_later_updates() {
     assert_eq!(program.comments(1), ["one"]);
 }
 
-/// What comes back from a results file asks for the same.
+/// Rows from a results file request the same edit.
 #[test]
 fn failed_list_edit_is_retried_from_results() {
     let program = program("1,,+tuned; -old,\n9000,,-old,\n");

@@ -10,7 +10,7 @@ use crate::remote_service::{ORIGIN, RemoteService, Tenant};
 const A: &str = "11111111-1111-1111-1111-111111111111";
 const B: &str = "22222222-2222-2222-2222-222222222222";
 
-/// A program whose emulator holds these incidents, and is slow enough to be interrupted.
+/// A program whose emulator holds these incidents, slow enough to be interrupted.
 fn with_incidents(incidents: &str) -> Program {
     Program::new().emulator(|settings| {
         settings.incidents = incidents.parse().expect("incidents");

@@ -1,5 +1,5 @@
-//! At a terminal: colors, tables and progress that fit it, and what a prompt and a first Ctrl-C say. The terminal is a
-//! pseudo-terminal, whose other end is read here.
+//! At a terminal: colors, tables and progress that fit, the prompt, and what a first Ctrl-C prints. The tests read the
+//! other end of a pseudo-terminal.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -23,7 +23,7 @@ pub(crate) struct Pty {
 }
 
 impl Pty {
-    /// With so many columns.
+    /// A terminal of this width.
     pub(crate) fn new(columns: u16) -> Pty {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("its other end");
@@ -35,7 +35,7 @@ impl Pty {
         let (mut reader, written) = (pty.keyboard.try_clone().expect("a terminal"), Arc::clone(&pty.written));
         std::thread::spawn(move || {
             let mut bytes = [0; 4_096];
-            // At the end of the last program that has it open, reading fails.
+            // Reading fails when the last program has closed the terminal.
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 written.lock().expect("not poisoned").extend_from_slice(&bytes[..count]);
             }
@@ -52,7 +52,7 @@ impl Pty {
         self.screen.try_clone().expect("the terminal").into()
     }
 
-    /// Starts a command all of whose streams are the terminal.
+    /// Starts a command with all its streams on the terminal.
     pub(crate) fn start(&self, mut command: Command) -> Started {
         command.stdin(self.stream()).stdout(self.stream()).stderr(self.stream());
         started_as_it_is(command)
@@ -63,7 +63,7 @@ impl Pty {
         self.start(command).end()
     }
 
-    /// All bytes that were written to it until now.
+    /// All bytes that have been written to it so far.
     pub(crate) fn bytes_to_the_end(&self) -> Vec<u8> {
         const END: &[u8] = b"<the end>";
         File::from(self.screen.try_clone().expect("the terminal")).write_all(END).expect("a terminal");
@@ -76,12 +76,12 @@ impl Pty {
         (&self.keyboard).write_all(text.as_bytes()).expect("a terminal");
     }
 
-    /// What stands on it now, if it still has the columns it began with.
+    /// What the terminal shows now, if its width has not changed.
     pub(crate) fn screen(&self) -> String {
         screen(&self.written.lock().expect("not poisoned"), self.columns.into())
     }
 
-    /// What stands on it at the end of the programs that wrote to it.
+    /// What the terminal shows after its programs have ended.
     pub(crate) fn last_screen(&self) -> String {
         screen(&self.bytes_to_the_end(), self.columns.into())
     }
@@ -90,14 +90,14 @@ impl Pty {
         String::from_utf8_lossy(&self.written.lock().expect("not poisoned")).replace("\r\n", "\n")
     }
 
-    /// Returns when this has been written, with all that has.
+    /// Waits for this text, and returns everything written so far.
     pub(crate) fn wait_for(&self, text: &str) -> String {
         eventually(text, || self.text().contains(text));
         self.text()
     }
 }
 
-/// What these bytes leave on a terminal of so many columns, without its colors.
+/// What these bytes leave on a terminal of this width, without colors.
 fn screen(bytes: &[u8], columns: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let (mut lines, mut row, mut column) = (vec![Vec::new()], 0, 0);
@@ -106,7 +106,7 @@ fn screen(bytes: &[u8], columns: usize) -> String {
         match character {
             '\u{1b}' => {
                 let sequence = rest.as_str();
-                // One that is not whole yet is the last.
+                // An incomplete escape sequence is the last.
                 let Some(end) = sequence.find(|c: char| c.is_ascii_alphabetic()) else { break };
                 let count = sequence[..end].trim_start_matches('[').parse().unwrap_or(1);
                 match &sequence[end..=end] {
@@ -137,7 +137,7 @@ fn screen(bytes: &[u8], columns: usize) -> String {
     lines.into_iter().map(line).collect()
 }
 
-/// Lines without what moves the cursor and paints.
+/// Lines without cursor movements and colors.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text.chars();
@@ -241,7 +241,7 @@ fn progress_is_drawn_for_the_present_width() {
     // A frame may have been half drawn when the size changed.
     let later = pty.text();
     let cells = |frame: &str| frame.chars().filter(|c| matches!(c, '█' | '░')).count();
-    // Beside the shortest text there is room for so many cells of the bar.
+    // Beside the shortest text there is room for this many cells of the bar.
     let most = 39 - " 2 of 3 rows".len();
     let wide = later[..before].split("2 of 3 rows").map(cells).max();
     assert!(wide > Some(most), "{wide:?}");

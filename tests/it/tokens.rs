@@ -1,5 +1,5 @@
-//! Tokens as tools write them, platforms mount them and services issue them: only one that is for this service leaves,
-//! and a refusal says what to do before any request.
+//! Tokens as tools write them, platforms mount them and services issue them: only a token for this service is sent, and
+//! a refusal explains what to do before any request.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
@@ -13,9 +13,9 @@ use bulk_triage::text::base64;
 
 use crate::program::{Ended, Program, at_once, closing, eventually, started, started_as_it_is};
 
-/// A token that the emulator takes.
+/// A token that the emulator accepts.
 const GOOD: &str = "eyJhbGciOiJub25lIn0.eyJpZCI6NywgfQ.c2ln";
-/// In every text that is to be refused.
+/// A part of every text that must be refused.
 const MARK: &str = "s3cret-that-is-not-a-token";
 
 /// An unsigned JWT with these claims, as JSON.
@@ -24,7 +24,7 @@ pub(crate) fn jwt(claims: &str) -> String {
     format!("eyJhbGciOiJub25lIn0.{}.c2ln", base64url.trim_end_matches('='))
 }
 
-/// Three rows, and a service that takes this token only.
+/// Three rows, and a service that accepts only this token.
 fn program(token: &str) -> Program {
     let token = token.to_owned();
     Program::new().file("a.csv", closing(1..=3)).file("requests.jsonl", "").emulator(|settings| {
@@ -38,7 +38,7 @@ fn write(program: &Program, content: impl AsRef<[u8]>, mode: u32) {
     fs::set_permissions(program.path("token"), Permissions::from_mode(mode)).expect("its owner");
 }
 
-/// `run`, with the token of `BULK_TRIAGE_TOKEN` alone.
+/// `run`, with only the token of `BULK_TRIAGE_TOKEN`.
 fn send_with(program: &Program, token: &str) -> Ended {
     let mut command = program.send_command("a.csv");
     command.env("BULK_TRIAGE_TOKEN", token);
@@ -168,7 +168,7 @@ fn mounted_secret_is_read_unless_link_leaves() {
     assert_eq!(program.requests().len(), sent);
 }
 
-/// A service that takes the new token only, and a file with the old one whose refusal is on its way.
+/// A service that accepts only the new token, and a file with the old one, whose refusal is on its way.
 fn refused_once() -> (Program, crate::program::Started) {
     let program = program("the-new-token");
     write(&program, "the-old-token", 0o600);
@@ -251,7 +251,7 @@ fn expired_token_is_not_sent() {
     let ended = send_with_file(&program, "").expect_code(5);
     ended.expect_text("error: the token file was not renewed; its token expired at ");
     assert!(program.requests().is_empty());
-    // Nothing is sent by a dry run.
+    // A dry run sends nothing.
     let mut dry = program.command(&format!("run a.csv --dry-run --base-url {}", program.origin()));
     dry.env("BULK_TRIAGE_TOKEN", &expired);
     started(dry).end().expect_code(0);
@@ -259,7 +259,7 @@ fn expired_token_is_not_sent() {
 
 #[test]
 fn token_expiring_during_run_is_not_reused() {
-    // It says that it ends in a few seconds; the quota makes the run longer than that.
+    // The token expires in a few seconds; the quota makes the run longer.
     let now = Clock::machine().now().wall.as_second();
     let token = jwt(&format!(r#"{{"exp":{}}}"#, now + 4));
     let program = program(&token);
@@ -300,7 +300,7 @@ fn token_for_another_service_is_refused_before_requests() {
     assert!(program.requests().is_empty());
 }
 
-/// What only reads needs no right to write.
+/// Reading needs no write permission.
 #[test]
 fn read_permission_is_enough_to_read() {
     let token = jwt(r#"{"aud":"8ee8fdad-f234-4243-8f3b-15c294843740","scp":"Incident.Read"}"#);
@@ -360,7 +360,7 @@ fn renewed_token_is_in_no_output() {
     }
 }
 
-/// Refuses the old token, and writes the new one to its file before it says so. Returns which token came.
+/// Refuses the old token, after writing the new one to its file. Returns which token came.
 fn answer(mut stream: TcpStream, old: &str, new: &str, file: &Path) -> &'static str {
     let mut request = String::new();
     let mut bytes = [0; 4_096];

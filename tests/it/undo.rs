@@ -1,4 +1,4 @@
-//! `runs undo`: a way back, which is a plan like any other.
+//! `runs undo`: its result is a plan like any other.
 
 use bulk_triage::exit;
 
@@ -20,7 +20,7 @@ fn undo(program: &Program, options: &str) -> Ended {
     program.run(&format!("runs undo {run} -o undo.plan --quota 1000/1s {options}"))
 }
 
-/// What of an incident can be set, as the server shows it.
+/// The properties of an incident that can be set, as the server shows them.
 fn values(program: &Program, id: u64) -> String {
     let incident = program.incident(id);
     let names = ["status", "assignedTo", "classification", "determination", "tags"];
@@ -43,7 +43,7 @@ fn undo_restores_everything_but_comments() {
     program.run("apply undo.plan --yes --quota 1000/1s").expect_code(0).expect_outcomes(&[("updated", 3)]);
     for (id, before) in (1..).zip(&before) {
         let after = values(&program, id);
-        // The one thing that the API can't be told.
+        // The one value that the API cannot set.
         let after = if id == 3 { after.replace("\"Malware\"", "\"NotAvailable\"") } else { after };
         assert_eq!(&after, before, "incident {id}");
     }
@@ -77,7 +77,7 @@ fn undo_without_earlier_values_is_refused() {
     program.run("runs list").expect_code(0);
 }
 
-/// The lists of two rows were read to edit them; nothing is known of the third.
+/// The lists of two rows were read to edit them; the third row has no snapshot.
 #[test]
 fn undo_with_some_earlier_values_restores_those() {
     let program = program();
@@ -89,7 +89,7 @@ fn undo_with_some_earlier_values_restores_those() {
     assert_eq!(program.incident(1)["tags"].as_array().map(Vec::len), Some(0));
 }
 
-/// No row can be restored, each for its own reason.
+/// No row can be restored, each for a different reason.
 #[test]
 fn undo_plan_without_rows_is_never_written() {
     for (later, named, reason) in [
@@ -139,7 +139,7 @@ fn prompt_without_compare_says_it_cannot_be_undone() {
     program.send("a.csv").expect_code(0).expect_text(cannot);
 }
 
-/// The plan restores the others.
+/// The plan restores the other rows.
 #[test]
 fn undo_with_unreadable_incident_exits_with_1() {
     let sent = |fault: Option<String>| {

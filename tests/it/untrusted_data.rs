@@ -1,5 +1,5 @@
-//! Promise 7: what comes from outside is data. It is sent as it was, byte for byte; it can't drive the terminal, become
-//! a spreadsheet's formula, or reach another path; and it goes in again from the results file as it was.
+//! Promise 7: what comes from outside is data. It is sent unchanged, byte for byte; it can't drive the terminal, become
+//! a spreadsheet formula, or reach another path; and it survives the way through a results file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::program::{Ended, Program, Request, at_once, started};
 
-/// What somebody may have put into an incident, a file, or a server's answer.
+/// What somebody may put into an incident, a file or a server's response.
 fn hostile() -> Vec<String> {
     let mut strings: Vec<String> = [
         "\u{1b}[31mred\u{1b}[0m",
@@ -51,7 +51,7 @@ fn hostile() -> Vec<String> {
     strings
 }
 
-/// Fails where a terminal would act on something, or a reader be deceived.
+/// Fails if a terminal would act on the text, or if it would deceive a reader.
 #[track_caller]
 fn expect_harmless(said: &str) {
     let harmful = |c: &char| {
@@ -73,7 +73,7 @@ fn harmless(ended: Ended) -> Ended {
     ended
 }
 
-/// The same for a table in a pipe: tabs separate its columns, and no cell can add one.
+/// Checks a table in a pipe: tabs separate its columns, and no cell can add one.
 fn harmless_table(ended: Ended) -> Ended {
     let tabs = |line: &str| line.matches('\t').count();
     let columns: Vec<usize> = ended.stdout.lines().map(tabs).collect();
@@ -89,7 +89,7 @@ fn bodies(requests: &[Request]) -> BTreeMap<u64, Value> {
     requests.iter().map(|request| (request.id.expect("an id"), body(request))).collect()
 }
 
-/// What shall be sent for each incident.
+/// The bodies that should be sent for each incident.
 fn expected() -> BTreeMap<u64, Value> {
     let body = |text: &String| json!({"assignedTo": text, "tags": [text, "plain"], "comment": text});
     (1..).zip(hostile().iter().map(body)).collect()
@@ -106,7 +106,7 @@ fn as_csv() -> Vec<u8> {
     for (id, text) in (1..).zip(&carried) {
         let tags = json!([text, "plain"]).to_string();
         let cells = [id.to_string(), text.clone(), tags, text.clone()];
-        // What is carried along is short, or a record would be too long.
+        // Context cells are short, because records have a size limit.
         let carried = carried.iter().map(|cell| cell.chars().take(300).collect::<String>());
         csv.write_record(cells.into_iter().chain(carried)).expect("written");
     }
@@ -188,7 +188,7 @@ fn quoted(cell: &str) -> String {
     format!("\"{}\"", cell.replace('"', "\"\""))
 }
 
-/// A shell that reads the command that was suggested for a file of this name; `None` where it is not installed.
+/// A shell that reads the command suggested for a file of this name; `None` if it is not installed.
 fn pasted_into(shell: &str, name: &str) -> Option<(Program, Ended)> {
     let program = Program::new().file(name, "incidentId,status\n1,Active\n2,Active\n").faulty_emulator(&["404@#2*1"]);
     let mut command = program.send_command("");
@@ -202,7 +202,7 @@ fn pasted_into(shell: &str, name: &str) -> Option<(Program, Ended)> {
     shell.args(["-c", next]).current_dir(program.path("")).env_clear();
     shell.env("PATH", path).env("BULK_TRIAGE_TOKEN", "another-token").env("HOME", program.path(""));
     if shell.get_program() != "bash" && std::process::Command::new(shell.get_program()).arg("-c").output().is_err() {
-        // Not captured, so that it is seen of a test that passes.
+        // Not captured, so that a passing test shows it.
         let _ = writeln!(std::io::stderr(), "LEFT OUT: a command as {shell:?} reads it (it is not installed)");
         return None;
     }
@@ -210,7 +210,7 @@ fn pasted_into(shell: &str, name: &str) -> Option<(Program, Ended)> {
     Some((program, ended))
 }
 
-/// What a shell must not run, in names that need each way of quoting.
+/// Commands that a shell must not run, in names that need each way of quoting.
 const NAMES: [&str; 6] = [
     "a\u{1b}[31m b'$(touch owned)\u{202e}.csv",
     // After the quote nothing is left open that would stop a shell without `$'…'`.
@@ -249,7 +249,7 @@ fn suggested_command_runs_nothing_else_in_dash() {
     for name in NAMES {
         let Some((program, ended)) = pasted_into("dash", name) else { continue };
         assert!(!program.path("owned").exists(), "{name:?}");
-        // Where the name can't be printed dash reads another one, and there is no such file.
+        // If the name can't be printed, dash reads another one, and there is no such file.
         let requests = if ended.code == Some(0) { 3 } else { 2 };
         assert_eq!(program.requests().len(), requests, "{name:?}");
     }
@@ -268,13 +268,13 @@ fn no_id_reaches_another_path() {
     assert_eq!(paths, ["/api/incidents/7"]);
 }
 
-/// Neither one that is typed nor one of a journal that somebody else has written.
+/// Neither a typed ID nor one in a journal that somebody else has written.
 #[test]
-fn no_run_name_reaches_another_path() {
+fn no_run_id_reaches_another_path() {
     let names = ["../victim", "../../victim", "/etc/hostname", "..", "a/b", "x/../../victim"];
     let program = Program::new().file("a.csv", "incidentId,status\n1,Active\n2,Active\n").file("victim", "precious\n");
     fs::create_dir(program.path("x")).expect("a directory");
-    // As the lock of a run is, which goes when the run is over.
+    // Like the lock of a run, which is removed with the run.
     program.write("victim.lock", "precious\n");
     fs::set_permissions(program.path("victim.lock"), fs::Permissions::from_mode(0o600)).expect("a mode");
     let program = program.faulty_emulator(&["400@#1"]);
@@ -310,7 +310,7 @@ fn no_run_name_reaches_another_path() {
     }
 }
 
-/// A server that answers each request with this body, and closes.
+/// A server that responds to each request with this body, and closes.
 pub(crate) fn server(status: &'static str, content_type: &'static str, body: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let origin = format!("http://{}", listener.local_addr().expect("an address"));
@@ -327,7 +327,7 @@ pub(crate) fn server(status: &'static str, content_type: &'static str, body: Vec
                     length = value.trim().parse().expect("a length");
                 }
             }
-            // What becomes of an answer is the client's business.
+            // The client may have closed the connection.
             let _ = reader.by_ref().take(length).read_to_end(&mut Vec::new());
             let mut stream = reader.into_inner();
             let head = format!(
@@ -341,7 +341,7 @@ pub(crate) fn server(status: &'static str, content_type: &'static str, body: Vec
     origin
 }
 
-/// Whatever the server says: the results are a whole file, and the terminal is safe.
+/// Whatever the server sends, the results file is complete and the terminal is safe.
 #[test]
 fn hostile_responses_end_as_outcomes() {
     let deep = "[".repeat(100_000);
@@ -361,7 +361,7 @@ fn hostile_responses_end_as_outcomes() {
         let origin = server(status, kind, body);
         let run = format!("run a.csv --yes -vvv --patience 0 --base-url {origin}");
         let ended = harmless(program.run(&run));
-        // A status line with a control character is no HTTP: nobody is there then.
+        // A status line with a control character is not HTTP, so this counts as no response.
         assert!(matches!(ended.code, Some(0 | 1 | 4)), "{status}: {}", ended.said());
         let results = ended.results();
         assert_eq!(results.len(), 1, "{status}");
@@ -371,7 +371,7 @@ fn hostile_responses_end_as_outcomes() {
     });
 }
 
-/// Each line of a log in JSON stays one object, and safe to print, whatever the file and the server hold.
+/// Each line of a JSON log stays one object and safe to print, whatever the file and the server contain.
 #[test]
 fn hostile_texts_stay_within_their_log_line() {
     let hostile = hostile()[..29].concat();

@@ -1,4 +1,4 @@
-//! A walk-through of all of it: export, plan, review, apply, report, undo.
+//! A walkthrough: export, plan, review, apply, report, undo.
 
 use std::fmt::Write as _;
 
@@ -65,7 +65,7 @@ fn export_plan_apply_report_and_undo_work() {
     assert_eq!(ids().map(|id| values(&program, id)).collect::<Vec<_>>(), before);
     assert_eq!(program.comments(2_002), ["Tuned", "Reopened"]);
     let looks = program.requests().iter().filter(|request| request.method == "GET").count();
-    // Before the plan, before it is applied, before it is undone and before that is applied.
+    // Reads before the plan, before applying it, before undoing it and before applying that.
     assert!(looks <= 4 * 9, "{looks} looks");
     let review = program.read("review.html");
     assert!(review.contains("Suspicious, number 2600") && !review.contains("<script"));

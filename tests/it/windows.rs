@@ -1,6 +1,6 @@
-//! Promise 2: no window is ever exceeded as the server sees it; and a 429 that comes all the same is obeyed.
+//! Promise 2: no window is ever exceeded as the server sees it; and a 429 is obeyed.
 //!
-//! The emulator counts by itself, exactly, rejected calls too: one call too many is a 429 in its log.
+//! The emulator counts by itself, exactly, including rejected requests: one request too many is a 429 in its log.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::program::{Program, Started, at_once, closing, fault_of, throttled};
 
 const QUOTA: &str = "50/2s,1500/60s";
 
-/// Counts windows of 2 s and takes as long as a far service.
+/// A service with windows of 2 s and the latency of a distant one.
 fn exact(settings: &mut Settings) {
     settings.quota = Some(QUOTA.parse().expect("a quota"));
     settings.latency = Duration::from_millis(20)..=Duration::from_millis(300);
@@ -44,7 +44,7 @@ fn parallel_processes_share_the_quota() {
     }
 }
 
-/// What was under way when the process died may have been counted: the next start must know.
+/// Requests in flight at the kill may have been counted: the next start must know.
 #[test]
 fn restart_after_kill_gets_no_429() {
     let program = Program::new().file("a.csv", closing(1..=80)).emulator(exact);
@@ -55,7 +55,7 @@ fn restart_after_kill_gets_no_429() {
     assert_eq!(throttled(&program.requests()), 0);
 }
 
-/// Others use the quota too: the server says 429 though the client kept its quota.
+/// Others use the quota too: the server responds with 429 though the client kept to its quota.
 #[test]
 fn time_in_every_429_form_is_kept() {
     at_once(ThrottleForm::all().filter(|form| *form != ThrottleForm::Days), obeys);
@@ -73,14 +73,14 @@ fn obeys(form: ThrottleForm) {
     let requests = program.requests();
     assert_eq!((requests.len(), throttled(&requests)), (13, 1), "{form}");
     let at = requests[3].at_us;
-    // Without a time, or with one that is past, it is the shortest window.
+    // Without a time, or with a past one, the pause is the shortest window.
     let named = requests[3].resume_us.filter(|resume| *resume > at);
     let resume = named.unwrap_or(at + i64::try_from(shortest.as_micros()).expect("short"));
     assert!(requests[4].at_us >= resume, "{form}: {} µs too early", resume - requests[4].at_us);
     assert_eq!(requests[4].id, requests[3].id, "{form}: the row is next again");
 }
 
-/// Calls that were under way may come; no new one, and after the pause one goes first.
+/// Requests in flight may still arrive, but no new one; after the pause one goes first.
 #[test]
 fn one_request_goes_first_after_a_429() {
     let program = Program::new().file("a.csv", closing(1..=60)).emulator(|settings| {
@@ -91,10 +91,10 @@ fn one_request_goes_first_after_a_429() {
     let requests = program.requests();
     let resume = requests[19].resume_us.expect("a 429 with a time");
     let late = requests.iter().skip(20).filter(|request| request.at_us < resume).count();
-    // The first answer was on its way for less than a call takes: the other seven had one call under way, and may have
-    // begun one more.
+    // The first response took less time than a request does: the other seven had one request in flight, and may have
+    // started one more.
     assert!(late <= 14, "{late} calls in the pause");
-    // By the program's own journal: after the pause, which is the longest gap, one call goes first.
+    // By the program's own journal: after the pause, which is the longest gap, one request goes first.
     let calls = calls_of(&program);
     let pause = (1..calls.len()).max_by_key(|at| calls[*at].0 - calls[at - 1].0).expect("calls");
     let (_, first_ended) = calls[pause];
@@ -102,7 +102,7 @@ fn one_request_goes_first_after_a_429() {
     assert_eq!(too_early, 0, "{:?}", &calls[pause..]);
 }
 
-/// When the calls of the journal started and ended, in the order in which they started.
+/// When the requests of the journal started and ended, in order of their start.
 fn calls_of(program: &Program) -> Vec<(i64, i64)> {
     let journal = program.journal();
     let mut calls = journal.prepare("SELECT started, ended FROM attempts ORDER BY started, id").expect("its attempts");
@@ -119,7 +119,7 @@ fn pause_holds_for_other_processes_and_restarts() {
     program.wait_for_requests(1);
     let log = |program: &Program| program.requests()[0].resume_us.expect("a 429 with a time");
     let resume = log(&program);
-    // Whether its answer has been read is not known; killed or not, nothing may come earlier.
+    // It is unknown whether its response was read; killed or not, nothing may arrive earlier.
     let second = program.start_sending("b.csv --quota 100/2s");
     first.end().expect_code(0);
     second.end().expect_code(0);
@@ -127,7 +127,7 @@ fn pause_holds_for_other_processes_and_restarts() {
     assert_eq!(early, 0);
 }
 
-/// Longer than the longest window and than the patience: there is no sense in waiting.
+/// Longer than the longest window and the patience, so waiting makes no sense.
 #[test]
 fn pause_of_days_stops_with_its_end_time() {
     let program = Program::new().file("a.csv", closing(1..=3)).faulty_emulator(&["429@1=days"]);
@@ -137,7 +137,7 @@ fn pause_of_days_stops_with_its_end_time() {
     let again = program.send("a.csv --quota 100/1s").expect_code(4);
     again.expect_text("the service accepts no requests until 20");
     assert_eq!(program.requests().len(), 1);
-    // What stays in the journal is one day: the wrong date locks nobody out.
+    // The journal stores at most a day of the pause: a wrong date locks nobody out.
     program.age_the_pause(Duration::from_hours(24));
     program.send("a.csv --quota 100/1s").expect_code(0).expect_outcomes(&[("updated", 3)]);
 }

@@ -1,9 +1,9 @@
 //! A service that is not on loopback, for tests with tenants: on loopback the tenant key is the origin, whatever the
 //! token says.
 //!
-//! The program reaches `https://api.tenants.test` (and the other hosts of the certificate) through a proxy of the test's
-//! own, which ends TLS and hands each request to the emulator of the tenant whose token it carries. The keys here protect
-//! nothing but these tests.
+//! The program reaches `https://api.tenants.test` (and the other hosts of the certificate) through a proxy of the test,
+//! which terminates TLS and passes each request to the emulator of the token's tenant. The keys here protect nothing
+//! but these tests.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -18,23 +18,23 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::program::Program;
 use crate::tokens::jwt;
 
-/// What the certificate is for.
+/// An origin of the certificate.
 pub(crate) const ORIGIN: &str = "https://api.tenants.test";
 
-/// A tenant: its token and the program whose emulator holds its incidents.
+/// A tenant: its token, and the program whose emulator holds its incidents.
 pub(crate) struct Tenant<'a> {
     pub(crate) token: String,
     pub(crate) program: &'a Program,
 }
 
 impl Tenant<'_> {
-    /// The tenant with this ID, whose incidents are those of the program's emulator.
+    /// The tenant with this ID; the program's emulator holds its incidents.
     pub(crate) fn new<'a>(id: &str, program: &'a Program) -> Tenant<'a> {
         Tenant { token: jwt(&format!(r#"{{"tid":"{id}"}}"#)), program }
     }
 }
 
-/// The service, as far as the program is told of it.
+/// The proxy, as the program sees it.
 pub(crate) struct RemoteService {
     proxy: String,
 }
@@ -52,14 +52,14 @@ impl RemoteService {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (routes, tls) = (Arc::clone(&routes), Arc::clone(&tls));
-                // A connection that is cut has no more to say.
+                // A cut connection ends the exchange.
                 std::thread::spawn(move || drop(serve(stream, tls, &routes)));
             }
         });
         RemoteService { proxy }
     }
 
-    /// The command of `program`, sent with this token to this service.
+    /// The command of `program`, with this token, to this service.
     pub(crate) fn command(&self, program: &Program, token: &str, arguments: &str) -> Command {
         let mut command = program.command(arguments);
         let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/remote_service/ca.pem");
@@ -97,7 +97,7 @@ fn serve(mut stream: TcpStream, tls: Arc<ServerConfig>, routes: &[(String, Strin
     Ok(())
 }
 
-/// One message of HTTP/1.1, whose length its header names; `None` where there is none.
+/// An HTTP/1.1 message with a content length; `None` at the end of the stream.
 fn message(from: &mut impl Read) -> std::io::Result<Option<Vec<u8>>> {
     let mut message = Vec::new();
     let mut byte = [0];
