@@ -260,3 +260,11 @@ pub struct CallResult {
     /// When requests may begin again, if the response is to be retried and is no 429.
     pub resume: Option<Resume>,
 }
+
+impl CallResult {
+    /// The result of a call that got no response, or was not sent.
+    #[must_use]
+    pub fn without_response(verdict: Verdict, message: String) -> CallResult {
+        CallResult { verdict, http_status: None, request_id: None, message, is_truncated: false, resume: None }
+    }
+}

@@ -355,18 +355,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
             && !self.service.health.is_down();
         let news = if says_nothing { HealthEvent::None } else { self.service.health.record(&answer.verdict, at.boot) };
         tried.tries += u32::from(counts && is_transient);
-        let mut end = AttemptEnd {
-            attempt,
-            at,
-            verdict: answer.verdict.name(),
-            made: None,
-            http_status: answer.http_status,
-            request_id: answer.request_id.clone(),
-            outcome: None,
-            resolved: Vec::new(),
-            is_merged: false,
-            pause_until: None,
-        };
+        let mut end = AttemptEnd::of(attempt, at, &answer);
         if let Some((kept, follows)) = self.service.pause(&answer, at) {
             end.pause_until = Some(kept);
             self.follow(follows);

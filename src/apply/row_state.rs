@@ -247,18 +247,8 @@ impl RowState {
         if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
             own.record(added, *at, *took);
         }
-        let mut end = AttemptEnd {
-            attempt: *attempt,
-            at: *at,
-            verdict: answer.verdict.name(),
-            made: if is_update { was_made(&answer.verdict) } else { None },
-            http_status: answer.http_status,
-            request_id: answer.request_id.clone(),
-            outcome: None,
-            resolved: Vec::new(),
-            is_merged: false,
-            pause_until: None,
-        };
+        let made = if is_update { was_made(&answer.verdict) } else { None };
+        let mut end = AttemptEnd { made, ..AttemptEnd::of(*attempt, *at, answer) };
         let then = match next {
             RetryDecision::Done { kind, code } => {
                 let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;

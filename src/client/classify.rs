@@ -37,14 +37,7 @@ pub fn classify(
                 Verdict::Unsent { obstacle: error.obstacle }
             };
             let message = one_line(&error.message);
-            return CallResult {
-                verdict,
-                http_status: None,
-                request_id: None,
-                message,
-                is_truncated: false,
-                resume: None,
-            };
+            return CallResult::without_response(verdict, message);
         }
     };
     let doubt = Verdict::Transient { may_have_applied: is_update };

@@ -72,14 +72,7 @@ impl<T: Transport> Client<T> {
         let Some(token) = token else {
             let verdict = Verdict::Unauthorized { token_generation };
             let message = "the token has expired".to_owned();
-            return CallResult {
-                verdict,
-                http_status: None,
-                request_id: None,
-                message,
-                is_truncated: false,
-                resume: None,
-            };
+            return CallResult::without_response(verdict, message);
         };
         let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
         let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None, keep };
@@ -97,14 +90,7 @@ impl<T: Transport> Client<T> {
             // Neither is the token given away as a text, nor is what was redacted of a response sent back.
             let message = format!("not sent: the row contains the access token, or `{REDACTED}` in its place");
             let verdict = Verdict::Rejected;
-            return CallResult {
-                verdict,
-                http_status: None,
-                request_id: None,
-                message,
-                is_truncated: false,
-                resume: None,
-            };
+            return CallResult::without_response(verdict, message);
         }
         let reply = self.transport.send(request).await;
         // After it was sent: the token may have been renewed meanwhile.

@@ -12,7 +12,7 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 use super::dedup::{AppliedBy, DedupDecision, DedupQuery, Doubt, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
-use crate::call::{REDIRECTED, UNSENT};
+use crate::call::{CallResult, REDIRECTED, UNSENT};
 use crate::change::{Change, IncidentId};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
@@ -64,6 +64,25 @@ pub struct AttemptEnd {
     pub is_merged: bool,
     /// After a 429: the scope pauses until then.
     pub pause_until: Option<BootTime>,
+}
+
+impl AttemptEnd {
+    /// The end of an attempt with this result, which ends no row and resolves nothing.
+    #[must_use]
+    pub fn of(attempt: AttemptId, at: Now, result: &CallResult) -> AttemptEnd {
+        AttemptEnd {
+            attempt,
+            at,
+            verdict: result.verdict.name(),
+            made: None,
+            http_status: result.http_status,
+            request_id: result.request_id.clone(),
+            outcome: None,
+            resolved: Vec::new(),
+            is_merged: false,
+            pause_until: None,
+        }
+    }
 }
 
 /// A call that wants to begin.
@@ -122,7 +141,7 @@ pub enum Receipt {
     Resolved,
 }
 
-/// What a commit gives back.
+/// What a commit returns.
 #[derive(Clone, Debug)]
 pub struct Receipts {
     /// One for each begin, in their order.
