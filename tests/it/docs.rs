@@ -9,6 +9,8 @@ use bulk_triage::contract::{self, BUILT_IN, PropertyKind};
 use bulk_triage::outcome::{OutcomeKind, RESULT_COLUMNS};
 
 use crate::faults::setting;
+use crate::layers::tests_in;
+use crate::program::files_below;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -21,18 +23,9 @@ fn text(path: impl AsRef<Path>) -> String {
 
 /// Every page, including those in subfolders.
 fn pages() -> Vec<PathBuf> {
-    let mut folders = vec![root().join("docs")];
-    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("SECURITY.md")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder of the project") {
-            let path = entry.expect("an entry of it").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
-    }
+    let mut pages = files_below(&root().join("docs"));
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.extend(["README.md", "CHANGELOG.md", "SECURITY.md"].map(|page| root().join(page)));
     pages
 }
 
@@ -255,14 +248,6 @@ fn is_rust(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|extension| extension == "rs")
 }
 
-/// Every file below a folder, relative to the project.
-fn files_below(folder: &str, files: &mut Vec<String>) {
-    for entry in fs::read_dir(root().join(folder)).expect("a folder of the project") {
-        let path = format!("{folder}/{}", entry.expect("an entry of it").file_name().display());
-        if root().join(&path).is_dir() { files_below(&path, files) } else { files.push(path) }
-    }
-}
-
 /// The filters with which a page's command selects tests.
 fn test_filters(page: &str) -> impl Iterator<Item = &str> {
     let commands = page.split(['`', '\n']).filter_map(|code| code.split_once("--test it ")).map(|(_, words)| words);
@@ -271,10 +256,10 @@ fn test_filters(page: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn named_files_modules_and_tests_exist() {
-    let mut files = Vec::new();
-    for folder in [".ci", ".github", "benches", "docs", "fuzz", "samples", "src", "templates", "tests"] {
-        files_below(folder, &mut files);
-    }
+    let folders = [".ci", ".github", "benches", "docs", "fuzz", "samples", "src", "templates", "tests"];
+    let paths = folders.iter().flat_map(|folder| files_below(&root().join(folder)));
+    let inside = |path: PathBuf| path.strip_prefix(root()).expect("of the project").to_string_lossy().into_owned();
+    let files: Vec<String> = paths.map(inside).collect();
     let is_source = |file: &&String| file.starts_with("tests/it/") && is_rust(file);
     let (modules, sources): (Vec<&str>, String) =
         files.iter().filter(is_source).map(|file| (file.as_str(), text(file))).unzip();
@@ -343,12 +328,6 @@ fn table_of_faults() -> String {
         table.extend(tests_in(&text(file)).into_iter().map(line));
     }
     table.join("\n") + "\n"
-}
-
-/// The names of the tests in a Rust file, in order.
-fn tests_in(text: &str) -> Vec<&str> {
-    let after_attribute = text.split("#[test]\n").skip(1);
-    after_attribute.filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name)).collect()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use bulk_triage::diagnostic::codes;
 
 use crate::consent::forged;
 use crate::program::{Program, closing, journal_in, names_in, of_the_project, started, started_as_it_is};
-use crate::redact::Transcript;
+use crate::story::Story;
 use crate::tokens::jwt;
 
 /// Two valid rows, and an emulator that receives nothing.
@@ -45,7 +45,7 @@ fn invalid_csv() {
     program.write("shape.csv", [header.as_bytes(), shape.as_bytes(), b"27,Active,,,,,Gr\xfc\xdfe\n"].concat());
     program.write("cut.csv", "owner,status,incidentId\nana,Active,27");
     program.write("small.csv", "incidentId,status\n1,Active\n2,Resolvd\n");
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for arguments in [
         "check values.csv",
         "check doubtful.csv",
@@ -56,9 +56,9 @@ fn invalid_csv() {
         "run small.csv --emulator --dry-run -q",
         "plan small.csv -o a.plan",
     ] {
-        transcript.run(arguments);
+        story.run(arguments);
     }
-    transcript.assert("error-input-csv");
+    story.is("error-input-csv");
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn invalid_jsonl() {
                 {\"incidentId\":1.0,\"status\":\"Active\"}\n{\"status\":\"Active\"}\n{\"incidentId\":7,\"statsu\":\"Active\"}\n\
                 {\"incidentId\":8,\"status\":\"Resolvd\"}\n{\"incidentId\":9,\"tags\":[]}\n\n{\"incidentId\":10}\n";
     let program = program().file("bad.jsonl", rows);
-    let mut transcript = Transcript::of(&program);
-    transcript.run("check bad.jsonl").run("check bad.jsonl --format json").assert("error-input-jsonl");
+    let mut story = Story::of(&program);
+    story.run("check bad.jsonl").run("check bad.jsonl --format json").is("error-input-jsonl");
 }
 
 #[test]
@@ -108,17 +108,14 @@ fn unreadable_input() {
         program.write(name, content);
     }
     program.write("portal-comment.csv", program.read("portal.csv").replacen('\n', ",comment\n", 1));
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for (name, _) in files {
-        transcript.run(&format!("check {name}"));
+        story.run(&format!("check {name}"));
     }
     for name in ["portal-comment.csv --set status=Active", "missing.csv", "dir.csv", "a.csv --only failed"] {
-        transcript.run(&format!("check {name}"));
+        story.run(&format!("check {name}"));
     }
-    transcript
-        .run("run missing.csv --emulator --yes")
-        .run("check missing.csv --format json")
-        .assert("error-input-file");
+    story.run("run missing.csv --emulator --yes").run("check missing.csv --format json").is("error-input-file");
     assert_nothing_was_sent(&program);
 }
 
@@ -138,7 +135,7 @@ fn every_diagnostic_is_in_a_snapshot() {
 #[test]
 fn values_that_cannot_be_set() {
     let program = program();
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for set in [
         "status",
         "statsu=Resolved",
@@ -151,11 +148,11 @@ fn values_that_cannot_be_set() {
         "status=<clear>",
         "status=Active --set status=Active",
     ] {
-        transcript.run(&format!("check a.csv --set {set}"));
+        story.run(&format!("check a.csv --set {set}"));
     }
     let mut blank = program.command("run a.csv --emulator --yes --set");
     blank.arg("comment= ");
-    transcript.add("", blank).assert("error-set");
+    story.command("", blank).is("error-set");
 }
 
 #[test]
@@ -196,15 +193,15 @@ fn contracts_that_cannot_be_used() {
         ),
         ("large.toml", "#".repeat((1 << 20) + 1)),
     ];
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for name in ["nonsense", "defendr", "missing.toml", "dir.toml"] {
-        transcript.run(&format!("contract {name}"));
+        story.run(&format!("contract {name}"));
     }
     for (name, content) in files {
         program.write(name, content);
-        transcript.run(&format!("check a.csv --contract {name}"));
+        story.run(&format!("check a.csv --contract {name}"));
     }
-    transcript.run("run a.csv --contract defendr --emulator --yes").assert("error-contract");
+    story.run("run a.csv --contract defendr --emulator --yes").is("error-contract");
 }
 
 #[test]
@@ -213,7 +210,7 @@ fn base_urls_and_quotas_that_are_refused() {
     program.write("ours.toml", "extends = \"defender\"\norigin = \"https://incidents.example.com\"\n");
     program.write("http.toml", "extends = \"defender\"\norigin = \"http://incidents.example.com\"\n");
     program.write("local.toml", format!("extends = \"defender\"\norigin = \"{}\"\n", program.origin()));
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for url in [
         "nonsense",
         "http://api.example.com",
@@ -221,7 +218,7 @@ fn base_urls_and_quotas_that_are_refused() {
         "https://me:pw@api.example.com",
         "ftp://x",
     ] {
-        transcript.run(&format!("run a.csv --yes --base-url {url}"));
+        story.run(&format!("run a.csv --yes --base-url {url}"));
     }
     for options in [
         "--contract ours.toml --yes",
@@ -230,23 +227,23 @@ fn base_urls_and_quotas_that_are_refused() {
         "--base-url https://api.example.com --quota 51/1m,1500/1h",
         "--base-url https://api.example.com --quota 50/1m --dry-run",
     ] {
-        transcript.run(&format!("run a.csv {options}"));
+        story.run(&format!("run a.csv {options}"));
     }
-    transcript.run("fetch -o open.csv --contract ours.toml").run("plan a.csv --contract ours.toml --compare");
+    story.run("fetch -o open.csv --contract ours.toml").run("plan a.csv --contract ours.toml --compare");
     let mut local = program.command("run a.csv --contract local.toml --yes");
     local.env("BULK_TRIAGE_TOKEN", jwt(r#"{"tid":"11111111-1111-1111-1111-111111111111"}"#));
-    transcript.add("BULK_TRIAGE_TOKEN=JWT ", local).assert("error-target");
+    story.command("BULK_TRIAGE_TOKEN=JWT ", local).is("error-target");
     assert_nothing_was_sent(&program);
 }
 
 #[test]
 fn text_that_is_no_token() {
     let program = program();
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for arguments in ["run a.csv --yes", "run a.csv --compare --dry-run", "fetch -o open.csv", "plan a.csv --compare"] {
         let mut command = program.command(&format!("{arguments} --base-url {}", program.origin()));
         command.env_remove("BULK_TRIAGE_TOKEN");
-        transcript.add("BULK_TRIAGE_TOKEN= ", command);
+        story.command("BULK_TRIAGE_TOKEN= ", command);
     }
     for (shown, token) in [
         ("\\n", "\n".to_owned()),
@@ -261,9 +258,9 @@ fn text_that_is_no_token() {
     ] {
         let mut command = program.command("run a.csv --yes");
         command.env("BULK_TRIAGE_TOKEN", token);
-        transcript.add(&format!("BULK_TRIAGE_TOKEN={shown} "), command);
+        story.command(&format!("BULK_TRIAGE_TOKEN={shown} "), command);
     }
-    transcript.assert("error-token-text");
+    story.is("error-token-text");
 }
 
 #[test]
@@ -281,7 +278,7 @@ fn token_files_that_are_not_read() {
         program.write(name, content);
         set_mode(&program, name, mode);
     }
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for file in [
         "missing",
         "dir",
@@ -293,16 +290,16 @@ fn token_files_that_are_not_read() {
         "bearer",
         "writable --token-file-mode any",
     ] {
-        transcript.run(&format!("run a.csv --yes --token-file {file}"));
+        story.run(&format!("run a.csv --yes --token-file {file}"));
     }
-    transcript.run("fetch -o open.csv --token-file readable").run("emulator --token-file missing");
-    transcript.assert("error-token-file");
+    story.run("fetch -o open.csv --token-file readable").run("emulator --token-file missing");
+    story.is("error-token-file");
 }
 
 #[test]
 fn tokens_for_something_else() {
     let program = program();
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     let tenant = "11111111-1111-1111-1111-111111111111";
     for (options, claims) in [
         ("", r#"{"aud":"https://graph.microsoft.com","scp":"User.Read"}"#.to_owned()),
@@ -314,9 +311,9 @@ fn tokens_for_something_else() {
     ] {
         let mut command = program.command(&format!("run a.csv --yes{options}"));
         command.env("BULK_TRIAGE_TOKEN", jwt(&claims));
-        transcript.add(&format!("BULK_TRIAGE_TOKEN={claims} "), command);
+        story.command(&format!("BULK_TRIAGE_TOKEN={claims} "), command);
     }
-    transcript.assert("error-token-claims");
+    story.is("error-token-claims");
 }
 
 #[test]
@@ -346,9 +343,9 @@ fn plans_that_are_refused() {
     program.write("row.plan", forged(&plan, |_, rows| rows[0] = rows[0].replace("Resolved", "Isolated")));
     program.write("twice.plan", forged(&plan, |_, rows| rows[1] = rows[0].clone()));
     program.write("far.plan", forged(&plan, |header, _| header["origin"] = "https://incidents.example.com".into()));
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for name in ["missing", "dir", "cut", "changed", "newer", "path", "rules", "row", "twice", "far"] {
-        transcript.run(&format!("apply {name}.plan --yes"));
+        story.run(&format!("apply {name}.plan --yes"));
     }
     for arguments in [
         "apply a.csv --yes",
@@ -362,7 +359,7 @@ fn plans_that_are_refused() {
         "plan a.csv -o - --format json",
         "apply a.plan",
     ] {
-        transcript.run(arguments);
+        story.run(arguments);
     }
     let with = |arguments: &str, tenant: &str| {
         let mut command = program.command(arguments);
@@ -371,7 +368,7 @@ fn plans_that_are_refused() {
     };
     started(with("plan a.csv -o tenant.plan", "11111111-1111-1111-1111-111111111111")).end().expect_code(0);
     let other = with("apply tenant.plan --yes", "22222222-2222-2222-2222-222222222222");
-    transcript.add("BULK_TRIAGE_TOKEN={\"tid\":\"22222222-…\"} ", other).assert("error-plan");
+    story.command("BULK_TRIAGE_TOKEN={\"tid\":\"22222222-…\"} ", other).is("error-plan");
     assert_nothing_was_sent(&program);
 }
 
@@ -386,7 +383,7 @@ fn paths_of_outputs_that_are_refused() {
     program.write("first.csv", "my notes\n");
     fs::hard_link(program.path("first.csv"), program.path("hard.csv")).expect("a link");
     assert!(Command::new("mkfifo").arg(program.path("pipe.csv")).status().expect("mkfifo").success());
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for path in [
         "notes.csv",
         "hard.csv",
@@ -400,24 +397,24 @@ fn paths_of_outputs_that_are_refused() {
         "a.csv/r.csv",
         "-",
     ] {
-        transcript.run(&format!("run a.csv --yes --results {path}"));
+        story.run(&format!("run a.csv --yes --results {path}"));
     }
     for path in ["r.txt", "notes.html", "dir.html", "missing/r.html", "a.csv", "-"] {
-        transcript.run(&format!("run a.csv --yes --report {path}"));
+        story.run(&format!("run a.csv --yes --report {path}"));
     }
-    transcript.run("run a.csv --dry-run --results r.html --report r.html");
+    story.run("run a.csv --dry-run --results r.html --report r.html");
     for path in ["notes.plan", "dir.plan", "missing/a.plan", "a.csv"] {
-        transcript.run(&format!("plan a.csv -o {path}"));
+        story.run(&format!("plan a.csv -o {path}"));
     }
-    transcript.run("runs undo 7f3k -o -");
+    story.run("runs undo 7f3k -o -");
     for path in ["open.txt", "notes.csv", "dir.csv", "link.csv", "missing/open.csv"] {
-        transcript.run(&format!("fetch -o {path}"));
+        story.run(&format!("fetch -o {path}"));
     }
     for path in ["link.csv", "pipe.csv", "dir.csv", "a.csv", "missing/log.txt", "state/log.txt", "-"] {
-        transcript.run(&format!("run a.csv --yes --log-file {path}"));
+        story.run(&format!("run a.csv --yes --log-file {path}"));
     }
-    transcript.run("emulator --log -").run("emulator --log dir.csv").run("emulator --log link.csv");
-    transcript.assert("error-outputs");
+    story.run("emulator --log -").run("emulator --log dir.csv").run("emulator --log link.csv");
+    story.is("error-outputs");
     assert_nothing_was_sent(&program);
 }
 
@@ -440,41 +437,41 @@ fn state_directories_and_journals_that_are_refused() {
         program.run(&plan).expect_code(0);
         journal_in(&program.path(name)).execute_batch(change).expect("a journal");
     }
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for dir in ["file", "file/state", "dangling", "wide", "garbage", "others", "newer", "older"] {
-        transcript.run(&format!("run a.csv --yes --state-dir {dir}"));
-        transcript.run(&format!("runs --state-dir {dir}"));
+        story.run(&format!("run a.csv --yes --state-dir {dir}"));
+        story.run(&format!("runs --state-dir {dir}"));
     }
-    transcript.assert("error-journal");
+    story.is("error-journal");
 }
 
 #[test]
 fn runs_that_are_not_there() {
     let program = program();
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     for arguments in
         ["show 7f3k", "results 7f3k", "resume 7f3k --yes", "undo 7f3k -o undo.plan", "prune --older-than 1h"]
     {
-        transcript.run(&format!("runs {arguments}"));
+        story.run(&format!("runs {arguments}"));
     }
-    transcript.run("runs show 7f3k --format json").assert("error-runs");
+    story.run("runs show 7f3k --format json").is("error-runs");
 }
 
 #[test]
 fn questions_that_cannot_be_asked() {
     let program = program();
-    let mut transcript = Transcript::of(&program);
-    transcript.run("run a.csv").run("run -");
+    let mut story = Story::of(&program);
+    story.run("run a.csv").run("run -");
     for which in ["--status open", "--created-since yesterday", "--updated-since 24", "--limit some"] {
-        transcript.run(&format!("fetch -o open.csv {which}"));
+        story.run(&format!("fetch -o open.csv {which}"));
     }
-    transcript.assert("error-questions");
+    story.is("error-questions");
 }
 
 #[test]
 fn limits_of_the_machine() {
     let program = program();
-    let mut transcript = Transcript::of(&program);
+    let mut story = Story::of(&program);
     let to_full = |arguments: &str| {
         let mut command = program.command(arguments);
         command.stdout(File::options().write(true).open("/dev/full").expect("a device")).stderr(Stdio::piped());
@@ -490,21 +487,21 @@ fn limits_of_the_machine() {
         "plan a.csv -o -",
     ] {
         let ended = started_as_it_is(to_full(arguments)).end();
-        transcript.ended(&format!("bulk-triage {arguments} > /dev/full"), &ended);
+        story.ended(&format!("bulk-triage {arguments} > /dev/full"), &ended);
     }
     for arguments in ["check a.csv", "plan a.csv -o -", "contract defender"] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut command = program.command(arguments);
         command.stdout(writer).stderr(Stdio::piped());
-        transcript.ended(&format!("bulk-triage {arguments} | true"), &started_as_it_is(command).end());
+        story.ended(&format!("bulk-triage {arguments} | true"), &started_as_it_is(command).end());
     }
     let sent = program.send_command("a.csv");
     let mut limited = crate::program::in_place_of(&sent, "sh");
     limited.args(["-c", "ulimit -n 12; exec \"$0\" \"$@\""]).arg(sent.get_program()).args(sent.get_args());
-    transcript.ended("ulimit -n 12; bulk-triage run a.csv --yes", &started(limited).end());
+    story.ended("ulimit -n 12; bulk-triage run a.csv --yes", &started(limited).end());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
-    transcript.ended("bulk-triage emulator --port TAKEN", &program.run(&format!("emulator --port {port}")));
-    transcript.assert("error-machine");
+    story.ended("bulk-triage emulator --port TAKEN", &program.run(&format!("emulator --port {port}")));
+    story.is("error-machine");
 }

@@ -1,8 +1,6 @@
 //! Complete flows as a person sees them: command line, exit code and all output, one snapshot for each story. Snapshots
 //! are for reviewing the wording; other files test whether it is true.
 
-use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::process::{Command, Stdio};
 
@@ -10,97 +8,23 @@ use bulk_triage::clock::Clock;
 use rustix::process::Signal;
 
 use crate::consent;
-use crate::pages::is_progress;
-use crate::program::{Ended, Program, closing, eventually, fault_of, started, started_as_it_is};
-use crate::redact::{assert_text, redacted};
+use crate::program::{Program, closing, eventually, fault_of, started_as_it_is};
+use crate::story::{Story, assert_text, line_of};
 use crate::terminal::Pty;
 use crate::tokens::jwt;
 
 /// The quota of stories that show it: it does not bind, and its usage does not depend on the time.
 pub(crate) const HOURLY: &str = "--quota 1000/1h";
 
-/// What a reader sees of several commands in a row.
-pub(crate) struct Story<'p> {
-    program: &'p Program,
-    text: String,
-}
-
-impl Story<'_> {
-    pub(crate) fn of(program: &Program) -> Story<'_> {
-        Story { program, text: String::new() }
-    }
-
-    /// Runs a command to its end.
-    pub(crate) fn command(&mut self, command: Command) -> Ended {
-        self.typed(&command);
-        self.ended(started(command).end())
-    }
-
-    /// As [`Program::run`].
-    pub(crate) fn run(&mut self, arguments: &str) -> Ended {
-        self.command(self.program.command(arguments))
-    }
-
-    /// As [`Program::send`].
-    pub(crate) fn send(&mut self, arguments: &str) -> Ended {
-        self.command(self.program.send_command(arguments))
-    }
-
-    /// As [`Program::run`], to the emulator of the program.
-    pub(crate) fn run_there(&mut self, arguments: &str) -> Ended {
-        self.run(&format!("{arguments} --base-url {}", self.program.origin()))
-    }
-
-    fn typed(&mut self, command: &Command) {
-        let words: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
-        let _ = writeln!(self.text, "$ bulk-triage {}", words.join(" "));
-    }
-
-    fn ended(&mut self, ended: Ended) -> Ended {
-        self.part("stdout", &ended.stdout);
-        // Which progress lines appear depends on the time.
-        let stderr: Vec<_> = ended.stderr.lines().filter(|line| !is_progress(line)).collect();
-        self.part("stderr", &stderr.join("\n"));
-        self.code(&ended);
-        ended
-    }
-
-    fn code(&mut self, ended: &Ended) {
-        let code = ended.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
-        let _ = writeln!(self.text, "--- {code}\n");
-    }
-
-    /// Runs a command at a terminal to its end. `types` answers the prompt.
-    fn at_terminal(&mut self, mut command: Command, types: impl FnOnce(&Pty)) -> Ended {
-        self.typed(&command);
-        command.env("TERM", "xterm");
-        let pty = Pty::new(80);
-        let running = pty.start(command);
-        types(&pty);
-        let ended = running.end();
-        self.part("terminal", &pty.last_screen());
-        self.code(&ended);
-        ended
-    }
-
-    /// Adds a text under a heading.
-    pub(crate) fn part(&mut self, heading: &str, text: &str) {
-        if !text.is_empty() {
-            let _ = writeln!(self.text, "--- {heading}\n{}", text.trim_end_matches('\n'));
-        }
-    }
-
-    /// Adds a written file.
-    pub(crate) fn file(&mut self, name: &str) {
-        self.part(name, &self.program.read(name));
-        self.text.push('\n');
-    }
-
-    /// Fails unless the story equals the snapshot.
-    #[track_caller]
-    pub(crate) fn is(self, name: &str) {
-        assert_text(name, &redacted(self.program, &self.text));
-    }
+/// Runs a command on a terminal to its end. `types` answers the prompt.
+fn at_terminal(story: &mut Story, mut command: Command, types: impl FnOnce(&Pty)) {
+    story.typed(&line_of(&command));
+    command.env("TERM", "xterm");
+    let pty = Pty::new(80);
+    let running = pty.start(command);
+    types(&pty);
+    let ended = running.end();
+    story.part("terminal", &pty.last_screen()).code(&ended);
 }
 
 fn with_faults(rows: u64, faults: &[&str]) -> Program {
@@ -194,14 +118,14 @@ fn preview_names_tenant_and_caller() {
         let line = format!("run a.csv --quota {quota} --dry-run --base-url {}", program.origin());
         let mut command = program.command(&line);
         command.env("BULK_TRIAGE_TOKEN", jwt(&claims)).env("HTTPS_PROXY", "http://proxy.contoso.com:8080");
-        story.command(command);
+        story.command("", command);
     }
     let mut command = program.command("run a.csv --dry-run");
     command.env("BULK_TRIAGE_TOKEN", consent::token());
-    story.command(command);
+    story.command("", command);
     let mut command = program.command("run a.csv --limit 1 --dry-run");
     command.env_remove("BULK_TRIAGE_TOKEN");
-    story.command(command);
+    story.command("", command);
     story.is("preview-token");
 }
 
@@ -211,7 +135,7 @@ fn prompt_at_terminal() {
     let mut story = Story::of(&program);
     let asking = || program.command(&format!("run a.csv --settle 150ms {HOURLY} --base-url {}", program.origin()));
     for answer in ["n\n", "\n", "y\n"] {
-        story.at_terminal(asking(), |pty| {
+        at_terminal(&mut story, asking(), |pty| {
             pty.wait_for("[y/N] ");
             pty.types(answer);
         });
@@ -227,7 +151,7 @@ fn prompt_for_number() {
     let mut story = Story::of(&program);
     for answers in [&["yes\n", "no\n"][..], &["2\n"]] {
         let command = program.command(&format!("run a.csv --compare {HOURLY} --base-url {}", program.origin()));
-        story.at_terminal(command, |pty| {
+        at_terminal(&mut story, command, |pty| {
             pty.wait_for("Type ");
             for (at, answer) in answers.iter().enumerate() {
                 if at > 0 {
@@ -245,18 +169,18 @@ fn prompt_of_apply_and_resume() {
     let program = Program::new().file("a.csv", closing(1..=2)).emulator(|_| ());
     let mut story = Story::of(&program);
     program.run(&format!("plan a.csv -o a.plan --base-url {}", program.origin())).expect_code(0);
-    story.at_terminal(program.command("apply a.plan --stop-after 0s"), |pty| {
+    at_terminal(&mut story, program.command("apply a.plan --stop-after 0s"), |pty| {
         pty.wait_for("[y/N] ");
         pty.types("y\n");
     });
-    story.at_terminal(program.command(&format!("runs resume {}", program.last_run())), |pty| {
+    at_terminal(&mut story, program.command(&format!("runs resume {}", program.last_run())), |pty| {
         pty.wait_for("[y/N] ");
         pty.types("n\n");
     });
     let input = File::open(program.path("a.csv")).expect("a file");
     let mut command = program.command(&format!("run a.csv --base-url {}", program.origin()));
     command.stdin(input);
-    story.command(command);
+    story.command("", command);
     story.is("prompt-others");
 }
 
@@ -266,7 +190,7 @@ fn progress_in_file() {
     let program = with_faults(5, &["400@#2"]);
     let mut story = Story::of(&program);
     let mut command = program.send_command("a.csv --quota 3/1h --concurrency 1");
-    story.typed(&command);
+    story.typed(&line_of(&command));
     let written = File::create(program.path("stderr")).expect("a file");
     command.stdout(Stdio::piped()).stderr(written);
     let running = started_as_it_is(command);
@@ -288,7 +212,7 @@ fn progress_in_file() {
 /// A request gets no response, or the API asks for a pause, so the drawn status stays the same.
 #[test]
 fn progress_at_terminal() {
-    let mut texts = String::new();
+    let mut texts = Vec::new();
     for (fault, drawn, last) in [
         ("stall@3", "2 of 3 rows\n2 updated\n", "3 of 1,000 used this hour\n"),
         ("429@3=time/300s", "\n2 updated\nthrottled: paused until", "…\n"),
@@ -297,7 +221,7 @@ fn progress_at_terminal() {
         let mut story = Story::of(&program);
         let mut command = program.send_command(&format!("a.csv {HOURLY} --concurrency 1"));
         command.env("TERM", "xterm");
-        story.typed(&command);
+        story.typed(&line_of(&command));
         // Wide enough for the line with the port.
         let pty = Pty::new(200);
         let running = pty.start(command);
@@ -320,9 +244,9 @@ fn progress_at_terminal() {
         } else {
             running.kill();
         }
-        texts += &redacted(&program, &story.text);
+        texts.push(story.text());
     }
-    assert_text("progress-terminal", &texts);
+    assert_text("progress-terminal", &texts.join("\n"));
 }
 
 #[test]
@@ -379,15 +303,15 @@ fn summary_after_doubt() {
 
 #[test]
 fn summary_after_outage_and_refusal() {
-    let mut texts = String::new();
+    let mut texts = Vec::new();
     // The rows without a response are not read before the run is stopped.
     for (fault, options) in [("503", "--patience 0 --settle 10m"), ("401", ""), ("403", ""), ("404", "")] {
         let program = with_faults(6, &[fault]);
         let mut story = Story::of(&program);
         story.send(&format!("a.csv --concurrency 1 --max-attempts 9 {options}"));
-        texts += &redacted(&program, &story.text);
+        texts.push(story.text());
     }
-    assert_text("summary-refused", &texts);
+    assert_text("summary-refused", &texts.join("\n"));
 }
 
 #[test]
@@ -405,10 +329,10 @@ fn summary_without_token() {
     let expired = jwt(&format!(r#"{{"exp":{}}}"#, Clock::machine().now().wall.as_second() - 90));
     let mut command = program.send_command("a.csv");
     command.env("BULK_TRIAGE_TOKEN", expired);
-    story.command(command);
+    story.command("", command);
     let mut command = program.send_command("a.csv");
     command.env_remove("BULK_TRIAGE_TOKEN");
-    story.command(command);
+    story.command("", command);
     story.is("summary-token");
 }
 
@@ -472,7 +396,7 @@ fn list_of_runs_and_what_they_show() {
     program.send("b.csv --stop-after 0s").expect_code(4);
     let second = program.last_run();
     story.run("runs list");
-    story.at_terminal(program.command("runs"), |_| ());
+    at_terminal(&mut story, program.command("runs"), |_| ());
     story.run("runs list --format json");
     for run in [&first, &second] {
         story.run(&format!("runs show {run}"));
@@ -532,7 +456,7 @@ fn emulator_serves_until_signal() {
     let program = Program::new();
     let mut story = Story::of(&program);
     let command = program.command("emulator --incidents 1-9 --log requests.jsonl");
-    story.typed(&command);
+    story.typed(&line_of(&command));
     let pty = Pty::new(80);
     let running = pty.start(command);
     pty.wait_for("http://");
@@ -545,13 +469,13 @@ fn emulator_serves_until_signal() {
 
 #[test]
 fn log_of_each_level_and_format() {
-    let mut texts = String::new();
+    let mut texts = Vec::new();
     for options in ["-v", "-vv", "-vv --log-format json"] {
         let program = with_faults(0, &["400@#2", "503@#3*1"]);
         program.write("a.csv", "incidentId,status\n1,Resolved\n2,Resolved\n3,Resolved\n");
         let mut story = Story::of(&program);
         story.send(&format!("a.csv --concurrency 1 --compare {options}"));
-        texts += &redacted(&program, &story.text);
+        texts.push(story.text());
     }
-    assert_text("log", &texts);
+    assert_text("log", &texts.join("\n"));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::program::{Program, names_in, of_the_project, started};
-use crate::redact::{assert_text, transcript};
+use crate::story::{Story, assert_text};
 
 /// The default width of a terminal, in columns.
 const WIDTH: &str = "80";
@@ -13,7 +13,7 @@ fn told(program: &Program, arguments: &str, width: &str) -> String {
     let mut command = program.command(arguments);
     // The help shows its value.
     command.env_remove("BULK_TRIAGE_STATE_DIR").env("COLUMNS", width);
-    transcript(program, format!("bulk-triage {arguments}").trim_end(), &started(command).end())
+    Story::of(program).ended(format!("bulk-triage {arguments}").trim_end(), &started(command).end()).text()
 }
 
 /// The subcommands at any depth, as the help lists them.

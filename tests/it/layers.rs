@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::program::of_the_project;
+use crate::program::{files_below, of_the_project};
 
 /// From bottom to top. Modules of one layer may import each other, except siblings.
 const LAYERS: [&[&str]; 7] = [
@@ -37,12 +37,7 @@ const SIBLINGS: &[&str] = &["quota", "retry", "client", "journal"];
 const ROOTS: [&str; 2] = ["lib.rs", "main.rs"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
-    let below = |path: PathBuf| if path.is_dir() { sources(&path) } else { vec![path] };
-    let mut files: Vec<PathBuf> = entries.flat_map(below).collect();
-    files.retain(|path| path.extension().is_some_and(|ending| ending == "rs"));
-    files.sort_unstable();
-    files
+    files_below(dir).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs")).collect()
 }
 
 /// Every source file: its path below `src` and its text.
@@ -260,7 +255,7 @@ fn no_file_is_called_utils_or_helpers() {
 }
 
 /// The names of the test functions in a source file.
-fn tests_in(text: &str) -> Vec<&str> {
+pub(crate) fn tests_in(text: &str) -> Vec<&str> {
     let mut is_test = false;
     let mut names = Vec::new();
     for line in text.lines().map(str::trim_start) {

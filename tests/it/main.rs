@@ -59,6 +59,7 @@ mod simulated_day;
 mod simulation;
 mod spreadsheets;
 mod stop_texts;
+mod story;
 mod summaries;
 mod tag_changes;
 mod tenants;

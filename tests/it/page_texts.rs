@@ -1,11 +1,9 @@
 //! The pages, whole: the review before a run and the report after it, in both forms, so that their wording is reviewed as
 //! text. Whether what they say is true, `report` tests.
 
-use std::fmt::Write as _;
-
 use crate::flow_texts::{HOURLY, with_many};
 use crate::program::{Program, fault_of, started};
-use crate::redact::{assert_text, redacted};
+use crate::story::{Story, line_of};
 
 /// The texts of an HTML page: a line for each row of a table, cells and terms apart, no pictures.
 fn text_of(page: &str) -> String {
@@ -46,15 +44,16 @@ fn without_chart(text: &str) -> String {
     text.lines().filter(|line| !is_row(line)).fold(String::new(), |kept, line| kept + line + "\n")
 }
 
-/// Runs a command that writes a page, and shows that page with characters for its entities.
-fn page(program: &Program, command: &str, report: &str) -> String {
-    started(program.command(&format!("{command} --report {report}"))).end().expect_text(&format!("report: {report}"));
+/// Runs a command that writes a page, and compares that page, with characters for its entities, to the snapshot `name`.
+#[track_caller]
+fn check_page(program: &Program, name: &str, command: &str, report: &str) {
+    let command = program.command(&format!("{command} --report {report}"));
+    let shown = line_of(&command);
+    started(command).end().expect_text(&format!("report: {report}"));
     let page = program.read(report);
     let page = if page.starts_with("<!doctype html>") { text_of(&page) } else { page };
     let page = without_chart(&html_escape::decode_html_entities(&page));
-    let mut text = String::new();
-    let _ = writeln!(text, "$ bulk-triage {command} --report {report}\n--- {report}\n{page}");
-    redacted(program, &text)
+    Story::of(program).typed(&shown).part(report, &page).is(name);
 }
 
 #[test]
@@ -62,19 +61,19 @@ fn review_of_many_changes() {
     let program = with_many();
     let origin = program.origin();
     let plain = format!("run many.csv --skip-invalid --limit 9 --dry-run --base-url {origin}");
-    assert_text("page-review-md", &page(&program, &plain, "review.md"));
-    assert_text("page-review-html", &page(&program, &plain, "review.html"));
+    check_page(&program, "page-review-md", &plain, "review.md");
+    check_page(&program, "page-review-html", &plain, "review.html");
     let compared = format!("{plain} --follow-redirects --concurrency 1 {HOURLY}");
-    assert_text("page-compared-md", &page(&program, &compared, "compared.md"));
-    assert_text("page-compared-html", &page(&program, &compared, "compared.html"));
+    check_page(&program, "page-compared-md", &compared, "compared.md");
+    check_page(&program, "page-compared-html", &compared, "compared.html");
 }
 
 #[test]
 fn review_of_plan_and_emulator() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n1,Resolved\n").emulator(|_| ());
     let plan = format!("plan a.csv -o a.plan {HOURLY} --base-url {}", program.origin());
-    assert_text("page-plan", &page(&program, &plan, "plan.html"));
-    assert_text("page-emulator", &page(&program, &format!("run a.csv --emulator --dry-run {HOURLY}"), "emulator.html"));
+    check_page(&program, "page-plan", &plan, "plan.html");
+    check_page(&program, "page-emulator", &format!("run a.csv --emulator --dry-run {HOURLY}"), "emulator.html");
 }
 
 #[test]
@@ -84,13 +83,15 @@ fn report_of_each_end() {
         settings.incidents = "1-3".parse().expect("incidents");
         settings.faults = ["ignore@#2=tags"].map(fault_of).into_iter().collect();
     });
-    let run = |options: &str, report: &str| {
+    let run = |name: &str, options: &str, report: &str| {
         let command = format!("run a.csv --yes --concurrency 1 {HOURLY} --base-url {}{options}", program.origin());
-        page(&program, &command, report)
+        check_page(&program, name, &command, report);
     };
-    let show = |report: &str| page(&program, &format!("runs show {}", program.last_run()), report);
-    assert_text("page-stopped-md", &run(" --compare --stop-after 0s", "stopped.md"));
-    assert_text("page-stopped-html", &show("stopped.html"));
-    assert_text("page-finished-md", &run("", "finished.md"));
-    assert_text("page-finished-html", &show("finished.html"));
+    let show = |name: &str, report: &str| {
+        check_page(&program, name, &format!("runs show {}", program.last_run()), report);
+    };
+    run("page-stopped-md", " --compare --stop-after 0s", "stopped.md");
+    show("page-stopped-html", "stopped.html");
+    run("page-finished-md", "", "finished.md");
+    show("page-finished-html", "finished.html");
 }

@@ -486,6 +486,15 @@ pub(crate) fn journal_in(state: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(state.join("journal.db")).expect("a journal")
 }
 
+/// The files below a directory, at any depth, sorted.
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
+    let below = |path: PathBuf| if path.is_dir() { files_below(&path) } else { vec![path] };
+    let mut files: Vec<PathBuf> = entries.flat_map(below).collect();
+    files.sort_unstable();
+    files
+}
+
 /// Names in a directory, sorted.
 pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("a directory");

@@ -4,11 +4,7 @@
 //! failing tests with `INSTA_UPDATE=always`, as in `INSTA_UPDATE=always cargo test --test it help_texts`; then read
 //! `git diff`.
 
-use std::fmt::Write as _;
-use std::process::Command;
-
-use crate::pages::is_progress;
-use crate::program::{Ended, Program, started};
+use crate::program::Program;
 
 /// What differs from run to run, and its replacement of the same width, so that tables stay aligned. In a pattern `9`
 /// is a number, `#` are hexadecimal digits and `~` is a duration such as `9 ms` or `1 min 9 s`.
@@ -45,18 +41,6 @@ const PATTERNS: [(&str, &str); 25] = [
 const BEFORE_RUN: [&str; 12] =
     ["run ", "Run ", "| ", "<code>", "show ", "resume ", "results ", "undo ", ".", "\"", "`", "\n"];
 
-/// A command as shown, and its complete output and exit code.
-pub(crate) fn transcript(program: &Program, shown: &str, ended: &Ended) -> String {
-    let mut text = format!("$ {shown}\n");
-    for (stream, content) in [("stderr", &ended.stderr), ("stdout", &ended.stdout)] {
-        if !content.is_empty() {
-            let _ = writeln!(text, "--- {stream}\n{}", content.trim_end());
-        }
-    }
-    let code = ended.code.map_or_else(|| "killed".to_owned(), |code| format!("exit {code}"));
-    redacted(program, &format!("{text}--- {code}\n"))
-}
-
 /// A text with everything replaced that differs from run to run, and without white space at line ends.
 pub(crate) fn redacted(program: &Program, text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).chain([""]).collect();
@@ -67,57 +51,6 @@ pub(crate) fn redacted(program: &Program, text: &str) -> String {
         }
     }
     PATTERNS.iter().fold(text, |text, (pattern, with)| replaced(&text, pattern, with))
-}
-
-/// Commands of one program, each with its output, as a snapshot.
-pub(crate) struct Transcript<'a> {
-    program: &'a Program,
-    texts: Vec<String>,
-}
-
-impl Transcript<'_> {
-    pub(crate) fn of(program: &Program) -> Transcript<'_> {
-        Transcript { program, texts: Vec::new() }
-    }
-
-    /// [`Program::run`]
-    pub(crate) fn run(&mut self, arguments: &str) -> &mut Self {
-        self.add("", self.program.command(arguments))
-    }
-
-    /// [`Program::send`]
-    pub(crate) fn send(&mut self, arguments: &str) -> &mut Self {
-        self.add("", self.program.send_command(arguments))
-    }
-
-    /// `before` says what is special about the command: a variable, or an earlier event.
-    pub(crate) fn add(&mut self, before: &str, command: Command) -> &mut Self {
-        let quoted = |word: &str| if word.contains(' ') { format!("'{word}'") } else { word.to_owned() };
-        let words: Vec<_> = command.get_args().map(|word| quoted(&word.to_string_lossy())).collect();
-        self.ended(&format!("{before}bulk-triage {}", words.join(" ")), &started(command).end())
-    }
-
-    pub(crate) fn ended(&mut self, shown: &str, ended: &Ended) -> &mut Self {
-        let text = transcript(self.program, shown, ended);
-        // Which progress lines appear depends on the time.
-        let lines: Vec<&str> = text.lines().filter(|line| !is_progress(line)).chain([""]).collect();
-        self.texts.push(lines.join("\n"));
-        self
-    }
-
-    #[track_caller]
-    pub(crate) fn assert(&self, name: &str) {
-        assert_text(name, &self.texts.join("\n"));
-    }
-}
-
-/// Fails unless the text equals the snapshot of this name.
-#[track_caller]
-pub(crate) fn assert_text(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 /// The IDs of all runs: those of the journal, and those in the text whose journal is gone.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use bulk_triage::text::base64;
 
-use crate::program::{Ended, Program, TOKEN, closing, started};
+use crate::program::{Ended, Program, TOKEN, closing, files_below, started};
 use crate::untrusted_data::server;
 
 /// Enough of it to be of use to an attacker.
@@ -26,19 +26,13 @@ fn expect_silent(ended: &Ended) {
     assert!(!is_in(ended.stdout.as_bytes()) && !is_in(ended.stderr.as_bytes()), "{}", ended.said());
 }
 
-/// Looks into every file below a directory.
+/// Looks into every file below a directory, and says how many there are.
 fn expect_in_no_file(dir: &Path) -> usize {
-    let mut files = 0;
-    for entry in fs::read_dir(dir).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files += expect_in_no_file(&path);
-        } else {
-            assert!(!is_in(&fs::read(&path).expect("a file")), "{}", path.display());
-            files += 1;
-        }
+    let files = files_below(dir);
+    for path in &files {
+        assert!(!is_in(&fs::read(path).expect("a file")), "{}", path.display());
     }
-    files
+    files.len()
 }
 
 #[test]
@@ -122,12 +116,8 @@ fn holds(bytes: &[u8], token: &str) -> bool {
 }
 
 fn expect_held_nowhere(dir: &Path, token: &str) {
-    for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
-        if entry.is_dir() {
-            expect_held_nowhere(&entry, token);
-        } else if entry.file_name() != Some("token".as_ref()) {
-            assert!(!holds(&fs::read(&entry).expect("a file"), token), "{}", entry.display());
-        }
+    for path in files_below(dir).iter().filter(|path| path.file_name() != Some("token".as_ref())) {
+        assert!(!holds(&fs::read(path).expect("a file"), token), "{}", path.display());
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::connections::refusing_proxy;
 use crate::program::{Program, closing, eventually, started, started_as_it_is};
-use crate::redact::Transcript;
+use crate::story::Story;
 
 /// So many rows, and an emulator with these faults.
 fn program(rows: u64, faults: &[&str]) -> Program {
@@ -24,20 +24,20 @@ const ONE: &str = "--concurrency 1";
 fn responses_that_refuse_the_token() {
     let program = program(3, &["401@1-2", "403@3", "401@4-5", "403@6"]);
     let origin = program.origin();
-    let mut transcript = Transcript::of(&program);
-    transcript.send(&format!("a.csv {ONE}")).send(&format!("a.csv {ONE} --format json"));
+    let mut story = Story::of(&program);
+    story.send(&format!("a.csv {ONE}")).send(&format!("a.csv {ONE} --format json"));
     for arguments in ["fetch -o open.csv", "plan a.csv --compare"] {
-        transcript.run(&format!("{arguments} {ONE} --base-url {origin}"));
+        story.run(&format!("{arguments} {ONE} --base-url {origin}"));
     }
-    transcript.assert("stop-not-allowed");
+    story.is("stop-not-allowed");
 }
 
 #[test]
 fn rows_that_keep_failing() {
     let program = program(8, &["404"]);
-    let mut transcript = Transcript::of(&program);
-    transcript.send(&format!("a.csv {ONE} --max-failures 2")).send(&format!("a.csv {ONE}"));
-    transcript.run("runs resume nonsense --yes").assert("stop-failures");
+    let mut story = Story::of(&program);
+    story.send(&format!("a.csv {ONE} --max-failures 2")).send(&format!("a.csv {ONE}"));
+    story.run("runs resume nonsense --yes").is("stop-failures");
 }
 
 #[test]
@@ -56,59 +56,59 @@ fn rows_that_fail_for_reasons_of_their_own() {
     ];
     let rows = closing(1..=11).replace("11,Resolved", "11,Resolvd");
     let program = Program::new().file("a.csv", rows).faulty_emulator(&faults);
-    let mut transcript = Transcript::of(&program);
-    transcript.send(&format!("a.csv {ONE} --max-attempts 1 --skip-invalid")).assert("stop-rows");
+    let mut story = Story::of(&program);
+    story.send(&format!("a.csv {ONE} --max-attempts 1 --skip-invalid")).is("stop-rows");
 }
 
 #[test]
 fn service_that_does_not_answer() {
     let program = program(2, &["503@1-20"]);
-    let mut transcript = Transcript::of(&program);
-    transcript.send(&format!("a.csv {ONE} --patience 0"));
-    transcript.run(&format!("fetch -o open.csv --patience 0 --base-url {}", program.origin()));
+    let mut story = Story::of(&program);
+    story.send(&format!("a.csv {ONE} --patience 0"));
+    story.run(&format!("fetch -o open.csv --patience 0 --base-url {}", program.origin()));
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    transcript.run(&format!("run a.csv --yes --patience 0 {ONE} --base-url http://{nobody}"));
+    story.run(&format!("run a.csv --yes --patience 0 {ONE} --base-url http://{nobody}"));
     let tls = program.origin().replace("http:", "https:");
-    transcript.run(&format!("run a.csv --yes --patience 0 {ONE} --base-url {tls}"));
+    story.run(&format!("run a.csv --yes --patience 0 {ONE} --base-url {tls}"));
     for proxy in [format!("http://{nobody}"), "socks5://127.0.0.1:1".to_owned()] {
         let mut command = program.command(&format!("run a.csv --yes --patience 0 {ONE}"));
         command.env("HTTPS_PROXY", &proxy);
-        transcript.add(&format!("HTTPS_PROXY={proxy} "), command);
+        story.command(&format!("HTTPS_PROXY={proxy} "), command);
     }
     let port = refusing_proxy("407 Proxy Authentication Required");
     let mut command = program.command(&format!("run a.csv --yes {ONE}"));
     command.env("HTTPS_PROXY", format!("http://me:s3cret@127.0.0.1:{port}"));
-    transcript.add(&format!("HTTPS_PROXY=http://me:s3cret@127.0.0.1:{port} "), command).assert("stop-service");
+    story.command(&format!("HTTPS_PROXY=http://me:s3cret@127.0.0.1:{port} "), command).is("stop-service");
 }
 
 #[test]
 fn service_that_asks_for_hours() {
     let program = program(2, &["503@1=3h"]);
     let origin = program.origin();
-    let mut transcript = Transcript::of(&program);
-    transcript.send(&format!("a.csv {ONE}")).send(&format!("a.csv {ONE} --format json"));
-    transcript.run(&format!("fetch -o open.csv --base-url {origin}")).assert("stop-throttled");
+    let mut story = Story::of(&program);
+    story.send(&format!("a.csv {ONE}")).send(&format!("a.csv {ONE} --format json"));
+    story.run(&format!("fetch -o open.csv --base-url {origin}")).is("stop-throttled");
 }
 
 #[test]
 fn lists_that_are_refused_or_fail() {
     let program = program(2, &["500@lists"]);
     let origin = program.origin();
-    let mut transcript = Transcript::of(&program);
-    transcript.run(&format!("fetch -o open.csv --patience 0 --max-attempts 1 --base-url {origin}"));
+    let mut story = Story::of(&program);
+    story.run(&format!("fetch -o open.csv --patience 0 --max-attempts 1 --base-url {origin}"));
     let refusing = Program::new().faulty_emulator(&[]);
-    transcript.assert("stop-list");
-    let mut transcript = Transcript::of(&refusing);
-    transcript.run(&format!("fetch -o open.csv --filter nonsense --base-url {}", refusing.origin()));
-    transcript.assert("stop-query");
+    story.is("stop-list");
+    let mut story = Story::of(&refusing);
+    story.run(&format!("fetch -o open.csv --filter nonsense --base-url {}", refusing.origin()));
+    story.is("stop-query");
 }
 
 #[test]
 fn time_that_is_over() {
     let program = program(3, &[]).file("first.csv", closing(9..=9));
     program.send("first.csv --quota 1/1h").expect_code(0);
-    let mut transcript = Transcript::of(&program);
-    transcript.send(&format!("a.csv {ONE} --quota 1/1h --stop-after 1ms")).assert("stop-deadline");
+    let mut story = Story::of(&program);
+    story.send(&format!("a.csv {ONE} --quota 1/1h --stop-after 1ms")).is("stop-deadline");
 }
 
 #[test]
@@ -116,12 +116,12 @@ fn runs_and_files_that_another_process_has() {
     let program = program(2, &["stall@1"]).file("b.csv", closing(11..=12));
     let running = program.start_sending(&format!("a.csv {ONE} --results r.csv"));
     program.wait_for_requests(1);
-    let mut transcript = Transcript::of(&program);
-    transcript.send("a.csv").send("b.csv --results r.csv");
+    let mut story = Story::of(&program);
+    story.send("a.csv").send("b.csv --results r.csv");
     let run = program.last_run();
-    transcript.run(&format!("runs resume {run} --yes"));
+    story.run(&format!("runs resume {run} --yes"));
     running.kill();
-    transcript.assert("stop-held");
+    story.is("stop-held");
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn journal_that_another_process_has() {
     running.signal(Signal::TERM);
     let mut ended = running.end();
     ended.stderr = program.read("said");
-    let mut transcript = Transcript::of(&program);
-    transcript.ended("bulk-triage run a.csv --yes", &ended).assert("stop-waiting");
+    let mut story = Story::of(&program);
+    story.ended("bulk-triage run a.csv --yes", &ended).is("stop-waiting");
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn second_signal() {
         running.signal(signal);
         let mut ended = running.end();
         ended.stderr = program.read("said");
-        Transcript::of(&program).ended("bulk-triage run a.csv --yes", &ended).assert(name);
+        Story::of(&program).ended("bulk-triage run a.csv --yes", &ended).is(name);
     }
 }
 
@@ -166,12 +166,12 @@ fn plans_and_runs_that_are_finished() {
     let apply = format!("apply a.plan --yes {ONE} --quota 1000/1s --base-url {origin}");
     started(program.command(&apply)).end().expect_code(1);
     let run = program.last_run();
-    let mut transcript = Transcript::of(&program);
-    transcript.run(&apply).run(&format!("{apply} --format json"));
-    transcript.run(&format!("runs undo {run} -o undo.plan --base-url {origin}"));
-    transcript.run(&format!("runs undo {run} -o undo.plan --only 9 --base-url {origin}"));
-    transcript.run(&format!("runs resume {run} --yes --base-url {origin}"));
-    transcript.run(&format!("runs resume {run} --yes --base-url https://api.example.com"));
-    transcript.run(&format!("runs resume {run} --yes --results a.csv --base-url {origin}"));
-    transcript.assert("stop-finished");
+    let mut story = Story::of(&program);
+    story.run(&apply).run(&format!("{apply} --format json"));
+    story.run(&format!("runs undo {run} -o undo.plan --base-url {origin}"));
+    story.run(&format!("runs undo {run} -o undo.plan --only 9 --base-url {origin}"));
+    story.run(&format!("runs resume {run} --yes --base-url {origin}"));
+    story.run(&format!("runs resume {run} --yes --base-url https://api.example.com"));
+    story.run(&format!("runs resume {run} --yes --results a.csv --base-url {origin}"));
+    story.is("stop-finished");
 }

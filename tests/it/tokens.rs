@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use bulk_triage::clock::Clock;
 use bulk_triage::text::base64;
 
-use crate::program::{Ended, Program, at_once, closing, eventually, started, started_as_it_is};
+use crate::program::{Ended, Program, at_once, closing, eventually, files_below, started, started_as_it_is};
 
 /// A token that the emulator accepts.
 const GOOD: &str = "eyJhbGciOiJub25lIn0.eyJpZCI6NywgfQ.c2ln";
@@ -383,14 +383,9 @@ fn answer(mut stream: TcpStream, old: &str, new: &str, file: &Path) -> &'static 
 }
 
 fn expect_in_no_file(dir: &Path, secret: &[u8]) {
-    for entry in fs::read_dir(dir).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            expect_in_no_file(&path, secret);
-        } else {
-            let bytes = fs::read(&path).expect("a file");
-            let is_there = bytes.windows(20).any(|window| window == &secret[..20]);
-            assert!(!is_there, "the token is in {}", path.display());
-        }
+    for path in files_below(dir) {
+        let bytes = fs::read(&path).expect("a file");
+        let is_there = bytes.windows(20).any(|window| window == &secret[..20]);
+        assert!(!is_there, "the token is in {}", path.display());
     }
 }

@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// Does what an update asks; reads show it at `visible`. Gives back the status and the body of the answer.
+    /// Does what an update asks; reads show it at `visible`. Returns the status and the body of the answer.
     pub(super) fn update(
         &mut self,
         id: u64,
