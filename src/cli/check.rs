@@ -31,7 +31,7 @@ pub(super) struct CheckArgs {
     pub(super) format: Format,
 }
 
-/// Checks, and gives back the exit code.
+/// Checks, and returns the exit code.
 ///
 /// # Errors
 /// Where the input can't be read to its end, or the answer not be written.
@@ -129,7 +129,8 @@ fn summarize(
     let rows = tally.rows;
     let plural = if rows == 1 { "row" } else { "rows" };
     if tally.has_errors() {
-        return writeln!(out, "{} of {rows} {plural} are valid; nothing would be sent", tally.valid);
+        let verb = if tally.valid == 1 || rows == 1 { "is" } else { "are" };
+        return writeln!(out, "{} of {rows} {plural} {verb} valid; nothing would be sent", tally.valid);
     }
     match rows {
         0 => return writeln!(out, "no rows: nothing to do"),

@@ -240,14 +240,13 @@ impl PreviewBuilder<'_> {
         if preview.counts.rows == 0 || send.yes {
             return Ok(true);
         }
-        let updates = if preview.counts.rows == 1 { "update" } else { "updates" };
-        let is_grave = preview.counts.rows > UNTYPED || preview.counts.sets.clears();
-        let yes = if is_grave { Confirmation::Number(preview.counts.rows) } else { Confirmation::Word };
-        let question = if preview.counts.sets.clears() {
-            let incidents = counted(preview.counts.rows, "incident");
-            format!("This clears or replaces values on {incidents}.")
+        let (rows, clears) = (preview.counts.rows, preview.counts.sets.clears());
+        let yes = if clears || rows > UNTYPED { Confirmation::Number(rows) } else { Confirmation::Word };
+        let updates = counted(rows, "update");
+        let question = if clears {
+            format!("This sends {updates} and clears or replaces values.")
         } else {
-            format!("Send {} {updates}?", preview.counts.rows)
+            format!("Send {updates}?")
         };
         let answer = asked(self.input).and_then(|answers| ask(&question, yes, answers, io::stderr()));
         let is_agreed = answer.map_err(|source| Error::Io { what: "cannot prompt", source })?;

@@ -145,11 +145,13 @@ fn prompt_at_terminal() {
 
 #[test]
 fn prompt_for_number() {
-    let program = Program::new().file("a.csv", "incidentId,assignedTo\n1,<clear>\n2,<clear>\n").emulator(|_| ());
+    let program = Program::new()
+        .file("a.csv", "incidentId,assignedTo,status\n1,<clear>,\n2,<clear>,\n3,,Resolved\n")
+        .emulator(|_| ());
     program.write("first.csv", "incidentId,assignedTo\n1,ana@contoso.com\n2,ana@contoso.com\n");
     program.send_as_others("first.csv");
     let mut story = Story::of(&program);
-    for answers in [&["yes\n", "no\n"][..], &["2\n"]] {
+    for answers in [&["yes\n", "no\n"][..], &["3\n"]] {
         let command = program.command(&format!("run a.csv --compare {HOURLY} --base-url {}", program.origin()));
         at_terminal(&mut story, command, |pty| {
             pty.wait_for("Type ");
