@@ -6,7 +6,7 @@ use std::path::Path;
 use bulk_triage::check::{CheckedRow, NoChange};
 use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
 use bulk_triage::report::results::{Destination, ResultsFile};
-use bulk_triage::text::{escape_formula, printable, unshield};
+use bulk_triage::text::{escape_formula, printable, unescape_formula};
 
 use super::checked::{Check, Checked};
 use super::{assert_safe_to_print, split_number};
@@ -16,7 +16,7 @@ use super::{assert_safe_to_print, split_number};
 pub fn results(data: &[u8]) {
     let (kind, data) = split_number(data);
     let text = String::from_utf8_lossy(data);
-    assert_eq!(unshield(&escape_formula(&text)), text);
+    assert_eq!(unescape_formula(&escape_formula(&text)), text);
     assert_safe_to_print(&printable(&text));
 
     let name = if kind % 2 == 0 { "f.csv" } else { "f.jsonl" };

@@ -16,7 +16,7 @@ use crate::input::csv::{self, Cell};
 use crate::input::is_portal_export;
 use crate::input::jsonl::{self, LineError, Member, Text};
 use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
-use crate::text::{trimmed, truncate, unshield, unshield_bytes};
+use crate::text::{trimmed, truncate, unescape_formula, unescape_formula_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of the row")]
@@ -178,7 +178,7 @@ impl Checker<'_> {
                 continue;
             }
             let text = cell.text_in(record, row.arena);
-            let text = match self.origin.is_results.then(|| unshield(text)) {
+            let text = match self.origin.is_results.then(|| unescape_formula(text)) {
                 Some(Cow::Owned(plain)) => row.arena.alloc_str(&plain),
                 _ => text,
             };
@@ -375,7 +375,7 @@ pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> 
     csv::split(record, delimiter, cells);
     let Some(own) = cells.get(RESULT_COLUMNS.len()..) else { return SourceSpan::Whole };
     let contents: Vec<Cow<'_, [u8]>> = own.iter().map(|cell| cell.bytes(record)).collect();
-    let plain: Vec<Cow<'_, [u8]>> = contents.iter().map(|content| unshield_bytes(content)).collect();
+    let plain: Vec<Cow<'_, [u8]>> = contents.iter().map(|content| unescape_formula_bytes(content)).collect();
     if plain.iter().any(|content| matches!(content, Cow::Owned(_))) {
         return SourceSpan::Rewritten(csv::join(plain, char::from(delimiter)));
     }

@@ -55,7 +55,7 @@ pub(super) struct ApplyArgs {
     pub(super) send: SendArgs,
 }
 
-/// Runs it. Gives back the exit code.
+/// Runs it. Returns the exit code.
 ///
 /// # Errors
 /// Where the plan is refused, or the journal failed.
@@ -229,7 +229,7 @@ pub(super) struct Applying<'a> {
 }
 
 impl<'a> Applying<'a> {
-    /// Says that the plan was applied before, and what came of it. Gives back the exit code that its run had.
+    /// Says that the plan was applied before, and what came of it. Returns the exit code that its run had.
     fn already(self, journal: &Journal, run: &RunSummary, args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Error> {
         say(&format!("this plan was applied by run {}, which is finished; a plan can be applied once", run.name));
         let mut tally = RunStats::default();

@@ -126,7 +126,7 @@ impl WhichArgs {
     }
 }
 
-/// Fetches. Gives back the exit code.
+/// Fetches. Returns the exit code.
 ///
 /// # Errors
 /// Where nothing can be written there, the question is wrong, or the journal fails.

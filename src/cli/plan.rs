@@ -73,7 +73,7 @@ pub(super) struct PlanArgs {
     detailed_exitcode: bool,
 }
 
-/// Runs it. Gives back the exit code.
+/// Runs it. Returns the exit code.
 ///
 /// # Errors
 /// Where the input is not valid, or something can't be written.
@@ -162,7 +162,7 @@ struct PlanView<'a> {
 }
 
 impl PlanView<'_> {
-    /// Shows it, and takes away what was loaded. Gives back the exit code.
+    /// Shows it, and takes away what was loaded. Returns the exit code.
     fn show(self, begun: PreparedRun<'_>, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
         let PlanView { args, page, global, plan, warnings } = self;
         let input = Source::named(begun.facts.input.as_ref());

@@ -286,7 +286,7 @@ impl<'a> PreparedRun<'a> {
         &self.facts.shape
     }
 
-    /// Shows it, asks, and sends it. Gives back the exit code.
+    /// Shows it, asks, and sends it. Returns the exit code.
     ///
     /// # Errors
     /// Where the journal or the results fail.

@@ -32,7 +32,7 @@ use crate::report::preview::Preview;
 use crate::report::results::Destination;
 use crate::text::escape_json;
 
-/// Runs it. Gives back the exit code.
+/// Runs it. Returns the exit code.
 ///
 /// # Errors
 /// Where nothing was sent, or the journal failed.

@@ -81,7 +81,7 @@ fn room_for_files() -> io::Result<()> {
 }
 
 impl Sending<'_> {
-    /// Sends it. Gives back the exit code.
+    /// Sends it. Returns the exit code.
     ///
     /// # Errors
     /// Where the journal or the results fail. What was done is in the journal, and the next start goes on with it.

@@ -1,4 +1,4 @@
-//! `bulk-triage runs undo`: a plan that gives back what was before a run.
+//! `bulk-triage runs undo`: a plan that reverts a run.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write as _};
@@ -184,7 +184,7 @@ fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> 
     }))
 }
 
-/// Loads the incidents to be looked at. Gives back the rows whose incidents they are.
+/// Loads the incidents to be looked at. Returns the rows whose incidents they are.
 fn load(
     journal: &mut Journal,
     args: &UndoArgs,
@@ -237,7 +237,7 @@ struct Undoing<'a> {
 }
 
 impl Undoing<'_> {
-    /// What gives back one incident; `None` where nothing does, or has to.
+    /// The change that reverts one incident; `None` if there is none, or none is needed.
     fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &ReportRow) -> Result<Option<PlanRow>, Error> {
         let (Some(change), Some(Snapshot::There(then))) = (row.change(self.appended()), &row.before) else {
             return Ok(None);

@@ -22,7 +22,7 @@ use super::{fetched, jsonl};
 use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::files::open_input;
 use crate::outcome::{InputShape, RESULT_COLUMNS};
-use crate::text::{Printable, unshield};
+use crate::text::{Printable, unescape_formula};
 
 /// What made the file, where that changes how it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -247,7 +247,7 @@ impl Input {
         self.origin.is_results = names.len() >= RESULT_COLUMNS.len()
             && names.iter().zip(RESULT_COLUMNS).all(|(name, result)| name == result);
         let columns: Vec<String> = if self.origin.is_results {
-            names[RESULT_COLUMNS.len()..].iter().map(|name| unshield(name).into_owned()).collect()
+            names[RESULT_COLUMNS.len()..].iter().map(|name| unescape_formula(name).into_owned()).collect()
         } else {
             names.iter().map(|name| name.clone().into_owned()).collect()
         };

@@ -1,11 +1,11 @@
-//! Plans: the changes of a run in a file, to be read by a person and sent as they were read.
+//! Plans: the changes of a run in a file, which a person reads and `apply` sends exactly.
 //!
-//! A plan is JSONL: a header, a line for each row with the request's body to the byte, and last a checksum over all that
-//! stands before it. The checksum tells a plan that was altered or cut off; it is no signature: whoever can write the file
-//! can compute it again.
+//! A plan is JSONL: a header, one line per row with the exact request body, and a checksum of everything before it. The
+//! checksum reveals a plan that was modified or cut off. It is not a signature: anyone who can write the file can compute
+//! it.
 //!
-//! Promises: nothing of a plan is to be believed before [`read`] has come to its end; memory does not grow with it. A plan
-//! is input: its rows are checked like the rows of a file, its contract like a user's file.
+//! Promises: memory does not grow with a plan. Trust a plan only after [`read`] has verified its checksum. A plan is
+//! input: its rows are checked like the rows of a file, its contract like a user's file.
 
 mod row_rules;
 
@@ -185,7 +185,7 @@ pub fn is_plan(beginning: &[u8]) -> bool {
     beginning.starts_with(MARK)
 }
 
-/// Writes a plan. Gives back its checksum.
+/// Writes a plan. Returns its checksum.
 ///
 /// # Errors
 /// Where `out` fails (worded by `failed`), or `rows` ends in an error.

@@ -77,7 +77,7 @@ impl<W: Write> HumanDiagnostics<W> {
         Ok(())
     }
 
-    /// Shows the groups, and the counts for each code if not all were shown, the largest first. Gives back what it wrote
+    /// Shows the groups, and the counts for each code if not all were shown, the largest first. Returns what it wrote
     /// to.
     ///
     /// # Errors

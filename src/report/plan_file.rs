@@ -67,7 +67,7 @@ impl PlanFile {
         &self.path
     }
 
-    /// Writes a plan there. Gives back its checksum.
+    /// Writes a plan there. Returns its checksum.
     ///
     /// # Errors
     /// Where something else stands there by now, where it can't be written, and where `rows` ends in an error.

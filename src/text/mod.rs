@@ -3,7 +3,7 @@
 //! | for | file | function |
 //! | --- | --- | --- |
 //! | a terminal | `terminal` | [`Printable`], [`printable`], [`truncate`], [`escape_json`], [`escape_toml`] |
-//! | a spreadsheet | `spreadsheet` | [`escape_formula`] and what takes it off, [`unshield`] |
+//! | a spreadsheet | `spreadsheet` | [`escape_formula`] and what takes it off, [`unescape_formula`] |
 //! | a shell | `shell` | [`shell_word`] |
 //! | a page of Markdown | `markdown` | [`Markdown`] |
 //! | anybody who must not get the token | `redact` | [`Secrets`] |
@@ -17,7 +17,7 @@ mod terminal;
 pub use markdown::Markdown;
 pub use redact::{REDACTED, Secrets, is_redacted};
 pub use shell::shell_word;
-pub use spreadsheet::{escape_formula, needs_quotes, shield_bytes, unshield, unshield_bytes};
+pub use spreadsheet::{escape_formula, needs_quotes, shield_bytes, unescape_formula, unescape_formula_bytes};
 pub use terminal::{Printable, escape_json, escape_toml, printable, truncate};
 
 /// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.

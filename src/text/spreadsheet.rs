@@ -3,7 +3,7 @@
 //! A spreadsheet may split a file at another delimiter than ours, or take a line end inside a cell for the end of a row.
 //! So a cell can begin after each of them, and a `'` before its formula sign makes it a text there too.
 //!
-//! Promises: [`unshield`] gives back what [`escape_formula`] got, whatever it was; a text that can't run is not changed.
+//! Promises: [`unescape_formula`] reverses [`escape_formula`] for every text; a text that can't run is not changed.
 
 use std::borrow::Cow;
 use std::iter;
@@ -26,8 +26,8 @@ pub fn escape_formula(cell: &str) -> Cow<'_, str> {
 
 /// Takes off what [`escape_formula`] put into a cell.
 #[must_use]
-pub fn unshield(cell: &str) -> Cow<'_, str> {
-    as_text(unshield_bytes(cell.as_bytes()))
+pub fn unescape_formula(cell: &str) -> Cow<'_, str> {
+    as_text(unescape_formula_bytes(cell.as_bytes()))
 }
 
 /// [`escape_formula`] for bytes that may not be UTF-8.
@@ -49,9 +49,9 @@ pub fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     Cow::Owned(shielded)
 }
 
-/// [`unshield`] for such bytes.
+/// [`unescape_formula`] for such bytes.
 #[must_use]
-pub fn unshield_bytes(cell: &[u8]) -> Cow<'_, [u8]> {
+pub fn unescape_formula_bytes(cell: &[u8]) -> Cow<'_, [u8]> {
     let is_shielded = |at: &usize| cell.get(*at) == Some(&b'\'') && runs(&cell[at + 1..], *at == 0);
     let mut plain = Vec::new();
     let mut copied = 0;
@@ -106,7 +106,7 @@ mod tests {
         for plain in ["", "a=1", "'", "'quoted'", " =1", "1-2", "x; =1", "a\r\nb\n\nc", "a,b|c;d", "x;", "\"", "5\" x"]
         {
             assert_eq!(escape_formula(plain), plain);
-            assert_eq!(unshield(plain), plain);
+            assert_eq!(unescape_formula(plain), plain);
         }
     }
 
@@ -124,7 +124,7 @@ mod tests {
             ("=a;=b", "'=a;'=b"),
         ] {
             assert_eq!(escape_formula(cell), shielded);
-            assert_eq!(unshield(shielded), cell);
+            assert_eq!(unescape_formula(shielded), cell);
         }
         assert_eq!(*shield_bytes(b"\xff;=\xff"[..].into()), b"\xff;'=\xff"[..]);
     }
@@ -133,7 +133,7 @@ mod tests {
         #[test]
         fn escaped_cell_round_trips(cell in "(['\"=+@＝－\\-\t\r\n,;|]|\\PC){0,12}") {
             let shielded = escape_formula(&cell);
-            prop_assert_eq!(unshield(&shielded), cell.as_str());
+            prop_assert_eq!(unescape_formula(&shielded), cell.as_str());
             prop_assert!(!shielded.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']));
             // Without its quotes, whichever of them a spreadsheet heeds, no part of it begins with a sign.
             let parts = shielded.split([',', ';', '\t', '|', '\r', '\n']).map(|part| part.trim_start_matches('"'));

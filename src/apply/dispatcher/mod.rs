@@ -41,7 +41,7 @@ pub enum Completion {
     Stopped(StopReason),
 }
 
-/// What [`apply`] gives back.
+/// What [`apply`] returns.
 #[derive(Debug)]
 pub struct RunEnd {
     /// How it ended.

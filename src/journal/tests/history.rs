@@ -171,7 +171,7 @@ async fn discarded_and_pruned_runs_lose_their_locks() {
     assert_eq!(journal.runs().expect("reads").iter().map(|run| run.name.clone()).collect::<Vec<_>>(), [unfinished]);
 }
 
-/// Whoever has ended in order leaves no sign of life behind.
+/// A process that ended in order leaves no lock file.
 #[tokio::test(start_paused = true)]
 async fn ended_process_removes_its_liveness_lock() {
     let place = Place::new();

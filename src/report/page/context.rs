@@ -12,7 +12,7 @@ use crate::input::{CURRENT, FETCHED_AT, csv, is_portal_export, jsonl, normalized
 use crate::outcome::InputShape;
 use crate::report::fetched::cell;
 use crate::report::humanize::age;
-use crate::text::{printable, unshield};
+use crate::text::{printable, unescape_formula};
 
 /// No more of a row's other cells are shown; all of them are in the input.
 const CELLS: usize = 8;
@@ -125,7 +125,7 @@ fn fetched(cells: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Fetched> {
     let at = at.trim().parse().ok()?;
     let was = cells.iter().filter_map(|(name, text)| {
         let property = name.strip_prefix(CURRENT)?;
-        let text = unshield(text);
+        let text = unescape_formula(text);
         // A list of JSONL is shown as a cell has it.
         let list = text.starts_with('[').then(|| serde_json::from_str::<Value>(&text).ok()).flatten();
         let text = list.map_or_else(|| text.clone().into_owned(), |list| cell(Some(&list)));

@@ -95,7 +95,7 @@ fn quoted_cell(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 mod tests {
     use super::*;
     use crate::outcome::{Outcome, OutcomeKind};
-    use crate::text::unshield_bytes;
+    use crate::text::unescape_formula_bytes;
     use proptest::prelude::*;
 
     fn row(source: &[u8]) -> ResultRow {
@@ -186,7 +186,7 @@ mod tests {
                 let first = String::from_utf8_lossy(cell).chars().next();
                 prop_assert!(!first.is_some_and(|c| "=+-@\t\r\n＝＋－＠".contains(c)), "{:?}", cell);
             }
-            let back: Vec<_> = records[0].iter().skip(RESULT_COLUMNS.len()).map(unshield_bytes).collect();
+            let back: Vec<_> = records[0].iter().skip(RESULT_COLUMNS.len()).map(unescape_formula_bytes).collect();
             prop_assert_eq!(back, own.into_iter().map(Cow::<[u8]>::Owned).collect::<Vec<_>>());
         }
 

@@ -86,7 +86,7 @@ impl ResultsFile {
         Ok(())
     }
 
-    /// Replaces the file that grew by the one in the input's order, and gives back its path: another one if by now
+    /// Replaces the file that grew by the one in the input's order, and returns its path: another one if by now
     /// somebody else's file has the name.
     ///
     /// # Errors
