@@ -6,11 +6,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::change::Change;
-use crate::comment_text::may_be;
 use crate::contract::SameAs;
-use crate::outcome::{Outcome, OutcomeKind};
-use crate::snapshot::{IncidentState, Snapshot};
+use crate::model::change::Change;
+use crate::model::comment_text::may_be;
+use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::snapshot::{IncidentState, Snapshot};
 
 /// One property that a row changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,7 +165,7 @@ pub(crate) fn may_show(property: &str, asked: &Value, shown: &Value, same_as: &S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::IncidentId;
+    use crate::model::change::IncidentId;
     use serde_json::json;
 
     fn compared(body: &str, values: Value) -> Diff {

@@ -11,15 +11,7 @@
 //!
 //! | layer | module | owns |
 //! | --- | --- | --- |
-//! | 0 nouns | [`change`] | an incident's id, the change that a row asks for, the scope in which both mean something |
-//! | | [`quota_spec`] | quotas and durations as they are written: `50/1m,1500/1h` |
-//! | | [`permit`] | what was spent of a quota, and what may be spent now |
-//! | | [`call`] | calls, and the verdict on each |
-//! | | [`list_edit`] | what a row adds to a list and takes from it, and the list that results |
-//! | | [`snapshot`] | what an incident looked like when it was read |
-//! | | [`comment_text`] | whether a service may have stored a text as another one |
-//! | | [`outcome`] | how a row ended; the ten columns of the results |
-//! | | [`diagnostic`] | what is wrong with a row: code, place, value, help |
+//! | 0 foundation | [`model`] | the domain types: incidents, changes, calls, outcomes, quotas, diagnostics |
 //! | | [`text`] | text made safe to print, and safe in a spreadsheet |
 //! | | [`clock`] | the only reader of time, the only sleep |
 //! | | [`files`] | every file that is opened; whose it may be |
@@ -30,14 +22,14 @@
 //! | | [`plan`] | the changes of a run in a file with a checksum |
 //! | | [`undo`] | the change that gives an incident back what it was |
 //! | 3 siblings | [`journal`] | all SQL: runs, rows, attempts; what survives a kill |
-//! | | [`quota`] | token buckets with exact windows; the time of arrival |
-//! | | [`client`] | one attempt at one call, and what its answer means |
+//! | | [`quota`] | token buckets with exact windows; when a run will finish |
+//! | | [`client`] | one attempt at one call, and what its response means |
 //! | | [`retry`] | what follows from a verdict: a decision, not a loop |
-//! | 4 joins | [`apply`] | the dispatcher, the way of one row, doubt, the service's health |
-//! | 5 edges | [`report`] | diagnostics, preview, progress, results, summary, page, fetched incidents |
+//! | 4 engine | [`apply`] | the loop that sends, the state of a row, doubt, the service's health |
+//! | 5 edges | [`output`] | what is written to files: results, fetched incidents, plans |
+//! | | [`report`] | what people are told: diagnostics, preview, progress, summary, page |
 //! | | [`emulator`] | the API's stand-in: a server with quota, incidents and faults |
-//! | 6 composes | [`cli`] | arguments, settings, log, one file for each subcommand |
-//! | | [`error`], [`exit`] | what a person is told, and the exit code |
+//! | 6 composes | [`cli`] | arguments, settings, log, one file for each subcommand; errors and exit codes |
 //!
 //! # The way of one row
 //!
@@ -50,49 +42,39 @@
 //! ```
 //!
 //! 1. `cli::run` opens the input ([`input::Input::open`]); its records are cut and read some at a time.
-//! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`change::Change`], which holds the
-//!    request's body to the byte, or a [`diagnostic::Diagnostic`]. With one error nothing is sent.
+//! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`model::change::Change`], which holds the
+//!    request's body to the byte, or a [`model::diagnostic::Diagnostic`]. With one error nothing is sent.
 //! 3. `cli::load` writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
 //!    it is there ([`journal::Journal::publish`]). Before that the preview is shown and the question asked.
 //! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and offers it to
 //!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
 //!    permit is taken by [`quota::Buckets::grant`], and the attempt is written.
-//! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into an
-//!    [`call::Verdict`] ([`client::classify::classify`]).
+//! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into a
+//!    [`model::call::Verdict`] ([`client::classify::classify`]).
 //! 6. `apply::row` decides with [`retry::Policy::decide`] what follows: over, again later, a pause of the scope, a new
 //!    token, or a read of the incident that tells whether a lost answer was a success (`apply::doubt`).
-//! 7. The attempt's end and the row's [`outcome::Outcome`] are one commit, the next one of the same loop.
+//! 7. The attempt's end and the row's [`model::outcome::Outcome`] are one commit, the next one of the same loop.
 //! 8. Then, and not before, [`apply::events::Event::Finished`] tells of it, and [`report::reporter::Reporter`] writes the
 //!    line of the results, the progress and the count of the summary.
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests create files, and open those of the program"))]
 
 pub mod apply;
-pub mod call;
-pub mod change;
 pub mod check;
 pub mod cli;
 pub mod client;
 pub mod clock;
-pub mod comment_text;
 pub mod compare;
 pub mod contract;
-pub mod diagnostic;
 pub mod emulator;
-pub mod error;
-pub mod exit;
 pub mod files;
 pub mod input;
 pub mod journal;
-pub mod list_edit;
-pub mod outcome;
-pub mod permit;
+pub mod model;
+pub mod output;
 pub mod plan;
 pub mod quota;
-pub mod quota_spec;
 pub mod report;
 pub mod retry;
-pub mod snapshot;
 pub mod text;
-pub mod typed;
 pub mod undo;

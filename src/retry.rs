@@ -8,8 +8,8 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-use crate::call::{REDIRECTED, Verdict};
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::model::call::{REDIRECTED, Verdict};
+use crate::model::outcome::{Outcome, OutcomeKind};
 
 /// How often a row is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +153,17 @@ mod tests {
     fn every_verdict_has_its_decision() {
         let done = |kind, code| RetryDecision::Done { kind, code };
         let failed = |code| done(OutcomeKind::Failed, code);
-        let resume = Some(crate::call::Resume::After(Duration::from_secs(37)));
+        let resume = Some(crate::model::call::Resume::After(Duration::from_secs(37)));
         for (verdict, next) in [
             (Verdict::Updated { differs: None, added: None }, done(OutcomeKind::Updated, "")),
             (
                 Verdict::Updated { differs: Some("status".to_owned()), added: None },
                 done(OutcomeKind::Updated, "differs"),
             ),
-            (Verdict::Read { incident: crate::call::Incident::default(), server_time: None }, RetryDecision::Compare),
+            (
+                Verdict::Read { incident: crate::model::call::Incident::default(), server_time: None },
+                RetryDecision::Compare,
+            ),
             (Verdict::NotApplied { differs: String::new() }, failed("not-applied")),
             (Verdict::Redirected { to: 8 }, failed("redirected")),
             (Verdict::Rejected, failed("rejected")),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::compare::{differences, same};
 use crate::contract::{Contract, PropertyKind};
-use crate::snapshot::IncidentState;
+use crate::model::snapshot::IncidentState;
 use crate::text::is_redacted;
 
 /// What becomes of one incident.

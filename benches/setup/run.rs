@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_triage::apply::{EngineSettings, RunEnd, apply};
-use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, TokenCache, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
 use bulk_triage::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
-use bulk_triage::outcome::InputShape;
-use bulk_triage::quota_spec::Quota;
+use bulk_triage::model::change::{Change, IncidentId, TenantKey};
+use bulk_triage::model::outcome::InputShape;
+use bulk_triage::model::quota_spec::Quota;
+use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
-use bulk_triage::report::results::{Destination, ResultsFile};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ impl Prepared {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
-            typed: bulk_triage::typed::Typed::default(),
+            typed: bulk_triage::model::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal.create_run(&TenantKey::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;

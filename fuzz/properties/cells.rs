@@ -1,8 +1,8 @@
 //! Rows that are whole, with any cells.
 
-use bulk_triage::change::IncidentId;
 use bulk_triage::check::PropertyOverride;
 use bulk_triage::contract::PropertyKind;
+use bulk_triage::model::change::IncidentId;
 use serde_json::{Map, Value, json};
 
 use super::checked::{CONTRACT, Check};

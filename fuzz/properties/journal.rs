@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
     AttemptEnd, Batch, CallKind, Durability, Journal, JournalError, LoadRow, PriorRuns, ReadOnlyJournal, Receipt,
     RunHandle, RunKey, RunMetadata, StartRequest, StateDir,
 };
-use bulk_triage::outcome::{InputShape, Outcome, OutcomeKind};
+use bulk_triage::model::change::{Change, IncidentId, TenantKey};
+use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind};
 use bulk_triage::quota::Buckets;
 use bulk_triage::text::printable;
 
@@ -158,7 +158,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             contract: "defender".to_owned(),
             results: "close.results.csv".to_owned(),
             options: Vec::new(),
-            typed: bulk_triage::typed::Typed::default(),
+            typed: bulk_triage::model::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal.create_run(&scope(), &CONTRACT.name, &facts, &mut rng)?;

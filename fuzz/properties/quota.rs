@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bulk_triage::clock::BootTime;
-use bulk_triage::permit::QuotaUsage;
+use bulk_triage::model::permit::QuotaUsage;
+use bulk_triage::model::quota_spec::{Quota, duration_text, parse_duration};
 use bulk_triage::quota::{Buckets, Forecast, arrival};
-use bulk_triage::quota_spec::{Quota, duration_text, parse_duration};
 use bulk_triage::text::printable;
 
 use super::assert_safe_to_print;

@@ -1,10 +1,10 @@
 //! Responses of the server, with every status.
 
-use bulk_triage::call::{Call, CallResult, Verdict};
-use bulk_triage::change::{Change, IncidentId};
 use bulk_triage::client::classify::classify;
 use bulk_triage::client::{Incomplete, Reply, SendError};
 use bulk_triage::clock::{BootTime, Now};
+use bulk_triage::model::call::{Call, CallResult, Verdict};
+use bulk_triage::model::change::{Change, IncidentId};
 use bulk_triage::text::printable;
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bulk_triage::call::Resume;
 use bulk_triage::client::throttle::resume;
+use bulk_triage::model::call::Resume;
 use jiff::Timestamp;
 
 /// No time is longer: what an answer asks beyond it is cut to it.

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::call::{Call, CallResult};
 use crate::client::{Client, TokenCache, Transport};
 use crate::clock::{Clock, Now};
 use crate::journal::AttemptId;
+use crate::model::call::{Call, CallResult};
 
 /// An attempt that has ended.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 
-use crate::outcome::{OutcomeKind, ResultRow};
-use crate::quota_spec::Window;
+use crate::model::outcome::{OutcomeKind, ResultRow};
+use crate::model::quota_spec::Window;
 
 /// Something that happened in a run. An event comes after what it tells is committed to the journal.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use crate::call::{Obstacle, Verdict};
 use crate::clock::BootTime;
-use crate::outcome::OutcomeKind;
+use crate::model::call::{Obstacle, Verdict};
+use crate::model::outcome::OutcomeKind;
 use crate::retry::outage_pause;
 
 /// So many attempts in a row without an answer mean that the service is down.

@@ -10,12 +10,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::call::{Added, CLOCKS_DIFFER_BY, Comment, Incident, SLACK};
 use crate::clock::{BootTime, Now};
-use crate::comment_text::may_be;
 use crate::compare::{differences, may_show};
 use crate::contract::SameAs;
 use crate::journal::{AttemptId, Doubt, KnownUpdate};
+use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, Incident, SLACK};
+use crate::model::comment_text::may_be;
 
 /// The reads that decide about an attempt start at these fractions of the settle time after it ended.
 const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];

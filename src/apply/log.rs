@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::callers::CompletedCall;
 use super::events::Event;
 use super::row_state::RowState;
-use crate::call::{Call, CallResult};
-use crate::change::IncidentId;
 use crate::journal::CallKind;
+use crate::model::call::{Call, CallResult};
+use crate::model::change::IncidentId;
 use crate::text::printable;
 
 /// A call for a row has ended.

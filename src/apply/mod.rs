@@ -34,7 +34,7 @@ use jiff::Timestamp;
 
 use crate::contract::SameAs;
 use crate::journal::{Journal, JournalError};
-use crate::quota_spec::Quota;
+use crate::model::quota_spec::Quota;
 
 /// Tokens that other processes free are looked for this often.
 const LOOK: Duration = Duration::from_millis(50);

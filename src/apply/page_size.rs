@@ -4,7 +4,7 @@
 //! smaller, and the list keeps that size; an outage leaves no list in small pages. Pure.
 
 use super::health::DOWN_AFTER;
-use crate::call::CallResult;
+use crate::model::call::CallResult;
 
 /// The most incidents on one page, by the API's rule.
 pub(super) const LARGEST: u32 = 100;
@@ -79,7 +79,7 @@ impl PageSize {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::call::Verdict;
+    use crate::model::call::Verdict;
 
     /// A transient error with this status.
     pub(crate) fn failure(http_status: Option<u16>, is_truncated: bool) -> CallResult {

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::row_state::RowState;
-use crate::change::IncidentId;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
+use crate::model::change::IncidentId;
 
 /// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
 const MOST: usize = 2_000;
@@ -158,7 +158,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Change;
+    use crate::model::change::Change;
 
     fn pending(row: u64, incident: u64, bytes: usize) -> PendingRow {
         let incident = IncidentId::new(incident).expect("an id");

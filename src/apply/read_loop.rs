@@ -17,11 +17,11 @@ use super::events::{Event, Listener, Pace};
 use super::health::HealthEvent;
 use super::service::{Effects, ServiceState};
 use super::{ApplyError, EngineSettings, GUESSED_LATENCY, LOOK, PACE, StopReason, log};
-use crate::call::{Call, CallResult, Page, Verdict};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, AttemptId, Batch, Journal};
-use crate::permit::NextPermit;
+use crate::model::call::{Call, CallResult, Page, Verdict};
+use crate::model::permit::NextPermit;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::retry::{Policy, RetryDecision, delay};
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::callers::CompletedCall;
 use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, added_text, matches, next_read, resolve};
-use crate::call::{CallResult, REDIRECTED, Verdict};
-use crate::change::Change;
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::contract::SameAs;
 use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
-use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::call::{CallResult, REDIRECTED, Verdict};
+use crate::model::change::Change;
+use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::retry::{Policy, RetryDecision};
 
 /// A row that was taken up.

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use super::StopReason;
 use super::events::Event;
 use super::health::{Health, HealthEvent};
-use crate::call::{CallResult, Resume, Verdict};
 use crate::client::{Renewal, TokenCache, TokenError};
 use crate::clock::{BootTime, Now};
-use crate::permit::{LONGEST_PAUSE, Pause};
-use crate::quota_spec::Quota;
+use crate::model::call::{CallResult, Resume, Verdict};
+use crate::model::permit::{LONGEST_PAUSE, Pause};
+use crate::model::quota_spec::Quota;
 
 /// What is known of the service.
 #[derive(Debug)]

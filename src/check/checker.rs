@@ -11,10 +11,10 @@ use super::value::{Problem, Requested};
 use super::{CheckedRow, PropertyOverride, Rules};
 use foldhash::fast::RandomState;
 
-use crate::diagnostic::{Diagnostic, codes};
 use crate::input::csv::Cell;
 use crate::input::{Chunk, Cutter, FileKind, Input, InputError, Record, advice_for_encoding};
-use crate::outcome::{InputShape, OutcomeKind};
+use crate::model::diagnostic::{Diagnostic, codes};
+use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::text::truncate;
 
 /// All that the check of a row needs to know; shared by the threads.

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::rules::ReadyContract;
 use super::suggest::distance;
 use super::value::Requested;
-use crate::diagnostic::{Diagnostic, codes};
 use crate::input::{Input, normalized};
-use crate::outcome::InputShape;
+use crate::model::diagnostic::{Diagnostic, codes};
+use crate::model::outcome::InputShape;
 use crate::text::truncate;
 
 /// The column of the incident's id.

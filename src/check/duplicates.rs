@@ -1,7 +1,7 @@
 //! Across rows: incidents that stand in the input more than once.
 
 use super::RowError;
-use crate::diagnostic::{Diagnostic, codes};
+use crate::model::diagnostic::{Diagnostic, codes};
 
 /// What is kept of every valid row: 24 bytes. Rows and lines fit, because an input has no more lines than 2³² − 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The ID of an incident: how it is read, and what to do about text that is not an ID.
 
-use crate::change::IncidentId;
+use crate::model::change::IncidentId;
 use crate::text::trimmed;
 
 /// A whole number in digits alone, without leading zeros, in the range of IDs. A spreadsheet's `'` before it, which says

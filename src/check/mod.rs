@@ -32,9 +32,9 @@ pub use pipeline::check;
 pub use stats::CheckStats;
 pub(crate) use suggest::nearest;
 
-use crate::change::Change;
 use crate::contract::Contract;
-use crate::outcome::{NOTHING_ASKED, NOTHING_ASKED_MESSAGE, OutcomeKind};
+use crate::model::change::Change;
+use crate::model::outcome::{NOTHING_ASKED, NOTHING_ASKED_MESSAGE, OutcomeKind};
 
 /// What rows are checked against, and which of them are wanted.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use super::rules::ReadyContract;
 use super::suggest::{either, nearest};
 use super::value::Requested;
 use crate::contract::Contract;
-use crate::diagnostic::{Repetition, Severity};
 use crate::input::normalized;
+use crate::model::diagnostic::{Repetition, Severity};
 use crate::text::{printable, truncate};
 
 /// A property to set on every row. The value is written as in a CSV cell.

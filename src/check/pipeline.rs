@@ -12,8 +12,8 @@ use super::checker::{CheckedChunk, Checker};
 use super::duplicates::{self, RowFingerprint};
 use super::stats::CheckStats;
 use super::{CheckedRow, Rules};
-use crate::diagnostic::{Diagnostic, Repetition, Severity};
 use crate::input::{Chunk, Input, InputError};
+use crate::model::diagnostic::{Diagnostic, Repetition, Severity};
 
 /// Chunks that may be checked before their turn to be taken, by each of the two threads.
 const AHEAD: usize = 2;

@@ -10,12 +10,12 @@ use super::checker::{Checker, Rare};
 use super::columns::{ID, Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
 use super::id::{hint, parse_id};
 use super::value::{Problem, Requested, json_type, kept};
-use crate::change::IncidentId;
-use crate::diagnostic::codes;
 use crate::input::csv::{self, Cell};
 use crate::input::is_portal_export;
 use crate::input::jsonl::{self, LineError, Member, Text};
-use crate::outcome::{OutcomeKind, RESULT_COLUMNS};
+use crate::model::change::IncidentId;
+use crate::model::diagnostic::codes;
+use crate::model::outcome::{OutcomeKind, RESULT_COLUMNS};
 use crate::text::{trimmed, truncate, unescape_formula, unescape_formula_bytes};
 
 /// A row as it was read: what it asks of each property, and what is wrong with it.

@@ -6,9 +6,9 @@ use std::io::{self, Cursor};
 
 use super::*;
 use crate::contract::load;
-use crate::diagnostic::Diagnostic;
 use crate::input::{Input, InputError};
-use crate::outcome::RESULT_COLUMNS;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::outcome::RESULT_COLUMNS;
 
 /// What a check gives: the tally, the rows of the run, the diagnostics.
 struct Found {

@@ -10,9 +10,9 @@ use super::rules::ReadyKind;
 use super::suggest::either;
 use super::value::{Problem, Requested};
 use super::{CheckedRow, NoChange, RowError};
-use crate::change::{Change, IncidentId};
-use crate::diagnostic::{Diagnostic, Severity, codes};
 use crate::input::Record;
+use crate::model::change::{Change, IncidentId};
+use crate::model::diagnostic::{Diagnostic, Severity, codes};
 
 impl<'a> Checker<'a> {
     /// Judges a row that was read: the rules between its values, its body, what is kept of it.

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 use super::placeholder::{is_placeholder, may_be_placeholder};
 use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either_of, nearest};
-use crate::diagnostic::{Code, Repetition, codes};
 use crate::input::jsonl::Text;
-use crate::list_edit::ListEdit;
+use crate::model::diagnostic::{Code, Repetition, codes};
+use crate::model::list_edit::ListEdit;
 use crate::text::{trimmed, truncate};
 
 /// What a row asks of one property. What does not stand in the row to the letter stands in an arena.

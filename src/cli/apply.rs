@@ -21,20 +21,20 @@ use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::events::Event;
-use crate::change::TenantKey;
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::client::{Origin, OriginError};
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
-use crate::error::Error;
-use crate::exit;
 use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{Journal, ReadScope, RunKey, RunMetadata, RunState, RunSummary};
-use crate::outcome::Outcome;
+use crate::model::change::TenantKey;
+use crate::model::outcome::Outcome;
+use crate::model::typed::Typed;
+use crate::output::results::Destination;
 use crate::plan::{self, Header, PlanError, Verified};
-use crate::report::results::Destination;
 use crate::report::summary::{RunStats, Summary};
-use crate::typed::Typed;
 
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]

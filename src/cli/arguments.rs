@@ -9,7 +9,7 @@ use super::preflight::PreflightOptions;
 use super::{Format, RowArgs};
 use crate::input::Source;
 use crate::journal::ReadScope;
-use crate::quota_spec::{Quota, parse_duration};
+use crate::model::quota_spec::{Quota, parse_duration};
 
 /// The default dedup window: a nightly job is not affected by the one of the night before.
 pub(super) const REMEMBER: Duration = Duration::from_hours(12);

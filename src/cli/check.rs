@@ -8,14 +8,14 @@ use super::row_options::notes;
 use super::terminal::Terminal;
 use super::{Format, RowArgs};
 use crate::check::{CheckStats, Rules, check};
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::client::ConsentedOrigin;
-use crate::diagnostic::Diagnostic;
-use crate::error::Error;
-use crate::exit;
 use crate::input::{FileKind, Input, InputError, Source};
+use crate::model::diagnostic::Diagnostic;
+use crate::model::typed::Typed;
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use crate::report::left_alone;
-use crate::typed::Typed;
 
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]

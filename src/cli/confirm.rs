@@ -10,20 +10,20 @@ use super::outlook::Outlook;
 use super::read_calls::ReadCalls;
 use super::target::Target;
 use super::terminal::{Terminal, say};
+use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::compare::parts;
 use crate::contract::PropertyKind;
-use crate::error::Error;
 use crate::files::open_terminal;
 use crate::input::Source;
 use crate::journal::{History, Journal, PriorRuns, RunHandle, Snapshots, WillSend};
-use crate::outcome::{NOTHING_ASKED, OutcomeKind};
+use crate::model::outcome::{NOTHING_ASKED, OutcomeKind};
+use crate::model::snapshot::Snapshot;
+use crate::model::typed::Typed;
 use crate::quota::{Buckets, Forecast, arrival};
 use crate::report::humanize::counted;
 use crate::report::preview::{self, Counter, Counts, FirstRequest, Preview, Recorded, SetCounts};
 use crate::report::prompt::{Confirmation, ask};
-use crate::snapshot::Snapshot;
-use crate::typed::Typed;
 
 /// The maximum number of changes shown before the prompt.
 const SHOWN: usize = 5;

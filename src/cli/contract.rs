@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use super::terminal::Terminal;
+use crate::cli::error::Error;
 use crate::contract::{BUILT_IN, Choice, Contract, Property, PropertyKind, load};
-use crate::error::Error;
 use crate::report::Layout;
 use crate::report::table::{Cell, Table};
 use crate::text::{escape_json, escape_toml, printable};

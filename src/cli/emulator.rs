@@ -12,13 +12,13 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::environment::Environment;
-use crate::change::IncidentId;
 use crate::check::nearest;
+use crate::cli::error::Error;
 use crate::client::{TokenCache, TokenFile};
 use crate::contract::{self, Contract};
 use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
-use crate::error::Error;
-use crate::quota_spec::{ParseWindowError, Quota, parse_duration};
+use crate::model::change::IncidentId;
+use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
 
 /// Run a local emulator of the API, with its quota, and with faults on request
 #[derive(Debug, Args)]

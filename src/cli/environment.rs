@@ -7,7 +7,7 @@ use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
 
 use super::GlobalArgs;
-use crate::error::Error;
+use crate::cli::error::Error;
 
 /// What the environment says.
 #[derive(Debug)]

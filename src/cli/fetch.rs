@@ -17,15 +17,16 @@ use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
 use crate::apply::{ListSource, LocalFilter, ReadEnd, ServerFilter, StopReason, not_newer};
-use crate::call::Incident;
-use crate::change::TenantKey;
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, PropertyKind, load};
-use crate::error::Error;
-use crate::exit;
 use crate::files::{open_input, temporary_dir};
-use crate::quota_spec::parse_duration;
-use crate::report::fetched::{FetchFile, FetchSummary, Fetched, PartHeader, PartialFile, PartialStart, incomplete};
+use crate::model::call::Incident;
+use crate::model::change::TenantKey;
+use crate::model::quota_spec::parse_duration;
+use crate::output::fetched::{FetchFile, Fetched, PartHeader, PartialFile, PartialStart};
+use crate::report::fetch_summary::{FetchSummary, incomplete};
 use crate::text::printable;
 
 /// What was read goes on to be read within this time; after it, it is read anew.

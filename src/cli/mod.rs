@@ -19,6 +19,8 @@ mod confirm;
 mod contract;
 mod emulator;
 mod environment;
+pub mod error;
+pub mod exit;
 mod fetch;
 mod load;
 mod next_step;
@@ -47,10 +49,9 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_mangen::Man;
 
-use crate::error::Error;
-use crate::exit;
+use crate::cli::error::Error;
+use crate::model::typed::Typed;
 use crate::text::Printable;
-use crate::typed::Typed;
 use environment::Environment;
 use terminal::Terminal;
 

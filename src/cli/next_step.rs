@@ -14,8 +14,8 @@ use crate::client::Origin;
 use crate::contract::Contract;
 use crate::input::Source;
 use crate::journal::RunMetadata;
+use crate::model::typed::Typed;
 use crate::report::next_command::NextCommand;
-use crate::typed::Typed;
 
 /// What is set on every row of a fetched file by the command that is suggested for it.
 const SET_OF_FETCHED: &str = "status=Resolved";

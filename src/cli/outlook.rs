@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::target::Target;
 use crate::apply::GUESSED_LATENCY;
-use crate::error::Error;
+use crate::cli::error::Error;
 use crate::journal::{Journal, ReadOnlyJournal, RunHandle};
-use crate::permit::{Pause, QuotaUsage};
+use crate::model::permit::{Pause, QuotaUsage};
 
 /// What a forecast begins with.
 pub(super) struct Outlook {

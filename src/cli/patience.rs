@@ -11,8 +11,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::terminal::{is_ignored, say};
+use crate::cli::error::Error;
 use crate::clock::Clock;
-use crate::error::Error;
 use crate::journal::{Durability, Journal, Patience, StateDir, holder};
 
 /// A signal has come since the first long wait.

@@ -20,19 +20,19 @@ use super::send;
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::clock::Clock;
-use crate::diagnostic::Diagnostic;
-use crate::error::Error;
-use crate::exit;
 use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{RowFilter, RunKey};
-use crate::outcome::OutcomeKind;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::outcome::OutcomeKind;
+use crate::model::snapshot::Snapshot;
+use crate::output::plan_file::PlanFile;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
-use crate::report::plan_file::PlanFile;
-use crate::snapshot::Snapshot;
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`

@@ -14,15 +14,15 @@ use super::report::report_rows;
 use super::send::{code_of, stop_message};
 use super::terminal::{Terminal, say};
 use crate::apply::{PreflightSource, ReadEnd};
-use crate::change::IncidentId;
+use crate::cli::error::Error;
 use crate::compare::{Diff, compare, compare_since, parts};
-use crate::error::Error;
 use crate::journal::{Contradiction, DiffResult, Journal, PendingRow, ReadScope, RowFilter, RunHandle, Snapshots};
-use crate::list_edit::resolve_edits;
-use crate::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
+use crate::model::change::IncidentId;
+use crate::model::list_edit::resolve_edits;
+use crate::model::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
+use crate::model::snapshot::Snapshot;
 use crate::report::diff_line::RowDiff;
 use crate::report::preview::{self, Counts};
-use crate::snapshot::Snapshot;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]

@@ -17,24 +17,24 @@ use super::report;
 use super::send::Sending;
 use super::target::Target;
 use super::terminal::Terminal;
-use crate::change::TenantKey;
 use crate::check::Rules;
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::Contract;
-use crate::diagnostic::Diagnostic;
-use crate::error::Error;
-use crate::exit;
 use crate::input::{Input, Source};
 use crate::journal::{Journal, JournalError, PendingRow, ReadScope, RunHandle, RunKey, RunMetadata, RunSummary};
-use crate::outcome::InputShape;
+use crate::model::change::TenantKey;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::outcome::InputShape;
+use crate::model::typed::Typed;
+use crate::output::results::{Destination, default_name};
 use crate::plan::{Lists, check_body, check_change};
 use crate::report::Layout;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::{self, Preview};
-use crate::report::results::{Destination, default_name};
 use crate::text::printable;
-use crate::typed::Typed;
 
 /// A run that has not been sent.
 pub(super) struct PreparedRun<'a> {

@@ -11,9 +11,9 @@ use super::target::Target;
 use super::terminal::{Terminal, listen};
 use crate::apply::events::{Event, Listener};
 use crate::apply::{ReadEnds, ReadSource, read};
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::clock::Clock;
-use crate::error::Error;
-use crate::exit;
 use crate::journal::Journal;
 use crate::report::progress::Progress;
 

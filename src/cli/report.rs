@@ -12,23 +12,23 @@ use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::outlook::Outlook;
 use super::target::Target;
-use crate::change::{Change, IncidentId};
 use crate::check::{CheckedRow, NoChange};
+use crate::cli::error::Error;
 use crate::clock::Now;
 use crate::contract::Contract;
-use crate::error::Error;
 use crate::files::unnamed;
 use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter};
-use crate::outcome::{InputShape, OutcomeKind};
+use crate::model::change::{Change, IncidentId};
+use crate::model::outcome::{InputShape, OutcomeKind};
+use crate::model::quota_spec::Quota;
+use crate::model::snapshot::Snapshot;
 use crate::quota::{Buckets, Forecast, run_ahead};
-use crate::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
     Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
 };
 use crate::report::preview::{Counts, Preview};
-use crate::snapshot::Snapshot;
 
 /// The file of `--report`, looked at before anything is read.
 ///

@@ -1,11 +1,11 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
 use crate::check::{CheckStats, PropertyOverride, Rules};
+use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load};
-use crate::error::Error;
 use crate::input::{FileKind, Input};
-use crate::outcome::OutcomeKind;
+use crate::model::outcome::OutcomeKind;
 use crate::report::age;
 
 /// The options as typed.

@@ -19,17 +19,17 @@ use super::target::{Access, Target};
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};
 use crate::check::Rules;
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::clock::Clock;
-use crate::diagnostic::Diagnostic;
-use crate::error::Error;
-use crate::exit;
 use crate::files::temporary_dir;
 use crate::input::{Input, InputError, Source};
 use crate::journal::{History, ReadOnlyJournal};
+use crate::model::diagnostic::Diagnostic;
+use crate::output::results::Destination;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::report::preview::Preview;
-use crate::report::results::Destination;
 use crate::text::escape_json;
 
 /// Runs it. Returns the exit code.

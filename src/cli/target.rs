@@ -10,13 +10,13 @@ use super::environment::Environment;
 use super::next_step::accepting;
 use super::terminal::{Terminal, say};
 use super::tokens;
-use crate::change::TenantKey;
+use crate::cli::error::Error;
 use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::emulator::{self, Running};
-use crate::error::Error;
-use crate::quota_spec::Quota;
+use crate::model::change::TenantKey;
+use crate::model::quota_spec::Quota;
 use crate::report::preview;
 use crate::text::printable;
 

@@ -15,9 +15,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::environment::{ColorWish, Environment, state_dir};
 use super::{Color, GlobalArgs, LogFormat, patience};
+use crate::cli::error::Error;
+use crate::cli::exit;
 use crate::clock::Clock;
-use crate::error::Error;
-use crate::exit;
 use crate::files::{PathProblem, open_log, read_kernel_text};
 use crate::report::Layout;
 use crate::report::progress::Screen;

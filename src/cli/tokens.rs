@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::arguments::{CallArgs, TokenFileMode};
 use super::environment::Environment;
 use super::terminal::say;
+use crate::cli::error::Error;
 use crate::client::{TokenCache, TokenError, TokenFile, TokenNeeds};
 use crate::clock::{Clock, wait_here};
-use crate::error::Error;
 
 /// A token file may be empty, or hold the old token, for so long: something is writing a new one.
 const GRACE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use crate::typed::Typed;
+use crate::model::typed::Typed;
 
 /// The options of the subcommand that was called. `command` was built and has parsed the `matches`.
 pub(super) fn typed(mut command: &clap::Command, mut matches: &ArgMatches) -> Typed {

@@ -8,9 +8,9 @@ use super::date::http_date;
 use super::incident_body::{Effect, Shown, shown_in};
 use super::throttle::{resume, retry};
 use super::{Incomplete, Reply, SendError};
-use crate::call::{Call, CallResult, Incident, Verdict};
 use crate::clock::Now;
 use crate::contract::Contract;
+use crate::model::call::{Call, CallResult, Incident, Verdict};
 
 /// Where the tracking id stands when the body has none, the most telling first.
 pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
@@ -154,11 +154,11 @@ fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: S
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::call::{Comment, Resume};
-    use crate::change::{Change, IncidentId};
     use crate::client::Incomplete;
     use crate::clock::BootTime;
     use crate::contract::{Property, PropertyKind};
+    use crate::model::call::{Comment, Resume};
+    use crate::model::change::{Change, IncidentId};
     use proptest::prelude::*;
     use std::time::Duration;
 

@@ -22,8 +22,8 @@ use super::consent::ConsentedOrigin;
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
 use super::{Method, Reply, Request, SendError, Transport, throttle};
-use crate::call::Obstacle;
 use crate::clock::give_way;
+use crate::model::call::Obstacle;
 
 /// To connect, name lookup and TLS included.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);

@@ -11,11 +11,11 @@ use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
 use super::http::WHOLE_CALL;
 use super::member_filter::Keep;
-use crate::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
-use crate::change::Change;
-use crate::comment_text::may_be;
 use crate::compare;
 use crate::contract::{Contract, PropertyKind, SameAs};
+use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
+use crate::model::change::Change;
+use crate::model::comment_text::may_be;
 
 /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
 const LONGEST_VALUE: usize = 1024 * 1024;
@@ -255,7 +255,7 @@ fn brief(value: &Value) -> String {
 mod tests {
     use super::super::classify::tests::contract;
     use super::*;
-    use crate::change::IncidentId;
+    use crate::model::change::IncidentId;
 
     fn effect(asked: &str, shown: &str) -> Effect {
         let incident = IncidentId::new(7).expect("an id");

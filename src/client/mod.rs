@@ -26,9 +26,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use crate::call::{Call, CallResult, Obstacle, Page, Verdict};
 use crate::clock::Clock;
 use crate::contract::Contract;
+use crate::model::call::{Call, CallResult, Obstacle, Page, Verdict};
 use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
@@ -200,8 +200,8 @@ pub trait Transport: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::IncidentId;
     use crate::clock::{BootTime, Now};
+    use crate::model::change::IncidentId;
     use std::sync::Mutex;
 
     /// Answers every request with a refusal that repeats its token, and keeps what it was asked.
@@ -232,7 +232,7 @@ mod tests {
             (answer.message.as_str(), answer.request_id.as_deref()),
             ("bad token ***token***", Some("***token***"))
         );
-        let change = crate::change::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
+        let change = crate::model::change::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
         client.call(&Call::Update(change)).await;
         let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
         client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;

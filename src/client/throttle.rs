@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::body::{self, plain_text, text};
 use super::date::{http_date, iso};
 use super::retry_text::{TimeHint, parse_hints};
-use crate::call::Resume;
+use crate::model::call::Resume;
 
 /// The server's clock is believed this far from ours; past that, a time it names is read by our clock.
 const BELIEVABLE_SKEW: SignedDuration = SignedDuration::from_hours(24);

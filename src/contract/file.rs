@@ -100,7 +100,7 @@ pub(super) struct DependencyEntry {
 
 impl ContractFile {
     /// The contract; a quota that can't be read is the error.
-    pub(super) fn into_contract(self) -> Result<Contract, crate::quota_spec::ParseWindowError> {
+    pub(super) fn into_contract(self) -> Result<Contract, crate::model::quota_spec::ParseWindowError> {
         Ok(Contract {
             quota: self.quota.parse()?,
             name: self.name,

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
 use super::{Choice, Contract, Dependency, PropertyKind};
-use crate::quota_spec::Quota;
+use crate::model::quota_spec::Quota;
 use crate::text::printable;
 
 /// The names of the built-in contracts; the first is the default.

@@ -7,7 +7,7 @@ mod extension;
 mod file;
 mod load;
 
-use crate::quota_spec::Quota;
+use crate::model::quota_spec::Quota;
 
 pub use load::{BUILT_IN, ContractError, built_in_hosts, load};
 
@@ -134,7 +134,7 @@ impl Contract {
 
     /// The path of one incident.
     #[must_use]
-    pub fn incident_path(&self, incident: crate::change::IncidentId) -> String {
+    pub fn incident_path(&self, incident: crate::model::change::IncidentId) -> String {
         self.path.replace("{id}", &incident.to_string())
     }
 

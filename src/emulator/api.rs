@@ -9,8 +9,8 @@ use super::answer::{Answer, Refusal};
 use super::filter::Query;
 use super::incidents::Store;
 use super::rules;
-use crate::change::IncidentId;
 use crate::contract::Contract;
+use crate::model::change::IncidentId;
 
 /// More incidents than this are not gone through for a filter: by default every id is one.
 const MOST_FILTERED: usize = 200_000;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::throttle::ThrottleForm;
 use crate::contract::Contract;
-use crate::quota_spec::parse_duration;
+use crate::model::quota_spec::parse_duration;
 
 /// How a fault is written, for `--help`.
 pub const GRAMMAR: &str = include_str!("faults.txt");

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::habits::Habits;
-use crate::change::IncidentId;
 use crate::contract::{Contract, PropertyKind};
+use crate::model::change::IncidentId;
 
 /// Which incidents exist.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,8 +31,8 @@ use super::faulty_body;
 use super::habits::DateHeader;
 use super::service::{Decision, Delivery, Service};
 use super::settings::Settings;
-use crate::change::IncidentId;
 use crate::clock::{BootTime, Clock};
+use crate::model::change::IncidentId;
 
 /// The largest body that is read; above it the answer is 413.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;

@@ -15,9 +15,9 @@ use super::request_log::{Line, RequestLog, Status};
 use super::settings::Settings;
 use super::throttle::ThrottleForm;
 use super::windows::Windows;
-use crate::change::IncidentId;
 use crate::clock::{BootTime, Now, micros};
-use crate::quota_spec::Window;
+use crate::model::change::IncidentId;
+use crate::model::quota_spec::Window;
 
 /// How an answer leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]

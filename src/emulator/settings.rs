@@ -12,7 +12,7 @@ use super::habits::Habits;
 use super::incidents::Incidents;
 use super::throttle::ThrottleForm;
 use crate::contract::Contract;
-use crate::quota_spec::Quota;
+use crate::model::quota_spec::Quota;
 
 /// What the emulator shall be.
 #[derive(Debug)]

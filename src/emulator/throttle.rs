@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::answer::{Answer, error_body, html_page};
-use crate::quota_spec::{Window, duration_text};
+use crate::model::quota_spec::{Window, duration_text};
 
 /// One form of a 429.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::clock::BootTime;
-use crate::quota_spec::{Quota, Window, duration_text};
+use crate::model::quota_spec::{Quota, Window, duration_text};
 
 /// The windows of a quota and the calls in each.
 pub(super) struct Windows(Vec<Count>);

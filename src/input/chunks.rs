@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::csv::{Scan, TextAfterQuote, last_end};
 use super::error::InputError;
-use crate::diagnostic::codes;
+use crate::model::diagnostic::codes;
 
 /// The longest record in bytes, without its line end: 1 MiB.
 pub const LONGEST_RECORD: usize = 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::diagnostic::{Code, Diagnostic, codes};
+use crate::model::diagnostic::{Code, Diagnostic, codes};
 use crate::text::printable;
 
 /// Why an input can't be read, or is not valid as a whole.

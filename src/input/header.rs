@@ -2,7 +2,7 @@
 
 use super::csv;
 use super::error::InputError;
-use crate::diagnostic::{Diagnostic, codes};
+use crate::model::diagnostic::{Diagnostic, codes};
 use crate::text::Printable;
 
 /// How many lines below the first one are searched for the header.

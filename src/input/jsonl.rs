@@ -9,7 +9,7 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::outcome::RESULT_COLUMNS;
+use crate::model::outcome::RESULT_COLUMNS;
 
 /// One member of an object: its name, and its value to the letter.
 #[derive(Clone, Debug)]

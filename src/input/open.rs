@@ -19,9 +19,9 @@ use super::sniff::wrong_kind;
 use super::source::{STANDARD_INPUT, Source};
 use super::watch::Watch;
 use super::{fetched, jsonl};
-use crate::diagnostic::{Code, Diagnostic, codes};
 use crate::files::open_input;
-use crate::outcome::{InputShape, RESULT_COLUMNS};
+use crate::model::diagnostic::{Code, Diagnostic, codes};
+use crate::model::outcome::{InputShape, RESULT_COLUMNS};
 use crate::text::{Printable, unescape_formula};
 
 /// What made the file, where that changes how it is read.

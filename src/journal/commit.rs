@@ -12,13 +12,13 @@ use rusqlite::{Transaction, TransactionBehavior, params};
 use super::dedup::{AppliedBy, DedupDecision, DedupQuery, Doubt, is_read, since, standing, updates_for};
 use super::rows::PendingRow;
 use super::{History, Journal, JournalError, Session, stored_id};
-use crate::call::{CallResult, REDIRECTED, UNSENT};
-use crate::change::{Change, IncidentId};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
-use crate::list_edit::changes_lists;
-use crate::outcome::Outcome;
-use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::call::{CallResult, REDIRECTED, UNSENT};
+use crate::model::change::{Change, IncidentId};
+use crate::model::list_edit::changes_lists;
+use crate::model::outcome::Outcome;
+use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 /// Names an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

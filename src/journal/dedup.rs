@@ -15,11 +15,11 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value};
 
 use super::{AttemptId, JournalError, boot, stored_id, wall};
-use crate::call::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED};
-use crate::change::{Change, IncidentId};
 use crate::clock::{BootTime, Now};
 use crate::compare::parts;
-use crate::list_edit::ListEdit;
+use crate::model::call::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED};
+use crate::model::change::{Change, IncidentId};
+use crate::model::list_edit::ListEdit;
 
 /// Where the change of a row stands.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,10 +13,10 @@ use super::redirects::MERGED;
 use super::rows::{PendingRow, page};
 use super::runs::{RunHandle, RunMetadata, RunState};
 use super::{Journal, JournalError, StateDir, locks, wall};
-use crate::change::TenantKey;
 use crate::clock::Clock;
-use crate::outcome::{Outcome, OutcomeKind, ResultRow};
-use crate::permit::{Pause, QuotaUsage};
+use crate::model::change::TenantKey;
+use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::permit::{Pause, QuotaUsage};
 
 /// A run, for the list.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{JournalError, boot, locks};
 use crate::clock::{BootTime, Now, micros};
-use crate::permit::{LATE_COUNT, Pause, QuotaUsage};
+use crate::model::permit::{LATE_COUNT, Pause, QuotaUsage};
 
 /// The longest that one call can take: an attempt without an end can't hold its token longer than this.
 pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);

@@ -46,9 +46,9 @@ pub use store::{Durability, StateDir};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use crate::change::IncidentId;
 use crate::clock::{BootTime, Clock};
 use crate::files::Refusal;
+use crate::model::change::IncidentId;
 
 /// An open journal: one for each process, used by one task at a time.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::dedup::{DedupQuery, PriorRuns, WillSend, updates_of};
 use super::ledger::{Ledger, latency};
 use super::{JournalError, StateDir};
-use crate::change::{Change, TenantKey};
 use crate::clock::Clock;
-use crate::permit::{Pause, QuotaUsage};
+use crate::model::change::{Change, TenantKey};
+use crate::model::permit::{Pause, QuotaUsage};
 
 /// A journal opened for reading, in one scope.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::history::IS_UNSETTLED;
 use super::runs::RunHandle;
 use super::{Journal, JournalError};
-use crate::change::IncidentId;
+use crate::model::change::IncidentId;
 
 /// Of a row: its own incident, where another one is updated in its place.
 pub(super) const MERGED: &str = "CASE WHEN target <> CAST(incident AS INTEGER) THEN CAST(incident AS INTEGER) END";

@@ -10,10 +10,10 @@ use super::history::{ATTEMPTS, IS_UNSETTLED};
 use super::redirects::MERGED;
 use super::runs::RunHandle;
 use super::{Journal, JournalError, stored_id, wall};
-use crate::change::{Change, IncidentId};
-use crate::list_edit::changes_lists;
-use crate::outcome::Outcome;
-use crate::snapshot::Snapshot;
+use crate::model::change::{Change, IncidentId};
+use crate::model::list_edit::changes_lists;
+use crate::model::outcome::Outcome;
+use crate::model::snapshot::Snapshot;
 
 /// One row to be loaded.
 #[derive(Clone, Debug)]

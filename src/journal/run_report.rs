@@ -10,9 +10,9 @@ use rusqlite::{Row, params};
 use super::history::{IS_UNSETTLED, result_columns, result_row};
 use super::rows::page;
 use super::{History, JournalError, wall};
-use crate::change::{Change, IncidentId};
-use crate::outcome::{OutcomeKind, ResultRow};
-use crate::snapshot::Snapshot;
+use crate::model::change::{Change, IncidentId};
+use crate::model::outcome::{OutcomeKind, ResultRow};
+use crate::model::snapshot::Snapshot;
 
 /// Rows that ended alike.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{CALL_LIMIT, Ledger, latency};
 use super::{History, Journal, JournalError, Session, locks, wall};
-use crate::change::TenantKey;
-use crate::outcome::InputShape;
-use crate::typed::Typed;
+use crate::model::change::TenantKey;
+use crate::model::outcome::InputShape;
+use crate::model::typed::Typed;
 
 /// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use super::locks::{self, Patience, Silent};
 use super::{History, Journal, JournalError, untrusted};
 use crate::clock::{Clock, micros};
 use crate::files::{self, For, PrivateDir, Refusal};
-use crate::permit::LONGEST_PAUSE;
+use crate::model::permit::LONGEST_PAUSE;
 
 /// The oldest `SQLite` whose WAL two connections can't damage.
 const OLDEST_SQLITE: i32 = 3_051_003;

@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use crate::change::{Change, IncidentId};
 use crate::contract::Contract;
-use crate::outcome::{InputShape, Outcome, OutcomeKind};
-use crate::snapshot::Snapshot;
+use crate::model::change::{Change, IncidentId};
+use crate::model::outcome::{InputShape, Outcome, OutcomeKind};
+use crate::model::snapshot::Snapshot;
 
 /// The format that is written, and read.
 const FORMAT: u32 = 1;

@@ -7,9 +7,9 @@
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use crate::change::Change;
 use crate::contract::{Contract, PropertyKind};
-use crate::list_edit::ListEdit;
+use crate::model::change::Change;
+use crate::model::list_edit::ListEdit;
 use crate::text::truncate;
 
 /// How much of a value a message repeats, in characters.

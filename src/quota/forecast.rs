@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Buckets;
 use crate::clock::BootTime;
-use crate::permit::{Pause, QuotaUsage};
+use crate::model::permit::{Pause, QuotaUsage};
 
 /// What the arithmetic needs to know beside the quota.
 #[derive(Clone, Copy, Debug)]

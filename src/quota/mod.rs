@@ -3,8 +3,8 @@
 //! Each window is a token bucket ([`TokenBucket`]), and a call takes one token of each. A token comes back one whole
 //! window after the *end* of the call that used it: the server counted that call at some moment before its end, and
 //! will count the next one at some moment after its start, so no window of the server's, sliding, fixed or bucket, is
-//! ever exceeded. A request without a response ends [`crate::permit::LATE_COUNT`] after it was seen cut, or its process
-//! was seen gone: the server may count it after that. A pause after a 429 ([`crate::permit::Pause`]) stands above all buckets.
+//! ever exceeded. A request without a response ends [`crate::model::permit::LATE_COUNT`] after it was seen cut, or its process
+//! was seen gone: the server may count it after that. A pause after a 429 ([`crate::model::permit::Pause`]) stands above all buckets.
 //!
 //! Pure: no clock, no I/O. What was spent is read from the journal; the journal knows nothing of this.
 
@@ -17,8 +17,8 @@ pub use token_bucket::TokenBucket;
 use std::collections::VecDeque;
 
 use crate::clock::BootTime;
-use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
-use crate::quota_spec::{Quota, Window};
+use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::quota_spec::{Quota, Window};
 
 /// The buckets of one quota.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::clock::BootTime;
-use crate::permit::{NextPermit, QuotaUsage};
-use crate::quota_spec::Window;
+use crate::model::permit::{NextPermit, QuotaUsage};
+use crate::model::quota_spec::Window;
 
 /// Two machines' clocks do not run at one rate: a token stays out longer by this part of its window (100 ppm, which
 /// is more than disciplined clocks differ by), and by the microsecond to which times are cut.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::humanize::{columns_of as columns, width_of, wrapped};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::diagnostic::{Diagnostic, Severity};
 use crate::text::{escape_json, printable};
 
 /// How many diagnostics are shown in full.
@@ -204,7 +204,7 @@ struct PrintedSnippet {
 }
 
 /// Makes the snippet safe first and cuts it then: an escape is longer than what it stands for.
-fn shown(snippet: &crate::diagnostic::Snippet, width: usize) -> PrintedSnippet {
+fn shown(snippet: &crate::model::diagnostic::Snippet, width: usize) -> PrintedSnippet {
     let part = |range: std::ops::Range<usize>| printable(snippet.text.get(range).unwrap_or_default()).into_owned();
     let before = part(0..snippet.mark.start);
     let mark = part(snippet.mark.clone());
@@ -246,7 +246,7 @@ fn take(left: &mut usize, character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnostic::codes::{DUPLICATE, UNKNOWN_VALUE};
+    use crate::model::diagnostic::codes::{DUPLICATE, UNKNOWN_VALUE};
     use proptest::prelude::*;
 
     fn of_source(source: &str, mark: std::ops::Range<usize>) -> Diagnostic {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::quota_spec::{Window, duration_text};
+use crate::model::quota_spec::{Window, duration_text};
 use crate::text::printable;
 
 /// What is shown fits a terminal of 80 columns, the last of which stays free (some wrap there).

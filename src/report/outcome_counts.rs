@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::humanize::count;
-use crate::outcome::OutcomeKind;
+use crate::model::outcome::OutcomeKind;
 
 /// A count for each outcome. Displayed, the ones that are not zero; serialized, all of them by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

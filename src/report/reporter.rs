@@ -3,9 +3,9 @@
 use std::io;
 
 use super::progress::Progress;
-use super::results::ResultsFile;
 use super::summary::RunStats;
 use crate::apply::events::{Event, Listener};
+use crate::output::results::ResultsFile;
 
 /// Listens to a run for results file, progress and summary.
 #[derive(Debug)]
@@ -45,9 +45,9 @@ impl Listener for Reporter {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+    use crate::model::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+    use crate::output::results::Destination;
     use crate::report::progress::Screen;
-    use crate::report::results::Destination;
     use std::convert::Infallible;
 
     #[test]

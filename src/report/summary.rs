@@ -15,7 +15,7 @@ use super::layout::Layout;
 use super::next_command::NextCommand;
 use super::outcome_counts::OutcomeCounts;
 use crate::apply::events::Event;
-use crate::outcome::{OutcomeKind, ResultRow};
+use crate::model::outcome::{OutcomeKind, ResultRow};
 use crate::text::printable;
 
 /// So many rows are named for each code; all of them stand in the results.
@@ -258,7 +258,7 @@ fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok
 mod tests {
     use super::*;
     use crate::apply::events::Pace;
-    use crate::outcome::Outcome;
+    use crate::model::outcome::Outcome;
 
     fn finished(row: u64, outcome: Outcome) -> Event {
         Event::Finished(vec![ResultRow {

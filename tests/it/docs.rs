@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bulk_triage::contract::{self, BUILT_IN, PropertyKind};
-use bulk_triage::outcome::{OutcomeKind, RESULT_COLUMNS};
+use bulk_triage::model::outcome::{OutcomeKind, RESULT_COLUMNS};
 
 use crate::faults::setting;
 use crate::layers::tests_in;
@@ -79,7 +79,7 @@ fn codes(page: &str) -> BTreeSet<u8> {
 
 #[test]
 fn exit_code_page_matches_the_code() {
-    let source = text("src/exit.rs");
+    let source = text("src/cli/exit.rs");
     let consts = source.lines().filter(|line| line.starts_with("pub const"));
     let given: BTreeSet<u8> =
         consts.filter_map(|line| line.split("= ").nth(1)?.trim_end_matches(';').parse().ok()).collect();

@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
-use bulk_triage::diagnostic::codes;
+use bulk_triage::model::diagnostic::codes;
 
 use crate::consent::forged;
 use crate::program::{Program, closing, journal_in, names_in, of_the_project, started, started_as_it_is};

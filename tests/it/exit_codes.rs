@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use bulk_triage::exit;
+use bulk_triage::cli::exit;
 use rustix::process::Signal;
 
 use crate::program::{Program, closing, eventually};

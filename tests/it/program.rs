@@ -13,9 +13,9 @@ use std::sync::Once;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use bulk_triage::change::IncidentId;
 use bulk_triage::contract;
 use bulk_triage::emulator::{self, Fault, Settings};
+use bulk_triage::model::change::IncidentId;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use serde_json::Value;

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{Completion, EngineSettings, StopReason, apply};
-use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
 use bulk_triage::journal::{Durability, Journal, LoadRow, RunKey, RunMetadata, StateDir};
-use bulk_triage::outcome::{InputShape, OutcomeKind};
+use bulk_triage::model::change::{Change, IncidentId, TenantKey};
+use bulk_triage::model::outcome::{InputShape, OutcomeKind};
 use tokio::time::Instant;
 
 const ROWS: u64 = if cfg!(debug_assertions) { 2_000 } else { 36_000 };
@@ -100,7 +100,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
-            typed: bulk_triage::typed::Typed::default(),
+            typed: bulk_triage::model::typed::Typed::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal

@@ -1,6 +1,6 @@
 //! `runs undo`: its result is a plan like any other.
 
-use bulk_triage::exit;
+use bulk_triage::cli::exit;
 
 use crate::program::{Ended, Program, fault_of};
 

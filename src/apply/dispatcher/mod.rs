@@ -28,7 +28,7 @@ use super::{ApplyError, EngineSettings, GUESSED_LATENCY, StopReason, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Journal, JournalError, RunHandle};
-use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
 use crate::quota::Buckets;
 use crate::retry::Policy;
 

@@ -4,11 +4,11 @@ use super::super::LOOK;
 use super::super::events::{Event, Listener};
 use super::super::row_state::RowState;
 use super::{Dispatcher, Gate};
-use crate::call::Call;
 use crate::client::Transport;
 use crate::clock::Now;
 use crate::journal::{AttemptId, Batch, CallKind, JournalError, Receipt, Receipts, StartRequest};
-use crate::permit::NextPermit;
+use crate::model::call::Call;
+use crate::model::permit::NextPermit;
 
 /// Rows without a permit that are looked at ahead: those made before need none, and are over at once.
 const AHEAD: usize = 1_000;

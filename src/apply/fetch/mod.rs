@@ -16,7 +16,7 @@ pub use query::{LocalFilter, ServerFilter, not_newer};
 use super::StopReason;
 use super::page_size::{PageSize, SmallestFails};
 use super::read_loop::{Course, ReadResult, ReadSource, Wanted};
-use crate::call::{Call, CallResult, Incident, Page, Verdict};
+use crate::model::call::{Call, CallResult, Incident, Page, Verdict};
 
 /// So many incidents of a page are those of the page before.
 const OVERLAP: u64 = 5;

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::call::Incident;
+use crate::model::call::Incident;
 
 /// What the API filters by. All of it holds at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

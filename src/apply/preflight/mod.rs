@@ -7,9 +7,9 @@ mod planner;
 
 use super::StopReason;
 use super::read_loop::{Course, ReadResult, ReadSource, Wanted};
-use crate::call::{Call, CallResult, Page, Verdict};
-use crate::change::IncidentId;
-use crate::snapshot::{IncidentState, Snapshot};
+use crate::model::call::{Call, CallResult, Page, Verdict};
+use crate::model::change::IncidentId;
+use crate::model::snapshot::{IncidentState, Snapshot};
 
 use planner::{MAX_EXTRA_CALLS, fewest_calls};
 
@@ -105,7 +105,7 @@ impl ReadSource for PreflightSource {
 mod tests {
     use super::super::page_size::tests::failure;
     use super::*;
-    use crate::call::Incident;
+    use crate::model::call::Incident;
 
     fn id(number: u64) -> IncidentId {
         IncidentId::new(number).expect("positive")

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::page_size::{FAILURES, LARGEST, PageSize};
 use super::super::read_loop::Wanted;
-use crate::call::{Call, CallResult, Incident, Page};
-use crate::change::IncidentId;
+use crate::model::call::{Call, CallResult, Incident, Page};
+use crate::model::change::IncidentId;
 
 /// Pages may cost so many calls more than they have saved.
 pub(super) const MAX_EXTRA_CALLS: u64 = 3;

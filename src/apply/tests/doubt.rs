@@ -1,7 +1,7 @@
 //! What reads show of attempts in doubt: texts, clocks, authors.
 
 use super::*;
-use crate::change::{Change, IncidentId};
+use crate::model::change::{Change, IncidentId};
 
 static SAME_AS: std::sync::LazyLock<SameAs> = std::sync::LazyLock::new(SameAs::default);
 

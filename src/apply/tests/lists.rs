@@ -7,9 +7,9 @@ use super::reading::run;
 use super::stage::{Script, Stage, reply, shown};
 use crate::apply::events::Event;
 use crate::apply::{ListSource, LocalFilter, PreflightSource, ReadEnd, StopReason};
-use crate::call::Incident;
-use crate::change::IncidentId;
 use crate::client::{Incomplete, Reply, SendError};
+use crate::model::call::Incident;
+use crate::model::change::IncidentId;
 
 /// The page of a list of incidents from `newest` down to 1.
 fn page(newest: u64, what: &str) -> Result<Reply, SendError> {
@@ -133,5 +133,5 @@ async fn outage_during_one_read_is_waited_out() {
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));
     let run = ends.journal.runs().expect("reads").remove(0).name;
     let rows = ends.journal.report_rows(&run, crate::journal::RowFilter::NoneOf(&[]), 0, 9).expect("reads");
-    assert!(matches!(rows[0].before, Some(crate::snapshot::Snapshot::There(_))), "{:?}", rows[0].before);
+    assert!(matches!(rows[0].before, Some(crate::model::snapshot::Snapshot::There(_))), "{:?}", rows[0].before);
 }

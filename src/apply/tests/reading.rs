@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::stage::{Script, Stage, Wire, reply, resolve, shown};
 use crate::apply::events::Event;
 use crate::apply::{Course, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted, read};
-use crate::call::{Call, CallResult, Page};
-use crate::change::IncidentId;
 use crate::client::SendError;
 use crate::journal::ReadScope;
+use crate::model::call::{Call, CallResult, Page};
+use crate::model::change::IncidentId;
 
 /// Reads these incidents, one by one.
 pub(super) struct OneByOne {

@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
 use crate::apply::{Completion, ReadEnd, StopReason};
-use crate::change::Change;
 use crate::client::{TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
+use crate::model::change::Change;
 
 /// `{"exp":…}`: 2 s after the start of the stage's clock.
 const ENDS: &str = "e30.eyJleHAiOjE3OTU1MTQ0MDJ9.c2ln";

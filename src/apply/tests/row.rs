@@ -1,7 +1,7 @@
 //! The path of one row: attempts, reads, and how it ends.
 
 use super::*;
-use crate::change::{Change, IncidentId};
+use crate::model::change::{Change, IncidentId};
 
 const SETTLE: Duration = Duration::from_secs(30);
 const STREAK: Streak = Streak { id: 1, counts: true };
@@ -135,12 +135,13 @@ fn incident_is_read_after_the_settle_time() {
 
 /// An incident that shows what is asked for, with the comment or without.
 fn read(has_comment: bool) -> Verdict {
-    let comment = crate::call::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
-    let incident = crate::call::Incident {
+    let comment =
+        crate::model::call::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
+    let incident = crate::model::call::Incident {
         id: 7,
         values: std::iter::once(("status".to_owned(), "Resolved".into())).collect(),
         comments: if has_comment { vec![comment] } else { Vec::new() },
-        ..crate::call::Incident::default()
+        ..crate::model::call::Incident::default()
     };
     Verdict::Read { incident, server_time: None }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::stage::{Stage, Wire, change, reply, resolve, shown, willing};
 use crate::apply::events::Event;
 use crate::apply::{Completion, StopReason};
-use crate::change::Change;
 use crate::client::{Reply, SendError};
-use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::change::Change;
+use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
 
 fn rows(count: u64) -> Vec<Change> {
     (1..=count).map(resolve).collect()

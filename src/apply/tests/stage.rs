@@ -10,12 +10,12 @@ use tokio::sync::watch;
 
 use crate::apply::events::{Event, Listener};
 use crate::apply::{EngineSettings, RunEnd, apply};
-use crate::change::{Change, IncidentId, TenantKey};
 use crate::client::{Client, Method, Reply, Request, SendError, TokenCache, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
 use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
-use crate::outcome::{InputShape, ResultRow};
+use crate::model::change::{Change, IncidentId, TenantKey};
+use crate::model::outcome::{InputShape, ResultRow};
 
 /// The clock's start, in seconds since the machine's.
 pub(super) const START: i64 = 1_000;
@@ -171,7 +171,7 @@ impl Stage {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
-            typed: crate::typed::Typed::default(),
+            typed: crate::model::typed::Typed::default(),
             remember: self.settings.remember,
         };
         let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));

@@ -1,11 +1,11 @@
 //! The transaction of sending: all of it or nothing.
 
 use super::process::{Place, begin, comment, grant_all, resolve, updated};
-use crate::change::Change;
 use crate::clock::BootTime;
 use crate::journal::{AttemptEnd, Batch, Receipt, StartRequest};
-use crate::outcome::OutcomeKind;
-use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::change::Change;
+use crate::model::outcome::OutcomeKind;
+use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
 async fn attempt_end_and_outcome_are_one_transaction() {

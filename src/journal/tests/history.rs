@@ -7,10 +7,10 @@ use tokio::time::advance;
 use super::process::{
     HOUR, Place, Process, comment, facts, load_row, loaded, resolve, scope, start_of_the_clock, updated,
 };
-use crate::change::TenantKey;
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, Batch, JournalError, LoadRow, ReadOnlyJournal, RunKey, RunState};
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::model::change::TenantKey;
+use crate::model::outcome::{Outcome, OutcomeKind};
 
 fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
     let finished_at = jiff::Timestamp::from_second(second).expect("a time");

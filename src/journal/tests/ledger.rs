@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{Place, Process, REMEMBERED, comment, facts, load_row, resolve};
-use crate::change::TenantKey;
 use crate::clock::BootTime;
 use crate::journal::{AttemptEnd, Batch, Receipt};
-use crate::permit::{Pause, QuotaUsage};
+use crate::model::change::TenantKey;
+use crate::model::permit::{Pause, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
 async fn two_processes_share_requests_and_pause() {

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::change::{Change, IncidentId, TenantKey};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
     AttemptEnd, AttemptId, Batch, CallKind, Doubt, Durability, Journal, JournalError, LoadRow, Receipt, Receipts,
     RunHandle, RunKey, RunMetadata, StartRequest, StateDir,
 };
-use crate::outcome::{InputShape, Outcome, OutcomeKind};
-use crate::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::change::{Change, IncidentId, TenantKey};
+use crate::model::outcome::{InputShape, Outcome, OutcomeKind};
+use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const REMEMBERED: Duration = Duration::from_hours(12);
@@ -181,7 +181,7 @@ pub(super) fn facts() -> RunMetadata {
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
-        typed: crate::typed::Typed::default(),
+        typed: crate::model::typed::Typed::default(),
         remember: Duration::from_hours(12),
     }
 }

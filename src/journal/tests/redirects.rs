@@ -1,9 +1,9 @@
 //! Rows whose incident was merged into another one.
 
 use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
-use crate::change::IncidentId;
 use crate::journal::{AttemptEnd, Batch, Contradiction, Receipt, StartRequest};
-use crate::snapshot::{IncidentState, Snapshot};
+use crate::model::change::IncidentId;
+use crate::model::snapshot::{IncidentState, Snapshot};
 
 /// Keeps that the incidents of these rows were read, and were merged into others.
 fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::process::{Place, resolve};
 use crate::journal::{AttemptEnd, AttemptId, OutcomeGroup, RowFilter};
-use crate::outcome::{Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeKind};
 
 /// A row that ended so.
 fn over(row: u64, kind: OutcomeKind, code: &str) -> (u64, Outcome) {

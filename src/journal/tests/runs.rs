@@ -4,8 +4,8 @@ use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
 use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunKey, RunState};
-use crate::outcome::{Outcome, OutcomeKind};
-use crate::permit::{Grant, NextPermit, QuotaUsage};
+use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::permit::{Grant, NextPermit, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
 async fn run_is_published_complete_or_not_at_all() {

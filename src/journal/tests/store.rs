@@ -11,7 +11,7 @@ use tokio::time::advance;
 use super::process::{HOUR, Place, comment, resolve, scope};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, History, Journal, JournalError, PriorRuns, ReadOnlyJournal, WillSend};
-use crate::outcome::OutcomeKind;
+use crate::model::outcome::OutcomeKind;
 
 #[tokio::test(start_paused = true)]
 async fn files_are_private_to_the_user() {
@@ -249,7 +249,7 @@ fn journal_of_format_2(place: &Place) {
 async fn format_2_keeps_rows_history_and_ledger() {
     let place = Place::new();
     journal_of_format_2(&place);
-    let tenant = crate::change::TenantKey::tenant("t");
+    let tenant = crate::model::change::TenantKey::tenant("t");
     let appended = Some("comment");
     // A dry run and the list read it as it is, and change nothing.
     let before = fs::read(place.database()).expect("reads");
@@ -267,8 +267,8 @@ async fn format_2_keeps_rows_history_and_ledger() {
     assert_eq!(journal.run_of_plan(&tenant, "seal").expect("reads").as_deref(), Some("7f3k"));
     // The same comment is not added again.
     let mut peeked = PriorRuns::default();
-    let change = crate::change::Change {
-        incident: crate::change::IncidentId::new(1).expect("an id"),
+    let change = crate::model::change::Change {
+        incident: crate::model::change::IncidentId::new(1).expect("an id"),
         body: r#"{"status":"Resolved","comment":"tuned"}"#.into(),
         appends: true,
     };

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::quota_spec::{Window, duration_text};
+use crate::model::quota_spec::{Window, duration_text};
 use crate::report::humanize::{count, counted, lasting};
 
 /// So many calls have begun by this time after the beginning.
@@ -222,7 +222,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn quota(text: &str) -> Vec<Window> {
-        text.parse::<crate::quota_spec::Quota>().expect("a quota").windows().to_vec()
+        text.parse::<crate::model::quota_spec::Quota>().expect("a quota").windows().to_vec()
     }
 
     /// 120 calls under 50 a minute.

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::contract::Contract;
 use crate::input::{CURRENT, FETCHED_AT, csv, is_portal_export, jsonl, normalized};
-use crate::outcome::InputShape;
-use crate::report::fetched::cell;
+use crate::model::outcome::InputShape;
+use crate::output::fetched::cell;
 use crate::report::humanize::age;
 use crate::text::{printable, unescape_formula};
 

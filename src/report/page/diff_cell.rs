@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use crate::list_edit::ListEdit;
+use crate::model::list_edit::ListEdit;
 use crate::text::printable;
 
 /// A value, ready to be shown.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::chart::Point;
 use super::context::Context;
-use crate::diagnostic::{Diagnostic, Severity};
-use crate::quota_spec::Quota;
+use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::quota_spec::Quota;
 use crate::report::preview::Preview;
 
 /// A run before it is sent.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::journal::{OutcomeGroup, Timeline};
-use crate::outcome::{OutcomeKind, ResultRow};
-use crate::quota_spec::Quota;
+use crate::model::outcome::{OutcomeKind, ResultRow};
+use crate::model::quota_spec::Quota;
 use crate::report::outcome_counts::OutcomeCounts;
 
 /// A run after it.

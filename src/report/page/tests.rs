@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::outcome::{Outcome, OutcomeKind, ResultRow};
-use crate::quota_spec::Quota;
+use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::preview::{Counts, HistoryNote, Preview, SetCounts, TargetLabel};

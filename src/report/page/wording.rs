@@ -72,7 +72,7 @@ impl Review<'_> {
         let preview = self.preview;
         let mut warnings = preview.warnings();
         if let Some((after, rows)) = preview.stop_after.filter(|(_, rows)| *rows < preview.counts.rows) {
-            let after = crate::quota_spec::duration_text(after);
+            let after = crate::model::quota_spec::duration_text(after);
             warnings.push(format!(
                 "--stop-after {after}: {} of {} fit",
                 count(rows),

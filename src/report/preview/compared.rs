@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::outcome::Outcome;
+use crate::model::outcome::Outcome;
 use crate::report::humanize::{count, counted};
 
 /// So many lines are named of the rows that can't be updated.

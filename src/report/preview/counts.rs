@@ -9,7 +9,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use serde_json::{Map, Value};
 
 use super::SetCounts;
-use crate::change::IncidentId;
+use crate::model::change::IncidentId;
 use crate::report::humanize::{counted, left_alone};
 
 /// Why a row is left out that has no outcome yet.

@@ -21,7 +21,7 @@ use super::diff_line::RowDiff;
 use super::humanize::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
 use super::layout::Layout;
 use super::next_command::NextCommand;
-use crate::quota_spec::duration_text;
+use crate::model::quota_spec::duration_text;
 use crate::text::printable;
 
 /// The names at the left.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::list_edit::ListEdit;
+use crate::model::list_edit::ListEdit;
 use crate::report::humanize::{WIDTH, count, fitted};
 
 /// So many different values of a property are told apart …

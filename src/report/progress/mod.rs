@@ -132,7 +132,7 @@ fn locked(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::outcome::{Outcome, OutcomeKind, ResultRow};
+    use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
     use std::io::{self, Write};
 
     #[derive(Clone, Default)]
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn pace(next_call: Option<&str>) -> Event {
-        let quota: crate::quota_spec::Quota = "50/1m,1500/1h".parse().expect("valid");
+        let quota: crate::model::quota_spec::Quota = "50/1m,1500/1h".parse().expect("valid");
         Event::Pace(Pace {
             windows: quota.windows().iter().map(|window| (*window, 50)).collect(),
             next_call: next_call.map(at),

@@ -178,8 +178,8 @@ impl PauseNotice {
 mod tests {
     use super::*;
     use crate::apply::StopReason;
-    use crate::outcome::OutcomeKind;
-    use crate::quota_spec::Quota;
+    use crate::model::outcome::OutcomeKind;
+    use crate::model::quota_spec::Quota;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("valid")

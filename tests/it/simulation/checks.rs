@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bulk_triage::quota_spec::Window;
+use bulk_triage::model::quota_spec::Window;
 use serde_json::Value;
 
 use super::scenario::Command;

@@ -15,12 +15,12 @@ use bulk_triage::apply::{
     Course, EngineSettings, ListSource, LocalFilter, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource,
     StopReason, Wanted, read,
 };
-use bulk_triage::call::{Call, CallResult, Incident, Page};
-use bulk_triage::change::{IncidentId, TenantKey};
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::journal::{Durability, Journal, StateDir};
-use bulk_triage::quota_spec::{Quota, Window};
+use bulk_triage::model::call::{Call, CallResult, Incident, Page};
+use bulk_triage::model::change::{IncidentId, TenantKey};
+use bulk_triage::model::quota_spec::{Quota, Window};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};

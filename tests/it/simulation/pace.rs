@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use bulk_triage::apply::events::Pace;
-use bulk_triage::quota_spec::Window;
+use bulk_triage::model::quota_spec::Window;
 use jiff::Timestamp;
 
 use super::scenario::{Command, Habit, Scenario};

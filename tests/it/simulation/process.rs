@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopReason, apply};
-use bulk_triage::change::{Change, IncidentId, TenantKey};
 use bulk_triage::client::{Client, TokenCache};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
 use bulk_triage::journal::{
     Durability, Journal, JournalError, LoadRow, RunHandle, RunKey, RunMetadata, RunState, StateDir,
 };
-use bulk_triage::outcome::{InputShape, ResultRow};
+use bulk_triage::model::change::{Change, IncidentId, TenantKey};
+use bulk_triage::model::outcome::{InputShape, ResultRow};
+use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
-use bulk_triage::report::results::{Destination, ResultsFile};
 use tokio::sync::watch;
 
 use super::life::{Death, Life};
@@ -177,7 +177,7 @@ async fn run_of(
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
-        typed: bulk_triage::typed::Typed::default(),
+        typed: bulk_triage::model::typed::Typed::default(),
         remember: Duration::from_hours(12),
     };
     let mut rng = fastrand::Rng::with_seed(world.state().dice.u64(..));

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bulk_triage::quota_spec::{Quota, Window};
+use bulk_triage::model::quota_spec::{Quota, Window};
 use serde_json::json;
 
 use super::renewal::Renewals;

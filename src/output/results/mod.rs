@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub use destination::{Destination, DestinationError, default_name};
 
 use crate::files;
-use crate::outcome::{InputShape, ResultRow};
+use crate::model::outcome::{InputShape, ResultRow};
 
 const BOM: &str = "\u{feff}";
 
@@ -170,7 +170,7 @@ fn encode(shape: &InputShape, row: &ResultRow) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Outcome, OutcomeKind};
+    use crate::model::outcome::{Outcome, OutcomeKind};
     use std::convert::Infallible;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

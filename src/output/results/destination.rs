@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 
 use crate::files::{self, PathProblem, Refusal};
-use crate::outcome::{InputShape, RESULT_COLUMNS};
+use crate::model::outcome::{InputShape, RESULT_COLUMNS};
 use crate::text::printable;
 
 /// A line of ours is shorter: a record has 1 MiB at most.

@@ -216,7 +216,7 @@ fn next_line<T: for<'a> Deserialize<'a>>(lines: &mut impl io::BufRead, line: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::IncidentState;
+    use crate::model::snapshot::IncidentState;
     use jiff::Timestamp;
 
     fn at(text: &str) -> Timestamp {

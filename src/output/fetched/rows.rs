@@ -92,7 +92,7 @@ pub(super) fn empty_members(line: &str) -> Option<usize> {
 }
 
 /// A value as it is written into a cell.
-pub(in crate::report) fn cell(value: Option<&Value>) -> String {
+pub(crate) fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -141,7 +141,7 @@ fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::contract::{BUILT_IN, load};
-    use crate::snapshot::IncidentState;
+    use crate::model::snapshot::IncidentState;
     use serde_json::json;
 
     fn classic() -> Columns {

@@ -6,7 +6,6 @@
 
 mod partial;
 mod rows;
-mod summary;
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -14,15 +13,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use partial::{PartHeader, PartialFile, PartialStart};
-pub use summary::{FetchSummary, incomplete};
 
-use crate::call::Incident;
 use crate::contract::Contract;
 use crate::files::{self, PathProblem, Refusal};
-use crate::snapshot::IncidentState;
+use crate::model::call::Incident;
+use crate::model::snapshot::IncidentState;
 use crate::text::printable;
 use rows::Columns;
-pub(super) use rows::cell;
+pub(crate) use rows::cell;
 
 /// An incident that was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

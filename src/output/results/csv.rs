@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::input::csv::{delimiter_byte, join};
-use crate::outcome::{RESULT_COLUMNS, ResultRow};
+use crate::model::outcome::{RESULT_COLUMNS, ResultRow};
 use crate::text::{escape_formula, printable, shield_bytes};
 
 /// The header line of a results file.
@@ -94,7 +94,7 @@ fn quoted_cell(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Outcome, OutcomeKind};
+    use crate::model::outcome::{Outcome, OutcomeKind};
     use crate::text::unescape_formula_bytes;
     use proptest::prelude::*;
 

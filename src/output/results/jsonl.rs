@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::outcome::{OutcomeKind, ResultRow};
+use crate::model::outcome::{OutcomeKind, ResultRow};
 
-/// The members of a line, in the order of [`crate::outcome::RESULT_COLUMNS`].
+/// The members of a line, in the order of [`crate::model::outcome::RESULT_COLUMNS`].
 #[derive(Serialize)]
 struct Members<'a> {
     row: u64,
@@ -72,7 +72,7 @@ fn time_or_null<S: Serializer>(value: &Option<Timestamp>, serializer: S) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Outcome, RESULT_COLUMNS};
+    use crate::model::outcome::{Outcome, RESULT_COLUMNS};
     use proptest::prelude::*;
 
     fn row(source: &[u8]) -> ResultRow {

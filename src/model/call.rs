@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::change::{Change, IncidentId};
+use crate::model::change::{Change, IncidentId};
 
 /// One HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]

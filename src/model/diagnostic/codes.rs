@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn docs_show_this_table() {
-        let page = include_str!("../../docs/diagnostics.md");
+        let page = include_str!("../../../docs/diagnostics.md");
         assert!(page.contains(&markdown_table()), "docs/diagnostics.md should contain:\n\n{}", markdown_table());
     }
 }

@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::apply::ApplyError;
 use crate::check::{SetError, nearest};
+use crate::cli::exit;
 use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
 use crate::contract::{BUILT_IN, ContractError};
-use crate::exit;
 use crate::files::Refusal;
 use crate::input::InputError;
 use crate::journal::JournalError;
+use crate::output::fetched::FetchPlaceError;
+use crate::output::plan_file::PlanPlaceError;
+use crate::output::results::DestinationError;
 use crate::plan::PlanError;
-use crate::report::fetched::FetchPlaceError;
 use crate::report::next_command::NextCommand;
 use crate::report::page::PagePlaceError;
-use crate::report::plan_file::PlanPlaceError;
-use crate::report::results::DestinationError;
 use crate::text::{escape_json, printable};
 
 /// Why a command ended without doing what it was asked.

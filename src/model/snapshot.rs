@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::call::Incident;
+use crate::model::call::Incident;
 
 /// What came of looking at an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,12 @@
+//! The domain types: incidents and what changes them, calls and how they end, outcomes, quotas, diagnostics. No I/O.
+
+pub mod call;
+pub mod change;
+pub mod comment_text;
+pub mod diagnostic;
+pub mod list_edit;
+pub mod outcome;
+pub mod permit;
+pub mod quota_spec;
+pub mod snapshot;
+pub mod typed;
