@@ -222,15 +222,15 @@ impl Journal {
         let waiting = receipts.iter_mut().zip(&batch.begins).filter(|(receipt, _)| **receipt == Receipt::NoPermit);
         let mut permits = grant.permits as usize;
         for (receipt, begin) in waiting.take(permits) {
-            let updates = kind_of(begin, session.appended.as_deref());
+            let kind = kind_of(begin, session.appended.as_deref());
             let incident = Some(begin.change.incident);
-            let intent = Intent { row: begin.row, incident, updates, process: *process, now };
+            let intent = Intent { row: begin.row, incident, kind, process: *process, now };
             *receipt = Receipt::Started(write_intent(&tx, session, &intent)?);
             permits -= 1;
         }
         let mut looks = Vec::new();
         for incident in batch.looks.iter().take(permits) {
-            let intent = Intent { row: 0, incident: *incident, updates: READ, process: *process, now };
+            let intent = Intent { row: 0, incident: *incident, kind: READ, process: *process, now };
             looks.push(write_intent(&tx, session, &intent)?);
         }
         tx.commit()?;
@@ -307,15 +307,15 @@ struct Intent {
     row: u64,
     incident: Option<IncidentId>,
     /// [`READ`], [`UPDATE`] or [`UPDATE_WITHOUT_COMMENT`].
-    updates: u8,
+    kind: u8,
     process: i64,
     now: Now,
 }
 
 fn write_intent(tx: &Transaction<'_>, session: &mut Session, intent: &Intent) -> Result<AttemptId, JournalError> {
-    let Intent { row, incident, updates, process, now } = *intent;
+    let Intent { row, incident, kind, process, now } = *intent;
     tx.prepare_cached(
-        "INSERT INTO attempts (scope, run, row, incident, updates, process, started, started_wall)
+        "INSERT INTO attempts (scope, run, row, incident, kind, process, started, started_wall)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
@@ -323,7 +323,7 @@ fn write_intent(tx: &Transaction<'_>, session: &mut Session, intent: &Intent) ->
         session.run,
         row,
         incident.map_or(0, stored_id),
-        updates,
+        kind,
         process,
         now.boot.0,
         now.wall.as_microsecond(),
@@ -341,7 +341,7 @@ fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &AttemptEnd) -> R
     let changed = tx
         .prepare_cached(
             "UPDATE attempts
-             SET ended = ?2, ended_wall = ?3, verdict = ?4, made = ?5, http_status = ?6, request_id = ?7
+             SET ended = ?2, ended_wall = ?3, verdict = ?4, applied = ?5, http_status = ?6, request_id = ?7
              WHERE id = ?1 AND ended IS NULL",
         )?
         .execute(params![
@@ -363,7 +363,7 @@ fn write_end(tx: &Transaction<'_>, session: &mut Session, end: &AttemptEnd) -> R
     for (attempt, made) in &end.resolved {
         let verdict = (end.is_merged && *made).then_some(REDIRECTED);
         tx.prepare_cached(
-            "UPDATE attempts SET made = ?2, verdict = ifnull(?3, verdict) WHERE id = ?1 AND made IS NULL",
+            "UPDATE attempts SET applied = ?2, verdict = ifnull(?3, verdict) WHERE id = ?1 AND applied IS NULL",
         )?
         .execute(params![attempt.0, made, verdict])?;
     }

@@ -117,16 +117,16 @@ pub(super) struct DedupQuery<'a> {
 }
 
 pub(super) const UPDATES_OF_INCIDENT: &str = "
-    SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.made,
-           rows.body, rows.appends AND a.updates = 1, rows.asked, a.verdict
+    SELECT a.id, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended, a.ended_wall, a.applied,
+           rows.body, rows.appends AND a.kind = 1, rows.asked, a.verdict
     FROM attempts AS a
     JOIN rows ON rows.run = a.run AND rows.row = a.row
     JOIN runs ON runs.id = a.run
-    WHERE a.scope = ?1 AND a.incident = ?2 AND a.updates > 0
+    WHERE a.scope = ?1 AND a.incident = ?2 AND a.kind > 0
     ORDER BY a.id";
 
 pub(super) const READS_UNDER_WAY: &str =
-    "SELECT 1 FROM attempts WHERE scope = ?1 AND incident = ?2 AND updates = 0 AND ended IS NULL";
+    "SELECT 1 FROM attempts WHERE scope = ?1 AND incident = ?2 AND kind = 0 AND ended IS NULL";
 
 /// Whether a read of the incident is under way.
 pub(super) fn is_read(db: &Connection, scope: i64, incident: IncidentId) -> Result<bool, JournalError> {

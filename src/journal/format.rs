@@ -11,17 +11,17 @@ use rusqlite::Connection;
 use super::JournalError;
 
 /// The format that this program writes.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 /// The oldest format that it can read. Format 1 was never released.
 const OLDEST: i64 = 2;
 /// Marks the file as ours (`btri`).
 const APPLICATION: i64 = 0x6274_7269;
 
 /// From [`OLDEST`] to [`FORMAT`], one step for each format.
-const STEPS: [&str; 1] = [include_str!("format-3.sql")];
+const STEPS: [&str; 2] = [include_str!("format-3.sql"), include_str!("format-4.sql")];
 
 /// The whole schema of each earlier format, from [`OLDEST`] on.
-const EARLIER: [&str; 1] = [include_str!("schema-2.sql")];
+const EARLIER: [&str; 2] = [include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// What a database file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -286,7 +286,7 @@ macro_rules! attempts_at_row {
 pub(super) const IS_UNSETTLED: &str = concat!(
     "(outcome IS NULL AND EXISTS (SELECT 1 FROM ",
     attempts_at_row!(),
-    " AND a.updates > 0 AND a.made IS NOT 0))"
+    " AND a.kind > 0 AND a.applied IS NOT 0))"
 );
 
 /// Of a row: the calls made for it.

@@ -105,7 +105,7 @@ const MAY_CHANGE_LISTS: &str = "(asked IS NOT NULL AND instr(substr(asked, 2), '
 
 pub(super) fn pending_rows() -> String {
     format!(
-        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, read_wall, {MERGED}, asked, before IS NOT NULL
+        "SELECT row, target, body, appends, line, source, {ATTEMPTS}, {IS_UNSETTLED}, snapshot_at, {MERGED}, asked, before IS NOT NULL
          FROM rows
          WHERE run = ?1 AND row > ?2 AND outcome IS NULL AND body IS NOT NULL ORDER BY row LIMIT ?3"
     )
@@ -141,7 +141,7 @@ impl Journal {
         self.write(|tx| {
             let mut insert = tx.prepare_cached(
                 "INSERT INTO rows
-                     (run, row, line, incident, target, body, asked, appends, source, outcome, code, message, planned,
+                     (run, row, line, incident, target, body, asked, appends, source, outcome, code, message, plan_snapshot,
                       before)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13)",
             )?;
@@ -194,7 +194,7 @@ impl Journal {
         let mut statement = self.db.prepare_cached(&format!(
             "SELECT target, row FROM rows
              WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND ({MAY_CHANGE_LISTS} OR NOT {IS_UNSETTLED})
-               AND (?2 OR {MAY_CHANGE_LISTS} OR planned IS NOT NULL OR {MERGED} IS NOT NULL)"
+               AND (?2 OR {MAY_CHANGE_LISTS} OR plan_snapshot IS NOT NULL OR {MERGED} IS NOT NULL)"
         ))?;
         let rows = statement.query_map(params![run.id, of == ReadScope::All], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let incidents = rows.map(|row: Result<(u64, u64), _>| row.map(|(id, row)| (IncidentId::new(id), row)));
@@ -208,10 +208,10 @@ impl Journal {
     /// Where the journal can't be read.
     pub fn seen(&self, run: &RunHandle, row: u64) -> Result<Option<Snapshots>, JournalError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT before, planned, EXISTS (
+            "SELECT before, plan_snapshot, EXISTS (
                  SELECT 1 FROM attempts AS a
                  WHERE a.scope = (SELECT scope FROM runs WHERE id = ?1) AND a.incident = rows.target
-                   AND a.run = ?1 AND a.updates > 0 AND a.made IS NOT 0)
+                   AND a.run = ?1 AND a.kind > 0 AND a.applied IS NOT 0)
              FROM rows WHERE run = ?1 AND row = ?2",
         )?;
         let (before, planned, is_touched): (Option<String>, Option<String>, bool) =
@@ -257,7 +257,7 @@ impl Journal {
                     tx.prepare_cached(
                         "UPDATE rows
                          SET asked = coalesce(asked, iif(?3 <> body, body, NULL)), body = coalesce(?3, body),
-                             read_wall = coalesce(?4, read_wall)
+                             snapshot_at = coalesce(?4, snapshot_at)
                          WHERE run = ?1 AND row = ?2",
                     )?
                     .execute(params![run.id, settled.row, settled.body.as_deref(), read_wall])?;

@@ -185,7 +185,7 @@ impl History {
         let (from, until, calls, reads, throttled, transient): (Option<i64>, Option<i64>, _, _, _, _) =
             self.db.query_row(
                 "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
-                        count(*) FILTER (WHERE updates = 0), count(*) FILTER (WHERE verdict = 'throttled'),
+                        count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE verdict = 'throttled'),
                         count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
                  FROM attempts WHERE run = ?1",
                 [id],

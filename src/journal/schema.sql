@@ -1,5 +1,5 @@
--- The journal's format. What changes here needs a step in format.rs. Times: `_wall` in microseconds of Unix time, others
--- in microseconds since the machine started.
+-- The journal's format. What changes here needs a step in format.rs. Times: `_wall` and `_at` in microseconds of Unix
+-- time, others in microseconds since the machine started.
 
 CREATE TABLE machine (
     boot_id TEXT NOT NULL                 -- the start of the machine in which all boot times below count
@@ -55,8 +55,8 @@ CREATE TABLE rows (
     appends INTEGER NOT NULL,             -- whether it adds a comment
     source BLOB NOT NULL,                 -- the row's own bytes
     before TEXT,                          -- JSON: what its incident looked like, where that was read
-    planned TEXT,                         -- the same, when its plan was made
-    read_wall INTEGER,                    -- then, where it was otherwise than the row asks for
+    plan_snapshot TEXT,                   -- the same, when its plan was made
+    snapshot_at INTEGER,                  -- when that was read, if it differed from what the row asks for
     outcome TEXT,
     code TEXT,
     message TEXT,
@@ -72,7 +72,7 @@ CREATE TABLE attempts (
     run INTEGER NOT NULL,                 -- 0: for no run
     row INTEGER NOT NULL,                 -- 0: a look, for no row alone
     incident INTEGER NOT NULL,            -- 0: a list
-    updates INTEGER NOT NULL,             -- 0: a read, 1: an update, 2: an update without its row's comment
+    kind INTEGER NOT NULL,                -- 0: a read, 1: an update, 2: an update without its row's comment
     process INTEGER NOT NULL,
     started INTEGER NOT NULL,
     started_wall INTEGER NOT NULL,
@@ -81,7 +81,8 @@ CREATE TABLE attempts (
     verdict TEXT,
     http_status INTEGER,
     request_id TEXT,
-    made INTEGER                          -- of an update that is over: 1 made, 0 not made, NULL in doubt
+    applied INTEGER,                      -- of an update that has ended: 1 applied, 0 not applied, NULL in doubt
+    step INTEGER NOT NULL DEFAULT 0       -- which step of its row, from 0
 ) STRICT;
 
 -- The quota's ledger: the calls under way, and the last ones that ended.

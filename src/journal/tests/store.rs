@@ -34,12 +34,12 @@ async fn files_are_private_to_the_user() {
 #[tokio::test(start_paused = true)]
 async fn newer_format_is_refused_and_untouched() {
     let place = Place::new();
-    place.open().db.pragma_update(None, "user_version", 4).expect("writes");
+    place.open().db.pragma_update(None, "user_version", 5).expect("writes");
     let before = fs::read(place.database()).expect("reads");
     let error = place.try_open().expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 5, known: 4, .. }), "{error}");
     let error = ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect_err("newer");
-    assert!(matches!(error, JournalError::Newer { found: 4, known: 3, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 5, known: 4, .. }), "{error}");
     assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
 }
 
@@ -82,15 +82,13 @@ async fn altered_schema_is_refused_and_untouched() {
         ("ALTER TABLE rows ADD COLUMN more TEXT", "`rows`"),
         ("DROP TABLE applied_plans; CREATE VIEW applied_plans AS SELECT 1 AS scope", "`applied_plans`"),
     ] {
-        for is_old in [false, true] {
+        for old in [None, Some(EARLIER[0]), Some(EARLIER[1])] {
             let place = Place::new();
-            if is_old {
-                journal_of_format_2(&place);
-            } else {
-                drop(place.process(&[resolve(1)]));
-            }
-            if is_old && alter.contains("DROP TABLE") {
-                continue;
+            match old {
+                // It has no such table.
+                Some((2, _)) if alter.contains("DROP TABLE") => continue,
+                Some(earlier) => journal_of_format(&place, earlier),
+                None => drop(place.process(&[resolve(1)])),
             }
             #[expect(clippy::disallowed_methods, reason = "somebody else's hand in the journal")]
             let db = Connection::open(place.database()).expect("opens");
@@ -220,15 +218,19 @@ async fn only_abandoned_lock_files_are_removed() {
     assert!(!is_there("process-99.lock") && !is_there("run-gone.lock"));
 }
 
-/// A journal as the released revision leaves it.
-fn journal_of_format_2(place: &Place) {
+/// The schemas of earlier formats, each with its number.
+const EARLIER: [(i64, &str); 2] = [(2, include_str!("../schema-2.sql")), (3, include_str!("../schema-3.sql"))];
+
+/// A journal as an earlier revision leaves it.
+fn journal_of_format(place: &Place, (format, schema): (i64, &str)) {
     place.create();
     place.write("journal.db", "");
     #[expect(clippy::disallowed_methods, reason = "an earlier revision's journal")]
     let db = Connection::open(place.database()).expect("opens");
-    db.execute_batch(include_str!("../schema-2.sql")).expect("its schema");
+    db.execute_batch(schema).expect("its schema");
+    db.pragma_update(None, "user_version", format).expect("its number");
     db.execute_batch(
-        r#"PRAGMA journal_mode = wal; PRAGMA application_id = 0x62747269; PRAGMA user_version = 2;
+        r#"PRAGMA journal_mode = wal; PRAGMA application_id = 0x62747269;
         INSERT INTO machine VALUES ('first');
         INSERT INTO processes (started_wall) VALUES (1795514400000000);
         INSERT INTO scopes (name) VALUES ('tenant:t');
@@ -246,9 +248,13 @@ fn journal_of_format_2(place: &Place) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn format_2_keeps_rows_history_and_ledger() {
+async fn earlier_formats_keep_rows_history_and_ledger() {
+    EARLIER.into_iter().for_each(expect_kept);
+}
+
+fn expect_kept(earlier: (i64, &str)) {
     let place = Place::new();
-    journal_of_format_2(&place);
+    journal_of_format(&place, earlier);
     let tenant = crate::model::change::TenantKey::tenant("t");
     let appended = Some("comment");
     // A dry run and the list read it as it is, and change nothing.
@@ -262,6 +268,8 @@ async fn format_2_keeps_rows_history_and_ledger() {
     assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
 
     let mut journal = place.open();
+    let step: i64 = journal.db.query_row("SELECT step FROM attempts", [], |row| row.get(0)).expect("an attempt");
+    assert_eq!(step, 0);
     let run = journal.run("7f3k").expect("is there");
     assert_eq!((run.outcomes, run.calls, run.plan.as_deref()), (vec![(OutcomeKind::Updated, 1)], 1, Some("seal")));
     assert_eq!(journal.run_of_plan(&tenant, "seal").expect("reads").as_deref(), Some("7f3k"));
@@ -294,7 +302,12 @@ async fn migrated_journal_has_the_current_schema() {
         let rows = statement.query_map([], |row| row.get(0)).expect("reads");
         rows.collect::<Result<_, _>>().expect("reads")
     };
-    let (old, new) = (Place::new(), Place::new());
-    journal_of_format_2(&old);
-    assert_eq!(columns(&old.open()), columns(&new.open()));
+    let new = Place::new();
+    for earlier in EARLIER {
+        let old = Place::new();
+        journal_of_format(&old, earlier);
+        assert_eq!(columns(&old.open()), columns(&new.open()));
+        // What it has become is known again.
+        drop(old.open());
+    }
 }

@@ -56,8 +56,8 @@ impl Witness {
             .db()
             .prepare_cached(
                 "SELECT a.id, a.run, a.row FROM attempts AS a JOIN rows ON rows.run = a.run AND rows.row = a.row
-                 WHERE a.ended IS NULL AND a.incident = ?1 AND (a.updates > 0) = (?2 IS NOT NULL)
-                   AND (?2 IS NULL OR ?2 = iif(a.updates = 2, json_remove(rows.body, '$.comment'), rows.body))
+                 WHERE a.ended IS NULL AND a.incident = ?1 AND (a.kind > 0) = (?2 IS NOT NULL)
+                   AND (?2 IS NULL OR ?2 = iif(a.kind = 2, json_remove(rows.body, '$.comment'), rows.body))
                  ORDER BY a.id",
             )
             .expect("the attempts can be read")
