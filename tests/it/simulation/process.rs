@@ -117,6 +117,18 @@ async fn mortal(mut process: Pin<&mut impl Future<Output = Ended>>) -> Ended {
     .await
 }
 
+/// The program that another test starts has copies of all locks of this process from its fork to its exec: then the
+/// results of a start that has died are locked for a moment.
+fn destination(path: &Path) -> Destination {
+    for _ in 0..1_000_000 {
+        match Destination::examine(path, None, &SHAPE) {
+            Err(error) if error.to_string().contains("another run is writing it") => std::thread::yield_now(),
+            examined => return examined.expect("can be written"),
+        }
+    }
+    panic!("{} stays locked", path.display())
+}
+
 /// The steps of `bulk-triage run`.
 async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
     let clock = world.clock();
@@ -128,7 +140,7 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
         Err(JournalError::RunIsHeld { .. }) => return Ended::Held,
         Err(error) => panic!("{error}"),
     };
-    let destination = Destination::examine(&disk.results(command), None, &SHAPE).expect("can be written");
+    let destination = destination(&disk.results(command));
     let over = rows(&journal, &run.name, true);
     let results = ResultsFile::create(&destination, SHAPE, over).expect("can be written");
     let reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock.clone(), false));
