@@ -10,7 +10,7 @@ use super::scenario::Command;
 use super::server::Server;
 use super::world::World;
 
-/// One line of a results file, read for itself.
+/// A line of a results file, parsed independently of the program.
 struct Line {
     row: u64,
     incident: String,
@@ -18,8 +18,7 @@ struct Line {
     code: String,
 }
 
-/// After a start that has accounted for its run: every row once, in order, and the truth about the server. Returns the
-/// outcomes.
+/// Checks the results of a finished start: every row once, in order, and true to the server. Returns the outcomes.
 pub(super) fn results(world: &World, command: &Command, run: &str, path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("results are there");
     let lines: Vec<Line> = text.lines().map(line).collect();
@@ -30,22 +29,22 @@ pub(super) fn results(world: &World, command: &Command, run: &str, path: &Path) 
     }
     for (line, row) in lines.iter().zip(&command.rows) {
         if line.incident != row.incident.to_string() {
-            world.breach(format_args!("row {} is about {}, not {}", line.row, line.incident, row.incident));
+            world.breach(format_args!("row {} is for incident {}, not {}", line.row, line.incident, row.incident));
         }
         if let Err(lie) = truth(world, run, line, &row.body, row.incident, row.appends) {
             let (row, outcome, code) = (line.row, &line.outcome, &line.code);
-            world.breach(format_args!("row {row} of {run} is `{outcome}` ({code}), and {lie}"));
+            world.breach(format_args!("row {row} of {run} is `{outcome}` ({code}), but {lie}"));
         }
     }
     lines.into_iter().map(|line| line.outcome).collect()
 }
 
-/// What the server knows of a row, against what the results say.
+/// Compares what the server knows about a row with its result.
 fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appends: bool) -> Result<(), &'static str> {
     let state = &mut *world.state();
     let run = state.witness.run(run);
     let server = &state.server;
-    // A comment that another change has added is not added again: what is left is sent.
+    // A comment that another change has added is not added again: only the rest is sent.
     let left = without_comment(body);
     let made_the_rest = |done: &str| done == left && is_comment_there(server, incident, body);
     let made_it =
@@ -55,23 +54,23 @@ fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appen
     let own = own_updates().count();
     let added = own_updates().filter(|done| done.body.contains("comment")).count();
     let may_be_anothers = line.code == "found-by-reading" && !appends;
-    // A clock of comments that is off by more than is tolerated can date a comment of a run before into this one's time,
-    // and a change that is not remembered may be made twice.
+    // If the clock of comments is off by more than is tolerated, a comment of an earlier run may seem to be from this
+    // one, and a change that is not remembered may be applied twice.
     let is_misdated = world.scenario.may_stay_in_doubt && world.scenario.remember.is_zero();
     let may_be_anothers =
         may_be_anothers || line.code == "found-by-reading" && is_misdated && same().any(|done| done.origin.run < run);
     let may_come = server.pending.iter().any(|origin| origin.run == run && origin.row == line.row);
     match line.outcome.as_str() {
-        // Where nothing is added nobody can tell whose call it was, only that it was made.
-        "updated" if own == 0 && !(may_be_anothers && same().count() > 0) => Err("the server has never made it"),
-        "updated" if added > 1 => Err("the server has made it more than once"),
-        "unchanged" if same().count() == 0 => Err("nobody has ever made it"),
-        // It was merged into another one: the update went to the old one, and the row says so.
+        // Without a comment nobody can tell whose request it was, only that it was applied.
+        "updated" if own == 0 && !(may_be_anothers && same().count() > 0) => Err("the server has never applied it"),
+        "updated" if added > 1 => Err("the server has applied it more than once"),
+        "unchanged" if same().count() == 0 => Err("nobody has ever applied it"),
+        // It was merged into another incident: the update went to the merged one, and the row says so.
         "failed" if line.code == "redirected" => Ok(()),
-        // Another one may have set it otherwise since.
-        "failed" if own > 0 && (appends || server.shows(incident, body)) => Err("the server has made it"),
-        "not-attempted" if own > 0 => Err("the server has made it"),
-        "failed" | "not-attempted" if may_come => Err("the server may still make it"),
+        // Another update may have changed it since.
+        "failed" if own > 0 && (appends || server.shows(incident, body)) => Err("the server has applied it"),
+        "not-attempted" if own > 0 => Err("the server has applied it"),
+        "failed" | "not-attempted" if may_come => Err("the server may still apply it"),
         _ => Ok(()),
     }
 }
@@ -106,7 +105,7 @@ fn line(text: &str) -> Line {
     }
 }
 
-/// After everything: what the server has counted and done.
+/// At the end: what the server has counted and applied.
 pub(super) fn server(world: &World) {
     let (mut counted, applied) = {
         let server = &world.state().server;
@@ -118,23 +117,23 @@ pub(super) fn server(world: &World) {
             if last.saturating_sub(*first) < *length {
                 let more = calls + 1;
                 world.breach(format_args!(
-                    "{more} calls between {first:?} and {last:?}, and {calls} in {length:?} allowed"
+                    "{more} requests between {first:?} and {last:?}, but {calls} in {length:?} are allowed"
                 ));
             }
         }
     }
-    // By incident and body: how often each run has made it.
+    // By incident and body: how often each run has applied it.
     let mut made: BTreeMap<(u64, &str), BTreeMap<i64, u32>> = BTreeMap::new();
     for done in applied.iter().filter(|done| done.body.contains("comment")) {
         *made.entry((done.incident, &done.body)).or_default().entry(done.origin.run).or_default() += 1;
     }
     for ((incident, body), runs) in made {
         if let Some((run, times)) = runs.iter().find(|(_, times)| **times > 1) {
-            world.breach(format_args!("run {run} has made {body} of incident {incident} {times} times"));
+            world.breach(format_args!("run {run} has applied {body} to incident {incident} {times} times"));
         }
         let remembers = !world.scenario.remember.is_zero() && !world.scenario.conflicts(incident);
         if remembers && runs.len() > 1 {
-            world.breach(format_args!("more than one run has made {body} of incident {incident}"));
+            world.breach(format_args!("more than one run has applied {body} to incident {incident}"));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Connections that are kept for the next request, and that the server closes when it likes.
+//! Connections that are kept for the next request, and that the server may close at any time.
 //!
-//! Promises: a request is lost on a reused connection only if an earlier one of the same process was answered on it;
-//! after the first such loss no connection is kept, as in the real transport.
+//! Promises: a request is lost on a reused connection only if an earlier one of the same process got a response on it.
+//! After the first such loss no connection is kept, as in the real transport.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -12,12 +12,12 @@ pub(super) struct Connections(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     idle: u32,
-    /// One was closed under a request: each request gets a new one from now on.
+    /// A connection was closed under a request, so each request gets a new one from now on.
     keeps_none: bool,
 }
 
 impl Connections {
-    /// A request leaves: returns whether it leaves on a connection that was used before.
+    /// A request leaves. Returns whether its connection was used before.
     pub(super) fn take(&self) -> bool {
         let mut kept = self.kept();
         let is_reused = kept.idle > 0 && !kept.keeps_none;
@@ -25,7 +25,7 @@ impl Connections {
         is_reused
     }
 
-    /// A request was answered: its connection is kept.
+    /// A request got its response, and its connection is kept.
     pub(super) fn give_back(&self) {
         self.kept().idle += 1;
     }

@@ -1,4 +1,5 @@
-//! The history of one seed: starts that are ended early, starts that are not, and one more when everything is over.
+//! The history of one seed: starts that are ended early, then uninterrupted ones, and one more after the run has
+//! finished.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +13,17 @@ use super::world::World;
 
 /// More starts than any command needs.
 const STARTS: u32 = 60;
-/// A seed that is not over by then never ends.
+/// A seed that has not finished by then never will.
 const ENDS_BY: Duration = Duration::from_hours(48);
 
-/// What became of a seed.
+/// The result of a seed.
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) trace: Vec<String>,
     pub(super) breaches: Vec<String>,
 }
 
-/// Plays a seed, and checks the promises. A trace takes time: it is kept where
-/// somebody will read it.
+/// Plays a seed and checks the promises. The trace takes time, so it is kept only on request.
 pub(super) fn play(seed: u64, traced: bool) -> Verdict {
     let (_directory, disk) = disk();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -32,7 +32,7 @@ pub(super) fn play(seed: u64, traced: bool) -> Verdict {
         let world = Arc::new(World::new(Scenario::draw(seed), &disk.state_dir(), traced));
         world.note(format_args!("{:?}", world.scenario));
         if tokio::time::timeout(ENDS_BY, Box::pin(whole(&world, &disk))).await.is_err() {
-            world.breach("it never ends");
+            world.breach("the seed never ends");
         }
         checks::server(&world);
         let state = &mut *world.state();
@@ -57,7 +57,7 @@ async fn whole(world: &Arc<World>, disk: &Disk) {
     }
 }
 
-/// Starts a command until its run is over.
+/// Starts a command until its run is finished.
 async fn until_over(world: &Arc<World>, disk: &Disk, command: &Command) {
     let mut early = world.scenario.ended_early;
     for _ in 0..STARTS {
@@ -83,26 +83,26 @@ async fn until_over(world: &Arc<World>, disk: &Disk, command: &Command) {
         world.sleep(pause).await;
         world.pass_time();
     }
-    world.breach(format_args!("{} is not over after {STARTS} starts", command.name));
+    world.breach(format_args!("{} is not finished after {STARTS} starts", command.name));
 }
 
-/// Where faults are few and tries are enough, every row is made.
+/// With few faults and enough attempts, every row is applied.
 fn all_done(world: &World, command: &Command, outcomes: &[String]) {
     let is_done = |outcome: &String| outcome == "updated" || outcome == "unchanged";
     let open = |outcome: &String| outcome == "not-attempted" || outcome == "in-doubt";
-    // A comment that nobody can explain keeps every other row with a comment from the incident.
+    // An unexplained comment blocks every other row with a comment for that incident.
     let may_fail = world.scenario.may_fail() || world.scenario.may_stay_in_doubt;
     if outcomes.iter().any(open) || !may_fail && !outcomes.iter().all(is_done) {
-        world.breach(format_args!("{} is over, and its rows are {outcomes:?}", command.name));
+        world.breach(format_args!("{} is finished, but its rows are {outcomes:?}", command.name));
     }
 }
 
-/// The finished command again sends nothing, where what was made is remembered and nobody has made it undone.
+/// The finished command, repeated, sends nothing if its changes are remembered and nobody has undone them.
 async fn once_more(world: &Arc<World>, disk: &Disk, command: &Command) {
     let scenario = &world.scenario;
     let conflicts = command.rows.iter().any(|row| scenario.conflicts(row.incident));
     if scenario.remember.is_zero() {
-        // It is sent again, and that can go wrong again.
+        // It is sent again, which can fail again.
         world.state().faults_left = scenario.faults;
     }
     let counted = world.state().server.counted.len();
@@ -112,7 +112,7 @@ async fn once_more(world: &Arc<World>, disk: &Disk, command: &Command) {
     }
     let calls = world.state().server.counted.len() - counted;
     if !scenario.may_fail() && !scenario.may_stay_in_doubt && !conflicts && !scenario.remember.is_zero() && calls > 0 {
-        world.breach(format_args!("{} was over, and made {calls} calls more", command.name));
+        world.breach(format_args!("{} was finished, but sent {calls} more requests", command.name));
     }
 }
 

@@ -1,20 +1,20 @@
-//! The life of one process: it can end at any moment, and nothing of it happens afterwards.
+//! The life of a process: it can end at any moment, and does nothing afterwards.
 //!
-//! Promises: what has left the process (bytes on the wire) goes its way without it.
+//! Promises: bytes that have left the process go their way without it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::watch;
 
-/// A process. It ends when its last point has come, or when it is killed.
+/// A process. It ends at its last point, or when it is killed.
 #[derive(Debug)]
 pub(super) struct Life {
-    /// Points that are left; a point is a moment at which something of it may be lost.
+    /// The points that are left; at a point something may be lost.
     points: AtomicU32,
     dead: watch::Sender<bool>,
 }
 
-/// What unwinds a process that dies in the middle of its work.
+/// The panic that unwinds a process that dies in the middle of its work.
 #[derive(Debug)]
 pub(super) struct Death;
 
@@ -24,7 +24,7 @@ impl Life {
         Life { points: AtomicU32::new(points), dead: watch::Sender::new(false) }
     }
 
-    /// One of its points: returns whether it is dead now.
+    /// Passes a point. Returns whether the process is dead now.
     pub(super) fn point(&self) -> bool {
         let left = self.points.load(Ordering::Relaxed);
         if left > 0 {

@@ -1,8 +1,8 @@
-//! Lists in the simulation: what `fetch` and the preflight read, page by page or one by one, from a service that is
-//! down for a while, has incidents too large for a page, or whose list fails for good.
+//! Lists in the simulation: `fetch` and the preflight read page by page or incident by incident, from a service that
+//! has an outage, incidents too large for a page, or a list that fails for good.
 //!
-//! Promises checked: what ends as exhausted is complete and holds nothing twice; a reader stops early only for a reason
-//! that the service gave; single reads replace a list that fails for good; no window is exceeded.
+//! Promises checked: an exhausted list is complete and without duplicates; a reader stops early only for a reason that
+//! the service gave; single reads replace a list that fails for good; no window is exceeded.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -29,15 +29,15 @@ use super::connections::Connections;
 use super::process::{contract, disk};
 
 const SEEDS: u64 = 100;
-/// Bytes of a body that the client reads.
+/// The bytes of a body that the client reads.
 const BODY_LIMIT: u64 = 1_000;
 
 /// How the list fails, if it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// This status.
+    /// With this status.
     Status(u16),
-    /// A page of a proxy.
+    /// With the HTML page of a proxy.
     Html,
     /// The connection is cut.
     Cut,
@@ -65,18 +65,18 @@ struct Scenario {
     max_attempts: u32,
     patience: Duration,
     latency_ms: u64,
-    /// When everything fails.
+    /// When every request fails.
     outage: Option<Range<Duration>>,
     /// The list fails for good; single reads work.
     list_fails: Option<Failure>,
-    /// Bytes of an incident on a page.
+    /// Bytes per incident on a page.
     bytes: u64,
-    /// An incident of which no page can be read.
+    /// An incident that makes every page unreadable.
     giant: Option<u64>,
-    /// One request in so many fails; these are left.
+    /// One request in so many fails; the number of faults left.
     faults: u32,
     failure: Failure,
-    /// A status that fails names a time, so many seconds later.
+    /// A failing status names a time, so many seconds later.
     names_s: Option<u64>,
 }
 
@@ -111,7 +111,7 @@ impl Scenario {
         }
     }
 
-    /// Whether all that is wrong goes away, or can be gone around by smaller pages.
+    /// Whether every fault passes, or can be avoided with smaller pages.
     fn can_be_fetched(&self) -> bool {
         self.outage.as_ref().is_none_or(|outage| outage.end < Duration::from_mins(10))
             && self.list_fails.is_none()
@@ -134,7 +134,7 @@ struct State {
     faults_left: u32,
     counted: Vec<Duration>,
     lists: u32,
-    /// What responses have named.
+    /// The times that responses have named.
     not_before: Duration,
     too_early: Option<Duration>,
 }
@@ -223,7 +223,7 @@ fn shown(id: u64) -> serde_json::Value {
     json!({"incidentId": id, "status": "Active", "comments": []})
 }
 
-/// A reader, and what it was given.
+/// A reader, and what it has received.
 struct Watched<R> {
     reader: R,
     rows: Vec<(u64, String)>,
@@ -261,7 +261,7 @@ impl Listener for Deaf {
     }
 }
 
-/// Reads with this reader; how it ended, and the service.
+/// Reads with this reader. Returns how it ended, and the service.
 async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (ReadEnd, Arc<Service>) {
     let (_directory, disk) = disk();
     let wall = "2026-11-24T10:00:00Z".parse().expect("a time");
@@ -306,7 +306,7 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Re
     (end, service)
 }
 
-/// What is wrong with a seed.
+/// The broken promises of a seed.
 fn breaches(seed: u64) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");

@@ -1,27 +1,27 @@
-//! The simulation: the program's own scheduler, retry, journal, apply and results, on paused time, against a fake network
-//! and a model of the server. One seed decides everything that varies: files, settings, latencies, faults, throttling by
-//! others, deaths at any moment, clocks, reboots, two processes at once. After each seed the promises are checked against
-//! the model.
+//! The simulation: the program's own scheduler, retry, journal, engine and results, on paused time, against a fake
+//! network and a model of the server. One seed decides everything that varies: files, settings, latencies, faults,
+//! throttling by others, deaths at any moment, clocks, reboots, two parallel processes. After each seed the promises
+//! are checked against the model.
 //!
-//! A seed that fails is printed with the command that runs it alone; put it into `corpus.txt`, and it runs first ever
-//! after.
+//! A failing seed is printed with the command that reproduces it. Add it to `corpus.txt`, and it runs first from then
+//! on.
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `scenario` | what a seed decides beforehand |
-//! | `world` | time, dice, the trace |
+//! | `scenario` | what a seed decides in advance |
+//! | `world` | time, dice and trace |
 //! | `server` | the model of the service |
-//! | `network` | the fake in the transport's place |
-//! | `fate` | what happens to one call |
-//! | `throttled` | the forms of a 429 |
+//! | `network` | the fake transport |
+//! | `fate` | what happens to one request |
+//! | `throttled` | the formats of a 429 |
 //! | `connections` | connections that are kept, and closed by the server |
-//! | `renewal` | tokens that end, and whose successors are late |
-//! | `pace` | what a process tells while it waits |
+//! | `renewal` | tokens that expire, with late successors |
+//! | `pace` | what a process reports while it waits |
 //! | `life` | a process that can die |
 //! | `process` | one start of the program |
-//! | `lists` | what is read of lists: a server and promises of its own |
+//! | `lists` | reading lists, with its own server and promises |
 //! | `history` | the starts of a seed, one after another |
-//! | `witness` | what is on the disk |
+//! | `witness` | what is on disk |
 //! | `checks` | the promises |
 
 mod checks;
@@ -46,10 +46,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use history::{Verdict, play};
 
-/// Seeds that have failed once.
+/// Seeds that have failed before.
 const CORPUS: &str = include_str!("corpus.txt");
 
-/// So many seeds run where nothing else is said.
+/// The default number of seeds.
 const SEEDS: u64 = 300;
 
 #[test]

@@ -1,7 +1,7 @@
-//! The network between one process and the server: the fake in the transport's place.
+//! The network between one process and the server: the fake transport.
 //!
-//! Promises: a call leaves only with an intent of its own on the disk; what happens to it is its [`Fate`]; the end of
-//! the process ends nothing that has reached the server.
+//! Promises: a request leaves only with its own intent on disk; what happens to it is its [`Fate`]; the end of the
+//! process does not end what has reached the server.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -28,18 +28,18 @@ pub(super) struct Network {
     life: Arc<Life>,
     connections: Connections,
     pace: Arc<PaceWatch>,
-    /// Until when it pauses because a time had just passed, while nothing else has been answered since.
+    /// The end of a pause because a time had just passed, as long as nothing else has got a response since.
     pub(super) just_passed: Mutex<Option<Duration>>,
     /// Tokens that were refused.
     refused: Mutex<HashSet<String>>,
 }
 
-/// A call on its way.
+/// A request on its way.
 #[derive(Clone, Debug)]
 struct Call {
     origin: Origin,
     incident: u64,
-    /// `None`: it reads.
+    /// `None` for a read.
     body: Option<Arc<str>>,
     /// When it left.
     left: Duration,
@@ -48,12 +48,12 @@ struct Call {
     fate: Fate,
 }
 
-/// What the server has to say to one call.
+/// The server's response to one request.
 #[derive(Debug, Default)]
 struct Said {
     /// Others have used up the quota.
     is_busy: bool,
-    /// The token has ended.
+    /// The token has expired.
     is_refused: bool,
     answer: Option<(u16, Value)>,
 }
@@ -70,7 +70,7 @@ impl Transport for Network {
         if self.life.point() {
             return std::future::pending().await;
         }
-        // What the server does later is no answer any more.
+        // What the server does later is not part of the response.
         let said = { said }.try_recv().unwrap_or_default();
         let reply = self.reply(&call, said);
         let heard = reply.as_ref().map_or(0, |reply| reply.status);
@@ -93,7 +93,7 @@ impl Network {
         }
     }
 
-    /// The call has ended with this status; 0: with none.
+    /// The request has ended with this status; 0: without one.
     fn ends(&self, call: &Call, status: u16) {
         let now = self.world.time();
         self.pace.ends(now);
@@ -110,14 +110,14 @@ impl Network {
         }
     }
 
-    /// Whether a token is sent that must not be: it says that it has ended, or it was refused before.
+    /// Whether a token is sent that must not be: it has expired, or was refused before.
     fn must_not_be_sent(&self, token: &str, now: Duration) -> bool {
         let scenario = &self.world.scenario;
         let is_refused = scenario.faults == 0 && self.refused.lock().expect("no panic").contains(token);
         is_refused || scenario.says_its_end() && !scenario.takes(token, now)
     }
 
-    /// The call leaves the process.
+    /// The request leaves the process.
     fn leave(&self, request: &Request) -> Call {
         let incident = request.path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
         let left = self.world.time();
@@ -129,7 +129,7 @@ impl Network {
         let fate = state.fate(&self.world.scenario, left, request.body.as_ref().map(|_| incident), is_reused);
         drop(state);
         if self.must_not_be_sent(&token, left) {
-            self.world.breach(format_args!("a call left at {left:?} with a token that has ended or was refused"));
+            self.world.breach(format_args!("a request left at {left:?} with a token that has expired or was refused"));
         }
         if let Some(why) = self.pace.leaves(left) {
             self.world.breach(why);
@@ -137,19 +137,19 @@ impl Network {
         let is_update = request.method == Method::Patch;
         let Some(origin) = intent else {
             self.world
-                .breach(format_args!("a call for incident {incident} left without an intent (update: {is_update})"));
+                .breach(format_args!("a request for incident {incident} left without an intent (update: {is_update})"));
             let origin = Origin { attempt: 0, run: 0, row: 0 };
             return Call { origin, incident, body: request.body.clone(), left, is_reused, token, fate };
         };
         let what = if is_update { "update" } else { "read" };
         self.world.note(format_args!("leaves  {origin:?}: {what} {incident}; {fate:?}"));
         if let Some(why) = too_early {
-            self.world.breach(format_args!("a call left at {left:?}: {why}"));
+            self.world.breach(format_args!("a request left at {left:?}: {why}"));
         }
         Call { origin, incident, body: request.body.clone(), left, is_reused, token, fate }
     }
 
-    /// What the client gets to know.
+    /// What the client receives.
     fn reply(&self, call: &Call, said: Said) -> Result<Reply, SendError> {
         let lost = |may_have_arrived| {
             Err(SendError {
@@ -204,7 +204,7 @@ impl Network {
     }
 }
 
-/// What happens to a call at the server, whatever becomes of its client.
+/// What happens to a request at the server, whatever becomes of its client.
 async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tokio::sync::oneshot::Sender<Said>) {
     let Some(counted) = call.fate.counted else { return };
     let arrives = tokio::select! {
@@ -224,7 +224,7 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         if call.body.is_some() && world.state().server.takes(call.incident) {
             world.state().server.pending.push(call.origin);
         }
-        // What is counted after the death of its client takes effect then or never.
+        // What is counted after its client's death takes effect then or never.
         let was_dead = life.is_dead();
         let happens = tokio::select! {
             biased;
@@ -249,11 +249,11 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         }
         life.point();
     }
-    // Nobody listens where the client has given up.
+    // Nobody listens if the client has given up.
     let _ = tell.send(said);
 }
 
-/// The client of a call has died: waits for what the server still does of it. Returns whether it does it.
+/// The client of a request has died: waits for what the server still does about it. Returns whether it does it.
 async fn outlives(world: &World, after: impl FnOnce(&mut fastrand::Rng) -> Option<Duration>) -> bool {
     let after = after(&mut world.state().dice);
     world.sleep(after.unwrap_or_default()).await;
@@ -261,8 +261,7 @@ async fn outlives(world: &World, after: impl FnOnce(&mut fastrand::Rng) -> Optio
 }
 
 impl State {
-    /// What happens to a call that leaves now.
-    /// Of an update: which incident it is for.
+    /// What happens to a request that leaves now; `updated` is the incident that it updates, if any.
     fn fate(&mut self, scenario: &Scenario, now: Duration, updated: Option<u64>, is_reused: bool) -> Fate {
         let is_down = scenario.outage.as_ref().is_some_and(|outage| outage.contains(&now));
         let fate = if is_reused && scenario.closes && !is_down && self.dice.u8(..4) == 0 {
@@ -298,7 +297,7 @@ impl State {
 }
 
 impl World {
-    /// The server counts a call. Returns whether others have used up the quota.
+    /// The server counts a request. Returns whether others have used up the quota.
     fn count(&self, fate: &Fate) -> bool {
         let now = self.time();
         let window = self.scenario.quota.shortest();
@@ -315,7 +314,7 @@ impl World {
     }
 }
 
-/// As the header `Date` has it.
+/// In the format of the header `Date`.
 pub(super) fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

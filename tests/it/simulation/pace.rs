@@ -1,8 +1,8 @@
-//! The pace: what a process tells while it waits, against what it then does.
+//! The pace: what a process reports while it waits, compared with what it then does.
 //!
-//! Promises checked: before a request leaves after more than a second in which nothing left or ended, a pace was told
-//! that knows of all requests so far, and names no other time for the next one. In runs to which nothing happens, the
-//! finish that is told when the first window is over is right to 2 %.
+//! Promises checked: before a request leaves after more than a second in which nothing left or ended, a pace was
+//! reported that knows of all requests so far and names no other time for the next one. In runs without faults, the
+//! estimated finish that is reported after the first window is right to 2 %.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use jiff::Timestamp;
 
 use super::scenario::{Command, Habit, Scenario};
 
-/// Longer than this nobody waits without being told of it.
+/// Nobody waits longer than this without a report.
 const LONG: Duration = Duration::from_secs(1);
-/// A request takes that long, before any was seen.
+/// The latency of a request, before any was measured.
 const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 
-/// What one process has told, and what it has done.
+/// What one process has reported, and what it has done.
 #[derive(Debug)]
 pub(super) struct PaceWatch {
-    /// The finish is right if nothing happens to the run; then: its shortest window.
+    /// The shortest window, if nothing happens to the run: then the estimated finish must be right.
     first_window: Option<Window>,
     latency: Duration,
     began: Duration,
@@ -31,16 +31,16 @@ pub(super) struct PaceWatch {
 #[derive(Debug, Default)]
 struct State {
     left: u64,
-    /// When a request left or ended last.
+    /// When a request last left or ended.
     moved: Duration,
-    /// The last pace, and the last one of an earlier moment: a commit tells it before its requests leave.
+    /// The last pace, and the last one of an earlier moment: a commit reports it before its requests leave.
     told: Option<Told>,
     told_before: Option<Told>,
-    /// The finish as it was told when the first window was over, and after how many requests.
+    /// The estimated finish as reported after the first window, and after how many requests.
     finish: Option<(Duration, u64)>,
 }
 
-/// All in the world's time.
+/// In the world's time.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     at: Duration,
@@ -63,7 +63,7 @@ impl PaceWatch {
         self.state.lock().expect("a panic ends the seed")
     }
 
-    /// A pace is told at `now`, when the wall clock shows `wall`.
+    /// A pace is reported at `now`, when the wall clock shows `wall`.
     pub(super) fn hears(&self, pace: &Pace, now: Duration, wall: Timestamp) {
         let in_world = |time: Timestamp| now + time.duration_since(wall).try_into().unwrap_or(Duration::ZERO);
         let mut state = self.state();
@@ -77,7 +77,7 @@ impl PaceWatch {
         }
     }
 
-    /// A request leaves. Returns what is wrong with the pace that was told before.
+    /// A request leaves. Returns what is wrong with the pace that was reported before.
     pub(super) fn leaves(&self, now: Duration) -> Option<String> {
         let mut state = self.state();
         let (left, moved) = (state.left, std::mem::replace(&mut state.moved, now));
@@ -88,37 +88,42 @@ impl PaceWatch {
         let waited = now.saturating_sub(moved);
         let told = state.told.filter(|told| told.at < now).or(state.told_before);
         let Some(told) = told.filter(|told| told.at >= moved) else {
-            return Some(format!("a request left after a wait of {waited:?} of which no pace was told"));
+            return Some(format!("a request left after a wait of {waited:?} without a reported pace"));
         };
         let is_wrong = |next: Duration| now + Duration::from_millis(1) < next || now > next + LONG;
         if told.calls < left {
-            return Some(format!("during a wait of {waited:?} the pace knew of {} of {left} requests", told.calls));
+            return Some(format!(
+                "during a wait of {waited:?} the reported pace knew {} of {left} requests",
+                told.calls
+            ));
         }
         let next = told.next_call.filter(|next| is_wrong(*next))?;
-        Some(format!("a request left at {now:?}, and the pace had told {next:?}"))
+        Some(format!("a request left at {now:?}, but the pace had named {next:?}"))
     }
 
     pub(super) fn ends(&self, now: Duration) {
         self.state().moved = now;
     }
 
-    /// The run has finished by itself. Returns what is wrong with the finish that was told.
+    /// The run has finished by itself. Returns what is wrong with the estimated finish.
     pub(super) fn finishes(&self) -> Option<String> {
         let state = self.state();
         let (told, calls) = state.finish?;
         let total = state.moved.saturating_sub(self.began);
-        // Each window that is still to come waits for the latencies of the one before, which nobody knows.
+        // Each window still to come waits for the latencies of the one before, which nobody knows.
         let per_window = u64::from(self.first_window?.calls);
         let waits = u32::try_from((state.left - calls).div_ceil(per_window) + 1).expect("a few rows");
         let allowed = total / 50 + self.latency * waits;
         let is_right = told.abs_diff(state.moved) <= allowed;
         let finished = state.moved;
-        (!is_right).then(|| format!("the run finished at {finished:?}; {told:?} was told, with {allowed:?} allowed"))
+        (!is_right).then(|| {
+            format!("the run finished at {finished:?}, but {told:?} was estimated; {allowed:?} off is allowed")
+        })
     }
 }
 
 impl Scenario {
-    /// Whether nothing happens to the run of this command but latencies: then its finish can be foretold.
+    /// Whether nothing but latencies happens to the run of this command: then its finish can be predicted.
     fn is_quiet(&self, command: &Command) -> bool {
         let mut incidents: Vec<u64> = command.rows.iter().map(|row| row.incident).collect();
         incidents.sort_unstable();

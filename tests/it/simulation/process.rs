@@ -1,7 +1,7 @@
-//! One start of the program: the same steps as the command line takes them, in a process that can die between any two.
+//! One start of the program: the same steps as on the command line, in a process that can die between any two.
 //!
-//! Promises: what a start leaves behind is what a real one would: the journal, as far as it is committed, and the
-//! results file, as far as it is written.
+//! Promises: a start leaves behind what a real one would: the journal as far as it is committed, and the results file
+//! as far as it is written.
 
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -36,12 +36,12 @@ use super::world::World;
 pub(super) enum Meant {
     /// By itself.
     Whole,
-    /// The process dies at this point of it (before the first call there are some, then each call has some, and each
-    /// commit that is told of).
+    /// The process dies at this point (there are some before the first request, then in each request, and at each
+    /// reported commit).
     DiesAt(u32),
-    /// The process dies after so long.
+    /// The process dies after this time.
     DiesAfter(Duration),
-    /// The user asks it to stop after so long.
+    /// The user asks it to stop after this time.
     StopsAfter(Duration),
     /// `--stop-after`.
     Deadline(Duration),
@@ -51,11 +51,11 @@ pub(super) enum Meant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Dead,
-    /// Another process has the run.
+    /// Another process holds the run.
     Held,
     /// There is no token.
     NoToken,
-    /// The results are written. The run's name, and whether every row has its outcome.
+    /// The results are written. The run's ID, and whether every row has its outcome.
     Accounted {
         run: String,
         state: RunState,
@@ -97,7 +97,7 @@ pub(super) async fn start(world: &Arc<World>, disk: &Disk, command: &Command, me
         () = died => Ended::Dead,
         ended = mortal(whole) => ended,
     };
-    // What it left running is dead too.
+    // Tasks that it left running are dead too.
     if ended == Ended::Dead {
         life.end();
     }
@@ -105,7 +105,7 @@ pub(super) async fn start(world: &Arc<World>, disk: &Disk, command: &Command, me
     ended
 }
 
-/// Polls `process` until it is over, or dies in the middle of its work.
+/// Polls `process` until it finishes, or dies in the middle of its work.
 async fn mortal(mut process: Pin<&mut impl Future<Output = Ended>>) -> Ended {
     std::future::poll_fn(|context| {
         let poll = std::panic::AssertUnwindSafe(|| process.as_mut().poll(context));
@@ -162,9 +162,9 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
         Completion::Stopped(stop) => {
             world.note(format_args!("stopped: {stop}"));
             let is_in_time = world.scenario.renewals.is_some_and(|renewals| renewals.must_be_waited_for());
-            // A fault may be a 401, which says the same of a token that is good.
+            // A fault may be a 401 for a good token.
             if is_in_time && world.scenario.faults == 0 && matches!(stop, StopReason::NotRenewed { .. }) {
-                world.breach(format_args!("a token that comes in time is not waited for: {stop}"));
+                world.breach(format_args!("the run did not wait for a token that comes in time: {stop}"));
             }
         }
     }
@@ -174,7 +174,7 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
     Ended::Accounted { run: run.name.clone(), state }
 }
 
-/// The run of this command: a new one, or the one that goes on.
+/// The run of this command: a new one, or the one to resume.
 async fn run_of(
     world: &World,
     journal: &mut Journal,
@@ -274,7 +274,7 @@ async fn sent(
     }
 }
 
-/// The reporter, with a witness at its side: what it is told is in the journal already.
+/// The reporter, with a witness beside it: what it is told must be in the journal already.
 struct Witnessed {
     world: Arc<World>,
     life: Arc<Life>,
@@ -291,7 +291,7 @@ impl Listener for Witnessed {
                 let (number, outcome) = (row.row, &row.outcome);
                 self.world.note(format_args!("row     {number} of {}: {} {}", self.run, outcome.kind, outcome.code));
                 if !self.world.state().witness.is_over(&self.run, number) {
-                    self.world.breach(format_args!("row {number} was told of before it was committed"));
+                    self.world.breach(format_args!("row {number} was reported before it was committed"));
                 }
             }
         }
@@ -302,7 +302,7 @@ impl Listener for Witnessed {
                 let until = now + until.duration_since(wall).try_into().unwrap_or(Duration::ZERO);
                 let longest = self.world.state().witness.longest_pause(now);
                 if let Some(longest) = longest.filter(|longest| until > *longest + Duration::from_millis(2)) {
-                    self.world.breach(format_args!("a pause until {until:?}, and {longest:?} was named"));
+                    self.world.breach(format_args!("a pause until {until:?}, but {longest:?} was named"));
                 }
             }
             _ => {}
@@ -324,7 +324,7 @@ pub(super) fn contract() -> &'static Contract {
     CONTRACT.get_or_init(|| load("defender").expect("is built in"))
 }
 
-/// Where seeds have their disks: in memory, where there is such a file system.
+/// Where seeds keep their disks: in memory, if there is such a file system.
 pub(super) fn disk() -> (tempfile::TempDir, Disk) {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };

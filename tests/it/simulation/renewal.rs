@@ -1,7 +1,7 @@
-//! Tokens that end while rows are sent, and whose successors come late.
+//! Tokens that expire while rows are sent, and whose successors come late.
 //!
-//! Promises: the service takes a token until its end; the source holds the next one 0 to 10 s after that, and until then
-//! the old one or nothing.
+//! Promises: the service accepts a token until its expiry; the source has the next one 0 to 10 s after that, and until
+//! then the old one or nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use super::scenario::Scenario;
 use super::world::World;
 use crate::tokens::jwt;
 
-/// A process may wait so long for a new token.
+/// A process may wait this long for a new token.
 const MUST_WAIT: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// When tokens end, and when the next ones come.
+/// When tokens expire, and when the next ones come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Renewals {
-    /// When the first one ends, in seconds of the world's time.
+    /// When the first one expires, in seconds of the world's time.
     first_s: u64,
-    /// How long each of the others lives. The last one never ends.
+    /// How long each of the others lives. The last one never expires.
     lives_s: u64,
     count: u64,
     late: Duration,
-    /// Whether a token says when it ends.
+    /// Whether a token states its expiry.
     is_jwt: bool,
-    /// Whether the source holds nothing, and not the old one, until the next one comes.
+    /// Whether the source has nothing, rather than the old token, until the next one comes.
     is_emptied: bool,
 }
 
@@ -45,7 +45,7 @@ impl Renewals {
         }
     }
 
-    /// The end of a token, if it has one.
+    /// The expiry of a token, if it has one.
     fn end(&self, number: u64) -> Option<Duration> {
         (number < self.count).then(|| Duration::from_secs(self.first_s + number * self.lives_s))
     }
@@ -60,31 +60,31 @@ impl Renewals {
         jwt(&format!(r#"{{"exp":{end}}}"#))
     }
 
-    /// What the source holds.
+    /// The token that the source has.
     fn held(&self, now: Duration) -> Option<u64> {
         let ended = (0..self.count).filter_map(|number| self.end(number)).filter(|end| *end <= now);
         let Some((last, number)) = ended.zip(1..).last() else { return Some(0) };
         if now >= last + self.late { Some(number) } else { (!self.is_emptied).then_some(number - 1) }
     }
 
-    /// Whether the service takes this token.
+    /// Whether the service accepts this token.
     fn takes(&self, token: &str, now: Duration) -> bool {
         (0..=self.count).any(|number| self.text(number) == token && self.end(number).is_none_or(|end| now < end))
     }
 
-    /// Whether a run that goes on until the next token comes must go on with it.
+    /// Whether a run that lasts until the next token comes must continue with it.
     pub(super) fn must_be_waited_for(&self) -> bool {
         self.late <= MUST_WAIT
     }
 }
 
 impl Scenario {
-    /// Whether the service takes this token.
+    /// Whether the service accepts this token.
     pub(super) fn takes(&self, token: &str, now: Duration) -> bool {
         self.renewals.is_none_or(|renewals| renewals.takes(token, now))
     }
 
-    /// Whether a token says when it ends: then it is not sent any more.
+    /// Whether a token states its expiry: then it is not sent afterwards.
     pub(super) fn says_its_end(&self) -> bool {
         self.renewals.is_some_and(|renewals| renewals.is_jwt)
     }

@@ -1,4 +1,4 @@
-//! What a seed decides before anything moves: files, settings, the service's habits, how much goes wrong.
+//! What a seed decides in advance: files, settings, the service's habits, how much goes wrong.
 //!
 //! Promises: everything that varies comes from here or from the dice that a seed gives to [`super::world::World`].
 
@@ -20,44 +20,45 @@ pub(super) struct Scenario {
     pub(super) max_attempts: u32,
     pub(super) patience: Duration,
     pub(super) remember: Duration,
-    /// A call takes up to this, if nothing happens to it.
+    /// The longest latency without faults.
     pub(super) latency_ms: u64,
     pub(super) commands: Vec<Command>,
-    /// Whether the commands run at the same time, or one after another.
+    /// Whether the commands run in parallel, or one after another.
     pub(super) together: bool,
     pub(super) incidents: Vec<Seeded>,
-    /// So many calls go wrong, and no more.
+    /// The number of requests that go wrong.
     pub(super) faults: u32,
-    /// So many times others use up the quota.
+    /// How often others use up the quota.
     pub(super) throttles: u32,
-    /// One call in so many goes wrong or finds the quota used up, as long as there are such left.
+    /// One request in so many goes wrong or finds the quota used up, while any such are left.
     pub(super) fault_every: u64,
-    /// When the service is down, in the world's time: every call ends without an answer.
+    /// The outage, in the world's time: every request ends without a response.
     pub(super) outage: Option<Range<Duration>>,
-    /// So many starts are ended before their time.
+    /// The number of starts that are ended early.
     pub(super) ended_early: u32,
-    /// Whether the machine starts anew between starts. Then nobody sets its clock: a clock that is wrong across a start
-    /// of the machine is a limit that the docs name.
+    /// Whether the machine reboots between starts. Then nobody sets its clock: a clock that is wrong across a reboot is
+    /// a documented limit.
     pub(super) reboots: bool,
     /// Whether the wall clock is set between starts.
     pub(super) steps: bool,
     /// The server's clock minus the machine's, in milliseconds.
     pub(super) server_skew_ms: i64,
-    /// Whether answers have a `Date`.
+    /// Whether responses have a `Date`.
     pub(super) dated: bool,
-    /// Whether the server counts a request at the end of its latency, or after a cut or a kill some time later.
+    /// Whether the server counts a request at the end of its latency, or some time after a cut or a kill.
     pub(super) counts_late: bool,
     /// `--settle`.
     pub(super) settle: Duration,
-    /// An update whose response is lost takes effect up to this much after its client knows that.
+    /// An update whose response is lost takes effect up to this long after its client knows that.
     pub(super) late_ms: u64,
-    /// Reads may show a change this much after it took effect. With the time above less than the settle time.
+    /// Reads may show a change this long after it took effect. Together with the time above it is less than the settle
+    /// time.
     pub(super) lag_ms: u64,
-    /// What the server makes of a comment's text.
+    /// How the server rewrites a comment.
     pub(super) rewrite: Rewrite,
     /// The clock of `createdTime` minus the machine's, in milliseconds.
     pub(super) created_skew_ms: i64,
-    /// Whether that clock may be too far off to tell which comment is which: rows may then stay in doubt.
+    /// Whether that clock may be too wrong to tell which comment is which: rows may then stay in doubt.
     pub(super) may_stay_in_doubt: bool,
     /// Every response to an update of this incident is lost.
     pub(super) loses: Option<u64>,
@@ -65,15 +66,15 @@ pub(super) struct Scenario {
     pub(super) names_times: bool,
     /// Whether connections are kept for the next request.
     pub(super) keeps_alive: bool,
-    /// Whether the server closes kept connections when it likes, also just as a request is sent.
+    /// Whether the server closes kept connections at any time, even just as a request is sent.
     pub(super) closes: bool,
     /// Whether the server counts by fixed windows, and rounds the time that it names.
     pub(super) has_fixed_windows: bool,
-    /// Tokens that end, if they do.
+    /// The tokens that expire, if any.
     pub(super) renewals: Option<Renewals>,
 }
 
-/// What a server makes of a comment's text before it stores it.
+/// How a server rewrites a comment before storing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rewrite {
     Exact,
@@ -115,14 +116,14 @@ impl Rewrite {
     }
 }
 
-/// One command: a file, and the run that it becomes.
+/// A command: a file, and the run that it becomes.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) name: &'static str,
     pub(super) rows: Vec<FileRow>,
 }
 
-/// One row of a file.
+/// A row of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileRow {
     pub(super) incident: u64,
@@ -130,12 +131,12 @@ pub(super) struct FileRow {
     pub(super) appends: bool,
 }
 
-/// An incident as the server has it in the beginning.
+/// An incident as it is on the server at first.
 #[derive(Clone, Debug)]
 pub(super) struct Seeded {
     pub(super) id: u64,
     pub(super) habit: Habit,
-    /// A comment that is there already.
+    /// A comment that exists already.
     pub(super) comment: Option<String>,
 }
 
@@ -143,17 +144,17 @@ pub(super) struct Seeded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Habit {
     Takes,
-    /// It is not there: 404.
+    /// It does not exist: 404.
     Missing,
-    /// The values are refused: 400.
+    /// The values are rejected: 400.
     Refuses,
-    /// Somebody else is at it: 409.
+    /// Somebody else is editing it: 409.
     Conflicts,
-    /// It was merged into another one: the update goes to the old one.
+    /// It was merged into another one: the update goes to the merged one.
     Merged,
-    /// A 200 with the old values: nothing is done.
+    /// A 200 with the old values: nothing is applied.
     Ignores,
-    /// Of several values and a comment only the last one is taken.
+    /// Of several values and a comment, only the last one is applied.
     IgnoresPartly,
 }
 
@@ -240,12 +241,12 @@ impl Scenario {
         self.keeps_alive = rng.bool();
         self.closes = self.keeps_alive && rng.bool();
         self.has_fixed_windows = rng.bool();
-        // Where the machine's clock is set, nobody can tell by it when a token ends.
+        // If the machine's clock is set, it can't tell when a token expires.
         self.renewals = (rng.u8(..4) == 0).then(|| Renewals::draw(rng, !self.steps));
         self
     }
 
-    /// What services do in the field. It has dice of its own: what else a seed decides stays as it was.
+    /// What services do in the field. It has dice of its own, so that seeds keep everything else that they decide.
     fn with_field(mut self, rng: &mut fastrand::Rng) -> Scenario {
         self.counts_late = rng.u8(..3) == 0;
         self.settle = Duration::from_secs(rng.choice([30, 30, 10]).unwrap_or(30));
@@ -257,7 +258,7 @@ impl Scenario {
         if rng.bool() {
             self.rewrite = rng.choice(Rewrite::ALL).unwrap_or(Rewrite::Exact);
         }
-        // It goes with the clock of `Date` or, unless that is set meanwhile, with the machine's.
+        // It follows the clock of `Date` or, unless that is set meanwhile, the machine's.
         let goes_with_date = self.steps || rng.bool();
         self.created_skew_ms = if goes_with_date { self.server_skew_ms } else { 0 };
         match rng.u8(..8) {
@@ -280,7 +281,7 @@ impl Scenario {
         self
     }
 
-    /// A server that says what time it has may be wrong by an hour; one that does not, by some seconds.
+    /// A server that states its time may be wrong by an hour; another one, by some seconds.
     fn with_server_clock(mut self, rng: &mut fastrand::Rng) -> Scenario {
         self.dated = rng.bool() || self.steps;
         let most = if self.dated { 3_600_000 } else { 20_000 };
@@ -288,7 +289,7 @@ impl Scenario {
         self
     }
 
-    /// Whether a row can be over for good without having been made.
+    /// Whether a row can be finished for good without being applied.
     pub(super) fn may_fail(&self) -> bool {
         // A 429 that is lost looks like any lost response.
         let is_throttled_in_silence = self.loses.is_some() && self.throttles > 0;
@@ -297,7 +298,7 @@ impl Scenario {
             || self.incidents.iter().any(|incident| incident.habit != Habit::Takes)
     }
 
-    /// Whether two files ask for different things of this incident.
+    /// Whether two files request different changes of this incident.
     pub(super) fn conflicts(&self, incident: u64) -> bool {
         let mut asked = self.commands.iter().flat_map(|command| &command.rows).filter(|row| row.incident == incident);
         let first = asked.next();
@@ -319,12 +320,12 @@ fn refusal(rng: &mut fastrand::Rng) -> Habit {
     }
 }
 
-/// Its end is white space, and there is something in it for every [`Rewrite`].
+/// It ends with white space, and every [`Rewrite`] changes something in it.
 fn comment(incident: u64) -> String {
     format!("closed by tuning {incident}\ncafe\u{301}\u{a0}& \"lab\" < 5 ")
 }
 
-/// Most rows add a comment: that is what can go wrong for good.
+/// Most rows add a comment, because a second comment can't be undone.
 fn file_row(incident: u64, rng: &mut fastrand::Rng) -> FileRow {
     let appends = rng.u8(..4) > 0;
     let body = match rng.u8(..3) {
@@ -335,7 +336,7 @@ fn file_row(incident: u64, rng: &mut fastrand::Rng) -> FileRow {
     FileRow { incident, body, appends }
 }
 
-/// What somebody else wants of the same incident.
+/// What somebody else requests for the same incident.
 fn other_row(incident: u64) -> FileRow {
     let body = format!(r#"{{"status":"InProgress","comment":"looked at again {incident}"}}"#);
     FileRow { incident, body, appends: true }
@@ -345,7 +346,7 @@ fn few_or_many(rng: &mut fastrand::Rng) -> u32 {
     if rng.bool() { rng.u32(1..=2) } else { rng.u32(1..=16) }
 }
 
-/// With so many tries an outage alone can use up nobody's: five in a row are the service's fault.
+/// With so many attempts an outage alone can't use them up: five failures in a row are the service's fault.
 fn max_attempts(faults: u32, has_outage: bool, rng: &mut fastrand::Rng) -> u32 {
     match rng.bool() {
         _ if has_outage => 5,

@@ -1,7 +1,7 @@
-//! The model of the service: its incidents, what was done to them, when it counted calls, when it lets nobody through.
+//! The model of the service: its incidents, what was done to them, when it counted requests, when it throttles.
 //!
-//! Promises: it is told nothing by the program but requests; what it holds is the truth against which the program's
-//! results are read.
+//! Promises: the program tells it nothing but requests; its state is the truth against which the program's results are
+//! checked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::scenario::{Habit, Rewrite, Scenario};
 #[derive(Debug)]
 pub(super) struct Server {
     incidents: BTreeMap<u64, Incident>,
-    /// When each call was counted, in the world's time: refused ones and reads too.
+    /// When each request was counted, in the world's time, including refused ones and reads.
     pub(super) counted: Vec<Duration>,
     /// Every update that took effect.
     pub(super) applied: Vec<Applied>,
-    /// Updates that have arrived and may take effect yet.
+    /// Updates that have arrived and may yet take effect.
     pub(super) pending: Vec<Origin>,
-    /// Others have used the quota up until then.
+    /// Until when others have used up the quota.
     pub(super) busy_until: Duration,
     rewrite: Rewrite,
 }
@@ -31,7 +31,7 @@ struct Incident {
     habit: Habit,
     values: Map<String, Value>,
     comments: Vec<Value>,
-    /// What reads don't show yet: from when on they do, by the world's time, and what was there before.
+    /// What reads don't show yet: from when they will, in the world's time, and what was there before.
     hidden: Vec<Hidden>,
 }
 
@@ -39,12 +39,12 @@ struct Incident {
 #[derive(Debug)]
 struct Hidden {
     until: Duration,
-    /// The values that it has replaced.
+    /// The values that it replaced.
     before: Map<String, Value>,
     comment: Option<Value>,
 }
 
-/// Which row of which run a call was for: known from its intent.
+/// The row and run of a request, known from its intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Origin {
     pub(super) attempt: i64,
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// Does what an update asks; reads show it at `visible`. Returns the status and the body of the answer.
+    /// Applies an update; reads show it at `visible`. Returns the status and the body of the response.
     pub(super) fn update(
         &mut self,
         id: u64,
@@ -125,7 +125,7 @@ impl Server {
             .is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged | Habit::IgnoresPartly))
     }
 
-    /// The incident as reads show it at `now`; without a time as it is.
+    /// The incident as reads show it at `now`; without a time, as it is.
     pub(super) fn read(&self, id: u64, now: Option<Duration>) -> (u16, Value) {
         let Some(incident) = self.incidents.get(&id).filter(|incident| incident.habit != Habit::Missing) else {
             return (404, error("NotFound"));
@@ -145,7 +145,7 @@ impl Server {
         (200, Value::Object(shown))
     }
 
-    /// Whether the incident shows what an update without a comment asked for.
+    /// Whether the incident shows what an update without a comment requested.
     pub(super) fn shows(&self, id: u64, body: &str) -> bool {
         let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
         let values = self.incidents.get(&id).map(|incident| &incident.values);

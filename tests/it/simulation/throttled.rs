@@ -1,4 +1,5 @@
-//! The forms of a 429: each names a time, or none, and each is kept. A server that counts by fixed windows rounds it.
+//! The formats of a 429: each names a time, or none, and each is obeyed. A server that counts by fixed windows rounds
+//! it.
 
 use std::time::Duration;
 
@@ -10,15 +11,14 @@ use super::network::{Network, http_date};
 use super::world::World;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// A time that is no longer ago than this has just passed.
+/// A time has just passed if it is no longer ago than this.
 const JUST_PASSED: SignedDuration = SignedDuration::from_secs(2);
 
-/// What a response says: nothing may be sent before the first time; the pause may last until the second, if that can
-/// be told.
+/// What a response says: nothing may be sent before the first time, and the pause may last until the second, if that is
+/// known.
 type Named = (Duration, Option<Duration>);
 
-/// A 429 in one of its forms. What it says is written down: a request that leaves earlier is seen, and so is a pause
-/// that lasts longer.
+/// A 429 in one of its formats. The time is recorded, so that an earlier request and a longer pause are noticed.
 pub(super) fn throttled(network: &Network, attempt: i64, mut headers: Vec<(String, String)>) -> Reply {
     let world = &network.world;
     let now = world.time();
@@ -71,7 +71,8 @@ fn in_any_form(network: &Network, headers: &mut Vec<(String, String)>) -> (Strin
     }
 }
 
-/// The end of a fixed window in whole seconds, rounded down or up; it may have passed while the response was on its way.
+/// The end of a fixed window in whole seconds, rounded down or up; it may have passed while the response was on its
+/// way.
 fn rounded(network: &Network, headers: &mut Vec<(String, String)>) -> (String, Named) {
     let world = &network.world;
     let now = world.time();
@@ -96,8 +97,8 @@ fn rounded(network: &Network, headers: &mut Vec<(String, String)>) -> (String, N
     }
 }
 
-/// What a time of day says. It is measured from the response's `Date`; without one, by the machine's clock, which tells
-/// nothing if the server's differs.
+/// What a time of day means. It is measured from the response's `Date`; without one, by the machine's clock, which
+/// tells nothing if the server's differs.
 fn at_time(network: &Network, named: Timestamp) -> Named {
     let world = &network.world;
     let (now, shortest) = (world.time(), world.scenario.quota.shortest());
@@ -115,7 +116,7 @@ fn at_time(network: &Network, named: Timestamp) -> Named {
             match *passed {
                 // It was in flight when the pause began.
                 Some(until) if now < until => until,
-                // The request that tried it out was refused, too.
+                // The request that tested the end of the pause was refused, too.
                 Some(_) => now + shortest,
                 None => *passed.insert(now + SECOND.min(shortest)),
             }
@@ -124,7 +125,7 @@ fn at_time(network: &Network, named: Timestamp) -> Named {
     (until, Some(until))
 }
 
-/// A response that is no 429 names a time, too: some seconds from now.
+/// A response other than a 429 names a time, too: some seconds from now.
 pub(super) fn name_time(world: &World, attempt: i64, headers: &mut Vec<(String, String)>) {
     let now = world.time();
     let seconds = world.state().dice.u64(1..=15);

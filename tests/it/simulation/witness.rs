@@ -1,4 +1,4 @@
-//! The witness: reads the journal's file for itself, to see what is on the disk at the moment when something leaves.
+//! The witness: reads the journal's file independently, to see what is on disk at the moment when something leaves.
 //!
 //! Promises: it only reads, with SQL of its own.
 
@@ -19,21 +19,21 @@ struct Told {
     at: Duration,
     /// Nothing may be sent before.
     until: Duration,
-    /// The pause may last until then, if that can be told.
+    /// The pause may last until then, if that is known.
     latest: Option<Duration>,
 }
 
-/// A connection of its own to the journal.
+/// Its own connection to the journal.
 #[derive(Debug)]
 pub(super) struct Witness {
     file: PathBuf,
-    /// Opened when there is something to see.
+    /// Opened when the file exists.
     db: Option<Connection>,
-    /// Intents that have had their call.
+    /// Intents that have had their request.
     used: HashSet<i64>,
-    /// What 429s have named.
+    /// The times that 429s have named.
     told: Vec<Told>,
-    /// The call that goes first after the last of them.
+    /// The request that goes first after the last of them.
     first: Option<(i64, Arc<Life>)>,
 }
 
@@ -50,7 +50,7 @@ impl Witness {
         })
     }
 
-    /// The intent of a call that is about to leave: open, for this incident and this body, and not used before.
+    /// The intent of a request that is about to leave: open, for this incident and this body, and not used before.
     pub(super) fn intent(&mut self, incident: u64, body: Option<&str>) -> Option<Origin> {
         let found: Vec<Origin> = self
             .db()
@@ -74,7 +74,7 @@ impl Witness {
         self.told.push(Told { attempt, at, until, latest });
     }
 
-    /// Until when the responses that have come at `at` let a process pause, if that can be told.
+    /// Until when the responses received at `at` let a process pause, if that is known.
     pub(super) fn longest_pause(&self, at: Duration) -> Option<Duration> {
         let now = self.told.iter().filter(|told| told.at == at);
         now.map(|told| told.latest).reduce(|a, b| Some(a?.max(b?))).flatten()
@@ -85,7 +85,7 @@ impl Witness {
         self.told.iter().any(|told| told.attempt == attempt)
     }
 
-    /// A call has ended.
+    /// A request has ended.
     pub(super) fn hears(&mut self, attempt: i64, status: u16) {
         let pauses = status == 429 || self.told.iter().any(|told| told.attempt == attempt);
         let was_first = self.first.take_if(|(first, _)| pauses || *first == attempt).is_some();
@@ -94,10 +94,10 @@ impl Witness {
         }
     }
 
-    /// Why a call that leaves now should not: a 429 whose end is in the journal has named a later time, or the one call
-    /// that goes first after it is still under way.
+    /// Why a request should not leave now: a 429 whose end is in the journal has named a later time, or the one request
+    /// that goes first after it is still in flight.
     pub(super) fn goes_too_early(&mut self, attempt: i64, now: Duration, life: &Arc<Life>) -> Option<String> {
-        // Of what happens at one moment nobody can say what was committed first.
+        // Of events at one moment, nobody can say which was committed first.
         let told: Vec<Told> = self.told.iter().copied().filter(|told| told.at < now).collect();
         let db = self.db();
         let is_known = |attempt: i64| {
@@ -109,11 +109,11 @@ impl Witness {
         };
         let until = told.into_iter().filter(|told| is_known(told.attempt)).map(|told| told.until).max()?;
         if now < until {
-            return Some(format!("a 429 had said not before {until:?}"));
+            return Some(format!("a response had named {until:?}"));
         }
         match &self.first {
             Some((first, its_life)) if !its_life.is_dead() => {
-                Some(format!("a 429 had said not before {until:?}, and {first}, which goes first, is running"))
+                Some(format!("a response had named {until:?}, and request {first}, which goes first, is in flight"))
             }
             _ => {
                 self.first = Some((attempt, Arc::clone(life)));
@@ -122,7 +122,7 @@ impl Witness {
         }
     }
 
-    /// Whether the journal holds an outcome of this row.
+    /// Whether the journal has an outcome of this row.
     pub(super) fn is_over(&mut self, run: &str, row: u64) -> bool {
         self.db()
             .prepare_cached(

@@ -1,7 +1,7 @@
-//! The world around the program: its one time, its dice, what is written down of it, and what was found to be wrong.
+//! The world around the program: its time, its dice, the trace, and the breaches.
 //!
-//! Promises: nothing in here is shared with the program but its public seams; the same seed draws the same dice in the
-//! same order, for everything runs on one thread.
+//! Promises: nothing here is shared with the program but its public seams; the same seed draws the same dice in the
+//! same order, because everything runs on one thread.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) witness: Witness,
     pub(super) faults_left: u32,
     pub(super) throttles_left: u32,
-    /// What happened, one line each; `None` where nobody will read it.
+    /// What happened, one line each; `None` if nobody will read it.
     pub(super) trace: Option<Vec<String>>,
     /// What must not have happened.
     pub(super) breaches: Vec<String>,
@@ -70,7 +70,7 @@ impl World {
         self.state.lock().expect("a panic ends the seed")
     }
 
-    /// The world's time, since it began.
+    /// The world's time since it began.
     pub(super) fn time(&self) -> Duration {
         self.began.elapsed()
     }
@@ -96,7 +96,7 @@ impl World {
         self.wall(self.scenario.server_skew_ms * 1_000)
     }
 
-    /// What the clock shows from which comments get their `createdTime`.
+    /// What the clock of `createdTime` shows.
     pub(super) fn created_wall(&self) -> Timestamp {
         self.wall(self.scenario.created_skew_ms * 1_000)
     }
@@ -106,12 +106,12 @@ impl World {
         began + SignedDuration::from_micros(micros(self.time()) + off)
     }
 
-    /// Between two starts the clock may be set, and the machine started anew.
+    /// Between two starts the clock may be set, and the machine rebooted.
     pub(super) fn pass_time(&self) {
         let state = &mut *self.state();
         let machine = &mut state.machine;
         if self.scenario.steps && state.dice.bool() {
-            // Within what is believed of a server's `Date`.
+            // Within the tolerance for a server's `Date`.
             let most = 72_000_000_000;
             machine.off = state.dice.i64(-most..=most);
         }
@@ -121,12 +121,12 @@ impl World {
         }
     }
 
-    /// A number of milliseconds from the dice.
+    /// Draws a number of milliseconds.
     pub(super) fn draw_ms(&self, range: std::ops::RangeInclusive<u64>) -> Duration {
         Duration::from_millis(self.state().dice.u64(range))
     }
 
-    /// Writes down what happened.
+    /// Records what happened.
     pub(super) fn note(&self, what: impl std::fmt::Display) {
         let time = self.time().as_secs_f64();
         if let Some(trace) = &mut self.state().trace {
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    /// Writes down what must not have happened.
+    /// Records what must not have happened.
     pub(super) fn breach(&self, what: impl std::fmt::Display) {
         let line = format!("{:>12.3} BREACH {what}", self.time().as_secs_f64());
         let state = &mut *self.state();
