@@ -7,7 +7,7 @@ use bulk_triage::contract::{Contract, ContractError, Property, PropertyKind, loa
 use super::assert_safe_to_print;
 use super::checked::Check;
 
-/// A file is a contract or an error at a line of it; a contract keeps the path and the quota of the one that it
+/// A file is a contract or an error at a line of it; a contract keeps the operations and the quota of the one that it
 /// extends, can be kept as text, and takes each spelling for its value.
 pub fn contracts(data: &[u8]) {
     let mut file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a temporary file");
@@ -24,7 +24,7 @@ pub fn contracts(data: &[u8]) {
     };
     let text: toml::Table = toml::from_str(&String::from_utf8_lossy(data)).expect("it was TOML to the program");
     let base = load(text["extends"].as_str().expect("a name")).expect("built in");
-    assert_eq!(contract.path, base.path);
+    assert_eq!(contract.operations, base.operations);
     assert!(contract.quota.is_within(&base.quota));
     let kept = contract.to_toml();
     assert_eq!(Contract::from_toml(&kept).map(|contract| contract.to_toml()), Ok(kept));

@@ -58,7 +58,8 @@ fn write_table(contract: &Contract, out: &mut impl Write, layout: Layout) -> io:
         writeln!(out, "{}", layout.wrap(&name.join(": ")))?;
     }
     table(contract, width.is_some()).write(out, width)?;
-    let request = format!("PATCH {}", printable(&format!("{}{}", contract.origin, contract.path)));
+    let update = &contract.operations.update;
+    let request = format!("{} {}", update.method, printable(&format!("{}{}", contract.origin, update.path)));
     let quota = contract.quota.to_string();
     let (application, delegated) =
         (printable(&contract.permission_application), printable(&contract.permission_delegated));

@@ -258,10 +258,11 @@ pub(super) fn for_dry_run(
         };
         // Of a list that is changed the request is not known before its incident is read.
         if first.len() < SHOWN && !changes_lists(&change.body) {
-            let path = rules.contract.incident_path(change.incident);
+            let update = &rules.contract.operations.update;
+            let (method, path) = (update.method.as_str(), update.path_of(change.incident));
             let was = context.of(&row.source).fetched.and_then(|fetched| fetched.line(&change.body, now));
             let body = body.to_string();
-            first.push((row.row, FirstRequest { method: "PATCH", path, body, was }));
+            first.push((row.row, FirstRequest { method, path, body, was }));
         }
         see(None, body != change.body)
     };

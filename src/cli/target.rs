@@ -282,7 +282,8 @@ impl Target {
         }
         let own = contract.own_audiences().collect::<Vec<_>>().join(" and ");
         let audiences = if own.is_empty() { own } else { format!(", accepts tokens for {own}") };
-        Some(format!("{}: PATCH {}, quota {}{audiences}", contract.name, contract.path, contract.quota))
+        let update = &contract.operations.update;
+        Some(format!("{}: {} {}, quota {}{audiences}", contract.name, update.method, update.path, contract.quota))
     }
 
     /// As it is shown before the question.

@@ -159,16 +159,17 @@ pub(super) mod tests {
     use crate::contract::{Property, PropertyKind};
     use crate::model::call::{Comment, Resume};
     use crate::model::change::{Change, IncidentId};
+    use crate::model::operation::OperationId;
     use proptest::prelude::*;
     use std::time::Duration;
 
     pub(crate) fn contract() -> Contract {
-        let property = |name: &str, kind| Property { name: name.to_owned(), kind };
+        let property = |name: &str, kind| Property { name: name.to_owned(), kind, operation: OperationId::Update };
         Contract {
             name: "test".to_owned(),
             title: String::new(),
             origin: "https://a.example".to_owned(),
-            path: "/api/incidents/{id}".to_owned(),
+            operations: crate::contract::load("defender").expect("built in").operations,
             permission_application: String::new(),
             permission_delegated: String::new(),
             audiences: Vec::new(),

@@ -21,9 +21,10 @@ use super::classify::REQUEST_ID_HEADERS;
 use super::consent::ConsentedOrigin;
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
-use super::{Method, Reply, Request, SendError, Transport, throttle};
+use super::{Reply, Request, SendError, Transport, throttle};
 use crate::clock::give_way;
 use crate::model::call::Obstacle;
+use crate::model::operation::Method;
 
 /// To connect, name lookup and TLS included.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
@@ -95,6 +96,7 @@ impl HttpTransport {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Patch => reqwest::Method::PATCH,
+            Method::Post => reqwest::Method::POST,
         };
         let mut bearer =
             HeaderValue::try_from(format!("Bearer {}", request.token.expose_secret())).map_err(|_| SendError {

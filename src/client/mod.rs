@@ -29,6 +29,7 @@ use secrecy::SecretString;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::model::call::{Call, CallResult, Obstacle, Page, Verdict};
+use crate::model::operation::Method;
 use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
@@ -75,15 +76,16 @@ impl<T: Transport> Client<T> {
             return CallResult::without_response(verdict, message);
         };
         let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
-        let get = |path, query| Request { method: Method::Get, path, query, token: token.clone(), body: None, keep };
-        let request = match call {
+        let operations = &self.contract.operations;
+        let (operation, path, query, body) = match call {
             Call::Update(change) => {
-                let path = self.contract.incident_path(change.incident);
-                Request { method: Method::Patch, body: Some(Arc::clone(&change.body)), ..get(path, None) }
+                let operation = &operations.update;
+                (operation, operation.path_of(change.incident), None, Some(Arc::clone(&change.body)))
             }
-            Call::Read(incident) => get(self.contract.incident_path(*incident), None),
-            Call::List(page) => get(self.contract.list_path().to_owned(), Some(query(page))),
+            Call::Read(incident) => (&operations.read, operations.read.path_of(*incident), None, None),
+            Call::List(page) => (&operations.list, operations.list.path.clone(), Some(query(page)), None),
         };
+        let request = Request { method: operation.method, path, query, token: token.clone(), body, keep };
         if let Some(body) = request.body.as_deref()
             && (self.tokens.secrets().are_in(body) || body.contains(REDACTED))
         {
@@ -133,7 +135,7 @@ fn query(page: &Page) -> String {
 /// One HTTP request, ready to be sent.
 #[derive(Debug)]
 pub struct Request {
-    /// `GET` or `PATCH`.
+    /// As the contract has it.
     pub method: Method,
     /// Begins with a slash; made of the contract's path and a number.
     pub path: String,
@@ -145,15 +147,6 @@ pub struct Request {
     pub body: Option<Arc<str>>,
     /// What is in use of the body of a success.
     pub keep: Keep,
-}
-
-/// The methods in use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Updates.
-    Patch,
 }
 
 /// What came back over the wire.

@@ -1,7 +1,7 @@
 //! What a contract may change of a built-in one: a plan's and a run's are whole, and keep the rules for a user's file.
 
-use super::load::built_in;
-use super::{BUILT_IN, Contract};
+use super::definition::{Contract, Property, PropertyKind};
+use super::load::{BUILT_IN, built_in};
 
 impl Contract {
     /// Whether it is a built-in contract, as this program knows it.
@@ -16,7 +16,7 @@ impl Contract {
         self.audiences.iter().filter(move |audience| !built_in.contains(audience)).map(String::as_str)
     }
 
-    /// Checks that it extends a built-in contract as a user's file may: path, permissions and properties are that one's,
+    /// Checks that it extends a built-in contract as a user's file may: operations, permissions and properties are that one's,
     /// and the quota is not looser.
     ///
     /// # Errors
@@ -33,11 +33,18 @@ impl Contract {
     }
 
     fn expect_within(&self, base: &Contract) -> Result<(), String> {
-        if self.path != base.path {
-            return Err(format!(
-                "its contract has the path `{}`, and no contract may have another than `{}`",
-                self.path, base.path
-            ));
+        let known = &base.operations;
+        let own = &self.operations;
+        for (own, known) in [(&own.update, &known.update), (&own.read, &known.read), (&own.list, &known.list)] {
+            if own.path != known.path {
+                return Err(format!(
+                    "its contract has the path `{}`, and no contract may have another than `{}`",
+                    own.path, known.path
+                ));
+            }
+        }
+        if self.operations != *known {
+            return Err("its contract has other operations than a built-in one".to_owned());
         }
         if !self.quota.is_within(&base.quota) {
             return Err(format!("its contract has the quota `{}`, which exceeds `{}`", self.quota, base.quota));
@@ -55,7 +62,9 @@ impl Contract {
         }
         for property in &self.properties {
             let known = base.property(&property.name);
-            if !known.is_some_and(|known| property.kind.is_like(&known.kind)) {
+            let is_like =
+                |known: &Property| property.operation == known.operation && property.kind.is_like(&known.kind);
+            if !known.is_some_and(is_like) {
                 return Err(format!("its contract has a property `{}` that no built-in one has", property.name));
             }
         }
@@ -68,10 +77,10 @@ impl Contract {
     }
 }
 
-impl super::PropertyKind {
+impl PropertyKind {
     /// Whether both hold the same, whatever the values of a choice.
-    fn is_like(&self, other: &super::PropertyKind) -> bool {
-        use super::PropertyKind::Choice;
+    fn is_like(&self, other: &PropertyKind) -> bool {
+        use PropertyKind::Choice;
         matches!((self, other), (Choice(_), Choice(_))) || self == other
     }
 }
@@ -84,6 +93,7 @@ fn load_built_in() -> impl Iterator<Item = Contract> {
 mod tests {
     use super::*;
     use crate::contract::load;
+    use crate::model::operation::{Method, OperationId};
 
     #[test]
     fn extension_with_a_forbidden_change_is_rejected() {
@@ -99,11 +109,16 @@ mod tests {
         };
         assert_eq!(changed(&|_| ()), Ok(()));
         assert_eq!(changed(&|contract| contract.quota = "1/1m,2/1h".parse().expect("a quota")), Ok(()));
-        assert!(changed(&|contract| contract.path = "/api/machines/{id}/isolate".to_owned()).is_err());
+        assert!(
+            changed(&|contract| contract.operations.update.path = "/api/machines/{id}/isolate".to_owned()).is_err()
+        );
+        assert!(changed(&|contract| contract.operations.list.method = Method::Post).is_err());
+        assert!(changed(&|contract| contract.operations.comment = Some(contract.operations.update.clone())).is_err());
+        assert!(changed(&|contract| contract.properties[0].operation = OperationId::Comment).is_err());
         assert!(changed(&|contract| contract.quota = "100000/1s".parse().expect("a quota")).is_err());
         assert!(changed(&|contract| contract.permission_delegated = "User.Read".to_owned()).is_err());
         assert!(changed(&|contract| contract.properties[0].name = "action".to_owned()).is_err());
-        assert!(changed(&|contract| contract.properties[0].kind = super::super::PropertyKind::Text).is_err());
+        assert!(changed(&|contract| contract.properties[0].kind = PropertyKind::Text).is_err());
         assert!(changed(&|contract| contract.properties.push(built_in.properties[0].clone())).is_err());
     }
 }

@@ -4,26 +4,32 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Choice, Contract, Dependency, Property, PropertyKind};
+use super::definition::{Choice, Contract, Dependency, Property, PropertyKind};
+use crate::model::operation::{OperationId, Operations};
 
 /// A whole contract.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContractFile {
-    name: String,
+    pub(super) name: String,
     title: String,
     origin: String,
     /// The hosts at which the API is known to be: of built-in contracts only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) hosts: Vec<String>,
-    path: String,
+    /// Of a contract that a run or plan of an earlier revision has kept: the path of an incident.
+    #[serde(default, skip_serializing)]
+    pub(super) path: Option<String>,
     /// Missing in what runs and plans of earlier revisions have kept.
     #[serde(default)]
-    audiences: Vec<String>,
+    pub(super) audiences: Vec<String>,
     quota: String,
     #[serde(default)]
     context: Vec<String>,
-    permissions: Permissions,
+    /// Missing in what runs and plans of earlier revisions have kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) operations: Option<Operations>,
+    pub(super) permissions: Permissions,
     properties: Vec<PropertyEntry>,
     #[serde(default)]
     dependencies: Vec<DependencyEntry>,
@@ -57,22 +63,45 @@ pub(super) struct PropertyExtension {
 
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Permissions {
+pub(super) struct Permissions {
     application: String,
     delegated: String,
     #[serde(default)]
-    read_application: String,
+    pub(super) read_application: String,
     #[serde(default)]
-    read_delegated: String,
+    pub(super) read_delegated: String,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 enum PropertyEntry {
-    Choice { name: String, values: Vec<ChoiceEntry> },
-    Text { name: String },
-    List { name: String },
-    Append { name: String, shown_in: String },
+    Choice {
+        name: String,
+        values: Vec<ChoiceEntry>,
+        #[serde(default, skip_serializing_if = "is_update")]
+        operation: OperationId,
+    },
+    Text {
+        name: String,
+        #[serde(default, skip_serializing_if = "is_update")]
+        operation: OperationId,
+    },
+    List {
+        name: String,
+        #[serde(default, skip_serializing_if = "is_update")]
+        operation: OperationId,
+    },
+    Append {
+        name: String,
+        shown_in: String,
+        #[serde(default, skip_serializing_if = "is_update")]
+        operation: OperationId,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_update(operation: &OperationId) -> bool {
+    *operation == OperationId::Update
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -99,14 +128,17 @@ pub(super) struct DependencyEntry {
 }
 
 impl ContractFile {
-    /// The contract; a quota that can't be read is the error.
-    pub(super) fn into_contract(self) -> Result<Contract, crate::model::quota_spec::ParseWindowError> {
+    /// The contract.
+    ///
+    /// # Errors
+    /// If its quota can't be read, or it has no operations.
+    pub(super) fn into_contract(self) -> Result<Contract, String> {
         Ok(Contract {
-            quota: self.quota.parse()?,
+            quota: self.quota.parse().map_err(|error| format!("{error}"))?,
+            operations: self.operations.ok_or("it has no `operations`")?,
             name: self.name,
             title: self.title,
             origin: self.origin,
-            path: self.path,
             audiences: self.audiences,
             context: self.context,
             permission_application: self.permissions.application,
@@ -126,10 +158,11 @@ impl From<&Contract> for ContractFile {
             title: contract.title.clone(),
             origin: contract.origin.clone(),
             hosts: Vec::new(),
-            path: contract.path.clone(),
+            path: None,
             audiences: contract.audiences.clone(),
             quota: contract.quota.to_string(),
             context: contract.context.clone(),
+            operations: Some(contract.operations.clone()),
             permissions: Permissions {
                 application: contract.permission_application.clone(),
                 delegated: contract.permission_delegated.clone(),
@@ -144,27 +177,28 @@ impl From<&Contract> for ContractFile {
 
 impl From<PropertyEntry> for Property {
     fn from(entry: PropertyEntry) -> Property {
-        let (name, kind) = match entry {
-            PropertyEntry::Choice { name, values } => {
-                (name, PropertyKind::Choice(values.into_iter().map(Choice::from).collect()))
+        let (name, operation, kind) = match entry {
+            PropertyEntry::Choice { name, values, operation } => {
+                (name, operation, PropertyKind::Choice(values.into_iter().map(Choice::from).collect()))
             }
-            PropertyEntry::Text { name } => (name, PropertyKind::Text),
-            PropertyEntry::List { name } => (name, PropertyKind::List),
-            PropertyEntry::Append { name, shown_in } => (name, PropertyKind::Append { shown_in }),
+            PropertyEntry::Text { name, operation } => (name, operation, PropertyKind::Text),
+            PropertyEntry::List { name, operation } => (name, operation, PropertyKind::List),
+            PropertyEntry::Append { name, shown_in, operation } => (name, operation, PropertyKind::Append { shown_in }),
         };
-        Property { name, kind }
+        Property { name, kind, operation }
     }
 }
 
 impl From<Property> for PropertyEntry {
-    fn from(Property { name, kind }: Property) -> PropertyEntry {
+    fn from(Property { name, kind, operation }: Property) -> PropertyEntry {
         match kind {
             PropertyKind::Choice(values) => {
-                PropertyEntry::Choice { name, values: values.into_iter().map(ChoiceEntry::from).collect() }
+                let values = values.into_iter().map(ChoiceEntry::from).collect();
+                PropertyEntry::Choice { name, values, operation }
             }
-            PropertyKind::Text => PropertyEntry::Text { name },
-            PropertyKind::List => PropertyEntry::List { name },
-            PropertyKind::Append { shown_in } => PropertyEntry::Append { name, shown_in },
+            PropertyKind::Text => PropertyEntry::Text { name, operation },
+            PropertyKind::List => PropertyEntry::List { name, operation },
+            PropertyKind::Append { shown_in } => PropertyEntry::Append { name, shown_in, operation },
         }
     }
 }

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use super::definition::{Choice, Contract, Dependency, PropertyKind};
 use super::file::{ChoiceEntry, ContractFile, DependencyEntry, Extension};
-use super::{Choice, Contract, Dependency, PropertyKind};
+
 use crate::model::quota_spec::Quota;
 use crate::text::printable;
 
@@ -226,28 +227,23 @@ fn checked_origin(origin: &str) -> Result<String, String> {
 }
 
 impl Contract {
-    /// The contract that [`Contract::to_toml`] wrote: a run keeps its own.
+    /// The contract that [`Contract::to_toml`] wrote: a run keeps its own. What an earlier revision left out is that of
+    /// the built-in contract it names or extends.
     ///
     /// # Errors
-    /// What is wrong, where the text is no whole contract.
+    /// What is wrong, if the text is no whole contract, or is one of an earlier format that extends no built-in one.
     pub fn from_toml(text: &str) -> Result<Contract, String> {
-        let file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let mut file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         if !file.hosts.is_empty() {
             return Err("`hosts` belongs to built-in contracts only".to_owned());
         }
-        let contract = file.into_contract().map_err(|error| error.to_string())?;
-        Ok(contract.with_what_tokens_name())
-    }
-
-    /// With the audiences and read permissions of the built-in contract, if it was kept by an earlier revision, which
-    /// knew none. They were the same for all contracts then.
-    fn with_what_tokens_name(self) -> Contract {
-        match built_in(BUILT_IN[0]) {
-            Some(Contract { audiences, read_application, read_delegated, .. }) if self.read_application.is_empty() => {
-                Contract { audiences, read_application, read_delegated, ..self }
-            }
-            _ => self,
+        if file.path.is_some() && file.operations.is_some() {
+            return Err("`path` belongs to contract format 1, `operations` to format 2".to_owned());
         }
+        if let Some(path) = file.path.take() {
+            file.complete(&path)?;
+        }
+        file.into_contract()
     }
 
     /// The contract as TOML, as a built-in one is written.
@@ -257,6 +253,29 @@ impl Contract {
     #[must_use]
     pub fn to_toml(&self) -> String {
         toml::to_string(&ContractFile::from(self)).expect("names, texts and lists can all be written as TOML")
+    }
+}
+
+impl ContractFile {
+    /// Takes what contract format 1 did not have from the built-in contract of this name, else from the first one with
+    /// this path.
+    ///
+    /// # Errors
+    /// If no built-in contract has the path: this one can't be completed.
+    fn complete(&mut self, path: &str) -> Result<(), String> {
+        let fits = |base: &&ContractFile| base.operations.as_ref().is_some_and(|known| known.update.path == path);
+        let named = BUILT_IN_FILES.iter().filter(|base| base.name == self.name);
+        let base = named.chain(BUILT_IN_FILES.iter()).find(fits).ok_or_else(|| {
+            format!("its contract, of format 1, has the path `{path}`, which no built-in contract has")
+        })?;
+        self.operations.clone_from(&base.operations);
+        // Revisions before those that had them.
+        if self.permissions.read_application.is_empty() {
+            self.audiences.clone_from(&base.audiences);
+            self.permissions.read_application.clone_from(&base.permissions.read_application);
+            self.permissions.read_delegated.clone_from(&base.permissions.read_delegated);
+        }
+        Ok(())
     }
 }
 
@@ -360,15 +379,37 @@ mod tests {
         }
     }
 
+    /// `contract-format-1.toml` is what revision 7a4bdfe kept of a user's file that extends `defender`.
     #[test]
-    fn stored_contract_of_earlier_revision_is_equal() {
-        let contract = load("defender-classic").expect("built in");
-        let kept = contract.to_toml();
-        let earlier: Vec<&str> =
-            kept.lines().filter(|line| !["audiences", "read_"].iter().any(|new| line.starts_with(new))).collect();
-        assert_eq!(earlier.len(), kept.lines().count() - 3);
-        assert_eq!(Contract::from_toml(&earlier.join("\n")).as_ref(), Ok(&contract));
-        assert_eq!(contract.audiences[0], contract.origin);
+    fn stored_contract_of_format_1_is_completed() {
+        let stored = include_str!("../../tests/stored/contract-format-1.toml");
+        let contract = Contract::from_toml(stored).expect("complete");
+        let base = load("defender").expect("built in");
+        assert_eq!((contract.name.as_str(), contract.quota.to_string().as_str()), ("ours", "40/1m,1000/1h"));
+        assert_eq!(contract.operations, base.operations);
+        assert_eq!(contract.expect_extension(), Ok(()));
+        assert_eq!(Contract::from_toml(&contract.to_toml()).as_ref(), Ok(&contract));
+        // Revisions before that one knew no audiences, and no permission to read.
+        let is_later = |line: &&str| ["audiences", "read_"].iter().any(|new| line.starts_with(new));
+        let earlier: Vec<&str> = stored.lines().filter(|line| !is_later(line)).collect();
+        assert_eq!(earlier.len(), stored.lines().count() - 3);
+        assert_eq!(Contract::from_toml(&earlier.join("\n")), Ok(contract));
+    }
+
+    #[test]
+    fn incomplete_contract_is_refused_by_its_format() {
+        let stored = include_str!("../../tests/stored/contract-format-1.toml");
+        for (text, says) in [
+            (
+                stored.replace("/api/incidents/{id}", "/api/machines/{id}"),
+                "format 1, has the path `/api/machines/{id}`",
+            ),
+            (stored.replace("path = ", "# path = "), "it has no `operations`"),
+            (load("defender").expect("built in").to_toml() + "\n[filters]\n", "unknown field `filters`"),
+        ] {
+            let why = Contract::from_toml(&text).expect_err(says);
+            assert!(why.contains(says), "{why}");
+        }
     }
 
     #[test]
@@ -414,6 +455,8 @@ mod tests {
             ("extends = \"defender\"\n[[properties]]\nname = \"severity\"\nvalues = []\n", 3, "no property"),
             ("extends = \"defender\"\nname = \"defender\"\n", 2, "built-in"),
             ("extends = [", 1, ""),
+            ("extends = \"defender\"\n[operations]\n", 2, "unknown field `operations`"),
+            ("extends = \"defender\"\npath = \"/other\"\n", 2, "unknown field `path`"),
             (
                 "extends = \"defender\"\n[[properties]]\nname = \"status\"\nvalues = [\n\
                  { value = \"Resolved\", aliases = [\"active\"] }]\n",

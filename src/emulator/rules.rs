@@ -62,7 +62,8 @@ fn check_dependency(dependency: &Dependency, change: &Map<String, Value>) -> Res
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::contract::{Choice, Property};
+    use crate::contract::{Choice, Property, load};
+    use crate::model::operation::OperationId;
 
     /// The seed page's contract, copied by hand from the API's facts.
     pub(in crate::emulator) fn classic() -> Contract {
@@ -90,7 +91,8 @@ pub(super) mod tests {
             name: "defender-classic".to_owned(),
             title: "Update incident, as on the seed page".to_owned(),
             origin: "https://api.security.microsoft.com".to_owned(),
-            path: "/api/incidents/{id}".to_owned(),
+            // The emulator has its own paths.
+            operations: load("defender-classic").expect("built in").operations,
             permission_application: "Incident.ReadWrite.All".to_owned(),
             permission_delegated: "Incident.ReadWrite".to_owned(),
             audiences: Vec::new(),
@@ -98,7 +100,9 @@ pub(super) mod tests {
             read_delegated: String::new(),
             quota: "50/1m,1500/1h".parse().expect("a quota"),
             context: Vec::new(),
-            properties: properties.map(|(name, kind)| Property { name: name.to_owned(), kind }).into(),
+            properties: properties
+                .map(|(name, kind)| Property { name: name.to_owned(), kind, operation: OperationId::Update })
+                .into(),
             dependencies: vec![Dependency {
                 property: "determination".to_owned(),
                 on: "classification".to_owned(),

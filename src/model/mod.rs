@@ -5,6 +5,7 @@ pub mod change;
 pub mod comment_text;
 pub mod diagnostic;
 pub mod list_edit;
+pub mod operation;
 pub mod outcome;
 pub mod permit;
 pub mod quota_spec;

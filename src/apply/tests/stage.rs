@@ -10,11 +10,12 @@ use tokio::sync::watch;
 
 use crate::apply::events::{Event, Listener};
 use crate::apply::{EngineSettings, RunEnd, apply};
-use crate::client::{Client, Method, Reply, Request, SendError, TokenCache, Transport};
+use crate::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
 use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
 use crate::model::change::{Change, IncidentId, TenantKey};
+use crate::model::operation::Method;
 use crate::model::outcome::{InputShape, ResultRow};
 
 /// The clock's start, in seconds since the machine's.
@@ -41,7 +42,7 @@ impl Transport for Wire {
         let Wire(service) = self;
         let id = request.path.rsplit('/').next().unwrap_or_default();
         let what = match request.method {
-            Method::Patch => format!("PATCH {id}"),
+            Method::Patch | Method::Post => format!("{} {id}", request.method),
             Method::Get if request.query.is_some() => format!("LIST {}", request.query.unwrap_or_default()),
             Method::Get => format!("GET {id}"),
         };

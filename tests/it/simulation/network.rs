@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bulk_triage::client::{Incomplete, Method, Reply, Request, SendError, Transport};
+use bulk_triage::client::{Incomplete, Reply, Request, SendError, Transport};
+use bulk_triage::model::operation::Method;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;

@@ -1,0 +1,142 @@
+//! The rules of one API, typed.
+
+use crate::model::change::IncidentId;
+use crate::model::operation::{OperationId, Operations};
+use crate::model::quota_spec::Quota;
+
+/// What one API accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// `defender-classic`, or the name that a user's file gives itself.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub title: String,
+    /// Where the API is, without a path: `https://api.security.microsoft.com`.
+    pub origin: String,
+    /// What it can be asked for.
+    pub operations: Operations,
+    /// What a token for this API names as its audience (`aud`), with or without a slash at its end.
+    pub audiences: Vec<String>,
+    /// The permission that an application needs to update.
+    pub permission_application: String,
+    /// The permission that a signed-in user needs to update.
+    pub permission_delegated: String,
+    /// The permission that is enough for an application to read.
+    pub read_application: String,
+    /// The permission that is enough for a signed-in user to read.
+    pub read_delegated: String,
+    /// The API's own limits.
+    pub quota: Quota,
+    /// The members of an incident that say what it is. They are read to be shown, and never sent.
+    pub context: Vec<String>,
+    /// What can be set, in the order in which it is sent.
+    pub properties: Vec<Property>,
+    /// Which values of one property need which of another in the same row.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// One property of an incident that can be set. Its name is the API's member and, in any case and spacing, the
+/// column's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// As the API spells it.
+    pub name: String,
+    /// What it holds.
+    pub kind: PropertyKind,
+    /// The operation that sets it.
+    pub operation: OperationId,
+}
+
+/// What a property holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PropertyKind {
+    /// One of these values.
+    Choice(Vec<Choice>),
+    /// Any text, replaced as a whole; `<clear>` sends `""`.
+    Text,
+    /// A list of texts, replaced as a whole; `<clear>` sends `[]`.
+    List,
+    /// A text that is added to those that are there (a comment). `shown_in` is the member of an incident that lists
+    /// them.
+    Append {
+        /// `comments`
+        shown_in: String,
+    },
+}
+
+/// One value of a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// As the API spells it.
+    pub value: String,
+    /// What else is taken for it, the portal's label among them; any case.
+    pub aliases: Vec<String>,
+    /// Why it may be refused, or do harm: a warning.
+    pub doubtful: Option<String>,
+    /// Whether only its spelling is in doubt: then an alias, whose meaning is certain, gives no warning.
+    pub doubtful_spelling: bool,
+    /// What the service may show in its place.
+    pub same_as: Vec<String>,
+}
+
+/// Values that are equal to the API, by property.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SameAs(Vec<(String, Vec<String>)>);
+
+impl SameAs {
+    /// Whether two values of a property are equal, in any case.
+    #[must_use]
+    pub fn holds(&self, property: &str, one: &str, other: &str) -> bool {
+        let is_in = |values: &[String], wanted: &str| values.iter().any(|value| value.eq_ignore_ascii_case(wanted));
+        let mut groups = self.0.iter().filter(|(of, _)| of == property).map(|(_, values)| values);
+        groups.any(|values| is_in(values, one) && is_in(values, other))
+    }
+}
+
+/// Values of `property` need `on` to be set in the same row, to one of the values listed for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// `determination`
+    pub property: String,
+    /// `classification`
+    pub on: String,
+    /// For each value of `on`, the values of `property` that go with it. A value of `on` that is not listed goes with
+    /// none.
+    pub allowed: Vec<(String, Vec<String>)>,
+}
+
+impl Contract {
+    /// The property of this name, spelt as the API does.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&Property> {
+        self.properties.iter().find(|property| property.name == name)
+    }
+
+    /// Its values that are equal to the API, aliases included.
+    #[must_use]
+    pub fn same_as(&self) -> SameAs {
+        let mut groups = Vec::new();
+        for property in &self.properties {
+            let PropertyKind::Choice(choices) = &property.kind else { continue };
+            for choice in choices {
+                let values =
+                    [&choice.value].into_iter().chain(&choice.aliases).chain(&choice.same_as).cloned().collect();
+                groups.push((property.name.clone(), values));
+            }
+        }
+        SameAs(groups)
+    }
+
+    /// The path that shows one incident.
+    #[must_use]
+    pub fn incident_path(&self, incident: IncidentId) -> String {
+        self.operations.read.path_of(incident)
+    }
+
+    /// The property whose values are added to what is there (a comment), if there is one.
+    #[must_use]
+    pub fn appended(&self) -> Option<&str> {
+        let appends = |property: &&Property| matches!(property.kind, PropertyKind::Append { .. });
+        self.properties.iter().find(appends).map(|property| property.name.as_str())
+    }
+}

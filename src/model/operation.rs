@@ -1,0 +1,102 @@
+//! Operations: what an API can be asked for, and the request that asks for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::change::IncidentId;
+
+/// What an API can be asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OperationId {
+    /// To set properties of an incident.
+    #[default]
+    Update,
+    /// To add a comment, if the API has a request for that alone.
+    Comment,
+    /// To show one incident.
+    Read,
+    /// To show a page of the list of incidents.
+    List,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Sets what the body names.
+    Patch,
+    /// Adds what the body holds.
+    Post,
+}
+
+impl Method {
+    /// As a request line has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Patch => "PATCH",
+            Method::Post => "POST",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One operation as a contract describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operation {
+    /// Of its request.
+    pub method: Method,
+    /// Of its URL, with `{id}` in the place of the incident's number.
+    pub path: String,
+    /// Members that its body always has, before those of the change.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub body: BTreeMap<String, String>,
+}
+
+impl Operation {
+    /// The path for this incident.
+    #[must_use]
+    pub fn path_of(&self, incident: IncidentId) -> String {
+        self.path.replace("{id}", &incident.to_string())
+    }
+}
+
+/// The operations of an API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Operations {
+    /// See [`OperationId::Update`].
+    pub update: Operation,
+    /// See [`OperationId::Comment`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<Operation>,
+    /// See [`OperationId::Read`].
+    pub read: Operation,
+    /// See [`OperationId::List`].
+    pub list: Operation,
+}
+
+impl Operations {
+    /// The operation; an API without one for comments adds them with an update.
+    #[must_use]
+    pub fn get(&self, id: OperationId) -> &Operation {
+        match id {
+            OperationId::Update => &self.update,
+            OperationId::Comment => self.comment.as_ref().unwrap_or(&self.update),
+            OperationId::Read => &self.read,
+            OperationId::List => &self.list,
+        }
+    }
+}
