@@ -9,7 +9,7 @@ use bulk_triage::apply::{EngineSettings, RunEnd, apply};
 use bulk_triage::client::{Client, TokenCache, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata};
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::InputShape;
 use bulk_triage::model::quota_spec::Quota;
@@ -34,7 +34,7 @@ impl Prepared {
     /// Rows for the incidents from `first` on, each with a comment, in a new journal.
     pub(crate) fn rows(first: u64, rows: u64) -> Result<Prepared> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let dir = StateDir::open(&directory.path().join("state"))?;
+        let dir = directory.path().join("state").into();
         let mut journal = Journal::open(&dir, Clock::machine(), Durability::Synced)?;
         let shape = InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] };
         let facts = RunMetadata {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bulk_triage::clock::Clock;
 use bulk_triage::journal::{
     AttemptEnd, Batch, CallKind, Durability, Journal, JournalError, LoadRow, PriorRuns, ReadOnlyJournal, Receipt,
-    RunHandle, RunKey, RunMetadata, StartRequest, StateDir,
+    RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
 };
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind};
@@ -49,6 +49,10 @@ pub fn journals(data: &[u8]) {
     }
 }
 
+fn location(directory: &Path) -> StoreLocation {
+    directory.to_owned().into()
+}
+
 fn change(bytes: &mut [u8], changes: &[u8]) {
     for change in changes.chunks_exact(4) {
         // Most of a page is empty: its places are spread over all of the file.
@@ -61,8 +65,8 @@ fn change(bytes: &mut [u8], changes: &[u8]) {
 
 /// What a dry run does.
 fn peek(directory: &Path) -> Result<(), JournalError> {
-    if let Some(peek) = ReadOnlyJournal::open(directory, &scope(), Clock::machine())? {
-        peek.add_prior_runs(&update(1), DAY, COMMENT, &mut PriorRuns::default())?;
+    if let Some(peek) = ReadOnlyJournal::open(&location(directory), &scope(), Clock::machine())? {
+        peek.add_prior_runs(&[&update(1)], DAY, COMMENT, &mut PriorRuns::default())?;
         peek.ledger(MINUTE)?;
     }
     Ok(())
@@ -70,7 +74,7 @@ fn peek(directory: &Path) -> Result<(), JournalError> {
 
 /// What `runs` does.
 fn show(directory: &Path) -> Result<(), JournalError> {
-    let journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
+    let journal = Journal::open(&location(directory), Clock::machine(), Durability::Unsynced)?;
     for run in journal.runs()? {
         let _all = run.rows();
         journal.results(&run.name, 0, 100, false)?;
@@ -82,17 +86,18 @@ fn show(directory: &Path) -> Result<(), JournalError> {
 
 /// What a run that goes on does.
 fn send(directory: &Path) -> Result<(), JournalError> {
-    let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
+    let mut journal = Journal::open(&location(directory), Clock::machine(), Durability::Unsynced)?;
     let Some(name) = journal.runs()?.into_iter().map(|run| run.name).next() else { return Ok(()) };
     let run = journal.acquire(&name)?;
-    for row in journal.pending(&run, 0, 1_000)? {
-        journal.earlier(&run, &row, DAY, COMMENT, &mut PriorRuns::default())?;
-    }
+    let rows = journal.pending(&run, 0, 1_000)?;
+    journal.add_prior_runs(&run, &rows.iter().collect::<Vec<_>>(), DAY, COMMENT, &mut PriorRuns::default())?;
+    let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
+    journal.snapshots(&run, &numbers)?;
     journal.ledger(&run, MINUTE)?;
     journal.first_outcomes(&run, 5)?;
     session(&mut journal, &run)?;
     journal.close(&run)?;
-    journal.prune(jiff::Timestamp::MAX)?;
+    journal.prune(Duration::ZERO)?;
     Ok(())
 }
 
@@ -119,7 +124,7 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
             let is_updated = is_update && row % 2 == 0;
             AttemptEnd {
                 attempt,
-                at: journal.clock().now(),
+                at: journal.clock().now().boot,
                 verdict: if is_updated { "updated" } else { "in-doubt" },
                 made: is_updated.then_some(true),
                 http_status: Some(200),
@@ -148,7 +153,7 @@ static SOUND: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 
 /// A journal with a run that is over and one that is not.
 fn written(directory: &Path) -> Result<Journal, JournalError> {
-    let mut journal = Journal::open(&StateDir::open(directory)?, Clock::machine(), Durability::Unsynced)?;
+    let mut journal = Journal::open(&location(directory), Clock::machine(), Durability::Unsynced)?;
     let mut rng = fastrand::Rng::with_seed(7);
     for rows in [[2, 4, 6], [7, 8, 9]] {
         let facts = RunMetadata {

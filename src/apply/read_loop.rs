@@ -355,7 +355,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
             && !self.service.health.is_down();
         let news = if says_nothing { HealthEvent::None } else { self.service.health.record(&answer.verdict, at.boot) };
         tried.tries += u32::from(counts && is_transient);
-        let mut end = AttemptEnd::of(attempt, at, &answer);
+        let mut end = AttemptEnd::of(attempt, at.boot, &answer);
         if let Some((kept, follows)) = self.service.pause(&answer, at) {
             end.pause_until = Some(kept);
             self.follow(follows);

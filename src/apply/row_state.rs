@@ -248,7 +248,7 @@ impl RowState {
             own.record(added, *at, *took);
         }
         let made = if is_update { was_made(&answer.verdict) } else { None };
-        let mut end = AttemptEnd { made, ..AttemptEnd::of(*attempt, *at, answer) };
+        let mut end = AttemptEnd { made, ..AttemptEnd::of(*attempt, at.boot, answer) };
         let then = match next {
             RetryDecision::Done { kind, code } => {
                 let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;

@@ -16,7 +16,7 @@ use crate::compare::parts;
 use crate::contract::PropertyKind;
 use crate::files::open_terminal;
 use crate::input::Source;
-use crate::journal::{History, Journal, PriorRuns, RunHandle, Snapshots, WillSend};
+use crate::journal::{History, Journal, PendingRow, PriorRuns, RunHandle, Snapshots, WillSend};
 use crate::model::outcome::{NOTHING_ASKED, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 use crate::model::typed::Typed;
@@ -106,11 +106,14 @@ impl PreviewBuilder<'_> {
             let rows = journal.pending(run, after, 1_000)?;
             let Some(last) = rows.last() else { return Ok((counter.finish(), earlier)) };
             after = last.row;
-            for row in &rows {
-                if !counter.is_first(row.row, row.change.incident, row.asked()) {
-                    continue;
-                }
-                let will_send = journal.earlier(run, row, self.remember, appended, &mut earlier)?;
+            let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
+            let first: Vec<&PendingRow> = first.collect();
+            let will_send = journal.add_prior_runs(run, &first, self.remember, appended, &mut earlier)?;
+            // Only lists are counted by what they were.
+            let has_list = |row: &&&PendingRow| row.is_recorded && row.change.body.contains('[');
+            let listed: Vec<u64> = first.iter().filter(has_list).map(|row| row.row).collect();
+            let snapshots = journal.snapshots(run, &listed)?;
+            for (row, will_send) in first.into_iter().zip(will_send) {
                 if will_send == WillSend::Nothing {
                     counter.leave_out_applied(row.row);
                     continue;
@@ -122,9 +125,7 @@ impl PreviewBuilder<'_> {
                     counter.leave_out_comment(row.row);
                 }
                 let body = without.as_deref().unwrap_or(body);
-                // Only lists are counted by what they were.
-                let seen = if row.is_recorded && body.contains('[') { journal.seen(run, row.row)? } else { None };
-                let recorded = match &seen {
+                let recorded = match snapshots.get(&row.row).filter(|_| body.contains('[')) {
                     Some(Snapshots { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
                     _ if row.is_recorded => Recorded::Yes,
                     _ => Recorded::Nothing,

@@ -309,7 +309,7 @@ fn journal_code(error: &JournalError) -> u8 {
         JournalError::Newer { .. }
         | JournalError::Damaged { .. }
         | JournalError::Gone { .. }
-        | JournalError::Sql(_)
+        | JournalError::Store(_)
         | JournalError::Io(_) => exit::INTERNAL,
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Loaded {
     pub(super) digest: Vec<u8>,
 }
 
-/// Checks the rows, and hands those of the run to `keep`, in their order.
+/// Checks the rows, and passes those of the run to `keep`, a batch at a time, in their order.
 ///
 /// # Errors
 /// Where the input is not valid (what is wrong has been told), or `keep` fails.
@@ -51,23 +51,18 @@ fn read(
     rules: &Rules<'_>,
     skip_invalid: bool,
     tell: &mut dyn FnMut(Diagnostic),
-    keep: &mut dyn FnMut(&CheckedRow) -> Result<(), Error>,
+    keep: &mut dyn FnMut(&[CheckedRow]) -> Result<(), Error>,
 ) -> Result<(Loaded, CheckStats), Error> {
     let mut loaded = Loaded::default();
     let origin = input.origin();
     let mut hasher = Sha256::new();
     let mut failed = None;
     let mut take = |rows: Vec<CheckedRow>| {
-        for row in &rows {
-            if let Ok(change) = &row.verdict {
-                add_to_digest(&mut hasher, change);
-            }
-            if let Err(error) = keep(row) {
-                failed = Some(error);
-                return Err(io::Error::other("cannot keep the rows"));
-            }
-        }
-        Ok(())
+        rows.iter().filter_map(|row| row.verdict.as_ref().ok()).for_each(|change| add_to_digest(&mut hasher, change));
+        keep(&rows).map_err(|error| {
+            failed = Some(error);
+            io::Error::other("cannot keep the rows")
+        })
     };
     let checked = check(input, rules, Some(&mut take), tell);
     if let Err(InputError::Invalid(whole)) = &checked {
@@ -173,7 +168,8 @@ pub(super) fn into_journal(
 ) -> Result<(RunHandle, Loaded), Error> {
     let run = journal.create_run(scope, &rules.contract.name, facts, rng)?;
     let mut batches = Batches::new(journal, &run);
-    let read = read(input, rules, skip_invalid, tell, &mut |row| batches.add(load_row(row)));
+    let read =
+        read(input, rules, skip_invalid, tell, &mut |rows| rows.iter().try_for_each(|row| batches.add(load_row(row))));
     let read = read.and_then(|read| batches.end().map(|()| read));
     let finished = read.and_then(|(loaded, tally)| {
         let mut contradicting =
@@ -249,22 +245,34 @@ pub(super) fn for_dry_run(
     let context = ContextColumns::new(input.shape(), rules.contract);
     let mut counting =
         Counting { peek, remember, appended, counter: Counter::default(), earlier: PriorRuns::default() };
-    let mut keep = |row: &CheckedRow| {
-        let mut see = |left_out, repeats| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out, repeats));
-        let Ok(change) = &row.verdict else { return see(None, false) };
-        let body = match counting.take(row.row, change)? {
-            Ok(body) => body,
-            Err(left_out) => return see(Some(left_out.reason()), false),
-        };
-        // Of a list that is changed the request is not known before its incident is read.
-        if first.len() < SHOWN && !changes_lists(&change.body) {
-            let update = &rules.contract.operations.update;
-            let (method, path) = (update.method.as_str(), update.path_of(change.incident));
-            let was = context.of(&row.source).fetched.and_then(|fetched| fetched.line(&change.body, now));
-            let body = body.to_string();
-            first.push((row.row, FirstRequest { method, path, body, was }));
+    let mut keep = |batch: &[CheckedRow]| {
+        let changes = batch.iter().filter_map(|row| Some((row.row, row.verdict.as_ref().ok()?)));
+        let mut counted = counting.count(&changes.collect::<Vec<_>>())?.into_iter();
+        for row in batch {
+            let mut see = |left_out, repeats| rows.as_mut().map_or(Ok(()), |rows| rows.add(row, left_out, repeats));
+            let (Ok(change), Some(counted)) = (&row.verdict, row.verdict.as_ref().ok().and_then(|_| counted.next()))
+            else {
+                see(None, false)?;
+                continue;
+            };
+            let body = match counted {
+                Ok(body) => body,
+                Err(left_out) => {
+                    see(Some(left_out.reason()), false)?;
+                    continue;
+                }
+            };
+            // The request for a list edit is not known before its incident is read.
+            if first.len() < SHOWN && !changes_lists(&change.body) {
+                let update = &rules.contract.operations.update;
+                let (method, path) = (update.method.as_str(), update.path_of(change.incident));
+                let was = context.of(&row.source).fetched.and_then(|fetched| fetched.line(&change.body, now));
+                let body = body.to_string();
+                first.push((row.row, FirstRequest { method, path, body, was }));
+            }
+            see(None, body != change.body)?;
         }
-        see(None, body != change.body)
+        Ok(())
     };
     let (loaded, tally) = read(input, rules, skip_invalid, tell, &mut keep)?;
     let contradicting: BTreeMap<u64, String> = tally.contradicting().map(|(row, error)| (row, error.message)).collect();
@@ -273,11 +281,14 @@ pub(super) fn for_dry_run(
     {
         // That these are invalid is known in the end only: without them, once more.
         counting = Counting { counter: Counter::default(), earlier: PriorRuns::default(), ..counting };
-        for row in rows.changes()? {
-            let (row, change) = row?;
-            if !contradicting.contains_key(&row) {
-                let _ = counting.take(row, &change)?;
+        let mut changes =
+            rows.changes()?.filter(|row| !row.as_ref().is_ok_and(|(row, _)| contradicting.contains_key(row)));
+        loop {
+            let batch = changes.by_ref().take(BATCH).collect::<Result<Vec<_>, _>>()?;
+            if batch.is_empty() {
+                break;
             }
+            counting.count(&batch.iter().map(|(row, change)| (*row, change)).collect::<Vec<_>>())?;
         }
     }
     first.retain(|(row, _)| !contradicting.contains_key(row));
@@ -296,15 +307,27 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    /// Counts a row. Returns the body that will be sent, or why it is left out.
-    fn take(&mut self, row: u64, change: &Change) -> Result<Result<Arc<str>, LeftOut>, JournalError> {
-        if !self.counter.is_first(row, change.incident, &change.body) {
-            return Ok(Err(LeftOut::Repeated));
+    /// Counts rows. Returns for each the body that will be sent, or why it is left out.
+    fn count(&mut self, rows: &[(u64, &Change)]) -> Result<Vec<Result<Arc<str>, LeftOut>>, JournalError> {
+        let counter = &mut self.counter;
+        let is_first = rows.iter().map(|(row, change)| counter.is_first(*row, change.incident, &change.body));
+        let is_first: Vec<bool> = is_first.collect();
+        let first: Vec<&Change> =
+            rows.iter().zip(&is_first).filter(|(_, is_first)| **is_first).map(|((_, change), _)| *change).collect();
+        let mut will_send = match self.peek {
+            Some(peek) => peek.add_prior_runs(&first, self.remember, self.appended, &mut self.earlier)?,
+            None => vec![WillSend::All; first.len()],
         }
-        let will_send = match self.peek {
-            Some(peek) => peek.add_prior_runs(change, self.remember, self.appended, &mut self.earlier)?,
-            None => WillSend::All,
-        };
+        .into_iter();
+        let counted = rows.iter().zip(is_first).map(|((row, change), is_first)| {
+            let will_send = if is_first { will_send.next() } else { None };
+            will_send.map_or(Err(LeftOut::Repeated), |will_send| self.count_first(*row, change, will_send))
+        });
+        Ok(counted.collect())
+    }
+
+    /// Counts a row whose change no earlier row asks for.
+    fn count_first(&mut self, row: u64, change: &Change, will_send: WillSend) -> Result<Arc<str>, LeftOut> {
         let body = match will_send {
             WillSend::All => Arc::clone(&change.body),
             WillSend::WithoutComment => {
@@ -313,11 +336,11 @@ impl Counting<'_> {
             }
             WillSend::Nothing => {
                 self.counter.leave_out_applied(row);
-                return Ok(Err(LeftOut::Applied));
+                return Err(LeftOut::Applied);
             }
         };
         let recorded = if changes_lists(&change.body) { Recorded::Yes } else { Recorded::Nothing };
         self.counter.add(&body, recorded, false);
-        Ok(Ok(body))
+        Ok(body)
     }
 }

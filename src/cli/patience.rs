@@ -13,7 +13,7 @@ use signal_hook::flag;
 use super::terminal::{is_ignored, say};
 use crate::cli::error::Error;
 use crate::clock::Clock;
-use crate::journal::{Durability, Journal, Patience, StateDir, holder};
+use crate::journal::{Durability, Journal, Patience, StoreLocation, holder};
 
 /// A signal has come since the first long wait.
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -33,8 +33,8 @@ pub(super) fn others_listen() {
 /// # Errors
 /// If it can't be used.
 pub(super) fn open_journal(dir: &Path, clock: &Clock) -> Result<Journal, Error> {
-    let dir = StateDir::open(dir)?.with_patience(Arc::new(Told));
-    Ok(Journal::open(&dir, clock.clone(), Durability::Synced)?)
+    let location = StoreLocation::Directory(dir.to_owned());
+    Ok(Journal::open_with_patience(&location, clock.clone(), Durability::Synced, Arc::new(Told))?)
 }
 
 /// Tells of the wait on standard error.

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::runtime::Runtime;
 
 use super::read_calls::ReadCalls;
@@ -15,6 +14,7 @@ use super::send::{code_of, stop_message};
 use super::terminal::{Terminal, say};
 use crate::apply::{PreflightSource, ReadEnd};
 use crate::cli::error::Error;
+use crate::clock::BootTime;
 use crate::compare::{Diff, compare, compare_since, parts};
 use crate::journal::{Contradiction, DiffResult, Journal, PendingRow, ReadScope, RowFilter, RunHandle, Snapshots};
 use crate::model::change::IncidentId;
@@ -64,7 +64,7 @@ pub(super) struct PreflightStats {
     /// by these requests,
     looks: Looks,
     /// from then on.
-    begun: Timestamp,
+    begun: BootTime,
 }
 
 /// Rows are compared so many at a time.
@@ -94,7 +94,7 @@ impl ReadCalls<'_> {
         let mut rows = journal.incidents(run, look.at)?;
         let looked_at = rows.iter().map(|(_, row)| *row).collect();
         let mut surveyed =
-            PreflightStats { rows: looked_at, incidents: 0, looks: Looks::default(), begun: self.clock.now().wall };
+            PreflightStats { rows: looked_at, incidents: 0, looks: Looks::default(), begun: self.clock.now().boot };
         if !rows.is_empty() {
             journal.begin_session(run, self.target.quota.longest(), Duration::ZERO, contract.appended())?;
         }
@@ -121,7 +121,7 @@ impl ReadCalls<'_> {
             surveyed.looks.throttled += ends.throttled;
             rows = if look.follows && hop < HOPS { journal.retarget(run)? } else { Vec::new() };
         }
-        surveyed.looks.lasted = self.clock.now().wall.duration_since(surveyed.begun).unsigned_abs();
+        surveyed.looks.lasted = self.clock.now().boot.since(surveyed.begun);
         Ok(PreflightEnd::Over(journal, surveyed))
     }
 
@@ -145,20 +145,30 @@ impl ReadCalls<'_> {
             let rows = journal.pending(run, after, BATCH)?;
             let Some(last) = rows.last() else { return Ok(compared) };
             after = last.row;
-            let mut settled = Vec::new();
-            for row in rows {
-                let contradicts = contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
-                // What is known of rows that were not looked at now is old.
-                if contradicts.is_none() && !surveyed.rows.contains(&row.row) {
-                    continue;
-                }
-                let Some(sightings) = journal.seen(run, row.row)? else { continue };
+            let contradicts = |row: &PendingRow| contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
+            // What is known of rows that were not read now is old.
+            let is_known = |row: &PendingRow| contradicts(row).is_some() || surveyed.rows.contains(&row.row);
+            let rows: Vec<PendingRow> = rows.into_iter().filter(is_known).collect();
+            let snapshots = journal.snapshots(run, &rows.iter().map(|row| row.row).collect::<Vec<_>>())?;
+            let judged = rows.into_iter().filter_map(|row| {
+                let contradicts = contradicts(&row);
                 let loaded = Arc::clone(&row.change.body);
-                let (mut row, said) = self.said_of(row, &sightings);
-                let mut said = contradicts.cloned().or(said);
-                if matches!(&said, Some(Diff::Ends(outcome)) if outcome.code == "already-so")
-                    && journal.is_just_set_otherwise(run, &row, surveyed.begun, Some(self.appended()))?
-                {
+                let snapshots = snapshots.get(&row.row)?;
+                let (row, said) = self.said_of(row, snapshots);
+                Some((row, loaded, contradicts.cloned().or(said)))
+            });
+            let judged: Vec<(PendingRow, Arc<str>, Option<Diff>)> = judged.collect();
+            let is_already_so =
+                |said: &Option<Diff>| matches!(said, Some(Diff::Ends(outcome)) if outcome.code == "already-so");
+            let already_so: Vec<&PendingRow> =
+                judged.iter().filter(|(.., said)| is_already_so(said)).map(|(row, ..)| row).collect();
+            let set_differently =
+                journal.are_just_set_differently(run, &already_so, surveyed.begun, Some(self.appended()))?;
+            let set_differently = already_so.iter().zip(set_differently).filter(|(_, is_set)| *is_set);
+            let set_differently: HashSet<u64> = set_differently.map(|(row, _)| row.row).collect();
+            let mut settled = Vec::new();
+            for (mut row, loaded, mut said) in judged {
+                if set_differently.contains(&row.row) {
                     // The read may be older than that.
                     said = Some(Diff::Changes(Vec::new()));
                 } else if said == Some(Diff::Changes(Vec::new())) {
@@ -242,12 +252,15 @@ impl ReadCalls<'_> {
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.row;
             // Of those in doubt, that comes first.
-            for row in rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row)) {
+            let sent = rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row));
+            let sent: Vec<&PendingRow> = sent.collect();
+            let snapshots = journal.snapshots(run, &sent.iter().map(|row| row.row).collect::<Vec<_>>())?;
+            for row in sent {
                 if shown == limit {
                     return Ok(());
                 }
-                let Some(sightings) = journal.seen(run, row.row)? else { continue };
-                if let Diff::Changes(differences) = self.compared(row, &sightings) {
+                let Some(sightings) = snapshots.get(&row.row) else { continue };
+                if let Diff::Changes(differences) = self.compared(row, sightings) {
                     let repeats = counts.without_comment.contains(&row.row);
                     let sets = parts(&row.change.body, self.appended()).0.filter(|_| repeats);
                     let body = sets.as_deref().unwrap_or(&row.change.body);

@@ -355,10 +355,7 @@ fn hold(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHand
         let Some(last) = rows.last() else { return Ok(handle) };
         after = last.row;
         for row in &rows {
-            check_kept(row, contract).map_err(|why| JournalError::Damaged {
-                path: journal.dir().database(),
-                why: format!("row {} of run {run}: {why}", row.row),
-            })?;
+            check_kept(row, contract).map_err(|why| journal.damaged(format!("row {} of run {run}: {why}", row.row)))?;
         }
     }
 }

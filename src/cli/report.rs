@@ -318,8 +318,7 @@ pub(super) fn report_rows(
 /// # Errors
 /// Where the journal is damaged.
 pub(super) fn contract_of(journal: &History, run: &str, toml: &str) -> Result<Contract, JournalError> {
-    Contract::from_toml(toml)
-        .map_err(|why| JournalError::Damaged { path: journal.dir().database(), why: format!("run {run}: {why}") })
+    Contract::from_toml(toml).map_err(|why| journal.damaged(format!("run {run}: {why}")))
 }
 
 pub(super) fn page_error<E: Into<Error>>(error: PageError<E>) -> Error {

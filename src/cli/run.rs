@@ -168,7 +168,7 @@ fn dry_run(
     };
     let clock = Clock::machine();
     let peek = match &target.scope {
-        Some(scope) if !args.emulator => ReadOnlyJournal::open(&state_dir(global)?, scope, clock.clone())?,
+        Some(scope) if !args.emulator => ReadOnlyJournal::open(&state_dir(global)?.into(), scope, clock.clone())?,
         _ => None,
     };
     let appended = target.contract.appended();
@@ -184,7 +184,7 @@ fn dry_run(
     let earlier = target.scope.as_ref().map(|_| &looked.earlier);
     // Only the options of unfinished runs are read from it.
     let journal = match &peek {
-        Some(_) if !looked.earlier.unfinished.is_empty() => History::open(&state_dir(global)?, clock.clone())?,
+        Some(_) if !looked.earlier.unfinished.is_empty() => History::open(&state_dir(global)?.into(), clock.clone())?,
         _ => None,
     };
     let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;

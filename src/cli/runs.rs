@@ -110,7 +110,7 @@ pub(super) fn run(
 ) -> Result<u8, Error> {
     let dir = state_dir(global)?;
     let clock = Clock::machine();
-    let to_read = || History::open(&dir, clock.clone());
+    let to_read = || History::open(&dir.clone().into(), clock.clone());
     let run_in = |run: &str| to_read()?.ok_or_else(|| JournalError::NoSuchRun(run.to_owned()));
     let to_write = || open_journal(&dir, &clock);
     match args.command.as_ref().unwrap_or(&RunsCommand::List(args.list)) {
@@ -364,8 +364,7 @@ fn prune(mut journal: Journal, older_than: Duration) -> Result<u8, Error> {
     if older_than < YOUNGEST_PRUNED {
         return Err(Error::usage("--older-than must be at least a day (24h): newer runs still count"));
     }
-    let now = journal.clock().now().wall;
-    let removed = journal.prune(now.saturating_sub(older_than).unwrap_or(now))?;
+    let removed = journal.prune(older_than)?;
     writeln!(io::stdout(), "{removed} runs removed")?;
     Ok(exit::OK)
 }

@@ -242,7 +242,9 @@ impl Undoing<'_> {
         let (Some(change), Some(Snapshot::There(then))) = (row.change(self.appended()), &row.before) else {
             return Ok(None);
         };
-        let Some(Snapshot::There(now)) = journal.seen(looked_at, row.result.row)?.map(|seen| seen.now) else {
+        let Some(Snapshot::There(now)) =
+            journal.snapshots(looked_at, &[row.result.row])?.remove(&row.result.row).map(|seen| seen.now)
+        else {
             self.notes.gone.push(row.result.line);
             return Ok(None);
         };

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::JournalError;
+use super::error::JournalError;
+use super::sql::DbError;
 
 /// The format that this program writes.
 const FORMAT: i64 = 4;
@@ -37,7 +38,8 @@ pub(super) enum Content {
 impl Content {
     /// # Errors
     /// If it is another program's (most have no mark, but have tables), or a format that this program can't read.
-    pub(super) fn of(db: &Connection, path: &Path) -> Result<Content, JournalError> {
+    pub(super) fn of(db: &Connection, path: &Path) -> Result<Content, DbError> {
+        let damaged = |why| DbError::from(JournalError::Damaged { path: path.to_owned(), why });
         let number = |pragma| db.pragma_query_value::<i64, _>(None, pragma, |row| row.get(0));
         let (application, found) = (number("application_id")?, number("user_version")?);
         if application != APPLICATION {
@@ -46,22 +48,22 @@ impl Content {
                 return Ok(Content::Nothing);
             }
             let why = "it is the database of another program".to_owned();
-            return Err(JournalError::Damaged { path: path.to_owned(), why });
+            return Err(damaged(why));
         }
         match usize::try_from(FORMAT - found) {
-            Err(_) => Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT }),
+            Err(_) => Err(JournalError::Newer { path: path.to_owned(), found, known: FORMAT }.into()),
             Ok(steps) if found >= OLDEST => match strange_name(db, steps)? {
                 None if steps == 0 => Ok(Content::Journal),
                 None => Ok(Content::Older(steps)),
                 Some(name) => {
                     let why = format!("`{name}` in it is not as this program creates it");
-                    Err(JournalError::Damaged { path: path.to_owned(), why })
+                    Err(damaged(why))
                 }
             },
             Ok(_) => {
                 let why =
                     format!("it has format {found}, which was never released; this program knows format {FORMAT}");
-                Err(JournalError::Damaged { path: path.to_owned(), why })
+                Err(damaged(why))
             }
         }
     }

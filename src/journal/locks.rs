@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::{JournalError, untrusted};
+use super::error::{JournalError, untrusted};
 use crate::files::{self, For};
 
 /// What is said and heard while another process keeps the journal for long.

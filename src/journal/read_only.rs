@@ -1,88 +1,110 @@
-//! A look at the journal that leaves no trace in it: for a dry run.
+//! A dry run's view of the journal, which leaves no trace in it.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::dedup::{DedupQuery, PriorRuns, WillSend, updates_of};
-use super::ledger::{Ledger, latency};
-use super::{JournalError, StateDir};
+use super::decide::DedupQuery;
+use super::directory::StateDir;
+use super::error::JournalError;
+use super::gather;
+use super::ledger::Ledger;
+use super::ledger_store::{self, LedgerKey};
+use super::location::StoreLocation;
+use super::prior_runs::{PriorRuns, WillSend};
+use super::sql::DbError;
 use crate::clock::Clock;
 use crate::model::change::{Change, TenantKey};
 use crate::model::permit::{Pause, QuotaUsage};
 
-/// A journal opened for reading, in one scope.
+/// In the place of a session's number: those of sessions start with 1.
+const NO_SESSION: i64 = 0;
+
+/// A journal opened for reading, for one tenant key.
 #[derive(Debug)]
 pub struct ReadOnlyJournal {
     db: Connection,
+    dir: StateDir,
     clock: Clock,
     scope: i64,
-    /// The machine was started anew since the journal was written: its boot times are of no use.
+    /// The machine has restarted since the journal was written: its boot times are of no use.
     is_old_boot: bool,
 }
 
+/// Reading for reports: a dry run.
 impl ReadOnlyJournal {
-    /// `None` where there is no journal yet, or nothing of this scope in it.
+    /// `None` if there is no journal yet, or nothing of this tenant key in it.
     ///
     /// # Errors
-    /// Where the journal is there and can't be read.
+    /// If there is a journal that can't be read.
     pub fn open(
-        dir: &std::path::Path,
+        location: &StoreLocation,
         scope: &TenantKey,
         clock: Clock,
     ) -> Result<Option<ReadOnlyJournal>, JournalError> {
-        let dir = StateDir::to_read(dir)?;
+        let dir = StateDir::to_read(location)?;
         let Some(db) = dir.read_only()? else { return Ok(None) };
-        let open = || {
+        let found = || {
             let boot_id: String = db.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
-            let found =
-                db.query_row("SELECT id FROM scopes WHERE name = ?1", [scope.as_str()], |row| row.get(0)).optional()?;
-            let is_old_boot = boot_id != clock.boot_id();
-            Ok(found.map(|scope| ReadOnlyJournal { db, clock, scope, is_old_boot }))
+            let sql = "SELECT id FROM scopes WHERE name = ?1";
+            let scope = db.query_row(sql, [scope.as_str()], |row| row.get(0)).optional()?;
+            Ok((boot_id, scope))
         };
-        open().map_err(|error: rusqlite::Error| dir.explain(error.into()))
+        let (boot_id, scope) = found().map_err(|error| dir.explain(error))?;
+        let is_old_boot = boot_id != clock.boot_id();
+        Ok(scope.map(|scope| ReadOnlyJournal { db, dir, clock, scope, is_old_boot }))
     }
 
-    /// Adds to `earlier` what earlier runs have to do with one change. Says whether it will be sent.
+    fn read<R>(&self, work: impl FnOnce(&Connection) -> Result<R, DbError>) -> Result<R, JournalError> {
+        work(&self.db).map_err(|error| self.dir.explain(error))
+    }
+
+    /// Adds to `prior` what earlier runs mean for changes. Returns for each what of it will be sent.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn add_prior_runs(
         &self,
-        change: &Change,
+        changes: &[&Change],
         remember: Duration,
         appended: Option<&str>,
-        earlier: &mut PriorRuns,
-    ) -> Result<WillSend, JournalError> {
+        prior: &mut PriorRuns,
+    ) -> Result<Vec<WillSend>, JournalError> {
         let now = self.clock.now();
-        let mut pasts = updates_of(&self.db, self.scope, change.incident)?;
+        let incidents = changes.iter().map(|change| change.incident);
+        let mut facts = self.read(|db| Ok(gather::facts(db, self.scope, incidents)?))?;
         if self.is_old_boot {
-            for past in &mut pasts {
-                past.ended = past.ended.map(|_| now.boot_at(past.ended_wall));
+            for update in facts.updates.values_mut().flatten() {
+                update.ended = update.ended.map(|_| now.boot_at(update.ended_wall));
             }
         }
         let since = now.boot - remember;
-        let asker = DedupQuery { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
-        Ok(earlier.add(&pasts, change, asker))
+        let will_send = changes.iter().map(|change| {
+            let query = DedupQuery { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
+            prior.add(&facts, change, None, query)
+        });
+        Ok(will_send.collect())
     }
 
-    /// How long the last requests of the scope took, on average; `None` if there were none.
+    /// How long the last requests of the tenant key took, on average; `None` if there were none.
     ///
     /// # Errors
     /// If the journal can't be read.
     pub fn latency(&self) -> Result<Option<Duration>, JournalError> {
-        latency(&self.db, self.scope)
+        self.read(|db| Ok(ledger_store::latency(db, self.scope)?))
     }
 
-    /// The calls of the scope that ended within `longest_window` or are under way, and its pause.
+    /// The requests of the tenant key that ended within `longest_window` or are in flight, and its pause.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn ledger(&self, longest_window: Duration) -> Result<(QuotaUsage, Option<Pause>), JournalError> {
         let mut ledger = Ledger::default();
         if !self.is_old_boot {
-            ledger.read(&self.db, self.scope, 0, self.clock.now().boot - 2 * longest_window)?;
+            let key = LedgerKey { scope: self.scope, process: NO_SESSION };
+            let horizon = self.clock.now().boot - 2 * longest_window;
+            self.read(|db| Ok(ledger_store::read(&mut ledger, db, key, horizon)?))?;
         }
-        Ok((ledger.spent, ledger.pause.map(Pause::from)))
+        Ok((ledger.usage, ledger.pause.map(Pause::from)))
     }
 }

@@ -2,15 +2,14 @@
 
 use rusqlite::params;
 
-use super::history::IS_UNSETTLED;
-use super::runs::RunHandle;
-use super::{Journal, JournalError};
+use super::columns::{IS_UNSETTLED, MERGED};
+use super::error::JournalError;
+use super::opened::Journal;
+use super::run::RunHandle;
+use super::sql::run_id;
 use crate::model::change::IncidentId;
 
-/// Of a row: its own incident, where another one is updated in its place.
-pub(super) const MERGED: &str = "CASE WHEN target <> CAST(incident AS INTEGER) THEN CAST(incident AS INTEGER) END";
-
-/// Two rows that ask for different changes of one incident, which was not to be seen before theirs were followed.
+/// Two rows with conflicting changes to one incident, found only after merges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction {
     /// The row that is not over.
@@ -21,12 +20,13 @@ pub struct Contradiction {
     pub other_line: u64,
 }
 
+/// Runs and rows: rows whose incident was merged.
 impl Journal {
-    /// Rows without an outcome whose incident was read, and was merged into another one, update that one instead. Gives
-    /// back those rows with the incidents to be read now. Rows in doubt stay as they are.
+    /// Rows without an outcome whose incident was read, and was merged into another one, update that one instead. Returns
+    /// those rows with the incidents to be read now. Rows in doubt stay as they are.
     ///
     /// # Errors
-    /// Where the journal can't be written.
+    /// If the journal can't be written.
     pub fn retarget(&mut self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         self.write(|tx| {
             // A number past the largest id would be read as a fraction.
@@ -45,60 +45,64 @@ impl Journal {
     /// Whether rows of a run update another incident than their own.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn has_redirects(&self, run: &str) -> Result<bool, JournalError> {
-        let id = self.run_id(run)?;
         let sql = format!("SELECT EXISTS (SELECT 1 FROM rows WHERE run = ?1 AND {MERGED} IS NOT NULL)");
-        Ok(self.db.query_row(&sql, [id], |row| row.get(0))?)
+        self.read(|db| Ok(db.query_row(&sql, [run_id(db, run)?], |row| row.get(0))?))
     }
 
     /// How many rows without an outcome update another incident than their own, and the lines of the first `named`.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn retargeted(&self, run: &RunHandle, named: usize) -> Result<(u64, Vec<u64>), JournalError> {
-        let mut statement = self.db.prepare(&format!(
-            "SELECT line FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL ORDER BY row"
-        ))?;
-        let (mut rows, mut first) = (0, Vec::new());
-        for line in statement.query_map([run.id], |row| row.get(0))? {
-            rows += 1;
-            if first.len() < named {
-                first.push(line?);
+        let sql =
+            format!("SELECT line FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL ORDER BY row");
+        self.read(|db| {
+            let mut statement = db.prepare(&sql)?;
+            let (mut rows, mut first) = (0, Vec::new());
+            for line in statement.query_map([run.id], |row| row.get(0))? {
+                rows += 1;
+                if first.len() < named {
+                    first.push(line?);
+                }
             }
-        }
-        Ok((rows, first))
+            Ok((rows, first))
+        })
     }
 
     /// Rows without an outcome that ask for another change than a row that leads to the same incident.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn contradicting(&self, run: &RunHandle) -> Result<Vec<Contradiction>, JournalError> {
-        let mut statement = self.db.prepare(&format!(
+        let sql = format!(
             "SELECT target, row, line, coalesce(asked, body), outcome IS NULL FROM rows
              WHERE run = ?1 AND body IS NOT NULL
                AND target IN (SELECT target FROM rows WHERE run = ?1 AND outcome IS NULL AND {MERGED} IS NOT NULL)
              ORDER BY target, row"
-        ))?;
-        let (mut found, mut group) = (Vec::new(), Vec::<TargetRow>::new());
-        let mut rows = statement.query(params![run.id])?;
-        while let Some(row) = rows.next()? {
-            let one = TargetRow {
-                target: row.get(0)?,
-                row: row.get(1)?,
-                line: row.get(2)?,
-                asked: row.get(3)?,
-                is_open: row.get(4)?,
-            };
-            if group.first().is_some_and(|first| first.target != one.target) {
-                found.extend(contradictions(&group));
-                group.clear();
+        );
+        self.read(|db| {
+            let mut statement = db.prepare(&sql)?;
+            let (mut found, mut group) = (Vec::new(), Vec::<TargetRow>::new());
+            let mut rows = statement.query(params![run.id])?;
+            while let Some(row) = rows.next()? {
+                let one = TargetRow {
+                    target: row.get(0)?,
+                    row: row.get(1)?,
+                    line: row.get(2)?,
+                    asked: row.get(3)?,
+                    is_open: row.get(4)?,
+                };
+                if group.first().is_some_and(|first| first.target != one.target) {
+                    found.extend(contradictions(&group));
+                    group.clear();
+                }
+                group.push(one);
             }
-            group.push(one);
-        }
-        found.extend(contradictions(&group));
-        Ok(found)
+            found.extend(contradictions(&group));
+            Ok(found)
+        })
     }
 }
 

@@ -1,18 +1,18 @@
-//! The run report: rows by how they ended, those that failed first, and its calls over time.
+//! The run report: rows by how they ended, and a run's requests over time.
 //!
-//! Promises: memory does not grow with the rows or the calls.
+//! Promise: memory does not grow with the rows or the requests.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::history::{IS_UNSETTLED, result_columns, result_row};
-use super::rows::page;
-use super::{History, JournalError, wall};
-use crate::model::change::{Change, IncidentId};
-use crate::model::outcome::{OutcomeKind, ResultRow};
-use crate::model::snapshot::Snapshot;
+use super::columns::{IS_UNSETTLED, report_columns, report_row};
+use super::error::JournalError;
+use super::opened::History;
+use super::row::ReportRow;
+use super::sql::{page, run_id, wall};
+use crate::model::outcome::OutcomeKind;
 
 /// Rows that ended alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,35 +23,6 @@ pub struct OutcomeGroup {
     pub code: String,
     /// How many.
     pub rows: u64,
-}
-
-/// A row with what was asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReportRow {
-    /// How it ended.
-    pub result: ResultRow,
-    /// The change's body; `None` of a row that is invalid.
-    pub body: Option<String>,
-    /// The incident that is updated: its own, or the one into which that was merged; `None` of a row that is invalid.
-    pub target: Option<IncidentId>,
-    /// What its incident looked like before, where that was read.
-    pub before: Option<Snapshot>,
-}
-
-impl ReportRow {
-    /// What was asked for; `None` of a row that is invalid. `appended` is the property that is added to what is there.
-    #[must_use]
-    pub fn change(&self, appended: &str) -> Option<Change> {
-        let body = self.body.as_deref()?;
-        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
-        Some(Change { incident: self.target?, body: body.into(), appends: members.contains_key(appended) })
-    }
-
-    /// The incident that is updated, where the row's own was merged into it.
-    #[must_use]
-    pub fn merged_into(&self) -> Option<IncidentId> {
-        self.target.filter(|target| target.to_string() != self.result.incident_id)
-    }
 }
 
 /// Which rows of a run.
@@ -118,31 +89,31 @@ const PAUSES: &str = "
          FROM attempts WHERE run = ?1)
     WHERE started_wall <= refused AND refused < next";
 
+/// Reading for reports: outcomes and requests over time.
 impl History {
     /// The rows of a run by how they ended and why, the most frequent first.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn outcome_groups(&self, run: &str) -> Result<Vec<OutcomeGroup>, JournalError> {
-        let id = self.run_id(run)?;
-        let mut statement = self.db.prepare(&format!(
+        let sql = format!(
             "SELECT {} AS kind, {} AS why, count(*) AS n FROM rows WHERE run = ?1 GROUP BY 1, 2 ORDER BY n DESC, 1, 2",
             kind(),
             code()
-        ))?;
+        );
         let group = |row: &Row<'_>| {
             let kind: String = row.get(0)?;
             let kind = kind.parse().unwrap_or(OutcomeKind::NotAttempted);
             Ok(OutcomeGroup { kind, code: row.get(1)?, rows: row.get(2)? })
         };
-        Ok(statement.query_map([id], group)?.collect::<Result<_, _>>()?)
+        self.read(|db| Ok(db.prepare(&sql)?.query_map([run_id(db, run)?], group)?.collect::<Result<_, _>>()?))
     }
 
-    /// Rows of a run after row `after`, in the input's order: at most `limit`, and fewer where they are long; none only
-    /// after the last.
+    /// Rows of a run after row `after`, in the input's order: at most `limit`, and fewer if they are long; none only after
+    /// the last.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn report_rows(
         &self,
         run: &str,
@@ -150,7 +121,6 @@ impl History {
         after: u64,
         limit: u32,
     ) -> Result<Vec<ReportRow>, JournalError> {
-        let id = self.run_id(run)?;
         let (condition, wanted, code_wanted) = match pick {
             RowFilter::Group(group) => {
                 (format!("{} = ?4 AND {} = ?5", kind(), code()), group.kind.name().into(), &*group.code)
@@ -161,60 +131,59 @@ impl History {
                 (format!("instr(',' || ?4 || ',', ',' || {} || ',') = 0 AND ?5 = ''", kind()), names.join(","), "")
             }
         };
-        let mut statement = self.db.prepare_cached(&format!(
-            "SELECT {}, body, before FROM rows WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
-            result_columns()
-        ))?;
-        let rows = statement.query_map(params![id, after, limit, wanted, code_wanted], |row| {
-            // What can't be read of it is not shown.
-            let before = row.get::<_, Option<String>>(15)?.and_then(|text| Snapshot::from_json(&text).ok());
-            let target = row.get::<_, Option<u64>>(12)?.and_then(IncidentId::new);
-            Ok(ReportRow { result: result_row(row)?, body: row.get(14)?, target, before })
-        })?;
-        page(rows.map(|row| Ok(row?)), |row: &ReportRow| {
-            row.result.source.len() + row.body.as_ref().map_or(0, String::len)
+        let sql = format!(
+            "SELECT {} FROM rows WHERE run = ?1 AND row > ?2 AND {condition} ORDER BY row LIMIT ?3",
+            report_columns()
+        );
+        self.read(|db| {
+            let mut statement = db.prepare_cached(&sql)?;
+            let rows = statement.query_map(params![run_id(db, run)?, after, limit, wanted, code_wanted], report_row)?;
+            page(rows.map(|row| Ok(row?)), |row: &ReportRow| {
+                row.result.source.len() + row.body.as_ref().map_or(0, String::len)
+            })
         })
     }
 
-    /// The calls of a run over time, in at most `pieces` pieces.
+    /// The requests of a run over time, in at most `pieces` pieces.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn timeline(&self, run: &str, pieces: u64) -> Result<Timeline, JournalError> {
-        let id = self.run_id(run)?;
-        let (from, until, calls, reads, throttled, transient): (Option<i64>, Option<i64>, _, _, _, _) =
-            self.db.query_row(
-                "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
-                        count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE verdict = 'throttled'),
-                        count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
-                 FROM attempts WHERE run = ?1",
-                [id],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
-            )?;
-        let (Some(from), Some(until)) = (from, until) else { return Ok(Timeline::default()) };
-        let length = (until - from) / i64::try_from(pieces.max(1)).unwrap_or(i64::MAX) + 1;
-        let mut statement = self.db.prepare(
-            "SELECT min(started_wall) - ?2, count(*), count(*) FILTER (WHERE verdict = 'throttled')
-             FROM attempts WHERE run = ?1 GROUP BY (started_wall - ?2) / ?3 ORDER BY 1",
-        )?;
-        let piece =
-            |row: &Row<'_>| Ok(TimelinePiece { at: lasting(row.get(0)?), calls: row.get(1)?, throttled: row.get(2)? });
-        let pieces = statement.query_map([id, from, length], piece)?.collect::<Result<_, _>>()?;
-        let (pauses, paused, longest) =
-            self.db.query_row(PAUSES, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(Timeline {
-            from: Some(wall(from)),
-            lasts: lasting(until - from),
-            pieces,
-            calls,
-            reads,
-            throttled,
-            transient,
-            pauses,
-            paused: lasting(paused),
-            longest_pause: lasting(longest),
-        })
+        self.read(|db| Ok(timeline(db, run_id(db, run)?, pieces)?))
     }
+}
+
+fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite::Error> {
+    let (from, until, calls, reads, throttled, transient): (Option<i64>, Option<i64>, _, _, _, _) = db.query_row(
+        "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
+                count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE verdict = 'throttled'),
+                count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
+         FROM attempts WHERE run = ?1",
+        [run],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
+    )?;
+    let (Some(from), Some(until)) = (from, until) else { return Ok(Timeline::default()) };
+    let length = (until - from) / i64::try_from(pieces.max(1)).unwrap_or(i64::MAX) + 1;
+    let mut statement = db.prepare(
+        "SELECT min(started_wall) - ?2, count(*), count(*) FILTER (WHERE verdict = 'throttled')
+         FROM attempts WHERE run = ?1 GROUP BY (started_wall - ?2) / ?3 ORDER BY 1",
+    )?;
+    let piece =
+        |row: &Row<'_>| Ok(TimelinePiece { at: lasting(row.get(0)?), calls: row.get(1)?, throttled: row.get(2)? });
+    let pieces = statement.query_map([run, from, length], piece)?.collect::<Result<_, _>>()?;
+    let (pauses, paused, longest) = db.query_row(PAUSES, [run], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(Timeline {
+        from: Some(wall(from)),
+        lasts: lasting(until - from),
+        pieces,
+        calls,
+        reads,
+        throttled,
+        transient,
+        pauses,
+        paused: lasting(paused),
+        longest_pause: lasting(longest),
+    })
 }
 
 /// A clock that was set back makes no time, not a negative one.

@@ -313,7 +313,7 @@ const TRIED: [(&str, &str); 8] = [
     ("the process", "tests/it/kills.rs"),
     ("the power", "tests/it/power_cut.rs"),
     ("the machine", "tests/it/machine_faults.rs"),
-    ("the file system", "src/journal/store.rs"),
+    ("the file system", "src/journal/directory.rs"),
     ("the clock, and all at once", "tests/it/simulation/mod.rs"),
 ];
 

@@ -113,6 +113,54 @@ fn variables_are_read_in_one_place_and_documented() {
     }
 }
 
+/// The private files of the journal that do SQL.
+const SQL: [&str; 16] = [
+    "columns",
+    "commit",
+    "directory",
+    "format",
+    "gather",
+    "history",
+    "ledger_store",
+    "open",
+    "opened",
+    "read_only",
+    "redirects",
+    "rows",
+    "run_report",
+    "runs",
+    "sql",
+    "write",
+];
+
+/// A second store can take the place of the database only if nobody else knows its library.
+#[test]
+fn only_private_files_know_the_database() {
+    let is_public = |line: &&str| line.trim_start().starts_with("pub ") && !line.contains(" mod ");
+    let mut found = Vec::new();
+    for (file, text) in files().into_iter().filter(|(file, _)| !file.starts_with("journal/tests/")) {
+        let code = without_tests(&text);
+        if code.contains("rusqlite") {
+            found.push(file.clone());
+        }
+        if module_of(&file) == "journal" {
+            // A signature goes on to its body.
+            let signatures = code.lines().filter(is_public).map(|line| &code[code.find(line).expect("its own line")..]);
+            for signature in signatures.map(|rest| rest.split(['{', ';']).next().expect("a first part")) {
+                let library = ["rusqlite", "Connection", "Transaction", "DbError", "Row<"];
+                let named = library.iter().find(|name| signature.contains(*name));
+                assert_eq!(named, None, "src/{file}: {signature}");
+            }
+        }
+        let is_public_error =
+            ["JournalError", "StoreError"].iter().any(|error| code.contains(&format!("rusqlite::Error> for {error}")));
+        assert!(!is_public_error, "src/{file} converts errors of the database in public");
+    }
+    assert_eq!(found, SQL.map(|name| format!("journal/{name}.rs")));
+    let root = fs::read_to_string(of_the_project("src/journal/mod.rs")).expect("a source file");
+    assert!(SQL.iter().all(|name| root.contains(&format!("\nmod {name};"))), "the files are private");
+}
+
 #[test]
 fn report_reads_only_the_events_of_apply() {
     for (file, text) in files().iter().filter(|(file, _)| module_of(file) == "report") {

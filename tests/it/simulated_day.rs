@@ -13,7 +13,7 @@ use bulk_triage::apply::{Completion, EngineSettings, StopReason, apply};
 use bulk_triage::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunKey, RunMetadata, StateDir};
+use bulk_triage::journal::{Durability, Journal, LoadRow, RunKey, RunMetadata};
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::{InputShape, OutcomeKind};
 use tokio::time::Instant;
@@ -90,7 +90,7 @@ fn sent(rows: u64, failing: u8) -> Sent {
         let directory = tempfile::tempdir().expect("a directory");
         let at_start = Now { boot: BootTime(0), wall: "2026-11-24T00:00:00Z".parse().expect("a time") };
         let clock = Clock::simulated(at_start, "the one start");
-        let dir = StateDir::open(&directory.path().join("state")).expect("a directory");
+        let dir = directory.path().join("state").into();
         let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
         let contract = load("defender").expect("is built in");
         let facts = RunMetadata {

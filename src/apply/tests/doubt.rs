@@ -22,7 +22,7 @@ fn change() -> Change {
 
 fn doubt(attempt: i64, started: i64, known: &[i64]) -> Doubt {
     Doubt {
-        attempt: AttemptId(attempt),
+        attempt: AttemptId { session: 1, number: attempt },
         change: change(),
         started: now(started).boot,
         ended: now(started + 1).boot,

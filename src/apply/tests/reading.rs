@@ -231,7 +231,13 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     let stop = stage.stop.subscribe();
     let ends = read(journal, client, settings, clock, stop, &mut survey, &mut stage.ear).await.expect("works");
     let seen: Vec<String> = (1..=4)
-        .map(|row| ends.journal.seen(&run, row).expect("reads").map_or("nothing".to_owned(), |seen| seen.now.to_json()))
+        .map(|row| {
+            ends.journal
+                .snapshots(&run, &[row])
+                .expect("reads")
+                .get(&row)
+                .map_or("nothing".to_owned(), |seen| seen.now.to_json())
+        })
         .collect();
     let there = |status: &str| format!(r#"{{"there":{{"values":{{"status":"{status}"}}}}}}"#);
     let missing = r#"{"missing":{"message":"no such"}}"#;

@@ -38,7 +38,7 @@ fn unanswered(hand: &mut RowState, may_have_applied: bool) -> RowStep {
         is_truncated: false,
         resume: None,
     };
-    let ended = CompletedCall { attempt: AttemptId(1), answer, at: now(), took: Duration::ZERO };
+    let ended = CompletedCall { attempt: AttemptId { session: 1, number: 1 }, answer, at: now(), took: Duration::ZERO };
     let rules = rules();
     hand.on_attempt_end(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
 }
@@ -79,7 +79,7 @@ fn ended(verdict: Verdict) -> CompletedCall {
         is_truncated: false,
         resume: None,
     };
-    CompletedCall { attempt: AttemptId(9), answer, at: now(), took: Duration::ZERO }
+    CompletedCall { attempt: AttemptId { session: 1, number: 9 }, answer, at: now(), took: Duration::ZERO }
 }
 
 fn rules() -> RowPolicy {
@@ -123,7 +123,14 @@ fn only_attempts_before_an_outage_count() {
 fn doubt(own_row: bool) -> Doubt {
     let change = hand(true, false).row.change;
     let (started, ended) = (BootTime(0), BootTime(1_000_000));
-    Doubt { attempt: AttemptId(1), change, started, ended, own_row, known: std::sync::Arc::default() }
+    Doubt {
+        attempt: AttemptId { session: 1, number: 1 },
+        change,
+        started,
+        ended,
+        own_row,
+        known: std::sync::Arc::default(),
+    }
 }
 
 #[test]
@@ -185,12 +192,15 @@ fn first_matching_read_of_three_decides() {
     for (read_at, then) in [(3, RowStep::ReadAt(at(11))), (11, RowStep::ReadAt(at(31))), (31, RowStep::Ready)] {
         let (end, next) = settled_at(read_at, &mut hand, read(false), STREAK);
         assert_eq!((next, code(&end)), (then, None));
-        assert_eq!(end.resolved, if read_at == 31 { vec![(AttemptId(1), false)] } else { vec![] });
+        assert_eq!(
+            end.resolved,
+            if read_at == 31 { vec![(AttemptId { session: 1, number: 1 }, false)] } else { vec![] }
+        );
     }
     let mut hand = reading(true, vec![doubt(true)], false);
     assert_eq!(settled_at(3, &mut hand, read(false), STREAK).1, RowStep::ReadAt(at(11)));
     let (end, then) = settled_at(11, &mut hand, read(true), STREAK);
-    assert_eq!((then, end.resolved), (RowStep::Over, vec![(AttemptId(1), true)]));
+    assert_eq!((then, end.resolved), (RowStep::Over, vec![(AttemptId { session: 1, number: 1 }, true)]));
     // Another process waited before: one read decides.
     let mut hand = reading(true, vec![doubt(true)], false);
     assert_eq!(settled_at(40, &mut hand, read(false), STREAK).1, RowStep::Ready);

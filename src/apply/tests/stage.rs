@@ -13,7 +13,7 @@ use crate::apply::{EngineSettings, RunEnd, apply};
 use crate::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
-use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata, StateDir};
+use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata};
 use crate::model::change::{Change, IncidentId, TenantKey};
 use crate::model::operation::Method;
 use crate::model::outcome::{InputShape, ResultRow};
@@ -159,7 +159,7 @@ impl Stage {
     }
 
     pub(super) fn journal(&self) -> Journal {
-        let dir = StateDir::open(&self.directory.path().join("state")).expect("a directory");
+        let dir = self.directory.path().join("state").into();
         Journal::open(&dir, self.clock.clone(), Durability::Unsynced).expect("opens")
     }
 

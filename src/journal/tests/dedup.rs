@@ -126,19 +126,18 @@ async fn older_changes_are_counted_before_the_prompt() {
     old.make(2, Some(true));
     let process = place.process(&[comment(1), comment(2), resolve(1)]);
     let mut earlier = PriorRuns::default();
-    let rows = process.journal.pending(&process.run, 0, 10).expect("reads");
-    let is_sent = |row| {
-        let journal = &process.journal;
-        journal.earlier(&process.run, row, REMEMBERED, Some("comment"), &mut earlier).expect("reads")
-    };
-    assert_eq!(rows.iter().map(is_sent).collect::<Vec<_>>(), [WillSend::All, WillSend::Nothing, WillSend::All]);
+    let Process { journal, run, .. } = &process;
+    let rows = journal.pending(run, 0, 10).expect("reads");
+    let rows: Vec<_> = rows.iter().collect();
+    let will_send = journal.add_prior_runs(run, &rows, REMEMBERED, Some("comment"), &mut earlier).expect("reads");
+    assert_eq!(will_send, [WillSend::All, WillSend::Nothing, WillSend::All]);
     let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
     assert_eq!(counted, [(false, 1), (true, 1)]);
     assert_eq!(earlier.unfinished.into_iter().collect::<Vec<_>>(), [(old.run.name.clone(), 1)]);
-    let peek = ReadOnlyJournal::open(&place.path(), &scope(), place.clock.clone()).expect("opens").expect("is there");
+    let peek =
+        ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect("opens").expect("is there");
     let mut looked = PriorRuns::default();
-    for change in &process.changes {
-        peek.add_prior_runs(change, REMEMBERED, Some("comment"), &mut looked).expect("reads");
-    }
+    let changes: Vec<_> = process.changes.iter().collect();
+    peek.add_prior_runs(&changes, REMEMBERED, Some("comment"), &mut looked).expect("reads");
     assert_eq!(looked.made.values().map(|made| made.rows).collect::<Vec<_>>(), [1, 1]);
 }

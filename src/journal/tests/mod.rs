@@ -1,6 +1,7 @@
 //! The journal's promises, on real files: what survives, what is shared, what is refused.
 
 mod commit;
+mod decide;
 mod dedup;
 mod doubt;
 mod history;

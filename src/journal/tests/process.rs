@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{
     AttemptEnd, AttemptId, Batch, CallKind, Doubt, Durability, Journal, JournalError, LoadRow, Receipt, Receipts,
-    RunHandle, RunKey, RunMetadata, StartRequest, StateDir,
+    RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
 };
 use crate::model::change::{Change, IncidentId, TenantKey};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind};
@@ -40,6 +40,10 @@ impl Place {
         self.directory.path().join("state")
     }
 
+    pub(super) fn location(&self) -> StoreLocation {
+        self.path().into()
+    }
+
     pub(super) fn database(&self) -> PathBuf {
         self.path().join("journal.db")
     }
@@ -57,7 +61,7 @@ impl Place {
     }
 
     pub(super) fn try_open(&self) -> Result<Journal, JournalError> {
-        Journal::open(&StateDir::open(&self.path())?, self.clock.clone(), Durability::Unsynced)
+        Journal::open(&self.location(), self.clock.clone(), Durability::Unsynced)
     }
 
     pub(super) fn open(&self) -> Journal {
@@ -130,7 +134,7 @@ impl Process {
     pub(super) fn ended(&self, attempt: AttemptId) -> AttemptEnd {
         AttemptEnd {
             attempt,
-            at: self.journal.clock.now(),
+            at: self.journal.clock.now().boot,
             verdict: "updated",
             made: Some(true),
             http_status: Some(200),

@@ -1,5 +1,7 @@
 //! Rows whose incident was merged into another one.
 
+use std::collections::BTreeMap;
+
 use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
 use crate::journal::{AttemptEnd, Batch, Contradiction, Receipt, StartRequest};
 use crate::model::change::IncidentId;
@@ -26,7 +28,7 @@ async fn finished_doubtful_and_unmerged_rows_keep_incident() {
     read_as_merged(&mut process, &[(1, 90), (2, 90), (3, 90), (5, u64::MAX)]);
     assert_eq!(followed(&mut process), [(90, 1)]);
     // What was read of the old one says nothing of the new one.
-    assert_eq!(process.journal.seen(&process.run, 1).expect("reads"), None);
+    assert_eq!(process.journal.snapshots(&process.run, &[1]).expect("reads"), BTreeMap::new());
     assert_eq!(followed(&mut process), []);
 
     let targets: Vec<_> = process.journal.pending(&process.run, 0, 9).expect("reads");

@@ -17,7 +17,7 @@ use bulk_triage::apply::{
 };
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
-use bulk_triage::journal::{Durability, Journal, StateDir};
+use bulk_triage::journal::{Durability, Journal};
 use bulk_triage::model::call::{Call, CallResult, Incident, Page};
 use bulk_triage::model::change::{IncidentId, TenantKey};
 use bulk_triage::model::quota_spec::{Quota, Window};
@@ -266,7 +266,7 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Re
     let (_directory, disk) = disk();
     let wall = "2026-11-24T10:00:00Z".parse().expect("a time");
     let clock = Clock::simulated(Now { boot: BootTime(3_600_000_000), wall }, "start 1");
-    let dir = StateDir::open(&disk.state_dir()).expect("a directory");
+    let dir = disk.state_dir().into();
     let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
     journal.begin_reading(&TenantKey::named("simulation"), scenario.quota.longest()).expect("begins");
     let state = State {

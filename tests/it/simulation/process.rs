@@ -14,9 +14,7 @@ use bulk_triage::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopRea
 use bulk_triage::client::{Client, TokenCache};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
-use bulk_triage::journal::{
-    Durability, Journal, JournalError, LoadRow, RunHandle, RunKey, RunMetadata, RunState, StateDir,
-};
+use bulk_triage::journal::{Durability, Journal, JournalError, LoadRow, RunHandle, RunKey, RunMetadata, RunState};
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::{InputShape, ResultRow};
 use bulk_triage::output::results::{Destination, ResultsFile};
@@ -133,7 +131,7 @@ fn destination(path: &Path) -> Destination {
 async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
     let clock = world.clock();
     let Some(tokens) = renewal::tokens(world).await else { return Ended::NoToken };
-    let dir = StateDir::open(&disk.state_dir()).expect("a directory");
+    let dir = disk.state_dir().into();
     let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
     let run = match run_of(world, &mut journal, command, &life).await {
         Ok(run) => Arc::new(run),

@@ -1,0 +1,60 @@
+//! Attempts as the journal tells of them: which one, what it applied, what is in doubt.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::clock::BootTime;
+use crate::model::change::Change;
+
+/// Names an attempt: the session that made it, and its number in that session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId {
+    /// One opening of the journal by one process.
+    pub session: i64,
+    /// Unique in the session. In this store it grows over all sessions, in the order of their commits.
+    pub number: i64,
+}
+
+/// The call that made a change before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppliedBy {
+    /// The run's name.
+    pub run: String,
+    /// Whether that is the run that asks.
+    pub own_run: bool,
+    /// Whether it is even the same row: its answer was lost, and found by reading.
+    pub own_row: bool,
+    /// Whether the incident had been merged into another one: the update went to the old one.
+    pub was_redirected: bool,
+    /// When, by the wall clock.
+    pub at: Timestamp,
+}
+
+/// An attempt that may have added its comment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Doubt {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What it asked for.
+    pub change: Change,
+    /// When it was sent, or a moment before.
+    pub started: BootTime,
+    /// The server has had its last byte by then.
+    pub ended: BootTime,
+    /// Whether it is an attempt at the row that asks.
+    pub own_row: bool,
+    /// The changes with a comment that are known to have been made of this incident.
+    pub known: Arc<[KnownUpdate]>,
+}
+
+/// A change that is known to have been made: the server did it between these two times, or shortly after.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownUpdate {
+    /// What was asked for.
+    pub change: Change,
+    /// When it was sent, or a moment before.
+    pub started: BootTime,
+    /// When its call was over.
+    pub ended: BootTime,
+}

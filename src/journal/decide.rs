@@ -1,0 +1,414 @@
+//! Decisions of a commit: what became of each request that wants to start. Pure: from the facts to what is written.
+//!
+//! The rule of deduplication: a row is not sent if a run of this tenant key has applied the same change, unless a later
+//! update set one of its properties to another value, or its response showed only a part of it; then its properties are
+//! sent again, and its comment is not, unless the response did not show it. A change in flight elsewhere is waited for;
+//! comments go to an incident one at a time, and an attempt in doubt is resolved first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::attempt::{AppliedBy, AttemptId, Doubt, KnownUpdate};
+use super::batch::{AttemptEnd, Batch, CallKind, Receipt, StartRequest};
+use super::ledger::{Ledger, StoredPause};
+use crate::clock::{BootTime, Now};
+use crate::compare::parts;
+use crate::model::call::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED, UNSENT};
+use crate::model::change::{Change, IncidentId};
+use crate::model::list_edit::{ListEdit, changes_lists};
+use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
+
+/// What stays the same for all decisions of one session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) run: i64,
+    /// How long a change that another run applied is remembered.
+    pub(super) remember: Duration,
+    /// The property that is appended, if the contract has one.
+    pub(super) appended: Option<String>,
+}
+
+/// One update of an incident, in flight or ended.
+#[derive(Clone, Debug)]
+pub(super) struct PriorUpdate {
+    pub(super) attempt: AttemptId,
+    pub(super) run: i64,
+    pub(super) row: u64,
+    pub(super) run_name: String,
+    pub(super) run_is_finished: bool,
+    pub(super) started: BootTime,
+    pub(super) ended: Option<BootTime>,
+    pub(super) ended_wall: Timestamp,
+    pub(super) applied: Option<bool>,
+    pub(super) verdict: Option<String>,
+    /// What was sent.
+    pub(super) change: Change,
+    /// What the row asked for: that tells whether changes are the same, whatever complete lists they became.
+    pub(super) asked: Arc<str>,
+}
+
+impl PriorUpdate {
+    fn has_verdict(&self, name: &str) -> bool {
+        self.verdict.as_deref() == Some(name)
+    }
+
+    /// It went to an incident that was merged into another one.
+    fn was_redirected(&self) -> bool {
+        self.has_verdict(REDIRECTED)
+    }
+
+    /// The response showed only a part of it: the properties are sent again, and a comment that was not shown.
+    fn was_partly_shown(&self) -> bool {
+        self.has_verdict(PARTLY) || self.has_verdict(PARTLY_WITH_COMMENT)
+    }
+
+    /// Whether it added its comment, as far as anybody knows.
+    fn appends(&self) -> bool {
+        self.change.appends && !self.has_verdict(PARTLY)
+    }
+}
+
+/// What the store knows of some incidents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    /// The updates of each incident, oldest first.
+    pub(super) updates: BTreeMap<IncidentId, Vec<PriorUpdate>>,
+    /// The reads in flight.
+    pub(super) reads: BTreeSet<(IncidentId, AttemptId)>,
+}
+
+impl Facts {
+    /// The updates of an incident, oldest first. For a row whose own incident, `merged`, was merged into this one, what
+    /// was applied to that before counts too.
+    pub(super) fn updates_of(&self, incident: IncidentId, merged: Option<IncidentId>) -> Vec<&PriorUpdate> {
+        let of = |incident: &IncidentId| self.updates.get(incident).into_iter().flatten();
+        let mut updates: Vec<&PriorUpdate> = of(&incident).collect();
+        if let Some(merged) = merged {
+            updates.extend(of(&merged).filter(|update| update.applied == Some(true) && !update.was_redirected()));
+            updates.sort_by_key(|update| update.attempt.number);
+        }
+        updates
+    }
+
+    fn is_read(&self, incident: IncidentId) -> bool {
+        self.reads.iter().any(|(read, _)| *read == incident)
+    }
+
+    /// What changes with the end of an attempt. `was_open`: it was in flight until now.
+    fn apply_end(&mut self, end: &AttemptEnd, now: Now, was_open: bool) {
+        if was_open {
+            self.reads.retain(|(_, attempt)| *attempt != end.attempt);
+        }
+        for update in self.updates.values_mut().flatten() {
+            if was_open && update.attempt == end.attempt {
+                update.ended = Some(end.at);
+                update.ended_wall = now.wall_at(end.at);
+                update.applied = end.made;
+                update.verdict = Some(end.verdict.to_owned());
+            }
+            let resolved = end.resolved.iter().find(|(attempt, _)| *attempt == update.attempt);
+            if let Some((_, applied)) = resolved
+                && update.applied.is_none()
+            {
+                update.applied = Some(*applied);
+                if end.is_merged && *applied {
+                    update.verdict = Some(REDIRECTED.to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// A request that is about to be sent. Of a read for no row: row 0; of a list: no incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Intent {
+    pub(super) row: u64,
+    pub(super) incident: Option<IncidentId>,
+    pub(super) kind: AttemptKind,
+}
+
+/// What an attempt does, as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttemptKind {
+    Read = 0,
+    Update = 1,
+    /// Its row adds a comment, and the update does not.
+    UpdateWithoutComment = 2,
+}
+
+/// What a commit has decided.
+#[derive(Clone, Debug)]
+pub(super) struct Decision {
+    /// For each request, in their order: its intent, or why it has none.
+    pub(super) starts: Vec<Result<Intent, Receipt>>,
+    /// The reads that start: the first ones.
+    pub(super) looks: Vec<Intent>,
+    pub(super) next: NextPermit,
+    /// The pause has changed, and is written as the ledger says.
+    pub(super) pause_changed: bool,
+}
+
+/// Decides about a batch, by the facts as they were before it. The ledger takes in the ends of attempts.
+///
+/// # Errors
+/// If a request holds a list edit in the place of the list: the facts that its row is stored with are damaged.
+pub(super) fn decide(
+    rules: &Rules,
+    mut facts: Facts,
+    ledger: &mut Ledger,
+    batch: &Batch,
+    now: Now,
+    grant: impl FnOnce(&QuotaUsage, Option<Pause>, BootTime, u32) -> Grant,
+) -> Result<Decision, String> {
+    let mut pause_changed = false;
+    for end in &batch.ends {
+        let counts = (end.verdict != UNSENT).then_some((end.at, end.http_status.is_some()));
+        let was_open = ledger.end(end.attempt.number, counts);
+        facts.apply_end(end, now, was_open);
+        pause_changed |= apply_pause(&mut ledger.pause, end);
+    }
+    let mut starts = Vec::with_capacity(batch.begins.len());
+    for request in &batch.begins {
+        // Every incident was read before its row came here: this is the last place to stop one that was not.
+        if changes_lists(&request.change.body) {
+            return Err(format!("row {} holds a change of a list in the place of the list", request.row));
+        }
+        starts.push(match receipt(rules, &facts, request, now) {
+            Receipt::NoPermit => Ok(intent_of(request, rules.appended.as_deref())),
+            receipt => Err(receipt),
+        });
+    }
+    let clear = starts.iter().filter(|start| start.is_ok()).count() + batch.looks.len();
+    let wanted = u32::try_from(clear).unwrap_or(u32::MAX).min(batch.slots);
+    let grant = grant(&ledger.usage, ledger.pause.map(Pause::from), now.boot, wanted);
+    let mut permits = grant.permits as usize;
+    for start in starts.iter_mut().filter(|start| start.is_ok()) {
+        match permits.checked_sub(1) {
+            Some(left) => permits = left,
+            None => *start = Err(Receipt::NoPermit),
+        }
+    }
+    let look = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read };
+    let looks = batch.looks.iter().take(permits).map(look).collect();
+    Ok(Decision { starts, looks, next: grant.next, pause_changed })
+}
+
+/// A 429 starts or prolongs the pause, and the attempt that probed it has failed. Any other end of the probe lifts the
+/// pause; an older request that succeeds late does not. Returns whether the pause has changed.
+fn apply_pause(pause: &mut Option<StoredPause>, end: &AttemptEnd) -> bool {
+    if let Some(until) = end.pause_until {
+        let until = pause.map_or(until, |pause| pause.until.max(until));
+        *pause = Some(StoredPause { until, probe: None });
+        true
+    } else if pause.is_some_and(|pause| pause.probe == Some(end.attempt.number)) {
+        *pause = None;
+        true
+    } else {
+        false
+    }
+}
+
+fn intent_of(request: &StartRequest, appended: Option<&str>) -> Intent {
+    let asks_for_comment = || {
+        let asked = request.asked.as_deref().unwrap_or(&request.change.body);
+        appended.is_some_and(|appended| parts(asked, appended).1.is_some())
+    };
+    let kind = match request.what {
+        CallKind::Read(_) => AttemptKind::Read,
+        CallKind::Update if !request.change.appends && asks_for_comment() => AttemptKind::UpdateWithoutComment,
+        CallKind::Update => AttemptKind::Update,
+    };
+    Intent { row: request.row, incident: Some(request.change.incident), kind }
+}
+
+/// What became of a request; [`Receipt::NoPermit`] if only a permit is missing.
+fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Receipt {
+    let in_doubt = match &request.what {
+        CallKind::Update => None,
+        // Without a comment there are no doubts: the incident is simply read.
+        CallKind::Read(_) if !request.change.appends => return Receipt::NoPermit,
+        CallKind::Read(doubts) => Some(doubts),
+    };
+    let (since, comments_since) = since(now, rules.remember, request.differed_at);
+    let query = DedupQuery {
+        run: rules.run,
+        row: request.row,
+        since,
+        comments_since,
+        appended: rules.appended.as_deref(),
+        asked: request.asked.as_deref().unwrap_or(&request.change.body),
+    };
+    let prior = facts.updates_of(request.change.incident, request.merged);
+    match deduplicate(&prior, &request.change, query) {
+        DedupDecision::Applied(applied) => Receipt::AlreadyApplied(applied),
+        DedupDecision::InFlight => Receipt::InFlight,
+        DedupDecision::CommentApplied => Receipt::CommentMade,
+        // A comment that is sent during a read could be taken for the one in doubt; and one reader is enough.
+        _ if request.change.appends && facts.is_read(request.change.incident) => Receipt::InFlight,
+        DedupDecision::Send if in_doubt.is_some() => Receipt::Resolved,
+        DedupDecision::Send => Receipt::NoPermit,
+        DedupDecision::InDoubt(doubts) if in_doubt == Some(&doubts) => Receipt::NoPermit,
+        DedupDecision::InDoubt(doubts) => Receipt::InDoubt(doubts),
+    }
+}
+
+/// What deduplication says of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum DedupDecision {
+    /// Nothing speaks against sending it.
+    Send,
+    /// The same change is in flight, or both add a comment.
+    InFlight,
+    /// It has been applied.
+    Applied(AppliedBy),
+    /// Its comment has been added; its properties have to be set.
+    CommentApplied,
+    /// A comment may have been added by these attempts: read the incident first.
+    InDoubt(Vec<Doubt>),
+}
+
+/// Which row asks, and how far back it looks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DedupQuery<'a> {
+    pub(super) run: i64,
+    pub(super) row: u64,
+    /// What other runs applied before this is forgotten.
+    pub(super) since: BootTime,
+    /// The same for comments: no read shows whether somebody else has removed one.
+    pub(super) comments_since: BootTime,
+    /// The property that is appended, if the contract has one.
+    pub(super) appended: Option<&'a str>,
+    /// What the row asks for: its body, before complete lists were known.
+    pub(super) asked: &'a str,
+}
+
+/// A read may lag: what we wrote within this time before it wins over what it shows.
+pub(super) const READS_LAG: Duration = Duration::from_mins(1);
+
+/// Start of the dedup window, for properties and for comments. After a read that differs, only later updates of
+/// properties count; for comments, what is remembered always wins.
+pub(super) fn since(now: Now, remember: Duration, differed_at: Option<Timestamp>) -> (BootTime, BootTime) {
+    let remembered = now.boot - remember;
+    let differed = differed_at.map(|at| now.boot_at(at) - READS_LAG);
+    (differed.map_or(remembered, |at| remembered.max(at)), remembered)
+}
+
+/// Whether an update of ours that ended since `since`, or is in flight, set one of the properties of `asked` to another
+/// value, and none set it back.
+pub(super) fn was_set_differently(
+    prior: &[&PriorUpdate],
+    asked: &str,
+    since: BootTime,
+    appended: Option<&str>,
+) -> bool {
+    let recent = prior.iter().rev().filter(|prior| prior.applied != Some(false));
+    let recent = recent.take_while(|prior| prior.ended.is_none_or(|ended| ended > since));
+    recent.take_while(|prior| *prior.asked != *asked).any(|prior| sets_differently(&prior.change.body, asked, appended))
+}
+
+/// The rule of deduplication.
+pub(super) fn deduplicate(prior: &[&PriorUpdate], ours: &Change, query: DedupQuery<'_>) -> DedupDecision {
+    let applied = |prior: &PriorUpdate| {
+        DedupDecision::Applied(AppliedBy {
+            run: prior.run_name.clone(),
+            own_run: prior.run == query.run,
+            own_row: prior.run == query.run && prior.row == query.row,
+            was_redirected: prior.was_redirected(),
+            at: prior.ended_wall,
+        })
+    };
+    let is_same = |prior: &PriorUpdate| *prior.asked == *query.asked;
+    // A change is applied once in one run, whatever others have set since.
+    let is_own = |prior: &&&PriorUpdate| prior.run == query.run && prior.applied == Some(true) && is_same(prior);
+    if let Some(prior) = prior.iter().rev().find(is_own) {
+        return applied(prior);
+    }
+    // Of two comments in doubt, sent at the same time with the same text, nobody could tell which one was added.
+    let excludes = |prior: &PriorUpdate| is_same(prior) || prior.appends() && ours.appends;
+    if prior.iter().any(|prior| prior.ended.is_none() && excludes(prior)) {
+        return DedupDecision::InFlight;
+    }
+    if ours.appends {
+        let doubts = doubts(prior, query);
+        if !doubts.is_empty() {
+            return DedupDecision::InDoubt(doubts);
+        }
+    }
+    for prior in prior.iter().rev().filter(|prior| prior.applied != Some(false)) {
+        let is_remembered = prior.ended.is_some_and(|ended| ended > query.since);
+        if is_same(prior) && prior.applied == Some(true) && is_remembered {
+            if prior.was_partly_shown() {
+                break;
+            }
+            return applied(prior);
+        }
+        if !is_same(prior) && sets_differently(&prior.change.body, query.asked, query.appended) {
+            break;
+        }
+    }
+    match comment_applied(prior, ours, query) {
+        Some(prior) if parts(&ours.body, query.appended.unwrap_or_default()).0.is_none() => applied(prior),
+        Some(_) => DedupDecision::CommentApplied,
+        None => DedupDecision::Send,
+    }
+}
+
+/// The last update that added the same comment, if that is remembered.
+fn comment_applied<'a>(prior: &[&'a PriorUpdate], ours: &Change, query: DedupQuery<'_>) -> Option<&'a PriorUpdate> {
+    let comment = |body: &str| parts(body, query.appended?).1;
+    // Mostly there is no update of its incident; then the body is not read.
+    if prior.is_empty() || !ours.appends {
+        return None;
+    }
+    let ours = comment(&ours.body)?;
+    prior.iter().rev().copied().find(|prior| {
+        let is_remembered = prior.run == query.run || prior.ended.is_some_and(|ended| ended > query.comments_since);
+        prior.applied == Some(true)
+            && prior.appends()
+            && is_remembered
+            && comment(&prior.change.body).as_deref() == Some(ours.as_str())
+    })
+}
+
+fn doubts(prior: &[&PriorUpdate], query: DedupQuery<'_>) -> Vec<Doubt> {
+    let known: Arc<[KnownUpdate]> = prior
+        .iter()
+        .filter(|prior| prior.applied == Some(true) && prior.appends())
+        .filter_map(|prior| {
+            Some(KnownUpdate { change: prior.change.clone(), started: prior.started, ended: prior.ended? })
+        })
+        .collect();
+    prior
+        .iter()
+        .filter(|prior| prior.applied.is_none() && prior.appends())
+        .filter_map(|prior| {
+            Some(Doubt {
+                attempt: prior.attempt,
+                change: prior.change.clone(),
+                started: prior.started,
+                ended: prior.ended?,
+                own_row: prior.run == query.run && prior.row == query.row,
+                known: Arc::clone(&known),
+            })
+        })
+        .collect()
+}
+
+/// Whether `theirs` sets a property to something else than `ours` asks for. A comment is added, not set.
+fn sets_differently(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
+    let parse = |body: &str| serde_json::from_str::<Map<String, Value>>(body).unwrap_or_default();
+    let theirs = parse(theirs);
+    let differs = |value: &Value, other: &Value| match ListEdit::of(value) {
+        // Their list has what ours asks for if our edit changes nothing in it.
+        Some(edit) => edit.apply_to(other).is_none_or(|list| list != *other),
+        None => other != value,
+    };
+    parse(ours)
+        .iter()
+        .filter(|(name, _)| Some(name.as_str()) != appended)
+        .any(|(name, value)| theirs.get(name).is_some_and(|other| differs(value, other)))
+}

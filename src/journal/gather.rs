@@ -1,0 +1,72 @@
+//! The facts for decisions: all updates of a batch's incidents, and the reads of them in flight, by one query.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, Row, params};
+
+use super::attempt::AttemptId;
+use super::columns::{StoredChange, stored_change};
+use super::decide::{Facts, PriorUpdate};
+use super::row::PendingRow;
+use super::run::RunHandle;
+use super::sql::{DbError, boot, id_list, scope_of, wall};
+use crate::model::change::IncidentId;
+
+/// The updates of incidents, and the reads in flight, which belong to no row.
+pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
+    SELECT a.incident, a.process, a.id, a.kind = 0, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended,
+           a.ended_wall, a.applied, a.verdict, rows.body, rows.appends AND a.kind = 1, rows.asked
+    FROM json_each(?2) AS wanted
+    CROSS JOIN attempts AS a ON a.scope = ?1 AND a.incident = wanted.value
+    LEFT JOIN rows ON rows.run = a.run AND rows.row = a.row
+    LEFT JOIN runs ON runs.id = a.run
+    WHERE a.kind > 0 AND rows.row IS NOT NULL AND runs.id IS NOT NULL OR a.kind = 0 AND a.ended IS NULL";
+
+/// What a tenant key's attempts say of these incidents.
+pub(super) fn facts(
+    db: &Connection,
+    scope: i64,
+    incidents: impl IntoIterator<Item = IncidentId>,
+) -> Result<Facts, rusqlite::Error> {
+    let mut facts = Facts::default();
+    let Some(wanted) = id_list(incidents) else { return Ok(facts) };
+    let mut statement = db.prepare_cached(ATTEMPTS_OF_INCIDENTS)?;
+    let mut attempts = statement.query(params![scope, wanted])?;
+    while let Some(row) = attempts.next()? {
+        let Some(incident) = IncidentId::new(row.get(0)?) else { continue };
+        let attempt = AttemptId { session: row.get(1)?, number: row.get(2)? };
+        if row.get(3)? {
+            facts.reads.insert((incident, attempt));
+        } else {
+            facts.updates.entry(incident).or_default().push(update(row, incident, attempt)?);
+        }
+    }
+    for updates in facts.updates.values_mut() {
+        updates.sort_by_key(|update| update.attempt.number);
+    }
+    Ok(facts)
+}
+
+fn update(row: &Row<'_>, incident: IncidentId, attempt: AttemptId) -> Result<PriorUpdate, rusqlite::Error> {
+    let StoredChange { change, asked } = stored_change(row, incident, [13, 14, 15])?;
+    Ok(PriorUpdate {
+        attempt,
+        run: row.get(4)?,
+        row: row.get(5)?,
+        run_name: row.get(6)?,
+        run_is_finished: row.get(7)?,
+        started: boot(row.get(8)?),
+        ended: row.get::<_, Option<i64>>(9)?.map(boot),
+        ended_wall: wall(row.get::<_, Option<i64>>(10)?.unwrap_or(0)),
+        applied: row.get(11)?,
+        verdict: row.get(12)?,
+        asked: asked.unwrap_or_else(|| Arc::clone(&change.body)),
+        change,
+    })
+}
+
+/// The same for the rows of a run.
+pub(super) fn facts_of_rows(db: &Connection, run: &RunHandle, rows: &[&PendingRow]) -> Result<Facts, DbError> {
+    let incidents = rows.iter().flat_map(|row| [Some(row.change.incident), row.merged]).flatten();
+    Ok(facts(db, scope_of(db, run)?, incidents)?)
+}

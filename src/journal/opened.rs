@@ -1,0 +1,114 @@
+//! An open journal, and the two ways to use its database: reading, and one transaction in turn with other processes.
+
+use std::ops::Deref;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::decide::Rules;
+use super::directory::{FileId, StateDir};
+use super::error::JournalError;
+use super::ledger::Ledger;
+use super::location::StoreLocation;
+use super::locks::{LivenessLock, WriteLock};
+use super::sql::DbError;
+use crate::clock::Clock;
+
+/// Whether commits are synced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A commit is on the disk when it returns.
+    Synced,
+    /// For simulations of crashes of the process, not of the machine.
+    Unsynced,
+}
+
+/// What can be read of a journal. Reading waits for no other process, and leaves no trace in it.
+#[derive(Debug)]
+pub struct History {
+    pub(super) db: Connection,
+    pub(super) dir: StateDir,
+    pub(super) clock: Clock,
+}
+
+impl History {
+    /// Opens a journal for reading; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn open(location: &StoreLocation, clock: Clock) -> Result<Option<History>, JournalError> {
+        let dir = StateDir::to_read(location)?;
+        let db = dir.read_only()?;
+        Ok(db.map(|db| History { db, dir, clock }))
+    }
+
+    /// The clock by which it records.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The error of content that no run of this program has written.
+    #[must_use]
+    pub fn damaged(&self, why: String) -> JournalError {
+        self.dir.damaged(why)
+    }
+
+    pub(super) fn read<R>(&self, work: impl FnOnce(&Connection) -> Result<R, DbError>) -> Result<R, JournalError> {
+        work(&self.db).map_err(|error| self.dir.explain(error))
+    }
+}
+
+/// An open journal: one for each process, used by one task at a time.
+#[derive(Debug)]
+pub struct Journal {
+    pub(super) history: History,
+    /// The database, as it was opened.
+    pub(super) file: FileId,
+    pub(super) durability: Durability,
+    pub(super) turn: WriteLock,
+    /// Held for life: whoever can take this lock knows that we are gone.
+    #[expect(dead_code, reason = "holding it is its use")]
+    pub(super) alive: LivenessLock,
+    /// Our row in `processes`.
+    pub(super) process: i64,
+    /// The tenant key that is sent to, once a session has started.
+    pub(super) session: Option<Session>,
+}
+
+/// What stays the same for all commits of one run.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) scope: i64,
+    /// The quota asks for nothing older than this.
+    pub(super) longest_hold: Duration,
+    pub(super) rules: Rules,
+    pub(super) ledger: Ledger,
+}
+
+impl Deref for Journal {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        &self.history
+    }
+}
+
+impl Journal {
+    /// One transaction, in turn with the other processes.
+    pub(super) fn write<R>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<R, DbError>,
+    ) -> Result<R, JournalError> {
+        let Journal { history: History { db, dir, .. }, turn, file, .. } = self;
+        let attempt = || {
+            let _turn = turn.take()?;
+            dir.expect_present(*file)?;
+            let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = work(&tx)?;
+            tx.commit()?;
+            Ok(result)
+        };
+        attempt().map_err(|error| self.dir.explain(error))
+    }
+}

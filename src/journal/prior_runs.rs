@@ -1,0 +1,122 @@
+//! What earlier runs mean for rows that are about to be sent: shown before the prompt.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::decide::{DedupDecision, DedupQuery, Facts, READS_LAG, deduplicate, since, was_set_differently};
+use super::error::JournalError;
+use super::gather::facts_of_rows;
+use super::opened::Journal;
+use super::row::PendingRow;
+use super::run::RunHandle;
+use crate::clock::BootTime;
+use crate::model::change::{Change, IncidentId};
+use jiff::Timestamp;
+
+/// What earlier runs mean for rows that are about to be sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PriorRuns {
+    /// Changes that were applied before: by run, and whether they will be sent again (after the dedup window).
+    pub made: BTreeMap<(String, bool), Made>,
+    /// By unfinished run, the rows whose incident it updates with a different change.
+    pub unfinished: BTreeMap<String, u64>,
+}
+
+/// What of a row will be sent, as far as is known before the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WillSend {
+    /// Nothing: the same change was applied.
+    Nothing,
+    /// Its properties: the same comment was added.
+    WithoutComment,
+    /// All of it.
+    All,
+}
+
+/// Changes that a run applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// How many.
+    pub rows: u64,
+    /// The last of them.
+    pub last: Timestamp,
+}
+
+impl PriorRuns {
+    /// Adds what the updates of its incident mean for one change. Returns what of it will be sent.
+    pub(super) fn add(
+        &mut self,
+        facts: &Facts,
+        ours: &Change,
+        merged: Option<IncidentId>,
+        query: DedupQuery<'_>,
+    ) -> WillSend {
+        let prior = facts.updates_of(ours.incident, merged);
+        let forever = DedupQuery { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..query };
+        let (decision, will_send) = match deduplicate(&prior, ours, query) {
+            DedupDecision::Applied(applied) => (DedupDecision::Applied(applied), WillSend::Nothing),
+            DedupDecision::CommentApplied => (deduplicate(&prior, ours, forever), WillSend::WithoutComment),
+            _ => (deduplicate(&prior, ours, forever), WillSend::All),
+        };
+        if let DedupDecision::Applied(applied) = decision {
+            let is_sent = will_send != WillSend::Nothing;
+            let entry = self.made.entry((applied.run, is_sent)).or_insert(Made { rows: 0, last: applied.at });
+            *entry = Made { rows: entry.rows + 1, last: entry.last.max(applied.at) };
+        }
+        let mut runs: Vec<&str> = prior
+            .iter()
+            .filter(|prior| prior.run != query.run && !prior.run_is_finished && *prior.asked != *query.asked)
+            .map(|prior| prior.run_name.as_str())
+            .collect();
+        runs.dedup();
+        for run in runs {
+            *self.unfinished.entry(run.to_owned()).or_insert(0) += 1;
+        }
+        will_send
+    }
+}
+
+impl Journal {
+    /// Adds to `prior` what earlier runs mean for rows of a run that has not started, or is resumed. Returns for each
+    /// what of it will be sent.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn add_prior_runs(
+        &self,
+        run: &RunHandle,
+        rows: &[&PendingRow],
+        remember: Duration,
+        appended: Option<&str>,
+        prior: &mut PriorRuns,
+    ) -> Result<Vec<WillSend>, JournalError> {
+        let now = self.clock.now();
+        let facts = self.read(|db| facts_of_rows(db, run, rows))?;
+        let will_send = rows.iter().map(|row| {
+            let (since, comments_since) = since(now, remember, row.differed_at);
+            let query = DedupQuery { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
+            prior.add(&facts, &row.change, row.merged, query)
+        });
+        Ok(will_send.collect())
+    }
+
+    /// For each row, whether an update of ours has set one of its properties to another value shortly before its incident
+    /// was read at `read_at`: the read may be older than that.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn are_just_set_differently(
+        &self,
+        run: &RunHandle,
+        rows: &[&PendingRow],
+        read_at: BootTime,
+        appended: Option<&str>,
+    ) -> Result<Vec<bool>, JournalError> {
+        let facts = self.read(|db| facts_of_rows(db, run, rows))?;
+        let is_set = |row: &&PendingRow| {
+            let prior = facts.updates_of(row.change.incident, row.merged);
+            was_set_differently(&prior, row.asked(), read_at - READS_LAG, appended)
+        };
+        Ok(rows.iter().map(is_set).collect())
+    }
+}

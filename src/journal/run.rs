@@ -1,0 +1,107 @@
+//! Runs, as they are created, listed and found again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::locks::RunLock;
+use crate::model::change::TenantKey;
+use crate::model::outcome::{InputShape, OutcomeKind};
+use crate::model::typed::Typed;
+
+/// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMetadata {
+    /// The input, as it was named.
+    pub input: String,
+    /// What the results need to know of it.
+    pub shape: InputShape,
+    /// Where the API is.
+    pub origin: String,
+    /// The contract, whole, as TOML: its file may change.
+    pub contract: String,
+    /// Where the results are written.
+    pub results: String,
+    /// The options that change what is sent, as they were typed, for the command that goes on.
+    pub options: Vec<String>,
+    /// All options of the command line that began it, as they were typed; none of a run of an older revision.
+    #[serde(default)]
+    pub typed: Typed,
+    /// How long a change made by another run counts as made.
+    pub remember: Duration,
+}
+
+/// A run of this journal that is held by this process.
+#[derive(Debug)]
+pub struct RunHandle {
+    pub(super) id: i64,
+    /// `7f3k`
+    pub name: String,
+    #[expect(dead_code, reason = "holding it is its use")]
+    pub(super) hold: RunLock,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// Rows are left to send.
+    Unfinished,
+    /// Every row has an outcome that stays.
+    Over,
+}
+
+/// What is left of a run that applied a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrunedRun {
+    /// Its name.
+    pub name: String,
+    /// When it was finished.
+    pub finished: Timestamp,
+}
+
+/// By what a run is known again when it is to be sent once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunKey {
+    /// By its changes, in their order: the digest of them.
+    Changes(Vec<u8>),
+    /// By its plan: the checksum of it.
+    Plan(String),
+}
+
+/// A run, for the list.
+#[derive(Clone, Debug)]
+pub struct RunSummary {
+    /// `7f3k`
+    pub name: String,
+    /// How far it is.
+    pub state: RunState,
+    /// Whether a process is sending it now.
+    pub is_held: bool,
+    /// Whose incidents.
+    pub scope: TenantKey,
+    /// The contract's name.
+    pub contract: String,
+    /// The checksum of the plan that it applies.
+    pub plan: Option<String>,
+    /// Its beginning.
+    pub facts: RunMetadata,
+    /// When it was loaded.
+    pub created: Timestamp,
+    /// When it was over.
+    pub finished: Option<Timestamp>,
+    /// Its rows by outcome; rows without one are `not-attempted`.
+    pub outcomes: Vec<(OutcomeKind, u64)>,
+    /// Calls made.
+    pub calls: u64,
+    /// 429s among the answers.
+    pub throttled: u64,
+}
+
+impl RunSummary {
+    /// All rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.outcomes.iter().map(|(_, count)| count).sum()
+    }
+}
