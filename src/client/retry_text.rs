@@ -1,8 +1,8 @@
-//! Times in prose: `Try again in 37 seconds.`, `… 37 秒後に …`, `… at 2026-11-24T10:00:37Z`, whatever the language.
+//! Times in a message: `Try again in 37 seconds.`, `… in 00:00:37`, `… at 2026-11-24T10:00:37Z`.
 //!
-//! The words around a time are not understood, only numbers with a unit, clock-like durations and dates are. So a limit
-//! that is told in the same breath ("1500 calls in 1 hour") can pass for a wait; `throttle` takes the longest, and
-//! waiting too long is the safe side.
+//! Units are English. Clock-like durations and dates are found in any language, as the words around a time don't matter.
+//! So a limit in the same text ("1500 calls in 1 hour") can pass for a wait; `throttle` takes the longest, and waiting too
+//! long is safe.
 
 use std::time::Duration;
 
@@ -21,95 +21,13 @@ pub(super) enum TimeHint {
     Window(Duration),
 }
 
-/// Units: their length in milliseconds, words for them, and how words for them begin. English, German, French, Spanish,
-/// Portuguese, Italian, Dutch, the Scandinavian languages, Finnish, Polish, Czech, Hungarian, Turkish, Greek, Russian,
-/// Ukrainian, Hebrew, Arabic, Hindi, Thai, Vietnamese, Indonesian, Chinese, Japanese, Korean.
-const UNITS: [(u64, &[&str], &[&str]); 5] = [
-    (1, &["ms", "msec"], &["millis", "миллис", "мілі", "毫秒", "ミリ秒", "밀리초"]),
-    (
-        1_000,
-        &["s", "sec", "secs", "sek", "seg", "sn", "с"],
-        &[
-            "second",
-            "secund",
-            "segund",
-            "sekund",
-            "sekunt",
-            "seconde",
-            "saniye",
-            "másodperc",
-            "δευτερ",
-            "сек",
-            "שני",
-            "ثاني",
-            "ثوان",
-            "सेकंड",
-            "วินาที",
-            "giây",
-            "detik",
-            "秒",
-            "초",
-        ],
-    ),
-    (
-        60_000,
-        &["m", "min", "mins", "mn", "dk", "perc", "percen", "мин", "хв"],
-        &[
-            "minut",
-            "minuut",
-            "dakika",
-            "λεπτ",
-            "минут",
-            "хвилин",
-            "דק",
-            "دقيق",
-            "دقائق",
-            "मिनट",
-            "นาที",
-            "phút",
-            "menit",
-            "分",
-            "분",
-        ],
-    ),
-    (
-        3_600_000,
-        &["h", "hr", "hrs", "std", "ora", "ore", "uur", "uren", "timer", "ч"],
-        &[
-            "hour",
-            "heure",
-            "hora",
-            "stund",
-            "timme",
-            "tunti",
-            "tunn",
-            "godzin",
-            "hodin",
-            "saat",
-            "óra",
-            "ώρα",
-            "ώρες",
-            "час",
-            "годин",
-            "שעה",
-            "שעות",
-            "ساعة",
-            "ساعات",
-            "घंट",
-            "ชั่วโมง",
-            "giờ",
-            "jam",
-            "小时",
-            "小時",
-            "時間",
-            "시간",
-        ],
-    ),
-    (
-        86_400_000,
-        &["day", "days", "tag", "tage", "tagen", "jour", "jours", "día", "días", "dia", "dias", "dag", "dagen"],
-        &["giorn", "päiv", "dzień", "dni", "день", "дня", "дней", "天"],
-    ),
+/// Units: their length in milliseconds, and the words for them.
+const UNITS: [(u64, &[&str]); 5] = [
+    (1, &["ms", "msec", "msecs", "millis", "millisecond", "milliseconds"]),
+    (1_000, &["s", "sec", "secs", "second", "seconds"]),
+    (60_000, &["m", "min", "mins", "minute", "minutes"]),
+    (3_600_000, &["h", "hr", "hrs", "hour", "hours"]),
+    (86_400_000, &["d", "day", "days"]),
 ];
 
 /// No time is longer: far from every overflow, far past every patience.
@@ -152,7 +70,7 @@ fn time_at(text: &str, at: usize) -> Option<(TimeHint, usize)> {
     let (millis, length) = clock(rest).or_else(|| amounts(rest))?;
     let duration = Duration::from_millis(millis.min(LONGEST));
     let before = text[..at].trim_end();
-    let is_window = ["per", "pro", "par", "por", "/"].iter().any(|rate| before.ends_with(rate));
+    let is_window = ["per", "/"].iter().any(|rate| before.ends_with(rate));
     Some((if is_window { TimeHint::Window(duration) } else { TimeHint::After(duration) }, length))
 }
 
@@ -180,7 +98,7 @@ fn clock(text: &str) -> Option<(u64, usize)> {
     (!of_the_day).then_some((millis, start + end))
 }
 
-/// `37 seconds`, `1 h 5 min`, `37秒`: milliseconds and the length in bytes.
+/// `37 seconds`, `1 h 5 min`: milliseconds and the length in bytes.
 fn amounts(text: &str) -> Option<(u64, usize)> {
     /// The most characters between two amounts of one time: ` and `.
     const GAP: usize = 5;
@@ -214,10 +132,8 @@ fn amount(text: &str) -> Option<(u64, u64, usize)> {
 /// The unit that `text` begins with: milliseconds and the word's length in bytes.
 fn unit(text: &str) -> Option<(u64, usize)> {
     let length = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
-    let word = text[..length].chars().take(24).collect::<String>().to_lowercase();
-    let is_meant =
-        |words: &[&str], stems: &[&str]| words.contains(&&*word) || stems.iter().any(|stem| word.starts_with(stem));
-    UNITS.iter().find(|(_, words, stems)| is_meant(words, stems)).map(|(millis, ..)| (*millis, length))
+    let is_it = |(_, words): &&(u64, &[&str])| words.iter().any(|word| word.eq_ignore_ascii_case(&text[..length]));
+    UNITS.iter().find(is_it).map(|(millis, _)| (*millis, length))
 }
 
 /// The number that `text` begins with, in thousandths (rounded up), and its length in bytes. `37.5` and `37,5` have
@@ -254,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn durations_are_found_in_any_language() {
+    fn english_durations_are_found() {
         for (text, seconds) in [
             ("try again in 37 seconds", 37),
             ("Retry after 37 sec.", 37),
@@ -264,29 +180,9 @@ mod tests {
             ("in 00:00:37", 37),
             ("in 01:02:03.25", 3_724),
             ("in 1.00:00:37", 86_437),
-            ("Versuchen Sie es in 37 Sekunden erneut.", 37),
-            ("Réessayez dans 37 secondes.", 37),
-            ("Inténtelo de nuevo en 37 segundos.", 37),
-            ("Riprova tra 37 secondi.", 37),
-            ("Tente novamente em 37 segundos.", 37),
-            ("Probeer het over 37 seconden opnieuw.", 37),
-            ("Försök igen om 37 sekunder.", 37),
-            ("Yritä uudelleen 37 sekunnin kuluttua, 37 sekuntia.", 37),
-            ("Повторите попытку через 37 секунд.", 37),
-            ("37 秒後にもう一度お試しください。", 37),
-            ("请在37秒后重试。", 37),
-            ("37초 후에 다시 시도하십시오.", 37),
-            ("37 saniye sonra tekrar deneyin", 37),
-            ("Δοκιμάστε ξανά σε 37 δευτερόλεπτα", 37),
-            ("נסה שוב בעוד 37 שניות", 37),
-            ("37 सेकंड में पुनः प्रयास करें", 37),
-            ("ลองอีกครั้งใน 37 วินาที", 37),
-            ("Thử lại sau 37 giây", 37),
-            ("أعد المحاولة بعد 37 ثانية", 37),
             ("in 2 minutes", 120),
             ("in 1 minute and 5 seconds", 65),
             ("in 1m30s", 90),
-            ("1分37秒後", 97),
             ("in 1 hour", 3_600),
             ("in 2 days", 172_800),
             ("in 36.5 seconds", 37),
@@ -311,6 +207,7 @@ mod tests {
             "error 429 (HTTP/1.1), code 0x37",
             "at 10:00:37 UTC, or 10:00:37 PM",
             "5 sectors, 5 minimum",
+            "37秒, 37 Sekunden",
             "37",
             "",
         ] {
@@ -347,7 +244,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_can_be_parsed(
-            text in r"(?s).*|([0-9]{1,25}[ .,:-]?(s|min|h|秒|per )?[ 0-9:]{0,9}){1,5}",
+            text in r"(?s).*|([0-9]{1,25}[ .,:-]?(s|min|h|é|per )?[ 0-9:]{0,9}){1,5}",
         ) {
             for said in parse_hints(&text) {
                 if let TimeHint::After(duration) | TimeHint::Window(duration) = said {
