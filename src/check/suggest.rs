@@ -2,29 +2,13 @@
 
 use std::fmt::Write as _;
 
-/// How many insertions, deletions, replacements and swaps of neighbours lead from one text to the other; `None` where
-/// it takes more than `most`.
+use strsim::osa_distance;
+
+/// How many insertions, deletions, replacements and swaps of neighbors lead from one text to the other, if `most` are
+/// enough. Texts that differ more in length are not compared.
 pub(super) fn distance(from: &str, to: &str, most: usize) -> Option<usize> {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    if from.len().abs_diff(to.len()) > most {
-        return None;
-    }
-    let mut before_last = Vec::new();
-    let mut last: Vec<usize> = (0..=to.len()).collect();
-    for i in 1..=from.len() {
-        let mut row = vec![i];
-        for j in 1..=to.len() {
-            let replaced = last[j - 1] + usize::from(from[i - 1] != to[j - 1]);
-            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
-                let swapped: &Vec<usize> = &before_last;
-                best = best.min(swapped[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().filter(|distance| *distance <= most)
+    let is_alike = from.chars().count().abs_diff(to.chars().count()) <= most;
+    is_alike.then(|| osa_distance(from, to)).filter(|distance| *distance <= most)
 }
 
 /// No more names are listed: a contract of thousands of values would fill the screen at each problem.
@@ -53,16 +37,16 @@ pub(super) fn either_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> St
     list
 }
 
-/// Of more candidates none is guessed: each of them takes its time, at each problem.
+/// Among more candidates none is suggested: comparing them at each problem would take too long.
 const MOST_COMPARED: usize = 100;
 
-/// The candidate that `typed` was probably meant to be, whatever its case.
+/// The candidate that `typed` probably means, whatever its case.
 pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let candidates: Vec<&str> = candidates.take(MOST_COMPARED + 1).collect();
     if candidates.len() > MOST_COMPARED {
         return None;
     }
-    // Longer than any name that a contract has: not a slip of the keyboard, and dear to compare.
+    // Longer than any name in a contract: not a typo, and slow to compare.
     if typed.len() > 100 {
         return None;
     }

@@ -6,6 +6,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::fmt::friendly::SpanParser;
+
 /// So many calls in any period of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
@@ -98,25 +100,23 @@ impl fmt::Display for Quota {
     }
 }
 
-/// Reads a duration such as `500ms`, `90s`, `10m`, `12h`, or `0`.
+/// Parses a duration such as `500ms`, `90s`, `1h30m`, `12h`, or `0`.
 ///
 /// # Errors
-/// Where the text is anything else, negative, fractional or out of range.
+/// If the text is anything else, negative, fractional, or longer than a hundred years.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseWindowError> {
-    let wrong = || ParseWindowError { value: text.to_owned(), expected: DURATION_FORM };
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number = whole_number(number).ok_or_else(wrong)?;
-    let millis = match unit {
-        "" if number == 0 => Some(0),
-        "ms" => Some(number),
-        "s" => number.checked_mul(1_000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
+    /// Far from every overflow of microseconds.
+    const LONGEST: Duration = Duration::from_hours(876_600);
+    let parse = || match text {
+        "0" => Some(Duration::ZERO),
+        // jiff also takes signs, fractions, spaces and `ago`.
+        _ if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            SpanParser::new().parse_unsigned_duration(text).ok()
+        }
         _ => None,
     };
-    // A hundred years: enough for everyone, and far from every overflow of microseconds.
-    millis.filter(|millis| *millis <= 3_155_760_000_000).map(Duration::from_millis).ok_or_else(wrong)
+    let duration = parse().filter(|duration| *duration <= LONGEST && duration.subsec_nanos() % 1_000_000 == 0);
+    duration.ok_or_else(|| ParseWindowError { value: text.to_owned(), expected: DURATION_FORM })
 }
 
 /// The shortest exact form of a duration: `1m`, `90s`, `500ms`.
@@ -170,6 +170,33 @@ mod tests {
         ] {
             let quota: Quota = text.parse().expect("valid");
             assert_eq!(quota.is_within(&contract), within, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_whole_numbers_with_units() {
+        let millis = |text: &str| parse_duration(text).ok().map(|duration| duration.as_millis());
+        for (text, expected) in
+            [("0", 0), ("500ms", 500), ("90s", 90_000), ("1h30m", 5_400_000), ("876600h", 3_155_760_000_000)]
+        {
+            assert_eq!(millis(text), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "1",
+            "00",
+            "1d",
+            "1.5h",
+            "-1s",
+            "+1s",
+            "1 s",
+            "1us",
+            "1s ago",
+            "876601h",
+            "99999999999999999999h",
+            "PT1S",
+        ] {
+            assert_eq!(millis(text), None, "{text}");
         }
     }
 

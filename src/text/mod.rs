@@ -31,21 +31,6 @@ pub fn trimmed(text: &str) -> &str {
     }
 }
 
-/// RFC 4648, section 4, with padding.
-#[must_use]
-pub fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let number = (0..3).fold(0, |number, at| number << 8 | usize::from(three.get(at).copied().unwrap_or(0)));
-        for at in 0..4 {
-            let letter = char::from(LETTERS[number >> (18 - 6 * at) & 63]);
-            text.push(if at <= three.len() { letter } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,11 +14,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::BuildHasher as _;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use foldhash::quality::RandomState;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-
-use super::base64;
 
 /// Stands where a token was.
 pub const REDACTED: &str = "***token***";
@@ -64,7 +64,7 @@ impl Secrets {
         for skipped in 0..3 {
             let bytes = &secret.as_bytes()[skipped..];
             let whole = bytes.len() - bytes.len() % 3;
-            self.add_pieces(SecretString::from(base64(&bytes[..whole])).expose_secret(), PIECE);
+            self.add_pieces(SecretString::from(BASE64.encode(&bytes[..whole])).expose_secret(), PIECE);
         }
     }
 
@@ -271,10 +271,10 @@ mod tests {
             &JWT.replace('.', "%2e"),
             &encoded,
             &escaped,
-            &base64(JWT.as_bytes()),
-            &base64(format!("Bearer {JWT}").as_bytes()),
-            &base64(format!("xy{JWT}").as_bytes()),
-            &base64(format!("Authorization: Bearer {JWT}").as_bytes())[60..80],
+            &BASE64.encode(JWT.as_bytes()),
+            &BASE64.encode(format!("Bearer {JWT}").as_bytes()),
+            &BASE64.encode(format!("xy{JWT}").as_bytes()),
+            &BASE64.encode(format!("Authorization: Bearer {JWT}").as_bytes())[60..80],
             "an-earlier-opaque-token",
             "AN-EARLIER-OPAQ",
             "earlier-opaque-t",

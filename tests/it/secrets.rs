@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use bulk_triage::text::base64;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 use crate::program::{Ended, Program, TOKEN, closing, files_below, started};
 use crate::untrusted_data::server;
@@ -94,7 +95,7 @@ fn killed_process_leaves_no_token_behind() {
 fn repeated(token: &str) -> String {
     let percent = token.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
     let escaped = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
-    let encoded = ["", "x", "Bearer "].map(|before| base64(format!("{before}{token}").as_bytes())).join(" ");
+    let encoded = ["", "x", "Bearer "].map(|before| BASE64_STANDARD.encode(format!("{before}{token}"))).join(" ");
     [token, &token[10..30], &token.to_uppercase(), &percent, &escaped, &encoded].join(" ")
 }
 
@@ -103,7 +104,8 @@ fn holds(bytes: &[u8], token: &str) -> bool {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     let pieces = token.as_bytes().windows(16).map(|piece| str::from_utf8(piece).expect("ASCII").to_lowercase());
     let encoded = |piece: &str, form: &dyn Fn(u8) -> String| piece.bytes().map(form).collect::<String>();
-    let in_base64 = (0..3).map(|skipped| base64(&token.as_bytes()[skipped..token.len() - (token.len() - skipped) % 3]));
+    let in_base64 = (0..3)
+        .map(|skipped| BASE64_STANDARD.encode(&token.as_bytes()[skipped..token.len() - (token.len() - skipped) % 3]));
     let of_base64 = |encoded: String| {
         encoded.to_lowercase().as_bytes().windows(16).any(|piece| text.contains(str::from_utf8(piece).expect("ASCII")))
     };

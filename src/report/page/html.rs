@@ -5,6 +5,8 @@
 use std::io::Write;
 
 use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
 use super::chart::{self, Chart};
@@ -16,7 +18,7 @@ use super::table_chunks::{Chunks, Column};
 use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
 use crate::report::humanize::count;
-use crate::text::{base64, printable};
+use crate::text::printable;
 
 const STYLE: &str = include_str!("../../../templates/page/style.css");
 
@@ -249,7 +251,7 @@ impl Head {
     fn of(title: String) -> Head {
         Head {
             start: [DOCTYPE, MARK].concat(),
-            policy_hash: format!("sha256-{}", base64(&Sha256::digest(STYLE))),
+            policy_hash: format!("sha256-{}", BASE64.encode(Sha256::digest(STYLE))),
             style: STYLE,
             title,
             kind: "",
