@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::contract::SameAs;
 use crate::model::change::Change;
 use crate::model::comment_text::may_be;
-use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::{IncidentState, Snapshot};
 
 /// One property that a row changes.
@@ -51,18 +51,20 @@ pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameA
     let ends = |kind, code, message: String| Diff::Ends(Outcome::new(kind, code, message));
     match seen {
         Snapshot::Missing { message } => {
-            ends(OutcomeKind::Failed, "not-found", format!("not sent: no such incident: {message}"))
+            ends(OutcomeKind::Failed, OutcomeCode::NotFound, format!("not sent: no such incident: {message}"))
         }
-        Snapshot::Unreadable { message } => {
-            ends(OutcomeKind::Failed, "unreadable", format!("not sent: the incident cannot be read: {message}"))
-        }
+        Snapshot::Unreadable { message } => ends(
+            OutcomeKind::Failed,
+            OutcomeCode::Unreadable,
+            format!("not sent: the incident cannot be read: {message}"),
+        ),
         Snapshot::There(IncidentState { redirect: Some(to), .. }) => {
-            ends(OutcomeKind::Failed, "redirected", format!("not sent: the incident was merged into {to}"))
+            ends(OutcomeKind::Failed, OutcomeCode::Redirected, format!("not sent: the incident was merged into {to}"))
         }
         Snapshot::There(before) => {
             let differences = differences(&change.body, &before.values, appended, same_as);
             if differences.is_empty() && !change.appends {
-                return ends(OutcomeKind::Unchanged, "already-so", "all values are already set".to_owned());
+                return ends(OutcomeKind::Unchanged, OutcomeCode::AlreadySo, "all values are already set".to_owned());
             }
             Diff::Changes(differences)
         }
@@ -78,7 +80,7 @@ pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, append
         if !changed.is_empty() {
             let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
             let message = format!("not sent: changed since the plan was created: {}", changed.join("; "));
-            return Diff::Ends(Outcome::new(OutcomeKind::Failed, "changed-since", message));
+            return Diff::Ends(Outcome::new(OutcomeKind::Failed, OutcomeCode::ChangedSince, message));
         }
     }
     compare(change, now, appended, same_as)

@@ -8,8 +8,8 @@ use std::time::Duration;
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 
-use crate::model::call::{REDIRECTED, Verdict};
-use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::call::Verdict;
+use crate::model::outcome::{OutcomeCode, OutcomeKind};
 
 /// How often a row is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub enum RetryDecision {
     Done {
         /// How.
         kind: OutcomeKind,
-        /// Why, as a stable code; empty where there is nothing to add.
-        code: &'static str,
+        /// The reason, if there is one to give.
+        code: Option<OutcomeCode>,
     },
     /// The incident was read: what it shows, compared with what was asked, decides.
     Compare,
@@ -57,20 +57,20 @@ pub enum RetryDecision {
 impl Policy {
     /// What follows from `verdict`, which ended the try number `tries` (from 1) at a row.
     pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> RetryDecision {
-        let failed = |code| RetryDecision::Done { kind: OutcomeKind::Failed, code };
+        let failed = |code| RetryDecision::Done { kind: OutcomeKind::Failed, code: Some(code) };
         match *verdict {
             Verdict::Updated { ref differs, .. } => {
-                let code = if differs.is_some() { Outcome::DIFFERS } else { "" };
+                let code = differs.as_ref().map(|_| OutcomeCode::Differs);
                 RetryDecision::Done { kind: OutcomeKind::Updated, code }
             }
             Verdict::Read { .. } | Verdict::Listed(_) => RetryDecision::Compare,
-            Verdict::NotApplied { .. } => failed("not-applied"),
-            Verdict::Redirected { .. } => failed(REDIRECTED),
-            Verdict::Rejected => failed("rejected"),
-            Verdict::NotFound => failed("not-found"),
-            Verdict::Forbidden => failed("forbidden"),
-            Verdict::Conflict => failed("conflict"),
-            Verdict::Unexpected => failed("unexpected"),
+            Verdict::NotApplied { .. } => failed(OutcomeCode::NotApplied),
+            Verdict::Redirected { .. } => failed(OutcomeCode::Redirected),
+            Verdict::Rejected => failed(OutcomeCode::Rejected),
+            Verdict::NotFound => failed(OutcomeCode::NotFound),
+            Verdict::Forbidden => failed(OutcomeCode::Forbidden),
+            Verdict::Conflict => failed(OutcomeCode::Conflict),
+            Verdict::Unexpected => failed(OutcomeCode::Unexpected),
             Verdict::Unauthorized { token_generation } => RetryDecision::Renew { token_generation },
             Verdict::Throttled { .. } => RetryDecision::Pause,
             Verdict::Unconfirmed if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
@@ -152,25 +152,25 @@ mod tests {
     #[test]
     fn every_verdict_has_its_decision() {
         let done = |kind, code| RetryDecision::Done { kind, code };
-        let failed = |code| done(OutcomeKind::Failed, code);
+        let failed = |code| done(OutcomeKind::Failed, Some(code));
         let resume = Some(crate::model::call::Resume::After(Duration::from_secs(37)));
         for (verdict, next) in [
-            (Verdict::Updated { differs: None, added: None }, done(OutcomeKind::Updated, "")),
+            (Verdict::Updated { differs: None, added: None }, done(OutcomeKind::Updated, None)),
             (
                 Verdict::Updated { differs: Some("status".to_owned()), added: None },
-                done(OutcomeKind::Updated, "differs"),
+                done(OutcomeKind::Updated, Some(OutcomeCode::Differs)),
             ),
             (
                 Verdict::Read { incident: crate::model::call::Incident::default(), server_time: None },
                 RetryDecision::Compare,
             ),
-            (Verdict::NotApplied { differs: String::new() }, failed("not-applied")),
-            (Verdict::Redirected { to: 8 }, failed("redirected")),
-            (Verdict::Rejected, failed("rejected")),
-            (Verdict::NotFound, failed("not-found")),
-            (Verdict::Forbidden, failed("forbidden")),
-            (Verdict::Conflict, failed("conflict")),
-            (Verdict::Unexpected, failed("unexpected")),
+            (Verdict::NotApplied { differs: String::new() }, failed(OutcomeCode::NotApplied)),
+            (Verdict::Redirected { to: 8 }, failed(OutcomeCode::Redirected)),
+            (Verdict::Rejected, failed(OutcomeCode::Rejected)),
+            (Verdict::NotFound, failed(OutcomeCode::NotFound)),
+            (Verdict::Forbidden, failed(OutcomeCode::Forbidden)),
+            (Verdict::Conflict, failed(OutcomeCode::Conflict)),
+            (Verdict::Unexpected, failed(OutcomeCode::Unexpected)),
             (Verdict::Unauthorized { token_generation: 3 }, RetryDecision::Renew { token_generation: 3 }),
             (Verdict::Throttled { resume }, RetryDecision::Pause),
             (Verdict::Throttled { resume: None }, RetryDecision::Pause),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::BootTime;
 use crate::model::call::{Obstacle, Verdict};
-use crate::model::outcome::OutcomeKind;
+use crate::model::outcome::{OutcomeKind, RowCode};
 use crate::retry::outage_pause;
 
 /// So many attempts in a row without an answer mean that the service is down.
@@ -207,7 +207,7 @@ pub(super) struct FailureGuard {
     most: Option<u64>,
     failed: u64,
     /// The first rows that were over; `None` once the rule is done with.
-    first: Option<Vec<(OutcomeKind, String)>>,
+    first: Option<Vec<(OutcomeKind, RowCode)>>,
 }
 
 /// Why the run stops.
@@ -216,19 +216,19 @@ pub(super) enum FailureLimit {
     /// As many as the user said.
     Failures(u64),
     /// The first rows all failed with this code.
-    FirstRows { rows: usize, code: String },
+    FirstRows { rows: usize, code: RowCode },
 }
 
 impl FailureGuard {
     /// `first`: the first rows of the run that were over before this process began. Where there were enough of them,
     /// the rule has had its say.
-    pub(super) fn new(most: Option<u64>, first: Vec<(OutcomeKind, String)>) -> FailureGuard {
+    pub(super) fn new(most: Option<u64>, first: Vec<(OutcomeKind, RowCode)>) -> FailureGuard {
         let open = most.is_none() && first.len() < FIRST_ROWS;
         FailureGuard { most, failed: 0, first: open.then_some(first) }
     }
 
     /// A row is over. `tells_of_file`: what became of it may be the file's fault.
-    pub(super) fn record(&mut self, kind: OutcomeKind, code: &str, tells_of_file: bool) -> Option<FailureLimit> {
+    pub(super) fn record(&mut self, kind: OutcomeKind, code: &RowCode, tells_of_file: bool) -> Option<FailureLimit> {
         if kind == OutcomeKind::Failed {
             self.failed += 1;
         }
@@ -237,13 +237,13 @@ impl FailureGuard {
                 .then_some(FailureLimit::Failures(self.failed));
         }
         let first = self.first.as_mut().filter(|_| tells_of_file)?;
-        first.push((kind, code.to_owned()));
+        first.push((kind, code.clone()));
         let alike = first.iter().all(|(kind, other)| *kind == OutcomeKind::Failed && *other == first[0].1);
         if !alike {
             self.first = None;
         } else if first.len() >= FIRST_ROWS {
             self.first = None;
-            return Some(FailureLimit::FirstRows { rows: FIRST_ROWS, code: code.to_owned() });
+            return Some(FailureLimit::FirstRows { rows: FIRST_ROWS, code: code.clone() });
         }
         None
     }
@@ -252,6 +252,7 @@ impl FailureGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::outcome::OutcomeCode;
 
     const NOTHING: Verdict = Verdict::Transient { may_have_applied: true };
     const UPDATED: Verdict = Verdict::Updated { differs: None, added: None };
@@ -406,24 +407,24 @@ mod tests {
     fn first_five_equal_failures_stop_once() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..4 {
-            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), None);
         }
-        let stop = FailureLimit::FirstRows { rows: 5, code: "not-found".to_owned() };
-        assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), Some(stop));
-        assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
-        let before = vec![(OutcomeKind::Failed, "not-found".to_owned()); 5];
+        let stop = FailureLimit::FirstRows { rows: 5, code: OutcomeCode::NotFound.into() };
+        assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), Some(stop));
+        assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), None);
+        let before = vec![(OutcomeKind::Failed, OutcomeCode::NotFound.into()); 5];
         let mut went_on = FailureGuard::new(None, before);
-        assert_eq!(went_on.record(OutcomeKind::Failed, "not-found", true), None);
+        assert_eq!(went_on.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), None);
     }
 
     #[test]
     fn different_outcome_lifts_the_first_five_rule() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for kind in [OutcomeKind::Failed, OutcomeKind::Updated] {
-            assert_eq!(failures.record(kind, "not-found", true), None);
+            assert_eq!(failures.record(kind, &OutcomeCode::NotFound.into(), true), None);
         }
         for _ in 0..10 {
-            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), None);
         }
     }
 
@@ -431,20 +432,23 @@ mod tests {
     fn unusable_responses_do_not_affect_first_five_rule() {
         let mut failures = FailureGuard::new(None, Vec::new());
         for _ in 0..10 {
-            assert_eq!(failures.record(OutcomeKind::Failed, "gave-up", false), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::GaveUp.into(), false), None);
         }
         for _ in 0..4 {
-            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), None);
         }
-        assert!(failures.record(OutcomeKind::Failed, "not-found", true).is_some());
+        assert!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true).is_some());
     }
 
     #[test]
     fn max_failures_replaces_the_first_five_rule() {
         let mut failures = FailureGuard::new(Some(7), Vec::new());
         for _ in 0..6 {
-            assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), None);
+            assert_eq!(failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true), None);
         }
-        assert_eq!(failures.record(OutcomeKind::Failed, "not-found", true), Some(FailureLimit::Failures(7)));
+        assert_eq!(
+            failures.record(OutcomeKind::Failed, &OutcomeCode::NotFound.into(), true),
+            Some(FailureLimit::Failures(7))
+        );
     }
 }

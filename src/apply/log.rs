@@ -54,7 +54,7 @@ pub(super) fn event(event: &Event) {
                     line = row.line,
                     incident = %printable(&row.incident_id),
                     outcome = row.outcome.kind.name(),
-                    code = %printable(&row.outcome.code),
+                    code = %printable(row.outcome.code.as_str()),
                     message = %printable(&row.outcome.message),
                     "row finished"
                 );

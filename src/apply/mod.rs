@@ -34,6 +34,7 @@ use jiff::Timestamp;
 
 use crate::contract::SameAs;
 use crate::journal::{Journal, JournalError};
+use crate::model::outcome::RowCode;
 use crate::model::quota_spec::Quota;
 
 /// Tokens that other processes free are looked for this often.
@@ -92,7 +93,7 @@ pub enum StopReason {
         /// So many.
         rows: usize,
         /// The code they had in common.
-        code: String,
+        code: RowCode,
     },
     /// The service was down for longer than `--patience`.
     #[error("the service is down ({message}), for longer than --patience allows")]

@@ -11,9 +11,9 @@ use crate::clock::{BootTime, Now};
 use crate::compare::parts;
 use crate::contract::SameAs;
 use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
-use crate::model::call::{CallResult, REDIRECTED, Verdict};
+use crate::model::call::{CallResult, Verdict};
 use crate::model::change::Change;
-use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::retry::{Policy, RetryDecision};
 
 /// A row that was taken up.
@@ -193,17 +193,25 @@ impl RowState {
         let mut outcome = if made.was_redirected {
             let run = if made.own_run { "this run" } else { &*format!("run {}", made.run) };
             let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
-            Outcome::new(OutcomeKind::Failed, REDIRECTED, message)
+            Outcome::new(OutcomeKind::Failed, OutcomeCode::Redirected, message)
         } else if made.own_row {
-            Outcome::new(OutcomeKind::Updated, "found-by-reading", format!("applied at {at}, found by reading"))
+            Outcome::new(
+                OutcomeKind::Updated,
+                OutcomeCode::FoundByReading,
+                format!("applied at {at}, found by reading"),
+            )
         } else if made.own_run {
             Outcome::new(
                 OutcomeKind::Unchanged,
-                "done-before",
+                OutcomeCode::DoneBefore,
                 format!("applied at {at} by an earlier row of this run"),
             )
         } else {
-            Outcome::new(OutcomeKind::Unchanged, "done-before", format!("applied at {at} by run {}", made.run))
+            Outcome::new(
+                OutcomeKind::Unchanged,
+                OutcomeCode::DoneBefore,
+                format!("applied at {at} by run {}", made.run),
+            )
         };
         outcome.finished_at = Some(now.wall);
         outcome
@@ -325,7 +333,7 @@ impl RowState {
         }
         if own_is_made || is_so {
             let outcome = match incident.redirect {
-                Some(to) => Outcome::new(OutcomeKind::Failed, REDIRECTED, went_to_the_old_one(to)),
+                Some(to) => Outcome::new(OutcomeKind::Failed, OutcomeCode::Redirected, went_to_the_old_one(to)),
                 None => Outcome::found_by_reading(),
             };
             end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
@@ -361,7 +369,7 @@ impl RowState {
                            that one; check the incident";
             (OutcomeKind::Failed, message)
         };
-        self.with_last(Outcome::new(kind, "unexplained", message.to_owned()), now)
+        self.with_last(Outcome::new(kind, OutcomeCode::Unexplained, message.to_owned()), now)
     }
 
     /// It is known now that none of its updates was made: it is sent, or over where its tries are used up.
@@ -377,7 +385,7 @@ impl RowState {
 
     fn gave_up(&self, now: Now) -> Outcome {
         let message = format!("failed after {} attempts; the last: {}", self.updates.count(), self.last_words());
-        self.with_last(Outcome::new(OutcomeKind::Failed, "gave-up", message), now)
+        self.with_last(Outcome::new(OutcomeKind::Failed, OutcomeCode::GaveUp, message), now)
     }
 
     /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
@@ -389,10 +397,10 @@ impl RowState {
         let outcome = if self.is_last_look || !is_for_others {
             let message =
                 format!("it may have been applied: no response was received, and the incident cannot be read: {why}");
-            Outcome::new(OutcomeKind::InDoubt, "unreadable", message)
+            Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unreadable, message)
         } else {
             let message = format!("not sent: another run's update is in doubt, and the incident cannot be read: {why}");
-            Outcome::new(OutcomeKind::Failed, "unreadable", message)
+            Outcome::new(OutcomeKind::Failed, OutcomeCode::Unreadable, message)
         };
         self.with_last(outcome, now)
     }
@@ -434,7 +442,7 @@ fn went_to_the_old_one(to: u64) -> String {
     format!("the incident was merged into {to}: the update went to the old one")
 }
 
-fn of_answer(kind: OutcomeKind, code: &str, answer: &CallResult, at: Now) -> Outcome {
+fn of_answer(kind: OutcomeKind, code: Option<OutcomeCode>, answer: &CallResult, at: Now) -> Outcome {
     let message = match &answer.verdict {
         Verdict::Updated { differs: Some(differs), .. } | Verdict::NotApplied { differs } => differs.clone(),
         Verdict::Redirected { to } => went_to_the_old_one(*to),

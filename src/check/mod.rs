@@ -34,7 +34,7 @@ pub(crate) use suggest::nearest;
 
 use crate::contract::Contract;
 use crate::model::change::Change;
-use crate::model::outcome::{NOTHING_ASKED, NOTHING_ASKED_MESSAGE, OutcomeKind};
+use crate::model::outcome::{NOTHING_ASKED_MESSAGE, OutcomeCode, OutcomeKind};
 
 /// What rows are checked against, and which of them are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ impl NoChange {
     pub fn code(&self) -> &'static str {
         match self {
             NoChange::Invalid(error) => error.code,
-            NoChange::NothingAsked => NOTHING_ASKED,
+            NoChange::NothingAsked => OutcomeCode::NothingAsked.name(),
         }
     }
 

@@ -30,7 +30,7 @@ use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{Journal, ReadScope, RunKey, RunMetadata, RunState, RunSummary};
 use crate::model::change::TenantKey;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::OutcomeCode;
 use crate::model::typed::Typed;
 use crate::output::results::Destination;
 use crate::plan::{self, Header, PlanError, Verified};
@@ -237,7 +237,7 @@ impl<'a> Applying<'a> {
         for row in send::rows_of(journal, &run.name, true) {
             tally.on_event(&Event::Finished(vec![row?]));
         }
-        tally.differs = journal.rows_with_code(&run.name, Outcome::DIFFERS)?;
+        tally.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
         let code = send::code_of_finished(&tally, args.send.allow_differs);
         let next = NextStep::Apply { plan: &args.plan, typed: self.typed, facts: &run.facts };
         let results = Path::new(&run.facts.results);

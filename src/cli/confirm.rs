@@ -17,7 +17,7 @@ use crate::contract::PropertyKind;
 use crate::files::open_terminal;
 use crate::input::Source;
 use crate::journal::{History, Journal, PendingRow, PriorRuns, RunHandle, Snapshots, WillSend};
-use crate::model::outcome::{NOTHING_ASKED, OutcomeKind};
+use crate::model::outcome::{OutcomeCode, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 use crate::model::typed::Typed;
 use crate::quota::{Buckets, Forecast, arrival};
@@ -69,7 +69,7 @@ impl PreviewBuilder<'_> {
             match group.kind {
                 OutcomeKind::Invalid => counts.invalid += group.rows,
                 OutcomeKind::InDoubt | OutcomeKind::NotAttempted => {}
-                _ if group.code == NOTHING_ASKED => counts.nothing_asked += group.rows,
+                _ if group.code == OutcomeCode::NothingAsked => counts.nothing_asked += group.rows,
                 _ => over += group.rows,
             }
         }

@@ -18,7 +18,7 @@ use crate::journal::{Journal, JournalError, LoadRow, PriorRuns, ReadOnlyJournal,
 use crate::model::change::{Change, TenantKey};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::list_edit::changes_lists;
-use crate::model::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::plan::PlanRow;
 use crate::report::page::ContextColumns;
 use crate::report::preview::{Counter, Counts, FirstRequest, LeftOut, Recorded};
@@ -141,7 +141,7 @@ pub(super) fn from_plan(
             Ok(_) => loaded.rows += 1,
             Err(outcome) => {
                 loaded.invalid += u64::from(outcome.kind == OutcomeKind::Invalid);
-                loaded.nothing_asked += u64::from(outcome.code == NOTHING_ASKED);
+                loaded.nothing_asked += u64::from(outcome.code == OutcomeCode::NothingAsked);
             }
         }
         let PlanRow { row, line, incident, change, before, source } = row;

@@ -19,7 +19,7 @@ use crate::compare::{Diff, compare, compare_since, parts};
 use crate::journal::{Contradiction, DiffResult, Journal, PendingRow, ReadScope, RowFilter, RunHandle, Snapshots};
 use crate::model::change::IncidentId;
 use crate::model::list_edit::resolve_edits;
-use crate::model::outcome::{NOTHING_ASKED, Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 use crate::report::diff_line::RowDiff;
 use crate::report::preview::{self, Counts};
@@ -158,8 +158,7 @@ impl ReadCalls<'_> {
                 Some((row, loaded, contradicts.cloned().or(said)))
             });
             let judged: Vec<(PendingRow, Arc<str>, Option<Diff>)> = judged.collect();
-            let is_already_so =
-                |said: &Option<Diff>| matches!(said, Some(Diff::Ends(outcome)) if outcome.code == "already-so");
+            let is_already_so = |said: &Option<Diff>| matches!(said, Some(Diff::Ends(outcome)) if outcome.code == OutcomeCode::AlreadySo);
             let already_so: Vec<&PendingRow> =
                 judged.iter().filter(|(.., said)| is_already_so(said)).map(|(row, ..)| row).collect();
             let set_differently =
@@ -215,7 +214,7 @@ impl ReadCalls<'_> {
         // It may be sent again, and it may be so because it was made.
         let compared = match self.compared(&row, sightings) {
             Diff::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Ends(Outcome::found_by_reading()),
-            Diff::Ends(outcome) if outcome.code == "unreadable" => {
+            Diff::Ends(outcome) if outcome.code == OutcomeCode::Unreadable => {
                 Diff::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
             }
             other => other,
@@ -290,15 +289,19 @@ fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
 fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
     let what = format!("the response lacks {property}, which the row changes, or it contains an access token");
     if is_in_doubt {
-        return Outcome::new(OutcomeKind::InDoubt, "unreadable", format!("it may have been applied: {what}"));
+        return Outcome::new(
+            OutcomeKind::InDoubt,
+            OutcomeCode::Unreadable,
+            format!("it may have been applied: {what}"),
+        );
     }
-    Outcome::new(OutcomeKind::Failed, "unreadable", format!("not sent: {what}"))
+    Outcome::new(OutcomeKind::Failed, OutcomeCode::Unreadable, format!("not sent: {what}"))
 }
 
 fn contradiction(found: &Contradiction) -> Diff {
     let Contradiction { target, other_line, .. } = found;
     let message = format!("not sent: conflicting changes to incident {target}: here and on line {other_line}");
-    Diff::Ends(Outcome::new(OutcomeKind::Failed, "contradiction", message))
+    Diff::Ends(Outcome::new(OutcomeKind::Failed, OutcomeCode::Contradiction, message))
 }
 
 /// What was seen when the plan was made that this run is loaded from.
@@ -312,7 +315,7 @@ pub(super) fn as_planned(journal: &Journal, run: &RunHandle) -> Result<preview::
         compared.incidents += u64::from(row.before.is_some());
         match row.result.outcome.kind {
             OutcomeKind::NotAttempted | OutcomeKind::Invalid => {}
-            _ if row.result.outcome.code == NOTHING_ASKED => {}
+            _ if row.result.outcome.code == OutcomeCode::NothingAsked => {}
             _ => compared.add_end(&row.result.outcome, row.result.line),
         }
     }

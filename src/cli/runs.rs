@@ -26,7 +26,7 @@ use crate::client::Origin;
 use crate::clock::Clock;
 use crate::input::Source;
 use crate::journal::{History, Journal, JournalError, ReadScope, RunState, RunSummary};
-use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::outcome::{OutcomeCode, OutcomeKind};
 use crate::model::quota_spec::parse_duration;
 use crate::output::results::{Destination, ResultsFile};
 use crate::plan::short;
@@ -263,7 +263,7 @@ fn show_failures(
     for row in rows_of(journal, name, true) {
         let row = row?;
         let outcome = &row.outcome;
-        if !OutcomeKind::TROUBLES.contains(&outcome.kind) && outcome.code != Outcome::DIFFERS {
+        if !OutcomeKind::TROUBLES.contains(&outcome.kind) && outcome.code != OutcomeCode::Differs {
             continue;
         }
         found += 1;
@@ -280,7 +280,7 @@ fn show_failures(
             row.row,
             row.line,
             outcome.kind,
-            printable(&outcome.code)
+            printable(outcome.code.as_str())
         )?;
     }
     if found > SHOWN && !all {

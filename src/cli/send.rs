@@ -19,7 +19,7 @@ use crate::clock::{BootTime, Clock};
 use crate::contract::Contract;
 use crate::journal::{History, Journal, JournalError, RunHandle, RunState};
 use crate::model::change::TenantKey;
-use crate::model::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{InputShape, OutcomeCode, OutcomeKind, ResultRow};
 use crate::output::results::{Destination, ResultsError, ResultsFile};
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
@@ -151,7 +151,7 @@ impl Sending<'_> {
             Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&run.name)))),
         }
         tally.count_the_rest(journal.unsettled(&run.name).unwrap_or(0));
-        tally.differs = journal.rows_with_code(&run.name, Outcome::DIFFERS).unwrap_or(0);
+        tally.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs).unwrap_or(0);
         if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
             failed = Some(Error::HistoryGone { error, results: place.clone() });
         }

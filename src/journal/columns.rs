@@ -11,7 +11,7 @@ use super::row::{LoadRow, PendingRow, ReportRow};
 use super::sql::{stored_id, wall};
 use crate::model::change::{Change, IncidentId};
 use crate::model::list_edit::changes_lists;
-use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow, RowCode};
 use crate::model::snapshot::Snapshot;
 
 /// The attempts at a row, found by its incident.
@@ -61,7 +61,7 @@ pub(super) fn insert(tx: &Transaction<'_>, run: i64, row: &LoadRow) -> Result<()
         change.is_some_and(|change| change.appends),
         row.source,
         outcome.map(|outcome| outcome.kind.name()),
-        outcome.map(|outcome| &outcome.code),
+        outcome.map(|outcome| outcome.code.as_str()),
         outcome.map(|outcome| &outcome.message),
         row.planned.as_ref().map(Snapshot::to_json),
     ])?;
@@ -79,7 +79,7 @@ pub(super) fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &
         run,
         row,
         outcome.kind.name(),
-        outcome.code,
+        outcome.code.as_str(),
         outcome.message,
         outcome.http_status,
         outcome.request_id,
@@ -165,11 +165,11 @@ pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
     let kind: Option<String> = row.get(3)?;
     let outcome = if row.get(11)? {
         let message = "it may have been applied: the run ended before this was resolved; the next run resolves it";
-        Outcome::new(OutcomeKind::InDoubt, "unsettled", message)
+        Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
     } else {
         Outcome {
             kind: kind.and_then(|name| name.parse().ok()).unwrap_or(OutcomeKind::NotAttempted),
-            code: row.get::<_, Option<String>>(4)?.unwrap_or_default(),
+            code: row.get::<_, Option<String>>(4)?.map(RowCode::from).unwrap_or_default(),
             message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
             http_status: row.get(6)?,
             request_id: row.get(7)?,

@@ -14,7 +14,7 @@ use super::opened::{History, Journal};
 use super::run::{RunHandle, RunState, RunSummary};
 use super::sql::{page, run_id, scope_of, wall};
 use crate::model::change::TenantKey;
-use crate::model::outcome::{OutcomeKind, ResultRow};
+use crate::model::outcome::{OutcomeCode, OutcomeKind, ResultRow, RowCode};
 use crate::model::permit::{Pause, QuotaUsage};
 
 /// Reading for reports: runs and their results.
@@ -40,7 +40,7 @@ impl History {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub fn first_outcomes(&self, run: &RunHandle, limit: u32) -> Result<Vec<(OutcomeKind, String)>, JournalError> {
+    pub fn first_outcomes(&self, run: &RunHandle, limit: u32) -> Result<Vec<(OutcomeKind, RowCode)>, JournalError> {
         let sql = format!(
             "SELECT outcome, code FROM rows
              WHERE run = ?1 AND finished_wall IS NOT NULL AND outcome <> 'invalid' AND (before IS NULL OR {ATTEMPTS} > 0)
@@ -51,7 +51,7 @@ impl History {
             let rows = statement.query_map(params![run.id, limit], |row| {
                 let outcome: String = row.get(0)?;
                 let kind = outcome.parse().unwrap_or(OutcomeKind::NotAttempted);
-                Ok((kind, row.get::<_, Option<String>>(1)?.unwrap_or_default()))
+                Ok((kind, row.get::<_, Option<String>>(1)?.map(RowCode::from).unwrap_or_default()))
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
@@ -70,9 +70,11 @@ impl History {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub fn rows_with_code(&self, run: &str, code: &str) -> Result<u64, JournalError> {
+    pub fn rows_with_code(&self, run: &str, code: OutcomeCode) -> Result<u64, JournalError> {
         let sql = "SELECT count(*) FROM rows WHERE run = ?1 AND code = ?2";
-        self.read(|db| Ok(db.prepare_cached(sql)?.query_row(params![run_id(db, run)?, code], |row| row.get(0))?))
+        self.read(|db| {
+            Ok(db.prepare_cached(sql)?.query_row(params![run_id(db, run)?, code.name()], |row| row.get(0))?)
+        })
     }
 
     /// The lines of the results after row `after`, in the input's order: at most `limit`, and fewer if they are long; none

@@ -49,7 +49,7 @@ impl Journal {
                  WHERE run = ?1 AND row = ?2",
             )?;
             for (row, outcome) in rows {
-                update.execute(params![run.id, row, outcome.kind.name(), outcome.code, outcome.message])?;
+                update.execute(params![run.id, row, outcome.kind.name(), outcome.code.as_str(), outcome.message])?;
             }
             Ok(())
         })

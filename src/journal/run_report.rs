@@ -12,7 +12,7 @@ use super::error::JournalError;
 use super::opened::History;
 use super::row::ReportRow;
 use super::sql::{page, run_id, wall};
-use crate::model::outcome::OutcomeKind;
+use crate::model::outcome::{OutcomeCode, OutcomeKind, RowCode};
 
 /// Rows that ended alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct OutcomeGroup {
     /// How.
     pub kind: OutcomeKind,
     /// Why; empty where there is nothing to add.
-    pub code: String,
+    pub code: RowCode,
     /// How many.
     pub rows: u64,
 }
@@ -77,7 +77,10 @@ fn kind() -> String {
 
 /// And why.
 fn code() -> String {
-    format!("CASE WHEN outcome IS NULL AND {IS_UNSETTLED} THEN 'unsettled' ELSE coalesce(code, '') END")
+    format!(
+        "CASE WHEN outcome IS NULL AND {IS_UNSETTLED} THEN '{}' ELSE coalesce(code, '') END",
+        OutcomeCode::Unsettled
+    )
 }
 
 /// From the end of a 429 to the next call: the calls that were under way beside it have begun before that end.
@@ -104,7 +107,7 @@ impl History {
         let group = |row: &Row<'_>| {
             let kind: String = row.get(0)?;
             let kind = kind.parse().unwrap_or(OutcomeKind::NotAttempted);
-            Ok(OutcomeGroup { kind, code: row.get(1)?, rows: row.get(2)? })
+            Ok(OutcomeGroup { kind, code: row.get::<_, String>(1)?.into(), rows: row.get(2)? })
         };
         self.read(|db| Ok(db.prepare(&sql)?.query_map([run_id(db, run)?], group)?.collect::<Result<_, _>>()?))
     }
@@ -123,7 +126,7 @@ impl History {
     ) -> Result<Vec<ReportRow>, JournalError> {
         let (condition, wanted, code_wanted) = match pick {
             RowFilter::Group(group) => {
-                (format!("{} = ?4 AND {} = ?5", kind(), code()), group.kind.name().into(), &*group.code)
+                (format!("{} = ?4 AND {} = ?5", kind(), code()), group.kind.name().into(), group.code.as_str())
             }
             RowFilter::NoneOf(kinds) => {
                 let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();

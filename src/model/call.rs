@@ -210,7 +210,7 @@ pub const PARTLY: &str = "partly";
 /// An update of which the response showed a part, with the comment or one that may be it in other words.
 pub const PARTLY_WITH_COMMENT: &str = "partly-with-comment";
 
-/// The name of [`Verdict::Redirected`], and the code of its row.
+/// The name of [`Verdict::Redirected`].
 pub const REDIRECTED: &str = "redirected";
 
 impl Verdict {

@@ -7,6 +7,8 @@ pub mod diagnostic;
 pub mod list_edit;
 pub mod operation;
 pub mod outcome;
+pub mod outcome_code;
+pub mod outcome_kind;
 pub mod permit;
 pub mod quota_spec;
 pub mod snapshot;

@@ -3,110 +3,36 @@
 //! Promises: every row of a run has exactly one of the six outcomes in the results; the columns' names and order are
 //! the format that users' scripts read.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How one row ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OutcomeKind {
-    /// The API made the change.
-    Updated,
-    /// Nothing was sent: it was so already, or an earlier call had made the change.
-    Unchanged,
-    /// The API refused it, or every try failed.
-    Failed,
-    /// The row itself is wrong; nothing was sent.
-    Invalid,
-    /// It may have been made, and could not be found out.
-    InDoubt,
-    /// The run was stopped before.
-    NotAttempted,
-}
-
-impl OutcomeKind {
-    /// All of them, in the order in which they are shown.
-    pub const ALL: [OutcomeKind; 6] = [
-        OutcomeKind::Updated,
-        OutcomeKind::Unchanged,
-        OutcomeKind::Failed,
-        OutcomeKind::Invalid,
-        OutcomeKind::InDoubt,
-        OutcomeKind::NotAttempted,
-    ];
-
-    /// Those that ask for somebody's attention when a run is over.
-    pub const TROUBLES: [OutcomeKind; 3] = [OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid];
-
-    /// As it stands in the results file and on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            OutcomeKind::Updated => "updated",
-            OutcomeKind::Unchanged => "unchanged",
-            OutcomeKind::Failed => "failed",
-            OutcomeKind::Invalid => "invalid",
-            OutcomeKind::InDoubt => "in-doubt",
-            OutcomeKind::NotAttempted => "not-attempted",
-        }
-    }
-
-    /// Whether nothing is left to do for such a row.
-    #[must_use]
-    pub fn is_done(self) -> bool {
-        matches!(self, OutcomeKind::Updated | OutcomeKind::Unchanged)
-    }
-}
-
-impl fmt::Display for OutcomeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A text that names no outcome.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an outcome: enter updated, unchanged, failed, invalid, in-doubt or not-attempted")]
-pub struct UnknownOutcome(pub String);
-
-impl FromStr for OutcomeKind {
-    type Err = UnknownOutcome;
-    fn from_str(text: &str) -> Result<OutcomeKind, UnknownOutcome> {
-        let wanted = text.trim();
-        OutcomeKind::ALL.into_iter().find(|kind| kind.name() == wanted).ok_or_else(|| UnknownOutcome(text.to_owned()))
-    }
-}
+pub use super::outcome_code::{OutcomeCode, RowCode};
+pub use super::outcome_kind::{OutcomeKind, UnknownOutcome};
 
 /// A row's outcome with all that its results line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Which of the six.
+    /// One of the six outcomes.
     pub kind: OutcomeKind,
-    /// Why, as a stable code (`not-found`, `done-before`, …); empty where there is nothing to add.
-    pub code: String,
-    /// Why, in a sentence.
+    /// The reason, as a word that scripts can compare.
+    pub code: RowCode,
+    /// The reason, as a sentence.
     pub message: String,
-    /// Of the last answer.
+    /// The status of the last response.
     pub http_status: Option<u16>,
-    /// The tracking id of the last answer.
+    /// The last response's ID for support.
     pub request_id: Option<String>,
-    /// When it was known, by the wall clock.
+    /// When the outcome was known.
     pub finished_at: Option<Timestamp>,
 }
 
 impl Outcome {
-    /// The code of an update whose response shows only a part of the change.
-    pub const DIFFERS: &str = "differs";
-
-    /// An outcome without a call behind it.
+    /// An outcome without a response.
     #[must_use]
-    pub fn new(kind: OutcomeKind, code: &str, message: impl Into<String>) -> Outcome {
+    pub fn new(kind: OutcomeKind, code: impl Into<RowCode>, message: impl Into<String>) -> Outcome {
         Outcome {
             kind,
-            code: code.to_owned(),
+            code: code.into(),
             message: message.into(),
             http_status: None,
             request_id: None,
@@ -114,20 +40,20 @@ impl Outcome {
         }
     }
 
-    /// Of a row of a fetched file that was not filled in.
+    /// The outcome of a row of a fetched file without a filled cell.
     #[must_use]
     pub fn nothing_asked() -> Outcome {
-        Outcome::new(OutcomeKind::Unchanged, NOTHING_ASKED, NOTHING_ASKED_MESSAGE)
+        Outcome::new(OutcomeKind::Unchanged, OutcomeCode::NothingAsked, NOTHING_ASKED_MESSAGE)
     }
 
-    /// Of an update whose answer was lost: the incident shows that it was made.
+    /// The outcome of an update without a response, if the incident shows that it was applied.
     #[must_use]
     pub fn found_by_reading() -> Outcome {
         let message = "no response was received; the incident shows that the update was applied";
-        Outcome::new(OutcomeKind::Updated, "found-by-reading", message)
+        Outcome::new(OutcomeKind::Updated, OutcomeCode::FoundByReading, message)
     }
 
-    /// Of a row whose incident was merged into `target`, which is updated instead: its message says so.
+    /// The outcome of a row whose incident was merged into `target`, which is updated instead: the message says so.
     #[must_use]
     pub fn of_target(self, target: u64) -> Outcome {
         let of_target = format!("incident {target}, into which this one was merged");
@@ -136,10 +62,7 @@ impl Outcome {
     }
 }
 
-/// The code of an `unchanged` row that sets nothing.
-pub const NOTHING_ASKED: &str = "nothing-asked";
-
-/// What is said of it.
+/// The message of an `unchanged` row that sets nothing.
 pub const NOTHING_ASKED_MESSAGE: &str = "the row sets nothing";
 
 /// The columns that a results file has before the input's own.

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::contract::Contract;
 use crate::model::change::{Change, IncidentId};
-use crate::model::outcome::{InputShape, Outcome, OutcomeKind};
+use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::snapshot::Snapshot;
 
 /// The format that is written, and read.
@@ -137,7 +137,7 @@ struct Line {
 #[serde(deny_unknown_fields)]
 struct SkippedRow {
     outcome: OutcomeKind,
-    code: String,
+    code: RowCode,
     message: String,
 }
 
@@ -336,7 +336,7 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
         }
         (None, Some(ends)) => match ends.outcome {
             OutcomeKind::Invalid | OutcomeKind::Unchanged | OutcomeKind::Failed => {
-                Err(Outcome::new(ends.outcome, &ends.code, ends.message))
+                Err(Outcome::new(ends.outcome, ends.code, ends.message))
             }
             other => return Err(format!("a row ends as {other} only once it is sent")),
         },

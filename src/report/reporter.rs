@@ -45,7 +45,7 @@ impl Listener for Reporter {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::model::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+    use crate::model::outcome::{InputShape, Outcome, OutcomeKind, ResultRow, RowCode};
     use crate::output::results::Destination;
     use crate::report::progress::Screen;
     use std::convert::Infallible;
@@ -65,7 +65,7 @@ mod tests {
             row: 1,
             line: 1,
             incident_id: "7".to_owned(),
-            outcome: Outcome::new(OutcomeKind::Updated, "", ""),
+            outcome: Outcome::new(OutcomeKind::Updated, RowCode::Empty, ""),
             attempts: 1,
             source: b"{\"incidentId\":7}".to_vec(),
         };

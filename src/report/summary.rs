@@ -106,7 +106,7 @@ impl RunStats {
         if !worth_it {
             return;
         }
-        let noted = self.noted.entry((kind, fitted(&outcome.code, WIDTH))).or_default();
+        let noted = self.noted.entry((kind, fitted(outcome.code.as_str(), WIDTH))).or_default();
         noted.rows += 1;
         let is_among_first = noted.named.last_key_value().is_none_or(|(last, _)| row.row < *last);
         if is_among_first || noted.named.len() < NAMED_ROWS {
@@ -258,7 +258,7 @@ fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok
 mod tests {
     use super::*;
     use crate::apply::events::Pace;
-    use crate::model::outcome::Outcome;
+    use crate::model::outcome::{Outcome, OutcomeCode, RowCode};
 
     fn finished(row: u64, outcome: Outcome) -> Event {
         Event::Finished(vec![ResultRow {
@@ -274,14 +274,15 @@ mod tests {
     fn summary() -> Summary {
         let mut tally = RunStats::default();
         tally.on_event(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
-        tally.on_event(&finished(1, Outcome::new(OutcomeKind::Updated, "", "")));
+        tally.on_event(&finished(1, Outcome::new(OutcomeKind::Updated, RowCode::Empty, "")));
         for row in 2..=8 {
-            tally.on_event(&finished(row, Outcome::new(OutcomeKind::Failed, "not-found", "no such incident")));
+            tally
+                .on_event(&finished(row, Outcome::new(OutcomeKind::Failed, OutcomeCode::NotFound, "no such incident")));
         }
         let hostile = "\u{1b}]0;owned\u{7} \u{202e}".to_owned() + &"the API refused the values ".repeat(9);
-        tally.on_event(&finished(9, Outcome::new(OutcomeKind::Failed, "rejected", hostile)));
+        tally.on_event(&finished(9, Outcome::new(OutcomeKind::Failed, OutcomeCode::Rejected, hostile)));
         let before = "applied by run 6aaa at 2026-11-23 10:00 UTC";
-        tally.on_event(&finished(10, Outcome::new(OutcomeKind::Unchanged, "done-before", before)));
+        tally.on_event(&finished(10, Outcome::new(OutcomeKind::Unchanged, OutcomeCode::DoneBefore, before)));
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
         tally.on_event(&Event::Pace(pace));
@@ -352,7 +353,7 @@ mod tests {
         let mut summary = summary();
         for row in [700, 3, 650, 640, 2, 630, 620] {
             let message = format!("{}the end of {row}", "a long message ".repeat(20));
-            summary.tally.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, "unsettled", message)));
+            summary.tally.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)));
         }
         let mut out = Vec::new();
         summary.write_text(&mut out, Layout::PIPE).expect("a Vec takes all");

@@ -28,7 +28,7 @@ use super::{ApplyError, EngineSettings, GUESSED_LATENCY, StopReason, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Journal, JournalError, RunHandle};
-use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{Outcome, OutcomeKind, ResultRow, RowCode};
 use crate::quota::Buckets;
 use crate::retry::Policy;
 
@@ -121,7 +121,7 @@ struct RunStart {
     rows: u64,
     left: u64,
     before: Vec<(OutcomeKind, u64)>,
-    first: Vec<(OutcomeKind, String)>,
+    first: Vec<(OutcomeKind, RowCode)>,
 }
 
 fn begin(journal: &mut Journal, run: &RunHandle, settings: &EngineSettings) -> Result<RunStart, JournalError> {

@@ -48,7 +48,7 @@ fn row_gives_up_unread_only_if_nothing_arrived() {
     let mut never_arrived = hand(false, false);
     assert!(matches!(unanswered(&mut never_arrived, false), RowStep::At(_)));
     assert_eq!(unanswered(&mut never_arrived, false), RowStep::UsedUp);
-    assert_eq!(never_arrived.exhaust(now(), SETTLE).map_err(|outcome| outcome.code), Err("gave-up".to_owned()));
+    assert_eq!(never_arrived.exhaust(now(), SETTLE).map_err(|outcome| outcome.code), Err(OutcomeCode::GaveUp.into()));
 
     let mut first_may_have = hand(false, false);
     assert!(matches!(unanswered(&mut first_may_have, true), RowStep::At(_)));
@@ -67,7 +67,7 @@ fn row_gives_up_unread_only_if_nothing_arrived() {
     assert_eq!(unanswered(&mut looked_at_by_another, true), RowStep::UsedUp);
     assert_eq!(looked_at_by_another.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
     assert_eq!(looked_at_by_another.what, CallKind::Read(Vec::new()));
-    assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some("gave-up".to_owned()));
+    assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some(OutcomeCode::GaveUp.into()));
 }
 
 fn ended(verdict: Verdict) -> CompletedCall {

@@ -7,7 +7,7 @@ use crate::apply::events::Event;
 use crate::apply::{Completion, StopReason};
 use crate::client::{Reply, SendError};
 use crate::model::change::Change;
-use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 
 fn rows(count: u64) -> Vec<Change> {
     (1..=count).map(resolve).collect()
@@ -115,7 +115,7 @@ async fn already_applied_row_needs_no_permit() {
         stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::Finished(_))).map(|(at, _)| *at).collect();
     assert!(over.iter().all(|at| *at - started < 1_000), "{over:?}");
     let finished = stage.ear.finished();
-    assert_eq!(finished.iter().filter(|row| row.outcome.code == "done-before").count(), 40);
+    assert_eq!(finished.iter().filter(|row| row.outcome.code == OutcomeCode::DoneBefore).count(), 40);
 }
 
 /// Also those that were looked at ahead while there was no permit.
@@ -173,7 +173,7 @@ async fn first_five_equal_failures_stop_longer_runs() {
         let mut stage = Stage::new();
         stage.settings.concurrency = 1;
         let (ends, wire, _run) = stage.send(&rows(count), missing()).await;
-        let expected = StopReason::FirstRowsFailed { rows: 5, code: "not-found".to_owned() };
+        let expected = StopReason::FirstRowsFailed { rows: 5, code: OutcomeCode::NotFound.into() };
         let ending = if stops { Completion::Stopped(expected) } else { Completion::Over };
         assert_eq!((ends.ending, wire.seen().len()), (ending, 5), "{count} rows");
     }

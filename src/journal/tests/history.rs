@@ -10,7 +10,7 @@ use super::process::{
 use crate::clock::{BootTime, Clock};
 use crate::journal::{AttemptEnd, Batch, JournalError, LoadRow, ReadOnlyJournal, RunKey, RunState};
 use crate::model::change::TenantKey;
-use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
 
 fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
     let finished_at = jiff::Timestamp::from_second(second).expect("a time");
@@ -56,7 +56,7 @@ async fn first_outcomes_are_in_order_of_finish() {
     ];
     process.commit(&Batch { over, ..Batch::default() });
     let first = process.journal.first_outcomes(&process.run, 5).expect("reads");
-    let expected = [(OutcomeKind::Updated, String::new()), (OutcomeKind::Failed, "later".to_owned())];
+    let expected = [(OutcomeKind::Updated, RowCode::Empty), (OutcomeKind::Failed, RowCode::Other("later".to_owned()))];
     assert_eq!(first, expected);
     assert_eq!(process.journal.first_outcomes(&process.run, 1).expect("reads"), expected[..1]);
 }

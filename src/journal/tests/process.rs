@@ -14,7 +14,7 @@ use crate::journal::{
     RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
 };
 use crate::model::change::{Change, IncidentId, TenantKey};
-use crate::model::outcome::{InputShape, Outcome, OutcomeKind};
+use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -226,5 +226,5 @@ pub(super) fn comment(incident: u64) -> Change {
 }
 
 pub(super) fn updated() -> Outcome {
-    Outcome::new(OutcomeKind::Updated, "", "")
+    Outcome::new(OutcomeKind::Updated, RowCode::Empty, "")
 }

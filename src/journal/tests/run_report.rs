@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::process::{Place, resolve};
 use crate::journal::{AttemptEnd, AttemptId, OutcomeGroup, RowFilter};
-use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, RowCode};
 
 /// A row that ended so.
-fn over(row: u64, kind: OutcomeKind, code: &str) -> (u64, Outcome) {
+fn over(row: u64, kind: OutcomeKind, code: impl Into<RowCode>) -> (u64, Outcome) {
     (row, Outcome::new(kind, code, ""))
 }
 
@@ -17,9 +17,9 @@ async fn every_row_is_selected_once_by_outcome() {
     let mut process = place.process(&[1, 2, 3, 4, 5, 6].map(resolve));
     for (row, outcome) in [
         (1, over(1, OutcomeKind::Updated, "")),
-        (2, over(2, OutcomeKind::Failed, "not-found")),
-        (3, over(3, OutcomeKind::Failed, "rejected")),
-        (4, over(4, OutcomeKind::Failed, "not-found")),
+        (2, over(2, OutcomeKind::Failed, OutcomeCode::NotFound)),
+        (3, over(3, OutcomeKind::Failed, OutcomeCode::Rejected)),
+        (4, over(4, OutcomeKind::Failed, OutcomeCode::NotFound)),
     ] {
         let attempt = process.start(row);
         process.end(AttemptEnd { outcome: Some(outcome), ..process.ended(attempt) });
@@ -28,7 +28,7 @@ async fn every_row_is_selected_once_by_outcome() {
     process.start(5);
     let (journal, run) = (&process.journal, &process.run.name);
     let groups = journal.outcome_groups(run).expect("reads");
-    let group = |kind, code: &str, rows| OutcomeGroup { kind, code: code.to_owned(), rows };
+    let group = |kind, code: &str, rows| OutcomeGroup { kind, code: code.into(), rows };
     assert_eq!(
         groups,
         [

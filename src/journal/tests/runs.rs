@@ -6,7 +6,7 @@ use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
 use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunKey, RunState};
-use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::permit::{Grant, NextPermit, QuotaUsage};
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +76,7 @@ async fn recently_used_unfinished_run_is_resumed() {
 async fn rows_in_doubt_are_resumed() {
     let place = Place::new();
     let mut process = place.process(&[comment(1), comment(2)]);
-    let over = vec![(1, Outcome::new(OutcomeKind::InDoubt, "unreadable", "")), (2, updated())];
+    let over = vec![(1, Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unreadable, "")), (2, updated())];
     process.commit(&Batch { over, ..Batch::default() });
     let Process { journal, run, .. } = process;
     assert!(journal.pending(&run, 0, 10).expect("reads").is_empty());

@@ -27,7 +27,7 @@ pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
         number(row.line.to_string()),
         text(&row.incident_id),
         text(outcome.kind.name()),
-        text(&outcome.code),
+        text(outcome.code.as_str()),
         text(&outcome.message),
         number(outcome.http_status.map(|status| status.to_string()).unwrap_or_default()),
         number(row.attempts.to_string()),
@@ -94,7 +94,7 @@ fn quoted_cell(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{Outcome, OutcomeKind};
+    use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
     use crate::text::unescape_formula_bytes;
     use proptest::prelude::*;
 
@@ -107,7 +107,7 @@ mod tests {
                 http_status: Some(404),
                 request_id: Some("c2b1".to_owned()),
                 finished_at: Some("2026-11-24T10:00:37.12Z".parse().expect("valid")),
-                ..Outcome::new(OutcomeKind::Failed, "not-found", "no such incident")
+                ..Outcome::new(OutcomeKind::Failed, OutcomeCode::NotFound, "no such incident")
             },
             attempts: 1,
             source: source.to_vec(),

@@ -40,7 +40,7 @@ pub(super) fn line(row: &ResultRow) -> Vec<u8> {
         line: row.line,
         incident_id: &row.incident_id,
         outcome: outcome.kind,
-        code: &outcome.code,
+        code: outcome.code.as_str(),
         message: &outcome.message,
         http_status: outcome.http_status,
         attempts: row.attempts,
@@ -72,7 +72,7 @@ fn time_or_null<S: Serializer>(value: &Option<Timestamp>, serializer: S) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{Outcome, RESULT_COLUMNS};
+    use crate::model::outcome::{Outcome, RESULT_COLUMNS, RowCode};
     use proptest::prelude::*;
 
     fn row(source: &[u8]) -> ResultRow {
@@ -80,7 +80,7 @@ mod tests {
             row: 2,
             line: 3,
             incident_id: "7".to_owned(),
-            outcome: Outcome::new(OutcomeKind::NotAttempted, "", "=1\n\"\u{1b}"),
+            outcome: Outcome::new(OutcomeKind::NotAttempted, RowCode::Empty, "=1\n\"\u{1b}"),
             attempts: 0,
             source: source.to_vec(),
         }

@@ -170,7 +170,7 @@ fn encode(shape: &InputShape, row: &ResultRow) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::outcome::{Outcome, OutcomeKind};
+    use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
     use std::convert::Infallible;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -187,7 +187,7 @@ mod tests {
             row: number,
             line: number + 1,
             incident_id: number.to_string(),
-            outcome: Outcome::new(OutcomeKind::Updated, "", ""),
+            outcome: Outcome::new(OutcomeKind::Updated, RowCode::Empty, ""),
             attempts: 1,
             source: number.to_string().into_bytes(),
         }

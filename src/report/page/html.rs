@@ -238,7 +238,7 @@ fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> RunReportRowView {
         context: shown_context(&row.context),
         outcome: outcome.kind.name(),
         is_trouble: is_trouble(outcome.kind),
-        code: printable(&outcome.code).into_owned(),
+        code: printable(outcome.code.as_str()).into_owned(),
         message: printable(&outcome.message).into_owned(),
         answer: status.into_iter().chain(request).collect::<Vec<_>>().join(", "),
         asked: row.after.keys().map(|name| (shown(name), cell(name))).collect(),

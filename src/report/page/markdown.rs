@@ -147,7 +147,7 @@ fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> String {
     let result = &row.result;
     let outcome = &result.outcome;
     let kind = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
-    let why = [&outcome.code, &outcome.message].into_iter().filter(|text| !text.is_empty());
+    let why = [outcome.code.as_str(), &outcome.message].into_iter().filter(|text| !text.is_empty());
     let said = [kind].into_iter().chain(why.map(|text| Text(text).to_string())).collect::<Vec<_>>().join(" ");
     let asked = row.after.keys().map(|name| {
         let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), report.appended));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -216,7 +216,7 @@ fn server_messages_are_escaped() {
     let mut outcomes = OutcomeCounts::default();
     outcomes.add(OutcomeKind::Failed, 1);
     let quota = "50/1m".parse().expect("a quota");
-    let group = crate::journal::OutcomeGroup { kind: OutcomeKind::Failed, code: "rejected".to_owned(), rows: 1 };
+    let group = crate::journal::OutcomeGroup { kind: OutcomeKind::Failed, code: OutcomeCode::Rejected.into(), rows: 1 };
     let report = RunReport {
         run: "7f3k",
         state: said.to_owned(),
@@ -238,7 +238,8 @@ fn server_messages_are_escaped() {
         checksum: Some(said.to_owned()),
         next: Some(said.to_owned()),
     };
-    let outcome = Outcome { request_id: Some(said.to_owned()), ..Outcome::new(OutcomeKind::Failed, "rejected", said) };
+    let outcome =
+        Outcome { request_id: Some(said.to_owned()), ..Outcome::new(OutcomeKind::Failed, OutcomeCode::Rejected, said) };
     let result = ResultRow { row: 1, line: 2, incident_id: said.to_owned(), outcome, attempts: 1, source: Vec::new() };
     let context = vec![(said.to_owned(), said.to_owned())];
     let row = RunReportRow { result, after: map(&json!({(said): said})), before: None, context };

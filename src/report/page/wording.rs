@@ -231,7 +231,11 @@ impl RunReport<'_> {
 
 /// A group's name: `failed, not-found`.
 pub(super) fn group_name(group: &OutcomeGroup) -> String {
-    if group.code.is_empty() { group.kind.to_string() } else { format!("{}, {}", group.kind, printable(&group.code)) }
+    if group.code.is_empty() {
+        group.kind.to_string()
+    } else {
+        format!("{}, {}", group.kind, printable(group.code.as_str()))
+    }
 }
 
 /// An input as a title names it: its last part.

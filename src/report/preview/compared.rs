@@ -1,9 +1,11 @@
 //! What looking at the incidents has shown: how many rows need no update, which ones can't have one, what changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Outcome, OutcomeCode, RowCode};
 use crate::report::humanize::{count, counted};
+use crate::text::printable;
 
 /// So many lines are named of the rows that can't be updated.
 pub const NAMED: usize = 5;
@@ -49,7 +51,7 @@ pub struct PreflightSummary {
     /// Rows whose incident is already as they ask for.
     pub already_so: u64,
     /// Rows that can't be updated: by code how many, and the lines of the first.
-    problems: BTreeMap<String, (u64, Vec<u64>)>,
+    problems: BTreeMap<String, (RowCode, u64, Vec<u64>)>,
 }
 
 impl PreflightSummary {
@@ -65,7 +67,8 @@ impl PreflightSummary {
             self.already_so += 1;
             return;
         }
-        let (rows, lines) = self.problems.entry(outcome.code.clone()).or_default();
+        let (_, rows, lines) =
+            self.problems.entry(outcome.code.to_string()).or_insert_with(|| (outcome.code.clone(), 0, Vec::new()));
         *rows += 1;
         if lines.len() < NAMED {
             lines.push(line);
@@ -84,7 +87,7 @@ impl PreflightSummary {
     /// Rows that are not sent because of it.
     #[must_use]
     pub fn ended(&self) -> u64 {
-        self.already_so + self.problems.values().map(|(rows, _)| rows).sum::<u64>()
+        self.already_so + self.problems.values().map(|(_, rows, _)| rows).sum::<u64>()
     }
 
     /// The rows that need no change, as they are left out.
@@ -94,15 +97,60 @@ impl PreflightSummary {
     }
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(|(code, (rows, lines))| {
-            let why = match code.as_str() {
-                "not-found" => "no such incident",
-                "redirected" => "the incident was merged into another one",
-                "contradiction" => "another row has a conflicting change",
-                "changed-since" => "the incident has changed since the plan was created",
-                _ => "the incident cannot be read",
-            };
-            format!("{} not sent, {why} ({})", counted(*rows, "row"), named(*rows, lines))
+        self.problems.values().map(|(code, rows, lines)| {
+            format!("{} not sent, {} ({})", counted(*rows, "row"), reason(code), named(*rows, lines))
         })
+    }
+}
+
+/// Why rows are not sent, in words.
+fn reason(code: &RowCode) -> Cow<'_, str> {
+    let text = match code {
+        RowCode::Outcome(code) => match code {
+            OutcomeCode::NotFound => "no such incident",
+            OutcomeCode::Redirected => "the incident was merged into another one",
+            OutcomeCode::Contradiction => "another row has a conflicting change",
+            OutcomeCode::ChangedSince => "the incident has changed since the plan was created",
+            OutcomeCode::Unreadable => "the incident cannot be read",
+            // Known only once a row was sent; or it needs no update, and is not counted here.
+            OutcomeCode::Differs
+            | OutcomeCode::FoundByReading
+            | OutcomeCode::DoneBefore
+            | OutcomeCode::AlreadySo
+            | OutcomeCode::NothingAsked
+            | OutcomeCode::Rejected
+            | OutcomeCode::Forbidden
+            | OutcomeCode::Conflict
+            | OutcomeCode::NotApplied
+            | OutcomeCode::Unexpected
+            | OutcomeCode::GaveUp
+            | OutcomeCode::Unexplained
+            | OutcomeCode::Unsettled => code.name(),
+        },
+        RowCode::Diagnostic(code) => code.name,
+        RowCode::Other(text) => return printable(text),
+        RowCode::Empty => "no reason given",
+    };
+    Cow::Borrowed(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::OutcomeKind;
+
+    #[test]
+    fn rows_that_are_not_sent_have_their_reason() {
+        let mut summary = PreflightSummary::new(3, None);
+        for (line, code) in ["unreadable", "not-found", "from-the-\u{1b}future", "not-found"].into_iter().enumerate() {
+            summary.add_end(&Outcome::new(OutcomeKind::Failed, code, ""), line as u64 + 2);
+        }
+        let warnings: Vec<String> = summary.warnings().collect();
+        let expected = [
+            r"1 row not sent, from-the-\u{1b}future (line 4)",
+            "2 rows not sent, no such incident (lines 3, 5)",
+            "1 row not sent, the incident cannot be read (line 2)",
+        ];
+        assert_eq!(warnings, expected);
     }
 }

@@ -132,7 +132,7 @@ fn locked(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::model::outcome::{Outcome, OutcomeKind, ResultRow};
+    use crate::model::outcome::{Outcome, OutcomeKind, ResultRow, RowCode};
     use std::io::{self, Write};
 
     #[derive(Clone, Default)]
@@ -156,7 +156,7 @@ mod tests {
             row,
             line: row + 1,
             incident_id: row.to_string(),
-            outcome: Outcome::new(OutcomeKind::Updated, "", ""),
+            outcome: Outcome::new(OutcomeKind::Updated, RowCode::Empty, ""),
             attempts: 1,
             source: Vec::new(),
         }])
