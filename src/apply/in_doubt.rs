@@ -268,5 +268,5 @@ fn take<'a>(free: &mut [Option<&'a Comment>], fits: impl Fn(&Comment) -> bool) -
 }
 
 #[cfg(test)]
-#[path = "tests/doubt.rs"]
+#[path = "tests/in_doubt.rs"]
 mod tests;

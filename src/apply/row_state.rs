@@ -457,5 +457,5 @@ fn of_answer(kind: OutcomeKind, code: Option<OutcomeCode>, answer: &CallResult, 
 }
 
 #[cfg(test)]
-#[path = "tests/row.rs"]
+#[path = "tests/row_state.rs"]
 mod tests;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::reading::run;
+use super::read_loop::run;
 use super::stage::{Script, Stage, reply, shown};
 use crate::apply::events::Event;
 use crate::apply::{ListSource, LocalFilter, PreflightSource, ReadEnd, StopReason};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::reading::{OneByOne, get, run};
+use super::read_loop::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
 use crate::apply::{Completion, ReadEnd, StopReason};
 use crate::client::{TokenCache, TokenError, TokenSource, TokenTextError};

@@ -57,7 +57,7 @@ fn seen(at: i64, date: Option<i64>) -> ReadTiming {
     ReadTiming { at: now(at), took: Duration::from_millis(300), server_time: date.map(|at| now(at).wall) }
 }
 
-fn clear_up_with(doubts: &[Doubt], incident: &Incident, seen: ReadTiming, own: &mut OwnComments) -> Vec<Found> {
+fn resolve_with(doubts: &[Doubt], incident: &Incident, seen: ReadTiming, own: &mut OwnComments) -> Vec<Found> {
     let settle = Duration::from_secs(30);
     let evidence = Evidence { incident, seen, appended: "comment", same_as: &SAME_AS, settle, before: None };
     resolve(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
@@ -65,7 +65,7 @@ fn clear_up_with(doubts: &[Doubt], incident: &Incident, seen: ReadTiming, own: &
 
 /// Of attempts in doubt, by a read at 140 that says what time it is.
 fn found(doubts: &[Doubt], incident: &Incident) -> Vec<Found> {
-    clear_up_with(doubts, incident, seen(140, Some(140)), &mut OwnComments::default())
+    resolve_with(doubts, incident, seen(140, Some(140)), &mut OwnComments::default())
 }
 
 /// Of one attempt that lasted from 100 to 101.
@@ -124,7 +124,7 @@ fn other_text_in_the_window_is_unexplained() {
 fn either_clock_may_be_wrong() {
     let read = |created: i64, date: Option<i64>| {
         let seen = seen(140, date.map(|ahead| 140 + ahead));
-        clear_up_with(&[doubt(1, 100, &[])], &written(&[101 + created]), seen, &mut OwnComments::default())[0]
+        resolve_with(&[doubt(1, 100, &[])], &written(&[101 + created]), seen, &mut OwnComments::default())[0]
     };
     for (created, date, expected) in [
         (0, None, Found::Made),
@@ -152,7 +152,7 @@ fn heard(text: &str, author: &str, ahead: i64) -> OwnComments {
 fn offset_of_our_own_comments_corrects_the_times() {
     let read = |at: i64| {
         let own = &mut heard(TEXT, OURS, -HOUR);
-        clear_up_with(&[doubt(1, 100, &[])], &written(&[at]), seen(140, None), own)[0]
+        resolve_with(&[doubt(1, 100, &[])], &written(&[at]), seen(140, None), own)[0]
     };
     assert_eq!(read(101 - HOUR), Found::Made);
     // It was written an hour later than its own time says: after the read.
@@ -164,7 +164,7 @@ fn other_authors_count_until_ours_is_known() {
     let theirs = Comment { created_by: Some("boss@contoso.com".to_owned()), ..comment("why?", Some(101)) };
     let read = |own: &mut OwnComments, comment: &Comment| {
         let incident = incident(std::slice::from_ref(comment), "Resolved");
-        clear_up_with(&[doubt(1, 100, &[])], &incident, seen(140, Some(140)), own)[0]
+        resolve_with(&[doubt(1, 100, &[])], &incident, seen(140, Some(140)), own)[0]
     };
     assert_eq!(read(&mut OwnComments::default(), &theirs), Found::Unexplained);
     assert_eq!(read(&mut heard(TEXT, "TRIAGE@contoso.com", 0), &theirs), Found::Absent);
@@ -180,14 +180,14 @@ fn other_authors_count_until_ours_is_known() {
 #[test]
 fn our_comment_in_a_read_reveals_the_author() {
     let mut own = OwnComments::default();
-    clear_up_with(&[doubt(1, 100, &[])], &written(&[101]), seen(140, None), &mut own);
+    resolve_with(&[doubt(1, 100, &[])], &written(&[101]), seen(140, None), &mut own);
     assert_eq!((own.author.as_deref(), own.are_rewritten), (Some(OURS), false));
 }
 
 #[test]
 fn rewritten_texts_never_justify_a_repeat() {
     let other = incident(&[comment("[removed]", Some(100 - HOUR))], "Resolved");
-    let read = |own: &mut OwnComments| clear_up_with(&[doubt(1, 100, &[])], &other, seen(140, None), own)[0];
+    let read = |own: &mut OwnComments| resolve_with(&[doubt(1, 100, &[])], &other, seen(140, None), own)[0];
     assert_eq!(read(&mut heard(TEXT, OURS, 0)), Found::Absent);
     assert_eq!(read(&mut heard("<p>closed by tuning</p>", OURS, 0)), Found::Unexplained);
 }
