@@ -1,8 +1,7 @@
-//! The figures of `check`: its time over reading the same file with the `csv` crate, its peak memory, and the time of
+//! The figures of `check`: its time relative to reading the file with the `csv` crate, its peak memory, and the time of
 //! small commands. `cargo bench --bench check`.
 //!
-//! The program itself is run, as its user runs it. Times are medians of pairs, taken in turn: what else the machine does
-//! hits both alike.
+//! Runs the program itself. Times are medians of pairs, measured in turn: other load on the machine affects both alike.
 
 #![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
 
@@ -56,12 +55,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Rows as an export has them, ids in no order.
+/// Rows like those of an export, with unordered ids.
 fn write_rows(path: &Path, rows: u64) -> Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     writeln!(out, "incidentId,status,assignedTo,classification,determination,tags,comment")?;
     for row in 0..rows {
-        // Odd, so that it visits every number below 2²⁴ once.
+        // The factor is odd, so ids below 2²⁴ do not repeat.
         let id = 1 + row.wrapping_mul(0x9e_3779) % (1 << 24);
         match row % 4 {
             0 => writeln!(out, "{id},Resolved,ana.silva@contoso.com,FalsePositive,,tuned; 2026-11,Tuned rule DL-17")?,
@@ -98,7 +97,7 @@ fn run(arguments: &[&str]) -> Result<Duration> {
     if status.success() { Ok(start.elapsed()) } else { Err(format!("{arguments:?}: {status}").into()) }
 }
 
-/// The largest resident set of a check in KiB, watched while it runs: the kernel keeps the mark, so the last look counts.
+/// Peak resident set of a check, in KiB. The kernel keeps the maximum, so the last value read while it runs counts.
 fn peak_memory(path: &Path) -> Result<f64> {
     let mut child =
         Command::new(env!("CARGO_BIN_EXE_bulk-triage")).arg("check").arg(path).stdout(Stdio::null()).spawn()?;

@@ -1,9 +1,9 @@
-//! The figures of the quota: how near a run comes to the floor, and that nobody ever sees a 429. `cargo bench --bench
-//! quota`.
+//! The figures of the quota: the time of a run relative to the floor, and the number of 429s (none). `cargo bench
+//! --bench quota`.
 //!
-//! The emulator counts its windows exactly, rejected calls too, and takes 20 to 300 ms for a call. The floor is what a
-//! client can reach that gives each token back one whole window after the end of its call, and has no cost of its own:
-//! simulated here, apart from the program's arithmetic, with the very latencies that the run had.
+//! The emulator counts exactly, including rejected requests, and takes 20 to 300 ms per request. The floor is the time
+//! of a client without any cost of its own that returns each token one window after the end of its request. It is
+//! simulated here, independently of the program's arithmetic, with the latencies of the run.
 
 #![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
 
@@ -28,7 +28,7 @@ const REPEATS: u64 = 3;
 
 struct Case {
     rows: u64,
-    /// Calls, and in how many seconds.
+    /// Requests, and the length of the window in seconds.
     windows: &'static [(usize, u32)],
 }
 
@@ -65,7 +65,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What one run took, and what the floor is for its latencies.
+/// The time of one run and its floor, in seconds.
 struct Run {
     took: f64,
     floor: f64,
@@ -85,7 +85,7 @@ impl Run {
         let sent = runtime.block_on(Prepared::rows(0, case.rows)?.send(transport, &case.quota(), concurrency))?;
         assert_eq!(sent.ends.ending, Completion::Over);
         let counted = emulator.stop()?;
-        assert_eq!(counted.requests, case.rows + counted.throttled, "each row is one call");
+        assert_eq!(counted.requests, case.rows + counted.throttled, "each row is one request");
         let mut calls = calls.lock().map_err(|error| error.to_string())?.clone();
         calls.sort_unstable_by_key(|(start, _)| *start);
         let latencies: Vec<f64> = calls.iter().map(|(_, took)| took.as_secs_f64()).collect();
@@ -94,12 +94,12 @@ impl Run {
     }
 }
 
-/// When the last call ends, if each begins at the first moment at which a slot and a token of each window are free.
+/// End of the last request if each starts as soon as a slot and a token of each window are free.
 fn floor(case: &Case, concurrency: usize, latencies: &[f64]) -> f64 {
     let mut ends: Vec<f64> = Vec::new();
     let mut start = 0.0_f64;
     for latency in latencies {
-        // So many ends ago stands the one whose slot, or token, this call takes.
+        // This request takes the slot or token of the one that ended `calls` ends ago.
         let holds = case.windows.iter().map(|(calls, seconds)| (*calls, f64::from(*seconds)));
         for (calls, hold) in holds.chain([(concurrency, 0.0)]) {
             if let Some(place) = ends.len().checked_sub(calls) {
@@ -112,7 +112,7 @@ fn floor(case: &Case, concurrency: usize, latencies: &[f64]) -> f64 {
     ends.last().copied().unwrap_or(0.0)
 }
 
-/// A transport that keeps when each call began and how long it took.
+/// A transport that records start and duration of each request.
 struct Timed {
     inner: HttpTransport,
     clock: Clock,
@@ -131,8 +131,8 @@ impl Transport for Timed {
     }
 }
 
-/// The program itself, in so many processes at once, so many times, each on a file of its own, all under one quota.
-/// Seconds, and the 429s that the server gave.
+/// Runs the program in several processes at once, repeatedly, each with a file of its own and all with one quota.
+/// Returns the seconds and the number of 429s.
 fn side_by_side(case: &Case, processes: u64, times: u64) -> Result<(f64, u64)> {
     let emulator = Emulator::start(&case.quota(), LATENCY, 0)?;
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -150,7 +150,7 @@ fn side_by_side(case: &Case, processes: u64, times: u64) -> Result<(f64, u64)> {
     }
     let took = clock.now().boot.since(start).as_secs_f64();
     let counted = emulator.stop()?;
-    assert_eq!(counted.requests, case.rows * processes * times + counted.throttled, "each row is one call");
+    assert_eq!(counted.requests, case.rows * processes * times + counted.throttled, "each row is one request");
     Ok((took, counted.throttled))
 }
 

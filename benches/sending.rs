@@ -1,8 +1,8 @@
-//! The figure of sending: how much of the pace of a bare `reqwest` loop is left when every call has its permit, its
-//! intent and its outcome in the journal, each synced to the disk. `cargo bench --bench sending`.
+//! The figure of sending: the pace relative to a bare `reqwest` loop, if every request has its permit, intent and
+//! outcome in the journal, each synced to disk. `cargo bench --bench sending`.
 //!
-//! The quota does not bind, so the pace is that of the calls alone. Both send the same updates to the same emulator,
-//! in turn; the ratio is the median of those of the pairs, since what else the machine does hits both alike.
+//! The quota is too large to matter. Both send the same updates to the same emulator, in turn; the ratio is the median
+//! of the pairs, because other load on the machine affects both alike.
 
 #![expect(clippy::disallowed_methods, reason = "a bench makes files and measures time")]
 
@@ -20,15 +20,15 @@ use tokio::task::JoinSet;
 
 use setup::{Emulator, Prepared, Result, facts, median};
 
-/// Binds nobody.
+/// Too large to delay a request.
 const QUOTA: &str = "1000000/1s";
 const PAIRS: usize = 7;
-/// About this long is each run.
+/// Approximate time of each run.
 const SECONDS: u64 = 2;
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    // Fails where it was done before.
+    // Fails if a provider is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut out = std::io::stdout().lock();
     writeln!(out, "medians of {PAIRS} pairs; {}\n", facts()?)?;
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
                 pairs.push((pace(rows, bare), pace(rows, sending)));
             }
             let counted = emulator.stop()?;
-            assert_eq!((counted.requests, counted.throttled), (rows * 2 * PAIRS as u64, 0), "each row is one call");
+            assert_eq!((counted.requests, counted.throttled), (rows * 2 * PAIRS as u64, 0), "each row is one request");
             let bare = median(pairs.iter().map(|(bare, _)| *bare));
             let sending = median(pairs.iter().map(|(_, sending)| *sending));
             let ratio = median(pairs.iter().map(|(bare, sending)| sending / bare));
@@ -67,7 +67,7 @@ async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Re
     Ok(sent.took)
 }
 
-/// The least that a client can do: so many tasks, each with one call after another.
+/// The simplest client: concurrent tasks, each of which sends one request after another.
 async fn bare_loop(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
     let clock = Clock::machine();

@@ -1,4 +1,4 @@
-//! The emulator as a server: another process, so that its work and the client's are kept apart.
+//! The emulator in a process of its own, so its work does not count as the client's.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -8,21 +8,20 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Result;
 
-/// A running emulator, which ends with this value.
+/// A running emulator; it is killed on drop.
 pub(crate) struct Emulator {
     process: Child,
     said: Lines<BufReader<ChildStdout>>,
     pub(crate) origin: Origin,
 }
 
-/// What an emulator has counted until its end.
 pub(crate) struct Counted {
     pub(crate) requests: u64,
     pub(crate) throttled: u64,
 }
 
 impl Emulator {
-    /// Starts one with these windows and this latency; `seed` draws the latencies.
+    /// `seed` determines the latencies.
     pub(crate) fn start(quota: &str, latency: &str, seed: u64) -> Result<Emulator> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
             .args(["emulator", "--quota", quota, "--latency", latency, "--seed", &seed.to_string()])
@@ -33,11 +32,11 @@ impl Emulator {
         Ok(Emulator { process, said, origin })
     }
 
-    /// Asks it to end, and what it has counted.
+    /// Terminates it and returns its counts.
     pub(crate) fn stop(mut self) -> Result<Counted> {
         kill_process(Pid::from_child(&self.process), Signal::TERM)?;
-        let last = self.said.next().ok_or("the emulator did not say what it had counted")??;
-        // `120 requests, 0 of them throttled`
+        let last = self.said.next().ok_or("the emulator printed no counts")??;
+        // `120 requests, 0 throttled`
         let mut numbers = last.split(' ').filter_map(|word| word.parse().ok());
         let (requests, throttled) = numbers.next().zip(numbers.next()).ok_or("two numbers were expected")?;
         Ok(Counted { requests, throttled })
@@ -46,7 +45,7 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It may be gone already: then there is nothing to do.
+        // Fails if it has already exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

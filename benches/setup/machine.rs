@@ -1,4 +1,4 @@
-//! The machine: what its facts are, and how figures that vary are put into one number.
+//! Facts about the machine, and medians.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -7,14 +7,13 @@ use bulk_triage::clock::Clock;
 
 use super::Result;
 
-/// Cores, and what it takes to make a commit durable in the directory where the journals are.
+/// Cores, and the time of a durable write in the directory of the journals.
 pub(crate) fn facts() -> Result<String> {
     let cores = std::thread::available_parallelism()?;
     Ok(format!("{cores} cores; a durable write takes {:.2} ms", durable_write()? * 1e3))
 }
 
-/// Seconds for what a commit of the journal asks of the disk: some pages over others in a file that is there, then
-/// `fdatasync`. The median of many.
+/// Median time, in seconds, of a write like the journal's: overwrite pages of an existing file, then `fdatasync`.
 fn durable_write() -> Result<f64> {
     static PAGES: [u8; 6 * 4096] = [7; 6 * 4096];
     let clock = Clock::machine();
@@ -34,7 +33,6 @@ fn durable_write() -> Result<f64> {
     Ok(median(times))
 }
 
-/// The one in the middle.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

@@ -1,5 +1,4 @@
-//! What the benches of sending stand on: the emulator in a process of its own, runs in a journal on the disk, and what
-//! the machine can do.
+//! Shared by the benches of sending: the emulator as a process, runs in a journal on disk, facts about the machine.
 
 mod emulator;
 mod machine;

@@ -1,4 +1,4 @@
-//! A run in a journal on the disk, ready to be sent, and the sending of it: what the program does after the question.
+//! A run in a journal on disk, and its sending: what the program does after the prompt.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::Result;
 
-/// A run whose rows are in the journal.
+/// A published run that has not been sent.
 pub(crate) struct Prepared {
     directory: TempDir,
     journal: Journal,
@@ -31,7 +31,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Rows for the incidents from `first` on, each with a comment, in a new journal.
+    /// Creates a run for incidents after `first`, each with a comment, in a new journal.
     pub(crate) fn rows(first: u64, rows: u64) -> Result<Prepared> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let dir = directory.path().join("state").into();
@@ -54,14 +54,14 @@ impl Prepared {
         Ok(Prepared { directory, journal, run, shape })
     }
 
-    /// What the row of an incident asks for.
+    /// The request body for an incident.
     pub(crate) fn body(incident: u64) -> String {
         format!(
             r#"{{"status":"Resolved","classification":"FalsePositive","comment":"Rule 4711, incident {incident}"}}"#
         )
     }
 
-    /// Sends it all, results file and progress included. How long that took.
+    /// Sends all rows, including results file and progress.
     pub(crate) async fn send<T: Transport>(self, transport: T, quota: &str, concurrency: u32) -> Result<Sent> {
         let Prepared { directory, journal, run, shape } = self;
         let clock = Clock::machine();
@@ -92,7 +92,6 @@ impl Prepared {
     }
 }
 
-/// A run that was sent.
 pub(crate) struct Sent {
     pub(crate) took: Duration,
     pub(crate) ends: RunEnd,

@@ -1,4 +1,4 @@
-//! Whole inputs checked: what is told, what is sent, what is kept.
+//! Whole inputs: diagnostics, changes and recorded rows.
 
 mod export_artifacts;
 
@@ -10,7 +10,7 @@ use crate::input::{Input, InputError};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::outcome::RESULT_COLUMNS;
 
-/// What a check gives: the tally, the rows of the run, the diagnostics.
+/// The result of a check: statistics, rows of the run, diagnostics.
 struct Found {
     tally: CheckStats,
     rows: Vec<CheckedRow>,
@@ -72,7 +72,7 @@ impl Check<'_> {
         }
     }
 
-    /// The code of the only row, "" where it is valid.
+    /// The code of the only row; empty if it is valid.
     fn code(&self, text: impl Into<Vec<u8>>) -> &'static str {
         let found = self.of(text);
         assert!(found.diagnostics.len() <= 1, "{:?}", found.codes());
@@ -242,7 +242,7 @@ fn file_error_ends_the_check() {
     ] {
         assert_eq!(CSV.refusal(text), code, "{text}");
     }
-    // Carried: far from every name, or too short to tell.
+    // Ignored columns: unlike every name, or too short to compare.
     assert_eq!(CSV.of("incidentId,status,tag,severity,incidentName\n1,Active,,,\n").codes(), []);
     assert_eq!(CSV.of("incidentId,status\n").tally.rows, 0);
 }

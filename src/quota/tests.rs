@@ -1,4 +1,4 @@
-//! The buckets against an independent count of sliding windows, and against the best that any client could do.
+//! The buckets against an independent count of sliding windows, and against the optimum of any client.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ fn each_window_reports_its_usage() {
     assert_eq!(in_use, [(2, 2), (10, 3)]);
 }
 
-/// A client on these buckets against latencies that vary: the times at which its calls start and end.
+/// Simulates a client with these latencies. Returns start and end of each request, in microseconds.
 fn client(quota: &Quota, concurrency: usize, latencies: &[i64]) -> Vec<(i64, i64)> {
     let buckets = Buckets::new(quota);
     let mut calls: Vec<(i64, i64)> = Vec::new();
@@ -102,7 +102,7 @@ fn client(quota: &Quota, concurrency: usize, latencies: &[i64]) -> Vec<(i64, i64
 }
 
 proptest! {
-    /// The server counts each call at any moment between its start and its end, by sliding windows of its own.
+    /// The server counts each request at any time between its start and its end, in sliding windows of its own.
     #[test]
     fn no_window_is_exceeded_whenever_the_server_counts(
         latencies in prop::collection::vec((1i64..3_000, 0.0f64..=1.0), 1..150),
@@ -115,7 +115,7 @@ proptest! {
         let quota = Quota::new(vec![short, long]).expect("two");
         let times: Vec<i64> = latencies.iter().map(|(ms, _)| ms * MS).collect();
         let sent = client(&quota, concurrency, &times);
-        prop_assert_eq!(sent.len(), latencies.len(), "every call is made");
+        prop_assert_eq!(sent.len(), latencies.len(), "every request is sent");
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers of a test")]
         let mut counted: Vec<i64> = sent.iter().zip(&latencies)
             .map(|((start, end), (_, when))| start + ((end - start) as f64 * when) as i64)
@@ -130,7 +130,7 @@ proptest! {
         }
     }
 
-    /// With calls that take no time the optimum is reached: window after window, full.
+    /// If requests take no time, each window is full.
     #[test]
     fn optimal_makespan_is_reached(rows in 1usize..200, calls in 1u32..20, window_ms in 10u64..1_000) {
         let quota = Quota::new(vec![Window { calls, length: Duration::from_millis(window_ms) }]).expect("one");
@@ -141,7 +141,6 @@ proptest! {
         prop_assert_eq!(last, full_windows * (hold + 1));
     }
 
-    /// The forecast is what then happens.
     #[test]
     fn forecast_is_exact(
         rows in 1usize..200,
@@ -166,7 +165,7 @@ proptest! {
             arrival(&buckets, &spent, None, BootTime(now), Forecast { calls: calls as u64, ..ahead })
         };
         prop_assert_eq!(told(QuotaUsage::default(), rows, 0), BootTime(over));
-        // And in the middle: when the first calls have begun, and, of calls one after another, when half have ended.
+        // Also midway: after the first requests have started and, if they are sequential, after half have ended.
         let begun = sent.iter().filter(|(start, _)| *start == 0).count();
         let under_way = QuotaUsage { in_flight: u32::try_from(begun).expect("few"), ..QuotaUsage::default() };
         prop_assert_eq!(told(under_way, rows - begun, 0), BootTime(over));
@@ -182,7 +181,7 @@ proptest! {
 fn three_thousand_rows_take_the_minimum_time() {
     let ahead = Forecast { calls: 3_000, concurrency: 8, latency: Duration::from_millis(400) };
     let told = arrival(&Buckets::new(&quota("50/1m,1500/1h")), &QuotaUsage::default(), None, BootTime(0), ahead);
-    // 5,356 s by an independent simulation of the policy; the allowance for drift of the clocks adds 0.4 s.
+    // An independent simulation of the policy takes 5,356 s; the allowance for clock drift adds 0.4 s.
     let seconds = told.0 / 1_000_000;
     assert!((5_355..=5_358).contains(&seconds), "{seconds} s");
 }

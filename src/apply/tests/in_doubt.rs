@@ -1,4 +1,4 @@
-//! What reads show of attempts in doubt: texts, clocks, authors.
+//! How reads resolve attempts in doubt: by texts, clocks and authors.
 
 use super::*;
 use crate::model::change::{Change, IncidentId};
@@ -47,7 +47,7 @@ fn incident(comments: &[Comment], status: &str) -> Incident {
     }
 }
 
-/// The same text, written at these times.
+/// An incident that has the same comment at these times.
 fn written(at: &[i64]) -> Incident {
     let comments: Vec<Comment> = at.iter().map(|at| comment(TEXT, Some(*at))).collect();
     incident(&comments, "Resolved")
@@ -63,12 +63,12 @@ fn resolve_with(doubts: &[Doubt], incident: &Incident, seen: ReadTiming, own: &m
     resolve(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
 }
 
-/// Of attempts in doubt, by a read at 140 that says what time it is.
+/// Resolves attempts by a read at 140 whose response has a `Date`.
 fn found(doubts: &[Doubt], incident: &Incident) -> Vec<Found> {
     resolve_with(doubts, incident, seen(140, Some(140)), &mut OwnComments::default())
 }
 
-/// Of one attempt that lasted from 100 to 101.
+/// Resolves one attempt that lasted from 100 to 101.
 fn found_of(incident: &Incident) -> Found {
     found(&[doubt(1, 100, &[])], incident)[0]
 }
@@ -119,7 +119,7 @@ fn other_text_in_the_window_is_unexplained() {
     assert_eq!(one("looked at it yesterday", Some(90 - 2 * MINUTE)), Found::Absent);
 }
 
-/// Where the clocks of `createdTime`, of `Date` and our own stand.
+/// Three clocks take part: of `createdTime`, of `Date` and our own.
 #[test]
 fn either_clock_may_be_wrong() {
     let read = |created: i64, date: Option<i64>| {
@@ -141,7 +141,7 @@ fn either_clock_may_be_wrong() {
     }
 }
 
-fn heard(text: &str, author: &str, ahead: i64) -> OwnComments {
+fn own_comments(text: &str, author: &str, ahead: i64) -> OwnComments {
     let mut own = OwnComments::default();
     let comment = Comment { created_by: Some(author.to_owned()), ..comment(text, Some(50 + ahead)) };
     own.record(&Added { comment: Some(comment), is_rewritten: text != TEXT }, now(50), Duration::ZERO);
@@ -151,11 +151,11 @@ fn heard(text: &str, author: &str, ahead: i64) -> OwnComments {
 #[test]
 fn offset_of_our_own_comments_corrects_the_times() {
     let read = |at: i64| {
-        let own = &mut heard(TEXT, OURS, -HOUR);
+        let own = &mut own_comments(TEXT, OURS, -HOUR);
         resolve_with(&[doubt(1, 100, &[])], &written(&[at]), seen(140, None), own)[0]
     };
     assert_eq!(read(101 - HOUR), Found::Made);
-    // It was written an hour later than its own time says: after the read.
+    // With the offset, the comment was written an hour later: after the read.
     assert_eq!(read(101), Found::Unexplained);
 }
 
@@ -167,13 +167,13 @@ fn other_authors_count_until_ours_is_known() {
         resolve_with(&[doubt(1, 100, &[])], &incident, seen(140, Some(140)), own)[0]
     };
     assert_eq!(read(&mut OwnComments::default(), &theirs), Found::Unexplained);
-    assert_eq!(read(&mut heard(TEXT, "TRIAGE@contoso.com", 0), &theirs), Found::Absent);
-    assert_eq!(read(&mut heard(TEXT, OURS, 0), &comment("[removed]", Some(101))), Found::Unexplained);
-    // The same text is ours, no matter which author is shown.
+    assert_eq!(read(&mut own_comments(TEXT, "TRIAGE@contoso.com", 0), &theirs), Found::Absent);
+    assert_eq!(read(&mut own_comments(TEXT, OURS, 0), &comment("[removed]", Some(101))), Found::Unexplained);
+    // The same text is ours, whatever the author.
     let renamed = Comment { text: TEXT.to_owned(), ..theirs.clone() };
-    assert_eq!(read(&mut heard(TEXT, OURS, 0), &renamed), Found::Made);
+    assert_eq!(read(&mut own_comments(TEXT, OURS, 0), &renamed), Found::Made);
     // An attempt of an earlier process may have had another token.
-    let mut later = OwnComments { since: now(120).boot, ..heard(TEXT, OURS, 0) };
+    let mut later = OwnComments { since: now(120).boot, ..own_comments(TEXT, OURS, 0) };
     assert_eq!(read(&mut later, &theirs), Found::Unexplained);
 }
 
@@ -188,8 +188,8 @@ fn our_comment_in_a_read_reveals_the_author() {
 fn rewritten_texts_never_justify_a_repeat() {
     let other = incident(&[comment("[removed]", Some(100 - HOUR))], "Resolved");
     let read = |own: &mut OwnComments| resolve_with(&[doubt(1, 100, &[])], &other, seen(140, None), own)[0];
-    assert_eq!(read(&mut heard(TEXT, OURS, 0)), Found::Absent);
-    assert_eq!(read(&mut heard("<p>closed by tuning</p>", OURS, 0)), Found::Unexplained);
+    assert_eq!(read(&mut own_comments(TEXT, OURS, 0)), Found::Absent);
+    assert_eq!(read(&mut own_comments("<p>closed by tuning</p>", OURS, 0)), Found::Unexplained);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lists: how a read loop ends if pages of the list fail.
+//! Lists: retries, page sizes and fallbacks if pages of a list fail.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::client::{Incomplete, Reply, SendError};
 use crate::model::call::Incident;
 use crate::model::change::IncidentId;
 
-/// The page of a list of incidents from `newest` down to 1.
+/// A page of the list of incidents from `newest` down to 1.
 fn page(newest: u64, what: &str) -> Result<Reply, SendError> {
     let number = |name: &str| {
         let rest = what.split(name).nth(1).expect("a page's query");
@@ -24,13 +24,13 @@ fn page(newest: u64, what: &str) -> Result<Reply, SendError> {
     reply(200, &format!(r#"{{"value":[{}]}}"#, incidents.join(",")))
 }
 
-/// The sizes of the pages that were requested.
+/// The requested page sizes.
 fn tops(seen: &[(i64, String)]) -> Vec<u32> {
     let top = |what: &str| what.split("top=").nth(1)?.split('&').next()?.parse().ok();
     seen.iter().filter_map(|(_, what)| top(what)).collect()
 }
 
-/// Fetches 350 incidents. How it ended, how many were kept, and the requests.
+/// Fetches a list. Returns the end, the number of incidents kept, and the requests.
 async fn fetch(stage: &mut Stage, script: Script) -> (ReadEnd, u64, Vec<(i64, String)>) {
     let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
     let (ends, wire) = run(stage, &mut fetching, script).await;
@@ -80,12 +80,13 @@ async fn fetch_stops_after_patience() {
         assert!(matches!(end, ReadEnd::Stopped(StopReason::ServiceDown { .. })), "{end:?}");
         assert_eq!(read, 100);
         assert!(seen.last().expect("requests").0 >= 180_000, "{seen:?}");
-        let downs = stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::ServiceDown { .. })).count();
+        let downs =
+            stage.recorder.events.iter().filter(|(_, event)| matches!(event, Event::ServiceDown { .. })).count();
         assert!(downs > 1, "it pauses and probes");
     }
 }
 
-/// A page of one that is truncated is no outage: waiting makes it no smaller.
+/// A truncated page of one incident is not an outage: waiting does not help.
 #[tokio::test(start_paused = true)]
 async fn too_large_incident_stops_fetch() {
     let script: Script = Box::new(|_, what| (100, if what.ends_with("skip=0") { truncated() } else { page(9, what) }));
@@ -108,7 +109,7 @@ async fn failing_list_is_replaced_by_single_reads() {
         let lists = tops(&wire.seen()).len();
         assert_eq!(wire.seen().len() - lists, 40);
         assert!((2..=3).contains(&lists), "{lists}");
-        assert!(stage.ear.told.iter().all(|(_, event)| !matches!(event, Event::ServiceDown { .. })));
+        assert!(stage.recorder.events.iter().all(|(_, event)| !matches!(event, Event::ServiceDown { .. })));
     }
 }
 

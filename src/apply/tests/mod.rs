@@ -1,4 +1,4 @@
-//! The two loops on paused time, against a service that answers as it is told: who is called when, and what is told.
+//! The loops for sending and reading, on paused time and against a scripted service: requests, their times, and events.
 
 mod lists;
 mod read_loop;

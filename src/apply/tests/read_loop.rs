@@ -1,4 +1,4 @@
-//! Reading: looks under the same quota and care as calls for rows.
+//! Reading: reads share the quota, pauses, retries and outages with updates.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::model::change::IncidentId;
 /// Reads these incidents, one by one.
 pub(super) struct OneByOne {
     left: Vec<u64>,
-    heard: Vec<(u64, &'static str)>,
+    results: Vec<(u64, &'static str)>,
     fails: bool,
 }
 
 impl OneByOne {
     pub(super) fn new(count: u64) -> OneByOne {
-        OneByOne { left: (1..=count).rev().collect(), heard: Vec::new(), fails: false }
+        OneByOne { left: (1..=count).rev().collect(), results: Vec::new(), fails: false }
     }
 }
 
@@ -38,7 +38,7 @@ impl ReadSource for OneByOne {
 
     fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         let id = call.incident().expect("it reads incidents").get();
-        self.heard.push((id, answer.verdict.name()));
+        self.results.push((id, answer.verdict.name()));
         let full = StopReason::ListenerFailed { message: "full".to_owned() };
         if self.fails { Err(full) } else { Ok(ReadResult { incidents: 1, ..ReadResult::default() }) }
     }
@@ -55,7 +55,8 @@ pub(super) async fn run(stage: &mut Stage, reader: &mut impl ReadSource, script:
     let wire = stage.wire(script);
     let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
     let stop = stage.stop.subscribe();
-    let ends = read(journal, client, settings, clock, stop, reader, &mut stage.ear).await.expect("the journal works");
+    let ends =
+        read(journal, client, settings, clock, stop, reader, &mut stage.recorder).await.expect("the journal works");
     (ends, wire)
 }
 
@@ -72,11 +73,15 @@ async fn reads_start_at_once_then_wait_for_quota() {
     assert_eq!((ends.end, ends.calls, ends.throttled), (ReadEnd::Exhausted, 7, 0));
     assert_eq!(wire.times(), [0, 0, 100, 100, 200, 10_102, 10_102]);
     assert_eq!(wire.most_at_once(), 2);
-    assert_eq!(reader.heard.len(), 7);
-    let looked: u64 =
-        stage.ear.told.iter().map(|(_, event)| if let Event::IncidentsRead(count) = event { *count } else { 0 }).sum();
+    assert_eq!(reader.results.len(), 7);
+    let looked: u64 = stage
+        .recorder
+        .events
+        .iter()
+        .map(|(_, event)| if let Event::IncidentsRead(count) = event { *count } else { 0 })
+        .sum();
     assert_eq!(looked, 7);
-    let waiting = stage.ear.paces().into_iter().find_map(|(_, pace)| pace.next_call.map(|next| (pace, next)));
+    let waiting = stage.recorder.paces().into_iter().find_map(|(_, pace)| pace.next_call.map(|next| (pace, next)));
     let (pace, next) = waiting.expect("one that waits");
     assert_eq!((pace.calls, pace.windows[0].1, pace.throttled), (5, 5, 0));
     assert!(pace.arrival > next);
@@ -86,11 +91,11 @@ async fn reads_start_at_once_then_wait_for_quota() {
 async fn read_pace_is_reported_few_times_a_second() {
     let mut stage = Stage::new();
     run(&mut stage, &mut OneByOne::new(20), get()).await;
-    let paces = stage.ear.paces();
+    let paces = stage.recorder.paces();
     assert!(paces.len() >= 3 && paces.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 250), "{paces:?}");
 }
 
-/// What was told last before the wait is what is true while it lasts.
+/// The last event before a wait stays on screen until the wait ends.
 #[tokio::test(start_paused = true)]
 async fn wait_of_reads_starts_with_the_current_pace() {
     let mut stage = Stage::new();
@@ -98,27 +103,27 @@ async fn wait_of_reads_starts_with_the_current_pace() {
     let script: Script = Box::new(|_, what| (20, shown(what)));
     let (_, wire) = run(&mut stage, &mut OneByOne::new(60), script).await;
     let begins = *wire.times().get(49).expect("a window of reads");
-    let paces = stage.ear.paces();
-    let (told, pace) = paces.iter().rfind(|(at, _)| *at < 60_000).expect("told before the wait is over");
-    assert!(told - begins < 500, "{told} {begins}");
+    let paces = stage.recorder.paces();
+    let (reported, pace) = paces.iter().rfind(|(at, _)| *at < 60_000).expect("an event before the wait ends");
+    assert!(reported - begins < 500, "{reported} {begins}");
     assert_eq!((pace.calls, pace.windows[0].1), (50, 50), "{pace:?}");
     let next = pace.next_call.expect("a wait");
     let (wait, whole) = (wire.times()[50], pace.arrival.duration_since(next).as_millis());
     assert!(wait >= 60_000 && (0..1_500).contains(&whole), "{wait} {whole}: the finish is not a window late");
 }
 
-/// The estimate of the first request is made of what the run before has measured.
+/// The first estimate uses the latency that the previous loop measured.
 #[tokio::test(start_paused = true)]
 async fn first_forecast_uses_the_latency_measured_before() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     let slow = || -> Script { Box::new(|_, what| (3_000, shown(what))) };
     run(&mut stage, &mut OneByOne::new(5), slow()).await;
-    let before = stage.ear.paces().len();
+    let before = stage.recorder.paces().len();
     run(&mut stage, &mut OneByOne::new(10), slow()).await;
-    let paces = stage.ear.paces();
-    let (told, pace) = &paces[before];
-    let left = pace.arrival.duration_since(stage.clock.now().wall).as_secs() + (stage.now() - told) / 1_000;
+    let paces = stage.recorder.paces();
+    let (reported, pace) = &paces[before];
+    let left = pace.arrival.duration_since(stage.clock.now().wall).as_secs() + (stage.now() - reported) / 1_000;
     assert!((27..=33).contains(&left), "{left} s for ten reads of 3 s");
 }
 
@@ -133,9 +138,9 @@ async fn throttled_read_pauses_all_reads() {
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!((ends.end, ends.throttled, ends.calls), (ReadEnd::Exhausted, 2, 6));
-    // One without a time waits the shortest window.
+    // A 429 without a time pauses for the shortest window.
     assert_eq!(wire.times(), [0, 0, 60_100, 60_200, 60_200, 60_300]);
-    assert_eq!(reader.heard.iter().map(|(id, _)| *id).max(), Some(4));
+    assert_eq!(reader.results.iter().map(|(id, _)| *id).max(), Some(4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,10 +155,10 @@ async fn failed_read_is_retried_then_reported() {
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!(ends.end, ReadEnd::Exhausted);
-    reader.heard.sort_unstable();
-    assert_eq!(reader.heard, [(1, "read"), (2, "transient"), (3, "not-found"), (4, "read")]);
+    reader.results.sort_unstable();
+    assert_eq!(reader.results, [(1, "read"), (2, "transient"), (3, "not-found"), (4, "read")]);
     assert_eq!(wire.seen().iter().filter(|(_, what)| what == "GET 2").count(), 3);
-    assert!(stage.ear.told.iter().all(|(_, event)| !matches!(event, Event::ServiceDown { .. })));
+    assert!(stage.recorder.events.iter().all(|(_, event)| !matches!(event, Event::ServiceDown { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,8 +176,8 @@ async fn reads_wait_out_outage_until_patience_ends() {
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!(ends.end, ReadEnd::Exhausted);
-    assert!(reader.heard.iter().all(|(_, verdict)| *verdict == "read"), "{:?}", reader.heard);
-    assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+    assert!(reader.results.iter().all(|(_, verdict)| *verdict == "read"), "{:?}", reader.results);
+    assert!(stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
     assert!(wire.times().last().expect("calls") > &5_000);
 
     let mut stage = Stage::new();
@@ -229,7 +234,7 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     }));
     let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
     let stop = stage.stop.subscribe();
-    let ends = read(journal, client, settings, clock, stop, &mut survey, &mut stage.ear).await.expect("works");
+    let ends = read(journal, client, settings, clock, stop, &mut survey, &mut stage.recorder).await.expect("works");
     let seen: Vec<String> = (1..=4)
         .map(|row| {
             ends.journal
@@ -245,7 +250,7 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     assert_eq!(Call::List(Page { filter: None, top: 1, skip: 0 }).incident(), None);
 }
 
-/// A 429 is no try, and neither is an answer to another call.
+/// 429s don't count as attempts.
 #[tokio::test(start_paused = true)]
 async fn only_unanswered_requests_use_up_read_attempts() {
     let mut stage = Stage::new();
@@ -257,10 +262,10 @@ async fn only_unanswered_requests_use_up_read_attempts() {
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!((ends.end, wire.seen().len(), ends.throttled), (ReadEnd::Exhausted, 5, 3));
-    assert_eq!(reader.heard, [(1, "read")]);
+    assert_eq!(reader.results, [(1, "read")]);
 }
 
-/// A call of another process holds the only token for 3 s: its end is seen within 50 ms, and a window later we go.
+/// Another process holds the only token for 3 s. Its end is noticed within 50 ms; the read starts one window later.
 #[tokio::test(start_paused = true)]
 async fn reads_wait_for_requests_of_another_process() {
     let mut stage = Stage::new();
@@ -280,14 +285,14 @@ async fn reads_wait_for_requests_of_another_process() {
     let slow: Script = Box::new(|_, what| (3_000, shown(what)));
     let look = async {
         clock.sleep_briefly_until(clock.now().boot + Duration::from_millis(10)).await;
-        read(ours, client, settings, clock.clone(), stop, &mut reader, &mut stage.ear).await.expect("works")
+        read(ours, client, settings, clock.clone(), stop, &mut reader, &mut stage.recorder).await.expect("works")
     };
     let (_, ends) = tokio::join!(other.send_run(theirs, &their_run, slow), look);
     assert_eq!(ends.end, ReadEnd::Exhausted);
     assert_eq!(wire.times(), [13_002]);
 }
 
-/// A look whose tries are used up waits until it is clear that it was not the service.
+/// A read that has no attempt left fails only after it is clear that there is no outage.
 #[tokio::test(start_paused = true)]
 async fn read_that_met_an_outage_is_retried_afterwards() {
     let mut stage = Stage::new();
@@ -308,12 +313,12 @@ async fn read_that_met_an_outage_is_retried_afterwards() {
     });
     let (ends, _) = run(&mut stage, &mut reader, script).await;
     assert_eq!(ends.end, ReadEnd::Exhausted);
-    reader.heard.sort_unstable();
-    assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read")]);
-    assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+    reader.results.sort_unstable();
+    assert_eq!(reader.results, [(1, "read"), (2, "read"), (3, "read")]);
+    assert!(stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
 
-/// Four that have failed at one moment wait for the same time, and none is lost.
+/// Four reads that fail at the same time become due at the same time.
 #[tokio::test(start_paused = true)]
 async fn reads_due_together_are_all_sent() {
     let mut stage = Stage::new();
@@ -334,8 +339,8 @@ async fn reads_due_together_are_all_sent() {
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 8));
-    // After the first pause of an outage, which is 5 s.
+    // The first pause of an outage takes 5 s.
     assert_eq!(wire.times()[4..], [5_100, 5_100, 5_100, 5_100]);
-    reader.heard.sort_unstable();
-    assert_eq!(reader.heard, [(1, "read"), (2, "read"), (3, "read"), (4, "read")]);
+    reader.results.sort_unstable();
+    assert_eq!(reader.results, [(1, "read"), (2, "read"), (3, "read"), (4, "read")]);
 }

@@ -1,4 +1,4 @@
-//! Renewal: a token that ends while a run is under way, and a new one that comes late.
+//! Renewal: the token expires during a run, and the next one is late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::client::{TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
 use crate::model::change::Change;
 
-/// `{"exp":…}`: 2 s after the start of the stage's clock.
+/// Expires 2 s after the start of the stage's clock.
 const ENDS: &str = "e30.eyJleHAiOjE3OTU1MTQ0MDJ9.c2ln";
-/// An hour later.
+/// Expires an hour later.
 const NEXT: &str = "e30.eyJleHAiOjE3OTU1MTgwMDB9.c2ln";
 
-/// A file that is emptied when its token expires, and gets the next one this many milliseconds later.
+/// A token file that is empty for `by` milliseconds after its token expires.
 #[derive(Debug)]
 struct Late {
     clock: Clock,
@@ -36,7 +36,7 @@ impl TokenSource for Late {
 
 fn stage(by: i64) -> Stage {
     let mut stage = Stage::new();
-    // A row every 100 ms, for 4 s.
+    // 40 rows, one every 100 ms, take 4 s.
     stage.settings.concurrency = 1;
     stage.tokens = Arc::new(TokenCache::from_source(Late { clock: stage.clock.clone(), by }).expect("a token"));
     stage
@@ -59,7 +59,7 @@ async fn token_five_seconds_late_costs_only_time() {
             assert_eq!((ends.ending, ends.calls, left), (Completion::Over, 40, 0), "{by}");
             let first = times[20];
             assert!((2_000 + by..=2_250 + by).contains(&first), "{by}: {first}");
-            // No permit and no attempt was lost: a row is sent every 100 ms, as before.
+            // The wait used no permit and no attempt: a row is sent every 100 ms, as before.
             assert_eq!(times.last(), Some(&(first + 1_900)), "{by}");
         } else {
             let message = "the token file was not renewed; its token expired at 10:00 UTC".to_owned();
@@ -96,7 +96,7 @@ async fn stop_works_during_the_wait_for_token() {
     assert_eq!((wire.seen().len(), stage.now()), (20, 3_100));
 }
 
-/// The old time of the next request does not stand while nothing may be sent.
+/// The time of the next request, computed before the wait, is replaced.
 #[tokio::test(start_paused = true)]
 async fn pace_is_reported_during_wait_for_token() {
     let mut stage = stage(4_000);
@@ -106,9 +106,9 @@ async fn pace_is_reported_during_wait_for_token() {
     assert_eq!(ends.ending, Completion::Over);
     let second = wire.times()[1];
     assert!((6_000..=6_250).contains(&second), "{second}");
-    let waits: Vec<_> = stage.ear.paces().into_iter().filter(|(at, _)| (3_200..second).contains(at)).collect();
+    let waits: Vec<_> = stage.recorder.paces().into_iter().filter(|(at, _)| (3_200..second).contains(at)).collect();
     let is_current = |next: jiff::Timestamp| next.as_millisecond() - stage.clock.now().wall.as_millisecond();
-    assert!(!waits.is_empty(), "nothing is told while the token is awaited");
+    assert!(!waits.is_empty(), "no pace is reported while the token is awaited");
     for (at, pace) in waits {
         assert!(pace.next_call.is_none_or(|next| is_current(next) + stage.now() > at), "{at}: {pace:?}");
     }

@@ -1,4 +1,4 @@
-//! The path of one row: attempts, reads, and how it ends.
+//! The states of one row: attempts, reads, outcome.
 
 use super::*;
 use crate::model::change::{Change, IncidentId};
@@ -27,7 +27,7 @@ fn now() -> Now {
     Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }
 }
 
-/// What comes next after an update without a response.
+/// The next step after an update without a response.
 fn unanswered(hand: &mut RowState, may_have_applied: bool) -> RowStep {
     let verdict = Verdict::Transient { may_have_applied };
     let answer = CallResult {
@@ -61,13 +61,13 @@ fn row_gives_up_unread_only_if_nothing_arrived() {
     assert_eq!(unanswered(&mut before_this_start, false), RowStep::UsedUp);
     assert_eq!(before_this_start.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
 
-    // Another process has found that it was not made: there is nothing to look at, and no try is left.
-    let mut looked_at_by_another = hand(true, true);
-    assert!(matches!(unanswered(&mut looked_at_by_another, true), RowStep::At(_)));
-    assert_eq!(unanswered(&mut looked_at_by_another, true), RowStep::UsedUp);
-    assert_eq!(looked_at_by_another.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
-    assert_eq!(looked_at_by_another.what, CallKind::Read(Vec::new()));
-    assert_eq!(looked_at_by_another.was_not_made(now()).map(|outcome| outcome.code), Some(OutcomeCode::GaveUp.into()));
+    // Another process found that it was not applied: nothing is in doubt, and no attempt is left.
+    let mut resolved_by_another = hand(true, true);
+    assert!(matches!(unanswered(&mut resolved_by_another, true), RowStep::At(_)));
+    assert_eq!(unanswered(&mut resolved_by_another, true), RowStep::UsedUp);
+    assert_eq!(resolved_by_another.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
+    assert_eq!(resolved_by_another.what, CallKind::Read(Vec::new()));
+    assert_eq!(resolved_by_another.was_not_made(now()).map(|outcome| outcome.code), Some(OutcomeCode::GaveUp.into()));
 }
 
 fn ended(verdict: Verdict) -> CompletedCall {
@@ -140,7 +140,7 @@ fn incident_is_read_after_the_settle_time() {
     assert_eq!(hand.read_first(vec![later, doubt(true)], SETTLE), BootTime(5_000_000));
 }
 
-/// An incident that shows what is asked for, with the comment or without.
+/// A read of the incident with the requested status, with or without the comment.
 fn read(has_comment: bool) -> Verdict {
     let comment =
         crate::model::call::Comment { text: "done".to_owned(), created_by: None, created_at: Some(now().wall) };
@@ -153,14 +153,14 @@ fn read(has_comment: bool) -> Verdict {
     Verdict::Read { incident, server_time: None }
 }
 
-fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> RowState {
+fn reading(appends: bool, doubts: Vec<Doubt>, is_last_read: bool) -> RowState {
     let mut hand = hand(appends, true);
     if appends {
         hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
     }
     let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone(), ..doubt }).collect();
     hand.what = CallKind::Read(doubts);
-    hand.is_last_look = is_last_look;
+    hand.is_last_look = is_last_read;
     hand
 }
 
@@ -168,7 +168,7 @@ fn reading(appends: bool, doubts: Vec<Doubt>, is_last_look: bool) -> RowState {
 fn read_updates_fails_or_resends_the_row() {
     let made = "updated found-by-reading";
     let gave_up = "failed gave-up";
-    for (appends, doubts, is_last_look, has_comment, expected) in [
+    for (appends, doubts, is_last_read, has_comment, expected) in [
         (true, vec![doubt(true)], false, true, Some(made)),
         (true, vec![doubt(true)], false, false, None),
         (true, vec![doubt(false)], false, true, None),
@@ -176,9 +176,9 @@ fn read_updates_fails_or_resends_the_row() {
         (false, vec![], true, false, Some(made)),
         (false, vec![], false, false, Some(made)),
     ] {
-        let mut hand = reading(appends, doubts, is_last_look);
+        let mut hand = reading(appends, doubts, is_last_read);
         let (end, then) = settled_at(31, &mut hand, read(has_comment), STREAK);
-        assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_look} {has_comment}");
+        assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_read} {has_comment}");
         assert_eq!(then, if expected.is_some() { RowStep::Over } else { RowStep::Ready });
         assert_eq!(expected.is_none(), hand.what == CallKind::Update);
     }
@@ -201,12 +201,12 @@ fn first_matching_read_of_three_decides() {
     assert_eq!(settled_at(3, &mut hand, read(false), STREAK).1, RowStep::ReadAt(at(11)));
     let (end, then) = settled_at(11, &mut hand, read(true), STREAK);
     assert_eq!((then, end.resolved), (RowStep::Over, vec![(AttemptId { session: 1, number: 1 }, true)]));
-    // Another process waited before: one read decides.
+    // Another process has waited already: one read decides.
     let mut hand = reading(true, vec![doubt(true)], false);
     assert_eq!(settled_at(40, &mut hand, read(false), STREAK).1, RowStep::Ready);
 }
 
-/// Nothing is added, and a response that can't be read leads to reads all the same.
+/// An unreadable response leads to reads even if the change adds no comment.
 #[test]
 fn row_without_comment_is_read_three_times() {
     let at = |seconds: i64| BootTime(seconds * 1_000_000);
@@ -215,8 +215,8 @@ fn row_without_comment_is_read_three_times() {
         incident.values.insert("status".to_owned(), "Active".into());
         Verdict::Read { incident, server_time }
     };
-    for (is_last_look, expected) in [(false, None), (true, Some("failed gave-up"))] {
-        let mut hand = reading(false, vec![], is_last_look);
+    for (is_last_read, expected) in [(false, None), (true, Some("failed gave-up"))] {
+        let mut hand = reading(false, vec![], is_last_read);
         hand.doubtful_until = Some(at(1));
         assert_eq!(settled_at(3, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(11)));
         assert_eq!(settled_at(11, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(31)));
@@ -253,18 +253,18 @@ fn unexplained_comment_leaves_the_row_in_doubt() {
 
 #[test]
 fn unreadable_incident_leaves_only_ours_in_doubt() {
-    for (doubts, is_last_look, verdict, expected) in [
+    for (doubts, is_last_read, verdict, expected) in [
         (vec![doubt(true)], false, Verdict::Rejected, "in-doubt unreadable"),
         (vec![], true, Verdict::Rejected, "in-doubt unreadable"),
         (vec![], false, Verdict::Rejected, "in-doubt unreadable"),
         (vec![doubt(false)], false, Verdict::Rejected, "failed unreadable"),
         (vec![doubt(true)], false, Verdict::NotFound, "failed not-found"),
     ] {
-        let mut hand = reading(true, doubts, is_last_look);
+        let mut hand = reading(true, doubts, is_last_read);
         let (end, then) = settled(&mut hand, verdict, STREAK);
         assert_eq!((code(&end).as_deref(), then), (Some(expected), RowStep::Over));
     }
-    // Of an update, what the API says of it is the row's own.
+    // The rejection of an update is about the row itself.
     let (end, _) = settled(&mut hand(false, false), Verdict::Rejected, STREAK);
     assert_eq!(code(&end).as_deref(), Some("failed rejected"));
 }

@@ -1,4 +1,4 @@
-//! The dispatcher: when which row is sent, and what is told of it.
+//! The dispatcher: when each row is sent, and which events are reported.
 
 use std::time::Duration;
 
@@ -32,16 +32,16 @@ async fn concurrency_is_used_up_and_events_are_complete() {
     assert_eq!((ends.ending, ends.calls, ends.throttled), (Completion::Over, 7, 0));
     assert_eq!(wire.times(), [0, 0, 0, 100, 100, 100, 200]);
     assert_eq!(wire.most_at_once(), 3);
-    assert!(matches!(&stage.ear.told[0].1, Event::Started { rows: 7, before } if before.is_empty()));
-    let finished = stage.ear.finished();
+    assert!(matches!(&stage.recorder.events[0].1, Event::Started { rows: 7, before } if before.is_empty()));
+    let finished = stage.recorder.finished();
     assert_eq!(finished.len(), 7);
-    let row = finished.iter().find(|row| row.row == 3).expect("it was told");
+    let row = finished.iter().find(|row| row.row == 3).expect("the row is reported");
     assert_eq!((row.line, row.incident_id.as_str(), row.attempts), (4, "3", 1));
     let outcome = &row.outcome;
     assert_eq!((outcome.http_status, outcome.request_id.as_deref()), (Some(200), Some("r-1")));
     assert!(outcome.finished_at.is_some());
-    // Nothing is told of an empty commit.
-    assert!(stage.ear.told.iter().all(|(_, event)| !matches!(event, Event::Finished(rows) if rows.is_empty())));
+    // An empty commit reports no event.
+    assert!(stage.recorder.events.iter().all(|(_, event)| !matches!(event, Event::Finished(rows) if rows.is_empty())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,12 +49,12 @@ async fn pace_is_reported_few_times_a_second() {
     let mut stage = Stage::new();
     stage.settings.quota = "5/10s".parse().expect("a quota");
     stage.send(&rows(8), Box::new(|_, what| (40, shown(what)))).await;
-    let paces = stage.ear.paces();
+    let paces = stage.recorder.paces();
     assert!(paces.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 250), "{paces:?}");
     let (at, first) = &paces[0];
     assert_eq!((*at, first.calls, first.in_flight, first.throttled), (0, 2, 2, 0));
     assert_eq!(first.windows[0].1, 2);
-    // The sixth call waits for the first token, which comes back a window after its call's end.
+    // The sixth request waits for the first token, which returns one window after the end of its request.
     let waiting = &paces.iter().find(|(_, pace)| pace.next_call.is_some()).expect("one that waits").1;
     assert_eq!((waiting.calls, waiting.windows[0].1), (5, 5));
     let next = waiting.next_call.expect("it is known");
@@ -65,17 +65,17 @@ async fn pace_is_reported_few_times_a_second() {
     assert!(waiting.arrival > next && waiting.arrival < next + jiff::SignedDuration::from_secs(2), "{waiting:?}");
 }
 
-/// What calls take is learnt: the guess before the first answer is soon forgotten.
+/// The measured latency replaces the initial guess.
 #[tokio::test(start_paused = true)]
 async fn estimated_finish_follows_the_measured_latency() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.send(&rows(20), Box::new(|_, what| (4_000, shown(what)))).await;
     let end = stage.now();
-    let paces = stage.ear.paces();
+    let paces = stage.recorder.paces();
     let start: jiff::Timestamp = "2026-11-24T10:00:00Z".parse().expect("a time");
     let said = |at: i64| {
-        let (_, pace) = paces.iter().rev().find(|(told, _)| *told <= at).expect("was told");
+        let (_, pace) = paces.iter().rev().find(|(reported, _)| *reported <= at).expect("a reported pace");
         pace.arrival.as_millisecond() - start.as_millisecond()
     };
     assert!(said(0) < 20_000, "{}", said(0));
@@ -92,7 +92,7 @@ async fn request_waits_no_longer_than_its_token() {
     stage.settings.quota = "2/10s".parse().expect("a quota");
     stage.settings.concurrency = 8;
     let (_, wire, _run) = stage.send(&rows(5), willing()).await;
-    // A window and a ten-thousandth of it after the end of the call before; the clock's naps are whole milliseconds.
+    // A token returns after a window and a ten-thousandth of it; the clock sleeps whole milliseconds.
     assert_eq!(wire.times(), [0, 0, 10_102, 10_102, 20_204]);
 }
 
@@ -101,7 +101,7 @@ async fn already_applied_row_needs_no_permit() {
     let mut stage = Stage::new();
     let (_, _, _run) = stage.send(&rows(40), willing()).await;
     stage.settings.quota = "1/10m".parse().expect("a quota");
-    stage.ear.told.clear();
+    stage.recorder.events.clear();
     let started = stage.now();
     let mut again = rows(40);
     again.insert(0, change(99, r#"{"status":"Active"}"#));
@@ -111,14 +111,19 @@ async fn already_applied_row_needs_no_permit() {
     assert_eq!(ends.ending, Completion::Stopped(StopReason::Deadline));
     let kept: std::collections::HashMap<_, _> = ends.journal.outcomes(&run.name).expect("reads").into_iter().collect();
     assert_eq!(kept[&Some(OutcomeKind::Unchanged)], 40);
-    let over: Vec<i64> =
-        stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::Finished(_))).map(|(at, _)| *at).collect();
+    let over: Vec<i64> = stage
+        .recorder
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::Finished(_)))
+        .map(|(at, _)| *at)
+        .collect();
     assert!(over.iter().all(|at| *at - started < 1_000), "{over:?}");
-    let finished = stage.ear.finished();
+    let finished = stage.recorder.finished();
     assert_eq!(finished.iter().filter(|row| row.outcome.code == OutcomeCode::DoneBefore).count(), 40);
 }
 
-/// Also those that were looked at ahead while there was no permit.
+/// So are the rows that were checked for duplicates while there was no permit.
 #[tokio::test(start_paused = true)]
 async fn rows_are_sent_in_input_order() {
     let mut stage = Stage::new();
@@ -138,7 +143,7 @@ async fn no_request_starts_after_the_deadline() {
     assert_eq!(ends.ending, Completion::Stopped(StopReason::Deadline));
     assert_eq!(wire.times(), [0, 100, 200]);
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 6);
-    let stopping = stage.ear.told.iter().find_map(|(at, event)| match event {
+    let stopping = stage.recorder.events.iter().find_map(|(at, event)| match event {
         Event::Stopping { in_flight, .. } => Some((*at, *in_flight)),
         _ => None,
     });
@@ -157,7 +162,7 @@ async fn stopping_run_waits_for_requests_in_flight() {
 #[tokio::test(start_paused = true)]
 async fn failing_listener_stops_the_run() {
     let mut stage = Stage::new();
-    stage.ear.fails_at = Some(2);
+    stage.recorder.fails_at = Some(2);
     let (ends, wire, _run) = stage.send(&rows(9), willing()).await;
     assert!(matches!(ends.ending, Completion::Stopped(StopReason::ListenerFailed { .. })), "{:?}", ends.ending);
     assert_eq!(wire.seen().len(), 2);
@@ -201,8 +206,8 @@ async fn after_a_429_one_request_goes_first() {
     let times = wire.times();
     assert_eq!(times[..3], [0, 0, 20_100], "{times:?}");
     assert_eq!(times[3..], [20_200, 20_200, 20_300, 20_300], "{times:?}");
-    let told = stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::Throttled { .. })).count();
-    assert_eq!(told, 1);
+    let reported = stage.recorder.events.iter().filter(|(_, event)| matches!(event, Event::Throttled { .. })).count();
+    assert_eq!(reported, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,15 +231,15 @@ async fn row_without_any_response_fails_with_reason() {
     });
     let (ends, wire, _run) = stage.send(&rows(60), script).await;
     assert_eq!(ends.ending, Completion::Over);
-    let finished = stage.ear.finished();
-    let failed = finished.iter().find(|row| row.row == 2).expect("it is over");
+    let finished = stage.recorder.finished();
+    let failed = finished.iter().find(|row| row.row == 2).expect("the row is finished");
     assert_eq!(short(&failed.outcome), "failed gave-up");
     assert_eq!(failed.outcome.message, "failed after 3 attempts; the last: down for repair");
     assert_eq!((failed.outcome.http_status, failed.outcome.request_id.as_deref()), (Some(200), Some("r-1")));
     assert!(failed.outcome.finished_at.is_some());
-    // Three tries, and three reads whether one of them was made.
+    // Three attempts, and three reads to find out whether one of them was applied.
     assert_eq!(wire.seen().iter().filter(|(_, what)| what.ends_with(" 2")).count(), 6);
-    let retries = stage.ear.told.iter().filter_map(|(_, event)| match event {
+    let retries = stage.recorder.events.iter().filter_map(|(_, event)| match event {
         Event::Retry { row, tries, message, .. } => Some((*row, *tries, message.clone())),
         _ => None,
     });
@@ -244,7 +249,6 @@ async fn row_without_any_response_fails_with_reason() {
     );
 }
 
-/// Nothing else is left by which it could be told whether it is the row or the service.
 /// Row 1 waits to be read; meanwhile its only slot is free for the others.
 #[tokio::test(start_paused = true)]
 async fn waits_between_reads_hold_no_slot() {
@@ -266,10 +270,11 @@ async fn waits_between_reads_hold_no_slot() {
     let (_, wire, _run) = stage.send(&changes, script).await;
     let seen: Vec<String> = wire.seen().into_iter().map(|(at, what)| format!("{at} {what}")).collect();
     assert_eq!(seen, ["0 PATCH 1", "100 PATCH 2", "200 PATCH 3", "2100 GET 1", "10100 GET 1", "30100 GET 1"]);
-    let row = stage.ear.finished().into_iter().find(|row| row.row == 1).expect("it was told");
+    let row = stage.recorder.finished().into_iter().find(|row| row.row == 1).expect("the row is reported");
     assert_eq!(short(&row.outcome), "updated found-by-reading");
 }
 
+/// Without another row, nothing shows whether the row or the service is at fault.
 #[tokio::test(start_paused = true)]
 async fn last_row_gives_up_even_if_outage_uncertain() {
     let mut stage = Stage::new();
@@ -286,11 +291,11 @@ async fn last_row_gives_up_even_if_outage_uncertain() {
     });
     let (ends, wire, _run) = stage.send(&rows(1), script).await;
     assert_eq!(ends.ending, Completion::Over);
-    assert_eq!(ends_of(&stage.ear.finished()), [(1, "failed gave-up".to_owned())]);
+    assert_eq!(ends_of(&stage.recorder.finished()), [(1, "failed gave-up".to_owned())]);
     assert_eq!(wire.seen().len(), 3);
 }
 
-/// A row whose tries are used up waits until it is clear that it was not the service.
+/// A row that has no attempt left fails only after it is clear that there is no outage.
 #[tokio::test(start_paused = true)]
 async fn row_that_met_outage_first_keeps_its_attempts() {
     let mut stage = Stage::new();
@@ -310,8 +315,8 @@ async fn row_that_met_outage_first_keeps_its_attempts() {
     });
     let (ends, _, _run) = stage.send(&rows(3), script).await;
     assert_eq!(ends.ending, Completion::Over);
-    assert_eq!(ends_of(&stage.ear.finished()), (1..=3).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
-    assert!(stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+    assert_eq!(ends_of(&stage.recorder.finished()), (1..=3).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
+    assert!(stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
 
 fn dropped() -> Result<Reply, SendError> {
@@ -331,10 +336,10 @@ async fn dropped_requests_use_permits_but_no_attempts() {
     let times = wire.times();
     assert_eq!(times[..7], [0, 100, 200, 300, 400, 500, 600]);
     assert!(times[7] > 10_000, "{times:?}");
-    let finished = stage.ear.finished();
+    let finished = stage.recorder.finished();
     assert_eq!(ends_of(&finished), [(1, "updated".to_owned()), (2, "updated".to_owned())]);
     assert_eq!(finished.iter().map(|row| row.attempts).collect::<Vec<_>>(), [7, 1]);
-    assert!(!stage.ear.told.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
+    assert!(!stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -347,7 +352,7 @@ async fn dropped_comment_is_read_at_once() {
     let seen = wire.seen();
     let expected = [(0, "PATCH 1"), (100, "GET 1"), (200, "GET 1")];
     assert_eq!(seen[..3].iter().map(|(at, what)| (*at, what.as_str())).collect::<Vec<_>>(), expected);
-    // The comment is sent again only after a read that it can't be too early for.
+    // The comment is sent again only after a read that is later than the settle time.
     assert_eq!(seen.last().map(|(_, what)| what.as_str()), Some("PATCH 1"));
     assert!(seen.last().is_some_and(|(at, _)| *at > 30_000), "{seen:?}");
 }
@@ -369,17 +374,17 @@ async fn outage_uses_up_no_attempts() {
     });
     let (ends, wire, _run) = stage.send(&rows(4), script).await;
     assert_eq!(ends.ending, Completion::Over);
-    assert_eq!(ends_of(&stage.ear.finished()), (1..=4).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
+    assert_eq!(ends_of(&stage.recorder.finished()), (1..=4).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
     let down: Vec<i64> = stage
-        .ear
-        .told
+        .recorder
+        .events
         .iter()
         .filter(|(_, event)| matches!(event, Event::ServiceDown { .. }))
         .map(|(at, _)| *at)
         .collect();
     assert!(!down.is_empty());
-    assert_eq!(stage.ear.told.iter().filter(|(_, event)| matches!(event, Event::ServiceUp)).count(), 1);
-    // In the outage one call goes first, after 5 s, 10 s, 20 s, 40 s …
+    assert_eq!(stage.recorder.events.iter().filter(|(_, event)| matches!(event, Event::ServiceUp)).count(), 1);
+    // In an outage one request probes the service, after 5 s, 10 s, 20 s, 40 s …
     let times = wire.times();
     let pauses: Vec<i64> = times[5..].windows(2).map(|pair| pair[1] - pair[0]).take(3).collect();
     assert_eq!(pauses, [10_100, 20_100, 40_100], "{times:?}");
@@ -414,7 +419,7 @@ async fn missing_permission_stops_without_failed_rows() {
     let (ends, _, run) = stage.send(&rows(20), script).await;
     assert!(matches!(ends.ending, Completion::Stopped(StopReason::Forbidden { .. })), "{:?}", ends.ending);
     let left = ends.journal.pending(&run, 0, 30).expect("reads").len();
-    assert_eq!(left + stage.ear.finished().len(), 20);
+    assert_eq!(left + stage.recorder.finished().len(), 20);
     assert!(left >= 16, "{left}");
 }
 
@@ -439,7 +444,7 @@ async fn differences_in_a_response_are_reported() {
         (100, reply(200, body))
     });
     stage.send(&rows(2), script).await;
-    let mut finished = stage.ear.finished();
+    let mut finished = stage.recorder.finished();
     finished.sort_by_key(|row| row.row);
     assert_eq!(short(&finished[0].outcome), "failed not-applied");
     assert_eq!(finished[0].outcome.message, r#"the response shows other values: `status` is "Active", not "Resolved""#);
@@ -460,7 +465,7 @@ async fn rows_of_one_incident_are_sent_in_sequence() {
     );
 }
 
-/// Another process sends its row, which takes 3 s, and ours begins 10 ms later; what our service has seen, and theirs.
+/// Another process sends a row, which takes 3 s; ours starts 10 ms later. Returns our requests and theirs.
 async fn beside_another(stage: &mut Stage, theirs: Change, ours: Change) -> (Wire, Wire) {
     let mut other = Stage { directory: tempfile::tempdir().expect("a directory"), ..Stage::new() };
     other.clock = stage.clock.clone();
@@ -487,19 +492,24 @@ async fn equal_change_in_another_process_is_awaited() {
     let mut stage = Stage::new();
     let (our_wire, their_wire) = beside_another(&mut stage, resolve(50), resolve(50)).await;
     assert_eq!((their_wire.times(), our_wire.times()), (vec![0], vec![]));
-    let (at, _) = stage.ear.told.iter().find(|(_, event)| matches!(event, Event::Finished(_))).expect("it is over");
+    let (at, _) = stage
+        .recorder
+        .events
+        .iter()
+        .find(|(_, event)| matches!(event, Event::Finished(_)))
+        .expect("the row is finished");
     assert!((3_000..3_060).contains(at), "{at}");
-    assert_eq!(ends_of(&stage.ear.finished()), [(1, "unchanged done-before".to_owned())]);
+    assert_eq!(ends_of(&stage.recorder.finished()), [(1, "unchanged done-before".to_owned())]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn token_held_by_another_process_is_awaited() {
     let mut stage = Stage::new();
-    // The other one holds the only token.
+    // The other process holds the only token.
     stage.settings.quota = "1/10s".parse().expect("a quota");
     let (our_wire, their_wire) = beside_another(&mut stage, resolve(50), resolve(60)).await;
     assert_eq!(their_wire.times(), [0]);
-    // Its end is seen within 50 ms; then the token comes back a window later.
+    // Its end is noticed within 50 ms; the token returns one window later.
     assert_eq!(our_wire.times(), [13_002]);
 }
 
@@ -510,15 +520,15 @@ async fn long_rows_are_loaded_few_at_a_time() {
     stage.settings.stop_after = Some(Duration::from_mins(1));
     let long = format!(r#"{{"comment":"{}"}}"#, "x".repeat(900_000));
     let changes: Vec<Change> = (1..=30).map(|id| change(id, &long)).collect();
-    // The same change as that of the last row has been made before: a look ahead finds it only if it gets there.
+    // The last row is applied first: it is found as a duplicate only if all rows are loaded.
     stage.send(&changes[29..], willing()).await;
-    stage.ear.told.clear();
+    stage.recorder.events.clear();
     stage.send(&changes, willing()).await;
-    let found = stage.ear.finished().iter().filter(|row| row.outcome.kind == OutcomeKind::Unchanged).count();
-    assert_eq!(found, 0, "more than 16 MiB of rows were taken up");
+    let found = stage.recorder.finished().iter().filter(|row| row.outcome.kind == OutcomeKind::Unchanged).count();
+    assert_eq!(found, 0, "more than 16 MiB of rows were loaded");
 }
 
-/// A row that is under way needs no second request.
+/// A row in flight needs no second request.
 #[tokio::test(start_paused = true)]
 async fn requests_in_flight_do_not_delay_the_estimate() {
     let mut stage = Stage::new();
@@ -527,8 +537,8 @@ async fn requests_in_flight_do_not_delay_the_estimate() {
     let (ends, _, _) = stage.send(&rows(4), willing()).await;
     assert_eq!(ends.ending, Completion::Over);
     let (now, wall) = (stage.now(), stage.clock.now().wall);
-    let paces = stage.ear.paces();
-    let told: Vec<i64> =
+    let paces = stage.recorder.paces();
+    let reported: Vec<i64> =
         paces.iter().map(|(_, pace)| now + pace.arrival.as_millisecond() - wall.as_millisecond()).collect();
-    assert!(told.iter().all(|told| (told - now).abs() < 1_000), "{told:?}, and it finished at {now}");
+    assert!(reported.iter().all(|reported| (reported - now).abs() < 1_000), "reported {reported:?}, finished at {now}");
 }

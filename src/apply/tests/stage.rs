@@ -1,4 +1,4 @@
-//! A journal, a service that answers as it is told, and somebody who listens.
+//! A journal, a scripted service, and a listener that records the events.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -18,20 +18,20 @@ use crate::model::change::{Change, IncidentId, TenantKey};
 use crate::model::operation::Method;
 use crate::model::outcome::{InputShape, ResultRow};
 
-/// The clock's start, in seconds since the machine's.
+/// Start of the clock, in seconds since the machine's boot.
 pub(super) const START: i64 = 1_000;
 
-/// A call, as the service has seen it: milliseconds since the start, and what it was.
+/// A request that the service received: milliseconds since the start, and `PATCH 7`, `GET 7` or `LIST` with the query.
 pub(super) type Seen = (i64, String);
 
-/// What the service answers to its n-th call (from 0), and after how long.
+/// The latency in milliseconds and the response to the n-th request, from 0.
 pub(super) type Script = Box<dyn Fn(usize, &str) -> (u64, Result<Reply, SendError>) + Send + Sync>;
 
 pub(super) struct Service {
     script: Script,
     clock: Clock,
     seen: Mutex<Vec<Seen>>,
-    under_way: Mutex<(usize, usize)>,
+    in_flight: Mutex<(usize, usize)>,
 }
 
 #[derive(Clone)]
@@ -49,14 +49,14 @@ impl Transport for Wire {
         let number = {
             let mut seen = service.seen.lock().expect("no panic");
             seen.push((since_start(service.clock.now().boot), what.clone()));
-            let mut under_way = service.under_way.lock().expect("no panic");
-            under_way.0 += 1;
-            under_way.1 = under_way.1.max(under_way.0);
+            let mut in_flight = service.in_flight.lock().expect("no panic");
+            in_flight.0 += 1;
+            in_flight.1 = in_flight.1.max(in_flight.0);
             seen.len() - 1
         };
         let (millis, reply) = (service.script)(number, &what);
         service.clock.sleep_briefly_until(service.clock.now().boot + Duration::from_millis(millis)).await;
-        service.under_way.lock().expect("no panic").0 -= 1;
+        service.in_flight.lock().expect("no panic").0 -= 1;
         reply
     }
 }
@@ -65,44 +65,43 @@ pub(super) fn since_start(at: BootTime) -> i64 {
     at.0 / 1_000 - START * 1_000
 }
 
-/// An answer with this status.
-#[expect(clippy::unnecessary_wraps, reason = "it stands beside errors in a script")]
+#[expect(clippy::unnecessary_wraps, reason = "scripts return errors, too")]
 pub(super) fn reply(status: u16, body: &str) -> Result<Reply, SendError> {
     let headers = vec![("request-id".to_owned(), "r-1".to_owned())];
     Ok(Reply { status, headers, body: body.as_bytes().to_vec(), incomplete: None })
 }
 
-/// The incident of a call, as it was asked for.
+/// The incident of a request, resolved.
 pub(super) fn shown(what: &str) -> Result<Reply, SendError> {
     let id = what.rsplit(' ').next().unwrap_or_default();
     reply(200, &format!(r#"{{"incidentId":{id},"status":"Resolved","comments":[]}}"#))
 }
 
-/// A service that does what it is asked, each call in 100 ms.
+/// A service that applies every update, in 100 ms each.
 pub(super) fn willing() -> Script {
     Box::new(|_, what| (100, shown(what)))
 }
 
-/// Keeps all that it is told.
+/// Records each event with its time, in milliseconds since the start.
 #[derive(Default)]
-pub(super) struct Ear {
-    pub(super) told: Vec<(i64, Event)>,
+pub(super) struct Recorder {
+    pub(super) events: Vec<(i64, Event)>,
     pub(super) clock: Option<Clock>,
     /// Fails at the n-th event, from 1.
     pub(super) fails_at: Option<usize>,
 }
 
-impl Listener for Ear {
+impl Listener for Recorder {
     fn on_event(&mut self, event: Event) -> io::Result<()> {
         let at = self.clock.as_ref().map_or(0, |clock| since_start(clock.now().boot));
-        self.told.push((at, event));
-        if self.fails_at == Some(self.told.len()) { Err(io::Error::other("no more")) } else { Ok(()) }
+        self.events.push((at, event));
+        if self.fails_at == Some(self.events.len()) { Err(io::Error::other("no more")) } else { Ok(()) }
     }
 }
 
-impl Ear {
+impl Recorder {
     pub(super) fn finished(&self) -> Vec<ResultRow> {
-        let rows = self.told.iter().filter_map(|(_, event)| match event {
+        let rows = self.events.iter().filter_map(|(_, event)| match event {
             Event::Finished(rows) => Some(rows.clone()),
             _ => None,
         });
@@ -110,7 +109,7 @@ impl Ear {
     }
 
     pub(super) fn paces(&self) -> Vec<(i64, crate::apply::events::Pace)> {
-        let paces = self.told.iter().filter_map(|(at, event)| match event {
+        let paces = self.events.iter().filter_map(|(at, event)| match event {
             Event::Pace(pace) => Some((*at, pace.clone())),
             _ => None,
         });
@@ -118,14 +117,13 @@ impl Ear {
     }
 }
 
-/// All that a run needs.
 pub(super) struct Stage {
     pub(super) directory: TempDir,
     pub(super) clock: Clock,
     pub(super) settings: EngineSettings,
     pub(super) tokens: Arc<TokenCache>,
     pub(super) stop: watch::Sender<bool>,
-    pub(super) ear: Ear,
+    pub(super) recorder: Recorder,
     pub(super) contract: Contract,
 }
 
@@ -149,7 +147,7 @@ impl Stage {
         let tokens = TokenCache::given(&SecretString::from("a-token-of-some-length")).expect("a token");
         Stage {
             directory: tempfile::tempdir().expect("a directory"),
-            ear: Ear { clock: Some(clock.clone()), ..Ear::default() },
+            recorder: Recorder { clock: Some(clock.clone()), ..Recorder::default() },
             clock,
             settings,
             tokens: Arc::new(tokens),
@@ -163,7 +161,7 @@ impl Stage {
         Journal::open(&dir, self.clock.clone(), Durability::Unsynced).expect("opens")
     }
 
-    /// A run of these changes.
+    /// Creates and publishes a run of these changes.
     pub(super) fn run_of(&self, journal: &mut Journal, changes: &[Change]) -> RunHandle {
         let facts = RunMetadata {
             input: String::new(),
@@ -196,7 +194,7 @@ impl Stage {
             script,
             clock: self.clock.clone(),
             seen: Mutex::default(),
-            under_way: Mutex::default(),
+            in_flight: Mutex::default(),
         }))
     }
 
@@ -204,7 +202,7 @@ impl Stage {
         Arc::new(Client::new(wire.clone(), Arc::clone(&self.tokens), &self.contract, self.clock.clone()))
     }
 
-    /// Sends these changes as a new run; what the service has seen.
+    /// Sends these changes as a new run.
     pub(super) async fn send(&mut self, changes: &[Change], script: Script) -> (RunEnd, Wire, RunHandle) {
         let mut journal = self.journal();
         let run = self.run_of(&mut journal, changes);
@@ -216,7 +214,8 @@ impl Stage {
         let wire = self.wire(script);
         let (client, settings, clock) = (self.client(&wire), self.settings.clone(), self.clock.clone());
         let stop = self.stop.subscribe();
-        let ends = apply(journal, run, client, settings, clock, stop, &mut self.ear).await.expect("the journal works");
+        let ends =
+            apply(journal, run, client, settings, clock, stop, &mut self.recorder).await.expect("the journal works");
         (ends, wire)
     }
 
@@ -231,14 +230,14 @@ impl Wire {
         self.0.seen.lock().expect("no panic").clone()
     }
 
-    /// When the calls began, in milliseconds.
+    /// Start of each request, in milliseconds since the start.
     pub(super) fn times(&self) -> Vec<i64> {
         self.seen().iter().map(|(at, _)| *at).collect()
     }
 
-    /// The most calls that were under way at once.
+    /// Maximum number of requests in flight.
     pub(super) fn most_at_once(&self) -> usize {
-        self.0.under_way.lock().expect("no panic").1
+        self.0.in_flight.lock().expect("no panic").1
     }
 }
 

@@ -1,4 +1,4 @@
-//! What portals, spreadsheets and other tools leave in a file.
+//! Artifacts of portals, spreadsheets and other tools.
 
 use super::*;
 
@@ -141,7 +141,7 @@ fn missing_id_column_error_lists_existing_columns() {
     assert!(help.contains("`ID`, `status`"), "{help}");
     let (_, help) = told("Incidents of November\n\nIncident_ID;status\n1;Active\n");
     assert!(help.starts_with("line 3 has the column names: delete everything above it"), "{help}");
-    // Renamed the other way round: `incidentId` may be Sentinel's number.
+    // With the columns swapped, `incidentId` may be Sentinel's number.
     assert!(told("incidentId,ProviderIncidentId,Status\n1,2,Active\n").0.contains("Sentinel's own number"));
     assert_eq!(CSV.of("IncidentNumber,incidentId,Status\n1,2,Active\n").codes(), []);
     let found = JSONL.of("{\"IncidentNumber\":1,\"status\":\"Active\"}\n{\"ID\":1,\"status\":\"Active\"}\n");
@@ -168,7 +168,7 @@ fn lines_above_the_header_are_skipped() {
         "\u{feff}sep=;\r\nincidentId;status\r\n7;Active\r\n",
         "#TYPE System.Object\nincidentId,status\n7,Active\n",
         "\"sep=\t\"\nincidentId\tstatus\n7\tActive\n",
-        // The delimiter is the one that is named, whatever the header looks like.
+        // The given delimiter is used, whatever the header looks like.
         "sep=;\nincidentId;\"a,b,c\";status\n7;,,;Active\n",
     ] {
         let found = CSV.of(text);

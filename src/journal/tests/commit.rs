@@ -1,4 +1,4 @@
-//! The transaction of sending: all of it or nothing.
+//! Commits are atomic.
 
 use super::process::{Place, begin, comment, grant_all, resolve, updated};
 use crate::clock::BootTime;
@@ -12,7 +12,7 @@ async fn attempt_end_and_outcome_are_one_transaction() {
     let place = Place::new();
     let mut process = place.process(&[comment(1), comment(2)]);
     let attempt = process.start(1);
-    // The disk takes the end, and then not the outcome.
+    // Writing the attempt's end succeeds; writing the outcome fails.
     let break_it = "CREATE TEMP TRIGGER broken BEFORE UPDATE OF outcome ON rows BEGIN SELECT raise(ABORT, 'no'); END";
     process.journal.db.execute_batch(break_it).expect("breaks");
     let end = AttemptEnd { outcome: Some((1, updated())), ..process.ended(attempt) };

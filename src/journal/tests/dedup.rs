@@ -1,4 +1,4 @@
-//! The same again: what was made, may have been made, or is being made.
+//! Deduplication: equal changes that were applied, are in doubt, or are in flight.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn later_different_update_makes_change_due_again() {
     for (later, is_due) in [
         (r#"{"status":"Active"}"#, true),
         (r#"{"status":"Active","comment":"looked at"}"#, true),
-        // The same value, a property that it does not set, another comment: nothing is overwritten.
+        // An equal value, another property or another comment overwrites nothing.
         (r#"{"status":"Resolved","assignedTo":"a"}"#, false),
         (r#"{"assignedTo":"a"}"#, false),
         (r#"{"comment":"more"}"#, false),
@@ -73,7 +73,7 @@ async fn later_different_update_makes_change_due_again() {
         place.process(&[comment(1)]).make(1, Some(true));
         place.process(&[change(1, later)]).make(1, Some(true));
         let receipt = place.process(&[comment(1)]).offer(1);
-        // Its comment is there already.
+        // The comment was added before; only the properties are sent again.
         assert_eq!(receipt == Receipt::CommentMade, is_due, "{later}: {receipt:?}");
     }
 }
@@ -110,7 +110,7 @@ async fn comment_in_doubt_is_resolved_before_next_comment() {
     process.start(2);
     process.start(3);
 
-    // Reading the incident has shown that it was made.
+    // A read shows that it was applied.
     let Receipt::Started(read) = process.offer_read(1, &doubts) else { panic!("it was not started") };
     process.end(AttemptEnd { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
     process.make(1, Some(true));

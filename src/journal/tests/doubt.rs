@@ -1,21 +1,21 @@
-//! Doubts that several processes share: one of them clears up at a time, and by what is in doubt then.
+//! Doubts shared by processes: one process resolves at a time, and only what is in doubt at that moment.
 
 use std::time::Duration;
 
 use super::process::{Place, Process, change, comment, resolve};
 use crate::journal::{AttemptEnd, AttemptId, Doubt, Receipt};
 
-/// Two processes with the same comment for one incident, in doubt about an attempt of the first. Neither looks at what
-/// the other has made. With what both were told to clear up.
+/// Two processes with the same comment for one incident and empty dedup windows; an attempt of the first is in doubt.
+/// Returns the attempt, and the doubts that each process has to resolve.
 fn both_in_doubt(place: &Place) -> (Process, Process, AttemptId, [Vec<Doubt>; 2]) {
     let process = || Process::with(place.open(), &[comment(1), resolve(1)], Duration::ZERO);
     let (mut ours, mut theirs) = (process(), process());
     let lost = ours.make(1, None);
-    let told = [&mut ours, &mut theirs].map(|process| match process.offer(1) {
+    let doubts = [&mut ours, &mut theirs].map(|process| match process.offer(1) {
         Receipt::InDoubt(doubts) => doubts,
         other => panic!("it is not in doubt: {other:?}"),
     });
-    (ours, theirs, lost, told)
+    (ours, theirs, lost, doubts)
 }
 
 fn started(receipt: Receipt) -> AttemptId {
@@ -25,15 +25,15 @@ fn started(receipt: Receipt) -> AttemptId {
     }
 }
 
-/// A read has shown whether an attempt was made.
-fn cleared_up(process: &mut Process, read: AttemptId, attempt: AttemptId, made: bool) {
+/// Ends a read that shows whether the attempt was applied.
+fn end_read(process: &mut Process, read: AttemptId, attempt: AttemptId, made: bool) {
     process.end(AttemptEnd { made: None, resolved: vec![(attempt, made)], ..process.ended(read) });
 }
 
-/// Reads, and it shows whether an attempt was made.
-fn clear_up(process: &mut Process, doubts: &[Doubt], attempt: AttemptId, made: bool) {
+/// Starts and ends such a read.
+fn resolve_doubt(process: &mut Process, doubts: &[Doubt], attempt: AttemptId, made: bool) {
     let read = started(process.offer_read(1, doubts));
-    cleared_up(process, read, attempt, made);
+    end_read(process, read, attempt, made);
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,9 +44,9 @@ async fn resolving_process_blocks_other_reads_and_comments() {
     let read = started(ours.offer_read(1, &we_know));
     assert_eq!(theirs.offer_read(1, &they_know), Receipt::InFlight);
     assert_eq!(third.offer(1), Receipt::InFlight);
-    // What adds no comment misleads nobody.
+    // A change without a comment does not disturb the read.
     theirs.make(2, Some(true));
-    cleared_up(&mut ours, read, lost, false);
+    end_read(&mut ours, read, lost, false);
     third.start(1);
 }
 
@@ -54,10 +54,10 @@ async fn resolving_process_blocks_other_reads_and_comments() {
 async fn doubt_resolved_elsewhere_is_not_resolved_again() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
-    clear_up(&mut theirs, &they_know, lost, false);
+    resolve_doubt(&mut theirs, &they_know, lost, false);
     assert_eq!(ours.offer_read(1, &we_know), Receipt::Resolved);
 
-    // Their own comment is not taken for ours: not while it is sent, and not when its answer is lost.
+    // Their comment is not mistaken for ours, neither in flight nor in doubt.
     let sent = theirs.start(1);
     assert_eq!(ours.offer_read(1, &we_know), Receipt::InFlight);
     theirs.end(AttemptEnd { made: None, ..theirs.ended(sent) });
@@ -71,9 +71,9 @@ async fn read_for_doubts_needs_the_current_ones() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     assert_eq!(ours.offer_read(1, &[]), Receipt::InDoubt(we_know));
-    clear_up(&mut theirs, &they_know, lost, false);
+    resolve_doubt(&mut theirs, &they_know, lost, false);
     assert_eq!(ours.offer_read(1, &[]), Receipt::Resolved);
-    // Without a comment it is looked at as it is.
+    // A row without a comment has no doubts to resolve.
     started(ours.offer_read(2, &[]));
 }
 
@@ -81,9 +81,9 @@ async fn read_for_doubts_needs_the_current_ones() {
 async fn row_found_applied_elsewhere_is_finished() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
-    clear_up(&mut theirs, &they_know, lost, true);
+    resolve_doubt(&mut theirs, &they_know, lost, true);
     assert!(matches!(ours.offer_read(1, &we_know), Receipt::AlreadyApplied(made) if made.own_row));
-    // They look at no other run: theirs is missing still.
+    // With an empty dedup window, their own comment is still due.
     theirs.start(1);
 }
 

@@ -1,4 +1,4 @@
-//! What a run is shown as, by its numbers; what is left when it is taken away.
+//! Runs in lists: their counts, and what remains after pruning.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn ended(kind: OutcomeKind, code: &str, second: i64) -> Outcome {
 async fn run_is_listed_with_its_counts() {
     let place = Place::new();
     let mut process = place.process(&(1..=5).map(comment).collect::<Vec<_>>());
-    // One is made, one throttled, one in doubt, two are not attempted.
+    // One row is applied, one throttled, one in doubt, two not attempted.
     process.make(1, Some(true));
     let throttled = process.start(2);
     process.end(AttemptEnd { verdict: "throttled", made: Some(false), ..process.ended(throttled) });
@@ -44,7 +44,7 @@ async fn run_is_listed_with_its_counts() {
     assert_eq!(run.outcomes, [(OutcomeKind::Updated, 5)]);
 }
 
-/// In the order in which they were over; what was invalid was known before, and so was what was not sent at all.
+/// Invalid rows and rows that were not sent are left out: they were known before.
 #[tokio::test(start_paused = true)]
 async fn first_outcomes_are_in_order_of_finish() {
     let place = Place::new();
@@ -95,8 +95,7 @@ async fn dry_run_reads_only_ledger_of_this_boot() {
     assert!(peek(place.clock.clone()).ledger(HOUR).expect("reads").0.ended.is_empty());
 }
 
-/// A token is out for its window and the time limit of a call, and a little longer: a call that ended before is
-/// forgotten, not one minute sooner.
+/// A token returns after its window, a request's time limit and a margin. The ledger keeps requests that long.
 #[tokio::test(start_paused = true)]
 async fn ledger_keeps_requests_until_their_tokens_return() {
     let place = Place::new();
@@ -138,7 +137,7 @@ async fn long_rows_take_more_pages_without_gaps() {
         after = last.row;
         pages.push(page.len());
     }
-    // Three of them pass a mebibyte.
+    // Three rows exceed 1 MiB.
     assert_eq!(pages, [3, 3, 2]);
 }
 
@@ -171,7 +170,6 @@ async fn discarded_and_pruned_runs_lose_their_locks() {
     assert_eq!(journal.runs().expect("reads").iter().map(|run| run.name.clone()).collect::<Vec<_>>(), [unfinished]);
 }
 
-/// A process that ended in order leaves no lock file.
 #[tokio::test(start_paused = true)]
 async fn ended_process_removes_its_liveness_lock() {
     let place = Place::new();
@@ -188,7 +186,7 @@ async fn ended_process_removes_its_liveness_lock() {
     assert_eq!(signs(), 0);
 }
 
-/// A database that was deleted while it was used is not written to: another process would begin a new one.
+/// A database that is deleted while in use is not written to: another process would create a new one.
 #[tokio::test(start_paused = true)]
 async fn deleted_database_is_noticed() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! The ledger and the pause: shared by all processes of a scope, and outliving them.
+//! The ledger and the pause: shared by all processes of a tenant key, and kept after they end.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ async fn probe_of_dead_process_passes_to_another() {
     assert_eq!(ours.seconds_ended(), [1_000, 1_012]);
 }
 
-/// Seen by the process itself, by another one, and by the next start.
+/// By the process itself, by another one, and after a restart.
 #[tokio::test(start_paused = true)]
 async fn request_without_response_counts_two_seconds_longer() {
     let place = Place::new();
@@ -91,7 +91,7 @@ async fn request_without_response_counts_two_seconds_longer() {
     advance(Duration::from_secs(3)).await;
     drop((ours, theirs));
     let mut next = place.process(&[resolve(4)]);
-    assert_eq!(next.seconds_ended(), [1_001, 1_002, 1_006], "{open:?} was seen gone at 1004");
+    assert_eq!(next.seconds_ended(), [1_001, 1_002, 1_006], "the process of {open:?} was found dead at 1004");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,11 +118,11 @@ async fn only_end_of_first_request_lifts_pause() {
     assert_eq!(process.offer(2), Receipt::NoPermit);
     advance(Duration::from_secs(30)).await;
     let probe = process.start(2);
-    assert_eq!(process.offer(3), Receipt::NoPermit, "one at a time");
-    // An older call succeeds late.
+    assert_eq!(process.offer(3), Receipt::NoPermit, "one probe at a time");
+    // An older request succeeds late.
     process.end(process.ended(old));
-    assert_eq!(process.offer(3), Receipt::NoPermit, "not lifted by that");
-    // The one that went first is throttled, too: it begins again.
+    assert_eq!(process.offer(3), Receipt::NoPermit, "an older request lifts no pause");
+    // The probe is throttled, too: a new pause begins.
     process.end(AttemptEnd { pause_until: pause(1_060), made: Some(false), ..process.ended(probe) });
     assert_eq!(process.spent().1, Some(Pause { until: BootTime(1_060_000_000), probing: false }));
     advance(Duration::from_secs(30)).await;

@@ -1,4 +1,4 @@
-//! The journal's promises, on real files: what survives, what is shared, what is refused.
+//! The journal's guarantees, on real files: durability, sharing between processes, refusals.
 
 mod commit;
 mod decide;

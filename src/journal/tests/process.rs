@@ -1,4 +1,4 @@
-//! Processes that share a state directory, as far as a journal knows of them.
+//! Processes that share a state directory.
 
 use std::fs::{DirBuilder, File};
 use std::io::Write as _;
@@ -20,7 +20,7 @@ use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const REMEMBERED: Duration = Duration::from_hours(12);
 
-/// A state directory, and the clock of its machine: 1000 s after its start in every test.
+/// A state directory and its machine's clock, which starts 1000 s after boot.
 pub(super) struct Place {
     pub(super) directory: TempDir,
     pub(super) clock: Clock,
@@ -53,7 +53,7 @@ impl Place {
         DirBuilder::new().mode(0o700).create(self.path()).expect("creates");
     }
 
-    /// Puts a file there as if the program had created it.
+    /// Writes a file with the permissions that the program uses.
     pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(self.path().join(name));
@@ -98,7 +98,7 @@ impl Process {
         self.journal.commit(batch, grant_all).expect("commits")
     }
 
-    /// What becomes of the row when its update wants to begin.
+    /// Requests the start of the row's update.
     pub(super) fn offer(&mut self, row: usize) -> Receipt {
         self.offer_call(row, CallKind::Update)
     }
@@ -108,7 +108,7 @@ impl Process {
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
     }
 
-    /// What becomes of the row when the incident is to be read for it, to clear up these doubts.
+    /// Requests a read of the row's incident, to resolve these doubts.
     pub(super) fn offer_read(&mut self, row: usize, doubts: &[Doubt]) -> Receipt {
         self.offer_call(row, CallKind::Read(doubts.to_vec()))
     }
@@ -124,7 +124,7 @@ impl Process {
         self.commit(&Batch { ends: vec![end], ..Batch::default() })
     }
 
-    /// An update of the row from start to end.
+    /// Starts and ends an update of the row; `made` says whether it was applied.
     pub(super) fn make(&mut self, row: usize, made: Option<bool>) -> AttemptId {
         let attempt = self.start(row);
         self.end(AttemptEnd { made, ..self.ended(attempt) });
@@ -146,7 +146,7 @@ impl Process {
         }
     }
 
-    /// What the ledger says in a commit of its own.
+    /// The quota usage and the pause, from an empty commit.
     pub(super) fn spent(&mut self) -> (QuotaUsage, Option<Pause>) {
         let mut seen = None;
         let look = |spent: &QuotaUsage, pause: Option<Pause>, _: BootTime, _: u32| {
@@ -154,7 +154,7 @@ impl Process {
             Grant { permits: 0, next: NextPermit::AfterACallInFlight }
         };
         self.journal.commit(&Batch::default(), look).expect("commits");
-        seen.expect("the quota was asked")
+        seen.expect("the quota is consulted")
     }
 
     pub(super) fn seconds_ended(&mut self) -> Vec<i64> {
@@ -162,12 +162,12 @@ impl Process {
     }
 }
 
-/// A call for row 1 that wants to begin.
+/// A start request for row 1.
 pub(super) fn begin() -> StartRequest {
     StartRequest { row: 1, change: resolve(1), what: CallKind::Update, differed_at: None, asked: None, merged: None }
 }
 
-/// As the quota does, where no window is full: nothing in a pause, one call when it is over.
+/// Grants like a quota whose windows are never full: none during a pause, then one for the probe.
 pub(super) fn grant_all(_: &QuotaUsage, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
     let permits = match pause {
         Some(pause) if now < pause.until || pause.probing => 0,

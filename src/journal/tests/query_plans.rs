@@ -1,4 +1,4 @@
-//! What is asked with every commit, and at every start, costs the same however large the journal is.
+//! The cost of the queries of a commit and of a start does not grow with the journal.
 
 use super::process::Place;
 use crate::journal::{columns, gather, ledger_store, rows, runs};
@@ -14,12 +14,12 @@ async fn no_query_of_sending_reads_a_whole_table() {
         while let Some(step) = steps.next().expect("explains") {
             let step: String = step.get("detail").expect("text");
             let is_bounded = step.starts_with("SEARCH") && step.contains(" USING ")
-                // Only calls under way stand in this index, and there are few scopes.
+                // This index holds only requests in flight, and there are few tenant keys.
                 || step == "SCAN attempts USING INDEX attempts_open"
                 || step == "SCAN scopes"
                 // The batch itself.
                 || step == "SCAN wanted VIRTUAL TABLE INDEX 1:"
-                // Says where a part of the plan belongs.
+                // A heading of the plan, not a step.
                 || step.contains("SUBQUERY")
                 || step == "USE TEMP B-TREE FOR DISTINCT";
             assert!(is_bounded, "{query}\n{step}");

@@ -1,4 +1,4 @@
-//! Rows whose incident was merged into another one.
+//! Rows whose incident redirects to another one.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::journal::{AttemptEnd, Batch, Contradiction, Receipt, StartRequest};
 use crate::model::change::IncidentId;
 use crate::model::snapshot::{IncidentState, Snapshot};
 
-/// Keeps that the incidents of these rows were read, and were merged into others.
+/// Stores reads of `(row, target)`: the incident of the row redirects to the target.
 fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {
     let seen = |into| Snapshot::There(IncidentState { redirect: Some(into), ..IncidentState::default() }).to_json();
     let befores = rows.iter().map(|(row, into)| (*row, seen(*into))).collect();
@@ -27,7 +27,7 @@ async fn finished_doubtful_and_unmerged_rows_keep_incident() {
     process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
     read_as_merged(&mut process, &[(1, 90), (2, 90), (3, 90), (5, u64::MAX)]);
     assert_eq!(followed(&mut process), [(90, 1)]);
-    // What was read of the old one says nothing of the new one.
+    // The snapshot of the old incident is not valid for the new one.
     assert_eq!(process.journal.snapshots(&process.run, &[1]).expect("reads"), BTreeMap::new());
     assert_eq!(followed(&mut process), []);
 
@@ -38,7 +38,7 @@ async fn finished_doubtful_and_unmerged_rows_keep_incident() {
     assert_eq!(process.journal.retargeted(&process.run, 5).expect("reads"), (1, vec![1]));
 }
 
-/// Two merged ones ask for the same, a third row of that incident for something else: nobody can say who is right.
+/// Rows 1 and 2 redirect to the incident of row 3, which sets another status.
 #[tokio::test(start_paused = true)]
 async fn merged_rows_conflict_by_their_requested_changes() {
     let place = Place::new();
@@ -50,12 +50,12 @@ async fn merged_rows_conflict_by_their_requested_changes() {
     let found = |row, other_line| Contradiction { row, target: 90, other_line };
     let contradicting = process.journal.contradicting(&process.run).expect("reads");
     assert_eq!(contradicting, [found(1, 3), found(2, 3), found(3, 1)]);
-    // What is over can't be stopped any more, and speaks against the others all the same.
+    // A finished row is not reported, but the others still conflict with it.
     process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
     assert_eq!(process.journal.contradicting(&process.run).expect("reads"), [found(1, 3), found(2, 3)]);
 }
 
-/// What was made of an incident before it was merged was made; what was sent to it when it had been, was not.
+/// An update of the old incident counts if it was sent before the merge, not if it was redirected.
 #[tokio::test(start_paused = true)]
 async fn changes_applied_before_the_merge_count() {
     for (verdict, is_made) in [("updated", true), ("redirected", false)] {

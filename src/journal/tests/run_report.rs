@@ -1,4 +1,4 @@
-//! What a run came to: its rows by how they ended, and its calls over time.
+//! Run reports: rows by outcome, requests over time.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use super::process::{Place, resolve};
 use crate::journal::{AttemptEnd, AttemptId, OutcomeGroup, RowFilter};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, RowCode};
 
-/// A row that ended so.
 fn over(row: u64, kind: OutcomeKind, code: impl Into<RowCode>) -> (u64, Outcome) {
     (row, Outcome::new(kind, code, ""))
 }
@@ -24,7 +23,7 @@ async fn every_row_is_selected_once_by_outcome() {
         let attempt = process.start(row);
         process.end(AttemptEnd { outcome: Some(outcome), ..process.ended(attempt) });
     }
-    // Under way when the run ended: it may have been made. The sixth was not begun.
+    // Row 5 is in flight when the run ends; row 6 was not attempted.
     process.start(5);
     let (journal, run) = (&process.journal, &process.run.name);
     let groups = journal.outcome_groups(run).expect("reads");
@@ -55,7 +54,7 @@ async fn every_row_is_selected_once_by_outcome() {
     assert_eq!(first[0].body.as_deref(), Some(&*resolve(1).body));
 }
 
-/// Three calls at once, of which the first is refused at 1 s; the pause is over at 5 s.
+/// Three requests at once; the first gets a 429 at 1 s, and the pause ends at 5 s.
 #[tokio::test(start_paused = true)]
 async fn timeline_counts_requests_and_each_pause_once() {
     let place = Place::new();

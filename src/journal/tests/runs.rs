@@ -1,4 +1,4 @@
-//! Runs: whole or not at all, one holder, gone on with.
+//! Runs: published atomically, locked by one process, resumed.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn run_is_published_complete_or_not_at_all() {
     assert_eq!(other.run(&run.name).expect("is there").rows(), 2);
     assert_eq!(same(&other), Some(run.name.clone()));
 
-    // Another one whose process goes before it is ready: the next start removes it.
+    // The process of another run ends before publishing it: the next start removes the run.
     let half = loaded(&mut other, &[resolve(3)]);
     let (name, id) = (half.name.clone(), half.id);
     drop((half, other));
@@ -88,7 +88,7 @@ async fn rows_in_doubt_are_resumed() {
     assert_eq!(rows, [1]);
 }
 
-/// They count as any call does, until nobody asks for them any more.
+/// They count like any other request, and are pruned when they have expired.
 #[tokio::test(start_paused = true)]
 async fn requests_without_run_count_until_they_expire() {
     let place = Place::new();
@@ -119,7 +119,7 @@ async fn requests_without_run_count_until_they_expire() {
         Grant { permits: 0, next: NextPermit::AfterACallInFlight }
     };
     other.journal.commit(&Batch { slots: 1, ..Batch::default() }, count).expect("writes");
-    assert_eq!(seen, 1, "a run of the scope counts it");
+    assert_eq!(seen, 1, "a run of the same tenant key counts it");
 
     let left = |journal: &Journal| -> u64 {
         journal.db.query_row("SELECT count(*) FROM attempts", [], |row| row.get(0)).expect("counts")

@@ -1,4 +1,4 @@
-//! The directory and the file: rights, formats, damage, a new start of the machine.
+//! The directory and the file: permissions, formats, damage, reboots.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,7 +40,7 @@ async fn newer_format_is_refused_and_untouched() {
     assert!(matches!(error, JournalError::Newer { found: 5, known: 4, .. }), "{error}");
     let error = ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect_err("newer");
     assert!(matches!(error, JournalError::Newer { found: 5, known: 4, .. }), "{error}");
-    assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+    assert!(fs::read(place.database()).expect("reads") == before, "the file is unchanged");
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +54,7 @@ async fn foreign_database_is_refused_and_untouched() {
     for make in [
         &|path| fs::write(path, "incidentId,status\n".repeat(1_000)).expect("writes") as (),
         &|path| foreign("PRAGMA application_id = 7; CREATE TABLE theirs (a)", path),
-        // What most databases look like: without a mark.
+        // Most databases have no application id.
         &|path| foreign("CREATE TABLE theirs (a)", path),
     ] as [&dyn Fn(PathBuf); 3]
     {
@@ -66,11 +66,11 @@ async fn foreign_database_is_refused_and_untouched() {
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
         let error = ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect_err("no journal");
         assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
-        assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+        assert!(fs::read(place.database()).expect("reads") == before, "the file is unchanged");
     }
 }
 
-/// Each is what could make a journal do more than it says.
+/// Alterations can change what the statements of the journal do.
 #[tokio::test(start_paused = true)]
 async fn altered_schema_is_refused_and_untouched() {
     for (alter, name) in [
@@ -90,7 +90,7 @@ async fn altered_schema_is_refused_and_untouched() {
                 Some(earlier) => journal_of_format(&place, earlier),
                 None => drop(place.process(&[resolve(1)])),
             }
-            #[expect(clippy::disallowed_methods, reason = "somebody else's hand in the journal")]
+            #[expect(clippy::disallowed_methods, reason = "another program alters the journal")]
             let db = Connection::open(place.database()).expect("opens");
             db.execute_batch(alter).expect("alters");
             drop(db);
@@ -103,12 +103,12 @@ async fn altered_schema_is_refused_and_untouched() {
             for error in errors {
                 assert!(matches!(&error, JournalError::Damaged { why, .. } if why.contains(name)), "{alter}: {error}");
             }
-            assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+            assert!(fs::read(place.database()).expect("reads") == before, "the file is unchanged");
         }
     }
 }
 
-/// For what a comparison of schemas does not see.
+/// In case an alteration escapes the comparison of schemas.
 #[tokio::test(start_paused = true)]
 async fn triggers_and_views_are_disabled() {
     use rusqlite::config::DbConfig;
@@ -138,7 +138,7 @@ async fn reading_leaves_no_file_behind() {
     assert_eq!(history.runs().expect("reads").len(), 1);
     assert!(ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect("reads").is_some());
     assert_eq!(names(), before);
-    // While another process writes, what is read is current.
+    // A new reader sees what another process writes; the open one keeps its view.
     let mut process = place.process(&[resolve(2), resolve(3)]);
     process.make(1, Some(true));
     let now = History::open(&place.location(), place.clock.clone()).expect("reads").expect("is there");
@@ -166,7 +166,7 @@ async fn empty_file_becomes_a_journal() {
     assert!(place.open().runs().expect("reads").is_empty());
 }
 
-/// After a start of the machine the wall times decide.
+/// After a reboot the wall clock decides.
 #[tokio::test(start_paused = true)]
 async fn reboot_shifts_all_times() {
     let place = Place::new();
@@ -178,7 +178,7 @@ async fn reboot_shifts_all_times() {
     before.end(AttemptEnd { pause_until, made: Some(false), ..before.ended(throttled) });
     drop(before);
 
-    // It starts again 20 s later; its boot time counts from zero.
+    // The machine reboots 20 s later; its boot time counts from zero.
     let wall = "2026-11-24T10:02:00Z".parse().expect("a time");
     let again = Place { clock: Clock::simulated(Now { boot: BootTime(5_000_000), wall }, "second"), ..place };
     let mut process = again.process(&[resolve(4)]);
@@ -187,17 +187,17 @@ async fn reboot_shifts_all_times() {
     assert_eq!((pause.until.0 / 1_000_000, pause.probing), (75, false));
     drop(process);
 
-    // And again, with a clock that is two hours behind: what lies in the future counts as now.
+    // It reboots again, with a clock two hours behind: times in the future count as now.
     let wall = "2026-11-24T08:00:00Z".parse().expect("a time");
     let again = Place { clock: Clock::simulated(Now { boot: BootTime(9_000_000), wall }, "third"), ..again };
     let mut process = again.process(&[resolve(5)]);
     assert_eq!(process.seconds_ended(), [9, 9]);
     let pause = process.spent().1.expect("a pause");
-    // 90 s were left when the last attempt ended: a clock that is behind does not stretch that.
+    // 90 s were left when the last attempt ended: a clock that is behind does not prolong the pause.
     assert_eq!(pause.until.0 / 1_000_000, 9 + 90);
     drop(process);
 
-    // Nor does another start with it; what has passed by that clock counts.
+    // Nor does another reboot with that clock; the time that it measured counts.
     let wall = "2026-11-24T08:00:30Z".parse().expect("a time");
     let again = Place { clock: Clock::simulated(Now { boot: BootTime(3_000_000), wall }, "fourth"), ..again };
     let pause = again.process(&[resolve(6)]).spent().1.expect("a pause");
@@ -259,7 +259,7 @@ async fn expect_kept(earlier: (i64, &str)) {
     journal_of_format(&place, earlier);
     let tenant = crate::model::change::TenantKey::tenant("t");
     let appended = Some("comment");
-    // A dry run and the list read it as it is, and change nothing.
+    // Dry runs and lists read it without a migration.
     let before = fs::read(place.database()).expect("reads");
     let history = History::open(&place.location(), place.clock.clone()).expect("reads").expect("is there");
     assert_eq!(history.runs().expect("reads")[0].name, "7f3k");
@@ -267,7 +267,7 @@ async fn expect_kept(earlier: (i64, &str)) {
         ReadOnlyJournal::open(&place.location(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
     assert_eq!(peek.ledger(HOUR).expect("reads").0.ended.len(), 1);
     drop((history, peek));
-    assert!(fs::read(place.database()).expect("reads") == before, "it was touched");
+    assert!(fs::read(place.database()).expect("reads") == before, "the file is unchanged");
 
     let mut journal = place.open();
     let step: i64 = journal.db.query_row("SELECT step FROM attempts", [], |row| row.get(0)).expect("an attempt");
@@ -293,7 +293,7 @@ async fn expect_kept(earlier: (i64, &str)) {
     assert_eq!(journal.pruned_run_of_plan(&scope(), "seal").expect("reads"), None);
 }
 
-/// Else a journal that was migrated would behave unlike a new one.
+/// A migrated journal must not behave differently from a new one.
 #[tokio::test(start_paused = true)]
 async fn migrated_journal_has_the_current_schema() {
     let columns = |journal: &Journal| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Whole pages, as the two forms write them.
+//! Whole pages, in both formats.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -52,7 +52,7 @@ fn preview(bodies: &[&str]) -> Preview {
     }
 }
 
-/// A review with nothing but what it must have.
+/// A review without optional parts.
 fn review<'a>(preview: &'a Preview, quota: &'a Quota) -> Review<'a> {
     Review {
         preview,
@@ -66,7 +66,7 @@ fn review<'a>(preview: &'a Preview, quota: &'a Quota) -> Review<'a> {
     }
 }
 
-/// Two incidents whose values were read, in both forms.
+/// Two incidents with a snapshot, in both formats.
 fn compared() -> [String; 2] {
     let bodies = [r#"{"status":"Resolved","tags":["a","c"],"comment":"tuned"}"#, r#"{"assignedTo":""}"#];
     let preview = preview(&bodies);
@@ -116,7 +116,7 @@ fn review_shows_before_and_after() {
     }
 }
 
-/// In tables that a browser lays out one by one, and no row is lost between two of them.
+/// The page is split into tables; no row is lost between two of them.
 #[test]
 fn page_of_100_000_rows_has_each_once() {
     const ROWS: u64 = 100_000;
@@ -193,7 +193,7 @@ fn report_of_an_empty_run_is_a_page() {
     assert!(page.ends_with("</html>\n"));
 }
 
-/// A row that can't be had leaves what was there, and no draft.
+/// It leaves no temporary file either.
 #[test]
 fn failed_write_keeps_the_old_page() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -209,7 +209,7 @@ fn failed_write_keeps_the_old_page() {
     assert_eq!(std::fs::read_dir(directory.path()).expect("lists").count(), 1);
 }
 
-/// In every place where a text of others can stand.
+/// Wherever a page shows text from outside.
 #[test]
 fn server_messages_are_escaped() {
     let said = "</td><script>alert(1)</script>\u{202e}";
