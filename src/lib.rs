@@ -28,7 +28,7 @@
 //! | 4 engine | [`apply`] | the loop that sends, the state of a row, doubt, the service's health |
 //! | 5 edges | [`output`] | what is written to files: results, fetched incidents, plans |
 //! | | [`report`] | what people are told: diagnostics, preview, progress, summary, page |
-//! | | [`emulator`] | the API's stand-in: a server with quota, incidents and faults |
+//! | | `emulator` | the API's stand-in: a server with quota, incidents and faults (a cargo feature, on by default) |
 //! | 6 composes | [`cli`] | arguments, settings, log, one file for each subcommand; errors and exit codes |
 //!
 //! # The way of one row
@@ -66,6 +66,7 @@ pub mod client;
 pub mod clock;
 pub mod compare;
 pub mod contract;
+#[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod files;
 pub mod input;

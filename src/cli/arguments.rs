@@ -41,7 +41,8 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// Send to an API emulator that is started for this run; nothing real changes
-    #[arg(long, conflicts_with_all = ["base_url", "token_file", "tenant"])]
+    #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = ["base_url", "token_file", "tenant"]))]
+    #[cfg_attr(not(feature = "emulator"), arg(skip))]
     pub(super) emulator: bool,
     /// Tenant of the token; keeps quota and history apart
     #[arg(long, alias = "scope", value_name = "NAME")]

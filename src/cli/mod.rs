@@ -17,6 +17,7 @@ mod arguments;
 mod check;
 mod confirm;
 mod contract;
+#[cfg(feature = "emulator")]
 mod emulator;
 mod environment;
 pub mod error;
@@ -91,6 +92,7 @@ enum Command {
     /// List, inspect, resume and undo runs
     Runs(runs::RunsArgs),
     /// Run a local emulator of the API
+    #[cfg(feature = "emulator")]
     Emulator(Box<emulator::EmulatorArgs>),
     /// Show the values and quota that a contract accepts
     Contract(contract::ContractArgs),
@@ -280,6 +282,7 @@ fn execute(cli: Cli) -> Result<u8, Error> {
         Command::Apply(args) => apply::run(&args, &cli.global, &environment, &mut terminal),
         Command::Fetch(args) => fetch::run(&args, &cli.global, &environment, &mut terminal),
         Command::Runs(args) => runs::run(&args, &cli.global, &environment, &mut terminal),
+        #[cfg(feature = "emulator")]
         Command::Emulator(args) => emulator::run(*args, &environment).map(|()| exit::OK),
         Command::Contract(args) => contract::run(&args, &terminal).map(|()| exit::OK),
         Command::Completions { shell } => {

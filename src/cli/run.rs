@@ -65,10 +65,10 @@ pub(super) fn run(
     }
 
     let runtime = send::runtime()?;
-    let target = if args.emulator {
-        runtime.block_on(Target::emulated(contract, &args.send.calls))?
-    } else {
-        Target::of_run(args, contract, global, env)?
+    let target = match contract {
+        #[cfg(feature = "emulator")]
+        contract if args.emulator => runtime.block_on(Target::emulated(contract, &args.send.calls))?,
+        contract => Target::of_run(args, contract, global, env)?,
     };
     let clock = Clock::machine();
     target.expect_access(if args.dry_run { Access::Read } else { Access::Write }, &clock)?;
@@ -140,6 +140,7 @@ pub(super) fn run(
     } else {
         begun.ask_and_send(&runtime, &args.send, remember, &args.input, page, next, terminal)?
     };
+    #[cfg(feature = "emulator")]
     if let Some(emulator) = target.emulator {
         runtime.block_on(emulator.stop());
     }

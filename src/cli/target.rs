@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::GlobalArgs;
 use super::arguments::{CallArgs, RunArgs};
@@ -14,6 +13,7 @@ use crate::cli::error::Error;
 use crate::client::{Client, ConsentedOrigin, HttpTransport, NotConsented, Origin, Proxy, TokenCache, TokenNeeds};
 use crate::clock::Clock;
 use crate::contract::Contract;
+#[cfg(feature = "emulator")]
 use crate::emulator::{self, Running};
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::Quota;
@@ -37,6 +37,7 @@ pub(super) struct Target {
     /// Whether it is an emulator that lives and dies with the run.
     pub(super) is_emulated: bool,
     /// That emulator; none in a dry run.
+    #[cfg(feature = "emulator")]
     pub(super) emulator: Option<Running>,
     /// The variables that say whose certificates are trusted.
     certificates: Vec<&'static str>,
@@ -72,9 +73,6 @@ pub(super) enum Access {
     /// It updates them.
     Write,
 }
-
-/// How long the emulator of `--emulator` takes for a call: about as long as a near service.
-const EMULATED_LATENCY: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(120);
 
 impl Target {
     /// The target of `run`.
@@ -136,6 +134,7 @@ impl Target {
             quota,
             tokens: tokens.map(Arc::new),
             is_emulated: false,
+            #[cfg(feature = "emulator")]
             emulator: None,
             certificates: if is_https { env.certificates.clone() } else { Vec::new() },
             refusal,
@@ -193,10 +192,13 @@ impl Target {
     ///
     /// # Errors
     /// Where no port is free.
+    #[cfg(feature = "emulator")]
     pub(super) async fn emulated(contract: Contract, calls: &CallArgs) -> Result<Target, Error> {
+        use std::time::Duration;
         let planned = Target::to_be_emulated(contract, calls)?;
         let settings = emulator::Settings {
-            latency: EMULATED_LATENCY,
+            // About as long as a nearby service takes.
+            latency: Duration::from_millis(20)..=Duration::from_millis(120),
             quota: Some(planned.quota.clone()),
             ..emulator::Settings::new(planned.contract.clone())
         };
@@ -229,6 +231,7 @@ impl Target {
             quota,
             tokens: None,
             is_emulated: true,
+            #[cfg(feature = "emulator")]
             emulator: None,
             certificates: Vec::new(),
             refusal: None,
