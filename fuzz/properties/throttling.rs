@@ -6,6 +6,8 @@ use bulk_triage::client::throttle::resume;
 use bulk_triage::model::call::Resume;
 use jiff::Timestamp;
 
+use super::checked::CONTRACT;
+
 /// No time is longer: what an answer asks beyond it is cut to it.
 const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
 
@@ -27,10 +29,11 @@ pub fn throttling(data: &[u8]) {
         Resume::At(time) => Duration::try_from(time.duration_since(now)).ok(),
         Resume::JustPassed => Some(Duration::from_secs(1)),
     };
-    let of_all = wait(resume(&headers, body, now));
-    let of_headers = wait(resume(&headers, b"", now));
+    let names = &CONTRACT.api.error;
+    let of_all = wait(resume(&headers, body, names, now));
+    let of_headers = wait(resume(&headers, b"", names, now));
     // A time that has just passed gives way to any that is ahead.
-    let has_just_passed = resume(&headers, b"", now) == Some(Resume::JustPassed);
+    let has_just_passed = resume(&headers, b"", names, now) == Some(Resume::JustPassed);
     assert!(of_all >= of_headers || has_just_passed, "{of_all:?} is shorter than {of_headers:?}");
     assert!(of_all.is_none_or(|wait| !wait.is_zero()));
 

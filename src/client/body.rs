@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::contract::ErrorMembers;
+
 /// The longest message that is kept, in characters.
 const LONGEST_MESSAGE: usize = 400;
 
@@ -84,8 +86,7 @@ pub(super) fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
 }
 
-/// What the API says of an error: `{"error":{"code":…,"message":…,"target":…}}`, and the forms of what stands before it
-/// (`{"statusCode":429,"message":…}`, `{"error":"invalid_token","error_description":…}`).
+/// What the API, or a gateway before it, says of an error.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     pub(super) code: Option<String>,
@@ -101,20 +102,19 @@ pub(super) fn text(members: &Members<'_, '_>, name: &str) -> Option<String> {
 }
 
 impl ErrorBody {
-    /// `None` where the body is no object, or says nothing of an error.
-    pub(super) fn read(body: &[u8]) -> Option<ErrorBody> {
-        let outer = members(body, &["error", "error_description", "message", "Message"]).ok()?;
-        let error = outer.get("error").and_then(|error| {
-            let inner = members(error.get().as_bytes(), &["code", "message", "target"]).ok()?;
-            Some(ErrorBody {
-                code: text(&inner, "code"),
-                message: text(&inner, "message"),
-                target: text(&inner, "target"),
-            })
+    /// `None` if the body is no object, or says nothing of an error.
+    pub(super) fn read(body: &[u8], names: &ErrorMembers) -> Option<ErrorBody> {
+        let texts = names.texts.iter().map(String::as_str);
+        let wanted: Vec<&str> = [names.object.as_str()].into_iter().chain(texts.clone()).collect();
+        let outer = members(body, &wanted).ok()?;
+        let error = outer.get(&names.object).and_then(|error| {
+            let inner = members(error.get().as_bytes(), &[&names.code, &names.message, &names.target]).ok()?;
+            let text = |name| text(&inner, name);
+            Some(ErrorBody { code: text(&names.code), message: text(&names.message), target: text(&names.target) })
         });
         let error = error.unwrap_or_else(|| ErrorBody {
-            code: text(&outer, "error"),
-            message: ["error_description", "message", "Message"].iter().find_map(|name| text(&outer, name)),
+            code: text(&outer, &names.object),
+            message: texts.clone().find_map(|name| text(&outer, name)),
             target: None,
         });
         (error != ErrorBody::default()).then_some(error)
@@ -193,6 +193,7 @@ pub(super) fn cut(text: &str, longest: usize) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::classify::tests::contract;
     use super::*;
     use proptest::prelude::*;
 
@@ -216,7 +217,7 @@ mod tests {
             ("<html>", None),
             ("", None),
         ] {
-            assert_eq!(ErrorBody::read(body.as_bytes()), expected, "{body}");
+            assert_eq!(ErrorBody::read(body.as_bytes(), &contract().api.error), expected, "{body}");
         }
     }
 
@@ -250,7 +251,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_can_be_parsed(body: Vec<u8>, text in "(?s)[<>a-z/ ]{0,40}") {
-            let _ = ErrorBody::read(&body);
+            let _ = ErrorBody::read(&body, &contract().api.error);
             let _ = one_line(&plain_text(&body));
             let _ = plain_text(text.as_bytes());
         }

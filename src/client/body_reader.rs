@@ -304,7 +304,7 @@ mod tests {
     }
 
     fn read(coding: &str, body: &[u8], bounds: Bounds, is_cut: bool) -> (String, Option<String>) {
-        let keep = Keep { members: ["incidentId", "status"].map(str::to_owned).into(), is_page: false };
+        let keep = Keep { members: ["incidentId", "status"].map(str::to_owned).into(), page: None };
         let mut results = [1, 2, 7, usize::MAX].map(|size| {
             let mut reader = BodyReader::new([coding].into_iter(), Some(keep.clone()), bounds);
             for piece in body.chunks(size.min(body.len().max(1))) {

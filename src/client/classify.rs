@@ -45,13 +45,14 @@ pub fn classify(
         return match verdict_of_success(call, contract, &reply, now) {
             Ok(verdict) => answer(&reply, None, verdict, String::new()),
             Err(why) => {
-                let error = ErrorBody::read(&reply.body);
+                let error = ErrorBody::read(&reply.body, &contract.api.error);
                 let verdict = if is_update { Verdict::Unconfirmed } else { doubt };
                 answer(&reply, error.as_ref(), verdict, one_line(&format!("malformed response: {why}")))
             }
         };
     }
-    let error = ErrorBody::read(&reply.body);
+    let names = &contract.api.error;
+    let error = ErrorBody::read(&reply.body, names);
     let said = || one_line(&error.as_ref().map_or_else(|| plain_text(&reply.body), ErrorBody::to_string));
     let verdict = match reply.status {
         400 | 422 => Verdict::Rejected,
@@ -59,7 +60,7 @@ pub fn classify(
         403 => Verdict::Forbidden,
         404 => Verdict::NotFound,
         409 | 412 => Verdict::Conflict,
-        429 => Verdict::Throttled { resume: resume(&reply.headers, &reply.body, now.wall) },
+        429 => Verdict::Throttled { resume: resume(&reply.headers, &reply.body, names, now.wall) },
         408 | 500..=599 => doubt,
         status => {
             let message = format!("unexpected status {status}: {}", said());
@@ -70,7 +71,7 @@ pub fn classify(
     let message =
         if said.is_empty() { format!("the server responded with {} and no message", reply.status) } else { said };
     let is_retried = matches!(verdict, Verdict::Transient { .. });
-    let resume = if is_retried { retry(&reply.headers, &reply.body, now.wall) } else { None };
+    let resume = if is_retried { retry(&reply.headers, &reply.body, names, now.wall) } else { None };
     CallResult { resume, ..answer(&reply, error.as_ref(), verdict, message) }
 }
 
@@ -109,7 +110,7 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
             }
         }
         // What is read decides whether a comment is sent again: nothing less than all of it will do.
-        _ if shown.id.is_none() => Err("it has no `incidentId`".to_owned()),
+        _ if shown.id.is_none() => Err(format!("it has no `{}`", contract.api.incident.id)),
         _ => match (shown.comments()?, shown_in(contract)) {
             (None, Some(name)) => Err(format!("it has no `{name}`")),
             (comments, _) => Ok(Verdict::Read {
@@ -129,7 +130,7 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
 /// What the 200 of a list means.
 fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
     let incidents = Shown::list(body, contract)?.into_iter().map(|shown| {
-        let id = shown.id.ok_or("an incident of it has no `incidentId`")?;
+        let id = shown.id.ok_or_else(|| format!("an incident of it has no `{}`", contract.api.incident.id))?;
         let redirect = shown.redirect.filter(|to| *to != 0 && *to != id);
         let (values, context) = (shown.values()?, shown.context());
         Ok(Incident { id, redirect, values, context, comments: Vec::new() })
@@ -170,6 +171,7 @@ pub(super) mod tests {
             title: String::new(),
             origin: "https://a.example".to_owned(),
             operations: crate::contract::load("defender").expect("built in").operations,
+            api: crate::contract::load("defender").expect("built in").api,
             permission_application: String::new(),
             permission_delegated: String::new(),
             audiences: Vec::new(),

@@ -369,7 +369,7 @@ mod tests {
             token: SecretString::from("s3cret"),
             query: None,
             body: Some(BODY.into()),
-            keep: Keep { members: Arc::from([]), is_page: false },
+            keep: Keep { members: Arc::from([]), page: None },
         }
     }
 

@@ -3,16 +3,15 @@
 use std::cell::LazyCell;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
 use super::http::WHOLE_CALL;
-use super::member_filter::Keep;
+use super::member_filter::{Keep, PageNames};
 use crate::compare;
-use crate::contract::{Contract, PropertyKind, SameAs};
+use crate::contract::{Api, CommentMembers, Contract, ErrorMembers, PropertyKind, SameAs};
 use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
 use crate::model::change::Change;
 use crate::model::comment_text::may_be;
@@ -36,16 +35,18 @@ impl<'a> Shown<'a> {
     pub(super) fn read(body: &'a [u8], contract: &'a Contract) -> Result<Shown<'a>, String> {
         let names: Vec<&str> = names_in_use(contract).chain(shown_in(contract)).collect();
         let members = members(body, &names).map_err(|error| error.to_string())?;
-        expect_no_error(&members, body)?;
-        let (id, redirect) = (number(&members, "incidentId")?, number(&members, "redirectIncidentId")?);
+        expect_no_error(&members, body, &contract.api.error)?;
+        let names = &contract.api.incident;
+        let (id, redirect) = (number(&members, &names.id)?, number(&members, &names.redirect)?);
         Ok(Shown { contract, members, id, redirect })
     }
 
     /// Reads the body of a list's 200: its incidents, in its order.
     pub(super) fn list(body: &'a [u8], contract: &'a Contract) -> Result<Vec<Shown<'a>>, String> {
-        let members = members(body, &["error", "value"]).map_err(|error| error.to_string())?;
-        expect_no_error(&members, body)?;
-        let list = members.get("value").ok_or("it has no `value`")?;
+        let (errors, items) = (&contract.api.error, &contract.api.list.items);
+        let members = members(body, &[&errors.object, items]).map_err(|error| error.to_string())?;
+        expect_no_error(&members, body, errors)?;
+        let list = members.get(items).ok_or_else(|| format!("it has no `{items}`"))?;
         let list: Vec<&RawValue> = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
         list.into_iter().map(|incident| Shown::read(incident.get().as_bytes(), contract)).collect()
     }
@@ -76,7 +77,8 @@ impl<'a> Shown<'a> {
     /// `None` where the answer leaves them out, and nothing is known of them.
     pub(super) fn comments(&self) -> Result<Option<Vec<Comment>>, String> {
         let list = shown_in(self.contract).and_then(|name| self.members.get(name));
-        list.map(|list| comments_of(list.get()).map_err(|error| error.to_string())).transpose()
+        let names = &self.contract.api.comment;
+        list.map(|list| comments_of(list.get(), names).map_err(|error| error.to_string())).transpose()
     }
 
     /// Whether nothing of an incident is there.
@@ -186,12 +188,15 @@ impl ShownComment<'_> {
 /// What is in use of an incident: where it stands alone, its comments too.
 pub(super) fn in_use(contract: &Contract, is_page: bool) -> Keep {
     let comments = shown_in(contract).filter(|_| !is_page);
-    Keep { members: names_in_use(contract).chain(comments).map(str::to_owned).collect(), is_page }
+    let members = names_in_use(contract).chain(comments).map(str::to_owned).collect();
+    let Api { list, error, .. } = &contract.api;
+    Keep { members, page: is_page.then(|| PageNames { items: list.items.clone(), error: error.object.clone() }) }
 }
 
 /// The members of an incident that are in use everywhere.
 fn names_in_use(contract: &Contract) -> impl Iterator<Item = &str> {
-    ["error", "incidentId", "redirectIncidentId"]
+    let Api { incident, error, .. } = &contract.api;
+    [error.object.as_str(), &incident.id, &incident.redirect]
         .into_iter()
         .chain(replaced(contract))
         .chain(contract.context.iter().map(String::as_str))
@@ -212,11 +217,11 @@ pub(super) fn shown_in(contract: &Contract) -> Option<&str> {
     })
 }
 
-fn expect_no_error(members: &Members<'_, '_>, body: &[u8]) -> Result<(), String> {
-    if members.get("error").is_none_or(is_null) {
+fn expect_no_error(members: &Members<'_, '_>, body: &[u8], names: &ErrorMembers) -> Result<(), String> {
+    if members.get(&names.object).is_none_or(is_null) {
         return Ok(());
     }
-    let error = ErrorBody::read(body).map_or_else(String::new, |error| error.to_string());
+    let error = ErrorBody::read(body, names).map_or_else(String::new, |error| error.to_string());
     Err(format!("it carries an error: {error}"))
 }
 
@@ -228,23 +233,18 @@ fn number(members: &Members<'_, '_>, name: &str) -> Result<Option<u64>, String> 
 }
 
 /// Every entry is a comment, also without a text: it may be the one that is looked for.
-fn comments_of(list: &str) -> serde_json::Result<Vec<Comment>> {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Shown {
-        comment: Option<String>,
-        created_by: Option<String>,
-        created_time: Option<String>,
-    }
-
-    let list: Option<Vec<Option<Shown>>> = serde_json::from_str(list)?;
-    let comments = list.into_iter().flatten().map(|shown| {
-        let Shown { comment, created_by, created_time } = shown.unwrap_or_default();
+fn comments_of(list: &str, names: &CommentMembers) -> serde_json::Result<Vec<Comment>> {
+    let list: Option<Vec<Option<&RawValue>>> = serde_json::from_str(list)?;
+    let comment = |shown: Option<&RawValue>| {
+        let shown = shown.map_or("{}", RawValue::get).as_bytes();
+        let members = members(shown, &[&names.text, &names.author, &names.created])?;
+        let text =
+            |name| members.get(name).map_or(Ok(None), |value| serde_json::from_str::<Option<String>>(value.get()));
         // `0001-01-01T00:00:00Z` is how .NET writes a time that is not set.
-        let created_at = created_time.as_deref().and_then(iso).filter(|at| *at > Timestamp::UNIX_EPOCH);
-        Comment { text: comment.unwrap_or_default(), created_by, created_at }
-    });
-    Ok(comments.collect())
+        let created_at = text(&names.created)?.as_deref().and_then(iso).filter(|at| *at > Timestamp::UNIX_EPOCH);
+        Ok(Comment { text: text(&names.text)?.unwrap_or_default(), created_by: text(&names.author)?, created_at })
+    };
+    list.into_iter().flatten().map(comment).collect()
 }
 
 fn brief(value: &Value) -> String {
@@ -331,7 +331,7 @@ mod tests {
     fn comment_without_text_or_time_still_counts() {
         let list = r#"[{"comment":null,"createdTime":"2026-11-24T10:00:37Z"},{},null,{"createdBy":"a@b"},
             {"comment":"done","createdTime":"0001-01-01T00:00:00Z"}]"#;
-        let comments = comments_of(list).expect("a list");
+        let comments = comments_of(list, &contract().api.comment).expect("a list");
         let times: Vec<bool> = comments.iter().map(|comment| comment.created_at.is_some()).collect();
         assert_eq!(times, [true, false, false, false, false]);
         let texts: Vec<&str> = comments.iter().map(|comment| comment.text.as_str()).collect();

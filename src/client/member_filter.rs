@@ -11,12 +11,18 @@ use std::sync::Arc;
 pub struct Keep {
     /// Names of members of an incident.
     pub members: Arc<[String]>,
-    /// Whether the body is a page of incidents, in the member `value`.
-    pub is_page: bool,
+    /// If the body is a page of incidents: the members around them.
+    pub page: Option<PageNames>,
 }
 
-/// What stands around a page of incidents.
-const AROUND_A_PAGE: [&str; 2] = ["error", "value"];
+/// The members around a page of incidents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageNames {
+    /// The one with the incidents.
+    pub items: String,
+    /// The one with an error.
+    pub error: String,
+}
 
 /// A body with more brackets open at once is not read on.
 const DEEPEST: usize = 1 << 20;
@@ -211,8 +217,7 @@ impl MemberFilter {
                     return self.give_up(byte);
                 }
                 self.open.push(byte);
-                let is_page = self.keep.as_ref().is_some_and(|keep| keep.is_page);
-                if is_page && is_at_its_end && !self.is_inner && byte == b'[' && self.name == br#""value""# {
+                if is_at_its_end && !self.is_inner && byte == b'[' && self.is_in_items() {
                     self.state = State::Items;
                 }
             }
@@ -227,6 +232,13 @@ impl MemberFilter {
         if is_kept {
             self.kept.push(byte);
         }
+    }
+
+    /// Whether the member with a page's incidents is being read, its name written without escapes.
+    fn is_in_items(&self) -> bool {
+        let page = self.keep.as_ref().and_then(|keep| keep.page.as_ref());
+        let plain = self.name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\""));
+        page.is_some_and(|page| plain == Some(page.items.as_bytes()))
     }
 
     fn open_object(&mut self) {
@@ -252,7 +264,7 @@ impl MemberFilter {
             None => serde_json::from_slice(&self.name).ok().map(Cow::Owned),
         };
         let is_kept = name.is_none_or(|name| match &self.keep {
-            Some(keep) if keep.is_page && !self.is_inner => AROUND_A_PAGE.contains(&&*name),
+            Some(Keep { page: Some(page), .. }) if !self.is_inner => *name == page.items || *name == page.error,
             Some(keep) => keep.members.iter().any(|member| *member == *name),
             None => true,
         });
@@ -283,7 +295,8 @@ mod tests {
     use serde_json::{Map, Value};
 
     fn keep(is_page: bool) -> Keep {
-        Keep { members: ["incidentId", "status", "tags"].map(str::to_owned).into(), is_page }
+        let page = PageNames { items: "value".to_owned(), error: "error".to_owned() };
+        Keep { members: ["incidentId", "status", "tags"].map(str::to_owned).into(), page: is_page.then_some(page) }
     }
 
     fn kept(pieces: &[&[u8]], is_page: bool) -> String {

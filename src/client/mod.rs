@@ -27,7 +27,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use crate::clock::Clock;
-use crate::contract::Contract;
+use crate::contract::{Contract, ListNames};
 use crate::model::call::{Call, CallResult, Obstacle, Page, Verdict};
 use crate::model::operation::Method;
 use crate::text::{REDACTED, Secrets};
@@ -36,7 +36,7 @@ pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
 pub use credentials::{Renewal, TokenCache, TokenError, TokenSource};
 pub use http::{HttpError, HttpTransport, WHOLE_CALL};
-pub use member_filter::Keep;
+pub use member_filter::{Keep, PageNames};
 pub use origin::{Origin, OriginError};
 pub use proxy::Proxy;
 pub use token_file::TokenFile;
@@ -83,7 +83,9 @@ impl<T: Transport> Client<T> {
                 (operation, operation.path_of(change.incident), None, Some(Arc::clone(&change.body)))
             }
             Call::Read(incident) => (&operations.read, operations.read.path_of(*incident), None, None),
-            Call::List(page) => (&operations.list, operations.list.path.clone(), Some(query(page)), None),
+            Call::List(page) => {
+                (&operations.list, operations.list.path.clone(), Some(query(page, &self.contract.api.list)), None)
+            }
         };
         let request = Request { method: operation.method, path, query, token: token.clone(), body, keep };
         if let Some(body) = request.body.as_deref()
@@ -123,11 +125,11 @@ fn redacted(reply: Result<Reply, SendError>, secrets: &Secrets) -> Result<Reply,
 }
 
 /// The query of a page, encoded.
-fn query(page: &Page) -> String {
+fn query(page: &Page, names: &ListNames) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    query.append_pair("$top", &page.top.to_string()).append_pair("$skip", &page.skip.to_string());
+    query.append_pair(&names.top, &page.top.to_string()).append_pair(&names.skip, &page.skip.to_string());
     if let Some(filter) = &page.filter {
-        query.append_pair("$filter", filter);
+        query.append_pair(&names.filter, filter);
     }
     query.finish()
 }

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::body::{self, plain_text, text};
 use super::date::{http_date, iso};
 use super::retry_text::{TimeHint, parse_hints};
+use crate::contract::ErrorMembers;
 use crate::model::call::Resume;
 
 /// The server's clock is believed this far from ours; past that, a time it names is read by our clock.
@@ -37,8 +38,8 @@ pub(super) const HEADERS: [&str; 8] = [
 ///
 /// Where the answer has a `Date`, times are measured from that, so that a clock that is wrong here changes nothing.
 #[must_use]
-pub fn resume(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Option<Resume> {
-    let body = Body::read(body);
+pub fn resume(headers: &[(String, String)], body: &[u8], names: &ErrorMembers, now: Timestamp) -> Option<Resume> {
+    let body = Body::read(body, names);
     let in_text: Vec<TimeHint> = body.texts.iter().flat_map(|text| parse_hints(text)).collect();
     let window = || {
         let windows =
@@ -52,8 +53,8 @@ pub fn resume(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Opti
 /// When requests may begin again after any other response that is retried, if it names a time. A text counts only if it
 /// speaks of a retry: other errors have times in them too.
 #[must_use]
-pub fn retry(headers: &[(String, String)], body: &[u8], now: Timestamp) -> Option<Resume> {
-    let body = Body::read(body);
+pub fn retry(headers: &[(String, String)], body: &[u8], names: &ErrorMembers, now: Timestamp) -> Option<Resume> {
+    let body = Body::read(body, names);
     let speaks_of_it = |text: &&String| {
         let text = text.to_lowercase();
         text.contains("retry") || text.contains("try again")
@@ -131,53 +132,42 @@ struct Body {
     texts: Vec<String>,
 }
 
-/// Members with texts for a person.
-const TEXTS: [&str; 3] = ["message", "Message", "error_description"];
-/// Members with objects that may have more of them.
-const NESTED: [&str; 4] = ["error", "details", "innererror", "innerError"];
-/// Members that name a time, and their unit.
-const TIMES: [(&str, &str); 10] = [
-    ("retryAfter", "s"),
-    ("RetryAfter", "s"),
-    ("retry_after", "s"),
-    ("retry-after", "s"),
-    ("retryAfterSeconds", "s"),
-    ("retry_after_seconds", "s"),
-    ("retryAfterMs", "ms"),
-    ("retry_after_ms", "ms"),
-    ("retry-after-ms", "ms"),
-    ("retryAfterMilliseconds", "ms"),
-];
 /// `error.innererror.details` is as deep as it goes.
 const DEEPEST: u8 = 4;
 /// The maximum number of parts of one error that are read.
 const MOST_DETAILS: usize = 100;
 
 impl Body {
-    fn read(body: &[u8]) -> Body {
+    fn read(body: &[u8], names: &ErrorMembers) -> Body {
         let mut read = Body { members: Vec::new(), texts: Vec::new() };
-        read.object(body, DEEPEST);
+        read.object(body, names, DEEPEST);
         if read.texts.is_empty() {
             read.texts.push(plain_text(body));
         }
         read
     }
 
-    fn object(&mut self, json: &[u8], depth: u8) {
-        let wanted: Vec<&str> = TEXTS.into_iter().chain(NESTED).chain(TIMES.map(|(name, _)| name)).collect();
+    fn object(&mut self, json: &[u8], names: &ErrorMembers, depth: u8) {
+        let times = [(&names.seconds, "s"), (&names.milliseconds, "ms")];
+        let times = times.into_iter().flat_map(|(names, unit)| names.iter().map(move |name| (name.as_str(), unit)));
+        let texts = names.texts.iter();
+        let wanted: Vec<&str> =
+            texts.clone().chain(&names.nested).map(String::as_str).chain(times.clone().map(|(name, _)| name)).collect();
         let Ok(members) = body::members(json, &wanted) else { return };
-        self.texts.extend(TEXTS.iter().filter_map(|name| text(&members, name)));
-        for (name, unit) in TIMES {
+        self.texts.extend(texts.filter_map(|name| text(&members, name)));
+        for (name, unit) in times {
             let value = members.get(name).map(|value| text(&members, name).unwrap_or_else(|| value.get().to_owned()));
             self.members.extend(value.map(|value| (value, unit)));
         }
         if depth == 0 {
             return;
         }
-        for nested in NESTED.iter().filter_map(|name| members.get(name)) {
+        for nested in names.nested.iter().filter_map(|name| members.get(name)) {
             match serde_json::from_str::<Vec<&serde_json::value::RawValue>>(nested.get()) {
-                Ok(list) => list.iter().take(MOST_DETAILS).for_each(|one| self.object(one.get().as_bytes(), depth - 1)),
-                Err(_) => self.object(nested.get().as_bytes(), depth - 1),
+                Ok(list) => {
+                    list.iter().take(MOST_DETAILS).for_each(|one| self.object(one.get().as_bytes(), names, depth - 1));
+                }
+                Err(_) => self.object(nested.get().as_bytes(), names, depth - 1),
             }
         }
     }
@@ -193,8 +183,13 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
+    use super::super::classify::tests::contract;
     use super::*;
     use proptest::prelude::*;
+
+    fn names() -> ErrorMembers {
+        contract().api.error
+    }
 
     const NOW: &str = "2026-11-24T10:00:00Z";
 
@@ -208,7 +203,7 @@ mod tests {
 
     fn named(headers: &[(&str, &str)], body: &str) -> Option<Resume> {
         let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        resume(&headers, body.as_bytes(), at(NOW))
+        resume(&headers, body.as_bytes(), &names(), at(NOW))
     }
 
     #[test]
@@ -330,7 +325,7 @@ mod tests {
         let retry = |headers: &[(&str, &str)], body: &str| {
             let headers: Vec<_> =
                 headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            retry(&headers, body.as_bytes(), at(NOW))
+            retry(&headers, body.as_bytes(), &names(), at(NOW))
         };
         for (headers, body, expected) in [
             (&[("retry-after", "8")][..], "", Some(after(8))),
@@ -366,7 +361,7 @@ mod tests {
             assert_eq!(named(&[("date", "Tue, 24 Nov 2026 10:00:00 GMT")], &body), expected, "{time}");
             // A clock that is wrong here changes nothing.
             let headers = [("date".to_owned(), "Tue, 24 Nov 2026 10:00:00 GMT".to_owned())];
-            assert_eq!(resume(&headers, body.as_bytes(), at("2026-11-24T13:07:00Z")), expected, "{time}");
+            assert_eq!(resume(&headers, body.as_bytes(), &names(), at("2026-11-24T13:07:00Z")), expected, "{time}");
         }
         assert_eq!(named(&[], "until 2026-11-24T09:59:59Z"), Some(Resume::JustPassed), "by our clock without a `Date`");
         assert_eq!(named(&[("retry-after", "0")], ""), None, "a duration has not passed");
@@ -397,10 +392,10 @@ mod tests {
         #[test]
         fn any_response_gives_a_time_or_none(header in "(?s).*|[0-9.]{0,30}", date in ".*", body: Vec<u8>) {
             let headers = [("retry-after".to_owned(), header), ("date".to_owned(), date)];
-            let _ = resume(&headers, &body, at(NOW));
-            let _ = resume(&[], &body, Timestamp::MAX);
-            let _ = resume(&headers, &body, Timestamp::MIN);
-            let _ = retry(&headers, &body, at(NOW));
+            let _ = resume(&headers, &body, &names(), at(NOW));
+            let _ = resume(&[], &body, &names(), Timestamp::MAX);
+            let _ = resume(&headers, &body, &names(), Timestamp::MIN);
+            let _ = retry(&headers, &body, &names(), at(NOW));
         }
     }
 }

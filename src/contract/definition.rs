@@ -1,5 +1,6 @@
 //! The rules of one API, typed.
 
+use super::api::Api;
 use crate::model::change::IncidentId;
 use crate::model::operation::{OperationId, Operations};
 use crate::model::quota_spec::Quota;
@@ -15,6 +16,8 @@ pub struct Contract {
     pub origin: String,
     /// What it can be asked for.
     pub operations: Operations,
+    /// Its names for what is asked and shown.
+    pub api: Api,
     /// What a token for this API names as its audience (`aud`), with or without a slash at its end.
     pub audiences: Vec<String>,
     /// The permission that an application needs to update.

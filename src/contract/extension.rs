@@ -16,7 +16,7 @@ impl Contract {
         self.audiences.iter().filter(move |audience| !built_in.contains(audience)).map(String::as_str)
     }
 
-    /// Checks that it extends a built-in contract as a user's file may: operations, permissions and properties are that one's,
+    /// Checks that it extends a built-in contract as a user's file may: operations, names, permissions and properties are that one's,
     /// and the quota is not looser.
     ///
     /// # Errors
@@ -45,6 +45,9 @@ impl Contract {
         }
         if self.operations != *known {
             return Err("its contract has other operations than a built-in one".to_owned());
+        }
+        if self.api != base.api {
+            return Err("its contract has other names for members than a built-in one".to_owned());
         }
         if !self.quota.is_within(&base.quota) {
             return Err(format!("its contract has the quota `{}`, which exceeds `{}`", self.quota, base.quota));
@@ -115,6 +118,7 @@ mod tests {
         assert!(changed(&|contract| contract.operations.list.method = Method::Post).is_err());
         assert!(changed(&|contract| contract.operations.comment = Some(contract.operations.update.clone())).is_err());
         assert!(changed(&|contract| contract.properties[0].operation = OperationId::Comment).is_err());
+        assert!(changed(&|contract| contract.api.incident.id = "number".to_owned()).is_err());
         assert!(changed(&|contract| contract.quota = "100000/1s".parse().expect("a quota")).is_err());
         assert!(changed(&|contract| contract.permission_delegated = "User.Read".to_owned()).is_err());
         assert!(changed(&|contract| contract.properties[0].name = "action".to_owned()).is_err());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::api::Api;
 use super::definition::{Choice, Contract, Dependency, Property, PropertyKind};
 use crate::model::operation::{OperationId, Operations};
 
@@ -29,6 +30,9 @@ pub(super) struct ContractFile {
     /// Missing in what runs and plans of earlier revisions have kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) operations: Option<Operations>,
+    /// Missing there, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) api: Option<Api>,
     pub(super) permissions: Permissions,
     properties: Vec<PropertyEntry>,
     #[serde(default)]
@@ -131,11 +135,12 @@ impl ContractFile {
     /// The contract.
     ///
     /// # Errors
-    /// If its quota can't be read, or it has no operations.
+    /// If its quota can't be read, or it has no operations or names.
     pub(super) fn into_contract(self) -> Result<Contract, String> {
         Ok(Contract {
             quota: self.quota.parse().map_err(|error| format!("{error}"))?,
             operations: self.operations.ok_or("it has no `operations`")?,
+            api: self.api.ok_or("it has no `api`")?,
             name: self.name,
             title: self.title,
             origin: self.origin,
@@ -163,6 +168,7 @@ impl From<&Contract> for ContractFile {
             quota: contract.quota.to_string(),
             context: contract.context.clone(),
             operations: Some(contract.operations.clone()),
+            api: Some(contract.api.clone()),
             permissions: Permissions {
                 application: contract.permission_application.clone(),
                 delegated: contract.permission_delegated.clone(),

@@ -237,8 +237,8 @@ impl Contract {
         if !file.hosts.is_empty() {
             return Err("`hosts` belongs to built-in contracts only".to_owned());
         }
-        if file.path.is_some() && file.operations.is_some() {
-            return Err("`path` belongs to contract format 1, `operations` to format 2".to_owned());
+        if file.path.is_some() && (file.operations.is_some() || file.api.is_some()) {
+            return Err("`path` belongs to contract format 1, `operations` and `api` to format 2".to_owned());
         }
         if let Some(path) = file.path.take() {
             file.complete(&path)?;
@@ -269,6 +269,7 @@ impl ContractFile {
             format!("its contract, of format 1, has the path `{path}`, which no built-in contract has")
         })?;
         self.operations.clone_from(&base.operations);
+        self.api.clone_from(&base.api);
         // Revisions before those that had them.
         if self.permissions.read_application.is_empty() {
             self.audiences.clone_from(&base.audiences);
@@ -386,7 +387,7 @@ mod tests {
         let contract = Contract::from_toml(stored).expect("complete");
         let base = load("defender").expect("built in");
         assert_eq!((contract.name.as_str(), contract.quota.to_string().as_str()), ("ours", "40/1m,1000/1h"));
-        assert_eq!(contract.operations, base.operations);
+        assert_eq!((&contract.operations, &contract.api), (&base.operations, &base.api));
         assert_eq!(contract.expect_extension(), Ok(()));
         assert_eq!(Contract::from_toml(&contract.to_toml()).as_ref(), Ok(&contract));
         // Revisions before that one knew no audiences, and no permission to read.
@@ -455,6 +456,7 @@ mod tests {
             ("extends = \"defender\"\n[[properties]]\nname = \"severity\"\nvalues = []\n", 3, "no property"),
             ("extends = \"defender\"\nname = \"defender\"\n", 2, "built-in"),
             ("extends = [", 1, ""),
+            ("extends = \"defender\"\n[api.incident]\nid = \"number\"\n", 2, "unknown field `api`"),
             ("extends = \"defender\"\n[operations]\n", 2, "unknown field `operations`"),
             ("extends = \"defender\"\npath = \"/other\"\n", 2, "unknown field `path`"),
             (

@@ -91,8 +91,9 @@ pub(super) mod tests {
             name: "defender-classic".to_owned(),
             title: "Update incident, as on the seed page".to_owned(),
             origin: "https://api.security.microsoft.com".to_owned(),
-            // The emulator has its own paths.
+            // The emulator has its own paths and members.
             operations: load("defender-classic").expect("built in").operations,
+            api: load("defender-classic").expect("built in").api,
             permission_application: "Incident.ReadWrite.All".to_owned(),
             permission_delegated: "Incident.ReadWrite".to_owned(),
             audiences: Vec::new(),

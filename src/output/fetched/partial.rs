@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{FetchFile, FetchPlaceError, Fetched, Reason};
+use crate::contract::Contract;
 use crate::files::{self, For, directory_of};
 
 /// What every part begins with.
@@ -44,8 +45,14 @@ impl PartHeader {
 
     /// Whether it is the same question, whenever it was asked.
     fn is_same(&self, other: &PartHeader) -> bool {
-        (self.fetch, &self.query, &self.origin, &self.scope, &self.contract)
-            == (other.fetch, &other.query, &other.origin, &other.scope, &other.contract)
+        // An earlier revision wrote the same contract in other words.
+        let is_same_contract = || {
+            let [one, other] = [self, other].map(|header| Contract::from_toml(&header.contract));
+            one.is_ok() && one == other
+        };
+        (self.fetch, &self.query, &self.origin, &self.scope)
+            == (other.fetch, &other.query, &other.origin, &other.scope)
+            && (self.contract == other.contract || is_same_contract())
     }
 }
 
