@@ -82,7 +82,7 @@ pub enum StopReason {
     #[error("the time of --stop-after is up")]
     Deadline,
     /// `--max-failures`.
-    #[error("{failed} rows have failed, as many as --max-failures allows")]
+    #[error("{failed} {} failed, as many as --max-failures allows", if *failed == 1 { "row has" } else { "rows have" })]
     TooManyFailures {
         /// So many rows had failed.
         failed: u64,

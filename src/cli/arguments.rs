@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
+use super::number::number;
 use super::preflight::PreflightOptions;
 use super::{Format, RowArgs};
 use crate::input::Source;
@@ -78,6 +79,10 @@ impl PreflightArgs {
     }
 }
 
+/// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
+const TOKEN_FILE: &str =
+    "Read the access token from this file (see the docs for the modes) [env: BULK_TRIAGE_TOKEN holds the token]";
+
 /// How requests are sent: options of every command that calls the API.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct CallArgs {
@@ -85,16 +90,16 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "QUOTA")]
     pub(super) quota: Option<Quota>,
     /// Maximum requests in flight
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = number(1, Some(1000_u32)))]
     pub(super) concurrency: u32,
     /// Maximum attempts per row for transient errors (429s don't count)
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = number(1_u32, None))]
     pub(super) max_attempts: u32,
     /// How long to wait for a service that is down; 0 stops immediately
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(super) patience: Duration,
-    /// Read the access token from this file (see the docs for the modes) [env: `BULK_TRIAGE_TOKEN` holds the token]
-    #[arg(long, value_name = "PATH")]
+    /// File of the access token.
+    #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
     /// Which token files are accepted
     #[arg(long, value_enum, value_name = "MODE", default_value = "private")]
@@ -120,7 +125,7 @@ pub(super) struct SendArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) stop_after: Option<Duration>,
     /// Stop after N failed rows [default: when the first five fail with the same error]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = number(1_u64, None))]
     pub(super) max_failures: Option<u64>,
     /// Exit with 0 even if a response shows only a part of a change.
     #[arg(long)]

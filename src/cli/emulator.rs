@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::environment::Environment;
+use super::number::number;
 use crate::check::nearest;
 use crate::cli::error::Error;
 use crate::client::{TokenCache, TokenFile};
@@ -20,16 +21,19 @@ use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Inc
 use crate::model::change::IncidentId;
 use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
 
+/// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
+const TOKEN_FILE: &str = "Accept only the token in this file [env: BULK_TRIAGE_TOKEN holds the token] [default: any]";
+
 /// Run a local emulator of the API, with its quota, and with faults on request
 #[derive(Debug, Args)]
 #[command(after_long_help = GRAMMAR)]
 pub(super) struct EmulatorArgs {
     /// Port on 127.0.0.1; 0 picks a free one
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number(0, Some(u16::MAX)))]
     port: u16,
 
-    /// Accept only the token in this file [env: `BULK_TRIAGE_TOKEN` holds the token] [default: any]
-    #[arg(long, value_name = "PATH")]
+    /// File of the access token.
+    #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
 
     /// API version: defender-classic, defender, or a TOML file

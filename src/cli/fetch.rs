@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::arguments::CallArgs;
 use super::environment::{Environment, state_dir};
 use super::next_step::{fetch_again, run_fetched};
+use super::number::number;
 use super::patience::open_journal;
 use super::read_calls::ReadCalls;
 use super::send::{code_of, runtime, stop_message};
@@ -42,7 +43,7 @@ pub(super) struct FetchArgs {
     #[command(flatten)]
     pub(super) which: WhichArgs,
     /// Maximum number of incidents, newest first
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
     /// API version: defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]

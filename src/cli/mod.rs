@@ -25,6 +25,7 @@ pub mod exit;
 mod fetch;
 mod load;
 mod next_step;
+mod number;
 mod outlook;
 mod patience;
 mod plan;

@@ -187,7 +187,7 @@ impl PlanView<'_> {
                 if begun.target.scope.is_none() {
                     writeln!(out, "it names no tenant; to restrict it to one, use a token or `--tenant`")?;
                 }
-                return say_next(out, &next);
+                return say_next(out, preview.counts.rows, &next);
             }
             // Without rows there is nothing to save.
             match header_of(&begun)?.rows {

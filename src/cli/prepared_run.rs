@@ -369,11 +369,14 @@ fn check_kept(row: &PendingRow, contract: &Contract) -> Result<(), String> {
     Ok(())
 }
 
-/// Says that nothing was sent, and how it is.
+/// Says that nothing was sent, and how to send `rows` rows.
 ///
 /// # Errors
-/// Where `out` fails.
-pub(super) fn say_next(mut out: impl io::Write, next: &NextCommand) -> Result<(), Error> {
+/// If `out` fails.
+pub(super) fn say_next(mut out: impl io::Write, rows: u64, next: &NextCommand) -> Result<(), Error> {
+    if rows == 0 {
+        return Ok(writeln!(out, "\nnothing to send")?);
+    }
     Ok(writeln!(out, "\nnothing was sent; to send it:\n  {next}")?)
 }
 

@@ -1,5 +1,6 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
+use super::number::number;
 use crate::check::{CheckStats, PropertyOverride, Rules};
 use crate::cli::error::Error;
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ pub(super) struct RowArgs {
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
     /// Check all rows, send the first N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
     /// Rows of a results file to send [default: all but updated and unchanged]
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]

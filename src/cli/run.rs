@@ -129,7 +129,7 @@ pub(super) fn run(
             say_dry_run(begun.target, args, &preview, code)?;
         } else {
             begun.show(preview.clone(), calls, io::stdout().lock(), terminal.out)?;
-            say_next(io::stdout(), &next.after_dry_run())?;
+            say_next(io::stdout(), preview.counts.rows, &next.after_dry_run())?;
         }
         if let Some(page) = &page {
             begun.write_review(page, &preview, calls, warnings, &next.after_dry_run())?;
@@ -195,7 +195,7 @@ fn dry_run(
         say_dry_run(target, args, &preview, code)?;
     } else {
         preview.write(io::stdout().lock(), terminal.out)?;
-        say_next(io::stdout(), &next)?;
+        say_next(io::stdout(), preview.counts.rows, &next)?;
     }
     if let (Some(page), Some(rows)) = (page, rows) {
         let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.counts.rows);

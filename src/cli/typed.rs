@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::ArgMatches;
 use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches};
 
 use crate::model::typed::Typed;
 
@@ -20,7 +20,9 @@ pub(super) fn typed(mut command: &clap::Command, mut matches: &ArgMatches) -> Ty
             continue;
         }
         if !argument.get_action().takes_values() {
-            typed.push(format!("--{long}"), None);
+            // `-vv` was typed as often as it counts.
+            let times = if matches!(argument.get_action(), ArgAction::Count) { matches.get_count(id) } else { 1 };
+            (0..times).for_each(|_| typed.push(format!("--{long}"), None));
             continue;
         }
         let delimiter = argument.get_value_delimiter().map(String::from).unwrap_or_default();
@@ -65,6 +67,7 @@ mod tests {
         let words = typed_in(line).join(" ");
         assert_eq!(words, "--set a=1 --set b=2 --only failed,in-doubt --quota 002/1h --remember 0 --yes --state-dir s");
         assert_eq!(typed_in("b runs resume 7f3k --token-file t").join(" "), "--token-file t");
+        assert_eq!(typed_in("b run a.csv -vv").join(" "), "--verbose --verbose");
         assert!(typed_in("b run a.csv").is_empty());
         assert!(typed_in("b runs").is_empty());
     }

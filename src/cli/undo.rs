@@ -10,6 +10,7 @@ use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::next_step::show_plan;
+use super::number::number;
 use super::preflight::{PreflightEnd, PreflightOptions};
 use super::read_calls::ReadCalls;
 use super::report::{contract_of, report_rows};
@@ -40,7 +41,7 @@ pub(super) struct UndoArgs {
     #[arg(short, long, value_name = "PLAN")]
     output: PathBuf,
     /// Undo only these incidents
-    #[arg(long, alias = "only", value_name = "INCIDENT,…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, alias = "only", value_name = "INCIDENT,…", value_delimiter = ',', value_parser = number(1_u64, None))]
     incident: Vec<u64>,
     /// Add this comment to each reverted incident
     #[arg(long, value_name = "TEXT")]

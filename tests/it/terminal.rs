@@ -256,7 +256,7 @@ fn first_ctrl_c_says_what_second_does() {
     let running = pty.start(program.send_command("a.csv"));
     program.wait_for_requests(3);
     running.signal(Signal::INT);
-    pty.wait_for("stopping: 3 requests in flight (press Ctrl-C again to stop immediately)");
+    pty.wait_for("stopping: 3 requests in flight (another Ctrl-C or SIGTERM stops immediately)");
     running.signal(Signal::INT);
     running.end().expect_code(130);
 }

@@ -188,7 +188,7 @@ pub(super) fn run_report<E>(
         let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("Requested change", "asked")];
         columns
             .into_iter()
-            .chain([("Calls", "calls"), ("Time", "when")])
+            .chain([("Requests", "calls"), ("Time", "when")])
             .map(|(name, class)| column(name, class))
             .collect()
     };

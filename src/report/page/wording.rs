@@ -165,11 +165,11 @@ impl RunReport<'_> {
         facts.extend([
             ("Contract", vec![printable(self.contract).into_owned()]),
             ("Quota", vec![self.quota.to_string()]),
-            ("Begun", vec![time(self.started)]),
+            ("Started", vec![time(self.started)]),
         ]);
-        facts.extend(self.finished.map(|finished| ("Over", vec![time(finished)])));
+        facts.extend(self.finished.map(|finished| ("Finished", vec![time(finished)])));
         facts.push((
-            "Calls",
+            "Requests",
             vec![format!(
                 "{}: {}, {}",
                 count(timeline.calls),
@@ -177,7 +177,7 @@ impl RunReport<'_> {
                 counted(timeline.reads, "read")
             )],
         ));
-        facts.push(("Waits", self.waits()));
+        facts.push(("Delays", self.waits()));
         facts.push(("Results", vec![printable(self.results).into_owned()]));
         facts
     }

@@ -190,9 +190,9 @@ impl Preview {
             ("rows", self.row_lines()),
             ("skipped", self.skipped_lines()),
             ("compared", self.compared.as_ref().map_or_else(Vec::new, PreflightSummary::lines)),
-            ("sets", self.set_lines()),
+            ("sets", self.counts.sets.lines()),
             ("undo", self.counts.undo_line().into_iter().collect()),
-            ("time", self.time_lines()),
+            ("time", if self.counts.rows > 0 { self.time_lines() } else { Vec::new() }),
             ("history", self.earlier_lines()),
         ]
     }
@@ -216,11 +216,6 @@ impl Preview {
         let applied = self.earlier.iter().flatten().filter_map(|earlier| earlier.skipped_line(self.starts_at));
         let compared = self.compared.iter().filter_map(PreflightSummary::skipped_line);
         self.counts.skipped_lines().into_iter().chain(applied).chain(compared).collect()
-    }
-
-    fn set_lines(&self) -> Vec<String> {
-        let lines = self.counts.sets.lines();
-        if lines.is_empty() { vec!["nothing".to_owned()] } else { lines }
     }
 
     pub(super) fn ends_at(&self) -> Timestamp {

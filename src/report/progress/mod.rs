@@ -213,7 +213,7 @@ mod tests {
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 9 min 1 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 8 min 1 s)
         11 of 40 rows: 9 updated, 2 failed; 50 of 50 used this minute, 50 of 1,500 this hour; done at 10:12 UTC (in 7 min 1 s)
-        stopping: 3 requests in flight (press Ctrl-C again to stop immediately)
+        stopping: 3 requests in flight (another Ctrl-C or SIGTERM stops immediately)
         ");
     }
 }

@@ -58,7 +58,7 @@ impl Status {
                 let line = match (reason.is_asked(), in_flight) {
                     (true, 0) => "stopping".to_owned(),
                     (true, _) => {
-                        format!("stopping: {requests} in flight (press Ctrl-C again to stop immediately)")
+                        format!("stopping: {requests} in flight (another Ctrl-C or SIGTERM stops immediately)")
                     }
                     (false, 0) => format!("stopping: {}", fitted(&reason.to_string(), 200)),
                     (false, _) => format!("stopping: {}; {requests} in flight", fitted(&reason.to_string(), 200)),
@@ -253,7 +253,7 @@ mod tests {
     fn first_ctrl_c_says_what_second_does() {
         let mut status = status(3, vec![], [3, 3]);
         let line = status.on_event(&Event::Stopping { reason: StopReason::Requested, in_flight: 1 }, now());
-        let said = "stopping: 1 request in flight (press Ctrl-C again to stop immediately)";
+        let said = "stopping: 1 request in flight (another Ctrl-C or SIGTERM stops immediately)";
         assert_eq!(line.as_deref(), Some(said));
         assert!(status.drawn(now(), false, 80).contains(said));
     }
