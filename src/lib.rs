@@ -26,10 +26,11 @@
 //! | | [`client`] | one attempt at one call, and what its response means |
 //! | | [`retry`] | what follows from a verdict: a decision, not a loop |
 //! | 4 engine | [`apply`] | the loop that sends, the state of a row, doubt, the service's health |
-//! | 5 edges | [`output`] | what is written to files: results, fetched incidents, plans |
+//! | 5 session | [`session`] | the steps of a run: import, preflight, preview, send |
+//! | 6 edges | [`output`] | what is written to files: results, fetched incidents, plans |
 //! | | [`report`] | what people are told: diagnostics, preview, progress, summary, page |
 //! | | `emulator` | the API's stand-in: a server with quota, incidents and faults (a cargo feature, on by default) |
-//! | 6 composes | [`cli`] | arguments, settings, log, one file for each subcommand; errors and exit codes |
+//! | 7 composes | [`cli`] | arguments, settings, log, one file for each subcommand; errors and exit codes |
 //!
 //! # The way of one row
 //!
@@ -44,7 +45,7 @@
 //! 1. `cli::run` opens the input ([`input::Input::open`]); its records are cut and read some at a time.
 //! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`model::change::Change`], which holds the
 //!    request's body to the byte, or a [`model::diagnostic::Diagnostic`]. With one error nothing is sent.
-//! 3. `cli::load` writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
+//! 3. [`session::import`] writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
 //!    it is there ([`journal::Journal::publish`]). Before that the preview is shown and the question asked.
 //! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and offers it to
 //!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
@@ -77,5 +78,6 @@ pub mod plan;
 pub mod quota;
 pub mod report;
 pub mod retry;
+pub mod session;
 pub mod text;
 pub mod undo;

@@ -8,15 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{CallArgs, REMEMBER, SendArgs};
-use super::confirm::{self, PreviewBuilder};
+use super::confirm;
+use super::destination::destination;
 use super::environment::{Environment, state_dir};
-use super::load;
 use super::next_step::NextStep;
 use super::patience::open_journal;
-use super::preflight::PreflightOptions;
-use super::prepared_run::PreparedRun;
+use super::preflight::Preflight;
 use super::report;
-use super::send;
+use super::send::{self, Sending};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
@@ -28,13 +27,14 @@ use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load as load_contract};
 use crate::files::open_input;
 use crate::input::Source;
-use crate::journal::{Journal, ReadScope, RunKey, RunMetadata, RunState, RunSummary};
+use crate::journal::{ReadScope, RunState, RunSummary};
 use crate::model::change::TenantKey;
 use crate::model::outcome::OutcomeCode;
 use crate::model::typed::Typed;
 use crate::output::results::Destination;
 use crate::plan::{self, Header, PlanError, Verified};
 use crate::report::summary::{RunStats, Summary};
+use crate::session::{PlanInput, PreflightOptions, PreparedRun, Session, SessionError, result_rows};
 
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]
@@ -81,50 +81,44 @@ pub(super) fn run(
     }
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let applying = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock };
-    let begun = match journal.run_of_plan(&applying.scope, &plan.checksum)? {
+    let session = Session::open(target.for_session(scope), journal, clock);
+    let run = match session.journal().run_of_plan(&session.target().tenant, &plan.checksum)? {
         Some(name) => {
-            let run = journal.run(&name)?;
+            let run = session.journal().run(&name)?;
             if run.state == RunState::Over {
-                return applying.already(&journal, &run, args, terminal);
+                return Applied { plan: &plan, target: &target, args }.say(&session, &run, &global.typed, terminal);
             }
-            PreparedRun::resume(journal, run, &target, &clock)?
+            session.resume(run)?
         }
-        None => match journal.pruned_run_of_plan(&applying.scope, &plan.checksum)? {
+        None => match session.journal().pruned_run_of_plan(&session.target().tenant, &plan.checksum)? {
             Some(run) => {
                 let (day, name) = (run.finished.strftime("%Y-%m-%d"), run.name);
                 let meaning = format!("applied on {day} by run {name} (pruned); nothing to send");
                 say(&meaning);
                 if args.send.format == Format::Json {
-                    let summary = applying.summary(name, RunStats::default(), exit::OK, meaning);
+                    let applied = Applied { plan: &plan, target: &target, args };
+                    let summary = applied.summary(&session, name, RunStats::default(), exit::OK, meaning);
                     send::print(&summary, Format::Json, terminal);
                 }
                 return Ok(exit::OK);
             }
-            None => applying.load(journal, remember)?,
+            None => plan.import(session, &global.typed, remember)?,
         },
     };
-    begun.destination(args.send.results.as_ref(), &source)?;
+    destination(&run, &target, args.send.results.as_ref(), &source)?;
     let runtime = send::runtime()?;
-    let at = if plan.header.compared { ReadScope::All } else { ReadScope::Needed };
-    let before = PreviewBuilder {
-        target: &target,
-        calls: &args.send.calls,
-        send: Some(&args.send),
-        remember,
-        input: &source,
-        typed: &global.typed,
-        clock: &clock,
-    };
+    let scope = if plan.header.compared { ReadScope::All } else { ReadScope::Needed };
+    let options = PreflightOptions { scope, follow_redirects: false };
     // If every row is known to be done, nothing is read.
-    let begun = if begun.has_rows_to_send(&before)? {
-        begun.preflight(&runtime, &args.send.calls, PreflightOptions { at, follows: false }, terminal)?
+    let run = if run.count(remember)?.0.rows > 0 {
+        Preflight { target: &target, calls: &args.send.calls, options }.run(run, &runtime, terminal)?
     } else {
-        begun
+        run
     };
-    let facts = begun.facts.clone();
+    let facts = run.metadata.clone();
     let next = NextStep::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
-    begun.ask_and_send(&runtime, &args.send, remember, &source, page, next, terminal)
+    let sending = Sending { target: &target, args: &args.send, remember, input: &source, page, next };
+    sending.confirm_and_send(run, &runtime, terminal)
 }
 
 /// A plan that is as it was written.
@@ -143,8 +137,20 @@ impl Plan {
     /// # Errors
     /// Where it is no plan, or not as it was written.
     pub(super) fn read(path: &Path) -> Result<Plan, Error> {
-        let Verified { header, contract, checksum } = read(path, |_| Ok(()))?;
+        let Verified { header, contract, checksum } = read(path, |_| Ok(())).map_err(|error| of_plan(path, error))?;
         Ok(Plan { path: path.to_owned(), header, checksum, contract })
+    }
+
+    /// Imports it.
+    ///
+    /// # Errors
+    /// If the file has become another plan since it was read, or the journal can't be written.
+    pub(super) fn import(&self, session: Session, typed: &Typed, remember: Duration) -> Result<PreparedRun, Error> {
+        let plan = PlanInput { header: &self.header, checksum: self.checksum.clone(), typed: typed.clone(), remember };
+        let run = session.import_plan(plan, |take| {
+            if read(&self.path, take)?.checksum == self.checksum { Ok(()) } else { Err(PlanError::Exchanged.into()) }
+        });
+        run.map_err(|error| of_plan(&self.path, error))
     }
 
     /// Whose incidents it is for, where that was known.
@@ -218,45 +224,43 @@ impl Plan {
     }
 }
 
-/// A plan that is about to be applied, or shown.
-pub(super) struct Applying<'a> {
-    pub(super) plan: &'a Plan,
-    pub(super) target: &'a Target,
-    pub(super) scope: TenantKey,
-    /// The options of the command line, as they were typed.
-    pub(super) typed: &'a Typed,
-    pub(super) clock: &'a Clock,
+/// A plan that was applied before.
+struct Applied<'a> {
+    plan: &'a Plan,
+    target: &'a Target,
+    args: &'a ApplyArgs,
 }
 
-impl<'a> Applying<'a> {
+impl Applied<'_> {
     /// Says that the plan was applied before, and what came of it. Returns the exit code that its run had.
-    fn already(self, journal: &Journal, run: &RunSummary, args: &ApplyArgs, terminal: &Terminal) -> Result<u8, Error> {
+    fn say(&self, session: &Session, run: &RunSummary, typed: &Typed, terminal: &Terminal) -> Result<u8, Error> {
+        let (args, journal) = (self.args, session.journal());
         say(&format!("this plan was applied by run {}, which is finished; a plan can be applied once", run.name));
         let mut tally = RunStats::default();
         tally.on_event(&Event::Started { rows: run.rows(), before: Vec::new() });
-        for row in send::rows_of(journal, &run.name, true) {
+        for row in result_rows(journal, &run.name, true) {
             tally.on_event(&Event::Finished(vec![row?]));
         }
         tally.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
         let code = send::code_of_finished(&tally, args.send.allow_differs);
-        let next = NextStep::Apply { plan: &args.plan, typed: self.typed, facts: &run.facts };
+        let next = NextStep::Apply { plan: &args.plan, typed, facts: &run.facts };
         let results = Path::new(&run.facts.results);
         let follows = journal.has_redirects(&run.name)?;
         let next =
             if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
         let meaning = send::meaning_of_finished(code, &tally);
-        let summary = self.summary(run.name.clone(), tally, code, meaning);
+        let summary = self.summary(session, run.name.clone(), tally, code, meaning);
         let summary = Summary { results: Some(results.to_owned()), next, ..summary };
         send::print(&summary, args.send.format, terminal);
         Ok(code)
     }
 
     /// The summary of a run that was finished before.
-    fn summary(&self, run: String, tally: RunStats, exit: u8, meaning: String) -> Summary {
-        let now = self.clock.now().wall;
+    fn summary(&self, session: &Session, run: String, tally: RunStats, exit: u8, meaning: String) -> Summary {
+        let now = session.journal().clock().now().wall;
         Summary {
             run: Some(run),
-            scope: self.target.shown_scope(&self.scope),
+            scope: self.target.shown_scope(&session.target().tenant),
             origin: self.target.origin().to_string(),
             input: self.plan.header.input.clone(),
             tally,
@@ -271,58 +275,24 @@ impl<'a> Applying<'a> {
             next: None,
         }
     }
-
-    /// Loads it into the journal.
-    ///
-    /// # Errors
-    /// Where the plan has become another one since it was read, or the journal can't be written.
-    pub(super) fn load(self, mut journal: Journal, remember: Duration) -> Result<PreparedRun<'a>, Error> {
-        let Applying { plan, target, scope, typed, clock } = self;
-        let typed = typed.clone();
-        let header = &plan.header;
-        let facts = RunMetadata {
-            input: header.input.clone(),
-            shape: header.shape.clone(),
-            origin: target.origin().to_string(),
-            contract: header.rules.clone(),
-            results: String::new(),
-            options: header.options.clone(),
-            typed,
-            remember,
-        };
-        let mut rng = fastrand::Rng::new();
-        let handle = journal.create_run(&scope, &header.contract, &facts, &mut rng)?;
-        let loaded = load::from_plan(&mut journal, &handle, |take| {
-            if read(&plan.path, take)?.checksum == plan.checksum {
-                Ok(())
-            } else {
-                Err(refused(&plan.path, PlanError::Exchanged))
-            }
-        });
-        let loaded = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                journal.discard(&handle)?;
-                return Err(error);
-            }
-        };
-        let same = RunKey::Plan(plan.checksum.clone());
-        Ok(PreparedRun::new(target, scope, journal, handle, loaded, facts, same, clock))
-    }
 }
 
-fn read(path: &Path, take: impl FnMut(plan::PlanRow) -> Result<(), Error>) -> Result<Verified, Error> {
+fn read(path: &Path, take: impl FnMut(plan::PlanRow) -> Result<(), SessionError>) -> Result<Verified, SessionError> {
     // A pipe would be waited for, and can't be read twice.
-    let is_file = path.metadata().map_err(|error| refused(path, error.into()))?.is_file();
+    let is_file = path.metadata().map_err(PlanError::from)?.is_file();
     if !is_file {
-        return Err(refused(path, PlanError::NoPlan));
+        return Err(PlanError::NoPlan.into());
     }
-    let file = open_input(path).map_err(|error| refused(path, error.into()))?;
-    let read = plan::read(BufReader::new(file), take);
-    read.map_err(|error| match error {
-        Error::Plan { error, .. } => refused(path, error),
-        other => other,
-    })
+    let file = open_input(path).map_err(PlanError::from)?;
+    plan::read(BufReader::new(file), take)
+}
+
+/// With the path of the plan that is refused.
+fn of_plan(path: &Path, error: SessionError) -> Error {
+    match error {
+        SessionError::Plan(error) => refused(path, error),
+        other => other.into(),
+    }
 }
 
 fn refused(path: &Path, error: PlanError) -> Error {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use super::number::number;
-use super::preflight::PreflightOptions;
 use super::{Format, RowArgs};
 use crate::input::Source;
 use crate::journal::ReadScope;
 use crate::model::quota_spec::{Quota, parse_duration};
+use crate::session::{CallOptions, PreflightOptions};
 
 /// The default dedup window: a nightly job is not affected by the one of the night before.
 pub(super) const REMEMBER: Duration = Duration::from_hours(12);
@@ -73,8 +73,8 @@ impl PreflightArgs {
     /// What is looked at.
     pub(super) fn look(self) -> PreflightOptions {
         PreflightOptions {
-            at: if self.looks() { ReadScope::All } else { ReadScope::Needed },
-            follows: self.follow_redirects,
+            scope: if self.looks() { ReadScope::All } else { ReadScope::Needed },
+            follow_redirects: self.follow_redirects,
         }
     }
 }
@@ -104,6 +104,15 @@ pub(super) struct CallArgs {
     /// Which token files are accepted
     #[arg(long, value_enum, value_name = "MODE", default_value = "private")]
     pub(super) token_file_mode: TokenFileMode,
+}
+
+impl CallArgs {
+    /// How requests are made.
+    #[must_use]
+    pub(super) fn options(&self) -> CallOptions {
+        let CallArgs { concurrency, max_attempts, patience, .. } = *self;
+        CallOptions { concurrency, max_attempts, patience }
+    }
 }
 
 /// Which token files are read.

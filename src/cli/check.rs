@@ -120,7 +120,7 @@ fn summarize(
     origin: FileKind,
     place: &str,
 ) -> io::Result<()> {
-    for note in notes(origin, tally) {
+    for note in notes(origin, tally.rows, tally.skipped) {
         writeln!(out, "{note}")?;
     }
     if tally.nothing_asked > 0 {

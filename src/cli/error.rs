@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::apply::ApplyError;
 use crate::check::{SetError, nearest};
 use crate::cli::exit;
+use crate::cli::stop::code_of;
 use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
 use crate::contract::{BUILT_IN, ContractError};
 use crate::files::Refusal;
@@ -18,6 +19,7 @@ use crate::output::results::DestinationError;
 use crate::plan::PlanError;
 use crate::report::next_command::NextCommand;
 use crate::report::page::PagePlaceError;
+use crate::session::SessionError;
 use crate::text::{escape_json, printable};
 
 /// Why a command ended without doing what it was asked.
@@ -130,6 +132,22 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+}
+
+impl From<SessionError> for Error {
+    fn from(error: SessionError) -> Error {
+        match error {
+            SessionError::Input(error) => error.into(),
+            SessionError::InvalidRows => Error::InvalidRows,
+            SessionError::Plan(error) => error.into(),
+            SessionError::Journal(error) => error.into(),
+            SessionError::Stopped(ref stop) => Error::Ended { code: code_of(stop), message: error.to_string() },
+            SessionError::Rows(source) => {
+                Error::Io { what: "cannot keep the rows of the report in a temporary file", source }
+            }
+            SessionError::Listener(error) => error.into(),
+        }
+    }
 }
 
 impl From<PlanError> for Error {

@@ -12,8 +12,9 @@ use super::environment::{Environment, state_dir};
 use super::next_step::{fetch_again, run_fetched};
 use super::number::number;
 use super::patience::open_journal;
-use super::read_calls::ReadCalls;
-use super::send::{code_of, runtime, stop_message};
+use super::read_calls::read_list;
+use super::send::runtime;
+use super::stop::{code_of, stop_message};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
@@ -181,9 +182,8 @@ pub(super) fn run(
     }
 
     journal.begin_reading(&scope, target.quota.longest())?;
-    let looking = ReadCalls { target: &target, calls: &args.calls, clock: &clock };
-    let known = (None, fetching.read());
-    let ends = looking.read(&runtime()?, journal, &mut fetching, known, terminal)?;
+    let known = fetching.read();
+    let ends = read_list((&target, &args.calls), &runtime()?, journal, &mut fetching, known, terminal)?;
     let incidents_read = fetching.read();
     drop(fetching);
     // Only a list that was read to its end may replace what is there.

@@ -4,8 +4,7 @@
 //! | --- | --- |
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
 //! | `arguments`, `typed`, `rows`, `target`, `tokens`, `environment` | what was typed and what the environment says, resolved |
-//! | `load`, `begun`, `compare`, `before`, `send`, `next` | the parts of a run: into the journal, what can be done with it there, the look, the question, out to the API, what fits next |
-//! | `outlook` | what a forecast begins with |
+//! | `prepared_run`, `preflight`, `confirm`, `send`, `stop`, `next_step` | the parts of a run: what can be done with it in the journal, the preflight, the prompt, out to the API, why it stopped, what to run next |
 //! | `looking` | calls that only look, for whichever command makes them |
 //! | `report` | the page of `--report`, before a run and after it |
 //! | `terminal` | streams, colours, log, signals |
@@ -17,26 +16,26 @@ mod arguments;
 mod check;
 mod confirm;
 mod contract;
+mod destination;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod environment;
 pub mod error;
 pub mod exit;
 mod fetch;
-mod load;
 mod next_step;
 mod number;
-mod outlook;
 mod patience;
 mod plan;
 mod preflight;
-mod prepared_run;
 mod read_calls;
 mod report;
 mod row_options;
 mod run;
 mod runs;
 mod send;
+mod show;
+mod stop;
 mod target;
 mod terminal;
 mod tokens;

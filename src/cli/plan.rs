@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::apply::{self, Applying};
+use super::apply;
 use super::arguments::{CallArgs, PreflightArgs, REMEMBER, source};
 use super::confirm::PreviewBuilder;
 use super::environment::{Environment, state_dir};
 use super::next_step::{apply_plan, save_plan};
 use super::patience::open_journal;
-use super::preflight::as_planned;
-use super::prepared_run::{PreparedRun, RunInput, say_next, say_report};
+use super::preflight::Preflight;
 use super::report;
 use super::row_options::RowArgs;
 use super::run::opened;
 use super::send;
+use super::show::{say_next, say_report, show, write_review};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use super::{Format, GlobalArgs};
@@ -33,6 +33,7 @@ use crate::output::plan_file::PlanFile;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
+use crate::session::{PreparedRun, RunInput, Session, report_rows};
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`
@@ -117,43 +118,47 @@ pub(super) fn run(
         // A standard error that is gone is no reason to stop.
         drop(diagnostics.tell(&diagnostic));
     };
-    let reading = RunInput {
+    let run = RunInput {
         input,
+        name: args.input.name().into_owned(),
         rules: &rules,
         skip_invalid: args.skip_invalid,
         options: args.rows.typed(),
         typed: global.typed.clone(),
+        remember: REMEMBER,
     };
-    let begun = PreparedRun::load(reading, journal, &target, scope, &args.input, REMEMBER, &clock, &mut tell);
+    let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
     let _ = diagnostics.finish();
-    let mut begun = begun?.preflight(&send::runtime()?, &args.calls, args.look.look(), terminal)?;
+    let preflight = Preflight { target: &target, calls: &args.calls, options: args.look.look() };
+    let mut run = preflight.run(run?, &send::runtime()?, terminal)?;
 
-    let header = Header { compared: args.look.looks(), ..header_of(&begun)? };
+    let header = Header { compared: args.look.looks(), ..header_of(&run, &target)? };
     if header.rows == 0 && args.output.is_some() {
         if args.format == Format::Json {
-            write_json(io::stdout().lock(), &begun, None, 0, exit::OK)?;
+            write_json(io::stdout().lock(), (&run, &target), None, 0, exit::OK)?;
         }
-        begun.discard()?;
+        run.discard()?;
         say("no plan was written: the input has no rows");
         return Ok(exit::OK);
     }
     let checksum = match &file {
-        Some(file) => Some(file.write(&header, plan_rows(&begun))?),
+        Some(file) => Some(file.write(&header, plan_rows(&run))?),
         None if to_stdout => {
-            Some(plan::write(io::stdout().lock(), &header, plan_rows(&begun), Error::of_output("the plan"))?)
+            Some(plan::write(io::stdout().lock(), &header, plan_rows(&run), Error::of_output("the plan"))?)
         }
         None => None,
     };
     if let Some(checksum) = checksum {
-        begun.same = RunKey::Plan(checksum);
+        run.key = RunKey::Plan(checksum);
     }
-    let shown = PlanView { args, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
-    shown.show(begun, to_stdout, terminal)
+    let shown = PlanView { args, target: &target, page: page.as_ref(), global, plan: args.output.as_deref(), warnings };
+    shown.show(run, to_stdout, terminal)
 }
 
 /// What is shown of a plan.
 struct PlanView<'a> {
     args: &'a PlanArgs,
+    target: &'a Target,
     page: Option<&'a PageFile>,
     global: &'a GlobalArgs,
     /// Its path, where it has one.
@@ -163,57 +168,56 @@ struct PlanView<'a> {
 
 impl PlanView<'_> {
     /// Shows it, and takes away what was loaded. Returns the exit code.
-    fn show(self, begun: PreparedRun<'_>, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
-        let PlanView { args, page, global, plan, warnings } = self;
-        let input = Source::named(begun.facts.input.as_ref());
-        let before = PreviewBuilder {
-            target: begun.target,
+    fn show(self, run: PreparedRun, on_stderr: bool, terminal: &Terminal) -> Result<u8, Error> {
+        let PlanView { args, target, page, global, plan, warnings } = self;
+        let input = Source::named(run.metadata.input.as_ref());
+        let builder = PreviewBuilder {
+            target,
             calls: &args.calls,
             send: None,
             remember: REMEMBER,
             input: &input,
             typed: &global.typed,
-            clock: begun.clock,
         };
-        let preview = begun.preview(&before)?;
+        let preview = builder.of_run(&run)?;
         let next = match plan {
             Some(plan) => apply_plan(plan, &global.typed),
             None => save_plan(&args.input, &global.typed),
         };
         let say = |out: &mut dyn io::Write, layout| -> Result<(), Error> {
-            begun.show(preview.clone(), &args.calls, &mut *out, layout)?;
-            if let (Some(plan), RunKey::Plan(checksum)) = (plan, &begun.same) {
+            show(&run, preview.clone(), &mut *out, layout)?;
+            if let (Some(plan), RunKey::Plan(checksum)) = (plan, &run.key) {
                 writeln!(out, "\nplan: {}, checksum {}", printable(&plan.to_string_lossy()), plan::short(checksum))?;
-                if begun.target.scope.is_none() {
+                if target.scope.is_none() {
                     writeln!(out, "it names no tenant; to restrict it to one, use a token or `--tenant`")?;
                 }
                 return say_next(out, preview.counts.rows, &next);
             }
             // Without rows there is nothing to save.
-            match header_of(&begun)?.rows {
+            match header_of(&run, target)?.rows {
                 0 => Ok(writeln!(out, "\nnothing was sent")?),
                 _ => Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?),
             }
         };
-        let code = match (args.detailed_exitcode, preview.counts.rows, begun.loaded.invalid) {
+        let code = match (args.detailed_exitcode, preview.counts.rows, run.imported.invalid) {
             (true, 1.., _) => exit::CHANGES,
             (_, _, 1..) => exit::SOME_FAILED,
             _ => exit::OK,
         };
         let is_file = plan.is_some_and(|plan| plan != Path::new("-")) && args.output.is_some();
         match args.format {
-            Format::Json => write_json(io::stdout().lock(), &begun, plan, preview.counts.rows, code)?,
+            Format::Json => write_json(io::stdout().lock(), (&run, target), plan, preview.counts.rows, code)?,
             // It is in the file.
             Format::Human if terminal.silent && (is_file || on_stderr) => {}
             Format::Human if on_stderr => say(&mut io::stderr(), terminal.err)?,
             Format::Human => say(&mut io::stdout(), terminal.out)?,
         }
         if let Some(page) = page {
-            begun.write_review(page, &preview, &args.calls, warnings, &next)?;
+            write_review(&run, target, page, &preview, &args.calls, warnings, &next)?;
             let on_stderr = on_stderr || args.format == Format::Json;
             if on_stderr { say_report(io::stderr(), page) } else { say_report(io::stdout(), page) }?;
         }
-        begun.discard()?;
+        run.discard()?;
         Ok(code)
     }
 }
@@ -221,22 +225,22 @@ impl PlanView<'_> {
 /// Writes a plan as one JSON object, row by row: however many there are, few of them are in memory.
 fn write_json(
     mut out: impl io::Write,
-    begun: &PreparedRun<'_>,
+    (run, target): (&PreparedRun, &Target),
     plan: Option<&Path>,
     sent: u64,
     exit: u8,
 ) -> Result<(), Error> {
-    let header = header_of(begun)?;
-    let checksum = if let RunKey::Plan(checksum) = &begun.same { Some(checksum) } else { None };
+    let header = header_of(run, target)?;
+    let checksum = if let RunKey::Plan(checksum) = &run.key { Some(checksum) } else { None };
     let object = json!({
         "file": plan.map(|plan| plan.to_string_lossy()), "plan": checksum, "origin": header.origin, "scope": header.scope,
         "contract": header.contract, "input": header.input, "options": header.options,
-        "compared": begun.compared.is_some(), "rows": header.rows, "sent": sent, "exit": exit,
+        "compared": run.compared.is_some(), "rows": header.rows, "sent": sent, "exit": exit,
     });
     let object = object.to_string();
     // The last member is a list, which comes row by row.
     write!(out, "{},\"changes\":[", escape_json(object.trim_end_matches('}')))?;
-    for (at, row) in plan_rows(begun).enumerate() {
+    for (at, row) in plan_rows(run).enumerate() {
         let row = row?;
         let before = if let Some(Snapshot::There(before)) = row.before { Some(before.values) } else { None };
         let (change, outcome) = match row.change {
@@ -276,21 +280,22 @@ fn show_again(
     target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| target.scope_or_origin());
-    if let Some(run) = journal.run_of_plan(&scope, &plan.checksum)? {
+    let found = journal.run_of_plan(&scope, &plan.checksum)?;
+    let session = Session::open(target.for_session(scope), journal, clock);
+    let run = if let Some(name) = found {
         // It is applied once: what is left of it is what is left of its run.
-        let run = journal.run(&run)?;
-        let begun = PreparedRun::resume(journal, run, &target, &clock)?;
-        let shown = PlanView { args, page, global, plan: Some(path), warnings: Warnings::default() };
-        return shown.show(begun, false, terminal);
-    }
-    let mut begun = Applying { plan: &plan, target: &target, scope, typed: &global.typed, clock: &clock }
-        .load(journal, REMEMBER)?;
-    let planned = as_planned(&begun.journal, &begun.handle)?;
-    if plan.header.compared || planned.incidents > 0 {
-        begun.compared = Some(planned);
-    }
-    let shown = PlanView { args, page, global, plan: Some(path), warnings: Warnings::default() };
-    shown.show(begun, false, terminal)
+        let run = session.journal().run(&name)?;
+        session.resume(run)?
+    } else {
+        let mut run = plan.import(session, &global.typed, REMEMBER)?;
+        let planned = run.as_planned()?;
+        if plan.header.compared || planned.incidents > 0 {
+            run.compared = Some(planned);
+        }
+        run
+    };
+    let shown = PlanView { args, target: &target, page, global, plan: Some(path), warnings: Warnings::default() };
+    shown.show(run, false, terminal)
 }
 
 /// Whether a file begins like a plan. A pipe is not looked into: what is read of it is gone.
@@ -301,26 +306,26 @@ fn begins_like_a_plan(path: &Path) -> bool {
     read && is_plan(&beginning)
 }
 
-fn header_of(begun: &PreparedRun<'_>) -> Result<Header, Error> {
-    let facts = &begun.facts;
-    let rows = begun.journal.outcomes(&begun.handle.name)?.iter().map(|(_, rows)| rows).sum();
+fn header_of(run: &PreparedRun, target: &Target) -> Result<Header, Error> {
+    let facts = &run.metadata;
+    let rows = run.journal.outcomes(&run.handle.name)?.iter().map(|(_, rows)| rows).sum();
     Ok(Header {
         origin: facts.origin.clone(),
-        scope: begun.target.scope.as_ref().map(|scope| scope.as_str().to_owned()),
-        contract: begun.target.contract.name.clone(),
+        scope: target.scope.as_ref().map(|scope| scope.as_str().to_owned()),
+        contract: target.contract.name.clone(),
         rules: facts.contract.clone(),
         input: facts.input.clone(),
-        digest: digits(&begun.loaded.digest),
+        digest: digits(&run.imported.digest),
         rows,
         options: facts.options.clone(),
-        ..Header::new(begun.clock.now().wall, facts.shape.clone())
+        ..Header::new(run.clock().now().wall, facts.shape.clone())
     })
 }
 
 /// The rows of a plan, from the journal.
-fn plan_rows(begun: &PreparedRun<'_>) -> impl Iterator<Item = Result<PlanRow, Error>> {
-    let appended = begun.target.contract.appended().unwrap_or_default();
-    report::report_rows(&begun.journal, &begun.handle.name, RowFilter::NoneOf(&[])).map(move |row| {
+fn plan_rows(run: &PreparedRun) -> impl Iterator<Item = Result<PlanRow, Error>> {
+    let appended = run.target.appended();
+    report_rows(&run.journal, &run.handle.name, RowFilter::NoneOf(&[])).map(move |row| {
         let row = row?;
         let is_sent = row.result.outcome.kind == OutcomeKind::NotAttempted;
         let change = row.change(appended).filter(|_| is_sent);

@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::environment::Environment;
-use super::outlook::Outlook;
 use super::target::Target;
 use crate::check::{CheckedRow, NoChange};
 use crate::cli::error::Error;
@@ -28,7 +27,8 @@ use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
     Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
 };
-use crate::report::preview::{Counts, Preview};
+use crate::report::preview::Preview;
+use crate::session::{Counts, KeptRows, LeftOut, Outlook, SessionError, report_rows};
 
 /// The file of `--report`, looked at before anything is read.
 ///
@@ -67,52 +67,10 @@ impl ReviewRows {
         Ok(ReviewRows { file, context: ContextColumns::new(shape, contract) })
     }
 
-    /// Adds one; `left_out` says why it is not sent, where it is not; `repeats`: its comment is not
-    /// repeated.
-    ///
-    /// # Errors
-    /// Where there is no room for it.
-    pub(super) fn add(&mut self, row: &CheckedRow, left_out: Option<&str>, repeats: bool) -> Result<(), Error> {
-        let body = row.verdict.as_ref().map(|change| &*change.body);
-        let none = row.verdict.as_ref().err().map(NoChange::message);
-        let kept = ReviewRow {
-            row: row.row,
-            line: row.line,
-            incident: row.incident_id.clone(),
-            after: serde_json::from_str(body.unwrap_or("{}")).unwrap_or_default(),
-            context: self.context.of(&row.source),
-            left_out: none.or(left_out).map(str::to_owned),
-            note: repeats.then(|| COMMENT_NOT_REPEATED.to_owned()),
-            ..ReviewRow::default()
-        };
-        serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from).map_err(not_kept)?;
-        self.file.write_all(b"\n").map_err(not_kept)
-    }
-
-    /// The changes of all of them, in their order.
-    ///
-    /// # Errors
-    /// If they can't be read again.
-    pub(super) fn changes(&mut self) -> Result<impl Iterator<Item = Result<(u64, Change), Error>>, Error> {
-        self.file.flush().map_err(not_kept)?;
-        let mut file = self.file.get_ref().try_clone().map_err(not_kept)?;
-        file.rewind().map_err(not_kept)?;
-        Ok(BufReader::new(file).lines().filter_map(|line| {
-            let read = line.and_then(|line| Ok(serde_json::from_str::<ReviewRow>(&line)?)).map_err(not_kept);
-            let change = |row: ReviewRow| {
-                let incident = row.incident.parse().ok().and_then(IncidentId::new).filter(|_| !row.after.is_empty())?;
-                let body = Value::from(row.after).to_string().into();
-                // Whether it appends says nothing of whether it was applied.
-                Some((row.row, Change { incident, body, appends: false }))
-            };
-            read.map(change).transpose()
-        }))
-    }
-
     /// All of them, in their order. `invalid`: rows that turned out to be invalid in the end, and why.
     ///
     /// # Errors
-    /// Where they can't be read again.
+    /// If they can't be read again.
     pub(super) fn read(
         self,
         invalid: BTreeMap<u64, String>,
@@ -129,7 +87,46 @@ impl ReviewRows {
     }
 }
 
-fn not_kept(source: io::Error) -> Error {
+impl KeptRows for ReviewRows {
+    fn add(&mut self, row: &CheckedRow, left_out: Option<LeftOut>, without_comment: bool) -> io::Result<()> {
+        let body = row.verdict.as_ref().map(|change| &*change.body);
+        let none = row.verdict.as_ref().err().map(NoChange::message);
+        let kept = ReviewRow {
+            row: row.row,
+            line: row.line,
+            incident: row.incident_id.clone(),
+            after: serde_json::from_str(body.unwrap_or("{}")).unwrap_or_default(),
+            context: self.context.of(&row.source),
+            left_out: none.or(left_out.map(LeftOut::reason)).map(str::to_owned),
+            note: without_comment.then(|| COMMENT_NOT_REPEATED.to_owned()),
+            ..ReviewRow::default()
+        };
+        serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from)?;
+        self.file.write_all(b"\n")
+    }
+
+    fn each_change(
+        &mut self,
+        each: &mut dyn FnMut(u64, Change) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError> {
+        self.file.flush().map_err(SessionError::Rows)?;
+        let mut file = self.file.get_ref().try_clone().map_err(SessionError::Rows)?;
+        file.rewind().map_err(SessionError::Rows)?;
+        for line in BufReader::new(file).lines() {
+            let read = line.and_then(|line| Ok(serde_json::from_str::<ReviewRow>(&line)?));
+            let row = read.map_err(SessionError::Rows)?;
+            let incident = row.incident.parse().ok().and_then(IncidentId::new).filter(|_| !row.after.is_empty());
+            if let Some(incident) = incident {
+                let body = Value::from(row.after).to_string().into();
+                // Whether it appends says nothing of whether it was applied.
+                each(row.row, Change { incident, body, appends: false })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn not_kept(source: io::Error) -> Error {
     Error::Io { what: "cannot keep the rows of the report in a temporary file", source }
 }
 
@@ -289,27 +286,6 @@ fn rows_of(
             before: before_of(row.before),
             result: row.result,
         })
-    })
-}
-
-/// Rows of a run, read some at a time.
-pub(super) fn report_rows(
-    journal: &History,
-    run: &str,
-    pick: RowFilter<'_>,
-) -> impl Iterator<Item = Result<ReportRow, JournalError>> {
-    let mut after = 0;
-    let mut page = Vec::new().into_iter();
-    std::iter::from_fn(move || {
-        if page.len() == 0 {
-            match journal.report_rows(run, pick, after, 500) {
-                Ok(rows) => page = rows.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        let row = page.next()?;
-        after = row.result.row;
-        Some(Ok(row))
     })
 }
 

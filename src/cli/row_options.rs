@@ -1,7 +1,7 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
 use super::number::number;
-use crate::check::{CheckStats, PropertyOverride, Rules};
+use crate::check::{PropertyOverride, Rules};
 use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::contract::{BUILT_IN, Contract, load};
@@ -90,14 +90,14 @@ impl RowSettings {
 }
 
 /// What an input is beside rows, in a line each: it decides which of them are taken, and what they change.
-pub(super) fn notes(origin: FileKind, tally: &CheckStats) -> Vec<String> {
+pub(super) fn notes(origin: FileKind, rows: u64, skipped: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if origin.is_portal_export {
         notes.push("portal export: only incident IDs are used; --set says what to change".to_owned());
     }
     if origin.is_results {
-        let (taken, skipped) = (tally.rows - tally.skipped, tally.skipped);
-        notes.push(format!("results file: {taken} of {} rows are sent, {skipped} skipped", tally.rows));
+        let taken = rows - skipped;
+        notes.push(format!("results file: {taken} of {rows} rows are sent, {skipped} skipped"));
     }
     if let Some(read) = origin.fetched_at {
         let time = read.strftime("%Y-%m-%d %H:%M UTC");

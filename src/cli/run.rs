@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::arguments::{REMEMBER, RunArgs};
 use super::confirm::{self, PreviewBuilder};
+use super::destination::destination;
 use super::environment::{Environment, state_dir};
-use super::load;
 use super::next_step;
-use super::outlook::Outlook;
 use super::patience::open_journal;
-use super::prepared_run::{PreparedRun, RunInput, say_next, say_report};
+use super::preflight::Preflight;
 use super::report::{self, ReviewRows};
-use super::send;
+use super::send::{self, Sending};
+use super::show::{say_next, say_report, show, write_review};
 use super::target::{Access, Target};
 use super::terminal::Terminal;
 use super::{Format, GlobalArgs};
@@ -28,8 +28,9 @@ use crate::journal::{History, ReadOnlyJournal};
 use crate::model::diagnostic::Diagnostic;
 use crate::output::results::Destination;
 use crate::report::diagnostics::HumanDiagnostics;
-use crate::report::page::{PageFile, Warnings};
-use crate::report::preview::Preview;
+use crate::report::page::{ContextColumns, PageFile, Warnings};
+use crate::report::preview::{self, Preview};
+use crate::session::{self, DryRunOptions, KeptRows, Outlook, RunInput, Session};
 use crate::text::escape_json;
 
 /// Runs it. Returns the exit code.
@@ -48,10 +49,6 @@ pub(super) fn run(
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;
     let contract = settings.contract.clone();
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
-    // A standard error that is gone is no reason not to send.
-    let mut tell = |diagnostic: Diagnostic| drop(diagnostics.tell(&diagnostic));
-
     if args.dry_run && !args.look.looks() {
         let target = if args.emulator {
             Target::to_be_emulated(contract, &args.send.calls)?
@@ -59,9 +56,7 @@ pub(super) fn run(
             Target::of_run(args, contract, global, env)?
         };
         target.expect_consent()?;
-        let looked = dry_run(args, global, terminal, &target, input, &rules, page.as_ref(), &mut tell);
-        let _ = diagnostics.finish();
-        return looked;
+        return dry_run(args, global, terminal, &target, input, &rules, page.as_ref());
     }
 
     let runtime = send::runtime()?;
@@ -89,56 +84,53 @@ pub(super) fn run(
     };
     let journal = open_journal(&dir, &clock)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     let mut warnings = Warnings::default();
     let mut tell = |diagnostic: Diagnostic| {
         warnings.add(&diagnostic);
-        tell(diagnostic);
+        // A standard error that is gone is no reason not to send.
+        drop(diagnostics.tell(&diagnostic));
     };
-    let reading = RunInput {
+    let run = RunInput {
         input,
+        name: args.input.name().into_owned(),
         rules: &rules,
         skip_invalid: args.skip_invalid,
         options: args.rows.typed(),
         typed: global.typed.clone(),
+        remember,
     };
-    let begun = PreparedRun::load(reading, journal, &target, scope, &args.input, remember, &clock, &mut tell);
+    let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
     let _ = diagnostics.finish();
-    let mut begun = begun?;
+    let mut run = run?;
     if !args.dry_run {
-        begun = begun.or_resume_matching(remember.max(REMEMBER))?;
-        // Nobody waits for a look in vain.
-        begun.destination(args.send.results.as_ref(), &args.input)?;
+        run = run.or_resume_matching(remember.max(REMEMBER))?;
+        // Nobody waits for a preflight in vain.
+        destination(&run, &target, args.send.results.as_ref(), &args.input)?;
     }
-    let begun = begun.preflight(&runtime, &args.send.calls, args.look.look(), terminal)?;
+    let calls = &args.send.calls;
+    let preflight = Preflight { target: &target, calls, options: args.look.look() };
+    let run = preflight.run(run, &runtime, terminal)?;
 
     let next = next_step::NextStep::Run { args, typed: &global.typed };
+    let sending = Sending { target: &target, args: &args.send, remember, input: &args.input, page, next };
     let code = if args.dry_run {
-        let calls = &args.send.calls;
-        let before = PreviewBuilder {
-            target: &target,
-            calls,
-            send: Some(&args.send),
-            remember,
-            input: &args.input,
-            typed: &global.typed,
-            clock: &clock,
-        };
-        let preview = begun.preview(&before)?;
-        let code = if begun.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
+        let preview = sending.preview().of_run(&run)?;
+        let code = if run.imported.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
         if args.send.format == Format::Json {
-            say_dry_run(begun.target, args, &preview, code)?;
+            say_dry_run(&target, args, &preview, code)?;
         } else {
-            begun.show(preview.clone(), calls, io::stdout().lock(), terminal.out)?;
+            show(&run, preview.clone(), io::stdout().lock(), terminal.out)?;
             say_next(io::stdout(), preview.counts.rows, &next.after_dry_run())?;
         }
-        if let Some(page) = &page {
-            begun.write_review(page, &preview, calls, warnings, &next.after_dry_run())?;
+        if let Some(page) = &sending.page {
+            write_review(&run, &target, page, &preview, calls, warnings, &next.after_dry_run())?;
             say_report_of(args, page)?;
         }
-        begun.discard()?;
+        run.discard()?;
         code
     } else {
-        begun.ask_and_send(&runtime, &args.send, remember, &args.input, page, next, terminal)?
+        sending.confirm_and_send(run, &runtime, terminal)?
     };
     #[cfg(feature = "emulator")]
     if let Some(emulator) = target.emulator {
@@ -148,7 +140,6 @@ pub(super) fn run(
 }
 
 /// The dry run: the same way up to the first permit, and nothing is left of it but the page that is asked for.
-#[expect(clippy::too_many_arguments, reason = "each is one part of the run that is looked at")]
 fn dry_run(
     args: &RunArgs,
     global: &GlobalArgs,
@@ -157,15 +148,15 @@ fn dry_run(
     input: Input,
     rules: &Rules<'_>,
     page: Option<&PageFile>,
-    tell: &mut dyn FnMut(Diagnostic),
 ) -> Result<u8, Error> {
     // Also kept if rows may turn out to be invalid in the end: then they are counted once more.
     let keeps_rows = page.is_some() || args.skip_invalid;
     let mut rows = keeps_rows.then(|| ReviewRows::new(input.shape(), rules.contract)).transpose()?;
+    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
     let mut warnings = Warnings::default();
     let mut tell = |diagnostic: Diagnostic| {
         warnings.add(&diagnostic);
-        tell(diagnostic);
+        drop(diagnostics.tell(&diagnostic));
     };
     let clock = Clock::machine();
     let peek = match &target.scope {
@@ -174,22 +165,26 @@ fn dry_run(
     };
     let appended = target.contract.appended();
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let skip = args.skip_invalid;
-    let now = clock.now().wall;
-    let looked =
-        load::for_dry_run(input, rules, skip, &mut tell, peek.as_ref(), remember, appended, rows.as_mut(), now)?;
-    let ledger = Outlook::of_dry_run(peek.as_ref(), target)?;
+    let context = ContextColumns::new(input.shape(), rules.contract);
+    let options = DryRunOptions { rules, skip_invalid: args.skip_invalid, history: peek.as_ref(), remember };
+    let kept = rows.as_mut().map(|rows| rows as &mut dyn KeptRows);
+    let dry_run = session::dry_run(input, &options, kept, &mut tell);
+    let _ = diagnostics.finish();
+    let mut dry_run = dry_run?;
+    let outlook = Outlook::of_dry_run(peek.as_ref(), &target.quota).map_err(Error::Journal)?;
+    let now = clock.now();
+    let first = std::mem::take(&mut dry_run.first);
+    let first = first.into_iter().map(|request| preview::FirstRequest::new(request, &context, now.wall)).collect();
+    let contradicting = std::mem::take(&mut dry_run.contradicting);
     let (calls, send) = (&args.send.calls, Some(&args.send));
-    let before =
-        PreviewBuilder { target, calls, send, remember, input: &args.input, typed: &global.typed, clock: &clock };
-    let earlier = target.scope.as_ref().map(|_| &looked.earlier);
+    let builder = PreviewBuilder { target, calls, send, remember, input: &args.input, typed: &global.typed };
     // Only the options of unfinished runs are read from it.
     let journal = match &peek {
-        Some(_) if !looked.earlier.unfinished.is_empty() => History::open(&state_dir(global)?.into(), clock.clone())?,
+        Some(_) if !dry_run.earlier.unfinished.is_empty() => History::open(&state_dir(global)?.into(), clock.clone())?,
         _ => None,
     };
-    let preview = before.of_dry_run(&looked.loaded, looked.counts, earlier, &ledger, looked.first, journal.as_ref())?;
-    let code = if looked.loaded.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
+    let code = if dry_run.imported.invalid > 0 { exit::SOME_FAILED } else { exit::OK };
+    let preview = builder.of_dry_run(dry_run, &outlook, now, first, journal.as_ref())?;
     let next = next_step::NextStep::Run { args, typed: &global.typed }.after_dry_run();
     if args.send.format == Format::Json {
         say_dry_run(target, args, &preview, code)?;
@@ -198,9 +193,9 @@ fn dry_run(
         say_next(io::stdout(), preview.counts.rows, &next)?;
     }
     if let (Some(page), Some(rows)) = (page, rows) {
-        let forecast = report::forecast(&target.quota, &args.send.calls, &ledger, clock.now(), preview.counts.rows);
+        let forecast = report::forecast(&target.quota, &args.send.calls, &outlook, clock.now(), preview.counts.rows);
         let review = report::review(target, appended, &preview, forecast, warnings, &next);
-        let rows = rows.read(looked.contradicting)?;
+        let rows = rows.read(contradicting)?;
         page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;
         say_report_of(args, page)?;
     }

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::arguments::{CallArgs, SendArgs};
 use super::confirm;
+use super::destination::destination;
 use super::environment::{Environment, state_dir};
 use super::next_step::{self, NextStep};
 use super::patience::open_journal;
-use super::preflight::PreflightOptions;
-use super::prepared_run::PreparedRun;
+use super::preflight::Preflight;
 use super::report::{self, Sent, contract_of, write_run_report};
-use super::send::{self, results_error, rows_of};
+use super::send::{self, Sending, results_error};
 use super::target::{Access, Place, Target};
 use super::terminal::Terminal;
 use super::undo::{self, UndoArgs};
@@ -32,6 +32,7 @@ use crate::output::results::{Destination, ResultsFile};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::table::{Cell, Table};
+use crate::session::{PreflightOptions, Session, result_rows};
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage runs`
@@ -119,7 +120,7 @@ pub(super) fn run(
             show(&run_in(run)?, run, *format, *all, report.as_ref(), global, env)
         }
         RunsCommand::Resume { run, base_url, send } => {
-            resume(to_write()?, run, base_url.as_deref(), send, global, env, terminal, &clock)
+            resume(to_write()?, run, base_url.as_deref(), send, global, env, terminal)
         }
         RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
         RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
@@ -260,7 +261,7 @@ fn show_failures(
     out: &mut impl Write,
 ) -> Result<(), Error> {
     let mut found = 0;
-    for row in rows_of(journal, name, true) {
+    for row in result_rows(journal, name, true) {
         let row = row?;
         let outcome = &row.outcome;
         if !OutcomeKind::TROUBLES.contains(&outcome.kind) && outcome.code != OutcomeCode::Differs {
@@ -289,7 +290,6 @@ fn show_failures(
     Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one part of what was typed, or of where it runs")]
 fn resume(
     journal: Journal,
     name: &str,
@@ -297,8 +297,7 @@ fn resume(
     args: &SendArgs,
     global: &GlobalArgs,
     env: &Environment,
-    terminal: &mut Terminal,
-    clock: &Clock,
+    terminal: &Terminal,
 ) -> Result<u8, Error> {
     let summary = journal.run(name)?;
     let facts = summary.facts.clone();
@@ -308,14 +307,17 @@ fn resume(
     let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
     confirm::can_ask(args, &input)?;
-    let begun = PreparedRun::resume(journal, summary, &target, clock)?;
-    begun.destination(args.results.as_ref(), &input)?;
+    let clock = journal.clock().clone();
+    let run = Session::open(target.for_session(summary.scope.clone()), journal, clock).resume(summary)?;
+    destination(&run, &target, args.results.as_ref(), &input)?;
     let runtime = send::runtime()?;
-    // What was looked at may be long ago.
-    let look = PreflightOptions { at: ReadScope::Needed, follows: false };
-    let begun = begun.preflight(&runtime, &args.calls, look, terminal)?;
+    // What was read may be old.
+    let options = PreflightOptions { scope: ReadScope::Needed, follow_redirects: false };
+    let run = Preflight { target: &target, calls: &args.calls, options }.run(run, &runtime, terminal)?;
     let next = NextStep::Resume { run: name, facts: &facts, typed: &global.typed };
-    begun.ask_and_send(&runtime, args, args.remember.unwrap_or(facts.remember), &input, page, next, terminal)
+    let remember = args.remember.unwrap_or(facts.remember);
+    let sending = Sending { target: &target, args, remember, input: &input, page, next };
+    sending.confirm_and_send(run, &runtime, terminal)
 }
 
 /// Where a run went, for another command that goes there.
@@ -373,7 +375,7 @@ fn rebuild_results(journal: &History, name: &str, path: Option<&Path>, global: &
     let run = journal.run(name)?;
     let path = path.map_or_else(|| PathBuf::from(&run.facts.results), Path::to_owned);
     let destination = Destination::examine(&path, Some(Path::new(&run.facts.input)), &run.facts.shape)?;
-    let made = ResultsFile::create(&destination, run.facts.shape.clone(), rows_of(journal, name, false));
+    let made = ResultsFile::create(&destination, run.facts.shape.clone(), result_rows(journal, name, false));
     made.map_err(|error| results_error(error, next_step::results_of(name, &global.typed)))?;
     writeln!(io::stdout(), "results: {}", printable(&path.to_string_lossy()))?;
     Ok(exit::OK)

@@ -4,22 +4,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+
 use super::Format;
-use super::arguments::{CallArgs, SendArgs};
+use super::arguments::SendArgs;
+use super::confirm::PreviewBuilder;
+use super::destination::{absolute, destination};
 use super::next_step::NextStep;
-use super::preflight::Looks;
-use super::prepared_run::absolute;
 use super::report::{Sent, write_run_report};
+use super::stop::{code_of, stop_message};
 use super::target::Target;
-use super::terminal::{Terminal, listen, say};
-use crate::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopReason, apply};
+use super::terminal::{Terminal, say, until_ended};
+use crate::apply::Completion;
 use crate::cli::error::Error;
 use crate::cli::exit;
-use crate::clock::{BootTime, Clock};
-use crate::contract::Contract;
-use crate::journal::{History, Journal, JournalError, RunHandle, RunState};
+use crate::clock::BootTime;
+use crate::input::Source;
+use crate::journal::{History, Journal, JournalError, RunState};
 use crate::model::change::TenantKey;
-use crate::model::outcome::{InputShape, OutcomeCode, OutcomeKind, ResultRow};
+use crate::model::outcome::{OutcomeCode, OutcomeKind};
 use crate::output::results::{Destination, ResultsError, ResultsFile};
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
@@ -27,41 +30,44 @@ use crate::report::page::PageFile;
 use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::summary::{RunStats, Summary};
+use crate::session::{PreparedRun, ReadStats, RunEnd, SendOptions, result_rows};
 use crate::text::printable;
 
-/// A run about to be sent.
+/// How a run is confirmed and sent.
 pub(super) struct Sending<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
-    /// Whose incidents.
-    pub(super) scope: &'a TenantKey,
-    /// How calls are made.
+    /// The options as typed.
     pub(super) args: &'a SendArgs,
-    /// How long a change made by an earlier run counts as made.
+    /// The dedup window.
     pub(super) remember: Duration,
-    /// The input, as it was named.
-    pub(super) input: String,
-    /// What the results need to know of it.
-    pub(super) shape: InputShape,
-    /// Where the results go.
-    pub(super) destination: Destination,
-    /// Where the report goes, where one is asked for.
+    /// The input.
+    pub(super) input: &'a Source,
+    /// Where the report goes, if one is asked for.
     pub(super) page: Option<PageFile>,
-    /// The reads before the question.
-    pub(super) looked: Looks,
-    /// What time it is.
-    pub(super) clock: Clock,
-    /// When it was agreed to be sent: `--stop-after` counts from then on.
-    pub(super) agreed_at: BootTime,
-    /// What may be suggested in the end.
+    /// What may be suggested at the end.
     pub(super) next: NextStep<'a>,
+}
+
+/// What a run came to.
+struct Finished {
+    name: String,
+    tenant: TenantKey,
+    input: String,
+    stats: RunStats,
+    completion: Completion,
+    failed: Option<Error>,
+    results: PathBuf,
+    code: u8,
+    started_at: jiff::Timestamp,
+    reads: ReadStats,
 }
 
 /// The runtime that calls run on.
 ///
 /// # Errors
 /// Where the machine gives no threads.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+pub(super) fn runtime() -> Result<Runtime, Error> {
     let build = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     room_for_files().and_then(|()| build()).map_err(|source| match source.raw_os_error() {
         Some(TOO_MANY_OPEN_FILES) => Error::Usage {
@@ -81,62 +87,76 @@ fn room_for_files() -> io::Result<()> {
 }
 
 impl Sending<'_> {
-    /// Sends it. Returns the exit code.
+    /// Shows a run, asks, and sends it. Returns the exit code.
     ///
     /// # Errors
-    /// Where the journal or the results fail. What was done is in the journal, and the next start goes on with it.
-    pub(super) fn send(
+    /// If the answer is no, or the journal or the results fail.
+    pub(super) fn confirm_and_send(
         self,
-        runtime: &tokio::runtime::Runtime,
-        journal: Journal,
-        run: &RunHandle,
-        terminal: &mut Terminal,
+        mut run: PreparedRun,
+        runtime: &Runtime,
+        terminal: &Terminal,
     ) -> Result<u8, Error> {
-        let started_at = self.clock.now().wall;
-        let results = ResultsFile::create(&self.destination, self.shape.clone(), rows_of(&journal, &run.name, true));
-        let results = results.map_err(|error| results_error(error, self.next.to_write_results(&run.name)))?;
-        let progress = Progress::new(terminal.screen(), self.clock.clone(), terminal.err.colour);
-        let show_progress = progress.shows_on(terminal.asked_for());
-        let mut reporter = Reporter::new(results, progress);
-        let client = self.target.client(self.args.calls.concurrency, &self.clock, terminal)?;
+        let destination = destination(&run, self.target, self.args.results.as_ref(), self.input)?;
+        let builder = self.preview();
+        let preview = builder.of_run(&run)?;
+        if !builder.confirm(&preview, self.args, terminal)? {
+            run.discard()?;
+            let message = "nothing was sent: the answer to the prompt was no".to_owned();
+            return Err(Error::Ended { code: exit::STOPPED, message });
+        }
+        // `--stop-after` counts from here.
+        let confirmed_at = run.clock().now().boot;
+        run.publish(absolute(destination.path()))?;
+        self.send(run, &destination, confirmed_at, runtime, terminal)
+    }
 
-        let sent = runtime.block_on(async {
-            let signals = listen(self.clock.clone(), show_progress)?;
-            let clock = self.clock.clone();
-            let sending = apply(journal, run, client, self.settings(), clock, signals.stop, &mut reporter);
-            tokio::select! {
-                sent = sending => Ok::<_, Error>(Ok(sent)),
-                code = signals.end_at_once => Ok(Err(code.unwrap_or(exit::INTERRUPTED))),
+    /// What shows the run before it is sent.
+    pub(super) fn preview(&self) -> PreviewBuilder<'_> {
+        let (target, args, remember, input) = (self.target, self.args, self.remember, self.input);
+        PreviewBuilder { target, calls: &args.calls, send: Some(args), remember, input, typed: self.next.typed() }
+    }
+
+    fn send(
+        self,
+        run: PreparedRun,
+        destination: &Destination,
+        confirmed_at: BootTime,
+        runtime: &Runtime,
+        terminal: &Terminal,
+    ) -> Result<u8, Error> {
+        let (clock, reads) = (run.clock().clone(), run.reads);
+        let (tenant, metadata) = (run.target.tenant.clone(), run.metadata.clone());
+        let started_at = clock.now().wall;
+        let name = run.handle.name.clone();
+        let results = ResultsFile::create(destination, metadata.shape, result_rows(&run.journal, &name, true));
+        let results = results.map_err(|error| results_error(error, self.next.to_write_results(&name)))?;
+        let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
+        let shows = progress.shows_on(terminal.asked_for());
+        let mut reporter = Reporter::new(results, progress);
+        self.target.announce(terminal);
+        let client = self.target.client(self.args.calls.concurrency, &clock)?;
+        let options = self.options(clock.now().boot.since(confirmed_at));
+        let sending = until_ended(clock, shows, async |stop| run.send(client, &options, stop, &mut reporter).await);
+        let sent = runtime.block_on(sending).inspect_err(|error| {
+            if matches!(error, Error::Ended { .. }) {
+                say("stopped immediately; requests in flight will be verified on the next run");
             }
         })?;
-        let (results, mut tally) = reporter.into_results_and_tally();
-        let (mut journal, ending, failed) = match sent {
-            Ok(Ok(RunEnd { ending, journal, calls, reads, throttled })) => {
-                let looked = self.looked;
-                tally.count_requests(looked.calls + calls, looked.calls + reads, looked.throttled + throttled);
-                (journal, ending, None)
-            }
-            // What was done is told all the same.
-            Ok(Err(ApplyError { error, journal: Some(journal) })) => {
-                let (looked, calls, throttled) = (self.looked, tally.calls, tally.throttled);
-                tally.count_requests(looked.calls + calls, looked.calls, looked.throttled + throttled);
-                (*journal, Completion::Over, Some(error))
-            }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(code) => {
-                say("stopped immediately; requests in flight will be verified on the next run");
-                return Err(ended_at_once(code));
-            }
-        };
-        let (mut state, mut failed) = (RunState::Unfinished, failed.map(Error::Journal));
-        if failed.is_none() {
-            match journal.close(run) {
-                Ok(found) => state = found,
-                Err(error) => failed = Some(error.into()),
-            }
+        let RunEnd { completion, state, requests, mut journal, handle, failed } = sent?;
+
+        let (results, mut stats) = reporter.into_results_and_tally();
+        if let Some(sent) = requests {
+            let throttled = reads.throttled + sent.throttled;
+            stats.count_requests(reads.calls + sent.calls, reads.calls + sent.reads, throttled);
+        } else {
+            // What was sent is counted by what was reported of it.
+            let (calls, throttled) = (reads.calls + stats.calls, reads.throttled + stats.throttled);
+            stats.count_requests(calls, reads.calls, throttled);
         }
-        let mut place = self.destination.path().to_owned();
-        match results.finish(rows_of(&journal, &run.name, false)) {
+        let mut failed = failed.map(Error::Journal);
+        let mut place = destination.path().to_owned();
+        match results.finish(result_rows(&journal, &name, false)) {
             Ok(path) if path == place => {}
             Ok(path) => {
                 say(&format!(
@@ -144,79 +164,71 @@ impl Sending<'_> {
                     printable(&place.to_string_lossy()),
                     printable(&path.to_string_lossy())
                 ));
-                // Where it can't be kept, `-o` says where `runs results` writes.
-                let _ = journal.moved_results(run, &absolute(&path));
+                // If it can't be kept, `-o` says where `runs results` writes.
+                let _ = journal.moved_results(&handle, &absolute(&path));
                 place = path;
             }
-            Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&run.name)))),
+            Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&name)))),
         }
-        tally.count_the_rest(journal.unsettled(&run.name).unwrap_or(0));
-        tally.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs).unwrap_or(0);
+        stats.count_the_rest(journal.unsettled(&name).unwrap_or(0));
+        stats.differs = journal.rows_with_code(&name, OutcomeCode::Differs).unwrap_or(0);
         if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
             failed = Some(Error::HistoryGone { error, results: place.clone() });
         }
         let code = match &failed {
             Some(error) => error.exit_code(),
-            None => exit_code(&ending, state, &tally, self.args.allow_differs),
+            None => exit_code(&completion, state, &stats, self.args.allow_differs),
         };
-        self.print_summary(&journal, &run.name, tally, &ending, failed.as_ref(), &place, code, started_at, terminal);
-        failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
+        let (input, results) = (metadata.input, place);
+        let finished = Finished { name, tenant, input, stats, completion, failed, results, code, started_at, reads };
+        self.print_summary(&finished, &journal, terminal);
+        finished.failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
 
-    fn settings(&self) -> EngineSettings {
+    /// `prepared`: how long ago it was confirmed.
+    fn options(&self, prepared: Duration) -> SendOptions {
         let SendArgs { max_failures, stop_after, settle, .. } = *self.args;
-        let prepared = self.clock.now().boot.since(self.agreed_at);
         let stop_after = stop_after.map(|after| after.saturating_sub(prepared));
-        EngineSettings { max_failures, stop_after, settle, ..settings(self.target, &self.args.calls, self.remember) }
+        SendOptions { calls: self.args.calls.options(), max_failures, stop_after, remember: self.remember, settle }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is one part of what a run came to")]
-    fn print_summary(
-        &self,
-        journal: &Journal,
-        run: &str,
-        tally: RunStats,
-        ending: &Completion,
-        failed: Option<&Error>,
-        place: &Path,
-        code: u8,
-        started_at: jiff::Timestamp,
-        terminal: &Terminal,
-    ) {
+    fn print_summary(&self, finished: &Finished, journal: &Journal, terminal: &Terminal) {
+        let Finished { name: run, stats, completion, results, code, .. } = finished;
+        let (failed, code) = (finished.failed.as_ref(), *code);
         let follows = journal.has_redirects(run).unwrap_or(false);
         let next = match code {
             // Nothing is remembered any more: the comments of all other rows might be added again.
             _ if matches!(failed, Some(Error::HistoryGone { .. })) => {
                 // If the outcomes are unknown, the user adds `--only`.
-                Some(self.next.for_failures(place, follows).option("--only", "not-attempted"))
+                Some(self.next.for_failures(results, follows).option("--only", "not-attempted"))
             }
-            _ if failed.is_some() => Some(self.next.to_finish(run, place)),
+            _ if failed.is_some() => Some(self.next.to_finish(run, results)),
             exit::OK => None,
-            _ if *ending != Completion::Over || tally.outcomes.of(OutcomeKind::InDoubt) > 0 => {
-                Some(self.next.to_finish(run, place))
+            _ if *completion != Completion::Over || stats.outcomes.of(OutcomeKind::InDoubt) > 0 => {
+                Some(self.next.to_finish(run, results))
             }
-            _ => next_of_finished(self.next, run, place, &tally, follows),
+            _ => next_of_finished(self.next, run, results, stats, follows),
         };
-        let meaning = match ending {
+        let meaning = match completion {
             Completion::Over if failed.is_some() => {
                 failed.map(|error| format!("stopped early: {error}")).unwrap_or_default()
             }
-            Completion::Over => meaning_of_finished(code, &tally),
+            Completion::Over => meaning_of_finished(code, stats),
             Completion::Stopped(stop) => format!("stopped early: {}", stop_message(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
-        let is_early = failed.is_some() || matches!(ending, Completion::Stopped(_));
+        let is_early = failed.is_some() || matches!(completion, Completion::Stopped(_));
         let summary = Summary {
-            run: Some(run.to_owned()),
+            run: Some(run.clone()),
             error: is_early.then(|| meaning.clone()),
-            scope: self.target.shown_scope(self.scope),
+            scope: self.target.shown_scope(&finished.tenant),
             origin: self.target.origin().to_string(),
-            input: self.input.clone(),
-            tally,
-            started_at,
-            finished_at: self.clock.now().wall,
-            reading: self.looked.lasted,
-            results: Some(place.to_owned()),
+            input: finished.input.clone(),
+            tally: stats.clone(),
+            started_at: finished.started_at,
+            finished_at: journal.clock().now().wall,
+            reading: finished.reads.lasted,
+            results: Some(results.clone()),
             exit: code,
             meaning,
             report,
@@ -226,7 +238,7 @@ impl Sending<'_> {
     }
 
     /// Writes the report, where one is asked for; the path of it. The run is over all the same where that fails.
-    fn write_report(&self, journal: &Journal, run: &str, state: &str, next: Option<&NextCommand>) -> Option<PathBuf> {
+    fn write_report(&self, journal: &History, run: &str, state: &str, next: Option<&NextCommand>) -> Option<PathBuf> {
         let page = self.page.as_ref()?;
         let sent = Sent {
             state: state.to_owned(),
@@ -246,11 +258,6 @@ impl Sending<'_> {
             }
         }
     }
-}
-
-/// What a second signal leads to.
-pub(super) fn ended_at_once(code: u8) -> Error {
-    Error::Ended { code, message: "interrupted".to_owned() }
 }
 
 /// Prints the summary of a run. The run is over all the same if that fails, and its exit code says how.
@@ -283,53 +290,6 @@ pub(super) fn next_of_finished(
         () if has(OutcomeKind::Invalid) => Some(next.for_invalid(results)),
         () if tally.differs > 0 => Some(next.to_look_at(run)),
         () => None,
-    }
-}
-
-/// How calls are made, as it was typed; they end with the run and not before.
-pub(super) fn settings(target: &Target, args: &CallArgs, remember: Duration) -> EngineSettings {
-    EngineSettings {
-        quota: target.quota.clone(),
-        concurrency: args.concurrency,
-        max_attempts: args.max_attempts,
-        patience: args.patience,
-        max_failures: None,
-        stop_after: None,
-        remember,
-        settle: Duration::ZERO,
-        appended: target.contract.appended().map(str::to_owned),
-        same_as: target.contract.same_as(),
-        seed: fastrand::u64(..),
-    }
-}
-
-/// A stop, with what to do about it where the contract knows.
-pub(super) fn stop_message(stop: &StopReason, contract: &Contract) -> String {
-    match stop {
-        StopReason::Forbidden { message } => format!(
-            "the permission is missing: {}; grant `{}` to the application, or `{}` to the user",
-            message.trim_end_matches('.'),
-            contract.permission_application,
-            contract.permission_delegated
-        ),
-        stop => stop.to_string(),
-    }
-}
-
-/// The exit code of a stop that left something to do.
-pub(super) fn code_of(stop: &StopReason) -> u8 {
-    match stop {
-        StopReason::Unreachable { .. } | StopReason::QueryRejected { .. } => exit::USAGE,
-        StopReason::Unauthorized { .. } | StopReason::NotRenewed { .. } | StopReason::Forbidden { .. } => {
-            exit::NOT_ALLOWED
-        }
-        StopReason::TooManyFailures { .. } | StopReason::FirstRowsFailed { .. } => exit::NEEDS_ATTENTION,
-        StopReason::Requested
-        | StopReason::Deadline
-        | StopReason::ServiceDown { .. }
-        | StopReason::PausedTooLong { .. }
-        | StopReason::ListFailed { .. }
-        | StopReason::ListenerFailed { .. } => exit::STOPPED,
     }
 }
 
@@ -376,27 +336,4 @@ pub(super) fn results_error(error: ResultsError<JournalError>, results: NextComm
         ResultsError::Write(error) => Error::Results { error, results },
         ResultsError::Rows(error) => error.into(),
     }
-}
-
-/// The lines of a run's results in the input's order, read some at a time.
-pub(super) fn rows_of(
-    journal: &History,
-    run: &str,
-    only_over: bool,
-) -> impl Iterator<Item = Result<ResultRow, JournalError>> {
-    let mut after = 0;
-    let mut page = Vec::new().into_iter();
-    std::iter::from_fn(move || {
-        if let Some(row) = page.next() {
-            return Some(Ok(row));
-        }
-        match journal.results(run, after, 500, only_over) {
-            Ok(rows) => {
-                after = rows.last().map_or(after, |row: &ResultRow| row.row);
-                page = rows.into_iter();
-                page.next().map(Ok)
-            }
-            Err(error) => Some(Err(error)),
-        }
-    })
 }

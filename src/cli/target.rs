@@ -18,6 +18,7 @@ use crate::emulator::{self, Running};
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::Quota;
 use crate::report::preview;
+use crate::session;
 use crate::text::printable;
 
 /// Where a run goes.
@@ -160,21 +161,26 @@ impl Target {
         self.scope.clone().unwrap_or_else(|| origin_scope(self.origin()))
     }
 
-    /// What makes requests to it, `concurrency` at a time. Whoever looks has seen where they go: it is said now, before the
-    /// first of them.
-    ///
-    /// # Errors
-    /// If there is no token, or https can't be set up.
-    pub(super) fn client(
-        &self,
-        concurrency: u32,
-        clock: &Clock,
-        terminal: &Terminal,
-    ) -> Result<Arc<Client<HttpTransport>>, Error> {
+    /// For a session, with the tenant whose quota and history count.
+    #[must_use]
+    pub(super) fn for_session(&self, tenant: TenantKey) -> session::Target {
+        let (contract, quota) = (self.contract.clone(), self.quota.clone());
+        session::Target { contract, origin: self.origin().to_string(), tenant, quota }
+    }
+
+    /// Says where requests go, before the first of them, if it was not shown already.
+    pub(super) fn announce(&self, terminal: &Terminal) {
         if !self.is_announced.get() && !terminal.quiet {
             say(&format!("target: {}", self.shown().lines().join(", ")));
         }
         self.announced();
+    }
+
+    /// What makes requests to it, `concurrency` at a time. [`Target::announce`] it first.
+    ///
+    /// # Errors
+    /// If there is no token, or https can't be set up.
+    pub(super) fn client(&self, concurrency: u32, clock: &Clock) -> Result<Arc<Client<HttpTransport>>, Error> {
         let transport = HttpTransport::new(&self.consented, concurrency as usize)?;
         let tokens = self.tokens.clone().ok_or(Error::NoToken)?;
         Ok(Arc::new(Client::new(transport, tokens, &self.contract, clock.clone())))

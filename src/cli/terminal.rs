@@ -134,11 +134,11 @@ fn log_refused(path: &Path, why: &PathProblem) -> Error {
 }
 
 /// What signals ask for.
-pub(super) struct Signals {
+struct Signals {
     /// Turns true at the first one.
-    pub(super) stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     /// Gets the exit code at the second one.
-    pub(super) end_at_once: oneshot::Receiver<u8>,
+    end_at_once: oneshot::Receiver<u8>,
 }
 
 /// Whoever is to end at once has so long to do it in order.
@@ -155,7 +155,7 @@ pub(super) fn outlive_usr1() {
 ///
 /// # Errors
 /// Where the runtime can't listen.
-pub(super) fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
+fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
     patience::others_listen();
     let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "cannot listen for signals", source });
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -193,6 +193,24 @@ pub(super) fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Resu
         }
     });
     Ok(Signals { stop: stopped, end_at_once: ended })
+}
+
+/// Polls what `run` returns until it is done, or until a second signal ends it at once. The first one asks it to stop.
+///
+/// # Errors
+/// If it is ended at once, or the runtime can't listen for signals.
+pub(super) async fn until_ended<R>(
+    clock: Clock,
+    progress: impl Fn() + Send + 'static,
+    run: impl AsyncFnOnce(watch::Receiver<bool>) -> R,
+) -> Result<R, Error> {
+    let signals = listen(clock, progress)?;
+    tokio::select! {
+        done = run(signals.stop) => Ok(done),
+        code = signals.end_at_once => {
+            Err(Error::Ended { code: code.unwrap_or(exit::INTERRUPTED), message: "interrupted".to_owned() })
+        }
+    }
 }
 
 /// Done when the signal has come; without one, never.

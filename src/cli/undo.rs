@@ -11,9 +11,8 @@ use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::next_step::show_plan;
 use super::number::number;
-use super::preflight::{PreflightEnd, PreflightOptions};
-use super::read_calls::ReadCalls;
-use super::report::{contract_of, report_rows};
+use super::preflight::Preflight;
+use super::report::contract_of;
 use super::runs::target_of;
 use super::send;
 use super::target::Access;
@@ -23,12 +22,13 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::Contract;
-use crate::journal::{Journal, LoadRow, ReadScope, ReportRow, RowFilter, RunHandle, RunMetadata};
+use crate::journal::{Journal, LoadRow, ReadScope, ReportRow, RowFilter, RunHandle, RunKey, RunMetadata};
 use crate::model::change::Change;
 use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::model::snapshot::{IncidentState, Snapshot};
 use crate::output::plan_file::PlanFile;
 use crate::plan::{Header, PlanRow, short};
+use crate::session::{Imported, PreflightOptions, Session, report_rows};
 use crate::text::{printable, truncate};
 use crate::undo::undo;
 
@@ -104,24 +104,22 @@ pub(super) fn run(
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
     let appended = contract.appended().unwrap_or_default();
     let picked = load(&mut journal, args, &looked_at, appended, &mut undoing.notes)?;
-    let look = PreflightOptions { at: ReadScope::All, follows: false };
-    let looking = ReadCalls { target: &target, calls: &args.calls, clock };
-    let mut journal = match looking.survey(&send::runtime()?, journal, &looked_at, look, terminal)? {
-        PreflightEnd::Over(journal, _) => journal,
-        PreflightEnd::Stopped(mut journal, error) => {
-            journal.discard(&looked_at)?;
-            return Err(error);
-        }
-    };
+    let session = Session::open(target.for_session(summary.scope.clone()), journal, clock.clone());
+    let key = RunKey::Changes(Vec::new());
+    let run = session.loaded(looked_at, Imported::default(), facts.clone(), key);
+    let options = PreflightOptions { scope: ReadScope::All, follow_redirects: false };
+    let preflight = Preflight { target: &target, calls: &args.calls, options };
+    let run = preflight.read(run, &send::runtime()?, terminal)?;
+    let (journal, looked_at) = (&run.journal, &run.handle);
 
     // Twice: the header says how many rows follow.
     let mut rows = 0;
-    for row in picked_rows(&journal, &args.run, &picked) {
-        rows += u64::from(undoing.row(&journal, &looked_at, &row?)?.is_some());
+    for row in picked_rows(journal, &args.run, &picked) {
+        rows += u64::from(undoing.row(journal, looked_at, &row?)?.is_some());
     }
     let notes = std::mem::take(&mut undoing.notes);
     if rows == 0 {
-        journal.discard(&looked_at)?;
+        run.discard()?;
         notes.say();
         let message = format!("nothing to undo in run {}, no plan was written: {}", args.run, notes.reasons());
         return Err(Error::usage(message));
@@ -137,10 +135,10 @@ pub(super) fn run(
         compared: true,
         ..Header::new(clock.now().wall, facts.shape.clone())
     };
-    let planned = picked_rows(&journal, &args.run, &picked)
-        .filter_map(|row| row.map_err(Error::from).and_then(|row| undoing.row(&journal, &looked_at, &row)).transpose());
+    let planned = picked_rows(journal, &args.run, &picked)
+        .filter_map(|row| row.map_err(Error::from).and_then(|row| undoing.row(journal, looked_at, &row)).transpose());
     let checksum = file.write(&header, planned)?;
-    journal.discard(&looked_at)?;
+    run.discard()?;
 
     notes.say();
     let mut out = io::stdout().lock();

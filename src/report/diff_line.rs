@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::humanize::{columns_of, fitted, wrapped};
 use super::layout::Layout;
 use crate::compare::PropertyDiff;
+use crate::session::RowDiff;
 use crate::text::printable;
 
 /// What is shown of a value at most, in characters, and of a name.
@@ -22,31 +23,6 @@ const LEFT: &str = "    ";
 /// The colors of what goes and of what comes.
 const RED: u8 = 31;
 const GREEN: u8 = 32;
-
-/// What a row changes of its incident.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RowDiff {
-    /// The row's line.
-    pub line: u64,
-    /// The incident that is changed.
-    pub incident: u64,
-    /// The row's own, where that was merged into it.
-    pub merged: Option<u64>,
-    /// The properties that change.
-    pub differences: Vec<PropertyDiff>,
-    /// What is added to those that are there, by the property's name.
-    pub adds: Option<(String, String)>,
-}
-
-impl RowDiff {
-    /// Of a change's body and what it changes. `appended` is the property that is added to what is there.
-    #[must_use]
-    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<PropertyDiff>, appended: &str) -> RowDiff {
-        let body: serde_json::Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-        let adds = body.get(appended).and_then(Value::as_str).map(|text| (appended.to_owned(), text.to_owned()));
-        RowDiff { line, incident, merged: None, differences, adds }
-    }
-}
 
 impl RowDiff {
     /// Writes it, each property on a line of its own, old and new. What a terminal has no room for is wrapped.

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use crate::program::{files_below, of_the_project};
 
 /// From bottom to top. Modules of one layer may import each other, except siblings.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["text", "clock", "files"],
     &["model"],
     &["contract", "input"],
     &["check", "compare", "plan", "undo"],
     SIBLINGS,
     &["apply"],
+    &["session"],
     &["output", "report", "emulator"],
     &["cli"],
 ];
@@ -168,6 +169,23 @@ fn report_reads_only_the_events_of_apply() {
         let outside_of_events = code.split("crate::apply").skip(1).find(|rest| !rest.starts_with("::events"));
         assert_eq!(outside_of_events, None, "src/{file}");
     }
+}
+
+/// What a library doesn't do: parse a command line, print, draw, or end the process.
+const OF_THE_COMMAND_LINE: [&str; 8] =
+    ["clap", "indicatif", "println!", "eprintln!", "io::stdout", "io::stderr", "exit::", "process::exit"];
+
+#[test]
+fn session_knows_no_command_line() {
+    let names = |text: &str| OF_THE_COMMAND_LINE.iter().find(|name| text.contains(**name)).copied();
+    let all = files();
+    let session: Vec<_> = all.iter().filter(|(file, _)| module_of(file) == "session").collect();
+    assert!(session.len() > 5, "{} files of session", session.len());
+    for (file, text) in session {
+        assert_eq!(names(text), None, "src/{file}");
+    }
+    let (_, terminal) = all.iter().find(|(file, _)| file == "cli/terminal.rs").expect("a file");
+    assert!(names(terminal).is_some(), "printing is found");
 }
 
 /// Proves that the checks above can fail.

@@ -10,7 +10,8 @@ use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::preview::{Counts, HistoryNote, Preview, SetCounts, TargetLabel};
+use crate::report::preview::{HistoryNote, Preview, TargetLabel};
+use crate::session::{Counts, SetCounts};
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()

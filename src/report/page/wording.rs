@@ -9,7 +9,8 @@ use super::review::Review;
 use super::run_report::{RunReport, is_trouble};
 use crate::journal::OutcomeGroup;
 use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
-use crate::report::preview::{HistoryNote, PropertyCounts};
+use crate::report::preview::HistoryNote;
+use crate::session::PropertyCounts;
 use crate::text::{printable, truncate};
 
 /// A name and what is to be said of it, in a line each.

@@ -3,25 +3,21 @@
 //! Promises: all that decides whether a person says yes stands in it; an emulator and a real tenant can't be taken for
 //! each other; text from outside is shown, not obeyed.
 
-mod compared;
-mod counts;
-mod set_counts;
+mod lines;
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use compared::{NAMED, PreflightSummary, ReadReason, looking};
-pub use counts::{Counter, Counts, LeftOut, Recorded};
-pub(super) use set_counts::PropertyCounts;
-pub use set_counts::SetCounts;
+pub use lines::looking;
 
-use super::diff_line::RowDiff;
 use super::humanize::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
 use super::layout::Layout;
 use super::next_command::NextCommand;
+use super::page::ContextColumns;
 use crate::model::quota_spec::duration_text;
+use crate::session::{self, Counts, PreflightSummary, RowDiff};
 use crate::text::printable;
 
 /// The names at the left.
@@ -127,6 +123,16 @@ pub struct FirstRequest {
     pub body: String,
     /// What of it the incident was when it was fetched, where the input says that.
     pub was: Option<String>,
+}
+
+impl FirstRequest {
+    /// `context` reads what the input says of the incident.
+    #[must_use]
+    pub fn new(request: session::FirstRequest, context: &ContextColumns, now: Timestamp) -> FirstRequest {
+        let session::FirstRequest { method, path, body, source } = request;
+        let was = context.of(&source).fetched.and_then(|fetched| fetched.line(&body, now));
+        FirstRequest { method, path, body, was }
+    }
 }
 
 impl Preview {
@@ -263,7 +269,7 @@ impl Preview {
         let (rows, lines) = &self.followed;
         let followed = (*rows > 0).then(|| {
             let verb = if *rows == 1 { "updates" } else { "update" };
-            let lines = compared::named(*rows, lines);
+            let lines = lines::named(*rows, lines);
             format!("{} {verb} the incident into which the row's own was merged ({lines})", counted(*rows, "row"))
         });
         let doubtful = self.doubtful.iter().map(|(rows, what)| {
@@ -330,6 +336,7 @@ impl HistoryNote {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::SetCounts;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("valid")

@@ -8,9 +8,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use serde_json::{Map, Value};
 
-use super::SetCounts;
+use super::set_counts::SetCounts;
 use crate::model::change::IncidentId;
-use crate::report::humanize::{counted, left_alone};
 
 /// Why a row is left out that has no outcome yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ impl LeftOut {
 
 /// What of its incident was recorded before a row is sent.
 #[derive(Clone, Copy, Debug)]
-pub enum Recorded<'a> {
+pub(super) enum Recorded<'a> {
     /// Nothing: what it replaces can't be restored.
     Nothing,
     /// Its values, or it will be read before the row is sent.
@@ -70,38 +69,9 @@ pub struct Counts {
     pub left_out: HashMap<u64, LeftOut>,
 }
 
-impl Counts {
-    /// The rows that are left out, a line for each reason.
-    pub(in crate::report) fn skipped_lines(&self) -> Vec<String> {
-        let line = |rows: u64, what: &str| (rows > 0).then(|| format!("{} {what}: skipped", counted(rows, "row")));
-        let lines = [
-            line(self.invalid, "invalid"),
-            (self.nothing_asked > 0).then(|| left_alone(self.nothing_asked)),
-            line(self.repeated, "with the same change as an earlier row"),
-            line(self.ended_in_plan, "left out by the plan"),
-            line(self.limited, "beyond --limit"),
-            (!self.without_comment.is_empty()).then(|| {
-                format!("{} added before: not repeated", counted(self.without_comment.len() as u64, "comment"))
-            }),
-        ];
-        lines.into_iter().flatten().collect()
-    }
-
-    /// Whether the run can be undone, where it can't.
-    pub(in crate::report) fn undo_line(&self) -> Option<String> {
-        match self.not_undoable {
-            0 => None,
-            rows if rows == self.rows => {
-                Some("cannot be undone: without --compare, previous values are not recorded".to_owned())
-            }
-            rows => Some(format!("{} cannot be undone: previous values are not recorded", counted(rows, "row"))),
-        }
-    }
-}
-
 /// Counts rows, in their order.
 #[derive(Debug, Default)]
-pub struct Counter {
+pub(super) struct Counter {
     counts: Counts,
     /// Incident and change of the rows so far: 16 bytes each.
     met: HashSet<(u64, u64)>,
@@ -110,7 +80,7 @@ pub struct Counter {
 
 impl Counter {
     /// Whether no row before asks for the same; one that does is counted as left out.
-    pub fn is_first(&mut self, row: u64, incident: IncidentId, asked: &str) -> bool {
+    pub(super) fn is_first(&mut self, row: u64, incident: IncidentId, asked: &str) -> bool {
         let is_first = self.met.insert((incident.get(), self.hasher.hash_one(asked)));
         if !is_first {
             self.counts.repeated += 1;
@@ -120,17 +90,17 @@ impl Counter {
     }
 
     /// Leaves out a row that was applied before. Who did it is counted elsewhere.
-    pub fn leave_out_applied(&mut self, row: u64) {
+    pub(super) fn leave_out_applied(&mut self, row: u64) {
         self.counts.left_out.insert(row, LeftOut::Applied);
     }
 
     /// Notes that a row will be sent without its comment.
-    pub fn leave_out_comment(&mut self, row: u64) {
+    pub(super) fn leave_out_comment(&mut self, row: u64) {
         self.counts.without_comment.insert(row);
     }
 
     /// Counts a row that will be sent.
-    pub fn add(&mut self, body: &str, recorded: Recorded<'_>, is_in_doubt: bool) {
+    pub(super) fn add(&mut self, body: &str, recorded: Recorded<'_>, is_in_doubt: bool) {
         self.counts.rows += 1;
         self.counts.in_doubt += u64::from(is_in_doubt);
         self.counts.not_undoable += u64::from(matches!(recorded, Recorded::Nothing));
@@ -140,7 +110,7 @@ impl Counter {
 
     /// What was counted.
     #[must_use]
-    pub fn finish(self) -> Counts {
+    pub(super) fn finish(self) -> Counts {
         self.counts
     }
 }
@@ -161,14 +131,5 @@ mod tests {
         let counts = counter.finish();
         assert_eq!((counts.rows, counts.repeated, counts.not_undoable), (2, 1, 2));
         assert_eq!(counts.left_out.get(&3), Some(&LeftOut::Repeated));
-        assert_eq!(counts.skipped_lines(), ["1 row with the same change as an earlier row: skipped"]);
-    }
-
-    #[test]
-    fn undo_line_counts_rows_without_a_snapshot() {
-        let counts = |rows, not_undoable| Counts { rows, not_undoable, ..Counts::default() };
-        assert_eq!(counts(5, 0).undo_line(), None);
-        assert!(counts(5, 5).undo_line().is_some_and(|line| line.starts_with("cannot be undone: without --compare")));
-        assert!(counts(5, 2).undo_line().is_some_and(|line| line.starts_with("2 rows cannot be undone")));
     }
 }

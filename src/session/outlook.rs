@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use super::target::Target;
 use crate::apply::GUESSED_LATENCY;
-use crate::cli::error::Error;
-use crate::journal::{Journal, ReadOnlyJournal, RunHandle};
+use crate::journal::{Journal, JournalError, ReadOnlyJournal, RunHandle};
 use crate::model::permit::{Pause, QuotaUsage};
+use crate::model::quota_spec::Quota;
 
 /// What a forecast begins with.
-pub(super) struct Outlook {
+pub struct Outlook {
     /// What is spent of the quota.
-    pub(super) spent: QuotaUsage,
+    pub spent: QuotaUsage,
     /// The pause, if there is one.
-    pub(super) pause: Option<Pause>,
+    pub pause: Option<Pause>,
     /// How long a request takes: as measured before, if it was.
-    pub(super) latency: Duration,
+    pub latency: Duration,
 }
 
 impl Outlook {
@@ -23,8 +22,8 @@ impl Outlook {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub(super) fn of_run(journal: &Journal, run: &RunHandle, target: &Target) -> Result<Outlook, Error> {
-        let (spent, pause) = journal.ledger(run, target.quota.longest())?;
+    pub fn of_run(journal: &Journal, run: &RunHandle, quota: &Quota) -> Result<Outlook, JournalError> {
+        let (spent, pause) = journal.ledger(run, quota.longest())?;
         Ok(Outlook { spent, pause, latency: journal.latency_of(run)?.unwrap_or(GUESSED_LATENCY) })
     }
 
@@ -32,11 +31,11 @@ impl Outlook {
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub(super) fn of_dry_run(peek: Option<&ReadOnlyJournal>, target: &Target) -> Result<Outlook, Error> {
-        let Some(peek) = peek else {
+    pub fn of_dry_run(history: Option<&ReadOnlyJournal>, quota: &Quota) -> Result<Outlook, JournalError> {
+        let Some(history) = history else {
             return Ok(Outlook { spent: QuotaUsage::default(), pause: None, latency: GUESSED_LATENCY });
         };
-        let (spent, pause) = peek.ledger(target.quota.longest())?;
-        Ok(Outlook { spent, pause, latency: peek.latency()?.unwrap_or(GUESSED_LATENCY) })
+        let (spent, pause) = history.ledger(quota.longest())?;
+        Ok(Outlook { spent, pause, latency: history.latency()?.unwrap_or(GUESSED_LATENCY) })
     }
 }

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 
 use crate::model::list_edit::ListEdit;
-use crate::report::humanize::{WIDTH, count, fitted};
 
 /// So many different values of a property are told apart …
 const COUNTED_VALUES: usize = 12;
@@ -23,18 +22,19 @@ pub struct SetCounts(Vec<PropertyCounts>);
 
 /// What is set of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::report) struct PropertyCounts {
-    pub(in crate::report) property: String,
+pub struct PropertyCounts {
+    /// Its name.
+    pub property: String,
     /// Rows that set it.
-    pub(in crate::report) rows: u64,
+    pub rows: u64,
     /// Rows that replace a list.
-    pub(in crate::report) replaces_list: u64,
+    pub replaces_list: u64,
     /// Rows that add to a list and take from it.
-    pub(in crate::report) changes_list: u64,
+    pub changes_list: u64,
     /// Rows that empty it, …
-    pub(in crate::report) clears: u64,
+    pub clears: u64,
     /// … and those whose change of a list leaves nothing in it.
-    pub(in crate::report) empties: u64,
+    pub empties: u64,
     values: Vec<(String, u64)>,
 }
 
@@ -64,29 +64,9 @@ impl SetCounts {
         values.filter(|(known, _)| known == value).map(|(_, rows)| rows).sum()
     }
 
-    /// The lines that show it; none where nothing is set.
-    pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for counts in &self.0 {
-            let name = fitted(&counts.property, 16);
-            for (at, line) in counts.value_lines().into_iter().enumerate() {
-                lines.push(format!("{:<16}{line}", if at == 0 { &name } else { "" }));
-            }
-            if counts.replaces_list > 0 {
-                lines.push(format!("{:<16}           replaces the current {name}", ""));
-            }
-            if counts.empties > 0 {
-                lines.push(format!("{:<16}{:>9}  are cleared", "", count(counts.empties)));
-            }
-            if counts.changes_list > 0 {
-                lines.push(format!("{:<16}           edits the current list: read first", ""));
-            }
-        }
-        lines
-    }
-
     /// The properties that are set, in the order in which they were met.
-    pub(in crate::report) fn properties(&self) -> &[PropertyCounts] {
+    #[must_use]
+    pub fn properties(&self) -> &[PropertyCounts] {
         &self.0
     }
 
@@ -135,20 +115,13 @@ impl PropertyCounts {
     }
 
     /// The most frequent values with their rows, and the rows that set another one.
-    pub(in crate::report) fn most_frequent(&self) -> (Vec<&(String, u64)>, u64) {
+    #[must_use]
+    pub fn most_frequent(&self) -> (Vec<&(String, u64)>, u64) {
         let mut values: Vec<_> = self.values.iter().collect();
         values.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
         values.truncate(SHOWN_VALUES);
         let others = self.rows - values.iter().map(|(_, rows)| rows).sum::<u64>();
         (values, others)
-    }
-
-    /// One line for each value shown, the most frequent first.
-    fn value_lines(&self) -> Vec<String> {
-        let (values, others) = self.most_frequent();
-        let others = (others > 0).then(|| format!("{:>9}  other values", count(others)));
-        let shown = values.into_iter().map(|(value, rows)| format!("{:>9}  {}", count(*rows), fitted(value, WIDTH)));
-        shown.chain(others).collect()
     }
 }
 
@@ -177,7 +150,6 @@ fn in_words(ListEdit { add, remove }: &ListEdit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
@@ -188,29 +160,12 @@ mod tests {
     }
 
     #[test]
-    fn list_edit_shows_additions_and_removals() {
-        let mut counts = SetCounts::default();
-        counts.add(r#"{"tags":{"add":["vip"],"remove":["old"]}}"#, None);
-        let before = json!({"tags": ["old", "x"]});
-        let before = before.as_object();
-        // The whole list that the same edit became, and one that stays as it is.
-        counts.add(r#"{"tags":["x","vip"]}"#, before);
-        counts.add(r#"{"tags":["x","old"]}"#, before);
-        counts.add(r#"{"tags":[]}"#, before);
-        let lines = counts.lines().join("\n");
-        assert!(lines.contains("        2  adds vip; removes old\n"), "{lines}");
-        assert!(lines.contains("1  removes old, x\n") && lines.contains("1  are cleared"), "{lines}");
-        assert!(!lines.contains("replaces"), "{lines}");
-        assert!(counts.clears());
-    }
-
-    #[test]
     fn memory_does_not_grow_with_the_values() {
         let bodies: Vec<_> = (0..100).map(|n| format!(r#"{{"comment":"{n}{}"}}"#, "x".repeat(n * 50))).collect();
         let bodies: Vec<_> = bodies.iter().map(|body| (body.as_str(), 1)).collect();
         let counts = counts(&bodies);
         assert_eq!(counts.0[0].rows, 100);
         assert_eq!(counts.0[0].values.len(), COUNTED_VALUES);
-        assert_eq!(counts.0[0].value_lines().last().map(String::as_str), Some("       97  other values"));
+        assert_eq!(counts.0[0].most_frequent().1, 97);
     }
 }

@@ -1,0 +1,75 @@
+//! What a run would do, shown without sending it.
+
+use std::io;
+
+use super::arguments::CallArgs;
+use super::report;
+use super::target::Target;
+use crate::cli::error::Error;
+use crate::journal::RunKey;
+use crate::report::Layout;
+use crate::report::next_command::NextCommand;
+use crate::report::page::{PageFile, Review, Warnings};
+use crate::report::preview::Preview;
+use crate::session::PreparedRun;
+use crate::text::printable;
+
+/// Shows a run on `out`, with every change if its incidents were read.
+///
+/// # Errors
+/// If the journal can't be read, or `out` fails.
+pub(super) fn show(
+    run: &PreparedRun,
+    mut preview: Preview,
+    mut out: impl io::Write,
+    layout: Layout,
+) -> Result<(), Error> {
+    // All of them follow, not only these.
+    preview.first_changes.clear();
+    preview.write(&mut out, layout)?;
+    if run.compared.is_some() && preview.counts.rows > 0 {
+        writeln!(out, "\nChanges:")?;
+        run.each_change(&preview.counts, usize::MAX, |change| change.write(&mut out, layout))?;
+    }
+    Ok(())
+}
+
+/// Writes the review of a run.
+///
+/// # Errors
+/// If the journal can't be read, or the page can't be written.
+pub(super) fn write_review(
+    run: &PreparedRun,
+    target: &Target,
+    page: &PageFile,
+    preview: &Preview,
+    calls: &CallArgs,
+    warnings: Warnings,
+    next: &NextCommand,
+) -> Result<(), Error> {
+    let forecast = report::forecast(&target.quota, calls, &run.outlook()?, run.clock().now(), preview.counts.rows);
+    let contract = &target.contract;
+    let checksum = if let RunKey::Plan(checksum) = &run.key { Some(checksum.clone()) } else { None };
+    let review = report::review(target, contract.appended(), preview, forecast, warnings, next);
+    let rows = report::review_rows(&run.journal, &run.handle.name, &run.metadata.shape, contract, &preview.counts);
+    page.write_review(&Review { checksum, ..review }, rows).map_err(report::page_error)
+}
+
+/// Says that nothing was sent, and how to send `rows` rows.
+///
+/// # Errors
+/// If `out` fails.
+pub(super) fn say_next(mut out: impl io::Write, rows: u64, next: &NextCommand) -> Result<(), Error> {
+    if rows == 0 {
+        return Ok(writeln!(out, "\nnothing to send")?);
+    }
+    Ok(writeln!(out, "\nnothing was sent; to send it:\n  {next}")?)
+}
+
+/// Says where the report is.
+///
+/// # Errors
+/// If `out` fails.
+pub(super) fn say_report(mut out: impl io::Write, page: &PageFile) -> Result<(), Error> {
+    Ok(writeln!(out, "\nreport: {}", printable(&page.path().to_string_lossy()))?)
+}

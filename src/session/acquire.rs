@@ -1,0 +1,34 @@
+//! Acquiring a run of an earlier process, if what its rows change is allowed.
+
+use crate::contract::Contract;
+use crate::journal::{Journal, JournalError, PendingRow, RunHandle};
+use crate::plan::{Lists, check_body, check_change};
+
+/// How many rows are read from the journal and checked at a time.
+const BATCH: u32 = 1_000;
+
+/// Acquires a run, if `contract` allows what its rows change: the journal may be an altered copy.
+///
+/// # Errors
+/// If another process sends it, or a row holds something that no row is loaded with.
+pub(super) fn acquire(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHandle, JournalError> {
+    let handle = journal.acquire(run)?;
+    let mut after = 0;
+    loop {
+        let rows = journal.pending(&handle, after, BATCH)?;
+        let Some(last) = rows.last() else { return Ok(handle) };
+        after = last.row;
+        for row in &rows {
+            check_kept(row, contract).map_err(|why| journal.damaged(format!("row {} of run {run}: {why}", row.row)))?;
+        }
+    }
+}
+
+/// Checks what a row sends, and what it asked for if that is different.
+fn check_kept(row: &PendingRow, contract: &Contract) -> Result<(), String> {
+    check_change(contract, &row.change, Lists::MayBeEdits)?;
+    if let Some(asked) = &row.asked {
+        check_body(contract, asked, Lists::MayBeEdits)?;
+    }
+    Ok(())
+}

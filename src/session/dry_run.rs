@@ -1,0 +1,212 @@
+//! The dry run: what a run would do, found out without a trace.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::counts::{Counter, Counts, LeftOut, Recorded};
+use super::error::SessionError;
+use super::import::{BATCH, Imported, read};
+use super::outlook::Outlook;
+use super::preview::{Estimate, Preview, PreviewOptions};
+use crate::check::{CheckedRow, Rules};
+use crate::clock::Now;
+use crate::compare::parts;
+use crate::input::Input;
+use crate::journal::{JournalError, PriorRuns, ReadOnlyJournal, WillSend};
+use crate::model::change::Change;
+use crate::model::diagnostic::Diagnostic;
+use crate::model::list_edit::changes_lists;
+use crate::model::quota_spec::Quota;
+
+/// A request as it would be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstRequest {
+    /// Such as `PATCH`.
+    pub method: &'static str,
+    /// Begins with a slash.
+    pub path: String,
+    /// JSON, exactly.
+    pub body: String,
+    /// The row's own bytes.
+    pub source: Vec<u8>,
+}
+
+/// Keeps the rows of a dry run for a review.
+pub trait KeptRows {
+    /// Keeps one. `left_out` says why it is not sent; `without_comment`: its comment is not repeated.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    fn add(&mut self, row: &CheckedRow, left_out: Option<LeftOut>, without_comment: bool) -> io::Result<()>;
+
+    /// Calls `each` with the number and the change of each row that has one, in their order.
+    ///
+    /// # Errors
+    /// If they can't be read again, or `each` fails.
+    fn each_change(
+        &mut self,
+        each: &mut dyn FnMut(u64, Change) -> Result<(), SessionError>,
+    ) -> Result<(), SessionError>;
+}
+
+/// How a dry run reads its input.
+pub struct DryRunOptions<'a> {
+    /// What the rows are checked against.
+    pub rules: &'a Rules<'a>,
+    /// Whether the valid rows count without the others.
+    pub skip_invalid: bool,
+    /// The history, if the tenant is known.
+    pub history: Option<&'a ReadOnlyJournal>,
+    /// The dedup window.
+    pub remember: Duration,
+}
+
+/// What a dry run finds out.
+#[derive(Debug, Default)]
+pub struct DryRun {
+    /// What was read.
+    pub imported: Imported,
+    /// What of it would be sent.
+    pub counts: Counts,
+    /// What earlier runs have to do with it.
+    pub earlier: PriorRuns,
+    /// The first requests, as they would be sent.
+    pub first: Vec<FirstRequest>,
+    /// Rows that turned out to be invalid in the end, by their number, and why.
+    pub contradicting: BTreeMap<u64, String>,
+}
+
+impl DryRun {
+    /// The preview of it, with what was read.
+    #[must_use]
+    pub fn preview(self, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> (Preview, Imported) {
+        let Imported { invalid, nothing_asked, limited, .. } = self.imported;
+        let counts = Counts { invalid, nothing_asked, limited, ..self.counts };
+        let estimate = Estimate::new(counts.rows, outlook, quota, options, now);
+        let (compared, retargeted, first_changes, resumed) = (None, (0, Vec::new()), Vec::new(), None);
+        let earlier = self.earlier;
+        (Preview { counts, compared, retargeted, first_changes, resumed, earlier, estimate }, self.imported)
+    }
+}
+
+/// So many requests are shown.
+const SHOWN: usize = 3;
+
+/// Reads an input as an import does, and keeps nothing of it.
+///
+/// # Errors
+/// As an import; and if `rows` fails.
+pub fn dry_run(
+    input: Input,
+    options: &DryRunOptions<'_>,
+    mut rows: Option<&mut dyn KeptRows>,
+    on_diagnostic: &mut dyn FnMut(Diagnostic),
+) -> Result<DryRun, SessionError> {
+    let rules = options.rules;
+    let mut first = Vec::new();
+    let mut counting = Counting::new(options);
+    let mut keep = |batch: &[CheckedRow]| {
+        let changes = batch.iter().filter_map(|row| Some((row.row, row.verdict.as_ref().ok()?)));
+        let mut counted = counting.count(&changes.collect::<Vec<_>>())?.into_iter();
+        for row in batch {
+            let change = row.verdict.as_ref().ok();
+            let counted = change.and_then(|change| Some((change, counted.next()?)));
+            let (left_out, without_comment) = match counted {
+                None => (None, false),
+                Some((_, Err(left_out))) => (Some(left_out), false),
+                Some((change, Ok(body))) => {
+                    // The request for a list edit is not known before its incident is read.
+                    if first.len() < SHOWN && !changes_lists(&change.body) {
+                        let update = &rules.contract.operations.update;
+                        let (method, path) = (update.method.as_str(), update.path_of(change.incident));
+                        let (body, source) = (body.to_string(), row.source.clone());
+                        first.push((row.row, FirstRequest { method, path, body, source }));
+                    }
+                    (None, body != change.body)
+                }
+            };
+            if let Some(rows) = &mut rows {
+                rows.add(row, left_out, without_comment).map_err(SessionError::Rows)?;
+            }
+        }
+        Ok(())
+    };
+    let (imported, stats) = read(input, rules, options.skip_invalid, on_diagnostic, &mut keep)?;
+    let contradicting: BTreeMap<u64, String> = stats.contradicting().map(|(row, error)| (row, error.message)).collect();
+    if !contradicting.is_empty()
+        && let Some(rows) = rows
+    {
+        // That these are invalid is known in the end only: without them, once more.
+        counting = Counting::new(options);
+        let mut batch = Vec::new();
+        rows.each_change(&mut |row, change| {
+            if !contradicting.contains_key(&row) {
+                batch.push((row, change));
+            }
+            if batch.len() == BATCH {
+                counting.count(&batch.iter().map(|(row, change)| (*row, change)).collect::<Vec<_>>())?;
+                batch.clear();
+            }
+            Ok(())
+        })?;
+        counting.count(&batch.iter().map(|(row, change)| (*row, change)).collect::<Vec<_>>())?;
+    }
+    first.retain(|(row, _)| !contradicting.contains_key(row));
+    let first = first.into_iter().map(|(_, request)| request).collect();
+    let Counting { counter, earlier, .. } = counting;
+    Ok(DryRun { imported, counts: counter.finish(), earlier, first, contradicting })
+}
+
+/// Counts the rows of a dry run.
+struct Counting<'a> {
+    options: &'a DryRunOptions<'a>,
+    counter: Counter,
+    earlier: PriorRuns,
+}
+
+impl<'a> Counting<'a> {
+    fn new(options: &'a DryRunOptions<'a>) -> Counting<'a> {
+        Counting { options, counter: Counter::default(), earlier: PriorRuns::default() }
+    }
+
+    /// Counts rows. Returns for each the body that will be sent, or why it is left out.
+    fn count(&mut self, rows: &[(u64, &Change)]) -> Result<Vec<Result<Arc<str>, LeftOut>>, JournalError> {
+        let DryRunOptions { rules, history, remember, .. } = *self.options;
+        let counter = &mut self.counter;
+        let is_first = rows.iter().map(|(row, change)| counter.is_first(*row, change.incident, &change.body));
+        let is_first: Vec<bool> = is_first.collect();
+        let first: Vec<&Change> =
+            rows.iter().zip(&is_first).filter(|(_, is_first)| **is_first).map(|((_, change), _)| *change).collect();
+        let mut will_send = match history {
+            Some(history) => history.add_prior_runs(&first, remember, rules.contract.appended(), &mut self.earlier)?,
+            None => vec![WillSend::All; first.len()],
+        }
+        .into_iter();
+        let counted = rows.iter().zip(is_first).map(|((row, change), is_first)| {
+            let will_send = if is_first { will_send.next() } else { None };
+            will_send.map_or(Err(LeftOut::Repeated), |will_send| self.count_first(*row, change, will_send))
+        });
+        Ok(counted.collect())
+    }
+
+    /// Counts a row whose change no earlier row asks for.
+    fn count_first(&mut self, row: u64, change: &Change, will_send: WillSend) -> Result<Arc<str>, LeftOut> {
+        let body = match will_send {
+            WillSend::All => Arc::clone(&change.body),
+            WillSend::WithoutComment => {
+                self.counter.leave_out_comment(row);
+                let appended = self.options.rules.contract.appended().unwrap_or_default();
+                parts(&change.body, appended).0.unwrap_or_default().into()
+            }
+            WillSend::Nothing => {
+                self.counter.leave_out_applied(row);
+                return Err(LeftOut::Applied);
+            }
+        };
+        let recorded = if changes_lists(&change.body) { Recorded::Yes } else { Recorded::Nothing };
+        self.counter.add(&body, recorded, false);
+        Ok(body)
+    }
+}

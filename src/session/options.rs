@@ -1,0 +1,82 @@
+//! How requests are made, and how a run is sent.
+
+use std::time::Duration;
+
+use super::target::Target;
+use crate::apply::EngineSettings;
+
+/// How requests are made.
+#[derive(Clone, Debug)]
+pub struct CallOptions {
+    /// Maximum requests in flight, at least 1.
+    pub concurrency: u32,
+    /// Maximum attempts per row for transient errors, at least 1. 429s don't count.
+    pub max_attempts: u32,
+    /// How long to wait for a service that is down.
+    pub patience: Duration,
+}
+
+impl Default for CallOptions {
+    fn default() -> CallOptions {
+        CallOptions { concurrency: 8, max_attempts: 5, patience: Duration::from_mins(10) }
+    }
+}
+
+/// How a run is sent.
+#[derive(Clone, Debug)]
+pub struct SendOptions {
+    /// How requests are made.
+    pub calls: CallOptions,
+    /// Stop after this many failed rows; `None`: if the first five fail with the same error.
+    pub max_failures: Option<u64>,
+    /// Start no request after this time.
+    pub stop_after: Option<Duration>,
+    /// The dedup window.
+    pub remember: Duration,
+    /// How long the service may take to show a change.
+    pub settle: Duration,
+}
+
+impl Default for SendOptions {
+    fn default() -> SendOptions {
+        SendOptions {
+            calls: CallOptions::default(),
+            max_failures: None,
+            stop_after: None,
+            remember: Duration::from_hours(12),
+            settle: Duration::from_secs(30),
+        }
+    }
+}
+
+impl CallOptions {
+    /// For the engine, to read only.
+    #[must_use]
+    pub fn to_read(&self, target: &Target, seed: u64) -> EngineSettings {
+        let only_reads = SendOptions {
+            calls: self.clone(),
+            remember: Duration::ZERO,
+            settle: Duration::ZERO,
+            ..SendOptions::default()
+        };
+        only_reads.for_engine(target, seed)
+    }
+}
+
+impl SendOptions {
+    pub(super) fn for_engine(&self, target: &Target, seed: u64) -> EngineSettings {
+        EngineSettings {
+            quota: target.quota.clone(),
+            concurrency: self.calls.concurrency,
+            max_attempts: self.calls.max_attempts,
+            patience: self.calls.patience,
+            max_failures: self.max_failures,
+            stop_after: self.stop_after,
+            remember: self.remember,
+            settle: self.settle,
+            appended: target.contract.appended().map(str::to_owned),
+            same_as: target.contract.same_as(),
+            seed,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Rows of a run, read from the journal some at a time: memory does not grow with them.
+
+use crate::journal::{History, JournalError, ReportRow, RowFilter};
+use crate::model::outcome::ResultRow;
+
+/// Rows that are read at a time.
+const PAGE: u32 = 500;
+
+/// The results of a run, in the input's order. `only_finished`: without the rows that have no outcome.
+pub fn result_rows(
+    journal: &History,
+    run: &str,
+    only_finished: bool,
+) -> impl Iterator<Item = Result<ResultRow, JournalError>> {
+    paged(move |after| journal.results(run, after, PAGE, only_finished), |row: &ResultRow| row.row)
+}
+
+/// The rows of a run, as a report needs them.
+pub fn report_rows(
+    journal: &History,
+    run: &str,
+    filter: RowFilter<'_>,
+) -> impl Iterator<Item = Result<ReportRow, JournalError>> {
+    paged(move |after| journal.report_rows(run, filter, after, PAGE), |row: &ReportRow| row.result.row)
+}
+
+/// Reads pages, each of the rows after the last one, until one is empty.
+fn paged<T>(
+    read: impl Fn(u64) -> Result<Vec<T>, JournalError>,
+    number: impl Fn(&T) -> u64,
+) -> impl Iterator<Item = Result<T, JournalError>> {
+    let mut after = 0;
+    let mut page = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if page.len() == 0 {
+            match read(after) {
+                Ok(rows) => page = rows.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let row = page.next()?;
+        after = number(&row);
+        Some(Ok(row))
+    })
+}

@@ -1,0 +1,336 @@
+//! The preflight: incidents are read before anything is sent, under the run's own quota and journal. Rows that need no
+//! update, or can't have one, end here.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::counts::Counts;
+use super::error::SessionError;
+use super::options::CallOptions;
+use super::pages::report_rows;
+use super::preflight_summary::{PreflightSummary, ReadReason};
+use super::prepared_run::{PreparedRun, ReadStats};
+use super::row_diff::RowDiff;
+use crate::apply::events::{Event, Listener};
+use crate::apply::{ApplyError, PreflightSource, ReadEnd, read};
+use crate::client::{Client, Transport};
+use crate::clock::BootTime;
+use crate::compare::{Diff, PropertyDiff, compare, compare_since, parts};
+use crate::journal::{Contradiction, DiffResult, JournalError, PendingRow, ReadScope, RowFilter, Snapshots};
+use crate::model::change::IncidentId;
+use crate::model::list_edit::resolve_edits;
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
+use crate::model::snapshot::Snapshot;
+
+/// Which incidents are read.
+#[derive(Clone, Copy, Debug)]
+pub struct PreflightOptions {
+    /// Those of which rows.
+    pub scope: ReadScope,
+    /// Whether rows whose incident was merged into another one update that one instead; otherwise they are not sent.
+    pub follow_redirects: bool,
+}
+
+/// Incidents that are about to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// Why.
+    pub reason: ReadReason,
+    /// How many.
+    pub incidents: u64,
+    /// The fewest and the most requests that it can take.
+    pub requests: (u64, u64),
+}
+
+/// Follows a preflight.
+pub trait PreflightListener: Listener {
+    /// Incidents are about to be read.
+    fn on_reading(&mut self, reading: &Reading);
+}
+
+/// The most merges that are followed from one incident: they may form a circle.
+const HOPS: usize = 5;
+
+/// What a preflight has read.
+#[derive(Debug)]
+pub struct PreflightStats {
+    /// The rows whose incidents were read: what is known of others is from an earlier read.
+    rows: HashSet<u64>,
+    incidents: u64,
+    reads: ReadStats,
+    started_at: BootTime,
+}
+
+/// Rows that are compared at a time.
+const BATCH: u32 = 500;
+
+impl PreparedRun {
+    /// Whether a preflight of these rows has an incident to read.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn needs_preflight(&self, scope: ReadScope) -> Result<bool, JournalError> {
+        Ok(scope != ReadScope::Needed || !self.journal.incidents(&self.handle, scope)?.is_empty())
+    }
+
+    /// Reads the incidents of its rows, and ends the rows that need no update, or can't have one.
+    ///
+    /// # Errors
+    /// If the journal fails; if it is stopped: then the run is discarded.
+    pub async fn preflight<T: Transport>(
+        self,
+        client: Arc<Client<T>>,
+        options: PreflightOptions,
+        calls: &CallOptions,
+        stop: watch::Receiver<bool>,
+        listener: &mut impl PreflightListener,
+    ) -> Result<PreparedRun, SessionError> {
+        if !self.needs_preflight(options.scope)? {
+            return Ok(self);
+        }
+        let (mut run, stats) = self.read_incidents(client, options, calls, stop, listener).await?;
+        run.compared = Some(run.apply_diffs(&stats)?);
+        Ok(run)
+    }
+
+    /// Reads the incidents of its rows, and compares nothing.
+    ///
+    /// # Errors
+    /// If the journal fails; if it is stopped: then the run is discarded.
+    pub async fn read_incidents<T: Transport>(
+        mut self,
+        client: Arc<Client<T>>,
+        options: PreflightOptions,
+        calls: &CallOptions,
+        stop: watch::Receiver<bool>,
+        listener: &mut impl PreflightListener,
+    ) -> Result<(PreparedRun, PreflightStats), SessionError> {
+        let mut rows = self.journal.incidents(&self.handle, options.scope)?;
+        let mut stats = PreflightStats {
+            rows: rows.iter().map(|(_, row)| *row).collect(),
+            incidents: 0,
+            reads: ReadStats::default(),
+            started_at: self.clock.now().boot,
+        };
+        if !rows.is_empty() {
+            let appended = self.target.contract.appended();
+            self.journal.begin_session(&self.handle, self.target.quota.longest(), Duration::ZERO, appended)?;
+        }
+        for hop in 0..=HOPS {
+            if rows.is_empty() {
+                break;
+            }
+            let mut source = PreflightSource::new(rows);
+            let incidents = source.incidents();
+            let reason = if hop == 0 { ReadReason::First } else { ReadReason::Merged };
+            listener.on_reading(&Reading { reason, incidents, requests: source.calls() });
+            listener.on_event(Event::ReadingStarted(Some(incidents))).map_err(SessionError::Listener)?;
+            let settings = calls.to_read(&self.target, self.rng.u64(..));
+            let (client, clock, stop) = (Arc::clone(&client), self.clock.clone(), stop.clone());
+            // If the process ends here, the next start removes what was imported.
+            let ends = read(self.journal, client, settings, clock, stop, &mut source, listener).await;
+            let ends = ends.map_err(|ApplyError { error, .. }| error)?;
+            self.journal = ends.journal;
+            if let ReadEnd::Stopped(stop) = ends.end {
+                self.discard()?;
+                return Err(SessionError::Stopped(stop));
+            }
+            stats.incidents += incidents;
+            stats.reads.calls += ends.calls;
+            stats.reads.throttled += ends.throttled;
+            let follows = options.follow_redirects && hop < HOPS;
+            rows = if follows { self.journal.retarget(&self.handle)? } else { Vec::new() };
+        }
+        stats.reads.lasted = self.clock.now().boot.since(stats.started_at);
+        self.reads = stats.reads;
+        Ok((self, stats))
+    }
+
+    /// Compares each row with the snapshot of its incident, and ends those that need no update, or can't have one. If a
+    /// read shows other values, earlier updates by other runs no longer count.
+    fn apply_diffs(&mut self, stats: &PreflightStats) -> Result<PreflightSummary, SessionError> {
+        let mut compared = PreflightSummary::new(stats.incidents, Some(stats.reads.calls));
+        let now = self.clock.now().wall;
+        let contradicting: HashMap<u64, Diff> =
+            self.journal.contradicting(&self.handle)?.iter().map(|found| (found.row, contradiction(found))).collect();
+        let mut after = 0;
+        loop {
+            let rows = self.journal.pending(&self.handle, after, BATCH)?;
+            let Some(last) = rows.last() else { return Ok(compared) };
+            after = last.row;
+            let contradicts = |row: &PendingRow| contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
+            // What is known of rows that were not read now is old.
+            let is_known = |row: &PendingRow| contradicts(row).is_some() || stats.rows.contains(&row.row);
+            let rows: Vec<PendingRow> = rows.into_iter().filter(is_known).collect();
+            let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
+            let snapshots = self.journal.snapshots(&self.handle, &numbers)?;
+            let judged = rows.into_iter().filter_map(|row| {
+                let contradicts = contradicts(&row);
+                let loaded = Arc::clone(&row.change.body);
+                let snapshots = snapshots.get(&row.row)?;
+                let (row, diff) = self.diff_of(row, snapshots);
+                Some((row, loaded, contradicts.cloned().or(diff)))
+            });
+            let judged: Vec<(PendingRow, Arc<str>, Option<Diff>)> = judged.collect();
+            let is_already_so = |diff: &Option<Diff>| matches!(diff, Some(Diff::Ends(outcome)) if outcome.code == OutcomeCode::AlreadySo);
+            let already_so: Vec<&PendingRow> =
+                judged.iter().filter(|(.., diff)| is_already_so(diff)).map(|(row, ..)| row).collect();
+            let (handle, appended) = (&self.handle, Some(self.target.appended()));
+            let set_differently =
+                self.journal.are_just_set_differently(handle, &already_so, stats.started_at, appended)?;
+            let set_differently = already_so.iter().zip(set_differently).filter(|(_, is_set)| *is_set);
+            let set_differently: HashSet<u64> = set_differently.map(|(row, _)| row.row).collect();
+            let mut results = Vec::new();
+            for (mut row, loaded, mut diff) in judged {
+                if set_differently.contains(&row.row) {
+                    // The read may be older than that.
+                    diff = Some(Diff::Changes(Vec::new()));
+                } else if diff == Some(Diff::Changes(Vec::new())) {
+                    row.change.body = comment_alone(&row, self.target.appended());
+                }
+                let body = (row.change.body != loaded).then(|| Arc::clone(&row.change.body));
+                let mut one = DiffResult { row: row.row, outcome: None, is_otherwise: false, body };
+                match diff {
+                    Some(Diff::Ends(outcome)) => {
+                        compared.add_end(&outcome, row.line);
+                        one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
+                    }
+                    Some(Diff::Changes(differences)) => {
+                        one.is_otherwise = !differences.is_empty();
+                    }
+                    None => {}
+                }
+                results.push(one);
+            }
+            self.journal.compared(&self.handle, stats.started_at, &results)?;
+        }
+    }
+
+    /// The diff of a row, and the row with its list edits resolved. `None` if the row's doubt must be resolved first.
+    fn diff_of(&self, mut row: PendingRow, snapshots: &Snapshots) -> (PendingRow, Option<Diff>) {
+        if let (Some(asked), Snapshot::There(before)) = (&row.asked, &snapshots.now) {
+            // Without list changes that is what was asked for.
+            match resolve_edits(asked, &before.values) {
+                Ok(body) => row.change.body = body.into(),
+                Err(property) => {
+                    let outcome = unlisted(&property, row.is_in_doubt);
+                    return (row, Some(Diff::Ends(outcome)));
+                }
+            }
+        }
+        if !row.is_in_doubt {
+            let compared = self.diff(&row, snapshots);
+            return (row, Some(compared));
+        }
+        if row.change.appends {
+            return (row, None);
+        }
+        // It may be sent again, and it may be so because it was made.
+        let compared = match self.diff(&row, snapshots) {
+            Diff::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Ends(Outcome::found_by_reading()),
+            Diff::Ends(outcome) if outcome.code == OutcomeCode::Unreadable => {
+                Diff::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
+            }
+            other => other,
+        };
+        (row, Some(compared))
+    }
+
+    fn diff(&self, row: &PendingRow, snapshots: &Snapshots) -> Diff {
+        let same_as = self.target.contract.same_as();
+        match &snapshots.planned {
+            // What this run itself has changed is no change since.
+            Some(planned) if !snapshots.is_touched => {
+                compare_since(&row.change, planned, &snapshots.now, self.target.appended(), &same_as)
+            }
+            _ => compare(&row.change, &snapshots.now, self.target.appended(), &same_as),
+        }
+    }
+
+    /// What the preflight had shown when the plan was created from which this run is imported.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn as_planned(&self) -> Result<PreflightSummary, SessionError> {
+        let mut compared = PreflightSummary::new(0, None);
+        for row in report_rows(&self.journal, &self.handle.name, RowFilter::NoneOf(&[])) {
+            let row = row?;
+            compared.incidents += u64::from(row.before.is_some());
+            match row.result.outcome.kind {
+                OutcomeKind::NotAttempted | OutcomeKind::Invalid => {}
+                _ if row.result.outcome.code == OutcomeCode::NothingAsked => {}
+                _ => compared.add_end(&row.result.outcome, row.result.line),
+            }
+        }
+        Ok(compared)
+    }
+
+    /// Calls `show` with the first `limit` rows that will be sent.
+    ///
+    /// # Errors
+    /// If the journal can't be read, or `show` fails.
+    pub fn each_change(
+        &self,
+        counts: &Counts,
+        limit: usize,
+        mut show: impl FnMut(RowDiff) -> io::Result<()>,
+    ) -> Result<(), SessionError> {
+        let (mut after, mut shown) = (0, 0);
+        loop {
+            let rows = self.journal.pending(&self.handle, after, BATCH)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.row;
+            // Of those in doubt, that comes first.
+            let sent = rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row));
+            let sent: Vec<&PendingRow> = sent.collect();
+            let numbers: Vec<u64> = sent.iter().map(|row| row.row).collect();
+            let snapshots = self.journal.snapshots(&self.handle, &numbers)?;
+            for row in sent {
+                if shown == limit {
+                    return Ok(());
+                }
+                let Some(snapshots) = snapshots.get(&row.row) else { continue };
+                if let Diff::Changes(differences) = self.diff(row, snapshots) {
+                    let repeats = counts.without_comment.contains(&row.row);
+                    let sets = parts(&row.change.body, self.target.appended()).0.filter(|_| repeats);
+                    let body = sets.as_deref().unwrap_or(&row.change.body);
+                    show(self.row_diff(row, body, differences)).map_err(SessionError::Listener)?;
+                    shown += 1;
+                }
+            }
+        }
+    }
+
+    fn row_diff(&self, row: &PendingRow, body: &str, differences: Vec<PropertyDiff>) -> RowDiff {
+        let changes = RowDiff::new(row.line, row.change.incident.get(), body, differences, self.target.appended());
+        RowDiff { merged: row.merged.map(IncidentId::get), ..changes }
+    }
+}
+
+/// The body of a row whose properties are all set already, without them.
+fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
+    parts(&row.change.body, appended).1.map_or_else(|| Arc::clone(&row.change.body), Arc::from)
+}
+
+/// The incident does not show a list that the row changes: it is not to be taken for an empty one.
+fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
+    let what = format!("the response lacks {property}, which the row changes, or it contains an access token");
+    if is_in_doubt {
+        return Outcome::new(
+            OutcomeKind::InDoubt,
+            OutcomeCode::Unreadable,
+            format!("it may have been applied: {what}"),
+        );
+    }
+    Outcome::new(OutcomeKind::Failed, OutcomeCode::Unreadable, format!("not sent: {what}"))
+}
+
+fn contradiction(found: &Contradiction) -> Diff {
+    let Contradiction { target, other_line, .. } = found;
+    let message = format!("not sent: conflicting changes to incident {target}: here and on line {other_line}");
+    Diff::Ends(Outcome::new(OutcomeKind::Failed, OutcomeCode::Contradiction, message))
+}

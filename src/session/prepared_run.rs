@@ -1,0 +1,156 @@
+//! A run that is in the journal and has not been sent: resumed, previewed, sent or discarded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::acquire::acquire;
+use super::error::SessionError;
+use super::import::Imported;
+use super::options::SendOptions;
+use super::preflight_summary::PreflightSummary;
+use super::target::Target;
+use crate::apply::events::Listener;
+use crate::apply::{self, ApplyError, Completion};
+use crate::client::{Client, Transport};
+use crate::clock::Clock;
+use crate::journal::{Journal, JournalError, RunHandle, RunKey, RunMetadata, RunState};
+
+/// A run that has not been sent.
+#[derive(Debug)]
+pub struct PreparedRun {
+    /// Where it goes.
+    pub target: Target,
+    /// The journal that holds it.
+    pub journal: Journal,
+    /// Which run it is.
+    pub handle: RunHandle,
+    /// Whether it was started by an earlier process.
+    pub resumes: bool,
+    /// What was imported; nothing if it is resumed by its ID.
+    pub imported: Imported,
+    /// What is kept of its start.
+    pub metadata: RunMetadata,
+    /// What makes it the same run as another one.
+    pub key: RunKey,
+    /// What the preflight has shown, if there was one.
+    pub compared: Option<PreflightSummary>,
+    /// The requests of the preflight.
+    pub reads: ReadStats,
+    pub(super) clock: Clock,
+    pub(super) rng: fastrand::Rng,
+}
+
+/// The requests of a preflight.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadStats {
+    /// All of them.
+    pub calls: u64,
+    /// The 429s among the responses.
+    pub throttled: u64,
+    /// How long they took.
+    pub lasted: Duration,
+}
+
+/// How sending ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// Whether every row that can be sent was sent.
+    pub completion: Completion,
+    /// Whether every row has its outcome.
+    pub state: RunState,
+    /// The requests, if the journal could be written to the end.
+    pub requests: Option<Requests>,
+    /// The journal, to read the results from.
+    pub journal: Journal,
+    /// Which run it is.
+    pub handle: RunHandle,
+    /// The journal could not be written any more. What was sent is in it, and the next start resumes the run.
+    pub failed: Option<JournalError>,
+}
+
+/// The requests of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Requests {
+    /// All of them.
+    pub calls: u64,
+    /// Of these, the reads.
+    pub reads: u64,
+    /// The 429s among the responses.
+    pub throttled: u64,
+}
+
+impl PreparedRun {
+    /// The clock of its session.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Resumes the run with the same changes that did not finish within `remember`, if there is one.
+    ///
+    /// # Errors
+    /// If the journal fails, or another process sends that run.
+    pub fn or_resume_matching(mut self, remember: Duration) -> Result<PreparedRun, SessionError> {
+        let Target { contract, tenant, .. } = &self.target;
+        let same = self.journal.unfinished_same(tenant, &contract.name, &self.imported.digest, remember)?;
+        if let Some(name) = same.filter(|_| self.imported.rows > 0) {
+            self.journal.discard(&self.handle)?;
+            self.handle = acquire(&mut self.journal, &name, contract)?;
+            self.resumes = true;
+        }
+        Ok(self)
+    }
+
+    /// Discards it, unless it is resumed. The requests of its preflight still count against the quota.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn discard(mut self) -> Result<(), JournalError> {
+        if self.resumes { Ok(()) } else { self.journal.discard(&self.handle) }
+    }
+
+    /// Makes it a run that other processes see and can resume. `results` is the path of its results file.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn publish(&mut self, results: String) -> Result<(), JournalError> {
+        if self.resumes {
+            return Ok(());
+        }
+        self.metadata.results = results;
+        self.journal.publish(&self.handle, &self.metadata, &self.key)
+    }
+
+    /// Sends what is left of a published run. `stop` turns true to stop it; the requests in flight are waited for.
+    ///
+    /// # Errors
+    /// If the journal is lost. What was sent is in it, if it still exists, and the next start resumes the run.
+    pub async fn send<T: Transport>(
+        self,
+        client: Arc<Client<T>>,
+        options: &SendOptions,
+        stop: watch::Receiver<bool>,
+        listener: &mut impl Listener,
+    ) -> Result<RunEnd, SessionError> {
+        let PreparedRun { target, journal, handle, clock, mut rng, .. } = self;
+        let settings = options.for_engine(&target, rng.u64(..));
+        let sent = apply::apply(journal, &handle, client, settings, clock, stop, listener).await;
+        let (mut journal, completion, requests, mut failed) = match sent {
+            Ok(apply::RunEnd { ending, journal, calls, reads, throttled }) => {
+                (journal, ending, Some(Requests { calls, reads, throttled }), None)
+            }
+            Err(ApplyError { error, journal: Some(journal) }) => (*journal, Completion::Over, None, Some(error)),
+            Err(ApplyError { error, journal: None }) => return Err(error.into()),
+        };
+        let mut state = RunState::Unfinished;
+        if failed.is_none() {
+            match journal.close(&handle) {
+                Ok(found) => state = found,
+                Err(error) => failed = Some(error),
+            }
+        }
+        Ok(RunEnd { completion, state, requests, journal, handle, failed })
+    }
+}

@@ -1,0 +1,171 @@
+//! The preview: exactly the rows that will be sent, and how long that takes.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::counts::{Counter, Counts, Recorded};
+use super::error::SessionError;
+use super::outlook::Outlook;
+use super::preflight_summary::{NAMED, PreflightSummary};
+use super::prepared_run::PreparedRun;
+use super::row_diff::RowDiff;
+use crate::clock::Now;
+use crate::compare::parts;
+use crate::journal::{JournalError, PendingRow, PriorRuns, Snapshots, WillSend};
+use crate::model::outcome::{OutcomeCode, OutcomeKind};
+use crate::model::quota_spec::Quota;
+use crate::model::snapshot::Snapshot;
+use crate::quota::{Buckets, Forecast, arrival};
+
+/// The first changes that a preview holds.
+const FIRST_CHANGES: usize = 5;
+
+/// How a run would be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct PreviewOptions {
+    /// The dedup window.
+    pub remember: Duration,
+    /// Maximum requests in flight.
+    pub concurrency: u32,
+    /// Start no request after this time.
+    pub stop_after: Option<Duration>,
+}
+
+/// What a run would do.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// The rows that will be sent, what they set, and those that are left out.
+    pub counts: Counts,
+    /// What the preflight has shown, if there was one.
+    pub compared: Option<PreflightSummary>,
+    /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
+    pub retargeted: (u64, Vec<u64>),
+    /// The first changes, if the incidents were read.
+    pub first_changes: Vec<RowDiff>,
+    /// If a run is resumed, the rows of it that are finished.
+    pub resumed: Option<u64>,
+    /// What earlier runs have to do with it.
+    pub earlier: PriorRuns,
+    /// How long it takes.
+    pub estimate: Estimate,
+}
+
+/// How long a run takes, by the quota's arithmetic.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    /// The time at which it would start.
+    pub starts_at: Timestamp,
+    /// How long it takes.
+    pub duration: Duration,
+    /// If it stops after some time, that and the rows that fit into it.
+    pub stop_after: Option<(Duration, u64)>,
+}
+
+impl Estimate {
+    /// For so many rows.
+    #[must_use]
+    pub fn new(rows: u64, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> Estimate {
+        let buckets = Buckets::new(quota);
+        let end_of = |calls: u64| {
+            let ahead = Forecast { calls, concurrency: options.concurrency, latency: outlook.latency };
+            if calls == 0 { now.boot } else { arrival(&buckets, &outlook.spent, outlook.pause, now.boot, ahead) }
+        };
+        let stop_after = options.stop_after.map(|after| {
+            let (mut fits, mut too_many) = (0, rows + 1);
+            while too_many - fits > 1 {
+                let middle = fits.midpoint(too_many);
+                *if end_of(middle) <= now.boot + after { &mut fits } else { &mut too_many } = middle;
+            }
+            (after, fits)
+        });
+        Estimate { starts_at: now.wall, duration: end_of(rows).since(now.boot), stop_after }
+    }
+}
+
+impl PreparedRun {
+    /// What will be sent, and what will not.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn preview(&self, options: &PreviewOptions) -> Result<Preview, SessionError> {
+        let (mut counts, earlier) = self.count(options.remember)?;
+        let mut finished = 0;
+        for group in self.journal.outcome_groups(&self.handle.name)? {
+            match group.kind {
+                OutcomeKind::Invalid => counts.invalid += group.rows,
+                OutcomeKind::InDoubt | OutcomeKind::NotAttempted => {}
+                _ if group.code == OutcomeCode::NothingAsked => counts.nothing_asked += group.rows,
+                _ => finished += group.rows,
+            }
+        }
+        // The preflight counts those that it has ended.
+        finished -= self.compared.as_ref().map_or(0, PreflightSummary::ended).min(finished);
+        if !self.resumes {
+            counts.ended_in_plan = finished;
+        }
+        counts.limited = self.imported.limited;
+        let mut first_changes = Vec::new();
+        if self.compared.is_some() {
+            self.each_change(&counts, FIRST_CHANGES, |change| {
+                first_changes.push(change);
+                Ok(())
+            })?;
+        }
+        let outlook = self.outlook()?;
+        let estimate = Estimate::new(counts.rows, &outlook, &self.target.quota, options, self.clock.now());
+        let retargeted = self.journal.retargeted(&self.handle, NAMED)?;
+        let resumed = self.resumes.then_some(finished);
+        Ok(Preview { counts, compared: self.compared.clone(), retargeted, first_changes, resumed, earlier, estimate })
+    }
+
+    /// What the quota and the service look like from the journal.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn outlook(&self) -> Result<Outlook, JournalError> {
+        Outlook::of_run(&self.journal, &self.handle, &self.target.quota)
+    }
+
+    /// Counts the rows that have no outcome: those that will be sent, and those that are left out because of other rows
+    /// and runs.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn count(&self, remember: Duration) -> Result<(Counts, PriorRuns), JournalError> {
+        let (journal, run) = (&self.journal, &self.handle);
+        let appended = self.target.contract.appended();
+        let (mut counter, mut earlier, mut after) = (Counter::default(), PriorRuns::default(), 0);
+        loop {
+            let rows = journal.pending(run, after, 1_000)?;
+            let Some(last) = rows.last() else { return Ok((counter.finish(), earlier)) };
+            after = last.row;
+            let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
+            let first: Vec<&PendingRow> = first.collect();
+            let will_send = journal.add_prior_runs(run, &first, remember, appended, &mut earlier)?;
+            // Only lists are counted by what they were.
+            let has_list = |row: &&&PendingRow| row.is_recorded && row.change.body.contains('[');
+            let listed: Vec<u64> = first.iter().filter(has_list).map(|row| row.row).collect();
+            let snapshots = journal.snapshots(run, &listed)?;
+            for (row, will_send) in first.into_iter().zip(will_send) {
+                if will_send == WillSend::Nothing {
+                    counter.leave_out_applied(row.row);
+                    continue;
+                }
+                let body = if row.is_recorded { &row.change.body } else { row.asked() };
+                let without = (will_send == WillSend::WithoutComment)
+                    .then(|| parts(body, appended.unwrap_or_default()).0.unwrap_or_default());
+                if without.is_some() {
+                    counter.leave_out_comment(row.row);
+                }
+                let body = without.as_deref().unwrap_or(body);
+                let recorded = match snapshots.get(&row.row).filter(|_| body.contains('[')) {
+                    Some(Snapshots { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
+                    _ if row.is_recorded => Recorded::Yes,
+                    _ => Recorded::Nothing,
+                };
+                counter.add(body, recorded, row.is_in_doubt);
+            }
+        }
+    }
+}

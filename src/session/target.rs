@@ -1,0 +1,26 @@
+//! Where a run goes, and whose incidents it changes.
+
+use crate::contract::Contract;
+use crate::model::change::TenantKey;
+use crate::model::quota_spec::Quota;
+
+/// Where a run goes. Credentials are the client's.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What the API accepts.
+    pub contract: Contract,
+    /// Scheme, host and port of the API, as the run keeps them.
+    pub origin: String,
+    /// Whose quota and history count.
+    pub tenant: TenantKey,
+    /// The windows to keep.
+    pub quota: Quota,
+}
+
+impl Target {
+    /// The property that an update appends to; empty if the contract has none.
+    #[must_use]
+    pub fn appended(&self) -> &str {
+        self.contract.appended().unwrap_or_default()
+    }
+}
