@@ -4,11 +4,13 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::contract::SameAs;
 use crate::model::change::Change;
 use crate::model::comment_text::may_be;
+use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::{IncidentState, Snapshot};
 
@@ -45,9 +47,9 @@ pub enum Diff {
     Ends(Outcome),
 }
 
-/// Compares a change with what was seen of its incident. `appended` is the property that is added to what is there.
+/// Compares a change with what was seen of its incident.
 #[must_use]
-pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameAs) -> Diff {
+pub fn compare<L: Serialize>(change: &Change<L>, seen: &Snapshot, same_as: &SameAs) -> Diff {
     let ends = |kind, code, message: String| Diff::Ends(Outcome::new(kind, code, message));
     match seen {
         Snapshot::Missing { message } => {
@@ -62,8 +64,8 @@ pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameA
             ends(OutcomeKind::Failed, OutcomeCode::Redirected, format!("not sent: the incident was merged into {to}"))
         }
         Snapshot::There(before) => {
-            let differences = differences(&change.body, &before.values, appended, same_as);
-            if differences.is_empty() && !change.appends {
+            let differences = differences(&change.edits, &before.values, same_as);
+            if differences.is_empty() && change.edits.added().is_none() {
                 return ends(OutcomeKind::Unchanged, OutcomeCode::AlreadySo, "all values are already set".to_owned());
             }
             Diff::Changes(differences)
@@ -74,7 +76,7 @@ pub fn compare(change: &Change, seen: &Snapshot, appended: &str, same_as: &SameA
 /// As [`compare`], for a row of a plan: what has changed since that was made is not sent. `planned`: what the incident
 /// looked like then.
 #[must_use]
-pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, appended: &str, same_as: &SameAs) -> Diff {
+pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, same_as: &SameAs) -> Diff {
     if let (Snapshot::There(planned), Snapshot::There(now)) = (planned, now) {
         let changed = changed_since(planned, now, same_as);
         if !changed.is_empty() {
@@ -83,25 +85,14 @@ pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, append
             return Diff::Ends(Outcome::new(OutcomeKind::Failed, OutcomeCode::ChangedSince, message));
         }
     }
-    compare(change, now, appended, same_as)
+    compare(change, now, same_as)
 }
 
-/// The part of `body` that sets properties, and the part that adds a comment; `None` if there is nothing in it.
+/// The properties that `edits` set to other values than `values` has; what they add does not count.
 #[must_use]
-pub fn parts(body: &str, appended: &str) -> (Option<String>, Option<String>) {
-    let asked: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-    let (adds, sets): (Map<String, Value>, Map<String, Value>) =
-        asked.into_iter().partition(|(name, _)| name == appended);
-    let text = |part: Map<String, Value>| (!part.is_empty()).then(|| Value::Object(part).to_string());
-    (text(sets), text(adds))
-}
-
-/// The properties that `body` sets to something else than `values` shows; what it adds is not looked at.
-#[must_use]
-pub fn differences(body: &str, values: &Map<String, Value>, appended: &str, same_as: &SameAs) -> Vec<PropertyDiff> {
-    let asked: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-    let asked = asked.into_iter().filter(|(name, _)| name != appended);
-    let differing = asked.filter_map(|(property, after)| {
+pub fn differences<L: Serialize>(edits: &Edits<L>, values: &Map<String, Value>, same_as: &SameAs) -> Vec<PropertyDiff> {
+    let differing = edits.sets().filter_map(|one| {
+        let (property, after) = (one.property.to_string(), one.edit.value());
         let before = values.get(&property).cloned().unwrap_or(Value::Null);
         (!same(&property, &after, &before, same_as)).then_some(PropertyDiff { property, before, after })
     });
@@ -170,16 +161,15 @@ mod tests {
     use crate::model::change::IncidentId;
     use serde_json::json;
 
+    fn change(body: &str) -> Change {
+        let edits = crate::plan::decode(body, body.contains("comment")).expect("a body");
+        Change { incident: IncidentId::new(7).expect("an id"), edits }
+    }
+
     fn compared(body: &str, values: Value) -> Diff {
-        let appends = body.contains("comment");
-        let change = Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends };
+        let change = change(body);
         let Value::Object(values) = values else { unreachable!("an object") };
-        compare(
-            &change,
-            &Snapshot::There(IncidentState { values, ..IncidentState::default() }),
-            "comment",
-            &SameAs::default(),
-        )
+        compare(&change, &Snapshot::There(IncidentState { values, ..IncidentState::default() }), &SameAs::default())
     }
 
     fn code(compared: Diff) -> String {
@@ -229,20 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn body_splits_into_properties_and_comment() {
-        let some = |text: &str| Some(text.to_owned());
-        for (body, sets, adds) in [
-            (r#"{"status":"Resolved","comment":"x"}"#, some(r#"{"status":"Resolved"}"#), some(r#"{"comment":"x"}"#)),
-            (r#"{"comment":"x"}"#, None, some(r#"{"comment":"x"}"#)),
-            (r#"{"tags":["a"]}"#, some(r#"{"tags":["a"]}"#), None),
-        ] {
-            assert_eq!(parts(body, "comment"), (sets, adds), "{body}");
-        }
-    }
-
-    #[test]
     fn missing_unreadable_and_merged_are_not_sent() {
-        let change = Change { incident: IncidentId::new(7).expect("an id"), body: "{}".into(), appends: true };
+        let change = change(r#"{"comment":"done"}"#);
         let message = || "no such".to_owned();
         let merged = Snapshot::There(IncidentState { redirect: Some(9), ..IncidentState::default() });
         for (seen, wanted) in [
@@ -250,7 +228,7 @@ mod tests {
             (Snapshot::Unreadable { message: message() }, "failed unreadable"),
             (merged, "failed redirected"),
         ] {
-            assert_eq!(code(compare(&change, &seen, "comment", &SameAs::default())), wanted);
+            assert_eq!(code(compare(&change, &seen, &SameAs::default())), wanted);
             assert_eq!(Snapshot::from_json(&seen.to_json()).expect("its own"), seen);
         }
     }

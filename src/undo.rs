@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::compare::{differences, same};
 use crate::contract::{Contract, PropertyKind};
+use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
 use crate::model::snapshot::IncidentState;
 use crate::text::is_redacted;
 
@@ -14,23 +15,22 @@ use crate::text::is_redacted;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Undo {
     /// The properties to set, in the contract's order; empty where nothing can or has to be.
-    pub change: Map<String, Value>,
+    pub edits: Edits<Never>,
     /// Properties that somebody else has changed since.
     pub changed_since: Vec<String>,
     /// Properties whose value the API can't be told, with that value.
     pub impossible: Vec<(String, Value)>,
 }
 
-/// What undoes the change `body`: `then` is the incident before it was made, `now` what it is.
+/// What undoes a change: `then` is the incident before it was applied, `now` what it is.
 #[must_use]
-pub fn undo(body: &str, then: &IncidentState, now: &IncidentState, contract: &Contract) -> Undo {
-    let set: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+pub fn undo(change: &Edits, then: &IncidentState, now: &IncidentState, contract: &Contract) -> Undo {
     let same_as = contract.same_as();
-    let since = differences(body, &now.values, contract.appended().unwrap_or_default(), &same_as);
-    let mut undo = Undo::default();
+    let since = differences(change, &now.values, &same_as);
+    let (mut undo, mut earlier) = (Undo::default(), Map::new());
     for property in &contract.properties {
         let name = &property.name;
-        if !set.contains_key(name) || matches!(property.kind, PropertyKind::Append { .. }) {
+        if !change.sets().any(|one| *one.property == **name) {
             continue;
         }
         let was = then.values.get(name).cloned().unwrap_or(Value::Null);
@@ -44,12 +44,15 @@ pub fn undo(body: &str, then: &IncidentState, now: &IncidentState, contract: &Co
         }
         match told(&property.kind, &was) {
             Some(value) => {
-                undo.change.insert(name.clone(), value);
+                earlier.insert(name.clone(), value);
             }
             None => undo.impossible.push((name.clone(), was)),
         }
     }
-    undo.keep_rules(then, contract);
+    undo.keep_rules(&mut earlier, then, contract);
+    let names = contract.properties.iter().map(|property| &property.name);
+    let edits = names.filter_map(|name| Some(PropertyEdit::new(name.as_str(), Edit::set(earlier.remove(name)?))));
+    undo.edits = edits.collect();
     undo
 }
 
@@ -70,23 +73,20 @@ fn told(kind: &PropertyKind, was: &Value) -> Option<Value> {
 
 impl Undo {
     /// A value that needs another property in the same row gets it; one that goes with no value of that is not set.
-    fn keep_rules(&mut self, then: &IncidentState, contract: &Contract) {
+    fn keep_rules(&mut self, earlier: &mut Map<String, Value>, then: &IncidentState, contract: &Contract) {
         for rule in &contract.dependencies {
-            let Some(value) = self.change.get(&rule.property).cloned() else { continue };
-            let on = self.change.get(&rule.on).or_else(|| then.values.get(&rule.on)).cloned().unwrap_or(Value::Null);
+            let Some(value) = earlier.get(&rule.property).cloned() else { continue };
+            let on = earlier.get(&rule.on).or_else(|| then.values.get(&rule.on)).cloned().unwrap_or(Value::Null);
             let allows = |(with, values): &(String, Vec<String>)| {
                 on.as_str() == Some(with) && values.iter().any(|allowed| value.as_str() == Some(allowed))
             };
             if !rule.allowed.iter().any(allows) {
-                self.change.remove(&rule.property);
+                earlier.remove(&rule.property);
                 self.impossible.push((rule.property.clone(), value));
-            } else if !self.change.contains_key(&rule.on) {
-                self.change.insert(rule.on.clone(), on);
+            } else if !earlier.contains_key(&rule.on) {
+                earlier.insert(rule.on.clone(), on);
             }
         }
-        let mut unordered = std::mem::take(&mut self.change);
-        let names = contract.properties.iter().map(|property| &property.name);
-        self.change = names.filter_map(|name| unordered.remove_entry(name)).collect();
     }
 }
 
@@ -102,7 +102,8 @@ mod tests {
     }
 
     fn undone(contract: &str, body: &str, then: Value, now: Value) -> Undo {
-        undo(body, &seen(then), &seen(now), &load(contract).expect("is built in"))
+        let change = crate::plan::decode(body, body.contains("comment")).expect("a body");
+        undo(&change, &seen(then), &seen(now), &load(contract).expect("is built in"))
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
         let then = json!({"status": "Active", "assignedTo": null, "tags": ["t"], "classification": "Unknown"});
         let now = json!({"status": "Resolved", "assignedTo": "a", "tags": ["x"], "classification": "TruePositive"});
         let undo = undone("defender-classic", body, then, now);
-        assert_eq!(Value::from(undo.change).to_string(), r#"{"status":"Active","assignedTo":"","tags":["t"]}"#);
+        assert_eq!(undo.edits.to_json(), r#"{"status":"Active","assignedTo":"","tags":["t"]}"#);
         assert_eq!((undo.changed_since, undo.impossible), (vec![], vec![]));
     }
 
@@ -120,7 +121,7 @@ mod tests {
         let body = r#"{"status":"Resolved","assignedTo":"a"}"#;
         let then = json!({"status": "Active", "assignedTo": "b"});
         let undo = undone("defender-classic", body, then, json!({"status": "Resolved", "assignedTo": "c"}));
-        assert_eq!(Value::from(undo.change), json!({"status": "Active"}));
+        assert_eq!(Value::from(undo.edits.values()), json!({"status": "Active"}));
         assert_eq!(undo.changed_since, ["assignedTo"]);
     }
 
@@ -131,10 +132,10 @@ mod tests {
         let then = json!({"classification": "Unknown", "determination": "NotAvailable"});
         let now = json!({"classification": "TruePositive", "determination": "Malware"});
         let undo = undone("defender-classic", body, then.clone(), now.clone());
-        assert_eq!(Value::from(undo.change), json!({"classification": "Unknown"}));
+        assert_eq!(Value::from(undo.edits.values()), json!({"classification": "Unknown"}));
         assert_eq!(undo.impossible, [("determination".to_owned(), json!("NotAvailable"))]);
         let undo = undone("defender", body, then, now);
-        assert!(undo.change.is_empty());
+        assert!(undo.edits.is_empty());
         assert_eq!(undo.impossible.len(), 2);
     }
 
@@ -144,7 +145,7 @@ mod tests {
         let body = r#"{"assignedTo":"a","tags":["x"]}"#;
         let then = json!({"assignedTo": "***token***", "tags": ["t", "of ***token***"]});
         let undo = undone("defender", body, then, json!({"assignedTo": "a", "tags": ["x"]}));
-        assert!(undo.change.is_empty());
+        assert!(undo.edits.is_empty());
         assert_eq!(undo.impossible.len(), 2);
     }
 
@@ -155,6 +156,6 @@ mod tests {
         let undo =
             undone("defender", body, then, json!({"classification": "TruePositive", "determination": "Phishing"}));
         let change = r#"{"classification":"TruePositive","determination":"Malware"}"#;
-        assert_eq!(Value::from(undo.change).to_string(), change);
+        assert_eq!(undo.edits.to_json(), change);
     }
 }

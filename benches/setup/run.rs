@@ -14,6 +14,7 @@ use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::InputShape;
 use bulk_triage::model::quota_spec::Quota;
 use bulk_triage::output::results::{Destination, ResultsFile};
+use bulk_triage::plan::decode;
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
 use secrecy::SecretString;
@@ -81,7 +82,6 @@ impl Prepared {
             stop_after: None,
             remember: Duration::from_hours(12),
             settle: Duration::from_secs(30),
-            appended: Some("comment".to_owned()),
             same_as: contract::SameAs::default(),
             seed: 7,
         };
@@ -98,7 +98,8 @@ pub(crate) struct Sent {
 }
 
 fn load_row(row: u64, incident: u64) -> Option<LoadRow> {
-    let change = Change { incident: IncidentId::new(incident)?, body: Prepared::body(incident).into(), appends: true };
+    let edits = decode(&Prepared::body(incident), true).ok()?;
+    let change = Change { incident: IncidentId::new(incident)?, edits };
     Some(LoadRow {
         row,
         line: row + 1,

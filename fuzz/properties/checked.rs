@@ -86,8 +86,9 @@ impl Check<'_> {
 
 impl Checked {
     /// The bodies that would be sent, and the codes of rows that would not.
-    pub(super) fn verdicts(&self) -> Vec<Result<&str, &'static str>> {
-        self.rows.iter().map(|row| row.verdict.as_ref().map(|change| &*change.body).map_err(NoChange::code)).collect()
+    pub(super) fn verdicts(&self) -> Vec<Result<String, &'static str>> {
+        let verdicts = self.rows.iter().map(|row| row.verdict.as_ref());
+        verdicts.map(|verdict| verdict.map(|change| change.edits.to_json()).map_err(NoChange::code)).collect()
     }
 
     fn assert_sound(&self, contract: &Contract) {
@@ -96,7 +97,7 @@ impl Checked {
             match &row.verdict {
                 Ok(change) => {
                     assert_eq!(row.incident_id, change.incident.to_string());
-                    assert_body(&change.body, contract);
+                    assert_body(&change.edits.to_json(), contract);
                 }
                 Err(NoChange::NothingAsked) => {
                     assert!(self.file.as_ref().is_some_and(|(_, origin)| origin.is_fetched), "row {}", row.row);

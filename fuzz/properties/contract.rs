@@ -49,7 +49,7 @@ fn assert_spellings(contract: &Contract, property: &Property) {
     let checked = Check { contract, ..Check::plain() }.of("f.csv", &file);
     for (verdict, expected) in checked.verdicts().into_iter().zip(&expected) {
         match verdict {
-            Ok(body) => assert_eq!(body, expected),
+            Ok(body) => assert_eq!(body, *expected),
             Err(code) => assert_eq!(code, "value-missing", "{expected}"),
         }
     }

@@ -12,6 +12,7 @@ use bulk_triage::journal::{
 };
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind};
+use bulk_triage::plan::decode;
 use bulk_triage::quota::Buckets;
 use bulk_triage::text::printable;
 
@@ -20,7 +21,6 @@ use super::{assert_safe_to_print, split_number};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
-const COMMENT: Option<&str> = Some("comment");
 
 /// A journal is used or refused, whatever is in it.
 ///
@@ -66,7 +66,7 @@ fn change(bytes: &mut [u8], changes: &[u8]) {
 /// What a dry run does.
 fn peek(directory: &Path) -> Result<(), JournalError> {
     if let Some(peek) = ReadOnlyJournal::open(&location(directory), &scope(), Clock::machine())? {
-        peek.add_prior_runs(&[&update(1)], DAY, COMMENT, &mut PriorRuns::default())?;
+        peek.add_prior_runs(&[&update(1)], DAY, &mut PriorRuns::default())?;
         peek.ledger(MINUTE)?;
     }
     Ok(())
@@ -90,7 +90,7 @@ fn send(directory: &Path) -> Result<(), JournalError> {
     let Some(name) = journal.runs()?.into_iter().map(|run| run.name).next() else { return Ok(()) };
     let run = journal.acquire(&name)?;
     let rows = journal.pending(&run, 0, 1_000)?;
-    journal.add_prior_runs(&run, &rows.iter().collect::<Vec<_>>(), DAY, COMMENT, &mut PriorRuns::default())?;
+    journal.add_prior_runs(&run, &rows.iter().collect::<Vec<_>>(), DAY, &mut PriorRuns::default())?;
     let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
     journal.snapshots(&run, &numbers)?;
     journal.ledger(&run, MINUTE)?;
@@ -103,9 +103,9 @@ fn send(directory: &Path) -> Result<(), JournalError> {
 
 /// Sends each row once: some are updated, some end in doubt.
 fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
-    journal.begin_session(run, MINUTE, DAY, COMMENT)?;
+    journal.begin_session(run, MINUTE, DAY)?;
     let buckets = Buckets::new(&CONTRACT.quota);
-    let rows = journal.pending(run, 0, 100)?;
+    let rows = journal.sendable(run, 0, 100)?;
     let mut whats = vec![CallKind::Update; rows.len()];
     // Those that are in doubt after the first time are told of it at the second, and read at the third.
     for _ in 0..3 {
@@ -189,5 +189,5 @@ fn scope() -> TenantKey {
 
 fn update(incident: u64) -> Change {
     let incident = IncidentId::new(incident).expect("an id");
-    Change { incident, body: r#"{"status":"Resolved","comment":"done"}"#.into(), appends: true }
+    Change { incident, edits: decode(r#"{"status":"Resolved","comment":"done"}"#, true).expect("a body") }
 }

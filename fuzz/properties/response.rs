@@ -5,6 +5,7 @@ use bulk_triage::client::{Incomplete, Reply, SendError};
 use bulk_triage::clock::{BootTime, Now};
 use bulk_triage::model::call::{Call, CallResult, Verdict};
 use bulk_triage::model::change::{Change, IncidentId};
+use bulk_triage::plan::decode;
 use bulk_triage::text::printable;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -23,9 +24,9 @@ pub fn responses(data: &[u8]) {
         _ => 200,
     };
     let incident = IncidentId::new(7).expect("an id");
-    let change =
-        Change { incident, body: r#"{"status":"Resolved","tags":["a"],"comment":"done"}"#.into(), appends: true };
-    for call in [Call::Update(change), Call::Read(incident)] {
+    let edits = decode(r#"{"status":"Resolved","tags":["a"],"comment":"done"}"#, true).expect("a body");
+    let edits = edits.resolved().expect("no list edit");
+    for call in [Call::Update(Change { incident, edits }), Call::Read(incident)] {
         let response = |incomplete| {
             let headers = vec![("x-ms-request-id".to_owned(), String::from_utf8_lossy(body).into_owned())];
             answer_to(&call, Ok(Reply { status, headers, body: body.to_vec(), incomplete }))

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::clock::{BootTime, Now};
 use crate::compare::{differences, may_show};
@@ -16,6 +16,7 @@ use crate::contract::SameAs;
 use crate::journal::{AttemptId, Doubt, KnownUpdate};
 use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, Incident, SLACK};
 use crate::model::comment_text::may_be;
+use crate::model::edit::Edits;
 
 /// The reads that decide about an attempt start at these fractions of the settle time after it ended.
 const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];
@@ -167,8 +168,6 @@ impl Clocks {
 pub(super) struct Evidence<'a> {
     pub(super) incident: &'a Incident,
     pub(super) seen: ReadTiming,
-    /// The property whose values an incident lists.
-    pub(super) appended: &'a str,
     /// Values that are equal by the contract.
     pub(super) same_as: &'a SameAs,
     /// How long the service may take to show a change.
@@ -179,7 +178,7 @@ pub(super) struct Evidence<'a> {
 
 /// What the read shows of each attempt in doubt.
 pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
-    let Evidence { incident, seen, appended, same_as, settle, before } = *evidence;
+    let Evidence { incident, seen, same_as, settle, before } = *evidence;
     let clocks = Clocks::new(seen, settle, own);
     let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
     free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
@@ -191,8 +190,8 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
         comment.created_at.is_none_or(|at| clocks.is_near(at, (*started, *ended)))
     };
     known.retain(|known| {
-        let text = added_text(&known.change.body, appended);
-        let fits = |comment: &Comment| is_near(comment, known) && is_text(text.as_deref(), comment);
+        let text = known.change.edits.added_text();
+        let fits = |comment: &Comment| is_near(comment, known) && is_text(text, comment);
         take(&mut free, fits).is_none()
     });
 
@@ -202,18 +201,18 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
     let made: Vec<bool> = oldest_first
         .iter()
         .map(|doubt| {
-            let text = added_text(&doubt.change.body, appended);
+            let text = doubt.change.edits.added_text();
             let window = (doubt.started, doubt.ended);
             let fits = |comment: &Comment| {
                 let is_its_time = match comment.created_at {
                     Some(at) => clocks.is_its_time(at, window),
                     // Without a time the other properties must speak for it.
-                    None => matches(&doubt.change.body, incident, appended, same_as),
+                    None => matches(&doubt.change.edits, incident, same_as),
                 };
-                is_its_time && is_text(text.as_deref(), comment) && !is_old(comment, doubt)
+                is_its_time && is_text(text, comment) && !is_old(comment, doubt)
             };
             let found = take(&mut free, fits);
-            if let (Some(comment), Some(text)) = (found, &text) {
+            if let (Some(comment), Some(text)) = (found, text) {
                 own.find(comment, text);
             }
             found.is_some()
@@ -225,16 +224,16 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
     }
 
     let is_unexplained = |doubt: &Doubt| {
-        let text = added_text(&doubt.change.body, appended);
+        let text = doubt.change.edits.added_text();
         let window = (doubt.started, doubt.ended);
         free.iter().flatten().any(|comment| {
             let is_new = match comment.created_at {
                 None => true,
                 Some(at) if clocks.is_near(at, window) => true,
                 // Once texts are known to be rewritten, another text says nothing.
-                Some(at) => clocks.is_far(at, window) && (own.are_rewritten || is_text(text.as_deref(), comment)),
+                Some(at) => clocks.is_far(at, window) && (own.are_rewritten || is_text(text, comment)),
             };
-            let may_be_ours = !own.excludes(comment, doubt) || is_text(text.as_deref(), comment);
+            let may_be_ours = !own.excludes(comment, doubt) || is_text(text, comment);
             is_new && may_be_ours && !is_old(comment, doubt)
         })
     };
@@ -247,15 +246,9 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
 }
 
 /// Whether the incident shows every property that `body` sets; not what it adds.
-pub(super) fn matches(body: &str, incident: &Incident, appended: &str, same_as: &SameAs) -> bool {
-    let differences = differences(body, &incident.values, appended, same_as);
+pub(super) fn matches<L: Serialize>(edits: &Edits<L>, incident: &Incident, same_as: &SameAs) -> bool {
+    let differences = differences(edits, &incident.values, same_as);
     differences.iter().all(|one| may_show(&one.property, &one.after, &one.before, same_as))
-}
-
-/// The comment that `body` adds.
-pub(super) fn added_text(body: &str, appended: &str) -> Option<String> {
-    let asked: Map<String, Value> = serde_json::from_str(body).ok()?;
-    asked.get(appended)?.as_str().map(str::to_owned)
 }
 
 fn is_text(sent: Option<&str>, comment: &Comment) -> bool {

@@ -64,8 +64,6 @@ pub struct EngineSettings {
     pub remember: Duration,
     /// How long the service may take to show a change.
     pub settle: Duration,
-    /// The property that is added to what is there, by the contract.
-    pub appended: Option<String>,
     /// Values that are equal by the contract.
     pub same_as: SameAs,
     /// Of the dice for delays.

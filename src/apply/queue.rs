@@ -9,6 +9,7 @@ use super::row_state::RowState;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
 use crate::model::change::IncidentId;
+use crate::model::edit::Never;
 
 /// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
 const MOST: usize = 2_000;
@@ -20,7 +21,7 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Read from the journal, not taken up yet.
-    fresh: VecDeque<PendingRow>,
+    fresh: VecDeque<PendingRow<Never>>,
     /// The last row that was read from the journal.
     last_read: u64,
     /// The journal has no more.
@@ -53,7 +54,7 @@ impl Queue {
     }
 
     /// Rows read from the journal; none means that there are no more.
-    pub(super) fn add(&mut self, rows: Vec<PendingRow>) {
+    pub(super) fn add(&mut self, rows: Vec<PendingRow<Never>>) {
         self.is_dry = rows.is_empty();
         self.last_read = rows.last().map_or(self.last_read, |row| row.row);
         self.fresh.extend(rows);
@@ -159,10 +160,12 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::model::change::Change;
+    use crate::model::edit::{Edit, PropertyEdit};
 
-    fn pending(row: u64, incident: u64, bytes: usize) -> PendingRow {
+    fn pending(row: u64, incident: u64, bytes: usize) -> PendingRow<Never> {
         let incident = IncidentId::new(incident).expect("an id");
-        let change = Change { incident, body: "x".repeat(bytes / 2).into(), appends: false };
+        let text = Edit::Append("x".repeat(bytes / 2));
+        let change = Change { incident, edits: [PropertyEdit::new("", text)].into_iter().collect() };
         let source = vec![b'x'; bytes - bytes / 2];
         PendingRow {
             row,
@@ -178,7 +181,7 @@ mod tests {
         }
     }
 
-    fn queue(rows: impl IntoIterator<Item = PendingRow>) -> Queue {
+    fn queue(rows: impl IntoIterator<Item = PendingRow<Never>>) -> Queue {
         let mut queue = Queue::default();
         queue.add(rows.into_iter().collect());
         queue

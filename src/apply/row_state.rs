@@ -6,20 +6,20 @@
 use std::time::Duration;
 
 use super::callers::CompletedCall;
-use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, added_text, matches, next_read, resolve};
+use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, matches, next_read, resolve};
 use crate::clock::{BootTime, Now};
-use crate::compare::parts;
 use crate::contract::SameAs;
 use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
 use crate::model::call::{CallResult, Verdict};
 use crate::model::change::Change;
+use crate::model::edit::{Edits, Never};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::retry::{Policy, RetryDecision};
 
 /// A row that was taken up.
 #[derive(Clone, Debug)]
 pub(super) struct RowState {
-    pub(super) row: PendingRow,
+    pub(super) row: PendingRow<Never>,
     /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
     pub(super) bytes: usize,
     /// What its next call is.
@@ -106,8 +106,6 @@ pub(super) enum RowStep {
 #[derive(Clone, Debug)]
 pub(super) struct RowPolicy {
     pub(super) policy: Policy,
-    /// The property that is added to what is there; empty where the contract has none.
-    pub(super) appended: String,
     /// Values that are equal by the contract.
     pub(super) same_as: SameAs,
     /// How long the service may take to show a change.
@@ -115,10 +113,10 @@ pub(super) struct RowPolicy {
 }
 
 impl RowState {
-    pub(super) fn new(row: PendingRow) -> RowState {
-        let asked = row.asked.as_ref().map_or(0, |asked| asked.len());
+    pub(super) fn new(row: PendingRow<Never>) -> RowState {
+        let asked = row.asked.as_ref().map_or(0, Edits::bytes);
         RowState {
-            bytes: row.change.body.len() + row.source.len() + asked,
+            bytes: row.change.edits.bytes() + row.source.len() + asked,
             may_be_made: row.is_in_doubt,
             doubtful_until: None,
             doubtful: None,
@@ -153,6 +151,11 @@ impl RowState {
         }
     }
 
+    /// Whether it adds a comment.
+    fn adds(&self) -> bool {
+        self.row.change.edits.added().is_some()
+    }
+
     /// How many tries at its present call count.
     pub(super) fn tries(&self) -> u32 {
         match self.what {
@@ -180,11 +183,12 @@ impl RowState {
     }
 
     /// The journal says: its comment has been added by another change. What is left sets properties.
-    pub(super) fn leave_out_comment(&mut self, appended: &str) {
-        let body = &self.row.change.body;
-        let Some(sets) = parts(body, appended).0 else { return };
-        self.row.asked.get_or_insert_with(|| body.clone());
-        self.row.change = Change { incident: self.row.change.incident, body: sets.into(), appends: false };
+    pub(super) fn leave_out_comment(&mut self) {
+        let Change { incident, edits } = &self.row.change;
+        if edits.sets_any() {
+            self.row.asked.get_or_insert_with(|| edits.clone().into());
+            self.row.change = Change { incident: *incident, edits: edits.without_added() };
+        }
     }
 
     /// The journal says: that has been made before.
@@ -268,7 +272,7 @@ impl RowState {
             RetryDecision::Look => {
                 self.unconfirmed = Some(*attempt);
                 // With a comment the journal names the attempts in doubt when it is asked.
-                if self.row.change.appends {
+                if self.adds() {
                     RowStep::Ready
                 } else {
                     self.what = CallKind::Read(Vec::new());
@@ -312,7 +316,6 @@ impl RowState {
         let evidence = Evidence {
             incident,
             seen: ReadTiming { at: ended.at, took: ended.took, server_time: *server_time },
-            appended: &rules.appended,
             same_as: &rules.same_as,
             settle: rules.settle,
             before: self.before.as_ref(),
@@ -325,8 +328,7 @@ impl RowState {
         let absent = doubts.iter().filter(|doubt| is(doubt, Found::Absent) && is_late_enough(doubt));
         end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
         let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
-        let is_so =
-            !self.row.change.appends && matches(&self.row.change.body, incident, &rules.appended, &rules.same_as);
+        let is_so = !self.adds() && matches(&self.row.change.edits, incident, &rules.same_as);
         // Remembered as applied: the same command again has nothing to send.
         if is_so && let Some(attempt) = self.doubtful {
             end.resolved.push((attempt, true));
@@ -340,14 +342,14 @@ impl RowState {
             return RowStep::Over;
         }
         let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
-        let until = if self.row.change.appends { last_end(open.iter().copied()) } else { self.doubtful_until };
+        let until = if self.adds() { last_end(open.iter().copied()) } else { self.doubtful_until };
         self.read_at = Some(started);
         if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.read_at)) {
             return RowStep::ReadAt(due);
         }
         let unexplained = open.into_iter().find(|doubt| is(doubt, Found::Unexplained));
         let outcome = if let Some(doubt) = unexplained {
-            Some(self.unexplained(doubt, &rules.appended, ended.at))
+            Some(self.unexplained(doubt, ended.at))
         } else {
             self.before = Some(ReadBefore::new(incident, ended.at.boot));
             self.was_not_made(ended.at)
@@ -357,9 +359,8 @@ impl RowState {
     }
 
     /// The incident has a comment that may be the one of this attempt: nobody can tell whether it is.
-    fn unexplained(&self, doubt: &Doubt, appended: &str, now: Now) -> Outcome {
-        let may_be_its_own =
-            doubt.own_row || added_text(&doubt.change.body, appended) == added_text(&self.row.change.body, appended);
+    fn unexplained(&self, doubt: &Doubt, now: Now) -> Outcome {
+        let may_be_its_own = doubt.own_row || doubt.change.edits.added_text() == self.row.change.edits.added_text();
         let (kind, message) = if may_be_its_own {
             let message = "it may have been applied: the response was lost, and the incident has a new comment that may \
                            be this one; check the incident";

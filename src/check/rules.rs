@@ -1,9 +1,10 @@
-//! A contract made ready for a million rows: spellings looked up by hash, values already written as JSON.
+//! A contract made ready for a million rows: spellings are looked up by hash.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::contract::{BUILT_IN, Choice, Contract, PropertyKind, load};
 use crate::input::normalized;
+use crate::model::edit::Property;
 use crate::text::trimmed;
 
 /// The contract by numbers: a property is its place in the contract, a value its place in the property.
@@ -19,8 +20,8 @@ pub(super) struct ReadyContract<'a> {
 
 pub(super) struct ReadyProperty<'a> {
     pub(super) name: &'a str,
-    /// The member's name as it stands in the body: `"status":`.
-    pub(super) key: String,
+    /// The same name, for the rows' changes.
+    pub(super) shared: Property,
     pub(super) kind: ReadyKind<'a>,
 }
 
@@ -33,8 +34,6 @@ pub(super) enum ReadyKind<'a> {
 
 pub(super) struct Choices<'a> {
     pub(super) list: &'a [Choice],
-    /// Each value as it stands in the body: `"Resolved"`.
-    pub(super) json: Vec<String>,
     /// Values, then aliases, as they are written; without those that are doubtful.
     exact: Vec<(&'a str, usize)>,
     /// All of them in lower case.
@@ -58,7 +57,7 @@ impl<'a> ReadyContract<'a> {
             .iter()
             .map(|property| ReadyProperty {
                 name: &property.name,
-                key: format!("{}:", json(&property.name)),
+                shared: property.name.as_str().into(),
                 kind: match &property.kind {
                     PropertyKind::Choice(list) => ReadyKind::Choice(Choices::new(list)),
                     PropertyKind::Text => ReadyKind::Text,
@@ -175,7 +174,6 @@ impl<'a> Choices<'a> {
     fn new(list: &'a [Choice]) -> Choices<'a> {
         Choices {
             list,
-            json: list.iter().map(|choice| json(&choice.value)).collect(),
             exact: spellings(list)
                 .take(MOST_EXACT)
                 .filter(|(spelling, place)| doubt(&list[*place], spelling).is_none())
@@ -254,8 +252,4 @@ fn find(contract: &Contract, property: &str, text: &str) -> Option<String> {
         PropertyKind::Choice(list) => Choices::new(list).find(text).map(|place| list[place].value.clone()),
         _ => None,
     }
-}
-
-fn json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

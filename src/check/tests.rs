@@ -22,11 +22,12 @@ impl Found {
         self.diagnostics.iter().map(|found| (found.row.unwrap_or(0), found.code)).collect()
     }
 
-    fn bodies(&self) -> Vec<&str> {
-        self.rows
-            .iter()
-            .map(|row| row.verdict.as_ref().map_or_else(|none| none.code() as &str, |change| &*change.body))
-            .collect()
+    fn bodies(&self) -> Vec<String> {
+        let body = |row: &CheckedRow| match &row.verdict {
+            Ok(change) => change.edits.to_json(),
+            Err(none) => none.code().to_owned(),
+        };
+        self.rows.iter().map(body).collect()
     }
 }
 
@@ -96,8 +97,9 @@ fn values_take_api_spelling_texts_stay_exact() {
     );
     assert_eq!((found.rows[1].row, found.rows[1].line, found.rows[1].incident_id.as_str()), (2, 4, "8"));
     assert!(found.rows[0].source.starts_with(b"7; resolved ;;False"));
-    let appends: Vec<_> = found.rows.iter().map(|row| row.verdict.as_ref().map(|change| change.appends)).collect();
-    assert_eq!(appends, [Ok(true), Ok(false)]);
+    let changes = found.rows.iter().map(|row| row.verdict.as_ref());
+    let adds: Vec<_> = changes.map(|change| change.map(|change| change.edits.added().is_some())).collect();
+    assert_eq!(adds, [Ok(true), Ok(false)]);
 }
 
 #[test]
@@ -356,7 +358,7 @@ fn invalid_results_row_keeps_only_original_cells() {
         (b"7,x\ry", b"7,x\ry", "bare-cr"),
     ] {
         let found = CSV.of([header.as_bytes(), b"1,2,7,failed,,,,1,,,", own, b"\n"].concat());
-        assert_eq!((found.bodies(), found.rows[0].source.as_slice()), (vec![code], source));
+        assert_eq!((found.bodies(), found.rows[0].source.as_slice()), (vec![code.to_owned()], source));
     }
 }
 

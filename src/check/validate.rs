@@ -1,18 +1,17 @@
 //! Judging a row that was read: the rules between its values, the body of its change, what is kept and told of it.
 
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 
 use super::checker::{CheckedChunk, Checker};
 use super::duplicates::RowFingerprint;
 use super::row::{LocatedProblem, ParsedRow, SourceSpan};
-use super::rules::ReadyKind;
 use super::suggest::either;
 use super::value::{Problem, Requested};
 use super::{CheckedRow, NoChange, RowError};
 use crate::input::Record;
 use crate::model::change::{Change, IncidentId};
 use crate::model::diagnostic::{Diagnostic, Severity, codes};
+use crate::model::edit::PropertyEdit;
 
 impl<'a> Checker<'a> {
     /// Judges a row that was read: the rules between its values, its body, what is kept of it.
@@ -144,21 +143,14 @@ impl<'a> Checker<'a> {
         hasher.finish()
     }
 
-    /// What the row asks for, as it is sent.
+    /// What the row changes.
     fn change(&self, incident: IncidentId, reading: &ParsedRow<'_>) -> Change {
-        let mut body = String::from("{");
-        let mut appends = false;
-        for (place, (property, slot)) in self.contract.properties.iter().zip(&reading.slots).enumerate() {
-            let Some(json) = self.contract.json(place, slot.asked) else { continue };
-            if body.len() > 1 {
-                body.push(',');
-            }
-            body.push_str(&property.key);
-            body.push_str(&json);
-            appends |= matches!(property.kind, ReadyKind::Append);
-        }
-        body.push('}');
-        Change { incident, body: Arc::from(body), appends }
+        let slots = self.contract.properties.iter().zip(&reading.slots);
+        let edits = slots.filter_map(|(property, slot)| {
+            let edit = property.kind.edit(slot.asked)?;
+            Some(PropertyEdit { property: property.shared.clone(), edit })
+        });
+        Change { incident, edits: edits.collect() }
     }
 
     fn diagnostic(&self, at: &NumberedRecord<'_>, found: LocatedProblem) -> Diagnostic {

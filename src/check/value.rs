@@ -11,6 +11,7 @@ use super::rules::{Choices, ReadyContract, ReadyKind};
 use super::suggest::{either_of, nearest};
 use crate::input::jsonl::Text;
 use crate::model::diagnostic::{Code, Repetition, codes};
+use crate::model::edit::Edit;
 use crate::model::list_edit::ListEdit;
 use crate::text::{trimmed, truncate};
 
@@ -169,20 +170,6 @@ impl<'a> ReadyContract<'a> {
         }
     }
 
-    /// What is asked as JSON, as it stands in the body; `None` where nothing is.
-    pub(super) fn json(&self, property: usize, asked: Requested<'_>) -> Option<String> {
-        match (asked, &self.properties[property].kind) {
-            (Requested::Choice(place), ReadyKind::Choice(choices)) => Some(choices.json[place].clone()),
-            (Requested::Text(text), _) => Some(serde_json::Value::from(text).to_string()),
-            (Requested::List(list), _) => Some(serde_json::Value::from(list).to_string()),
-            (Requested::Edits { add, remove }, _) => {
-                let owned = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
-                Some(serde_json::json!(ListEdit { add: owned(add), remove: owned(remove) }).to_string())
-            }
-            _ => None,
-        }
-    }
-
     fn read_choice<'r>(
         &self,
         property: usize,
@@ -219,6 +206,25 @@ impl<'a> ReadyContract<'a> {
         });
         // Another contract that knows the very value is nearer than a guess.
         wrong(problems, problem.with_help(help).first_with_help(self.other_that_knows(name, text)))
+    }
+}
+
+impl ReadyKind<'_> {
+    /// What is requested of a property of this kind, as an edit; `None` if nothing is.
+    pub(super) fn edit(&self, requested: Requested<'_>) -> Option<Edit> {
+        Some(match (requested, self) {
+            (Requested::Choice(place), ReadyKind::Choice(choices)) => {
+                Edit::Set(choices.list[place].value.as_str().into())
+            }
+            (Requested::Text(text), ReadyKind::Append) => Edit::Append(text.to_owned()),
+            (Requested::Text(text), _) => Edit::set(text.into()),
+            (Requested::List(list), _) => Edit::set(list.into()),
+            (Requested::Edits { add, remove }, _) => {
+                let owned = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
+                Edit::EditList(ListEdit { add: owned(add), remove: owned(remove) })
+            }
+            _ => return None,
+        })
     }
 }
 

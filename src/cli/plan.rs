@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::apply;
 use super::arguments::{CallArgs, PreflightArgs, REMEMBER, source};
@@ -25,7 +25,7 @@ use crate::cli::exit;
 use crate::clock::Clock;
 use crate::files::open_input;
 use crate::input::Source;
-use crate::journal::{RowFilter, RunKey};
+use crate::journal::{JournalError, RowFilter, RunKey};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::outcome::OutcomeKind;
 use crate::model::snapshot::Snapshot;
@@ -244,7 +244,7 @@ fn write_json(
         let row = row?;
         let before = if let Some(Snapshot::There(before)) = row.before { Some(before.values) } else { None };
         let (change, outcome) = match row.change {
-            Ok(change) => (serde_json::from_str::<Value>(&change.body).ok(), None),
+            Ok(change) => (Some(change.edits.values()), None),
             Err(outcome) => (None, Some(outcome)),
         };
         let left_out = outcome
@@ -324,13 +324,20 @@ fn header_of(run: &PreparedRun, target: &Target) -> Result<Header, Error> {
 
 /// The rows of a plan, from the journal.
 fn plan_rows(run: &PreparedRun) -> impl Iterator<Item = Result<PlanRow, Error>> {
-    let appended = run.target.appended();
     report_rows(&run.journal, &run.handle.name, RowFilter::NoneOf(&[])).map(move |row| {
         let row = row?;
         let is_sent = row.result.outcome.kind == OutcomeKind::NotAttempted;
-        let change = row.change(appended).filter(|_| is_sent);
         let result = row.result;
+        let change = match row.change.filter(|_| is_sent) {
+            Some(change) => Ok(change.resolved().ok_or_else(|| unresolved(run, result.row))?),
+            None => Err(result.outcome),
+        };
         let (row, line, incident, before) = (result.row, result.line, result.incident_id, row.before);
-        Ok(PlanRow { row, line, incident, change: change.ok_or(result.outcome), before, source: result.source })
+        Ok(PlanRow { row, line, incident, change, before, source: result.source })
     })
+}
+
+/// A list edit is resolved before its row is planned.
+fn unresolved(run: &PreparedRun, row: u64) -> JournalError {
+    run.journal.damaged(format!("row {row} of run {} has a list edit in the place of the list", run.handle.name))
 }

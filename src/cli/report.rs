@@ -89,13 +89,12 @@ impl ReviewRows {
 
 impl KeptRows for ReviewRows {
     fn add(&mut self, row: &CheckedRow, left_out: Option<LeftOut>, without_comment: bool) -> io::Result<()> {
-        let body = row.verdict.as_ref().map(|change| &*change.body);
         let none = row.verdict.as_ref().err().map(NoChange::message);
         let kept = ReviewRow {
             row: row.row,
             line: row.line,
             incident: row.incident_id.clone(),
-            after: serde_json::from_str(body.unwrap_or("{}")).unwrap_or_default(),
+            edits: row.verdict.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
             context: self.context.of(&row.source),
             left_out: none.or(left_out.map(LeftOut::reason)).map(str::to_owned),
             note: without_comment.then(|| COMMENT_NOT_REPEATED.to_owned()),
@@ -115,11 +114,9 @@ impl KeptRows for ReviewRows {
         for line in BufReader::new(file).lines() {
             let read = line.and_then(|line| Ok(serde_json::from_str::<ReviewRow>(&line)?));
             let row = read.map_err(SessionError::Rows)?;
-            let incident = row.incident.parse().ok().and_then(IncidentId::new).filter(|_| !row.after.is_empty());
+            let incident = row.incident.parse().ok().and_then(IncidentId::new).filter(|_| !row.edits.is_empty());
             if let Some(incident) = incident {
-                let body = Value::from(row.after).to_string().into();
-                // Whether it appends says nothing of whether it was applied.
-                each(row.row, Change { incident, body, appends: false })?;
+                each(row.row, Change { incident, edits: row.edits })?;
             }
         }
         Ok(())
@@ -191,7 +188,7 @@ pub(super) fn review_rows(
             row: row.result.row,
             line: row.result.line,
             incident: row.result.incident_id.clone(),
-            after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
+            edits: row.change.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
             // What was fetched is the row's own incident.
             context: Context { fetched: said.fetched.filter(|_| row.merged_into().is_none()), ..said },
             before: before_of(row.before),
@@ -252,7 +249,6 @@ pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent<'_>, pa
         caller: sent.caller,
         origin: &run.facts.origin,
         contract: &run.contract,
-        appended: contract.appended(),
         input: &run.facts.input,
         options: run.facts.options.join(" "),
         results: &run.facts.results,
@@ -281,7 +277,7 @@ fn rows_of(
     report_rows(journal, run, pick).map(|row| {
         let row = row?;
         Ok(RunReportRow {
-            after: serde_json::from_str(row.body.as_deref().unwrap_or("{}")).unwrap_or_default(),
+            edits: row.change.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
             context: context_of(context, &row).told(),
             before: before_of(row.before),
             result: row.result,

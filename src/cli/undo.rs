@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::journal::{Journal, LoadRow, ReadScope, ReportRow, RowFilter, RunHandle, RunKey, RunMetadata};
 use crate::model::change::Change;
+use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
 use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::model::snapshot::{IncidentState, Snapshot};
 use crate::output::plan_file::PlanFile;
@@ -90,7 +91,7 @@ pub(super) fn run(
     let summary = journal.run(&args.run)?;
     let contract = contract_of(&journal, &args.run, &summary.facts.contract)?;
     let comment = comment(args.comment.as_deref(), &contract)?;
-    expect_earlier_values(&journal, args, contract.appended().unwrap_or_default())?;
+    expect_earlier_values(&journal, args)?;
     let target = target_of(&journal, &args.run, args.base_url.as_deref(), Access::Read, &args.calls, global, env)?;
     let facts = RunMetadata {
         input: format!("undo of run {}", args.run),
@@ -102,8 +103,7 @@ pub(super) fn run(
 
     let looked_at = journal.create_run(&summary.scope, &contract.name, &facts, &mut fastrand::Rng::new())?;
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
-    let appended = contract.appended().unwrap_or_default();
-    let picked = load(&mut journal, args, &looked_at, appended, &mut undoing.notes)?;
+    let picked = load(&mut journal, args, &looked_at, &mut undoing.notes)?;
     let session = Session::open(target.for_session(summary.scope.clone()), journal, clock.clone());
     let key = RunKey::Changes(Vec::new());
     let run = session.loaded(looked_at, Imported::default(), facts.clone(), key);
@@ -164,11 +164,11 @@ fn comment(text: Option<&str>, contract: &Contract) -> Result<Option<(String, St
 ///
 /// # Errors
 /// If it has not, or if it updated none of the incidents.
-fn expect_earlier_values(journal: &Journal, args: &UndoArgs, appended: &str) -> Result<(), Error> {
+fn expect_earlier_values(journal: &Journal, args: &UndoArgs) -> Result<(), Error> {
     let mut has_updated = false;
     for row in report_rows(journal, &args.run, RowFilter::NoneOf(&NOT_UPDATED)) {
         let row = row?;
-        if row.change(appended).is_some_and(|change| args.is_named(change.incident.get(), &row)) {
+        if row.change.as_ref().is_some_and(|change| args.is_named(change.incident.get(), &row)) {
             has_updated = true;
             if matches!(row.before, Some(Snapshot::There(_))) {
                 return Ok(());
@@ -188,7 +188,6 @@ fn load(
     journal: &mut Journal,
     args: &UndoArgs,
     looked_at: &RunHandle,
-    appended: &str,
     notes: &mut Notes,
 ) -> Result<HashSet<u64>, Error> {
     let (mut seen, mut picked, mut after) = (HashSet::new(), HashSet::new(), 0);
@@ -198,7 +197,7 @@ fn load(
         after = last.result.row;
         let mut batch = Vec::with_capacity(BATCH);
         for row in rows {
-            let Some(change) = row.change(appended) else { continue };
+            let Some(change) = &row.change else { continue };
             let incident = change.incident.get();
             if !args.is_named(incident, &row) {
                 continue;
@@ -212,7 +211,14 @@ fn load(
             if seen.insert(incident) {
                 picked.insert(row.result.row);
                 let (row, line, incident) = (row.result.row, row.result.line, incident.to_string());
-                batch.push(LoadRow { row, line, incident, change: Ok(change), source: Vec::new(), planned: None });
+                batch.push(LoadRow {
+                    row,
+                    line,
+                    incident,
+                    change: Ok(change.clone()),
+                    source: Vec::new(),
+                    planned: None,
+                });
             }
         }
         journal.load(looked_at, &batch)?;
@@ -238,7 +244,7 @@ struct Undoing<'a> {
 impl Undoing<'_> {
     /// The change that reverts one incident; `None` if there is none, or none is needed.
     fn row(&mut self, journal: &Journal, looked_at: &RunHandle, row: &ReportRow) -> Result<Option<PlanRow>, Error> {
-        let (Some(change), Some(Snapshot::There(then))) = (row.change(self.appended()), &row.before) else {
+        let (Some(change), Some(Snapshot::There(then))) = (&row.change, &row.before) else {
             return Ok(None);
         };
         let Some(Snapshot::There(now)) =
@@ -247,50 +253,39 @@ impl Undoing<'_> {
             self.notes.gone.push(row.result.line);
             return Ok(None);
         };
-        let Some(body) = self.body(&change, then, &now, row.result.line) else { return Ok(None) };
+        let Some(edits) = self.edits(change, then, &now, row.result.line) else { return Ok(None) };
         let incident = change.incident;
-        let appends = self.comment.is_some();
         let mut source = Map::new();
         source.insert("incidentId".to_owned(), incident.get().into());
-        source.extend(body.clone());
+        source.extend(edits.values());
         Ok(Some(PlanRow {
             row: row.result.row,
             line: row.result.line,
             incident: incident.to_string(),
-            change: Ok(Change { incident, body: Value::from(body).to_string().into(), appends }),
+            change: Ok(Change { incident, edits }),
             before: Some(Snapshot::There(now)),
             source: Value::from(source).to_string().into_bytes(),
         }))
     }
 
-    fn appended(&self) -> &str {
-        self.contract.appended().unwrap_or_default()
-    }
-
-    fn body(
-        &mut self,
-        change: &Change,
-        then: &IncidentState,
-        now: &IncidentState,
-        line: u64,
-    ) -> Option<Map<String, Value>> {
-        let undo = undo(&change.body, then, now, self.contract);
-        self.notes.comments += u64::from(change.appends);
+    fn edits(&mut self, change: &Change, then: &IncidentState, now: &IncidentState, line: u64) -> Option<Edits<Never>> {
+        let undo = undo(&change.edits, then, now, self.contract);
+        self.notes.comments += u64::from(change.edits.added().is_some());
         let is_as_before = undo.changed_since.is_empty() && undo.impossible.is_empty();
-        self.notes.changed_rows += u64::from(undo.change.is_empty() && !undo.changed_since.is_empty());
+        self.notes.changed_rows += u64::from(undo.edits.is_empty() && !undo.changed_since.is_empty());
         for property in undo.changed_since {
             self.notes.changed_since.entry(property).or_default().push(line);
         }
         for (property, value) in undo.impossible {
             self.notes.impossible.entry((property, value.to_string())).or_default().push(line);
         }
-        let mut body = undo.change;
-        if body.is_empty() {
+        if undo.edits.is_empty() {
             self.notes.left_as_they_are += u64::from(is_as_before);
             return None;
         }
-        body.extend(self.comment.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))));
-        Some(body)
+        let comment =
+            self.comment.iter().map(|(name, text)| PropertyEdit::new(name.as_str(), Edit::Append(text.clone())));
+        Some(undo.edits.iter().cloned().chain(comment).collect())
     }
 }
 

@@ -100,7 +100,7 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
             }
             let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
             let answered = [now.wall, server_time.unwrap_or(now.wall)];
-            match shown.effect(change, answered)? {
+            match shown.effect(&change.edits, answered)? {
                 (Effect::Applied, added) => Ok(Verdict::Updated { differs: None, added }),
                 (Effect::Partly { differs }, added) => {
                     Ok(Verdict::Updated { differs: Some(one_line(&differs)), added })
@@ -191,7 +191,8 @@ pub(super) mod tests {
 
     fn update(body: &str) -> Call {
         let incident = IncidentId::new(7).expect("an id");
-        Call::Update(Change { incident, body: body.into(), appends: body.contains("comment") })
+        let edits = crate::plan::decode(body, body.contains("comment")).expect("a body");
+        Call::Update(Change { incident, edits: edits.resolved().expect("no list edit") })
     }
 
     fn get() -> Call {

@@ -13,8 +13,8 @@ use super::member_filter::{Keep, PageNames};
 use crate::compare;
 use crate::contract::{Api, CommentMembers, Contract, ErrorMembers, PropertyKind, SameAs};
 use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
-use crate::model::change::Change;
 use crate::model::comment_text::may_be;
+use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
 
 /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
 const LONGEST_VALUE: usize = 1024 * 1024;
@@ -87,38 +87,39 @@ impl<'a> Shown<'a> {
         self.id.is_none() && names.all(|name| self.members.get(name).is_none())
     }
 
-    /// What the response to `change` shows of it, and of the comment that it added. `answered`: when it came, by each
-    /// of the clocks that say so. Lists are compared as sets.
-    pub(super) fn effect(&self, change: &Change, answered: [Timestamp; 2]) -> Result<(Effect, Option<Added>), String> {
-        let asked: serde_json::Map<String, Value> = serde_json::from_str(&change.body).unwrap_or_default();
-        let appended = self.contract.appended().and_then(|name| Some((name, asked.get(name)?.as_str()?)));
-        let comment = match appended {
-            Some((_, sent)) => self.comments()?.map(|comments| ShownComment::new(sent, comments, answered)),
+    /// What the response shows of these edits, and of the comment that they added. `answered`: when it came, by each of
+    /// the clocks that say so. Lists are compared as sets.
+    pub(super) fn effect(
+        &self,
+        edits: &Edits<Never>,
+        answered: [Timestamp; 2],
+    ) -> Result<(Effect, Option<Added>), String> {
+        let comment = match edits.added_text() {
+            Some(sent) => self.comments()?.map(|comments| ShownComment::new(sent, comments, answered)),
             None => None,
         };
         let same_as = LazyCell::new(|| self.contract.same_as());
-        let (mut is_shown, mut differences) = (asked.is_empty(), Vec::new());
+        let (mut is_shown, mut differences) = (edits.is_empty(), Vec::new());
         let mut in_other_words = None;
-        for (name, asked) in &asked {
-            let is_appended = appended.is_some_and(|(appended, _)| appended == name);
-            let difference = match &comment {
-                Some(comment) if is_appended => {
+        for PropertyEdit { property: name, edit } in edits.iter() {
+            let difference = match (edit, &comment) {
+                (Edit::Append(_), Some(comment)) => {
                     let is_in_doubt = comment.is_in_other_words();
-                    in_other_words = is_in_doubt.then(|| name.clone()).or(in_other_words);
+                    in_other_words = is_in_doubt.then(|| name.to_string()).or(in_other_words);
                     let how = if is_in_doubt { "may have been rewritten" } else { "was not added" };
                     comment.fitting.is_none().then(|| format!("`{name}` {how}"))
                 }
-                None if is_appended => return Ok((Effect::Unknown { missing: name.clone() }, None)),
-                _ => match self.value(name)? {
-                    Some(shown) => {
+                (Edit::Append(_), None) => return Ok((Effect::Unknown { missing: name.to_string() }, None)),
+                _ => match (self.value(name)?, &edit.value()) {
+                    (Some(shown), asked) => {
                         // The table of equal values is made only for what is not plainly so.
                         let is_so = compare::same(name, asked, &shown, &SameAs::default())
                             || compare::may_show(name, asked, &shown, &same_as);
                         (!is_so).then(|| format!("`{name}` is {}, not {}", brief(&shown), brief(asked)))
                     }
                     // A response may leave out what is empty.
-                    None if compare::is_empty(asked) => None,
-                    None => return Ok((Effect::Unknown { missing: name.clone() }, None)),
+                    (None, asked) if compare::is_empty(asked) => None,
+                    (None, _) => return Ok((Effect::Unknown { missing: name.to_string() }, None)),
                 },
             };
             is_shown |= difference.is_none();
@@ -255,14 +256,13 @@ fn brief(value: &Value) -> String {
 mod tests {
     use super::super::classify::tests::contract;
     use super::*;
-    use crate::model::change::IncidentId;
 
     fn effect(asked: &str, shown: &str) -> Effect {
-        let incident = IncidentId::new(7).expect("an id");
-        let change = Change { incident, body: asked.into(), appends: true };
+        let edits =
+            crate::plan::decode(asked, asked.contains("comment")).expect("a body").resolved().expect("no list edit");
         let contract = contract();
         let shown = Shown::read(shown.as_bytes(), &contract).expect(shown);
-        shown.effect(&change, [answered(); 2]).expect("values of usual lengths").0
+        shown.effect(&edits, [answered(); 2]).expect("values of usual lengths").0
     }
 
     fn answered() -> Timestamp {

@@ -80,7 +80,7 @@ impl<T: Transport> Client<T> {
         let (operation, path, query, body) = match call {
             Call::Update(change) => {
                 let operation = &operations.update;
-                (operation, operation.path_of(change.incident), None, Some(Arc::clone(&change.body)))
+                (operation, operation.path_of(change.incident), None, Some(change.edits.to_json().into()))
             }
             Call::Read(incident) => (&operations.read, operations.read.path_of(*incident), None, None),
             Call::List(page) => {
@@ -227,8 +227,9 @@ mod tests {
             (answer.message.as_str(), answer.request_id.as_deref()),
             ("bad token ***token***", Some("***token***"))
         );
-        let change = crate::model::change::Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends: false };
-        client.call(&Call::Update(change)).await;
+        let edits = crate::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body");
+        let edits = edits.resolved().expect("complete lists");
+        client.call(&Call::Update(crate::model::change::Change { incident, edits })).await;
         let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
         client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;
         let sent = client.transport.0.into_inner().expect("no panic");

@@ -132,6 +132,12 @@ pub(super) struct DependencyEntry {
 }
 
 impl ContractFile {
+    /// Whether the values of this property are added to what is there.
+    pub(super) fn appends(&self, property: &str) -> bool {
+        let mut entries = self.properties.iter();
+        entries.any(|entry| matches!(entry, PropertyEntry::Append { name, .. } if name == property))
+    }
+
     /// The contract.
     ///
     /// # Errors

@@ -75,6 +75,13 @@ pub fn built_in_hosts() -> Vec<String> {
     BUILT_IN_FILES.iter().flat_map(|file| file.hosts.clone()).collect()
 }
 
+/// Whether a built-in contract adds the values of this property to what is there. No other contract has properties of
+/// its own.
+#[must_use]
+pub fn is_appended(property: &str) -> bool {
+    BUILT_IN_FILES.iter().any(|file| file.appends(property))
+}
+
 /// The built-in contract of this name.
 pub(super) fn built_in(name: &str) -> Option<Contract> {
     let place = BUILT_IN.iter().position(|known| *known == name)?;

@@ -12,4 +12,4 @@ mod load;
 
 pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListNames};
 pub use definition::{Choice, Contract, Dependency, Property, PropertyKind, SameAs};
-pub use load::{BUILT_IN, ContractError, built_in_hosts, load};
+pub use load::{BUILT_IN, ContractError, built_in_hosts, is_appended, load};

@@ -1,14 +1,13 @@
 //! A batch: what is committed together, and what the commit returns.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use super::attempt::{AppliedBy, AttemptId, Doubt};
 use super::row::PendingRow;
 use crate::clock::BootTime;
 use crate::model::call::CallResult;
-use crate::model::change::{Change, IncidentId};
+use crate::model::change::{IncidentId, ResolvedChange};
+use crate::model::edit::{Edits, Never};
 use crate::model::outcome::Outcome;
 use crate::model::permit::{NextPermit, Pause};
 
@@ -79,13 +78,13 @@ pub struct StartRequest {
     /// The row for which it is.
     pub row: u64,
     /// The row's change.
-    pub change: Change,
+    pub change: ResolvedChange,
     /// Which call.
     pub what: CallKind,
     /// When its incident was read and was otherwise: what other runs made before that counts no more.
     pub differed_at: Option<Timestamp>,
-    /// Where it changes lists: the body as it was asked for.
-    pub asked: Option<Arc<str>>,
+    /// What the row asks for, if the change is something else.
+    pub asked: Option<Edits>,
     /// The row's own incident, where that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
 }
@@ -93,10 +92,17 @@ pub struct StartRequest {
 impl StartRequest {
     /// Of this row.
     #[must_use]
-    pub fn new(row: &PendingRow, what: CallKind) -> StartRequest {
+    pub fn new(row: &PendingRow<Never>, what: CallKind) -> StartRequest {
         let PendingRow { row, change, differed_at, asked, merged, .. } = row;
         let (change, asked) = (change.clone(), asked.clone());
         StartRequest { row: *row, change, what, differed_at: *differed_at, asked, merged: *merged }
+    }
+}
+
+impl StartRequest {
+    /// What the row itself asks for.
+    pub(super) fn asked(&self) -> Edits {
+        self.asked.clone().unwrap_or_else(|| self.change.edits.clone().into())
     }
 }
 

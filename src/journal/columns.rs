@@ -1,8 +1,7 @@
 //! How a run's rows are stored: the one place that turns columns into rows, changes, snapshots and outcomes.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
+use rusqlite::types::Type;
 use rusqlite::{Error, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,9 +9,10 @@ use serde_json::Value;
 use super::row::{LoadRow, PendingRow, ReportRow};
 use super::sql::{stored_id, wall};
 use crate::model::change::{Change, IncidentId};
-use crate::model::list_edit::changes_lists;
+use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow, RowCode};
 use crate::model::snapshot::Snapshot;
+use crate::plan::decode;
 
 /// The attempts at a row, found by its incident.
 macro_rules! attempts_at_row {
@@ -37,7 +37,7 @@ pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_
 /// Of a row: its own incident, if another one is updated in its place.
 pub(super) const MERGED: &str = "CASE WHEN target <> CAST(incident AS INTEGER) THEN CAST(incident AS INTEGER) END";
 
-/// Of a row: whether what it asks for may hold a list edit, as [`changes_lists`] looks first.
+/// Of a row: whether what it asks for may hold a list edit.
 pub(super) const MAY_CHANGE_LISTS: &str = "(asked IS NOT NULL AND instr(substr(asked, 2), '{') > 0)";
 
 /// Adds a row, with the columns of [`insert`].
@@ -50,15 +50,16 @@ const INSERT: &str = "
 pub(super) fn insert(tx: &Transaction<'_>, run: i64, row: &LoadRow) -> Result<(), Error> {
     let change = row.change.as_ref().ok();
     let outcome = row.change.as_ref().err();
+    let body = change.map(|change| change.edits.to_json());
     tx.prepare_cached(INSERT)?.execute(params![
         run,
         row.row,
         row.line,
         row.incident,
         change.map(|change| stored_id(change.incident)),
-        change.map(|change| &*change.body),
-        change.map(|change| &*change.body).filter(|body| changes_lists(body)),
-        change.is_some_and(|change| change.appends),
+        body,
+        body.as_ref().filter(|_| change.is_some_and(|change| change.edits.edit_lists())),
+        change.is_some_and(|change| change.edits.added().is_some()),
         row.source,
         outcome.map(|outcome| outcome.kind.name()),
         outcome.map(|outcome| outcome.code.as_str()),
@@ -94,7 +95,7 @@ pub(super) fn write_resolved(
     tx: &Transaction<'_>,
     run: i64,
     row: u64,
-    body: Option<&str>,
+    edits: Option<&Edits>,
     snapshot_at: Option<i64>,
 ) -> Result<(), Error> {
     tx.prepare_cached(
@@ -103,25 +104,32 @@ pub(super) fn write_resolved(
              snapshot_at = coalesce(?4, snapshot_at)
          WHERE run = ?1 AND row = ?2",
     )?
-    .execute(params![run, row, body, snapshot_at])?;
+    .execute(params![run, row, edits.map(Edits::to_json), snapshot_at])?;
     Ok(())
 }
 
 /// What a row sends, and what it asked for if that is something else.
 pub(super) struct StoredChange {
     pub(super) change: Change,
-    pub(super) asked: Option<Arc<str>>,
+    pub(super) asked: Option<Edits>,
 }
 
-/// The change in the columns `body`, `appends` and `asked`, which stand at these places.
+/// The change in the columns `body`, `appends` and `asked`, which stand at these places. An error of
+/// [`Error::FromSqlConversionFailure`] says what is wrong with it.
 pub(super) fn stored_change(
     row: &Row<'_>,
     incident: IncidentId,
     [body, appends, asked]: [usize; 3],
 ) -> Result<StoredChange, Error> {
-    let text: Option<String> = row.get(body)?;
-    let change = Change { incident, body: text.unwrap_or_default().into(), appends: row.get(appends)? };
-    Ok(StoredChange { change, asked: row.get::<_, Option<String>>(asked)?.map(Arc::from) })
+    let edits = stored_edits(row, body, appends)?.unwrap_or_default();
+    Ok(StoredChange { change: Change { incident, edits }, asked: stored_edits(row, asked, appends)? })
+}
+
+/// The edits in the column `body`, as [`Edits::to_json`] wrote them; `None` if it is empty.
+fn stored_edits(row: &Row<'_>, body: usize, appends: usize) -> Result<Option<Edits>, Error> {
+    let (text, appends): (Option<String>, _) = (row.get(body)?, row.get(appends)?);
+    let edits = text.map(|text| decode(&text, appends)).transpose();
+    edits.map_err(|why| Error::FromSqlConversionFailure(body, Type::Text, why.into()))
 }
 
 /// The rows without an outcome after row `?2`.
@@ -134,11 +142,16 @@ pub(super) fn pending_rows() -> String {
     )
 }
 
-/// A row of [`pending_rows`]; the number of one without an incident.
-pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, u64>, Error> {
+/// A row of [`pending_rows`]; or its number, with what is wrong with it.
+pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, (u64, String)>, Error> {
     let row = stored.get(0)?;
-    let Some(incident) = stored.get::<_, Option<u64>>(1)?.and_then(IncidentId::new) else { return Ok(Err(row)) };
-    let StoredChange { change, asked } = stored_change(stored, incident, [2, 3, 4])?;
+    let Some(incident) = stored.get::<_, Option<u64>>(1)?.and_then(IncidentId::new) else {
+        return Ok(Err((row, "it has no incident".to_owned())));
+    };
+    let StoredChange { change, asked } = match stored_change(stored, incident, [2, 3, 4]) {
+        Err(Error::FromSqlConversionFailure(_, _, why)) => return Ok(Err((row, why.to_string()))),
+        stored => stored?,
+    };
     Ok(Ok(PendingRow {
         row,
         line: stored.get(5)?,
@@ -193,14 +206,15 @@ pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
 
 /// What [`report_row`] reads of a row.
 pub(super) fn report_columns() -> String {
-    format!("{}, body, before", result_columns())
+    format!("{}, body, before, appends", result_columns())
 }
 
 pub(super) fn report_row(row: &Row<'_>) -> Result<ReportRow, Error> {
     // A snapshot that can't be read is not shown.
     let before = json(row, 15).ok().flatten();
     let target = row.get::<_, Option<u64>>(12)?.and_then(IncidentId::new);
-    Ok(ReportRow { result: result_row(row)?, body: row.get(14)?, target, before })
+    let change = target.zip(stored_edits(row, 14, 16)?).map(|(incident, edits)| Change { incident, edits });
+    Ok(ReportRow { result: result_row(row)?, change, before })
 }
 
 /// What the JSON in a column stands for; `None` if the column is empty.

@@ -36,10 +36,9 @@ impl Journal {
         run: &RunHandle,
         longest_window: Duration,
         remember: Duration,
-        appended: Option<&str>,
     ) -> Result<(), JournalError> {
         let scope = self.read(|db| Ok(scope_of(db, run)?))?;
-        let rules = Rules { run: run.id, remember, appended: appended.map(str::to_owned) };
+        let rules = Rules { run: run.id, remember };
         self.begin(scope, longest_window, rules)
     }
 
@@ -98,10 +97,13 @@ impl Journal {
 
         refresh(ledger, &tx, dir.path(), key, now, now.boot - *longest_hold)?;
         // A read for a change without a comment needs no facts.
-        let needing = batch.begins.iter().filter(|request| request.what == CallKind::Update || request.change.appends);
+        let needing = batch
+            .begins
+            .iter()
+            .filter(|request| request.what == CallKind::Update || request.change.edits.added().is_some());
         let incidents = needing.flat_map(|request| [Some(request.change.incident), request.merged]).flatten();
         let facts = gather::facts(&tx, key.scope, incidents)?;
-        let decision = decide(rules, facts, ledger, batch, now, grant).map_err(|why| dir.damaged(why))?;
+        let decision = decide(rules, facts, ledger, batch, now, grant);
         let receipts = Writer { tx: &tx, key, run: rules.run, now }.write(batch, decision, ledger)?;
         tx.commit()?;
         Ok(receipts)

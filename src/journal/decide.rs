@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::attempt::{AppliedBy, AttemptId, Doubt, KnownUpdate};
 use super::batch::{AttemptEnd, Batch, CallKind, Receipt, StartRequest};
 use super::ledger::{Ledger, StoredPause};
 use crate::clock::{BootTime, Now};
-use crate::compare::parts;
 use crate::model::call::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED, UNSENT};
 use crate::model::change::{Change, IncidentId};
-use crate::model::list_edit::{ListEdit, changes_lists};
+use crate::model::edit::{Edit, Edits};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
 /// What stays the same for all decisions of one session.
@@ -28,8 +26,6 @@ pub(super) struct Rules {
     pub(super) run: i64,
     /// How long a change that another run applied is remembered.
     pub(super) remember: Duration,
-    /// The property that is appended, if the contract has one.
-    pub(super) appended: Option<String>,
 }
 
 /// One update of an incident, in flight or ended.
@@ -48,7 +44,7 @@ pub(super) struct PriorUpdate {
     /// What was sent.
     pub(super) change: Change,
     /// What the row asked for: that tells whether changes are the same, whatever complete lists they became.
-    pub(super) asked: Arc<str>,
+    pub(super) asked: Edits,
 }
 
 impl PriorUpdate {
@@ -68,7 +64,7 @@ impl PriorUpdate {
 
     /// Whether it added its comment, as far as anybody knows.
     fn appends(&self) -> bool {
-        self.change.appends && !self.has_verdict(PARTLY)
+        self.change.edits.added().is_some() && !self.has_verdict(PARTLY)
     }
 }
 
@@ -153,9 +149,6 @@ pub(super) struct Decision {
 }
 
 /// Decides about a batch, by the facts as they were before it. The ledger takes in the ends of attempts.
-///
-/// # Errors
-/// If a request holds a list edit in the place of the list: the facts that its row is stored with are damaged.
 pub(super) fn decide(
     rules: &Rules,
     mut facts: Facts,
@@ -163,7 +156,7 @@ pub(super) fn decide(
     batch: &Batch,
     now: Now,
     grant: impl FnOnce(&QuotaUsage, Option<Pause>, BootTime, u32) -> Grant,
-) -> Result<Decision, String> {
+) -> Decision {
     let mut pause_changed = false;
     for end in &batch.ends {
         let counts = (end.verdict != UNSENT).then_some((end.at, end.http_status.is_some()));
@@ -173,12 +166,8 @@ pub(super) fn decide(
     }
     let mut starts = Vec::with_capacity(batch.begins.len());
     for request in &batch.begins {
-        // Every incident was read before its row came here: this is the last place to stop one that was not.
-        if changes_lists(&request.change.body) {
-            return Err(format!("row {} holds a change of a list in the place of the list", request.row));
-        }
         starts.push(match receipt(rules, &facts, request, now) {
-            Receipt::NoPermit => Ok(intent_of(request, rules.appended.as_deref())),
+            Receipt::NoPermit => Ok(intent_of(request)),
             receipt => Err(receipt),
         });
     }
@@ -194,7 +183,7 @@ pub(super) fn decide(
     }
     let look = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read };
     let looks = batch.looks.iter().take(permits).map(look).collect();
-    Ok(Decision { starts, looks, next: grant.next, pause_changed })
+    Decision { starts, looks, next: grant.next, pause_changed }
 }
 
 /// A 429 starts or prolongs the pause, and the attempt that probed it has failed. Any other end of the probe lifts the
@@ -212,14 +201,12 @@ fn apply_pause(pause: &mut Option<StoredPause>, end: &AttemptEnd) -> bool {
     }
 }
 
-fn intent_of(request: &StartRequest, appended: Option<&str>) -> Intent {
-    let asks_for_comment = || {
-        let asked = request.asked.as_deref().unwrap_or(&request.change.body);
-        appended.is_some_and(|appended| parts(asked, appended).1.is_some())
-    };
+fn intent_of(request: &StartRequest) -> Intent {
+    let adds = request.change.edits.added().is_some();
+    let asks_for_comment = || request.asked.as_ref().is_some_and(|asked| asked.added().is_some());
     let kind = match request.what {
         CallKind::Read(_) => AttemptKind::Read,
-        CallKind::Update if !request.change.appends && asks_for_comment() => AttemptKind::UpdateWithoutComment,
+        CallKind::Update if !adds && asks_for_comment() => AttemptKind::UpdateWithoutComment,
         CallKind::Update => AttemptKind::Update,
     };
     Intent { row: request.row, incident: Some(request.change.incident), kind }
@@ -227,28 +214,23 @@ fn intent_of(request: &StartRequest, appended: Option<&str>) -> Intent {
 
 /// What became of a request; [`Receipt::NoPermit`] if only a permit is missing.
 fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Receipt {
+    let adds = request.change.edits.added().is_some();
     let in_doubt = match &request.what {
         CallKind::Update => None,
         // Without a comment there are no doubts: the incident is simply read.
-        CallKind::Read(_) if !request.change.appends => return Receipt::NoPermit,
+        CallKind::Read(_) if !adds => return Receipt::NoPermit,
         CallKind::Read(doubts) => Some(doubts),
     };
     let (since, comments_since) = since(now, rules.remember, request.differed_at);
-    let query = DedupQuery {
-        run: rules.run,
-        row: request.row,
-        since,
-        comments_since,
-        appended: rules.appended.as_deref(),
-        asked: request.asked.as_deref().unwrap_or(&request.change.body),
-    };
+    let asked = request.asked();
+    let query = DedupQuery { run: rules.run, row: request.row, since, comments_since, asked: &asked };
     let prior = facts.updates_of(request.change.incident, request.merged);
-    match deduplicate(&prior, &request.change, query) {
+    match deduplicate(&prior, &request.change.edits, query) {
         DedupDecision::Applied(applied) => Receipt::AlreadyApplied(applied),
         DedupDecision::InFlight => Receipt::InFlight,
         DedupDecision::CommentApplied => Receipt::CommentMade,
         // A comment that is sent during a read could be taken for the one in doubt; and one reader is enough.
-        _ if request.change.appends && facts.is_read(request.change.incident) => Receipt::InFlight,
+        _ if adds && facts.is_read(request.change.incident) => Receipt::InFlight,
         DedupDecision::Send if in_doubt.is_some() => Receipt::Resolved,
         DedupDecision::Send => Receipt::NoPermit,
         DedupDecision::InDoubt(doubts) if in_doubt == Some(&doubts) => Receipt::NoPermit,
@@ -280,10 +262,8 @@ pub(super) struct DedupQuery<'a> {
     pub(super) since: BootTime,
     /// The same for comments: no read shows whether somebody else has removed one.
     pub(super) comments_since: BootTime,
-    /// The property that is appended, if the contract has one.
-    pub(super) appended: Option<&'a str>,
-    /// What the row asks for: its body, before complete lists were known.
-    pub(super) asked: &'a str,
+    /// What the row asks for, before complete lists were known.
+    pub(super) asked: &'a Edits,
 }
 
 /// A read may lag: what we wrote within this time before it wins over what it shows.
@@ -299,19 +279,14 @@ pub(super) fn since(now: Now, remember: Duration, differed_at: Option<Timestamp>
 
 /// Whether an update of ours that ended since `since`, or is in flight, set one of the properties of `asked` to another
 /// value, and none set it back.
-pub(super) fn was_set_differently(
-    prior: &[&PriorUpdate],
-    asked: &str,
-    since: BootTime,
-    appended: Option<&str>,
-) -> bool {
+pub(super) fn was_set_differently(prior: &[&PriorUpdate], asked: &Edits, since: BootTime) -> bool {
     let recent = prior.iter().rev().filter(|prior| prior.applied != Some(false));
     let recent = recent.take_while(|prior| prior.ended.is_none_or(|ended| ended > since));
-    recent.take_while(|prior| *prior.asked != *asked).any(|prior| sets_differently(&prior.change.body, asked, appended))
+    recent.take_while(|prior| prior.asked != *asked).any(|prior| sets_differently(&prior.change.edits, asked))
 }
 
 /// The rule of deduplication.
-pub(super) fn deduplicate(prior: &[&PriorUpdate], ours: &Change, query: DedupQuery<'_>) -> DedupDecision {
+pub(super) fn deduplicate<L>(prior: &[&PriorUpdate], ours: &Edits<L>, query: DedupQuery<'_>) -> DedupDecision {
     let applied = |prior: &PriorUpdate| {
         DedupDecision::Applied(AppliedBy {
             run: prior.run_name.clone(),
@@ -321,18 +296,18 @@ pub(super) fn deduplicate(prior: &[&PriorUpdate], ours: &Change, query: DedupQue
             at: prior.ended_wall,
         })
     };
-    let is_same = |prior: &PriorUpdate| *prior.asked == *query.asked;
+    let is_same = |prior: &PriorUpdate| prior.asked == *query.asked;
     // A change is applied once in one run, whatever others have set since.
     let is_own = |prior: &&&PriorUpdate| prior.run == query.run && prior.applied == Some(true) && is_same(prior);
     if let Some(prior) = prior.iter().rev().find(is_own) {
         return applied(prior);
     }
     // Of two comments in doubt, sent at the same time with the same text, nobody could tell which one was added.
-    let excludes = |prior: &PriorUpdate| is_same(prior) || prior.appends() && ours.appends;
+    let excludes = |prior: &PriorUpdate| is_same(prior) || prior.appends() && ours.added().is_some();
     if prior.iter().any(|prior| prior.ended.is_none() && excludes(prior)) {
         return DedupDecision::InFlight;
     }
-    if ours.appends {
+    if ours.added().is_some() {
         let doubts = doubts(prior, query);
         if !doubts.is_empty() {
             return DedupDecision::InDoubt(doubts);
@@ -346,31 +321,27 @@ pub(super) fn deduplicate(prior: &[&PriorUpdate], ours: &Change, query: DedupQue
             }
             return applied(prior);
         }
-        if !is_same(prior) && sets_differently(&prior.change.body, query.asked, query.appended) {
+        if !is_same(prior) && sets_differently(&prior.change.edits, query.asked) {
             break;
         }
     }
-    match comment_applied(prior, ours, query) {
-        Some(prior) if parts(&ours.body, query.appended.unwrap_or_default()).0.is_none() => applied(prior),
+    match comment_applied(prior, ours.added(), query) {
+        Some(prior) if !ours.sets_any() => applied(prior),
         Some(_) => DedupDecision::CommentApplied,
         None => DedupDecision::Send,
     }
 }
 
 /// The last update that added the same comment, if that is remembered.
-fn comment_applied<'a>(prior: &[&'a PriorUpdate], ours: &Change, query: DedupQuery<'_>) -> Option<&'a PriorUpdate> {
-    let comment = |body: &str| parts(body, query.appended?).1;
-    // Mostly there is no update of its incident; then the body is not read.
-    if prior.is_empty() || !ours.appends {
-        return None;
-    }
-    let ours = comment(&ours.body)?;
+fn comment_applied<'a>(
+    prior: &[&'a PriorUpdate],
+    ours: Option<(&str, &str)>,
+    query: DedupQuery<'_>,
+) -> Option<&'a PriorUpdate> {
+    let ours = ours?;
     prior.iter().rev().copied().find(|prior| {
         let is_remembered = prior.run == query.run || prior.ended.is_some_and(|ended| ended > query.comments_since);
-        prior.applied == Some(true)
-            && prior.appends()
-            && is_remembered
-            && comment(&prior.change.body).as_deref() == Some(ours.as_str())
+        prior.applied == Some(true) && prior.appends() && is_remembered && prior.change.edits.added() == Some(ours)
     })
 }
 
@@ -399,16 +370,14 @@ fn doubts(prior: &[&PriorUpdate], query: DedupQuery<'_>) -> Vec<Doubt> {
 }
 
 /// Whether `theirs` sets a property to something else than `ours` asks for. A comment is added, not set.
-fn sets_differently(theirs: &str, ours: &str, appended: Option<&str>) -> bool {
-    let parse = |body: &str| serde_json::from_str::<Map<String, Value>>(body).unwrap_or_default();
-    let theirs = parse(theirs);
-    let differs = |value: &Value, other: &Value| match ListEdit::of(value) {
+fn sets_differently(theirs: &Edits, ours: &Edits) -> bool {
+    let differs = |ours: &Edit, theirs: &Edit| match ours {
         // Their list has what ours asks for if our edit changes nothing in it.
-        Some(edit) => edit.apply_to(other).is_none_or(|list| list != *other),
-        None => other != value,
+        Edit::EditList(edit) => {
+            let theirs = theirs.value();
+            edit.apply_to(&theirs).is_none_or(|list| list != theirs)
+        }
+        ours => ours != theirs,
     };
-    parse(ours)
-        .iter()
-        .filter(|(name, _)| Some(name.as_str()) != appended)
-        .any(|(name, value)| theirs.get(name).is_some_and(|other| differs(value, other)))
+    ours.sets().any(|one| theirs.of(&one.property).is_some_and(|theirs| differs(&one.edit, theirs)))
 }

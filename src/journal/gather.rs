@@ -1,7 +1,5 @@
 //! The facts for decisions: all updates of a batch's incidents, and the reads of them in flight, by one query.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, Row, params};
 
 use super::attempt::AttemptId;
@@ -15,7 +13,7 @@ use crate::model::change::IncidentId;
 /// The updates of incidents, and the reads in flight, which belong to no row.
 pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
     SELECT a.incident, a.process, a.id, a.kind = 0, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended,
-           a.ended_wall, a.applied, a.verdict, rows.body, rows.appends AND a.kind = 1, rows.asked
+           a.ended_wall, a.applied, a.verdict, rows.body, rows.appends, rows.asked, a.kind = 1
     FROM json_each(?2) AS wanted
     CROSS JOIN attempts AS a ON a.scope = ?1 AND a.incident = wanted.value
     LEFT JOIN rows ON rows.run = a.run AND rows.row = a.row
@@ -48,7 +46,12 @@ pub(super) fn facts(
 }
 
 fn update(row: &Row<'_>, incident: IncidentId, attempt: AttemptId) -> Result<PriorUpdate, rusqlite::Error> {
-    let StoredChange { change, asked } = stored_change(row, incident, [13, 14, 15])?;
+    let StoredChange { mut change, asked } = stored_change(row, incident, [13, 14, 15])?;
+    let asked = asked.unwrap_or_else(|| change.edits.clone());
+    // Its row's comment was left out.
+    if !row.get::<_, bool>(16)? {
+        change.edits = change.edits.without_added();
+    }
     Ok(PriorUpdate {
         attempt,
         run: row.get(4)?,
@@ -60,7 +63,7 @@ fn update(row: &Row<'_>, incident: IncidentId, attempt: AttemptId) -> Result<Pri
         ended_wall: wall(row.get::<_, Option<i64>>(10)?.unwrap_or(0)),
         applied: row.get(11)?,
         verdict: row.get(12)?,
-        asked: asked.unwrap_or_else(|| Arc::clone(&change.body)),
+        asked,
         change,
     })
 }

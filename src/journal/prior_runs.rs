@@ -53,10 +53,10 @@ impl PriorRuns {
     ) -> WillSend {
         let prior = facts.updates_of(ours.incident, merged);
         let forever = DedupQuery { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..query };
-        let (decision, will_send) = match deduplicate(&prior, ours, query) {
+        let (decision, will_send) = match deduplicate(&prior, &ours.edits, query) {
             DedupDecision::Applied(applied) => (DedupDecision::Applied(applied), WillSend::Nothing),
-            DedupDecision::CommentApplied => (deduplicate(&prior, ours, forever), WillSend::WithoutComment),
-            _ => (deduplicate(&prior, ours, forever), WillSend::All),
+            DedupDecision::CommentApplied => (deduplicate(&prior, &ours.edits, forever), WillSend::WithoutComment),
+            _ => (deduplicate(&prior, &ours.edits, forever), WillSend::All),
         };
         if let DedupDecision::Applied(applied) = decision {
             let is_sent = will_send != WillSend::Nothing;
@@ -65,7 +65,7 @@ impl PriorRuns {
         }
         let mut runs: Vec<&str> = prior
             .iter()
-            .filter(|prior| prior.run != query.run && !prior.run_is_finished && *prior.asked != *query.asked)
+            .filter(|prior| prior.run != query.run && !prior.run_is_finished && prior.asked != *query.asked)
             .map(|prior| prior.run_name.as_str())
             .collect();
         runs.dedup();
@@ -87,14 +87,13 @@ impl Journal {
         run: &RunHandle,
         rows: &[&PendingRow],
         remember: Duration,
-        appended: Option<&str>,
         prior: &mut PriorRuns,
     ) -> Result<Vec<WillSend>, JournalError> {
         let now = self.clock.now();
         let facts = self.read(|db| facts_of_rows(db, run, rows))?;
         let will_send = rows.iter().map(|row| {
             let (since, comments_since) = since(now, remember, row.differed_at);
-            let query = DedupQuery { run: run.id, row: row.row, since, comments_since, appended, asked: row.asked() };
+            let query = DedupQuery { run: run.id, row: row.row, since, comments_since, asked: row.asked() };
             prior.add(&facts, &row.change, row.merged, query)
         });
         Ok(will_send.collect())
@@ -110,12 +109,11 @@ impl Journal {
         run: &RunHandle,
         rows: &[&PendingRow],
         read_at: BootTime,
-        appended: Option<&str>,
     ) -> Result<Vec<bool>, JournalError> {
         let facts = self.read(|db| facts_of_rows(db, run, rows))?;
         let is_set = |row: &&PendingRow| {
             let prior = facts.updates_of(row.change.incident, row.merged);
-            was_set_differently(&prior, row.asked(), read_at - READS_LAG, appended)
+            was_set_differently(&prior, row.asked(), read_at - READS_LAG)
         };
         Ok(rows.iter().map(is_set).collect())
     }

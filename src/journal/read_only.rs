@@ -67,7 +67,6 @@ impl ReadOnlyJournal {
         &self,
         changes: &[&Change],
         remember: Duration,
-        appended: Option<&str>,
         prior: &mut PriorRuns,
     ) -> Result<Vec<WillSend>, JournalError> {
         let now = self.clock.now();
@@ -80,7 +79,7 @@ impl ReadOnlyJournal {
         }
         let since = now.boot - remember;
         let will_send = changes.iter().map(|change| {
-            let query = DedupQuery { run: 0, row: 0, since, comments_since: since, appended, asked: &change.body };
+            let query = DedupQuery { run: 0, row: 0, since, comments_since: since, asked: &change.edits };
             prior.add(&facts, change, None, query)
         });
         Ok(will_send.collect())

@@ -1,10 +1,10 @@
 //! A run's rows, as they are loaded, compared, sent and reported.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 use crate::model::change::{Change, IncidentId};
+use crate::model::edit::{Edits, Never};
+use crate::model::list_edit::ListEdit;
 use crate::model::outcome::{Outcome, ResultRow};
 use crate::model::snapshot::Snapshot;
 
@@ -44,8 +44,8 @@ pub struct DiffResult {
     pub outcome: Option<Outcome>,
     /// Its incident was otherwise than it asks for.
     pub is_otherwise: bool,
-    /// The body that is sent, if it is not the one that was asked for: with whole lists, without what is set already.
-    pub body: Option<Arc<str>>,
+    /// What is sent, if that is not what was asked for: with complete lists, without what is set already.
+    pub edits: Option<Edits>,
 }
 
 /// What was seen of a row's incident.
@@ -59,9 +59,9 @@ pub struct Snapshots {
     pub is_touched: bool,
 }
 
-/// One row that is not over.
+/// One row without an outcome. `L` is how its change edits lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PendingRow {
+pub struct PendingRow<L = ListEdit> {
     /// From 1.
     pub row: u64,
     /// The line on which it begins, from 1.
@@ -69,7 +69,7 @@ pub struct PendingRow {
     /// Its own bytes, without its line end.
     pub source: Vec<u8>,
     /// What to send.
-    pub change: Change,
+    pub change: Change<L>,
     /// Calls made for it so far.
     pub attempts: u32,
     /// Whether an earlier call for it is in doubt.
@@ -80,16 +80,33 @@ pub struct PendingRow {
     pub differed_at: Option<Timestamp>,
     /// The row's own incident, where that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
-    /// The body as it was asked for, if that of the change is another one: it has whole lists, or leaves out what is set
+    /// What the row itself asks for, if the change is something else: it has complete lists, or leaves out what is set
     /// already.
-    pub asked: Option<Arc<str>>,
+    pub asked: Option<Edits>,
 }
 
 impl PendingRow {
     /// What the row itself asks for.
     #[must_use]
-    pub fn asked(&self) -> &str {
-        self.asked.as_deref().unwrap_or(&self.change.body)
+    pub fn asked(&self) -> &Edits {
+        self.asked.as_ref().unwrap_or(&self.change.edits)
+    }
+
+    /// The row as it is sent; `None` if a list edit is not resolved.
+    #[must_use]
+    pub fn resolved(self) -> Option<PendingRow<Never>> {
+        Some(PendingRow {
+            change: self.change.resolved()?,
+            row: self.row,
+            line: self.line,
+            source: self.source,
+            attempts: self.attempts,
+            is_in_doubt: self.is_in_doubt,
+            is_recorded: self.is_recorded,
+            differed_at: self.differed_at,
+            merged: self.merged,
+            asked: self.asked,
+        })
     }
 }
 
@@ -98,26 +115,17 @@ impl PendingRow {
 pub struct ReportRow {
     /// How it ended.
     pub result: ResultRow,
-    /// The change's body; `None` of a row that is invalid.
-    pub body: Option<String>,
-    /// The incident that is updated: its own, or the one into which that was merged; `None` of a row that is invalid.
-    pub target: Option<IncidentId>,
+    /// What is sent to its incident, or to the one into which that was merged; `None` if the row is invalid.
+    pub change: Option<Change>,
     /// What its incident looked like before, where that was read.
     pub before: Option<Snapshot>,
 }
 
 impl ReportRow {
-    /// What was asked for; `None` of a row that is invalid. `appended` is the property that is added to what is there.
-    #[must_use]
-    pub fn change(&self, appended: &str) -> Option<Change> {
-        let body = self.body.as_deref()?;
-        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
-        Some(Change { incident: self.target?, body: body.into(), appends: members.contains_key(appended) })
-    }
-
     /// The incident that is updated, where the row's own was merged into it.
     #[must_use]
     pub fn merged_into(&self) -> Option<IncidentId> {
-        self.target.filter(|target| target.to_string() != self.result.incident_id)
+        let target = self.change.as_ref().map(|change| change.incident);
+        target.filter(|target| target.to_string() != self.result.incident_id)
     }
 }

@@ -12,6 +12,7 @@ use super::run::RunHandle;
 use super::sql::{number_list, page};
 use crate::clock::BootTime;
 use crate::model::change::IncidentId;
+use crate::model::edit::Never;
 use crate::model::outcome::Outcome;
 
 /// The snapshots of rows, and whether a request of their run may have changed the incident since.
@@ -107,8 +108,8 @@ impl Journal {
         self.write(|tx| {
             for compared in rows {
                 let snapshot_at = compared.is_otherwise.then_some(at);
-                if compared.body.is_some() || snapshot_at.is_some() {
-                    columns::write_resolved(tx, run.id, compared.row, compared.body.as_deref(), snapshot_at)?;
+                if compared.edits.is_some() || snapshot_at.is_some() {
+                    columns::write_resolved(tx, run.id, compared.row, compared.edits.as_ref(), snapshot_at)?;
                 }
                 if let Some(outcome) = &compared.outcome {
                     columns::write_outcome(tx, run.id, compared.row, outcome)?;
@@ -126,10 +127,22 @@ impl Journal {
         self.read(|db| {
             let mut statement = db.prepare_cached(&pending_rows())?;
             let rows = statement.query_and_then(params![run.id, after, limit], |stored| {
-                let no_incident = |row| self.dir.damaged(format!("row {row} of run {} has no incident", run.name));
-                Ok(columns::pending_row(stored)?.map_err(no_incident)?)
+                let damaged = |(row, why)| self.dir.damaged(format!("row {row} of run {}: {why}", run.name));
+                Ok(columns::pending_row(stored)?.map_err(damaged)?)
             })?;
-            page(rows, |row| row.change.body.len() + row.source.len())
+            page(rows, |row| row.change.edits.bytes() + row.source.len())
         })
+    }
+
+    /// The same rows as they are sent.
+    ///
+    /// # Errors
+    /// If the journal can't be read, or a list edit is not resolved: every incident was read before its row is sent.
+    pub fn sendable(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow<Never>>, JournalError> {
+        let resolve = |row: PendingRow| {
+            let why = format!("row {} of run {} has a list edit in the place of the list", row.row, run.name);
+            row.resolved().ok_or_else(|| self.dir.damaged(why))
+        };
+        self.pending(run, after, limit)?.into_iter().map(resolve).collect()
     }
 }

@@ -142,7 +142,7 @@ impl History {
             let mut statement = db.prepare_cached(&sql)?;
             let rows = statement.query_map(params![run_id(db, run)?, after, limit, wanted, code_wanted], report_row)?;
             page(rows.map(|row| Ok(row?)), |row: &ReportRow| {
-                row.result.source.len() + row.body.as_ref().map_or(0, String::len)
+                row.result.source.len() + row.change.as_ref().map_or(0, |change| change.edits.bytes())
             })
         })
     }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::change::{Change, IncidentId};
+use crate::model::change::{IncidentId, ResolvedChange};
 
 /// One HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Sets properties of an incident.
-    Update(Change),
+    Update(ResolvedChange),
     /// Reads an incident.
     Read(IncidentId),
     /// Reads a page of the list of incidents, newest first.

@@ -1,12 +1,15 @@
 //! Rows and what they ask for: the incident's id, the change, the scope in which both mean something.
 //!
-//! Promises: an [`IncidentId`] is a whole number, so it can't change the path of a request; a [`Change`] holds the
-//! request's body to the byte, so what was checked and shown is what is sent.
+//! Promises: an [`IncidentId`] is a whole number, so it can't change the path of a request; a [`ResolvedChange`] has no
+//! list edit, so what is not complete can't be sent.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::edit::{Edits, Never};
+use crate::model::list_edit::ListEdit;
 
 /// The number of an incident, from 1 to 9223372036854775807.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,16 +47,38 @@ impl fmt::Display for IncidentId {
     }
 }
 
-/// What one row asks of one incident.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+/// What one row changes of one incident. `L` is how it edits lists: [`ListEdit`], or [`Never`] once they are resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Change<L = ListEdit> {
     /// The incident to update.
     pub incident: IncidentId,
-    /// The request's body: a JSON object of the properties to set, in the contract's order, without white space.
-    /// Equal changes have equal bodies.
-    pub body: Arc<str>,
-    /// Whether a property is added to what is there instead of replacing it (a comment): sent twice, it stands twice.
-    pub appends: bool,
+    /// What it changes.
+    pub edits: Edits<L>,
+}
+
+/// A change without a list edit: only such a change can be sent.
+pub type ResolvedChange = Change<Never>;
+
+impl Change {
+    /// The change with complete lists. `values` is what its incident was.
+    ///
+    /// # Errors
+    /// The property of a list edit, if `values` lacks that list, or shows it redacted.
+    pub fn resolve(&self, values: &Map<String, Value>) -> Result<ResolvedChange, String> {
+        Ok(Change { incident: self.incident, edits: self.edits.resolve(values)? })
+    }
+
+    /// The same change, if it edits no list.
+    #[must_use]
+    pub fn resolved(&self) -> Option<ResolvedChange> {
+        Some(Change { incident: self.incident, edits: self.edits.resolved()? })
+    }
+}
+
+impl From<ResolvedChange> for Change {
+    fn from(change: ResolvedChange) -> Change {
+        Change { incident: change.incident, edits: change.edits.into() }
+    }
 }
 
 /// Whose quota and whose incidents: see [`TenantKey::tenant`], [`TenantKey::named`], [`TenantKey::origin`]; and at which family of

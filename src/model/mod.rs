@@ -4,6 +4,7 @@ pub mod call;
 pub mod change;
 pub mod comment_text;
 pub mod diagnostic;
+pub mod edit;
 pub mod list_edit;
 pub mod operation;
 pub mod outcome;

@@ -8,8 +8,10 @@
 //! input: its rows are checked like the rows of a file, its contract like a user's file.
 
 mod row_rules;
+mod stored;
 
-pub use row_rules::{Lists, check_body, check_change};
+pub use row_rules::check_edits;
+pub use stored::decode;
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -21,7 +23,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::Contract;
-use crate::model::change::{Change, IncidentId};
+use crate::model::change::{Change, IncidentId, ResolvedChange};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::snapshot::Snapshot;
 
@@ -104,7 +106,7 @@ pub struct PlanRow {
     /// The id, or the cell that is none.
     pub incident: String,
     /// What is sent, perhaps to the incident into which this one was merged; or how the row ends without.
-    pub change: Result<Change, Outcome>,
+    pub change: Result<ResolvedChange, Outcome>,
     /// What its incident looked like when the plan was made.
     pub before: Option<Snapshot>,
     /// The row's own bytes.
@@ -228,11 +230,11 @@ pub fn digits(bytes: &[u8]) -> String {
 }
 
 fn line_of(row: PlanRow) -> io::Result<Line> {
-    let appends = row.change.as_ref().is_ok_and(|change| change.appends);
+    let appends = row.change.as_ref().is_ok_and(|change| change.edits.added().is_some());
     let target = row.change.as_ref().ok().map(|change| change.incident);
     let target = target.filter(|target| target.to_string() != row.incident);
     let (change, ends) = match row.change {
-        Ok(change) => (Some(RawValue::from_string(change.body.to_string())?), None),
+        Ok(change) => (Some(RawValue::from_string(change.edits.to_json())?), None),
         Err(Outcome { kind, code, message, .. }) => (None, Some(SkippedRow { outcome: kind, code, message })),
     };
     let source = String::from_utf8(row.source).map_or_else(|error| Source::Bytes(error.into_bytes()), Source::Text);
@@ -330,9 +332,10 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
             let own = line.incident.parse().ok().and_then(IncidentId::new);
             let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is not a number")?;
             let incident = line.target.unwrap_or(own);
-            let change = Change { incident, body: body.get().into(), appends: line.appends };
-            check_change(contract, &change, Lists::Whole)?;
-            Ok(change)
+            let edits = decode(body.get(), line.appends)?;
+            let edits = edits.resolved().ok_or("a list edit is not a complete list")?;
+            check_edits(contract, &edits)?;
+            Ok(Change { incident, edits })
         }
         (None, Some(ends)) => match ends.outcome {
             OutcomeKind::Invalid | OutcomeKind::Unchanged | OutcomeKind::Failed => {
@@ -376,11 +379,10 @@ mod tests {
     fn rows() -> Vec<PlanRow> {
         let change = |id, body: &str| Change {
             incident: IncidentId::new(id).expect("an id"),
-            body: body.into(),
-            appends: body.contains("comment"),
+            edits: decode(body, body.contains("comment")).expect("a body").resolved().expect("complete lists"),
         };
         let before = Snapshot::from_json(&json!({"there": {"values": {"status": "Active", "tags": []}}}).to_string());
-        let row = |row, change: Result<Change, Outcome>, source: &[u8]| PlanRow {
+        let row = |row, change: Result<ResolvedChange, Outcome>, source: &[u8]| PlanRow {
             row,
             line: row + 1,
             incident: change.as_ref().map_or("x".to_owned(), |change| change.incident.to_string()),

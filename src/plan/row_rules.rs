@@ -1,91 +1,69 @@
-//! The rules for rows that were kept, in a plan or in the journal: what one changes is checked against the contract that
-//! was kept with it, as the row was from which it was made.
+//! The rules for changes that were kept, in a plan or in the journal: they are checked against the contract that was kept
+//! with them, as rows are.
 //!
-//! Promise: the body that is read has each of its members once, to the byte as it is written by `plan`; so what is shown
-//! of it is all that is sent.
+//! Promise: a change has each of its properties once, in the contract's order.
 
-use serde::Deserialize as _;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::contract::{Contract, PropertyKind};
-use crate::model::change::Change;
-use crate::model::list_edit::ListEdit;
+use crate::model::edit::{Edit, Edits, Empty, PropertyEdit};
 use crate::text::truncate;
 
 /// How much of a value a message repeats, in characters.
 const SHOWN: usize = 40;
 
-/// How the body of a kept change holds its lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lists {
-    /// Whole, as they are sent.
-    Whole,
-    /// Whole, or as edits of a list that is still to be read.
-    MayBeEdits,
-}
-
-/// Checks a kept change: its body, and what is kept beside it of the comment.
+/// Checks the edits of a kept change.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn check_change(contract: &Contract, change: &Change, lists: Lists) -> Result<(), String> {
-    if check_body(contract, &change.body, lists)? == change.appends {
-        Ok(())
-    } else {
-        Err("`appends` does not say whether a comment is added".to_owned())
-    }
-}
-
-/// What a change's body may hold. Returns whether it adds a comment.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_body(contract: &Contract, body: &str, lists: Lists) -> Result<bool, String> {
-    let members: Map<String, Value> =
-        serde_json::from_str(body).map_err(|_| format!("the change {} is not an object", truncate(body, SHOWN)))?;
-    if members.is_empty() {
+/// What is wrong with them.
+pub fn check_edits<L: Serialize>(contract: &Contract, edits: &Edits<L>) -> Result<(), String> {
+    if edits.is_empty() {
         return Err("the change sets no property".to_owned());
     }
     let mut places = Vec::new();
-    for (name, value) in &members {
-        let place = contract.properties.iter().position(|property| property.name == *name);
+    for PropertyEdit { property: name, edit } in edits.iter() {
+        let place = contract.properties.iter().position(|property| property.name == **name);
         let place = place.ok_or_else(|| format!("`{}` cannot be set", truncate(name, SHOWN)))?;
-        if !is_value(&contract.properties[place].kind, value, lists) {
-            return Err(format!("{} is not a value of `{name}`", truncate(&value.to_string(), SHOWN)));
+        if !can_be(&contract.properties[place].kind, edit) {
+            return Err(format!("{} is not a value of `{name}`", truncate(&edit.value().to_string(), SHOWN)));
         }
         places.push(place);
     }
-    check_dependencies(contract, &members)?;
-    // A member that stands there twice is read once.
-    let written = Value::from(members).to_string();
-    if !places.is_sorted() || written != body {
-        return Err(
-            "the change is not written as `plan` writes it: a member occurs twice, or stands elsewhere".to_owned()
-        );
+    if !places.is_sorted_by(|one, next| one < next) {
+        return Err("a property of the change occurs twice, or in another place".to_owned());
     }
-    Ok(places.iter().any(|place| matches!(contract.properties[*place].kind, PropertyKind::Append { .. })))
+    check_dependencies(contract, edits)
 }
 
-/// Whether it can be sent as it is. A text or a list may be what somebody has put into the incident.
-fn is_value(kind: &PropertyKind, value: &Value, lists: Lists) -> bool {
-    match (kind, value) {
-        (PropertyKind::Choice(choices), Value::String(text)) => choices.iter().any(|choice| choice.value == *text),
-        (PropertyKind::Text, Value::String(_)) => true,
-        (PropertyKind::Append { .. }, Value::String(text)) => !text.trim().is_empty(),
-        (PropertyKind::List, Value::Array(list)) => list.iter().all(Value::is_string),
-        (PropertyKind::List, Value::Object(_)) => lists == Lists::MayBeEdits && ListEdit::deserialize(value).is_ok(),
+/// Whether a property of this kind can be edited so. A text or a list may be what somebody has put into the incident.
+fn can_be<L>(kind: &PropertyKind, edit: &Edit<L>) -> bool {
+    use serde_json::Value;
+    match (kind, edit) {
+        (PropertyKind::Choice(choices), Edit::Set(Value::String(text))) => {
+            choices.iter().any(|choice| choice.value == *text)
+        }
+        (PropertyKind::Text, Edit::Set(Value::String(text))) => !text.is_empty(),
+        (PropertyKind::List, Edit::Set(Value::Array(list))) => !list.is_empty() && list.iter().all(Value::is_string),
+        (PropertyKind::Text, Edit::Clear(Empty::Text))
+        | (PropertyKind::List, Edit::Clear(Empty::List) | Edit::EditList(_)) => true,
+        (PropertyKind::Append { .. }, Edit::Append(text)) => !text.trim().is_empty(),
         _ => false,
     }
 }
 
-fn check_dependencies(contract: &Contract, members: &Map<String, Value>) -> Result<(), String> {
+fn check_dependencies<L>(contract: &Contract, edits: &Edits<L>) -> Result<(), String> {
+    let value = |property: &str| match edits.of(property) {
+        Some(Edit::Set(value)) => value.as_str(),
+        _ => None,
+    };
     for rule in &contract.dependencies {
-        let Some(value) = members.get(&rule.property).and_then(Value::as_str) else { continue };
-        let on = members.get(&rule.on).and_then(Value::as_str);
-        let allows = |(with, values): &(String, Vec<String>)| on == Some(with) && values.iter().any(|one| one == value);
+        let Some(value_of) = value(&rule.property) else { continue };
+        let on = value(&rule.on);
+        let allows =
+            |(with, values): &(String, Vec<String>)| on == Some(with) && values.iter().any(|one| one == value_of);
         if !rule.allowed.iter().any(allows) {
             let on = on.map_or_else(|| "not set".to_owned(), |on| format!("`{on}`"));
-            return Err(format!("{} `{value}` is not allowed with {} `{on}`", rule.property, rule.on));
+            return Err(format!("{} `{value_of}` is not allowed with {} `{on}`", rule.property, rule.on));
         }
     }
     Ok(())
@@ -95,6 +73,14 @@ fn check_dependencies(contract: &Contract, members: &Map<String, Value>) -> Resu
 mod tests {
     use super::*;
     use crate::contract::load;
+    use crate::plan::decode;
+
+    /// Checks a stored body. Returns whether it adds a comment.
+    fn check_body(contract: &Contract, body: &str) -> Result<bool, String> {
+        let edits = decode(body, body.contains("comment"))?;
+        check_edits(contract, &edits)?;
+        Ok(edits.added().is_some())
+    }
 
     #[test]
     fn bodies_of_plans_pass() {
@@ -106,7 +92,7 @@ mod tests {
             (r#"{"assignedTo":"None","tags":["","-"]}"#, false),
             (r#"{"comment":"one"}"#, true),
         ] {
-            assert_eq!(check_body(&contract, body, Lists::Whole), Ok(appends), "{body}");
+            assert_eq!(check_body(&contract, body), Ok(appends), "{body}");
         }
     }
 
@@ -132,34 +118,32 @@ mod tests {
             (r#"{"tags":["a",1]}"#, "not a value"),
             (r#"{"tags":[["a"]]}"#, "not a value"),
             (r#"{"comment":" "}"#, "not a value"),
-            (r#"{"comment":[]}"#, "not a value"),
+            (r#"{"comment":[]}"#, "does not say whether"),
             (r#"{"severity":"high"}"#, "cannot be set"),
             (r#"{"Status":"Active"}"#, "cannot be set"),
             (r#"{"incidentId":7,"status":"Active"}"#, "cannot be set"),
             (r#"{ "status":"Active"}"#, "not written"),
             (r#"{"status":"\u0041ctive"}"#, "not written"),
-            (r#"{"comment":"x","status":"Active"}"#, "not written"),
+            (r#"{"comment":"x","status":"Active"}"#, "in another place"),
             (r#"{"determination":"Other"}"#, "is not allowed with"),
             (r#"{"classification":"FalsePositive","determination":"Malware"}"#, "is not allowed with"),
         ] {
-            let error = check_body(&contract, body, Lists::Whole).expect_err(body);
+            let error = check_body(&contract, body).expect_err(body);
             assert!(error.contains(part), "{body}: {error}");
         }
     }
 
     #[test]
-    fn list_edits_pass_only_in_the_journal() {
+    fn list_edits_have_two_lists_of_texts() {
         let contract = load("defender").expect("built in");
-        let edit = r#"{"tags":{"add":["x"],"remove":[]}}"#;
-        assert_eq!(check_body(&contract, edit, Lists::MayBeEdits), Ok(false));
-        for (body, lists) in [
-            (edit, Lists::Whole),
-            (r#"{"tags":{"add":["x"],"remove":[],"path":"/"}}"#, Lists::MayBeEdits),
-            (r#"{"tags":{"add":["x"],"remove":[],"remove":["y"]}}"#, Lists::MayBeEdits),
-            (r#"{"tags":{"add":[7],"remove":[]}}"#, Lists::MayBeEdits),
-            (r#"{"status":{"add":["Active"],"remove":[]}}"#, Lists::MayBeEdits),
+        assert_eq!(check_body(&contract, r#"{"tags":{"add":["x"],"remove":[]}}"#), Ok(false));
+        for body in [
+            r#"{"tags":{"add":["x"],"remove":[],"path":"/"}}"#,
+            r#"{"tags":{"add":["x"],"remove":[],"remove":["y"]}}"#,
+            r#"{"tags":{"add":[7],"remove":[]}}"#,
+            r#"{"status":{"add":["Active"],"remove":[]}}"#,
         ] {
-            check_body(&contract, body, lists).expect_err(body);
+            check_body(&contract, body).expect_err(body);
         }
     }
 }

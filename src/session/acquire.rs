@@ -2,7 +2,7 @@
 
 use crate::contract::Contract;
 use crate::journal::{Journal, JournalError, PendingRow, RunHandle};
-use crate::plan::{Lists, check_body, check_change};
+use crate::plan::check_edits;
 
 /// How many rows are read from the journal and checked at a time.
 const BATCH: u32 = 1_000;
@@ -26,9 +26,6 @@ pub(super) fn acquire(journal: &mut Journal, run: &str, contract: &Contract) -> 
 
 /// Checks what a row sends, and what it asked for if that is different.
 fn check_kept(row: &PendingRow, contract: &Contract) -> Result<(), String> {
-    check_change(contract, &row.change, Lists::MayBeEdits)?;
-    if let Some(asked) = &row.asked {
-        check_body(contract, asked, Lists::MayBeEdits)?;
-    }
-    Ok(())
+    check_edits(contract, &row.change.edits)?;
+    row.asked.as_ref().map_or(Ok(()), |asked| check_edits(contract, asked))
 }

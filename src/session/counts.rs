@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::set_counts::SetCounts;
 use crate::model::change::IncidentId;
+use crate::model::edit::Edits;
 
 /// Why a row is left out that has no outcome yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub(super) struct Counter {
 
 impl Counter {
     /// Whether no row before asks for the same; one that does is counted as left out.
-    pub(super) fn is_first(&mut self, row: u64, incident: IncidentId, asked: &str) -> bool {
+    pub(super) fn is_first(&mut self, row: u64, incident: IncidentId, asked: &Edits) -> bool {
         let is_first = self.met.insert((incident.get(), self.hasher.hash_one(asked)));
         if !is_first {
             self.counts.repeated += 1;
@@ -100,12 +101,12 @@ impl Counter {
     }
 
     /// Counts a row that will be sent.
-    pub(super) fn add(&mut self, body: &str, recorded: Recorded<'_>, is_in_doubt: bool) {
+    pub(super) fn add(&mut self, edits: &Edits, recorded: Recorded<'_>, is_in_doubt: bool) {
         self.counts.rows += 1;
         self.counts.in_doubt += u64::from(is_in_doubt);
         self.counts.not_undoable += u64::from(matches!(recorded, Recorded::Nothing));
         let before = if let Recorded::Values(values) = recorded { Some(values) } else { None };
-        self.counts.sets.add(body, before);
+        self.counts.sets.add(edits, before);
     }
 
     /// What was counted.
@@ -122,10 +123,10 @@ mod tests {
     #[test]
     fn repeated_row_counts_once() {
         let mut counter = Counter::default();
-        let body = r#"{"status":"Resolved"}"#;
+        let edits = crate::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body");
         for (row, incident) in [(1, 7), (2, 8), (3, 7)] {
-            if counter.is_first(row, IncidentId::new(incident).expect("an id"), body) {
-                counter.add(body, Recorded::Nothing, false);
+            if counter.is_first(row, IncidentId::new(incident).expect("an id"), &edits) {
+                counter.add(&edits, Recorded::Nothing, false);
             }
         }
         let counts = counter.finish();

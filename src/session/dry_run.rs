@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::counts::{Counter, Counts, LeftOut, Recorded};
@@ -12,12 +11,11 @@ use super::outlook::Outlook;
 use super::preview::{Estimate, Preview, PreviewOptions};
 use crate::check::{CheckedRow, Rules};
 use crate::clock::Now;
-use crate::compare::parts;
 use crate::input::Input;
 use crate::journal::{JournalError, PriorRuns, ReadOnlyJournal, WillSend};
 use crate::model::change::Change;
 use crate::model::diagnostic::Diagnostic;
-use crate::model::list_edit::changes_lists;
+use crate::model::edit::Edits;
 use crate::model::quota_spec::Quota;
 
 /// A request as it would be sent.
@@ -29,6 +27,8 @@ pub struct FirstRequest {
     pub path: String,
     /// JSON, exactly.
     pub body: String,
+    /// What it changes.
+    pub edits: Edits,
     /// The row's own bytes.
     pub source: Vec<u8>,
 }
@@ -116,15 +116,15 @@ pub fn dry_run(
             let (left_out, without_comment) = match counted {
                 None => (None, false),
                 Some((_, Err(left_out))) => (Some(left_out), false),
-                Some((change, Ok(body))) => {
+                Some((change, Ok(edits))) => {
                     // The request for a list edit is not known before its incident is read.
-                    if first.len() < SHOWN && !changes_lists(&change.body) {
+                    if first.len() < SHOWN && !change.edits.edit_lists() {
                         let update = &rules.contract.operations.update;
                         let (method, path) = (update.method.as_str(), update.path_of(change.incident));
-                        let (body, source) = (body.to_string(), row.source.clone());
-                        first.push((row.row, FirstRequest { method, path, body, source }));
+                        let (body, source) = (edits.to_json(), row.source.clone());
+                        first.push((row.row, FirstRequest { method, path, body, edits: edits.clone(), source }));
                     }
-                    (None, body != change.body)
+                    (None, edits != change.edits)
                 }
             };
             if let Some(rows) = &mut rows {
@@ -171,16 +171,16 @@ impl<'a> Counting<'a> {
         Counting { options, counter: Counter::default(), earlier: PriorRuns::default() }
     }
 
-    /// Counts rows. Returns for each the body that will be sent, or why it is left out.
-    fn count(&mut self, rows: &[(u64, &Change)]) -> Result<Vec<Result<Arc<str>, LeftOut>>, JournalError> {
-        let DryRunOptions { rules, history, remember, .. } = *self.options;
+    /// Counts rows. Returns for each what will be sent, or why it is left out.
+    fn count(&mut self, rows: &[(u64, &Change)]) -> Result<Vec<Result<Edits, LeftOut>>, JournalError> {
+        let DryRunOptions { history, remember, .. } = *self.options;
         let counter = &mut self.counter;
-        let is_first = rows.iter().map(|(row, change)| counter.is_first(*row, change.incident, &change.body));
+        let is_first = rows.iter().map(|(row, change)| counter.is_first(*row, change.incident, &change.edits));
         let is_first: Vec<bool> = is_first.collect();
         let first: Vec<&Change> =
             rows.iter().zip(&is_first).filter(|(_, is_first)| **is_first).map(|((_, change), _)| *change).collect();
         let mut will_send = match history {
-            Some(history) => history.add_prior_runs(&first, remember, rules.contract.appended(), &mut self.earlier)?,
+            Some(history) => history.add_prior_runs(&first, remember, &mut self.earlier)?,
             None => vec![WillSend::All; first.len()],
         }
         .into_iter();
@@ -192,21 +192,20 @@ impl<'a> Counting<'a> {
     }
 
     /// Counts a row whose change no earlier row asks for.
-    fn count_first(&mut self, row: u64, change: &Change, will_send: WillSend) -> Result<Arc<str>, LeftOut> {
-        let body = match will_send {
-            WillSend::All => Arc::clone(&change.body),
+    fn count_first(&mut self, row: u64, change: &Change, will_send: WillSend) -> Result<Edits, LeftOut> {
+        let edits = match will_send {
+            WillSend::All => change.edits.clone(),
             WillSend::WithoutComment => {
                 self.counter.leave_out_comment(row);
-                let appended = self.options.rules.contract.appended().unwrap_or_default();
-                parts(&change.body, appended).0.unwrap_or_default().into()
+                change.edits.without_added()
             }
             WillSend::Nothing => {
                 self.counter.leave_out_applied(row);
                 return Err(LeftOut::Applied);
             }
         };
-        let recorded = if changes_lists(&change.body) { Recorded::Yes } else { Recorded::Nothing };
-        self.counter.add(&body, recorded, false);
-        Ok(body)
+        let recorded = if change.edits.edit_lists() { Recorded::Yes } else { Recorded::Nothing };
+        self.counter.add(&edits, recorded, false);
+        Ok(edits)
     }
 }

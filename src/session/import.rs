@@ -81,8 +81,9 @@ pub(super) fn read(
 
 fn add_to_digest(hasher: &mut Sha256, change: &Change) {
     hasher.update(change.incident.get().to_le_bytes());
-    hasher.update((change.body.len() as u64).to_le_bytes());
-    hasher.update(change.body.as_bytes());
+    let body = change.edits.to_json();
+    hasher.update((body.len() as u64).to_le_bytes());
+    hasher.update(body.as_bytes());
 }
 
 /// Rows written to the journal at a time: limits how long another process waits for the write lock.
@@ -139,7 +140,7 @@ pub(super) fn import_plan(
             }
         }
         let PlanRow { row, line, incident, change, before, source } = row;
-        batches.add(LoadRow { row, line, incident, change, source, planned: before })
+        batches.add(LoadRow { row, line, incident, change: change.map(Change::from), source, planned: before })
     })?;
     batches.end()?;
     Ok(imported)

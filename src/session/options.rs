@@ -74,7 +74,6 @@ impl SendOptions {
             stop_after: self.stop_after,
             remember: self.remember,
             settle: self.settle,
-            appended: target.contract.appended().map(str::to_owned),
             same_as: target.contract.same_as(),
             seed,
         }

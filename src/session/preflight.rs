@@ -19,10 +19,10 @@ use crate::apply::events::{Event, Listener};
 use crate::apply::{ApplyError, PreflightSource, ReadEnd, read};
 use crate::client::{Client, Transport};
 use crate::clock::BootTime;
-use crate::compare::{Diff, PropertyDiff, compare, compare_since, parts};
+use crate::compare::{Diff, compare, compare_since};
 use crate::journal::{Contradiction, DiffResult, JournalError, PendingRow, ReadScope, RowFilter, Snapshots};
 use crate::model::change::IncidentId;
-use crate::model::list_edit::resolve_edits;
+use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 
@@ -117,8 +117,7 @@ impl PreparedRun {
             started_at: self.clock.now().boot,
         };
         if !rows.is_empty() {
-            let appended = self.target.contract.appended();
-            self.journal.begin_session(&self.handle, self.target.quota.longest(), Duration::ZERO, appended)?;
+            self.journal.begin_session(&self.handle, self.target.quota.longest(), Duration::ZERO)?;
         }
         for hop in 0..=HOPS {
             if rows.is_empty() {
@@ -170,18 +169,16 @@ impl PreparedRun {
             let snapshots = self.journal.snapshots(&self.handle, &numbers)?;
             let judged = rows.into_iter().filter_map(|row| {
                 let contradicts = contradicts(&row);
-                let loaded = Arc::clone(&row.change.body);
+                let loaded = row.change.edits.clone();
                 let snapshots = snapshots.get(&row.row)?;
                 let (row, diff) = self.diff_of(row, snapshots);
                 Some((row, loaded, contradicts.cloned().or(diff)))
             });
-            let judged: Vec<(PendingRow, Arc<str>, Option<Diff>)> = judged.collect();
+            let judged: Vec<(PendingRow, Edits, Option<Diff>)> = judged.collect();
             let is_already_so = |diff: &Option<Diff>| matches!(diff, Some(Diff::Ends(outcome)) if outcome.code == OutcomeCode::AlreadySo);
             let already_so: Vec<&PendingRow> =
                 judged.iter().filter(|(.., diff)| is_already_so(diff)).map(|(row, ..)| row).collect();
-            let (handle, appended) = (&self.handle, Some(self.target.appended()));
-            let set_differently =
-                self.journal.are_just_set_differently(handle, &already_so, stats.started_at, appended)?;
+            let set_differently = self.journal.are_just_set_differently(&self.handle, &already_so, stats.started_at)?;
             let set_differently = already_so.iter().zip(set_differently).filter(|(_, is_set)| *is_set);
             let set_differently: HashSet<u64> = set_differently.map(|(row, _)| row.row).collect();
             let mut results = Vec::new();
@@ -190,10 +187,11 @@ impl PreparedRun {
                     // The read may be older than that.
                     diff = Some(Diff::Changes(Vec::new()));
                 } else if diff == Some(Diff::Changes(Vec::new())) {
-                    row.change.body = comment_alone(&row, self.target.appended());
+                    // The properties are all set already.
+                    row.change.edits = comment_alone(&row.change.edits);
                 }
-                let body = (row.change.body != loaded).then(|| Arc::clone(&row.change.body));
-                let mut one = DiffResult { row: row.row, outcome: None, is_otherwise: false, body };
+                let edits = (row.change.edits != loaded).then(|| row.change.edits.clone());
+                let mut one = DiffResult { row: row.row, outcome: None, is_otherwise: false, edits };
                 match diff {
                     Some(Diff::Ends(outcome)) => {
                         compared.add_end(&outcome, row.line);
@@ -213,9 +211,9 @@ impl PreparedRun {
     /// The diff of a row, and the row with its list edits resolved. `None` if the row's doubt must be resolved first.
     fn diff_of(&self, mut row: PendingRow, snapshots: &Snapshots) -> (PendingRow, Option<Diff>) {
         if let (Some(asked), Snapshot::There(before)) = (&row.asked, &snapshots.now) {
-            // Without list changes that is what was asked for.
-            match resolve_edits(asked, &before.values) {
-                Ok(body) => row.change.body = body.into(),
+            // Without list edits that is what was asked for.
+            match asked.resolve(&before.values) {
+                Ok(edits) => row.change.edits = edits.into(),
                 Err(property) => {
                     let outcome = unlisted(&property, row.is_in_doubt);
                     return (row, Some(Diff::Ends(outcome)));
@@ -226,7 +224,7 @@ impl PreparedRun {
             let compared = self.diff(&row, snapshots);
             return (row, Some(compared));
         }
-        if row.change.appends {
+        if row.change.edits.added().is_some() {
             return (row, None);
         }
         // It may be sent again, and it may be so because it was made.
@@ -244,10 +242,8 @@ impl PreparedRun {
         let same_as = self.target.contract.same_as();
         match &snapshots.planned {
             // What this run itself has changed is no change since.
-            Some(planned) if !snapshots.is_touched => {
-                compare_since(&row.change, planned, &snapshots.now, self.target.appended(), &same_as)
-            }
-            _ => compare(&row.change, &snapshots.now, self.target.appended(), &same_as),
+            Some(planned) if !snapshots.is_touched => compare_since(&row.change, planned, &snapshots.now, &same_as),
+            _ => compare(&row.change, &snapshots.now, &same_as),
         }
     }
 
@@ -296,24 +292,20 @@ impl PreparedRun {
                 let Some(snapshots) = snapshots.get(&row.row) else { continue };
                 if let Diff::Changes(differences) = self.diff(row, snapshots) {
                     let repeats = counts.without_comment.contains(&row.row);
-                    let sets = parts(&row.change.body, self.target.appended()).0.filter(|_| repeats);
-                    let body = sets.as_deref().unwrap_or(&row.change.body);
-                    show(self.row_diff(row, body, differences)).map_err(SessionError::Listener)?;
+                    let added = row.change.edits.added().filter(|_| !repeats || !row.change.edits.sets_any());
+                    let changes = RowDiff::new(row.line, row.change.incident.get(), added, differences);
+                    show(RowDiff { merged: row.merged.map(IncidentId::get), ..changes })
+                        .map_err(SessionError::Listener)?;
                     shown += 1;
                 }
             }
         }
     }
-
-    fn row_diff(&self, row: &PendingRow, body: &str, differences: Vec<PropertyDiff>) -> RowDiff {
-        let changes = RowDiff::new(row.line, row.change.incident.get(), body, differences, self.target.appended());
-        RowDiff { merged: row.merged.map(IncidentId::get), ..changes }
-    }
 }
 
-/// The body of a row whose properties are all set already, without them.
-fn comment_alone(row: &PendingRow, appended: &str) -> Arc<str> {
-    parts(&row.change.body, appended).1.map_or_else(|| Arc::clone(&row.change.body), Arc::from)
+/// The comment without the properties, if there is one.
+fn comment_alone(edits: &Edits) -> Edits {
+    if edits.added().is_some() { edits.only_added() } else { edits.clone() }
 }
 
 /// The incident does not show a list that the row changes: it is not to be taken for an empty one.

@@ -10,9 +10,11 @@ use super::outlook::Outlook;
 use super::preflight_summary::{NAMED, PreflightSummary};
 use super::prepared_run::PreparedRun;
 use super::row_diff::RowDiff;
+use serde_json::Value;
+
 use crate::clock::Now;
-use crate::compare::parts;
 use crate::journal::{JournalError, PendingRow, PriorRuns, Snapshots, WillSend};
+use crate::model::edit::{Edit, Edits, Empty};
 use crate::model::outcome::{OutcomeCode, OutcomeKind};
 use crate::model::quota_spec::Quota;
 use crate::model::snapshot::Snapshot;
@@ -134,7 +136,6 @@ impl PreparedRun {
     /// If the journal can't be read.
     pub fn count(&self, remember: Duration) -> Result<(Counts, PriorRuns), JournalError> {
         let (journal, run) = (&self.journal, &self.handle);
-        let appended = self.target.contract.appended();
         let (mut counter, mut earlier, mut after) = (Counter::default(), PriorRuns::default(), 0);
         loop {
             let rows = journal.pending(run, after, 1_000)?;
@@ -142,9 +143,9 @@ impl PreparedRun {
             after = last.row;
             let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
             let first: Vec<&PendingRow> = first.collect();
-            let will_send = journal.add_prior_runs(run, &first, remember, appended, &mut earlier)?;
+            let will_send = journal.add_prior_runs(run, &first, remember, &mut earlier)?;
             // Only lists are counted by what they were.
-            let has_list = |row: &&&PendingRow| row.is_recorded && row.change.body.contains('[');
+            let has_list = |row: &&&PendingRow| row.is_recorded && sets_list(&row.change.edits);
             let listed: Vec<u64> = first.iter().filter(has_list).map(|row| row.row).collect();
             let snapshots = journal.snapshots(run, &listed)?;
             for (row, will_send) in first.into_iter().zip(will_send) {
@@ -152,20 +153,24 @@ impl PreparedRun {
                     counter.leave_out_applied(row.row);
                     continue;
                 }
-                let body = if row.is_recorded { &row.change.body } else { row.asked() };
-                let without = (will_send == WillSend::WithoutComment)
-                    .then(|| parts(body, appended.unwrap_or_default()).0.unwrap_or_default());
-                if without.is_some() {
+                let mut edits = if row.is_recorded { row.change.edits.clone() } else { row.asked().clone() };
+                if will_send == WillSend::WithoutComment {
                     counter.leave_out_comment(row.row);
+                    edits = edits.without_added();
                 }
-                let body = without.as_deref().unwrap_or(body);
-                let recorded = match snapshots.get(&row.row).filter(|_| body.contains('[')) {
+                let recorded = match snapshots.get(&row.row) {
                     Some(Snapshots { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
                     _ if row.is_recorded => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };
-                counter.add(body, recorded, row.is_in_doubt);
+                counter.add(&edits, recorded, row.is_in_doubt);
             }
         }
     }
+}
+
+/// Whether a list is replaced or cleared.
+fn sets_list(edits: &Edits) -> bool {
+    let is_list = |edit: &Edit| matches!(edit, Edit::Set(Value::Array(_)) | Edit::Clear(Empty::List));
+    edits.iter().any(|one| is_list(&one.edit))
 }

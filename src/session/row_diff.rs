@@ -1,7 +1,5 @@
 //! What one row changes of its incident.
 
-use serde_json::{Map, Value};
-
 use crate::compare::PropertyDiff;
 
 /// What a row changes of its incident.
@@ -20,11 +18,10 @@ pub struct RowDiff {
 }
 
 impl RowDiff {
-    /// From a change's body and its differences. `appended` is the property that an update appends to.
+    /// The row at `line`, with the differences of its change, and what it adds.
     #[must_use]
-    pub fn new(line: u64, incident: u64, body: &str, differences: Vec<PropertyDiff>, appended: &str) -> RowDiff {
-        let body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-        let adds = body.get(appended).and_then(Value::as_str).map(|text| (appended.to_owned(), text.to_owned()));
+    pub fn new(line: u64, incident: u64, added: Option<(&str, &str)>, differences: Vec<PropertyDiff>) -> RowDiff {
+        let adds = added.map(|(property, text)| (property.to_owned(), text.to_owned()));
         RowDiff { line, incident, merged: None, differences, adds }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::edit::{Edit, Edits, Property, PropertyEdit};
 use crate::model::list_edit::ListEdit;
 
 /// So many different values of a property are told apart …
@@ -39,14 +40,12 @@ pub struct PropertyCounts {
 }
 
 impl SetCounts {
-    /// Counts one more change, by its body. `before`: the values of its incident, if they are known; a list is then
-    /// counted by what it gets and loses.
-    pub fn add(&mut self, body: &str, before: Option<&Map<String, Value>>) {
-        // A change's body is an object; anything else would set nothing.
-        let body: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
-        for (property, value) in body {
-            let before = before.map(|before| before.get(&property).unwrap_or(&Value::Null));
-            self.property(property).add(&value, before);
+    /// Counts one more change. `before`: the values of its incident, if they are known; a list is then counted by what
+    /// it gets and loses.
+    pub fn add(&mut self, edits: &Edits, before: Option<&Map<String, Value>>) {
+        for PropertyEdit { property, edit } in edits.iter() {
+            let before = before.map(|before| before.get(&**property).unwrap_or(&Value::Null));
+            self.property(property).add(edit, before);
         }
     }
 
@@ -70,10 +69,10 @@ impl SetCounts {
         &self.0
     }
 
-    fn property(&mut self, property: String) -> &mut PropertyCounts {
-        let at = self.0.iter().position(|counts| counts.property == property).unwrap_or_else(|| {
+    fn property(&mut self, property: &Property) -> &mut PropertyCounts {
+        let at = self.0.iter().position(|counts| *counts.property == **property).unwrap_or_else(|| {
             self.0.push(PropertyCounts {
-                property,
+                property: property.to_string(),
                 rows: 0,
                 replaces_list: 0,
                 changes_list: 0,
@@ -88,22 +87,22 @@ impl SetCounts {
 }
 
 impl PropertyCounts {
-    fn add(&mut self, value: &Value, before: Option<&Value>) {
+    fn add(&mut self, edit: &Edit, before: Option<&Value>) {
         self.rows += 1;
-        self.changes_list += u64::from(value.is_object());
-        self.replaces_list += u64::from(value.is_array() && before.is_none());
-        let change = ListEdit::of(value).or_else(|| before.and_then(|before| changed(before, value)));
-        let is_empty = match value {
-            Value::String(text) => text.is_empty(),
-            Value::Array(items) => items.is_empty(),
-            _ => false,
+        let value = edit.value();
+        let list_edit = match edit {
+            Edit::EditList(edit) => Some(edit.clone()),
+            _ => before.and_then(|before| changed(before, &value)),
         };
-        self.empties += u64::from(is_empty && change.is_some());
-        self.clears += u64::from(is_empty && change.is_none());
-        let text = match (value, change) {
-            (_, Some(change)) => in_words(&change),
-            _ if is_empty => CLEAR.to_owned(),
-            (Value::String(text), None) => text.clone(),
+        self.changes_list += u64::from(matches!(edit, Edit::EditList(_)));
+        self.replaces_list += u64::from(value.is_array() && before.is_none());
+        let is_cleared = matches!(edit, Edit::Clear(_));
+        self.empties += u64::from(is_cleared && list_edit.is_some());
+        self.clears += u64::from(is_cleared && list_edit.is_none());
+        let text = match (value, list_edit) {
+            (_, Some(edit)) => in_words(&edit),
+            _ if is_cleared => CLEAR.to_owned(),
+            (Value::String(text), None) => text,
             (other, None) => other.to_string(),
         };
         let room = self.values.len() < COUNTED_VALUES && text.len() <= COUNTED_LENGTH;
@@ -154,7 +153,8 @@ mod tests {
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
         for (body, rows) in bodies {
-            (0..*rows).for_each(|_| counts.add(body, None));
+            let edits = crate::plan::decode(body, body.contains("comment")).expect("a body");
+            (0..*rows).for_each(|_| counts.add(&edits, None));
         }
         counts
     }

@@ -16,11 +16,3 @@ pub struct Target {
     /// The windows to keep.
     pub quota: Quota,
 }
-
-impl Target {
-    /// The property that an update appends to; empty if the contract has none.
-    #[must_use]
-    pub fn appended(&self) -> &str {
-        self.contract.appended().unwrap_or_default()
-    }
-}

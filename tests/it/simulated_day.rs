@@ -122,7 +122,6 @@ fn sent(rows: u64, failing: u8) -> Sent {
             stop_after: None,
             remember: Duration::from_hours(12),
             settle: Duration::from_secs(30),
-            appended: Some("comment".to_owned()),
             same_as: bulk_triage::contract::SameAs::default(),
             seed: 1,
         };
@@ -183,8 +182,7 @@ fn failures_cost_few_requests_and_few_rows() {
 fn row(number: u64) -> LoadRow {
     let change = Change {
         incident: IncidentId::new(number).expect("an id"),
-        body: r#"{"status":"Resolved"}"#.into(),
-        appends: false,
+        edits: bulk_triage::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body"),
     };
     LoadRow {
         row: number,

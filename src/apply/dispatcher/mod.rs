@@ -81,7 +81,6 @@ pub async fn apply<T: Transport>(
         buckets: Buckets::new(&settings.quota),
         rules: RowPolicy {
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
-            appended: settings.appended.clone().unwrap_or_default(),
             same_as: settings.same_as.clone(),
             settle: settings.settle,
         },
@@ -125,7 +124,7 @@ struct RunStart {
 }
 
 fn begin(journal: &mut Journal, run: &RunHandle, settings: &EngineSettings) -> Result<RunStart, JournalError> {
-    journal.begin_session(run, settings.quota.longest(), settings.remember, settings.appended.as_deref())?;
+    journal.begin_session(run, settings.quota.longest(), settings.remember)?;
     let outcomes = journal.outcomes(&run.name)?;
     Ok(RunStart {
         rows: outcomes.iter().map(|(_, count)| count).sum(),

@@ -61,7 +61,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     /// The next row that was not taken up yet, if its incident is free.
     fn take_up(&mut self) -> Result<Option<RowState>, JournalError> {
         while self.queue.wants_rows() {
-            self.queue.add(self.journal.pending(self.run, self.queue.last_read(), 256)?);
+            self.queue.add(self.journal.sendable(self.run, self.queue.last_read(), 256)?);
         }
         Ok(self.queue.take_up())
     }
@@ -102,7 +102,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     self.end_without_call(&hand, outcome);
                 }
                 Receipt::CommentMade => {
-                    hand.leave_out_comment(&self.rules.appended);
+                    hand.leave_out_comment();
                     match hand.was_not_made(now) {
                         None => self.queue.first(hand),
                         Some(outcome) => self.end_without_call(&hand, outcome),

@@ -1,7 +1,10 @@
 //! How reads resolve attempts in doubt: by texts, clocks and authors.
 
+use serde_json::Value;
+
 use super::*;
 use crate::model::change::{Change, IncidentId};
+use crate::plan::decode;
 
 static SAME_AS: std::sync::LazyLock<SameAs> = std::sync::LazyLock::new(SameAs::default);
 
@@ -17,7 +20,7 @@ fn now(seconds: i64) -> Now {
 
 fn change() -> Change {
     let body = format!(r#"{{"status":"Resolved","comment":"{TEXT}"}}"#);
-    Change { incident: IncidentId::new(7).expect("positive"), body: body.into(), appends: true }
+    Change { incident: IncidentId::new(7).expect("positive"), edits: decode(&body, true).expect("a body") }
 }
 
 fn doubt(attempt: i64, started: i64, known: &[i64]) -> Doubt {
@@ -59,7 +62,7 @@ fn seen(at: i64, date: Option<i64>) -> ReadTiming {
 
 fn resolve_with(doubts: &[Doubt], incident: &Incident, seen: ReadTiming, own: &mut OwnComments) -> Vec<Found> {
     let settle = Duration::from_secs(30);
-    let evidence = Evidence { incident, seen, appended: "comment", same_as: &SAME_AS, settle, before: None };
+    let evidence = Evidence { incident, seen, same_as: &SAME_AS, settle, before: None };
     resolve(doubts, &evidence, own).into_iter().map(|(_, found)| found).collect()
 }
 
@@ -198,8 +201,7 @@ fn comment_from_before_the_attempt_is_not_ours() {
     let read = |read_at: i64| {
         let before = ReadBefore::new(&here, now(read_at).boot);
         let (settle, seen) = (Duration::from_secs(30), seen(140, Some(140)));
-        let evidence =
-            Evidence { incident: &here, seen, appended: "comment", same_as: &SAME_AS, settle, before: Some(&before) };
+        let evidence = Evidence { incident: &here, seen, same_as: &SAME_AS, settle, before: Some(&before) };
         resolve(&[doubt(1, 100, &[])], &evidence, &mut OwnComments::default())[0].1
     };
     assert_eq!(read(95), Found::Absent);

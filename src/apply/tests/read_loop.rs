@@ -51,7 +51,7 @@ impl ReadSource for OneByOne {
 pub(super) async fn run(stage: &mut Stage, reader: &mut impl ReadSource, script: Script) -> (ReadEnds, Wire) {
     let mut journal = stage.journal();
     let run = stage.run_of(&mut journal, &[resolve(1)]);
-    journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
+    journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO).expect("begins");
     let wire = stage.wire(script);
     let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
     let stop = stage.stop.subscribe();
@@ -211,7 +211,7 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     let mut journal = stage.journal();
     let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
     let run = stage.run_of(&mut journal, &changes);
-    journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
+    journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO).expect("begins");
     let mut survey = PreflightSource::new(journal.incidents(&run, ReadScope::All).expect("reads"));
     assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
     let wire = stage.wire(Box::new(|number, what| match number {
@@ -278,7 +278,7 @@ async fn reads_wait_for_requests_of_another_process() {
     let their_run = other.run_of(&mut theirs, &[resolve(50)]);
     let mut ours = other.journal();
     let our_run = other.run_of(&mut ours, &[resolve(60)]);
-    ours.begin_session(&our_run, stage.settings.quota.longest(), Duration::ZERO, None).expect("begins");
+    ours.begin_session(&our_run, stage.settings.quota.longest(), Duration::ZERO).expect("begins");
     let wire = stage.wire(get());
     let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
     let (stop, mut reader) = (stage.stop.subscribe(), OneByOne::new(1));

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::model::change::{Change, IncidentId};
+use crate::plan::decode;
 
 const SETTLE: Duration = Duration::from_secs(30);
 const STREAK: Streak = Streak { id: 1, counts: true };
 
 fn hand(appends: bool, is_in_doubt: bool) -> RowState {
     let incident = IncidentId::new(7).expect("an id");
-    let change = Change { incident, body: r#"{"status":"Resolved"}"#.into(), appends };
+    let body = if appends { r#"{"status":"Resolved","comment":"done"}"# } else { r#"{"status":"Resolved"}"# };
+    let change = Change { incident, edits: decode(body, appends).expect("a body").resolved().expect("no list edit") };
     RowState::new(PendingRow {
         row: 1,
         line: 2,
@@ -84,7 +86,7 @@ fn ended(verdict: Verdict) -> CompletedCall {
 
 fn rules() -> RowPolicy {
     let policy = Policy { max_attempts: 2 };
-    RowPolicy { policy, appended: "comment".to_owned(), same_as: SameAs::default(), settle: SETTLE }
+    RowPolicy { policy, same_as: SameAs::default(), settle: SETTLE }
 }
 
 fn settled(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
@@ -121,7 +123,7 @@ fn only_attempts_before_an_outage_count() {
 }
 
 fn doubt(own_row: bool) -> Doubt {
-    let change = hand(true, false).row.change;
+    let change = hand(true, false).row.change.into();
     let (started, ended) = (BootTime(0), BootTime(1_000_000));
     Doubt {
         attempt: AttemptId { session: 1, number: 1 },
@@ -155,10 +157,7 @@ fn read(has_comment: bool) -> Verdict {
 
 fn reading(appends: bool, doubts: Vec<Doubt>, is_last_read: bool) -> RowState {
     let mut hand = hand(appends, true);
-    if appends {
-        hand.row.change.body = r#"{"status":"Resolved","comment":"done"}"#.into();
-    }
-    let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone(), ..doubt }).collect();
+    let doubts = doubts.into_iter().map(|doubt| Doubt { change: hand.row.change.clone().into(), ..doubt }).collect();
     hand.what = CallKind::Read(doubts);
     hand.is_last_look = is_last_read;
     hand
@@ -227,7 +226,10 @@ fn row_without_comment_is_read_three_times() {
 #[test]
 fn unexplained_comment_leaves_the_row_in_doubt() {
     let other = |text: &str| Doubt {
-        change: Change { body: format!(r#"{{"comment":"{text}"}}"#).into(), ..doubt(false).change },
+        change: Change {
+            edits: decode(&format!(r#"{{"comment":"{text}"}}"#), true).expect("a body"),
+            ..doubt(false).change
+        },
         ..doubt(false)
     };
     let with = |text: &str| {

@@ -140,7 +140,6 @@ impl Stage {
             stop_after: None,
             remember: Duration::from_hours(1),
             settle: Duration::from_secs(30),
-            appended: Some("comment".to_owned()),
             same_as: crate::contract::SameAs::default(),
             seed: 7,
         };
@@ -180,7 +179,7 @@ impl Stage {
             line: row + 1,
             incident: change.incident.to_string(),
             change: Ok(change.clone()),
-            source: change.body.as_bytes().to_vec(),
+            source: change.edits.to_json().into_bytes(),
             planned: None,
         };
         journal.load(&run, &(1..).zip(changes).map(row).collect::<Vec<_>>()).expect("loads");
@@ -247,5 +246,5 @@ pub(super) fn resolve(incident: u64) -> Change {
 
 pub(super) fn change(incident: u64, body: &str) -> Change {
     let incident = IncidentId::new(incident).expect("an id");
-    Change { incident, body: body.into(), appends: body.contains("comment") }
+    Change { incident, edits: crate::plan::decode(body, body.contains("comment")).expect("a body") }
 }

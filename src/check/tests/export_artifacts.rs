@@ -52,7 +52,7 @@ fn alternative_spellings_give_documented_values() {
             (!found.tally.has_errors()).then_some(found)
         });
         let found = valid.unwrap_or_else(|| panic!("{property} {text}"));
-        let body: serde_json::Value = serde_json::from_str(found.bodies()[0]).expect("a body");
+        let body: serde_json::Value = serde_json::from_str(&found.bodies()[0]).expect("a body");
         let codes: Vec<&str> = found.codes().iter().map(|(_, code)| *code).collect();
         (body[property].as_str().unwrap_or_default().to_owned(), codes.join(" "))
     };
@@ -172,7 +172,7 @@ fn lines_above_the_header_are_skipped() {
         "sep=;\nincidentId;\"a,b,c\";status\n7;,,;Active\n",
     ] {
         let found = CSV.of(text);
-        assert_eq!((found.codes(), found.bodies()), (vec![], vec!["{\"status\":\"Active\"}"]), "{text}");
+        assert_eq!((found.codes(), found.bodies()), (vec![], vec!["{\"status\":\"Active\"}".to_owned()]), "{text}");
         assert_eq!(found.rows[0].line, 3, "{text}");
     }
     assert_eq!(CSV.refusal("sep=|\nincidentId|status\n7|Active\n"), "header");

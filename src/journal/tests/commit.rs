@@ -1,6 +1,6 @@
 //! Commits are atomic.
 
-use super::process::{Place, begin, comment, grant_all, resolve, updated};
+use super::process::{Place, begin, comment, grant_all, resolve, resolved, updated};
 use crate::clock::BootTime;
 use crate::journal::{AttemptEnd, Batch, Receipt, StartRequest};
 use crate::model::change::Change;
@@ -16,7 +16,7 @@ async fn attempt_end_and_outcome_are_one_transaction() {
     let break_it = "CREATE TEMP TRIGGER broken BEFORE UPDATE OF outcome ON rows BEGIN SELECT raise(ABORT, 'no'); END";
     process.journal.db.execute_batch(break_it).expect("breaks");
     let end = AttemptEnd { outcome: Some((1, updated())), ..process.ended(attempt) };
-    let begins = vec![StartRequest { row: 2, change: comment(2), ..begin() }];
+    let begins = vec![StartRequest { row: 2, change: resolved(&comment(2)), ..begin() }];
     let batch = Batch { ends: vec![end], begins, slots: 1, ..Batch::default() };
     assert!(process.journal.commit(&batch, grant_all).is_err());
     assert_eq!(process.spent(), (QuotaUsage { in_flight: 1, ended: [].into() }, None));
@@ -36,7 +36,7 @@ async fn starts_never_exceed_permits_and_slots() {
     let changes: Vec<Change> = (1..=4).map(resolve).collect();
     let mut process = place.process(&changes);
     let begins: Vec<StartRequest> =
-        (1..).zip(changes).map(|(row, change)| StartRequest { row, change, ..begin() }).collect();
+        (1..).zip(changes).map(|(row, change)| StartRequest { row, change: resolved(&change), ..begin() }).collect();
     let batch = Batch { begins, slots: 3, ..Batch::default() };
     let two = |_: &QuotaUsage, _: Option<Pause>, now: BootTime, wanted: u32| {
         assert_eq!(wanted, 3);

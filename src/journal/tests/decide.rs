@@ -7,12 +7,18 @@ use crate::journal::AttemptId;
 use crate::journal::decide::{DedupDecision, DedupQuery, PriorUpdate, deduplicate, since, was_set_differently};
 use crate::journal::sql::{boot, wall};
 use crate::model::change::{Change, IncidentId};
+use crate::model::edit::Edits;
+use crate::plan::decode;
 
 const RESOLVED: &str = r#"{"status":"Resolved","comment":"closed"}"#;
 const ACTIVE: &str = r#"{"status":"Active","comment":"opened"}"#;
 
+fn edits(body: &str) -> Edits {
+    decode(body, body.contains("comment")).expect("a body")
+}
+
 fn change(body: &str) -> Change {
-    Change { incident: IncidentId::new(7).expect("an id"), body: body.into(), appends: true }
+    Change { incident: IncidentId::new(7).expect("an id"), edits: edits(body) }
 }
 
 /// An update that was made, for row 1.
@@ -29,7 +35,7 @@ fn made(run: i64, body: &str, ended: i64) -> PriorUpdate {
         applied: Some(true),
         verdict: None,
         change: change(body),
-        asked: body.into(),
+        asked: edits(body),
     }
 }
 
@@ -37,19 +43,12 @@ fn made(run: i64, body: &str, ended: i64) -> PriorUpdate {
 fn standing_of(pasts: &[PriorUpdate]) -> DedupDecision {
     deduplicate_all(
         pasts,
-        &change(RESOLVED),
-        DedupQuery {
-            run: 1,
-            row: 1,
-            since: boot(100),
-            comments_since: boot(100),
-            appended: Some("comment"),
-            asked: RESOLVED,
-        },
+        &edits(RESOLVED),
+        DedupQuery { run: 1, row: 1, since: boot(100), comments_since: boot(100), asked: &edits(RESOLVED) },
     )
 }
 
-fn deduplicate_all(pasts: &[PriorUpdate], ours: &Change, query: DedupQuery<'_>) -> DedupDecision {
+fn deduplicate_all(pasts: &[PriorUpdate], ours: &Edits, query: DedupQuery<'_>) -> DedupDecision {
     deduplicate(&pasts.iter().collect::<Vec<_>>(), ours, query)
 }
 
@@ -73,21 +72,14 @@ fn list_edits_are_compared_as_requested() {
     let asked = r#"{"tags":{"add":["a"],"remove":["x"]},"comment":"c"}"#;
     let of_list = |run, list: &str, ended| {
         let body = format!(r#"{{"tags":{list},"comment":"c"}}"#);
-        PriorUpdate { asked: asked.into(), ..made(run, &body, ended) }
+        PriorUpdate { asked: edits(asked), ..made(run, &body, ended) }
     };
     let standing_of = |pasts: &[PriorUpdate]| {
-        let ours = change(r#"{"tags":["a","new"],"comment":"c"}"#);
+        let ours = edits(r#"{"tags":["a","new"],"comment":"c"}"#);
         deduplicate_all(
             pasts,
             &ours,
-            DedupQuery {
-                run: 1,
-                row: 1,
-                since: boot(100),
-                comments_since: boot(100),
-                appended: Some("comment"),
-                asked,
-            },
+            DedupQuery { run: 1, row: 1, since: boot(100), comments_since: boot(100), asked: &edits(asked) },
         )
     };
     assert_eq!(run_of(standing_of(&[of_list(2, r#"["a"]"#, 200)])).as_deref(), Some("run 2"));
@@ -108,19 +100,15 @@ fn comments_are_judged_separately_from_properties() {
     assert_eq!(standing_of(&[other(with_comment, 200)]), DedupDecision::CommentApplied);
     assert_eq!(standing_of(&[other(with_comment, 100)]), DedupDecision::Send);
     assert_eq!(standing_of(&[PriorUpdate { applied: Some(false), ..other(with_comment, 200) }]), DedupDecision::Send);
-    let without = PriorUpdate { change: Change { appends: false, ..change(with_comment) }, ..other(with_comment, 200) };
+    let without = PriorUpdate {
+        change: Change { edits: edits(with_comment).without_added(), ..change(with_comment) },
+        ..other(with_comment, 200)
+    };
     assert_eq!(standing_of(&[without]), DedupDecision::Send);
     // Nothing is left of a row that only adds it.
     let alone = r#"{"comment":"closed"}"#;
-    let asker = DedupQuery {
-        run: 1,
-        row: 1,
-        since: boot(300),
-        comments_since: boot(100),
-        appended: Some("comment"),
-        asked: alone,
-    };
-    let standing_alone = |pasts: &[PriorUpdate]| deduplicate_all(pasts, &change(alone), asker);
+    let asker = DedupQuery { run: 1, row: 1, since: boot(300), comments_since: boot(100), asked: &edits(alone) };
+    let standing_alone = |pasts: &[PriorUpdate]| deduplicate_all(pasts, &edits(alone), asker);
     assert_eq!(run_of(standing_alone(&[other(RESOLVED, 200)])).as_deref(), Some("run 2"));
     assert_eq!(standing_alone(&[other(RESOLVED, 100)]), DedupDecision::Send);
 }
@@ -137,9 +125,8 @@ fn reads_override_memory_except_comments_and_recent_updates() {
 
 #[test]
 fn own_recent_update_outranks_a_read() {
-    let set = |pasts: &[PriorUpdate]| {
-        was_set_differently(&pasts.iter().collect::<Vec<_>>(), RESOLVED, boot(100), Some("comment"))
-    };
+    let set =
+        |pasts: &[PriorUpdate]| was_set_differently(&pasts.iter().collect::<Vec<_>>(), &edits(RESOLVED), boot(100));
     assert!(set(&[made(2, ACTIVE, 200)]));
     assert!(set(&[PriorUpdate { ended: None, applied: None, ..made(2, ACTIVE, 200) }]));
     assert!(!set(&[made(2, ACTIVE, 100)]));

@@ -129,7 +129,7 @@ async fn older_changes_are_counted_before_the_prompt() {
     let Process { journal, run, .. } = &process;
     let rows = journal.pending(run, 0, 10).expect("reads");
     let rows: Vec<_> = rows.iter().collect();
-    let will_send = journal.add_prior_runs(run, &rows, REMEMBERED, Some("comment"), &mut earlier).expect("reads");
+    let will_send = journal.add_prior_runs(run, &rows, REMEMBERED, &mut earlier).expect("reads");
     assert_eq!(will_send, [WillSend::All, WillSend::Nothing, WillSend::All]);
     let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
     assert_eq!(counted, [(false, 1), (true, 1)]);
@@ -138,6 +138,6 @@ async fn older_changes_are_counted_before_the_prompt() {
         ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect("opens").expect("is there");
     let mut looked = PriorRuns::default();
     let changes: Vec<_> = process.changes.iter().collect();
-    peek.add_prior_runs(&changes, REMEMBERED, Some("comment"), &mut looked).expect("reads");
+    peek.add_prior_runs(&changes, REMEMBERED, &mut looked).expect("reads");
     assert_eq!(looked.made.values().map(|made| made.rows).collect::<Vec<_>>(), [1, 1]);
 }

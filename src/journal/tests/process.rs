@@ -13,7 +13,7 @@ use crate::journal::{
     AttemptEnd, AttemptId, Batch, CallKind, Doubt, Durability, Journal, JournalError, LoadRow, Receipt, Receipts,
     RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
 };
-use crate::model::change::{Change, IncidentId, TenantKey};
+use crate::model::change::{Change, IncidentId, ResolvedChange, TenantKey};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 
@@ -91,7 +91,7 @@ impl Process {
     }
 
     pub(super) fn begin_session(&mut self, remember: Duration) {
-        self.journal.begin_session(&self.run, HOUR, remember, Some("comment")).expect("begins");
+        self.journal.begin_session(&self.run, HOUR, remember).expect("begins");
     }
 
     pub(super) fn commit(&mut self, batch: &Batch) -> Receipts {
@@ -104,7 +104,7 @@ impl Process {
     }
 
     fn offer_call(&mut self, row: usize, what: CallKind) -> Receipt {
-        let begins = vec![StartRequest { row: row as u64, change: self.changes[row - 1].clone(), what, ..begin() }];
+        let begins = vec![StartRequest { row: row as u64, change: resolved(&self.changes[row - 1]), what, ..begin() }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
     }
 
@@ -164,7 +164,14 @@ impl Process {
 
 /// A start request for row 1.
 pub(super) fn begin() -> StartRequest {
-    StartRequest { row: 1, change: resolve(1), what: CallKind::Update, differed_at: None, asked: None, merged: None }
+    StartRequest {
+        row: 1,
+        change: resolved(&resolve(1)),
+        what: CallKind::Update,
+        differed_at: None,
+        asked: None,
+        merged: None,
+    }
 }
 
 /// Grants like a quota whose windows are never full: none during a pause, then one for the probe.
@@ -214,7 +221,12 @@ pub(super) fn load_row(row: u64, change: &Change) -> LoadRow {
 
 pub(super) fn change(incident: u64, body: &str) -> Change {
     let incident = IncidentId::new(incident).expect("an id");
-    Change { incident, body: body.into(), appends: body.contains("comment") }
+    Change { incident, edits: crate::plan::decode(body, body.contains("comment")).expect("a body") }
+}
+
+/// The change as it is sent.
+pub(super) fn resolved(change: &Change) -> ResolvedChange {
+    change.resolved().expect("no list edit")
 }
 
 pub(super) fn resolve(incident: u64) -> Change {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::process::{HOUR, Place, Process, begin, change, resolve, updated};
+use super::process::{HOUR, Place, Process, begin, change, resolve, resolved, updated};
 use crate::journal::{AttemptEnd, Batch, Contradiction, Receipt, StartRequest};
 use crate::model::change::IncidentId;
 use crate::model::snapshot::{IncidentState, Snapshot};
@@ -67,7 +67,7 @@ async fn changes_applied_before_the_merge_count() {
         let mut process = Process::with(place.open(), &[resolve(30)], HOUR);
         read_as_merged(&mut process, &[(1, 31)]);
         assert_eq!(followed(&mut process), [(31, 1)]);
-        let begins = vec![StartRequest { change: resolve(31), merged: IncidentId::new(30), ..begin() }];
+        let begins = vec![StartRequest { change: resolved(&resolve(31)), merged: IncidentId::new(30), ..begin() }];
         let receipt = process.commit(&Batch { begins, slots: 1, ..Batch::default() }).begins.remove(0);
         assert_eq!(matches!(receipt, Receipt::AlreadyApplied(_)), is_made, "{verdict}: {receipt:?}");
         assert_eq!(matches!(receipt, Receipt::Started(_)), !is_made, "{verdict}: {receipt:?}");

@@ -51,7 +51,7 @@ async fn every_row_is_selected_once_by_outcome() {
     let others = rows(RowFilter::NoneOf(&[OutcomeKind::Failed, OutcomeKind::InDoubt, OutcomeKind::Invalid]), 0);
     assert_eq!(others, [(1, OutcomeKind::Updated), (6, OutcomeKind::NotAttempted)]);
     let first = journal.report_rows(run, RowFilter::NoneOf(&[]), 0, 1).expect("reads");
-    assert_eq!(first[0].body.as_deref(), Some(&*resolve(1).body));
+    assert_eq!(first[0].change, Some(resolve(1)));
 }
 
 /// Three requests at once; the first gets a 429 at 1 s, and the pause ends at 5 s.

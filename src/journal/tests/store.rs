@@ -258,7 +258,6 @@ async fn expect_kept(earlier: (i64, &str)) {
     let place = Place::new();
     journal_of_format(&place, earlier);
     let tenant = crate::model::change::TenantKey::tenant("t");
-    let appended = Some("comment");
     // Dry runs and lists read it without a migration.
     let before = fs::read(place.database()).expect("reads");
     let history = History::open(&place.location(), place.clock.clone()).expect("reads").expect("is there");
@@ -279,12 +278,11 @@ async fn expect_kept(earlier: (i64, &str)) {
     let mut peeked = PriorRuns::default();
     let change = crate::model::change::Change {
         incident: crate::model::change::IncidentId::new(1).expect("an id"),
-        body: r#"{"status":"Resolved","comment":"tuned"}"#.into(),
-        appends: true,
+        edits: crate::plan::decode(r#"{"status":"Resolved","comment":"tuned"}"#, true).expect("a body"),
     };
     let peek =
         ReadOnlyJournal::open(&place.location(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
-    assert_eq!(peek.add_prior_runs(&[&change], HOUR, appended, &mut peeked).expect("reads"), [WillSend::Nothing]);
+    assert_eq!(peek.add_prior_runs(&[&change], HOUR, &mut peeked).expect("reads"), [WillSend::Nothing]);
     drop(peek);
     advance(Duration::from_hours(24 * 365)).await;
     assert_eq!(journal.prune(Duration::ZERO).expect("prunes"), 1);

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::contract::Contract;
 use crate::input::{CURRENT, FETCHED_AT, csv, is_portal_export, jsonl, normalized};
+use crate::model::edit::Edits;
 use crate::model::outcome::InputShape;
 use crate::output::fetched::cell;
 use crate::report::humanize::age;
@@ -59,11 +60,10 @@ impl Fetched {
         Some(format!("was {was} {} ago", age(self.at, now)))
     }
 
-    /// What the properties of a change's body were, in a line: `2 h ago: status Active; tags a; b`.
+    /// What the properties of a change were, in a line: `2 h ago: status Active; tags a; b`.
     #[must_use]
-    pub fn line(&self, body: &str, now: Timestamp) -> Option<String> {
-        let body: Map<String, Value> = serde_json::from_str(body).ok()?;
-        let was = self.was.iter().filter(|(property, _)| body.contains_key(property));
+    pub fn line(&self, edits: &Edits, now: Timestamp) -> Option<String> {
+        let was = self.was.iter().filter(|(property, _)| edits.of(property).is_some());
         let was = was.map(|(property, was)| [property.as_str(), if was.is_empty() { "empty" } else { was }].join(" "));
         let was: Vec<String> = was.collect();
         (!was.is_empty()).then(|| format!("{} ago: {}", age(self.at, now), was.join("; ")))
@@ -194,9 +194,10 @@ mod tests {
         assert_eq!(said("assignedTo", None).as_deref(), Some("was empty 2 h ago"));
         assert_eq!(said("assignedTo", Some(Value::Null)), None);
         assert_eq!(said("comment", None), None);
-        let line = fetched.line(r#"{"status":"Resolved","tags":["c"],"comment":"x"}"#, now);
+        let edits = |body: &str| crate::plan::decode(body, true).expect("a body");
+        let line = fetched.line(&edits(r#"{"status":"Resolved","tags":["c"],"comment":"x"}"#), now);
         assert_eq!(line.as_deref(), Some("2 h ago: status Active; tags a; b"));
-        assert_eq!(fetched.line(r#"{"comment":"x"}"#, now), None);
+        assert_eq!(fetched.line(&edits(r#"{"comment":"x"}"#), now), None);
         // A row without a time says nothing that could be told with its age.
         let aged = columns(&csv_of_no_time()).of(b"7,Active");
         assert_eq!((shown(&aged), aged.fetched.is_none()), (vec![("current_status", "Active")], true));

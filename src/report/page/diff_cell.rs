@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use crate::model::edit::{Edit, Edits};
 use crate::model::list_edit::ListEdit;
 use crate::text::printable;
 
@@ -34,23 +35,20 @@ pub(super) enum Cell {
 }
 
 impl Cell {
-    /// Of the property `name`. `appended`: the property that is added to what is there.
-    pub(super) fn new(
-        name: &str,
-        after: &Map<String, Json>,
-        before: Option<&Map<String, Json>>,
-        appended: Option<&str>,
-    ) -> Cell {
-        let Some(after) = after.get(name) else { return Cell::Untouched };
-        if appended == Some(name) {
-            return Cell::Adds(value(after));
+    /// What the edits make of the property `name`.
+    pub(super) fn new(name: &str, edits: &Edits, before: Option<&Map<String, Json>>) -> Cell {
+        let Some(edit) = edits.of(name) else { return Cell::Untouched };
+        let after = value(&edit.value());
+        match edit {
+            Edit::Append(_) => return Cell::Adds(after),
+            Edit::EditList(ListEdit { add, remove }) => {
+                let all_shown = |items: &[String]| items.iter().map(|item| shown(item)).collect();
+                return Cell::Edits { kept: Vec::new(), removed: all_shown(remove), added: all_shown(add) };
+            }
+            Edit::Set(_) | Edit::Clear(_) => {}
         }
-        if let Some(ListEdit { add, remove }) = ListEdit::of(after) {
-            let all_shown = |items: Vec<String>| items.iter().map(|item| shown(item)).collect();
-            return Cell::Edits { kept: Vec::new(), removed: all_shown(remove), added: all_shown(add) };
-        }
-        let Some(before) = before.and_then(|before| before.get(name)) else { return Cell::Sets(value(after)) };
-        match (value(before), value(after)) {
+        let Some(before) = before.and_then(|before| before.get(name)) else { return Cell::Sets(after) };
+        match (value(before), after) {
             (before, after) if before == after => Cell::Same(after),
             (Value::List(before), Value::List(after)) => {
                 let (kept, removed): (Vec<_>, Vec<_>) = before.into_iter().partition(|item| after.contains(item));
@@ -91,8 +89,12 @@ mod tests {
         json.as_object().expect("an object").clone()
     }
 
+    fn edits(json: &Json) -> Edits {
+        crate::plan::decode(&json.to_string(), json.get("comment").is_some()).expect("a body")
+    }
+
     fn cell(before: &Json, after: &Json) -> Cell {
-        Cell::new("p", &map(&json!({ "p": after })), Some(&map(&json!({ "p": before }))), None)
+        Cell::new("p", &edits(&json!({ "p": after })), Some(&map(&json!({ "p": before }))))
     }
 
     fn text(text: &str) -> Value {
@@ -120,21 +122,18 @@ mod tests {
 
     #[test]
     fn unread_list_shows_its_edit() {
-        let after = map(&json!({"p": {"add": ["a\u{0}"], "remove": ["b"]}}));
+        let after = edits(&json!({"p": {"add": ["a\u{0}"], "remove": ["b"]}}));
         let edits = Cell::Edits { kept: vec![], removed: vec!["b".to_owned()], added: vec!["a\\u{0}".to_owned()] };
-        assert_eq!(Cell::new("p", &after, None, None), edits);
+        assert_eq!(Cell::new("p", &after, None), edits);
     }
 
     #[test]
     fn unknown_values_are_not_claimed() {
-        let after = map(&json!({"p": "B", "comment": "c"}));
-        assert_eq!(Cell::new("p", &after, None, None), Cell::Sets(text("B")));
-        assert_eq!(Cell::new("p", &after, Some(&map(&json!({}))), None), Cell::Sets(text("B")));
-        assert_eq!(Cell::new("q", &after, None, None), Cell::Untouched);
-        assert_eq!(
-            Cell::new("comment", &after, Some(&map(&json!({"comment": "c"}))), Some("comment")),
-            Cell::Adds(text("c"))
-        );
+        let after = edits(&json!({"p": "B", "comment": "c"}));
+        assert_eq!(Cell::new("p", &after, None), Cell::Sets(text("B")));
+        assert_eq!(Cell::new("p", &after, Some(&map(&json!({})))), Cell::Sets(text("B")));
+        assert_eq!(Cell::new("q", &after, None), Cell::Untouched);
+        assert_eq!(Cell::new("comment", &after, Some(&map(&json!({"comment": "c"})))), Cell::Adds(text("c")));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::table_chunks::{Chunks, Column};
 use super::wording::{Fact, Figure, SetProperty, group_name};
 use crate::journal::OutcomeGroup;
+use crate::model::edit::PropertyEdit;
 use crate::report::humanize::count;
 use crate::text::printable;
 
@@ -145,7 +146,7 @@ pub(super) fn review<E>(
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
         let cell = |name: &&str| {
-            let cell = Cell::new(name, &row.after, row.before.as_ref(), review.appended);
+            let cell = Cell::new(name, &row.edits, row.before.as_ref());
             (cell, row.was(name, preview.starts_at))
         };
         let view = ReviewRowView {
@@ -228,7 +229,7 @@ fn is_of(row: &RunReportRow, group: &OutcomeGroup) -> bool {
 
 fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> RunReportRowView {
     let outcome = &row.result.outcome;
-    let cell = |name: &String| Cell::new(name, &row.after, row.before.as_ref(), report.appended);
+    let cell = |name: &str| Cell::new(name, &row.edits, row.before.as_ref());
     let status = outcome.http_status.map(|status| format!("HTTP {status}"));
     let request = outcome.request_id.as_ref().map(|id| format!("request {}", printable(id)));
     RunReportRowView {
@@ -241,7 +242,7 @@ fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> RunReportRowView {
         code: printable(outcome.code.as_str()).into_owned(),
         message: printable(&outcome.message).into_owned(),
         answer: status.into_iter().chain(request).collect::<Vec<_>>().join(", "),
-        asked: row.after.keys().map(|name| (shown(name), cell(name))).collect(),
+        asked: row.edits.iter().map(|PropertyEdit { property: name, .. }| (shown(name), cell(name))).collect(),
         calls: row.result.attempts,
         time: outcome.finished_at.map(|time| report.time(time)).unwrap_or_default(),
     }

@@ -11,6 +11,7 @@ use super::page_file::{MARK, PageError};
 use super::review::{Review, ReviewRow};
 use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::wording::{Fact, Figure, group_name};
+use crate::model::edit::PropertyEdit;
 use crate::report::humanize::{count, counted};
 use crate::text::{Markdown as Text, truncate};
 
@@ -121,7 +122,7 @@ pub(super) fn run_report<E>(
     let mut left = 0;
     for row in rows {
         let row = row.map_err(PageError::Rows)?;
-        left += u64::from(left > 0 || !out.write_if_it_fits(&report_row(report, &row))?);
+        left += u64::from(left > 0 || !out.write_if_it_fits(&report_row(&row))?);
     }
     let whole = format!("the results file has all rows: {}", Text(&truncate(report.results, SHORT)));
     foot(&mut out, left, &whole, report.checksum.as_deref(), report.next.as_deref())
@@ -136,21 +137,21 @@ fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> Stri
     let was =
         |name: &str| row.was(name, review.preview.starts_at).map(|was| format!("<br>{}", Text(&truncate(&was, SHORT))));
     let cell = |name: &&str| {
-        let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), review.appended));
+        let cell = cell(&Cell::new(name, &row.edits, row.before.as_ref()));
         cell + &was(name).unwrap_or_default()
     };
     let cells = [row.row.to_string(), incident].into_iter().chain(properties.iter().map(cell));
     format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
 }
 
-fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> String {
+fn report_row(row: &RunReportRow) -> String {
     let result = &row.result;
     let outcome = &result.outcome;
     let kind = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
     let why = [outcome.code.as_str(), &outcome.message].into_iter().filter(|text| !text.is_empty());
     let said = [kind].into_iter().chain(why.map(|text| Text(text).to_string())).collect::<Vec<_>>().join(" ");
-    let asked = row.after.keys().map(|name| {
-        let cell = cell(&Cell::new(name, &row.after, row.before.as_ref(), report.appended));
+    let asked = row.edits.iter().map(|PropertyEdit { property: name, .. }| {
+        let cell = cell(&Cell::new(name, &row.edits, row.before.as_ref()));
         format!("{}: {cell}", Text(name))
     });
     let asked = asked.collect::<Vec<_>>().join("<br>");

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::chart::Point;
 use super::context::Context;
 use crate::model::diagnostic::{Diagnostic, Severity};
+use crate::model::edit::Edits;
 use crate::model::quota_spec::Quota;
 use crate::report::preview::Preview;
 
@@ -42,8 +43,8 @@ pub struct ReviewRow {
     pub line: u64,
     /// The incident, or the id's cell as it stands where it is none.
     pub incident: String,
-    /// The change's body: what is set. Empty where the row asks for nothing that can be sent.
-    pub after: Map<String, Value>,
+    /// What it changes; empty if it can't be sent.
+    pub edits: Edits,
     /// The same properties as the server shows them, where that was looked at.
     pub before: Option<Map<String, Value>>,
     /// What else the input says of it.
@@ -58,7 +59,7 @@ impl ReviewRow {
     /// What a property was when the row was fetched, in words, where that is not known any better.
     pub(super) fn was(&self, property: &str, now: Timestamp) -> Option<String> {
         let known = self.before.as_ref().and_then(|before| before.get(property));
-        self.context.fetched.as_ref().filter(|_| self.after.contains_key(property))?.said(property, known, now)
+        self.context.fetched.as_ref().filter(|_| self.edits.of(property).is_some())?.said(property, known, now)
     }
 }
 

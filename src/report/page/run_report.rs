@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::journal::{OutcomeGroup, Timeline};
+use crate::model::edit::Edits;
 use crate::model::outcome::{OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -25,8 +26,6 @@ pub struct RunReport<'a> {
     pub origin: &'a str,
     /// The contract's name.
     pub contract: &'a str,
-    /// The property that is added to what is there (a comment).
-    pub appended: Option<&'a str>,
     /// The input as it was named.
     pub input: &'a str,
     /// The options that changed what was sent.
@@ -57,8 +56,8 @@ pub struct RunReport<'a> {
 pub struct RunReportRow {
     /// How it ended.
     pub result: ResultRow,
-    /// The change's body; empty where the row is invalid.
-    pub after: Map<String, Value>,
+    /// What it changes; empty if it is invalid.
+    pub edits: Edits,
     /// The same properties as they were before, where that is known.
     pub before: Option<Map<String, Value>>,
     /// What else the input says of it: column and text.

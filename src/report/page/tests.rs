@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
 use crate::report::next_command::NextCommand;
@@ -17,10 +18,14 @@ fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()
 }
 
+fn edits(body: &str) -> Edits {
+    crate::plan::decode(body, body.contains("comment")).expect("a body")
+}
+
 fn preview(bodies: &[&str]) -> Preview {
     let mut sets = SetCounts::default();
     for body in bodies {
-        sets.add(body, None);
+        sets.add(&edits(body), None);
     }
     Preview {
         target: TargetLabel {
@@ -76,7 +81,7 @@ fn compared() -> [String; 2] {
         row,
         line: row + 1,
         incident: "7".to_owned(),
-        after: serde_json::from_str(after).expect("an object"),
+        edits: edits(after),
         before: Some(map(&before)),
         ..ReviewRow::default()
     });
@@ -124,12 +129,12 @@ fn page_of_100_000_rows_has_each_once() {
     let preview = preview(&[]);
     let quota = "50/1m,1500/1h".parse().expect("a quota");
     let review = review(&preview, &quota);
-    let after = map(&json!({"status": "Resolved"}));
+    let edits = edits(r#"{"status":"Resolved"}"#);
     let rows = (1..=ROWS).map(|row| ReviewRow {
         row,
         line: row + 1,
         incident: format!("i{row}"),
-        after: after.clone(),
+        edits: edits.clone(),
         ..ReviewRow::default()
     });
     let directory = tempfile::tempdir().expect("a directory");
@@ -172,7 +177,6 @@ fn report_of_an_empty_run_is_a_page() {
         caller: None,
         origin: "http://127.0.0.1:1",
         contract: "defender",
-        appended: None,
         input: "-",
         options: String::new(),
         results: "r.csv",
@@ -226,7 +230,6 @@ fn server_messages_are_escaped() {
         caller: Some(said.to_owned()),
         origin: said,
         contract: said,
-        appended: None,
         input: said,
         options: said.to_owned(),
         results: said,
@@ -243,7 +246,7 @@ fn server_messages_are_escaped() {
         Outcome { request_id: Some(said.to_owned()), ..Outcome::new(OutcomeKind::Failed, OutcomeCode::Rejected, said) };
     let result = ResultRow { row: 1, line: 2, incident_id: said.to_owned(), outcome, attempts: 1, source: Vec::new() };
     let context = vec![(said.to_owned(), said.to_owned())];
-    let row = RunReportRow { result, after: map(&json!({(said): said})), before: None, context };
+    let row = RunReportRow { result, edits: edits(&json!({(said): said}).to_string()), before: None, context };
     let directory = tempfile::tempdir().expect("a directory");
     for ending in ["html", "md"] {
         let path = directory.path().join("page").with_extension(ending);

@@ -161,14 +161,15 @@ mod tests {
 
     #[test]
     fn list_edit_shows_additions_and_removals() {
+        let edits = |body: &str| crate::plan::decode(body, false).expect("a body");
         let mut counts = SetCounts::default();
-        counts.add(r#"{"tags":{"add":["vip"],"remove":["old"]}}"#, None);
+        counts.add(&edits(r#"{"tags":{"add":["vip"],"remove":["old"]}}"#), None);
         let before = json!({"tags": ["old", "x"]});
         let before = before.as_object();
         // The whole list that the same edit became, and one that stays as it is.
-        counts.add(r#"{"tags":["x","vip"]}"#, before);
-        counts.add(r#"{"tags":["x","old"]}"#, before);
-        counts.add(r#"{"tags":[]}"#, before);
+        counts.add(&edits(r#"{"tags":["x","vip"]}"#), before);
+        counts.add(&edits(r#"{"tags":["x","old"]}"#), before);
+        counts.add(&edits(r#"{"tags":[]}"#), before);
         let lines = counts.lines().join("\n");
         assert!(lines.contains("        2  adds vip; removes old\n"), "{lines}");
         assert!(lines.contains("1  removes old, x\n") && lines.contains("1  are cleared"), "{lines}");

@@ -129,8 +129,8 @@ impl FirstRequest {
     /// `context` reads what the input says of the incident.
     #[must_use]
     pub fn new(request: session::FirstRequest, context: &ContextColumns, now: Timestamp) -> FirstRequest {
-        let session::FirstRequest { method, path, body, source } = request;
-        let was = context.of(&source).fetched.and_then(|fetched| fetched.line(&body, now));
+        let session::FirstRequest { method, path, body, edits, source } = request;
+        let was = context.of(&source).fetched.and_then(|fetched| fetched.line(&edits, now));
         FirstRequest { method, path, body, was }
     }
 }
@@ -345,7 +345,8 @@ mod tests {
     fn counts(bodies: &[(&str, u64)]) -> SetCounts {
         let mut counts = SetCounts::default();
         for (body, rows) in bodies {
-            (0..*rows).for_each(|_| counts.add(body, None));
+            (0..*rows)
+                .for_each(|_| counts.add(&crate::plan::decode(body, body.contains("comment")).expect("a body"), None));
         }
         counts
     }

@@ -295,7 +295,6 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Re
         remember: Duration::from_hours(12),
         settle: Duration::from_secs(30),
         same_as: contract().same_as(),
-        appended: Some("comment".to_owned()),
         seed: scenario.seed,
     };
     let (_ask, stop) = watch::channel(false);

@@ -223,8 +223,7 @@ fn loaded(rows: &[FileRow]) -> Vec<LoadRow> {
         incident: row.incident.to_string(),
         change: Ok(Change {
             incident: IncidentId::new(row.incident).expect("an id"),
-            body: row.body.as_str().into(),
-            appends: row.appends,
+            edits: bulk_triage::plan::decode(&row.body, row.appends).expect("a body"),
         }),
         source: row.body.clone().into_bytes(),
         planned: None,
@@ -253,7 +252,6 @@ async fn sent(
         stop_after: if let Meant::Deadline(after) = meant { Some(after) } else { None },
         remember: scenario.remember,
         settle: scenario.settle,
-        appended: Some("comment".to_owned()),
         same_as: bulk_triage::contract::SameAs::default(),
         seed: world.state().dice.u64(..),
     };

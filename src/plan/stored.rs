@@ -1,0 +1,44 @@
+//! Edits as the journal, plans of format 1 and results of earlier revisions keep them: as the request's body.
+//!
+//! Promise: a body is read only if it would be written exactly so; what is shown of it is all that is sent.
+
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+
+use crate::contract::is_appended;
+use crate::model::edit::{Edit, Edits, PropertyEdit};
+use crate::model::list_edit::ListEdit;
+use crate::text::truncate;
+
+/// How much of a body a message repeats, in characters.
+const SHOWN: usize = 40;
+
+/// The edits that were stored as this body. `appends`: whether one of its properties is added to what is there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode(body: &str, appends: bool) -> Result<Edits, String> {
+    let members: Map<String, Value> =
+        serde_json::from_str(body).map_err(|_| format!("the change {} is not an object", truncate(body, SHOWN)))?;
+    let edit = |(name, value): (String, Value)| {
+        let edit = match value {
+            Value::String(text) if appends && is_appended(&name) => Edit::Append(text),
+            Value::Object(_) => Edit::EditList(ListEdit::deserialize(&value).map_err(|_| {
+                format!("{} is not a value of `{}`", truncate(&value.to_string(), SHOWN), truncate(&name, SHOWN))
+            })?),
+            value => Edit::set(value),
+        };
+        Ok(PropertyEdit::new(&*name, edit))
+    };
+    let edits = members.into_iter().map(edit).collect::<Result<Edits, String>>()?;
+    if edits.added().is_some() != appends {
+        return Err("`appends` does not say whether a comment is added".to_owned());
+    }
+    // A member that occurs twice is read once.
+    if edits.to_json() != body {
+        return Err(
+            "the change is not written as `plan` writes it: a member occurs twice, or is spelled otherwise".into()
+        );
+    }
+    Ok(edits)
+}
