@@ -44,7 +44,7 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// The incident that the path names; `None` where that is no id.
+    /// The incident that the path names; `None` if that is no id.
     pub(super) fn incident(&self) -> Option<IncidentId> {
         let is_incident = matches!(self.call, Call::Update | Call::Read);
         let last = self.path.rsplit('/').next().filter(|_| is_incident)?;
@@ -65,7 +65,7 @@ impl Api {
     /// Does what a request asks for.
     ///
     /// # Errors
-    /// Where the API refuses it; nothing is done then.
+    /// If the API refuses it; nothing is done then.
     pub(super) fn answer(&mut self, request: &Received, now: Timestamp) -> Result<Answer, Refusal> {
         self.authorize(request.token.as_ref())?;
         match request.call {

@@ -135,7 +135,7 @@ impl Store {
         Store { size, ..self }
     }
 
-    /// The whole incident; `None` where there is none.
+    /// The whole incident; `None` if there is none.
     pub(super) fn get(&self, id: u64) -> Option<Value> {
         self.exists(id).then(|| self.show(id))
     }

@@ -86,7 +86,7 @@ impl Running {
 /// Starts the emulator on loopback, in tasks of this runtime.
 ///
 /// # Errors
-/// Where the port is taken, the log can't be opened, or the settings can't be served.
+/// If the port is taken, the log can't be opened, or the settings can't be served.
 pub async fn start(settings: Settings) -> io::Result<Running> {
     let invalid = |message: &str| io::Error::new(io::ErrorKind::InvalidInput, message);
     if settings.latency.is_empty() {

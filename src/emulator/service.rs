@@ -99,7 +99,7 @@ impl Service {
     /// A service that starts `now`.
     ///
     /// # Errors
-    /// Where the log can't be opened.
+    /// If the log can't be opened.
     pub(super) fn new(settings: Settings, now: Now) -> io::Result<Service> {
         let Settings { contract, token, quota, incidents, merged, titles, incident_size, faults, .. } = settings;
         let Settings { habits, throttle_form, log, seed, .. } = settings;
@@ -147,7 +147,7 @@ impl Service {
     /// Decides a request that arrives `now`: counts it, has its effect, writes it to the log.
     ///
     /// # Errors
-    /// Where the log can't be written.
+    /// If the log can't be written.
     pub(super) fn decide(&mut self, request: &Received, now: Now) -> io::Result<Decision> {
         self.last = now;
         self.apply_until(now.boot, now);
@@ -291,7 +291,7 @@ impl Service {
     }
 }
 
-/// An update without some of its properties; `None` where nothing is left of it.
+/// An update without some of its properties; `None` if nothing is left of it.
 fn without(request: &Received, names: &[String]) -> Option<Received> {
     let mut asked: Map<String, Value> = serde_json::from_slice(request.body.as_ref()?).ok()?;
     asked.retain(|name, _| !names.is_empty() && !names.contains(name));

@@ -56,7 +56,7 @@ impl Count {
         self.arrivals.push_back(now);
     }
 
-    /// When all but one less than its calls have left; `None` where there is room already.
+    /// When all but one less than its calls have left; `None` if there is room already.
     fn full_until(&self) -> Option<BootTime> {
         let last_to_leave = self.arrivals.len().checked_sub(self.calls())?;
         Some(*self.arrivals.get(last_to_leave)? + self.window.length)

@@ -1,7 +1,7 @@
-//! Drafts: what becomes a results file or a report when it is complete, and what a kill leaves of one.
+//! Atomic replace: a temporary file gets its final name when it is complete; leftovers of killed processes are removed.
 //!
-//! Promises: a draft has mode 0600 and is locked from its beginning until it is dropped, also under its later name; one
-//! of this user's that nobody writes any more is removed by the next run that writes into the same directory.
+//! Promises: a temporary file has mode 0600 and is locked from its creation until it is dropped, also under its later
+//! name; one that no process writes is removed by the next run of this user that writes into the same directory.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -13,13 +13,13 @@ use tempfile::NamedTempFile;
 use super::open::{For, create_named, open_own, sync_directory};
 use super::output_path::{after_links, directory_of};
 
-/// What the name of a draft begins with. Nothing else is called so.
+/// The prefix of temporary files; no other file has it.
 const PREFIX: &str = ".bulk-triage.draft.";
 
-/// Writes a whole file and gives it the name, in one step and to stay. The file is at its end, and holds its lock.
+/// Writes a whole file and gives it the name, atomically and durably. The returned file is at its end and locked.
 ///
 /// # Errors
-/// Where `write` fails, or the file can't be written (worded by `failed`): what was there before is there still.
+/// If `write` fails, or the file can't be written (worded by `failed`): the old file is unchanged.
 pub(crate) fn replace<E>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
@@ -39,22 +39,22 @@ pub(crate) fn replace<E>(
     Ok(file)
 }
 
-/// A new draft in this directory.
+/// A new temporary file in this directory.
 ///
 /// # Errors
-/// Where it can't be made there.
+/// If it can't be created there.
 fn begin(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
         let draft = create_named(directory, PREFIX)?;
         lock(draft.as_file())?;
-        // Another run may have taken it, not yet locked, for one that was left behind.
+        // Before it was locked, another run may have taken it for a leftover.
         if draft.as_file().metadata()?.nlink() > 0 {
             return Ok(draft);
         }
     }
 }
 
-/// Removes drafts that nobody holds: their process was killed. Where that can't be done they stay, and harm nobody.
+/// Removes temporary files that no process holds. If that fails they stay, which does no harm.
 fn remove_what_was_left(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
@@ -65,7 +65,7 @@ fn remove_what_was_left(directory: &Path) {
     }
 }
 
-/// A file system without locks is no reason not to write: the lock guards against a mistake only.
+/// A file system without locks is no reason not to write: the lock only guards against mistakes.
 fn lock(file: &File) -> io::Result<()> {
     match file.lock() {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),

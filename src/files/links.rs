@@ -1,4 +1,4 @@
-//! Links: a path after its links, each of which this user or root has made.
+//! Links: resolves the links of a path, each of which this user or root has created.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,19 +8,19 @@ use std::path::{Component, Path, PathBuf};
 
 use super::refusal::{Refusal, is_trusted};
 
-/// As many as the kernel follows.
+/// The kernel's limit, too.
 const MOST: usize = 40;
 
-/// The path after all of its links, the last one included. What is missing at its end stays as it is.
+/// The path with all links resolved, including the last one. A missing end stays as it is.
 ///
 /// # Errors
-/// [`Refusal::Link`] if another user has made one of the links; if a link leads nowhere or can't be followed.
+/// [`Refusal::Link`] if another user has created one of the links; if a link is broken or can't be followed.
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf, Refusal> {
     let mut resolved = PathBuf::new();
     // The next one is the last.
     let mut pending = reversed(path);
     let mut links = 0;
-    // So many are left of the path itself; others are of a link.
+    // The components left of the path itself; others are of a link.
     let mut left = pending.len();
     while let Some(name) = pending.pop() {
         let is_of_link = pending.len() >= left;
@@ -61,7 +61,7 @@ fn reversed(path: &Path) -> Vec<OsString> {
     names
 }
 
-/// To the parent directory. There are no links in it, so that a name and `..` cancel each other.
+/// Goes to the parent directory. There are no links in it, so a name and `..` cancel each other.
 fn step_up(resolved: &mut PathBuf) {
     match resolved.components().next_back() {
         Some(Component::Normal(_)) => drop(resolved.pop()),

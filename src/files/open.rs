@@ -1,4 +1,4 @@
-//! The calls that open and create files. What is opened is judged; what may not be waited for is not waited for.
+//! Opens and creates files. Every opened file is checked, and no pipe is waited for unless it may be.
 
 #![expect(clippy::disallowed_methods, reason = "the one file that opens and creates files")]
 
@@ -12,13 +12,13 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::refusal::{Refusal, Rule, is_trusted, kind_of};
 
-/// A file that the user names to be read: it may be anybody's, a pipe and a device too.
+/// Opens a file that the user names as input: it may be anybody's, a pipe or a device.
 pub(crate) fn open_input(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The same for a secret whose links were resolved and whose kind was checked: what has taken its place since then is
-/// neither followed nor waited for. Its caller judges what was opened.
+/// Opens a secret whose links were resolved and whose kind was checked. Guards against TOCTOU: a link or pipe that has
+/// replaced it is neither followed nor waited for. The caller checks the opened file.
 pub(crate) fn open_named_secret(resolved: &Path) -> io::Result<File> {
     with_flags(OpenOptions::new().read(true), OFlags::empty()).open(resolved)
 }
@@ -33,25 +33,25 @@ pub(crate) fn read_kernel_text(path: &str) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// What a file of the program's own is opened for.
+/// How one of the program's own files is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// To read one that is there.
+    /// Reads an existing file.
     RunInput,
-    /// To read and write one that is there.
+    /// Reads and writes an existing file.
     Writing,
-    /// To read and write it; it is created if it is missing.
+    /// Reads and writes it; it is created if it is missing.
     Creating,
 }
 
-/// A file of the program's own, as [`Rule::Private`] has it.
+/// Opens one of the program's own files, by [`Rule::Private`].
 pub(crate) fn open_own(path: &Path, what_for: For) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
     options.read(true).write(what_for != For::RunInput).create(what_for == For::Creating).mode(0o600);
     open_judged(path, &mut options, Rule::Private)
 }
 
-/// Fails if a file is there and is not the program's own. It is not opened: `SQLite` opens it.
+/// Fails if the file exists and is not the program's own. Does not open it: `SQLite` does.
 pub(crate) fn expect_own(path: &Path) -> Result<(), Refusal> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -59,7 +59,8 @@ pub(crate) fn expect_own(path: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// A log, to add to it; it is created if it is missing. A device of this user or root, such as `/dev/null`, is one too.
+/// Opens a log to append to it; it is created if it is missing. A device of this user or root, such as `/dev/null`, is
+/// allowed.
 pub(super) fn open_to_log(path: &Path) -> Result<File, Refusal> {
     let is_device = |found: &Metadata| found.file_type().is_char_device() && is_trusted(found.uid());
     if fs::symlink_metadata(path).is_ok_and(|found| is_device(&found)) {
@@ -67,7 +68,7 @@ pub(super) fn open_to_log(path: &Path) -> Result<File, Refusal> {
         if !is_device(&file.metadata()?) {
             return Err(Refusal::Kind("another file by now"));
         }
-        // A terminal that is slow is waited for, as every reader of a log is.
+        // A slow terminal is waited for, like every reader of a log.
         let flags = rustix::fs::fcntl_getfl(&file).map_err(io::Error::from)?;
         rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(io::Error::from)?;
         return Ok(file);
@@ -75,12 +76,12 @@ pub(super) fn open_to_log(path: &Path) -> Result<File, Refusal> {
     open_judged(path, OpenOptions::new().append(true).create(true).mode(0o600), Rule::Output)
 }
 
-/// An output that is there, to be looked into.
+/// Opens an existing output to examine it.
 pub(super) fn open_output(path: &Path) -> Result<File, Refusal> {
     open_judged(path, OpenOptions::new().read(true), Rule::Output)
 }
 
-/// A file that others write too, to add to it; it is created if it is missing.
+/// Opens a file that others write, too, to append to it; it is created if it is missing.
 pub(crate) fn append_to(path: &Path) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
     let file = with_flags(options.read(true).append(true).create(true).mode(0o600), OFlags::empty()).open(path)?;
@@ -88,8 +89,8 @@ pub(crate) fn append_to(path: &Path) -> Result<File, Refusal> {
     if found.is_file() { Ok(file) } else { Err(Refusal::Kind(kind_of(&found))) }
 }
 
-/// What is there may be replaced between two looks, so the open file is judged; the first look only says what a link or
-/// a pipe is, which fail to open.
+/// Guards against TOCTOU: the path can change between check and use, so the open file is checked. The first check only
+/// gives links and pipes, which fail to open, their own error.
 fn open_judged(path: &Path, options: &mut OpenOptions, rule: Rule) -> Result<File, Refusal> {
     if let Ok(found) = fs::symlink_metadata(path) {
         rule.judge(&found)?;
@@ -99,22 +100,22 @@ fn open_judged(path: &Path, options: &mut OpenOptions, rule: Rule) -> Result<Fil
     Ok(file)
 }
 
-/// Follows no link and waits for no pipe.
+/// Opens without following a link or waiting for a pipe.
 fn with_flags(options: &mut OpenOptions, more: OFlags) -> &mut OpenOptions {
     options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK | more).bits().cast_signed())
 }
 
-/// A directory itself, to examine it, change its mode or sync it.
+/// Opens a directory, to examine it, change its mode or sync it.
 pub(super) fn open_directory(path: &Path) -> io::Result<File> {
     with_flags(OpenOptions::new().read(true), OFlags::DIRECTORY).open(path)
 }
 
-/// Puts the names in a directory on the disk.
+/// Syncs the names in a directory to disk.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     open_directory(path)?.sync_all()
 }
 
-/// Creates a directory, and those above it, for this user alone. One that is there stays as it is.
+/// Creates a directory and its parents for this user alone. An existing one stays as it is.
 pub(super) fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -134,7 +135,7 @@ pub(crate) fn unnamed_in(directory: &Path) -> io::Result<File> {
     tempfile::tempfile_in(directory)
 }
 
-/// A file with a name that nothing has, which begins like this.
+/// A file with an unused name that begins with `prefix`.
 pub(super) fn create_named(directory: &Path, prefix: &str) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(prefix).tempfile_in(directory)
 }
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// What a path leads to can change after it was examined: opening it decides.
+    /// The target of a path can change after it was examined: opening it decides.
     #[test]
     fn opening_refuses_links_and_pipes_without_waiting() {
         let directory = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! A private directory: this user's alone, or not used.
+//! A private directory: refused if others can enter it.
 
 use std::fs::Permissions;
 use std::io;
@@ -12,16 +12,16 @@ use super::refusal::{Refusal, ourselves};
 /// A directory that this user owns and nobody else can enter.
 #[derive(Clone, Debug)]
 pub(crate) struct PrivateDir {
-    /// After all links.
+    /// The path with all links resolved.
     path: PathBuf,
 }
 
 impl PrivateDir {
-    /// Creates it with mode 0700 if it is missing. An empty one of this user's is narrowed; nothing else is changed.
+    /// Creates it with mode 0700 if it is missing. An empty directory of this user gets that mode; nothing else
+    /// changes.
     ///
     /// # Errors
-    /// If another user owns it or a link to it, if others can enter it and something is in it, or if it can't be
-    /// created.
+    /// If another user owns it or a link to it, if others can enter it and it is not empty, or if it can't be created.
     pub(crate) fn create(path: &Path) -> Result<PrivateDir, Refusal> {
         let path = resolve(path)?;
         create_directory(&path)?;
@@ -35,7 +35,7 @@ impl PrivateDir {
         Ok(PrivateDir { path })
     }
 
-    /// One that is only read. It is not changed; it may be missing, and it may be wider if it is empty.
+    /// Opens one only to read. It is not changed; it may be missing, or wider if it is empty.
     ///
     /// # Errors
     /// As [`PrivateDir::create`].
@@ -52,7 +52,7 @@ impl PrivateDir {
         Ok(PrivateDir { path })
     }
 
-    /// The directory, after all links.
+    /// The directory, with all links resolved.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

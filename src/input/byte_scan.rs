@@ -1,10 +1,10 @@
-//! Where a few bytes stand among others: 64 are looked at together, so that marks that lie close cost little each.
+//! Finds a few bytes among others, in blocks of 64, so that marks close together cost little.
 
-/// The places of the bytes that are wanted, in order.
+/// The positions of the wanted bytes, in order.
 pub(super) struct Marks<'b, const N: usize> {
     bytes: &'b [u8],
     wanted: [u8; N],
-    /// Where the block begins of which `left` says what is still to come, by a bit for each byte.
+    /// The start of the block to which the bits of `left` belong, one for each byte.
     block: usize,
     left: u64,
 }
@@ -12,14 +12,14 @@ pub(super) struct Marks<'b, const N: usize> {
 const BLOCK: usize = 64;
 
 impl<'b, const N: usize> Marks<'b, N> {
-    /// Of `wanted`, none of which is a NUL.
+    /// Searches for `wanted`, none of which is a NUL.
     pub(super) fn new(wanted: [u8; N], bytes: &'b [u8]) -> Marks<'b, N> {
         let mut marks = Marks { bytes, wanted, block: 0, left: 0 };
         marks.look();
         marks
     }
 
-    /// Looks at the block; not inlined, so that [`Marks::next`] is.
+    /// Scans the block; not inlined, so that [`Marks::next`] is.
     #[inline(never)]
     fn look(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
@@ -52,7 +52,7 @@ impl<const N: usize> Iterator for Marks<'_, N> {
     }
 }
 
-/// Fewer bytes than a block, with NULs behind them.
+/// Fewer bytes than a block, padded with NULs.
 #[cold]
 fn last_block(rest: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
@@ -60,7 +60,7 @@ fn last_block(rest: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// A bit for each byte of the block that is one of `wanted`. Written so that compilers make vector instructions of it.
+/// A bit for each byte of the block that is one of `wanted`. Written for vectorization.
 #[inline]
 fn found<const N: usize>(block: &[u8; BLOCK], wanted: [u8; N]) -> u64 {
     let is_wanted = block.map(|byte| wanted.iter().fold(0, |is_wanted, wanted| is_wanted | u8::from(byte == *wanted)));

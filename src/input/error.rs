@@ -16,21 +16,21 @@ pub enum InputError {
         /// Why.
         source: io::Error,
     },
-    /// It is not what it should be; nothing after this place was looked at.
+    /// It has a problem as a whole; nothing after that was read.
     #[error("`{}` is not valid: {}", printable(.0.first().map_or("", |first| &first.file)), .0.first().map_or("", |first| &first.message))]
     Invalid(Vec<Diagnostic>),
-    /// Whoever takes the rows can't go on.
+    /// The consumer of the rows failed.
     #[error("cannot keep the rows: {0}")]
     NotKept(#[source] io::Error),
 }
 
 impl InputError {
-    /// Something that is wrong with the whole file.
+    /// A problem of the whole file.
     pub(super) fn of_file(code: &Code, name: &str, message: impl Into<String>) -> InputError {
         InputError::Invalid(vec![Diagnostic::new(code, name, message)])
     }
 
-    /// Text stands after a closing quote at byte `at` of `source`, which begins on line `line`.
+    /// Text follows a closing quote at byte `at` of `source`, which begins on line `line`.
     pub(super) fn text_after_quote(name: &str, source: &[u8], line: u64, at: usize) -> InputError {
         let message = "text follows a closing quote, so the end of the cell is unclear";
         let diagnostic = Diagnostic::new(&codes::TEXT_AFTER_QUOTE, name, message);
@@ -42,7 +42,7 @@ impl InputError {
         InputError::Invalid(vec![unclosed(name).at(source, line, at..at + 1)])
     }
 
-    /// The same, where only the line of the quote is known.
+    /// The same, if only the line of the quote is known.
     pub(super) fn unclosed_quote_on(name: &str, line: u64) -> InputError {
         InputError::Invalid(vec![Diagnostic { line: Some(line), ..unclosed(name) }])
     }

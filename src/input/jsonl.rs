@@ -39,7 +39,7 @@ pub enum LineError {
 /// The members of the object on a line, in their order.
 ///
 /// # Errors
-/// Where the line is not one JSON object, or a member stands twice.
+/// If the line is not one JSON object, or a member stands twice.
 pub fn members(line: &str) -> Result<Vec<Member<'_>>, LineError> {
     let is_object = line.trim_ascii_start().starts_with('{');
     let mut deserializer = serde_json::Deserializer::from_str(line);

@@ -68,7 +68,7 @@ impl Input {
     /// Opens a file, or standard input.
     ///
     /// # Errors
-    /// Where it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
+    /// If it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
     pub fn open(source: &Source) -> Result<Input, InputError> {
         let name = source.name().into_owned();
         let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
@@ -167,7 +167,7 @@ impl Input {
     /// Whether it is still the file that was opened. Asked after the last chunk.
     ///
     /// # Errors
-    /// Where it was changed or replaced meanwhile: what was read may be a part of it, or of two versions.
+    /// If it was changed or replaced meanwhile: what was read may be a part of it, or of two versions.
     pub(crate) fn verify_unchanged(&self) -> Result<(), InputError> {
         match self.watch.as_ref().and_then(Watch::change) {
             None => Ok(()),

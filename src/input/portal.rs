@@ -1,4 +1,4 @@
-//! Exports of the portal: how they are recognized.
+//! Recognizes exports of the portal.
 
 /// The two columns by which an export is recognized, each as words.
 const COLUMNS: [[&str; 2]; 2] = [["incident", "name"], ["incident", "id"]];

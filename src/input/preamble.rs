@@ -1,6 +1,6 @@
 //! Lines that programs write above the header of a CSV file: `sep=;` (Excel), `#TYPE …` (Windows PowerShell).
 
-/// What stands above the header.
+/// The lines above the header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Preamble {
     /// Its length in bytes, line ends included.
@@ -12,7 +12,8 @@ pub(super) struct Preamble {
 }
 
 impl Preamble {
-    /// The one at the beginning of `head`; empty if there is none. Blank lines before one of its lines are part of it.
+    /// Reads it from the beginning of `head`; empty if there is none. Blank lines before one of its lines are part of
+    /// it.
     pub(super) fn of(head: &[u8]) -> Preamble {
         let mut found = Preamble::default();
         let (mut bytes, mut lines) = (0, 0);

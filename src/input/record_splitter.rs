@@ -1,4 +1,4 @@
-//! Cuts a chunk into its records, and records of CSV into their cells, in one pass.
+//! Splits a chunk into records, and CSV records into cells, in one pass.
 //!
 //! Promises: a quote that never closes, and text after a closing quote, are errors at their place; blank lines, and
 //! lines whose cells are all empty, are lines, not records.
@@ -13,9 +13,9 @@ use super::error::InputError;
 /// One record of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Where it begins in the chunk's bytes.
+    /// Its first byte in the chunk.
     pub start: usize,
-    /// Where it ends, before its line end.
+    /// Its end, before the line end.
     pub end: usize,
     /// The line on which it begins, from 1.
     pub line: u64,
@@ -23,12 +23,12 @@ pub struct Record {
     pub is_too_large: bool,
 }
 
-/// Goes from record to record.
+/// Iterates over records.
 pub struct Cutter<'c> {
     chunk: &'c Chunk,
     /// Without one, a record is a line.
     delimiter: Option<u8>,
-    /// The delimiters, quotes and line ends that are still to come.
+    /// The remaining delimiters, quotes and line ends.
     marks: Marks<'c, 3>,
     at: usize,
     line: u64,
@@ -47,7 +47,7 @@ impl<'c> Cutter<'c> {
     /// The next record; its cells are put into `cells`, which is emptied first.
     ///
     /// # Errors
-    /// Where a quote is broken: nothing after it can be cut.
+    /// If a quote is broken: nothing after it can be split.
     #[inline]
     pub fn next(&mut self, cells: &mut Vec<Cell>) -> Result<Option<Record>, InputError> {
         while self.at < self.chunk.bytes.len() {
@@ -76,7 +76,7 @@ impl<'c> Cutter<'c> {
         Ok(None)
     }
 
-    /// Where the next record begins: its byte and its line.
+    /// The byte and line of the next record.
     #[must_use]
     pub fn place(&self) -> (usize, u64) {
         (self.at, self.line)
@@ -110,8 +110,8 @@ impl<'c> Cutter<'c> {
         }
     }
 
-    /// Goes past the quote that closes the cell opened at `open`, in the record that begins at `record`; a delimiter or
-    /// line end is next. Gives the cell's form.
+    /// Moves past the quote that closes the cell opened at `open`, in the record that begins at `record`; a delimiter
+    /// or line end is next. Returns the cell's quoting.
     fn close(&mut self, open: usize, record: usize, line: u64) -> Result<Quoting, InputError> {
         let bytes = self.chunk.bytes.as_slice();
         let mut form = Quoting::Quoted;

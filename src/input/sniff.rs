@@ -1,6 +1,6 @@
-//! Files that are something else: what their first bytes say, and what to do with them.
+//! Recognizes other file formats by their first bytes, with advice.
 
-/// What the file really is, where it is neither CSV nor JSONL; and how to make one of it.
+/// The real format of a file that is neither CSV nor JSONL, and how to convert it.
 pub(super) fn wrong_kind(head: &[u8]) -> Option<(&'static str, &'static str)> {
     const SAVE: &str = "open it in its program and save it as CSV UTF-8";
     const UNPACK: &str = "unpack it first";

@@ -1,13 +1,13 @@
-//! Where an input comes from. The one place that knows that `-` means standard input.
+//! The source of an input. Only this file knows that `-` means standard input.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// How standard input is named on a command line.
+/// The name of standard input on a command line.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// Where an input comes from.
+/// The source of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Standard input: it can be read once.
@@ -17,7 +17,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source of this name: as it was typed, or kept with a run.
+    /// The source of this name, which was typed or is stored with a run.
     #[must_use]
     pub fn named(name: &OsStr) -> Source {
         if name == STANDARD_INPUT { Source::StandardInput } else { Source::File(name.into()) }
@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    /// Its name as it is given on a command line, whatever its bytes.
+    /// Its name on a command line, byte by byte.
     #[must_use]
     pub fn argument(&self) -> &OsStr {
         match self {

@@ -1,11 +1,11 @@
-//! Files that change while they are read.
+//! Notices files that change while they are read.
 
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// A regular file, and what it was before it was read.
+/// A regular file, and its metadata before it was read.
 #[derive(Debug)]
 pub(super) struct Watch {
     file: File,
@@ -15,7 +15,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Of a file before anything is read from it; `None` for a pipe or a device, which can't be compared.
+    /// Records a file before it is read; `None` for a pipe or a device, which can't be compared.
     pub(super) fn new(file: &File, path: Option<&Path>) -> io::Result<Option<Watch>> {
         let was = file.metadata()?;
         if !was.is_file() {
@@ -24,7 +24,7 @@ impl Watch {
         Ok(Some(Watch { file: file.try_clone()?, path: path.map(Path::to_owned), was }))
     }
 
-    /// What has become of the file since then; `None` if it is still the same.
+    /// What happened to the file since then; `None` if it is unchanged.
     pub(super) fn change(&self) -> Option<&'static str> {
         let Ok(is) = self.file.metadata() else { return Some("it can no longer be examined") };
         if is.len() != self.was.len() {

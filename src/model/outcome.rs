@@ -79,24 +79,24 @@ pub const RESULT_COLUMNS: [&str; 10] = [
     "finished_at",
 ];
 
-/// One line of a results file.
+/// A line of a results file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultRow {
     /// The row's number, from 1.
     pub row: u64,
     /// The line on which it begins, from 1.
     pub line: u64,
-    /// The incident, or the id's cell as it stood where it is none.
+    /// The incident, or the ID's cell as it was if it is invalid.
     pub incident_id: String,
-    /// How it ended.
+    /// The row's outcome.
     pub outcome: Outcome,
-    /// The calls made for it, reads included.
+    /// The requests for the row, including reads.
     pub attempts: u32,
     /// The row's own bytes, without its line end.
     pub source: Vec<u8>,
 }
 
-/// What the input was, as far as its results need it: kept with the run, so that they can be made again.
+/// The format of an input, as far as its results need it: stored with the run, so that they can be rebuilt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "format", rename_all = "lowercase")]
 pub enum InputShape {
@@ -106,7 +106,7 @@ pub enum InputShape {
         delimiter: char,
         /// Whether it began with a byte order mark.
         bom: bool,
-        /// The names of its own columns, as they stood.
+        /// The names of its own columns, as they were.
         columns: Vec<String>,
     },
     /// A JSONL file.

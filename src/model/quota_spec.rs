@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::fmt::friendly::SpanParser;
 
-/// So many calls in any period of this length.
+/// A limit: this many requests in any period of this length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// At least 1.
@@ -17,7 +17,7 @@ pub struct Window {
     pub length: Duration,
 }
 
-/// One or more windows, all of which hold at once.
+/// One or more windows, all in force.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Quota(Vec<Window>);
 
@@ -34,7 +34,7 @@ impl Quota {
         &self.0
     }
 
-    /// The length of the longest window: a call older than this is of no more interest.
+    /// The length of the longest window: older requests don't count.
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.0.iter().map(|window| window.length).max().unwrap_or_default()
@@ -46,10 +46,10 @@ impl Quota {
         self.0.iter().map(|window| window.length).min().unwrap_or_default()
     }
 
-    /// Whether whoever keeps `self` keeps `other` too: each of its windows is implied by one of ours.
+    /// Whether keeping `self` also keeps `other`: each window of `other` is implied by one of ours.
     ///
     /// A window of ours implies another when any period of the other's length, covered with periods of our length,
-    /// holds no more calls than the other allows.
+    /// holds no more requests than the other allows.
     #[must_use]
     pub fn is_within(&self, other: &Quota) -> bool {
         other.0.iter().all(|theirs| {
@@ -105,7 +105,7 @@ impl fmt::Display for Quota {
 /// # Errors
 /// If the text is anything else, negative, fractional, or longer than a hundred years.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseWindowError> {
-    /// Far from every overflow of microseconds.
+    /// Far below an overflow of microseconds.
     const LONGEST: Duration = Duration::from_hours(876_600);
     let parse = || match text {
         "0" => Some(Duration::ZERO),

@@ -1,37 +1,37 @@
-//! What an incident looked like when it was read: kept with the rows for which it was, shown, and compared.
+//! The values of an incident when it was read: stored with its rows, displayed, and compared.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::model::call::Incident;
 
-/// What came of looking at an incident.
+/// The result of reading an incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Snapshot {
-    /// It is there.
+    /// It exists.
     There(IncidentState),
     /// There is no such incident.
     Missing {
-        /// What the API said.
+        /// The API's message.
         message: String,
     },
-    /// It can't be told.
+    /// It can't be read.
     Unreadable {
-        /// What the last answer said.
+        /// The message of the last response.
         message: String,
     },
 }
 
-/// An incident as it was, as far as it matters here.
+/// The values of an incident at one time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct IncidentState {
-    /// The properties that the contract names, as the server showed them; comments are none of them.
+    /// The properties that the contract names, as the server showed them, without comments.
     pub values: Map<String, Value>,
     /// The incident into which it was merged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<u64>,
-    /// What it is: its name, its times.
+    /// Its context: name and times.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub context: Map<String, Value>,
 }
@@ -43,16 +43,16 @@ impl From<Incident> for IncidentState {
 }
 
 impl Snapshot {
-    /// As the journal keeps it.
+    /// The form that the journal stores.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::json!(self).to_string()
     }
 
-    /// What [`Snapshot::to_json`] wrote.
+    /// Reads what [`Snapshot::to_json`] wrote.
     ///
     /// # Errors
-    /// Where it is something else.
+    /// If it is anything else.
     pub fn from_json(text: &str) -> serde_json::Result<Snapshot> {
         serde_json::from_str(text)
     }

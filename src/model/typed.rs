@@ -13,7 +13,7 @@ pub type TypedOption = (String, Option<String>);
 pub struct Typed(Vec<TypedOption>);
 
 impl Typed {
-    /// Adds one, as it was typed.
+    /// Adds an option as it was typed.
     pub fn push(&mut self, option: impl Into<String>, value: Option<String>) {
         self.0.push((option.into(), value));
     }
@@ -30,14 +30,14 @@ impl Typed {
         Typed(self.0.iter().filter(|(name, _)| keep(name)).cloned().collect())
     }
 
-    /// These, and those of `others` that are not among them.
+    /// These options, and those of `others` that are missing here.
     #[must_use]
     pub fn or(&self, others: &Typed) -> Typed {
         let missing = others.0.iter().filter(|(name, _)| !self.has(name));
         Typed(self.0.iter().chain(missing).cloned().collect())
     }
 
-    /// Each of them, in their order.
+    /// The options in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
     }

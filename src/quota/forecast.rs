@@ -1,4 +1,4 @@
-//! The time of arrival: the quota's own arithmetic run ahead, not an average.
+//! The estimated finish: the quota's own arithmetic run ahead, not an average.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use super::Buckets;
 use crate::clock::BootTime;
 use crate::model::permit::{Pause, QuotaUsage};
 
-/// What the arithmetic needs to know beside the quota.
+/// What the arithmetic needs besides the quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Forecast {
-    /// Calls still to be made.
+    /// Requests that remain.
     pub calls: u64,
-    /// Calls under way at once.
+    /// Maximum requests in flight.
     pub concurrency: u32,
-    /// How long one call takes.
+    /// The duration of a request.
     pub latency: Duration,
 }
 
-/// When the last of the calls will have ended, if nobody else uses the quota and none is refused.
+/// When the last request will end, if nobody else uses the quota and no request is throttled.
 #[must_use]
 pub fn arrival(
     buckets: &Buckets,
@@ -30,10 +30,10 @@ pub fn arrival(
     run_ahead(buckets, spent, pause, now, ahead, |_| ())
 }
 
-/// As [`arrival`], and tells when each of the calls starts, in their order.
+/// Like [`arrival`]; also reports when each request starts, in order.
 ///
-/// Calls go in order and take equally long, so the ends are sorted and the token that call `k` waits for is known: the
-/// one of the call that ended `calls` (of the window) earlier. Cost: one step for each call and window.
+/// Requests start in order and take equally long, so their ends are sorted and the token for request `k` is known:
+/// that of the request that ended `calls` (of the window) earlier. Cost: one step for each request and window.
 pub fn run_ahead(
     buckets: &Buckets,
     spent: &QuotaUsage,
@@ -49,7 +49,7 @@ pub fn run_ahead(
     for _ in 0..spent.in_flight {
         ends.push_back(under_way_end);
     }
-    // Only calls of ours hold a slot.
+    // Only our own requests hold a slot.
     let first_of_ours = ends.len() - (spent.in_flight as usize).min(ends.len());
     let mut last = if spent.in_flight > 0 { under_way_end } else { from };
     let longest = buckets.buckets.iter().map(|bucket| bucket.window().calls as usize).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! One window as a token bucket whose tokens come back exactly one window after the call that used them has ended.
+//! A window as a token bucket.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use crate::clock::BootTime;
 use crate::model::permit::{NextPermit, QuotaUsage};
 use crate::model::quota_spec::Window;
 
-/// Two machines' clocks do not run at one rate: a token stays out longer by this part of its window (100 ppm, which
-/// is more than disciplined clocks differ by), and by the microsecond to which times are cut.
+/// Clocks of two machines differ in rate, so a token returns later by this part of its window (100 ppm, more than
+/// disciplined clocks differ by), and by the microsecond to which times are cut.
 const DRIFT: u32 = 10_000;
 
-/// The tokens of one window.
+/// Each token returns one full window after the call that used it *ended* (a sliding-window log), not at a steady rate.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenBucket {
     window: Window,
@@ -31,13 +31,13 @@ impl TokenBucket {
         self.window
     }
 
-    /// How long after the end of its call a token comes back.
+    /// How long after the end of its request a token returns.
     #[must_use]
     pub fn hold(&self) -> Duration {
         self.hold
     }
 
-    /// Tokens out at `now`: those of the calls under way, and of those that ended less than a window ago.
+    /// Tokens in use at `now`: of requests in flight, and of those that ended less than a window ago.
     #[must_use]
     pub fn in_use(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         let returned = spent.ended.partition_point(|end| *end + self.hold <= now);
@@ -51,13 +51,13 @@ impl TokenBucket {
         self.window.calls.saturating_sub(self.in_use(spent, now))
     }
 
-    /// When a token is there for one more call, with so many under way.
+    /// When a token is free for one more request, with this many in flight.
     #[must_use]
     pub fn next(&self, ended: &VecDeque<BootTime>, in_flight: u32) -> NextPermit {
         let Some(left) = self.window.calls.checked_sub(in_flight).filter(|left| *left > 0) else {
             return NextPermit::AfterACallInFlight;
         };
-        // With `left` tokens for calls that are over, the `left`-th youngest of them must have come back.
+        // With `left` tokens for finished requests, the token of the `left`-th newest of them must have returned.
         match ended.len().checked_sub(left as usize) {
             Some(at) => NextPermit::At(ended[at] + self.hold),
             None => NextPermit::At(BootTime(i64::MIN)),

@@ -15,7 +15,7 @@ use crate::text::{escape_json, printable};
 /// How many diagnostics are shown in full.
 const IN_FULL: usize = 20;
 
-/// The columns of the narrowest terminal that is cared for.
+/// The columns of the narrowest terminal that is supported.
 const WIDTH: usize = 80;
 
 /// The maximum number of further lines named for equal diagnostics.
@@ -60,10 +60,10 @@ impl<W: Write> HumanDiagnostics<W> {
         HumanDiagnostics { out, renderer: renderer.term_width(WIDTH), groups: Vec::new(), counts: BTreeMap::new() }
     }
 
-    /// Takes one: into its group, or only into the counts.
+    /// Adds one to its group, or only to the counts.
     ///
     /// # Errors
-    /// None now: all is written in the end.
+    /// None: everything is written at the end.
     pub fn tell(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         *self.counts.entry((diagnostic.severity, diagnostic.code)).or_default() += 1;
         if let Some(group) = self.groups.iter_mut().find(|group| group.takes(diagnostic)) {
@@ -81,7 +81,7 @@ impl<W: Write> HumanDiagnostics<W> {
     /// to.
     ///
     /// # Errors
-    /// Where they can't be written.
+    /// If they can't be written.
     pub fn finish(mut self) -> io::Result<W> {
         for group in &self.groups {
             writeln!(self.out, "{}", render(&group.first, &self.renderer))?;
@@ -112,7 +112,7 @@ impl<W: Write> JsonDiagnostics<W> {
     /// Writes to `out`.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If it can't be written.
     pub fn new(mut out: W) -> io::Result<JsonDiagnostics<W>> {
         write!(out, "{{\"diagnostics\":[")?;
         Ok(JsonDiagnostics { out, is_first: true })
@@ -121,7 +121,7 @@ impl<W: Write> JsonDiagnostics<W> {
     /// Writes one.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If it can't be written.
     pub fn tell(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         let json = serde_json::to_string(diagnostic)?;
         let comma = if std::mem::take(&mut self.is_first) { "" } else { "," };
@@ -131,17 +131,17 @@ impl<W: Write> JsonDiagnostics<W> {
     /// Ends the object of an input that could not be checked to its end: with the members of `error`, a JSON object.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If it can't be written.
     pub fn finish_early(mut self, error: &str) -> io::Result<W> {
         let end = if self.is_first { "" } else { "\n" };
         writeln!(self.out, "{end}],\"rows\":null,\"valid\":null,{}", error.trim_start_matches('{'))?;
         Ok(self.out)
     }
 
-    /// Ends the object with the numbers of rows; `None` where the input could not be read to its end.
+    /// Ends the object with the numbers of rows; `None` if the input could not be read to its end.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If it can't be written.
     pub fn finish(mut self, rows: Option<u64>, valid: Option<u64>) -> io::Result<W> {
         let number = |number: Option<u64>| number.map_or_else(|| "null".to_owned(), |number| number.to_string());
         let end = if self.is_first { "" } else { "\n" };

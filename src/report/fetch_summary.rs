@@ -1,4 +1,4 @@
-//! What a fetch came to.
+//! The summary of a fetch, for a person and for a script.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,44 +10,44 @@ use crate::report::humanize::{count, counted};
 use crate::report::next_command::NextCommand;
 use crate::text::{escape_json, printable};
 
-/// What is said of a fetch that did not read its list to the end.
+/// The warning of a fetch that did not read its list to the end.
 #[must_use]
 pub fn incomplete(read: u64) -> String {
     format!("list incomplete: {} read", counted(read, "incident"))
 }
 
-/// What a fetch came to.
+/// The summary of a fetch.
 #[derive(Clone, Debug)]
 pub struct FetchSummary {
     /// The file, as it was named.
     pub file: PathBuf,
-    /// The scope, as it is displayed.
+    /// The tenant key, as it is displayed.
     pub scope: String,
     /// Where the requests went.
     pub origin: String,
-    /// So many incidents are in it.
+    /// The number of incidents in the file.
     pub incidents: u64,
     /// The number of rows of the file that it replaces.
     pub replaced: u64,
-    /// So many were read for it.
+    /// The number of incidents that were read for it.
     pub read: u64,
-    /// By so many calls of this process.
+    /// The requests of this process.
     pub calls: u64,
-    /// The 429s that this process has seen.
+    /// The 429s among their responses.
     pub throttled: u64,
-    /// When this process began.
+    /// The start of this process.
     pub started_at: Timestamp,
-    /// When it was over.
+    /// The end of the fetch.
     pub finished_at: Timestamp,
-    /// What fits to be done next, if there is a file.
+    /// The command to run next, if there is a file.
     pub next: Option<NextCommand>,
 }
 
 impl FetchSummary {
-    /// For a person.
+    /// Writes it for a person.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         let file = self.file.to_string_lossy();
         let of = if self.read == self.incidents { String::new() } else { format!(" of {} read", count(self.read)) };
@@ -68,10 +68,10 @@ impl FetchSummary {
         Ok(())
     }
 
-    /// For a script: one object in one line.
+    /// Writes it for a script: one object on one line.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
         let object = json!({
             "file": self.file.to_string_lossy(),

@@ -1,4 +1,4 @@
-//! How numbers, durations and times are worded for a person.
+//! Numbers, durations and times in words.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::model::quota_spec::{Window, duration_text};
 use crate::text::printable;
 
-/// What is shown fits a terminal of 80 columns, the last of which stays free (some wrap there).
+/// The width of all output: 80 columns, the last of which stays free because some terminals wrap there.
 pub(super) const WIDTH: usize = 79;
 
 /// `36,000`.
@@ -50,13 +50,13 @@ pub(super) fn lasting(duration: Duration) -> String {
     shown.map(|(number, unit)| format!("{number} {unit}")).collect::<Vec<_>>().join(" ")
 }
 
-/// What is left until `then`, in whole seconds, rounded up: nothing is promised too early.
+/// The time until `then` in whole seconds, rounded up, so that it is never too short.
 pub(super) fn until(now: Timestamp, then: Timestamp) -> String {
     let millis = u64::try_from(then.duration_since(now).as_millis()).unwrap_or(0);
     lasting(Duration::from_secs(millis.div_ceil(1_000)))
 }
 
-/// A time of the clock in UTC, to the minute or second, with the date where it is not that of `now`.
+/// A time of day in UTC, to the minute or second, with the date if it is not that of `now`.
 pub(super) fn clock_time(now: Timestamp, time: Timestamp, precision: Precision) -> String {
     let day = |time: Timestamp| time.strftime("%F ").to_string();
     let date = if day(time) == day(now) { String::new() } else { day(time) };
@@ -67,7 +67,7 @@ pub(super) fn clock_time(now: Timestamp, time: Timestamp, precision: Precision) 
     format!("{date}{}", time.strftime(clock))
 }
 
-/// How exactly a time is shown.
+/// The precision of a displayed time.
 #[derive(Clone, Copy)]
 pub(super) enum Precision {
     Minute,
@@ -90,12 +90,12 @@ pub(super) fn fitted(text: &str, width: usize) -> String {
     cut(&printable(&start), width)
 }
 
-/// Cut to the columns of a terminal, the last of which stays free; whole without one.
+/// Cuts to the columns of a terminal, the last of which stays free; without a terminal, cuts nothing.
 pub(super) fn cut_to(text: &str, columns: Option<usize>) -> String {
     columns.map_or_else(|| text.to_owned(), |columns| cut(text, columns.saturating_sub(1)))
 }
 
-/// At most `width` characters of a text that is safe to print.
+/// The first `width` characters of a text that is safe to print.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -103,8 +103,8 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// How many columns a terminal takes for a text. East Asian characters and emoji take two; to count some more that do
-/// not is harmless here.
+/// The columns that a text takes on a terminal. East Asian characters and emoji take two; counting too many is harmless
+/// here.
 pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(width_of).sum()
 }
@@ -131,7 +131,7 @@ pub(super) fn wrapped(text: &str, width: usize) -> String {
     lines
 }
 
-/// How long ago, in the largest unit that says enough of it.
+/// How long ago a time was, in the largest unit that fits.
 #[must_use]
 pub fn age(then: Timestamp, now: Timestamp) -> String {
     match now.duration_since(then).as_mins().max(0) {

@@ -1,10 +1,10 @@
-//! What people are told of a run.
+//! Everything that a person reads about a run.
 //!
-//! Before it [`diagnostics`], a [`preview::Preview`] and a question; during it a [`progress::Progress`]; after it a
+//! Before it [`diagnostics`], a [`preview::Preview`] and a prompt; during it a [`progress::Progress`]; after it a
 //! [`summary::Summary`] that ends with a [`next_command::NextCommand`]. Progress and summary read `apply`'s events and
 //! don't know each other or the results file; a [`reporter::Reporter`] passes the events on.
-//! For those who read it elsewhere there is a [`page`]: the review before it, the run report after it.
-//! All text from outside goes through [`crate::text`] on its way.
+//! For readers elsewhere there is a [`page`]: the review before a run, the run report after it.
+//! All text from outside passes through [`crate::text`].
 
 pub mod diagnostics;
 pub mod diff_line;

@@ -1,7 +1,7 @@
 //! The one next command, ready to be copied.
 //!
-//! Promises: pasted into bash or zsh, it gives exactly the arguments that were put in, and so it does in any POSIX shell if
-//! they can be printed; shown, it can't drive the terminal, whatever a file is called.
+//! Promises: bash and zsh read exactly the arguments that were put in, as does any POSIX shell if they can be printed.
+//! The command can't drive the terminal, whatever a file is called.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -9,18 +9,18 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::text::shell_word;
 
-/// A command line that grows by arguments, and displays quoted for a shell.
+/// A command line, displayed with its arguments quoted for a shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextCommand(String);
 
 impl NextCommand {
-    /// A call of `program`.
+    /// A command without arguments.
     #[must_use]
     pub fn new(program: &str) -> NextCommand {
         NextCommand(shell_word(program.as_ref()).into_owned())
     }
 
-    /// With one more word, as it is: a subcommand, a flag, a run's id.
+    /// Adds a word as it is: a subcommand, a flag, a run's ID.
     #[must_use]
     pub fn word(mut self, word: impl AsRef<OsStr>) -> NextCommand {
         self.0.push(' ');
@@ -28,7 +28,7 @@ impl NextCommand {
         self
     }
 
-    /// With a path in a place where an option could stand: `-x.csv` becomes `./-x.csv`; `-` alone stays.
+    /// Adds a path where an option could stand: `-x.csv` becomes `./-x.csv`; `-` alone stays.
     #[must_use]
     pub fn path(self, path: impl AsRef<OsStr>) -> NextCommand {
         let path = path.as_ref();
@@ -41,7 +41,7 @@ impl NextCommand {
         }
     }
 
-    /// With an option and its value, in one word where the value looks like an option.
+    /// Adds an option and its value, as one word if the value looks like an option.
     #[must_use]
     pub fn option(self, name: &str, value: impl AsRef<OsStr>) -> NextCommand {
         let value = value.as_ref();

@@ -1,4 +1,4 @@
-//! How many rows ended in which way.
+//! The numbers of rows by outcome.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::humanize::count;
 use crate::model::outcome::OutcomeKind;
 
-/// A count for each outcome. Displayed, the ones that are not zero; serialized, all of them by name.
+/// A count for each outcome. Displays those that are not zero; serializes all of them by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts([u64; OutcomeKind::ALL.len()]);
 
@@ -25,19 +25,19 @@ impl OutcomeCounts {
         }
     }
 
-    /// How many rows ended so.
+    /// The rows of this outcome.
     #[must_use]
     pub fn of(&self, kind: OutcomeKind) -> u64 {
         self.0[kind as usize]
     }
 
-    /// How many rows are over.
+    /// The rows that are finished.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The outcomes that there are, in the order in which they are shown.
+    /// The outcomes that occur, in display order.
     pub fn present(&self) -> impl Iterator<Item = (OutcomeKind, u64)> {
         OutcomeKind::ALL.into_iter().map(|kind| (kind, self.of(kind))).filter(|(_, rows)| *rows > 0)
     }

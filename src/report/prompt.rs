@@ -1,21 +1,21 @@
-//! The question before anything is sent.
+//! The prompt before anything is sent.
 
 use std::io::{self, BufRead, Read as _, Write};
 
-/// What is taken for a yes.
+/// The answer that confirms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmation {
     /// `y` or `yes`.
     Word,
-    /// This number, typed out: of what can't be taken back a person shall know how much it is.
+    /// This number: you type how many changes can't be undone.
     Number(u64),
 }
 
-/// Asks a yes-or-no question; everything but a yes is a no, the end of the input too. Where a number is asked for, a
-/// `y` is answered with what to type.
+/// Prompts for confirmation. Everything but the expected answer means no, as does the end of the input. If a number is
+/// expected, a `y` is answered with what to type.
 ///
 /// # Errors
-/// Where the question can't be shown or the answer not be read.
+/// If the prompt can't be shown or the answer can't be read.
 pub fn ask(question: &str, yes: Confirmation, mut input: impl BufRead, mut output: impl Write) -> io::Result<bool> {
     match yes {
         Confirmation::Word => write!(output, "{question} [y/N] ")?,

@@ -1,4 +1,4 @@
-//! The reporter: hands each event of a run to all who tell of it.
+//! The reporter: passes each event of a run to results file, progress and summary.
 
 use std::io;
 
@@ -16,13 +16,13 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Tells of a run that is about to begin, or to go on.
+    /// A reporter for a run that starts or resumes.
     #[must_use]
     pub fn new(results: ResultsFile, progress: Progress) -> Reporter {
         Reporter { results, progress, tally: RunStats::default() }
     }
 
-    /// When the run is over: the results, to be put in order, and what was counted. The progress is taken away.
+    /// At the end of the run: removes the progress; returns the results, which are not in order yet, and the counts.
     #[must_use]
     pub fn into_results_and_tally(self) -> (ResultsFile, RunStats) {
         (self.results, self.tally)

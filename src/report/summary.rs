@@ -1,4 +1,4 @@
-//! The summary: what a run came to, for a person and for a script.
+//! The summary of a run, for a person and for a script.
 //!
 //! Promises: the JSON object has the members of the file formats and no others; memory does not grow with the rows.
 
@@ -18,28 +18,28 @@ use crate::apply::events::Event;
 use crate::model::outcome::{OutcomeKind, ResultRow};
 use crate::text::printable;
 
-/// So many rows are named for each code; all of them stand in the results.
+/// The maximum number of rows named for each code; the results have all of them.
 const NAMED_ROWS: usize = 5;
 
-/// No more characters of a message are kept.
+/// The longest message that is kept, in characters.
 const LONGEST_MESSAGE: usize = 1_000;
 
-/// Counts what the events tell.
+/// The counts of a run, taken from its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunStats {
     /// All rows of the run.
     pub rows: u64,
-    /// How they ended.
+    /// Their outcomes.
     pub outcomes: OutcomeCounts,
-    /// Of those updated, the rows whose response shows some other value than was asked for.
+    /// The updated rows whose response shows another value for some of the request.
     pub differs: u64,
     /// The requests sent by this process: updates and reads.
     pub calls: u64,
-    /// Of these, the updates.
+    /// The updates among them.
     pub updates: u64,
-    /// And the reads, those before the question too.
+    /// The reads, including those before the prompt.
     pub reads: u64,
-    /// The 429s seen.
+    /// The 429s among the responses.
     pub throttled: u64,
     #[serde(skip)]
     noted: BTreeMap<(OutcomeKind, String), Noted>,
@@ -49,12 +49,12 @@ pub struct RunStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Noted {
     rows: u64,
-    /// The first of them in the input's order, worded.
+    /// The first rows in the input's order, in words.
     named: BTreeMap<u64, String>,
 }
 
 impl RunStats {
-    /// Is told one event.
+    /// Counts one event.
     pub fn on_event(&mut self, event: &Event) {
         match event {
             Event::Started { rows, before } => {
@@ -73,12 +73,13 @@ impl RunStats {
         }
     }
 
-    /// At the end: the requests that this process sent, its reads, and the 429s among the responses.
+    /// Sets, at the end, the requests of this process, its reads, and the 429s among the responses.
     pub fn count_requests(&mut self, calls: u64, reads: u64, throttled: u64) {
         (self.calls, self.updates, self.reads, self.throttled) = (calls, calls - reads.min(calls), reads, throttled);
     }
 
-    /// At the end of a run: of the rows that no event told of, so many are in doubt; the others were not reached.
+    /// Counts, at the end of a run, the rows without an event: `in_doubt` of them are in doubt, the others were not
+    /// attempted.
     pub fn count_the_rest(&mut self, in_doubt: u64) {
         self.outcomes.add(OutcomeKind::InDoubt, in_doubt);
         self.outcomes.add(OutcomeKind::NotAttempted, self.rows.saturating_sub(self.outcomes.total()));
@@ -120,30 +121,30 @@ impl RunStats {
     }
 }
 
-/// What a run came to.
+/// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// The run's id; `None` where there was nothing to do.
+    /// The run's ID; `None` if there was nothing to do.
     pub run: Option<String>,
-    /// The scope, as it is displayed.
+    /// The tenant key, as it is displayed.
     pub scope: String,
     /// Where the requests went.
     pub origin: String,
     /// The input as it was named, `-` for standard input.
     pub input: String,
-    /// What was counted.
+    /// The counts.
     #[serde(flatten)]
     pub tally: RunStats,
-    /// When this process began to send.
+    /// When this process started to send.
     #[serde(serialize_with = "as_time")]
     pub started_at: Timestamp,
-    /// When it was over.
+    /// When it was finished.
     #[serde(serialize_with = "as_time")]
     pub finished_at: Timestamp,
-    /// How long incidents were read before the question.
+    /// The duration of the reads before the prompt.
     #[serde(skip)]
     pub reading: Duration,
-    /// The results file, where there is one.
+    /// The results file, if there is one.
     #[serde(serialize_with = "as_text")]
     pub results: Option<PathBuf>,
     /// Why the run ended before it was finished.
@@ -151,30 +152,30 @@ pub struct Summary {
     pub error: Option<String>,
     /// The exit code.
     pub exit: u8,
-    /// What that code means, in a few words.
+    /// The meaning of that code, in a few words.
     #[serde(skip)]
     pub meaning: String,
-    /// The report, where one was written.
+    /// The report, if one was written.
     #[serde(skip)]
     pub report: Option<PathBuf>,
-    /// What fits to be done next.
+    /// The command to run next.
     #[serde(skip)]
     pub next: Option<NextCommand>,
 }
 
 impl Summary {
-    /// For a script: one object in one line.
+    /// Writes it for a script: one object on one line.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
         writeln!(out, "{}", printable_json(&serde_json::to_string(self)?))
     }
 
-    /// For a person. Lines are cut at a terminal, and whole in a pipe.
+    /// Writes it for a person. A terminal gets lines that fit, a pipe whole lines.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write_text(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
         let tally = &self.tally;
         let run = self.run.as_ref().map(|run| format!("run {}: ", printable(run))).unwrap_or_default();
@@ -230,7 +231,7 @@ fn painted(line: &str, kind: OutcomeKind, colour: bool) -> String {
     if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m") } else { line.to_owned() }
 }
 
-/// JSON with those characters escaped that could drive a terminal: they stand inside of strings only.
+/// Escapes the characters of JSON that could drive a terminal; they occur only in strings.
 fn printable_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
@@ -248,7 +249,7 @@ fn as_time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
-/// A path that is no UTF-8 is no reason to fail at the very end.
+/// A path that is not UTF-8 is no reason to fail at the very end.
 #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
 fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)

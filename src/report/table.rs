@@ -1,7 +1,7 @@
-//! Tables that fit: at a terminal the least important columns are left out until the others fit, and cells wrap between
-//! their parts; in a pipe each record is one line of tab-separated cells.
+//! Tables that fit. On a terminal the least important columns are left out until the others fit, and cells wrap between
+//! their parts. In a pipe each record is one line of tab-separated cells.
 //!
-//! Promises: no part of a cell is ever split or cut, at any width; in a pipe nothing is left out.
+//! Promises: no part of a cell is split or cut, at any width; a pipe gets every column.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use crate::text::printable;
 /// Between two columns.
 const GAP: usize = 2;
 
-/// A cell: its parts, which stay whole, and what stands between them. Whatever the text is, its parts are safe to print.
+/// A cell: its parts, which stay whole and are safe to print, and the text between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     parts: Vec<String>,
@@ -49,7 +49,7 @@ impl Cell {
         self.parts.iter().map(|part| columns_of(part)).max().unwrap_or(0)
     }
 
-    /// Its lines in a column of this width, which is that of its longest part at least.
+    /// Its lines in a column of this width, which is at least that of its longest part.
     fn lines(&self, width: usize) -> Vec<String> {
         let mut lines = vec![String::new()];
         for part in &self.parts {
@@ -77,7 +77,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// With these columns. `optional` are those that may be left out, the least important one first.
+    /// A table with these columns. `optional` are those that may be left out, the least important one first.
     #[must_use]
     pub fn new(titles: &[&'static str], optional: &[&'static str]) -> Table {
         Table { titles: titles.to_vec(), optional: optional.to_vec(), records: Vec::new() }
@@ -88,10 +88,10 @@ impl Table {
         self.records.push(cells.into());
     }
 
-    /// Writes it for a terminal of this width; `None`: for a pipe.
+    /// Writes it for a terminal of this width, or for a pipe (`None`).
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write(&self, out: &mut impl Write, width: Option<usize>) -> io::Result<()> {
         if let Some(width) = width {
             return self.write_fitted(out, width);
@@ -146,12 +146,12 @@ impl Table {
             .unwrap_or(0)
     }
 
-    /// What these columns take at least.
+    /// The minimum width of these columns.
     fn needed(&self, shown: &[usize]) -> usize {
         shown.iter().map(|column| self.fewest(*column) + GAP).sum::<usize>().saturating_sub(GAP)
     }
 
-    /// How wide each column is: as wide as its longest part, and what is left goes to the first ones that want it.
+    /// The width of each column: that of its longest part; the rest goes to the first columns that need more.
     fn widths(&self, shown: &[usize], width: usize) -> Vec<usize> {
         let mut left = width.saturating_sub(self.needed(shown));
         let wanted = |column: &usize| {

@@ -1,7 +1,7 @@
-//! Text that is no markup in a page of Markdown. The one place that escapes for Markdown.
+//! Escapes text for Markdown.
 //!
-//! Promises: rendered with GitHub's extensions, the text is that text, as `printable` shows it: no markup, link, image,
-//! mention or HTML, and no end of a table's cell.
+//! Promises: rendered with GitHub's extensions, the text appears as `printable` shows it, without markup, links, images,
+//! mentions or HTML, and stays in its table cell.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Texts without the token in them. The one place that redacts.
+//! Redacts tokens in texts.
 //!
 //! Whatever a server sends back may repeat the token: as it is, a piece of it, in other case, percent-encoded, in JSON's
 //! escapes, or in base64, whatever stands before it. So responses are searched before anything reads them, for every
@@ -20,16 +20,16 @@ use foldhash::quality::RandomState;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-/// Stands where a token was.
+/// Replaces a token.
 pub const REDACTED: &str = "***token***";
 
-/// A piece of this many bytes is searched for.
+/// The length of the pieces that are searched for, in bytes.
 const PIECE: usize = 16;
 
-/// Shorter ones are no secrets, and may be a word of any text.
+/// Shorter tokens are not secrets, and may be words of any text.
 const SHORTEST: usize = 12;
 
-/// What must not be repeated.
+/// The tokens that must not appear.
 #[derive(Clone, Default)]
 pub struct Secrets {
     hashes: RandomState,
@@ -46,7 +46,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// From now on this token is one of them; earlier ones stay.
+    /// Adds a token; earlier ones stay.
     pub fn add(&mut self, token: &str) {
         let is_jwt = matches!(token.matches('.').count(), 2 | 4);
         let secret = token.split_once('.').filter(|_| is_jwt).map_or(token, |(_, secret)| secret);

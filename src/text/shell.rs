@@ -1,4 +1,4 @@
-//! Words that a shell takes for nothing else. The one place that escapes for shells.
+//! Quotes words for shells.
 //!
 //! Promises: bash and zsh read exactly the word that was put in. A shell without `$'…'` (dash) reads exactly a word that
 //! can be printed, and of any other one word that is wrong, and runs nothing. What is written can be printed.
@@ -44,7 +44,7 @@ mod tests {
     use std::io::Write as _;
     use std::process::Command;
 
-    /// The words that a shell makes of these, each ended by a NUL; `None` where it is not installed.
+    /// The words that a shell makes of these, each ended by a NUL; `None` if it is not installed.
     fn read_by(shell: &str, words: &[Vec<u8>]) -> Option<Vec<u8>> {
         let words: Vec<Cow<'_, str>> = words.iter().map(|word| shell_word(OsStr::from_bytes(word))).collect();
         let script = format!("printf '%s\\0' {}; exit 7", words.join(" "));

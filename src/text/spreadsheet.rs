@@ -1,4 +1,4 @@
-//! Cells that no spreadsheet runs. The one place that escapes for spreadsheets.
+//! Escapes cells for spreadsheets, so that none runs as a formula.
 //!
 //! A spreadsheet may split a file at another delimiter than ours, or take a line end inside a cell for the end of a row.
 //! So a cell can begin after each of them, and a `'` before its formula sign makes it a text there too.
@@ -24,7 +24,7 @@ pub fn escape_formula(cell: &str) -> Cow<'_, str> {
     as_text(shield_bytes(cell.as_bytes().into()))
 }
 
-/// Takes off what [`escape_formula`] put into a cell.
+/// Reverses [`escape_formula`].
 #[must_use]
 pub fn unescape_formula(cell: &str) -> Cow<'_, str> {
     as_text(unescape_formula_bytes(cell.as_bytes()))
@@ -49,7 +49,7 @@ pub fn shield_bytes(cell: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     Cow::Owned(shielded)
 }
 
-/// [`unescape_formula`] for such bytes.
+/// [`unescape_formula`] for bytes that may not be UTF-8.
 #[must_use]
 pub fn unescape_formula_bytes(cell: &[u8]) -> Cow<'_, [u8]> {
     let is_shielded = |at: &usize| cell.get(*at) == Some(&b'\'') && runs(&cell[at + 1..], *at == 0);

@@ -1,4 +1,4 @@
-//! Text that a terminal shows and does not act on. The one place that escapes for terminals.
+//! Escapes text for terminals.
 //!
 //! Promises: what [`Printable`] writes holds no character that moves a cursor, changes a color, reorders the line or
 //! can't be seen, and no line end.

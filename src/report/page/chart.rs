@@ -1,6 +1,6 @@
-//! The picture of calls over time against the quota's windows: its geometry, without a word of markup.
+//! The chart of requests over time against the quota's windows: its geometry, without markup.
 //!
-//! Promises: every coordinate lies inside of the picture; its size does not grow with the calls.
+//! Promises: every coordinate lies inside the chart; its size does not grow with the requests.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use std::time::Duration;
 use crate::model::quota_spec::{Window, duration_text};
 use crate::report::humanize::{count, counted, lasting};
 
-/// So many calls have begun by this time after the beginning.
+/// A point of the curve: the requests started up to a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// Since the first one.
+    /// Time since the first request.
     pub at: Duration,
-    /// Of all so far.
+    /// Requests so far.
     pub calls: u64,
 }
 
-/// A picture has at most so many points.
+/// The maximum number of points.
 pub const POINTS: u64 = 240;
 
 /// A ceiling with more steps than this is drawn straight.
 const STEPS: f64 = 400.0;
 
-/// The picture's size, and its frame in it; in units of its own.
+/// The chart's size and the frame in it, in its own units.
 pub(super) const WIDTH: f64 = 760.0;
 pub(super) const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 64.0;
@@ -38,47 +38,47 @@ pub(super) struct Tick {
     pub(super) label: String,
 }
 
-/// The most that a window lets through.
+/// The limit that a window sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ceiling {
-    /// The path that it is drawn by.
+    /// Its path.
     pub(super) path: String,
     /// `at most 50 in any 1m`
     pub(super) label: String,
 }
 
-/// What is drawn.
+/// The chart.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Chart {
-    /// Calls so far, as a path.
+    /// Requests so far, as a path.
     pub(super) line: String,
     /// The same, closed along the bottom.
     pub(super) area: String,
     /// One for each window.
     pub(super) ceilings: Vec<Ceiling>,
-    /// Where the service said "too many": the horizontal places.
+    /// The horizontal positions of the 429s.
     pub(super) marks: Vec<String>,
     pub(super) across: Vec<Tick>,
     pub(super) up: Vec<Tick>,
-    /// The same in a few rows: time and calls.
+    /// The same as a table: time and requests.
     pub(super) table: Vec<(String, String)>,
-    /// In a sentence.
+    /// The same in a sentence.
     pub(super) said: String,
 }
 
 impl Chart {
-    /// Of these points, in their order; `None` where there is nothing to draw. `lasts` is the whole time.
+    /// A chart of these points, in their order; `None` if there are too few. `lasts` is the whole time.
     pub(super) fn new(points: &[Point], lasts: Duration, windows: &[Window], marks: &[Duration]) -> Option<Chart> {
         let all = points.last()?.calls;
         let lasts = lasts.max(points.last()?.at).max(Duration::from_millis(1));
         let least = windows.iter().map(|window| u64::from(window.calls)).min().unwrap_or(0);
-        // The nearest limit is in the picture where that does not press the calls to the bottom.
+        // The nearest limit is in the chart unless that would flatten the curve.
         let high = if least <= 2 * all { all.max(least) } else { all };
         let scale = Scale { seconds: lasts.as_secs_f64(), calls: float(high) * 1.06 };
         let mut line = format!("M{} {}", scale.x(0.0), scale.y(0.0));
         for point in points {
             let x = scale.x(point.at.as_secs_f64());
-            // A burst stands upright: a call is counted when it begins.
+            // A burst is a vertical line: a request counts when it starts.
             write!(line, "H{x}V{}", scale.y(float(point.calls))).expect("a String takes all that is written");
         }
         write!(line, "H{}", scale.x(scale.seconds)).expect("a String takes all that is written");
@@ -96,7 +96,7 @@ impl Chart {
     }
 }
 
-/// From seconds and calls to places.
+/// Converts seconds and requests to coordinates.
 struct Scale {
     seconds: f64,
     calls: f64,
@@ -111,7 +111,7 @@ impl Scale {
         place(BOTTOM - (BOTTOM - TOP) * (calls / self.calls).clamp(0.0, 1.0))
     }
 
-    /// In any time of `n` lengths and a part there are at most `n + 1` times the window's calls.
+    /// Any time of `n` lengths and a part has at most `n + 1` times the window's requests.
     fn ceiling(&self, window: Window) -> Ceiling {
         let (calls, length) = (f64::from(window.calls), window.length.as_secs_f64());
         let label = format!("at most {} in any {}", count(u64::from(window.calls)), duration_text(window.length));
@@ -131,7 +131,7 @@ impl Scale {
         if height < self.calls {
             write!(path, "H{}", self.x(self.seconds)).expect("a String takes all that is written");
         }
-        // What is higher than the picture is not in it.
+        // What is higher than the chart is cut off.
         if calls > self.calls {
             path.clear();
         }
@@ -160,7 +160,7 @@ fn nice_count(least: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= least).unwrap_or(10.0 * power)
 }
 
-/// A length of time that a clock has a word for.
+/// A round length of time, such as 5 minutes.
 fn nice_time(least: f64) -> f64 {
     const MINUTE: f64 = 60.0;
     const HOUR: f64 = 3_600.0;
@@ -191,7 +191,7 @@ fn nice_time(least: f64) -> f64 {
     words.into_iter().find(|word| *word >= least).unwrap_or_else(|| day * nice_count(least / day))
 }
 
-/// Calls at the end of each tenth of the time.
+/// Requests at the end of each tenth of the time.
 fn table(points: &[Point], lasts: Duration) -> Vec<(String, String)> {
     let row = |tenth: u32| {
         let at = lasts * tenth / 10;

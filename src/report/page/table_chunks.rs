@@ -1,21 +1,21 @@
-//! Rows of an HTML page, in tables of some hundred each: a browser lays out those that are seen, and a page of ten
-//! thousand opens like one of a hundred.
+//! Rows of an HTML page, in tables of some hundred each: the browser lays out only the visible ones, so that a page of
+//! ten thousand rows opens like one of a hundred.
 
 use std::io::{self, Write};
 
 use askama::Template;
 
-/// Rows of one table.
+/// The maximum number of rows of a table.
 const ROWS: u64 = 200;
 
-/// And no more bytes of them: long comments would be held in memory by the hundred.
+/// The maximum size of a table in bytes: long comments would fill the memory.
 const BYTES: usize = 1024 * 1024;
 
 /// A column.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// Of the style sheet; says how wide it is.
+    /// The class in the style sheet, which sets the width.
     pub(super) class: &'static str,
 }
 
@@ -29,7 +29,7 @@ struct Table<'a> {
     rows: &'a str,
 }
 
-/// Collects rows, and writes a table whenever there are enough.
+/// Collects rows, and writes a table when there are enough.
 pub(super) struct Chunks {
     columns: Vec<Column>,
     rows: String,
@@ -46,7 +46,7 @@ impl Chunks {
     /// Adds row `number`.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub(super) fn add(&mut self, out: &mut dyn Write, number: u64, row: &impl Template) -> io::Result<()> {
         if self.count == 0 {
             self.first = number;
@@ -58,10 +58,10 @@ impl Chunks {
         if self.count == ROWS || self.rows.len() > BYTES { self.finish(out) } else { Ok(()) }
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub(super) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
         if self.count > 0 {
             let table = Table { first: self.first, last: self.last, columns: &self.columns, rows: &self.rows };

@@ -1,8 +1,8 @@
-//! Progress: what a person sees while rows are sent.
+//! Progress: the display while rows are sent.
 //!
-//! At a terminal some lines that are drawn anew in their place, by a thread, so that the countdown lives and sending
-//! never waits for a terminal; elsewhere a plain line now and then. Log lines go through [`Screen::writer`], which takes
-//! the drawn lines away for as long as it writes.
+//! On a terminal a thread redraws some lines in place, so that the countdown runs and sending never waits for the
+//! terminal; elsewhere a plain line appears now and then. Log lines go through [`Screen::writer`], which hides the
+//! drawn lines while it writes.
 
 mod screen;
 mod status;
@@ -19,16 +19,16 @@ use jiff::Timestamp;
 use crate::apply::events::{Event, Pace};
 use crate::clock::{BootTime, Clock};
 
-/// How often the drawn lines are renewed.
+/// The time between two redraws.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Plain lines come at this distance at first, so that a short run shows life …
+/// The time between plain lines at first, so that a short run shows some …
 const FIRST_LINES: Duration = Duration::from_secs(10);
 
-/// … and at this one after a minute, so that the log of a day's run stays readable.
+/// … and after a minute, so that the log of a day's run stays readable.
 const LATER_LINES: Duration = Duration::from_mins(1);
 
-/// Follows a run by its events. What is drawn goes away with it.
+/// Follows a run by its events. Dropping it removes the drawn lines.
 #[derive(Debug)]
 pub struct Progress {
     screen: Screen,
@@ -38,13 +38,13 @@ pub struct Progress {
     plain: Plain,
 }
 
-/// When the last plain line came, and what it said.
+/// The last plain line and its time.
 #[derive(Debug)]
 struct Plain {
     first: BootTime,
     last: BootTime,
     done: u64,
-    /// The next request that was told of.
+    /// The next request that was reported.
     waits_for: Option<Timestamp>,
 }
 
@@ -57,7 +57,7 @@ impl Progress {
         Progress { screen, clock, colour, status: Arc::default(), plain }
     }
 
-    /// Is told one event.
+    /// Shows one event.
     pub fn on_event(&mut self, event: &Event) {
         let now = self.clock.now();
         let notice = locked(&self.status).on_event(event, now.wall);
@@ -85,7 +85,7 @@ impl Progress {
         }
     }
 
-    /// Shows how far it is now, on one line of `screen`, whenever it is called.
+    /// Returns a function that prints the present progress as one line on `screen`.
     pub fn shows_on(&self, screen: Screen) -> impl Fn() + Send + 'static {
         let (status, clock) = (Arc::clone(&self.status), self.clock.clone());
         move || {
@@ -100,7 +100,7 @@ impl Progress {
     }
 }
 
-/// Takes the drawn lines away, for what comes after.
+/// Removes the drawn lines.
 impl Drop for Progress {
     fn drop(&mut self) {
         self.screen.clear();
@@ -108,7 +108,7 @@ impl Drop for Progress {
 }
 
 impl Plain {
-    /// Whether the run begins to wait for longer than lines are apart: nothing else would tell of it.
+    /// Whether the run starts to wait for longer than the time between lines: nothing else would report it.
     fn begins_to_wait(&mut self, event: &Event, now: Timestamp) -> bool {
         let Event::Pace(Pace { next_call: Some(next), .. }) = event else { return false };
         let is_long = next.duration_since(now).unsigned_abs() >= FIRST_LINES && *next > now;
@@ -117,13 +117,13 @@ impl Plain {
 
     fn is_due(&self, status: &Status, now: BootTime) -> bool {
         let distance = if now.since(self.first) < Duration::from_mins(1) { FIRST_LINES } else { LATER_LINES };
-        // Without a known end there are no tenths of the way.
+        // Without a known total there are no tenths of it.
         let tenth = if status.rows() == 0 { u64::MAX } else { status.rows().div_ceil(10) };
         now.since(self.last) >= distance || status.done() - self.done >= tenth
     }
 }
 
-/// A thread that panicked with the lock has harmed nothing but what is shown.
+/// A thread that panicked with the lock has damaged only the display.
 fn locked(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
     status.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The screen: lines that stay, and below them lines that are drawn anew. The only file that knows indicatif.
+//! The screen: lines that stay, and below them lines that are redrawn. The only file that uses indicatif.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::report::layout::{USUAL, columns_of_terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
-/// What standard error looks like: shared by log and progress, so that neither tears the other.
+/// Standard error, shared by log and progress, so that neither tears the other.
 #[derive(Clone)]
 pub struct Screen {
     out: Arc<Mutex<dyn Write + Send>>,
@@ -52,31 +52,31 @@ impl Screen {
         })
     }
 
-    /// Whether lines are drawn here; else plain lines are wanted.
+    /// Whether lines are drawn; if not, plain lines are printed.
     pub(super) fn draws(&self) -> bool {
         self.draws
     }
 
-    /// Draws what `lines` returns for the terminal's columns. Called at each tick, since the width can change.
+    /// Draws the result of `lines` for the terminal's columns. Called at each tick, because the width can change.
     pub(super) fn draw(&self, tick: Duration, lines: impl Fn(usize) -> String + Clone + Send + Sync + 'static) {
         if !self.draws {
             return;
         }
         let style = ProgressStyle::with_template("{lines}").expect("a template of one key");
         let lines = move |_: &ProgressState, out: &mut dyn fmt::Write| {
-            // A String takes all that is written.
+            // Writing to a String does not fail.
             let _ = out.write_str(&lines(columns_of_terminal(&io::stderr()).unwrap_or(USUAL)));
         };
         self.bar.set_style(style.with_key("lines", lines));
         match self.target.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(target) => self.bar.set_draw_target(target),
-            // It was drawn on before, and cleared.
+            // It was drawn before, and cleared.
             None => self.bar.reset(),
         }
         self.bar.enable_steady_tick(tick);
     }
 
-    /// Writes a line that stays. A terminal that has gone away is no reason to stop sending.
+    /// Writes a line that stays. A closed terminal is no reason to stop sending.
     pub(super) fn line(&self, line: &str) {
         let _ = self.write_above(format!("{line}\n").as_bytes());
     }
@@ -93,11 +93,11 @@ impl fmt::Debug for Screen {
     }
 }
 
-/// Writes to a [`Screen`] above the drawn lines, by whole lines: what is drawn would tear a line that is only begun.
+/// Writes to a [`Screen`] above the drawn lines, in whole lines: a redraw would tear an incomplete one.
 #[derive(Clone, Debug)]
 pub struct ScreenWriter {
     screen: Screen,
-    /// A line without its end.
+    /// An incomplete line.
     begun: Vec<u8>,
 }
 
@@ -112,7 +112,7 @@ impl Write for ScreenWriter {
         Ok(bytes.len())
     }
 
-    /// Lines do not wait, and a begun one has to.
+    /// Whole lines are written immediately, an incomplete one is kept.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use indicatif::TermLike;
 
-    /// A terminal of 80 columns that knows what the drawing needs.
+    /// A terminal of 80 columns that has the capabilities for drawing.
     #[derive(Clone, Debug, Default)]
     struct Terminal(Arc<Mutex<(Vec<String>, usize)>>);
 

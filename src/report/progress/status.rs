@@ -1,4 +1,4 @@
-//! What is known of a run under way, and its wording. Pure: the time comes in.
+//! The state of a running run, and its wording. Pure: the time is an argument.
 
 use jiff::Timestamp;
 
@@ -6,14 +6,14 @@ use crate::apply::events::{Event, Pace};
 use crate::report::humanize::{Precision, WIDTH, clock_time, count, counted, cut, fitted, period, until};
 use crate::report::outcome_counts::OutcomeCounts;
 
-/// What the events have told so far.
+/// The state, as far as events have reported it.
 #[derive(Debug, Default)]
 pub(super) struct Status {
     rows: u64,
     outcomes: OutcomeCounts,
-    /// While incidents are looked at: so many have been.
+    /// The incidents read so far, during a preflight or a fetch.
     looked: Option<u64>,
-    /// Whether it is not known how many there are.
+    /// Whether their total is unknown.
     is_open_ended: bool,
     pace: Option<Pace>,
     pause: Option<PauseNotice>,
@@ -28,7 +28,7 @@ struct PauseNotice {
 }
 
 impl Status {
-    /// Takes an event in. What is worth a line of its own where nothing is drawn comes back.
+    /// Applies an event. Returns the line that reports it if nothing is drawn.
     pub(super) fn on_event(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         match event {
             Event::Started { rows, before } => {
@@ -90,12 +90,13 @@ impl Status {
         self.rows
     }
 
-    /// The rows that are over, or the incidents that have been looked at.
+    /// The rows that are finished, or the incidents that were read.
     pub(super) fn done(&self) -> u64 {
         self.looked.unwrap_or_else(|| self.outcomes.total())
     }
 
-    /// The lines to redraw on a terminal with `columns` columns; the last column stays free, since some wrap there.
+    /// The lines to redraw on a terminal with `columns` columns; the last one stays free, because some terminals wrap
+    /// there.
     pub(super) fn drawn(&self, now: Timestamp, colour: bool, columns: usize) -> String {
         let width = columns.saturating_sub(1).min(WIDTH);
         let paint = |text: String, code| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text };
@@ -133,7 +134,7 @@ impl Status {
         format!("{} of {}", count(self.done()), counted(self.rows, what))
     }
 
-    /// The part of a bar that is done, and the part that is not.
+    /// The finished part of a bar, and the rest.
     fn bar(&self, width: usize) -> (String, String) {
         let done = u128::from(self.done().min(self.rows));
         let full = (done * width as u128).checked_div(u128::from(self.rows)).unwrap_or(width as u128);
