@@ -32,7 +32,7 @@ impl Bad {
             format!("{} of {:?}", self.code, String::from_utf8_lossy(&self.content[..self.content.len().min(60)]));
         let program = Program::new().file(self.file, &self.content).emulator(|_| ());
         let ended = program.run(&format!("check {} --format json", self.file));
-        assert_eq!(ended.code, Some(3), "{what}: {}", ended.said());
+        assert_eq!(ended.code, Some(3), "{what}: {}", ended.printed());
         let found = &ended.json()["diagnostics"];
         let named = |found: &&serde_json::Value| found["code"] == self.code;
         let diagnostic = found.as_array().expect("a list").iter().find(named);
@@ -191,8 +191,8 @@ fn equal_errors_are_shown_once_and_counted() {
     let lines: Vec<String> = ["incidentId,status".to_owned()].into_iter().chain(rows).collect();
     let program = Program::new().file("a.csv", lines.join("\n"));
     let ended = program.run("check a.csv").expect_code(3);
-    assert_eq!(ended.said().matches("a.csv:").count(), 1, "{}", ended.said());
-    assert!(ended.said().contains("the same on 49 more lines: 3, 4, 5, 6, 7, …"), "{}", ended.said());
+    assert_eq!(ended.printed().matches("a.csv:").count(), 1, "{}", ended.printed());
+    assert!(ended.printed().contains("the same on 49 more lines: 3, 4, 5, 6, 7, …"), "{}", ended.printed());
     let all = program.run("check a.csv --format json").expect_code(3).json();
     assert_eq!(all["diagnostics"].as_array().map(Vec::len), Some(50));
     assert_eq!((all["rows"].as_u64(), all["valid"].as_u64()), (Some(50), Some(0)));
@@ -229,6 +229,6 @@ fn too_many_columns_name_limit_and_cause() {
         ["incidentId".to_owned()].into_iter().chain((1..50_000).map(|n| format!("c{n}"))).collect();
     let program = Program::new().file("wide.csv", header.join(",") + "\n1\n").file("blob.csv", "x".repeat(70_000));
     let wide = program.run("check wide.csv").expect_code(3).expect_text("64 KiB, the limit of a header");
-    assert!(wide.said().replace('\n', " ").contains("columns"), "{}", wide.said());
+    assert!(wide.printed().replace('\n', " ").contains("columns"), "{}", wide.printed());
     program.run("check blob.csv").expect_code(3).expect_text("no delimiter");
 }

@@ -99,7 +99,7 @@ fn changed_input_is_refused_by_every_command() {
             let path = fs::canonicalize(program.path("a.csv")).expect("a path");
             let ended = change_during(command, &path, change);
             let ended = ended.expect_code(3).expect_text("input-changed");
-            assert!(program.requests().is_empty(), "{arguments}, {what}: {}", ended.said());
+            assert!(program.requests().is_empty(), "{arguments}, {what}: {}", ended.printed());
             assert!(!program.path("a.plan").exists(), "{arguments}, {what}");
         }
     }
@@ -128,5 +128,5 @@ fn truncated_id_in_last_line_is_named() {
     let ended = program.run("check a.csv --set status=Resolved").expect_code(0);
     ended.expect_text("warning[unterminated-line]").expect_text("line 3").expect_text("482").expect_text("a.csv:3");
     let ended = program.run("check whole.csv --set status=Resolved").expect_code(0);
-    assert!(!ended.said().contains("unterminated-line"));
+    assert!(!ended.printed().contains("unterminated-line"));
 }

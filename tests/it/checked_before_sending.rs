@@ -95,7 +95,7 @@ fn dry_run_leaves_an_existing_journal_unchanged() {
     let origin = program.origin();
     let ended = program.run(&format!("run b.csv --dry-run --base-url {origin}")).expect_code(0);
     let ended = ended.expect_text("2 rows already applied by run").expect_text("/api/incidents/4");
-    assert!(!ended.stdout.contains("/api/incidents/2"), "it would not be sent: {}", ended.said());
+    assert!(!ended.stdout.contains("/api/incidents/2"), "it would not be sent: {}", ended.printed());
     assert!(journal() == before, "the journal has changed");
     assert_eq!(program.requests().len(), 3);
 }

@@ -149,7 +149,12 @@ fn no_arguments_cause_a_panic_or_hang() {
             }
             let ended = started(command).end();
             let shown: Vec<String> = arguments.iter().map(|word| word.chars().take(40).collect()).collect();
-            assert!(matches!(ended.code, Some(0 | 1 | 2 | 3 | 5)), "{shown:?}: {:?} {:.500}", ended.code, ended.said());
+            assert!(
+                matches!(ended.code, Some(0 | 1 | 2 | 3 | 5)),
+                "{shown:?}: {:?} {:.500}",
+                ended.code,
+                ended.printed()
+            );
             assert!(!ended.stderr.contains("panicked"), "{shown:?}: {:.500}", ended.stderr);
         }
     }
@@ -180,8 +185,8 @@ fn largest_numbers_are_accepted() {
         "a.csv --limit 0",
     ] {
         let ended = program.send(arguments);
-        assert!(matches!(ended.code, Some(0 | 2)), "{arguments}: {}", ended.said());
-        assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.said());
+        assert!(matches!(ended.code, Some(0 | 2)), "{arguments}: {}", ended.printed());
+        assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.printed());
     }
 }
 
@@ -191,7 +196,7 @@ fn quiet_and_no_color_are_obeyed() {
     let ended = program.send("a.csv -q").expect_code(0);
     assert_eq!(ended.stderr, "");
     let coloured = program.send("a.csv --color always").expect_code(0);
-    assert!(coloured.stdout.contains("\u{1b}["), "{}", coloured.said());
+    assert!(coloured.stdout.contains("\u{1b}["), "{}", coloured.printed());
     let mut plain = program.send_command("a.csv");
     plain.env("NO_COLOR", "1");
     let plain = started(plain).end().expect_code(0);
@@ -209,7 +214,7 @@ fn fault_of_unknown_property_is_refused() {
 fn quiet_twice_prints_no_summary() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let once = program.send("a.csv -q").expect_code(0);
-    assert!(once.stdout.contains("updated") && once.stderr.is_empty(), "{}", once.said());
+    assert!(once.stdout.contains("updated") && once.stderr.is_empty(), "{}", once.printed());
     for arguments in ["a.csv --remember 0 -qq", "a.csv --remember 0 -q --quiet"] {
         let twice = program.send(arguments).expect_code(0);
         assert_eq!((twice.stdout.as_str(), twice.stderr.as_str()), ("", ""));
@@ -218,7 +223,7 @@ fn quiet_twice_prints_no_summary() {
     assert_eq!((check.stdout.as_str(), check.stderr.as_str()), ("", ""));
     // Errors and the output that a script requested are still printed.
     let failed = program.run("check missing.csv -qq").expect_code(3);
-    assert!(failed.said().contains("missing.csv"));
+    assert!(failed.printed().contains("missing.csv"));
     program.send("a.csv -qq --format json").expect_code(0).json();
 }
 
@@ -230,7 +235,7 @@ fn misspelt_contract_gets_suggestion() {
     program.run("contract Defender").expect_code(2).expect_text(help);
     program.run("emulator --contract defendr").expect_code(2).expect_text(help);
     let other = program.run("check a.csv --contract something-else").expect_code(2);
-    assert!(!other.stderr.contains("did you mean"), "{}", other.said());
+    assert!(!other.stderr.contains("did you mean"), "{}", other.printed());
 }
 
 #[test]

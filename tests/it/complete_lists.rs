@@ -284,11 +284,11 @@ fn fetch_to_stdout_is_complete_or_empty() {
     let program = incidents(&[]);
     let arguments = format!("fetch -o - --quota 1000/1s --base-url {}", program.origin());
     let fetched = program.run(&arguments).expect_code(0);
-    assert_eq!(fetched.stdout.lines().count(), 151, "{}", fetched.said());
+    assert_eq!(fetched.stdout.lines().count(), 151, "{}", fetched.printed());
     assert!(fetched.stdout.starts_with("incidentId,"));
-    assert!(fetched.stderr.contains("150 incidents written to standard output, 3 requests\n"), "{}", fetched.said());
+    assert!(fetched.stderr.contains("150 incidents written to standard output, 3 requests\n"), "{}", fetched.printed());
     let file = program.run(&arguments.replace("-o -", "-o open.csv")).expect_code(0);
-    assert!(file.stdout.contains("150 incidents in open.csv"), "{}", file.said());
+    assert!(file.stdout.contains("150 incidents in open.csv"), "{}", file.printed());
     let without_time =
         |text: &str| text.lines().map(|line| line.rsplit_once(',').expect("cells").0.to_owned()).collect::<Vec<_>>();
     assert_eq!(without_time(&fetched.stdout).len(), without_time(&program.read("open.csv")).len());
@@ -302,7 +302,7 @@ fn fetch_to_stdout_is_complete_or_empty() {
     assert!(
         ended.stderr.contains("nothing was written; to start over:\n  bulk-triage fetch -o - "),
         "{}",
-        ended.said()
+        ended.printed()
     );
     assert!(!stopped.names().iter().any(|name| name == "-" || name.contains(".part")));
 }

@@ -78,7 +78,7 @@ fn refusing_proxy_ends_the_run() {
         let port = refusing_proxy(status);
         let with_password = format!("http://me:s3cret@127.0.0.1:{port}");
         let ended = send_to("https://api.example.com", &[("HTTPS_PROXY", &with_password)]);
-        assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+        assert!(!ended.printed().contains("s3cret"), "{}", ended.printed());
         let url = format!("the proxy http://127.0.0.1:{port} refuses the connection with status {shown}");
         ended.expect_text(&url).expect_text("HTTPS_PROXY").expect_text("NO_PROXY");
     }
@@ -90,7 +90,7 @@ fn unsupported_proxy_scheme_ends_the_run() {
     let mut command = program.command("run a.csv --yes --base-url https://api.example.com");
     command.env("ALL_PROXY", "socks5://me:s3cret@127.0.0.1:9");
     let ended = started(command).end().expect_code(2).expect_text("socks5://127.0.0.1:9").expect_text("http://");
-    assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+    assert!(!ended.printed().contains("s3cret"), "{}", ended.printed());
 }
 
 #[test]
@@ -104,5 +104,5 @@ fn preview_names_the_proxy_without_password() {
     let mut command = program.command("run a.csv --dry-run --base-url https://api.example.com");
     command.env("HTTPS_PROXY", "http://me:s3cret@proxy.example:8080");
     let ended = started(command).end().expect_code(0).expect_text("through the proxy http://proxy.example:8080");
-    assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+    assert!(!ended.printed().contains("s3cret"), "{}", ended.printed());
 }

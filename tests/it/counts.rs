@@ -35,21 +35,21 @@ fn on_page(page: &str) -> (u64, u64, u64) {
 fn expect_rows(program: &Program, options: &str, rows: u64, reason: &str) -> Ended {
     let to = format!("--quota 100000/1s --base-url {}", program.origin());
     let dry_run = program.run(&format!("run a.csv --dry-run --report r.md {options} {to}"));
-    assert_eq!(shown(&dry_run.stdout), (rows, rows), "{}", dry_run.said());
-    assert!(dry_run.stdout.contains(reason), "{reason}: {}", dry_run.said());
+    assert_eq!(shown(&dry_run.stdout), (rows, rows), "{}", dry_run.printed());
+    assert!(dry_run.stdout.contains(reason), "{reason}: {}", dry_run.printed());
     assert_eq!(on_page(&program.read("r.md")), (rows, rows, rows), "{}", program.read("r.md"));
     let plan = program.run(&format!("plan a.csv -o a.plan --report r.md {options} {to}"));
-    assert_eq!(shown(&plan.stdout), (rows, rows), "{}", plan.said());
+    assert_eq!(shown(&plan.stdout), (rows, rows), "{}", plan.printed());
     assert_eq!(on_page(&program.read("r.md")), (rows, rows, rows), "{}", program.read("r.md"));
     let again = program.run("plan a.plan --report r.md");
-    assert_eq!(shown(&again.stdout), (rows, rows), "{}", again.said());
+    assert_eq!(shown(&again.stdout), (rows, rows), "{}", again.printed());
     assert_eq!(on_page(&program.read("r.md")), (rows, rows, rows), "{}", program.read("r.md"));
 
     let before = program.updates().len() as u64;
     let ended = program.send(&format!("a.csv {options}"));
-    assert_eq!(shown(&ended.stderr), (rows, rows), "{}", ended.said());
-    assert!(ended.stderr.contains(reason), "{reason}: {}", ended.said());
-    assert_eq!(program.updates().len() as u64 - before, rows, "{}", ended.said());
+    assert_eq!(shown(&ended.stderr), (rows, rows), "{}", ended.printed());
+    assert!(ended.stderr.contains(reason), "{reason}: {}", ended.printed());
+    assert_eq!(program.updates().len() as u64 - before, rows, "{}", ended.printed());
     ended
 }
 
@@ -113,9 +113,9 @@ fn resumed_run_counts_only_remaining_rows() {
     program.write("a.csv", closing(1..=9));
     program.send("a.csv --quota 4/3s --stop-after 300ms").expect_code(4);
     let resumed = program.send("a.csv").expect_code(0);
-    assert_eq!(shown(&resumed.stderr), (5, 5), "{}", resumed.said());
+    assert_eq!(shown(&resumed.stderr), (5, 5), "{}", resumed.printed());
     let resumed = resumed.expect_text("4 rows finished");
-    assert_eq!(incidents(&program.updates()), (1..=9).collect::<Vec<_>>(), "{}", resumed.said());
+    assert_eq!(incidents(&program.updates()), (1..=9).collect::<Vec<_>>(), "{}", resumed.printed());
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn finished_plan_shows_nothing_to_send() {
     let requests = program.requests().len();
     for plan in ["a", "b"] {
         let again = program.run(&format!("plan {plan}.plan --report r.md")).expect_code(0);
-        assert_eq!(shown(&again.stdout), (0, 0), "{}", again.said());
+        assert_eq!(shown(&again.stdout), (0, 0), "{}", again.printed());
         assert_eq!(on_page(&program.read("r.md")), (0, 0, 0), "{}", program.read("r.md"));
     }
     // Every row is known as applied, so nothing is read.
@@ -151,7 +151,7 @@ fn list_edits_are_shown_as_adds_and_removes() {
     let planned = program.run(&format!("plan a.csv -o a.plan --report r.md {to}")).expect_code(0);
     for ended in [planned, program.run("plan a.plan --report r2.md").expect_code(0)] {
         let ended = ended.expect_text("1  adds vip; removes old").expect_text("1  adds vip\n");
-        assert!(!ended.said().contains("replace"), "{}", ended.said());
+        assert!(!ended.printed().contains("replace"), "{}", ended.printed());
     }
     for page in ["r.md", "r2.md"] {
         let page = program.read(page);
@@ -171,7 +171,7 @@ fn shown_changes_equal_sent_changes() {
     program.write("a.csv", closing([1, 2, 3, 3, 4]));
     let to = format!("--quota 100000/1s --base-url {}", program.origin());
     let dry_run = program.run(&format!("run a.csv --dry-run --compare {to}")).expect_code(0);
-    assert_eq!(dry_run.stdout.matches("comment + Comment on").count(), 2, "{}", dry_run.said());
+    assert_eq!(dry_run.stdout.matches("comment + Comment on").count(), 2, "{}", dry_run.printed());
 }
 
 /// A remembered comment is not repeated, and the numbers before the prompt don't include it.
@@ -194,8 +194,8 @@ fn remembered_comment_is_not_counted() {
     ] {
         let shown = program.run(&format!("{command} --base-url {origin}")).expect_code(0);
         let shown = shown.expect_text("1 comment added before: not repeated");
-        assert!(sets(&shown.stdout).contains("comment                 1"), "{command}: {}", shown.said());
-        assert!(!shown.stdout.contains("\"comment\":\"done\""), "{command}: {}", shown.said());
+        assert!(sets(&shown.stdout).contains("comment                 1"), "{command}: {}", shown.printed());
+        assert!(!shown.stdout.contains("\"comment\":\"done\""), "{command}: {}", shown.printed());
         assert!(program.read("review.md").contains("is not repeated"), "{command}");
         std::fs::remove_file(program.path("review.md")).expect("it was written");
     }
@@ -220,8 +220,8 @@ fn estimate_uses_measured_latency() {
     program.send("a.csv").expect_code(0);
     for command in ["run b.csv --dry-run", "plan b.csv"] {
         let shown = program.run(&format!("{command} --base-url {origin}")).expect_code(0);
-        assert!(!shown.stdout.contains("400 ms"), "{command}: {}", shown.said());
+        assert!(!shown.stdout.contains("400 ms"), "{command}: {}", shown.printed());
     }
     let ended = program.send("b.csv").expect_code(0);
-    assert!(!ended.stderr.contains("400 ms"), "{}", ended.said());
+    assert!(!ended.stderr.contains("400 ms"), "{}", ended.printed());
 }

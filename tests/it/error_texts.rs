@@ -133,7 +133,7 @@ fn every_diagnostic_is_in_a_snapshot() {
 }
 
 #[test]
-fn values_that_cannot_be_set() {
+fn values_the_set_option_rejects() {
     let program = program();
     let mut story = Story::of(&program);
     for set in [
@@ -156,7 +156,7 @@ fn values_that_cannot_be_set() {
 }
 
 #[test]
-fn contracts_that_cannot_be_used() {
+fn unusable_contracts() {
     let extends = "extends = \"defender\"\n";
     let program = program();
     directory(&program, "dir.toml");
@@ -205,7 +205,7 @@ fn contracts_that_cannot_be_used() {
 }
 
 #[test]
-fn base_urls_and_quotas_that_are_refused() {
+fn refused_base_urls_and_quotas() {
     let program = program();
     program.write("ours.toml", "extends = \"defender\"\norigin = \"https://incidents.example.com\"\n");
     program.write("http.toml", "extends = \"defender\"\norigin = \"http://incidents.example.com\"\n");
@@ -237,7 +237,7 @@ fn base_urls_and_quotas_that_are_refused() {
 }
 
 #[test]
-fn text_that_is_no_token() {
+fn invalid_token_text() {
     let program = program();
     let mut story = Story::of(&program);
     for arguments in ["run a.csv --yes", "run a.csv --compare --dry-run", "fetch -o open.csv", "plan a.csv --compare"] {
@@ -264,7 +264,7 @@ fn text_that_is_no_token() {
 }
 
 #[test]
-fn token_files_that_are_not_read() {
+fn refused_token_files() {
     let program = program();
     directory(&program, "dir");
     let utf16: Vec<u8> = "\u{feff}eyJ0".encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -317,7 +317,7 @@ fn tokens_for_something_else() {
 }
 
 #[test]
-fn plans_that_are_refused() {
+fn refused_plans() {
     let program = program();
     directory(&program, "dir.plan");
     let origin = program.origin();
@@ -373,7 +373,7 @@ fn plans_that_are_refused() {
 }
 
 #[test]
-fn paths_of_outputs_that_are_refused() {
+fn refused_output_paths() {
     let program =
         program().file("notes.csv", "my notes\n").file("notes.html", "my notes\n").file("notes.plan", "my notes\n");
     for dir in ["dir.csv", "dir.html", "dir.plan"] {
@@ -419,7 +419,7 @@ fn paths_of_outputs_that_are_refused() {
 }
 
 #[test]
-fn state_directories_and_journals_that_are_refused() {
+fn refused_state_directories_and_journals() {
     let program = program().file("file", "");
     symlink("/nowhere/at/all", program.path("dangling")).expect("a link");
     directory(&program, "wide");
@@ -446,7 +446,7 @@ fn state_directories_and_journals_that_are_refused() {
 }
 
 #[test]
-fn runs_that_are_not_there() {
+fn unknown_runs() {
     let program = program();
     let mut story = Story::of(&program);
     for arguments in
@@ -458,7 +458,7 @@ fn runs_that_are_not_there() {
 }
 
 #[test]
-fn questions_that_cannot_be_asked() {
+fn impossible_prompts() {
     let program = program();
     let mut story = Story::of(&program);
     story.run("run a.csv").run("run -");

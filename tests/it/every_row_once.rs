@@ -185,8 +185,8 @@ fn check_into_a_closed_pipe_ends_quietly() {
         drop(reader);
         command.stdout(writer).stderr(Stdio::piped());
         let ended = started_as_it_is(command).end();
-        assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.said());
-        assert!(ended.stderr.is_empty(), "{arguments}: {}", ended.said());
+        assert!(!ended.stderr.contains("panicked"), "{arguments}: {}", ended.printed());
+        assert!(ended.stderr.is_empty(), "{arguments}: {}", ended.printed());
         assert!([Some(0), Some(4)].contains(&ended.code), "{arguments}: {:?}", ended.code);
     }
 }

@@ -25,7 +25,7 @@ fn portal_export_in_any_spelling_sends_only_set() {
         for (file, rows) in [("export.csv", 3), ("export.jsonl", 1)] {
             let dry_run = format!("run {file} --set status=Resolved --dry-run --base-url http://127.0.0.1:9");
             let ended = program.run(&dry_run).expect_code(0).expect_text("portal export");
-            assert_eq!(bodies(&ended), vec!["{\"status\":\"Resolved\"}"; rows], "{name} {id}: {}", ended.said());
+            assert_eq!(bodies(&ended), vec!["{\"status\":\"Resolved\"}"; rows], "{name} {id}: {}", ended.printed());
             program.run(&format!("check {file}")).expect_code(3).expect_text("portal-needs-set");
         }
     }
@@ -93,11 +93,11 @@ fn redirected_warning_is_repeated_before_the_prompt() {
     program.run("check a.csv").expect_code(0).expect_text("warning[doubtful-value]");
     let warning = format!("warning: 2 rows set status to `Redirected`: {why}");
     let ended = program.run("run a.csv --dry-run --base-url http://127.0.0.1:9").expect_code(0);
-    assert!(ended.stdout.contains(&warning), "{}", ended.said());
+    assert!(ended.stdout.contains(&warning), "{}", ended.printed());
     let plan = format!("plan a.csv -o a.plan --base-url {}", program.origin());
     assert!(program.run(&plan).expect_code(0).stdout.contains(&warning));
     let ended = program.send("a.csv").expect_code(0);
-    assert!(ended.stderr.contains(&warning), "{}", ended.said());
+    assert!(ended.stderr.contains(&warning), "{}", ended.printed());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn sentinel_number_is_refused_by_name() {
     let csv = "IncidentNumber,ProviderIncidentId,Status\n12,48213,Closed\n";
     let program = Program::new().file("a.csv", csv).emulator(|_| ());
     let ended = program.send("a.csv --set status=Resolved").expect_code(3);
-    let said: String = ended.said().split_whitespace().collect::<Vec<_>>().join(" ");
+    let said: String = ended.printed().split_whitespace().collect::<Vec<_>>().join(" ");
     let right =
         "Sentinel's own number, not Defender's incident ID; rename the column `ProviderIncidentId` to `incidentId`";
     assert!(said.contains(right), "{said}");

@@ -108,7 +108,7 @@ fn impossible_query_is_reported_and_writes_nothing() {
         (["--created-since", "yesterday"], "an age such as 24h"),
     ] {
         let ended = fetch(&program, &[&["-o", "out.csv"], &arguments[..]].concat()).expect_code(2).expect_text(said);
-        assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.said());
+        assert_eq!(ended.stderr.matches(said).count(), 1, "{}", ended.printed());
     }
     fetch(&program, &["-o", "out.txt"]).expect_code(2).expect_text(".csv, .jsonl");
     assert_eq!(program.names(), ["requests.jsonl", "state"]);
@@ -137,13 +137,13 @@ fn killed_fetch_resumes_after_what_was_read() {
         program.wait_for_requests(5);
         running.signal(signal);
         let ended = running.end();
-        assert!(matches!((signal, ended.code), (Signal::KILL, None) | (Signal::INT, Some(4))), "{}", ended.said());
+        assert!(matches!((signal, ended.code), (Signal::KILL, None) | (Signal::INT, Some(4))), "{}", ended.printed());
         if signal == Signal::INT {
             let next = format!(
                 "to resume:\n  bulk-triage fetch -o open.csv --created-since 20000h --base-url {}",
                 program.origin()
             );
-            assert!(ended.stderr.contains(&next), "{}", ended.said());
+            assert!(ended.stderr.contains(&next), "{}", ended.printed());
         }
         assert!(!program.path("open.csv").exists());
         let mode = fs::metadata(program.path("open.csv.part")).expect("a part").permissions().mode();

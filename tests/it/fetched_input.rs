@@ -42,13 +42,13 @@ fn empty_rows_are_unchanged_and_cost_nothing() {
             let line =
                 if left == 1 { "1 row sets nothing: skipped" } else { &format!("{left} rows set nothing: skipped") };
             let check = program.run(&format!("check {file}")).expect_code(0);
-            assert_eq!(check.said().matches(line).count(), usize::from(left > 0), "{}", check.said());
+            assert_eq!(check.printed().matches(line).count(), usize::from(left > 0), "{}", check.printed());
             let dry_run = program.run(&format!("run {file} --dry-run --base-url {}", program.origin())).expect_code(0);
-            assert_eq!(dry_run.said().matches(line).count(), usize::from(left > 0), "{}", dry_run.said());
-            assert!(dry_run.said().contains(&format!("rows      {all} of {file}")), "{}", dry_run.said());
+            assert_eq!(dry_run.printed().matches(line).count(), usize::from(left > 0), "{}", dry_run.printed());
+            assert!(dry_run.printed().contains(&format!("rows      {all} of {file}")), "{}", dry_run.printed());
 
             let ended = program.send(file).expect_code(0).expect_outcomes(&outcomes);
-            assert_eq!(ended.said().matches(line).count(), usize::from(left > 0), "{}", ended.said());
+            assert_eq!(ended.printed().matches(line).count(), usize::from(left > 0), "{}", ended.printed());
             let results = ended.results();
             assert_eq!(results.iter().filter(|row| row["code"] == "nothing-asked").count(), left);
             let mut sent = filled.to_vec();
@@ -66,7 +66,7 @@ fn plan_and_page_of_partial_edits_agree() {
     for look in ["", "--compare"] {
         let plan = format!("plan open.csv -o a.plan --base-url {origin} --report r.md --quota 1000/1s {look}");
         let planned = program.run(&plan).expect_code(0).expect_text("5 rows set nothing: skipped");
-        assert!(!planned.said().contains("already so"), "{}", planned.said());
+        assert!(!planned.printed().contains("already so"), "{}", planned.printed());
         let page = program.read("r.md");
         assert!(page.contains("2 updates from open"), "{page}");
         assert_eq!(page.matches("the row sets nothing").count(), 5, "{page}");
@@ -110,7 +110,7 @@ fn empty_rows_of_fetched_results_stay_unchanged() {
     let mut command = program.send_command("--only unchanged,failed,invalid");
     command.arg(&results);
     let again = started(command).end();
-    assert!(again.outcomes().get("unchanged").is_some_and(|rows| *rows == 6), "{}", again.said());
+    assert!(again.outcomes().get("unchanged").is_some_and(|rows| *rows == 6), "{}", again.printed());
 }
 
 #[test]

@@ -31,9 +31,9 @@ fn body(id: u64) -> Value {
 
 /// Whether all of [`rows_with_comments`] was applied and is in the results: no update lost, no comment twice, every row
 /// once and in order, no temporary file left behind.
-pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(), String> {
+pub(crate) fn check_final_state(program: &Program, rows: u64, results: &str) -> Result<(), String> {
     let requests = program.requests();
-    made(&requests, rows)?;
+    check_updates(&requests, rows)?;
     for id in 1..=rows {
         let expected: Vec<String> = comment(id).into_iter().collect();
         let found = program.comments(id);
@@ -45,7 +45,7 @@ pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(),
             return Err(format!("incident {id} is {status}"));
         }
     }
-    accounted(program, rows, results)?;
+    check_results(program, rows, results)?;
     let drafts = program.names().into_iter().filter(|name| name.starts_with(".bulk-triage"));
     let locks = names_in(&program.path("state")).into_iter().filter(|name| !name.starts_with("journal."));
     match drafts.chain(locks).next() {
@@ -55,7 +55,7 @@ pub(crate) fn settled(program: &Program, rows: u64, results: &str) -> Result<(),
 }
 
 /// By the log alone: each update took effect, those with a comment exactly once.
-fn made(requests: &[Request], rows: u64) -> Result<(), String> {
+fn check_updates(requests: &[Request], rows: u64) -> Result<(), String> {
     let mut times: BTreeMap<u64, u32> = BTreeMap::new();
     for request in requests.iter().filter(|request| request.method == "PATCH") {
         let id = request.id.ok_or_else(|| format!("a request to {}", request.path))?;
@@ -77,7 +77,7 @@ fn made(requests: &[Request], rows: u64) -> Result<(), String> {
 }
 
 /// The results have every row once, in order, as applied.
-fn accounted(program: &Program, rows: u64, results: &str) -> Result<(), String> {
+fn check_results(program: &Program, rows: u64, results: &str) -> Result<(), String> {
     let lines = results_at(&program.path(results));
     let numbers: Vec<&str> = lines.iter().map(|line| line["row"].as_str()).collect();
     let wanted: Vec<String> = (1..=rows).map(|row| row.to_string()).collect();

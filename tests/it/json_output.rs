@@ -24,8 +24,8 @@ fn program(faults: &[&str]) -> Program {
 #[track_caller]
 fn error_of(ended: &Ended, command: &str) -> Value {
     let object = ended.json();
-    assert_eq!(object["exit"].as_i64(), ended.code.map(i64::from), "{command}: {}", ended.said());
-    assert!(object["error"].as_str().is_some_and(|error| !error.is_empty()), "{command}: {}", ended.said());
+    assert_eq!(object["exit"].as_i64(), ended.code.map(i64::from), "{command}: {}", ended.printed());
+    assert!(object["error"].as_str().is_some_and(|error| !error.is_empty()), "{command}: {}", ended.printed());
     object
 }
 
@@ -98,11 +98,11 @@ fn hostile_arguments_end_in_one_safe_json_object() {
             let mut arguments: Vec<OsString> = words.split_whitespace().map(OsString::from).collect();
             arguments.extend([hostile, "--format".into(), "json".into()]);
             let ended = started(program.command_of(&arguments)).end();
-            assert!(matches!(ended.code, Some(2 | 3)), "{words} {before}: {}", ended.said());
+            assert!(matches!(ended.code, Some(2 | 3)), "{words} {before}: {}", ended.printed());
             expect_own_colors_only(ended.stdout.as_bytes());
             expect_own_colors_only(ended.stderr.as_bytes());
             let object = ended.json();
-            assert!(object["error"].is_string() || object["diagnostics"].is_array(), "{words}: {}", ended.said());
+            assert!(object["error"].is_string() || object["diagnostics"].is_array(), "{words}: {}", ended.printed());
             assert_eq!(ended.stdout.lines().count(), 1, "{words} {before}");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::faults::{setting, tell};
-use crate::final_checks::{rows_with_comments, settled};
+use crate::final_checks::{check_final_state, rows_with_comments};
 use crate::program::{Program, fault_of, started};
 
 const ROWS: u64 = 40;
@@ -42,10 +42,11 @@ fn to_the_end(program: &Program) -> Result<(), String> {
         let ended = started(program.send_command(COMMAND)).end();
         match ended.code {
             Some(0) => {
-                return settled(program, ROWS, "r.csv").map_err(|breach| format!("{breach}\n{}", ended.said()));
+                return check_final_state(program, ROWS, "r.csv")
+                    .map_err(|breach| format!("{breach}\n{}", ended.printed()));
             }
             Some(4) => {}
-            code => return Err(format!("a restart ends with {code:?}\n{}", ended.said())),
+            code => return Err(format!("a restart ends with {code:?}\n{}", ended.printed())),
         }
     }
     Err("it is never done".to_owned())
@@ -63,7 +64,7 @@ fn kill(seed: u64) -> Result<usize, String> {
             None => kills += 1,
             Some(0) => break,
             Some(4) => {}
-            code => return Err(format!("it ends with {code:?}\n{}", ended.said())),
+            code => return Err(format!("it ends with {code:?}\n{}", ended.printed())),
         }
     }
     to_the_end(&program).map(|()| kills)
@@ -118,7 +119,7 @@ fn process_stopped_beyond_timeouts_keeps_the_promises() {
         let _ = running.try_signal(Signal::CONT);
         let ended = running.end();
         if has_ended || !matches!(ended.code, Some(0 | 4)) {
-            return Err(format!("it ends with {:?}\n{}", ended.code, ended.said()));
+            return Err(format!("it ends with {:?}\n{}", ended.code, ended.printed()));
         }
         to_the_end(&program).map(|()| 1)
     });

@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 
 use crate::faults::{Errno, How, Strike, left_out, shim};
-use crate::final_checks::{rows_with_comments, settled};
+use crate::final_checks::{check_final_state, rows_with_comments};
 use crate::program::{Ended, Program, closing, eventually, in_place_of, shell_words, started, started_as_it_is};
 
 const ROWS: u64 = 20;
@@ -34,16 +34,16 @@ fn slow_program() -> Program {
 
 /// Runs the same command again without the fault.
 #[track_caller]
-fn goes_on(program: &Program) {
+fn resumes(program: &Program) {
     let ended = started(program.send_command(COMMAND)).end().expect_code(0);
-    settled(program, ROWS, "r.csv").unwrap_or_else(|breach| panic!("{breach}\n{}", ended.said()));
+    check_final_state(program, ROWS, "r.csv").unwrap_or_else(|breach| panic!("{breach}\n{}", ended.printed()));
 }
 
 /// The program, with these file calls failing.
 fn struck(program: &Program, arguments: &str, name: &str, at: usize, error: Errno) -> Option<Ended> {
     let strike = Strike { at, how: How::On, error, name };
     let ended = started(strike.prepare(shim()?, program, program.send_command(arguments))).end();
-    assert!(!ended.stderr.contains("defect"), "{}", ended.said());
+    assert!(!ended.stderr.contains("defect"), "{}", ended.printed());
     Some(ended)
 }
 
@@ -65,7 +65,7 @@ fn full_disk_under_journal_stops_a_resumable_run() {
         let program = program();
         let Some(ended) = struck(&program, COMMAND, "journal.db", at, Errno::NoSpace) else { return };
         ended.expect_code(4).expect_text("no space left for the journal").expect_text("make room");
-        goes_on(&program);
+        resumes(&program);
     }
 }
 
@@ -82,7 +82,7 @@ fn full_disk_under_results_loses_no_outcome() {
     let help = format!("{help} {run} --no-progress` only");
     ended.expect_text(&help).expect_text("next:\n  bulk-triage run a.csv");
     program.run(&format!("runs results {run} -o made-again.csv")).expect_code(0);
-    goes_on(&program);
+    resumes(&program);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn full_disk_still_prints_the_json_summary() {
         let ended = ended.expect_code(4).expect_text("free some space, then run the same command again to resume");
         let summary = ended.json();
         assert_eq!((summary["exit"].as_u64(), summary["rows"].as_u64()), (Some(4), Some(ROWS)), "{name}: {summary}");
-        goes_on(&program);
+        resumes(&program);
     }
 }
 
@@ -143,7 +143,7 @@ fn journal_held_by_a_stopped_process_is_reported() {
     let running = start();
     holder.unlock().expect("it is held");
     running.end().expect_code(0);
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn unwritable_log_does_not_affect_the_run() {
     let log = format!("{COMMAND} -vv --log-file log.txt");
     let Some(ended) = struck(&program, &log, "log.txt", 3, Errno::NoSpace) else { return };
     ended.expect_code(0);
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn io_error_of_the_journal_ends_the_run() {
     let program = program();
     let Some(ended) = struck(&program, COMMAND, "journal.db-wal", 60, Errno::Io) else { return };
     ended.expect_code(70).expect_text("error: cannot use the journal: disk I/O error");
-    goes_on(&program);
+    resumes(&program);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn unusable_state_directory_sends_nothing() {
     let Some(ended) = struck(&program, COMMAND, "state", 1, Errno::ReadOnly) else { return };
     ended.expect_code(2).expect_text("Read-only file system");
     assert!(program.requests().is_empty());
-    goes_on(&program);
+    resumes(&program);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn unwritable_results_directory_sends_nothing() {
         ended.expect_text("cannot write results").expect_text(place);
     }
     assert!(program.requests().is_empty());
-    goes_on(&program);
+    resumes(&program);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn journal_locked_by_another_program_is_awaited() {
     assert!(program.requests().is_empty());
     other.execute_batch("ROLLBACK").expect("the lock is released");
     waiting.end().expect_code(0);
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn damaged_journal_is_reported_and_sends_nothing() {
         damage(&OpenOptions::new().write(true).open(journal(&program)).expect("a journal"));
         let before = fs::read(journal(&program)).expect("a journal");
         let ended = program.send(COMMAND);
-        assert_eq!(ended.code, Some(70), "{what}: {}", ended.said());
+        assert_eq!(ended.code, Some(70), "{what}: {}", ended.printed());
         ended.expect_text("journal.db is damaged");
         assert!(program.requests().is_empty(), "{what}");
         assert_eq!(fs::read(journal(&program)).expect("a journal"), before, "{what}: it is left as it is");
@@ -237,8 +237,8 @@ fn flipped_journal_bytes_cause_no_crash() {
         fs::write(journal(&program), &damaged).expect("writes");
         for arguments in ["runs list", "runs prune", "run a.csv --dry-run"] {
             let ended = program.run(arguments);
-            assert!(matches!(ended.code, Some(0 | 2 | 70)), "{arguments}: {:?} {}", ended.code, ended.said());
-            assert!(!ended.stderr.contains("defect"), "{arguments}: {}", ended.said());
+            assert!(matches!(ended.code, Some(0 | 2 | 70)), "{arguments}: {:?} {}", ended.code, ended.printed());
+            assert!(!ended.stderr.contains("defect"), "{arguments}: {}", ended.printed());
         }
     }
 }
@@ -302,7 +302,7 @@ fn second_process_names_the_holder_and_exits() {
     assert!(!program.path("second.csv").exists());
     first.end().expect_code(0);
     assert_eq!(program.requests().len() as u64, ROWS);
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]
@@ -313,11 +313,11 @@ fn low_open_file_limit_loses_nothing() {
         let mut limited = in_place_of(&sent, "sh");
         limited.arg("-c").arg(format!("ulimit -n {files}; exec {}", shell_words(&sent)));
         let ended = started(limited).end();
-        assert!(matches!(ended.code, Some(0 | 2 | 3 | 4 | 70)), "{files}: {:?} {}", ended.code, ended.said());
-        assert!(ended.code == Some(0) || ended.stderr.contains("error: "), "{files}: {}", ended.said());
-        assert!(!ended.stderr.contains("defect"), "{files}: {}", ended.said());
+        assert!(matches!(ended.code, Some(0 | 2 | 3 | 4 | 70)), "{files}: {:?} {}", ended.code, ended.printed());
+        assert!(ended.code == Some(0) || ended.stderr.contains("error: "), "{files}: {}", ended.printed());
+        assert!(!ended.stderr.contains("defect"), "{files}: {}", ended.printed());
     }
-    goes_on(&program);
+    resumes(&program);
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn sighup_and_sigterm_stop_a_resumable_run() {
         running.signal(signal);
         running.end().expect_code(4).expect_text("stopped early");
         assert!((program.requests().len() as u64) < ROWS);
-        goes_on(&program);
+        resumes(&program);
     }
 }
 
@@ -342,8 +342,8 @@ fn second_sigterm_exits_and_rerun_resolves_doubts() {
     let _ = running.try_signal(Signal::TERM);
     let ended = running.end();
     // Two signals that arrive together count as one.
-    assert!(matches!(ended.code, Some(143 | 4)), "{:?} {}", ended.code, ended.said());
-    goes_on(&program);
+    assert!(matches!(ended.code, Some(143 | 4)), "{:?} {}", ended.code, ended.printed());
+    resumes(&program);
 }
 
 /// Like `| head -1`.
@@ -356,7 +356,7 @@ fn closed_output_pipe_does_not_affect_the_run() {
     command.stdout(writer).stderr(Stdio::piped());
     started_as_it_is(command).end().expect_code(0);
     head.wait().expect("head ends");
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 /// The kernel sends SIGHUP, and every write to the terminal fails.
@@ -379,7 +379,7 @@ fn closed_terminal_stops_a_resumable_run() {
     eventually("the program ends", || !program.path("state/process-1.lock").exists());
     program.run("runs list").expect_code(0).expect_text("unfinished");
     assert!((program.requests().len() as u64) < ROWS);
-    goes_on(&program);
+    resumes(&program);
 }
 
 /// Started as `nohup` does.
@@ -393,7 +393,7 @@ fn ignored_sighup_stays_ignored() {
     program.wait_for_requests(3);
     running.signal(Signal::HUP);
     running.end().expect_code(0);
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn unwritable_summary_keeps_the_exit_code() {
     let full = OpenOptions::new().write(true).open("/dev/full").expect("a file that takes nothing");
     command.stdout(full).stderr(Stdio::piped());
     started_as_it_is(command).end().expect_code(0).expect_text("cannot write the summary");
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn repeated_ids_use_bounded_memory() {
             bounded(TIGHT, &program, &arguments, |_| Ok(()))
         };
         let code = if contradict { 3 } else { 0 };
-        assert_eq!(ended.code, Some(code), "{ids} {contradict} {arguments}: {}", ended.said());
+        assert_eq!(ended.code, Some(code), "{ids} {contradict} {arguments}: {}", ended.printed());
         let lines = program.read("found").lines().count() as u64;
         match format {
             "json" => assert_eq!(lines, REPEATED - ids + 2, "{ids} {contradict}"),

@@ -42,7 +42,7 @@ fn typed(program: &Program) -> String {
 /// The last printed command.
 #[track_caller]
 fn printed(ended: &Ended) -> String {
-    let said = ended.said();
+    let said = ended.printed();
     let line = said.lines().rev().map(str::trim).find(|line| line.starts_with("bulk-triage "));
     line.unwrap_or_else(|| panic!("no command in:\n{said}")).to_owned()
 }

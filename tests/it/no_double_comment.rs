@@ -30,8 +30,8 @@ fn storing(forms: &str) -> Habits {
 fn ends_with_one_comment(program: &Program, arguments: &str, outcome: &str, code: &str) {
     let ended = program.send(&format!("a.jsonl {arguments}"));
     let row = &ended.results()[0];
-    assert_eq!((row["outcome"].as_str(), row["code"].as_str()), (outcome, code), "{}", ended.said());
-    assert_eq!(program.comments(7).len(), 1, "{}", ended.said());
+    assert_eq!((row["outcome"].as_str(), row["code"].as_str()), (outcome, code), "{}", ended.printed());
+    assert_eq!(program.comments(7).len(), 1, "{}", ended.printed());
 }
 
 /// Every row ends `updated`, and its comment exists once.
@@ -40,7 +40,7 @@ fn once_each(faults: &[&str], rows: u64) -> Program {
     let ended = program.send("a.csv").expect_code(0);
     let ended = ended.expect_outcomes(&[("updated", usize::try_from(rows).expect("few"))]);
     for id in 1..=rows {
-        assert_eq!(program.comments(id), [format!("Comment on {id}")], "{faults:?}\n{}", ended.said());
+        assert_eq!(program.comments(id), [format!("Comment on {id}")], "{faults:?}\n{}", ended.printed());
     }
     program
 }

@@ -24,7 +24,7 @@ fn every_request_is_recorded_in_the_journal() {
         let run = summary["run"].as_str().expect("a run");
         let shown = program.run(&format!("runs show {run} --format json")).expect_code(0).json();
         let requests = program.requests().len() as u64;
-        assert_eq!(summary["calls"].as_u64(), Some(requests), "{fault}: {}", ended.said());
+        assert_eq!(summary["calls"].as_u64(), Some(requests), "{fault}: {}", ended.printed());
         assert_eq!(shown["calls"].as_u64(), Some(requests), "{fault}");
         let of_rows: u64 = ended.results().iter().map(|row| row["attempts"].parse::<u64>().expect("a number")).sum();
         assert_eq!(of_rows, requests, "{fault}");
@@ -48,7 +48,7 @@ fn reading_commands_send_no_update() {
         format!("run a.csv --dry-run --base-url {origin}"),
     ] {
         let ended = program.run(&arguments);
-        assert!(matches!(ended.code, Some(0 | 2)), "{arguments}: {}", ended.said());
+        assert!(matches!(ended.code, Some(0 | 2)), "{arguments}: {}", ended.printed());
     }
     assert_eq!(program.requests().len(), 1);
 }

@@ -95,10 +95,10 @@ impl Users {
     fn expect_refused(&self, text: &str, act: impl FnOnce(&Users) -> Ended) -> Ended {
         let (before, requests) = (self.all(), self.program.requests().len());
         let ended = act(self).expect_code(2).expect_text(text);
-        assert_eq!(self.program.requests().len(), requests, "{}", ended.said());
+        assert_eq!(self.program.requests().len(), requests, "{}", ended.printed());
         let after = self.all();
         let changed: Vec<_> = after.iter().filter(|(path, facts)| before.get(*path) != Some(*facts)).collect();
-        assert!(changed.is_empty() && before.len() == after.len(), "{changed:?}\n{}", ended.said());
+        assert!(changed.is_empty() && before.len() == after.len(), "{changed:?}\n{}", ended.printed());
         ended
     }
 

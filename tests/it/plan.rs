@@ -99,7 +99,7 @@ fn killed_apply_is_resumed() {
 fn plan_of_no_rows_suggests_no_file() {
     let program = Program::new().file("header.csv", "incidentId,status\n");
     let shown = program.run("plan header.csv").expect_code(0);
-    assert!(shown.stdout.ends_with("\nnothing was sent\n"), "{}", shown.said());
+    assert!(shown.stdout.ends_with("\nnothing was sent\n"), "{}", shown.printed());
 }
 
 #[test]
@@ -132,10 +132,10 @@ fn altered_plan_is_refused() {
         altered[at] ^= 1;
         program.write("a.plan", &altered);
         let ended = apply(&program, "").expect_code(3);
-        assert!(ended.said().contains("nothing was sent") || at < 8, "byte {at}: {}", ended.said());
+        assert!(ended.printed().contains("nothing was sent") || at < 8, "byte {at}: {}", ended.printed());
         // If its first bytes differ, the file is taken for an invalid input.
         let again = program.run("plan a.plan");
-        assert_eq!(again.code, Some(3), "byte {at}: {}", again.said());
+        assert_eq!(again.code, Some(3), "byte {at}: {}", again.printed());
     }
     program.write("a.plan", &whole[..whole.len() - 1]);
     apply(&program, "").expect_code(3).expect_text("the plan was modified or cut off");
@@ -264,7 +264,7 @@ fn plan_without_output_is_shown() {
     let origin = program.origin();
     let before = program.names();
     let shown = program.run(&format!("plan a.csv --base-url {origin}")).expect_code(0);
-    let said = shown.expect_text("3  Resolved").expect_text("to save the plan:").said();
+    let said = shown.expect_text("3  Resolved").expect_text("to save the plan:").printed();
     assert_eq!(program.names().iter().filter(|name| *name != "state").count(), before.len(), "nothing is written");
     program.run(&format!("plan a.csv --detailed-exitcode --base-url {origin}")).expect_code(10);
     program.run(&format!("plan a.csv --detailed-exitcode --compare --base-url {origin}")).expect_code(10);

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 
 use crate::faults::{is_root, left_out};
-use crate::final_checks::{rows_with_comments, settled};
+use crate::final_checks::{check_final_state, rows_with_comments};
 use crate::program::{Program, in_place_of, started};
 
 const ROWS: u64 = 120;
@@ -158,7 +158,7 @@ fn intent_is_on_disk_at_every_request() {
     let trace = program.path("trace");
     let Some(command) = traced(&program, &trace) else { return };
     started(command).end().expect_code(0);
-    settled(&program, ROWS, "r.csv").expect("all is done");
+    check_final_state(&program, ROWS, "r.csv").expect("all is done");
 
     let trace = fs::read_to_string(trace).expect("a trace");
     let (mut disk, mut sent) = (Disk::default(), HashSet::new());

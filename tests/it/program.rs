@@ -409,20 +409,20 @@ impl Ended {
     /// Fails unless the output contains this.
     #[track_caller]
     pub(crate) fn expect_text(self, text: &str) -> Ended {
-        let said = self.said();
+        let said = self.printed();
         assert!(said.contains(text), "`{text}` is missing in:\n{said}");
         self
     }
 
     /// All output.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         format!("--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr)
     }
 
     /// Its standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.said()))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.printed()))
     }
 
     /// The results file that the summary names.
@@ -432,7 +432,7 @@ impl Ended {
             Ok(summary) => summary["results"].as_str().map(str::to_owned),
             Err(_) => self.stdout.lines().find_map(|line| line.strip_prefix("results: ")).map(str::to_owned),
         };
-        self.dir.join(path.unwrap_or_else(|| panic!("no results: {}", self.said())))
+        self.dir.join(path.unwrap_or_else(|| panic!("no results: {}", self.printed())))
     }
 
     /// The rows of the results file, by column name.
@@ -455,7 +455,7 @@ impl Ended {
     #[track_caller]
     pub(crate) fn expect_outcomes(self, expected: &[(&str, usize)]) -> Ended {
         let expected: BTreeMap<_, _> = expected.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect();
-        assert_eq!(self.outcomes(), expected, "{}", self.said());
+        assert_eq!(self.outcomes(), expected, "{}", self.printed());
         self
     }
 }

@@ -99,7 +99,7 @@ fn same_file_in_parallel_sends_nothing_twice() {
     let both = [1, 2].map(|_| program.start_sending("a.csv --quota 1000/1s"));
     for one in both {
         let ended = one.end();
-        assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.said());
+        assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.printed());
     }
     assert_eq!(incidents(&program.updates()), (1..=40).collect::<Vec<_>>());
 }
@@ -279,7 +279,7 @@ fn newer_of_two_equal_unfinished_runs_is_resumed() {
     assert_eq!(ended.json()["run"].as_str(), Some(newer.as_str()));
     program.run(&format!("runs show {older}")).expect_code(0).expect_text("unfinished");
     let shown = program.run(&format!("runs show {newer}")).expect_code(0);
-    assert!(!shown.stdout.contains("unfinished"), "{}", shown.said());
+    assert!(!shown.stdout.contains("unfinished"), "{}", shown.printed());
 }
 
 /// Moves everything in this journal into the past.

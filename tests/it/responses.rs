@@ -35,11 +35,11 @@ fn every_success_ends_updated_without_repeats() {
             let program = Program::new().file("a.csv", content).faulty_emulator(&faults);
             let ended =
                 program.send("a.csv --patience 0 --settle 600ms").expect_code(0).expect_outcomes(&[("updated", 12)]);
-            assert_eq!(program.updates().len(), 12, "{fault}: {}", ended.said());
+            assert_eq!(program.updates().len(), 12, "{fault}: {}", ended.printed());
             let is_read = ["gzip", "deflate", "bom", "201"].iter().all(|shown| !fault.starts_with(shown));
             let reads = program.requests().len() - program.updates().len();
             assert_eq!(reads, if is_read { 12 } else { 0 }, "{fault}");
-            assert!(!ended.said().contains("service"), "{fault}: {}", ended.said());
+            assert!(!ended.printed().contains("service"), "{fault}: {}", ended.printed());
         }
     });
 }
@@ -62,7 +62,7 @@ fn unreadable_successes_do_not_stop_at_five() {
     let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
     let program = Program::new().file("a.csv", resolving(1..=8)).faulty_emulator(&faults);
     let ended = program.send("a.csv --max-attempts 1 --settle 600ms");
-    assert_eq!(ended.outcomes().get("not-attempted"), None, "{}", ended.said());
+    assert_eq!(ended.outcomes().get("not-attempted"), None, "{}", ended.printed());
 }
 
 /// A server that responds to every request, given its first line and its body, with these bytes, each on a new
@@ -116,7 +116,7 @@ fn ignored_update_is_not_applied_and_not_remembered() {
     for content in [resolving(1..=3), closing(1..=3)] {
         let program = Program::new().file("a.csv", content).faulty_emulator(&["ignore@1-3"]);
         let ended = program.send("a.csv").expect_code(1).expect_outcomes(&[("failed", 3)]);
-        assert!(ended.results().iter().all(|row| row["code"] == "not-applied"), "{}", ended.said());
+        assert!(ended.results().iter().all(|row| row["code"] == "not-applied"), "{}", ended.printed());
         program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 3)]);
         assert_eq!(program.updates().len(), 6);
     }
@@ -138,7 +138,7 @@ fn older_equal_comment_is_not_of_this_update() {
         let program = Program::new().file("a.csv", "incidentId,status,comment\n7,Resolved,done\n");
         let ended = program.run(&format!("run a.csv --yes --base-url {origin}"));
         let row = &ended.results()[0];
-        assert_eq!((&*row["outcome"], &*row["code"]), (outcome, code), "{status} {created}: {}", ended.said());
+        assert_eq!((&*row["outcome"], &*row["code"]), (outcome, code), "{status} {created}: {}", ended.printed());
     }
 }
 
@@ -175,7 +175,7 @@ fn allow_differs_accepts_other_values() {
     let rows = "incidentId,status,tags\n1,Resolved,a\n";
     let program = Program::new().file("a.csv", rows).faulty_emulator(&["ignore=tags"]);
     let ended = program.send("a.csv --allow-differs --format json").expect_code(0);
-    assert_eq!(ended.json()["differs"], 1, "{}", ended.said());
+    assert_eq!(ended.json()["differs"], 1, "{}", ended.printed());
 }
 
 /// One server keeps its own spelling, another stores an equivalent value.
@@ -189,7 +189,7 @@ fn equal_values_do_not_differ() {
         let rows = format!("incidentId,classification,determination,tags\n7,FalsePositive,{asked},a & b\n");
         let program = Program::new().file("a.csv", rows);
         let ended = program.run(&format!("run a.csv --yes --contract defender --base-url {origin}")).expect_code(0);
-        assert_eq!(ended.results()[0]["code"], "", "{}", ended.said());
+        assert_eq!(ended.results()[0]["code"], "", "{}", ended.printed());
     }
 }
 
@@ -202,7 +202,7 @@ fn response_without_set_member_causes_a_read() {
     });
     let program = Program::new().file("a.csv", resolving([7]));
     let ended = program.run(&format!("run a.csv --yes --settle 300ms --base-url {origin}")).expect_code(0);
-    assert_eq!(ended.results()[0]["code"], "found-by-reading", "{}", ended.said());
+    assert_eq!(ended.results()[0]["code"], "found-by-reading", "{}", ended.printed());
 }
 
 /// As when a server closes an idle connection just as the next request is sent.

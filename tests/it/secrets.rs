@@ -24,7 +24,7 @@ fn is_in(bytes: &[u8]) -> bool {
 
 #[track_caller]
 fn expect_silent(ended: &Ended) {
-    assert!(!is_in(ended.stdout.as_bytes()) && !is_in(ended.stderr.as_bytes()), "{}", ended.said());
+    assert!(!is_in(ended.stdout.as_bytes()) && !is_in(ended.stderr.as_bytes()), "{}", ended.printed());
 }
 
 /// Looks into every file below a directory, and says how many there are.
@@ -78,7 +78,7 @@ fn process_memory_is_closed_to_others() {
         other.uid(ANYBODY).gid(ANYBODY);
     }
     let ended = started(other).end();
-    assert!(ended.code != Some(0) && ended.stdout.is_empty(), "{}", ended.said());
+    assert!(ended.code != Some(0) && ended.stdout.is_empty(), "{}", ended.printed());
     running.kill();
 }
 
@@ -200,12 +200,12 @@ fn token_echoed_by_server_is_redacted_everywhere() {
             "runs list --format json".to_owned(),
         ] {
             let ended = program.run(&arguments);
-            assert!(!holds(ended.said().as_bytes(), TOKEN), "{arguments}\n{}", ended.said());
+            assert!(!holds(ended.printed().as_bytes(), TOKEN), "{arguments}\n{}", ended.printed());
         }
         let run = program.last_run();
         for arguments in [format!("runs show {run} --all"), format!("runs undo {run} -o u.plan --base-url {origin}")] {
             let ended = program.run(&arguments);
-            assert!(!holds(ended.said().as_bytes(), TOKEN), "{arguments}\n{}", ended.said());
+            assert!(!holds(ended.printed().as_bytes(), TOKEN), "{arguments}\n{}", ended.printed());
         }
         if status.starts_with('2') {
             assert!(program.read("open.csv").contains("***token***"), "what was redacted is marked");
@@ -230,7 +230,7 @@ fn earlier_token_is_redacted_too() {
     });
     let to = format!("--base-url {origin} --token-file token --log-file log.txt --results r.csv -vvv");
     let ended = program.run(&format!("run a.csv --yes --patience 0 {to}")).expect_code(1);
-    assert!(!holds(ended.said().as_bytes(), TOKEN), "{}", ended.said());
+    assert!(!holds(ended.printed().as_bytes(), TOKEN), "{}", ended.printed());
     assert!(program.read("r.csv").contains("***token***"));
     expect_held_nowhere(&program.path(""), TOKEN);
 }
@@ -253,7 +253,7 @@ fn redacted_text_is_never_sent_back() {
     program.run(&format!("run a.csv --compare --results a.results.csv {to}"));
     let run = program.last_run();
     let undo = program.run(&format!("runs undo {run} -o u.plan --base-url {origin}"));
-    assert!(undo.code != Some(0) || !program.path("u.plan").exists(), "{}", undo.said());
+    assert!(undo.code != Some(0) || !program.path("u.plan").exists(), "{}", undo.printed());
     let sent = updates.lock().expect("no panic").concat();
     assert!(!sent.contains("***") && !holds(sent.as_bytes(), TOKEN), "{sent}");
 }
@@ -321,7 +321,7 @@ fn http_goes_to_loopback_only() {
     ] {
         for command in ["run a.csv --yes", "run a.csv --dry-run"] {
             let ended = program.run(&format!("{command} --base-url {url}")).expect_code(2);
-            assert!(!ended.said().contains("s3cret"), "{}", ended.said());
+            assert!(!ended.printed().contains("s3cret"), "{}", ended.printed());
         }
     }
     assert_eq!(program.names(), ["a.csv"], "nothing was begun");

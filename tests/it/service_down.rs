@@ -66,13 +66,13 @@ fn outage_without_patience_stops_without_failed_rows() {
         let ended = program.send("a.csv --patience 0").expect_code(4);
         let outcomes = ended.outcomes();
         let is_open = |outcome: &String| ["not-attempted", "in-doubt"].contains(&outcome.as_str());
-        assert!(outcomes.keys().all(is_open), "{fault}: {}", ended.said());
+        assert!(outcomes.keys().all(is_open), "{fault}: {}", ended.printed());
         assert!(program.requests().len() <= 5 + CONCURRENCY, "{fault}: {}", program.requests().len());
         ended.expect_text("next:");
         // The run stops after five of the twelve faulty requests; the rest strike the same command again.
         let ended = program.send("a.csv").expect_code(0).expect_outcomes(&[("updated", 40)]);
         for id in 1..=40 {
-            assert_eq!(program.comments(id).len(), 1, "{fault}, incident {id}\n{}", ended.said());
+            assert_eq!(program.comments(id).len(), 1, "{fault}, incident {id}\n{}", ended.printed());
         }
     });
 }

@@ -21,7 +21,7 @@ fn program(rows: u64, faults: &[&str]) -> Program {
 const ONE: &str = "--concurrency 1";
 
 #[test]
-fn responses_that_refuse_the_token() {
+fn refused_token() {
     let program = program(3, &["401@1-2", "403@3", "401@4-5", "403@6"]);
     let origin = program.origin();
     let mut story = Story::of(&program);
@@ -33,7 +33,7 @@ fn responses_that_refuse_the_token() {
 }
 
 #[test]
-fn rows_that_keep_failing() {
+fn failing_rows() {
     let program = program(8, &["404"]);
     let mut story = Story::of(&program);
     story.send(&format!("a.csv {ONE} --max-failures 2")).send(&format!("a.csv {ONE}"));
@@ -41,7 +41,7 @@ fn rows_that_keep_failing() {
 }
 
 #[test]
-fn rows_that_fail_for_reasons_of_their_own() {
+fn rows_fail_for_different_reasons() {
     let faults = [
         "400@#1",
         "404@#2",
@@ -61,7 +61,7 @@ fn rows_that_fail_for_reasons_of_their_own() {
 }
 
 #[test]
-fn service_that_does_not_answer() {
+fn service_without_response() {
     let program = program(2, &["503@1-20"]);
     let mut story = Story::of(&program);
     story.send(&format!("a.csv {ONE} --patience 0"));
@@ -82,7 +82,7 @@ fn service_that_does_not_answer() {
 }
 
 #[test]
-fn service_that_asks_for_hours() {
+fn pause_of_hours() {
     let program = program(2, &["503@1=3h"]);
     let origin = program.origin();
     let mut story = Story::of(&program);
@@ -91,7 +91,7 @@ fn service_that_asks_for_hours() {
 }
 
 #[test]
-fn lists_that_are_refused_or_fail() {
+fn rejected_and_failed_lists() {
     let program = program(2, &["500@lists"]);
     let origin = program.origin();
     let mut story = Story::of(&program);
@@ -104,7 +104,7 @@ fn lists_that_are_refused_or_fail() {
 }
 
 #[test]
-fn time_that_is_over() {
+fn deadline_passes() {
     let program = program(3, &[]).file("first.csv", closing(9..=9));
     program.send("first.csv --quota 1/1h").expect_code(0);
     let mut story = Story::of(&program);
@@ -112,7 +112,7 @@ fn time_that_is_over() {
 }
 
 #[test]
-fn runs_and_files_that_another_process_has() {
+fn runs_and_files_in_use() {
     let program = program(2, &["stall@1"]).file("b.csv", closing(11..=12));
     let running = program.start_sending(&format!("a.csv {ONE} --results r.csv"));
     program.wait_for_requests(1);
@@ -125,7 +125,7 @@ fn runs_and_files_that_another_process_has() {
 }
 
 #[test]
-fn journal_that_another_process_has() {
+fn journal_in_use() {
     let program = program(2, &[]);
     program.send("a.csv --limit 1").expect_code(0);
     let holder = File::options().write(true).open(program.path("state/journal.lock")).expect("a lock");
@@ -159,7 +159,7 @@ fn second_signal() {
 }
 
 #[test]
-fn plans_and_runs_that_are_finished() {
+fn finished_plans_and_runs() {
     let program = program(2, &["404@#2*1"]).file("gone.csv", "incidentId,status\n5000,Resolved\n");
     let origin = program.origin();
     program.run(&format!("plan a.csv -o a.plan --base-url {origin}")).expect_code(0);

@@ -35,10 +35,10 @@ fn reads_before_the_prompt_are_counted() {
 fn lines_in_a_pipe_are_complete() {
     let program = Program::new().file("a.csv", closing(1..=9)).faulty_emulator(&["400@#2", "400@#8", "400@#5"]);
     let ended = program.send("a.csv --max-attempts 1").expect_code(1);
-    assert!(!ended.stdout.contains('…'), "{}", ended.said());
+    assert!(!ended.stdout.contains('…'), "{}", ended.printed());
     let rows: Vec<&str> = ended.stdout.lines().filter_map(|line| line.trim().strip_prefix("row ")).collect();
     let rows: Vec<_> = rows.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(rows, ["2", "5", "8"], "{}", ended.said());
+    assert_eq!(rows, ["2", "5", "8"], "{}", ended.printed());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn equal_diagnostics_are_grouped_and_counts_sorted() {
     let rows: String = (1..=30).fold(String::new(), |rows, id| rows + &format!("{id},Resolvd\n"));
     let program = Program::new().file("a.csv", format!("incidentId,status\n{rows}x,Active\n31,\n32,\n"));
     let check = program.run("check a.csv").expect_code(3);
-    assert_eq!(check.stdout.matches("error[unknown-value]").count(), 1, "{}", check.said());
+    assert_eq!(check.stdout.matches("error[unknown-value]").count(), 1, "{}", check.printed());
     let check = check.expect_text("the same on 29 more lines: 3, 4, 5, 6, 7, …");
     check.expect_text("error[id-invalid]").expect_text("the same on 1 more line: 34");
 }
@@ -70,6 +70,6 @@ fn runs_show_names_the_origin_once() {
     let program = Program::new().file("a.csv", closing(1..=2)).emulator(|_| ());
     program.send("a.csv").expect_code(0);
     let shown = program.run(&format!("runs show {}", program.last_run())).expect_code(0);
-    assert_eq!(shown.stdout.matches(&program.origin()).count(), 1, "{}", shown.said());
+    assert_eq!(shown.stdout.matches(&program.origin()).count(), 1, "{}", shown.printed());
     shown.expect_text("\nrequests  2, 0 throttled (429)\n");
 }

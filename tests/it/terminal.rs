@@ -219,7 +219,7 @@ fn clicolor_force_colors_pipes() {
     let said = |variables: &[(&str, &str)], arguments: &str| {
         let mut command = program.command(arguments);
         command.envs(variables.iter().copied());
-        crate::program::started(command).end().expect_code(3).said()
+        crate::program::started(command).end().expect_code(3).printed()
     };
     assert!(said(&[("CLICOLOR_FORCE", "1")], "check bad.csv").contains('\u{1b}'));
     assert!(!said(&[("CLICOLOR_FORCE", "0")], "check bad.csv").contains('\u{1b}'));

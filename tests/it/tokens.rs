@@ -101,9 +101,9 @@ fn invalid_token_text_is_refused_before_any_request() {
             use std::os::unix::ffi::OsStrExt as _;
             by_variable.env("BULK_TRIAGE_TOKEN", std::ffi::OsStr::from_bytes(&text));
             let ended = started(by_variable).end().expect_code(5).expect_text("error: BULK_TRIAGE_TOKEN ");
-            assert!(!ended.expect_text(said).said().contains(MARK));
+            assert!(!ended.expect_text(said).printed().contains(MARK));
         }
-        assert!(!by_file.expect_text(said).said().contains(MARK));
+        assert!(!by_file.expect_text(said).printed().contains(MARK));
     }
     assert!(program.requests().is_empty());
 }
@@ -350,9 +350,9 @@ fn renewed_token_is_in_no_output() {
         let again = program.run(&format!("{arguments} --log-file log.txt --remember 0 --dry-run")).expect_code(0);
         fs::remove_file(program.path("token")).expect("it is there");
         assert_eq!(server.join().expect("no panic"), ["old", "new", "new"], "the token was renewed");
-        assert!(told.said().contains("DEBUG"), "it is logged at its highest level: {}", told.said());
+        assert!(told.printed().contains("DEBUG"), "it is logged at its highest level: {}", told.printed());
         for token in [old, new] {
-            for said in [told.said(), again.said()] {
+            for said in [told.printed(), again.printed()] {
                 assert!(!said.contains(&token[..20]), "{said}");
             }
             expect_in_no_file(program.dir(), token.as_bytes());

@@ -131,7 +131,7 @@ fn prompt_without_compare_says_it_cannot_be_undone() {
     let cannot = "cannot be undone: without --compare, previous values are not recorded";
     let dry = |options: &str| program.run(&format!("run a.csv --dry-run --base-url {} {options}", program.origin()));
     dry("").expect_code(0).expect_text(cannot);
-    assert!(!dry("--compare").expect_code(0).said().contains("cannot be undone"));
+    assert!(!dry("--compare").expect_code(0).printed().contains("cannot be undone"));
     program.write("edit.csv", "incidentId,tags\n1,+x\n2,a; b\n");
     program.run(&format!("plan edit.csv -o edit.plan --base-url {}", program.origin())).expect_code(0);
     let asked = program.run("apply edit.plan --yes --quota 1000/1s").expect_code(0);

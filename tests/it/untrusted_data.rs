@@ -362,7 +362,7 @@ fn hostile_responses_end_as_outcomes() {
         let run = format!("run a.csv --yes -vvv --patience 0 --base-url {origin}");
         let ended = harmless(program.run(&run));
         // A status line with a control character is not HTTP, so this counts as no response.
-        assert!(matches!(ended.code, Some(0 | 1 | 4)), "{status}: {}", ended.said());
+        assert!(matches!(ended.code, Some(0 | 1 | 4)), "{status}: {}", ended.printed());
         let results = ended.results();
         assert_eq!(results.len(), 1, "{status}");
         results[0].values().for_each(|cell| assert!(cell.len() < 3_000, "{status}: {} bytes", cell.len()));

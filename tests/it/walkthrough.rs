@@ -50,7 +50,7 @@ fn export_plan_apply_report_and_undo_work() {
         if !command.starts_with("plan close.plan") {
             command.push_str(" --quota 10000/1s");
         }
-        said.push(program.run(&command).expect_code(0).said());
+        said.push(program.run(&command).expect_code(0).printed());
     }
     assert_eq!(said.len(), 5);
     for (said, text) in said.iter().zip([

@@ -69,7 +69,7 @@ fn obeys(form: ThrottleForm) {
     });
     let ended = program.send("a.csv --quota 1000/700ms --concurrency 1").expect_code(0);
     let ended = ended.expect_outcomes(&[("updated", 12)]);
-    assert!(ended.stdout.contains("1 throttled"), "{form}: {}", ended.said());
+    assert!(ended.stdout.contains("1 throttled"), "{form}: {}", ended.printed());
     let requests = program.requests();
     assert_eq!((requests.len(), throttled(&requests)), (13, 1), "{form}");
     let at = requests[3].at_us;

@@ -89,11 +89,11 @@ fn rules() -> RowPolicy {
     RowPolicy { policy, same_as: SameAs::default(), settle: SETTLE }
 }
 
-fn settled(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
-    settled_at(0, hand, verdict, streak)
+fn on_end(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
+    on_end_at(0, hand, verdict, streak)
 }
 
-fn settled_at(seconds: i64, hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
+fn on_end_at(seconds: i64, hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
     let at = Now { boot: BootTime(seconds * 1_000_000), wall: now().wall + jiff::SignedDuration::from_secs(seconds) };
     let ended = CompletedCall { at, ..ended(verdict) };
     hand.on_attempt_end(&ended, streak, &rules(), &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1))
@@ -108,16 +108,16 @@ fn only_attempts_before_an_outage_count() {
     let nothing = || Verdict::Transient { may_have_applied: false };
     let mut forgiven = hand(false, false);
     for _ in 0..3 {
-        assert!(matches!(settled(&mut forgiven, nothing(), STREAK).1, RowStep::At(_)));
+        assert!(matches!(on_end(&mut forgiven, nothing(), STREAK).1, RowStep::At(_)));
         forgiven.forgive(STREAK.id);
         assert_eq!(forgiven.tries(), 0);
     }
     let mut older = hand(false, false);
-    assert!(matches!(settled(&mut older, nothing(), STREAK).1, RowStep::At(_)));
+    assert!(matches!(on_end(&mut older, nothing(), STREAK).1, RowStep::At(_)));
     let later = Streak { id: 2, counts: true };
     older.forgive(later.id);
     assert_eq!(older.tries(), 1);
-    assert_eq!(settled(&mut older, nothing(), later).1, RowStep::UsedUp);
+    assert_eq!(on_end(&mut older, nothing(), later).1, RowStep::UsedUp);
     older.forgive(later.id);
     assert_eq!(older.tries(), 1);
 }
@@ -176,7 +176,7 @@ fn read_updates_fails_or_resends_the_row() {
         (false, vec![], false, false, Some(made)),
     ] {
         let mut hand = reading(appends, doubts, is_last_read);
-        let (end, then) = settled_at(31, &mut hand, read(has_comment), STREAK);
+        let (end, then) = on_end_at(31, &mut hand, read(has_comment), STREAK);
         assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_read} {has_comment}");
         assert_eq!(then, if expected.is_some() { RowStep::Over } else { RowStep::Ready });
         assert_eq!(expected.is_none(), hand.what == CallKind::Update);
@@ -189,7 +189,7 @@ fn first_matching_read_of_three_decides() {
     // The attempt ended after a second.
     let mut hand = reading(true, vec![doubt(true)], false);
     for (read_at, then) in [(3, RowStep::ReadAt(at(11))), (11, RowStep::ReadAt(at(31))), (31, RowStep::Ready)] {
-        let (end, next) = settled_at(read_at, &mut hand, read(false), STREAK);
+        let (end, next) = on_end_at(read_at, &mut hand, read(false), STREAK);
         assert_eq!((next, code(&end)), (then, None));
         assert_eq!(
             end.resolved,
@@ -197,12 +197,12 @@ fn first_matching_read_of_three_decides() {
         );
     }
     let mut hand = reading(true, vec![doubt(true)], false);
-    assert_eq!(settled_at(3, &mut hand, read(false), STREAK).1, RowStep::ReadAt(at(11)));
-    let (end, then) = settled_at(11, &mut hand, read(true), STREAK);
+    assert_eq!(on_end_at(3, &mut hand, read(false), STREAK).1, RowStep::ReadAt(at(11)));
+    let (end, then) = on_end_at(11, &mut hand, read(true), STREAK);
     assert_eq!((then, end.resolved), (RowStep::Over, vec![(AttemptId { session: 1, number: 1 }, true)]));
     // Another process has waited already: one read decides.
     let mut hand = reading(true, vec![doubt(true)], false);
-    assert_eq!(settled_at(40, &mut hand, read(false), STREAK).1, RowStep::Ready);
+    assert_eq!(on_end_at(40, &mut hand, read(false), STREAK).1, RowStep::Ready);
 }
 
 /// An unreadable response leads to reads even if the change adds no comment.
@@ -217,9 +217,9 @@ fn row_without_comment_is_read_three_times() {
     for (is_last_read, expected) in [(false, None), (true, Some("failed gave-up"))] {
         let mut hand = reading(false, vec![], is_last_read);
         hand.doubtful_until = Some(at(1));
-        assert_eq!(settled_at(3, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(11)));
-        assert_eq!(settled_at(11, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(31)));
-        assert_eq!(code(&settled_at(31, &mut hand, active(), STREAK).0).as_deref(), expected);
+        assert_eq!(on_end_at(3, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(11)));
+        assert_eq!(on_end_at(11, &mut hand, active(), STREAK).1, RowStep::ReadAt(at(31)));
+        assert_eq!(code(&on_end_at(31, &mut hand, active(), STREAK).0).as_deref(), expected);
     }
 }
 
@@ -246,8 +246,8 @@ fn unexplained_comment_leaves_the_row_in_doubt() {
         if !is_its_own {
             hand.what = CallKind::Read(vec![doubt]);
         }
-        assert!(matches!(settled_at(3, &mut hand, with("[removed]"), STREAK).1, RowStep::ReadAt(_)));
-        let (end, then) = settled_at(31, &mut hand, with("[removed]"), STREAK);
+        assert!(matches!(on_end_at(3, &mut hand, with("[removed]"), STREAK).1, RowStep::ReadAt(_)));
+        let (end, then) = on_end_at(31, &mut hand, with("[removed]"), STREAK);
         assert_eq!((code(&end).as_deref(), then), (Some(expected), RowStep::Over));
         assert_eq!(end.resolved, []);
     }
@@ -263,10 +263,10 @@ fn unreadable_incident_leaves_only_ours_in_doubt() {
         (vec![doubt(true)], false, Verdict::NotFound, "failed not-found"),
     ] {
         let mut hand = reading(true, doubts, is_last_read);
-        let (end, then) = settled(&mut hand, verdict, STREAK);
+        let (end, then) = on_end(&mut hand, verdict, STREAK);
         assert_eq!((code(&end).as_deref(), then), (Some(expected), RowStep::Over));
     }
     // The rejection of an update is about the row itself.
-    let (end, _) = settled(&mut hand(false, false), Verdict::Rejected, STREAK);
+    let (end, _) = on_end(&mut hand(false, false), Verdict::Rejected, STREAK);
     assert_eq!(code(&end).as_deref(), Some("failed rejected"));
 }

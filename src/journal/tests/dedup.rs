@@ -7,7 +7,7 @@ use tokio::time::advance;
 use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve, scope};
 use crate::journal::{AppliedBy, AttemptEnd, PriorRuns, ReadOnlyJournal, Receipt, WillSend};
 
-fn made(receipt: &Receipt) -> Option<(bool, bool)> {
+fn applied(receipt: &Receipt) -> Option<(bool, bool)> {
     match receipt {
         Receipt::AlreadyApplied(made) => Some((made.own_run, made.own_row)),
         _ => None,
@@ -38,8 +38,8 @@ async fn remember_zero_checks_only_its_own_run() {
     let mut process = Process::with(place.open(), &[comment(1), comment(1)], Duration::ZERO);
     process.make(1, Some(true));
     advance(HOUR * 1_000).await;
-    assert_eq!(made(&process.offer(2)), Some((true, false)));
-    assert_eq!(made(&process.offer(1)), Some((true, true)));
+    assert_eq!(applied(&process.offer(2)), Some((true, false)));
+    assert_eq!(applied(&process.offer(1)), Some((true, true)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,7 +85,7 @@ async fn overwrite_counts_if_applied_or_in_doubt() {
         place.process(&[resolve(1)]).make(1, Some(true));
         place.process(&[change(1, r#"{"status":"Active"}"#)]).make(1, overwritten);
         let receipt = place.process(&[resolve(1)]).offer(1);
-        assert_eq!(made(&receipt).is_none(), is_due, "{overwritten:?}: {receipt:?}");
+        assert_eq!(applied(&receipt).is_none(), is_due, "{overwritten:?}: {receipt:?}");
     }
 }
 
@@ -96,7 +96,7 @@ async fn change_in_flight_elsewhere_is_awaited() {
     let attempt = theirs.start(1);
     assert_eq!(ours.offer(1), Receipt::InFlight);
     theirs.end(theirs.ended(attempt));
-    assert_eq!(made(&ours.offer(1)), Some((false, false)));
+    assert_eq!(applied(&ours.offer(1)), Some((false, false)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +114,7 @@ async fn comment_in_doubt_is_resolved_before_next_comment() {
     let Receipt::Started(read) = process.offer_read(1, &doubts) else { panic!("it was not started") };
     process.end(AttemptEnd { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
     process.make(1, Some(true));
-    assert_eq!(made(&place.process(&[comment(1)]).offer(1)), Some((false, false)));
+    assert_eq!(applied(&place.process(&[comment(1)]).offer(1)), Some((false, false)));
 }
 
 #[tokio::test(start_paused = true)]

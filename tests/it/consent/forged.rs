@@ -56,7 +56,7 @@ fn forged_origins_of_plans_get_no_byte() {
             program.write("evil.plan", plan);
             for command in ["apply evil.plan --yes", "apply evil.plan", "plan evil.plan", "plan evil.plan --compare"] {
                 let ended = evil.run(&program, command);
-                assert!(matches!(ended.code, Some(2 | 3)), "{origin:?}, {command}: {}", ended.said());
+                assert!(matches!(ended.code, Some(2 | 3)), "{origin:?}, {command}: {}", ended.printed());
             }
         }
         assert_eq!(evil.connections(), 0, "{origin:?}");
@@ -81,7 +81,7 @@ fn forged_origins_of_contract_files_get_no_byte() {
             "fetch -o b.csv",
         ] {
             let ended = evil.run(&program, &format!("{command} --contract evil.toml"));
-            assert_eq!(ended.code, Some(2), "{origin:?}, {command}: {}", ended.said());
+            assert_eq!(ended.code, Some(2), "{origin:?}, {command}: {}", ended.printed());
         }
         assert_eq!(evil.connections(), 0, "{origin:?}");
     });
@@ -118,7 +118,7 @@ fn forged_origin_gets_token_only_if_typed() {
         let mut accepting = evil.command(&program, "");
         accepting.env("BULK_TRIAGE_STATE_DIR", &state);
         let ended = pasted(&accepting, &line).expect_text(&origin);
-        assert!(evil.connections() > before, "{line}: {}", ended.said());
+        assert!(evil.connections() > before, "{line}: {}", ended.printed());
     }
     assert!(evil.has_token());
 }
@@ -310,7 +310,7 @@ fn plan_of_an_extended_contract_names_it() {
         Some(r#"{"classification":"FalsePositive","determination":"Benign"}"#)
     );
     let built_in = program.run(&format!("run a.csv --dry-run --set determination=Other --contract defender {to}"));
-    assert!(!built_in.expect_code(0).said().contains("contract  "));
+    assert!(!built_in.expect_code(0).printed().contains("contract  "));
 }
 
 /// No plan can redefine a built-in contract.

@@ -24,7 +24,7 @@ fn forged_origins_of_journals_get_no_byte() {
             let mut command = evil.command(&program, &command);
             command.env("BULK_TRIAGE_STATE_DIR", &copy);
             let ended = crate::program::started(command).end();
-            assert_eq!(ended.code, Some(2), "{origin:?}: {}", ended.said());
+            assert_eq!(ended.code, Some(2), "{origin:?}: {}", ended.printed());
         }
         assert_eq!(evil.connections(), 0, "{origin:?}");
     });

@@ -101,15 +101,15 @@ fn quiet_run_names_target_in_summary_and_log() {
     let program = Program::new().file("a.csv", "incidentId,status\n1,Resolved\n").emulator(|_| ());
     let origin = program.origin();
     let ended = program.send("a.csv -q --log-file log.txt").expect_code(0);
-    assert!(!ended.stderr.contains("target"), "{}", ended.said());
-    assert!(ended.stdout.contains(&origin), "{}", ended.said());
+    assert!(!ended.stderr.contains("target"), "{}", ended.printed());
+    assert!(ended.stdout.contains(&origin), "{}", ended.printed());
     assert!(program.read("log.txt").contains(&origin), "{}", program.read("log.txt"));
     let ended = program.send("a.csv -q --remember 0 --format json").expect_code(0);
     assert_eq!(ended.json()["origin"], origin.as_str());
     let fetch = program.run(&format!("fetch -o b.csv -q --format json --base-url {origin}")).expect_code(0);
     assert_eq!(fetch.json()["origin"], origin.as_str());
     let fetch = program.run(&format!("fetch -o b.csv -q --base-url {origin}")).expect_code(0);
-    assert!(fetch.stdout.contains(&origin) && !fetch.stderr.contains("target"), "{}", fetch.said());
+    assert!(fetch.stdout.contains(&origin) && !fetch.stderr.contains("target"), "{}", fetch.printed());
     let running = program.run("runs --format json").expect_code(0);
     assert_eq!(running.json()[0]["origin"], origin.as_str());
 }

@@ -2,7 +2,7 @@
 //! where the process ends, before or after the call took effect. The point moves on by one call until a run ends
 //! without reaching it.
 //!
-//! After each faulty run the same command is run again until it succeeds; then everything must be [`settled`]. `cargo
+//! After each faulty run the same command is run again until it succeeds; then `check_final_state` must succeed. `cargo
 //! test` strikes one call of each kind. `BULK_TRIAGE_FAULTS=all` strikes every call in every way, for three seeds (`3`:
 //! for the third alone), and after every tenth crash ends the restarts as well, each one call later. A failure is
 //! printed with the command that reproduces it.

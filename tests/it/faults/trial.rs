@@ -6,7 +6,7 @@ use std::process::Command;
 use std::str::FromStr;
 
 use super::shim::{Errno, How, Point, Strike, noted, shim};
-use crate::final_checks::{rows_with_comments, settled};
+use crate::final_checks::{check_final_state, rows_with_comments};
 use crate::program::{Ended, Program, started};
 
 const ROWS: u64 = 20;
@@ -98,7 +98,8 @@ impl Trial {
             held.starts += 1;
             match ended.code {
                 Some(0) => {
-                    return settled(program, ROWS, "r.csv").map_err(|breach| self.told(&breach, point, &ended));
+                    return check_final_state(program, ROWS, "r.csv")
+                        .map_err(|breach| self.told(&breach, point, &ended));
                 }
                 Some(4) => {}
                 code => return Err(self.told(&format!("a restart ends with {code:?}"), point, &ended)),
@@ -134,7 +135,7 @@ impl Trial {
 
     fn told(&self, breach: &str, point: Option<&Point>, ended: &Ended) -> String {
         let at = point.map_or_else(String::new, |point| format!(" ({} {})", point.call, point.file));
-        format!("{self}{at}: {breach}\n{}", ended.said())
+        format!("{self}{at}: {breach}\n{}", ended.printed())
     }
 }
 
