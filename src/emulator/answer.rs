@@ -1,13 +1,13 @@
-//! Answers as they are meant: status, headers, body; and the API's form of an error.
+//! Responses before any fault: status, headers, body; and the API's error format.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-/// A whole answer, before a fault has its way with it.
+/// A whole response, before a fault changes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Beside `Date`, `Content-Type` and `Content-Length`.
+    /// Headers besides `Date`, `Content-Type` and `Content-Length`.
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) content_type: &'static str,
     pub(super) body: String,
@@ -31,7 +31,7 @@ impl Answer {
         Answer::of(status, "text/html; charset=utf-8", body)
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     pub(super) fn with(mut self, name: &'static str, value: String) -> Answer {
         self.headers.push((name, value));
         self
@@ -55,7 +55,7 @@ impl Refusal {
         Refusal { status, code: code.to_owned(), message: message.into() }
     }
 
-    /// A refusal for a fault: the code is the status' own name.
+    /// A refusal for a fault: the code is the status's own name.
     pub(super) fn of_status(status: u16) -> Refusal {
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let code = reason.unwrap_or("Unexpected").replace(' ', "");
@@ -72,7 +72,7 @@ pub(super) fn error_body(code: &str, message: &str, tracking: &str) -> Value {
     json!({"error": {"code": code, "message": message, "target": tracking}})
 }
 
-/// A page as a proxy shows it.
+/// An HTML page like a proxy's.
 pub(super) fn html_page(title: &str, text: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html><head><title>{title}</title></head><body><h1>{title}</h1><p>{text}</p></body></html>\n"

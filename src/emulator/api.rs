@@ -1,4 +1,4 @@
-//! The API without its quota: who may call, what a call does to the incidents, and what it is answered.
+//! The API without its quota: authorization, the effect of a request on the incidents, and its response.
 
 use axum::body::Bytes;
 use jiff::Timestamp;
@@ -12,39 +12,39 @@ use super::rules;
 use crate::contract::Contract;
 use crate::model::change::IncidentId;
 
-/// More incidents than this are not gone through for a filter: by default every id is one.
+/// The maximum number of incidents that a filter searches: by default every ID is one.
 const MOST_FILTERED: usize = 200_000;
 
-/// What the path and the method ask for.
+/// The operation that path and method name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Update,
     Read,
     List,
-    /// A path that the API has not.
+    /// An unknown path.
     Elsewhere,
-    /// A path that it has, but not with this method.
+    /// A known path with another method.
     WrongMethod,
 }
 
-/// A request as it was received, its token hidden from every print.
+/// A request as it was received; its token is never printed.
 #[derive(Clone)]
 pub(super) struct Received {
     pub(super) call: Call,
     pub(super) method: String,
-    /// Without the query.
+    /// The path without the query.
     pub(super) path: String,
     pub(super) query: String,
-    /// The bearer's token.
+    /// The bearer token.
     pub(super) token: Option<SecretString>,
-    /// Whether it says to hold JSON.
+    /// Whether its content type is JSON.
     pub(super) says_json: bool,
-    /// `None` where it was too large to be read.
+    /// The body; `None` if it was too large.
     pub(super) body: Option<Bytes>,
 }
 
 impl Received {
-    /// The incident that the path names; `None` if that is no id.
+    /// The incident that the path names; `None` if that is not an ID.
     pub(super) fn incident(&self) -> Option<IncidentId> {
         let is_incident = matches!(self.call, Call::Update | Call::Read);
         let last = self.path.rsplit('/').next().filter(|_| is_incident)?;
@@ -53,19 +53,19 @@ impl Received {
     }
 }
 
-/// What stands behind the quota.
+/// The API behind the quota.
 pub(super) struct Api {
     pub(super) contract: Contract,
-    /// The only one that is taken, or any.
+    /// The only token that is accepted; any if `None`.
     pub(super) token: Option<SecretString>,
     pub(super) store: Store,
 }
 
 impl Api {
-    /// Does what a request asks for.
+    /// Carries out a request.
     ///
     /// # Errors
-    /// If the API refuses it; nothing is done then.
+    /// If the API refuses it; then nothing changes.
     pub(super) fn answer(&mut self, request: &Received, now: Timestamp) -> Result<Answer, Refusal> {
         self.authorize(request.token.as_ref())?;
         match request.call {
@@ -85,7 +85,7 @@ impl Api {
         }
     }
 
-    /// The incident and the properties that an update asks to set.
+    /// The incident of an update and the properties to set.
     ///
     /// # Errors
     /// If the API refuses it.
@@ -100,7 +100,7 @@ impl Api {
         Ok((id, rules::read_change(&self.contract, body)?))
     }
 
-    /// Sets properties of an incident, and shows it.
+    /// Sets properties of an incident, and returns it.
     pub(super) fn update(&mut self, id: u64, change: &Map<String, Value>, now: Timestamp) -> Value {
         self.store.update(&self.contract, id, change, now)
     }

@@ -1,7 +1,7 @@
-//! Faults: what goes wrong, where and how often, and how that is written ([`GRAMMAR`]).
+//! Faults: what goes wrong, where and how often, and their syntax ([`GRAMMAR`]).
 //!
-//! Promises: the same seed and the same order of requests strike the same faults; a fault that can't be read is told
-//! with what can be written.
+//! Promises: the same seed and the same order of requests strike the same faults; the error for an invalid fault says
+//! what is allowed.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use super::throttle::ThrottleForm;
 use crate::contract::Contract;
 use crate::model::quota_spec::parse_duration;
 
-/// How a fault is written, for `--help`.
+/// The syntax of faults, for `--help`.
 pub const GRAMMAR: &str = include_str!("faults.txt");
 
-/// What happens instead of an answer as it should be.
+/// What happens instead of the normal response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    /// With a `Retry-After` where there is a time.
+    /// This status, with a `Retry-After` if there is a time.
     Status(u16, Option<Duration>),
     Throttle {
         form: Option<ThrottleForm>,
@@ -44,16 +44,16 @@ pub(super) enum FaultKind {
 /// One fault: what, where, how often.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// As it was written.
+    /// The fault as it was written.
     text: String,
     pub(super) kind: FaultKind,
-    /// Whether the update is made all the same.
+    /// Whether the update is applied nevertheless.
     pub(super) takes_effect: bool,
-    /// From 0 to 1.
+    /// The chance, from 0 to 1.
     chance: f64,
-    /// Any of them; everywhere without one.
+    /// The places where it strikes; everywhere if empty.
     places: Vec<Place>,
-    /// How often it still strikes.
+    /// How many times it can still strike.
     left: u64,
 }
 
@@ -66,7 +66,7 @@ enum Place {
     Span(RangeInclusive<Duration>),
 }
 
-/// A request, as far as faults look at it.
+/// The part of a request that faults depend on.
 pub(super) struct Arrival {
     /// From 1.
     pub(super) number: u64,
@@ -76,7 +76,7 @@ pub(super) struct Arrival {
     pub(super) is_list: bool,
 }
 
-/// Faults in the order in which they are tried.
+/// Faults, tried in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults(Vec<Fault>);
 
@@ -103,7 +103,7 @@ impl FromIterator<Fault> for Faults {
 }
 
 impl Fault {
-    /// As it was written.
+    /// The fault as it was written.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -128,7 +128,7 @@ impl Fault {
     }
 }
 
-/// Why a fault can't be read.
+/// Why a fault is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{fault}` is not a fault: {problem}")]
 pub struct ParseFaultError {
@@ -145,7 +145,7 @@ impl FromStr for Fault {
     }
 }
 
-/// Takes `NAME[:CHANCE%][@PLACES][*TIMES][=DETAIL]` apart from its end.
+/// Parses `NAME[:CHANCE%][@PLACES][*TIMES][=DETAIL]` from its end.
 fn parse(text: &str) -> Result<Fault, String> {
     let (rest, detail) = split(text, '=');
     let (rest, times) = split(rest, '*');

@@ -1,4 +1,4 @@
-//! Bodies that misbehave: half of one, one that trickles, one without an end, compressed ones.
+//! Faulty bodies: half a body, a slow one, an endless one, compressed ones.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -39,7 +39,7 @@ pub(super) fn half(text: String) -> Body {
 struct Half {
     /// Of the whole.
     length: usize,
-    /// How often it was asked: the half, a pause in which that is flushed, the cut.
+    /// How often it was polled: the half, a pause in which that is flushed, the cut.
     sent: u8,
     bytes: Bytes,
 }
@@ -103,7 +103,7 @@ impl hyper::body::Body for Slow {
     }
 }
 
-/// The beginning of an incident, alone or on a page of the list, and then one member without an end.
+/// The beginning of an incident, alone or on a page of a list, with an endless member.
 pub(super) fn endless(is_list: bool) -> Body {
     let start =
         if is_list { r#"{"value":[{"incidentId":1,"incidentName":""# } else { r#"{"incidentId":1,"incidentName":""# };
@@ -111,7 +111,7 @@ pub(super) fn endless(is_list: bool) -> Body {
 }
 
 struct Endless {
-    /// What is sent first, until it was.
+    /// What is sent first; empty afterwards.
     start: Option<&'static str>,
 }
 

@@ -1,5 +1,5 @@
 //! The query of a list: `$top`, `$skip` and a `$filter` of comparisons joined by `and`, on the four properties that the
-//! API takes.
+//! API accepts.
 
 use std::cmp::Ordering;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::answer::Refusal;
 
-/// The most incidents of one page.
+/// The largest page.
 const LARGEST_PAGE: usize = 100;
 
-/// Which incidents a list shows.
+/// The query of a list.
 #[derive(Debug, PartialEq)]
 pub(super) struct Query {
     pub(super) top: usize,
@@ -22,7 +22,7 @@ pub(super) struct Query {
 #[derive(Debug, PartialEq)]
 struct Comparison {
     property: String,
-    /// Which orders of value and operand it holds for.
+    /// The orders of value and operand for which it holds.
     holds_for: &'static [Ordering],
     operand: Operand,
 }
@@ -34,10 +34,10 @@ enum Operand {
 }
 
 impl Query {
-    /// Reads the part of a URL behind the question mark.
+    /// Parses the query part of a URL.
     ///
     /// # Errors
-    /// 400 `ODataError` where the API would not take it.
+    /// 400 `ODataError` if the API would refuse it.
     pub(super) fn parse(query: &str) -> Result<Query, Refusal> {
         let wrong = |what: String| Refusal::new(400, "ODataError", what);
         let mut parsed = Query { top: LARGEST_PAGE, skip: 0, filter: Vec::new() };
@@ -69,7 +69,7 @@ impl Query {
         self.filter.is_empty()
     }
 
-    /// Whether the filter lets this incident through.
+    /// Whether the filter matches this incident.
     pub(super) fn takes(&self, incident: &Value) -> bool {
         self.filter.iter().all(|comparison| {
             let value = incident.get(&comparison.property).and_then(Value::as_str);
@@ -113,7 +113,7 @@ fn comparison(text: &str) -> Option<Comparison> {
     Some(Comparison { property: property.to_owned(), holds_for, operand })
 }
 
-/// The parts between the separators that stand outside of single quotes.
+/// Splits at separators outside single quotes.
 fn split_unquoted<'text>(text: &'text str, separator: &str) -> Vec<&'text str> {
     let (mut parts, mut start) = (Vec::new(), 0);
     for (at, _) in text.match_indices(separator) {
@@ -126,7 +126,7 @@ fn split_unquoted<'text>(text: &'text str, separator: &str) -> Vec<&'text str> {
     parts
 }
 
-/// Without percent and plus signs. What is not UTF-8 then is replaced.
+/// Decodes percent and plus signs. Bytes that are not UTF-8 are replaced.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

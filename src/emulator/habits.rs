@@ -1,7 +1,7 @@
-//! Habits: what a service does beyond its documentation. It stores comments in another form, shows changes late, applies
-//! them late, and has clocks that differ.
+//! Habits: undocumented behavior. The service stores comments in another form, shows or applies changes late, and has
+//! clocks that differ.
 //!
-//! Promise: knows nothing of how the client copes with any of it.
+//! Promises: independent of how the client handles it.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -10,16 +10,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// What the service does beyond its documentation; by default nothing.
+/// The undocumented behavior of the service; none by default.
 #[derive(Clone, Debug, Default)]
 pub struct Habits {
-    /// How comments are stored, one step after the other.
+    /// The forms in which comments are stored, applied in order.
     pub comments: Vec<CommentForm>,
-    /// Reads show incidents as they were this long ago. The response to an update is up to date.
+    /// Reads show incidents as they were this long ago; the response to an update is up to date.
     pub lag: Duration,
     /// An update whose response is lost is applied this long after it arrived.
     pub late: Duration,
-    /// How far `createdTime` is ahead of the true time.
+    /// The offset of `createdTime` from the true time.
     pub created_time: SignedDuration,
     /// The `Date` header.
     pub date: DateHeader,
@@ -28,9 +28,9 @@ pub struct Habits {
 /// The `Date` header of responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateHeader {
-    /// There is none.
+    /// No header.
     Missing,
-    /// So far ahead of the true time.
+    /// This far ahead of the true time.
     Ahead(SignedDuration),
 }
 
@@ -69,11 +69,11 @@ pub enum CommentForm {
     NoTags,
     /// Cut after this many characters.
     Cut(usize),
-    /// In other words.
+    /// Replaced by other words.
     Redacted,
 }
 
-/// A text that names no form.
+/// A text that does not name a form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is none of: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact")]
 pub struct UnknownCommentForm(String);
@@ -116,7 +116,7 @@ impl CommentForm {
 }
 
 impl Habits {
-    /// A comment as it is stored.
+    /// The stored form of a comment.
     pub(super) fn stored(&self, text: &str) -> String {
         self.comments.iter().fold(text.to_owned(), |text, form| form.of(&text))
     }

@@ -1,4 +1,4 @@
-//! The contract's rules, as the service keeps them: names and values to the letter, no aliases, no trimming.
+//! The contract's rules, as the service enforces them: exact names and values, no aliases, no trimming.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::contract::{Contract, Dependency, PropertyKind};
 /// The properties that a body sets.
 ///
 /// # Errors
-/// 400, with the API's code, where the body is not an object of properties and values that the contract has.
+/// 400, with the API's code, if the body is not an object of properties and values that the contract has.
 pub(super) fn read_change(contract: &Contract, body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let shape = |message: String| Refusal::new(400, "InvalidRequestBody", message);
     let change = match serde_json::from_slice(body) {

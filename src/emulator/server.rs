@@ -1,7 +1,6 @@
-//! The wire: a listener on loopback, HTTP/1.1 with connections that stay open, and answers that leave as they were
-//! decided.
+//! The wire: a listener on loopback, HTTP/1.1 with keep-alive, and responses sent as they were decided.
 //!
-//! A request that was received is decided even where its sender is gone by then: so it is with a real service.
+//! As with a real service, a request that was received takes effect even if its sender is gone.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,18 +33,18 @@ use super::settings::Settings;
 use crate::clock::{BootTime, Clock};
 use crate::model::change::IncidentId;
 
-/// The largest body that is read; above it the answer is 413.
+/// The largest body that is read; the response to a larger one is 413.
 const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
-/// How long a stop waits for the answers that are under way.
+/// How long a stop waits for responses in flight.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A server that runs until it is stopped or dropped.
 pub struct Running {
-    /// Where it listens, on loopback.
+    /// Its address on loopback.
     pub address: SocketAddr,
     wire: Arc<Wire>,
-    /// Its end is the sign to stop.
+    /// Dropped to stop the server.
     stop: watch::Sender<()>,
     accepting: JoinHandle<()>,
 }
@@ -57,25 +56,25 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// The requests that have come.
+    /// The number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.wire.service().counters().requests
     }
 
-    /// The 429s among the answers.
+    /// The 429s among the responses.
     #[must_use]
     pub fn throttled(&self) -> u64 {
         self.wire.service().counters().throttled
     }
 
-    /// An incident as the API would show it, without a call that counts.
+    /// An incident as the API would show it, without a request that counts.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<serde_json::Value> {
         self.wire.service().incident(id.get())
     }
 
-    /// Takes no more requests, waits a moment for the answers under way, and closes.
+    /// Accepts no more requests, waits a moment for responses in flight, and closes.
     pub async fn stop(self) {
         drop(self.stop);
         // It ends by itself, or is ended by the runtime's own end.
@@ -116,7 +115,7 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
     Ok(Running { address, wire, stop, accepting })
 }
 
-/// Takes connections until it is told to stop; then waits for them.
+/// Accepts connections until the stop; then waits for them.
 async fn accept(
     listener: TcpListener,
     router: Router,
@@ -145,7 +144,7 @@ async fn accept(
     // What is left is stalled by a fault, or idle at the other end: the set aborts it as it goes.
 }
 
-/// Serves one connection. A handler that asks for a cut ends it without an answer.
+/// Serves one connection. A handler that requests a cut ends it without a response.
 async fn serve(stream: TcpStream, router: Router, most: Option<u64>, mut stopped: watch::Receiver<()>) {
     // Small answers leave at once; where that can't be set, they leave a little later.
     let _ = stream.set_nodelay(true);
@@ -175,7 +174,7 @@ async fn serve(stream: TcpStream, router: Router, most: Option<u64>, mut stopped
     }
 }
 
-/// Marks a response that shall not leave: the connection is closed instead.
+/// Marks a response that is not sent: the connection is closed instead.
 #[derive(Clone)]
 struct Cut;
 
@@ -199,7 +198,7 @@ async fn wrong_method(State(wire): State<Arc<Wire>>, request: Request) -> Respon
     wire.answer(Call::WrongMethod, request).await
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Wire {
     clock: Clock,
     latency: RangeInclusive<Duration>,
@@ -209,7 +208,7 @@ struct Wire {
 }
 
 impl Wire {
-    /// One request from the wire to the wire.
+    /// Handles one request.
     async fn answer(self: Arc<Wire>, call: Call, request: Request) -> Response {
         let received = receive(call, request).await;
         let (arrives, leaves) = self.draw_latency();
@@ -234,7 +233,7 @@ impl Wire {
         }
     }
 
-    /// When a request that is sent now arrives, and when its answer does.
+    /// When a request that is sent now arrives, and when its response does.
     fn draw_latency(&self) -> (BootTime, BootTime) {
         let sent = self.clock.now().boot;
         let (least, most) = (self.latency.start(), self.latency.end());
@@ -283,7 +282,7 @@ impl Wire {
     }
 }
 
-/// Reads a request whole, its body up to the bound.
+/// Reads a whole request, its body up to the limit.
 async fn receive(call: Call, request: Request) -> Received {
     let (Parts { method, uri, headers, .. }, body) = request.into_parts();
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());

@@ -1,4 +1,4 @@
-//! The service behind the wire: decides each request at one moment, by quota, faults and API. No I/O but the log, no
+//! The service behind the wire: decides each request at one moment, by quota, faults and API. No I/O except the log, no
 //! clock of its own.
 
 use std::io;
@@ -19,7 +19,7 @@ use crate::clock::{BootTime, Now, micros};
 use crate::model::change::IncidentId;
 use crate::model::quota_spec::Window;
 
-/// How an answer leaves.
+/// How a response is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
     Whole,
@@ -30,7 +30,7 @@ pub(super) enum Delivery {
     },
     Gzip,
     Deflate,
-    /// Behind a byte order mark.
+    /// After a byte order mark.
     Marked,
     /// Not at all: the connection is closed.
     Cut,
@@ -38,13 +38,13 @@ pub(super) enum Delivery {
     Stall,
 }
 
-/// What was decided.
+/// The decision on a request.
 pub(super) struct Decision {
     pub(super) answer: Answer,
     pub(super) delivery: Delivery,
 }
 
-/// What was counted since the start.
+/// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     pub(super) requests: u64,
@@ -54,17 +54,17 @@ pub(super) struct Counters {
 /// The state of the service.
 pub(super) struct Service {
     api: Api,
-    /// How a 429 says its time.
+    /// The format of the time in a 429.
     form: ThrottleForm,
-    /// What a 429 without a time means.
+    /// The meaning of a 429 without a time.
     shortest: Window,
     windows: Windows,
     faults: Faults,
-    /// How late an update is applied whose response is lost.
+    /// The delay of an update whose response is lost.
     late: Duration,
-    /// Updates that have arrived and are not applied yet, with their time.
+    /// Updates that have arrived but are not applied yet, with their time.
     pending: Vec<(BootTime, u64, Map<String, Value>)>,
-    /// For chances and tracking ids.
+    /// Draws chances and tracking IDs.
     dice: fastrand::Rng,
     log: Option<RequestLog>,
     start: BootTime,
@@ -73,7 +73,7 @@ pub(super) struct Service {
     counters: Counters,
 }
 
-/// What becomes of one request, while it is decided.
+/// The decision on a request, in the making.
 struct Course {
     answer: Answer,
     delivery: Delivery,
@@ -128,7 +128,7 @@ impl Service {
         self.counters
     }
 
-    /// An incident as it is once every update that has arrived is applied.
+    /// An incident after every update that has arrived is applied.
     pub(super) fn incident(&mut self, id: u64) -> Option<Value> {
         self.apply_until(BootTime(i64::MAX), self.last);
         self.api.store.get(id)
@@ -144,7 +144,7 @@ impl Service {
         }
     }
 
-    /// Decides a request that arrives `now`: counts it, has its effect, writes it to the log.
+    /// Decides a request that arrives `now`: counts it, applies its effect, writes it to the log.
     ///
     /// # Errors
     /// If the log can't be written.
@@ -177,7 +177,7 @@ impl Service {
         Ok(Decision { answer: course.answer, delivery: course.delivery })
     }
 
-    /// What the API does, without a fault.
+    /// The API's response without a fault.
     fn obey(&mut self, request: &Received, now: Now) -> Course {
         let answered = self.api.answer(request, now.wall);
         let took_effect = answered.is_ok() && request.call == Call::Update;

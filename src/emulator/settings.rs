@@ -1,4 +1,4 @@
-//! What the emulator shall be, all in one place, as tests and the command line set it.
+//! Emulator settings, set by tests and the command line.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,39 +14,39 @@ use super::throttle::ThrottleForm;
 use crate::contract::Contract;
 use crate::model::quota_spec::Quota;
 
-/// What the emulator shall be.
+/// Emulator settings.
 #[derive(Debug)]
 pub struct Settings {
-    /// Whose path, properties and rules.
+    /// The contract: paths, properties and rules.
     pub contract: Contract,
-    /// 0 takes a free one.
+    /// The port; 0 picks a free one.
     pub port: u16,
-    /// The bearer token; without one, any that is not empty is taken.
+    /// The bearer token; if `None`, any that is not empty is accepted.
     pub token: Option<SecretString>,
-    /// In the place of the contract's.
+    /// The quota, instead of the contract's.
     pub quota: Option<Quota>,
-    /// How long a request takes on its way in and its way back, together. Drawn for each, and divided by chance, so
-    /// that requests overtake one another as they do on a network.
+    /// The latency of a request and its response together. It is drawn for each and divided at random, so that requests
+    /// overtake one another as on a network.
     pub latency: RangeInclusive<Duration>,
-    /// Which exist.
+    /// The incidents that exist.
     pub incidents: Incidents,
-    /// Which were merged into which.
+    /// The merged incidents, each with its target.
     pub merged: BTreeMap<u64, u64>,
-    /// The titles of those that have one of their own.
+    /// The titles that differ from the default.
     pub titles: BTreeMap<u64, String>,
-    /// The size of each incident in bytes: smaller ones are filled up with an alert.
+    /// The size of each incident in bytes: smaller ones are padded with an alert.
     pub incident_size: usize,
-    /// What goes wrong.
+    /// The faults.
     pub faults: Faults,
-    /// What the service does beyond its documentation.
+    /// The undocumented behavior.
     pub habits: Habits,
-    /// How a 429 says its time.
+    /// The format of the time in a 429.
     pub throttle_form: ThrottleForm,
     /// A connection is closed without a response when it gets more requests than this.
     pub requests_per_connection: Option<u64>,
-    /// Where each request is written, as JSONL. Added to.
+    /// The log of requests, as JSONL, to which is appended.
     pub log: Option<PathBuf>,
-    /// For latencies, chances and tracking ids.
+    /// The seed for latencies, chances and tracking IDs.
     pub seed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How a 429 says when new calls may begin: every form that a client must understand, by the list of the API's facts.
+//! The formats in which a 429 names its time: every one that a client must understand, by the list of the API's facts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub enum ThrottleForm {
     Time,
     /// With seven decimals.
     TimeLong,
-    /// Without a zone; UTC is meant.
+    /// Without a zone, which means UTC.
     TimeNoZone,
     /// With a space for the `T`.
     TimeSpace,
@@ -98,8 +98,8 @@ impl ThrottleForm {
         FORMS.iter().map(|(form, _)| *form)
     }
 
-    /// The answer at `now`, where calls may begin again at `resume`, and the moment that a reader of it knows (`None`
-    /// where it names none). Times are rounded up to what the form can say, so that who obeys is never early.
+    /// The response at `now` if requests may start again at `resume`, and the time that it names, if any. Times are
+    /// rounded up to the precision of the format, so that a client that obeys is never early.
     pub(super) fn answer(
         self,
         now: Timestamp,
@@ -200,7 +200,7 @@ impl fmt::Display for ThrottleForm {
     }
 }
 
-/// A text that names no form of a 429.
+/// A text that does not name a form of a 429.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a form of a 429: write {names}", names = form_names())]
 pub struct UnknownThrottleForm(pub String);

@@ -1,21 +1,21 @@
-//! Sliding windows, counted exactly: each call that arrives counts from that moment on for one whole window, whether it
-//! is let through or not.
+//! Sliding windows, counted exactly: each request that arrives counts from that moment for one full window, whether it is
+//! throttled or not.
 //!
-//! Written apart from `quota` on purpose: the client's arithmetic would else be proven by itself.
+//! Independent of `quota` on purpose: otherwise the client's arithmetic would prove itself.
 
 use std::collections::VecDeque;
 
 use crate::clock::BootTime;
 use crate::model::quota_spec::{Quota, Window, duration_text};
 
-/// The windows of a quota and the calls in each.
+/// The windows of a quota and the requests in each.
 pub(super) struct Windows(Vec<Count>);
 
 struct Count {
     window: Window,
-    /// As the log names it: `50/1m`.
+    /// Its name in the log: `50/1m`.
     name: String,
-    /// The calls of the last window's length, oldest first.
+    /// The requests within the last window's length, oldest first.
     arrivals: VecDeque<BootTime>,
 }
 
@@ -29,8 +29,8 @@ impl Windows {
         Windows(quota.windows().iter().map(count).collect())
     }
 
-    /// Counts a call that arrives at `now`, which never goes back. `Some` where that is one too many: the moment at
-    /// which a call is let through again, if none comes before.
+    /// Counts a request that arrives at `now`, which never goes back. Returns `Some` if that is one too many: the moment
+    /// from which a request is accepted again, if none comes before.
     pub(super) fn arrive(&mut self, now: BootTime) -> Option<BootTime> {
         self.0.iter_mut().for_each(|count| count.arrive(now));
         let over = self.0.iter().any(|count| count.arrivals.len() > count.calls());
@@ -38,7 +38,7 @@ impl Windows {
         if over { self.0.iter().filter_map(Count::full_until).max() } else { None }
     }
 
-    /// The calls in each window, by the window's name.
+    /// The requests in each window, by the window's name.
     pub(super) fn used(&self) -> impl Iterator<Item = (&str, usize)> {
         self.0.iter().map(|count| (count.name.as_str(), count.arrivals.len()))
     }
@@ -56,7 +56,7 @@ impl Count {
         self.arrivals.push_back(now);
     }
 
-    /// When all but one less than its calls have left; `None` if there is room already.
+    /// When the window has room for one more request; `None` if it has now.
     fn full_until(&self) -> Option<BootTime> {
         let last_to_leave = self.arrivals.len().checked_sub(self.calls())?;
         Some(*self.arrivals.get(last_to_leave)? + self.window.length)

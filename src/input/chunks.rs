@@ -1,4 +1,4 @@
-//! Cuts a stream into chunks of whole records, numbered by row and line.
+//! Splits a stream into chunks of whole records, numbered by row and line.
 //!
 //! Promises: a chunk holds only whole records; a record longer than [`LONGEST_RECORD`] is read past and only its
 //! beginning kept; rows and lines are counted as an editor counts them (blank lines are lines, not rows).
@@ -13,7 +13,7 @@ use crate::model::diagnostic::codes;
 /// The longest record in bytes, without its line end: 1 MiB.
 pub const LONGEST_RECORD: usize = 1024 * 1024;
 
-/// How much of a longer record is kept, to show which one it is.
+/// How much of a longer record is kept, to identify it.
 const KEPT_OF_LONGER: usize = 1024;
 
 /// How many bytes are read before records are cut off: enough that threads seldom meet, little enough that many chunks
@@ -27,7 +27,7 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// The line on which they begin, from 1.
     pub first_line: u64,
-    /// Whether this is the beginning of one record that is longer than [`LONGEST_RECORD`].
+    /// Whether this is the beginning of a record that is longer than [`LONGEST_RECORD`].
     pub is_too_large: bool,
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Framing {
     Lines,
 }
 
-/// The stream and what was read of it and not given out.
+/// The stream and the bytes that were read but not returned.
 pub(super) struct Records {
     name: String,
     reader: Box<dyn Read + Send>,
@@ -49,7 +49,7 @@ pub(super) struct Records {
     framing: Framing,
     line: u64,
     chunk_size: usize,
-    /// What lies outside of quotes, while a chunk is cut.
+    /// The ranges outside quotes, while a chunk is split.
     outside: Vec<Range<usize>>,
 }
 
@@ -67,24 +67,24 @@ impl Records {
         }
     }
 
-    /// Says how records end. Before the first chunk is taken.
+    /// Sets how records end. Call it before the first chunk is taken.
     pub(super) fn frame(&mut self, framing: Framing) {
         self.framing = framing;
     }
 
-    /// The first bytes of the stream, at least `size` where there are so many.
+    /// The first bytes of the stream: at least `size`, or all.
     pub(super) fn peek(&mut self, size: usize) -> Result<&[u8], InputError> {
         self.fill(size)?;
         Ok(&self.buffer)
     }
 
-    /// Skips the first bytes, which were peeked at, and counts the line ends in them.
+    /// Skips peeked bytes, and counts the line ends in them.
     pub(super) fn pass_over(&mut self, bytes: usize, lines: u64) -> Result<(), InputError> {
         self.buffer.drain(..bytes);
         self.pass(lines)
     }
 
-    /// The next whole records; `None` at the end. `chunk` is used again, what was in it is lost.
+    /// The next whole records; `None` at the end. Reuses `chunk`, whose content is lost.
     pub(super) fn next(&mut self, mut chunk: Chunk) -> Result<Option<Chunk>, InputError> {
         chunk.bytes.clear();
         chunk.first_line = self.line;
@@ -112,7 +112,7 @@ impl Records {
         Ok(Some(chunk))
     }
 
-    /// Reads past a record that is too large, and gives out its beginning.
+    /// Reads past a record that is too large, and returns its beginning.
     fn skip(&mut self, mut chunk: Chunk) -> Result<Chunk, InputError> {
         chunk.bytes.extend_from_slice(&self.buffer[..KEPT_OF_LONGER]);
         chunk.is_too_large = true;

@@ -1,4 +1,4 @@
-//! CSV records: where one ends, which cells it has, and how one is written again.
+//! CSV records: finds their ends and cells, and writes them.
 //!
 //! RFC 4180, strictly where leniency would swallow rows. A quote opens a cell where the byte before it is a delimiter, a
 //! line end or the start of the file; elsewhere outside quotes it is text. Inside, a quote is doubled, or closes before a
@@ -13,14 +13,14 @@ use crate::text::needs_quotes;
 use bumpalo::Bump;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
-/// Looks for the end of one record, as far as there are bytes, and goes on where it stopped when there are more.
+/// Searches for the end of a record, as far as there are bytes, and continues where it stopped when there are more.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// The next byte to look at.
+    /// The next byte to examine.
     pub(super) at: usize,
     /// The quote that is open.
     pub(super) open: Option<Opened>,
-    /// The line ends seen, those inside quotes too.
+    /// The line ends so far, including those inside quotes.
     pub(super) newlines: u64,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn last_end(bytes: &[u8], delimiter: u8, outside: &mut Vec<Range<usiz
 /// A quote that opened a cell.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opened {
-    /// Where it stands; `None` once its bytes are gone.
+    /// Its position; `None` once its bytes are gone.
     pub(super) at: Option<usize>,
     /// The line ends before it in its record.
     pub(super) newlines: u64,
@@ -126,10 +126,10 @@ pub struct Cell {
     pub(super) form: Quoting,
 }
 
-/// How a cell is written.
+/// The quoting of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quoting {
-    /// As it is.
+    /// Without quotes.
     Bare,
     /// In quotes.
     Quoted,
@@ -198,7 +198,7 @@ impl Cell {
     }
 }
 
-/// Gives out the parts of a text in which each quote stands once that stands there twice.
+/// The parts of a text that together have one quote for each doubled one.
 #[inline]
 fn undoubled<'r>(mut rest: &'r str, mut give: impl FnMut(&'r str)) {
     while let Some(quote) = memchr(b'"', rest.as_bytes()) {

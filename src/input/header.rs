@@ -8,7 +8,7 @@ use crate::text::Printable;
 /// How many lines below the first one are searched for the header.
 const LINES_SEARCHED: usize = 20;
 
-/// The delimiter with which the header has an id column, else the one that it has most of.
+/// The delimiter with which the header has an ID column, else its most frequent one.
 pub(super) fn find_delimiter(head: &[u8]) -> u8 {
     let mut in_quotes = false;
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
@@ -58,7 +58,7 @@ pub(crate) fn advice_for_encoding(bytes: &[u8]) -> Option<String> {
     looks_like_it.then(|| "looks like Windows-1252; in Excel, save as CSV UTF-8".to_owned())
 }
 
-/// A column's name as it is compared: any case, without white space, underscores and hyphens.
+/// A column's name for comparisons: any case, without white space, underscores and hyphens.
 #[must_use]
 pub fn normalized(name: &str) -> String {
     let significant = name.chars().filter(|character| !character.is_whitespace() && !matches!(character, '_' | '-'));

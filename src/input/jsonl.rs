@@ -1,6 +1,6 @@
 //! JSONL records: the members of one object.
 //!
-//! Promises: members' values are not looked into, however deep they are; a member that stands twice is told.
+//! Promises: members' values are not parsed, however deep they are; a member that occurs twice is an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 
 use crate::model::outcome::RESULT_COLUMNS;
 
-/// One member of an object: its name, and its value to the letter.
+/// A member of an object: its name, and its exact value.
 #[derive(Clone, Debug)]
 pub struct Member<'r> {
-    /// As JSON means it: escapes are resolved.
+    /// The name, with escapes resolved.
     pub name: Cow<'r, str>,
-    /// As it stands in the record.
+    /// The value as it is in the record.
     pub value: &'r RawValue,
 }
 
@@ -32,21 +32,21 @@ pub enum LineError {
     },
     /// JSON of another type.
     NotAnObject,
-    /// A member stands twice: its name.
+    /// The name of a member that occurs twice.
     Twice(String),
 }
 
 /// The members of the object on a line, in their order.
 ///
 /// # Errors
-/// If the line is not one JSON object, or a member stands twice.
+/// If the line is not one JSON object, or a member occurs twice.
 pub fn members(line: &str) -> Result<Vec<Member<'_>>, LineError> {
     let is_object = line.trim_ascii_start().starts_with('{');
     let mut deserializer = serde_json::Deserializer::from_str(line);
     let read = if is_object {
         deserializer.deserialize_map(Members)
     } else {
-        // Looked through without recursion: is it JSON at all?
+        // Checks without recursion whether it is JSON at all.
         <&RawValue as serde::Deserialize>::deserialize(&mut deserializer).map(|_| Vec::new())
     };
     let members =
@@ -65,7 +65,7 @@ pub fn members(line: &str) -> Result<Vec<Member<'_>>, LineError> {
 /// Whether the members are those of a line of a results file: the ten, and `input`.
 #[must_use]
 pub fn is_result(members: &[Member<'_>]) -> bool {
-    // No member stands twice, so counting and finding is enough.
+    // No member occurs twice, so counting and finding is enough.
     members.len() == RESULT_COLUMNS.len() + 1
         && members.iter().all(|member| member.name == "input" || RESULT_COLUMNS.contains(&member.name.as_ref()))
 }

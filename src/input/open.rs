@@ -24,20 +24,20 @@ use crate::model::diagnostic::{Code, Diagnostic, codes};
 use crate::model::outcome::{InputShape, RESULT_COLUMNS};
 use crate::text::{Printable, unescape_formula};
 
-/// What made the file, where that changes how it is read.
+/// What created the file, if that changes how it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileKind {
-    /// A results file of this program: the input's own columns follow the ten, or stand in `input`.
+    /// A results file: the input's own columns follow the ten, or are in `input`.
     pub is_results: bool,
-    /// An export of the portal: its cells say what incidents are, not what to change.
+    /// An export of the portal: its cells describe incidents, not changes.
     pub is_portal_export: bool,
-    /// Made by `fetch`: a row that sets nothing was not filled in.
+    /// Created by `fetch`: a row that sets nothing was not filled in.
     pub is_fetched: bool,
-    /// When the incident of the first row of a fetched file was read, if that can still be told.
+    /// When the incident of the first row of a fetched file was read, if the file still says so.
     pub fetched_at: Option<jiff::Timestamp>,
 }
 
-/// An input that was opened and recognised, with its records still to be read.
+/// An input that was opened and recognized; its records are not read yet.
 pub struct Input {
     name: String,
     shape: InputShape,
@@ -51,7 +51,7 @@ pub struct Input {
     watch: Option<Watch>,
 }
 
-/// The header line of a CSV file, to show what is wrong with it.
+/// The header line of a CSV file, to show problems in it.
 #[derive(Default)]
 struct Header {
     text: String,
@@ -61,7 +61,7 @@ struct Header {
     later: Option<u64>,
 }
 
-/// How many bytes are looked at to find the format and the delimiter, and the longest header.
+/// How many bytes are examined to find the format and the delimiter; also the longest header, in bytes.
 const LARGEST_LOOK: usize = 64 * 1024;
 
 impl Input {
@@ -84,7 +84,7 @@ impl Input {
         Ok(Input { watch, ..Input::from_reader(&name, Box::new(file))? })
     }
 
-    /// Reads from `reader`; `name` stands in the diagnostics, and its ending tells the format.
+    /// Reads from `reader`. Diagnostics show `name`, whose ending determines the format.
     ///
     /// # Errors
     /// As [`Input::open`].
@@ -138,13 +138,13 @@ impl Input {
         &self.name
     }
 
-    /// What its results need to know of it.
+    /// Its format, as far as its results need it.
     #[must_use]
     pub fn shape(&self) -> &InputShape {
         &self.shape
     }
 
-    /// What made it.
+    /// What created it.
     #[must_use]
     pub fn origin(&self) -> FileKind {
         self.origin
@@ -164,7 +164,7 @@ impl Input {
         }
     }
 
-    /// Whether it is still the file that was opened. Asked after the last chunk.
+    /// Checks, after the last chunk, that it is still the file that was opened.
     ///
     /// # Errors
     /// If it was changed or replaced meanwhile: what was read may be a part of it, or of two versions.
@@ -197,7 +197,7 @@ impl Input {
         }
     }
 
-    /// Looks at the first line of JSONL, to know what made the file; it stays to be read.
+    /// Examines the first line of JSONL, to find out what created the file, without consuming it.
     fn read_first_line(&mut self) -> Result<(), InputError> {
         self.records.frame(Framing::Lines);
         let Some((chunk, First { record, .. })) = self.next_with_record(None)? else { return Ok(()) };
@@ -215,7 +215,7 @@ impl Input {
         Ok(())
     }
 
-    /// Takes the header line of CSV.
+    /// Reads the header line of CSV.
     fn read_header(&mut self, delimiter: u8, bom: bool) -> Result<(), InputError> {
         self.records.frame(Framing::Csv(delimiter));
         let Some((mut chunk, First { record, cells, end, line })) = self.next_with_record(Some(delimiter))? else {
@@ -288,7 +288,7 @@ impl Input {
 struct First {
     record: Record,
     cells: Vec<Cell>,
-    /// Where what comes after it begins, and on which line.
+    /// The byte and line of what follows it.
     end: usize,
     line: u64,
 }

@@ -1,12 +1,12 @@
-//! The quota: how many requests may be sent now, and when the next one.
+//! The quota: how many calls may go now, and when the next one.
 //!
-//! Each window is a token bucket ([`TokenBucket`]), and a request takes one token of each. A token returns one full
-//! window after the *end* of the request that used it. The server counts a request between its start and its end, so
-//! no window of the server, sliding, fixed or bucket, is ever exceeded. A request without a response ends
-//! [`crate::model::permit::LATE_COUNT`] after it was cut or its process was found dead, because the server may count
-//! it late. A pause after a 429 ([`crate::model::permit::Pause`]) overrides all buckets.
+//! Each window is a token bucket ([`TokenBucket`]), and a call takes one token of each. A token comes back one whole
+//! window after the *end* of the call that used it: the server counted that call at some moment before its end, and
+//! will count the next one at some moment after its start, so no window of the server's, sliding, fixed or bucket, is
+//! ever exceeded. A request without a response ends [`crate::model::permit::LATE_COUNT`] after it was seen cut, or its process
+//! was seen gone: the server may count it after that. A pause after a 429 ([`crate::model::permit::Pause`]) stands above all buckets.
 //!
-//! Pure: no clock, no I/O. The journal provides the usage and does not know the quota.
+//! Pure: no clock, no I/O. What was spent is read from the journal; the journal knows nothing of this.
 
 mod forecast;
 mod token_bucket;
@@ -51,7 +51,7 @@ impl Buckets {
         Grant { permits, next }
     }
 
-    /// The tokens that are free in every bucket at `now`.
+    /// Tokens that every bucket has at `now`.
     fn free(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         self.buckets.iter().map(|bucket| bucket.free(spent, now)).min().unwrap_or(0)
     }

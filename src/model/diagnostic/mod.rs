@@ -1,7 +1,7 @@
-//! Diagnostics: a problem of a row or a file, its location, the value, and how to fix it.
+//! Diagnostics: what is wrong with a row or a file, where, with which value, and what to do about it.
 //!
-//! Promises: a diagnostic can be shown without its file (it has the part of the source line around the value), and its
-//! code is documented.
+//! Promises: a diagnostic can be shown without the file that it speaks of (it carries the source line's window around
+//! the value), and its code is one of the documented ones.
 
 pub mod codes;
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use codes::Code;
 
-/// Whether the row can be sent.
+/// Whether the row can be sent all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -21,7 +21,7 @@ pub enum Severity {
     Warning,
 }
 
-/// A problem in the input.
+/// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Error or warning.
@@ -38,21 +38,21 @@ pub struct Diagnostic {
     pub row: Option<u64>,
     /// The column or member.
     pub field: Option<String>,
-    /// The value, cut if it is long.
+    /// The value as it stands there, cut where it is long.
     pub value: Option<String>,
-    /// The problem, as a fragment that begins in lower case.
+    /// What is wrong, as a fragment that begins in lower case.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
     /// The source around the value, to be shown.
     #[serde(skip)]
     pub snippet: Option<Snippet>,
-    /// How it is reported if a file has many of its kind.
+    /// How it is told if a file has many of its kind.
     #[serde(skip)]
     pub repetition: Repetition,
 }
 
-/// How diagnostics of one kind are reported.
+/// How diagnostics of one kind are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Repetition {
     /// Each one.
@@ -65,7 +65,7 @@ pub enum Repetition {
 }
 
 impl Diagnostic {
-    /// A diagnostic without a location, with the code's own advice.
+    /// A diagnostic of this kind that names no place yet, with the code's own advice.
     #[must_use]
     pub fn new(code: &Code, file: &str, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
@@ -84,8 +84,8 @@ impl Diagnostic {
         }
     }
 
-    /// Sets line, column and snippet from `range` in a source text that begins on line `first_line` of the file. The
-    /// range may include several lines.
+    /// The same, at a place of a source text that begins with line `first_line` of the file: line, column and snippet
+    /// are those of `range`, which may reach over several lines.
     #[must_use]
     pub fn at(mut self, source: &[u8], first_line: u64, range: Range<usize>) -> Diagnostic {
         let start = range.start.min(source.len());
@@ -100,7 +100,7 @@ impl Diagnostic {
     }
 }
 
-/// The bytes of a line that are kept before a mark, of it, and after it.
+/// How many bytes of a line are kept before a mark, of it, and after it.
 const WINDOW: usize = 240;
 
 impl Snippet {
@@ -122,7 +122,7 @@ impl Snippet {
     }
 }
 
-/// A part of a source line, with a marked range.
+/// A window of a source line, with the part that is marked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snippet {
     /// The text shown: one line, cut to a window around the mark.
