@@ -6,16 +6,14 @@
 use super::health::DOWN_AFTER;
 use crate::model::call::CallResult;
 
-/// The most incidents on one page, by the API's rule.
-pub(super) const LARGEST: u32 = 100;
-/// The sizes that are tried, the largest first.
-const SIZES: [u32; 5] = [LARGEST, 50, 25, 10, 1];
 /// A page of one size fails this often before a smaller one is tried.
 pub(super) const FAILURES: u32 = 2;
 
 /// The size of the next page.
 #[derive(Debug)]
 pub(super) struct PageSize {
+    /// The sizes that are tried, the largest first.
+    sizes: Box<[u32]>,
     /// Index of the size in use.
     at: usize,
     /// Index of the largest size that is used again.
@@ -33,14 +31,19 @@ pub(super) struct PageSize {
 pub(super) struct SmallestFails;
 
 impl PageSize {
-    /// Starts with the largest size.
-    pub(super) fn new() -> PageSize {
-        PageSize { at: 0, largest: 0, largest_before: 0, failures: 0, streak: 0 }
+    /// Starts with the first of these sizes, the largest.
+    pub(super) fn new(sizes: &[u32]) -> PageSize {
+        PageSize { sizes: sizes.into(), at: 0, largest: 0, largest_before: 0, failures: 0, streak: 0 }
     }
 
     /// Incidents per page.
     pub(super) fn get(&self) -> u32 {
-        SIZES[self.at]
+        self.sizes[self.at]
+    }
+
+    /// The most incidents on one page, by the API's rule.
+    pub(super) fn most(&self) -> u32 {
+        self.sizes[0]
     }
 
     /// A page was read. After an outage the size grows back step by step.
@@ -63,11 +66,11 @@ impl PageSize {
         self.streak = self.streak.saturating_add(1);
         self.failures += 1;
         let may_be_too_large = answer.is_truncated || answer.http_status == Some(504);
-        if self.failures < FAILURES && !(may_be_too_large && self.at + 1 < SIZES.len()) {
+        if self.failures < FAILURES && !(may_be_too_large && self.at + 1 < self.sizes.len()) {
             return Ok(());
         }
         self.failures = 0;
-        if self.at + 1 == SIZES.len() {
+        if self.at + 1 == self.sizes.len() {
             return Err(SmallestFails);
         }
         self.at += 1;
@@ -81,6 +84,9 @@ pub(super) mod tests {
     use super::*;
     use crate::model::call::Verdict;
 
+    /// Those of both built-in contracts.
+    pub(crate) const SIZES: [u32; 5] = [100, 50, 25, 10, 1];
+
     /// A transient error with this status.
     pub(crate) fn failure(http_status: Option<u16>, is_truncated: bool) -> CallResult {
         let verdict = Verdict::Transient { may_have_applied: false };
@@ -88,7 +94,7 @@ pub(super) mod tests {
     }
 
     fn sizes(failures: &[CallResult]) -> Vec<u32> {
-        let mut size = PageSize::new();
+        let mut size = PageSize::new(&SIZES);
         failures
             .iter()
             .map(|failure| {
@@ -115,7 +121,7 @@ pub(super) mod tests {
 
     #[test]
     fn size_is_kept_after_successes() {
-        let mut size = PageSize::new();
+        let mut size = PageSize::new(&SIZES);
         size.failed(&failure(Some(200), true)).expect("there are smaller ones");
         for _ in 0..3 {
             size.succeeded();
@@ -125,7 +131,7 @@ pub(super) mod tests {
 
     #[test]
     fn size_grows_back_after_outage() {
-        let mut size = PageSize::new();
+        let mut size = PageSize::new(&SIZES);
         size.failed(&failure(Some(200), true)).expect("there are smaller ones");
         size.succeeded();
         for _ in 0..7 {
@@ -143,7 +149,7 @@ pub(super) mod tests {
 
     #[test]
     fn smallest_page_fails_after_two() {
-        let mut size = PageSize::new();
+        let mut size = PageSize::new(&SIZES);
         for _ in 0..4 {
             size.failed(&failure(Some(200), true)).expect("there are smaller ones");
         }

@@ -12,7 +12,7 @@ use super::{CheckedRow, PropertyOverride, Rules};
 use foldhash::fast::RandomState;
 
 use crate::input::csv::Cell;
-use crate::input::{Chunk, Cutter, FileKind, Input, InputError, Record, advice_for_encoding};
+use crate::input::{Chunk, Cutter, FileKind, INCIDENT_ID, Input, InputError, Record, advice_for_encoding};
 use crate::model::diagnostic::{Diagnostic, codes};
 use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::text::truncate;
@@ -226,7 +226,7 @@ impl Checker<'_> {
         let message =
             format!("line {} ends with the ID {incident}, and the file ends there without a line end", record.line);
         let spot = cells.last().map(|cell| cell.range.clone());
-        reading.tell(Problem::new(&codes::UNTERMINATED_LINE, message), Some(columns::ID), spot);
+        reading.tell(Problem::new(&codes::UNTERMINATED_LINE, message), Some(INCIDENT_ID), spot);
     }
 }
 

@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use super::rules::ReadyContract;
 use super::suggest::distance;
 use super::value::Requested;
-use crate::input::{Input, normalized};
+use crate::input::{INCIDENT_ID, Input, normalized};
 use crate::model::diagnostic::{Diagnostic, codes};
 use crate::model::outcome::InputShape;
 use crate::text::truncate;
-
-/// The column of the incident's id.
-pub(super) const ID: &str = "incidentId";
 
 /// What a column is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +37,17 @@ const SENTINEL_NUMBER: &str = "IncidentNumber";
 const SENTINEL_PROVIDER_ID: &str = "ProviderIncidentId";
 
 /// Words for the owner, as they are compared.
-const OWNER: (&str, [&str; 9]) = (
-    "assignedTo",
-    [
-        "owner",
-        "owneremail",
-        "ownername",
-        "ownerupn",
-        "incidentowner",
-        "assignee",
-        "assigneeemail",
-        "assigneduser",
-        "assigneename",
-    ],
-);
+const OWNER: [&str; 9] = [
+    "owner",
+    "owneremail",
+    "ownername",
+    "ownerupn",
+    "incidentowner",
+    "assignee",
+    "assigneeemail",
+    "assigneduser",
+    "assigneename",
+];
 
 /// Knows the role of every name.
 pub(super) struct Roles<'a> {
@@ -78,7 +72,7 @@ impl<'a> Roles<'a> {
             };
             (property.name, role)
         });
-        let all: Vec<_> = [(ID, Role::Id)].into_iter().chain(properties).collect();
+        let all: Vec<_> = [(INCIDENT_ID, Role::Id)].into_iter().chain(properties).collect();
         let mut known: HashMap<String, Role<'a>> = HashMap::new();
         if !is_portal_export {
             known.insert(normalized(SENTINEL_NUMBER), Role::SentinelNumber);
@@ -86,7 +80,7 @@ impl<'a> Roles<'a> {
             for (place, property) in contract.properties.iter().enumerate() {
                 // What `--set` sets misses nothing.
                 let role = if matches!(set[place], Requested::Leave) { Role::Synonym(place) } else { Role::Carried };
-                let owner = OWNER.1.iter().filter(|_| property.name == OWNER.0);
+                let owner = OWNER.iter().filter(|_| property.name == contract.contract.api.incident.owner);
                 known.extend(owner.map(|word| ((*word).to_owned(), role)));
                 known.extend(contract.shown_in(place).map(|member| (normalized(member), role)));
             }
@@ -153,15 +147,15 @@ pub(super) fn of_header<'a>(
             Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
         }
     }
-    let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelt(ID));
+    let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelt(INCIDENT_ID));
     if !found.iter().any(meant_for_id) {
         let number = found.iter().position(|role| *role == Role::SentinelNumber);
-        let message = number.map_or_else(|| "no column is named `incidentId`".to_owned(), |_| sentinel_number());
+        let message = number.map_or_else(|| format!("no column is named `{INCIDENT_ID}`"), |_| sentinel_number());
         let diagnostic = input.header_diagnostic(&codes::NO_ID_COLUMN, number, message);
         let advice = match input.later_header() {
             Some(line) => format!("line {line} has the column names: delete everything above it"),
             None if number.is_some() => String::new(),
-            None => "rename the column of the IDs to `incidentId`".to_owned(),
+            None => format!("rename the column of the IDs to `{INCIDENT_ID}`"),
         };
         let names = listed(columns.iter().map(String::as_str));
         let help = format!("{advice}{}the columns here are {names}", if advice.is_empty() { "" } else { "; " });
@@ -197,13 +191,13 @@ pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
 pub(super) fn sentinel_number() -> String {
     format!(
         "`{SENTINEL_NUMBER}`: Sentinel's own number, not Defender's incident ID; rename the column \
-         `{SENTINEL_PROVIDER_ID}` to `{ID}`"
+         `{SENTINEL_PROVIDER_ID}` to `{INCIDENT_ID}`"
     )
 }
 
 /// Why the ID of Defender can't stand beside `incidentId`.
 pub(super) fn two_ids(name: &str) -> String {
-    format!("`{name}` is Defender's incident ID in Sentinel, so `{ID}` beside it may be Sentinel's own number")
+    format!("`{name}` is Defender's incident ID in Sentinel, so `{INCIDENT_ID}` beside it may be Sentinel's own number")
 }
 
 pub(super) fn not_sent(name: &str) -> String {

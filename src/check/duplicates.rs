@@ -1,6 +1,7 @@
 //! Across rows: incidents that stand in the input more than once.
 
 use super::RowError;
+use crate::input::INCIDENT_ID;
 use crate::model::diagnostic::{Diagnostic, codes};
 
 /// What is kept of every valid row: 24 bytes. Rows and lines fit, because an input has no more lines than 2³² − 1.
@@ -160,7 +161,7 @@ impl Repeat {
         Some(Diagnostic {
             line: Some(self.line.into()),
             row: Some(self.row.into()),
-            field: Some(super::columns::ID.to_owned()),
+            field: Some(INCIDENT_ID.to_owned()),
             value: Some(self.incident.to_string()),
             ..diagnostic
         })

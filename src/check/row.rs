@@ -7,12 +7,12 @@ use bumpalo::Bump;
 use serde_json::value::RawValue;
 
 use super::checker::{Checker, Rare};
-use super::columns::{ID, Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
+use super::columns::{Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
 use super::id::{hint, parse_id};
 use super::value::{Problem, Requested, json_type, kept};
 use crate::input::csv::{self, Cell};
-use crate::input::is_portal_export;
 use crate::input::jsonl::{self, LineError, Member, Text};
+use crate::input::{INCIDENT_ID, is_portal_export};
 use crate::model::change::IncidentId;
 use crate::model::diagnostic::codes;
 use crate::model::outcome::{OutcomeKind, RESULT_COLUMNS};
@@ -118,7 +118,7 @@ impl<'r> ParsedRow<'r> {
             if self.id.is_none() {
                 let message = format!("`{}` is not an incident ID", truncate(digits, 40));
                 let problem = Problem { help: hint(digits), ..Problem::new(&codes::ID_INVALID, message) };
-                self.tell(problem, Some(ID), Some(spot.clone()));
+                self.tell(problem, Some(INCIDENT_ID), Some(spot.clone()));
                 self.id_was_told = true;
             }
         }
@@ -138,7 +138,7 @@ impl<'r> ParsedRow<'r> {
         self.is_whole = true;
         if self.id.is_none() && !self.id_was_told {
             let spot = self.id_spot.clone();
-            self.tell(Problem::new(&codes::ID_MISSING, "no incident ID"), Some(ID), spot);
+            self.tell(Problem::new(&codes::ID_MISSING, "no incident ID"), Some(INCIDENT_ID), spot);
         }
     }
 }
@@ -314,10 +314,10 @@ impl Checker<'_> {
             let message = if roles.contains(&Role::SentinelNumber) {
                 sentinel_number()
             } else {
-                "no member is named `incidentId`".to_owned()
+                format!("no member is named `{INCIDENT_ID}`")
             };
             let help = format!("the members here are {}", listed(members.iter().map(|member| &*member.name)));
-            row.tell(Problem::new(&codes::ID_MISSING, message).with_help(help), Some(ID), None);
+            row.tell(Problem::new(&codes::ID_MISSING, message).with_help(help), Some(INCIDENT_ID), None);
             row.id_was_told = true;
         }
         row.end();
@@ -345,8 +345,8 @@ impl<'r> ParsedRow<'r> {
             },
             [b'-' | b'0'..=b'9', ..] => self.read_id(raw, spot),
             _ => {
-                let message = format!("`{ID}` is {}, not a number", json_type(raw));
-                self.tell(Problem::new(&codes::WRONG_TYPE, message), Some(ID), Some(spot));
+                let message = format!("`{INCIDENT_ID}` is {}, not a number", json_type(raw));
+                self.tell(Problem::new(&codes::WRONG_TYPE, message), Some(INCIDENT_ID), Some(spot));
                 self.id_was_told = true;
             }
         }

@@ -9,7 +9,7 @@ use crate::text::trimmed;
 
 /// The contract by numbers: a property is its place in the contract, a value its place in the property.
 pub(super) struct ReadyContract<'a> {
-    contract: &'a Contract,
+    pub(super) contract: &'a Contract,
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
     /// The other built-in contracts: one of them may know the value that this one does not.

@@ -131,7 +131,7 @@ impl<'a> ReadyContract<'a> {
             ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(cell), problems),
             ReadyKind::Text => read_text(ready.name, cell, problems),
             ReadyKind::Append => read_append(ready.name, cell, problems),
-            ReadyKind::List => look_at_tags(read_tags(trimmed(cell), arena), ready.name, problems),
+            ReadyKind::List => look_at_tags(read_tags(trimmed(cell), ready.name, arena), ready.name, problems),
         }
     }
 
@@ -323,7 +323,7 @@ fn look_at_tags<'r>(read: Result<Requested<'r>, Problem>, name: &str, problems: 
 }
 
 /// Tags in a CSV cell: `a; b`, `+a; -b`, or JSON.
-fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
+fn read_tags<'r>(cell: &'r str, name: &str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
     if cell.is_empty() {
         return Ok(Requested::Leave);
     }
@@ -331,7 +331,7 @@ fn read_tags<'r>(cell: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Proble
         return Ok(Requested::List(&[]));
     }
     if is_placeholder(cell) {
-        return Err(placeholder("tags", cell, true));
+        return Err(placeholder(name, cell, true));
     }
     if cell.starts_with('[') {
         return read_json_list(cell, arena);

@@ -120,8 +120,9 @@ impl WhichArgs {
         })
     }
 
-    fn sieve(&self) -> LocalFilter {
+    fn sieve(&self, contract: &Contract) -> LocalFilter {
         LocalFilter {
+            members: contract.api.incident.clone(),
             tags: self.tag.clone(),
             severity: self.severity.clone(),
             title_contains: self.title_contains.clone(),
@@ -155,28 +156,29 @@ pub(super) fn run(
     let scope = target.scope_or_origin();
     let mut journal = open_journal(&state_dir(global)?, &clock)?;
 
-    let sieve = args.which.sieve();
+    let sieve = args.which.sieve(&target.contract);
     let (mut read_before, mut newest) = (Vec::new(), None);
     let header = header(args, &filter, &target, &scope);
     let oldest = started_at.saturating_sub(OLDEST_PART).unwrap_or(started_at);
     let (mut part, begun) = PartialFile::open(&file, header, started_at, oldest, |one| {
-        newest = newest.max(one.created());
+        newest = newest.max(one.created(&target.contract));
         read_before.push((one.id, sieve.matches(&one.incident())));
     })?;
     if !terminal.quiet {
         say_begun(&begun, read_before.len());
     }
 
+    let list = &target.contract.api.list;
     // What came in since would stand before all that was read.
     let asked = part.header().filter.clone();
-    let filter = newest.map(|newest| not_newer(asked.as_deref(), newest)).or(asked);
+    let filter = newest.map(|newest| not_newer(asked.as_deref(), newest, &list.filters)).or(asked);
     let keeping = clock.clone();
     let keep = |page: Vec<Incident>| {
         let at = keeping.now().wall;
         let page: Vec<Fetched> = page.into_iter().map(|incident| Fetched::new(incident, at)).collect();
         part.keep(&page)
     };
-    let mut fetching = ListSource::new(filter, sieve.clone(), args.limit, keep);
+    let mut fetching = ListSource::new(&list.page_sizes, filter, sieve.clone(), args.limit, keep);
     for (id, is_asked_for) in read_before {
         fetching.mark_known(id, is_asked_for);
     }
@@ -252,7 +254,13 @@ fn header(args: &FetchArgs, filter: &ServerFilter, target: &Target, scope: &Tena
     let typed = args.which.typed().into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]);
     let limit = args.limit.into_iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]);
     let (origin, scope) = (target.origin().to_string(), scope.as_str().to_owned());
-    PartHeader::new(typed.chain(limit).collect(), filter.to_odata(), origin, scope, target.contract.to_toml())
+    PartHeader::new(
+        typed.chain(limit).collect(),
+        filter.to_odata(&target.contract.api.list.filters),
+        origin,
+        scope,
+        target.contract.to_toml(),
+    )
 }
 
 fn say_begun(begun: &PartialStart, read_before: usize) {
@@ -267,7 +275,7 @@ fn say_begun(begun: &PartialStart, read_before: usize) {
 
 /// A status as the API spells it.
 fn status(contract: &Contract, typed: &str) -> Result<String, Error> {
-    let choices = match contract.property("status").map(|property| &property.kind) {
+    let choices = match contract.property(&contract.api.incident.status).map(|property| &property.kind) {
         Some(PropertyKind::Choice(choices)) => choices.as_slice(),
         _ => &[],
     };

@@ -22,6 +22,7 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::Contract;
+use crate::input::INCIDENT_ID;
 use crate::journal::{Journal, LoadRow, ReadScope, ReportRow, RowFilter, RunHandle, RunKey, RunMetadata};
 use crate::model::change::Change;
 use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
@@ -256,7 +257,7 @@ impl Undoing<'_> {
         let Some(edits) = self.edits(change, then, &now, row.result.line) else { return Ok(None) };
         let incident = change.incident;
         let mut source = Map::new();
-        source.insert("incidentId".to_owned(), incident.get().into());
+        source.insert(INCIDENT_ID.to_owned(), incident.get().into());
         source.extend(edits.values());
         Ok(Some(PlanRow {
             row: row.result.row,

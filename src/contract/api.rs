@@ -62,6 +62,26 @@ pub struct ListNames {
     pub skip: String,
     /// The query's name for a filter.
     pub filter: String,
+    /// How many to ask for: the largest number first, and those that are tried if a page fails.
+    pub page_sizes: Vec<u32>,
+    /// What can be filtered by.
+    pub filters: ListFilters,
+}
+
+/// Conditions on incidents, as the API writes them, with `{}` in the place of a quoted text or a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListFilters {
+    /// Has this status.
+    pub status: String,
+    /// Has this owner.
+    pub assigned_to: String,
+    /// Was created at this time, or later.
+    pub created_since: String,
+    /// Was created at this time, or earlier.
+    pub created_until: String,
+    /// Was changed at this time, or later.
+    pub updated_since: String,
 }
 
 /// The members of an error: `{"error":{"code":…,"message":…,"target":…}}`, and what gateways before the API write.

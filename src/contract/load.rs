@@ -370,6 +370,8 @@ mod tests {
             assert_eq!(contract.name, name);
             let file: ContractFile = toml::from_str(&contract.to_toml()).expect("it was just written");
             assert_eq!(file.into_contract().expect("a quota"), contract);
+            let sizes = &contract.api.list.page_sizes;
+            assert!(!sizes.is_empty() && sizes.is_sorted_by(|one, next| one > next) && sizes.last() == Some(&1));
             assert_eq!(checked_origin(&contract.origin).as_ref(), Ok(&contract.origin));
             for property in &contract.properties {
                 if let PropertyKind::Choice(choices) = &property.kind {

@@ -10,6 +10,6 @@ mod extension;
 mod file;
 mod load;
 
-pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListNames};
+pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListFilters, ListNames};
 pub use definition::{Choice, Contract, Dependency, Property, PropertyKind, SameAs};
 pub use load::{BUILT_IN, ContractError, built_in_hosts, is_appended, load};

@@ -113,6 +113,9 @@ const OLDEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// The newest incidents are a day old.
 const NEWEST_SECOND: u64 = 89 * 24 * 3_600;
 
+/// The member with an incident's comments.
+const COMMENTS: &str = "comments";
+
 /// Who writes the comments.
 const AUTHOR: &str = "emulator@contoso.com";
 
@@ -176,11 +179,11 @@ impl Store {
         let mut next = Version { updated, properties: last.properties };
         for (name, value) in change {
             match contract.property(name).map(|property| &property.kind) {
-                Some(PropertyKind::Append { shown_in }) => {
+                Some(PropertyKind::Append { .. }) => {
                     let stored = value.as_str().map_or_else(|| value.clone(), |text| self.habits.stored(text).into());
                     let created = decimals(now + self.habits.created_time);
-                    let added = json!({name: stored, "createdBy": AUTHOR, "createdTime": created});
-                    if let Some(Value::Array(list)) = next.properties.get_mut(shown_in) {
+                    let added = json!({"comment": stored, "createdBy": AUTHOR, "createdTime": created});
+                    if let Some(Value::Array(list)) = next.properties.get_mut(COMMENTS) {
                         list.push(added);
                     }
                 }
@@ -249,7 +252,7 @@ fn untouched(name: &str, kind: &PropertyKind) -> (String, Value) {
         PropertyKind::Choice(choices) => choices.iter().map(|choice| &*choice.value).find(|value| unset(value)).into(),
         PropertyKind::Text => Value::Null,
         PropertyKind::List => json!([]),
-        PropertyKind::Append { shown_in } => return (shown_in.clone(), json!([])),
+        PropertyKind::Append { .. } => return (COMMENTS.to_owned(), json!([])),
     };
     (name.to_owned(), value)
 }

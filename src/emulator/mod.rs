@@ -7,6 +7,9 @@
 //! (`request_log`). What a service does beyond its documentation is in `habits`. Then the way back takes time, and the answer leaves, whole or as the fault wants it
 //! (`faulty_body`).
 //!
+//! Paths, members and query names are its own, from the API's facts: else tests would check the client against itself.
+//! Only the rules of what an update may set come from the contract, since a user's file can add values.
+//!
 //! Promises: windows slide, and are counted exactly, by code that the client's quota doesn't share; every request that
 //! arrives is counted, the refused ones too, and is in the log before it is answered; no token is printed or logged.
 

@@ -4,6 +4,9 @@ use jiff::Timestamp;
 
 use super::jsonl::Member;
 
+/// The column with the incident's number, in every file that is read or written, whatever the API calls it.
+pub const INCIDENT_ID: &str = "incidentId";
+
 /// The column that says when an incident was read.
 pub const FETCHED_AT: &str = "fetched_at";
 

@@ -22,7 +22,7 @@ mod watch;
 
 pub use chunks::{Chunk, LONGEST_RECORD};
 pub use error::InputError;
-pub use fetched::{CURRENT, FETCHED_AT};
+pub use fetched::{CURRENT, FETCHED_AT, INCIDENT_ID};
 pub(crate) use header::advice_for_encoding;
 pub use header::normalized;
 pub use open::{FileKind, Input};

@@ -123,7 +123,7 @@ impl PreparedRun {
             if rows.is_empty() {
                 break;
             }
-            let mut source = PreflightSource::new(rows);
+            let mut source = PreflightSource::new(rows, &self.target.contract.api.list.page_sizes);
             let incidents = source.incidents();
             let reason = if hop == 0 { ReadReason::First } else { ReadReason::Merged };
             listener.on_reading(&Reading { reason, incidents, requests: source.calls() });

@@ -1,7 +1,10 @@
 //! The layers: imports only point downwards, and every file starts with its documentation.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use bulk_triage::contract;
 
 use crate::program::{files_below, of_the_project};
 
@@ -338,4 +341,152 @@ fn test_names_have_at_most_eight_words() {
         }
     }
     assert!(found > 1_000, "{found} tests were found");
+}
+
+/// Names of the API that stand in the code, outside of `contract` and the emulator, and what they are there.
+const NAMES_WITH_A_REASON: [(&str, &str, &str); 20] = [
+    ("cli/contract.rs", "value", "a heading"),
+    ("cli/error.rs", "error", "a member of our own JSON"),
+    ("cli/plan.rs", "code", "a member of our own JSON"),
+    ("cli/plan.rs", "message", "a member of our own JSON"),
+    ("cli/runs.rs", "target", "a heading"),
+    ("cli/target.rs", "target", "a line of the log"),
+    ("client/throttle.rs", "retry-after", "a header"),
+    ("client/throttle.rs", "retry-after-ms", "a header"),
+    ("input/fetched.rs", "incidentId", "the column of the IDs, whatever the API calls them"),
+    ("model/diagnostic/codes.rs", "assignedTo", "a column"),
+    ("model/diagnostic/codes.rs", "error", "a severity"),
+    ("model/diagnostic/codes.rs", "incidentId", "a column"),
+    ("model/operation.rs", "GET", "a method by its type"),
+    ("model/operation.rs", "PATCH", "a method by its type"),
+    ("model/operation.rs", "POST", "a method by its type"),
+    ("model/outcome.rs", "code", "a column of results"),
+    ("model/outcome.rs", "message", "a column of results"),
+    ("report/diagnostics.rs", "error", "a severity"),
+    ("report/preview/counts.rs", "comment", "a word of a sentence"),
+    ("report/preview/mod.rs", "target", "a heading"),
+];
+
+/// Paths, methods, query names and members, as the built-in contracts have them.
+fn api_names() -> BTreeSet<String> {
+    fn add(value: &toml::Value, names: &mut BTreeSet<String>) {
+        match value {
+            toml::Value::Table(table) => table.values().for_each(|value| add(value, names)),
+            toml::Value::Array(list) => list.iter().for_each(|value| add(value, names)),
+            // Of a path the part before the ID, of a condition the member.
+            toml::Value::String(text) => names.extend(text.split([' ', '{']).next().map(str::to_owned)),
+            _ => {}
+        }
+    }
+    let mut names = BTreeSet::from(["POST".to_owned()]);
+    for name in contract::BUILT_IN {
+        let contract = contract::load(name).expect("built in").to_toml();
+        let contract: toml::Table = contract.parse().expect("TOML");
+        for part in ["operations", "api", "context"] {
+            add(&contract[part], &mut names);
+        }
+        for property in contract["properties"].as_array().expect("a list") {
+            for value in ["name", "shown_in"].iter().filter_map(|key| property.get(key)) {
+                add(value, &mut names);
+            }
+        }
+    }
+    names
+}
+
+/// The string literals of some code, in its order.
+fn literals(code: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = code;
+    while let Some(at) = rest.find(['"', '\'', '/']) {
+        let (before, here) = rest.split_at(at);
+        let hashes = before.len() - before.trim_end_matches('#').len();
+        let is_raw = here.starts_with('"') && before[..at - hashes].ends_with('r');
+        let length = if is_raw {
+            let end = format!("\"{}", "#".repeat(hashes));
+            here[1..].find(&end).map(|end| end + 1)
+        } else if here.starts_with('"') {
+            let escaped = |end: usize| here[..end].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+            here.match_indices('"').map(|(end, _)| end).skip(1).find(|end| !escaped(*end))
+        } else {
+            None
+        };
+        let skipped = match length {
+            Some(end) => {
+                found.push(&here[1..end]);
+                end + 1
+            }
+            None if here.starts_with("//") => here.find('\n').unwrap_or(here.len()),
+            None if here.starts_with("'\"'") => 3,
+            None if here.starts_with("'\\") => 3,
+            None => 1,
+        };
+        rest = &here[skipped..];
+    }
+    found
+}
+
+/// The names of the API in some code. One that is a word of English too must be a whole literal, or be made of two or
+/// three; the others may stand nowhere, not in pieces either.
+fn names_in(code: &str, names: &BTreeSet<String>) -> BTreeSet<String> {
+    let literals: Vec<&str> = literals(code).into_iter().filter(|literal| !literal.is_empty()).collect();
+    let joined = literals.concat();
+    let made: HashSet<String> = (1..=3).flat_map(|count| literals.windows(count).map(<[&str]>::concat)).collect();
+    let is_a_word = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let is_there = |name: &&String| {
+        let is_short = is_a_word(name) || name.bytes().all(|byte| byte.is_ascii_uppercase()) || *name == "Message";
+        if is_short { made.contains(*name) } else { joined.contains(*name) }
+    };
+    names.iter().filter(is_there).cloned().collect()
+}
+
+/// A name of the API is in a contract, so another contract can have another.
+#[test]
+fn names_of_the_api_are_in_contracts() {
+    let names = api_names();
+    let mut found = BTreeSet::new();
+    for (file, text) in files() {
+        let is_test = file.contains("/tests/") || file.ends_with("tests.rs");
+        if is_test || ["contract", "emulator"].contains(&module_of(&file)) {
+            continue;
+        }
+        let code = without_tests(&text);
+        assert!(!code.contains("camelCase"), "src/{file}: members made of the names of fields");
+        found.extend(names_in(code, &names).into_iter().map(|name| (file.clone(), name)));
+    }
+    let reasons = NAMES_WITH_A_REASON.map(|(file, name, _)| (file.to_owned(), name.to_owned()));
+    assert_eq!(found, BTreeSet::from(reasons));
+}
+
+/// Proves that the check above can fail.
+#[test]
+fn split_and_escaped_names_are_found() {
+    let names = api_names();
+    for name in ["/api/incidents", "PATCH", "$top", "incidentId", "createdBy", "value", "error", "tags", "comments"] {
+        assert!(names.contains(name), "{name} is not in {names:?}");
+    }
+    let found = |code: &str| names_in(code, &names).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(found("// \"tags\"\nlet x = ('\"', \"a \\\" tags\"); // \"value\""), "");
+    assert_eq!(found("get(\"tags\")"), "tags");
+    assert_eq!(found("let quote = '\\''; get(r#\"value\"#)"), "value");
+    assert_eq!(found("concat!(\"ta\", \"gs\")"), "tags");
+    assert_eq!(found("[\"created\", \"\", \"B\", \"y\"].concat()"), "createdBy");
+    assert_eq!(found("concat!(\"/api/\", \"incidents\")"), "/api/incidents");
+    assert_eq!(found("format!(\"{}/api/incidents?\")"), "/api/incidents");
+}
+
+/// The emulator is written by itself, from the API's facts: tests would otherwise check the client against itself.
+#[test]
+fn emulator_has_its_own_paths_and_members() {
+    let parts =
+        ["operations", "contract.api", "contract.context", "shown_in", "appended()", "incident_path", "to_toml"];
+    let mut seen = 0;
+    for (file, text) in files().into_iter().filter(|(file, _)| module_of(file) == "emulator") {
+        let code = without_tests(&text);
+        for part in parts {
+            assert!(!code.contains(part), "src/{file} reads `{part}`");
+        }
+        seen += code.matches(".contract").count();
+    }
+    assert!(seen > 0, "the emulator keeps the rules of a contract");
 }

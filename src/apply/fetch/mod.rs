@@ -58,9 +58,15 @@ struct Part {
 
 impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
     /// Of the incidents that `filter` lets through, until `limit` of those that `sieve` takes were found. `keep` gets
-    /// all that are new, page by page, those that the sieve doesn't take too.
+    /// all that are new, page by page, those that the sieve doesn't take too. `page_sizes`: those of the contract.
     #[must_use]
-    pub fn new(filter: Option<String>, sieve: LocalFilter, limit: Option<u64>, keep: K) -> ListSource<K> {
+    pub fn new(
+        page_sizes: &[u32],
+        filter: Option<String>,
+        sieve: LocalFilter,
+        limit: Option<u64>,
+        keep: K,
+    ) -> ListSource<K> {
         ListSource {
             filter,
             sieve,
@@ -70,7 +76,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
             skip: 0,
             end: 0,
             unjoined: None,
-            size: PageSize::new(),
+            size: PageSize::new(page_sizes),
             longest: 0,
             under_way: false,
             vain: 0,
@@ -213,7 +219,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::page_size::tests::failure;
+    use super::super::page_size::tests::{SIZES, failure};
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -238,7 +244,7 @@ mod tests {
     /// Reads a list that `change` changes after each page; what was handed on, and the calls that it took.
     fn fetched(list: &mut BTreeSet<u64>, top: usize, mut change: impl FnMut(&mut BTreeSet<u64>)) -> (Vec<u64>, u32) {
         let mut kept = Vec::new();
-        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |new: Vec<Incident>| {
+        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
@@ -278,7 +284,7 @@ mod tests {
     /// So many have left the list that a page is not what comes after the last one: it is gone back by almost a page.
     #[test]
     fn page_without_overlap_is_not_used() {
-        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
+        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
         (101..=400).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.read(), 300);
         let call = next(&mut fetching).expect("goes on");
@@ -291,7 +297,7 @@ mod tests {
 
     #[test]
     fn fetch_continues_after_known_incidents_up_to_limit() {
-        let mut fetching = ListSource::new(None, LocalFilter::default(), Some(30), |_| Ok(()));
+        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), Some(30), |_| Ok(()));
         (71..=90).rev().for_each(|id| fetching.mark_known(id, true));
         assert_eq!(fetching.calls_left(), 1);
         let call = next(&mut fetching).expect("ten are left");
@@ -300,7 +306,7 @@ mod tests {
         let page = (1..=75).rev().map(incident).collect();
         assert_eq!(fetching.on_result(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);
         assert_eq!(next(&mut fetching), None);
-        let mut none = ListSource::new(None, LocalFilter::default(), Some(0), |_| Ok(()));
+        let mut none = ListSource::new(&SIZES, None, LocalFilter::default(), Some(0), |_| Ok(()));
         assert_eq!((none.calls_left(), none.next()), (0, Wanted::Nothing));
     }
 
@@ -310,7 +316,7 @@ mod tests {
             (failure(Some(200), true), vec![100, 50, 25, 10, 1, 1]),
             (failure(Some(500), false), vec![100, 100, 50, 50, 25, 25, 10, 10, 1, 1]),
         ] {
-            let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
+            let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
             (1..=20).rev().for_each(|id| fetching.mark_known(id, true));
             let mut call = next(&mut fetching).expect("a page");
             let mut sizes = Vec::new();
@@ -336,7 +342,7 @@ mod tests {
             (Verdict::NotFound, StopReason::ListFailed { message: said() }),
             (Verdict::Unexpected, StopReason::ListFailed { message: said() }),
         ] {
-            let mut fetching = ListSource::new(Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
+            let mut fetching = ListSource::new(&SIZES, Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
             let call = next(&mut fetching).expect("a page");
             assert_eq!(fetching.on_result(&call, &answer(verdict)).expect_err("nothing to read"), stop);
         }
@@ -346,7 +352,7 @@ mod tests {
     #[test]
     fn pages_of_one_incident_read_the_whole_list() {
         let mut kept = Vec::new();
-        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |new: Vec<Incident>| {
+        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
@@ -372,7 +378,7 @@ mod tests {
 
     #[test]
     fn same_page_again_and_again_stops_the_fetch() {
-        let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_| Ok(()));
+        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
         let mut calls = 0;
         let stop = loop {
             let call = next(&mut fetching).expect("no end of the list");

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::contract::{IncidentMembers, ListFilters};
 use crate::model::call::Incident;
 
 /// What the API filters by. All of it holds at once.
@@ -23,18 +24,18 @@ pub struct ServerFilter {
 }
 
 impl ServerFilter {
-    /// As `OData` writes it; `None` where all incidents are asked for.
+    /// As `OData` writes it; `None` if all incidents are asked for.
     #[must_use]
-    pub fn to_odata(&self) -> Option<String> {
-        let text = |property, text: &Option<String>| {
-            text.as_ref().map(|text| format!("{property} eq '{}'", text.replace('\'', "''")))
+    pub fn to_odata(&self, filters: &ListFilters) -> Option<String> {
+        let text = |template, text: &Option<String>| {
+            text.as_ref().map(|text| condition(template, &format!("'{}'", text.replace('\'', "''"))))
         };
-        let since = |property, time: Option<Timestamp>| time.map(|time| format!("{property} ge {time}"));
+        let since = |template, time: Option<Timestamp>| time.map(|time| condition(template, &time.to_string()));
         let own = [
-            text("status", &self.status),
-            text("assignedTo", &self.assigned_to),
-            since("createdTime", self.created_since),
-            since("lastUpdateTime", self.updated_since),
+            text(&filters.status, &self.status),
+            text(&filters.assigned_to, &self.assigned_to),
+            since(&filters.created_since, self.created_since),
+            since(&filters.updated_since, self.updated_since),
         ];
         let own: Vec<String> = own.into_iter().flatten().collect();
         let raw = self.raw.as_ref().map(|raw| if own.is_empty() { raw.clone() } else { as_one(raw) });
@@ -43,12 +44,16 @@ impl ServerFilter {
     }
 }
 
-/// The filter for going on: without what came in since `newest`, the creation of the newest incident that was read. So
-/// what was read is the beginning of the list.
+/// The filter to resume with: without incidents that are newer than `newest`, the creation of the newest one that was
+/// read. So what was read is the beginning of the list.
 #[must_use]
-pub fn not_newer(filter: Option<&str>, newest: Timestamp) -> String {
-    let before = format!("createdTime le {newest}");
+pub fn not_newer(filter: Option<&str>, newest: Timestamp, filters: &ListFilters) -> String {
+    let before = condition(&filters.created_until, &newest.to_string());
     filter.map_or(before.clone(), |filter| format!("{} and {before}", as_one(filter)))
+}
+
+fn condition(template: &str, literal: &str) -> String {
+    template.replace("{}", literal)
 }
 
 /// An `or` in it would take what comes after for its own.
@@ -57,9 +62,11 @@ fn as_one(filter: &str) -> String {
     if has_or { format!("({filter})") } else { filter.to_owned() }
 }
 
-/// What the API can't filter by: looked at here, page by page. All of it holds at once.
+/// What the API can't filter by: applied here, page by page. All of it holds at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFilter {
+    /// Where an incident shows what is compared.
+    pub members: IncidentMembers,
     /// Has each of these tags, in any case.
     pub tags: Vec<String>,
     /// Of this severity, in any case.
@@ -73,22 +80,30 @@ impl LocalFilter {
     #[must_use]
     pub fn matches(&self, incident: &Incident) -> bool {
         let text = |name: &str| incident.context.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();
-        let tags = incident.values.get("tags").and_then(Value::as_array);
+        let tags = incident.values.get(&self.members.tags).and_then(Value::as_array);
         let has_tag = |wanted: &String| {
             let mut tags = tags.into_iter().flatten().filter_map(Value::as_str);
             tags.any(|tag| tag.trim().to_lowercase() == wanted.trim().to_lowercase())
         };
         self.tags.iter().all(has_tag)
-            && self.severity.as_ref().is_none_or(|wanted| text("severity") == wanted.to_lowercase())
-            && self.title_contains.as_ref().is_none_or(|wanted| text("incidentName").contains(&wanted.to_lowercase()))
+            && self.severity.as_ref().is_none_or(|wanted| text(&self.members.severity) == wanted.to_lowercase())
+            && self
+                .title_contains
+                .as_ref()
+                .is_none_or(|wanted| text(&self.members.title).contains(&wanted.to_lowercase()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{Api, load};
     use proptest::prelude::*;
     use serde_json::json;
+
+    fn api() -> Api {
+        load("defender").expect("built in").api
+    }
 
     fn time(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -105,8 +120,8 @@ mod tests {
         };
         let expected = "status eq 'Active' and assignedTo eq 'o''neill@contoso.com' \
                         and createdTime ge 2026-11-24T10:00:00Z and lastUpdateTime ge 2026-11-24T10:00:00.5Z";
-        assert_eq!(filter.to_odata().as_deref(), Some(expected));
-        assert_eq!(ServerFilter::default().to_odata(), None);
+        assert_eq!(filter.to_odata(&api().list.filters).as_deref(), Some(expected));
+        assert_eq!(ServerFilter::default().to_odata(&api().list.filters), None);
     }
 
     #[test]
@@ -117,15 +132,16 @@ mod tests {
                 status: status.map(str::to_owned),
                 ..ServerFilter::default()
             };
-            filter.to_odata().expect("a filter")
+            filter.to_odata(&api().list.filters).expect("a filter")
         };
         assert_eq!(raw("a eq 1 or b eq 2", None), "a eq 1 or b eq 2");
         assert_eq!(raw("a eq 1 OR b eq 2", Some("Active")), "(a eq 1 OR b eq 2) and status eq 'Active'");
         assert_eq!(raw("a eq 1\tor\nb eq 2", Some("Active")), "(a eq 1\tor\nb eq 2) and status eq 'Active'");
         assert_eq!(raw("a eq 1", Some("Active")), "a eq 1 and status eq 'Active'");
         let newest = time("2026-11-24T10:00:00.1234567Z");
-        assert_eq!(not_newer(None, newest), "createdTime le 2026-11-24T10:00:00.1234567Z");
-        let either = not_newer(Some("a eq 1 or b eq 2"), newest);
+        let filters = &api().list.filters;
+        assert_eq!(not_newer(None, newest, filters), "createdTime le 2026-11-24T10:00:00.1234567Z");
+        let either = not_newer(Some("a eq 1 or b eq 2"), newest, filters);
         assert_eq!(either, "(a eq 1 or b eq 2) and createdTime le 2026-11-24T10:00:00.1234567Z");
     }
 
@@ -138,8 +154,12 @@ mod tests {
         };
         let sieve = |tags: &[&str], severity: Option<&str>, title: Option<&str>| {
             let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            let sieve =
-                LocalFilter { tags, severity: severity.map(str::to_owned), title_contains: title.map(str::to_owned) };
+            let sieve = LocalFilter {
+                members: api().incident,
+                tags,
+                severity: severity.map(str::to_owned),
+                title_contains: title.map(str::to_owned),
+            };
             sieve.matches(&incident)
         };
         assert!(sieve(&[], None, None));
@@ -156,7 +176,7 @@ mod tests {
         #[test]
         fn text_becomes_one_quoted_literal(owner in "['a b=()]{0,12}") {
             let filter = ServerFilter { assigned_to: Some(owner.clone()), ..ServerFilter::default() };
-            let filter = filter.to_odata().expect("a filter");
+            let filter = filter.to_odata(&api().list.filters).expect("a filter");
             let literal = filter.strip_prefix("assignedTo eq '").and_then(|rest| rest.strip_suffix('\''));
             let literal = literal.expect("quotes at both ends");
             // Every quote in it is doubled, so none of them ends it.

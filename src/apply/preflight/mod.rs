@@ -11,7 +11,7 @@ use crate::model::call::{Call, CallResult, Page, Verdict};
 use crate::model::change::IncidentId;
 use crate::model::snapshot::{IncidentState, Snapshot};
 
-use planner::{MAX_EXTRA_CALLS, fewest_calls};
+use planner::MAX_EXTRA_CALLS;
 
 /// Finds out what incidents look like.
 #[derive(Debug)]
@@ -22,11 +22,12 @@ pub struct PreflightSource {
 }
 
 impl PreflightSource {
-    /// Of these rows.
+    /// Of these rows; `page_sizes`: those of the contract.
     #[must_use]
-    pub fn new(mut rows: Vec<(IncidentId, u64)>) -> PreflightSource {
+    pub fn new(mut rows: Vec<(IncidentId, u64)>, page_sizes: &[u32]) -> PreflightSource {
         rows.sort_unstable();
-        PreflightSource { route: planner::ReadPlanner::new(rows.iter().map(|(incident, _)| *incident)), rows }
+        let route = planner::ReadPlanner::new(rows.iter().map(|(incident, _)| *incident), page_sizes);
+        PreflightSource { route, rows }
     }
 
     /// How many incidents are looked at.
@@ -41,7 +42,7 @@ impl PreflightSource {
         let most = self.route.left();
         let mut newest_first: Vec<u64> = self.rows.iter().rev().map(|(incident, _)| incident.get()).collect();
         newest_first.dedup();
-        let fewest = fewest_calls(newest_first.into_iter());
+        let fewest = self.route.fewest_calls(newest_first.into_iter());
         (fewest, if fewest < most { most + MAX_EXTRA_CALLS } else { most })
     }
 
@@ -103,7 +104,7 @@ impl ReadSource for PreflightSource {
 
 #[cfg(test)]
 mod tests {
-    use super::super::page_size::tests::failure;
+    use super::super::page_size::tests::{SIZES, failure};
     use super::*;
     use crate::model::call::Incident;
 
@@ -113,7 +114,7 @@ mod tests {
 
     /// Row n is of the n-th incident, from 1.
     fn survey(incidents: &[u64]) -> PreflightSource {
-        PreflightSource::new(incidents.iter().copied().map(id).zip(1..).collect())
+        PreflightSource::new(incidents.iter().copied().map(id).zip(1..).collect(), &SIZES)
     }
 
     /// What becomes of the rows: their number, and what was seen.

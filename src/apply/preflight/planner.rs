@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::page_size::{FAILURES, LARGEST, PageSize};
+use super::super::page_size::{FAILURES, PageSize};
 use super::super::read_loop::Wanted;
 use crate::model::call::{Call, CallResult, Incident, Page};
 use crate::model::change::IncidentId;
@@ -37,14 +37,14 @@ pub(super) struct ReadPlanner {
 }
 
 impl ReadPlanner {
-    pub(super) fn new(wanted: impl Iterator<Item = IncidentId>) -> ReadPlanner {
+    pub(super) fn new(wanted: impl Iterator<Item = IncidentId>, page_sizes: &[u32]) -> ReadPlanner {
         ReadPlanner {
             wanted: wanted.map(IncidentId::get).collect(),
             one_by_one: BTreeSet::new(),
             places: BTreeMap::new(),
             page_under_way: false,
             no_more_pages: false,
-            size: PageSize::new(),
+            size: PageSize::new(page_sizes),
             failures: 0,
             saved: 0,
         }
@@ -60,7 +60,7 @@ impl ReadPlanner {
         if self.no_more_pages {
             self.left()
         } else {
-            fewest_calls(self.wanted.iter().rev().copied()) + self.one_by_one.len() as u64
+            self.fewest_calls(self.wanted.iter().rev().copied()) + self.one_by_one.len() as u64
         }
     }
 
@@ -195,25 +195,25 @@ impl ReadPlanner {
         let apart = |(ids, places): (u64, u64)| if places == 0 { 1.0 } else { (ids as f64 / places as f64).max(1.0) };
         ends.or(all).map_or(1.0, apart)
     }
-}
 
-/// The calls without which it can't be done, even if the list had no gaps and it were known where each one stands:
-/// `newest_first` ids, a page for each hundred of them.
-pub(super) fn fewest_calls(newest_first: impl Iterator<Item = u64>) -> u64 {
-    let mut calls = 0;
-    let mut oldest_on_page = None;
-    for id in newest_first {
-        if oldest_on_page.is_none_or(|oldest| id < oldest) {
-            calls += 1;
-            oldest_on_page = Some(id.saturating_sub(u64::from(LARGEST) - 1));
+    /// The calls without which it can't be done, even if the list had no gaps and it were known where each one stands:
+    /// `newest_first` ids, in full pages.
+    pub(super) fn fewest_calls(&self, newest_first: impl Iterator<Item = u64>) -> u64 {
+        let mut calls = 0;
+        let mut oldest_on_page = None;
+        for id in newest_first {
+            if oldest_on_page.is_none_or(|oldest| id < oldest) {
+                calls += 1;
+                oldest_on_page = Some(id.saturating_sub(u64::from(self.size.most()) - 1));
+            }
         }
+        calls
     }
-    calls
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::page_size::tests::failure;
+    use super::super::super::page_size::tests::{SIZES, failure};
     use super::*;
     use proptest::prelude::*;
 
@@ -223,7 +223,7 @@ mod tests {
 
     /// The calls that it takes, with a list of these incidents; each wanted one is seen or asked for.
     fn calls(wanted: &BTreeSet<u64>, there: &BTreeSet<u64>) -> (u64, u64) {
-        let mut route = ReadPlanner::new(wanted.iter().copied().map(id));
+        let mut route = ReadPlanner::new(wanted.iter().copied().map(id), &SIZES);
         let list: Vec<u64> = there.iter().rev().copied().collect();
         let (mut pages, mut reads, mut known) = (0, 0, BTreeSet::new());
         while let Wanted::Call(call) = route.next() {
@@ -284,7 +284,7 @@ mod tests {
 
     /// The calls for a hundred neighbors if every page fails in this way: sizes of pages, then how many single reads.
     fn with_failing_pages(answer: &CallResult) -> (Vec<u32>, usize) {
-        let mut route = ReadPlanner::new((901..=1_000).map(id));
+        let mut route = ReadPlanner::new((901..=1_000).map(id), &SIZES);
         let (mut tops, mut reads) = (Vec::new(), 0);
         loop {
             match route.next() {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn refused_pages_are_not_requested_again() {
-        let mut route = ReadPlanner::new((901..=1_000).map(id));
+        let mut route = ReadPlanner::new((901..=1_000).map(id), &SIZES);
         assert!(matches!(route.next(), Wanted::Call(Call::List(_))));
         route.refused();
         assert!(matches!(route.next(), Wanted::Call(Call::Read(_))));
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn remaining_reads_include_incidents_missing_from_pages() {
-        let mut route = ReadPlanner::new((901..=1_000).map(id));
+        let mut route = ReadPlanner::new((901..=1_000).map(id), &SIZES);
         assert_eq!((route.left(), route.calls_left()), (100, 1));
         let Wanted::Call(Call::List(asked)) = route.next() else { panic!("no page") };
         let page = (901..=1_000).rev().filter(|id| id % 10 != 0).map(|id| Incident { id, ..Incident::default() });
@@ -339,7 +339,7 @@ mod tests {
         ) {
             let (pages, reads) = calls(&wanted, &there);
             prop_assert!(pages + reads <= wanted.len() as u64 + MAX_EXTRA_CALLS);
-            prop_assert!(pages + reads >= fewest_calls(wanted.iter().rev().copied()));
+            prop_assert!(pages + reads >= ReadPlanner::new(std::iter::empty(), &SIZES).fewest_calls(wanted.iter().rev().copied()));
         }
     }
 }

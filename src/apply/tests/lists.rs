@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::read_loop::run;
 use super::stage::{Script, Stage, reply, shown};
 use crate::apply::events::Event;
+use crate::apply::page_size::tests::SIZES;
 use crate::apply::{ListSource, LocalFilter, PreflightSource, ReadEnd, StopReason};
 use crate::client::{Incomplete, Reply, SendError};
 use crate::model::call::Incident;
@@ -32,7 +33,8 @@ fn tops(seen: &[(i64, String)]) -> Vec<u32> {
 
 /// Fetches a list. Returns the end, the number of incidents kept, and the requests.
 async fn fetch(stage: &mut Stage, script: Script) -> (ReadEnd, u64, Vec<(i64, String)>) {
-    let mut fetching = ListSource::new(None, LocalFilter::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
+    let mut fetching =
+        ListSource::new(&SIZES, None, LocalFilter::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
     let (ends, wire) = run(stage, &mut fetching, script).await;
     (ends.end, fetching.read(), wire.seen())
 }
@@ -101,7 +103,7 @@ async fn failing_list_is_replaced_by_single_reads() {
     for fails in [|| reply(500, ""), || reply(502, ""), || reply(504, ""), || reply(200, "<html>"), lost, truncated] {
         let mut stage = Stage::new();
         let incidents = (1..=40).map(|id| (IncidentId::new(id).expect("an id"), id));
-        let mut survey = PreflightSource::new(incidents.collect());
+        let mut survey = PreflightSource::new(incidents.collect(), &SIZES);
         let script: Script =
             Box::new(move |_, what| (100, if what.starts_with("LIST") { fails() } else { shown(what) }));
         let (ends, wire) = run(&mut stage, &mut survey, script).await;
@@ -119,7 +121,7 @@ async fn failing_single_reads_are_an_outage() {
     stage.settings.patience = Duration::from_mins(1);
     let incidents = (1..=40).map(|id| (IncidentId::new(id).expect("an id"), id));
     let (ends, _) =
-        run(&mut stage, &mut PreflightSource::new(incidents.collect()), Box::new(|_, _| (100, lost()))).await;
+        run(&mut stage, &mut PreflightSource::new(incidents.collect(), &SIZES), Box::new(|_, _| (100, lost()))).await;
     assert!(matches!(ends.end, ReadEnd::Stopped(StopReason::ServiceDown { .. })), "{:?}", ends.end);
 }
 
@@ -128,7 +130,7 @@ async fn failing_single_reads_are_an_outage() {
 async fn outage_during_one_read_is_waited_out() {
     let mut stage = Stage::new();
     stage.settings.max_attempts = 5;
-    let mut survey = PreflightSource::new(vec![(IncidentId::new(7).expect("an id"), 1)]);
+    let mut survey = PreflightSource::new(vec![(IncidentId::new(7).expect("an id"), 1)], &SIZES);
     let script: Script = Box::new(|number, what| (100, if number < 6 { reply(502, "") } else { shown(what) }));
     let (ends, wire) = run(&mut stage, &mut survey, script).await;
     assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::stage::{Script, Stage, Wire, reply, resolve, shown};
 use crate::apply::events::Event;
+use crate::apply::page_size::tests::SIZES;
 use crate::apply::{Course, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted, read};
 use crate::client::SendError;
 use crate::journal::ReadScope;
@@ -212,7 +213,7 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
     let changes: Vec<_> = [7, 8, 9, 8].into_iter().map(resolve).collect();
     let run = stage.run_of(&mut journal, &changes);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO).expect("begins");
-    let mut survey = PreflightSource::new(journal.incidents(&run, ReadScope::All).expect("reads"));
+    let mut survey = PreflightSource::new(journal.incidents(&run, ReadScope::All).expect("reads"), &SIZES);
     assert_eq!((survey.incidents(), survey.calls()), (3, (1, 6)));
     let wire = stage.wire(Box::new(|number, what| match number {
         0 => (

@@ -34,10 +34,10 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// When the incident came into being, where it says.
+    /// When the incident was created, if it says so.
     #[must_use]
-    pub fn created(&self) -> Option<jiff::Timestamp> {
-        self.before.context.get("createdTime")?.as_str()?.parse().ok()
+    pub fn created(&self, contract: &Contract) -> Option<jiff::Timestamp> {
+        self.before.context.get(&contract.api.incident.created)?.as_str()?.parse().ok()
     }
 
     /// As it was seen then.

@@ -7,13 +7,10 @@ use serde_json::{Map, Value};
 use super::Fetched;
 use crate::contract::{Contract, PropertyKind};
 use crate::input::csv::join;
-use crate::input::{CURRENT, FETCHED_AT, jsonl};
+use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, jsonl};
 use crate::text::{escape_formula, escape_json, printable};
 
 const BOM: &str = "\u{feff}";
-
-/// The column of the id.
-const ID: &str = "incidentId";
 
 /// The columns of a fetch under one contract.
 pub(super) struct Columns {
@@ -28,7 +25,8 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn new(contract: &Contract) -> Columns {
         let shown = contract.properties.iter().filter(|it| !matches!(it.kind, PropertyKind::Append { .. }));
-        let title = |name: &String| if name == "incidentName" { "title".to_owned() } else { name.clone() };
+        let title =
+            |name: &String| if *name == contract.api.incident.title { "title".to_owned() } else { name.clone() };
         Columns {
             empty: contract.properties.iter().map(|property| property.name.clone()).collect(),
             current: shown.map(|it| (it.name.clone(), format!("{CURRENT}{}", it.name))).collect(),
@@ -40,7 +38,7 @@ impl Columns {
     pub(super) fn header(&self) -> Vec<u8> {
         let said = self.current.iter().chain(&self.context).map(|(_, column)| column.as_str());
         let empty = self.empty.iter().map(String::as_str);
-        let names = [ID].into_iter().chain(empty).chain(said).chain([FETCHED_AT]);
+        let names = [INCIDENT_ID].into_iter().chain(empty).chain(said).chain([FETCHED_AT]);
         [BOM.as_bytes(), &line(names.map(Cow::Borrowed))].concat()
     }
 
@@ -60,7 +58,7 @@ impl Columns {
     /// One incident's line of a JSONL file.
     pub(super) fn jsonl(&self, incident: &Fetched) -> Vec<u8> {
         let mut members = Map::new();
-        members.insert(ID.to_owned(), incident.id.into());
+        members.insert(INCIDENT_ID.to_owned(), incident.id.into());
         let (values, context) = (&incident.before.values, &incident.before.context);
         let said = self.current.iter().map(|it| (it, values)).chain(self.context.iter().map(|it| (it, context)));
         for ((name, member), of) in said {
@@ -77,7 +75,7 @@ impl Columns {
 pub(super) fn empty_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<usize> {
     let names: Vec<&str> = names.collect();
     let first_current = names.iter().position(|name| name.starts_with(CURRENT))?;
-    let is_fetched = names.first() == Some(&ID) && names.last() == Some(&FETCHED_AT);
+    let is_fetched = names.first() == Some(&INCIDENT_ID) && names.last() == Some(&FETCHED_AT);
     (is_fetched && first_current > 1).then(|| first_current - 1)
 }
 
@@ -86,7 +84,7 @@ pub(super) fn empty_members(line: &str) -> Option<usize> {
     let members = jsonl::members(line).ok()?;
     let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
     let first_current = names.iter().position(|name| name.starts_with(CURRENT))?;
-    let is_fetched = names.contains(&ID) && names.contains(&FETCHED_AT);
+    let is_fetched = names.contains(&INCIDENT_ID) && names.contains(&FETCHED_AT);
     let last = names.iter().position(|name| *name == FETCHED_AT).map_or(0, |at| names.len() - 1 - at);
     is_fetched.then(|| first_current.saturating_sub(1) + last)
 }

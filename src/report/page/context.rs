@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::Contract;
-use crate::input::{CURRENT, FETCHED_AT, csv, is_portal_export, jsonl, normalized};
+use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, csv, is_portal_export, jsonl, normalized};
 use crate::model::edit::Edits;
 use crate::model::outcome::InputShape;
 use crate::output::fetched::cell;
@@ -83,7 +83,7 @@ impl ContextColumns {
     #[must_use]
     pub fn new(shape: &InputShape, contract: &Contract) -> ContextColumns {
         let properties = contract.properties.iter().map(|property| property.name.as_str());
-        let asking = ["incidentId"].into_iter().chain(properties).map(normalized).collect();
+        let asking = [INCIDENT_ID].into_iter().chain(properties).map(normalized).collect();
         ContextColumns { shape: shape.clone(), asking }
     }
 

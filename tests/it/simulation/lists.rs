@@ -318,10 +318,11 @@ fn breaches(seed: u64) -> Vec<String> {
 async fn fetch_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let mut kept = Vec::new();
-    let mut fetching = ListSource::new(None, LocalFilter::default(), None, |page: Vec<Incident>| {
-        kept.extend(page.iter().map(|incident| incident.id));
-        io::Result::Ok(())
-    });
+    let mut fetching =
+        ListSource::new(&contract().api.list.page_sizes, None, LocalFilter::default(), None, |page: Vec<Incident>| {
+            kept.extend(page.iter().map(|incident| incident.id));
+            io::Result::Ok(())
+        });
     let (end, service) = read_all(scenario, &mut fetching).await;
     drop(fetching);
     let once: BTreeSet<u64> = kept.iter().copied().collect();
@@ -343,7 +344,8 @@ async fn preflight_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let rows: Vec<(IncidentId, u64)> =
         (1..=scenario.incidents).filter(|id| id % 3 > 0).map(|id| (IncidentId::new(id).expect("an ID"), id)).collect();
-    let mut survey = Watched { reader: PreflightSource::new(rows.clone()), rows: Vec::new() };
+    let mut survey =
+        Watched { reader: PreflightSource::new(rows.clone(), &contract().api.list.page_sizes), rows: Vec::new() };
     let (end, service) = read_all(scenario, &mut survey).await;
     let is_short = scenario.outage.as_ref().is_none_or(|outage| outage.end < Duration::from_mins(10));
     let wanted: BTreeSet<u64> = rows.iter().map(|(_, row)| *row).collect();
