@@ -4,10 +4,11 @@
 //! update counts as made only where the server shows the incident that was meant.
 
 use super::body::{ErrorBody, one_line, plain_text};
+use super::body_reader::Incomplete;
 use super::date::http_date;
 use super::incident_body::{Effect, Shown, shown_in};
 use super::throttle::{resume, retry};
-use super::{Incomplete, Reply, SendError};
+use super::transport::{Reply, SendError};
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::model::call::{Call, CallResult, Incident, Verdict};
@@ -155,7 +156,6 @@ fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: S
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::client::Incomplete;
     use crate::clock::BootTime;
     use crate::contract::{Property, PropertyKind};
     use crate::model::call::{Comment, Resume};

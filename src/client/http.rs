@@ -21,19 +21,14 @@ use super::classify::REQUEST_ID_HEADERS;
 use super::consent::ConsentedOrigin;
 use super::origin::{LOCALHOST, Origin};
 use super::proxy::Proxy;
-use super::{Reply, Request, SendError, Transport, throttle};
+use super::throttle;
+use super::transport::{CONNECT, Reply, Request, SendError, Transport, WHOLE_CALL};
 use crate::clock::give_way;
 use crate::model::call::Obstacle;
 use crate::model::operation::Method;
 
-/// To connect, name lookup and TLS included.
-pub(super) const CONNECT: Duration = Duration::from_secs(10);
-
 /// Without a byte of the answer.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// The longest a call can take, from the first step to the last byte of the answer.
-pub const WHOLE_CALL: Duration = Duration::from_mins(1);
 
 /// A connection that was idle for so long is not used again: servers close theirs after a minute or more, and a call
 /// that meets the closing is in doubt for nothing.

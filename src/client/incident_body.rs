@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::body::{ErrorBody, Members, cut, is_null, members};
 use super::date::iso;
-use super::http::WHOLE_CALL;
 use super::member_filter::{Keep, PageNames};
+use super::transport::WHOLE_CALL;
 use crate::compare;
 use crate::contract::{Api, CommentMembers, Contract, ErrorMembers, PropertyKind, SameAs};
 use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};

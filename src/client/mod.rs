@@ -19,28 +19,26 @@ mod retry_text;
 pub mod throttle;
 mod token_file;
 mod token_text;
+mod transport;
 
 use std::borrow::Cow;
-use std::future::Future;
 use std::sync::Arc;
-
-use secrecy::SecretString;
 
 use crate::clock::Clock;
 use crate::contract::{Contract, ListNames};
-use crate::model::call::{Call, CallResult, Obstacle, Page, Verdict};
-use crate::model::operation::Method;
+use crate::model::call::{Call, CallResult, Page, Verdict};
 use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
 pub use credentials::{Renewal, TokenCache, TokenError, TokenSource};
-pub use http::{HttpError, HttpTransport, WHOLE_CALL};
+pub use http::{HttpError, HttpTransport};
 pub use member_filter::{Keep, PageNames};
 pub use origin::{Origin, OriginError};
 pub use proxy::Proxy;
 pub use token_file::TokenFile;
 pub use token_text::TokenTextError;
+pub use transport::{Reply, Request, SendError, Transport, WHOLE_CALL};
 
 /// Makes calls to one API with one caller's tokens.
 #[derive(Debug)]
@@ -134,69 +132,12 @@ fn query(page: &Page, names: &ListNames) -> String {
     query.finish()
 }
 
-/// One HTTP request, ready to be sent.
-#[derive(Debug)]
-pub struct Request {
-    /// As the contract has it.
-    pub method: Method,
-    /// Begins with a slash; made of the contract's path and a number.
-    pub path: String,
-    /// Of a list, encoded.
-    pub query: Option<String>,
-    /// Shown by nothing: `SecretString` hides itself.
-    pub token: SecretString,
-    /// JSON; `None` for a read.
-    pub body: Option<Arc<str>>,
-    /// What is in use of the body of a success.
-    pub keep: Keep,
-}
-
-/// What came back over the wire.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status line's number.
-    pub status: u16,
-    /// The headers that are read, lower-case names; others are not kept.
-    pub headers: Vec<(String, String)>,
-    /// The body: plain, without a byte order mark; of a success only the members in use.
-    pub body: Vec<u8>,
-    /// What is missing of it: cut off by the server, the time limit or a bound, or not to be inflated.
-    pub incomplete: Option<Incomplete>,
-}
-
-impl Reply {
-    /// The first header of this (lower-case) name.
-    #[must_use]
-    pub fn header(&self, wanted: &str) -> Option<&str> {
-        self.headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
-    }
-}
-
-/// Why nothing came back.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SendError {
-    /// Whether the request's bytes may have reached the server.
-    pub may_have_arrived: bool,
-    /// Whether it was lost on a connection that had served another request before.
-    pub is_reused: bool,
-    /// Why there was no connection, if a retry can't fix it.
-    pub obstacle: Option<Obstacle>,
-    /// In one line, without secrets.
-    pub message: String,
-}
-
-/// Sends one request once.
-pub trait Transport: Send + Sync + 'static {
-    /// One attempt. Never tries again, never follows a redirect, always ends within the time limits.
-    fn send(&self, request: Request) -> impl Future<Output = Result<Reply, SendError>> + Send;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{BootTime, Now};
     use crate::model::change::IncidentId;
+    use secrecy::SecretString;
     use std::sync::Mutex;
 
     /// Answers every request with a refusal that repeats its token, and keeps what it was asked.

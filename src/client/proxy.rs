@@ -8,6 +8,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::origin::Origin;
+use super::transport::CONNECT;
 
 /// A proxy.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl Proxy {
             std::str::from_utf8(&line).ok()?.split(' ').nth(1)?.parse().ok()
         };
         let is_plain = uri.scheme_str() == Some("http");
-        if is_plain { tokio::time::timeout(super::http::CONNECT, asks).await.ok()? } else { None }
+        if is_plain { tokio::time::timeout(CONNECT, asks).await.ok()? } else { None }
     }
 }
 

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{FetchFile, FetchPlaceError, Fetched, Reason};
+use super::fetch_file::{FetchFile, FetchPlaceError, Reason};
+use super::incident::Fetched;
 use crate::contract::Contract;
 use crate::files::{self, For, directory_of};
 
@@ -185,7 +186,7 @@ fn open(path: &Path) -> Result<File, Reason> {
     loop {
         let mut file = files::open_own(path, For::Creating)?;
         match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => return Err(Reason::CachedToken),
+            Err(fs::TryLockError::WouldBlock) => return Err(Reason::Held),
             Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
                 return Err(error.into());
             }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::Fetched;
+use super::incident::Fetched;
 use crate::contract::{Contract, PropertyKind};
 use crate::input::csv::join;
 use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, jsonl};

@@ -1,0 +1,39 @@
+//! One incident as it was read: a line of the partial file, and a row of the finished one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::Contract;
+use crate::model::call::Incident;
+use crate::model::snapshot::IncidentState;
+
+/// An incident that was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetched {
+    /// Its number.
+    pub id: u64,
+    /// When it was read: RFC 3339, UTC.
+    pub fetched_at: String,
+    /// What it looked like.
+    pub before: IncidentState,
+}
+
+impl Fetched {
+    /// When the incident was created, if it says so.
+    #[must_use]
+    pub fn created(&self, contract: &Contract) -> Option<jiff::Timestamp> {
+        self.before.context.get(&contract.api.incident.created)?.as_str()?.parse().ok()
+    }
+
+    /// As it was seen then.
+    #[must_use]
+    pub fn new(incident: Incident, at: jiff::Timestamp) -> Fetched {
+        Fetched { id: incident.id, fetched_at: format!("{at:.0}"), before: IncidentState::from(incident) }
+    }
+
+    /// As the list showed it.
+    #[must_use]
+    pub fn incident(self) -> Incident {
+        let IncidentState { values, redirect, context } = self.before;
+        Incident { id: self.id, redirect, values, context, comments: Vec::new() }
+    }
+}
