@@ -363,7 +363,7 @@ const NAMES_WITH_A_REASON: [(&str, &str, &str); 20] = [
     ("model/outcome.rs", "code", "a column of results"),
     ("model/outcome.rs", "message", "a column of results"),
     ("report/diagnostics.rs", "error", "a severity"),
-    ("report/preview/counts.rs", "comment", "a word of a sentence"),
+    ("report/preview/lines.rs", "comment", "a word of a sentence"),
     ("report/preview/mod.rs", "target", "a heading"),
 ];
 
