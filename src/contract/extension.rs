@@ -16,11 +16,11 @@ impl Contract {
         self.audiences.iter().filter(move |audience| !built_in.contains(audience)).map(String::as_str)
     }
 
-    /// Checks that it extends a built-in contract as a user's file may: operations, names, permissions and properties are that one's,
-    /// and the quota is not looser.
+    /// Checks that it extends a built-in contract as a user's file may: with the same operations, names, permissions and
+    /// properties, and no looser quota.
     ///
     /// # Errors
-    /// In which way it does not.
+    /// What it changes.
     pub fn expect_extension(&self) -> Result<(), String> {
         let mut why = Err("no built-in contract".to_owned());
         for base in load_built_in() {

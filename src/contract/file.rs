@@ -1,4 +1,4 @@
-//! A contract as it stands in TOML: the built-in ones, and what a user's file may say of the one that it extends.
+//! A contract as TOML: the built-in ones, and what a user's file may change of the one that it extends.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +18,19 @@ pub(super) struct ContractFile {
     /// The hosts at which the API is known to be: of built-in contracts only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) hosts: Vec<String>,
-    /// Of a contract that a run or plan of an earlier revision has kept: the path of an incident.
+    /// Of contract format 1, which runs and plans of earlier revisions have kept: the path of an incident.
     #[serde(default, skip_serializing)]
     pub(super) path: Option<String>,
-    /// Missing in what runs and plans of earlier revisions have kept.
+    /// Missing in the earliest contracts of format 1.
     #[serde(default)]
     pub(super) audiences: Vec<String>,
     quota: String,
     #[serde(default)]
     context: Vec<String>,
-    /// Missing in what runs and plans of earlier revisions have kept.
+    /// Missing in format 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) operations: Option<Operations>,
-    /// Missing there, too.
+    /// Missing in format 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) api: Option<Api>,
     pub(super) permissions: Permissions,
@@ -43,7 +43,7 @@ pub(super) struct ContractFile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Extension {
-    /// The built-in contract that this one begins with.
+    /// The name of a built-in contract.
     pub(super) extends: String,
     pub(super) name: Option<String>,
     pub(super) title: Option<String>,
@@ -116,7 +116,7 @@ pub(super) struct ChoiceEntry {
     pub(super) aliases: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) same_as: Vec<String>,
-    /// Empty in an extension: the mark of the contract it extends is taken off.
+    /// Empty in an extension: removes the warning of the contract that it extends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) doubtful: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

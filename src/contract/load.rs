@@ -1,7 +1,7 @@
 //! Finding a contract: a built-in one by its name, or a user's TOML file that extends one.
 //!
-//! Promises: a user's file can't loosen the quota of the contract that it extends, nor change the path; what it gets
-//! wrong is said with the file and the line.
+//! Promises: a user's file can't loosen the quota of the contract that it extends, or change its operations and names;
+//! an error names the file and the line.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ static BUILT_IN_FILES: LazyLock<[ContractFile; 2]> = LazyLock::new(|| {
 
 fn read(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
-    // A pipe would be waited for.
+    // Reading a pipe would wait.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
@@ -277,7 +277,7 @@ impl ContractFile {
         })?;
         self.operations.clone_from(&base.operations);
         self.api.clone_from(&base.api);
-        // Revisions before those that had them.
+        // The earliest contracts lack these too.
         if self.permissions.read_application.is_empty() {
             self.audiences.clone_from(&base.audiences);
             self.permissions.read_application.clone_from(&base.permissions.read_application);

@@ -1,4 +1,4 @@
-//! What incidents are asked for: the filter that the API applies, and what it can't filter by.
+//! Which incidents are fetched: the filter that the API applies, and the one for what it can't filter by.
 //!
 //! Promise: a text stands in the filter as one literal, whatever is in it. Pure.
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 use crate::contract::{IncidentMembers, ListFilters};
 use crate::model::call::Incident;
 
-/// What the API filters by. All of it holds at once.
+/// What the API filters by, combined with AND.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerFilter {
     /// A `$filter` as it was typed.
     pub raw: Option<String>,
     /// As the API spells it.
     pub status: Option<String>,
-    /// To the letter.
+    /// Exactly.
     pub assigned_to: Option<String>,
     /// No older.
     pub created_since: Option<Timestamp>,
@@ -24,7 +24,7 @@ pub struct ServerFilter {
 }
 
 impl ServerFilter {
-    /// As `OData` writes it; `None` if all incidents are asked for.
+    /// As `OData` writes it; `None` if it selects all incidents.
     #[must_use]
     pub fn to_odata(&self, filters: &ListFilters) -> Option<String> {
         let text = |template, text: &Option<String>| {
@@ -62,7 +62,7 @@ fn as_one(filter: &str) -> String {
     if has_or { format!("({filter})") } else { filter.to_owned() }
 }
 
-/// What the API can't filter by: applied here, page by page. All of it holds at once.
+/// What the API can't filter by: applied here, page by page, combined with AND.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFilter {
     /// Where an incident shows what is compared.
@@ -76,7 +76,7 @@ pub struct LocalFilter {
 }
 
 impl LocalFilter {
-    /// Whether an incident is asked for.
+    /// Whether an incident matches.
     #[must_use]
     pub fn matches(&self, incident: &Incident) -> bool {
         let text = |name: &str| incident.context.get(name).and_then(Value::as_str).unwrap_or_default().to_lowercase();

@@ -48,13 +48,13 @@ pub(super) enum Reason {
 }
 
 impl FetchPlaceError {
-    /// Whether it is only that another process is at it.
+    /// Whether another process is writing it.
     #[must_use]
     pub fn is_held(&self) -> bool {
         matches!(self.reason, Reason::Held)
     }
 
-    /// What the machine said, if it was the machine.
+    /// The I/O error, if it is one.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match &self.reason {
@@ -65,11 +65,11 @@ impl FetchPlaceError {
 }
 
 impl FetchFile {
-    /// Looks at what is there, and changes nothing.
+    /// Inspects the path without a change.
     ///
     /// # Errors
-    /// Where its name has another ending; where it is a link, a directory, a device or a pipe, or a file that is no
-    /// earlier fetch, or one that was filled in; where its directory can't be written.
+    /// If its name ends otherwise; if it is a link, a directory, a device or a pipe, a file that was not fetched, or one
+    /// that has been edited; if its directory can't be written.
     pub fn examine(path: &Path) -> Result<FetchFile, FetchPlaceError> {
         let failed = |reason| FetchPlaceError { path: path.to_owned(), reason };
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
@@ -91,7 +91,7 @@ impl FetchFile {
     /// Writes the incidents there. Returns the number of rows that it replaces.
     ///
     /// # Errors
-    /// Where something else stands there by now, where it can't be written, and where `incidents` ends in an error.
+    /// If another file is there by now, if it can't be written, or if `incidents` ends in an error.
     pub fn write(
         &self,
         contract: &Contract,
@@ -145,7 +145,7 @@ impl From<PathProblem> for Reason {
     }
 }
 
-/// The number of rows of the earlier fetch that is there.
+/// The number of rows of the earlier fetch at this path.
 fn look_at(path: &Path, form: FetchFormat) -> Result<u64, Reason> {
     let judge = |file| {
         let file = BufReader::new(file);

@@ -13,7 +13,7 @@ pub struct Fetched {
     pub id: u64,
     /// When it was read: RFC 3339, UTC.
     pub fetched_at: String,
-    /// What it looked like.
+    /// Its values at that time.
     pub before: IncidentState,
 }
 
@@ -24,13 +24,13 @@ impl Fetched {
         self.before.context.get(&contract.api.incident.created)?.as_str()?.parse().ok()
     }
 
-    /// As it was seen then.
+    /// An incident that was read at this time.
     #[must_use]
     pub fn new(incident: Incident, at: jiff::Timestamp) -> Fetched {
         Fetched { id: incident.id, fetched_at: format!("{at:.0}"), before: IncidentState::from(incident) }
     }
 
-    /// As the list showed it.
+    /// The incident as the list showed it.
     #[must_use]
     pub fn incident(self) -> Incident {
         let IncidentState { values, redirect, context } = self.before;

@@ -1,5 +1,5 @@
-//! The file of `fetch`: incidents as rows, to be filled in and given to `run`; and the `.part` beside it, in which what
-//! was read is kept until all is.
+//! The file of `fetch`: incidents as rows to fill in and give to `run`; and the partial file beside it, which keeps what
+//! was read until the list is complete.
 //!
 //! Promises: the file appears in one step, whole; nothing is replaced but an empty file or an earlier fetch that nobody
 //! has filled in; in a CSV file no cell is a formula; every column but the empty ones is one that `check` carries.

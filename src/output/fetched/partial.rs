@@ -1,7 +1,7 @@
-//! The part: what was read so far, beside the file that it becomes.
+//! The partial file, from which a fetch resumes: what was read so far, beside the finished file.
 //!
-//! JSONL: a header that names the question, then the incidents, appended and synced page by page. Promises: mode 0600;
-//! only whole lines count; one process writes it at a time; nothing but a part is written over.
+//! JSONL: a header that names the query, then the incidents, appended and synced page by page. Promises: mode 0600;
+//! only whole lines count; one process writes it at a time; only a partial file is overwritten.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
@@ -15,38 +15,38 @@ use super::incident::Fetched;
 use crate::contract::Contract;
 use crate::files::{self, For, directory_of};
 
-/// What every part begins with.
+/// How every partial file starts.
 const MARK: &str = "{\"fetch\":1,";
 
-/// The question, as the first line of a part has it.
+/// The query, as the first line of a partial file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartHeader {
     /// The format's version.
     fetch: u32,
-    /// What was asked, as it was typed.
+    /// The options, as typed.
     pub query: Vec<String>,
-    /// The filter that came of it when it was begun: `1h ago` is another time now.
+    /// The filter made from them at the start: `1h ago` is a different time now.
     pub filter: Option<String>,
-    /// Where.
+    /// Of the API.
     pub origin: String,
-    /// Whose incidents.
+    /// The tenant key.
     pub scope: String,
-    /// By which contract.
+    /// The contract, complete, as TOML.
     pub contract: String,
     /// When: RFC 3339, UTC.
     pub begun_at: String,
 }
 
 impl PartHeader {
-    /// A question that is asked now.
+    /// A query that starts now.
     #[must_use]
     pub fn new(query: Vec<String>, filter: Option<String>, origin: String, scope: String, contract: String) -> Self {
         PartHeader { fetch: 1, query, filter, origin, scope, contract, begun_at: String::new() }
     }
 
-    /// Whether it is the same question, whenever it was asked.
+    /// Whether it is the same query, whenever it started.
     fn is_same(&self, other: &PartHeader) -> bool {
-        // An earlier revision wrote the same contract in other words.
+        // Earlier revisions wrote the same contract in an earlier format.
         let is_same_contract = || {
             let [one, other] = [self, other].map(|header| Contract::from_toml(&header.contract));
             one.is_ok() && one == other
@@ -56,18 +56,18 @@ impl PartHeader {
     }
 }
 
-/// How a part begins.
+/// How a partial file starts.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PartialStart {
     /// Nothing was read.
     New,
-    /// Something was: it goes on.
+    /// It resumes.
     Again,
-    /// What was there belongs to another question, or is too old, and was thrown away.
+    /// It was of a different query or too old, and was discarded.
     Discarded,
 }
 
-/// A part that is being written. Its lock is held until it is dropped.
+/// A partial file that is being written. It holds a lock until it is dropped.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
@@ -76,11 +76,11 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens the part beside `file`, and hands what was read already to `read`. One that is `oldest` or older, or belongs
-    /// to another question, begins anew.
+    /// Opens the partial file beside `file`, and passes what was already read to `read`. It starts over if it is as old
+    /// as `oldest`, or of a different query.
     ///
     /// # Errors
-    /// Where it can't be written, is no part, or another process holds it.
+    /// If it can't be written, is no partial file, or another process holds it.
     pub fn open(
         file: &FetchFile,
         header: PartHeader,
@@ -138,16 +138,16 @@ impl PartialFile {
         files::sync_directory(directory_of(&self.path))
     }
 
-    /// The question, as it was when it was begun.
+    /// The query, as it started.
     #[must_use]
     pub fn header(&self) -> &PartHeader {
         &self.header
     }
 
-    /// Keeps what a page has shown: on the disk when this returns.
+    /// Adds the incidents of a page. They are on disk when this returns.
     ///
     /// # Errors
-    /// Where it can't be written.
+    /// If it can't be written.
     pub fn keep(&mut self, page: &[Fetched]) -> io::Result<()> {
         let mut lines = Vec::new();
         for incident in page {
@@ -161,7 +161,7 @@ impl PartialFile {
     /// All that was read.
     ///
     /// # Errors
-    /// Where it can't be read.
+    /// If it can't be read.
     pub fn incidents(&self) -> Result<impl Iterator<Item = io::Result<Fetched>> + use<>, FetchPlaceError> {
         let failed = |error| FetchPlaceError { path: self.path.clone(), reason: Reason::Io(error) };
         let mut file = self.file.try_clone().map_err(failed)?;
@@ -172,10 +172,10 @@ impl PartialFile {
         Ok(std::iter::from_fn(move || next_line(&mut lines, &mut line).transpose()))
     }
 
-    /// Takes it away: its incidents are in their file.
+    /// Removes it: its incidents are in the finished file.
     ///
     /// # Errors
-    /// Where that can't be done.
+    /// If it can't be removed.
     pub fn remove(self) -> Result<(), FetchPlaceError> {
         fs::remove_file(&self.path).map_err(|error| FetchPlaceError { path: self.path, reason: Reason::Io(error) })
     }

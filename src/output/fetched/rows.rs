@@ -1,4 +1,4 @@
-//! One incident as a row: the columns, and what stands in them. Pure.
+//! One incident as a row: its columns and cells. Pure.
 
 use std::borrow::Cow;
 
@@ -71,7 +71,7 @@ impl Columns {
     }
 }
 
-/// How many columns of a fetched file are there to be filled in; `None` where the header is another file's.
+/// How many columns of a fetched file are there to be filled in; `None` if it is the header of a different file.
 pub(super) fn empty_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<usize> {
     let names: Vec<&str> = names.collect();
     let first_current = names.iter().position(|name| name.starts_with(CURRENT))?;
@@ -79,7 +79,7 @@ pub(super) fn empty_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<
     (is_fetched && first_current > 1).then(|| first_current - 1)
 }
 
-/// How many members of a fetched line were filled in; `None` where it is another file's.
+/// How many members of a fetched line were filled in; `None` if it is a line of a different file.
 pub(super) fn empty_members(line: &str) -> Option<usize> {
     let members = jsonl::members(line).ok()?;
     let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
