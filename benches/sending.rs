@@ -62,8 +62,9 @@ fn pace(rows: u64, took: Duration) -> f64 {
 
 async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Result<Duration> {
     let transport = HttpTransport::new(&ConsentedOrigin::typed(origin.clone()), concurrency as usize)?;
-    let sent = Prepared::rows(first, rows)?.send(transport, QUOTA, concurrency).await?;
-    assert_eq!((sent.ends.ending, sent.ends.calls), (Completion::Over, rows));
+    let sent = Prepared::rows(first, rows, QUOTA)?.send(transport, concurrency).await?;
+    let calls = sent.end.requests.map(|requests| requests.calls);
+    assert_eq!((sent.end.completion, calls), (Completion::Over, Some(rows)));
     Ok(sent.took)
 }
 
@@ -86,7 +87,7 @@ async fn bare_loop(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> 
                     .patch(format!("{origin}/api/incidents/{}", first + row))
                     .header("authorization", "Bearer bench")
                     .header("content-type", "application/json")
-                    .body(Prepared::body(first + row));
+                    .body(body(first + row));
                 #[expect(clippy::disallowed_methods, reason = "a bench of the client needs another one")]
                 let response = request.send().await?;
                 response.error_for_status()?.bytes().await?;
@@ -97,4 +98,9 @@ async fn bare_loop(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> 
         ended??;
     }
     Ok(clock.now().boot.since(start))
+}
+
+/// The request body for an incident, as `Prepared` sends it.
+fn body(incident: u64) -> String {
+    format!(r#"{{"status":"Resolved","classification":"FalsePositive","comment":"Rule 4711, incident {incident}"}}"#)
 }

@@ -1,22 +1,21 @@
 //! A run in a journal on disk, and its sending: what the program does after the prompt.
 
-use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::apply::{EngineSettings, RunEnd, apply};
+use bulk_triage::check::Rules;
 use bulk_triage::client::{Client, TokenCache, Transport};
 use bulk_triage::clock::Clock;
 use bulk_triage::contract;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata};
-use bulk_triage::model::change::{Change, IncidentId, TenantKey};
-use bulk_triage::model::outcome::InputShape;
-use bulk_triage::model::quota_spec::Quota;
+use bulk_triage::input::{Input, Source};
+use bulk_triage::journal::{Durability, Journal};
+use bulk_triage::model::change::TenantKey;
 use bulk_triage::output::results::{Destination, ResultsFile};
-use bulk_triage::plan::decode;
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
+use bulk_triage::session::{CallOptions, PreparedRun, RunEnd, RunInput, SendOptions, Session, Target, result_rows};
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -26,86 +25,56 @@ use super::Result;
 /// A published run that has not been sent.
 pub(crate) struct Prepared {
     directory: TempDir,
-    journal: Journal,
-    run: RunHandle,
-    shape: InputShape,
+    run: PreparedRun,
 }
 
 impl Prepared {
-    /// Creates a run for incidents after `first`, each with a comment, in a new journal.
-    pub(crate) fn rows(first: u64, rows: u64) -> Result<Prepared> {
+    /// Imports a file with incidents after `first`, each with a comment, into a new journal.
+    pub(crate) fn rows(first: u64, rows: u64, quota: &str) -> Result<Prepared> {
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let dir = directory.path().join("state").into();
-        let mut journal = Journal::open(&dir, Clock::machine(), Durability::Synced)?;
-        let shape = InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] };
-        let facts = RunMetadata {
-            input: "bench.csv".to_owned(),
-            shape: shape.clone(),
-            origin: String::new(),
-            contract: String::new(),
-            results: String::new(),
-            options: Vec::new(),
-            typed: bulk_triage::model::typed::Typed::default(),
-            remember: Duration::from_hours(12),
+        let clock = Clock::machine();
+        let journal = Journal::open(&directory.path().join("state").into(), clock.clone(), Durability::Synced)?;
+        let contract = contract::load("defender-classic")?;
+        let target = Target {
+            contract: contract.clone(),
+            origin: "http://127.0.0.1".to_owned(),
+            tenant: TenantKey::named("bench"),
+            quota: quota.parse()?,
         };
-        let run = journal.create_run(&TenantKey::named("bench"), "bench", &facts, &mut fastrand::Rng::new())?;
-        let rows: Vec<LoadRow> = (1..=rows).filter_map(|row| load_row(row, first + row)).collect();
-        journal.load(&run, &rows)?;
-        journal.publish(&run, &facts, &RunKey::Changes(Vec::new()))?;
-        Ok(Prepared { directory, journal, run, shape })
-    }
-
-    /// The request body for an incident.
-    pub(crate) fn body(incident: u64) -> String {
-        format!(
-            r#"{{"status":"Resolved","classification":"FalsePositive","comment":"Rule 4711, incident {incident}"}}"#
-        )
+        let file = directory.path().join("bench.csv");
+        let mut lines = "incidentId,status,classification,comment\n".to_owned();
+        for incident in first + 1..=first + rows {
+            writeln!(lines, "{incident},Resolved,FalsePositive,\"Rule 4711, incident {incident}\"")?;
+        }
+        std::fs::write(&file, lines)?;
+        let rules = Rules::new(&contract);
+        let input = RunInput::new(Input::open(&Source::File(file))?, "bench.csv", &rules);
+        let mut run = Session::open(target, journal, clock).with_seed(7).import(input, &mut |_| ())?;
+        run.publish(String::new())?;
+        Ok(Prepared { directory, run })
     }
 
     /// Sends all rows, including results file and progress.
-    pub(crate) async fn send<T: Transport>(self, transport: T, quota: &str, concurrency: u32) -> Result<Sent> {
-        let Prepared { directory, journal, run, shape } = self;
+    pub(crate) async fn send<T: Transport>(self, transport: T, concurrency: u32) -> Result<Sent> {
+        let Prepared { directory, run } = self;
         let clock = Clock::machine();
-        let contract = contract::load("defender-classic")?;
         let tokens = Arc::new(TokenCache::given(&SecretString::from("bench"))?);
-        let client = Arc::new(Client::new(transport, tokens, &contract, clock.clone()));
-        let destination = Destination::examine(&directory.path().join("results.csv"), None, &shape)?;
-        let results = ResultsFile::create::<Infallible>(&destination, shape, [])?;
+        let client = Arc::new(Client::new(transport, tokens, &run.target.contract, clock.clone()));
+        let destination = Destination::examine(&directory.path().join("results.csv"), None, &run.metadata.shape)?;
+        let rows = result_rows(&run.journal, &run.handle.name, true);
+        let results = ResultsFile::create(&destination, run.metadata.shape.clone(), rows)?;
         let progress = Progress::new(Screen::plain(io::sink()), clock.clone(), false);
         let mut reporter = Reporter::new(results, progress);
-        let settings = EngineSettings {
-            quota: quota.parse::<Quota>()?,
-            concurrency,
-            max_attempts: 5,
-            patience: Duration::from_mins(10),
-            max_failures: None,
-            stop_after: None,
-            remember: Duration::from_hours(12),
-            settle: Duration::from_secs(30),
-            same_as: contract::SameAs::default(),
-            seed: 7,
-        };
+        let calls = CallOptions { concurrency, ..CallOptions::default() };
+        let options = SendOptions { calls, ..SendOptions::default() };
         let (_stop, stopped) = watch::channel(false);
         let start = clock.now().boot;
-        let ends = apply(journal, &run, client, settings, clock.clone(), stopped, &mut reporter).await?;
-        Ok(Sent { took: clock.now().boot.since(start), ends })
+        let end = run.send(client, &options, stopped, &mut reporter).await?;
+        Ok(Sent { took: clock.now().boot.since(start), end })
     }
 }
 
 pub(crate) struct Sent {
     pub(crate) took: Duration,
-    pub(crate) ends: RunEnd,
-}
-
-fn load_row(row: u64, incident: u64) -> Option<LoadRow> {
-    let edits = decode(&Prepared::body(incident), true).ok()?;
-    let change = Change { incident: IncidentId::new(incident)?, edits };
-    Some(LoadRow {
-        row,
-        line: row + 1,
-        incident: incident.to_string(),
-        change: Ok(change),
-        source: incident.to_string().into_bytes(),
-        planned: None,
-    })
+    pub(crate) end: RunEnd,
 }

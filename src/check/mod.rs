@@ -49,6 +49,14 @@ pub struct Rules<'a> {
     pub only: Option<&'a [OutcomeKind]>,
 }
 
+impl<'a> Rules<'a> {
+    /// All rows, by the contract alone.
+    #[must_use]
+    pub fn new(contract: &'a Contract) -> Rules<'a> {
+        Rules { contract, set: &[], limit: None, only: None }
+    }
+}
+
 /// A row that is part of the run, with what it asks for or why it can't.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedRow {

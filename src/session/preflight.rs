@@ -131,7 +131,7 @@ impl PreparedRun {
             let settings = calls.to_read(&self.target, self.rng.u64(..));
             let (client, clock, stop) = (Arc::clone(&client), self.clock.clone(), stop.clone());
             // If the process ends here, the next start removes what was imported.
-            let ends = read(self.journal, client, settings, clock, stop, &mut source, listener).await;
+            let ends = Box::pin(read(self.journal, client, settings, clock, stop, &mut source, listener)).await;
             let ends = ends.map_err(|ApplyError { error, .. }| error)?;
             self.journal = ends.journal;
             if let ReadEnd::Stopped(stop) = ends.end {

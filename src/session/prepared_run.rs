@@ -136,7 +136,8 @@ impl PreparedRun {
     ) -> Result<RunEnd, SessionError> {
         let PreparedRun { target, journal, handle, clock, mut rng, .. } = self;
         let settings = options.for_engine(&target, rng.u64(..));
-        let sent = apply::apply(journal, &handle, client, settings, clock, stop, listener).await;
+        // The engine's future is large.
+        let sent = Box::pin(apply::apply(journal, &handle, client, settings, clock, stop, listener)).await;
         let (mut journal, completion, requests, mut failed) = match sent {
             Ok(apply::RunEnd { ending, journal, calls, reads, throttled }) => {
                 (journal, ending, Some(Requests { calls, reads, throttled }), None)

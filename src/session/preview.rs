@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::counts::{Counter, Counts, Recorded};
 use super::error::SessionError;
+use super::options::SendOptions;
 use super::outlook::Outlook;
 use super::preflight_summary::{NAMED, PreflightSummary};
 use super::prepared_run::PreparedRun;
@@ -32,6 +33,13 @@ pub struct PreviewOptions {
     pub concurrency: u32,
     /// Start no request after this time.
     pub stop_after: Option<Duration>,
+}
+
+impl From<&SendOptions> for PreviewOptions {
+    fn from(options: &SendOptions) -> PreviewOptions {
+        let SendOptions { remember, stop_after, .. } = *options;
+        PreviewOptions { remember, concurrency: options.calls.concurrency, stop_after }
+    }
 }
 
 /// What a run would do.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::acquire::acquire;
 use super::error::SessionError;
 use super::import::{Imported, import, import_plan};
+use super::options::SendOptions;
 use super::prepared_run::{PreparedRun, ReadStats};
 use super::target::Target;
 use crate::check::Rules;
@@ -40,6 +41,15 @@ pub struct RunInput<'a> {
     pub typed: Typed,
     /// The dedup window.
     pub remember: Duration,
+}
+
+impl<'a> RunInput<'a> {
+    /// An input of which every row must be valid. `name`: as the run keeps it.
+    pub fn new(input: Input, name: impl Into<String>, rules: &'a Rules<'a>) -> RunInput<'a> {
+        let (name, remember) = (name.into(), SendOptions::default().remember);
+        let (options, typed) = (Vec::new(), Typed::default());
+        RunInput { input, name, rules, skip_invalid: false, options, typed, remember }
+    }
 }
 
 /// A plan to import.

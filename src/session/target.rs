@@ -16,3 +16,11 @@ pub struct Target {
     /// The windows to keep.
     pub quota: Quota,
 }
+
+impl Target {
+    /// With the contract's quota.
+    #[must_use]
+    pub fn new(contract: Contract, origin: String, tenant: TenantKey) -> Target {
+        Target { quota: contract.quota.clone(), contract, origin, tenant }
+    }
+}

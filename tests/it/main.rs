@@ -17,6 +17,7 @@ mod counts;
 mod docs;
 mod error_texts;
 mod every_row_once;
+mod examples;
 mod exit_codes;
 mod export_artifacts;
 mod faults;

@@ -9,13 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{Completion, EngineSettings, StopReason, apply};
+use bulk_triage::apply::{Completion, StopReason};
+use bulk_triage::check::Rules;
 use bulk_triage::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
 use bulk_triage::contract::load;
-use bulk_triage::journal::{Durability, Journal, LoadRow, RunKey, RunMetadata};
-use bulk_triage::model::change::{Change, IncidentId, TenantKey};
-use bulk_triage::model::outcome::{InputShape, OutcomeKind};
+use bulk_triage::input::{Input, Source};
+use bulk_triage::journal::{Durability, Journal};
+use bulk_triage::model::change::TenantKey;
+use bulk_triage::model::outcome::OutcomeKind;
+use bulk_triage::session::{RunInput, SendOptions, Session, Target};
 use tokio::time::Instant;
 
 const ROWS: u64 = if cfg!(debug_assertions) { 2_000 } else { 36_000 };
@@ -90,46 +93,32 @@ fn sent(rows: u64, failing: u8) -> Sent {
         let directory = tempfile::tempdir().expect("a directory");
         let at_start = Now { boot: BootTime(0), wall: "2026-11-24T00:00:00Z".parse().expect("a time") };
         let clock = Clock::simulated(at_start, "the one start");
-        let dir = directory.path().join("state").into();
-        let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
+        let journal = Journal::open(&directory.path().join("state").into(), clock.clone(), Durability::Unsynced);
         let contract = load("defender").expect("is built in");
-        let facts = RunMetadata {
-            input: "day.jsonl".to_owned(),
-            shape: InputShape::Jsonl { bom: false },
-            origin: String::new(),
-            contract: String::new(),
-            results: String::new(),
-            options: Vec::new(),
-            typed: bulk_triage::model::typed::Typed::default(),
-            remember: Duration::from_hours(12),
+        let target = Target {
+            contract: contract.clone(),
+            origin: "https://api.example".to_owned(),
+            tenant: TenantKey::named("day"),
+            quota: "50/1m,1500/1h".parse().expect("a quota"),
         };
-        let run = journal
-            .create_run(&TenantKey::named("day"), &contract.name, &facts, &mut fastrand::Rng::with_seed(1))
-            .expect("begins");
-        journal.load(&run, &(1..=rows).map(row).collect::<Vec<_>>()).expect("loads");
-        journal.publish(&run, &facts, &RunKey::Changes(b"day".to_vec())).expect("is ready");
+        let session = Session::open(target, journal.expect("opens"), clock.clone()).with_seed(1);
+        let file = directory.path().join("day.jsonl");
+        std::fs::write(&file, (1..=rows).map(line).collect::<String>()).expect("can be written");
+        let input = Input::open(&Source::File(file)).expect("opens");
+        let rules = Rules::new(&contract);
+        let input = RunInput::new(input, "day.jsonl", &rules);
+        let mut run = session.import(input, &mut |found| panic!("{found:?}")).expect("imports");
+        run.publish(String::new()).expect("is ready");
 
         let seen = Mutex::new((fastrand::Rng::with_seed(1), vec![]));
         let service = Arc::new(Service { began: Instant::now(), failing, seen });
         let tokens = Arc::new(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
         let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, &contract, clock.clone()));
-        let settings = EngineSettings {
-            quota: "50/1m,1500/1h".parse().expect("a quota"),
-            concurrency: 8,
-            max_attempts: 5,
-            patience: Duration::from_mins(10),
-            max_failures: None,
-            stop_after: None,
-            remember: Duration::from_hours(12),
-            settle: Duration::from_secs(30),
-            same_as: bulk_triage::contract::SameAs::default(),
-            seed: 1,
-        };
         let (_asks, stop) = tokio::sync::watch::channel(false);
         let mut heard = Heard::default();
-        let ends = apply(journal, &run, client, settings, clock, stop, &mut heard).await.expect("sends");
+        let end = run.send(client, &SendOptions::default(), stop, &mut heard).await.expect("sends");
         let counted = service.seen.lock().expect("no panic").1.clone();
-        Sent { ending: ends.ending, heard, counted, took: service.began.elapsed() }
+        Sent { ending: end.completion, heard, counted, took: service.began.elapsed() }
     })
 }
 
@@ -179,17 +168,6 @@ fn failures_cost_few_requests_and_few_rows() {
     }
 }
 
-fn row(number: u64) -> LoadRow {
-    let change = Change {
-        incident: IncidentId::new(number).expect("an id"),
-        edits: bulk_triage::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body"),
-    };
-    LoadRow {
-        row: number,
-        line: number,
-        incident: number.to_string(),
-        change: Ok(change),
-        source: b"{}".to_vec(),
-        planned: None,
-    }
+fn line(number: u64) -> String {
+    format!("{{\"incidentId\":{number},\"status\":\"Resolved\"}}\n")
 }

@@ -10,16 +10,21 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
-use bulk_triage::apply::{ApplyError, Completion, EngineSettings, RunEnd, StopReason, apply};
-use bulk_triage::client::{Client, TokenCache};
+use bulk_triage::apply::{Completion, StopReason};
+use bulk_triage::check::Rules;
+use bulk_triage::client::Client;
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
-use bulk_triage::journal::{Durability, Journal, JournalError, LoadRow, RunHandle, RunKey, RunMetadata, RunState};
-use bulk_triage::model::change::{Change, IncidentId, TenantKey};
-use bulk_triage::model::outcome::{InputShape, ResultRow};
+use bulk_triage::input::{Input, Source};
+use bulk_triage::journal::{Durability, Journal, JournalError, RunState};
+use bulk_triage::model::change::TenantKey;
+use bulk_triage::model::outcome::InputShape;
 use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
+use bulk_triage::session::{
+    CallOptions, PreparedRun, RunEnd, RunInput, SendOptions, Session, SessionError, Target, result_rows,
+};
 use tokio::sync::watch;
 
 use super::life::{Death, Life};
@@ -69,6 +74,16 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn state_dir(&self) -> PathBuf {
         self.directory.join("state")
+    }
+
+    /// The command's file. It is written once, by the first start.
+    fn input(&self, command: &Command) -> PathBuf {
+        let path = self.directory.join(format!("{}.jsonl", command.name));
+        if !path.exists() {
+            let line = |row: &FileRow| format!("{{\"incidentId\":{},{}\n", row.incident, &row.body[1..]);
+            std::fs::write(&path, command.rows.iter().map(line).collect::<String>()).expect("can be written");
+        }
+        path
     }
 
     pub(super) fn results(&self, command: &Command) -> PathBuf {
@@ -131,31 +146,34 @@ fn destination(path: &Path) -> Destination {
 async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
     let clock = world.clock();
     let Some(tokens) = renewal::tokens(world).await else { return Ended::NoToken };
-    let dir = disk.state_dir().into();
-    let mut journal = Journal::open(&dir, clock.clone(), Durability::Unsynced).expect("opens");
-    let run = match run_of(world, &mut journal, command, &life).await {
-        Ok(run) => Arc::new(run),
-        Err(JournalError::RunIsHeld { .. }) => return Ended::Held,
+    let run = match prepared(world, disk, command, &life).await {
+        Ok(run) => run,
+        Err(SessionError::Journal(JournalError::RunIsHeld { .. })) => return Ended::Held,
         Err(error) => panic!("{error}"),
     };
+    let name = run.handle.name.clone();
     let destination = destination(&disk.results(command));
-    let over = rows(&journal, &run.name, true);
-    let results = ResultsFile::create(&destination, SHAPE, over).expect("can be written");
+    let results = ResultsFile::create(&destination, SHAPE, result_rows(&run.journal, &name, true));
+    let results = results.expect("can be written");
     let reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock.clone(), false));
     let pace = Arc::new(PaceWatch::new(&world.scenario, command, world.time()));
     let mut listener = Witnessed {
         world: Arc::clone(world),
         life: Arc::clone(&life),
-        run: run.name.clone(),
+        run: name.clone(),
         clock: clock.clone(),
         pace: Arc::clone(&pace),
         reporter,
     };
     let network = Network::new(world, life, Arc::clone(&pace));
+    let client = Arc::new(Client::new(network, Arc::new(tokens), contract(), clock));
 
-    let ends = sent(world, journal, &run, &clock, meant, (network, tokens), &mut listener).await;
-    let mut ends = ends.unwrap_or_else(|error| panic!("{error}"));
-    match &ends.ending {
+    let end = sent(world, run, client, meant, &mut listener).await;
+    let end = end.unwrap_or_else(|error| panic!("{error}"));
+    if let Some(error) = end.failed {
+        panic!("{error}");
+    }
+    match &end.completion {
         Completion::Over => pace.finishes().into_iter().for_each(|why| world.breach(why)),
         Completion::Stopped(stop) => {
             world.note(format_args!("stopped: {stop}"));
@@ -166,94 +184,65 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
             }
         }
     }
-    let state = ends.journal.close(&run).expect("closes");
     let (results, _) = listener.reporter.into_results_and_tally();
-    results.finish(rows(&ends.journal, &run.name, false)).expect("can be written");
-    Ended::Accounted { run: run.name.clone(), state }
+    results.finish(result_rows(&end.journal, &name, false)).expect("can be written");
+    Ended::Accounted { run: name, state: end.state }
 }
 
-/// The run of this command: a new one, or the one to resume.
-async fn run_of(
-    world: &World,
-    journal: &mut Journal,
-    command: &Command,
-    life: &Life,
-) -> Result<RunHandle, JournalError> {
-    let scope = TenantKey::named("simulation");
-    let facts = RunMetadata {
-        input: format!("{}.jsonl", command.name),
-        shape: SHAPE,
-        origin: "http://127.0.0.1".to_owned(),
-        contract: String::new(),
-        results: String::new(),
-        options: Vec::new(),
-        typed: bulk_triage::model::typed::Typed::default(),
-        remember: Duration::from_hours(12),
-    };
-    let mut rng = fastrand::Rng::with_seed(world.state().dice.u64(..));
+/// The published run of this command: a new one, or the one to resume.
+async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) -> Result<PreparedRun, SessionError> {
     let step = async || {
         life.point();
         // Another process may come between.
         tokio::task::yield_now().await;
     };
-    let loading = journal.create_run(&scope, &contract().name, &facts, &mut rng)?;
-    step().await;
-    journal.load(&loading, &loaded(&command.rows))?;
-    step().await;
-    let digest: Vec<u8> =
-        command.rows.iter().flat_map(|row| [&row.incident.to_le_bytes(), row.body.as_bytes()].concat()).collect();
-    let remember = world.scenario.remember.max(Duration::from_hours(12));
-    let run = if let Some(name) = journal.unfinished_same(&scope, &contract().name, &digest, remember)? {
-        journal.discard(&loading)?;
-        step().await;
-        journal.acquire(&name)?
-    } else {
-        journal.publish(&loading, &facts, &RunKey::Changes(digest.clone()))?;
-        loading
+    let journal = Journal::open(&disk.state_dir().into(), world.clock(), Durability::Unsynced).expect("opens");
+    let target = Target {
+        contract: contract().clone(),
+        origin: "http://127.0.0.1".to_owned(),
+        tenant: TenantKey::named("simulation"),
+        quota: world.scenario.quota.clone(),
     };
+    let seed = world.state().dice.u64(..);
+    let session = Session::open(target, journal, world.clock()).with_seed(seed);
+    step().await;
+    let input = Input::open(&Source::File(disk.input(command))).expect("opens");
+    let rules = Rules::new(contract());
+    let run = RunInput::new(input, format!("{}.jsonl", command.name), &rules);
+    // Comments end with white space, which is a warning: the process may die in the middle of the import.
+    let mut on_warning = |_| {
+        if life.point() {
+            std::panic::resume_unwind(Box::new(Death));
+        }
+    };
+    let run = session.import(run, &mut on_warning)?;
+    step().await;
+    let mut run = run.or_resume_matching(world.scenario.remember.max(Duration::from_hours(12)))?;
+    step().await;
+    run.publish(disk.results(command).to_string_lossy().into_owned())?;
     step().await;
     Ok(run)
-}
-
-fn loaded(rows: &[FileRow]) -> Vec<LoadRow> {
-    let numbered = rows.iter().zip(1..);
-    let rows = numbered.map(|(row, number)| LoadRow {
-        row: number,
-        line: number,
-        incident: row.incident.to_string(),
-        change: Ok(Change {
-            incident: IncidentId::new(row.incident).expect("an id"),
-            edits: bulk_triage::plan::decode(&row.body, row.appends).expect("a body"),
-        }),
-        source: row.body.clone().into_bytes(),
-        planned: None,
-    });
-    rows.collect()
 }
 
 /// Sends the run.
 async fn sent(
     world: &Arc<World>,
-    journal: Journal,
-    run: &Arc<RunHandle>,
-    clock: &Clock,
+    run: PreparedRun,
+    client: Arc<Client<Network>>,
     meant: Meant,
-    (network, tokens): (Network, TokenCache),
     listener: &mut impl Listener,
-) -> Result<RunEnd, ApplyError> {
+) -> Result<RunEnd, SessionError> {
     let scenario = &world.scenario;
-    let client = Arc::new(Client::new(network, Arc::new(tokens), contract(), clock.clone()));
-    let settings = EngineSettings {
-        quota: scenario.quota.clone(),
-        concurrency: scenario.concurrency,
-        max_attempts: scenario.max_attempts,
-        patience: scenario.patience,
+    let options = SendOptions {
+        calls: CallOptions {
+            concurrency: scenario.concurrency,
+            max_attempts: scenario.max_attempts,
+            patience: scenario.patience,
+        },
         max_failures: None,
         stop_after: if let Meant::Deadline(after) = meant { Some(after) } else { None },
         remember: scenario.remember,
         settle: scenario.settle,
-        same_as: bulk_triage::contract::SameAs::default(),
-        seed: world.state().dice.u64(..),
     };
     let (ask, stop) = watch::channel(false);
     let asks = async {
@@ -265,7 +254,7 @@ async fn sent(
     };
     tokio::select! {
         biased;
-        ends = apply(journal, run, client, settings, clock.clone(), stop, listener) => ends,
+        end = run.send(client, &options, stop, listener) => end,
         () = asks => unreachable!("it waits for ever"),
     }
 }
@@ -308,11 +297,6 @@ impl Listener for Witnessed {
         }
         self.reporter.on_event(event)
     }
-}
-
-fn rows(journal: &Journal, run: &str, only_over: bool) -> Vec<Result<ResultRow, JournalError>> {
-    let rows = journal.results(run, 0, u32::MAX, only_over).expect("reads");
-    rows.into_iter().map(Ok).collect()
 }
 
 pub(super) fn contract() -> &'static Contract {
