@@ -47,8 +47,13 @@ fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appen
     // A comment that another change has added is not added again: only the rest is sent.
     let left = without_comment(body);
     let made_the_rest = |done: &str| done == left && is_comment_there(server, incident, body);
-    let made_it =
-        |done: &str| done == body || appends && (made_the_rest(done) || left == "{}" && has_comment(done, body));
+    // After a read that shows all values, the comment is sent alone.
+    let made_the_comment =
+        |done: &str| world.scenario.compares && comment_of(done).is_some() && without_comment(done) == "{}";
+    let made_it = |done: &str| {
+        let is_comment = (left == "{}" || made_the_comment(done)) && has_comment(done, body);
+        done == body || appends && (made_the_rest(done) || is_comment)
+    };
     let same = || server.applied.iter().filter(|done| done.incident == incident && made_it(&done.body));
     let own_updates = || same().filter(|done| done.origin.run == run && done.origin.row == line.row);
     let own = own_updates().count();

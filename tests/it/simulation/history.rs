@@ -64,7 +64,7 @@ async fn until_over(world: &Arc<World>, disk: &Disk, command: &Command) {
         let meant = if early > 0 { ended_early(world) } else { Meant::Whole };
         early = early.saturating_sub(1);
         match start(world, disk, command, meant).await {
-            Ended::Dead | Ended::Held | Ended::NoToken => {}
+            Ended::Dead | Ended::Held | Ended::NoToken | Ended::Stopped => {}
             Ended::Accounted { run, state } => {
                 let outcomes = checks::results(world, command, &run, &disk.results(command));
                 if state == RunState::Over {
@@ -105,12 +105,17 @@ async fn once_more(world: &Arc<World>, disk: &Disk, command: &Command) {
         // It is sent again, which can fail again.
         world.state().faults_left = scenario.faults;
     }
-    let counted = world.state().server.counted.len();
+    // Its reads are requests that send nothing.
+    let sent = || {
+        let server = &world.state().server;
+        if scenario.compares { server.applied.len() } else { server.counted.len() }
+    };
+    let counted = sent();
     let ended = start(world, disk, command, Meant::Whole).await;
     if let Ended::Accounted { run, .. } = &ended {
         checks::results(world, command, run, &disk.results(command));
     }
-    let calls = world.state().server.counted.len() - counted;
+    let calls = sent() - counted;
     if !scenario.may_fail() && !scenario.may_stay_in_doubt && !conflicts && !scenario.remember.is_zero() && calls > 0 {
         world.breach(format_args!("{} was finished, but sent {calls} more requests", command.name));
     }

@@ -39,7 +39,10 @@ pub(super) struct Network {
 #[derive(Clone, Debug)]
 struct Call {
     origin: Origin,
+    /// 0 for a list.
     incident: u64,
+    /// Of a list: how many incidents are skipped, and how many are shown.
+    page: (usize, usize),
     /// `None` for a read.
     body: Option<Arc<str>>,
     /// When it left.
@@ -121,6 +124,12 @@ impl Network {
     /// The request leaves the process.
     fn leave(&self, request: &Request) -> Call {
         let incident = request.path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
+        let number = |name: &str| {
+            let query = request.query.as_deref().unwrap_or_default();
+            let text = query.split(name).nth(1).and_then(|rest| rest.split('&').next());
+            text.and_then(|text| text.parse().ok())
+        };
+        let page = (number("skip=").unwrap_or(0), number("top=").unwrap_or(usize::MAX));
         let left = self.world.time();
         let token = request.token.expose_secret().to_owned();
         let is_reused = self.world.scenario.keeps_alive && self.connections.take();
@@ -140,14 +149,14 @@ impl Network {
             self.world
                 .breach(format_args!("a request for incident {incident} left without an intent (update: {is_update})"));
             let origin = Origin { attempt: 0, run: 0, row: 0 };
-            return Call { origin, incident, body: request.body.clone(), left, is_reused, token, fate };
+            return Call { origin, incident, page, body: request.body.clone(), left, is_reused, token, fate };
         };
         let what = if is_update { "update" } else { "read" };
         self.world.note(format_args!("leaves  {origin:?}: {what} {incident}; {fate:?}"));
         if let Some(why) = too_early {
             self.world.breach(format_args!("a request left at {left:?}: {why}"));
         }
-        Call { origin, incident, body: request.body.clone(), left, is_reused, token, fate }
+        Call { origin, incident, page, body: request.body.clone(), left, is_reused, token, fate }
     }
 
     /// What the client receives.
@@ -243,6 +252,7 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         if happens {
             said.answer = Some(match &call.body {
                 Some(body) => state.server.update(call.incident, body, call.origin, wall, now + lag),
+                None if call.incident == 0 => state.server.list(call.page, now),
                 None => state.server.read(call.incident, Some(now)),
             });
             drop(state);

@@ -132,6 +132,6 @@ impl Scenario {
         let is_alone = !self.together && command.name == self.commands[0].name;
         let takes_all = self.incidents.iter().all(|incident| incident.habit == Habit::Takes);
         let is_kept = self.outage.is_none() && self.loses.is_none() && self.renewals.is_none() && !self.closes;
-        is_untouched && is_alone && takes_all && is_kept && incidents.len() == command.rows.len()
+        is_untouched && !self.compares && is_alone && takes_all && is_kept && incidents.len() == command.rows.len()
     }
 }

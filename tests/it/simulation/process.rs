@@ -16,14 +16,15 @@ use bulk_triage::client::Client;
 use bulk_triage::clock::Clock;
 use bulk_triage::contract::{Contract, load};
 use bulk_triage::input::{Input, Source};
-use bulk_triage::journal::{Durability, Journal, JournalError, RunState};
+use bulk_triage::journal::{Durability, Journal, JournalError, ReadScope, RunState};
 use bulk_triage::model::change::TenantKey;
 use bulk_triage::model::outcome::InputShape;
 use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::report::progress::{Progress, Screen};
 use bulk_triage::report::reporter::Reporter;
 use bulk_triage::session::{
-    CallOptions, PreparedRun, RunEnd, RunInput, SendOptions, Session, SessionError, Target, result_rows,
+    CallOptions, PreflightListener, PreflightOptions, PreparedRun, Reading, RunEnd, RunInput, SendOptions, Session,
+    SessionError, Target, result_rows,
 };
 use tokio::sync::watch;
 
@@ -31,7 +32,7 @@ use super::life::{Death, Life};
 use super::network::Network;
 use super::pace::PaceWatch;
 use super::renewal;
-use super::scenario::{Command, FileRow};
+use super::scenario::{Command, FileRow, Scenario};
 use super::world::World;
 
 /// How a start is meant to end.
@@ -58,6 +59,8 @@ pub(super) enum Ended {
     Held,
     /// There is no token.
     NoToken,
+    /// The preflight was stopped; nothing was sent.
+    Stopped,
     /// The results are written. The run's ID, and whether every row has its outcome.
     Accounted {
         run: String,
@@ -146,30 +149,53 @@ fn destination(path: &Path) -> Destination {
 async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
     let clock = world.clock();
     let Some(tokens) = renewal::tokens(world).await else { return Ended::NoToken };
-    let run = match prepared(world, disk, command, &life).await {
-        Ok(run) => run,
+    let tokens = Arc::new(tokens);
+    let (ask, stop) = watch::channel(false);
+    let asks = async {
+        if let Meant::StopsAfter(after) = meant {
+            world.sleep(after).await;
+            ask.send_replace(true);
+        }
+        std::future::pending::<()>().await;
+    };
+    // A client for each phase, with connections of its own.
+    let phase = |run: &str, reporter| {
+        let pace = Arc::new(PaceWatch::new(&world.scenario, command, world.time()));
+        let network = Network::new(world, Arc::clone(&life), Arc::clone(&pace));
+        let client = Arc::new(Client::new(network, Arc::clone(&tokens), contract(), clock.clone()));
+        let (world, life, run) = (Arc::clone(world), Arc::clone(&life), run.to_owned());
+        (client, Witnessed { world, life, run, clock: clock.clone(), pace, reporter })
+    };
+    let steps = async {
+        let mut run = prepared(world, disk, command, &life).await?;
+        if world.scenario.compares {
+            let options = PreflightOptions { scope: ReadScope::All, follow_redirects: false };
+            let (client, mut listener) = phase(&run.handle.name, None);
+            let calls = call_options(&world.scenario);
+            run = run.preflight(client, options, &calls, stop.clone(), &mut listener).await?;
+            step(&life).await;
+        }
+        run.publish(disk.results(command).to_string_lossy().into_owned())?;
+        step(&life).await;
+        let name = run.handle.name.clone();
+        let destination = destination(&disk.results(command));
+        let results = ResultsFile::create(&destination, SHAPE, result_rows(&run.journal, &name, true));
+        let progress = Progress::new(Screen::plain(std::io::sink()), clock.clone(), false);
+        let (client, mut listener) = phase(&name, Some(Reporter::new(results.expect("can be written"), progress)));
+        let end = run.send(client, &send_options(&world.scenario, meant), stop.clone(), &mut listener).await?;
+        Ok((end, listener))
+    };
+    let steps: Result<(RunEnd, Witnessed), SessionError> = tokio::select! {
+        biased;
+        steps = steps => steps,
+        () = asks => unreachable!("it waits for ever"),
+    };
+    let (end, Witnessed { pace, reporter, .. }) = match steps {
+        Ok(steps) => steps,
         Err(SessionError::Journal(JournalError::RunIsHeld { .. })) => return Ended::Held,
+        Err(SessionError::Stopped(_)) => return Ended::Stopped,
         Err(error) => panic!("{error}"),
     };
-    let name = run.handle.name.clone();
-    let destination = destination(&disk.results(command));
-    let results = ResultsFile::create(&destination, SHAPE, result_rows(&run.journal, &name, true));
-    let results = results.expect("can be written");
-    let reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock.clone(), false));
-    let pace = Arc::new(PaceWatch::new(&world.scenario, command, world.time()));
-    let mut listener = Witnessed {
-        world: Arc::clone(world),
-        life: Arc::clone(&life),
-        run: name.clone(),
-        clock: clock.clone(),
-        pace: Arc::clone(&pace),
-        reporter,
-    };
-    let network = Network::new(world, life, Arc::clone(&pace));
-    let client = Arc::new(Client::new(network, Arc::new(tokens), contract(), clock));
-
-    let end = sent(world, run, client, meant, &mut listener).await;
-    let end = end.unwrap_or_else(|error| panic!("{error}"));
     if let Some(error) = end.failed {
         panic!("{error}");
     }
@@ -184,18 +210,21 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
             }
         }
     }
-    let (results, _) = listener.reporter.into_results_and_tally();
+    let name = end.handle.name.clone();
+    let (results, _) = reporter.expect("one of sending").into_results_and_tally();
     results.finish(result_rows(&end.journal, &name, false)).expect("can be written");
     Ended::Accounted { run: name, state: end.state }
 }
 
-/// The published run of this command: a new one, or the one to resume.
+/// A moment between two steps, at which the process may die.
+async fn step(life: &Life) {
+    life.point();
+    // Another process may come between.
+    tokio::task::yield_now().await;
+}
+
+/// The run of this command: a new one, or the one to resume.
 async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) -> Result<PreparedRun, SessionError> {
-    let step = async || {
-        life.point();
-        // Another process may come between.
-        tokio::task::yield_now().await;
-    };
     let journal = Journal::open(&disk.state_dir().into(), world.clock(), Durability::Unsynced).expect("opens");
     let target = Target {
         contract: contract().clone(),
@@ -205,7 +234,7 @@ async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) ->
     };
     let seed = world.state().dice.u64(..);
     let session = Session::open(target, journal, world.clock()).with_seed(seed);
-    step().await;
+    step(life).await;
     let input = Input::open(&Source::File(disk.input(command))).expect("opens");
     let rules = Rules::new(contract());
     let run = RunInput::new(input, format!("{}.jsonl", command.name), &rules);
@@ -216,46 +245,24 @@ async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) ->
         }
     };
     let run = session.import(run, &mut on_warning)?;
-    step().await;
-    let mut run = run.or_resume_matching(world.scenario.remember.max(Duration::from_hours(12)))?;
-    step().await;
-    run.publish(disk.results(command).to_string_lossy().into_owned())?;
-    step().await;
+    step(life).await;
+    let run = run.or_resume_matching(world.scenario.remember.max(Duration::from_hours(12)))?;
+    step(life).await;
     Ok(run)
 }
 
-/// Sends the run.
-async fn sent(
-    world: &Arc<World>,
-    run: PreparedRun,
-    client: Arc<Client<Network>>,
-    meant: Meant,
-    listener: &mut impl Listener,
-) -> Result<RunEnd, SessionError> {
-    let scenario = &world.scenario;
-    let options = SendOptions {
-        calls: CallOptions {
-            concurrency: scenario.concurrency,
-            max_attempts: scenario.max_attempts,
-            patience: scenario.patience,
-        },
+fn call_options(scenario: &Scenario) -> CallOptions {
+    let Scenario { concurrency, max_attempts, patience, .. } = *scenario;
+    CallOptions { concurrency, max_attempts, patience }
+}
+
+fn send_options(scenario: &Scenario, meant: Meant) -> SendOptions {
+    SendOptions {
+        calls: call_options(scenario),
         max_failures: None,
         stop_after: if let Meant::Deadline(after) = meant { Some(after) } else { None },
         remember: scenario.remember,
         settle: scenario.settle,
-    };
-    let (ask, stop) = watch::channel(false);
-    let asks = async {
-        if let Meant::StopsAfter(after) = meant {
-            world.sleep(after).await;
-            ask.send_replace(true);
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        end = run.send(client, &options, stop, listener) => end,
-        () = asks => unreachable!("it waits for ever"),
     }
 }
 
@@ -266,7 +273,8 @@ struct Witnessed {
     run: String,
     clock: Clock,
     pace: Arc<PaceWatch>,
-    reporter: Reporter,
+    /// None while incidents are read.
+    reporter: Option<Reporter>,
 }
 
 impl Listener for Witnessed {
@@ -295,7 +303,13 @@ impl Listener for Witnessed {
         if self.life.point() {
             std::panic::resume_unwind(Box::new(Death));
         }
-        self.reporter.on_event(event)
+        self.reporter.as_mut().map_or(Ok(()), |reporter| reporter.on_event(event))
+    }
+}
+
+impl PreflightListener for Witnessed {
+    fn on_reading(&mut self, reading: &Reading) {
+        self.world.note(format_args!("reads   {reading:?}"));
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) struct Scenario {
     pub(super) has_fixed_windows: bool,
     /// The tokens that expire, if any.
     pub(super) renewals: Option<Renewals>,
+    /// `--compare`: the incidents are read before anything is sent.
+    pub(super) compares: bool,
 }
 
 /// How a server rewrites a comment before storing it.
@@ -230,6 +232,7 @@ impl Scenario {
             closes: false,
             has_fixed_windows: false,
             renewals: None,
+            compares: fastrand::Rng::with_seed(seed ^ 0xc0_3b).u8(..3) == 0,
         }
         .with_server_clock(&mut rng)
         .with_field(&mut fastrand::Rng::with_seed(seed ^ 0xf1e1d))

@@ -145,6 +145,14 @@ impl Server {
         (200, Value::Object(shown))
     }
 
+    /// A page of the list, newest first, as reads show it at `now`.
+    pub(super) fn list(&self, (skip, top): (usize, usize), now: Duration) -> (u16, Value) {
+        let shown =
+            self.incidents.keys().rev().map(|id| self.read(*id, Some(now))).filter(|(status, _)| *status == 200);
+        let page: Vec<Value> = shown.skip(skip).take(top).map(|(_, incident)| incident).collect();
+        (200, json!({"value": page}))
+    }
+
     /// Whether the incident shows what an update without a comment requested.
     pub(super) fn shows(&self, id: u64, body: &str) -> bool {
         let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");

@@ -55,7 +55,7 @@ impl Witness {
         let found: Vec<Origin> = self
             .db()
             .prepare_cached(
-                "SELECT a.id, a.run, a.row FROM attempts AS a JOIN rows ON rows.run = a.run AND rows.row = a.row
+                "SELECT a.id, a.run, a.row FROM attempts AS a LEFT JOIN rows ON rows.run = a.run AND rows.row = a.row
                  WHERE a.ended IS NULL AND a.incident = ?1 AND (a.kind > 0) = (?2 IS NOT NULL)
                    AND (?2 IS NULL OR ?2 = iif(a.kind = 2, json_remove(rows.body, '$.comment'), rows.body))
                  ORDER BY a.id",
