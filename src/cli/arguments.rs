@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
+use super::global::Format;
 use super::number::number;
-use super::{Format, RowArgs};
+use super::row_options::RowArgs;
 use crate::input::Source;
 use crate::journal::ReadScope;
 use crate::model::quota_spec::{Quota, parse_duration};

@@ -3,10 +3,11 @@
 use std::io::{self, BufWriter, Write};
 
 use super::arguments::source;
+use super::global::Format;
 use super::next_step;
+use super::row_options::RowArgs;
 use super::row_options::notes;
 use super::terminal::Terminal;
-use super::{Format, RowArgs};
 use crate::check::{CheckStats, Rules, check};
 use crate::cli::error::Error;
 use crate::cli::exit;

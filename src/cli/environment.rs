@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
 
-use super::GlobalArgs;
+use super::global::GlobalArgs;
 use crate::cli::error::Error;
 
 /// What the environment says.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::arguments::CallArgs;
 use super::environment::{Environment, state_dir};
+use super::global::{Format, GlobalArgs};
 use super::next_step::{fetch_again, run_fetched};
 use super::number::number;
 use super::patience::open_journal;
@@ -17,7 +18,6 @@ use super::send::runtime;
 use super::stop::{code_of, stop_message};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
-use super::{Format, GlobalArgs};
 use crate::apply::{ListSource, LocalFilter, ReadEnd, ServerFilter, StopReason, not_newer};
 use crate::cli::error::Error;
 use crate::cli::exit;

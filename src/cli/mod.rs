@@ -2,14 +2,15 @@
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `run`, `plan`, `apply`, `fetch`, `runs`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
-//! | `arguments`, `typed`, `rows`, `target`, `tokens`, `environment` | what was typed and what the environment says, resolved |
-//! | `prepared_run`, `preflight`, `confirm`, `send`, `stop`, `next_step` | the parts of a run: what can be done with it in the journal, the preflight, the prompt, out to the API, why it stopped, what to run next |
-//! | `looking` | calls that only look, for whichever command makes them |
+//! | `run`, `plan`, `apply`, `fetch`, `runs`, `undo`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
+//! | `global`, `arguments`, `row_options`, `number`, `typed` | what was typed |
+//! | `environment`, `target`, `run_target`, `tokens`, `destination` | what was typed and what the environment says, resolved |
+//! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
+//! | `read_calls` | reads with their progress |
 //! | `report` | the page of `--report`, before a run and after it |
-//! | `terminal` | streams, colours, log, signals |
-//! | `usage` | help, and what is wrong with a command line, as the parser says it |
-//! | `patience` | the journal, opened; what is told while another process keeps it |
+//! | `terminal`, `signals` | streams, colors, log; what a signal ends |
+//! | `usage` | help, and the parser's messages about a command line |
+//! | `patience` | the journal, opened; the message while another process locks it |
 
 mod apply;
 mod arguments;
@@ -23,6 +24,7 @@ mod environment;
 pub mod error;
 pub mod exit;
 mod fetch;
+mod global;
 mod next_step;
 mod number;
 mod patience;
@@ -32,9 +34,11 @@ mod read_calls;
 mod report;
 mod row_options;
 mod run;
+mod run_target;
 mod runs;
 mod send;
 mod show;
+mod signals;
 mod stop;
 mod target;
 mod terminal;
@@ -45,18 +49,15 @@ mod usage;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_mangen::Man;
 
 use crate::cli::error::Error;
-use crate::model::typed::Typed;
 use crate::text::Printable;
 use environment::Environment;
+use global::GlobalArgs;
 use terminal::Terminal;
-
-use row_options::RowArgs;
 
 /// Update Microsoft Defender XDR incidents in bulk from a CSV or JSONL file
 #[derive(Debug, Parser)]
@@ -105,77 +106,12 @@ enum Command {
     Man,
 }
 
-/// Options of every command.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Global options")]
-struct GlobalArgs {
-    /// Directory of the journal
-    #[arg(long, global = true, value_name = "DIR", env = "BULK_TRIAGE_STATE_DIR")]
-    state_dir: Option<PathBuf>,
-    /// Format of the log
-    #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-    /// Write the log to this file instead of standard error
-    #[arg(long, global = true, value_name = "PATH")]
-    log_file: Option<PathBuf>,
-    /// Log each row; -vv: each request
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    verbose: u8,
-    /// Show no progress and log only errors; -qq: no summary either
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    quiet: u8,
-    /// When to use color (`NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honored)
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
-    color: Color,
-    /// Print plain progress lines instead of a progress bar
-    #[arg(long, global = true)]
-    no_progress: bool,
-    /// All options of the command line, as they were typed.
-    #[arg(skip)]
-    typed: Typed,
-    /// The command line, as it was typed.
-    #[arg(skip)]
-    words: Vec<OsString>,
-    /// All values of the command line but the log's, as paths: the files that the command uses are among them.
-    #[arg(skip)]
-    values: Vec<PathBuf>,
-}
-
-/// Forms of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// Lines for people
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
-/// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Color {
-    /// On a terminal, unless a variable says otherwise
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
-}
-
-/// How the answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Text for people
-    Human,
-    /// One JSON object
-    Json,
-}
-
 /// Runs the command that the process was started with; the exit code.
 #[must_use]
 pub fn main() -> u8 {
     terminal::announce_defects();
     environment::protect_memory();
-    terminal::outlive_usr1();
+    signals::outlive_usr1();
     run(std::env::args_os())
 }
 
@@ -264,6 +200,7 @@ fn usage_error(error: &clap::Error) -> Error {
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
+    next_step::register(command.clone());
     let matches = command.try_get_matches_from_mut(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     cli.global.typed = typed::typed(&command, &matches);

@@ -4,11 +4,10 @@
 //! an older revision, what was typed when it was made counts as typed.
 
 use std::path::Path;
-
-use clap::CommandFactory as _;
+use std::sync::OnceLock;
 
 use super::arguments::RunArgs;
-use super::{Cli, GlobalArgs};
+use super::global::GlobalArgs;
 use crate::check::PropertyOverride;
 use crate::client::Origin;
 use crate::contract::Contract;
@@ -219,15 +218,24 @@ pub(super) fn accepting(global: &GlobalArgs, origin: &str) -> NextCommand {
     words[end..].iter().fold(before.option("--base-url", origin), NextCommand::word)
 }
 
+/// The whole command line: which command takes which options.
+static COMMAND: OnceLock<clap::Command> = OnceLock::new();
+
+/// Registers the command line, before anything is suggested.
+pub(super) fn register(mut command: clap::Command) {
+    command.build();
+    // A second start in one process has the same.
+    let _ = COMMAND.set(command);
+}
+
 fn command(names: &[&str]) -> NextCommand {
     names.iter().fold(NextCommand::new("bulk-triage"), NextCommand::word)
 }
 
 /// With what was typed, as far as the command of these names takes it.
 fn repeat(mut next: NextCommand, names: &[&str], typed: &Typed, without: &[&str]) -> NextCommand {
-    let mut cli = Cli::command();
-    cli.build();
-    let command = names.iter().try_fold(&cli, |command, name| command.find_subcommand(name));
+    let command =
+        COMMAND.get().and_then(|all| names.iter().try_fold(all, |command, name| command.find_subcommand(name)));
     let options = command.into_iter().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
     let taken: Vec<String> = options.map(|long| format!("--{long}")).collect();
     let is_wanted = |option: &str| taken.iter().any(|taken| taken == option) && !without.contains(&option);

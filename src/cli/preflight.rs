@@ -4,9 +4,10 @@ use tokio::runtime::Runtime;
 
 use super::arguments::CallArgs;
 use super::read_calls::ProgressListener;
+use super::signals::until_ended;
 use super::stop::{code_of, stop_message};
 use super::target::Target;
-use super::terminal::{Terminal, say, until_ended};
+use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
 use crate::contract::Contract;
 use crate::session::{PreflightOptions, PreparedRun, SessionError};

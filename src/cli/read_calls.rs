@@ -5,8 +5,9 @@ use std::io;
 use tokio::runtime::Runtime;
 
 use super::arguments::CallArgs;
+use super::signals::until_ended;
 use super::target::Target;
-use super::terminal::{Terminal, say, until_ended};
+use super::terminal::{Terminal, say};
 use crate::apply::events::{Event, Listener};
 use crate::apply::{ReadEnds, ReadSource, read};
 use crate::cli::error::Error;

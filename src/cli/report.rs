@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::environment::Environment;
+use super::global::GlobalArgs;
 use super::target::Target;
 use crate::check::{CheckedRow, NoChange};
 use crate::cli::error::Error;

@@ -7,22 +7,22 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::arguments::{CallArgs, SendArgs};
+use super::arguments::SendArgs;
 use super::confirm;
 use super::destination::destination;
 use super::environment::{Environment, state_dir};
+use super::global::{Format, GlobalArgs};
 use super::next_step::{self, NextStep};
 use super::patience::open_journal;
 use super::preflight::Preflight;
-use super::report::{self, Sent, contract_of, write_run_report};
+use super::report::{self, Sent, write_run_report};
+use super::run_target::target_of;
 use super::send::{self, Sending, results_error};
-use super::target::{Access, Place, Target};
+use super::target::Access;
 use super::terminal::Terminal;
 use super::undo::{self, UndoArgs};
-use super::{Format, GlobalArgs};
 use crate::cli::error::Error;
 use crate::cli::exit;
-use crate::client::Origin;
 use crate::clock::Clock;
 use crate::input::Source;
 use crate::journal::{History, Journal, JournalError, ReadScope, RunState, RunSummary};
@@ -318,45 +318,6 @@ fn resume(
     let remember = args.remember.unwrap_or(facts.remember);
     let sending = Sending { target: &target, args, remember, input: &input, page, next };
     sending.confirm_and_send(run, &runtime, terminal)
-}
-
-/// Where a run went, for another command that goes there.
-///
-/// # Errors
-/// Where there is no token, or it is for another tenant.
-pub(super) fn target_of(
-    journal: &Journal,
-    name: &str,
-    base_url: Option<&str>,
-    access: Access,
-    calls: &CallArgs,
-    global: &GlobalArgs,
-    env: &Environment,
-) -> Result<Target, Error> {
-    let run = journal.run(name)?;
-    let contract = contract_of(journal, name, &run.facts.contract)?;
-    contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
-    let origin: Origin = run.facts.origin.parse()?;
-    if let Some(typed) = base_url {
-        let typed: Origin = typed.parse()?;
-        if typed != origin {
-            return Err(Error::Usage {
-                message: format!("run {name} is for {origin}, not for {typed}"),
-                hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
-            });
-        }
-    }
-    let place = Place { typed: base_url, named: &origin.to_string(), by: "the journal" };
-    let target = Target::new(contract, place, None, calls, global, env)?;
-    target.expect_access(access, journal.clock())?;
-    let named = target.scope.as_ref().filter(|scope| scope.is_tenant());
-    if named.is_some_and(|scope| !scope.is_same_tenant(&run.scope)) {
-        return Err(Error::Usage {
-            message: format!("run {name} is for {}, and the token is for another tenant", run.scope.described()),
-            hint: Some("use a token of that tenant".to_owned()),
-        });
-    }
-    Ok(target)
 }
 
 /// The quota's ledger and what `--remember` looks at by default are younger than this.

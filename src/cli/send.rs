@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use super::Format;
 use super::arguments::SendArgs;
 use super::confirm::PreviewBuilder;
 use super::destination::{absolute, destination};
+use super::global::Format;
 use super::next_step::NextStep;
 use super::report::{Sent, write_run_report};
+use super::signals::until_ended;
 use super::stop::{code_of, stop_message};
 use super::target::Target;
-use super::terminal::{Terminal, say, until_ended};
+use super::terminal::{Terminal, say};
 use crate::apply::Completion;
 use crate::cli::error::Error;
 use crate::cli::exit;

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::GlobalArgs;
 use super::arguments::{CallArgs, RunArgs};
 use super::environment::Environment;
+use super::global::GlobalArgs;
 use super::next_step::accepting;
 use super::terminal::{Terminal, say};
 use super::tokens;

@@ -1,23 +1,18 @@
-//! The terminal and the log: what is drawn where, in which colours, and which signals end what.
+//! The terminal and the log: what is drawn where, in which colors.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::environment::{ColorWish, Environment, state_dir};
-use super::{Color, GlobalArgs, LogFormat, patience};
+use super::global::{Color, GlobalArgs, LogFormat};
 use crate::cli::error::Error;
-use crate::cli::exit;
-use crate::clock::Clock;
 use crate::files::{PathProblem, open_log, read_kernel_text};
 use crate::report::Layout;
 use crate::report::progress::Screen;
@@ -130,94 +125,6 @@ fn log_refused(path: &Path, why: &PathProblem) -> Error {
     Error::Usage {
         message: format!("cannot write the log file {}: {}", printable(&path.to_string_lossy()), printable(&why)),
         hint: Some("name another file with --log-file".to_owned()),
-    }
-}
-
-/// What signals ask for.
-struct Signals {
-    /// Turns true at the first one.
-    stop: watch::Receiver<bool>,
-    /// Gets the exit code at the second one.
-    end_at_once: oneshot::Receiver<u8>,
-}
-
-/// Whoever is to end at once has so long to do it in order.
-const IN_ORDER: Duration = Duration::from_millis(500);
-
-/// From now on SIGUSR1, which asks for the progress, ends nothing, also where there is no progress to show.
-pub(super) fn outlive_usr1() {
-    // If it can't be heard, it ends the process, as it does by default.
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGUSR1, std::sync::Arc::default());
-}
-
-/// Listens for Ctrl-C, SIGTERM and SIGHUP from now on. After the second one the process ends, whatever it waits for: all
-/// that must not be lost is in the journal. At SIGUSR1 `progress` is called.
-///
-/// # Errors
-/// Where the runtime can't listen.
-fn listen(clock: Clock, progress: impl Fn() + Send + 'static) -> Result<Signals, Error> {
-    patience::others_listen();
-    let listen = |kind| signal(kind).map_err(|source| Error::Io { what: "cannot listen for signals", source });
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    // Who starts it with `nohup` means it.
-    let mut hangup =
-        if is_ignored(SignalKind::hangup().as_raw_value()) { None } else { Some(listen(SignalKind::hangup())?) };
-    let mut asked = listen(SignalKind::user_defined1())?;
-    tokio::spawn(async move {
-        while asked.recv().await.is_some() {
-            progress();
-        }
-    });
-    let (stop, stopped) = watch::channel(false);
-    let (end, ended) = oneshot::channel();
-    tokio::spawn(async move {
-        let mut next = async || {
-            tokio::select! {
-                _ = interrupt.recv() => exit::INTERRUPTED,
-                _ = terminate.recv() => exit::TERMINATED,
-                () = came(hangup.as_mut()) => exit::TERMINATED,
-            }
-        };
-        next().await;
-        // Nobody listens any more where the run is over: then nothing is to be stopped.
-        let _ = stop.send(true);
-        let code = next().await;
-        if end.send(code).is_ok() {
-            clock.sleep_briefly_until(clock.now().boot + IN_ORDER).await;
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the thread that would return waits for a disk or a terminal"
-            )]
-            std::process::exit(code.into());
-        }
-    });
-    Ok(Signals { stop: stopped, end_at_once: ended })
-}
-
-/// Polls what `run` returns until it is done, or until a second signal ends it at once. The first one asks it to stop.
-///
-/// # Errors
-/// If it is ended at once, or the runtime can't listen for signals.
-pub(super) async fn until_ended<R>(
-    clock: Clock,
-    progress: impl Fn() + Send + 'static,
-    run: impl AsyncFnOnce(watch::Receiver<bool>) -> R,
-) -> Result<R, Error> {
-    let signals = listen(clock, progress)?;
-    tokio::select! {
-        done = run(signals.stop) => Ok(done),
-        code = signals.end_at_once => {
-            Err(Error::Ended { code: code.unwrap_or(exit::INTERRUPTED), message: "interrupted".to_owned() })
-        }
-    }
-}
-
-/// Done when the signal has come; without one, never.
-async fn came(signal: Option<&mut Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
     }
 }
 

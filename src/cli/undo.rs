@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::GlobalArgs;
 use super::arguments::CallArgs;
 use super::environment::Environment;
+use super::global::GlobalArgs;
 use super::next_step::show_plan;
 use super::number::number;
 use super::preflight::Preflight;
 use super::report::contract_of;
-use super::runs::target_of;
+use super::run_target::target_of;
 use super::send;
 use super::target::Access;
 use super::terminal::{Terminal, say};

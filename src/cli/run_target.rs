@@ -1,0 +1,49 @@
+//! Where a run went, for another command that goes there.
+
+use super::arguments::CallArgs;
+use super::environment::Environment;
+use super::global::GlobalArgs;
+use super::report::contract_of;
+use super::target::{Access, Place, Target};
+use crate::cli::error::Error;
+use crate::client::Origin;
+use crate::journal::Journal;
+
+/// Where a run went, for another command that goes there.
+///
+/// # Errors
+/// Where there is no token, or it is for another tenant.
+pub(super) fn target_of(
+    journal: &Journal,
+    name: &str,
+    base_url: Option<&str>,
+    access: Access,
+    calls: &CallArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+) -> Result<Target, Error> {
+    let run = journal.run(name)?;
+    let contract = contract_of(journal, name, &run.facts.contract)?;
+    contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
+    let origin: Origin = run.facts.origin.parse()?;
+    if let Some(typed) = base_url {
+        let typed: Origin = typed.parse()?;
+        if typed != origin {
+            return Err(Error::Usage {
+                message: format!("run {name} is for {origin}, not for {typed}"),
+                hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
+            });
+        }
+    }
+    let place = Place { typed: base_url, named: &origin.to_string(), by: "the journal" };
+    let target = Target::new(contract, place, None, calls, global, env)?;
+    target.expect_access(access, journal.clock())?;
+    let named = target.scope.as_ref().filter(|scope| scope.is_tenant());
+    if named.is_some_and(|scope| !scope.is_same_tenant(&run.scope)) {
+        return Err(Error::Usage {
+            message: format!("run {name} is for {}, and the token is for another tenant", run.scope.described()),
+            hint: Some("use a token of that tenant".to_owned()),
+        });
+    }
+    Ok(target)
+}
