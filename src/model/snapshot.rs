@@ -48,12 +48,4 @@ impl Snapshot {
     pub fn to_json(&self) -> String {
         serde_json::json!(self).to_string()
     }
-
-    /// Reads what [`Snapshot::to_json`] wrote.
-    ///
-    /// # Errors
-    /// If it is anything else.
-    pub fn from_json(text: &str) -> serde_json::Result<Snapshot> {
-        serde_json::from_str(text)
-    }
 }

@@ -1,8 +1,8 @@
 //! Plans: the changes of a run in a file, which a person reads and `apply` sends exactly.
 //!
-//! A plan is JSONL: a header, one line per row with the exact request body, and a checksum of everything before it. The
+//! A plan is JSONL: a header, one line per row with the edits of its change, and a checksum of everything before it. The
 //! checksum reveals a plan that was modified or cut off. It is not a signature: anyone who can write the file can compute
-//! it.
+//! it. Format 1 had the request's body in the place of the edits.
 //!
 //! Promises: memory does not grow with a plan. Trust a plan only after [`read`] has verified its checksum. A plan is
 //! input: its rows are checked like the rows of a file, its contract like a user's file.
@@ -19,16 +19,23 @@ use std::io::{self, BufRead, Write};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::Contract;
 use crate::model::change::{Change, IncidentId, ResolvedChange};
+use crate::model::edit::{Edits, Never};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::snapshot::Snapshot;
+use crate::text::truncate;
 
-/// The format that is written, and read.
-const FORMAT: u32 = 1;
+/// How much of a change a message repeats, in characters.
+const SHOWN: usize = 40;
+
+/// The format that is written; earlier ones are read.
+const FORMAT: u32 = 2;
+/// The last format whose changes are request bodies.
+const FORMAT_OF_BODIES: u32 = 1;
 /// How every plan begins.
 const MARK: &[u8] = b"{\"plan\":";
 /// How its last line begins.
@@ -126,6 +133,7 @@ struct Line {
     target: Option<IncidentId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     change: Option<Box<RawValue>>,
+    /// Of format 1: whether the body adds a comment.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     appends: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -230,16 +238,15 @@ pub fn digits(bytes: &[u8]) -> String {
 }
 
 fn line_of(row: PlanRow) -> io::Result<Line> {
-    let appends = row.change.as_ref().is_ok_and(|change| change.edits.added().is_some());
     let target = row.change.as_ref().ok().map(|change| change.incident);
     let target = target.filter(|target| target.to_string() != row.incident);
     let (change, ends) = match row.change {
-        Ok(change) => (Some(RawValue::from_string(change.edits.to_json())?), None),
+        Ok(change) => (Some(to_raw_value(&change.edits)?), None),
         Err(Outcome { kind, code, message, .. }) => (None, Some(SkippedRow { outcome: kind, code, message })),
     };
     let source = String::from_utf8(row.source).map_or_else(|error| Source::Bytes(error.into_bytes()), Source::Text);
     let PlanRow { row, line, incident, before, .. } = row;
-    Ok(Line { row, line, incident, target, change, appends, ends, before, source })
+    Ok(Line { row, line, incident, target, change, appends: false, ends, before, source })
 }
 
 /// A plan that was read to its end, without its rows.
@@ -281,7 +288,7 @@ pub fn read<E: From<PlanError>>(
         rows += 1;
         lines.hasher.update(&line);
         let wrong = |what: String| altered(format!("line {}: {what}", rows + 1));
-        let row = row_of(&line, &contract).map_err(wrong)?;
+        let row = row_of(&line, header.plan, &contract).map_err(wrong)?;
         if row.row <= last_row {
             return Err(wrong(format!("row {} comes after row {last_row}", row.row)).into());
         }
@@ -319,7 +326,7 @@ fn header_of(line: &[u8]) -> Result<(Header, Contract), PlanError> {
     Ok((header, contract))
 }
 
-fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
+fn row_of(line: &[u8], format: u32, contract: &Contract) -> Result<PlanRow, String> {
     let line: Line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     for (name, number) in [("row", line.row), ("line", line.line)] {
         if !(1..=IncidentId::MAX).contains(&number) {
@@ -327,13 +334,16 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
         }
     }
     let change = match (line.change, line.ends) {
-        (Some(body), None) => {
+        (Some(change), None) => {
             // `+7` and `07` are numbers too, and stand in no plan that `plan` has written.
             let own = line.incident.parse().ok().and_then(IncidentId::new);
             let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is not a number")?;
             let incident = line.target.unwrap_or(own);
-            let edits = decode(body.get(), line.appends)?;
-            let edits = edits.resolved().ok_or("a list edit is not a complete list")?;
+            let edits = if format > FORMAT_OF_BODIES {
+                edits_of(change.get(), line.appends)?
+            } else {
+                decode(change.get(), line.appends)?.resolved().ok_or("a list edit is not a complete list")?
+            };
             check_edits(contract, &edits)?;
             Ok(Change { incident, edits })
         }
@@ -350,6 +360,14 @@ fn row_of(line: &[u8], contract: &Contract) -> Result<PlanRow, String> {
         Source::Bytes(bytes) => bytes,
     };
     Ok(PlanRow { row: line.row, line: line.line, incident: line.incident, change, before: line.before, source })
+}
+
+/// The edits of a row's change.
+fn edits_of(change: &str, appends: bool) -> Result<Edits<Never>, String> {
+    if appends {
+        return Err(format!("`appends` belongs to format {FORMAT_OF_BODIES}"));
+    }
+    serde_json::from_str(change).map_err(|error| format!("the change {} is invalid: {error}", truncate(change, SHOWN)))
 }
 
 /// The lines of a plan, with their ends.
@@ -381,7 +399,7 @@ mod tests {
             incident: IncidentId::new(id).expect("an id"),
             edits: decode(body, body.contains("comment")).expect("a body").resolved().expect("complete lists"),
         };
-        let before = Snapshot::from_json(&json!({"there": {"values": {"status": "Active", "tags": []}}}).to_string());
+        let before = serde_json::from_value::<Snapshot>(json!({"there": {"values": {"status": "Active", "tags": []}}}));
         let row = |row, change: Result<ResolvedChange, Outcome>, source: &[u8]| PlanRow {
             row,
             line: row + 1,
@@ -451,6 +469,22 @@ mod tests {
         assert_eq!(read_all(&plan()).expect("as it was written"), rows());
     }
 
+    /// Written by a revision whose contracts had no operations.
+    #[test]
+    fn plan_of_format_1_is_read() {
+        let rows = read_all(include_bytes!("../../tests/stored/plan-format-1.jsonl")).expect("as it was written");
+        let edits: Vec<_> = rows.iter().map(|row| row.change.as_ref().ok().map(|change| json!(change.edits))).collect();
+        let comment = |text: &str| json!({"property": "comment", "edit": {"append": text}});
+        let first = json!([
+            {"property": "status", "edit": {"set": "Resolved"}},
+            {"property": "tags", "edit": {"set": ["a", "b"]}},
+            comment("Tuned ö \"x\" done"),
+        ]);
+        let second = json!([{"property": "assignedTo", "edit": {"clear": "text"}}, {"property": "tags", "edit": {"clear": "list"}}]);
+        assert_eq!(edits, [Some(first), Some(second), None, Some(json!([comment("one")]))]);
+        assert_eq!(rows[0].source, b"1,Resolved,,a; b,\"Tuned \xc3\xb6 \"\"x\"\" done\"");
+    }
+
     #[test]
     fn any_altered_byte_is_detected() {
         let whole = plan();
@@ -465,8 +499,8 @@ mod tests {
         for more in [&b"\n"[..], b"x", b"{}\n"] {
             assert!(read_all(&[&whole, more].concat()).is_err());
         }
-        let newer = String::from_utf8(whole).expect("text").replacen("{\"plan\":1", "{\"plan\":2", 1);
-        assert!(matches!(read_all(newer.as_bytes()), Err(PlanError::Newer { found: 2 })));
+        let newer = String::from_utf8(whole).expect("text").replacen("{\"plan\":2", "{\"plan\":3", 1);
+        assert!(matches!(read_all(newer.as_bytes()), Err(PlanError::Newer { found: 3 })));
         assert!(matches!(read_all(b"incidentId\n7\n"), Err(PlanError::NoPlan)));
     }
 }

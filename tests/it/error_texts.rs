@@ -325,7 +325,7 @@ fn refused_plans() {
     let plan = program.read("a.plan");
     program.write("cut.plan", &plan[..plan.len() - 10]);
     program.write("changed.plan", plan.replacen("Resolved", "resolved", 1));
-    program.write("newer.plan", plan.replacen("{\"plan\":1,", "{\"plan\":9,", 1));
+    program.write("newer.plan", plan.replacen("{\"plan\":2,", "{\"plan\":9,", 1));
     program.write(
         "path.plan",
         forged(&plan, |header, _| {

@@ -165,6 +165,29 @@ fn only_private_files_know_the_database() {
     assert!(SQL.iter().all(|name| root.contains(&format!("\nmod {name};"))), "the files are private");
 }
 
+/// What reads JSON outside `client`, `input`, `plan` and the emulator: no request body, which is written and never read.
+const JSON_READERS: [(&str, &str); 7] = [
+    ("check/row.rs", "cells of JSONL rows"),
+    ("check/value.rs", "values of JSONL rows, and lists in CSV cells"),
+    ("cli/report.rs", "rows of a review, in a temporary file of this process"),
+    ("output/fetched/partial.rs", "the lines of a partial file"),
+    ("output/results/destination.rs", "the first line of a file that is replaced"),
+    ("output/results/jsonl.rs", "a row's own text"),
+    ("report/page/context.rs", "other members of a row's own text"),
+];
+
+#[test]
+fn no_request_body_is_parsed() {
+    let may_read = ["client", "input", "plan", "emulator"];
+    let reads = |text: &str| ["serde_json::from_str", "serde_json::from_slice"].iter().any(|call| text.contains(call));
+    let is_test = |file: &str| file.contains("/tests/") || file.ends_with("/tests.rs");
+    let readers = files()
+        .into_iter()
+        .filter(|(file, text)| !may_read.contains(&module_of(file)) && !is_test(file) && reads(without_tests(text)));
+    let readers: Vec<String> = readers.map(|(file, _)| file).collect();
+    assert_eq!(readers, JSON_READERS.map(|(file, _)| file));
+}
+
 #[test]
 fn report_reads_only_the_events_of_apply() {
     for (file, text) in files().iter().filter(|(file, _)| module_of(file) == "report") {

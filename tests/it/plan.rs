@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::program::{Ended, Program, closing, eventually, incidents, started};
+use crate::program::{Ended, Program, closing, eventually, incidents, of_the_project, started};
 use crate::tokens::jwt;
 
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n2,Resolved,\n3,Active,three\n4,Resolved,=4\n\
@@ -28,6 +29,38 @@ fn apply(program: &Program, options: &str) -> Ended {
     program.run(&format!("apply a.plan --yes --quota 1000/1s --settle 150ms {options}"))
 }
 
+/// The request body of a planned change.
+fn body_of(edits: &Value) -> String {
+    let member = |edit: &Value| {
+        let value = ["set", "append"].iter().find_map(|kind| edit["edit"].get(*kind)).expect("a value");
+        format!("{}:{value}", edit["property"])
+    };
+    let members: Vec<String> = edits.as_array().expect("a list").iter().map(member).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// An earlier revision wrote it: with bodies, and with a contract that has no operations.
+#[test]
+fn plan_of_format_1_is_applied() {
+    let program = program();
+    let plan = fs::read_to_string(of_the_project("tests/stored/plan-format-1.jsonl")).expect("a file of the project");
+    let here = crate::consent::forged(&plan, |header, _| {
+        header["origin"] = program.origin().into();
+        header["scope"] = Value::Null;
+    });
+    program.write("a.plan", here);
+    program.run("plan a.plan").expect_code(1).expect_text("Tuned ö");
+    apply(&program, "").expect_code(1).expect_outcomes(&[("updated", 3), ("invalid", 1)]);
+    let mut sent: Vec<String> = program.updates().into_iter().filter_map(|request| request.body).collect();
+    sent.sort();
+    let bodies = [
+        r#"{"assignedTo":"","tags":[]}"#,
+        r#"{"comment":"one"}"#,
+        r#"{"status":"Resolved","tags":["a","b"],"comment":"Tuned ö \"x\" done"}"#,
+    ];
+    assert_eq!(sent, bodies);
+}
+
 #[test]
 fn plan_is_sent_exactly_and_once() {
     let program = program();
@@ -39,8 +72,10 @@ fn plan_is_sent_exactly_and_once() {
     assert_eq!(ended.results()[3]["comment"], "'=4");
     let sent: Vec<String> = program.updates().into_iter().filter_map(|request| request.body).collect();
     let planned = program.read("a.plan");
+    let rows = planned.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let changes: Vec<String> = rows.filter_map(|row| Some(body_of(row.get("change")?))).collect();
     for body in &sent {
-        assert!(planned.contains(&format!("\"change\":{body}")), "{body} was not planned");
+        assert!(changes.contains(body), "{body} was not planned");
     }
     assert_eq!(incidents(&program.updates()), (1..=10).collect::<Vec<_>>());
     apply(&program, "").expect_code(0).expect_text("which is finished; a plan can be applied once");
@@ -229,7 +264,7 @@ fn plan_is_displayed_and_written_to_stdout() {
     let program = program();
     let origin = program.origin();
     let to_stdout = program.run(&format!("plan a.csv -o - --compare --base-url {origin}")).expect_code(0);
-    assert!(to_stdout.stdout.starts_with("{\"plan\":1,"), "{}", to_stdout.stdout);
+    assert!(to_stdout.stdout.starts_with("{\"plan\":2,"), "{}", to_stdout.stdout);
     assert!(to_stdout.stderr.contains("line 2, 1:\n    status Active → Resolved"), "{}", to_stdout.stderr);
     program.write("a.plan", &to_stdout.stdout);
     let requests = program.requests().len();

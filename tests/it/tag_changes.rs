@@ -91,7 +91,7 @@ fn plan_has_the_complete_list_and_edit() {
     let origin = program.origin();
     let planned = format!("plan a.csv -o a.plan --quota 1000/1s --base-url {origin}");
     program.run(&planned).expect_code(0).expect_text("reading 2 incidents (");
-    assert!(program.read("a.plan").contains(r#""change":{"tags":["old","vip","tuned"]}"#));
+    assert!(program.read("a.plan").contains(r#""change":[{"property":"tags","edit":{"set":["old","vip","tuned"]}}]"#));
     program.run("plan a.plan").expect_code(0).expect_text("tags [\"noise\"] → [\"noise\",\"tuned\"]");
     of_others(&program, "2,,other,\n");
     let ended = program.run("apply a.plan --yes --quota 1000/1s").expect_code(1);

@@ -266,6 +266,83 @@ fn forgeries() -> Vec<Forgery> {
     ]
 }
 
+/// The first row's change as a plan of format 2 has it.
+const EDITS: &str =
+    r#""change":[{"property":"status","edit":{"set":"Resolved"}},{"property":"comment","edit":{"append":"one"}}]"#;
+
+/// Changes of a plan of format 2.
+fn forgeries_of_edits() -> Vec<Forgery> {
+    vec![
+        of_row("a body", |_, rows| put(rows, EDITS, CHANGE)),
+        of_row("a body that appends", |_, rows| put(rows, EDITS, &format!(r#""appends":true,{CHANGE}"#))),
+        of_row("no edit", |_, rows| put(rows, EDITS, r#""change":[]"#)),
+        of_row("no edits", |_, rows| put(rows, EDITS, r#""change":null"#)),
+        of_row("a property twice", |_, rows| {
+            put(
+                rows,
+                r#"{"property":"comment","edit":{"append":"one"}}"#,
+                r#"{"property":"status","edit":{"set":"Active"}}"#,
+            );
+        }),
+        of_row("a name twice", |_, rows| {
+            put(rows, r#""property":"status""#, r#""property":"tags","property":"status""#);
+        }),
+        of_row("two comments", |_, rows| {
+            put(rows, r#"{"append":"one"}}"#, r#"{"append":"one"}},{"property":"comment","edit":{"append":"two"}}"#);
+        }),
+        of_row("another order", |_, rows| {
+            put(
+                rows,
+                r#""property":"status","edit":{"set":"Resolved"}"#,
+                r#""property":"comment","edit":{"append":"two"}"#,
+            );
+            put(rows, r#"{"append":"one"}"#, r#"{"set":"Resolved"}"#);
+        }),
+        of_row("another property", |_, rows| put(rows, r#""property":"status""#, r#""property":"severity""#)),
+        of_row("another value", |_, rows| put(rows, r#""set":"Resolved""#, r#""set":"Gone""#)),
+        of_row("a number for a text", |_, rows| put(rows, r#""set":"Resolved""#, r#""set":7"#)),
+        of_row("an object for a text", |_, rows| put(rows, r#""set":"Resolved""#, r#""set":{"a":1}"#)),
+        of_row("two edits of a property", |_, rows| {
+            put(rows, r#""set":"Resolved""#, r#""set":"Active","set":"Resolved""#);
+        }),
+        of_row("another kind of edit", |_, rows| put(rows, r#""set":"Resolved""#, r#""unset":"Resolved""#)),
+        of_row("another member of an edit", |_, rows| {
+            put(rows, r#"{"property":"status","#, r#"{"path":"/","property":"status","#);
+        }),
+        of_row("a comment that is set", |_, rows| put(rows, r#""append":"one""#, r#""set":"one""#)),
+        of_row("a value that is appended", |_, rows| put(rows, r#""set":"Resolved""#, r#""append":"Resolved""#)),
+        of_row("a blank comment", |_, rows| put(rows, r#""append":"one""#, r#""append":" ""#)),
+        of_row("a choice that is cleared", |_, rows| put(rows, r#"{"set":"Resolved"}"#, r#"{"clear":"text"}"#)),
+        of_row("an empty value", |_, rows| {
+            put(rows, r#""status","edit":{"set":"Resolved"}"#, r#""assignedTo","edit":{"set":""}"#);
+        }),
+        of_row("an empty list", |_, rows| {
+            put(rows, r#""status","edit":{"set":"Resolved"}"#, r#""tags","edit":{"set":[]}"#);
+        }),
+        of_row("a list cleared as a text", |_, rows| {
+            put(rows, r#""status","edit":{"set":"Resolved"}"#, r#""tags","edit":{"clear":"text"}"#);
+        }),
+        of_row("a list of numbers", |_, rows| {
+            put(rows, r#""status","edit":{"set":"Resolved"}"#, r#""tags","edit":{"set":[7]}"#);
+        }),
+        of_row("a list edit", |_, rows| {
+            put(
+                rows,
+                r#""status","edit":{"set":"Resolved"}"#,
+                r#""tags","edit":{"edit_list":{"add":["x"],"remove":[]}}"#,
+            );
+        }),
+    ]
+}
+
+/// A plan as format 1 had it.
+fn of_format_1(plan: &str) -> String {
+    forged(plan, |header, rows| {
+        header["plan"] = 1.into();
+        put(rows, EDITS, &format!(r#"{CHANGE},"appends":true"#));
+    })
+}
+
 /// Each has a valid checksum; the requests and the line in the message are checked.
 #[test]
 fn forged_plans_are_refused_by_every_command() {
@@ -273,8 +350,12 @@ fn forged_plans_are_refused_by_every_command() {
     let origin = program.origin();
     program.run(&format!("plan a.csv -o a.plan --base-url {origin}")).expect_code(0);
     let plan = program.read("a.plan");
+    program.write("format-1.plan", of_format_1(&plan));
+    program.run(&format!("plan format-1.plan --base-url {origin}")).expect_code(0).expect_text("Resolved");
     let written = crate::program::names_in(program.dir()).len() + 1;
-    for Forgery { what, change, line } in forgeries() {
+    let bodies = forgeries().into_iter().map(|forgery| (of_format_1(&plan), forgery));
+    let edits = forgeries_of_edits().into_iter().map(|forgery| (plan.clone(), forgery));
+    for (plan, Forgery { what, change, line }) in bodies.chain(edits) {
         program.write("evil.plan", forged(&plan, change));
         for command in ["apply evil.plan --yes", "plan evil.plan", "plan evil.plan --format json"] {
             let ended = program.run(&format!("{command} --base-url {origin}")).expect_code(3);
