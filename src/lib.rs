@@ -45,7 +45,7 @@
 //! 1. `cli::run` opens the input ([`input::Input::open`]); its records are cut and read some at a time.
 //! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`model::change::Change`], which holds the
 //!    request's body to the byte, or a [`model::diagnostic::Diagnostic`]. With one error nothing is sent.
-//! 3. [`session::import`] writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
+//! 3. [`session::Session::import`] writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
 //!    it is there ([`journal::Journal::publish`]). Before that the preview is shown and the question asked.
 //! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and offers it to
 //!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the

@@ -41,7 +41,7 @@ pub struct Preview {
     pub counts: Counts,
     /// What looking at the incidents has shown, where that was asked for.
     pub compared: Option<PreflightSummary>,
-    /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
+    /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`session::NAMED`].
     pub followed: (u64, Vec<u64>),
     /// The first changes, if the incidents were read.
     pub first_changes: Vec<RowDiff>,

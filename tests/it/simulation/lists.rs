@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
-    Course, EngineSettings, ListSource, LocalFilter, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource,
-    StopReason, Wanted, read,
+    Course, ListSource, LocalFilter, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted,
+    read,
 };
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
@@ -21,6 +21,7 @@ use bulk_triage::journal::{Durability, Journal};
 use bulk_triage::model::call::{Call, CallResult, Incident, Page};
 use bulk_triage::model::change::{IncidentId, TenantKey};
 use bulk_triage::model::quota_spec::{Quota, Window};
+use bulk_triage::session::{CallOptions, Target};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -285,18 +286,12 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Re
     });
     let tokens = Arc::new(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
     let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(), clock.clone()));
-    let settings = EngineSettings {
+    let target = Target {
         quota: scenario.quota.clone(),
-        concurrency: scenario.concurrency,
-        max_attempts: scenario.max_attempts,
-        patience: scenario.patience,
-        max_failures: None,
-        stop_after: None,
-        remember: Duration::from_hours(12),
-        settle: Duration::from_secs(30),
-        same_as: contract().same_as(),
-        seed: scenario.seed,
+        ..Target::new(contract().clone(), "http://127.0.0.1".to_owned(), TenantKey::named("simulation"))
     };
+    let Scenario { concurrency, max_attempts, patience, .. } = **scenario;
+    let settings = CallOptions { concurrency, max_attempts, patience }.to_read(&target, scenario.seed);
     let (_ask, stop) = watch::channel(false);
     let mut listener = Deaf;
     let whole = read(journal, client, settings, clock, stop, reader, &mut listener);
