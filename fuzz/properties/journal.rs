@@ -176,7 +176,7 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             planned: None,
         };
         journal.load(&run, &rows.map(load))?;
-        journal.publish(&run, &facts, &RunKey::Changes(b"digest".to_vec()))?;
+        journal.publish(&run, &facts, &RunKey::Changes { digest: b"digest".to_vec(), within: DAY })?;
         session(&mut journal, &run)?;
         journal.close(&run)?;
     }

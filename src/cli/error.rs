@@ -299,7 +299,9 @@ fn is_full(error: &io::Error) -> bool {
 fn journal_hint(error: &JournalError) -> Option<String> {
     match error {
         JournalError::RunIsHeld { .. } => Some("wait until it has finished; this one sent nothing".to_owned()),
-        JournalError::Interrupted { .. } => Some("run the same command again to resume".to_owned()),
+        JournalError::StartedElsewhere { .. } | JournalError::Interrupted { .. } => {
+            Some("run the same command again to resume".to_owned())
+        }
         JournalError::Untrusted { path, why } => Some(untrusted_hint(path, why)),
         JournalError::NoSuchRun(_) => Some("see `bulk-triage runs list`".to_owned()),
         JournalError::Full { .. } => {
@@ -323,7 +325,10 @@ fn untrusted_hint(path: &Path, why: &Refusal) -> String {
 fn journal_code(error: &JournalError) -> u8 {
     match error {
         JournalError::Directory { .. } | JournalError::Untrusted { .. } | JournalError::NoSuchRun(_) => exit::USAGE,
-        JournalError::RunIsHeld { .. } | JournalError::Interrupted { .. } | JournalError::Full { .. } => exit::STOPPED,
+        JournalError::RunIsHeld { .. }
+        | JournalError::StartedElsewhere { .. }
+        | JournalError::Interrupted { .. }
+        | JournalError::Full { .. } => exit::STOPPED,
         JournalError::Newer { .. }
         | JournalError::Damaged { .. }
         | JournalError::Gone { .. }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -106,7 +107,7 @@ pub(super) fn run(
     let mut undoing = Undoing { contract: &contract, comment, notes: Notes::default() };
     let picked = load(&mut journal, args, &looked_at, &mut undoing.notes)?;
     let session = Session::open(target.for_session(summary.scope.clone()), journal, clock.clone());
-    let key = RunKey::Changes(Vec::new());
+    let key = RunKey::Changes { digest: Vec::new(), within: Duration::ZERO };
     let run = session.loaded(looked_at, Imported::default(), facts.clone(), key);
     let options = PreflightOptions { scope: ReadScope::All, follow_redirects: false };
     let preflight = Preflight { target: &target, calls: &args.calls, options };

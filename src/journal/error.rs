@@ -75,6 +75,12 @@ pub enum JournalError {
         /// The number of the process, if it is known. In another container it means another process.
         by: Option<u32>,
     },
+    /// Another process has started the same run, and is not sending it now.
+    #[error("run {run} with the same changes was started in the meantime")]
+    StartedElsewhere {
+        /// The run's name.
+        run: String,
+    },
     /// No run has this name.
     #[error("no run `{0}`")]
     NoSuchRun(String),

@@ -60,12 +60,17 @@ pub struct PrunedRun {
     pub finished: Timestamp,
 }
 
-/// By what a run is known again when it is to be sent once more.
+/// What makes two runs the same run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunKey {
-    /// By its changes, in their order: the digest of them.
-    Changes(Vec<u8>),
-    /// By its plan: the checksum of it.
+    /// The same changes in the same order.
+    Changes {
+        /// Their digest.
+        digest: Vec<u8>,
+        /// How long ago the last request of an unfinished run, or its start, may be.
+        within: Duration,
+    },
+    /// The same plan, by its checksum.
     Plan(String),
 }
 

@@ -33,6 +33,11 @@ const KEEP_PLAN: &str = "
     INSERT OR REPLACE INTO applied_plans (scope, plan, run, finished_wall)
     SELECT scope, plan, name, finished_wall FROM runs WHERE id = ?1 AND plan IS NOT NULL";
 
+/// The tenant key and the contract of a run with rows that can be sent.
+const SENT_TO: &str = "
+    SELECT scopes.name, runs.contract FROM runs JOIN scopes ON scopes.id = runs.scope
+    WHERE runs.id = ?1 AND EXISTS (SELECT 1 FROM rows WHERE run = ?1 AND body IS NOT NULL)";
+
 const OTHER_OF_PLAN: &str = "SELECT name FROM runs WHERE scope = (SELECT scope FROM runs WHERE id = ?1) AND plan = ?2";
 
 const NAME_IS_TAKEN: &str = "
@@ -71,20 +76,32 @@ impl Journal {
         })
     }
 
-    /// Makes a loaded run one that can be sent: from here on it is there, whole.
+    /// Makes a loaded run one that can be sent: from now on it is visible as a whole.
     ///
     /// # Errors
-    /// If the journal can't be written.
+    /// If another process has published the same run since it was looked for, or the journal can't be written:
+    /// [`JournalError::RunIsHeld`] if that process is sending it, [`JournalError::StartedElsewhere`] if not.
     pub fn publish(&mut self, run: &RunHandle, facts: &RunMetadata, same: &RunKey) -> Result<(), JournalError> {
+        let now = self.clock.now().wall.as_microsecond();
+        let dir = self.dir.path().to_owned();
         self.write(|tx| {
-            let (digest, plan) = match same {
-                RunKey::Changes(digest) => (Some(digest), None),
-                RunKey::Plan(checksum) => (None, Some(checksum)),
+            let (digest, plan, other) = match same {
+                RunKey::Changes { digest, within } => {
+                    let sent = tx.query_row(SENT_TO, [run.id], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+                    let since = now.saturating_sub(micros(*within));
+                    let other = |(scope, contract): (String, String)| {
+                        name_of(tx, UNFINISHED_SAME, params![scope, digest, contract, since])
+                    };
+                    (Some(digest), None, sent.map(other).transpose()?.flatten())
+                }
+                RunKey::Plan(checksum) => {
+                    (None, Some(checksum), name_of(tx, OTHER_OF_PLAN, params![run.id, checksum])?)
+                }
             };
-            // Another process may have begun to apply the same plan since it was looked for.
-            let other = tx.query_row(OTHER_OF_PLAN, params![run.id, plan], |row| row.get(0)).optional()?;
-            if let Some(run) = other {
-                return Err(JournalError::RunIsHeld { run, by: None }.into());
+            if let Some(other) = other {
+                // If the lock can be taken, nobody is sending it.
+                RunLock::take(&dir, &other)?;
+                return Err(JournalError::StartedElsewhere { run: other }.into());
             }
             tx.execute(
                 "UPDATE runs SET state = 'ready', facts = ?2, digest = ?3, plan = ?4 WHERE id = ?1",

@@ -88,7 +88,8 @@ impl PreparedRun {
         &self.clock
     }
 
-    /// Resumes the run with the same changes that did not finish within `remember`, if there is one.
+    /// Resumes the run with the same changes that did not finish within `remember`, if there is one. If not,
+    /// [`PreparedRun::publish`] fails if another process has published one since.
     ///
     /// # Errors
     /// If the journal fails, or another process sends that run.
@@ -99,6 +100,8 @@ impl PreparedRun {
             self.journal.discard(&self.handle)?;
             self.handle = acquire(&mut self.journal, &name, contract)?;
             self.resumes = true;
+        } else {
+            self.key = RunKey::Changes { digest: self.imported.digest.clone(), within: remember };
         }
         Ok(self)
     }
@@ -114,13 +117,16 @@ impl PreparedRun {
     /// Makes it a run that other processes see and can resume. `results` is the path of its results file.
     ///
     /// # Errors
-    /// If the journal can't be written.
+    /// If another process has published the same run, or the journal can't be written. Nothing of it stays.
     pub fn publish(&mut self, results: String) -> Result<(), JournalError> {
         if self.resumes {
             return Ok(());
         }
         self.metadata.results = results;
-        self.journal.publish(&self.handle, &self.metadata, &self.key)
+        self.journal.publish(&self.handle, &self.metadata, &self.key).inspect_err(|_| {
+            // If it can't be removed now, the next start does that.
+            let _ = self.journal.discard(&self.handle);
+        })
     }
 
     /// Sends what is left of a published run. `stop` turns true to stop it; the requests in flight are waited for.

@@ -114,7 +114,7 @@ impl Session {
         let (handle, imported) = self.fill(&contract, &metadata, |journal, handle| {
             import(journal, handle, input, rules, skip_invalid, on_diagnostic)
         })?;
-        let key = RunKey::Changes(imported.digest.clone());
+        let key = RunKey::Changes { digest: imported.digest.clone(), within: Duration::ZERO };
         Ok(self.loaded(handle, imported, metadata, key))
     }
 
@@ -176,7 +176,7 @@ impl Session {
         let handle = acquire(&mut self.journal, &run.name, &self.target.contract)?;
         let RunSummary { facts, plan, scope, .. } = run;
         self.target.tenant = scope;
-        let key = plan.map_or_else(|| RunKey::Changes(Vec::new()), RunKey::Plan);
+        let key = plan.map_or_else(|| RunKey::Changes { digest: Vec::new(), within: Duration::ZERO }, RunKey::Plan);
         Ok(PreparedRun { resumes: true, ..self.loaded(handle, Imported::default(), facts, key) })
     }
 }

@@ -295,3 +295,19 @@ fn move_back(journal: &Path, time: Duration) {
         db.execute(change, [micros]).expect("it is no later");
     }
 }
+
+/// Both have read the same incidents before either can know of the other.
+#[test]
+fn two_starts_at_once_make_one_run() {
+    let program = Program::new().file("a.csv", closing(1..=20)).emulator(|settings| {
+        settings.latency = Duration::from_millis(300)..=Duration::from_millis(300);
+    });
+    let both = [(); 2].map(|()| program.start_sending("a.csv --compare --concurrency 4 --quota 1000/1s"));
+    let [one, other] = both.map(Started::end);
+    let (sent, refused) = if one.code == Some(0) { (one, other) } else { (other, one) };
+    refused.expect_code(4).expect_text("is being sent by another process (process ");
+    sent.expect_code(0).expect_outcomes(&[("updated", 20)]);
+    assert_eq!(incidents(&program.updates()).len(), 20);
+    let runs = program.run("runs list --format json").expect_code(0).json();
+    assert_eq!(runs.as_array().map(Vec::len), Some(1), "{runs}");
+}

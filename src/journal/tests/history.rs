@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{
-    HOUR, Place, Process, comment, facts, load_row, loaded, resolve, scope, start_of_the_clock, updated,
+    HOUR, Place, Process, comment, facts, key, load_row, loaded, resolve, scope, start_of_the_clock, updated,
 };
 use crate::clock::{BootTime, Clock};
-use crate::journal::{AttemptEnd, Batch, JournalError, LoadRow, ReadOnlyJournal, RunKey, RunState};
+use crate::journal::{AttemptEnd, Batch, JournalError, LoadRow, ReadOnlyJournal, RunState};
 use crate::model::change::TenantKey;
 use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
 
@@ -117,7 +117,7 @@ async fn conflicting_rows_are_not_sent() {
     journal.load_invalid(&run, &[(2, Outcome::new(OutcomeKind::Invalid, "contradicts", "why"))]).expect("writes");
     let left: Vec<u64> = journal.pending(&run, 0, 10).expect("reads").iter().map(|row| row.row).collect();
     assert_eq!(left, [1]);
-    journal.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
+    journal.publish(&run, &facts(), &key(Duration::ZERO)).expect("is ready");
     let shown = journal.results(&run.name, 0, 10, true).expect("reads");
     assert_eq!((shown.len(), shown[0].row, shown[0].outcome.code.as_str()), (1, 2, "contradicts"));
 }

@@ -84,7 +84,9 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn with(mut journal: Journal, changes: &[Change], remember: Duration) -> Process {
         let run = loaded(&mut journal, changes);
-        journal.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
+        // No other run is the same, whatever it changes.
+        let same = RunKey::Changes { digest: run.name.clone().into_bytes(), within: HOUR };
+        journal.publish(&run, &facts(), &same).expect("is ready");
         let mut process = Process { journal, run, changes: changes.to_vec() };
         process.begin_session(remember);
         process
@@ -195,6 +197,11 @@ pub(super) fn facts() -> RunMetadata {
         typed: crate::model::typed::Typed::default(),
         remember: Duration::from_hours(12),
     }
+}
+
+/// The same key for all runs; an unfinished one counts if it was used within this time.
+pub(super) fn key(within: Duration) -> RunKey {
+    RunKey::Changes { digest: b"digest".to_vec(), within }
 }
 
 pub(super) fn scope() -> TenantKey {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use super::process::{HOUR, Place, Process, comment, facts, loaded, resolve, scope, updated};
-use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunKey, RunState};
+use super::process::{HOUR, Place, Process, comment, facts, key, loaded, resolve, scope, updated};
+use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunState};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::permit::{Grant, NextPermit, QuotaUsage};
 
@@ -17,7 +17,7 @@ async fn run_is_published_complete_or_not_at_all() {
     let same = |journal: &Journal| journal.unfinished_same(&scope(), "test", b"digest", HOUR).expect("reads");
     assert!(other.runs().expect("reads").is_empty());
     assert_eq!(same(&other), None);
-    loading.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
+    loading.publish(&run, &facts(), &key(Duration::ZERO)).expect("is ready");
     assert_eq!(other.run(&run.name).expect("is there").rows(), 2);
     assert_eq!(same(&other), Some(run.name.clone()));
 
@@ -32,13 +32,42 @@ async fn run_is_published_complete_or_not_at_all() {
     assert_eq!(left, 0);
 }
 
+/// Two processes load the same changes, and neither finds the other's run before it publishes its own.
+#[tokio::test(start_paused = true)]
+async fn same_changes_are_published_once() {
+    let place = Place::new();
+    let (mut ours, mut theirs) = (place.open(), place.open());
+    let [first, second] = [&mut ours, &mut theirs].map(|journal| loaded(journal, &[resolve(1)]));
+    ours.publish(&first, &facts(), &key(HOUR)).expect("is the first one");
+    let error = theirs.publish(&second, &facts(), &key(HOUR)).expect_err("is the second one");
+    assert!(matches!(&error, JournalError::RunIsHeld { run, by: Some(_) } if *run == first.name), "{error}");
+    let name = first.name.clone();
+    drop((first, ours));
+    let error = theirs.publish(&second, &facts(), &key(HOUR)).expect_err("is there still");
+    assert!(matches!(&error, JournalError::StartedElsewhere { run } if *run == name), "{error}");
+    assert_eq!(theirs.runs().expect("reads").len(), 1);
+    // It has become old, or finished.
+    advance(HOUR).await;
+    theirs.publish(&second, &facts(), &key(HOUR)).expect("is a run of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_without_rows_to_send_may_be_equal() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let mut journal = place.open();
+        let run = loaded(&mut journal, &[]);
+        journal.publish(&run, &facts(), &key(HOUR)).expect("has nothing to send");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn run_being_loaded_is_kept() {
     let place = Place::new();
     let mut loading = place.open();
     let run = loaded(&mut loading, &[resolve(1)]);
     drop(place.open());
-    loading.publish(&run, &facts(), &RunKey::Changes(b"digest".to_vec())).expect("is ready");
+    loading.publish(&run, &facts(), &key(Duration::ZERO)).expect("is ready");
     assert_eq!(loading.run(&run.name).expect("is there").rows(), 1);
 }
 
@@ -60,8 +89,9 @@ async fn recently_used_unfinished_run_is_resumed() {
     advance(HOUR * 3).await;
     process.make(1, Some(true));
     advance(HOUR * 3).await;
+    let digest = process.run.name.clone().into_bytes();
     let same = |journal: &Journal, remember| {
-        journal.unfinished_same(&scope(), "test", b"digest", remember).expect("reads").is_some()
+        journal.unfinished_same(&scope(), "test", &digest, remember).expect("reads").is_some()
     };
     assert!(same(&process.journal, HOUR * 4));
     assert!(!same(&process.journal, HOUR * 2));

@@ -192,7 +192,9 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
     };
     let (end, Witnessed { pace, reporter, .. }) = match steps {
         Ok(steps) => steps,
-        Err(SessionError::Journal(JournalError::RunIsHeld { .. })) => return Ended::Held,
+        Err(SessionError::Journal(JournalError::RunIsHeld { .. } | JournalError::StartedElsewhere { .. })) => {
+            return Ended::Held;
+        }
         Err(SessionError::Stopped(_)) => return Ended::Stopped,
         Err(error) => panic!("{error}"),
     };
