@@ -1,4 +1,4 @@
-//! Attempts as the journal tells of them: which one, what it applied, what is in doubt.
+//! Attempts: which one, what it applied, what is in doubt.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ pub struct AttemptId {
     pub number: i64,
 }
 
-/// The call that made a change before.
+/// The update that applied a change before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AppliedBy {
     /// The run's name.
     pub run: String,
     /// Whether that is the run that asks.
     pub own_run: bool,
-    /// Whether it is even the same row: its answer was lost, and found by reading.
+    /// Whether it is the same row: it got no response, and a read found that it was applied.
     pub own_row: bool,
     /// Whether the incident had been merged into another one: the update went to the old one.
     pub was_redirected: bool,
-    /// When, by the wall clock.
+    /// When it ended.
     pub at: Timestamp,
 }
 
@@ -44,17 +44,17 @@ pub struct Doubt {
     pub ended: BootTime,
     /// Whether it is an attempt at the row that asks.
     pub own_row: bool,
-    /// The changes with a comment that are known to have been made of this incident.
+    /// The changes with a comment that are known to have been applied to this incident.
     pub known: Arc<[KnownUpdate]>,
 }
 
-/// A change that is known to have been made: the server did it between these two times, or shortly after.
+/// A change that is known to have been applied: between these two times, or shortly after.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownUpdate {
     /// What was asked for.
     pub change: Change,
     /// When it was sent, or a moment before.
     pub started: BootTime,
-    /// When its call was over.
+    /// When its request ended.
     pub ended: BootTime,
 }

@@ -16,40 +16,40 @@ use crate::model::permit::{NextPermit, Pause};
 pub struct Batch {
     /// Attempts that have ended.
     pub ends: Vec<AttemptEnd>,
-    /// Rows that are over without a call.
+    /// Rows that finish without a request.
     pub over: Vec<(u64, Outcome)>,
-    /// Calls that want to begin, in the order in which they are to be served.
+    /// Requests for rows that want to start, in the order in which they are served.
     pub begins: Vec<StartRequest>,
-    /// Reads that clear up nothing: of an incident, or (`None`) of a list. They come after the calls for rows.
+    /// Reads that resolve nothing: of an incident, or (`None`) of a list. They come after the requests for rows.
     pub looks: Vec<Option<IncidentId>>,
-    /// At most so many of both may begin.
+    /// The maximum number of both that may start.
     pub slots: u32,
-    /// What rows' incidents looked like before, as JSON.
+    /// The snapshots of rows' incidents, as JSON.
     pub befores: Vec<(u64, String)>,
 }
 
 /// The end of an attempt.
 #[derive(Clone, Debug)]
 pub struct AttemptEnd {
-    /// Which.
+    /// The attempt.
     pub attempt: AttemptId,
     /// When the response had come, or the wait for it was over.
     pub at: BootTime,
     /// The verdict's name.
     pub verdict: &'static str,
-    /// Of an update: whether it was made; `None` where that is in doubt. Of a read: `None`.
+    /// Of an update: whether it was applied; `None` if that is in doubt. Of a read: `None`.
     pub made: Option<bool>,
-    /// Of the answer.
+    /// `None` without a response.
     pub http_status: Option<u16>,
-    /// Of the answer.
+    /// The id that the service gave the request, if it did.
     pub request_id: Option<String>,
-    /// The row that is over with it.
+    /// The row that finishes with it.
     pub outcome: Option<(u64, Outcome)>,
-    /// Attempts about which it has cleared up the doubt, and whether they were made.
+    /// Attempts whose doubt it has resolved, and whether they were applied.
     pub resolved: Vec<(AttemptId, bool)>,
-    /// Of a read: the incident was merged into another one, and what was made went to the old one.
+    /// Of a read: the incident was merged into another one, and what was applied went to the old one.
     pub is_merged: bool,
-    /// After a 429: the scope pauses until then.
+    /// After a 429: the tenant key pauses until then.
     pub pause_until: Option<BootTime>,
 }
 
@@ -72,25 +72,25 @@ impl AttemptEnd {
     }
 }
 
-/// A call that wants to begin.
+/// A request that wants to start.
 #[derive(Clone, Debug)]
 pub struct StartRequest {
-    /// The row for which it is.
+    /// The row's number.
     pub row: u64,
-    /// The row's change.
+    /// What is sent, or whose incident is read.
     pub change: ResolvedChange,
-    /// Which call.
+    /// What it does.
     pub what: CallKind,
-    /// When its incident was read and was otherwise: what other runs made before that counts no more.
+    /// Time of a read that differed; earlier updates by other runs do not count.
     pub differed_at: Option<Timestamp>,
     /// What the row asks for, if the change is something else.
     pub asked: Option<Edits>,
-    /// The row's own incident, where that was merged into the one that is updated.
+    /// The row's own incident, if that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
 }
 
 impl StartRequest {
-    /// Of this row.
+    /// The request of a row.
     #[must_use]
     pub fn new(row: &PendingRow<Never>, what: CallKind) -> StartRequest {
         let PendingRow { row, change, differed_at, asked, merged, .. } = row;
@@ -106,12 +106,12 @@ impl StartRequest {
     }
 }
 
-/// The kinds of calls.
+/// The kinds of requests.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallKind {
-    /// The change is sent, if it has not been made before.
+    /// The change is sent, if it has not been applied before.
     Update,
-    /// The incident is read; for a change with a comment to clear up these doubts, if they are those that there are.
+    /// The incident is read; for a change with a comment, to resolve these doubts, if they are the current ones.
     Read(Vec<Doubt>),
 }
 
@@ -122,29 +122,29 @@ pub enum Receipt {
     Started(AttemptId),
     /// There was no permit or no slot for it: ask again.
     NoPermit,
-    /// The same change is under way; or, for a comment, another comment or a read of the incident: ask again when that
+    /// The same change is in flight; or, for a comment, another comment or a read of the incident: ask again when that
     /// has ended.
     InFlight,
-    /// The change has been made before: the row is over.
+    /// The change has been applied before: the row is finished.
     AlreadyApplied(AppliedBy),
     /// Its comment has been added by another change: ask again with the change without it.
     CommentMade,
     /// Read the incident first; not before the server can have had the last byte of these attempts.
     InDoubt(Vec<Doubt>),
-    /// What was to be cleared up has been meanwhile, and the change was not made: no read is needed.
+    /// The doubts have been resolved meanwhile, and the change was not applied: no read is needed.
     Resolved,
 }
 
 /// What a commit returns.
 #[derive(Clone, Debug)]
 pub struct Receipts {
-    /// One for each begin, in their order.
+    /// One for each request, in their order.
     pub begins: Vec<Receipt>,
-    /// The attempts of the looks that may begin: the first ones.
+    /// The attempts of the reads that may start: the first ones.
     pub looks: Vec<AttemptId>,
     /// When another permit is free.
     pub next: NextPermit,
-    /// Whether calls of other processes are under way: their end can't be foreseen, so it is looked for.
+    /// Whether requests of other processes are in flight: their end can't be foreseen, so ask again.
     pub others_under_way: bool,
     /// The pause, if there is one.
     pub pause: Option<Pause>,

@@ -115,7 +115,7 @@ impl StateDir {
         Ok(())
     }
 
-    /// Fails where the database is no longer the file that was opened.
+    /// Fails if the database is no longer the file that was opened.
     pub(super) fn expect_present(&self, file: FileId) -> Result<(), JournalError> {
         let path = self.database();
         let is_there = std::fs::metadata(&path).is_ok_and(|found| FileId::of(&found) == file);

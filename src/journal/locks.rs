@@ -14,19 +14,19 @@ use std::time::Duration;
 use super::error::{JournalError, untrusted};
 use crate::files::{self, For};
 
-/// What is said and heard while another process keeps the journal for long.
+/// What happens while another process keeps the journal for long.
 pub trait Patience: std::fmt::Debug + Send + Sync {
-    /// It is waited for, for some seconds already. `holder`: the process that has it, if that is known.
+    /// The wait has taken some seconds already. `holder`: the process that has the journal, if that is known.
     fn begins(&self, holder: Option<u32>);
 
     /// Whether the user has asked to stop since then.
     fn is_asked_to_stop(&self) -> bool;
 
-    /// The wait is over.
+    /// The wait has ended.
     fn ends(&self);
 }
 
-/// Waits without a word, however long it takes.
+/// Waits silently, however long it takes.
 #[derive(Debug)]
 pub(super) struct Silent;
 
@@ -49,9 +49,9 @@ pub(super) struct WriteLock {
     patience: Arc<dyn Patience>,
 }
 
-/// A wait that is longer than this is told.
+/// A wait longer than this is reported.
 const LONG: Duration = Duration::from_secs(2);
-/// How often it is looked whether the user wants to stop.
+/// How often it checks whether the user wants to stop.
 const STEP: Duration = Duration::from_millis(50);
 
 impl WriteLock {
@@ -73,8 +73,8 @@ impl WriteLock {
         }
     }
 
-    /// Waits in the kernel, on a thread of its own: this one can go on without the turn. The thread opens the file anew,
-    /// so that the turn it may still get is not this process's for good.
+    /// Waits in the kernel, on a thread of its own: this one can continue without the turn. The thread opens the file
+    /// anew, or the turn that it may still get would be this process's for good.
     fn wait(&self) -> Result<TurnGuard, JournalError> {
         let file = open(&self.path, For::Writing)?;
         let (hand_over, turn) = mpsc::channel();
@@ -180,12 +180,12 @@ pub(super) fn is_gone(dir: &Path, process: i64) -> Result<bool, JournalError> {
 pub(super) struct RunLock(#[expect(dead_code, reason = "holding it is its use")] File);
 
 impl RunLock {
-    /// Fails with [`JournalError::RunIsHeld`] where another process holds the run.
+    /// Fails with [`JournalError::RunIsHeld`] if another process holds the run.
     pub(super) fn take(dir: &Path, run: &str) -> Result<RunLock, JournalError> {
         let mut file = open(&run_path(dir, run), For::Creating)?;
         match file.try_lock() {
             Ok(()) => {
-                // For people only: where it can't be written the lock holds all the same.
+                // For people only: the lock holds even if it can't be written.
                 let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
                 Ok(RunLock(file))
             }
@@ -205,7 +205,7 @@ pub(super) fn is_held(dir: &Path, run: &str) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Removes the lock file of a run that is over: nobody has to hold it any more.
+/// Removes the lock file of a finished run: nobody has to hold it any more.
 pub(super) fn forget_run(dir: &Path, run: &str) {
     remove(&run_path(dir, run));
 }

@@ -24,7 +24,7 @@ use crate::model::permit::LONGEST_PAUSE;
 /// The oldest `SQLite` whose WAL two connections can't damage.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// So many pages are in the write-ahead log before it is copied into the database, and begun anew.
+/// The pages in the write-ahead log at which it is copied into the database, and started anew.
 const LOG_PAGES: u32 = 1_000;
 /// What they take, each with its header, and some more: the commit that passes the mark is not cut.
 const LOG_BYTES: u64 = (LOG_PAGES as u64 + 100) * (4_096 + 24);
@@ -55,11 +55,11 @@ impl Journal {
         open(&dir, clock, durability, patience).map_err(|error| dir.explain(error))
     }
 
-    /// Makes the write-ahead log as long as it will be, before there is haste: a commit that makes it longer has to sync
+    /// Makes the write-ahead log as long as it will be, before speed matters: a commit that makes it longer has to sync
     /// more than its own bytes. Nothing but speed depends on it.
     ///
     /// # Errors
-    /// Where there is no room: then the log is as long as before. [`JournalError::Interrupted`], as all that writes.
+    /// If there is no room: then the log is as long as before. [`JournalError::Interrupted`], as all that writes.
     pub(super) fn make_room(&self) -> Result<(), JournalError> {
         // Nobody else writes to it now.
         let _turn = self.turn.take()?;

@@ -12,7 +12,7 @@ use crate::model::change::IncidentId;
 /// Two rows with conflicting changes to one incident, found only after merges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction {
-    /// The row that is not over.
+    /// The row that is not finished.
     pub row: u64,
     /// The incident that both update.
     pub target: u64,
@@ -71,7 +71,7 @@ impl Journal {
         })
     }
 
-    /// Rows without an outcome that ask for another change than a row that leads to the same incident.
+    /// Rows without an outcome that conflict with a row that leads to the same incident.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -115,7 +115,7 @@ struct TargetRow {
     is_open: bool,
 }
 
-/// Of rows that lead to one incident, those that are not over and ask for another change than one of the others.
+/// Of rows that lead to one incident, those that are not finished and conflict with one of the others.
 fn contradictions(group: &[TargetRow]) -> impl Iterator<Item = Contradiction> {
     group.iter().filter(|one| one.is_open).filter_map(|one| {
         let other = group.iter().find(|other| other.asked != one.asked)?;

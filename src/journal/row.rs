@@ -15,13 +15,13 @@ pub struct LoadRow {
     pub row: u64,
     /// From 1.
     pub line: u64,
-    /// The id, or the cell that is none.
+    /// The ID, or the raw cell.
     pub incident: String,
-    /// What to send, or the outcome of a row that is invalid.
+    /// What to send, or the outcome if the row is invalid.
     pub change: Result<Change, Outcome>,
     /// The row's own bytes.
     pub source: Vec<u8>,
-    /// Of a plan: what its incident looked like when that was made.
+    /// Of a plan: its incident when the plan was created.
     pub planned: Option<Snapshot>,
 }
 
@@ -30,55 +30,54 @@ pub struct LoadRow {
 pub enum ReadScope {
     /// Those of all rows.
     All,
-    /// Those without which a row can't be sent: it changes a list, its plan says what the incident was, or its own one
-    /// was merged into it.
+    /// Those that a row needs: it changes a list, its plan has a snapshot, or its own incident was merged into this one.
     Needed,
 }
 
 /// What comparing said of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiffResult {
-    /// Which.
+    /// The row's number.
     pub row: u64,
-    /// It is over.
+    /// How it ended, if it is finished.
     pub outcome: Option<Outcome>,
-    /// Its incident was otherwise than it asks for.
+    /// Whether its incident differed from what it asks for.
     pub is_otherwise: bool,
     /// What is sent, if that is not what was asked for: with complete lists, without what is set already.
     pub edits: Option<Edits>,
 }
 
-/// What was seen of a row's incident.
+/// A row's incident at two times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshots {
-    /// Now.
+    /// When it was last read.
     pub now: Snapshot,
-    /// When its plan was made.
+    /// When its plan was created.
     pub planned: Option<Snapshot>,
-    /// Whether a call of this run has changed the incident already.
+    /// Whether a request of this run may have changed the incident already.
     pub is_touched: bool,
 }
 
-/// One row without an outcome. `L` is how its change edits lists.
+/// A row without an outcome. `L` is how its change edits lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRow<L = ListEdit> {
     /// From 1.
     pub row: u64,
-    /// The line on which it begins, from 1.
+    /// The line on which it starts, from 1.
     pub line: u64,
     /// Its own bytes, without its line end.
     pub source: Vec<u8>,
     /// What to send.
     pub change: Change<L>,
-    /// Calls made for it so far.
+    /// Requests made for it so far.
     pub attempts: u32,
-    /// Whether an earlier call for it is in doubt.
+    /// Whether an earlier request for it is in doubt.
     pub is_in_doubt: bool,
-    /// Whether what its incident looked like is recorded.
+    /// Whether it has a snapshot of its incident.
     pub is_recorded: bool,
-    /// When its incident was read and was otherwise than it asks for: what was made before that counts no more.
+    /// Time of a read that differed from what it asks for; earlier updates by other runs do not count.
     pub differed_at: Option<Timestamp>,
-    /// The row's own incident, where that was merged into the one that is updated.
+    /// The row's own incident, if that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
     /// What the row itself asks for, if the change is something else: it has complete lists, or leaves out what is set
     /// already.
@@ -117,12 +116,12 @@ pub struct ReportRow {
     pub result: ResultRow,
     /// What is sent to its incident, or to the one into which that was merged; `None` if the row is invalid.
     pub change: Option<Change>,
-    /// What its incident looked like before, where that was read.
+    /// What its incident looked like before, if that was read.
     pub before: Option<Snapshot>,
 }
 
 impl ReportRow {
-    /// The incident that is updated, where the row's own was merged into it.
+    /// The incident that is updated, if the row's own was merged into it.
     #[must_use]
     pub fn merged_into(&self) -> Option<IncidentId> {
         let target = self.change.as_ref().map(|change| change.incident);

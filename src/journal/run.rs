@@ -10,25 +10,25 @@ use crate::model::change::TenantKey;
 use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::model::typed::Typed;
 
-/// What a run keeps of its beginning: enough to show it, to go on with it, and to make its results again.
+/// What a run keeps of its start: enough to show it, to resume it, and to rebuild its results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunMetadata {
     /// The input, as it was named.
     pub input: String,
     /// What the results need to know of it.
     pub shape: InputShape,
-    /// Where the API is.
+    /// The base URL of the API.
     pub origin: String,
     /// The contract, whole, as TOML: its file may change.
     pub contract: String,
     /// Where the results are written.
     pub results: String,
-    /// The options that change what is sent, as they were typed, for the command that goes on.
+    /// The options that change what is sent, as they were typed, for the command that resumes it.
     pub options: Vec<String>,
-    /// All options of the command line that began it, as they were typed; none of a run of an older revision.
+    /// All options of the command line that started it, as they were typed; empty for a run of an older revision.
     #[serde(default)]
     pub typed: Typed,
-    /// How long a change made by another run counts as made.
+    /// The dedup window.
     pub remember: Duration,
 }
 
@@ -42,12 +42,12 @@ pub struct RunHandle {
     pub(super) hold: RunLock,
 }
 
-/// How far a run is.
+/// Whether a run is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunState {
     /// Rows are left to send.
     Unfinished,
-    /// Every row has an outcome that stays.
+    /// Every row has a final outcome.
     Over,
 }
 
@@ -79,27 +79,27 @@ pub enum RunKey {
 pub struct RunSummary {
     /// `7f3k`
     pub name: String,
-    /// How far it is.
+    /// Whether it is finished.
     pub state: RunState,
     /// Whether a process is sending it now.
     pub is_held: bool,
-    /// Whose incidents.
+    /// Whose incidents and quota.
     pub scope: TenantKey,
     /// The contract's name.
     pub contract: String,
     /// The checksum of the plan that it applies.
     pub plan: Option<String>,
-    /// Its beginning.
+    /// What it keeps of its start.
     pub facts: RunMetadata,
     /// When it was loaded.
     pub created: Timestamp,
-    /// When it was over.
+    /// When it was finished.
     pub finished: Option<Timestamp>,
     /// Its rows by outcome; rows without one are `not-attempted`.
     pub outcomes: Vec<(OutcomeKind, u64)>,
-    /// Calls made.
+    /// Requests, updates and reads.
     pub calls: u64,
-    /// 429s among the answers.
+    /// 429s among the responses.
     pub throttled: u64,
 }
 

@@ -19,7 +19,7 @@ use crate::model::outcome::{OutcomeCode, OutcomeKind, RowCode};
 pub struct OutcomeGroup {
     /// How.
     pub kind: OutcomeKind,
-    /// Why; empty where there is nothing to add.
+    /// Why; empty if there is nothing to add.
     pub code: RowCode,
     /// How many.
     pub rows: u64,
@@ -34,22 +34,22 @@ pub enum RowFilter<'a> {
     NoneOf(&'a [OutcomeKind]),
 }
 
-/// The calls of a run over time, in pieces of equal length.
+/// The requests of a run over time, in pieces of equal length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timeline {
-    /// When the first call began; `None` without calls.
+    /// When the first request started; `None` without requests.
     pub from: Option<Timestamp>,
     /// From there to the end of the last one.
     pub lasts: Duration,
-    /// The pieces in which calls began, in their order.
+    /// The pieces in which requests started, in their order.
     pub pieces: Vec<TimelinePiece>,
-    /// Calls, updates and reads.
+    /// Requests, updates and reads.
     pub calls: u64,
     /// Of these, the reads.
     pub reads: u64,
     /// 429s.
     pub throttled: u64,
-    /// Calls that ended without an answer, or with one that may pass.
+    /// Requests that ended without a response, or with a transient error.
     pub transient: u64,
     /// How often a 429 made the run wait, …
     pub pauses: u64,
@@ -62,9 +62,9 @@ pub struct Timeline {
 /// One piece of a [`Timeline`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimelinePiece {
-    /// The first call in it, since the first of all.
+    /// The first request in it, since the first of all.
     pub at: Duration,
-    /// Calls that began in it.
+    /// Requests that started in it.
     pub calls: u64,
     /// Of these, those that ended with a 429.
     pub throttled: u64,
@@ -83,7 +83,7 @@ fn code() -> String {
     )
 }
 
-/// From the end of a 429 to the next call: the calls that were under way beside it have begun before that end.
+/// From the end of a 429 to the next request: those that were in flight beside it started before that end.
 const PAUSES: &str = "
     SELECT count(*), coalesce(sum(next - refused), 0), coalesce(max(next - refused), 0) FROM
         (SELECT started_wall,
