@@ -69,7 +69,7 @@ fn open_intents(files: &HashMap<&'static str, Traced>) -> HashSet<u64> {
     }
     #[expect(clippy::disallowed_methods, reason = "what is on the disk is not seen through the journal's eyes")]
     let db = Connection::open(dir.path().join(FILES[0])).expect("a database");
-    let Ok(mut open) = db.prepare("SELECT incident FROM attempts WHERE ended IS NULL AND updates") else {
+    let Ok(mut open) = db.prepare("SELECT incident FROM attempts WHERE ended IS NULL AND kind > 0") else {
         return HashSet::new(); // not even the tables are there
     };
     let found = open.query_map([], |row| row.get(0)).expect("attempts");

@@ -3,7 +3,7 @@
 //! Promises: a request leaves only with its own intent on disk; what happens to it is its [`Fate`]; the end of the
 //! process does not end what has reached the server.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(super) struct Network {
     pace: Arc<PaceWatch>,
     /// The end of a pause because a time had just passed, as long as nothing else has got a response since.
     pub(super) just_passed: Mutex<Option<Duration>>,
-    /// Tokens that were refused.
-    refused: Mutex<HashSet<String>>,
+    /// Tokens that were refused, and when first.
+    refused: Mutex<HashMap<String, Duration>>,
 }
 
 /// A request on its way.
@@ -107,7 +107,7 @@ impl Network {
             _ => self.connections.give_back(),
         }
         if status == 401 {
-            self.refused.lock().expect("no panic").insert(call.token.clone());
+            self.refused.lock().expect("no panic").entry(call.token.clone()).or_insert(now);
         }
         if status != 429 && !self.world.state().witness.was_told(call.origin.attempt) {
             self.just_passed.lock().expect("no panic").take_if(|until| *until <= now);
@@ -117,7 +117,9 @@ impl Network {
     /// Whether a token is sent that must not be: it has expired, or was refused before.
     fn must_not_be_sent(&self, token: &str, now: Duration) -> bool {
         let scenario = &self.world.scenario;
-        let is_refused = scenario.faults == 0 && self.refused.lock().expect("no panic").contains(token);
+        // Of what happens at one moment nobody can say what came first.
+        let refused = self.refused.lock().expect("no panic").get(token).is_some_and(|at| *at < now);
+        let is_refused = scenario.faults == 0 && refused;
         is_refused || scenario.says_its_end() && !scenario.takes(token, now)
     }
 
