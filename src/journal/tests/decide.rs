@@ -1,4 +1,4 @@
-//! The rule of deduplication, and what a whole decision never does, whatever the facts.
+//! The rule of deduplication.
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 mod commit;
 mod decide;
+mod decisions;
 mod dedup;
 mod doubt;
 mod history;
