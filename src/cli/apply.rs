@@ -41,13 +41,13 @@ use crate::session::{PlanInput, PreflightOptions, PreparedRun, Session, SessionE
 pub(super) struct ApplyArgs {
     /// A plan file
     pub(super) plan: PathBuf,
-    /// Contract that the plan must be for; needed if it isn't a built-in one
+    /// Require the plan to be for this contract; needed if the plan's contract isn't built in
     #[arg(long, value_name = "NAME or FILE")]
     pub(super) contract: Option<String>,
-    /// Base URL that the plan must be for; needed if it isn't a built-in one
+    /// Require the plan to be for this base URL; needed if the plan's base URL isn't built in
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// Tenant of the token; keeps quota and history apart
+    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
     #[arg(long, alias = "scope", value_name = "NAME")]
     pub(super) tenant: Option<String>,
     /// How it is sent.

@@ -27,7 +27,7 @@ pub(super) struct RunArgs {
     /// A CSV or JSONL file, or `-` for standard input
     #[arg(value_parser = source())]
     pub(super) input: Source,
-    /// Check the input and show what would be sent, without sending it
+    /// Check the input and show what would be sent; send no updates
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,
     /// The preflight.
@@ -46,7 +46,7 @@ pub(super) struct RunArgs {
     #[cfg_attr(feature = "emulator", arg(long, conflicts_with_all = ["base_url", "token_file", "tenant"]))]
     #[cfg_attr(not(feature = "emulator"), arg(skip))]
     pub(super) emulator: bool,
-    /// Tenant of the token; keeps quota and history apart
+    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
     #[arg(long, alias = "scope", value_name = "NAME")]
     pub(super) tenant: Option<String>,
     /// How requests are sent.
@@ -60,7 +60,7 @@ pub(super) struct PreflightArgs {
     /// Read the incidents first, show before and after, and skip those that need no change
     #[arg(long)]
     pub(super) compare: bool,
-    /// Update the incident that a merged one redirects to (implies --compare)
+    /// If an incident was merged into another, update the other one (implies --compare)
     #[arg(long)]
     pub(super) follow_redirects: bool,
 }
@@ -82,27 +82,27 @@ impl PreflightArgs {
 
 /// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
 const TOKEN_FILE: &str =
-    "Read the access token from this file (see the docs for the modes) [env: BULK_TRIAGE_TOKEN holds the token]";
+    "Read the access token from this file instead of the variable BULK_TRIAGE_TOKEN, which holds the token itself";
 
 /// How requests are sent: options of every command that calls the API.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct CallArgs {
-    /// Quota, such as 50/1m,1500/1h; lower it to leave room for other tools
+    /// Quota, such as 50/1m,1500/1h; lower it to leave room for other tools [default: the contract's]
     #[arg(long, value_name = "QUOTA")]
     pub(super) quota: Option<Quota>,
     /// Maximum requests in flight
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = number(1, Some(1000_u32)))]
     pub(super) concurrency: u32,
-    /// Maximum attempts per row for transient errors (429s don't count)
+    /// Maximum attempts per row or read, for transient errors (429s don't count)
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = number(1_u32, None))]
     pub(super) max_attempts: u32,
-    /// How long to wait for a service that is down; 0 stops immediately
+    /// How long to wait for a service that is down before stopping; 0 stops immediately
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
     pub(super) patience: Duration,
     /// File of the access token.
     #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
-    /// Which token files are accepted
+    /// Token files to accept
     #[arg(long, value_enum, value_name = "MODE", default_value = "private")]
     pub(super) token_file_mode: TokenFileMode,
 }
@@ -131,31 +131,31 @@ pub(super) struct SendArgs {
     /// How requests are sent.
     #[command(flatten)]
     pub(super) calls: CallArgs,
-    /// Start no request after this time
+    /// Start no request once the run has lasted this long
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) stop_after: Option<Duration>,
-    /// Stop after N failed rows [default: when the first five fail with the same error]
+    /// Stop after N failed rows [default: stop only if the first five fail with the same error]
     #[arg(long, value_name = "N", value_parser = number(1_u64, None))]
     pub(super) max_failures: Option<u64>,
-    /// Exit with 0 even if a response shows only a part of a change.
+    /// Exit with 0 even if responses show that changes were applied only in part
     #[arg(long)]
     pub(super) allow_differs: bool,
-    /// Skip changes applied within this time; 0 ignores other runs [default: 12h, or the resumed run's]
+    /// Skip changes applied within the past DURATION; 0 ignores other runs [default: 12h, or the value of the resumed run]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(super) remember: Option<Duration>,
-    /// How long the service may take to show a change
+    /// How long the service may take to show a change; after that, a read counts as proof
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     pub(super) settle: Duration,
-    /// Skip the prompt
+    /// Send without asking for confirmation
     #[arg(short, long)]
     pub(super) yes: bool,
     /// Write the results to this file
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
-    /// Write a report (.html or .md): a review before sending, a run report afterwards
+    /// Write a report (.html or .md): first a review of the changes, after sending a run report
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
     /// Format of the summary
-    #[arg(long, value_name = "FORM", default_value = "human")]
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
 }

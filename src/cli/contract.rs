@@ -14,11 +14,11 @@ use crate::text::{escape_json, escape_toml, printable};
 /// The arguments as typed.
 #[derive(Debug, clap::Args)]
 pub(super) struct ContractArgs {
-    /// API version: defender-classic, defender, or a TOML file that extends one
+    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
     #[arg(default_value = BUILT_IN[0], value_name = "NAME or FILE")]
     pub(super) contract: String,
     /// Format of the output
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = ContractFormat::Table)]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = ContractFormat::Table)]
     pub(super) format: ContractFormat,
 }
 

@@ -22,7 +22,7 @@ use crate::model::change::IncidentId;
 use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
 
 /// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
-const TOKEN_FILE: &str = "Accept only the token in this file [env: BULK_TRIAGE_TOKEN holds the token] [default: any]";
+const TOKEN_FILE: &str = "Accept only the token in this file, or in BULK_TRIAGE_TOKEN [default: accept any token]";
 
 /// Run a local emulator of the API, with its quota, and with faults on request
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
 
-    /// API version: defender-classic, defender, or a TOML file
+    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file
     #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
     pub(super) contract: String,
 
@@ -68,7 +68,7 @@ pub(super) struct EmulatorArgs {
     faults: Vec<Fault>,
 
     /// How comments are rewritten, in order: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact
-    #[arg(long, value_name = "FORM", value_delimiter = ',')]
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     comments: Vec<CommentForm>,
 
     /// How far reads lag behind writes
@@ -88,7 +88,7 @@ pub(super) struct EmulatorArgs {
     date: DateHeader,
 
     /// How a 429 states its waiting time
-    #[arg(long, value_name = "FORM", default_value_t)]
+    #[arg(long, value_name = "FORMAT", default_value_t)]
     throttle_form: ThrottleForm,
 
     /// Append a JSON line for each request to this file

@@ -37,58 +37,58 @@ const OLDEST_PART: Duration = Duration::from_hours(12);
 /// `bulk-triage fetch`
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct FetchArgs {
-    /// Write the incidents to this file (.csv or .jsonl), or to standard output as CSV with `-`
+    /// Write the incidents to this file (.csv or .jsonl); `-` writes CSV to standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: PathBuf,
-    /// What is asked for.
-    #[command(flatten)]
-    pub(super) which: WhichArgs,
     /// Maximum number of incidents, newest first
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
-    /// API version: defender-classic, defender, or a TOML file that extends one
+    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
     pub(super) contract: String,
     /// Base URL of the API
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
-    /// Tenant of the token; keeps quota and history apart
+    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
     #[arg(long, alias = "scope", value_name = "NAME")]
     pub(super) tenant: Option<String>,
     /// How requests are sent.
     #[command(flatten)]
     pub(super) calls: CallArgs,
     /// Format of the summary
-    #[arg(long, value_name = "FORM", default_value = "human")]
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
+    /// Which incidents: after the other options, because its heading goes on to the end.
+    #[command(flatten)]
+    pub(super) which: WhichArgs,
 }
 
 /// Which incidents: those that pass all filters.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Filters (combined with AND)")]
 pub(super) struct WhichArgs {
-    /// A `$filter` expression, sent to the API as is
+    /// An OData `$filter` expression, sent to the API unchanged
     #[arg(long, value_name = "FILTER", value_parser = NonEmptyStringValueParser::new())]
     filter: Option<String>,
-    /// Has this status
+    /// Only incidents with this status
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
-    /// Created at or after a time, date or age (24h)
+    /// Only incidents created since this time, this date, or this long ago (24h)
     #[arg(long, value_name = "WHEN")]
     created_since: Option<String>,
-    /// Updated at or after a time, date or age
+    /// Only incidents updated since then
     #[arg(long, value_name = "WHEN")]
     updated_since: Option<String>,
-    /// Assigned to exactly this user
+    /// Only incidents assigned to exactly this user
     #[arg(long, value_name = "OWNER", value_parser = NonEmptyStringValueParser::new())]
     assigned_to: Option<String>,
-    /// Has this tag, ignoring case (filtered locally; repeatable: has all of them)
+    /// Only incidents with this tag, ignoring case (filtered locally; repeat to require several)
     #[arg(long, value_name = "TAG", value_parser = NonEmptyStringValueParser::new())]
     tag: Vec<String>,
-    /// Has this severity, ignoring case (filtered locally)
+    /// Only incidents with this severity, ignoring case (filtered locally)
     #[arg(long, value_name = "SEVERITY", value_parser = NonEmptyStringValueParser::new())]
     severity: Option<String>,
-    /// Title contains this text, ignoring case (filtered locally)
+    /// Only incidents whose title contains this text, ignoring case (filtered locally)
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     title_contains: Option<String>,
 }

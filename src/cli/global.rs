@@ -11,11 +11,11 @@ use crate::model::typed::Typed;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
-    /// Directory of the journal
+    /// Directory of the journal, the database of runs
     #[arg(long, global = true, value_name = "DIR", env = "BULK_TRIAGE_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Format of the log
-    #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = LogFormat::Text)]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
     /// Write the log to this file instead of standard error
     #[arg(long, global = true, value_name = "PATH")]
@@ -23,7 +23,7 @@ pub(super) struct GlobalArgs {
     /// Log each row; -vv: each request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Show no progress and log only errors; -qq: no summary either
+    /// Hide progress and log only errors; -qq: hide the summary too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) quiet: u8,
     /// When to use color (`NO_COLOR`, `CLICOLOR_FORCE` and `TERM=dumb` are honored)
@@ -55,7 +55,7 @@ pub(super) enum LogFormat {
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless a variable says otherwise
+    /// On a terminal, unless an environment variable overrides it
     Auto,
     /// Always
     Always,

@@ -95,7 +95,7 @@ enum Command {
     /// Run a local emulator of the API
     #[cfg(feature = "emulator")]
     Emulator(Box<emulator::EmulatorArgs>),
-    /// Show the values and quota that a contract accepts
+    /// Show a contract's values and quota
     Contract(contract::ContractArgs),
     /// Print completions for a shell
     Completions {

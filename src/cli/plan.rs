@@ -39,10 +39,10 @@ use crate::text::{escape_json, printable};
 /// `bulk-triage plan`
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
-    /// A CSV or JSONL file, `-` for standard input, or a plan to display
+    /// A CSV or JSONL file, `-` for standard input, or a saved plan, to display it
     #[arg(value_parser = source())]
     input: Source,
-    /// Write the plan to this file, or to standard output with `-` [default: only show it]
+    /// Write the plan to this file; `-` is standard output [default: only display it]
     #[arg(short, long, value_name = "PLAN")]
     output: Option<PathBuf>,
     /// The preflight.
@@ -57,7 +57,7 @@ pub(super) struct PlanArgs {
     /// Base URL of the API
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Tenant of the token; keeps quota and history apart
+    /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
     #[arg(long, alias = "scope", value_name = "NAME")]
     tenant: Option<String>,
     /// How requests are sent.
@@ -67,9 +67,9 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
     /// Format of the output
-    #[arg(long, value_name = "FORM", default_value = "human")]
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
-    /// Exit with 10 if there are changes
+    /// Exit with 10 instead of 0 if there are changes
     #[arg(long)]
     detailed_exitcode: bool,
 }

@@ -12,16 +12,16 @@ use crate::report::age;
 /// The options as typed.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct RowArgs {
-    /// API version: defender-classic, defender, or a TOML file that extends one
+    /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
     pub(super) contract: String,
-    /// Set a property on every row, instead of the row's cell (repeatable)
+    /// Set a property of every row's incident; overrides the file (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(super) set: Vec<String>,
-    /// Check all rows, send the first N
+    /// Check all rows, but use only the first N
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
-    /// Rows of a results file to send [default: all but updated and unchanged]
+    /// Of a results file, use only rows with these outcomes [default: all but updated and unchanged]
     #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
     pub(super) only: Vec<OutcomeKind>,
 }

@@ -51,7 +51,7 @@ pub(super) struct RunsArgs {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct ListArgs {
     /// Format of the output
-    #[arg(long, value_name = "FORM", default_value = "human")]
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
     format: Format,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum RunsCommand {
         /// ID of the run, such as 7f3k
         run: String,
         /// Format of the output
-        #[arg(long, value_name = "FORM", default_value = "human")]
+        #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: Format,
         /// Show all unfinished and failed rows, not only the first ten
         #[arg(long)]
@@ -78,26 +78,26 @@ pub(super) enum RunsCommand {
     Resume {
         /// ID of the run
         run: String,
-        /// Base URL of the run; needed if it isn't a built-in one
+        /// Base URL that the run is sent to; needed if it isn't built in
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
         /// How requests are sent.
         #[command(flatten)]
         send: Box<SendArgs>,
     },
-    /// Write a plan that reverts a run made with --compare
+    /// Write a plan that reverts a run sent with --compare, to send with `apply`
     Undo(Box<UndoArgs>),
-    /// Delete finished runs and their dedup history
+    /// Delete finished runs and the record of their changes, which prevents repeats
     Prune {
         /// Delete only runs that finished at least this long ago (1 day or more)
-        #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]
         older_than: Duration,
     },
     /// Rebuild the results file of a run
     Results {
         /// ID of the run
         run: String,
-        /// Write the results to this file [default: where the run wrote them]
+        /// Write the results to this file [default: the run's own results file]
         #[arg(short = 'o', long, value_name = "PATH")]
         results: Option<PathBuf>,
     },
