@@ -67,7 +67,7 @@ pub(super) struct FetchArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Filters (combined with AND)")]
 pub(super) struct WhichArgs {
-    /// An OData `$filter` expression, sent to the API unchanged
+    /// A `$filter` expression, sent to the API unchanged
     #[arg(long, value_name = "FILTER", value_parser = NonEmptyStringValueParser::new())]
     filter: Option<String>,
     /// Only incidents with this status

@@ -90,7 +90,7 @@ pub(super) enum RunsCommand {
     /// Delete finished runs and the record of their changes, which prevents repeats
     Prune {
         /// Delete only runs that finished at least this long ago (1 day or more)
-        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = parse_duration)]
         older_than: Duration,
     },
     /// Rebuild the results file of a run

@@ -3,15 +3,13 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::program::spawned;
+
 /// Exit code, standard output and standard error.
 fn run(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
     command.args(arguments).env("NO_COLOR", "1");
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+    let mut child = spawned(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()))
         .expect("the program starts");
     child.stdin.take().expect("a pipe").write_all(input).expect("it reads its input");
     let output = child.wait_with_output().expect("it ends");
@@ -133,12 +131,9 @@ fn standard_input_can_be_checked() {
 
 #[test]
 fn closed_pipe_does_not_panic() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bulk-triage"))
-        .args(["check", "samples/mistakes.csv"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bulk-triage"));
+    command.args(["check", "samples/mistakes.csv"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = spawned(&mut command).expect("the program starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use bulk_triage::model::diagnostic::codes;
 
 use crate::consent::forged;
-use crate::program::{Program, closing, journal_in, names_in, of_the_project, started, started_as_it_is};
+use crate::program::{Program, closing, finished, journal_in, names_in, of_the_project, started, started_as_it_is};
 use crate::story::Story;
 use crate::tokens::jwt;
 
@@ -382,7 +382,7 @@ fn refused_output_paths() {
     symlink("notes.csv", program.path("link.csv")).expect("a link");
     program.write("first.csv", "my notes\n");
     fs::hard_link(program.path("first.csv"), program.path("hard.csv")).expect("a link");
-    assert!(Command::new("mkfifo").arg(program.path("pipe.csv")).status().expect("mkfifo").success());
+    assert!(finished(Command::new("mkfifo").arg(program.path("pipe.csv"))).expect("mkfifo").success());
     let mut story = Story::of(&program);
     for path in [
         "notes.csv",

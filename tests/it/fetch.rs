@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::program::{Ended, Program, results_at, started, throttled};
+use crate::program::{Ended, Program, finished, results_at, started, throttled};
 
 /// A program whose service holds these incidents.
 fn program(incidents: &str) -> Program {
@@ -140,7 +140,7 @@ fn killed_fetch_resumes_after_what_was_read() {
         assert!(matches!((signal, ended.code), (Signal::KILL, None) | (Signal::INT, Some(4))), "{}", ended.printed());
         if signal == Signal::INT {
             let next = format!(
-                "to resume:\n  bulk-triage fetch -o open.csv --created-since 20000h --base-url {}",
+                "to resume:\n  bulk-triage fetch -o open.csv --base-url {} --quota 100000/1s --created-since 20000h\n",
                 program.origin()
             );
             assert!(ended.stderr.contains(&next), "{}", ended.printed());
@@ -252,7 +252,7 @@ fn other_and_filled_in_files_are_kept() {
     refused("folder.csv", "a directory");
     symlink("own.csv", program.path("link.csv")).expect("links");
     refused("link.csv", "a symbolic link");
-    assert!(Command::new("mkfifo").arg(program.path("pipe.csv")).status().expect("mkfifo").success());
+    assert!(finished(Command::new("mkfifo").arg(program.path("pipe.csv"))).expect("mkfifo").success());
     fetch(&program, &["-o", "pipe.csv"]).expect_code(2).expect_text("a named pipe");
     program.write("new.csv.part", "notes\n");
     fetch(&program, &["-o", "new.csv"]).expect_code(2).expect_text("new.csv.part");

@@ -14,7 +14,9 @@ use rustix::process::Signal;
 
 use crate::faults::{Errno, How, Strike, left_out, shim};
 use crate::final_checks::{check_final_state, rows_with_comments};
-use crate::program::{Ended, Program, closing, eventually, in_place_of, shell_words, started, started_as_it_is};
+use crate::program::{
+    Ended, Program, closing, eventually, in_place_of, shell_words, spawned, started, started_as_it_is,
+};
 
 const ROWS: u64 = 20;
 const COMMAND: &str = "a.csv --results r.csv --quota 100000/1s --patience 0 --no-progress";
@@ -351,7 +353,7 @@ fn second_sigterm_exits_and_rerun_resolves_doubts() {
 fn closed_output_pipe_does_not_affect_the_run() {
     let program = program();
     let (reader, writer) = std::io::pipe().expect("a pipe");
-    let mut head = Command::new("head").arg("-1").stdin(reader).stdout(Stdio::null()).spawn().expect("head");
+    let mut head = spawned(Command::new("head").arg("-1").stdin(reader).stdout(Stdio::null())).expect("head");
     let mut command = program.send_command(COMMAND);
     command.stdout(writer).stderr(Stdio::piped());
     started_as_it_is(command).end().expect_code(0);
@@ -367,7 +369,7 @@ fn closed_terminal_stops_a_resumable_run() {
     let line = format!("exec {}", shell_words(&sent));
     let mut script = in_place_of(&sent, "script");
     script.arg("-qec").arg(line).arg("/dev/null").stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut script) = script.spawn() else {
+    let Ok(mut script) = spawned(&mut script) else {
         left_out::<()>("there is no `script`: no terminal can go away");
         return;
     };

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Program, closing, names_in, started};
+use crate::program::{Program, closing, finished, names_in, started};
 
 fn program() -> Program {
     Program::new().file("a.csv", closing(1..=3)).emulator(|_| ())
@@ -19,7 +19,7 @@ fn other_files_are_refused_as_results() {
     symlink(program.path("nowhere"), program.path("dangling.csv")).expect("a link");
     symlink(program.path("a.csv"), program.path("to-the-input.csv")).expect("a link");
     fs::hard_link(program.path("a.csv"), program.path("the-input.csv")).expect("a link");
-    assert!(Command::new("mkfifo").arg(program.path("pipe.csv")).status().expect("mkfifo").success());
+    assert!(finished(Command::new("mkfifo").arg(program.path("pipe.csv"))).expect("mkfifo").success());
     for (results, says) in [
         ("notes.csv", "is not a results file"),
         ("other.csv", "is not a results file"),
@@ -208,7 +208,7 @@ fn wider_state_directory_in_use_is_refused() {
             assert_eq!((is, names_in(&program.path("state"))), (mode_before, names));
             assert_eq!(program.requests().len(), requests);
             let advice = said.split('`').nth(1).expect("a command");
-            assert!(Command::new("sh").args(["-c", advice]).status().expect("a shell").success());
+            assert!(finished(Command::new("sh").args(["-c", advice])).expect("a shell").success());
             program.send("a.csv").expect_code(0);
         }
     }
@@ -246,7 +246,7 @@ fn log_file_appends_only_to_a_log() {
     program.send("a.csv --limit 1").expect_code(0);
     symlink(program.path("victim"), program.path("link.txt")).expect("a link");
     symlink(program.path("nowhere"), program.path("dangling.txt")).expect("a link");
-    assert!(Command::new("mkfifo").arg(program.path("pipe.txt")).status().expect("mkfifo").success());
+    assert!(finished(Command::new("mkfifo").arg(program.path("pipe.txt"))).expect("mkfifo").success());
     let (requests, journal) = (program.requests().len(), fs::read(program.path("state/journal.db")).expect("reads"));
     for (log, says) in [
         ("link.txt", "a symbolic link"),

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::program::{of_the_project, started_as_it_is};
+use crate::program::{of_the_project, spawned, started_as_it_is};
 
 /// How the line above a block says that it is not run.
 const NOT_RUN: &str = "not run by the tests";
@@ -153,7 +153,7 @@ impl Reader {
         let (before, rest) = command.split_once("--port ")?;
         let (port, after) = rest.split_once(' ').unwrap_or((rest, ""));
         let mut shell = self.shell(&format!("exec {before}--port 0 {after}"));
-        let mut server = shell.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("a shell");
+        let mut server = spawned(shell.stdin(Stdio::null()).stdout(Stdio::piped())).expect("a shell");
         let mut origin = String::new();
         let said = BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut origin);
         self.servers.push(server);

@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use crate::faults::{is_root, left_out};
 use crate::final_checks::{check_final_state, rows_with_comments};
-use crate::program::{Program, in_place_of, started};
+use crate::program::{Program, finished, in_place_of, started};
 
 const ROWS: u64 = 120;
 const FILES: [&str; 2] = ["journal.db", "journal.db-wal"];
@@ -141,7 +141,7 @@ fn traced(program: &Program, trace: &Path) -> Option<Command> {
     strace.args(["-f", "-y", "-xx", "-s", "100000", "-e"]).arg(format!("trace={}", CALLS.join(",")));
     strace.arg("-e").arg("signal=none").arg("-o").arg(trace);
     let mut tried = Command::new(command[0]);
-    let can = tried.args(&command[1..]).args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    let can = finished(tried.args(&command[1..]).args(["-o", "/dev/null", "true"]).stderr(Stdio::null()));
     if !can.is_ok_and(|status| status.success()) {
         if !is_root("what a power cut leaves, without user namespaces") {
             return None;

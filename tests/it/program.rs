@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Once, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bulk_triage::contract;
@@ -290,8 +291,28 @@ pub(crate) fn shell_words(command: &Command) -> String {
 /// A running process.
 pub(crate) struct Started {
     pid: Pid,
-    ended: Receiver<std::io::Result<std::process::Output>>,
+    ended: Receiver<io::Result<std::process::Output>>,
     dir: PathBuf,
+}
+
+/// From its fork to its exec a child has copies of all files of this process, and so of the locks that simulated
+/// processes hold on them.
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// Starts a command, as every test must.
+pub(crate) fn spawned(command: &mut Command) -> io::Result<Child> {
+    let _fork = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+    command.spawn()
+}
+
+/// Runs a command to its end.
+pub(crate) fn finished(command: &mut Command) -> io::Result<ExitStatus> {
+    spawned(command)?.wait()
+}
+
+/// Waits until no child has a copy of a file that this process has closed.
+pub(crate) fn wait_for_forks() {
+    drop(FORKS.write().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// Starts a command and keeps its output.
@@ -303,7 +324,7 @@ pub(crate) fn started(mut command: Command) -> Started {
 /// Starts a command whose streams are already set.
 pub(crate) fn started_as_it_is(mut command: Command) -> Started {
     let dir = command.get_current_dir().expect("the directory it was given").to_owned();
-    let child = command.spawn().expect("the program starts");
+    let child = spawned(&mut command).expect("the program starts");
     let pid = Pid::from_child(&child);
     let (end, ended) = mpsc::channel();
     std::thread::spawn(move || end.send(child.wait_with_output()));
@@ -498,8 +519,7 @@ pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
 /// Names in a directory, sorted.
 pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("a directory");
-    let name =
-        |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name().to_string_lossy().into_owned();
+    let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name().to_string_lossy().into_owned();
     let mut names: Vec<String> = entries.map(name).collect();
     names.sort_unstable();
     names

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::hostile_texts::hostile_texts;
-use crate::program::{Ended, Program, closing, started};
+use crate::program::{Ended, Program, closing, finished, started};
 
 /// The rows of an HTML page, by the numbers in their first cells.
 pub(crate) fn rows_of(page: &str) -> Vec<u64> {
@@ -109,7 +109,7 @@ fn other_file_at_report_path_is_refused() {
     fs::create_dir(program.path("dir.html")).expect("a directory");
     symlink(program.path("nowhere"), program.path("link.html")).expect("a link");
     fs::hard_link(program.path("a.csv"), program.path("input.html")).expect("a link");
-    assert!(Command::new("mkfifo").arg(program.path("pipe.md")).status().expect("mkfifo").success());
+    assert!(finished(Command::new("mkfifo").arg(program.path("pipe.md"))).expect("mkfifo").success());
     let (before, origin) = (program.names(), program.origin());
     for (report, says) in [
         ("r.pdf", "`.html` or `.md`"),

@@ -2,7 +2,7 @@
 //! the command that would accept them.
 
 use super::{EvilServer, advised, forged, pasted};
-use crate::program::{Program, at_once};
+use crate::program::{Program, at_once, finished};
 use crate::tokens::jwt;
 
 const ROWS: &str = "incidentId,status,comment\n1,Resolved,one\n";
@@ -418,7 +418,7 @@ fn plan_with_altered_built_in_contract_is_refused() {
 #[test]
 fn pipe_is_refused_as_contract_and_plan() {
     let program = Program::new().file("a.csv", ROWS);
-    let made = std::process::Command::new("mkfifo").arg(program.path("pipe.toml")).status();
+    let made = finished(std::process::Command::new("mkfifo").arg(program.path("pipe.toml")));
     assert!(made.expect("mkfifo").success());
     for (command, code) in [
         ("check a.csv --contract ./pipe.toml", 2),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use crate::program::Program;
+use crate::program::{Program, finished};
 
 /// A proxy before an emulator that records at each connection what the program has printed so far.
 struct Watched {
@@ -38,7 +38,7 @@ impl Watched {
         self.at_arrival.lock().expect("no panic").clear();
         let mut command = program.command(arguments);
         command.stdout(Stdio::null()).stderr(File::create(&self.said).expect("a file"));
-        command.status().expect("it starts");
+        finished(&mut command).expect("it starts");
         (self.at_arrival.lock().expect("no panic").first().cloned(), read(&self.said))
     }
 }

@@ -28,6 +28,8 @@ use bulk_triage::session::{
 };
 use tokio::sync::watch;
 
+use crate::program::wait_for_forks;
+
 use super::life::{Death, Life};
 use super::network::Network;
 use super::pace::PaceWatch;
@@ -107,12 +109,16 @@ pub(super) async fn start(world: &Arc<World>, disk: &Disk, command: &Command, me
         }
         life.end();
     };
-    let whole = pin!(whole(world, disk, command, meant, Arc::clone(&life)));
-    let ended = tokio::select! {
-        biased;
-        () = died => Ended::Dead,
-        ended = mortal(whole) => ended,
+    let ended = {
+        let whole = pin!(whole(world, disk, command, meant, Arc::clone(&life)));
+        tokio::select! {
+            biased;
+            () = died => Ended::Dead,
+            ended = mortal(whole) => ended,
+        }
     };
+    // The locks of a process that has ended are free.
+    wait_for_forks();
     // Tasks that it left running are dead too.
     if ended == Ended::Dead {
         life.end();
@@ -131,18 +137,6 @@ async fn mortal(mut process: Pin<&mut impl Future<Output = Ended>>) -> Ended {
         })
     })
     .await
-}
-
-/// The program that another test starts has copies of all locks of this process from its fork to its exec: then the
-/// results of a start that has died are locked for a moment.
-fn destination(path: &Path) -> Destination {
-    for _ in 0..1_000_000 {
-        match Destination::examine(path, None, &SHAPE) {
-            Err(error) if error.to_string().contains("another run is writing it") => std::thread::yield_now(),
-            examined => return examined.expect("can be written"),
-        }
-    }
-    panic!("{} stays locked", path.display())
 }
 
 /// The steps of `bulk-triage run`.
@@ -178,7 +172,8 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
         run.publish(disk.results(command).to_string_lossy().into_owned())?;
         step(&life).await;
         let name = run.handle.name.clone();
-        let destination = destination(&disk.results(command));
+        let destination = Destination::examine(&disk.results(command), None, &SHAPE).expect("can be written");
+        wait_for_forks();
         let results = ResultsFile::create(&destination, SHAPE, result_rows(&run.journal, &name, true));
         let progress = Progress::new(Screen::plain(std::io::sink()), clock.clone(), false);
         let (client, mut listener) = phase(&name, Some(Reporter::new(results.expect("can be written"), progress)));
