@@ -133,12 +133,6 @@ pub(crate) async fn give_way(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Waits on this thread, if there is no runtime yet.
-#[expect(clippy::disallowed_methods, reason = "the one sleep of the program")]
-pub fn wait_here(time: Duration) {
-    std::thread::sleep(time);
-}
-
 #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
 fn machine_wall_time() -> Timestamp {
     Timestamp::now()

@@ -45,13 +45,8 @@ pub enum RetryDecision {
         /// Whether the last attempt may have made the change all the same.
         may_have_applied: bool,
     },
-    /// The whole scope pauses; the row is next again. Not counted as an attempt.
+    /// The whole scope pauses, or waits for a token; the row is next again. Not counted as an attempt.
     Pause,
-    /// The token is renewed; the row is next again. Not counted as an attempt.
-    Renew {
-        /// The token that was refused.
-        token_generation: u64,
-    },
 }
 
 impl Policy {
@@ -71,8 +66,7 @@ impl Policy {
             Verdict::Forbidden => failed(OutcomeCode::Forbidden),
             Verdict::Conflict => failed(OutcomeCode::Conflict),
             Verdict::Unexpected => failed(OutcomeCode::Unexpected),
-            Verdict::Unauthorized { token_generation } => RetryDecision::Renew { token_generation },
-            Verdict::Throttled { .. } => RetryDecision::Pause,
+            Verdict::Throttled { .. } | Verdict::Unauthorized { .. } => RetryDecision::Pause,
             Verdict::Unconfirmed if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
             Verdict::Unconfirmed => RetryDecision::Look,
             Verdict::Dropped { .. } => RetryDecision::AtOnce,
@@ -171,7 +165,7 @@ mod tests {
             (Verdict::Forbidden, failed(OutcomeCode::Forbidden)),
             (Verdict::Conflict, failed(OutcomeCode::Conflict)),
             (Verdict::Unexpected, failed(OutcomeCode::Unexpected)),
-            (Verdict::Unauthorized { token_generation: 3 }, RetryDecision::Renew { token_generation: 3 }),
+            (Verdict::Unauthorized { is_news: true }, RetryDecision::Pause),
             (Verdict::Throttled { resume }, RetryDecision::Pause),
             (Verdict::Throttled { resume: None }, RetryDecision::Pause),
             (Verdict::Dropped { may_have_applied: true }, RetryDecision::AtOnce),

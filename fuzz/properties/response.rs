@@ -46,7 +46,7 @@ pub fn responses(data: &[u8]) {
 
 fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
     let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
-    let response = classify(call, &CONTRACT, reply, 0, now);
+    let response = classify(call, &CONTRACT, reply, now);
     let differs = if let Verdict::Updated { differs, .. } = &response.verdict { differs.as_deref() } else { None };
     for text in [Some(response.message.as_str()), response.request_id.as_deref(), differs].into_iter().flatten() {
         assert!(!text.contains(char::is_control) && text.chars().count() < 500, "{text:?}");

@@ -48,7 +48,7 @@ impl<T: Transport> Callers<T> {
         Callers { client, clock, all: Vec::new(), idle: Vec::new(), returns, returned }
     }
 
-    /// Where the tokens of its calls come from.
+    /// Where the tokens of its requests come from.
     pub(super) fn tokens(&self) -> &TokenCache {
         self.client.tokens()
     }

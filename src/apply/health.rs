@@ -33,7 +33,8 @@ pub(super) struct Health {
     any_success: bool,
     /// The service is there: what stands in the way now may pass.
     any_response: bool,
-    refused_token: Option<u64>,
+    /// The token was refused, and no request has succeeded since.
+    is_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,7 @@ impl Health {
             forbidden: 0,
             any_success: false,
             any_response: false,
-            refused_token: None,
+            is_refused: false,
         }
     }
 
@@ -135,7 +136,12 @@ impl Health {
             }
             Verdict::Updated { .. } | Verdict::NotApplied { .. } | Verdict::Read { .. } => {
                 self.any_success = true;
-                self.refused_token = None;
+                self.is_refused = false;
+            }
+            // One refusal is followed by another token. A second one in a row is not about the token.
+            Verdict::Unauthorized { is_news: true } if std::mem::replace(&mut self.is_refused, true) => {
+                self.answered();
+                return HealthEvent::Unauthorized;
             }
             _ => {}
         }
@@ -143,17 +149,6 @@ impl Health {
             self.forbidden = 0;
         }
         if self.answered() { HealthEvent::Up } else { HealthEvent::None }
-    }
-
-    /// The token of this generation was refused; `current` is the newest one. Whether to renew it.
-    pub(super) fn token_refused(&mut self, generation: u64, current: u64) -> HealthEvent {
-        if generation < current {
-            return HealthEvent::None;
-        }
-        match self.refused_token.replace(generation) {
-            None => HealthEvent::None,
-            Some(_) => HealthEvent::Unauthorized,
-        }
     }
 
     /// There was an answer, whatever it says: the service is there. Returns whether it was down.
@@ -378,7 +373,7 @@ mod tests {
         // A 429 between says nothing of the permission; any other answer does.
         for (between, news) in [
             (Verdict::Throttled { resume: None }, HealthEvent::Forbidden),
-            (Verdict::Unauthorized { token_generation: 0 }, HealthEvent::Forbidden),
+            (Verdict::Unauthorized { is_news: true }, HealthEvent::Forbidden),
             (Verdict::NotFound, HealthEvent::None),
         ] {
             let mut health = Health::new(Duration::from_mins(10));
@@ -393,14 +388,15 @@ mod tests {
 
     #[test]
     fn two_token_refusals_without_success_between_stop() {
+        let [refused, late] = [true, false].map(|is_news| Verdict::Unauthorized { is_news });
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.token_refused(0, 0), HealthEvent::None);
-        assert_eq!(health.token_refused(0, 1), HealthEvent::None, "a late answer to the old token");
-        assert_eq!(health.token_refused(1, 1), HealthEvent::Unauthorized);
+        assert_eq!(health.record(&refused, second(0)), HealthEvent::None);
+        assert_eq!(health.record(&late, second(0)), HealthEvent::None, "a late response to the old token");
+        assert_eq!(health.record(&refused, second(1)), HealthEvent::Unauthorized);
         let mut health = Health::new(Duration::from_mins(10));
-        assert_eq!(health.token_refused(0, 0), HealthEvent::None);
+        assert_eq!(health.record(&refused, second(0)), HealthEvent::None);
         let _ = health.record(&UPDATED, second(0));
-        assert_eq!(health.token_refused(1, 1), HealthEvent::None);
+        assert_eq!(health.record(&refused, second(1)), HealthEvent::None);
     }
 
     #[test]

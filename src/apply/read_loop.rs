@@ -182,6 +182,7 @@ struct ReadLoop<'a, T: Transport, R: ReadSource, L: Listener> {
 
 impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
     async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<ReadEnds, ApplyError> {
+        let mut token_changes = self.callers.tokens().changes();
         let end = loop {
             let now = self.clock.now();
             if *stop.borrow() {
@@ -209,6 +210,7 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
                     tokio::task::yield_now().await;
                 }
                 () = self.clock.sleep_briefly_until(wake) => {}
+                Ok(()) = token_changes.changed() => {}
                 Ok(()) = stop.changed() => {}
             }
         };
@@ -287,13 +289,13 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
     fn is_paused(&mut self, now: Now) -> bool {
         // Without a call to make none is asked for.
         if !self.ready.is_empty() {
-            if let Some(stop) = self.service.look_for_token(now, self.callers.tokens()) {
+            if let Some(stop) = self.service.check_token(self.callers.tokens(), now) {
                 self.stop(stop);
                 return true;
             }
-            self.pace_changed |= self.service.awaits_token();
+            self.pace_changed |= self.service.awaits_token;
         }
-        self.service.own_pause(now.boot).is_some()
+        self.service.is_paused(now.boot)
     }
 
     /// Commits what has ended, and sends the calls that have a permit and an intent on the disk.
@@ -405,12 +407,6 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
                 return self.on_result(&tried.call, answer).err();
             }
             RetryDecision::AtOnce | RetryDecision::Pause => self.ready.push_front(tried),
-            RetryDecision::Renew { token_generation } => {
-                let tokens = self.callers.tokens();
-                let stop = self.service.token_refused(token_generation, at, tokens, &answer.message);
-                self.ready.push_front(tried);
-                return stop;
-            }
         }
         None
     }
@@ -450,8 +446,12 @@ impl<T: Transport, R: ReadSource, L: Listener> ReadLoop<'_, T, R, L> {
     /// When to look again, if no call ends before.
     fn wake(&self, now: Now) -> BootTime {
         let never = now.boot + Duration::from_hours(1);
-        if self.stop.is_some() || self.flights.len() >= self.settings.concurrency.max(1) as usize {
+        let is_full = self.flights.len() >= self.settings.concurrency.max(1) as usize;
+        if self.stop.is_some() || is_full {
             return never;
+        }
+        if self.service.awaits_token {
+            return now.boot + PACE;
         }
         let due = match self.waiting.first_key_value().filter(|_| self.ready.is_empty()) {
             Some(((due, _), _)) => *due,

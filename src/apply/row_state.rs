@@ -98,8 +98,6 @@ pub(super) enum RowStep {
     ReadAt(BootTime),
     /// Its tries are used up, if they were not the service's fault.
     UsedUp,
-    /// Its token was refused.
-    Renew { token_generation: u64 },
 }
 
 /// What is the same for all rows of a run.
@@ -282,7 +280,6 @@ impl RowState {
             RetryDecision::Again { after } => RowStep::At(at.boot + after),
             RetryDecision::GiveUp { .. } => RowStep::UsedUp,
             RetryDecision::AtOnce | RetryDecision::Pause => RowStep::Ready,
-            RetryDecision::Renew { token_generation } => RowStep::Renew { token_generation },
         };
         (end, then)
     }

@@ -1,6 +1,6 @@
-//! The service, as far as a whole run is concerned: its health, its pauses after a 429, the token it takes.
+//! The service, as far as a whole run is concerned: its health, its pauses after a 429, whether there is a token.
 //!
-//! Whoever makes calls asks how many may go, and is told what follows for all of them when one has ended.
+//! The loop asks how many requests may start, and learns what follows for all of them when one has ended.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::StopReason;
 use super::events::Event;
 use super::health::{Health, HealthEvent};
-use crate::client::{Renewal, TokenCache, TokenError};
+use crate::client::{TokenCache, TokenError, TokenStatus};
 use crate::clock::{BootTime, Now};
 use crate::model::call::{CallResult, Resume, Verdict};
 use crate::model::permit::{LONGEST_PAUSE, Pause};
@@ -27,29 +27,11 @@ pub(super) struct ServiceState {
     /// The end of a pause; the journal keeps a day of it at most.
     own_pause: Option<BootTime>,
     told_pause: Option<BootTime>,
-    token_generation: u64,
-    renewal: Option<Awaited>,
+    /// No request starts until there is another token.
+    pub(super) awaits_token: bool,
     /// The 429s that came.
     pub(super) throttled: u64,
 }
-
-/// A new token that is waited for; until then no call starts.
-#[derive(Debug)]
-struct Awaited {
-    /// The token that was refused or has expired.
-    generation: u64,
-    /// The source is asked again at this time.
-    next: BootTime,
-    /// And for the last time at this one.
-    until: BootTime,
-    /// What the service said of the old one.
-    message: String,
-}
-
-/// What renews a token may take so long: `az … >token` empties the file first.
-const RENEWAL: Duration = Duration::from_secs(5);
-/// The source is asked again this often.
-const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What follows for all calls.
 #[derive(Debug, Default)]
@@ -75,22 +57,19 @@ impl ServiceState {
             just_passed: None,
             own_pause: None,
             told_pause: None,
-            token_generation: 0,
-            renewal: None,
+            awaits_token: false,
             throttled: 0,
         }
     }
 
-    /// Until when the journal's own pause does not tell all, or a new token is waited for: nothing goes before.
-    pub(super) fn own_pause(&mut self, now: BootTime) -> Option<BootTime> {
-        self.own_pause = self.own_pause.filter(|until| now < *until);
-        self.own_pause.max(self.renewal.as_ref().map(|awaited| awaited.next))
+    /// Whether no request may start: the journal doesn't know the whole of a pause, or a token is awaited.
+    pub(super) fn is_paused(&self, now: BootTime) -> bool {
+        self.awaits_token || self.own_pause.is_some_and(|until| now < until)
     }
 
     /// `at`, or the end of the pause where that is later.
     pub(super) fn not_before_pause(&self, at: BootTime) -> BootTime {
-        let ends = [self.own_pause, self.renewal.as_ref().map(|awaited| awaited.next)];
-        ends.into_iter().flatten().fold(at, BootTime::max)
+        self.own_pause.map_or(at, |until| at.max(until))
     }
 
     /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
@@ -177,86 +156,22 @@ impl ServiceState {
         }
     }
 
-    /// The token of this generation was refused: no call starts until there is another one, or the run stops.
-    pub(super) fn token_refused(
-        &mut self,
-        generation: u64,
-        at: Now,
-        tokens: &TokenCache,
-        message: &str,
-    ) -> Option<StopReason> {
-        if self.renewal.as_ref().is_some_and(|awaited| generation <= awaited.generation) {
-            // A request that was in flight beside the first one that was refused.
-            return None;
-        }
-        if self.health.token_refused(generation, self.token_generation) == HealthEvent::Unauthorized {
-            return Some(StopReason::Unauthorized { message: message.to_owned() });
-        }
-        if generation >= self.token_generation {
-            self.await_token(generation, at.boot, message);
-        }
-        self.look_for_token(at, tokens)
-    }
-
-    /// Asks for a new token if one is waited for and it is time to, or if the one in use has expired. The caller has
-    /// calls to make.
-    pub(super) fn look_for_token(&mut self, now: Now, tokens: &TokenCache) -> Option<StopReason> {
-        let has_expired = tokens.has_expired(now.wall);
-        if self.renewal.is_none() && has_expired {
-            self.await_token(tokens.current().1, now.boot, "");
-        }
-        let awaited = self.renewal.as_mut().filter(|awaited| awaited.next <= now.boot)?;
-        let claims = tokens.claims();
-        let found = tokens.renew(awaited.generation);
-        let is_last = now.boot >= awaited.until || matches!(found, Renewal::NoSource);
-        if !(is_last || matches!(found, Renewal::Renewed)) {
-            awaited.next = (now.boot + ASK_AGAIN).min(awaited.until);
-            return None;
-        }
-        let old = self.renewal.take()?;
-        let expired = || claims.expiry(now.wall).filter(|_| has_expired);
-        match (found, expired()) {
-            (Renewal::Renewed, _) => {
-                self.token_generation = tokens.current().1;
-                None
-            }
-            (Renewal::NoSource, Some(at)) => {
-                Some(StopReason::NotRenewed { message: format!("the token expired at {at}") })
-            }
-            // The service may have been wrong, once: by what the token says, it is good.
-            (Renewal::NoSource, None) => None,
-            (Renewal::Same, None) if claims.expires.is_some() => None,
-            (Renewal::OtherTenant, _) => {
-                Some(StopReason::Unauthorized { message: "the new token is for another tenant".to_owned() })
-            }
-            (Renewal::Failed(error), _) if !error.is_empty() => {
-                Some(StopReason::NotRenewed { message: error.to_string() })
-            }
-            (Renewal::Same | Renewal::Failed(_), Some(at)) => {
-                Some(StopReason::NotRenewed { message: TokenError::NotRenewed { at }.to_string() })
-            }
-            (Renewal::Same | Renewal::Failed(_), None) => Some(StopReason::NotRenewed {
-                message: format!("the token file was not renewed; its token was refused: {}", old.message),
-            }),
-        }
-    }
-
-    /// Whether no call starts until there is another token.
-    pub(super) fn awaits_token(&self) -> bool {
-        self.renewal.is_some()
-    }
-
-    fn await_token(&mut self, generation: u64, at: BootTime, message: &str) {
-        self.renewal = Some(Awaited { generation, next: at, until: at + RENEWAL, message: message.to_owned() });
+    /// Whether the token in use may be sent. The caller has requests to send: an expired one is renewed for them.
+    pub(super) fn check_token(&mut self, tokens: &TokenCache, now: Now) -> Option<StopReason> {
+        let status = tokens.status(now);
+        self.awaits_token = matches!(status, TokenStatus::Awaited);
+        let TokenStatus::Unavailable(error) = status else { return None };
+        let message = error.to_string();
+        Some(match *error {
+            TokenError::OtherTenant => StopReason::Unauthorized { message },
+            _ => StopReason::NotRenewed { message },
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{TokenSource, TokenTextError};
-    use secrecy::SecretString;
-    use std::sync::{Arc, Mutex};
 
     fn at(millis: i64) -> Now {
         let wall = Timestamp::from_millisecond(1_700_000_000_000 + millis).expect("a plain time");
@@ -291,11 +206,10 @@ mod tests {
         assert_eq!(service.not_before_pause(at(26_000).boot), at(26_000).boot);
         // Another one that ends sooner changes nothing.
         assert_eq!(service.pause(&answer(429, 3_000), at(2_000)).expect("a pause").0, at(5_000).boot);
-        assert_eq!(service.own_pause(at(24_999).boot), Some(at(25_000).boot));
+        assert!(service.is_paused(at(24_999).boot));
         service.pause(&answer(503, 25_000), at(2_000)).expect("a pause");
-        assert_eq!(service.own_pause(at(26_999).boot), Some(at(27_000).boot));
-        assert_eq!(service.own_pause(at(27_000).boot), None);
-        assert_eq!(service.not_before_pause(at(9_000).boot), at(9_000).boot);
+        assert!(service.is_paused(at(26_999).boot));
+        assert!(!service.is_paused(at(27_000).boot));
         assert_eq!(service.throttled, 2, "only 429s are");
     }
 
@@ -393,113 +307,5 @@ mod tests {
         }
         let event = ServiceState::follows(HealthEvent::Down { until: at(5_000).boot }, at(0), "m").event;
         assert_eq!(event, Some(Event::ServiceDown { until: at(5_000).wall, message: "m".to_owned() }));
-    }
-
-    /// What the source has at which time: the last of them that has begun.
-    #[derive(Debug)]
-    struct Timed(Arc<Mutex<&'static str>>);
-
-    impl TokenSource for Timed {
-        fn read(&self) -> Result<SecretString, TokenError> {
-            match *self.0.lock().expect("no panic") {
-                "" => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
-                text => Ok(SecretString::from(text)),
-            }
-        }
-    }
-
-    fn timed() -> (Arc<Mutex<&'static str>>, TokenCache) {
-        let place = Arc::new(Mutex::new("the-first-token"));
-        let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
-        (place, tokens)
-    }
-
-    #[test]
-    fn new_token_may_be_five_seconds_late() {
-        for late in [0, 1, 2_000, 4_999, 5_000] {
-            let (place, tokens) = timed();
-            let mut service = service();
-            *place.lock().expect("no panic") = if late > 1 { "" } else { "the-first-token" };
-            let mut now = 0;
-            let mut stop = None;
-            if late == 0 {
-                *place.lock().expect("no panic") = "the-second-token";
-            }
-            stop = stop.or(service.token_refused(0, at(0), &tokens, "expired"));
-            // Those beside it say nothing new.
-            stop = stop.or(service.token_refused(0, at(0), &tokens, "expired"));
-            while let Some(next) = service.own_pause(at(now).boot) {
-                now = next.0 / 1_000;
-                if now >= late {
-                    *place.lock().expect("no panic") = "the-second-token";
-                }
-                stop = stop.or(service.look_for_token(at(now), &tokens));
-            }
-            assert_eq!((stop, tokens.current().1, service.token_generation), (None, 1, 1), "{late}");
-            assert!(now <= late + 250, "{late}: taken at {now}");
-        }
-    }
-
-    #[test]
-    fn unrenewed_token_file_stops_after_five_seconds() {
-        for left in ["the-first-token", ""] {
-            let (place, tokens) = timed();
-            let mut service = service();
-            *place.lock().expect("no panic") = left;
-            assert_eq!(service.token_refused(0, at(0), &tokens, "it has expired"), None);
-            assert_eq!(service.look_for_token(at(4_999), &tokens), None);
-            let stop = service.look_for_token(at(5_000), &tokens);
-            let message = "the token file was not renewed; its token was refused: it has expired".to_owned();
-            assert_eq!(stop, Some(StopReason::NotRenewed { message }));
-        }
-    }
-
-    #[test]
-    fn refused_new_token_stops_the_run() {
-        let (place, tokens) = timed();
-        let mut service = service();
-        *place.lock().expect("no panic") = "the-second-token";
-        assert_eq!(service.token_refused(0, at(0), &tokens, "expired"), None);
-        assert_eq!(service.token_refused(0, at(100), &tokens, "expired"), None, "a late answer to the first one");
-        assert_eq!(service.own_pause(at(100).boot), None);
-        let refused = StopReason::Unauthorized { message: "expired".to_owned() };
-        assert_eq!(service.token_refused(1, at(200), &tokens, "expired"), Some(refused));
-    }
-
-    /// {"exp":1700000010}: 10 s after the start of this clock.
-    const ENDS_SOON: &str = "e30.eyJleHAiOjE3MDAwMDAwMTB9.c2ln";
-
-    #[test]
-    fn expired_token_pauses_requests_without_a_refusal() {
-        let (place, _) = timed();
-        *place.lock().expect("no panic") = ENDS_SOON;
-        let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
-        let mut service = service();
-        assert_eq!(service.look_for_token(at(9_999), &tokens), None);
-        assert_eq!(service.own_pause(at(9_999).boot), None);
-        assert_eq!(service.look_for_token(at(10_000), &tokens), None);
-        assert_eq!(service.own_pause(at(10_000).boot), Some(at(10_250).boot));
-        assert_eq!(service.not_before_pause(at(10_000).boot), at(10_250).boot);
-        let stop = service.look_for_token(at(15_000), &tokens);
-        let message = "the token file was not renewed; its token expired at 22:13 UTC".to_owned();
-        assert_eq!(stop, Some(StopReason::NotRenewed { message }));
-        let given = TokenCache::given(&SecretString::from(ENDS_SOON)).expect("a token");
-        let stop =
-            ServiceState::new(&"5/1s".parse().expect("a quota"), Duration::ZERO).look_for_token(at(10_000), &given);
-        assert_eq!(stop, Some(StopReason::NotRenewed { message: "the token expired at 22:13 UTC".to_owned() }));
-    }
-
-    /// By what it says about itself it is good: the service may be wrong once, not twice.
-    #[test]
-    fn refused_valid_token_is_tried_once_more() {
-        let (place, _) = timed();
-        *place.lock().expect("no panic") = ENDS_SOON;
-        let tokens = TokenCache::from_source(Timed(Arc::clone(&place))).expect("a token");
-        let mut service = service();
-        assert_eq!(service.token_refused(0, at(0), &tokens, "no"), None);
-        assert_eq!(service.look_for_token(at(5_000), &tokens), None);
-        assert_eq!(service.own_pause(at(5_000).boot), None);
-        let refused = StopReason::Unauthorized { message: "no".to_owned() };
-        assert_eq!(service.token_refused(0, at(5_100), &tokens, "no"), Some(refused));
     }
 }

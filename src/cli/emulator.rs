@@ -15,7 +15,7 @@ use super::environment::Environment;
 use super::number::number;
 use crate::check::nearest;
 use crate::cli::error::Error;
-use crate::client::{TokenCache, TokenFile};
+use crate::client::TokenFile;
 use crate::contract::{self, Contract};
 use crate::emulator::{self, CommentForm, DateHeader, Fault, GRAMMAR, Habits, Incidents, Settings, ThrottleForm};
 use crate::model::change::IncidentId;
@@ -145,7 +145,7 @@ pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
         }
     }
     let token = match &args.token_file {
-        Some(path) => Some(TokenCache::from_source(TokenFile::new(path))?.current().0),
+        Some(path) => Some(TokenFile::new(path).read()?),
         None => env.token.clone(),
     };
     super::send::runtime()?.block_on(async {

@@ -287,7 +287,11 @@ fn token_hint(error: &TokenError) -> Option<String> {
         }
         TokenError::Claims(ClaimsError::Tenant { .. }) => Some("get a token of that tenant".to_owned()),
         TokenError::Claims(ClaimsError::NotOpaque) => Some("use `--base-url`, or the emulator's token".to_owned()),
-        TokenError::Expired { .. } | TokenError::NotRenewed { .. } => Some("get a new token".to_owned()),
+        TokenError::Expired { .. }
+        | TokenError::ExpiredInUse { .. }
+        | TokenError::NotRenewed { .. }
+        | TokenError::Refused { .. }
+        | TokenError::OtherTenant => Some("get a new token".to_owned()),
         TokenError::Text { .. } | TokenError::Unreadable { .. } => None,
     }
 }

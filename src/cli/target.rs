@@ -114,7 +114,7 @@ impl Target {
         let tokens = tokens::from(calls, env)?;
         // A name that is a tenant's id is that of the token, if it names one.
         let named = scope.filter(|name| is_guid(name)).map(str::to_owned);
-        let tenant = tokens.as_ref().and_then(|tokens| tokens.claims().tenant);
+        let tenant = tokens.as_ref().and_then(TokenCache::tenant);
         let scope = match (tenant, scope, &tokens) {
             _ if origin.is_loopback() => Some(origin_scope(&origin)),
             (Some(tenant), _, _) => Some(in_family(TenantKey::tenant(&tenant), &origin)),

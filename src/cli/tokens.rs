@@ -7,12 +7,10 @@ use super::environment::Environment;
 use super::terminal::say;
 use crate::cli::error::Error;
 use crate::client::{TokenCache, TokenError, TokenFile, TokenNeeds};
-use crate::clock::{Clock, wait_here};
+use crate::clock::Clock;
 
-/// A token file may be empty, or hold the old token, for so long: something is writing a new one.
-const GRACE: Duration = Duration::from_secs(5);
-/// It is read again this often.
-const READ_AGAIN: Duration = Duration::from_millis(250);
+/// A wait for a token that is longer than this is announced.
+const UNNOTICED: Duration = Duration::from_millis(100);
 
 /// The tokens that were named, if any were. An empty file is read again for a while.
 ///
@@ -27,15 +25,8 @@ pub(super) fn from(calls: &CallArgs, env: &Environment) -> Result<Option<TokenCa
         any_mode: calls.token_file_mode == TokenFileMode::Any,
         credentials_directory: env.credentials_directory.clone(),
     };
-    let mut tokens = TokenCache::from_source(file.clone());
-    again(|| {
-        let is_empty = tokens.as_ref().is_err_and(TokenError::is_empty);
-        if is_empty {
-            tokens = TokenCache::from_source(file.clone());
-        }
-        !is_empty
-    });
-    Ok(Some(tokens?))
+    let clock = Clock::machine();
+    Ok(Some(wait(&clock, TokenCache::open(file, clock.clone()))??))
 }
 
 /// Checks that a request may be sent with the token in use. A file with an expired one is read again for a while.
@@ -43,15 +34,12 @@ pub(super) fn from(calls: &CallArgs, env: &Environment) -> Result<Option<TokenCa
 /// # Errors
 /// If it has expired, or is for another service, tenant or use.
 pub(super) fn expect(tokens: &TokenCache, clock: &Clock, needs: TokenNeeds) -> Result<(), Error> {
-    let has_expired = || tokens.claims().has_expired(clock.now().wall);
-    again(|| {
-        if has_expired() {
-            let _ = tokens.renew(tokens.current().1);
-        }
-        !(tokens.can_be_renewed() && has_expired())
-    });
-    if has_expired() {
-        let at = tokens.claims().expiry(clock.now().wall).unwrap_or_default();
+    let expired_at = || {
+        let (facts, now) = (tokens.claims(), clock.now().wall);
+        facts.expiry(now).filter(|_| facts.has_expired(now))
+    };
+    if expired_at().is_some() && wait(clock, tokens.token(clock))?.is_err() {
+        let at = expired_at().unwrap_or_default();
         return Err(Error::Token(if tokens.can_be_renewed() {
             TokenError::NotRenewed { at }
         } else {
@@ -61,17 +49,20 @@ pub(super) fn expect(tokens: &TokenCache, clock: &Clock, needs: TokenNeeds) -> R
     Ok(tokens.require(needs)?)
 }
 
-/// Does it again and again until it is done, or for as long as a token may take to be written.
-fn again(mut done: impl FnMut() -> bool) {
-    let mut left = GRACE;
-    while !done() {
-        if left == GRACE {
-            say("waiting for a new token in the token file");
+/// Waits for a token, and says so if that takes a while.
+fn wait<T>(clock: &Clock, token: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|source| Error::Io { what: "cannot start a timer", source })?;
+    let announced = async {
+        clock.sleep_until(clock.now().boot + UNNOTICED).await;
+        say("waiting for a new token in the token file");
+        std::future::pending::<T>().await
+    };
+    Ok(runtime.block_on(async {
+        tokio::select! {
+            biased;
+            token = token => token,
+            never = announced => never,
         }
-        if left.is_zero() {
-            return;
-        }
-        wait_here(READ_AGAIN);
-        left = left.saturating_sub(READ_AGAIN);
-    }
+    }))
 }

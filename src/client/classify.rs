@@ -19,13 +19,7 @@ pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
 
 /// Reads what came back for `call` at `now`.
 #[must_use]
-pub fn classify(
-    call: &Call,
-    contract: &Contract,
-    reply: Result<Reply, SendError>,
-    token_generation: u64,
-    now: Now,
-) -> CallResult {
+pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError>, now: Now) -> CallResult {
     let is_update = matches!(call, Call::Update(_));
     let reply = match reply {
         Ok(reply) => reply,
@@ -57,7 +51,7 @@ pub fn classify(
     let said = || one_line(&error.as_ref().map_or_else(|| plain_text(&reply.body), ErrorBody::to_string));
     let verdict = match reply.status {
         400 | 422 => Verdict::Rejected,
-        401 => Verdict::Unauthorized { token_generation },
+        401 => Verdict::Unauthorized { is_news: true },
         403 => Verdict::Forbidden,
         404 => Verdict::NotFound,
         409 | 412 => Verdict::Conflict,
@@ -205,7 +199,7 @@ pub(super) mod tests {
 
     fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
         let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
-        classify(call, &contract(), reply, 3, now)
+        classify(call, &contract(), reply, now)
     }
 
     fn verdict(call: &Call, body: &str) -> Verdict {
@@ -358,7 +352,7 @@ pub(super) mod tests {
     #[test]
     fn response_401_names_token_and_429_time() {
         let answer = answer_to(&get(), Ok(reply(401, "")));
-        assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 3 });
+        assert_eq!(answer.verdict, Verdict::Unauthorized { is_news: true });
         let answer = answer_to(&get(), Ok(reply(429, "Retry after 37 sec.")));
         assert_eq!(answer.verdict, Verdict::Throttled { resume: Some(Resume::After(Duration::from_secs(37))) });
     }

@@ -8,7 +8,6 @@ mod body_reader;
 mod claims;
 pub mod classify;
 mod consent;
-mod credentials;
 mod date;
 mod http;
 mod incident_body;
@@ -17,7 +16,9 @@ mod origin;
 mod proxy;
 mod retry_text;
 pub mod throttle;
+mod token_cache;
 mod token_file;
+mod token_source;
 mod token_text;
 mod transport;
 
@@ -31,12 +32,13 @@ use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
-pub use credentials::{Renewal, TokenCache, TokenError, TokenSource};
 pub use http::{HttpError, HttpTransport};
 pub use member_filter::{Keep, PageNames};
 pub use origin::{Origin, OriginError};
 pub use proxy::Proxy;
+pub use token_cache::{TokenCache, TokenStatus};
 pub use token_file::TokenFile;
+pub use token_source::{BoxFuture, TokenError, TokenSource};
 pub use token_text::TokenTextError;
 pub use transport::{Reply, Request, SendError, Transport, WHOLE_CALL};
 
@@ -64,14 +66,16 @@ impl<T: Transport> Client<T> {
         &self.tokens
     }
 
-    /// One attempt: takes the token (its source is asked again if it is about to expire), sends once, reads the response.
-    /// Ends within the transport's time limits. An expired token is not sent; the result is that of a 401.
+    /// One attempt: awaits a valid token, sends once, reads the response, and reports a refused token to the cache. Ends
+    /// within the transport's time limits if there is a token ([`TokenCache::status`]). Without one the result is that
+    /// of a 401.
     pub async fn call(&self, call: &Call) -> CallResult {
-        let (token, token_generation) = self.tokens.at(self.clock.now().wall);
-        let Some(token) = token else {
-            let verdict = Verdict::Unauthorized { token_generation };
-            let message = "the token has expired".to_owned();
-            return CallResult::without_response(verdict, message);
+        let (token, generation) = match self.tokens.token(&self.clock).await {
+            Ok(valid) => valid,
+            Err(error) => {
+                let verdict = Verdict::Unauthorized { is_news: false };
+                return CallResult::without_response(verdict, error.to_string());
+            }
         };
         let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
         let operations = &self.contract.operations;
@@ -97,7 +101,12 @@ impl<T: Transport> Client<T> {
         let reply = self.transport.send(request).await;
         // After it was sent: the token may have been renewed meanwhile.
         let reply = redacted(reply, &self.tokens.secrets());
-        classify::classify(call, &self.contract, reply, token_generation, self.clock.now())
+        let now = self.clock.now();
+        let mut result = classify::classify(call, &self.contract, reply, now);
+        if let Verdict::Unauthorized { is_news } = &mut result.verdict {
+            *is_news = self.tokens.refused(generation, &result.message, now);
+        }
+        result
     }
 }
 
@@ -163,7 +172,7 @@ mod tests {
         let client = Client::new(Echo::default(), tokens, &classify::tests::contract(), clock);
         let incident = IncidentId::new(7).expect("an id");
         let answer = client.call(&Call::Read(incident)).await;
-        assert_eq!(answer.verdict, Verdict::Unauthorized { token_generation: 0 });
+        assert_eq!(answer.verdict, Verdict::Unauthorized { is_news: true });
         assert_eq!(
             (answer.message.as_str(), answer.request_id.as_deref()),
             ("bad token ***token***", Some("***token***"))

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::credentials::{TokenError, TokenSource};
+use super::token_source::{BoxFuture, TokenError, TokenSource};
 use super::token_text::{LONGEST, token_in};
 use crate::files::{Refusal, open_named_secret, resolve};
 
@@ -89,8 +89,12 @@ impl TokenFile {
     }
 }
 
-impl TokenSource for TokenFile {
-    fn read(&self) -> Result<SecretString, TokenError> {
+impl TokenFile {
+    /// The token in it. Waits for the disk.
+    ///
+    /// # Errors
+    /// If there is none, or the file must not be read.
+    pub fn read(&self) -> Result<SecretString, TokenError> {
         let file = self.open()?;
         let mut bytes = Vec::new();
         let bound = u64::try_from(LONGEST).unwrap_or(u64::MAX) + 1;
@@ -99,6 +103,17 @@ impl TokenSource for TokenFile {
         let token = token_in(&bytes);
         bytes.fill(0);
         token.map_err(|why| TokenError::Text { place: format!("the token file {}", self.path.display()), why })
+    }
+}
+
+impl TokenSource for TokenFile {
+    fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
+        let file = self.clone();
+        let reading = tokio::task::spawn_blocking(move || file.read());
+        Box::pin(async {
+            // It isn't cancelled, so it has panicked.
+            reading.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        })
     }
 }
 

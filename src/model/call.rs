@@ -133,10 +133,10 @@ pub enum Verdict {
     NotFound,
     /// 403.
     Forbidden,
-    /// 401. The generation is the token's, so that late answers to an old token are known as such.
+    /// 401, or there was no token to send.
     Unauthorized {
-        /// Counts the tokens of this process, from 0.
-        token_generation: u64,
+        /// Whether it says something new of the token. Of requests that were in flight together only the first does.
+        is_news: bool,
     },
     /// 409, 412.
     Conflict,

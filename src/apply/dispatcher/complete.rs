@@ -1,4 +1,4 @@
-//! What follows when a call has ended: for its row, for the service, for the token, for the pause.
+//! What follows when a call has ended: for its row, for the service, for the pause.
 
 use super::super::callers::CompletedCall;
 use super::super::events::{Event, Listener};
@@ -48,15 +48,6 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             }
             RowStep::ReadAt(due) => self.queue.wait(due, hand),
             RowStep::UsedUp => self.queue.hold(hand),
-            RowStep::Renew { token_generation } => {
-                self.queue.first(hand);
-                let tokens = self.callers.tokens();
-                if let Some(stop) =
-                    self.service.token_refused(token_generation, ended.at, tokens, &ended.answer.message)
-                {
-                    self.stop(stop);
-                }
-            }
         }
         self.follow(ServiceState::follows(news, ended.at, &ended.answer.message));
     }

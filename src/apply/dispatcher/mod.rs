@@ -24,7 +24,7 @@ use super::in_doubt::OwnComments;
 use super::queue::Queue;
 use super::row_state::{RowPolicy, RowState};
 use super::service::{Effects, ServiceState};
-use super::{ApplyError, EngineSettings, GUESSED_LATENCY, StopReason, log};
+use super::{ApplyError, EngineSettings, GUESSED_LATENCY, PACE, StopReason, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptId, Journal, JournalError, RunHandle};
@@ -202,6 +202,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     }
 
     async fn until_the_end(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), JournalError> {
+        let mut token_changes = self.callers.tokens().changes();
         loop {
             let now = self.clock.now();
             if *stop.borrow() {
@@ -215,11 +216,11 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
             }
             self.release_exhausted(now);
             if !self.queue.is_empty() {
-                if let Some(stop) = self.service.look_for_token(now, self.callers.tokens()) {
+                if let Some(stop) = self.service.check_token(self.callers.tokens(), now) {
                     self.stop(stop);
                 }
-                // What was told of the next call does not hold while a token is waited for.
-                self.pace_changed |= self.service.awaits_token();
+                // The reported time of the next request doesn't hold while a token is awaited.
+                self.pace_changed |= self.service.awaits_token;
             }
             let (offered, slots) = self.choose(now)?;
             if !(self.ends.is_empty() && self.over.is_empty() && offered.is_empty()) {
@@ -240,6 +241,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
                     tokio::task::yield_now().await;
                 }
                 () = self.clock.sleep_briefly_until(wake) => {}
+                Ok(()) = token_changes.changed() => {}
                 Ok(()) = stop.changed() => {}
             }
         }
@@ -272,8 +274,12 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     fn wake(&self, now: Now) -> BootTime {
         let never = now.boot + Duration::from_hours(1);
         let deadline = self.deadline.filter(|_| self.stop.is_none()).unwrap_or(never);
-        if self.stop.is_some() || self.in_flight.len() >= self.settings.concurrency.max(1) as usize {
+        let is_full = self.in_flight.len() >= self.settings.concurrency.max(1) as usize;
+        if self.stop.is_some() || is_full {
             return deadline;
+        }
+        if self.service.awaits_token {
+            return deadline.min(now.boot + PACE);
         }
         let Some(next) = self.queue.next_due(now.boot) else { return deadline };
         let gate = match self.gate {

@@ -23,8 +23,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
         }
         let under_way = u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX);
         let slots = self.service.health.slots(self.settings.concurrency.max(1).saturating_sub(under_way), now.boot);
-        let paused = self.service.own_pause(now.boot);
-        let is_open = paused.is_none()
+        let is_open = !self.service.is_paused(now.boot)
             && match self.gate {
                 Gate::Open => true,
                 Gate::Until(at) => now.boot >= at,

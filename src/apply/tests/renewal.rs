@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::read_loop::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
 use crate::apply::{Completion, ReadEnd, StopReason};
-use crate::client::{TokenCache, TokenError, TokenSource, TokenTextError};
+use crate::client::{BoxFuture, TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
 use crate::model::change::Change;
 
@@ -25,20 +25,23 @@ struct Late {
 }
 
 impl TokenSource for Late {
-    fn read(&self) -> Result<SecretString, TokenError> {
-        match since_start(self.clock.now().boot) {
+    fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
+        let found = match since_start(self.clock.now().boot) {
             ..2_000 => Ok(ENDS.into()),
             now if now >= 2_000 + self.by => Ok(NEXT.into()),
             _ => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
-        }
+        };
+        Box::pin(std::future::ready(found))
     }
 }
 
-fn stage(by: i64) -> Stage {
+async fn stage(by: i64) -> Stage {
     let mut stage = Stage::new();
     // 40 rows, one every 100 ms, take 4 s.
     stage.settings.concurrency = 1;
-    stage.tokens = Arc::new(TokenCache::from_source(Late { clock: stage.clock.clone(), by }).expect("a token"));
+    let clock = stage.clock.clone();
+    let tokens = TokenCache::open(Late { clock: clock.clone(), by }, clock).await;
+    stage.tokens = Arc::new(tokens.expect("a token"));
     stage
 }
 
@@ -49,7 +52,7 @@ fn rows() -> Vec<Change> {
 #[tokio::test(start_paused = true)]
 async fn token_five_seconds_late_costs_only_time() {
     for by in [0, 1, 250, 1_700, 4_900, 5_000, 5_001, 7_500, 10_000] {
-        let mut stage = stage(by);
+        let mut stage = stage(by).await;
         let (ends, wire, run) = stage.send(&rows(), willing()).await;
         let times = wire.times();
         let in_time = times.iter().filter(|at| **at < 2_000).count();
@@ -72,7 +75,7 @@ async fn token_five_seconds_late_costs_only_time() {
 #[tokio::test(start_paused = true)]
 async fn reads_wait_for_a_late_token_too() {
     for (by, over) in [(3_000, true), (6_000, false)] {
-        let mut stage = stage(by);
+        let mut stage = stage(by).await;
         let mut reader = OneByOne::new(40);
         let (ends, wire) = run(&mut stage, &mut reader, get()).await;
         let times = wire.times();
@@ -84,7 +87,7 @@ async fn reads_wait_for_a_late_token_too() {
 
 #[tokio::test(start_paused = true)]
 async fn stop_works_during_the_wait_for_token() {
-    let mut stage = stage(4_000);
+    let mut stage = stage(4_000).await;
     let (stop, clock) = (stage.stop.clone(), stage.clock.clone());
     let at = clock.now().boot + Duration::from_millis(3_100);
     tokio::spawn(async move {
@@ -99,7 +102,7 @@ async fn stop_works_during_the_wait_for_token() {
 /// The time of the next request, computed before the wait, is replaced.
 #[tokio::test(start_paused = true)]
 async fn pace_is_reported_during_wait_for_token() {
-    let mut stage = stage(4_000);
+    let mut stage = stage(4_000).await;
     // The next request is due at 3 s; the token ends at 2 s and its successor comes at 6 s.
     stage.settings.quota = "1/3s".parse().expect("a quota");
     let (ends, wire, _) = stage.send(&[resolve(1), resolve(2)], willing()).await;

@@ -142,7 +142,7 @@ async fn mortal(mut process: Pin<&mut impl Future<Output = Ended>>) -> Ended {
 /// The steps of `bulk-triage run`.
 async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant, life: Arc<Life>) -> Ended {
     let clock = world.clock();
-    let Some(tokens) = renewal::tokens(world).await else { return Ended::NoToken };
+    let Some(tokens) = renewal::tokens(world, &clock).await else { return Ended::NoToken };
     let tokens = Arc::new(tokens);
     let (ask, stop) = watch::channel(false);
     let asks = async {

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bulk_triage::client::{TokenCache, TokenError, TokenSource, TokenTextError};
+use bulk_triage::client::{BoxFuture, TokenCache, TokenError, TokenSource, TokenTextError};
+use bulk_triage::clock::Clock;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -16,7 +17,6 @@ use crate::tokens::jwt;
 
 /// A process may wait this long for a new token.
 const MUST_WAIT: Duration = Duration::from_secs(5);
-const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// When tokens expire, and when the next ones come.
 #[derive(Clone, Copy, Debug)]
@@ -94,26 +94,20 @@ impl Scenario {
 struct Source(Arc<World>);
 
 impl TokenSource for Source {
-    fn read(&self) -> Result<SecretString, TokenError> {
+    fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
         let renewals = self.0.scenario.renewals.expect("a source is made for them");
-        match renewals.held(self.0.time()) {
+        let found = match renewals.held(self.0.time()) {
             Some(number) => Ok(renewals.text(number).into()),
             None => Err(TokenError::Text { place: "the token file".to_owned(), why: TokenTextError::Empty }),
-        }
+        };
+        Box::pin(std::future::ready(found))
     }
 }
 
-/// The tokens of a start, which waits 5 s for one; `None`: there is none.
-pub(super) async fn tokens(world: &Arc<World>) -> Option<TokenCache> {
+/// The tokens of a start; `None`: there is none.
+pub(super) async fn tokens(world: &Arc<World>, clock: &Clock) -> Option<TokenCache> {
     if world.scenario.renewals.is_none() {
         return Some(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
     }
-    let until = world.time() + MUST_WAIT;
-    loop {
-        match TokenCache::from_source(Source(Arc::clone(world))) {
-            Ok(tokens) => return Some(tokens),
-            Err(_) if world.time() >= until => return None,
-            Err(_) => world.sleep(ASK_AGAIN).await,
-        }
-    }
+    TokenCache::open(Source(Arc::clone(world)), clock.clone()).await.ok()
 }

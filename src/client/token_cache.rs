@@ -1,0 +1,648 @@
+//! Token cache: the token in use, and its renewal.
+//!
+//! A source is asked before the token expires, beside requests that still use it; and when it has expired or was
+//! refused, while no request starts. It is asked once at a time, for all who wait.
+//!
+//! Promises: a token is shown by nothing here, neither `Debug` nor an error; a token of another tenant or for another
+//! service never takes the place of this one's.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
+
+use super::claims::{TokenFacts, TokenNeeds};
+use super::token_source::{TokenError, TokenSource};
+use super::token_text::token_in;
+use crate::clock::{BootTime, Clock, Now};
+use crate::text::Secrets;
+
+/// A source is asked again this long before the token expires: there may be a new one by then.
+const EARLY: SignedDuration = SignedDuration::from_secs(60);
+/// What renews a token may take so long: `az … >token` empties the file first.
+const RENEWAL: Duration = Duration::from_secs(5);
+/// The source is asked again this often.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Whether a request may be sent.
+#[derive(Clone, Debug)]
+pub enum TokenStatus {
+    /// With the token in use.
+    Valid,
+    /// Not before the source has another token.
+    Awaited,
+    /// No more: there is no token.
+    Unavailable(Arc<TokenError>),
+}
+
+/// The token in use and where the next one comes from.
+#[derive(Debug)]
+pub struct TokenCache {
+    shared: Arc<Shared>,
+}
+
+/// What the cache shares with the task that asks the source.
+#[derive(Debug)]
+struct Shared {
+    /// `None`: the token was given, and there is no other.
+    source: Option<Source>,
+    state: Mutex<State>,
+    /// Tells those who wait that they need no longer.
+    changes: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Source {
+    tokens: Box<dyn TokenSource>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct State {
+    current: CachedToken,
+    renewal: Renewal,
+    /// When an early renewal began last.
+    asked_at: Option<BootTime>,
+}
+
+#[derive(Debug)]
+struct CachedToken {
+    token: SecretString,
+    /// Counts the tokens of this process, from 0.
+    generation: u64,
+    /// This token and the earlier ones.
+    secrets: Arc<Secrets>,
+    facts: TokenFacts,
+    /// What each of them must be for.
+    needs: Option<TokenNeeds>,
+}
+
+/// What is done for another token than the one in use.
+#[derive(Debug)]
+enum Renewal {
+    Idle,
+    /// The source is asked while the token in use is still valid.
+    Early,
+    /// The source is asked until this time, at least once, and no request starts.
+    Awaited {
+        until: BootTime,
+        refusal: String,
+    },
+    /// The source has no other one.
+    Failed(Arc<TokenError>),
+}
+
+impl TokenCache {
+    /// A token that stays as it is: from the environment.
+    ///
+    /// # Errors
+    /// If it is no bearer token.
+    pub fn given(token: &SecretString) -> Result<TokenCache, TokenError> {
+        let found = token_in(token.expose_secret().as_bytes());
+        let token = found.map_err(|why| TokenError::Text { place: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
+        Ok(TokenCache::holding(None, token))
+    }
+
+    /// The token of a source, which is asked again when the token is about to expire or was refused. An empty source is
+    /// waited for.
+    ///
+    /// # Errors
+    /// If it has no token.
+    pub async fn open(tokens: impl TokenSource + 'static, clock: Clock) -> Result<TokenCache, TokenError> {
+        let until = clock.now().boot + RENEWAL;
+        loop {
+            let found = tokens.fetch().await;
+            let now = clock.now().boot;
+            match found {
+                Err(error) if error.is_empty() && now < until => clock.sleep_until((now + ASK_AGAIN).min(until)).await,
+                found => return Ok(TokenCache::holding(Some(Source { tokens: Box::new(tokens), clock }), found?)),
+            }
+        }
+    }
+
+    fn holding(source: Option<Source>, token: SecretString) -> TokenCache {
+        let facts = TokenFacts::read(token.expose_secret());
+        let mut secrets = Secrets::default();
+        secrets.add(token.expose_secret());
+        let current = CachedToken { token, generation: 0, facts, needs: None, secrets: Arc::new(secrets) };
+        let state = Mutex::new(State { current, renewal: Renewal::Idle, asked_at: None });
+        TokenCache { shared: Arc::new(Shared { source, state, changes: watch::Sender::new(()) }) }
+    }
+
+    /// The token and its generation.
+    #[must_use]
+    pub fn current(&self) -> (SecretString, u64) {
+        let state = self.shared.state();
+        (state.current.token.clone(), state.current.generation)
+    }
+
+    /// Whether a request may be sent at `now`. Call this only with a request to send: if the token has expired, its
+    /// source is asked for another one. [`TokenCache::changes`] tells when to ask again.
+    ///
+    /// Call this within a runtime.
+    #[must_use]
+    pub fn status(&self, now: Now) -> TokenStatus {
+        let mut state = self.shared.state();
+        if state.renewal.has_use() && state.current.facts.has_expired(now.wall) {
+            self.await_another(&mut state, now, "");
+        }
+        match &state.renewal {
+            Renewal::Idle | Renewal::Early => TokenStatus::Valid,
+            Renewal::Awaited { .. } => TokenStatus::Awaited,
+            Renewal::Failed(error) => TokenStatus::Unavailable(Arc::clone(error)),
+        }
+    }
+
+    /// Changes when a wait for a token is over, in whatever way.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.shared.changes.subscribe()
+    }
+
+    /// A valid token and its generation, waited for if there is none at the moment. If it is about to expire, the source
+    /// is asked for the next one meanwhile.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn token(&self, clock: &Clock) -> Result<(SecretString, u64), Arc<TokenError>> {
+        let mut changes = self.changes();
+        loop {
+            let now = clock.now();
+            match self.status(now) {
+                TokenStatus::Valid => {
+                    self.renew_early(now);
+                    return Ok(self.current());
+                }
+                // Its other end is here.
+                TokenStatus::Awaited => drop(changes.changed().await),
+                TokenStatus::Unavailable(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The API refused the token of this generation: no request starts until there is another one. Returns whether that
+    /// is news: requests that were in flight beside the first one that was refused say nothing more.
+    pub(super) fn refused(&self, generation: u64, message: &str, now: Now) -> bool {
+        let mut state = self.shared.state();
+        let is_news = generation >= state.current.generation && state.renewal.has_use();
+        if is_news {
+            self.await_another(&mut state, now, message);
+        }
+        is_news
+    }
+
+    fn await_another(&self, state: &mut State, now: Now, refusal: &str) {
+        let is_asked = matches!(state.renewal, Renewal::Early);
+        if self.can_be_renewed() {
+            state.renewal = Renewal::Awaited { until: now.boot + RENEWAL, refusal: refusal.to_owned() };
+            if !is_asked {
+                tokio::spawn(ask(Asking { shared: Arc::clone(&self.shared), is_done: false }));
+            }
+        } else if let Some(at) = state.current.expired_at(now) {
+            state.renewal = Renewal::Failed(Arc::new(TokenError::ExpiredInUse { at }));
+        }
+    }
+
+    /// Without a new token the old one is good to its end.
+    fn renew_early(&self, now: Now) {
+        let mut state = self.shared.state();
+        let is_near = state.current.facts.expires.is_some_and(|expires| expires.duration_since(now.wall) <= EARLY);
+        let was_asked = state.asked_at.is_some_and(|at| now.boot < at + ASK_AGAIN);
+        if is_near && !was_asked && self.can_be_renewed() && matches!(state.renewal, Renewal::Idle) {
+            (state.renewal, state.asked_at) = (Renewal::Early, Some(now.boot));
+            tokio::spawn(ask(Asking { shared: Arc::clone(&self.shared), is_done: false }));
+        }
+    }
+
+    /// What no text that comes back may hold: pieces of the token in use and of those before it.
+    #[must_use]
+    pub(super) fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.shared.state().current.secrets)
+    }
+
+    /// What the token in use says about itself.
+    #[must_use]
+    pub fn claims(&self) -> TokenFacts {
+        self.shared.state().current.facts.clone()
+    }
+
+    /// The tenant of the tokens, as far as they or their source name it.
+    #[must_use]
+    pub fn tenant(&self) -> Option<String> {
+        let hint = || self.shared.source.as_ref().and_then(|source| source.tokens.tenant_hint());
+        self.claims().tenant.or_else(hint)
+    }
+
+    /// Whether there may be another token than the one in use.
+    #[must_use]
+    pub fn can_be_renewed(&self) -> bool {
+        self.shared.source.is_some()
+    }
+
+    /// Checks that the token in use is for this service, by what it says about itself. From now on no other one takes
+    /// its place.
+    ///
+    /// # Errors
+    /// If it is for another service, tenant or use.
+    pub fn require(&self, needs: TokenNeeds) -> Result<(), TokenError> {
+        let mut state = self.shared.state();
+        state.current.facts.check(&needs)?;
+        state.current.needs = Some(needs);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere leaves the state whole: it is replaced in one step.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, state: &mut State, renewal: Renewal) {
+        state.renewal = renewal;
+        self.changes.send_replace(());
+    }
+
+    /// Takes in what the source had at `now`. Returns when to ask it again, if it must be.
+    fn take_in(&self, found: Result<SecretString, TokenError>, now: Now) -> Option<BootTime> {
+        let state = &mut *self.state();
+        let found = found.and_then(|token| state.current.replace(token));
+        let (until, refusal) = match &state.renewal {
+            Renewal::Awaited { until, refusal } if !matches!(found, Ok(true)) => (*until, refusal),
+            _ => {
+                self.end(state, Renewal::Idle);
+                return None;
+            }
+        };
+        if now.boot < until {
+            return Some((now.boot + ASK_AGAIN).min(until));
+        }
+        let is_same = found.is_ok();
+        let failure = match (found, state.current.expired_at(now)) {
+            (Err(error), _) if !error.is_empty() => Some(error),
+            (_, Some(at)) => Some(TokenError::NotRenewed { at }),
+            // The service may have been wrong, once: by what the token says, it is good.
+            _ if is_same && state.current.facts.expires.is_some() => None,
+            _ => Some(TokenError::Refused { message: refusal.clone() }),
+        };
+        self.end(state, failure.map_or(Renewal::Idle, |error| Renewal::Failed(Arc::new(error))));
+        None
+    }
+}
+
+impl Renewal {
+    /// Whether the token in use may be sent, as far as it hasn't expired.
+    fn has_use(&self) -> bool {
+        matches!(self, Renewal::Idle | Renewal::Early)
+    }
+}
+
+impl CachedToken {
+    /// When it expired, as a person reads it, if it has at `now`.
+    fn expired_at(&self, now: Now) -> Option<String> {
+        self.facts.expiry(now.wall).filter(|_| self.facts.has_expired(now.wall))
+    }
+
+    /// Puts `token` in its place. Returns whether that is another one.
+    fn replace(&mut self, token: SecretString) -> Result<bool, TokenError> {
+        if token.expose_secret() == self.token.expose_secret() {
+            return Ok(false);
+        }
+        let facts = TokenFacts::read(token.expose_secret());
+        if facts.tenant != self.facts.tenant {
+            return Err(TokenError::OtherTenant);
+        }
+        if let Some(needs) = &self.needs {
+            facts.check(needs)?;
+        }
+        Arc::make_mut(&mut self.secrets).add(token.expose_secret());
+        (self.token, self.facts) = (token, facts);
+        self.generation += 1;
+        Ok(true)
+    }
+}
+
+/// The one task that asks the source.
+struct Asking {
+    shared: Arc<Shared>,
+    is_done: bool,
+}
+
+/// Asks the source until it has another token, or need not have one.
+async fn ask(mut asking: Asking) {
+    let shared = Arc::clone(&asking.shared);
+    let Some(Source { tokens, clock }) = &shared.source else { return };
+    loop {
+        let found = tokens.fetch().await;
+        match shared.take_in(found, clock.now()) {
+            Some(at) => clock.sleep_until(at).await,
+            None => break asking.is_done = true,
+        }
+    }
+}
+
+/// Its runtime ended, or the source panicked: whoever needs a token may ask anew.
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.shared.end(&mut self.shared.state(), Renewal::Idle);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::claims::ClaimsError;
+    use super::super::token_source::BoxFuture;
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// `{"tid":"72f988bf","upn":"ana@contoso.com","exp":1795514437}`: 2026-11-24T10:00:37Z.
+    const JWT: &str =
+        "eyJhbGciOiJub25lIn0.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImFuYUBjb250b3NvLmNvbSIsImV4cCI6MTc5NTUxNDQzN30.c2ln";
+    /// The same an hour later.
+    const LATER: &str =
+        "eyJhbGciOiJub25lIn0.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImFuYUBjb250b3NvLmNvbSIsImV4cCI6MTc5NTUxODAzN30.c2ln";
+
+    /// A source that has what was put into it last, and needs its time to say so.
+    #[derive(Clone, Debug)]
+    struct Place(Arc<Held>);
+
+    #[derive(Debug)]
+    struct Held {
+        text: Mutex<String>,
+        takes: Mutex<Duration>,
+        fetches: AtomicUsize,
+        clock: Clock,
+    }
+
+    impl Place {
+        /// Opened at this time.
+        async fn holding(text: &str, time: &str) -> (Place, TokenCache) {
+            let wall = time.parse().expect("a plain time");
+            let clock = Clock::simulated(Now { boot: BootTime(0), wall }, "boot");
+            let (text, takes) = (Mutex::new(text.to_owned()), Mutex::default());
+            let place = Place(Arc::new(Held { text, takes, fetches: AtomicUsize::new(0), clock: clock.clone() }));
+            let tokens = TokenCache::open(place.clone(), clock).await.expect("a token");
+            (place, tokens)
+        }
+
+        fn put(&self, text: &str) {
+            text.clone_into(&mut self.0.text.lock().expect("no panic"));
+        }
+
+        fn takes(&self, seconds: u64) {
+            *self.0.takes.lock().expect("no panic") = Duration::from_secs(seconds);
+        }
+
+        fn now(&self) -> Now {
+            self.0.clock.now()
+        }
+
+        /// How often it was asked since it was opened.
+        fn fetches(&self) -> usize {
+            self.0.fetches.load(Ordering::Relaxed) - 1
+        }
+
+        async fn sleep(&self, millis: u64) {
+            self.0.clock.sleep_until(self.now().boot + Duration::from_millis(millis)).await;
+        }
+
+        /// The token that a request would be sent with.
+        async fn token(&self, tokens: &TokenCache) -> Result<String, String> {
+            let token = tokens.token(&self.0.clock).await;
+            token.map(|(token, _)| token.expose_secret().to_owned()).map_err(|error| error.to_string())
+        }
+
+        fn refused(&self, tokens: &TokenCache, generation: u64, message: &str) -> bool {
+            tokens.refused(generation, message, self.now())
+        }
+    }
+
+    impl TokenSource for Place {
+        fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>> {
+            Box::pin(async {
+                self.0.fetches.fetch_add(1, Ordering::Relaxed);
+                let takes = *self.0.takes.lock().expect("no panic");
+                self.0.clock.sleep_until(self.now().boot + takes).await;
+                let text = self.0.text.lock().expect("no panic");
+                token_in(text.as_bytes()).map_err(|why| TokenError::Text { place: "the place".to_owned(), why })
+            })
+        }
+    }
+
+    fn given(token: &str) -> TokenCache {
+        TokenCache::given(&SecretString::from(token)).expect("a token")
+    }
+
+    #[test]
+    fn jwt_gives_tenant_and_lifetime() {
+        let tokens = given(&format!(" {JWT}\n"));
+        let facts = tokens.claims();
+        assert_eq!((facts.tenant.as_deref(), tokens.tenant().as_deref()), (Some("72f988bf"), Some("72f988bf")));
+        assert_eq!(facts.caller.as_deref(), Some("ana@contoso.com"));
+        assert_eq!(facts.expires, Some("2026-11-24T10:00:37Z".parse().expect("a plain time")));
+        assert_eq!(tokens.current().0.expose_secret(), JWT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_is_renewed_a_minute_before_expiry() {
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T09:59:30Z").await;
+        place.put(LATER);
+        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
+        place.sleep(6_000).await;
+        assert_eq!((tokens.current().1, place.fetches()), (0, 0), "67 s before");
+        place.sleep(2_000).await;
+        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT), "the source is asked meanwhile");
+        place.sleep(1).await;
+        assert_eq!((place.token(&tokens).await.as_deref(), tokens.current().1), (Ok(LATER), 1));
+    }
+
+    /// The source takes 30 s: half of the time that is left.
+    #[tokio::test(start_paused = true)]
+    async fn slow_source_holds_up_no_valid_token() {
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T09:59:37Z").await;
+        place.put(LATER);
+        place.takes(30);
+        for second in 0..40 {
+            let began = place.now();
+            let token = place.token(&tokens).await;
+            assert_eq!(place.now(), began, "nothing waits");
+            assert_eq!(token.as_deref(), Ok(if second <= 30 { JWT } else { LATER }), "{second}");
+            assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
+            place.sleep(1_000).await;
+        }
+        assert_eq!(place.fetches(), 1);
+    }
+
+    /// It expires while its successor is on the way: all wait for the one answer.
+    #[tokio::test(start_paused = true)]
+    async fn source_is_asked_once_for_all() {
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
+        place.put(LATER);
+        place.takes(30);
+        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
+        place.sleep(7_000).await;
+        assert!(matches!(tokens.status(place.now()), TokenStatus::Awaited));
+        let both = tokio::join!(place.token(&tokens), place.token(&tokens));
+        assert_eq!(both, (Ok(LATER.to_owned()), Ok(LATER.to_owned())));
+        assert_eq!((place.fetches(), place.now().boot), (1, BootTime(30_000_000)));
+        // Early renewals in vain are one every 250 ms.
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
+        for _ in 0..20 {
+            assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
+            place.sleep(50).await;
+        }
+        assert_eq!(place.fetches(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_token_may_be_five_seconds_late() {
+        for late in [0, 1, 2_000, 4_999, 5_000] {
+            let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
+            place.put(if late > 1 { "" } else { "the-first-token" });
+            if late == 0 {
+                place.put("the-second-token");
+            }
+            assert!(place.refused(&tokens, 0, "expired"));
+            assert!(!place.refused(&tokens, 0, "expired"), "one beside it says nothing new");
+            let renewed = async {
+                place.sleep(late).await;
+                place.put("the-second-token");
+            };
+            let (token, ()) = tokio::join!(place.token(&tokens), renewed);
+            assert_eq!((token.as_deref(), tokens.current().1), (Ok("the-second-token"), 1), "{late}");
+            let took = u64::try_from(place.now().boot.0 / 1_000).expect("later");
+            assert!((late..=late + 250).contains(&took), "{late}: taken at {took}");
+            assert!(!place.refused(&tokens, 0, "expired"), "a late response to the first one");
+            assert!(place.refused(&tokens, 1, "expired"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unrenewed_token_is_given_up_after_five_seconds() {
+        for left in ["the-first-token", ""] {
+            let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
+            place.put(left);
+            assert!(place.refused(&tokens, 0, "it has expired"));
+            let error = place.token(&tokens).await.expect_err("there is none");
+            assert_eq!(error, "the token file was not renewed; its token was refused: it has expired");
+            assert_eq!((place.now().boot, place.fetches()), (BootTime(5_000_000), 21));
+            assert!(matches!(tokens.status(place.now()), TokenStatus::Unavailable(_)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn expired_token_is_not_used() {
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:36Z").await;
+        assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
+        place.sleep(999).await;
+        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
+        place.put("");
+        place.sleep(1).await;
+        assert!(matches!(tokens.status(place.now()), TokenStatus::Awaited));
+        let renewed = async {
+            place.sleep(3_000).await;
+            place.put(LATER);
+        };
+        assert_eq!(tokio::join!(place.token(&tokens), renewed).0.as_deref(), Ok(LATER));
+
+        for left in [JWT, ""] {
+            let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:37Z").await;
+            place.put(left);
+            let error = place.token(&tokens).await.expect_err("it isn't renewed");
+            assert_eq!(error, "the token file was not renewed; its token expired at 10:00 UTC");
+            assert_eq!(place.now().boot, BootTime(5_000_000));
+        }
+        let TokenStatus::Unavailable(error) = given(JWT).status(place.now()) else { panic!("it has expired") };
+        assert_eq!(error.to_string(), "the token expired at 10:00 UTC");
+    }
+
+    /// By what it says about itself it is good: the service may be wrong once.
+    #[tokio::test(start_paused = true)]
+    async fn refused_valid_token_is_tried_once_more() {
+        let (place, tokens) = Place::holding(JWT, "2026-11-24T09:00:00Z").await;
+        assert!(place.refused(&tokens, 0, "no"));
+        assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
+        assert_eq!(place.now().boot, BootTime(5_000_000));
+        assert!(place.refused(&tokens, 0, "no"), "again");
+        let tokens = given("opaque");
+        for _ in 0..2 {
+            assert!(place.refused(&tokens, 0, "no"));
+            assert!(matches!(tokens.status(place.now()), TokenStatus::Valid));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_of_another_tenant_is_rejected() {
+        for other in ["opaque", "a.eyJ0aWQiOiJvdGhlciJ9.c"] {
+            let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:00Z").await;
+            place.put(other);
+            assert!(place.refused(&tokens, 0, "no"));
+            assert_eq!(place.token(&tokens).await, Err("the new token is for another tenant".to_owned()), "{other}");
+            assert_eq!(tokens.current().0.expose_secret(), JWT);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn renewed_token_for_another_service_is_refused() {
+        // {"aud":"ours","roles":["Write"]} and {"aud":"theirs","roles":["Write"]}
+        let ours = "e30.eyJhdWQiOiJvdXJzIiwicm9sZXMiOlsiV3JpdGUiXX0.c2ln";
+        let theirs = "e30.eyJhdWQiOiJ0aGVpcnMiLCJyb2xlcyI6WyJXcml0ZSJdfQ.c2ln";
+        let needs = || TokenNeeds {
+            audiences: vec!["ours".to_owned()],
+            permissions: vec!["Write".to_owned()],
+            tenant: None,
+            is_opaque: false,
+        };
+        let (place, tokens) = Place::holding(ours, "2026-11-24T10:00:00Z").await;
+        tokens.require(needs()).expect("is ours");
+        place.put(theirs);
+        assert!(place.refused(&tokens, 0, "no"));
+        let error = tokens.token(&place.0.clock).await.expect_err("is theirs");
+        assert!(matches!(*error, TokenError::Claims(ClaimsError::Audience { .. })), "{error}");
+        assert_eq!(tokens.current().0.expose_secret(), ours);
+        assert!(given(theirs).require(needs()).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn empty_source_is_awaited_at_the_start() {
+        let (place, _) = Place::holding("the-token", "2026-11-24T10:00:00Z").await;
+        place.put("");
+        let renewed = async {
+            place.sleep(2_900).await;
+            place.put("the-token");
+        };
+        let (tokens, ()) = tokio::join!(TokenCache::open(place.clone(), place.0.clock.clone()), renewed);
+        assert_eq!((tokens.expect("a token").current().1, place.now().boot), (0, BootTime(3_000_000)));
+        place.put("");
+        let error = TokenCache::open(place.clone(), place.0.clock.clone()).await.expect_err("stays empty");
+        assert!(error.is_empty() && place.now().boot == BootTime(8_000_000), "{error}");
+        place.put("null");
+        assert!(TokenCache::open(place.clone(), place.0.clock.clone()).await.is_err());
+        assert_eq!(place.now().boot, BootTime(8_000_000), "what is no token is no empty file");
+    }
+
+    /// The runtime in which it was asked has ended.
+    #[tokio::test(start_paused = true)]
+    async fn dropped_renewal_can_begin_anew() {
+        let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
+        place.put("the-second-token");
+        let mut changes = tokens.changes();
+        tokens.shared.state().renewal = Renewal::Awaited { until: BootTime(1), refusal: String::new() };
+        drop(ask(Asking { shared: Arc::clone(&tokens.shared), is_done: false }));
+        assert!(
+            changes.has_changed().expect("it is there") && matches!(tokens.status(place.now()), TokenStatus::Valid)
+        );
+        changes.mark_unchanged();
+        assert!(place.refused(&tokens, 0, "no"));
+        assert_eq!(place.token(&tokens).await.as_deref(), Ok("the-second-token"));
+    }
+
+    #[test]
+    fn debug_output_hides_the_token() {
+        assert!(!format!("{:?}", given(JWT)).contains("eyJ"));
+    }
+}
