@@ -10,15 +10,11 @@ use crate::cli::exit;
 use crate::cli::stop::code_of;
 use crate::client::{ClaimsError, HttpError, OriginError, TokenError};
 use crate::contract::{BUILT_IN, ContractError};
-use crate::files::Refusal;
+use crate::files::{PathError, Refusal};
 use crate::input::InputError;
 use crate::journal::JournalError;
-use crate::output::fetched::FetchPlaceError;
-use crate::output::plan_file::PlanPlaceError;
-use crate::output::results::DestinationError;
 use crate::plan::PlanError;
 use crate::report::next_command::NextCommand;
-use crate::report::page::PagePlaceError;
 use crate::session::SessionError;
 use crate::text::{escape_json, printable};
 
@@ -42,12 +38,9 @@ pub enum Error {
     /// A base URL can't be used.
     #[error(transparent)]
     Origin(#[from] OriginError),
-    /// The results can't be written there.
+    /// An output can't be written at its path.
     #[error(transparent)]
-    Destination(#[from] DestinationError),
-    /// A report can't be written there.
-    #[error(transparent)]
-    ReportPlace(#[from] PagePlaceError),
+    Path(#[from] PathError),
     /// A report can't be written.
     #[error("cannot write the report: {0}")]
     Report(#[source] io::Error),
@@ -65,12 +58,6 @@ pub enum Error {
         /// Why.
         error: PlanError,
     },
-    /// A plan can't be written there.
-    #[error(transparent)]
-    PlanPlace(#[from] PlanPlaceError),
-    /// Fetched incidents can't be written there.
-    #[error(transparent)]
-    FetchPlace(#[from] FetchPlaceError),
     /// Rows are not valid. What is wrong with them was shown.
     #[error("the input is not valid; nothing was sent")]
     InvalidRows,
@@ -176,18 +163,15 @@ impl Error {
         match self {
             Error::Ended { code, .. } => *code,
             Error::InJson(error) => error.exit_code(),
-            Error::FetchPlace(error) if error.is_held() => exit::STOPPED,
+            Error::Path(error) if error.is_held() => exit::STOPPED,
             Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::STOPPED,
             Error::ReaderGone { .. } => exit::STOPPED,
             _ if self.is_full() => exit::STOPPED,
             Error::Usage { .. }
-            | Error::FetchPlace(_)
             | Error::Contract(_)
             | Error::Set(_)
             | Error::Origin(_)
-            | Error::Destination(_)
-            | Error::PlanPlace(_)
-            | Error::ReportPlace(_)
+            | Error::Path(_)
             | Error::Report(_)
             | Error::Http(_)
             | Error::Output(_)
@@ -218,8 +202,7 @@ impl Error {
     /// Whether an output can't be written because its disk is full.
     fn is_full(&self) -> bool {
         let error = match self {
-            Error::FetchPlace(error) => error.io_error(),
-            Error::PlanPlace(error) => error.io_error(),
+            Error::Path(error) => error.io_error(),
             Error::Report(error) | Error::Output(error) => Some(error),
             _ => None,
         };

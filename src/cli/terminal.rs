@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::environment::{ColorWish, Environment, state_dir};
 use super::global::{Color, GlobalArgs, LogFormat};
 use crate::cli::error::Error;
-use crate::files::{PathProblem, open_log, read_kernel_text};
+use crate::files::{Refusal, open_log, read_kernel_text};
 use crate::report::Layout;
 use crate::report::progress::Screen;
 use crate::text::printable;
@@ -117,11 +117,8 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
     Ok(())
 }
 
-fn log_refused(path: &Path, why: &PathProblem) -> Error {
-    let why = match why {
-        PathProblem::Used => "the command already uses that file or its directory".to_owned(),
-        PathProblem::Refused(why) => why.to_string(),
-    };
+fn log_refused(path: &Path, why: &Refusal) -> Error {
+    let why = why.to_string();
     Error::Usage {
         message: format!("cannot write the log file {}: {}", printable(&path.to_string_lossy()), printable(&why)),
         hint: Some("name another file with --log-file".to_owned()),

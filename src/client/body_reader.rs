@@ -11,7 +11,7 @@ use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use super::member_filter::{Keep, MemberFilter};
 
 /// A byte order mark: some servers put it before their JSON.
-const BOM: &[u8] = b"\xef\xbb\xbf";
+const BOM: &[u8] = crate::text::BOM.as_bytes();
 
 /// How much of a body is read.
 #[derive(Clone, Copy, Debug)]

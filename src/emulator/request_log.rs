@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::windows::Windows;
-use crate::files::{PathProblem, open_log};
+use crate::files::open_log;
 
 /// One request.
 #[derive(Serialize)]
@@ -65,11 +65,7 @@ pub(super) struct RequestLog(File);
 impl RequestLog {
     /// Opens the file to add to it, and makes it where there is none.
     pub(super) fn open(path: &Path) -> io::Result<RequestLog> {
-        match open_log(path, &[], None) {
-            Ok(file) => Ok(RequestLog(file)),
-            Err(PathProblem::Refused(why)) => Err(why.into()),
-            Err(PathProblem::Used) => Err(io::ErrorKind::ResourceBusy.into()),
-        }
+        Ok(RequestLog(open_log(path, &[], None)?))
     }
 
     /// Writes one line in one piece.

@@ -26,7 +26,9 @@ pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
     sync_directory, temporary_dir, unnamed, unnamed_in,
 };
-pub(crate) use output_path::{PathProblem, after_links, directory_of, inspect, is_one_name, look_at_shared, open_log};
+pub use output_path::PathError;
+pub(crate) use output_path::{
+    OutputKind, PathProblem, after_links, directory_of, inspect, is_one_name, look_at_shared, open_log,
+};
 pub(crate) use private_dir::PrivateDir;
 pub use refusal::Refusal;
-pub(crate) use refusal::kind_of;

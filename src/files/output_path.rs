@@ -1,5 +1,7 @@
-//! The place of an output: what is there, and whether anything may be written.
+//! The path of an output: what is there, whether anything may be written, and why not.
 
+use std::error::Error;
+use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,15 +9,39 @@ use std::path::{Path, PathBuf};
 
 use super::links::resolve;
 use super::open::{open_output, open_to_log, unnamed_in};
-use super::refusal::{Refusal, Rule};
+use super::refusal::{Refusal, Rule, kind_of};
+use crate::text::printable;
 
-/// Why nothing may be written at a place, whatever it is that would be.
+/// A kind of output, as messages name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutputKind {
+    /// `results`
+    pub(crate) name: &'static str,
+    /// The option that names another file.
+    pub(crate) option: &'static str,
+    /// What a file is called that the command uses already.
+    pub(crate) used: &'static str,
+}
+
+/// Why an output can't be written at a path.
+#[derive(Debug)]
+pub struct PathError {
+    kind: &'static OutputKind,
+    path: PathBuf,
+    problem: PathProblem,
+}
+
+/// What is wrong with the path of an output.
 #[derive(Debug)]
 pub(crate) enum PathProblem {
-    /// It is a file that the command uses already.
-    Used,
     /// What is there is not used, or can't be.
     Refused(Refusal),
+    /// A file is there that may not be replaced: `is not a plan`.
+    Kept(&'static str),
+    /// Another process is writing it: `another fetch`.
+    Held(&'static str),
+    /// Anything else, as a sentence.
+    Other(String),
 }
 
 impl<E: Into<Refusal>> From<E> for PathProblem {
@@ -24,41 +50,82 @@ impl<E: Into<Refusal>> From<E> for PathProblem {
     }
 }
 
-/// Looks at a place, and changes nothing. What `judge` says of the file that is there comes back; an empty one, or none,
-/// is not judged. `used` are files that the command uses already.
+impl PathError {
+    /// For `map_err`.
+    pub(crate) fn at<P: Into<PathProblem>>(kind: &'static OutputKind, path: &Path) -> impl Fn(P) -> PathError + Copy {
+        move |problem| PathError { kind, path: path.to_owned(), problem: problem.into() }
+    }
+
+    /// Whether another process is writing it, which will end.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self.problem, PathProblem::Held(_))
+    }
+
+    /// The error of the machine, if that is the reason.
+    #[must_use]
+    pub fn io_error(&self) -> Option<&io::Error> {
+        match &self.problem {
+            PathProblem::Refused(Refusal::Io(error)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Error for PathError {}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let OutputKind { name, option, used } = self.kind;
+        write!(f, "cannot write {name} to `{}`: ", printable(&self.path.to_string_lossy()))?;
+        match &self.problem {
+            PathProblem::Refused(Refusal::Used) => write!(f, "{used}; name another file with `{option}`"),
+            PathProblem::Refused(Refusal::Io(error)) => write!(f, "{error}"),
+            PathProblem::Refused(why) => write!(f, "{why}; name another file with `{option}`"),
+            PathProblem::Kept(why) => {
+                write!(f, "the file exists and {why}; move it away, or name another file with `{option}`")
+            }
+            PathProblem::Held(other) => write!(f, "{other} is writing it"),
+            PathProblem::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Examines a path, and changes nothing. Returns what `judge` says of the file that is there, unless that is empty.
+/// `used` are files that the command uses already.
 ///
 /// # Errors
-/// Where there is an [`PathProblem`], or the file is not one that may be replaced.
-pub(crate) fn inspect<T, R: From<PathProblem>>(
+/// If nothing may be written there, or `judge` refuses the file.
+pub(crate) fn inspect<T>(
     path: &Path,
     used: &[&Path],
-    judge: impl FnOnce(File) -> Result<T, R>,
-) -> Result<Option<T>, R> {
-    let path = after_links(path).map_err(PathProblem::Refused)?;
+    judge: impl FnOnce(File) -> Result<T, PathProblem>,
+) -> Result<Option<T>, PathProblem> {
+    let path = after_links(path)?;
     let judged = match find(&path)? {
         None => None,
         Some(found) if found.is_file() && used.iter().any(|used| is_same(used, &found)) => {
-            return Err(PathProblem::Used.into());
+            return Err(Refusal::Used.into());
         }
         Some(found) => {
-            Rule::Output.judge(&found).map_err(PathProblem::Refused)?;
-            let file = (found.len() > 0).then(|| open_output(&path)).transpose().map_err(PathProblem::Refused)?;
+            Rule::Output.judge(&found)?;
+            let file = (found.len() > 0).then(|| open_output(&path)).transpose()?;
             file.map(judge).transpose()?
         }
     };
-    expect_writable(directory_of(&path)).map_err(PathProblem::from)?;
+    expect_writable(directory_of(&path))?;
     Ok(judged)
 }
 
-/// The place of a file to which others add too, such as the summary of a job: it belongs to whoever made it.
+/// Examines the path of a file to which others append too, such as the summary of a job. Anybody may own it.
 ///
 /// # Errors
-/// Where there is an [`PathProblem`].
-pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), PathProblem> {
+/// If nothing may be written there.
+pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), Refusal> {
     let path = after_links(path)?;
     match find(&path)? {
-        Some(found) if !found.is_file() => return Err(Refusal::Kind(super::kind_of(&found)).into()),
-        Some(found) if used.iter().any(|used| is_same(used, &found)) => return Err(PathProblem::Used),
+        Some(found) if !found.is_file() => return Err(Refusal::Kind(kind_of(&found))),
+        Some(found) if used.iter().any(|used| is_same(used, &found)) => return Err(Refusal::Used),
         // It is added to, so its directory need not be writable.
         Some(_) => rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)?,
         None => expect_writable(directory_of(&path))?,
@@ -70,8 +137,8 @@ pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), PathProb
 /// `state` is the directory of the journal, in which no log may be.
 ///
 /// # Errors
-/// Where there is an [`PathProblem`].
-pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Result<File, PathProblem> {
+/// If nothing may be written there.
+pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Result<File, Refusal> {
     let path = after_links(path)?;
     let directory = fs::metadata(directory_of(&path))?;
     let is_used = |used: &&Path| match find(&path) {
@@ -79,9 +146,9 @@ pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Res
         _ => is_one_name(&path, used),
     };
     if used.iter().any(is_used) || state.is_some_and(|state| is_same(state, &directory)) {
-        return Err(PathProblem::Used);
+        return Err(Refusal::Used);
     }
-    Ok(open_to_log(&path)?)
+    open_to_log(&path)
 }
 
 pub(crate) fn directory_of(path: &Path) -> &Path {
@@ -103,7 +170,7 @@ pub(crate) fn after_links(path: &Path) -> Result<PathBuf, Refusal> {
 }
 
 /// What has the name.
-fn find(path: &Path) -> Result<Option<Metadata>, PathProblem> {
+fn find(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => Ok(Some(found?)),

@@ -37,6 +37,9 @@ pub enum Refusal {
         /// What `chmod` needs to correct it.
         fix: &'static str,
     },
+    /// The command uses it for something else.
+    #[error("the command already uses that file or its directory")]
+    Used,
     /// It can't be opened or examined.
     #[error("{0}")]
     Io(#[from] io::Error),

@@ -20,6 +20,9 @@ pub use shell::shell_word;
 pub use spreadsheet::{escape_formula, needs_quotes, shield_bytes, unescape_formula, unescape_formula_bytes};
 pub use terminal::{Printable, escape_json, escape_toml, printable, truncate};
 
+/// The byte order mark.
+pub const BOM: &str = "\u{feff}";
+
 /// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
 #[inline]
 #[must_use]

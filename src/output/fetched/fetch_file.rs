@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use super::incident::Fetched;
 use super::rows::{self, Columns};
 use crate::contract::Contract;
-use crate::files::{self, PathProblem, Refusal};
-use crate::text::printable;
+use crate::files::{self, OutputKind, PathError, PathProblem};
 
 /// How the rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,46 +22,11 @@ pub struct FetchFile {
     form: FetchFormat,
 }
 
-/// Why incidents can't be written there.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write incidents to `{}`: {reason}", printable(&.path.to_string_lossy()))]
-pub struct FetchPlaceError {
-    pub(super) path: PathBuf,
-    pub(super) reason: Reason,
-}
+/// A fetch reads no file.
+pub(super) const KIND: OutputKind = OutputKind { name: "incidents", option: "-o", used: "" };
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Reason {
-    #[error("its name must end in .csv, .jsonl or .ndjson")]
-    Extension,
-    #[error("{0}; name another file with `-o`")]
-    Refused(Refusal),
-    #[error("the file exists and was not fetched; move it away, or name another file with `-o`")]
-    ForeignFile,
-    #[error("the file exists and has been edited; move it away, or name another file with `-o`")]
-    FilledIn,
-    #[error("another fetch is writing it")]
-    Held,
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
-
-impl FetchPlaceError {
-    /// Whether another process is writing it.
-    #[must_use]
-    pub fn is_held(&self) -> bool {
-        matches!(self.reason, Reason::Held)
-    }
-
-    /// The I/O error, if it is one.
-    #[must_use]
-    pub fn io_error(&self) -> Option<&io::Error> {
-        match &self.reason {
-            Reason::Io(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+pub(super) const NOT_FETCHED: PathProblem = PathProblem::Kept("was not fetched");
+const EDITED: PathProblem = PathProblem::Kept("has been edited");
 
 impl FetchFile {
     /// Inspects the path without a change.
@@ -70,15 +34,15 @@ impl FetchFile {
     /// # Errors
     /// If its name ends otherwise; if it is a link, a directory, a device or a pipe, a file that was not fetched, or one
     /// that has been edited; if its directory can't be written.
-    pub fn examine(path: &Path) -> Result<FetchFile, FetchPlaceError> {
-        let failed = |reason| FetchPlaceError { path: path.to_owned(), reason };
+    pub fn examine(path: &Path) -> Result<FetchFile, PathError> {
+        let failed = PathError::at(&KIND, path);
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         let form = match ending.as_deref() {
             Some("csv") => FetchFormat::Csv,
             Some("jsonl" | "ndjson") => FetchFormat::Jsonl,
-            _ => return Err(failed(Reason::Extension)),
+            _ => return Err(failed(PathProblem::Other("its name must end in .csv, .jsonl or .ndjson".to_owned()))),
         };
-        look_at(path, form).map_err(failed)?;
+        earlier_rows(path, form).map_err(failed)?;
         Ok(FetchFile { path: path.to_owned(), form })
     }
 
@@ -96,9 +60,9 @@ impl FetchFile {
         &self,
         contract: &Contract,
         incidents: impl Iterator<Item = io::Result<Fetched>>,
-    ) -> Result<u64, FetchPlaceError> {
-        let replaced = look_at(&self.path, self.form).map_err(|reason| self.failed(reason))?;
-        let failed = |error| self.failed(Reason::Io(error));
+    ) -> Result<u64, PathError> {
+        let replaced = earlier_rows(&self.path, self.form).map_err(PathError::at(&KIND, &self.path))?;
+        let failed = PathError::at(&KIND, &self.path);
         let columns = Columns::new(contract);
         files::replace(
             &self.path,
@@ -120,33 +84,10 @@ impl FetchFile {
         )?;
         Ok(replaced)
     }
-
-    fn failed(&self, reason: Reason) -> FetchPlaceError {
-        FetchPlaceError { path: self.path.clone(), reason }
-    }
-}
-
-impl From<Refusal> for Reason {
-    fn from(why: Refusal) -> Reason {
-        match why {
-            Refusal::Io(error) => Reason::Io(error),
-            why => Reason::Refused(why),
-        }
-    }
-}
-
-impl From<PathProblem> for Reason {
-    fn from(obstacle: PathProblem) -> Reason {
-        match obstacle {
-            // A fetch reads no file.
-            PathProblem::Used => Reason::ForeignFile,
-            PathProblem::Refused(why) => why.into(),
-        }
-    }
 }
 
 /// The number of rows of the earlier fetch at this path.
-fn look_at(path: &Path, form: FetchFormat) -> Result<u64, Reason> {
+fn earlier_rows(path: &Path, form: FetchFormat) -> Result<u64, PathProblem> {
     let judge = |file| {
         let file = BufReader::new(file);
         if form == FetchFormat::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
@@ -155,31 +96,31 @@ fn look_at(path: &Path, form: FetchFormat) -> Result<u64, Reason> {
 }
 
 /// Of an earlier fetch as CSV: nothing was filled in.
-fn expect_empty_columns(file: impl Read) -> Result<u64, Reason> {
+fn expect_empty_columns(file: impl Read) -> Result<u64, PathProblem> {
     let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let Ok(header) = reader.byte_headers().cloned() else { return Err(Reason::ForeignFile) };
+    let Ok(header) = reader.byte_headers().cloned() else { return Err(NOT_FETCHED) };
     let names = header.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
-    let empty = rows::empty_columns(names).ok_or(Reason::ForeignFile)?;
+    let empty = rows::empty_columns(names).ok_or(NOT_FETCHED)?;
     let mut rows = 0;
     for record in reader.byte_records() {
-        let record = record.map_err(|_| Reason::ForeignFile)?;
+        let record = record.map_err(|_| NOT_FETCHED)?;
         rows += 1;
         if record.iter().skip(1).take(empty).any(|cell| !cell.trim_ascii().is_empty()) {
-            return Err(Reason::FilledIn);
+            return Err(EDITED);
         }
     }
     Ok(rows)
 }
 
 /// The same as JSONL.
-fn expect_empty_members(file: impl BufRead) -> Result<u64, Reason> {
+fn expect_empty_members(file: impl BufRead) -> Result<u64, PathProblem> {
     let mut rows = 0;
     for line in file.lines() {
-        let line = line.map_err(|_| Reason::ForeignFile)?;
+        let line = line.map_err(|_| NOT_FETCHED)?;
         match rows::empty_members(&line) {
             Some(0) => rows += 1,
-            Some(_) => return Err(Reason::FilledIn),
-            None => return Err(Reason::ForeignFile),
+            Some(_) => return Err(EDITED),
+            None => return Err(NOT_FETCHED),
         }
     }
     Ok(rows)

@@ -9,7 +9,7 @@ mod incident;
 mod partial;
 mod rows;
 
-pub use fetch_file::{FetchFile, FetchPlaceError};
+pub use fetch_file::FetchFile;
 pub use incident::Fetched;
 pub use partial::{PartHeader, PartialFile, PartialStart};
 pub(crate) use rows::cell;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::fetch_file::{FetchFile, FetchPlaceError, Reason};
+use super::fetch_file::{FetchFile, KIND, NOT_FETCHED};
 use super::incident::Fetched;
 use crate::contract::Contract;
-use crate::files::{self, For, directory_of};
+use crate::files::{self, For, PathError, PathProblem, directory_of};
 
 /// How every partial file starts.
 const MARK: &str = "{\"fetch\":1,";
@@ -87,15 +87,15 @@ impl PartialFile {
         now: jiff::Timestamp,
         oldest: jiff::Timestamp,
         mut read: impl FnMut(Fetched),
-    ) -> Result<(PartialFile, PartialStart), FetchPlaceError> {
+    ) -> Result<(PartialFile, PartialStart), PathError> {
         let mut name = file.path().as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
-        let opened = files::after_links(&path).map_err(Reason::from).and_then(|place| {
+        let opened = files::after_links(&path).map_err(PathProblem::from).and_then(|place| {
             let opened = open(&place)?;
             PartialFile::begin(opened, &place, header, now, oldest, &mut read)
         });
-        opened.map_err(|reason| FetchPlaceError { path, reason })
+        opened.map_err(PathError::at(&KIND, &path))
     }
 
     fn begin(
@@ -105,7 +105,7 @@ impl PartialFile {
         now: jiff::Timestamp,
         oldest: jiff::Timestamp,
         read: &mut dyn FnMut(Fetched),
-    ) -> Result<(PartialFile, PartialStart), Reason> {
+    ) -> Result<(PartialFile, PartialStart), PathProblem> {
         let header = PartHeader { begun_at: format!("{now:.0}"), ..header };
         let is_new = file.metadata()?.len() == 0;
         let mut lines = BufReader::new(&file);
@@ -162,8 +162,8 @@ impl PartialFile {
     ///
     /// # Errors
     /// If it can't be read.
-    pub fn incidents(&self) -> Result<impl Iterator<Item = io::Result<Fetched>> + use<>, FetchPlaceError> {
-        let failed = |error| FetchPlaceError { path: self.path.clone(), reason: Reason::Io(error) };
+    pub fn incidents(&self) -> Result<impl Iterator<Item = io::Result<Fetched>> + use<>, PathError> {
+        let failed = PathError::at(&KIND, &self.path);
         let mut file = self.file.try_clone().map_err(failed)?;
         file.seek(io::SeekFrom::Start(0)).map_err(failed)?;
         let mut lines = BufReader::new(file);
@@ -176,17 +176,17 @@ impl PartialFile {
     ///
     /// # Errors
     /// If it can't be removed.
-    pub fn remove(self) -> Result<(), FetchPlaceError> {
-        fs::remove_file(&self.path).map_err(|error| FetchPlaceError { path: self.path, reason: Reason::Io(error) })
+    pub fn remove(self) -> Result<(), PathError> {
+        fs::remove_file(&self.path).map_err(PathError::at(&KIND, &self.path))
     }
 }
 
 /// Opens it and takes its lock.
-fn open(path: &Path) -> Result<File, Reason> {
+fn open(path: &Path) -> Result<File, PathProblem> {
     loop {
         let mut file = files::open_own(path, For::Creating)?;
         match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => return Err(Reason::Held),
+            Err(fs::TryLockError::WouldBlock) => return Err(PathProblem::Held("another fetch")),
             Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
                 return Err(error.into());
             }
@@ -200,7 +200,7 @@ fn open(path: &Path) -> Result<File, Reason> {
         (&file).take(MARK.len() as u64).read_to_end(&mut mark)?;
         // A kill may have torn the first line.
         if !MARK.as_bytes().starts_with(&mark) {
-            return Err(Reason::ForeignFile);
+            return Err(NOT_FETCHED);
         }
         file.seek(io::SeekFrom::Start(0))?;
         return Ok(file);
@@ -252,7 +252,7 @@ mod tests {
             query: &str,
             filter: &str,
             now: &str,
-        ) -> Result<(PartialFile, PartialStart, Vec<u64>), FetchPlaceError> {
+        ) -> Result<(PartialFile, PartialStart, Vec<u64>), PathError> {
             let [origin, scope, contract] = ["https://a.example", "tenant:1", "rules"].map(str::to_owned);
             let header = PartHeader::new(vec![query.to_owned()], Some(filter.to_owned()), origin, scope, contract);
             let now = at(now);

@@ -8,9 +8,7 @@ use super::incident::Fetched;
 use crate::contract::{Contract, PropertyKind};
 use crate::input::csv::join;
 use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, jsonl};
-use crate::text::{escape_formula, escape_json, printable};
-
-const BOM: &str = "\u{feff}";
+use crate::text::{BOM, escape_formula, escape_json, printable};
 
 /// The columns of a fetch under one contract.
 pub(super) struct Columns {

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use crate::input::csv::{delimiter_byte, join};
 use crate::model::outcome::{RESULT_COLUMNS, ResultRow};
-use crate::text::{escape_formula, printable, shield_bytes};
+use crate::text::{BOM, escape_formula, printable, shield_bytes};
 
 /// The header line of a results file.
 pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> {
     let own = columns.iter().map(|name| escape_formula(name));
     let record = encode(delimiter, RESULT_COLUMNS.into_iter().map(Cow::Borrowed).chain(own).map(into_bytes));
-    if bom { [super::BOM.as_bytes(), &record].concat() } else { record }
+    if bom { [BOM.as_bytes(), &record].concat() } else { record }
 }
 
 /// One row's line.

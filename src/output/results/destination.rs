@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
-use crate::files::{self, PathProblem, Refusal};
+use crate::files::{self, OutputKind, PathError, PathProblem, Refusal};
 use crate::model::outcome::{InputShape, RESULT_COLUMNS};
-use crate::text::printable;
+use crate::text::BOM;
 
 /// A line of ours is shorter: a record has 1 MiB at most.
 const LONGEST_FIRST_LINE: u64 = 4 << 20;
@@ -25,31 +25,7 @@ pub struct Destination {
     replaces: bool,
 }
 
-/// Why results can't be written there.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write results to `{}`: {reason}", printable(&.path.to_string_lossy()))]
-pub struct DestinationError {
-    path: PathBuf,
-    reason: Reason,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Reason {
-    #[error("results need a file; name one with `--results`, or read the summary with `--format json`")]
-    StandardOutput,
-    #[error("{0}; name another file with `--results`")]
-    Refused(Refusal),
-    #[error("it is the input; name another file with `--results`")]
-    Input,
-    #[error("the file exists and is not a results file; move it away, or name another file with `--results`")]
-    ForeignFile,
-    #[error("another run is writing it; wait until it has finished, or name another file with `--results`")]
-    InUse,
-    #[error("the results have the input's format; name a file that ends in `.{0}`")]
-    OtherFormat(&'static str),
-    #[error("{0}")]
-    Io(#[from] io::Error),
-}
+const KIND: OutputKind = OutputKind { name: "results", option: "--results", used: "it is the input" };
 
 impl Destination {
     /// Looks at what is there, and changes nothing. `input` is the input's path, where it has one.
@@ -58,13 +34,10 @@ impl Destination {
     /// Where it is a link, a directory, a device or a pipe, the input itself, a file that is not a results file, the
     /// results file of a run that is under way; where the name ends like the other format; where its directory can't
     /// be written.
-    pub fn examine(path: &Path, input: Option<&Path>, shape: &InputShape) -> Result<Destination, DestinationError> {
-        let failed = |reason| DestinationError { path: path.to_owned(), reason };
-        if path == Path::new("-") {
-            return Err(failed(Reason::StandardOutput));
-        }
-        check_ending(path, shape).map_err(failed)?;
-        let replaces = look_at(path, input).map_err(failed)?;
+    pub fn examine(path: &Path, input: Option<&Path>, shape: &InputShape) -> Result<Destination, PathError> {
+        let failed = PathError::at(&KIND, path);
+        expect_file_of_format(path, shape).map_err(failed)?;
+        let replaces = holds_results_at(path, input).map_err(failed)?;
         Ok(Destination { path: path.to_owned(), input: input.map(Path::to_owned), replaces })
     }
 
@@ -80,9 +53,8 @@ impl Destination {
         self.replaces
     }
 
-    pub(super) fn examine_again(&self) -> Result<(), DestinationError> {
-        let failed = |reason| DestinationError { path: self.path.clone(), reason };
-        look_at(&self.path, self.input.as_deref()).map(drop).map_err(failed)
+    pub(super) fn examine_again(&self) -> Result<(), PathError> {
+        holds_results_at(&self.path, self.input.as_deref()).map(drop).map_err(PathError::at(&KIND, &self.path))
     }
 }
 
@@ -103,45 +75,45 @@ fn stem(input: Option<&Path>) -> OsString {
     of_results().filter(|original| !original.is_empty()).map_or_else(|| stem.to_owned(), OsString::from)
 }
 
-fn check_ending(path: &Path, shape: &InputShape) -> Result<(), Reason> {
-    let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    let format = match ending.as_str() {
+fn expect_file_of_format(path: &Path, shape: &InputShape) -> Result<(), PathProblem> {
+    if path == Path::new("-") {
+        let why = "results need a file; name one with `--results`, or read the summary with `--format json`";
+        return Err(PathProblem::Other(why.to_owned()));
+    }
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    let format = match extension.as_str() {
         "csv" => "csv",
         "jsonl" | "ndjson" => "jsonl",
         _ => return Ok(()),
     };
-    if format == shape.extension() { Ok(()) } else { Err(Reason::OtherFormat(shape.extension())) }
-}
-
-impl From<PathProblem> for Reason {
-    fn from(obstacle: PathProblem) -> Reason {
-        match obstacle {
-            PathProblem::Used => Reason::Input,
-            PathProblem::Refused(Refusal::Io(error)) => Reason::Io(error),
-            PathProblem::Refused(why) => Reason::Refused(why),
-        }
+    let wanted = shape.extension();
+    if format == wanted {
+        return Ok(());
     }
+    Err(PathProblem::Other(format!("the results have the input's format; name a file that ends in `.{wanted}`")))
 }
 
 /// Whether there are results already.
-fn look_at(path: &Path, input: Option<&Path>) -> Result<bool, Reason> {
+fn holds_results_at(path: &Path, input: Option<&Path>) -> Result<bool, PathProblem> {
     let replaces = files::inspect(path, input.as_slice(), holds_results)?.unwrap_or(false);
     if path.file_name().is_none() {
-        return Err(Reason::Refused(Refusal::Kind("a directory")));
+        return Err(Refusal::Kind("a directory").into());
     }
     Ok(replaces)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "whoever judges a file gets it")]
-fn holds_results(file: File) -> Result<bool, Reason> {
+fn holds_results(file: File) -> Result<bool, PathProblem> {
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
-        return Err(Reason::InUse);
+        // The command ends with another code than a fetch, so this is not `Held`.
+        let why = "another run is writing it; wait until it has finished, or name another file with `--results`";
+        return Err(PathProblem::Other(why.to_owned()));
     }
     match first_line(&file)? {
         // The results of no rows, as JSONL.
-        line if line == super::BOM.as_bytes() => Ok(false),
+        line if line == BOM.as_bytes() => Ok(false),
         line if is_results(&line) => Ok(true),
-        _ => Err(Reason::ForeignFile),
+        _ => Err(PathProblem::Kept("is not a results file")),
     }
 }
 
@@ -152,7 +124,7 @@ fn first_line(file: &File) -> io::Result<Vec<u8>> {
 }
 
 fn is_results(first_line: &[u8]) -> bool {
-    let line = first_line.strip_prefix(super::BOM.as_bytes()).unwrap_or(first_line).trim_ascii_end();
+    let line = first_line.strip_prefix(BOM.as_bytes()).unwrap_or(first_line).trim_ascii_end();
     let csv = [",", ";", "\t"].into_iter().any(|delimiter| {
         line.strip_prefix(RESULT_COLUMNS.join(delimiter).as_bytes())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(delimiter.as_bytes()))
@@ -182,7 +154,8 @@ mod tests {
         let input = directory.path().join("input.csv");
         let found = Destination::examine(&directory.path().join("results.csv"), Some(&input), &shape());
         assert_eq!(listing(directory.path()), before, "examining has no effect");
-        found.map(|found| found.replaces()).map_err(|error| error.reason.to_string())
+        let reason = |error: PathError| error.to_string().split_once("`: ").map(|(_, reason)| reason.to_owned());
+        found.map(|found| found.replaces()).map_err(|error| reason(error).expect("a path and a reason"))
     }
 
     fn listing(directory: &Path) -> Vec<OsString> {
@@ -254,7 +227,7 @@ mod tests {
         let writing = File::open(&path).expect("opens");
         writing.lock().expect("locks");
         let error = Destination::examine(&path, None, &shape()).expect_err("refused");
-        assert!(matches!(error.reason, Reason::InUse), "{error}");
+        assert!(error.to_string().contains("another run is writing it"), "{error}");
         drop(writing);
         assert!(Destination::examine(&path, None, &shape()).is_ok());
     }
@@ -262,9 +235,9 @@ mod tests {
     #[test]
     fn missing_directory_and_other_extension_are_refused() {
         let missing = Destination::examine(Path::new("/nowhere/results.csv"), None, &shape()).expect_err("refused");
-        assert!(matches!(missing.reason, Reason::Io(_)), "{missing}");
+        assert!(missing.io_error().is_some(), "{missing}");
         let other = Destination::examine(Path::new("results.jsonl"), None, &shape()).expect_err("refused");
-        assert!(matches!(other.reason, Reason::OtherFormat("csv")), "{other}");
+        assert!(other.to_string().contains("name a file that ends in `.csv`"), "{other}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod wording;
 
 pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
-pub use page_file::{PageError, PageFile, PagePlaceError};
+pub use page_file::{PageError, PageFile};
 pub use review::{Review, ReviewRow, Warnings};
 pub use run_report::{RunReport, RunReportRow};
 

@@ -8,8 +8,7 @@ use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
-use crate::files::{self, PathProblem, Refusal};
-use crate::text::printable;
+use crate::files::{self, OutputKind, PathError, PathProblem, Refusal};
 
 /// What a page begins with, so that a later one may take its place.
 pub(super) const MARK: &str = "<!-- bulk-triage page 1 -->\n";
@@ -34,34 +33,15 @@ pub struct PageFile {
     others: Vec<PathBuf>,
 }
 
-/// Why a page can't be written there.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write the report to `{}`: {reason}", printable(&.path.to_string_lossy()))]
-pub struct PagePlaceError {
-    path: PathBuf,
-    reason: Reason,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Reason {
-    #[error("its name must end in `.html` or `.md`")]
-    NoForm,
-    #[error("{0}; name another file with `--report`")]
-    Refused(Refusal),
-    #[error("the command already reads or writes that file; name another file with `--report`")]
-    InUse,
-    #[error("the file exists and is not a report; move it away, or name another file with `--report`")]
-    ForeignFile,
-    #[error("{0}")]
-    Io(io::Error),
-}
+const KIND: OutputKind =
+    OutputKind { name: "the report", option: "--report", used: "the command already reads or writes that file" };
 
 /// Why a page could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError<E> {
     /// The place is taken by something that may not be replaced.
     #[error(transparent)]
-    Place(PagePlaceError),
+    Place(PathError),
     /// The disk is full, or the directory does not take it.
     #[error(transparent)]
     Write(#[from] io::Error),
@@ -76,11 +56,12 @@ impl PageFile {
     /// # Errors
     /// Where the name ends in something else than `.html` or `.md`; where it is a link, a directory, a device or a
     /// pipe, one of the others, or a file that is no page; where its directory can't be written.
-    pub fn examine(path: &Path, others: &[&Path]) -> Result<PageFile, PagePlaceError> {
+    pub fn examine(path: &Path, others: &[&Path]) -> Result<PageFile, PathError> {
         let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
-        let failed = |reason| PagePlaceError { path: path.to_owned(), reason };
-        let form = form_of(path).ok_or(Reason::NoForm).map_err(failed)?;
-        look_at(path, &others, false).map_err(failed)?;
+        let failed = PathError::at(&KIND, path);
+        let no_form = || failed(PathProblem::Other("its name must end in `.html` or `.md`".to_owned()));
+        let form = form_of(path).ok_or_else(no_form)?;
+        examine(path, &others, false).map_err(failed)?;
         Ok(PageFile { path: path.to_owned(), form, appends: false, others })
     }
 
@@ -88,10 +69,10 @@ impl PageFile {
     ///
     /// # Errors
     /// Where it is a link, a directory, a device or a pipe, or one of the others; where its directory can't be written.
-    pub fn appending(path: &Path, others: &[&Path]) -> Result<PageFile, PagePlaceError> {
+    pub fn appending(path: &Path, others: &[&Path]) -> Result<PageFile, PathError> {
         let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
         let file = PageFile { path: path.to_owned(), form: PageFormat::Markdown, appends: true, others };
-        file.look().map_err(|reason| PagePlaceError { path: path.to_owned(), reason })?;
+        file.examine_again()?;
         Ok(file)
     }
 
@@ -133,7 +114,7 @@ impl PageFile {
 
     fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), PageError<E>>) -> Result<(), PageError<E>> {
         // Time has passed since the first look: a run was sent.
-        self.look().map_err(|reason| PageError::Place(PagePlaceError { path: self.path.clone(), reason }))?;
+        self.examine_again().map_err(PageError::Place)?;
         let named = |error: io::Error| {
             PageError::Write(io::Error::new(error.kind(), format!("report `{}`: {error}", self.path.display())))
         };
@@ -151,8 +132,8 @@ impl PageFile {
         files::replace(&self.path, write, named).map(drop)
     }
 
-    fn look(&self) -> Result<(), Reason> {
-        look_at(&self.path, &self.others, self.appends)
+    fn examine_again(&self) -> Result<(), PathError> {
+        examine(&self.path, &self.others, self.appends).map_err(PathError::at(&KIND, &self.path))
     }
 
     /// The number of bytes before the page.
@@ -185,19 +166,9 @@ fn form_of(path: &Path) -> Option<PageFormat> {
     }
 }
 
-impl From<PathProblem> for Reason {
-    fn from(obstacle: PathProblem) -> Reason {
-        match obstacle {
-            PathProblem::Used => Reason::InUse,
-            PathProblem::Refused(Refusal::Io(error)) => Reason::Io(error),
-            PathProblem::Refused(why) => Reason::Refused(why),
-        }
-    }
-}
-
-fn look_at(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), Reason> {
+fn examine(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), PathProblem> {
     if others.iter().any(|other| files::is_one_name(path, other)) {
-        return Err(Reason::InUse);
+        return Err(Refusal::Used.into());
     }
     let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
     if appends {
@@ -206,9 +177,9 @@ fn look_at(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), Reason>
     files::inspect(path, &others, |file| {
         let mut start = Vec::new();
         let longest = (DOCTYPE.len() + MARK.len()) as u64;
-        file.take(longest).read_to_end(&mut start).map_err(Reason::Io)?;
+        file.take(longest).read_to_end(&mut start)?;
         let start = start.strip_prefix(DOCTYPE.as_bytes()).unwrap_or(&start);
-        if start.starts_with(MARK.as_bytes()) { Ok(()) } else { Err(Reason::ForeignFile) }
+        if start.starts_with(MARK.as_bytes()) { Ok(()) } else { Err(PathProblem::Kept("is not a report")) }
     })
     .map(drop)
 }
@@ -224,7 +195,8 @@ mod tests {
         fs::write(&path, text).expect("writes");
         let found = PageFile::examine(&path, &[]);
         assert_eq!(fs::read_to_string(&path).expect("reads"), text, "examining has no effect");
-        found.map(drop).map_err(|error| error.reason.to_string())
+        let reason = |error: PathError| error.to_string().split_once("`: ").map(|(_, reason)| reason.to_owned());
+        found.map(drop).map_err(|error| reason(error).expect("a path and a reason"))
     }
 
     #[test]
@@ -255,7 +227,8 @@ mod tests {
         fs::write(&input, "").expect("writes");
         fs::hard_link(&input, &link).expect("links");
         let refused = |path: &Path, other: &Path| {
-            matches!(PageFile::examine(path, &[other]), Err(PagePlaceError { reason: Reason::InUse, .. }))
+            let examined = PageFile::examine(path, &[other]);
+            examined.is_err_and(|error| error.to_string().contains("already reads or writes that file"))
         };
         assert!(refused(&link, &input));
         let later = directory.path().join("later.md");

@@ -1,0 +1,251 @@
+//! The results file as it grows: created with the rows that are finished, then appended to.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::destination::Destination;
+use super::{csv, jsonl};
+use crate::files::{self, PathError};
+use crate::model::outcome::{InputShape, ResultRow};
+use crate::text::BOM;
+
+/// Why a results file could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError<E> {
+    /// The place is taken by something that may not be replaced.
+    #[error(transparent)]
+    Destination(PathError),
+    /// The disk is full, or the directory does not take it.
+    #[error(transparent)]
+    Write(io::Error),
+    /// The rows could not be had.
+    #[error(transparent)]
+    Rows(E),
+}
+
+/// A results file that grows.
+#[derive(Debug)]
+pub struct ResultsFile {
+    path: PathBuf,
+    shape: InputShape,
+    /// At the end of the file, and holding its lock: no other run writes here.
+    file: File,
+    /// The length of its whole lines.
+    length: u64,
+}
+
+impl ResultsFile {
+    /// Begins the file with the rows that are over already (none in a new run), replacing what `destination` found.
+    ///
+    /// With all rows of a run in order, this alone makes the whole results.
+    ///
+    /// # Errors
+    /// Where something else stands there by now, where it can't be written, and where `over` ends in an error.
+    pub fn create<E>(
+        destination: &Destination,
+        shape: InputShape,
+        over: impl IntoIterator<Item = Result<ResultRow, E>>,
+    ) -> Result<ResultsFile, ResultsError<E>> {
+        // Time has passed since the first look: a person was asked.
+        destination.examine_again().map_err(ResultsError::Destination)?;
+        let path = destination.path().to_owned();
+        let file = replace(&path, &shape, over)?;
+        let length = file.metadata().map_err(|error| ResultsError::Write(named(&path, &error)))?.len();
+        Ok(ResultsFile { path, shape, file, length })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds rows that are over.
+    ///
+    /// # Errors
+    /// Where they can't be written; the error names the file, which is as it was before.
+    pub fn append(&mut self, rows: &[ResultRow]) -> io::Result<()> {
+        let lines: Vec<u8> = rows.iter().flat_map(|row| encode(&self.shape, row)).collect();
+        self.file.write_all_at(&lines, self.length).map_err(|error| {
+            // A full disk may have taken a part of them.
+            let _ = self.file.set_len(self.length);
+            named(&self.path, &error)
+        })?;
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Replaces the file that grew by the one in the input's order, and returns its path: another one if by now
+    /// somebody else's file has the name.
+    ///
+    /// # Errors
+    /// Where it can't be written, and where `ordered` ends in an error: the file that grew is still there then.
+    pub fn finish<E>(
+        &self,
+        ordered: impl IntoIterator<Item = Result<ResultRow, E>>,
+    ) -> Result<PathBuf, ResultsError<E>> {
+        let failed = |error: io::Error| ResultsError::Write(named(&self.path, &error));
+        let path = if self.is_ours().map_err(failed)? { self.path.clone() } else { free_name(&self.path) };
+        replace(&path, &self.shape, ordered)?;
+        Ok(path)
+    }
+
+    /// Whether the file that grew still has its name, or nothing has.
+    fn is_ours(&self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `close.7f3k.results.2.csv` for `close.7f3k.results.csv`, or the first number with which there is nothing.
+fn free_name(path: &Path) -> PathBuf {
+    let numbered = |number: u64| {
+        let mut name = path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!(".{number}"));
+        if let Some(ending) = path.extension() {
+            name.push(".");
+            name.push(ending);
+        }
+        path.with_file_name(name)
+    };
+    let is_free = |path: &PathBuf| fs::symlink_metadata(path).is_err();
+    (2..1_000).map(numbered).find(is_free).unwrap_or_else(|| numbered(fastrand::u64(1_000..)))
+}
+
+/// Writes a whole results file and gives it the name, in one step and to stay.
+fn replace<E>(
+    path: &Path,
+    shape: &InputShape,
+    rows: impl IntoIterator<Item = Result<ResultRow, E>>,
+) -> Result<File, ResultsError<E>> {
+    let failed = |error: io::Error| ResultsError::Write(named(path, &error));
+    files::replace(
+        path,
+        |out| {
+            out.write_all(&header(shape)).map_err(failed)?;
+            for row in rows {
+                out.write_all(&encode(shape, &row.map_err(ResultsError::Rows)?)).map_err(failed)?;
+            }
+            Ok(())
+        },
+        failed,
+    )
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("results file `{}`: {error}", path.display()))
+}
+
+fn header(shape: &InputShape) -> Vec<u8> {
+    match shape {
+        InputShape::Csv { delimiter, bom, columns } => csv::header(*delimiter, *bom, columns),
+        InputShape::Jsonl { bom: true } => BOM.into(),
+        InputShape::Jsonl { bom: false } => Vec::new(),
+    }
+}
+
+/// One row's line, with its end.
+fn encode(shape: &InputShape, row: &ResultRow) -> Vec<u8> {
+    match shape {
+        InputShape::Csv { delimiter, .. } => csv::line(*delimiter, row),
+        InputShape::Jsonl { .. } => jsonl::line(row),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
+    use std::convert::Infallible;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    const HEADER: &str =
+        "row,line,incident_id,outcome,code,message,http_status,attempts,request_id,finished_at,incidentId\n";
+
+    fn shape() -> InputShape {
+        InputShape::Csv { delimiter: ',', bom: false, columns: vec!["incidentId".to_owned()] }
+    }
+
+    fn row(number: u64) -> ResultRow {
+        ResultRow {
+            row: number,
+            line: number + 1,
+            incident_id: number.to_string(),
+            outcome: Outcome::new(OutcomeKind::Updated, RowCode::Empty, ""),
+            attempts: 1,
+            source: number.to_string().into_bytes(),
+        }
+    }
+
+    fn line(number: u64) -> String {
+        format!("{number},{},{number},updated,,,,1,,,{number}\n", number + 1)
+    }
+
+    fn rows(numbers: &[u64]) -> impl Iterator<Item = Result<ResultRow, Infallible>> {
+        numbers.iter().map(|number| Ok(row(*number)))
+    }
+
+    #[test]
+    fn results_grow_and_end_in_input_order() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        let read = || fs::read_to_string(&path).expect("reads");
+
+        let mut file = ResultsFile::create(&destination, shape(), rows(&[3])).expect("creates");
+        assert_eq!(read(), [HEADER, &line(3)].concat());
+        file.append(&[row(2)]).expect("appends");
+        file.append(&[row(1)]).expect("appends");
+        assert_eq!(read(), [HEADER, &line(3), &line(2), &line(1)].concat());
+        file.finish(rows(&[1, 2, 3])).expect("finishes");
+        assert_eq!(read(), [HEADER, &line(1), &line(2), &line(3)].concat());
+
+        assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).expect("lists").count(), 1, "nothing is left beside it");
+        assert!(Destination::examine(&path, None, &shape()).expect("ours").replaces());
+    }
+
+    #[test]
+    fn failed_write_keeps_the_old_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        let mut file = ResultsFile::create(&destination, shape(), rows(&[])).expect("creates");
+        file.append(&[row(1)]).expect("appends");
+        let error = file.finish([Ok(row(1)), Err("the journal is damaged")]).expect_err("fails");
+        assert_eq!(error.to_string(), "the journal is damaged");
+        assert_eq!(fs::read_to_string(&path).expect("reads"), [HEADER, &line(1)].concat());
+        assert_eq!(fs::read_dir(directory.path()).expect("lists").count(), 1);
+    }
+
+    #[test]
+    fn two_runs_do_not_write_one_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("results.csv");
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        let first = ResultsFile::create(&destination, shape(), rows(&[])).expect("creates");
+        let second = ResultsFile::create(&destination, shape(), rows(&[]));
+        assert!(matches!(second, Err(ResultsError::Destination(_))), "{second:?}");
+        drop(first);
+        ResultsFile::create(&destination, shape(), rows(&[])).expect("the first one is over");
+    }
+
+    #[test]
+    fn link_created_later_is_not_followed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (path, victim) = (directory.path().join("results.csv"), directory.path().join("victim"));
+        let destination = Destination::examine(&path, None, &shape()).expect("free");
+        fs::write(&victim, "precious").expect("writes");
+        std::os::unix::fs::symlink(&victim, &path).expect("links");
+        let refused = ResultsFile::create(&destination, shape(), rows(&[]));
+        assert!(matches!(refused, Err(ResultsError::Destination(_))), "{refused:?}");
+        assert_eq!(fs::read_to_string(&victim).expect("reads"), "precious");
+    }
+}
