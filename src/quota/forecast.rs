@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Buckets;
+use super::buckets::Buckets;
 use crate::clock::BootTime;
 use crate::model::permit::{Pause, QuotaUsage};
 

@@ -1,10 +1,14 @@
 //! The buckets against an independent count of sliding windows, and against the optimum of any client.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::BootTime;
+use crate::model::permit::{NextPermit, Pause, QuotaUsage};
+use crate::model::quota_spec::{Quota, Window};
 
 const MS: i64 = 1_000;
 

@@ -3,7 +3,17 @@
 //! Promises: a code keeps its name and its meaning; `docs/diagnostics.md` shows this table (a test holds the two
 //! together); no diagnostic has a code that is not here.
 
-use super::Severity;
+use serde::Serialize;
+
+/// Whether the row can be sent all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The row is not sent.
+    Error,
+    /// Worth a look; the row is sent.
+    Warning,
+}
 
 /// One kind of thing that can be wrong.
 #[derive(Debug, PartialEq, Eq)]

@@ -9,17 +9,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-pub use codes::Code;
-
-/// Whether the row can be sent all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The row is not sent.
-    Error,
-    /// Worth a look; the row is sent.
-    Warning,
-}
+pub use codes::{Code, Severity};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::chart::{self, Chart};
 use super::diff_cell::{Cell, Value, shown};
-use super::page_file::{DOCTYPE, MARK, PageError};
+use super::mark::{DOCTYPE, MARK, PageError};
 use super::review::{Review, ReviewRow};
 use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::table_chunks::{Chunks, Column};

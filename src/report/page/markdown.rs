@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::chart::Chart;
 use super::diff_cell::{Cell, Value};
-use super::page_file::{MARK, PageError};
+use super::mark::{MARK, PageError};
 use super::review::{Review, ReviewRow};
 use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::wording::{Fact, Figure, group_name};

@@ -20,6 +20,7 @@ mod chart;
 mod context;
 mod diff_cell;
 mod html;
+mod mark;
 mod markdown;
 mod page_file;
 mod review;
@@ -29,7 +30,8 @@ mod wording;
 
 pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
-pub use page_file::{PageError, PageFile};
+pub use mark::PageError;
+pub use page_file::PageFile;
 pub use review::{Review, ReviewRow, Warnings};
 pub use run_report::{RunReport, RunReportRow};
 

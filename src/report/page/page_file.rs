@@ -7,14 +7,9 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::mark::{DOCTYPE, MARK, PageError};
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
 use crate::files::{self, OutputKind, PathError, PathProblem, Refusal};
-
-/// What a page begins with, so that a later one may take its place.
-pub(super) const MARK: &str = "<!-- bulk-triage page 1 -->\n";
-
-/// Before the mark, in HTML.
-pub(super) const DOCTYPE: &str = "<!doctype html>\n";
 
 /// The forms of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +30,6 @@ pub struct PageFile {
 
 const KIND: OutputKind =
     OutputKind { name: "the report", option: "--report", used: "the command already reads or writes that file" };
-
-/// Why a page could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum PageError<E> {
-    /// The place is taken by something that may not be replaced.
-    #[error(transparent)]
-    Place(PathError),
-    /// The disk is full, or the directory does not take it.
-    #[error(transparent)]
-    Write(#[from] io::Error),
-    /// The rows could not be had.
-    #[error(transparent)]
-    Rows(E),
-}
 
 impl PageFile {
     /// Looks at what is there, and changes nothing. `others` are files that the command reads or writes beside it.
