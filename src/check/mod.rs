@@ -10,6 +10,7 @@
 //! each row aside; equal changes have equal bodies.
 
 mod checker;
+mod chunk;
 mod columns;
 mod duplicates;
 mod id;
