@@ -42,21 +42,23 @@
 //!  (line)                      (outcome)           (one send)  (intent)   (permit)
 //! ```
 //!
-//! 1. `cli::run` opens the input ([`input::Input::open`]); its records are cut and read some at a time.
-//! 2. [`check::check`] judges every row by the [`contract::Contract`]. It hands on a [`model::change::Change`], which holds the
-//!    request's body to the byte, or a [`model::diagnostic::Diagnostic`]. With one error nothing is sent.
-//! 3. [`session::Session::import`] writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody sees until all of
-//!    it is there ([`journal::Journal::publish`]). Before that the preview is shown and the question asked.
-//! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and offers it to
-//!    [`journal::Journal::commit`]. In that one transaction it is looked up whether the change was made before, the
-//!    permit is taken by [`quota::Buckets::grant`], and the attempt is written.
-//! 5. Only when that is on the disk does [`client::Client::call`] send the request, once, and read the answer into a
+//! 1. `cli::run` opens the input ([`input::Input::open`]), which is cut into records and read in chunks.
+//! 2. [`check::check`] checks every row against the [`contract::Contract`]. It returns a [`model::change::Change`], a
+//!    list of typed edits, or a [`model::diagnostic::Diagnostic`]. If there is one error, nothing is sent.
+//! 3. [`session::Session::import`] writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody
+//!    sees until all of it is there ([`journal::Journal::publish`]). Before that, the user sees the preview and the
+//!    prompt.
+//! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and
+//!    offers it to [`journal::Journal::commit`]. That one transaction checks whether the change was already applied,
+//!    takes the permit ([`quota::Buckets::grant`]), and writes the attempt.
+//! 5. Only when that is on disk does [`client::Client::call`] send the request, once, and turn the response into a
 //!    [`model::call::Verdict`] ([`client::classify::classify`]).
-//! 6. `apply::row` decides with [`retry::Policy::decide`] what follows: over, again later, a pause of the scope, a new
-//!    token, or a read of the incident that tells whether a lost answer was a success (`apply::doubt`).
+//! 6. `apply::row_state` decides by [`retry::Policy::decide`] what follows: the row is finished, is tried again later,
+//!    waits for a pause or a token, or its incident is read to learn whether the update was applied
+//!    (`apply::in_doubt`).
 //! 7. The attempt's end and the row's [`model::outcome::Outcome`] are one commit, the next one of the same loop.
-//! 8. Then, and not before, [`apply::events::Event::Finished`] tells of it, and [`report::reporter::Reporter`] writes the
-//!    line of the results, the progress and the count of the summary.
+//! 8. Only then does [`apply::events::Event::Finished`] report it, and [`report::reporter::Reporter`] writes the line of
+//!    the results and updates the progress and the summary.
 
 #![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests create files, and open those of the program"))]
 
