@@ -1,11 +1,9 @@
 //! Acquiring a run of an earlier process, if what its rows change is allowed.
 
+use super::pages::PendingPages;
 use crate::contract::Contract;
 use crate::journal::{Journal, JournalError, PendingRow, RunHandle};
 use crate::plan::check_edits;
-
-/// How many rows are read from the journal and checked at a time.
-const BATCH: u32 = 1_000;
 
 /// Acquires a run, if `contract` allows what its rows change: the journal may be an altered copy.
 ///
@@ -13,15 +11,13 @@ const BATCH: u32 = 1_000;
 /// If another process sends it, or a row holds something that no row is loaded with.
 pub(super) fn acquire(journal: &mut Journal, run: &str, contract: &Contract) -> Result<RunHandle, JournalError> {
     let handle = journal.acquire(run)?;
-    let mut after = 0;
-    loop {
-        let rows = journal.pending(&handle, after, BATCH)?;
-        let Some(last) = rows.last() else { return Ok(handle) };
-        after = last.row;
+    let mut pages = PendingPages::default();
+    while let Some(rows) = pages.next(journal, &handle)? {
         for row in &rows {
             check_kept(row, contract).map_err(|why| journal.damaged(format!("row {} of run {run}: {why}", row.row)))?;
         }
     }
+    Ok(handle)
 }
 
 /// Checks what a row sends, and what it asked for if that is different.

@@ -140,18 +140,20 @@ pub fn dry_run(
     {
         // That these are invalid is known in the end only: without them, once more.
         counting = Counting::new(options);
+        let count_all = |counting: &mut Counting<'_>, batch: Vec<(u64, Change)>| {
+            counting.count(&batch.iter().map(|(row, change)| (*row, change)).collect::<Vec<_>>())
+        };
         let mut batch = Vec::new();
         rows.each_change(&mut |row, change| {
             if !contradicting.contains_key(&row) {
                 batch.push((row, change));
             }
             if batch.len() == BATCH {
-                counting.count(&batch.iter().map(|(row, change)| (*row, change)).collect::<Vec<_>>())?;
-                batch.clear();
+                count_all(&mut counting, std::mem::take(&mut batch))?;
             }
             Ok(())
         })?;
-        counting.count(&batch.iter().map(|(row, change)| (*row, change)).collect::<Vec<_>>())?;
+        count_all(&mut counting, batch)?;
     }
     first.retain(|(row, _)| !contradicting.contains_key(row));
     let first = first.into_iter().map(|(_, request)| request).collect();

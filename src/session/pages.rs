@@ -1,10 +1,25 @@
 //! Rows of a run, read from the journal some at a time: memory does not grow with them.
 
-use crate::journal::{History, JournalError, ReportRow, RowFilter};
+use crate::journal::{History, Journal, JournalError, PendingRow, ReportRow, RowFilter, RunHandle};
 use crate::model::outcome::ResultRow;
 
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
+
+/// Passes through the rows of a run that have no outcome, a page at a time. The journal may change between two pages.
+#[derive(Debug, Default)]
+pub(super) struct PendingPages {
+    after: u64,
+}
+
+impl PendingPages {
+    /// The next page; `None` at the end.
+    pub(super) fn next(&mut self, journal: &Journal, run: &RunHandle) -> Result<Option<Vec<PendingRow>>, JournalError> {
+        let rows = journal.pending(run, self.after, PAGE)?;
+        self.after = rows.last().map_or(self.after, |last| last.row);
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    }
+}
 
 /// The results of a run, in the input's order. `only_finished`: without the rows that have no outcome.
 pub fn result_rows(

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::counts::Counts;
 use super::error::SessionError;
 use super::options::CallOptions;
-use super::pages::report_rows;
+use super::pages::{PendingPages, report_rows};
 use super::preflight_summary::{PreflightSummary, ReadReason};
 use super::prepared_run::{PreparedRun, ReadStats};
 use super::row_diff::RowDiff;
@@ -20,6 +20,7 @@ use crate::apply::{ApplyError, PreflightSource, ReadEnd, read};
 use crate::client::{Client, Transport};
 use crate::clock::BootTime;
 use crate::compare::{Diff, compare, compare_since};
+use crate::contract::SameAs;
 use crate::journal::{Contradiction, DiffResult, JournalError, PendingRow, ReadScope, RowFilter, Snapshots};
 use crate::model::change::IncidentId;
 use crate::model::edit::Edits;
@@ -64,9 +65,6 @@ pub struct PreflightStats {
     reads: ReadStats,
     started_at: BootTime,
 }
-
-/// Rows that are compared at a time.
-const BATCH: u32 = 500;
 
 impl PreparedRun {
     /// Whether a preflight of these rows has an incident to read.
@@ -156,11 +154,9 @@ impl PreparedRun {
         let now = self.clock.now().wall;
         let contradicting: HashMap<u64, Diff> =
             self.journal.contradicting(&self.handle)?.iter().map(|found| (found.row, contradiction(found))).collect();
-        let mut after = 0;
-        loop {
-            let rows = self.journal.pending(&self.handle, after, BATCH)?;
-            let Some(last) = rows.last() else { return Ok(compared) };
-            after = last.row;
+        let same_as = self.target.contract.same_as();
+        let mut pages = PendingPages::default();
+        while let Some(rows) = pages.next(&self.journal, &self.handle)? {
             let contradicts = |row: &PendingRow| contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
             // What is known of rows that were not read now is old.
             let is_known = |row: &PendingRow| contradicts(row).is_some() || stats.rows.contains(&row.row);
@@ -171,7 +167,7 @@ impl PreparedRun {
                 let contradicts = contradicts(&row);
                 let loaded = row.change.edits.clone();
                 let snapshots = snapshots.get(&row.row)?;
-                let (row, diff) = self.diff_of(row, snapshots);
+                let (row, diff) = diff_of(row, snapshots, &same_as);
                 Some((row, loaded, contradicts.cloned().or(diff)))
             });
             let judged: Vec<(PendingRow, Edits, Option<Diff>)> = judged.collect();
@@ -206,45 +202,7 @@ impl PreparedRun {
             }
             self.journal.compared(&self.handle, stats.started_at, &results)?;
         }
-    }
-
-    /// The diff of a row, and the row with its list edits resolved. `None` if the row's doubt must be resolved first.
-    fn diff_of(&self, mut row: PendingRow, snapshots: &Snapshots) -> (PendingRow, Option<Diff>) {
-        if let (Some(asked), Snapshot::There(before)) = (&row.asked, &snapshots.now) {
-            // Without list edits that is what was asked for.
-            match asked.resolve(&before.values) {
-                Ok(edits) => row.change.edits = edits.into(),
-                Err(property) => {
-                    let outcome = unlisted(&property, row.is_in_doubt);
-                    return (row, Some(Diff::Ends(outcome)));
-                }
-            }
-        }
-        if !row.is_in_doubt {
-            let compared = self.diff(&row, snapshots);
-            return (row, Some(compared));
-        }
-        if row.change.edits.added().is_some() {
-            return (row, None);
-        }
-        // It may be sent again, and it may be so because it was made.
-        let compared = match self.diff(&row, snapshots) {
-            Diff::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Ends(Outcome::found_by_reading()),
-            Diff::Ends(outcome) if outcome.code == OutcomeCode::Unreadable => {
-                Diff::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
-            }
-            other => other,
-        };
-        (row, Some(compared))
-    }
-
-    fn diff(&self, row: &PendingRow, snapshots: &Snapshots) -> Diff {
-        let same_as = self.target.contract.same_as();
-        match &snapshots.planned {
-            // What this run itself has changed is no change since.
-            Some(planned) if !snapshots.is_touched => compare_since(&row.change, planned, &snapshots.now, &same_as),
-            _ => compare(&row.change, &snapshots.now, &same_as),
-        }
+        Ok(compared)
     }
 
     /// What the preflight had shown when the plan was created from which this run is imported.
@@ -275,11 +233,9 @@ impl PreparedRun {
         limit: usize,
         mut show: impl FnMut(RowDiff) -> io::Result<()>,
     ) -> Result<(), SessionError> {
-        let (mut after, mut shown) = (0, 0);
-        loop {
-            let rows = self.journal.pending(&self.handle, after, BATCH)?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.row;
+        let same_as = self.target.contract.same_as();
+        let (mut pages, mut shown) = (PendingPages::default(), 0);
+        while let Some(rows) = pages.next(&self.journal, &self.handle)? {
             // Of those in doubt, that comes first.
             let sent = rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row));
             let sent: Vec<&PendingRow> = sent.collect();
@@ -290,7 +246,7 @@ impl PreparedRun {
                     return Ok(());
                 }
                 let Some(snapshots) = snapshots.get(&row.row) else { continue };
-                if let Diff::Changes(differences) = self.diff(row, snapshots) {
+                if let Diff::Changes(differences) = diff(row, snapshots, &same_as) {
                     let repeats = counts.without_comment.contains(&row.row);
                     let added = row.change.edits.added().filter(|_| !repeats || !row.change.edits.sets_any());
                     let changes = RowDiff::new(row.line, row.change.incident.get(), added, differences);
@@ -300,6 +256,45 @@ impl PreparedRun {
                 }
             }
         }
+        Ok(())
+    }
+}
+
+/// The diff of a row, and the row with its list edits resolved. `None` if the row's doubt must be resolved first.
+fn diff_of(mut row: PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> (PendingRow, Option<Diff>) {
+    if let (Some(asked), Snapshot::There(before)) = (&row.asked, &snapshots.now) {
+        // Without list edits that is what was asked for.
+        match asked.resolve(&before.values) {
+            Ok(edits) => row.change.edits = edits.into(),
+            Err(property) => {
+                let outcome = unlisted(&property, row.is_in_doubt);
+                return (row, Some(Diff::Ends(outcome)));
+            }
+        }
+    }
+    if !row.is_in_doubt {
+        let compared = diff(&row, snapshots, same_as);
+        return (row, Some(compared));
+    }
+    if row.change.edits.added().is_some() {
+        return (row, None);
+    }
+    // It may be sent again, and it may be so because it was made.
+    let compared = match diff(&row, snapshots, same_as) {
+        Diff::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Ends(Outcome::found_by_reading()),
+        Diff::Ends(outcome) if outcome.code == OutcomeCode::Unreadable => {
+            Diff::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
+        }
+        other => other,
+    };
+    (row, Some(compared))
+}
+
+fn diff(row: &PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> Diff {
+    match &snapshots.planned {
+        // What this run itself has changed is no change since.
+        Some(planned) if !snapshots.is_touched => compare_since(&row.change, planned, &snapshots.now, same_as),
+        _ => compare(&row.change, &snapshots.now, same_as),
     }
 }
 

@@ -8,6 +8,7 @@ use super::counts::{Counter, Counts, Recorded};
 use super::error::SessionError;
 use super::options::SendOptions;
 use super::outlook::Outlook;
+use super::pages::PendingPages;
 use super::preflight_summary::{NAMED, PreflightSummary};
 use super::prepared_run::PreparedRun;
 use super::row_diff::RowDiff;
@@ -144,11 +145,9 @@ impl PreparedRun {
     /// If the journal can't be read.
     pub fn count(&self, remember: Duration) -> Result<(Counts, PriorRuns), JournalError> {
         let (journal, run) = (&self.journal, &self.handle);
-        let (mut counter, mut earlier, mut after) = (Counter::default(), PriorRuns::default(), 0);
-        loop {
-            let rows = journal.pending(run, after, 1_000)?;
-            let Some(last) = rows.last() else { return Ok((counter.finish(), earlier)) };
-            after = last.row;
+        let (mut counter, mut earlier) = (Counter::default(), PriorRuns::default());
+        let mut pages = PendingPages::default();
+        while let Some(rows) = pages.next(journal, run)? {
             let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
             let first: Vec<&PendingRow> = first.collect();
             let will_send = journal.add_prior_runs(run, &first, remember, &mut earlier)?;
@@ -174,6 +173,7 @@ impl PreparedRun {
                 counter.add(&edits, recorded, row.is_in_doubt);
             }
         }
+        Ok((counter.finish(), earlier))
     }
 }
 
