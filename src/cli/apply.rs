@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::arguments::{CallArgs, REMEMBER, SendArgs};
+use super::arguments::{CallArgs, SendArgs};
 use super::confirm;
 use super::destination::destination;
 use super::environment::{Environment, state_dir};
@@ -34,7 +34,7 @@ use crate::model::typed::Typed;
 use crate::output::results::Destination;
 use crate::plan::{self, Header, PlanError, Verified};
 use crate::report::summary::{RunStats, Summary};
-use crate::session::{PlanInput, PreflightOptions, PreparedRun, Session, SessionError, result_rows};
+use crate::session::{PlanInput, PreflightOptions, PreparedRun, REMEMBER, Session, SessionError, result_rows};
 
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]

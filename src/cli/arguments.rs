@@ -11,10 +11,7 @@ use super::row_options::RowArgs;
 use crate::input::Source;
 use crate::journal::ReadScope;
 use crate::model::quota_spec::{Quota, parse_duration};
-use crate::session::{CallOptions, PreflightOptions};
-
-/// The default dedup window: a nightly job is not affected by the one of the night before.
-pub(super) const REMEMBER: Duration = Duration::from_hours(12);
+use crate::session::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, PreflightOptions};
 
 /// Reads the name of an input.
 pub(super) fn source() -> impl TypedValueParser<Value = Source> {
@@ -91,10 +88,10 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "QUOTA")]
     pub(super) quota: Option<Quota>,
     /// Maximum requests in flight
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = number(1, Some(1000_u32)))]
+    #[arg(long, value_name = "N", default_value_t = CONCURRENCY, value_parser = number(1, Some(1000_u32)))]
     pub(super) concurrency: u32,
     /// Maximum attempts per row or read, for transient errors (429s don't count)
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = number(1_u32, None))]
+    #[arg(long, value_name = "N", default_value_t = MAX_ATTEMPTS, value_parser = number(1_u32, None))]
     pub(super) max_attempts: u32,
     /// How long to wait for a service that is down before stopping; 0 stops immediately
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
@@ -158,4 +155,25 @@ pub(super) struct SendArgs {
     /// Format of the summary
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) format: Format,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::SendOptions;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Sends {
+        #[command(flatten)]
+        send: SendArgs,
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library() {
+        let SendArgs { calls, stop_after, max_failures, settle, .. } = Sends::parse_from(["run"]).send;
+        let SendOptions { remember, .. } = SendOptions::default();
+        let typed = SendOptions { calls: calls.options(), max_failures, stop_after, remember, settle };
+        assert_eq!(typed, SendOptions::default());
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::apply;
-use super::arguments::{CallArgs, PreflightArgs, REMEMBER, source};
+use super::arguments::{CallArgs, PreflightArgs, source};
 use super::confirm::PreviewBuilder;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
@@ -33,7 +33,7 @@ use crate::output::plan_file::PlanFile;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
-use crate::session::{PreparedRun, RunInput, Session, report_rows};
+use crate::session::{PreparedRun, REMEMBER, RunInput, Session, report_rows};
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use serde_json::json;
 
-use super::arguments::{REMEMBER, RunArgs};
+use super::arguments::RunArgs;
 use super::confirm::{self, PreviewBuilder};
 use super::destination::destination;
 use super::environment::{Environment, state_dir};
@@ -30,7 +30,7 @@ use crate::output::results::Destination;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{ContextColumns, PageFile, Warnings};
 use crate::report::preview::{self, Preview};
-use crate::session::{self, DryRunOptions, KeptRows, Outlook, RunInput, Session};
+use crate::session::{self, DryRunOptions, KeptRows, Outlook, REMEMBER, RunInput, Session};
 use crate::text::escape_json;
 
 /// Runs it. Returns the exit code.

@@ -19,7 +19,7 @@ struct Signals {
     end_at_once: oneshot::Receiver<u8>,
 }
 
-/// Whoever is to end at once has so long to do it in order.
+/// After the second signal, how long a run may take to end in order.
 const IN_ORDER: Duration = Duration::from_millis(500);
 
 /// From now on SIGUSR1, which asks for the progress, ends nothing, also where there is no progress to show.

@@ -161,11 +161,11 @@ impl TokenCache {
         self.shared.changes.subscribe()
     }
 
-    /// A valid token and its generation, waited for if there is none at the moment. If it is about to expire, the source
-    /// is asked for the next one meanwhile.
+    /// Waits for a valid token; returns it with its generation. If it is about to expire, this also asks the source for
+    /// the next one.
     ///
     /// # Errors
-    /// If there is none.
+    /// Why the source has no valid token.
     pub async fn token(&self, clock: &Clock) -> Result<(SecretString, u64), Arc<TokenError>> {
         let mut changes = self.changes();
         loop {
@@ -198,7 +198,7 @@ impl TokenCache {
         if self.can_be_renewed() {
             state.renewal = Renewal::Awaited { until: now.boot + RENEWAL, refusal: refusal.to_owned() };
             if !is_asked {
-                tokio::spawn(ask(Asking { shared: Arc::clone(&self.shared), is_done: false }));
+                self.start_asking();
             }
         } else if let Some(at) = state.current.expired_at(now) {
             state.renewal = Renewal::Failed(Arc::new(TokenError::ExpiredInUse { at }));
@@ -212,8 +212,12 @@ impl TokenCache {
         let was_asked = state.asked_at.is_some_and(|at| now.boot < at + ASK_AGAIN);
         if is_near && !was_asked && self.can_be_renewed() && matches!(state.renewal, Renewal::Idle) {
             (state.renewal, state.asked_at) = (Renewal::Early, Some(now.boot));
-            tokio::spawn(ask(Asking { shared: Arc::clone(&self.shared), is_done: false }));
+            self.start_asking();
         }
+    }
+
+    fn start_asking(&self) {
+        tokio::spawn(ask(Asking { shared: Arc::clone(&self.shared), is_done: false }));
     }
 
     /// What no text that comes back may hold: pieces of the token in use and of those before it.
@@ -343,7 +347,7 @@ async fn ask(mut asking: Asking) {
     }
 }
 
-/// Its runtime ended, or the source panicked: whoever needs a token may ask anew.
+/// If its runtime ended or the source panicked, the next request starts a new renewal.
 impl Drop for Asking {
     fn drop(&mut self) {
         if !self.is_done {
@@ -527,7 +531,7 @@ mod tests {
             let (place, tokens) = Place::holding("the-first-token", "2026-11-24T10:00:00Z").await;
             place.put(left);
             assert!(place.refused(&tokens, 0, "it has expired"));
-            let error = place.token(&tokens).await.expect_err("there is none");
+            let error = place.token(&tokens).await.expect_err("no valid token");
             assert_eq!(error, "the token file was not renewed; its token was refused: it has expired");
             assert_eq!((place.now().boot, place.fetches()), (BootTime(5_000_000), 21));
             assert!(matches!(tokens.status(place.now()), TokenStatus::Unavailable(_)));

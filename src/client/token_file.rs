@@ -93,7 +93,7 @@ impl TokenFile {
     /// The token in it. Waits for the disk.
     ///
     /// # Errors
-    /// If there is none, or the file must not be read.
+    /// If the file holds no token, or must not be read.
     pub fn read(&self) -> Result<SecretString, TokenError> {
         let file = self.open()?;
         let mut bytes = Vec::new();

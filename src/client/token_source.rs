@@ -1,4 +1,4 @@
-//! Token source: where tokens come from, and why there is none.
+//! Token source: where tokens come from, and why one is missing.
 
 use std::fmt;
 use std::io;

@@ -28,9 +28,7 @@ use crate::model::edit::{Edits, Never};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::snapshot::Snapshot;
 use crate::text::truncate;
-
-/// How much of a change a message repeats, in characters.
-const SHOWN: usize = 40;
+use row_rules::SHOWN;
 
 /// The format that is written; earlier ones are read.
 const FORMAT: u32 = 2;

@@ -9,8 +9,8 @@ use crate::contract::{Contract, PropertyKind};
 use crate::model::edit::{Edit, Edits, Empty, PropertyEdit};
 use crate::text::truncate;
 
-/// How much of a value a message repeats, in characters.
-const SHOWN: usize = 40;
+/// How much of a change a message repeats, in characters.
+pub(super) const SHOWN: usize = 40;
 
 /// Checks the edits of a kept change.
 ///

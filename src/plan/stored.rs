@@ -5,13 +5,11 @@
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
+use super::row_rules::SHOWN;
 use crate::contract::is_appended;
 use crate::model::edit::{Edit, Edits, PropertyEdit};
 use crate::model::list_edit::ListEdit;
 use crate::text::truncate;
-
-/// How much of a body a message repeats, in characters.
-const SHOWN: usize = 40;
 
 /// The edits that were stored as this body. `appends`: whether one of its properties is added to what is there.
 ///

@@ -5,8 +5,15 @@ use std::time::Duration;
 use super::target::Target;
 use crate::apply::EngineSettings;
 
+/// The default for requests in flight.
+pub const CONCURRENCY: u32 = 8;
+/// The default for attempts per row.
+pub const MAX_ATTEMPTS: u32 = 5;
+/// The default dedup window: a nightly job is not affected by the one of the night before.
+pub const REMEMBER: Duration = Duration::from_hours(12);
+
 /// How requests are made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallOptions {
     /// Maximum requests in flight, at least 1.
     pub concurrency: u32,
@@ -18,12 +25,12 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> CallOptions {
-        CallOptions { concurrency: 8, max_attempts: 5, patience: Duration::from_mins(10) }
+        CallOptions { concurrency: CONCURRENCY, max_attempts: MAX_ATTEMPTS, patience: Duration::from_mins(10) }
     }
 }
 
 /// How a run is sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendOptions {
     /// How requests are made.
     pub calls: CallOptions,
@@ -43,7 +50,7 @@ impl Default for SendOptions {
             calls: CallOptions::default(),
             max_failures: None,
             stop_after: None,
-            remember: Duration::from_hours(12),
+            remember: REMEMBER,
             settle: Duration::from_secs(30),
         }
     }

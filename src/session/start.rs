@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::acquire::acquire;
 use super::error::SessionError;
 use super::import::{Imported, import, import_plan};
-use super::options::SendOptions;
+use super::options::REMEMBER;
 use super::prepared_run::{PreparedRun, ReadStats};
 use super::target::Target;
 use crate::check::Rules;
@@ -46,9 +46,8 @@ pub struct RunInput<'a> {
 impl<'a> RunInput<'a> {
     /// An input of which every row must be valid. `name`: as the run keeps it.
     pub fn new(input: Input, name: impl Into<String>, rules: &'a Rules<'a>) -> RunInput<'a> {
-        let (name, remember) = (name.into(), SendOptions::default().remember);
         let (options, typed) = (Vec::new(), Typed::default());
-        RunInput { input, name, rules, skip_invalid: false, options, typed, remember }
+        RunInput { input, name: name.into(), rules, skip_invalid: false, options, typed, remember: REMEMBER }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{Script, Stage, Wire, reply, resolve, shown};
+use super::stage::{Script, Stage, Wire, no_connection, reply, resolve, shown};
 use crate::apply::events::Event;
 use crate::apply::page_size::tests::SIZES;
 use crate::apply::{Course, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted, read};
@@ -164,16 +164,9 @@ async fn failed_read_is_retried_then_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn reads_wait_out_outage_until_patience_ends() {
-    let broken = || {
-        Err(SendError {
-            may_have_arrived: false,
-            is_reused: false,
-            obstacle: None,
-            message: "no connection".to_owned(),
-        })
-    };
     let mut stage = Stage::new();
-    let script: Script = Box::new(move |number, what| if number < 7 { (100, broken()) } else { (100, shown(what)) });
+    let script: Script =
+        Box::new(move |number, what| if number < 7 { (100, no_connection()) } else { (100, shown(what)) });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
     assert_eq!(ends.end, ReadEnd::Exhausted);
@@ -183,7 +176,7 @@ async fn reads_wait_out_outage_until_patience_ends() {
 
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(20);
-    let (ends, _) = run(&mut stage, &mut OneByOne::new(4), Box::new(move |_, _| (100, broken()))).await;
+    let (ends, _) = run(&mut stage, &mut OneByOne::new(4), Box::new(move |_, _| (100, no_connection()))).await;
     assert_eq!(ends.end, ReadEnd::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
 }
 
@@ -301,15 +294,7 @@ async fn read_that_met_an_outage_is_retried_afterwards() {
     stage.settings.max_attempts = 2;
     let mut reader = OneByOne::new(3);
     let script: Script = Box::new(|number, what| match number {
-        0..6 => (
-            100,
-            Err(SendError {
-                may_have_arrived: false,
-                is_reused: false,
-                obstacle: None,
-                message: "no connection".to_owned(),
-            }),
-        ),
+        0..6 => (100, no_connection()),
         _ => (100, shown(what)),
     });
     let (ends, _) = run(&mut stage, &mut reader, script).await;
@@ -327,15 +312,7 @@ async fn reads_due_together_are_all_sent() {
     stage.settings.max_attempts = 1;
     let mut reader = OneByOne::new(4);
     let script: Script = Box::new(|number, what| match number {
-        0..4 => (
-            100,
-            Err(SendError {
-                may_have_arrived: false,
-                is_reused: false,
-                obstacle: None,
-                message: "no connection".to_owned(),
-            }),
-        ),
+        0..4 => (100, no_connection()),
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{Stage, Wire, change, reply, resolve, shown, willing};
+use super::stage::{Script, Stage, Wire, change, no_connection, reply, resolve, shown, willing};
 use crate::apply::events::Event;
 use crate::apply::{Completion, StopReason};
 use crate::client::{Reply, SendError};
@@ -168,7 +168,7 @@ async fn failing_listener_stops_the_run() {
     assert_eq!(wire.seen().len(), 2);
 }
 
-fn missing() -> super::stage::Script {
+fn missing() -> Script {
     Box::new(|_, _| (100, reply(404, r#"{"error":{"code":"NotFound","message":"no such"}}"#)))
 }
 
@@ -197,7 +197,7 @@ async fn run_stops_at_max_failures() {
 #[tokio::test(start_paused = true)]
 async fn after_a_429_one_request_goes_first() {
     let mut stage = Stage::new();
-    let script: super::stage::Script = Box::new(|number, what| match number {
+    let script: Script = Box::new(|number, what| match number {
         1 => (100, reply(429, r#"{"error":{"message":"Try again in 20 seconds."}}"#)),
         _ => (100, shown(what)),
     });
@@ -214,8 +214,7 @@ async fn after_a_429_one_request_goes_first() {
 async fn too_long_pause_stops_the_run() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(30);
-    let script: super::stage::Script =
-        Box::new(|_, _| (100, reply(429, r#"{"error":{"message":"Try again in 7200 seconds."}}"#)));
+    let script: Script = Box::new(|_, _| (100, reply(429, r#"{"error":{"message":"Try again in 7200 seconds."}}"#)));
     let (ends, _, _run) = stage.send(&rows(6), script).await;
     let Completion::Stopped(StopReason::PausedTooLong { until }) = ends.ending else { panic!("{:?}", ends.ending) };
     assert_eq!(until, "2026-11-24T12:00:00.1Z".parse().expect("a time"));
@@ -224,7 +223,7 @@ async fn too_long_pause_stops_the_run() {
 #[tokio::test(start_paused = true)]
 async fn row_without_any_response_fails_with_reason() {
     let mut stage = Stage::new();
-    let script: super::stage::Script = Box::new(|_, what| match what {
+    let script: Script = Box::new(|_, what| match what {
         "PATCH 2" => (100, reply(503, "down for repair")),
         "GET 2" => (100, reply(200, r#"{"incidentId":2,"status":"Active","comments":[]}"#)),
         _ => (100, shown(what)),
@@ -255,7 +254,7 @@ async fn waits_between_reads_hold_no_slot() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     let changes: Vec<Change> = (1..=3).map(|id| change(id, r#"{"status":"Resolved","comment":"done"}"#)).collect();
-    let script: super::stage::Script = Box::new(|number, what| match (number, what) {
+    let script: Script = Box::new(|number, what| match (number, what) {
         (0, _) => (100, reply(503, "")),
         (5, _) => (
             100,
@@ -278,17 +277,7 @@ async fn waits_between_reads_hold_no_slot() {
 #[tokio::test(start_paused = true)]
 async fn last_row_gives_up_even_if_outage_uncertain() {
     let mut stage = Stage::new();
-    let script: super::stage::Script = Box::new(|_, _| {
-        (
-            100,
-            Err(SendError {
-                may_have_arrived: false,
-                is_reused: false,
-                obstacle: None,
-                message: "no connection".to_owned(),
-            }),
-        )
-    });
+    let script: Script = Box::new(|_, _| (100, no_connection()));
     let (ends, wire, _run) = stage.send(&rows(1), script).await;
     assert_eq!(ends.ending, Completion::Over);
     assert_eq!(ends_of(&stage.recorder.finished()), [(1, "failed gave-up".to_owned())]);
@@ -301,16 +290,8 @@ async fn row_that_met_outage_first_keeps_its_attempts() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 1;
     stage.settings.max_attempts = 2;
-    let script: super::stage::Script = Box::new(|number, what| match number {
-        0..6 => (
-            100,
-            Err(SendError {
-                may_have_arrived: false,
-                is_reused: false,
-                obstacle: None,
-                message: "no connection".to_owned(),
-            }),
-        ),
+    let script: Script = Box::new(|number, what| match number {
+        0..6 => (100, no_connection()),
         _ => (100, shown(what)),
     });
     let (ends, _, _run) = stage.send(&rows(3), script).await;
@@ -330,7 +311,7 @@ async fn dropped_requests_use_permits_but_no_attempts() {
     stage.settings.max_attempts = 1;
     stage.settings.patience = Duration::ZERO;
     stage.settings.quota = "7/10s".parse().expect("a quota");
-    let script: super::stage::Script = Box::new(|number, what| (100, if number < 6 { dropped() } else { shown(what) }));
+    let script: Script = Box::new(|number, what| (100, if number < 6 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&rows(2), script).await;
     assert_eq!((ends.ending, ends.calls), (Completion::Over, 8));
     let times = wire.times();
@@ -346,7 +327,7 @@ async fn dropped_requests_use_permits_but_no_attempts() {
 async fn dropped_comment_is_read_at_once() {
     let mut stage = Stage::new();
     stage.settings.max_attempts = 1;
-    let script: super::stage::Script = Box::new(|number, what| (100, if number < 2 { dropped() } else { shown(what) }));
+    let script: Script = Box::new(|number, what| (100, if number < 2 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&[change(1, r#"{"comment":"x"}"#)], script).await;
     assert_eq!(ends.ending, Completion::Over);
     let seen = wire.seen();
@@ -360,16 +341,8 @@ async fn dropped_comment_is_read_at_once() {
 #[tokio::test(start_paused = true)]
 async fn outage_uses_up_no_attempts() {
     let mut stage = Stage::new();
-    let broken = || {
-        Err(SendError {
-            may_have_arrived: false,
-            is_reused: false,
-            obstacle: None,
-            message: "no connection".to_owned(),
-        })
-    };
-    let script: super::stage::Script = Box::new(move |number, what| match number {
-        0..10 => (100, broken()),
+    let script: Script = Box::new(move |number, what| match number {
+        0..10 => (100, no_connection()),
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(4), script).await;
@@ -394,17 +367,7 @@ async fn outage_uses_up_no_attempts() {
 async fn permanent_outage_stops_after_patience() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(30);
-    let script: super::stage::Script = Box::new(|_, _| {
-        (
-            100,
-            Err(SendError {
-                may_have_arrived: false,
-                is_reused: false,
-                obstacle: None,
-                message: "no connection".to_owned(),
-            }),
-        )
-    });
+    let script: Script = Box::new(|_, _| (100, no_connection()));
     let (ends, _, run) = stage.send(&rows(4), script).await;
     assert_eq!(ends.ending, Completion::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 4);
@@ -414,7 +377,7 @@ async fn permanent_outage_stops_after_patience() {
 #[tokio::test(start_paused = true)]
 async fn missing_permission_stops_without_failed_rows() {
     let mut stage = Stage::new();
-    let script: super::stage::Script =
+    let script: Script =
         Box::new(|_, _| (100, reply(403, r#"{"error":{"code":"Forbidden","message":"no permission"}}"#)));
     let (ends, _, run) = stage.send(&rows(20), script).await;
     assert!(matches!(ends.ending, Completion::Stopped(StopReason::Forbidden { .. })), "{:?}", ends.ending);
@@ -426,7 +389,7 @@ async fn missing_permission_stops_without_failed_rows() {
 #[tokio::test(start_paused = true)]
 async fn refused_token_without_successor_stops_the_run() {
     let mut stage = Stage::new();
-    let script: super::stage::Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
+    let script: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, wire, run) = stage.send(&rows(9), script).await;
     assert!(matches!(ends.ending, Completion::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.ending);
     assert!(wire.seen().len() <= 4, "{:?}", wire.seen());
@@ -436,7 +399,7 @@ async fn refused_token_without_successor_stops_the_run() {
 #[tokio::test(start_paused = true)]
 async fn differences_in_a_response_are_reported() {
     let mut stage = Stage::new();
-    let script: super::stage::Script = Box::new(|_, what| {
+    let script: Script = Box::new(|_, what| {
         let body = match what {
             "PATCH 1" => r#"{"incidentId":1,"status":"Active","comments":[]}"#,
             _ => r#"{"incidentId":2,"redirectIncidentId":77,"status":"Resolved","comments":[]}"#,
@@ -475,7 +438,7 @@ async fn beside_another(stage: &mut Stage, theirs: Change, ours: Change) -> (Wir
     let their_run = other.run_of(&mut their_journal, &[theirs]);
     let mut our_journal = other.journal();
     let our_run = other.run_of(&mut our_journal, &[ours]);
-    let slow: super::stage::Script = Box::new(|_, what| (3_000, shown(what)));
+    let slow: Script = Box::new(|_, what| (3_000, shown(what)));
     let ((_, their_wire), (_, our_wire)) = {
         let send_theirs = Box::pin(other.send_run(their_journal, &their_run, slow));
         let send_ours = async {

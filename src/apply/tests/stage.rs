@@ -27,6 +27,11 @@ pub(super) type Seen = (i64, String);
 /// The latency in milliseconds and the response to the n-th request, from 0.
 pub(super) type Script = Box<dyn Fn(usize, &str) -> (u64, Result<Reply, SendError>) + Send + Sync>;
 
+/// No request has left.
+pub(super) fn no_connection() -> Result<Reply, SendError> {
+    Err(SendError { may_have_arrived: false, is_reused: false, obstacle: None, message: "no connection".to_owned() })
+}
+
 pub(super) struct Service {
     script: Script,
     clock: Clock,

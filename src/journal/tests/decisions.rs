@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::process::{change, resolved};
+use super::process::{change, resolved, updated_at};
 use crate::clock::{BootTime, Now};
 use crate::journal::decide::{Decision, Facts, PriorUpdate, Rules, decide};
 use crate::journal::ledger::Ledger;
@@ -107,18 +107,7 @@ fn decided(facts: Facts, ledger: &mut Ledger, batch: &Batch, permits: u32) -> De
 
 /// How an attempt in flight ends.
 fn end_of(attempt: AttemptId, at: i64, applied: Option<bool>) -> AttemptEnd {
-    AttemptEnd {
-        attempt,
-        at: boot(at),
-        verdict: "updated",
-        made: applied,
-        http_status: Some(200),
-        request_id: None,
-        outcome: None,
-        resolved: Vec::new(),
-        is_merged: false,
-        pause_until: None,
-    }
+    AttemptEnd { made: applied, ..updated_at(attempt, boot(at)) }
 }
 
 proptest! {

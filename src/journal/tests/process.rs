@@ -134,18 +134,7 @@ impl Process {
     }
 
     pub(super) fn ended(&self, attempt: AttemptId) -> AttemptEnd {
-        AttemptEnd {
-            attempt,
-            at: self.journal.clock.now().boot,
-            verdict: "updated",
-            made: Some(true),
-            http_status: Some(200),
-            request_id: None,
-            outcome: None,
-            resolved: Vec::new(),
-            is_merged: false,
-            pause_until: None,
-        }
+        updated_at(attempt, self.journal.clock.now().boot)
     }
 
     /// The quota usage and the pause, from an empty commit.
@@ -161,6 +150,22 @@ impl Process {
 
     pub(super) fn seconds_ended(&mut self) -> Vec<i64> {
         self.spent().0.ended.iter().map(|end| end.0 / 1_000_000).collect()
+    }
+}
+
+/// The end of an update that was applied.
+pub(super) fn updated_at(attempt: AttemptId, at: BootTime) -> AttemptEnd {
+    AttemptEnd {
+        attempt,
+        at,
+        verdict: "updated",
+        made: Some(true),
+        http_status: Some(200),
+        request_id: None,
+        outcome: None,
+        resolved: Vec::new(),
+        is_merged: false,
+        pause_until: None,
     }
 }
 

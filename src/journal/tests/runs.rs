@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use super::process::{HOUR, Place, Process, comment, facts, key, loaded, resolve, scope, updated};
+use super::process::{HOUR, Place, Process, comment, facts, key, loaded, resolve, scope, updated, updated_at};
 use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunState};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::permit::{Grant, NextPermit, QuotaUsage};
@@ -127,18 +127,7 @@ async fn requests_without_run_count_until_they_expire() {
     let look = Batch { looks: vec![None], slots: 1, ..Batch::default() };
     let grant = |permits| move |_: &QuotaUsage, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
     let attempt = journal.commit(&look, grant(1)).expect("writes").looks[0];
-    let end = AttemptEnd {
-        attempt,
-        at: journal.clock().now().boot,
-        verdict: "listed",
-        made: None,
-        http_status: Some(200),
-        request_id: None,
-        outcome: None,
-        resolved: Vec::new(),
-        is_merged: false,
-        pause_until: None,
-    };
+    let end = AttemptEnd { verdict: "listed", made: None, ..updated_at(attempt, journal.clock().now().boot) };
     journal.commit(&Batch { ends: vec![end], ..Batch::default() }, grant(0)).expect("writes");
     assert!(journal.runs().expect("reads").is_empty());
 
