@@ -17,7 +17,7 @@ use super::report;
 use super::row_options::RowArgs;
 use super::run::opened;
 use super::send;
-use super::show::{say_next, say_report, show, write_review};
+use super::show::{Diagnostics, say_next, say_report, show, write_review};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
@@ -31,7 +31,6 @@ use crate::model::outcome::OutcomeKind;
 use crate::model::snapshot::Snapshot;
 use crate::output::plan_file::PlanFile;
 use crate::plan::{self, Header, PlanRow, digits, is_plan};
-use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::page::{PageFile, Warnings};
 use crate::session::{PreparedRun, REMEMBER, RunInput, Session, report_rows};
 use crate::text::{escape_json, printable};
@@ -111,13 +110,8 @@ pub(super) fn run(
     target.expect_consent()?;
     let scope = target.scope_or_origin();
     let journal = open_journal(&state_dir(global)?, &clock)?;
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
-    let mut warnings = Warnings::default();
-    let mut tell = |diagnostic: Diagnostic| {
-        warnings.add(&diagnostic);
-        // A standard error that is gone is no reason to stop.
-        drop(diagnostics.tell(&diagnostic));
-    };
+    let mut diagnostics = Diagnostics::new(terminal);
+    let mut tell = |diagnostic: Diagnostic| diagnostics.show(&diagnostic);
     let run = RunInput {
         input,
         name: args.input.name().into_owned(),
@@ -128,7 +122,7 @@ pub(super) fn run(
         remember: REMEMBER,
     };
     let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
-    let _ = diagnostics.finish();
+    let warnings = diagnostics.finish();
     let preflight = Preflight { target: &target, calls: &args.calls, options: args.look.look() };
     let mut run = preflight.run(run?, &send::runtime()?, terminal)?;
 

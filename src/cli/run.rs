@@ -15,7 +15,7 @@ use super::patience::open_journal;
 use super::preflight::Preflight;
 use super::report::{self, ReviewRows};
 use super::send::{self, Sending};
-use super::show::{say_next, say_report, show, write_review};
+use super::show::{Diagnostics, say_next, say_report, show, write_review};
 use super::target::{Access, Target};
 use super::terminal::Terminal;
 use crate::check::Rules;
@@ -27,8 +27,7 @@ use crate::input::{Input, InputError, Source};
 use crate::journal::{History, ReadOnlyJournal};
 use crate::model::diagnostic::Diagnostic;
 use crate::output::results::Destination;
-use crate::report::diagnostics::HumanDiagnostics;
-use crate::report::page::{ContextColumns, PageFile, Warnings};
+use crate::report::page::{ContextColumns, PageFile};
 use crate::report::preview::{self, Preview};
 use crate::session::{self, DryRunOptions, KeptRows, Outlook, REMEMBER, RunInput, Session};
 use crate::text::escape_json;
@@ -84,13 +83,8 @@ pub(super) fn run(
     };
     let journal = open_journal(&dir, &clock)?;
     let remember = args.send.remember.unwrap_or(REMEMBER);
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
-    let mut warnings = Warnings::default();
-    let mut tell = |diagnostic: Diagnostic| {
-        warnings.add(&diagnostic);
-        // A standard error that is gone is no reason not to send.
-        drop(diagnostics.tell(&diagnostic));
-    };
+    let mut diagnostics = Diagnostics::new(terminal);
+    let mut tell = |diagnostic: Diagnostic| diagnostics.show(&diagnostic);
     let run = RunInput {
         input,
         name: args.input.name().into_owned(),
@@ -101,7 +95,7 @@ pub(super) fn run(
         remember,
     };
     let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
-    let _ = diagnostics.finish();
+    let warnings = diagnostics.finish();
     let mut run = run?;
     if !args.dry_run {
         run = run.or_resume_matching(remember.max(REMEMBER))?;
@@ -152,12 +146,8 @@ fn dry_run(
     // Also kept if rows may turn out to be invalid in the end: then they are counted once more.
     let keeps_rows = page.is_some() || args.skip_invalid;
     let mut rows = keeps_rows.then(|| ReviewRows::new(input.shape(), rules.contract)).transpose()?;
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
-    let mut warnings = Warnings::default();
-    let mut tell = |diagnostic: Diagnostic| {
-        warnings.add(&diagnostic);
-        drop(diagnostics.tell(&diagnostic));
-    };
+    let mut diagnostics = Diagnostics::new(terminal);
+    let mut tell = |diagnostic: Diagnostic| diagnostics.show(&diagnostic);
     let clock = Clock::machine();
     let peek = match &target.scope {
         Some(scope) if !args.emulator => ReadOnlyJournal::open(&state_dir(global)?.into(), scope, clock.clone())?,
@@ -169,7 +159,7 @@ fn dry_run(
     let options = DryRunOptions { rules, skip_invalid: args.skip_invalid, history: peek.as_ref(), remember };
     let kept = rows.as_mut().map(|rows| rows as &mut dyn KeptRows);
     let dry_run = session::dry_run(input, &options, kept, &mut tell);
-    let _ = diagnostics.finish();
+    let warnings = diagnostics.finish();
     let mut dry_run = dry_run?;
     let outlook = Outlook::of_dry_run(peek.as_ref(), &target.quota).map_err(Error::Journal)?;
     let now = clock.now();
@@ -225,10 +215,9 @@ pub(super) fn opened(source: &Source, terminal: &Terminal) -> Result<Input, Erro
 /// What is wrong with an input as a whole.
 fn show_invalid(error: &InputError, terminal: &Terminal) {
     let InputError::Invalid(found) = error else { return };
-    let mut diagnostics = HumanDiagnostics::new(io::stderr(), terminal.err.colour);
+    let mut diagnostics = Diagnostics::new(terminal);
     for diagnostic in found {
-        // Where standard error is gone there is nobody to tell.
-        let _ = diagnostics.tell(diagnostic);
+        diagnostics.show(diagnostic);
     }
-    let _ = diagnostics.finish();
+    diagnostics.finish();
 }

@@ -5,14 +5,41 @@ use std::io;
 use super::arguments::CallArgs;
 use super::report;
 use super::target::Target;
+use super::terminal::Terminal;
 use crate::cli::error::Error;
 use crate::journal::RunKey;
+use crate::model::diagnostic::Diagnostic;
 use crate::report::Layout;
+use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Review, Warnings};
 use crate::report::preview::Preview;
 use crate::session::PreparedRun;
 use crate::text::printable;
+
+/// Shows diagnostics on standard error, and keeps the warnings for a review. If standard error is gone, nobody can be
+/// told, which is no reason to stop.
+pub(super) struct Diagnostics {
+    out: HumanDiagnostics<io::Stderr>,
+    warnings: Warnings,
+}
+
+impl Diagnostics {
+    pub(super) fn new(terminal: &Terminal) -> Diagnostics {
+        Diagnostics { out: HumanDiagnostics::new(io::stderr(), terminal.err.colour), warnings: Warnings::default() }
+    }
+
+    pub(super) fn show(&mut self, diagnostic: &Diagnostic) {
+        self.warnings.add(diagnostic);
+        let _ = self.out.tell(diagnostic);
+    }
+
+    /// Ends the output. Returns the warnings.
+    pub(super) fn finish(self) -> Warnings {
+        let _ = self.out.finish();
+        self.warnings
+    }
+}
 
 /// Shows a run on `out`, with every change if its incidents were read.
 ///
