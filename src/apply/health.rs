@@ -122,9 +122,7 @@ impl Health {
             Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
             // It says nothing of the service: the next attempt does.
             Verdict::Dropped { .. } => {
-                if let Some(outage) = &mut self.outage {
-                    outage.probing = false;
-                }
+                self.end_probe();
                 return HealthEvent::None;
             }
             Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.record_nothing(at),
@@ -138,17 +136,31 @@ impl Health {
                 self.any_success = true;
                 self.is_refused = false;
             }
-            // One refusal is followed by another token. A second one in a row is not about the token.
-            Verdict::Unauthorized { is_news: true } if std::mem::replace(&mut self.is_refused, true) => {
-                self.answered();
-                return HealthEvent::Unauthorized;
+            // A gateway refuses tokens and throttles while the service behind it is down: neither ends a streak of lost
+            // responses, or the rows would pay for the outage.
+            Verdict::Unauthorized { is_news } => {
+                self.any_response = true;
+                self.end_probe();
+                // One refusal is followed by another token. A second one in a row is not about the token.
+                let again = *is_news && std::mem::replace(&mut self.is_refused, true);
+                return if again { HealthEvent::Unauthorized } else { HealthEvent::None };
+            }
+            Verdict::Throttled { .. } => {
+                self.any_response = true;
+                self.end_probe();
+                return HealthEvent::None;
             }
             _ => {}
         }
-        if !matches!(verdict, Verdict::Throttled { .. } | Verdict::Unauthorized { .. }) {
-            self.forbidden = 0;
-        }
+        self.forbidden = 0;
         if self.answered() { HealthEvent::Up } else { HealthEvent::None }
+    }
+
+    /// In an outage, the request that went first has ended without saying whether it is over.
+    fn end_probe(&mut self) {
+        if let Some(outage) = &mut self.outage {
+            outage.probing = false;
+        }
     }
 
     /// There was an answer, whatever it says: the service is there. Returns whether it was down.
@@ -292,6 +304,26 @@ mod tests {
         health.begins();
         assert_eq!(health.record(&UPDATED, second(9)), HealthEvent::Up);
         assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, false, 2));
+    }
+
+    /// Found by seed 2072: a gateway in front of a service that is down.
+    #[test]
+    fn refused_token_and_429_end_no_streak() {
+        for answer in [Verdict::Unauthorized { is_news: false }, Verdict::Throttled { resume: None }] {
+            let mut health = Health::new(Duration::from_mins(10));
+            for at in 0..3 {
+                let _ = health.record(&NOTHING, second(at));
+            }
+            assert_eq!(health.record(&answer, second(3)), HealthEvent::None);
+            assert_eq!((health.is_uncertain(), health.streak_id), (true, 0), "{answer:?}");
+            let _ = health.record(&NOTHING, second(4));
+            assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::Down { until: second(10) }, "{answer:?}");
+            health.begins();
+            assert_eq!(health.record(&answer, second(10)), HealthEvent::None, "the service behind it may be down");
+            assert_eq!(health.slots(8, second(10)), 1, "the next one goes first");
+            health.begins();
+            assert_eq!(health.record(&UPDATED, second(11)), HealthEvent::Up);
+        }
     }
 
     #[test]
