@@ -26,7 +26,8 @@ pub fn responses(data: &[u8]) {
     let incident = IncidentId::new(7).expect("an id");
     let edits = decode(r#"{"status":"Resolved","tags":["a"],"comment":"done"}"#, true).expect("a body");
     let edits = edits.resolved().expect("no list edit");
-    for call in [Call::Update(Change { incident, edits }), Call::Read(incident)] {
+    let step = CONTRACT.steps(&Change { incident, edits }).next().expect("a change has a step");
+    for call in [Call::Step(step), Call::Read(incident)] {
         let response = |incomplete| {
             let headers = vec![("x-ms-request-id".to_owned(), String::from_utf8_lossy(body).into_owned())];
             answer_to(&call, Ok(Reply { status, headers, body: body.to_vec(), incomplete }))
@@ -34,7 +35,7 @@ pub fn responses(data: &[u8]) {
         let whole = response(None);
         if status == 200 {
             assert_shows_incident(&whole.verdict, body);
-            let is_update = matches!(call, Call::Update(_));
+            let is_update = matches!(call, Call::Step(_));
             let in_doubt =
                 if is_update { Verdict::Unconfirmed } else { Verdict::Transient { may_have_applied: false } };
             assert_eq!(response(Some(Incomplete::Damaged)).verdict, in_doubt);

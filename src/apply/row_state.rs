@@ -3,12 +3,13 @@
 //! A [`RowState`] is a row that was taken up and is not over. [`RowState::on_attempt_end`] is told how an attempt ended and says what
 //! is written to the journal and what comes next. Pure: the dispatcher waits, sends and commits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::callers::CompletedCall;
 use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, matches, next_read, resolve};
 use crate::clock::{BootTime, Now};
-use crate::contract::SameAs;
+use crate::contract::{Contract, SameAs};
 use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
 use crate::model::call::{CallResult, Verdict};
 use crate::model::change::Change;
@@ -103,6 +104,8 @@ pub(super) enum RowStep {
 /// What is the same for all rows of a run.
 #[derive(Clone, Debug)]
 pub(super) struct RowPolicy {
+    /// What the API accepts, and by which requests.
+    pub(super) contract: Arc<Contract>,
     pub(super) policy: Policy,
     /// Values that are equal by the contract.
     pub(super) same_as: SameAs,

@@ -20,7 +20,7 @@ pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
 /// Reads what came back for `call` at `now`.
 #[must_use]
 pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError>, now: Now) -> CallResult {
-    let is_update = matches!(call, Call::Update(_));
+    let is_update = matches!(call, Call::Step(_));
     let reply = match reply {
         Ok(reply) => reply,
         Err(error) => {
@@ -82,20 +82,23 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
         return Err("the body is empty".to_owned());
     }
     let Some(incident) = call.incident() else { return listed(&reply.body, contract) };
-    let shown = Shown::read(&reply.body, contract)?;
+    let shown = match call {
+        Call::Step(step) => Shown::read_step(&reply.body, contract, step)?,
+        _ => Shown::read(&reply.body, contract)?,
+    };
     if let Some(id) = shown.id.filter(|id| *id != incident.get()) {
         return Err(format!("it shows incident {id}, not {incident}"));
     }
     let redirect = shown.redirect.filter(|to| *to != 0 && *to != incident.get());
     match call {
-        Call::Update(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
-        Call::Update(change) => {
+        Call::Step(_) if shown.is_empty() => Err("it shows no incident".to_owned()),
+        Call::Step(step) => {
             if let Some(to) = redirect {
                 return Ok(Verdict::Redirected { to });
             }
             let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
             let answered = [now.wall, server_time.unwrap_or(now.wall)];
-            match shown.effect(&change.edits, answered)? {
+            match shown.effect(&step.body.edits, answered)? {
                 (Effect::Applied, added) => Ok(Verdict::Updated { differs: None, added }),
                 (Effect::Partly { differs }, added) => {
                     Ok(Verdict::Updated { differs: Some(one_line(&differs)), added })
@@ -186,7 +189,8 @@ pub(super) mod tests {
     fn update(body: &str) -> Call {
         let incident = IncidentId::new(7).expect("an id");
         let edits = crate::plan::decode(body, body.contains("comment")).expect("a body");
-        Call::Update(Change { incident, edits: edits.resolved().expect("no list edit") })
+        let change = Change { incident, edits: edits.resolved().expect("no list edit") };
+        Call::Step(contract().steps(&change).next().expect("one step"))
     }
 
     fn get() -> Call {
@@ -405,7 +409,7 @@ pub(super) mod tests {
             for (name, coding, body) in bodies {
                 let mut reader = BodyReader::new(
                     [coding].into_iter(),
-                    Some(crate::client::incident_body::in_use(&contract(), false)),
+                    Some(crate::client::incident_body::InUse::of_contract(&contract()).of(&get()).clone()),
                     BOUNDS,
                 );
                 reader.push(body);

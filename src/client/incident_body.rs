@@ -12,9 +12,11 @@ use super::member_filter::{Keep, PageNames};
 use super::transport::WHOLE_CALL;
 use crate::compare;
 use crate::contract::{Api, CommentMembers, Contract, ErrorMembers, PropertyKind, SameAs};
-use crate::model::call::{Added, CLOCKS_DIFFER_BY, Comment, SLACK};
+use crate::model::call::{Added, CLOCKS_DIFFER_BY, Call, Comment, SLACK};
 use crate::model::comment_text::may_be;
 use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
+use crate::model::operation::OperationId;
+use crate::model::step::Step;
 
 /// The longest value of a property: far above what the API takes, and too short to be built into much memory.
 const LONGEST_VALUE: usize = 1024 * 1024;
@@ -25,6 +27,8 @@ const LONGEST_CONTEXT: usize = 4 * 1024;
 pub(super) struct Shown<'a> {
     contract: &'a Contract,
     members: Members<'a, 'a>,
+    /// The member that lists the comments.
+    comments_in: Option<&'a str>,
     /// `None` where the answer leaves it out.
     pub(super) id: Option<u64>,
     pub(super) redirect: Option<u64>,
@@ -33,12 +37,22 @@ pub(super) struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// Reads the body of a 200, or says why it is none.
     pub(super) fn read(body: &'a [u8], contract: &'a Contract) -> Result<Shown<'a>, String> {
-        let names: Vec<&str> = names_in_use(contract).chain(shown_in(contract)).collect();
+        Shown::read_with(body, contract, shown_in(contract))
+    }
+
+    /// Reads the body of a 200 for a step.
+    pub(super) fn read_step(body: &'a [u8], contract: &'a Contract, step: &Step) -> Result<Shown<'a>, String> {
+        let comments = comments_in(contract).filter(|_| step.operation == OperationId::Comment);
+        Shown::read_with(body, contract, comments.or_else(|| shown_in(contract)))
+    }
+
+    fn read_with(body: &'a [u8], contract: &'a Contract, comments_in: Option<&'a str>) -> Result<Shown<'a>, String> {
+        let names: Vec<&str> = names_in_use(contract).chain(comments_in).collect();
         let members = members(body, &names).map_err(|error| error.to_string())?;
         expect_no_error(&members, body, &contract.api.error)?;
         let names = &contract.api.incident;
         let (id, redirect) = (number(&members, &names.id)?, number(&members, &names.redirect)?);
-        Ok(Shown { contract, members, id, redirect })
+        Ok(Shown { contract, members, comments_in, id, redirect })
     }
 
     /// Reads the body of a list's 200: its incidents, in its order.
@@ -76,14 +90,14 @@ impl<'a> Shown<'a> {
 
     /// `None` where the answer leaves them out, and nothing is known of them.
     pub(super) fn comments(&self) -> Result<Option<Vec<Comment>>, String> {
-        let list = shown_in(self.contract).and_then(|name| self.members.get(name));
+        let list = self.comments_in.and_then(|name| self.members.get(name));
         let names = &self.contract.api.comment;
         list.map(|list| comments_of(list.get(), names).map_err(|error| error.to_string())).transpose()
     }
 
     /// Whether nothing of an incident is there.
     pub(super) fn is_empty(&self) -> bool {
-        let mut names = replaced(self.contract).chain(shown_in(self.contract));
+        let mut names = replaced(self.contract).chain(self.comments_in);
         self.id.is_none() && names.all(|name| self.members.get(name).is_none())
     }
 
@@ -186,12 +200,35 @@ impl ShownComment<'_> {
     }
 }
 
-/// What is in use of an incident: where it stands alone, its comments too.
-pub(super) fn in_use(contract: &Contract, is_page: bool) -> Keep {
-    let comments = shown_in(contract).filter(|_| !is_page);
-    let members = names_in_use(contract).chain(comments).map(str::to_owned).collect();
-    let Api { list, error, .. } = &contract.api;
-    Keep { members, page: is_page.then(|| PageNames { items: list.items.clone(), error: error.object.clone() }) }
+/// What is in use of the responses to each call.
+#[derive(Debug)]
+pub(super) struct InUse {
+    incident: Keep,
+    page: Keep,
+    comments: Keep,
+}
+
+impl InUse {
+    pub(super) fn of_contract(contract: &Contract) -> InUse {
+        let keep = |names: &[Option<&str>]| {
+            names_in_use(contract).chain(names.iter().copied().flatten()).map(str::to_owned).collect()
+        };
+        let Api { list, error, .. } = &contract.api;
+        let page = PageNames { items: list.items.clone(), error: error.object.clone() };
+        InUse {
+            incident: Keep { members: keep(&[shown_in(contract)]), page: None },
+            page: Keep { members: keep(&[]), page: Some(page) },
+            comments: Keep { members: keep(&[shown_in(contract), comments_in(contract)]), page: None },
+        }
+    }
+
+    pub(super) fn of(&self, call: &Call) -> &Keep {
+        match call {
+            Call::List(_) => &self.page,
+            Call::Step(step) if step.operation == OperationId::Comment => &self.comments,
+            Call::Step(_) | Call::Read(_) => &self.incident,
+        }
+    }
 }
 
 /// The members of an incident that are in use everywhere.
@@ -208,6 +245,11 @@ fn replaced(contract: &Contract) -> impl Iterator<Item = &str> {
     let properties = contract.properties.iter();
     let replaced = properties.filter(|property| !matches!(property.kind, PropertyKind::Append { .. }));
     replaced.map(|property| property.name.as_str())
+}
+
+/// The member that lists the comments in the response to one, if that does not show the incident.
+pub(super) fn comments_in(contract: &Contract) -> Option<&str> {
+    contract.operations.comment.as_ref()?.shown_in.as_deref()
 }
 
 /// The member that lists what the contract's appended property was set to.
@@ -256,6 +298,8 @@ fn brief(value: &Value) -> String {
 mod tests {
     use super::super::classify::tests::contract;
     use super::*;
+    use crate::model::change::{Change, IncidentId};
+    use crate::model::operation::Operation;
 
     fn effect(asked: &str, shown: &str) -> Effect {
         let edits =
@@ -347,5 +391,30 @@ mod tests {
             let shown = Shown::read(body.as_bytes(), &contract).expect("JSON");
             assert_eq!(shown.values().err().as_deref(), Some("`tags` is too much"));
         }
+    }
+
+    #[test]
+    fn response_to_a_comment_lists_the_comments() {
+        let mut contract = contract();
+        let comment = Operation { shown_in: Some("value".to_owned()), ..contract.operations.update.clone() };
+        contract.operations.comment = Some(comment);
+        let edits = crate::plan::decode(r#"{"comment":"done"}"#, true).expect("a body").resolved();
+        let change = Change { incident: IncidentId::new(7).expect("an id"), edits: edits.expect("no list edit") };
+        let step = contract.steps(&change).next().expect("one step");
+        let effect = |body: &str| {
+            let shown = Shown::read_step(body.as_bytes(), &contract, &step)?;
+            assert!(!shown.is_empty() || !body.contains("value"), "{body}");
+            shown.effect(&step.body.edits, [answered(); 2]).map(|(effect, _)| effect)
+        };
+        assert_eq!(
+            effect(r#"{"@odata.context":"x","value":[{"comment":"seen"},{"comment":"done"}]}"#),
+            Ok(Effect::Applied)
+        );
+        let differs = "the response shows other values: `comment` was not added".to_owned();
+        assert_eq!(effect(r#"{"value":[]}"#), Ok(Effect::NotApplied { differs }));
+        for inconclusive in [r#"{"value":[{"comment":"x"}]}"#, r#"{"comments":[{"comment":"done"}]}"#, "{}"] {
+            assert_eq!(effect(inconclusive), Ok(Effect::Unknown { missing: "comment".to_owned() }), "{inconclusive}");
+        }
+        effect(r#"{"value":[{"comment":"done"}],"error":{"code":"x"}}"#).expect_err("carries an error");
     }
 }

@@ -28,11 +28,13 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::contract::{Contract, ListNames};
 use crate::model::call::{Call, CallResult, Page, Verdict};
+use crate::model::operation::Operations;
 use crate::text::{REDACTED, Secrets};
 pub use body_reader::Incomplete;
 pub use claims::{ClaimsError, TokenFacts, TokenNeeds};
 pub use consent::{ConsentedOrigin, NotConsented};
 pub use http::{HttpError, HttpTransport};
+use incident_body::InUse;
 pub use member_filter::{Keep, PageNames};
 pub use origin::{Origin, OriginError};
 pub use proxy::Proxy;
@@ -47,17 +49,22 @@ pub use transport::{Reply, Request, SendError, Transport, WHOLE_CALL};
 pub struct Client<T: Transport> {
     transport: T,
     tokens: Arc<TokenCache>,
-    contract: Contract,
+    contract: Arc<Contract>,
     clock: Clock,
-    /// What is in use of an incident, and of one on a page.
-    keep: [Keep; 2],
+    keep: InUse,
 }
 
 impl<T: Transport> Client<T> {
     /// A client that sends by `transport`, and reads what comes back by `contract`.
     pub fn new(transport: T, tokens: Arc<TokenCache>, contract: &Contract, clock: Clock) -> Client<T> {
-        let keep = [false, true].map(|is_page| incident_body::in_use(contract, is_page));
-        Client { transport, tokens, contract: contract.clone(), clock, keep }
+        let keep = InUse::of_contract(contract);
+        Client { transport, tokens, contract: Arc::new(contract.clone()), clock, keep }
+    }
+
+    /// What the API accepts.
+    #[must_use]
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
     }
 
     /// Where the tokens come from.
@@ -77,19 +84,13 @@ impl<T: Transport> Client<T> {
                 return CallResult::without_response(verdict, error.to_string());
             }
         };
-        let keep = self.keep[usize::from(matches!(call, Call::List(_)))].clone();
-        let operations = &self.contract.operations;
-        let (operation, path, query, body) = match call {
-            Call::Update(change) => {
-                let operation = &operations.update;
-                (operation, operation.path_of(change.incident), None, Some(change.edits.to_json().into()))
-            }
-            Call::Read(incident) => (&operations.read, operations.read.path_of(*incident), None, None),
-            Call::List(page) => {
-                (&operations.list, operations.list.path.clone(), Some(query(page, &self.contract.api.list)), None)
-            }
+        let Operations { read, list, .. } = &self.contract.operations;
+        let (method, path, query, body) = match call {
+            Call::Step(step) => (step.method, step.path.clone(), None, Some(step.body.to_json().into())),
+            Call::Read(incident) => (read.method, read.path_of(*incident), None, None),
+            Call::List(page) => (list.method, list.path.clone(), Some(query(page, &self.contract.api.list)), None),
         };
-        let request = Request { method: operation.method, path, query, token: token.clone(), body, keep };
+        let request = Request { method, path, query, token: token.clone(), body, keep: self.keep.of(call).clone() };
         if let Some(body) = request.body.as_deref()
             && (self.tokens.secrets().are_in(body) || body.contains(REDACTED))
         {
@@ -179,7 +180,10 @@ mod tests {
         );
         let edits = crate::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body");
         let edits = edits.resolved().expect("complete lists");
-        client.call(&Call::Update(crate::model::change::Change { incident, edits })).await;
+        let change = crate::model::change::Change { incident, edits };
+        for step in client.contract().steps(&change) {
+            client.call(&Call::Step(step)).await;
+        }
         let filter = Some("assignedTo eq 'a+b@c' and status ne 'Resolved'".to_owned());
         client.call(&Call::List(Page { filter, top: 100, skip: 200 })).await;
         let sent = client.transport.0.into_inner().expect("no panic");

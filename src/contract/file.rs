@@ -143,7 +143,7 @@ impl ContractFile {
     /// # Errors
     /// If its quota can't be read, or it has no operations or names.
     pub(super) fn into_contract(self) -> Result<Contract, String> {
-        Ok(Contract {
+        let contract = Contract {
             quota: self.quota.parse().map_err(|error| format!("{error}"))?,
             operations: self.operations.ok_or("it has no `operations`")?,
             api: self.api.ok_or("it has no `api`")?,
@@ -158,7 +158,25 @@ impl ContractFile {
             read_delegated: self.permissions.read_delegated,
             properties: self.properties.into_iter().map(Property::from).collect(),
             dependencies: self.dependencies.into_iter().map(Dependency::from).collect(),
-        })
+        };
+        contract.expect_operations()?;
+        Ok(contract)
+    }
+}
+
+impl Contract {
+    /// Checks that each property is set by the operation that can: what is added by that for comments, if there is one, and
+    /// every other by the update.
+    fn expect_operations(&self) -> Result<(), String> {
+        let comments = if self.operations.comment.is_some() { OperationId::Comment } else { OperationId::Update };
+        for Property { name, kind, operation } in &self.properties {
+            let is_added = matches!(kind, PropertyKind::Append { .. });
+            let expected = if is_added { comments } else { OperationId::Update };
+            if *operation != expected {
+                return Err(format!("its property `{name}` is set by another operation than the one for it"));
+            }
+        }
+        Ok(())
     }
 }
 

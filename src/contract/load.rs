@@ -290,8 +290,6 @@ impl ContractFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::change::IncidentId;
-    use crate::model::operation::{Method, OperationId};
 
     fn choices<'a>(contract: &'a Contract, property: &str) -> Vec<&'a str> {
         match &contract.property(property).expect("a property of every contract").kind {
@@ -406,26 +404,6 @@ mod tests {
         let earlier: Vec<&str> = stored.lines().filter(|line| !is_later(line)).collect();
         assert_eq!(earlier.len(), stored.lines().count() - 3);
         assert_eq!(Contract::from_toml(&earlier.join("\n")), Ok(contract));
-    }
-
-    /// What a later API needs: comments by a request of their own, with a constant member.
-    #[test]
-    fn comment_operation_round_trips_through_toml() {
-        let list = "list = { method = \"GET\", path = \"/api/incidents\" }";
-        let comment = "comment = { method = \"POST\", path = \"/v1.0/incidents/{id}/comments\", body = { \"@odata.type\" = \"x\" } }";
-        let shown_in = "shown_in = \"comments\"";
-        let text = include_str!("defender.toml");
-        let text = text.replace(list, &format!("{list}\n{comment}"));
-        let text = text.replace(shown_in, &format!("{shown_in}\noperation = \"comment\""));
-        let file: ContractFile = toml::from_str(&text).expect("a contract");
-        let contract = file.into_contract().expect("complete");
-        let id = contract.property("comment").expect("there").operation;
-        let (operation, update) = (contract.operations.get(id), contract.operations.get(OperationId::Update));
-        assert_eq!((id, operation.method, update.method), (OperationId::Comment, Method::Post, Method::Patch));
-        assert_eq!(operation.path_of(IncidentId::new(7).expect("an ID")), "/v1.0/incidents/7/comments");
-        assert_eq!(operation.body["@odata.type"], "x");
-        assert_eq!(Contract::from_toml(&contract.to_toml()).as_ref(), Ok(&contract));
-        assert!(contract.expect_extension().is_err());
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::change::{IncidentId, ResolvedChange};
+use crate::model::change::IncidentId;
+use crate::model::step::Step;
 
 /// One HTTP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// Sets properties of an incident.
-    Update(ResolvedChange),
+    /// Changes an incident.
+    Step(Step),
     /// Reads an incident.
     Read(IncidentId),
     /// Reads a page of the list of incidents, newest first.
@@ -26,7 +27,7 @@ impl Call {
     #[must_use]
     pub fn incident(&self) -> Option<IncidentId> {
         match self {
-            Call::Update(change) => Some(change.incident),
+            Call::Step(step) => Some(step.incident),
             Call::Read(incident) => Some(*incident),
             Call::List(_) => None,
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::ser::SerializeMap as _;
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -52,7 +52,7 @@ impl<L> Edit<L> {
         }
     }
 
-    fn is_append(&self) -> bool {
+    pub(super) fn is_append(&self) -> bool {
         matches!(self, Edit::Append(_))
     }
 }
@@ -298,13 +298,10 @@ impl<'de, L: Deserialize<'de>> Deserialize<'de> for Edits<L> {
     }
 }
 
-/// Edits as the members of an object.
-struct Members<'a, L>(&'a Edits<L>);
-
-impl<L: Serialize> Serialize for Members<'_, L> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(Some(self.0.len()))?;
-        for PropertyEdit { property, edit } in self.0.iter() {
+impl<L: Serialize> Edits<L> {
+    /// Adds the properties and their values, as they are sent, to an object.
+    pub(super) fn serialize_members<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+        for PropertyEdit { property, edit } in self.iter() {
             match edit {
                 Edit::Set(value) => object.serialize_entry(property, value)?,
                 Edit::EditList(edit) => object.serialize_entry(property, edit)?,
@@ -313,6 +310,17 @@ impl<L: Serialize> Serialize for Members<'_, L> {
                 Edit::Clear(Empty::List) => object.serialize_entry(property, &[(); 0])?,
             }
         }
+        Ok(())
+    }
+}
+
+/// Edits as the members of an object.
+struct Members<'a, L>(&'a Edits<L>);
+
+impl<L: Serialize> Serialize for Members<'_, L> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.serialize_members(&mut object)?;
         object.end()
     }
 }

@@ -13,4 +13,5 @@ pub mod outcome_kind;
 pub mod permit;
 pub mod quota_spec;
 pub mod snapshot;
+pub mod step;
 pub mod typed;

@@ -11,9 +11,10 @@ use super::outlook::Outlook;
 use super::preview::{Estimate, Preview, PreviewOptions};
 use crate::check::{CheckedRow, Rules};
 use crate::clock::Now;
+use crate::contract::Contract;
 use crate::input::Input;
 use crate::journal::{JournalError, PriorRuns, ReadOnlyJournal, WillSend};
-use crate::model::change::Change;
+use crate::model::change::{Change, IncidentId};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::edit::Edits;
 use crate::model::quota_spec::Quota;
@@ -119,10 +120,8 @@ pub fn dry_run(
                 Some((change, Ok(edits))) => {
                     // The request for a list edit is not known before its incident is read.
                     if first.len() < SHOWN && !change.edits.edit_lists() {
-                        let update = &rules.contract.operations.update;
-                        let (method, path) = (update.method.as_str(), update.path_of(change.incident));
-                        let (body, source) = (edits.to_json(), row.source.clone());
-                        first.push((row.row, FirstRequest { method, path, body, edits: edits.clone(), source }));
+                        let requests = requests(rules.contract, change.incident, &edits, &row.source);
+                        first.extend(requests.map(|request| (row.row, request)));
                     }
                     (None, edits != change.edits)
                 }
@@ -159,6 +158,23 @@ pub fn dry_run(
     let first = first.into_iter().map(|(_, request)| request).collect();
     let Counting { counter, earlier, .. } = counting;
     Ok(DryRun { imported, counts: counter.finish(), earlier, first, contradicting })
+}
+
+/// The requests of a row as they would be sent.
+fn requests(
+    contract: &Contract,
+    incident: IncidentId,
+    edits: &Edits,
+    source: &[u8],
+) -> impl Iterator<Item = FirstRequest> {
+    let change = Change { incident, edits: edits.clone() }.resolved();
+    change.into_iter().flat_map(|change| contract.steps(&change).collect::<Vec<_>>()).map(|step| FirstRequest {
+        method: step.method.as_str(),
+        path: step.path,
+        body: step.body.to_json(),
+        edits: step.body.edits.into(),
+        source: source.to_vec(),
+    })
 }
 
 /// Counts the rows of a dry run.

@@ -80,6 +80,7 @@ pub async fn apply<T: Transport>(
     let mut dispatcher = Dispatcher {
         buckets: Buckets::new(&settings.quota),
         rules: RowPolicy {
+            contract: Arc::clone(client.contract()),
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
             same_as: settings.same_as.clone(),
             settle: settings.settle,

@@ -9,6 +9,7 @@ use crate::clock::Now;
 use crate::journal::{AttemptId, Batch, CallKind, JournalError, Receipt, Receipts, StartRequest};
 use crate::model::call::Call;
 use crate::model::permit::NextPermit;
+use crate::model::step::Part;
 
 /// Rows without a permit that are looked at ahead: those made before need none, and are over at once.
 const AHEAD: usize = 1_000;
@@ -146,7 +147,7 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
     /// Sends a call whose intent is on the disk. The one thing here that runs beside the dispatcher.
     fn send(&mut self, attempt: AttemptId, hand: RowState, started: Now) {
         let call = match hand.what {
-            CallKind::Update => Call::Update(hand.row.change.clone()),
+            CallKind::Update => Call::Step(self.rules.contract.step(Part::Whole, hand.row.change.clone())),
             CallKind::Read(_) => Call::Read(hand.row.change.incident),
         };
         self.calls += 1;

@@ -85,7 +85,7 @@ impl ReadSource for PreflightSource {
                 };
                 self.heard(std::iter::once((*incident, seen)))
             }
-            (Call::Update(_), _) => ReadResult::default(),
+            (Call::Step(_), _) => ReadResult::default(),
         })
     }
 

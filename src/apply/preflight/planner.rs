@@ -241,7 +241,7 @@ mod tests {
                         assert!(known.insert(found.id), "{} is found twice", found.id);
                     }
                 }
-                Call::Update(_) => unreachable!("it only looks"),
+                Call::Step(_) => unreachable!("it only looks"),
             }
         }
         assert_eq!(&known, wanted);

@@ -86,7 +86,8 @@ fn ended(verdict: Verdict) -> CompletedCall {
 
 fn rules() -> RowPolicy {
     let policy = Policy { max_attempts: 2 };
-    RowPolicy { policy, same_as: SameAs::default(), settle: SETTLE }
+    let contract = crate::contract::load("defender").expect("built in");
+    RowPolicy { contract: Arc::new(contract), policy, same_as: SameAs::default(), settle: SETTLE }
 }
 
 fn on_end(hand: &mut RowState, verdict: Verdict, streak: Streak) -> (AttemptEnd, RowStep) {
@@ -125,14 +126,7 @@ fn only_attempts_before_an_outage_count() {
 fn doubt(own_row: bool) -> Doubt {
     let change = hand(true, false).row.change.into();
     let (started, ended) = (BootTime(0), BootTime(1_000_000));
-    Doubt {
-        attempt: AttemptId { session: 1, number: 1 },
-        change,
-        started,
-        ended,
-        own_row,
-        known: std::sync::Arc::default(),
-    }
+    Doubt { attempt: AttemptId { session: 1, number: 1 }, change, started, ended, own_row, known: Arc::default() }
 }
 
 #[test]
