@@ -12,6 +12,7 @@ use bulk_triage::journal::{
 };
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind};
+use bulk_triage::model::step::Part;
 use bulk_triage::plan::decode;
 use bulk_triage::quota::Buckets;
 use bulk_triage::text::printable;
@@ -66,7 +67,7 @@ fn change(bytes: &mut [u8], changes: &[u8]) {
 /// What a dry run does.
 fn peek(directory: &Path) -> Result<(), JournalError> {
     if let Some(peek) = ReadOnlyJournal::open(&location(directory), &scope(), Clock::machine())? {
-        peek.add_prior_runs(&[&update(1)], DAY, &mut PriorRuns::default())?;
+        peek.add_prior_runs(&[&update(1)], &CONTRACT, DAY, &mut PriorRuns::default())?;
         peek.ledger(MINUTE)?;
     }
     Ok(())
@@ -90,7 +91,7 @@ fn send(directory: &Path) -> Result<(), JournalError> {
     let Some(name) = journal.runs()?.into_iter().map(|run| run.name).next() else { return Ok(()) };
     let run = journal.acquire(&name)?;
     let rows = journal.pending(&run, 0, 1_000)?;
-    journal.add_prior_runs(&run, &rows.iter().collect::<Vec<_>>(), DAY, &mut PriorRuns::default())?;
+    journal.add_prior_runs(&run, &rows.iter().collect::<Vec<_>>(), &CONTRACT, DAY, &mut PriorRuns::default())?;
     let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
     journal.snapshots(&run, &numbers)?;
     journal.ledger(&run, MINUTE)?;
@@ -109,7 +110,8 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     let mut whats = vec![CallKind::Update; rows.len()];
     // Those that are in doubt after the first time are told of it at the second, and read at the third.
     for _ in 0..3 {
-        let begins = rows.iter().zip(&whats).map(|(row, what)| StartRequest::new(row, what.clone())).collect();
+        let begins =
+            rows.iter().zip(&whats).map(|(row, what)| StartRequest::new(row, Part::Whole, what.clone())).collect();
         let batch = Batch { begins, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
         let mut started = Vec::new();

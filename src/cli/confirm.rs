@@ -149,7 +149,10 @@ impl PreviewBuilder<'_> {
         }
         let (rows, clears) = (preview.counts.rows, preview.counts.sets.clears());
         let yes = if clears || rows > UNTYPED { Confirmation::Number(rows) } else { Confirmation::Word };
-        let updates = counted(rows, "update");
+        let mut updates = counted(rows, "update");
+        if preview.counts.requests != rows {
+            updates = format!("{updates} ({})", counted(preview.counts.requests, "request"));
+        }
         let question = if clears {
             format!("This sends {updates} and clears or replaces values.")
         } else {

@@ -16,7 +16,7 @@ use crate::cli::error::Error;
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::files::unnamed;
-use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter};
+use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter, WillSend};
 use crate::model::change::{Change, IncidentId};
 use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::model::quota_spec::Quota;
@@ -88,7 +88,7 @@ impl ReviewRows {
 }
 
 impl KeptRows for ReviewRows {
-    fn add(&mut self, row: &CheckedRow, left_out: Option<LeftOut>, without_comment: bool) -> io::Result<()> {
+    fn add(&mut self, row: &CheckedRow, sent: Result<WillSend, LeftOut>) -> io::Result<()> {
         let none = row.verdict.as_ref().err().map(NoChange::message);
         let kept = ReviewRow {
             row: row.row,
@@ -96,8 +96,8 @@ impl KeptRows for ReviewRows {
             incident: row.incident_id.clone(),
             edits: row.verdict.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
             context: self.context.of(&row.source),
-            left_out: none.or(left_out.map(LeftOut::reason)).map(str::to_owned),
-            note: without_comment.then(|| COMMENT_NOT_REPEATED.to_owned()),
+            left_out: none.or(sent.err().map(LeftOut::reason)).map(str::to_owned),
+            note: sent.ok().and_then(note_of).map(str::to_owned),
             ..ReviewRow::default()
         };
         serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from)?;
@@ -181,8 +181,10 @@ pub(super) fn review_rows(
         let said = context_of(&context, &row);
         let target = row.merged_into().filter(|_| left_out.is_none());
         let merged = target.map(|target| format!("updates incident {target}, into which this one was merged"));
-        let comment = counts.without_comment.contains(&row.result.row).then(|| COMMENT_NOT_REPEATED.to_owned());
-        let notes: Vec<String> = merged.into_iter().chain(comment).collect();
+        let number = &row.result.row;
+        let comment = counts.without_comment.contains(number).then_some(COMMENT_NOT_REPEATED);
+        let rest = counts.only_comment.contains(number).then_some(UPDATE_NOT_REPEATED);
+        let notes: Vec<String> = merged.into_iter().chain(comment.or(rest).map(str::to_owned)).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(ReviewRow {
             row: row.result.row,
@@ -200,6 +202,17 @@ pub(super) fn review_rows(
 
 /// Beside a row whose comment was added before.
 const COMMENT_NOT_REPEATED: &str = "the comment was added before and is not repeated";
+
+/// Beside a row whose update, a step of its own, was applied before.
+const UPDATE_NOT_REPEATED: &str = "the values were set before: only the comment is sent";
+
+fn note_of(will_send: WillSend) -> Option<&'static str> {
+    match will_send {
+        WillSend::All | WillSend::Nothing => None,
+        WillSend::WithoutComment => Some(COMMENT_NOT_REPEATED),
+        WillSend::OnlyComment => Some(UPDATE_NOT_REPEATED),
+    }
+}
 
 /// What the input says of a row's incident, or else what was read of it.
 fn context_of(columns: &ContextColumns, row: &ReportRow) -> Context {

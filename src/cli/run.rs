@@ -183,7 +183,8 @@ fn dry_run(
         say_next(io::stdout(), preview.counts.rows, &next)?;
     }
     if let (Some(page), Some(rows)) = (page, rows) {
-        let forecast = report::forecast(&target.quota, &args.send.calls, &outlook, clock.now(), preview.counts.rows);
+        let forecast =
+            report::forecast(&target.quota, &args.send.calls, &outlook, clock.now(), preview.counts.requests);
         let review = report::review(target, appended, &preview, forecast, warnings, &next);
         let rows = rows.read(contradicting)?;
         page.write_review(&review, rows.map(|row| row.map_err(Error::Report))).map_err(report::page_error)?;

@@ -74,7 +74,7 @@ pub(super) fn write_review(
     warnings: Warnings,
     next: &NextCommand,
 ) -> Result<(), Error> {
-    let forecast = report::forecast(&target.quota, calls, &run.outlook()?, run.clock().now(), preview.counts.rows);
+    let forecast = report::forecast(&target.quota, calls, &run.outlook()?, run.clock().now(), preview.counts.requests);
     let contract = &target.contract;
     let checksum = if let RunKey::Plan(checksum) = &run.key { Some(checksum.clone()) } else { None };
     let review = report::review(target, contract.appended(), preview, forecast, warnings, next);

@@ -9,7 +9,7 @@ mod definition;
 mod extension;
 mod file;
 mod load;
-mod steps;
+pub(crate) mod steps;
 
 pub use api::{Api, CommentMembers, ErrorMembers, IncidentMembers, ListFilters, ListNames};
 pub use definition::{Choice, Contract, Dependency, Property, PropertyKind, SameAs};

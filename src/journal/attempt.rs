@@ -18,6 +18,7 @@ pub struct AttemptId {
 
 /// The update that applied a change before.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct AppliedBy {
     /// The run's name.
     pub run: String,
@@ -27,6 +28,8 @@ pub struct AppliedBy {
     pub own_row: bool,
     /// Whether the incident had been merged into another one: the update went to the old one.
     pub was_redirected: bool,
+    /// Whether its response showed only a part of it.
+    pub was_partly_shown: bool,
     /// When it ended.
     pub at: Timestamp,
 }

@@ -10,6 +10,7 @@ use crate::model::change::{IncidentId, ResolvedChange};
 use crate::model::edit::{Edits, Never};
 use crate::model::outcome::Outcome;
 use crate::model::permit::{NextPermit, Pause};
+use crate::model::step::Part;
 
 /// What is committed together.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +80,8 @@ pub struct StartRequest {
     pub row: u64,
     /// What is sent, or whose incident is read.
     pub change: ResolvedChange,
+    /// What of the row's change that is.
+    pub part: Part,
     /// What it does.
     pub what: CallKind,
     /// Time of a read that differed; earlier updates by other runs do not count.
@@ -90,12 +93,12 @@ pub struct StartRequest {
 }
 
 impl StartRequest {
-    /// The request of a row.
+    /// The request of a row whose change is this part of what it asks for.
     #[must_use]
-    pub fn new(row: &PendingRow<Never>, what: CallKind) -> StartRequest {
+    pub fn new(row: &PendingRow<Never>, part: Part, what: CallKind) -> StartRequest {
         let PendingRow { row, change, differed_at, asked, merged, .. } = row;
         let (change, asked) = (change.clone(), asked.clone());
-        StartRequest { row: *row, change, what, differed_at: *differed_at, asked, merged: *merged }
+        StartRequest { row: *row, change, part, what, differed_at: *differed_at, asked, merged: *merged }
     }
 }
 

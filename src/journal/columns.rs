@@ -31,6 +31,15 @@ pub(super) const IS_UNSETTLED: &str = concat!(
     " AND a.kind > 0 AND a.applied IS NOT 0))"
 );
 
+/// Of a row that is unsettled: whether its update was applied, and its comment, a step of its own, is still to be sent.
+pub(super) const IS_HALF_DONE: &str = concat!(
+    "(EXISTS (SELECT 1 FROM ",
+    attempts_at_row!(),
+    " AND a.kind = 3 AND a.step = 0 AND a.applied = 1) AND NOT EXISTS (SELECT 1 FROM ",
+    attempts_at_row!(),
+    " AND a.kind = 3 AND a.step = 1 AND a.applied IS NOT 0))"
+);
+
 /// Of a row: the calls made for it.
 pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_row!(), ")");
 
@@ -170,24 +179,29 @@ pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, (u64, S
 pub(super) fn result_columns() -> String {
     format!(
         "row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS}, source, \
-         {IS_UNSETTLED}, target, {MERGED}"
+         CASE WHEN {IS_UNSETTLED} THEN 1 + {IS_HALF_DONE} ELSE 0 END, target, {MERGED}"
     )
 }
 
 pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
     let kind: Option<String> = row.get(3)?;
-    let outcome = if row.get(11)? {
-        let message = "it may have been applied: the run ended before this was resolved; the next run resolves it";
-        Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
-    } else {
-        Outcome {
+    let outcome = match row.get(11)? {
+        1 => {
+            let message = "it may have been applied: the run ended before this was resolved; the next run resolves it";
+            Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)
+        }
+        2 => {
+            let message = "the update was applied, and the comment was not sent: the next run sends it";
+            Outcome::new(OutcomeKind::InDoubt, OutcomeCode::HalfDone, message)
+        }
+        _ => Outcome {
             kind: kind.and_then(|name| name.parse().ok()).unwrap_or(OutcomeKind::NotAttempted),
             code: row.get::<_, Option<String>>(4)?.map(RowCode::from).unwrap_or_default(),
             message: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
             http_status: row.get(6)?,
             request_id: row.get(7)?,
             finished_at: row.get::<_, Option<i64>>(8)?.map(wall),
-        }
+        },
     };
     let merged: Option<u64> = row.get(13)?;
     let target: Option<u64> = row.get(12)?;

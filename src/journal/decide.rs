@@ -1,6 +1,6 @@
 //! Decisions of a commit: what became of each request that wants to start. Pure: from the facts to what is written.
 //!
-//! The rule of deduplication: a row is not sent if a run of this tenant key has applied the same change, unless a later
+//! The rule of deduplication, for each step: a row is not sent if a run of this tenant key has applied the same change, unless a later
 //! update set one of its properties to another value, or its response showed only a part of it; then its properties are
 //! sent again, and its comment is not, unless the response did not show it. A change in flight elsewhere is waited for;
 //! comments go to an incident one at a time, and an attempt in doubt is resolved first.
@@ -19,6 +19,7 @@ use crate::model::call::{PARTLY, PARTLY_WITH_COMMENT, REDIRECTED, UNSENT};
 use crate::model::change::{Change, IncidentId};
 use crate::model::edit::{Edit, Edits};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::step::{Part, Repeat};
 
 /// What stays the same for all decisions of one session.
 #[derive(Clone, Debug, Default)]
@@ -43,11 +44,19 @@ pub(super) struct PriorUpdate {
     pub(super) verdict: Option<String>,
     /// What was sent.
     pub(super) change: Change,
+    /// What of its row that is.
+    pub(super) part: Part,
     /// What the row asked for: that tells whether changes are the same, whatever complete lists they became.
     pub(super) asked: Edits,
 }
 
 impl PriorUpdate {
+    /// Whether a request asked for the same.
+    fn is_same(&self, query: &DedupQuery<'_>) -> bool {
+        let own = self.asked.iter().filter(|one| self.part.holds(one));
+        own.eq(query.asked.iter().filter(|one| query.part.holds(one)))
+    }
+
     fn has_verdict(&self, name: &str) -> bool {
         self.verdict.as_deref() == Some(name)
     }
@@ -64,7 +73,7 @@ impl PriorUpdate {
 
     /// Whether it added its comment, as far as anybody knows.
     fn appends(&self) -> bool {
-        self.change.edits.added().is_some() && !self.has_verdict(PARTLY)
+        self.change.edits.repeat() == Repeat::AppendsOnce && !self.has_verdict(PARTLY)
     }
 }
 
@@ -125,6 +134,7 @@ pub(super) struct Intent {
     pub(super) row: u64,
     pub(super) incident: Option<IncidentId>,
     pub(super) kind: AttemptKind,
+    pub(super) step: u8,
 }
 
 /// What an attempt does, as it is stored.
@@ -132,8 +142,27 @@ pub(super) struct Intent {
 pub(super) enum AttemptKind {
     Read = 0,
     Update = 1,
-    /// Its row adds a comment, and the update does not.
+    /// Its row adds a comment, and the update does not: it is there already.
     UpdateWithoutComment = 2,
+    /// A step of a row that has a step of its own for the comment.
+    Step = 3,
+}
+
+/// The number of the step that sends a part.
+pub(super) fn step_of(part: Part) -> u8 {
+    match part {
+        Part::Whole | Part::Properties => 0,
+        Part::Comment => 1,
+    }
+}
+
+/// The part that an attempt sends, by its kind and step as they are stored.
+pub(super) fn part_of(kind: u8, step: u8) -> Part {
+    match (kind, step) {
+        (kind, 0) if kind == AttemptKind::Step as u8 => Part::Properties,
+        (kind, _) if kind == AttemptKind::Step as u8 => Part::Comment,
+        _ => Part::Whole,
+    }
 }
 
 /// What a commit has decided.
@@ -181,7 +210,7 @@ pub(super) fn decide(
             None => *start = Err(Receipt::NoPermit),
         }
     }
-    let look = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read };
+    let look = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read, step: 0 };
     let looks = batch.looks.iter().take(permits).map(look).collect();
     Decision { starts, looks, next: grant.next, pause_changed }
 }
@@ -202,19 +231,20 @@ fn apply_pause(pause: &mut Option<StoredPause>, end: &AttemptEnd) -> bool {
 }
 
 fn intent_of(request: &StartRequest) -> Intent {
-    let adds = request.change.edits.added().is_some();
+    let adds = request.change.edits.repeat() == Repeat::AppendsOnce;
     let asks_for_comment = || request.asked.as_ref().is_some_and(|asked| asked.added().is_some());
     let kind = match request.what {
         CallKind::Read(_) => AttemptKind::Read,
+        CallKind::Update if request.part != Part::Whole => AttemptKind::Step,
         CallKind::Update if !adds && asks_for_comment() => AttemptKind::UpdateWithoutComment,
         CallKind::Update => AttemptKind::Update,
     };
-    Intent { row: request.row, incident: Some(request.change.incident), kind }
+    Intent { row: request.row, incident: Some(request.change.incident), kind, step: step_of(request.part) }
 }
 
 /// What became of a request; [`Receipt::NoPermit`] if only a permit is missing.
 fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Receipt {
-    let adds = request.change.edits.added().is_some();
+    let adds = request.change.edits.repeat() == Repeat::AppendsOnce;
     let in_doubt = match &request.what {
         CallKind::Update => None,
         // Without a comment there are no doubts: the incident is simply read.
@@ -223,7 +253,8 @@ fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Re
     };
     let (since, comments_since) = since(now, rules.remember, request.differed_at);
     let asked = request.asked();
-    let query = DedupQuery { run: rules.run, row: request.row, since, comments_since, asked: &asked };
+    let query =
+        DedupQuery { run: rules.run, row: request.row, since, comments_since, asked: &asked, part: request.part };
     let prior = facts.updates_of(request.change.incident, request.merged);
     match deduplicate(&prior, &request.change.edits, query) {
         DedupDecision::Applied(applied) => Receipt::AlreadyApplied(applied),
@@ -264,6 +295,8 @@ pub(super) struct DedupQuery<'a> {
     pub(super) comments_since: BootTime,
     /// What the row asks for, before complete lists were known.
     pub(super) asked: &'a Edits,
+    /// What of that is to be sent.
+    pub(super) part: Part,
 }
 
 /// A read may lag: what we wrote within this time before it wins over what it shows.
@@ -282,7 +315,9 @@ pub(super) fn since(now: Now, remember: Duration, differed_at: Option<Timestamp>
 pub(super) fn was_set_differently(prior: &[&PriorUpdate], asked: &Edits, since: BootTime) -> bool {
     let recent = prior.iter().rev().filter(|prior| prior.applied != Some(false));
     let recent = recent.take_while(|prior| prior.ended.is_none_or(|ended| ended > since));
-    recent.take_while(|prior| prior.asked != *asked).any(|prior| sets_differently(&prior.change.edits, asked))
+    // A comment alone sets nothing back.
+    let mut until_same = recent.take_while(|prior| prior.part == Part::Comment || prior.asked != *asked);
+    until_same.any(|prior| sets_differently(&prior.change.edits, asked))
 }
 
 /// The rule of deduplication.
@@ -293,10 +328,11 @@ pub(super) fn deduplicate<L>(prior: &[&PriorUpdate], ours: &Edits<L>, query: Ded
             own_run: prior.run == query.run,
             own_row: prior.run == query.run && prior.row == query.row,
             was_redirected: prior.was_redirected(),
+            was_partly_shown: prior.was_partly_shown(),
             at: prior.ended_wall,
         })
     };
-    let is_same = |prior: &PriorUpdate| prior.asked == *query.asked;
+    let is_same = |prior: &PriorUpdate| prior.is_same(&query);
     // A change is applied once in one run, whatever others have set since.
     let is_own = |prior: &&&PriorUpdate| prior.run == query.run && prior.applied == Some(true) && is_same(prior);
     if let Some(prior) = prior.iter().rev().find(is_own) {

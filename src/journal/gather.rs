@@ -4,16 +4,17 @@ use rusqlite::{Connection, Row, params};
 
 use super::attempt::AttemptId;
 use super::columns::{StoredChange, stored_change};
-use super::decide::{Facts, PriorUpdate};
+use super::decide::{AttemptKind, Facts, PriorUpdate, part_of};
 use super::row::PendingRow;
 use super::run::RunHandle;
 use super::sql::{DbError, boot, id_list, scope_of, wall};
 use crate::model::change::IncidentId;
+use crate::model::step::Part;
 
 /// The updates of incidents, and the reads in flight, which belong to no row.
 pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
     SELECT a.incident, a.process, a.id, a.kind = 0, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended,
-           a.ended_wall, a.applied, a.verdict, rows.body, rows.appends, rows.asked, a.kind = 1
+           a.ended_wall, a.applied, a.verdict, rows.body, rows.appends, rows.asked, a.kind, a.step
     FROM json_each(?2) AS wanted
     CROSS JOIN attempts AS a ON a.scope = ?1 AND a.incident = wanted.value
     LEFT JOIN rows ON rows.run = a.run AND rows.row = a.row
@@ -48,9 +49,12 @@ pub(super) fn facts(
 fn update(row: &Row<'_>, incident: IncidentId, attempt: AttemptId) -> Result<PriorUpdate, rusqlite::Error> {
     let StoredChange { mut change, asked } = stored_change(row, incident, [13, 14, 15])?;
     let asked = asked.unwrap_or_else(|| change.edits.clone());
+    let kind = row.get(16)?;
+    let part = part_of(kind, row.get(17)?);
     // Its row's comment was left out.
-    if !row.get::<_, bool>(16)? {
-        change.edits = change.edits.without_added();
+    let sent = if kind == AttemptKind::UpdateWithoutComment as u8 { Part::Properties } else { part };
+    if sent != Part::Whole {
+        change.edits = sent.of(&change.edits);
     }
     Ok(PriorUpdate {
         attempt,
@@ -64,6 +68,7 @@ fn update(row: &Row<'_>, incident: IncidentId, attempt: AttemptId) -> Result<Pri
         applied: row.get(11)?,
         verdict: row.get(12)?,
         asked,
+        part,
         change,
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::decide::DedupDecision::{Applied, CommentApplied, InFlight, Send};
 use super::decide::{DedupDecision, DedupQuery, Facts, READS_LAG, deduplicate, since, was_set_differently};
 use super::error::JournalError;
 use super::gather::facts_of_rows;
@@ -10,7 +11,9 @@ use super::opened::Journal;
 use super::row::PendingRow;
 use super::run::RunHandle;
 use crate::clock::BootTime;
+use crate::contract::Contract;
 use crate::model::change::{Change, IncidentId};
+use crate::model::step::Part;
 use jiff::Timestamp;
 
 /// What earlier runs mean for rows that are about to be sent.
@@ -29,6 +32,8 @@ pub enum WillSend {
     Nothing,
     /// Its properties: the same comment was added.
     WithoutComment,
+    /// Its comment, by a step of its own: the properties were set.
+    OnlyComment,
     /// All of it.
     All,
 }
@@ -50,15 +55,24 @@ impl PriorRuns {
         ours: &Change,
         merged: Option<IncidentId>,
         query: DedupQuery<'_>,
+        contract: &Contract,
     ) -> WillSend {
         let prior = facts.updates_of(ours.incident, merged);
         let forever = DedupQuery { since: BootTime(i64::MIN), comments_since: BootTime(i64::MIN), ..query };
-        let (decision, will_send) = match deduplicate(&prior, &ours.edits, query) {
-            DedupDecision::Applied(applied) => (DedupDecision::Applied(applied), WillSend::Nothing),
-            DedupDecision::CommentApplied => (deduplicate(&prior, &ours.edits, forever), WillSend::WithoutComment),
-            _ => (deduplicate(&prior, &ours.edits, forever), WillSend::All),
+        let decide = |query: DedupQuery<'_>| -> Vec<DedupDecision> {
+            let of = |part: Part| deduplicate(&prior, &part.of(&ours.edits), DedupQuery { part, ..query });
+            contract.parts(&ours.edits).map(of).collect()
         };
-        if let DedupDecision::Applied(applied) = decision {
+        let now = decide(query);
+        let will_send = match &now[..] {
+            [Applied(_)] | [Applied(_), Applied(_)] => WillSend::Nothing,
+            [CommentApplied] | [_, Applied(_)] => WillSend::WithoutComment,
+            [Applied(_), Send | InFlight] => WillSend::OnlyComment,
+            _ => WillSend::All,
+        };
+        let ever = if will_send == WillSend::Nothing { now } else { decide(forever) };
+        let is_applied = ever.iter().all(|decision| matches!(decision, Applied(_)));
+        if let Some(Applied(applied)) = ever.into_iter().last().filter(|_| is_applied) {
             let is_sent = will_send != WillSend::Nothing;
             let entry = self.made.entry((applied.run, is_sent)).or_insert(Made { rows: 0, last: applied.at });
             *entry = Made { rows: entry.rows + 1, last: entry.last.max(applied.at) };
@@ -86,6 +100,7 @@ impl Journal {
         &self,
         run: &RunHandle,
         rows: &[&PendingRow],
+        contract: &Contract,
         remember: Duration,
         prior: &mut PriorRuns,
     ) -> Result<Vec<WillSend>, JournalError> {
@@ -93,8 +108,9 @@ impl Journal {
         let facts = self.read(|db| facts_of_rows(db, run, rows))?;
         let will_send = rows.iter().map(|row| {
             let (since, comments_since) = since(now, remember, row.differed_at);
-            let query = DedupQuery { run: run.id, row: row.row, since, comments_since, asked: row.asked() };
-            prior.add(&facts, &row.change, row.merged, query)
+            let query =
+                DedupQuery { run: run.id, row: row.row, since, comments_since, asked: row.asked(), part: Part::Whole };
+            prior.add(&facts, &row.change, row.merged, query, contract)
         });
         Ok(will_send.collect())
     }

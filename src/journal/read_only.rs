@@ -14,8 +14,10 @@ use super::location::StoreLocation;
 use super::prior_runs::{PriorRuns, WillSend};
 use super::sql::DbError;
 use crate::clock::Clock;
+use crate::contract::Contract;
 use crate::model::change::{Change, TenantKey};
 use crate::model::permit::{Pause, QuotaUsage};
+use crate::model::step::Part;
 
 /// In the place of a session's number: those of sessions start with 1.
 const NO_SESSION: i64 = 0;
@@ -66,6 +68,7 @@ impl ReadOnlyJournal {
     pub fn add_prior_runs(
         &self,
         changes: &[&Change],
+        contract: &Contract,
         remember: Duration,
         prior: &mut PriorRuns,
     ) -> Result<Vec<WillSend>, JournalError> {
@@ -79,8 +82,9 @@ impl ReadOnlyJournal {
         }
         let since = now.boot - remember;
         let will_send = changes.iter().map(|change| {
-            let query = DedupQuery { run: 0, row: 0, since, comments_since: since, asked: &change.edits };
-            prior.add(&facts, change, None, query)
+            let query =
+                DedupQuery { run: 0, row: 0, since, comments_since: since, asked: &change.edits, part: Part::Whole };
+            prior.add(&facts, change, None, query, contract)
         });
         Ok(will_send.collect())
     }

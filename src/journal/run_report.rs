@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::columns::{IS_UNSETTLED, report_columns, report_row};
+use super::columns::{IS_HALF_DONE, IS_UNSETTLED, report_columns, report_row};
 use super::error::JournalError;
 use super::opened::History;
 use super::row::ReportRow;
@@ -78,7 +78,9 @@ fn kind() -> String {
 /// And why.
 fn code() -> String {
     format!(
-        "CASE WHEN outcome IS NULL AND {IS_UNSETTLED} THEN '{}' ELSE coalesce(code, '') END",
+        "CASE WHEN outcome IS NOT NULL OR NOT {IS_UNSETTLED} THEN coalesce(code, '')
+              WHEN {IS_HALF_DONE} THEN '{}' ELSE '{}' END",
+        OutcomeCode::HalfDone,
         OutcomeCode::Unsettled
     )
 }

@@ -72,7 +72,7 @@ CREATE TABLE attempts (
     run INTEGER NOT NULL,                 -- 0: for no run
     row INTEGER NOT NULL,                 -- 0: a look, for no row alone
     incident INTEGER NOT NULL,            -- 0: a list
-    kind INTEGER NOT NULL,                -- 0: a read, 1: an update, 2: an update without its row's comment
+    kind INTEGER NOT NULL,                -- 0: a read, 1: an update, 2: an update without its row's comment, 3: one step of several
     process INTEGER NOT NULL,
     started INTEGER NOT NULL,
     started_wall INTEGER NOT NULL,
@@ -82,7 +82,7 @@ CREATE TABLE attempts (
     http_status INTEGER,
     request_id TEXT,
     applied INTEGER,                      -- of an update that has ended: 1 applied, 0 not applied, NULL in doubt
-    step INTEGER NOT NULL DEFAULT 0       -- which step of its row, from 0
+    step INTEGER NOT NULL DEFAULT 0       -- 1: the comment of a row with several steps
 ) STRICT;
 
 -- The quota's ledger: the calls under way, and the last ones that ended.

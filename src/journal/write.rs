@@ -109,8 +109,8 @@ impl Writer<'_, '_> {
         let LedgerKey { scope, process } = self.key;
         self.tx
             .prepare_cached(
-                "INSERT INTO attempts (scope, run, row, incident, kind, process, started, started_wall)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT INTO attempts (scope, run, row, incident, kind, process, started, started_wall, step)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 scope,
@@ -121,6 +121,7 @@ impl Writer<'_, '_> {
                 process,
                 self.now.boot.0,
                 self.now.wall.as_microsecond(),
+                intent.step,
             ])?;
         let number = self.tx.last_insert_rowid();
         ledger.start(number);

@@ -61,6 +61,8 @@ outcome_codes! {
         "There is no such incident (404)."
     Forbidden "forbidden" [Failed]
         "The token may not update this incident (403)."
+    CommentRejected "comment-rejected" [Failed]
+        "The update was applied, and the comment, a request of its own, was refused."
     Conflict "conflict" [Failed]
         "The incident was being changed by someone else (409, 412)."
     Redirected "redirected" [Failed]
@@ -70,7 +72,7 @@ outcome_codes! {
     Unexpected "unexpected" [Failed]
         "The API gave a response that it does not document."
     GaveUp "gave-up" [Failed]
-        "Every attempt failed, and none was applied."
+        "Every attempt at the row, or at its comment, failed, and none was applied."
     ChangedSince "changed-since" [Failed]
         "The incident has changed since the plan was created."
     Contradiction "contradiction" [Failed]
@@ -79,6 +81,8 @@ outcome_codes! {
         "The incident can't be read."
     Unexplained "unexplained" [Failed, InDoubt]
         "A new comment may be the one of an update in doubt: of another row (`failed`) or of this one (`in-doubt`)."
+    HalfDone "half-done" [InDoubt]
+        "The run was stopped between the update and its comment; the next start sends the comment."
     Unsettled "unsettled" [InDoubt]
         "The run was stopped before a read resolved the doubt."
 }

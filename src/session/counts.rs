@@ -48,6 +48,8 @@ pub(super) enum Recorded<'a> {
 pub struct Counts {
     /// The rows that will be sent.
     pub rows: u64,
+    /// The requests that send them, if each needs one attempt.
+    pub requests: u64,
     /// What they set.
     pub sets: SetCounts,
     /// Of these, the rows that can't be undone.
@@ -66,6 +68,8 @@ pub struct Counts {
     pub ended_in_plan: u64,
     /// The rows whose comment is not repeated: it was added before. They are sent without it.
     pub without_comment: HashSet<u64>,
+    /// The rows of which only the comment, a step of its own, is sent: the rest was applied before.
+    pub only_comment: HashSet<u64>,
     /// The rows without an outcome that are left out, by number.
     pub left_out: HashMap<u64, LeftOut>,
 }
@@ -100,9 +104,15 @@ impl Counter {
         self.counts.without_comment.insert(row);
     }
 
-    /// Counts a row that will be sent.
-    pub(super) fn add(&mut self, edits: &Edits, recorded: Recorded<'_>, is_in_doubt: bool) {
+    /// Notes that of a row only the comment will be sent.
+    pub(super) fn leave_out_properties(&mut self, row: u64) {
+        self.counts.only_comment.insert(row);
+    }
+
+    /// Counts a row that will be sent, by so many requests.
+    pub(super) fn add(&mut self, edits: &Edits, requests: usize, recorded: Recorded<'_>, is_in_doubt: bool) {
         self.counts.rows += 1;
+        self.counts.requests += requests as u64;
         self.counts.in_doubt += u64::from(is_in_doubt);
         self.counts.not_undoable += u64::from(matches!(recorded, Recorded::Nothing));
         let before = if let Recorded::Values(values) = recorded { Some(values) } else { None };
@@ -126,11 +136,11 @@ mod tests {
         let edits = crate::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body");
         for (row, incident) in [(1, 7), (2, 8), (3, 7)] {
             if counter.is_first(row, IncidentId::new(incident).expect("an id"), &edits) {
-                counter.add(&edits, Recorded::Nothing, false);
+                counter.add(&edits, 2, Recorded::Nothing, false);
             }
         }
         let counts = counter.finish();
-        assert_eq!((counts.rows, counts.repeated, counts.not_undoable), (2, 1, 2));
+        assert_eq!((counts.rows, counts.requests, counts.repeated, counts.not_undoable), (2, 4, 1, 2));
         assert_eq!(counts.left_out.get(&3), Some(&LeftOut::Repeated));
     }
 }

@@ -36,11 +36,11 @@ pub struct FirstRequest {
 
 /// Keeps the rows of a dry run for a review.
 pub trait KeptRows {
-    /// Keeps one. `left_out` says why it is not sent; `without_comment`: its comment is not repeated.
+    /// Keeps one, and what of it will be sent, or why it is left out.
     ///
     /// # Errors
     /// If there is no room for it.
-    fn add(&mut self, row: &CheckedRow, left_out: Option<LeftOut>, without_comment: bool) -> io::Result<()>;
+    fn add(&mut self, row: &CheckedRow, sent: Result<WillSend, LeftOut>) -> io::Result<()>;
 
     /// Calls `each` with the number and the change of each row that has one, in their order.
     ///
@@ -85,7 +85,7 @@ impl DryRun {
     pub fn preview(self, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> (Preview, Imported) {
         let Imported { invalid, nothing_asked, limited, .. } = self.imported;
         let counts = Counts { invalid, nothing_asked, limited, ..self.counts };
-        let estimate = Estimate::new(counts.rows, outlook, quota, options, now);
+        let estimate = Estimate::new(&counts, outlook, quota, options, now);
         let (compared, retargeted, first_changes, resumed) = (None, (0, Vec::new()), Vec::new(), None);
         let earlier = self.earlier;
         (Preview { counts, compared, retargeted, first_changes, resumed, earlier, estimate }, self.imported)
@@ -114,20 +114,20 @@ pub fn dry_run(
         for row in batch {
             let change = row.verdict.as_ref().ok();
             let counted = change.and_then(|change| Some((change, counted.next()?)));
-            let (left_out, without_comment) = match counted {
-                None => (None, false),
-                Some((_, Err(left_out))) => (Some(left_out), false),
-                Some((change, Ok(edits))) => {
+            let sent = match counted {
+                None => Ok(WillSend::All),
+                Some((_, Err(left_out))) => Err(left_out),
+                Some((change, Ok((edits, will_send)))) => {
                     // The request for a list edit is not known before its incident is read.
                     if first.len() < SHOWN && !change.edits.edit_lists() {
                         let requests = requests(rules.contract, change.incident, &edits, &row.source);
                         first.extend(requests.map(|request| (row.row, request)));
                     }
-                    (None, edits != change.edits)
+                    Ok(will_send)
                 }
             };
             if let Some(rows) = &mut rows {
-                rows.add(row, left_out, without_comment).map_err(SessionError::Rows)?;
+                rows.add(row, sent).map_err(SessionError::Rows)?;
             }
         }
         Ok(())
@@ -177,6 +177,9 @@ fn requests(
     })
 }
 
+/// What will be sent of a row, or why it is left out.
+type Sent = Result<(Edits, WillSend), LeftOut>;
+
 /// Counts the rows of a dry run.
 struct Counting<'a> {
     options: &'a DryRunOptions<'a>,
@@ -190,21 +193,22 @@ impl<'a> Counting<'a> {
     }
 
     /// Counts rows. Returns for each what will be sent, or why it is left out.
-    fn count(&mut self, rows: &[(u64, &Change)]) -> Result<Vec<Result<Edits, LeftOut>>, JournalError> {
-        let DryRunOptions { history, remember, .. } = *self.options;
+    fn count(&mut self, rows: &[(u64, &Change)]) -> Result<Vec<Sent>, JournalError> {
+        let DryRunOptions { history, remember, rules, .. } = *self.options;
         let counter = &mut self.counter;
         let is_first = rows.iter().map(|(row, change)| counter.is_first(*row, change.incident, &change.edits));
         let is_first: Vec<bool> = is_first.collect();
         let first: Vec<&Change> =
             rows.iter().zip(&is_first).filter(|(_, is_first)| **is_first).map(|((_, change), _)| *change).collect();
         let mut will_send = match history {
-            Some(history) => history.add_prior_runs(&first, remember, &mut self.earlier)?,
+            Some(history) => history.add_prior_runs(&first, rules.contract, remember, &mut self.earlier)?,
             None => vec![WillSend::All; first.len()],
         }
         .into_iter();
         let counted = rows.iter().zip(is_first).map(|((row, change), is_first)| {
             let will_send = if is_first { will_send.next() } else { None };
-            will_send.map_or(Err(LeftOut::Repeated), |will_send| self.count_first(*row, change, will_send))
+            let will_send = will_send.ok_or(LeftOut::Repeated)?;
+            Ok((self.count_first(*row, change, will_send)?, will_send))
         });
         Ok(counted.collect())
     }
@@ -217,13 +221,18 @@ impl<'a> Counting<'a> {
                 self.counter.leave_out_comment(row);
                 change.edits.without_added()
             }
+            WillSend::OnlyComment => {
+                self.counter.leave_out_properties(row);
+                change.edits.only_added()
+            }
             WillSend::Nothing => {
                 self.counter.leave_out_applied(row);
                 return Err(LeftOut::Applied);
             }
         };
         let recorded = if change.edits.edit_lists() { Recorded::Yes } else { Recorded::Nothing };
-        self.counter.add(&edits, recorded, false);
+        let requests = self.options.rules.contract.parts(&edits).count();
+        self.counter.add(&edits, requests, recorded, false);
         Ok(edits)
     }
 }

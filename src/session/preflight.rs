@@ -246,7 +246,10 @@ impl PreparedRun {
                     return Ok(());
                 }
                 let Some(snapshots) = snapshots.get(&row.row) else { continue };
-                if let Diff::Changes(differences) = diff(row, snapshots, &same_as) {
+                if let Diff::Changes(mut differences) = diff(row, snapshots, &same_as) {
+                    if counts.only_comment.contains(&row.row) {
+                        differences.clear();
+                    }
                     let repeats = counts.without_comment.contains(&row.row);
                     let added = row.change.edits.added().filter(|_| !repeats || !row.change.edits.sets_any());
                     let changes = RowDiff::new(row.line, row.change.incident.get(), added, differences);

@@ -74,23 +74,24 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// For so many rows.
+    /// For these rows.
     #[must_use]
-    pub fn new(rows: u64, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> Estimate {
+    pub fn new(counts: &Counts, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> Estimate {
         let buckets = Buckets::new(quota);
         let end_of = |calls: u64| {
             let ahead = Forecast { calls, concurrency: options.concurrency, latency: outlook.latency };
             if calls == 0 { now.boot } else { arrival(&buckets, &outlook.spent, outlook.pause, now.boot, ahead) }
         };
         let stop_after = options.stop_after.map(|after| {
-            let (mut fits, mut too_many) = (0, rows + 1);
+            let (mut fits, mut too_many) = (0, counts.requests + 1);
             while too_many - fits > 1 {
                 let middle = fits.midpoint(too_many);
                 *if end_of(middle) <= now.boot + after { &mut fits } else { &mut too_many } = middle;
             }
-            (after, fits)
+            // The requests of a row go one after the other.
+            (after, fits * counts.rows / counts.requests.max(1))
         });
-        Estimate { starts_at: now.wall, duration: end_of(rows).since(now.boot), stop_after }
+        Estimate { starts_at: now.wall, duration: end_of(counts.requests).since(now.boot), stop_after }
     }
 }
 
@@ -124,7 +125,7 @@ impl PreparedRun {
             })?;
         }
         let outlook = self.outlook()?;
-        let estimate = Estimate::new(counts.rows, &outlook, &self.target.quota, options, self.clock.now());
+        let estimate = Estimate::new(&counts, &outlook, &self.target.quota, options, self.clock.now());
         let retargeted = self.journal.retargeted(&self.handle, NAMED)?;
         let resumed = self.resumes.then_some(finished);
         Ok(Preview { counts, compared: self.compared.clone(), retargeted, first_changes, resumed, earlier, estimate })
@@ -144,13 +145,13 @@ impl PreparedRun {
     /// # Errors
     /// If the journal can't be read.
     pub fn count(&self, remember: Duration) -> Result<(Counts, PriorRuns), JournalError> {
-        let (journal, run) = (&self.journal, &self.handle);
+        let (journal, run, contract) = (&self.journal, &self.handle, &self.target.contract);
         let (mut counter, mut earlier) = (Counter::default(), PriorRuns::default());
         let mut pages = PendingPages::default();
         while let Some(rows) = pages.next(journal, run)? {
             let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
             let first: Vec<&PendingRow> = first.collect();
-            let will_send = journal.add_prior_runs(run, &first, remember, &mut earlier)?;
+            let will_send = journal.add_prior_runs(run, &first, contract, remember, &mut earlier)?;
             // Only lists are counted by what they were.
             let has_list = |row: &&&PendingRow| row.is_recorded && sets_list(&row.change.edits);
             let listed: Vec<u64> = first.iter().filter(has_list).map(|row| row.row).collect();
@@ -161,16 +162,25 @@ impl PreparedRun {
                     continue;
                 }
                 let mut edits = if row.is_recorded { row.change.edits.clone() } else { row.asked().clone() };
-                if will_send == WillSend::WithoutComment {
-                    counter.leave_out_comment(row.row);
-                    edits = edits.without_added();
+                match will_send {
+                    WillSend::WithoutComment => {
+                        counter.leave_out_comment(row.row);
+                        edits = edits.without_added();
+                    }
+                    WillSend::OnlyComment => {
+                        counter.leave_out_properties(row.row);
+                        edits = edits.only_added();
+                    }
+                    WillSend::All | WillSend::Nothing => {}
                 }
                 let recorded = match snapshots.get(&row.row) {
                     Some(Snapshots { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
                     _ if row.is_recorded => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };
-                counter.add(&edits, recorded, row.is_in_doubt);
+                // Of the comment, if it is all that is left, nothing is in doubt.
+                let is_in_doubt = row.is_in_doubt && will_send != WillSend::OnlyComment;
+                counter.add(&edits, contract.parts(&edits).count(), recorded, is_in_doubt);
             }
         }
         Ok((counter.finish(), earlier))

@@ -68,7 +68,10 @@ impl<T: Transport, L: Listener> Dispatcher<'_, T, L> {
 
     /// Commits what has ended and who is next, starts the calls that may go, and tells of the rows that are over.
     pub(super) fn commit(&mut self, offered: Vec<RowState>, slots: u32) -> Result<(), JournalError> {
-        let begins = offered.iter().map(|RowState { row, what, .. }| StartRequest::new(row, what.clone())).collect();
+        let begins = offered
+            .iter()
+            .map(|RowState { row, what, .. }| StartRequest::new(row, Part::Whole, what.clone()))
+            .collect();
         let (ends, over) = (std::mem::take(&mut self.ends), std::mem::take(&mut self.over));
         let batch = Batch { ends, over, begins, slots, ..Batch::default() };
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);

@@ -8,6 +8,7 @@ use crate::journal::decide::{DedupDecision, DedupQuery, PriorUpdate, deduplicate
 use crate::journal::sql::{boot, wall};
 use crate::model::change::{Change, IncidentId};
 use crate::model::edit::Edits;
+use crate::model::step::Part;
 use crate::plan::decode;
 
 const RESOLVED: &str = r#"{"status":"Resolved","comment":"closed"}"#;
@@ -35,6 +36,7 @@ fn made(run: i64, body: &str, ended: i64) -> PriorUpdate {
         applied: Some(true),
         verdict: None,
         change: change(body),
+        part: Part::Whole,
         asked: edits(body),
     }
 }
@@ -44,7 +46,14 @@ fn standing_of(pasts: &[PriorUpdate]) -> DedupDecision {
     deduplicate_all(
         pasts,
         &edits(RESOLVED),
-        DedupQuery { run: 1, row: 1, since: boot(100), comments_since: boot(100), asked: &edits(RESOLVED) },
+        DedupQuery {
+            run: 1,
+            row: 1,
+            since: boot(100),
+            comments_since: boot(100),
+            asked: &edits(RESOLVED),
+            part: Part::Whole,
+        },
     )
 }
 
@@ -79,7 +88,14 @@ fn list_edits_are_compared_as_requested() {
         deduplicate_all(
             pasts,
             &ours,
-            DedupQuery { run: 1, row: 1, since: boot(100), comments_since: boot(100), asked: &edits(asked) },
+            DedupQuery {
+                run: 1,
+                row: 1,
+                since: boot(100),
+                comments_since: boot(100),
+                asked: &edits(asked),
+                part: Part::Whole,
+            },
         )
     };
     assert_eq!(run_of(standing_of(&[of_list(2, r#"["a"]"#, 200)])).as_deref(), Some("run 2"));
@@ -107,7 +123,14 @@ fn comments_are_judged_separately_from_properties() {
     assert_eq!(standing_of(&[without]), DedupDecision::Send);
     // Nothing is left of a row that only adds it.
     let alone = r#"{"comment":"closed"}"#;
-    let asker = DedupQuery { run: 1, row: 1, since: boot(300), comments_since: boot(100), asked: &edits(alone) };
+    let asker = DedupQuery {
+        run: 1,
+        row: 1,
+        since: boot(300),
+        comments_since: boot(100),
+        asked: &edits(alone),
+        part: Part::Whole,
+    };
     let standing_alone = |pasts: &[PriorUpdate]| deduplicate_all(pasts, &edits(alone), asker);
     assert_eq!(run_of(standing_alone(&[other(RESOLVED, 200)])).as_deref(), Some("run 2"));
     assert_eq!(standing_alone(&[other(RESOLVED, 100)]), DedupDecision::Send);

@@ -10,8 +10,9 @@ use crate::journal::decide::{Decision, Facts, PriorUpdate, Rules, decide};
 use crate::journal::ledger::Ledger;
 use crate::journal::sql::{boot, wall};
 use crate::journal::{AttemptEnd, AttemptId, Batch, CallKind, Receipt, StartRequest};
-use crate::model::change::IncidentId;
+use crate::model::change::{Change, IncidentId};
 use crate::model::permit::{Grant, NextPermit, QuotaUsage};
+use crate::model::step::Part;
 
 /// What rows ask for: two comments, with and without properties.
 const BODIES: [&str; 5] = [
@@ -34,7 +35,8 @@ fn update() -> impl Strategy<Value = PriorUpdate> {
     let verdict = prop_oneof![Just("updated"), Just("partly"), Just("in-doubt"), Just("redirected")];
     let ended = prop::option::of((400i64..1_000, prop::option::of(any::<bool>()), verdict));
     let origin = (1i64..3, 1i64..4, 1u64..4);
-    (origin, 1u64..3, 0..BODIES.len(), ended).prop_map(|((session, run, row), incident, body, ended)| PriorUpdate {
+    let request = (0..BODIES.len(), part());
+    (origin, 1u64..3, request, ended).prop_map(|((session, run, row), incident, (body, part), ended)| PriorUpdate {
         attempt: AttemptId { session, number: 0 },
         run,
         row,
@@ -45,9 +47,20 @@ fn update() -> impl Strategy<Value = PriorUpdate> {
         ended_wall: wall(0),
         applied: ended.and_then(|(_, applied, _)| applied),
         verdict: ended.map(|(.., verdict)| verdict.to_owned()),
-        change: change(incident, BODIES[body]),
+        change: sent(incident, BODIES[body], part),
+        part,
         asked: change(incident, BODIES[body]).edits,
     })
+}
+
+/// What a request sends of its row.
+fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![Just(Part::Whole), Just(Part::Properties), Just(Part::Comment)]
+}
+
+fn sent(incident: u64, body: &str, part: Part) -> Change {
+    let whole = change(incident, body);
+    Change { edits: part.of(&whole.edits), ..whole }
 }
 
 /// Updates of some incidents, numbered in their order, and reads in flight.
@@ -67,15 +80,16 @@ fn facts() -> impl Strategy<Value = Facts> {
 }
 
 fn batch() -> impl Strategy<Value = Batch> {
-    let request = (1u64..4, 1u64..3, 0..BODIES.len(), any::<bool>());
+    let request = (1u64..4, 1u64..3, 0..BODIES.len(), part(), any::<bool>());
     let requests = prop::collection::vec(request, 0..5);
     (requests, 0usize..3, 0u32..8).prop_map(|(requests, looks, slots)| {
-        let begins = requests.into_iter().map(|(row, incident, body, is_read)| StartRequest {
+        let begins = requests.into_iter().map(|(row, incident, body, part, is_read)| StartRequest {
             row,
-            change: resolved(&change(incident, BODIES[body])),
+            change: resolved(&sent(incident, BODIES[body], part)),
+            part,
             what: if is_read { CallKind::Read(Vec::new()) } else { CallKind::Update },
             differed_at: None,
-            asked: None,
+            asked: Some(change(incident, BODIES[body]).edits),
             merged: None,
         });
         Batch { begins: begins.collect(), looks: vec![None; looks], slots, ..Batch::default() }
@@ -133,7 +147,8 @@ proptest! {
             }
             let prior = facts.updates.get(&request.change.incident).into_iter().flatten();
             for update in prior {
-                let is_same = update.asked == request.change.edits.clone().into();
+                // Of a part, too: whoever else sent it.
+                let is_same = update.part.of(&update.asked) == request.change.edits.clone().into();
                 prop_assert!(!(is_same && update.ended.is_none()), "the same change is in flight");
                 prop_assert!(!(is_same && update.run == 1 && update.applied == Some(true)), "its run has applied it");
                 let has_comment = update.change.edits.added().is_some() && update.verdict.as_deref() != Some("partly");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve, scope};
+use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, contract, resolve, scope};
 use crate::journal::{AppliedBy, AttemptEnd, PriorRuns, ReadOnlyJournal, Receipt, WillSend};
 
 fn applied(receipt: &Receipt) -> Option<(bool, bool)> {
@@ -25,7 +25,14 @@ async fn applied_change_counts_within_the_dedup_window() {
     let at = "2026-11-24T10:00:00Z".parse().expect("a time");
     assert_eq!(
         found,
-        AppliedBy { run: first.run.name.clone(), own_run: false, own_row: false, was_redirected: false, at }
+        AppliedBy {
+            run: first.run.name.clone(),
+            own_run: false,
+            own_row: false,
+            was_redirected: false,
+            was_partly_shown: false,
+            at
+        }
     );
     advance(Duration::from_secs(1)).await;
     second.start(1);
@@ -129,7 +136,7 @@ async fn older_changes_are_counted_before_the_prompt() {
     let Process { journal, run, .. } = &process;
     let rows = journal.pending(run, 0, 10).expect("reads");
     let rows: Vec<_> = rows.iter().collect();
-    let will_send = journal.add_prior_runs(run, &rows, REMEMBERED, &mut earlier).expect("reads");
+    let will_send = journal.add_prior_runs(run, &rows, &contract(), REMEMBERED, &mut earlier).expect("reads");
     assert_eq!(will_send, [WillSend::All, WillSend::Nothing, WillSend::All]);
     let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
     assert_eq!(counted, [(false, 1), (true, 1)]);
@@ -138,6 +145,6 @@ async fn older_changes_are_counted_before_the_prompt() {
         ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect("opens").expect("is there");
     let mut looked = PriorRuns::default();
     let changes: Vec<_> = process.changes.iter().collect();
-    peek.add_prior_runs(&changes, REMEMBERED, &mut looked).expect("reads");
+    peek.add_prior_runs(&changes, &contract(), REMEMBERED, &mut looked).expect("reads");
     assert_eq!(looked.made.values().map(|made| made.rows).collect::<Vec<_>>(), [1, 1]);
 }

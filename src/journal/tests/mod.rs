@@ -12,4 +12,5 @@ mod query_plans;
 mod redirects;
 mod run_report;
 mod runs;
+mod steps;
 mod store;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::clock::{BootTime, Clock, Now};
+use crate::contract::Contract;
 use crate::journal::{
     AttemptEnd, AttemptId, Batch, CallKind, Doubt, Durability, Journal, JournalError, LoadRow, Receipt, Receipts,
     RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
@@ -16,6 +17,7 @@ use crate::journal::{
 use crate::model::change::{Change, IncidentId, ResolvedChange, TenantKey};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::step::Part;
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 pub(super) const REMEMBERED: Duration = Duration::from_hours(12);
@@ -106,8 +108,20 @@ impl Process {
     }
 
     fn offer_call(&mut self, row: usize, what: CallKind) -> Receipt {
-        let begins = vec![StartRequest { row: row as u64, change: resolved(&self.changes[row - 1]), what, ..begin() }];
+        self.offer_call_of(row, Part::Whole, what)
+    }
+
+    pub(super) fn offer_call_of(&mut self, row: usize, part: Part, what: CallKind) -> Receipt {
+        let whole = &self.changes[row - 1];
+        let change = resolved(&Change { edits: part.of(&whole.edits), ..*whole });
+        let asked = (part != Part::Whole).then(|| whole.edits.clone());
+        let begins = vec![StartRequest { row: row as u64, change, part, what, asked, ..begin() }];
         self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
+    }
+
+    /// Requests the start of one step of the row.
+    pub(super) fn offer_step(&mut self, row: usize, part: Part) -> Receipt {
+        self.offer_call_of(row, part, CallKind::Update)
     }
 
     /// Requests a read of the row's incident, to resolve these doubts.
@@ -174,6 +188,7 @@ pub(super) fn begin() -> StartRequest {
     StartRequest {
         row: 1,
         change: resolved(&resolve(1)),
+        part: Part::Whole,
         what: CallKind::Update,
         differed_at: None,
         asked: None,
@@ -247,6 +262,11 @@ pub(super) fn resolve(incident: u64) -> Change {
 
 pub(super) fn comment(incident: u64) -> Change {
     change(incident, r#"{"status":"Resolved","comment":"tuned"}"#)
+}
+
+/// A contract with one step.
+pub(super) fn contract() -> Contract {
+    crate::contract::load("defender").expect("built in")
 }
 
 pub(super) fn updated() -> Outcome {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::time::advance;
 
-use super::process::{HOUR, Place, comment, resolve, scope};
+use super::process::{HOUR, Place, comment, contract, resolve, scope};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, History, Journal, JournalError, PriorRuns, ReadOnlyJournal, WillSend};
 use crate::model::outcome::OutcomeKind;
@@ -282,7 +282,7 @@ async fn expect_kept(earlier: (i64, &str)) {
     };
     let peek =
         ReadOnlyJournal::open(&place.location(), &tenant, place.clock.clone()).expect("reads").expect("has the tenant");
-    assert_eq!(peek.add_prior_runs(&[&change], HOUR, &mut peeked).expect("reads"), [WillSend::Nothing]);
+    assert_eq!(peek.add_prior_runs(&[&change], &contract(), HOUR, &mut peeked).expect("reads"), [WillSend::Nothing]);
     drop(peek);
     advance(Duration::from_hours(24 * 365)).await;
     assert_eq!(journal.prune(Duration::ZERO).expect("prunes"), 1);

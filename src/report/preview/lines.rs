@@ -20,6 +20,12 @@ impl Counts {
             (!self.without_comment.is_empty()).then(|| {
                 format!("{} added before: not repeated", counted(self.without_comment.len() as u64, "comment"))
             }),
+            (!self.only_comment.is_empty()).then(|| {
+                format!(
+                    "{} applied before: only the comment is sent",
+                    counted(self.only_comment.len() as u64, "update")
+                )
+            }),
         ];
         lines.into_iter().flatten().collect()
     }
@@ -131,11 +137,13 @@ fn reason(code: &RowCode) -> Cow<'_, str> {
             | OutcomeCode::NothingAsked
             | OutcomeCode::Rejected
             | OutcomeCode::Forbidden
+            | OutcomeCode::CommentRejected
             | OutcomeCode::Conflict
             | OutcomeCode::NotApplied
             | OutcomeCode::Unexpected
             | OutcomeCode::GaveUp
             | OutcomeCode::Unexplained
+            | OutcomeCode::HalfDone
             | OutcomeCode::Unsettled => code.name(),
         },
         RowCode::Diagnostic(code) => code.name,
