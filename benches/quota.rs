@@ -83,7 +83,7 @@ impl Run {
             calls: Arc::clone(&calls),
         };
         let sent = runtime.block_on(Prepared::rows(0, case.rows, &case.quota())?.send(transport, concurrency))?;
-        assert_eq!(sent.end.completion, Completion::Over);
+        assert_eq!(sent.end.completion, Completion::Finished);
         let counted = emulator.stop()?;
         assert_eq!(counted.requests, case.rows + counted.throttled, "each row is one request");
         let mut calls = calls.lock().map_err(|error| error.to_string())?.clone();

@@ -64,7 +64,7 @@ async fn sending(origin: &Origin, concurrency: u32, first: u64, rows: u64) -> Re
     let transport = HttpTransport::new(&ConsentedOrigin::typed(origin.clone()), concurrency as usize)?;
     let sent = Prepared::rows(first, rows, QUOTA)?.send(transport, concurrency).await?;
     let calls = sent.end.requests.map(|requests| requests.calls);
-    assert_eq!((sent.end.completion, calls), (Completion::Over, Some(rows)));
+    assert_eq!((sent.end.completion, calls), (Completion::Finished, Some(rows)));
     Ok(sent.took)
 }
 

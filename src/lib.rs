@@ -25,7 +25,7 @@
 //! | | [`quota`] | token buckets with exact windows; when a run will finish |
 //! | | [`client`] | one attempt at one call, and what its response means |
 //! | | [`retry`] | what follows from a verdict: a decision, not a loop |
-//! | 4 engine | [`apply`] | the loop that sends, the state of a row, doubt, the service's health |
+//! | 4 engine | [`apply`] | the loop that sends and reads, the state of a row, doubt, the service's health |
 //! | 5 session | [`session`] | the steps of a run: import, preflight, preview, send |
 //! | 6 edges | [`output`] | what is written to files: results, fetched incidents, plans |
 //! | | [`report`] | what people are told: diagnostics, preview, progress, summary, page |
@@ -48,7 +48,7 @@
 //! 3. [`session::Session::import`] writes the rows into the journal ([`journal::Journal::load`]) as a run that nobody
 //!    sees until all of it is there ([`journal::Journal::publish`]). Before that, the user sees the preview and the
 //!    prompt.
-//! 4. [`apply::apply`] sends it. Its dispatcher is the only loop that sends: it takes the next row from its queue and
+//! 4. [`apply::apply`] sends it. Its engine is the only loop that makes requests: it takes the next row from its queue and
 //!    offers it to [`journal::Journal::commit`]. That one transaction checks whether the change was already applied,
 //!    takes the permit ([`quota::Buckets::grant`]), and writes the attempt.
 //! 5. Only when that is on disk does [`client::Client::call`] send the request, once, and turn the response into a

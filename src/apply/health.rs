@@ -27,7 +27,7 @@ pub(super) struct Health {
     /// Attempts without an answer since the last answer.
     streak: u32,
     /// Counts the streaks: a row's tries in a streak that became an outage do not count.
-    pub(super) streak_id: u64,
+    streak_id: u64,
     outage: Option<Outage>,
     forbidden: u32,
     any_success: bool,
@@ -44,6 +44,14 @@ struct Outage {
     until: BootTime,
     /// The call that goes first is under way.
     probing: bool,
+}
+
+/// Attempts in a row without a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Streak {
+    pub(super) id: u64,
+    /// Whether an attempt without a response counts against its row: it does not in an outage.
+    pub(super) counts: bool,
 }
 
 /// What an attempt's end says about the service.
@@ -101,9 +109,9 @@ impl Health {
         }
     }
 
-    /// Whether a try that ends without an answer counts against its row.
-    pub(super) fn counts_tries(&self) -> bool {
-        self.outage.is_none()
+    /// What an attempt that ends now belongs to.
+    pub(super) fn streak(&self) -> Streak {
+        Streak { id: self.streak_id, counts: self.outage.is_none() }
     }
 
     /// Whether the service is down.
@@ -290,20 +298,20 @@ mod tests {
     #[test]
     fn outage_is_uncertain_until_response_or_fifth_failure() {
         let mut health = Health::new(Duration::from_mins(10));
-        assert!(health.counts_tries() && !health.is_uncertain());
+        assert!(health.streak().counts && !health.is_uncertain());
         let _ = health.record(&UPDATED, second(0));
-        assert_eq!((health.is_uncertain(), health.streak_id), (false, 0));
+        assert_eq!((health.is_uncertain(), health.streak().id), (false, 0));
         let _ = health.record(&NOTHING, second(0));
-        assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, true, 0));
+        assert_eq!((health.streak().counts, health.is_uncertain(), health.streak().id), (true, true, 0));
         let _ = health.record(&Verdict::NotFound, second(0));
-        assert_eq!((health.is_uncertain(), health.streak_id), (false, 1));
+        assert_eq!((health.is_uncertain(), health.streak().id), (false, 1));
         for _ in 0..5 {
             let _ = health.record(&NOTHING, second(1));
         }
-        assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (false, false, 1));
+        assert_eq!((health.streak().counts, health.is_uncertain(), health.streak().id), (false, false, 1));
         health.begins();
         assert_eq!(health.record(&UPDATED, second(9)), HealthEvent::Up);
-        assert_eq!((health.counts_tries(), health.is_uncertain(), health.streak_id), (true, false, 2));
+        assert_eq!((health.streak().counts, health.is_uncertain(), health.streak().id), (true, false, 2));
     }
 
     /// Found by seed 2072: a gateway in front of a service that is down.
@@ -315,7 +323,7 @@ mod tests {
                 let _ = health.record(&NOTHING, second(at));
             }
             assert_eq!(health.record(&answer, second(3)), HealthEvent::None);
-            assert_eq!((health.is_uncertain(), health.streak_id), (true, 0), "{answer:?}");
+            assert_eq!((health.is_uncertain(), health.streak().id), (true, 0), "{answer:?}");
             let _ = health.record(&NOTHING, second(4));
             assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::Down { until: second(10) }, "{answer:?}");
             health.begins();

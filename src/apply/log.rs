@@ -1,51 +1,31 @@
-//! The log: what is kept of a run's calls and of what happened to it. Text from outside is made safe on its way.
-
-use std::time::Duration;
+//! The log: a run's requests and events. Text from outside is made safe on its way.
 
 use super::callers::CompletedCall;
 use super::events::Event;
-use super::row_state::RowState;
-use crate::journal::CallKind;
-use crate::model::call::{Call, CallResult};
 use crate::model::change::IncidentId;
 use crate::text::printable;
 
-/// A call for a row has ended.
-pub(super) fn call(hand: &RowState, ended: &CompletedCall) {
+/// A request has ended; `row`: the one that it was for.
+pub(super) fn call(row: Option<u64>, incident: Option<IncidentId>, what: &'static str, completed: &CompletedCall) {
+    let result = &completed.answer;
     tracing::debug!(
-        row = hand.row.row,
-        incident = hand.row.change.incident.get(),
-        what = match hand.what {
-            CallKind::Update => "Update",
-            CallKind::Read(_) => "Read",
-        },
-        verdict = ended.answer.verdict.name(),
-        status = ended.answer.http_status,
-        took_ms = u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
-        message = %printable(&ended.answer.message),
+        row,
+        incident = incident.map(IncidentId::get),
+        what,
+        verdict = result.verdict.name(),
+        status = result.http_status,
+        took_ms = u64::try_from(completed.took.as_millis()).unwrap_or(u64::MAX),
+        message = %printable(&result.message),
         "request ended"
     );
 }
 
-/// A call that only looks has ended.
-pub(super) fn look(call: &Call, answer: &CallResult, took: Duration) {
-    tracing::debug!(
-        incident = call.incident().map(IncidentId::get),
-        what = if matches!(call, Call::List(_)) { "List" } else { "Read" },
-        verdict = answer.verdict.name(),
-        status = answer.http_status,
-        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        message = %printable(&answer.message),
-        "request ended"
-    );
-}
-
-/// What a log keeps of a run, beside its calls.
+/// What a log keeps of a run, beside its requests.
 pub(super) fn event(event: &Event) {
     match event {
         Event::Started { rows, before } => {
-            let over: u64 = before.iter().map(|(_, rows)| rows).sum();
-            tracing::info!(rows, over, "sending");
+            let finished: u64 = before.iter().map(|(_, rows)| rows).sum();
+            tracing::info!(rows, over = finished, "sending");
         }
         Event::Finished(rows) => {
             for row in rows {

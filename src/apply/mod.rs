@@ -1,13 +1,14 @@
-//! Apply: sends the rows of a run that is in the journal.
+//! Apply: sends the rows of a run that is in the journal, and reads incidents.
 //!
-//! One task, the `dispatcher`, does everything that has an order: it commits to the journal, takes permits, starts
-//! calls, and hears how they end. Calls run beside it (`callers`), as many as the concurrency says; that is the only
-//! thing here that happens at the same time as anything else. What one row goes through is in `row`, who waits for what
-//! in `queue`, what to do in doubt in `doubt`, what the answers say of the service in `health`. Reports hear of it by
-//! [`events`].
+//! One loop, the `engine`, does everything that has an order: it commits to the journal, takes permits, starts requests
+//! and takes in how they end. Requests run beside it (`callers`), up to the concurrency; nothing else here happens at
+//! the same time. What the engine works on is in `rows` (sending) and `reads`. What one row goes through is in
+//! `row_state`, which row waits for what in `queue`, what reads show of attempts in doubt in `in_doubt`, what responses
+//! say of the service in `health` and `service`. Progress, results and log follow by [`events`].
 
 mod callers;
-mod dispatcher;
+mod due;
+mod engine;
 pub mod events;
 mod fetch;
 mod health;
@@ -16,17 +17,18 @@ mod log;
 mod page_size;
 mod preflight;
 mod queue;
-mod read_loop;
+mod reads;
 mod row_state;
+mod rows;
 mod service;
 
 #[cfg(test)]
 mod tests;
 
-pub use dispatcher::{Completion, RunEnd, apply};
 pub use fetch::{ListSource, LocalFilter, ServerFilter, not_newer};
 pub use preflight::PreflightSource;
-pub use read_loop::{Course, ReadEnd, ReadEnds, ReadResult, ReadSource, Wanted, read};
+pub use reads::{Course, ReadResult, ReadSource, Wanted, read};
+pub use rows::apply;
 
 use std::time::Duration;
 
@@ -37,40 +39,64 @@ use crate::journal::{Journal, JournalError};
 use crate::model::outcome::RowCode;
 use crate::model::quota_spec::Quota;
 
-/// Tokens that other processes free are looked for this often.
-const LOOK: Duration = Duration::from_millis(50);
-/// The pace is told no more often than this.
+/// What waits for requests of other processes is asked for again this often: nothing tells when they end.
+const POLL: Duration = Duration::from_millis(50);
+/// The pace is reported no more often than this.
 const PACE: Duration = Duration::from_millis(250);
 
 /// How long a request takes, as long as none was measured.
 pub const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 
-/// How a run is sent.
+/// How requests are made, and how a run is sent.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
     /// The windows that are kept.
     pub quota: Quota,
-    /// Calls under way at once, at least 1.
+    /// Maximum requests in flight, at least 1.
     pub concurrency: u32,
-    /// Tries at one row for errors that may pass, at least 1.
+    /// Maximum attempts per row for transient errors, at least 1.
     pub max_attempts: u32,
     /// How long to wait for a service that is down.
     pub patience: Duration,
-    /// Stop when so many rows have failed; without it, when the first five all fail alike.
+    /// Stop after this many failed rows; `None`: if the first five fail with the same error.
     pub max_failures: Option<u64>,
-    /// Make no new call after this.
+    /// Start no request of a row after this time.
     pub stop_after: Option<Duration>,
-    /// How long a change made by another run counts as made.
+    /// The dedup window.
     pub remember: Duration,
     /// How long the service may take to show a change.
     pub settle: Duration,
     /// Values that are equal by the contract.
     pub same_as: SameAs,
-    /// Of the dice for delays.
+    /// Of the random delays.
     pub seed: u64,
 }
 
-/// Why a run stopped before it was over.
+/// What [`apply`] and [`read`] return.
+#[derive(Debug)]
+pub struct EngineEnd {
+    /// Whether all was done.
+    pub completion: Completion,
+    /// The journal.
+    pub journal: Journal,
+    /// Requests sent by this process.
+    pub calls: u64,
+    /// Of these, the reads.
+    pub reads: u64,
+    /// 429s seen by this process.
+    pub throttled: u64,
+}
+
+/// Whether all was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Every row that can be sent has its outcome; or the source of reads says that nothing is left to read.
+    Finished,
+    /// It was stopped before.
+    Stopped(StopReason),
+}
+
+/// Why the engine stopped before all was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
     /// The user asked for it, by a signal.
@@ -82,13 +108,13 @@ pub enum StopReason {
     /// `--max-failures`.
     #[error("{failed} {} failed, as many as --max-failures allows", if *failed == 1 { "row has" } else { "rows have" })]
     TooManyFailures {
-        /// So many rows had failed.
+        /// How many rows had failed.
         failed: u64,
     },
     /// The first rows all failed in one way: the file or the contract is likely to be the wrong one.
     #[error("the first {rows} rows all failed with `{code}`: is it the right file?")]
     FirstRowsFailed {
-        /// So many.
+        /// How many.
         rows: usize,
         /// The code they had in common.
         code: RowCode,
@@ -157,14 +183,14 @@ impl StopReason {
     }
 }
 
-/// Why sending can't go on: the journal failed.
+/// Sending or reading can't go on: the journal failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct ApplyError {
     /// How.
     #[source]
     pub error: JournalError,
-    /// The journal, to be read: what was done stays to be told.
+    /// The journal, to read what was done.
     pub journal: Option<Box<Journal>>,
 }
 

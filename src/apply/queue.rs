@@ -1,10 +1,11 @@
-//! The queue: the rows of a run that are not over, each in one place, by what its next call waits for.
+//! The queue: the rows of a run that have not finished, each in one place, by what its next request waits for.
 //!
 //! Promises: of the rows of one incident only one is in hand at a time, in the input's order; memory is bounded by the
 //! rows in hand, not by the run.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::due::DueQueue;
 use super::row_state::RowState;
 use crate::clock::BootTime;
 use crate::journal::PendingRow;
@@ -17,7 +18,7 @@ const MOST: usize = 2_000;
 /// And no more rows are taken up while those in hand have more bytes than this.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// The rows that are not over, calls under way aside.
+/// The rows that have not finished, those in flight aside.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Read from the journal, not taken up yet.
@@ -26,19 +27,16 @@ pub(super) struct Queue {
     last_read: u64,
     /// The journal has no more.
     is_dry: bool,
-    /// Wait for nothing but a permit, in their order.
-    ready: VecDeque<RowState>,
-    /// Wait for their time. The number keeps equal times apart, in the order of their coming.
-    waiting: BTreeMap<(BootTime, u64), RowState>,
-    serial: u64,
-    /// Have used up their tries while it is not clear yet whether the service is down.
+    /// Wait for a permit, or for their time.
+    pub(super) due: DueQueue<RowState>,
+    /// Have no attempts left while it is not clear yet whether the service is down.
     held: Vec<RowState>,
     /// Wait for another row of the same incident.
     deferred: HashMap<IncidentId, VecDeque<RowState>>,
     deferred_rows: usize,
-    /// The incidents of all rows in hand, those of calls under way among them.
+    /// The incidents of all rows in hand, those in flight among them.
     in_hand: HashSet<IncidentId>,
-    /// The bytes of all rows that were taken up and are not over.
+    /// The bytes of all rows that were taken up and have not finished.
     bytes: usize,
 }
 
@@ -63,94 +61,65 @@ impl Queue {
     /// The next row that was not taken up yet and whose incident is free.
     pub(super) fn take_up(&mut self) -> Option<RowState> {
         while self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES {
-            let row = self.fresh.pop_front()?;
-            let hand = RowState::new(row);
-            self.bytes += hand.bytes;
-            let incident = hand.row.change.incident;
+            let row = RowState::new(self.fresh.pop_front()?);
+            self.bytes += row.bytes;
+            let incident = row.row.change.incident;
             if self.in_hand.insert(incident) {
-                return Some(hand);
+                return Some(row);
             }
-            self.deferred.entry(incident).or_default().push_back(hand);
+            self.deferred.entry(incident).or_default().push_back(row);
             self.deferred_rows += 1;
         }
         None
     }
 
-    /// The next row in hand whose time has come.
-    pub(super) fn due(&mut self, now: BootTime) -> Option<RowState> {
-        if let Some(hand) = self.ready.pop_front() {
-            return Some(hand);
-        }
-        let is_due = self.waiting.first_key_value().is_some_and(|((due, _), _)| *due <= now);
-        if is_due { self.waiting.pop_first().map(|(_, hand)| hand) } else { None }
-    }
-
-    /// When somebody's time comes: `now` where somebody waits for nothing but a permit, `None` where nobody waits.
+    /// When the next row's time comes: `now` if it waits for nothing but a permit.
     pub(super) fn next_due(&self, now: BootTime) -> Option<BootTime> {
-        if !self.ready.is_empty() || !self.fresh.is_empty() || !self.is_dry {
+        if !self.fresh.is_empty() || !self.is_dry {
             return Some(now);
         }
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
+        self.due.next_due(now)
     }
 
-    /// How many wait for nothing but a permit.
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    /// This row has no attempts left.
+    pub(super) fn hold(&mut self, row: RowState) {
+        self.held.push(row);
     }
 
-    /// This row is next.
-    pub(super) fn first(&mut self, hand: RowState) {
-        self.ready.push_front(hand);
-    }
-
-    /// This row comes after those that are ready.
-    pub(super) fn last(&mut self, hand: RowState) {
-        self.ready.push_back(hand);
-    }
-
-    /// This row comes again at its time.
-    pub(super) fn wait(&mut self, due: BootTime, hand: RowState) {
-        self.serial += 1;
-        self.waiting.insert((due, self.serial), hand);
-    }
-
-    /// This row's tries are used up.
-    pub(super) fn hold(&mut self, hand: RowState) {
-        self.held.push(hand);
-    }
-
-    /// Those whose tries are used up.
+    /// Those that have no attempts left.
     pub(super) fn take_held(&mut self) -> Vec<RowState> {
         std::mem::take(&mut self.held)
     }
 
-    /// Whether there is nothing to call for but rows whose tries are used up.
+    /// Whether there is nothing to request but for rows that have no attempts left.
     pub(super) fn has_only_held(&self) -> bool {
-        self.is_dry && self.fresh.is_empty() && self.ready.is_empty() && self.waiting.is_empty()
+        self.is_dry && self.fresh.is_empty() && self.due.is_empty()
     }
 
-    /// This row is over: the next one of the same incident may go.
-    pub(super) fn let_go(&mut self, over: &RowState) {
-        let incident = &over.row.change.incident;
-        self.bytes -= over.bytes;
-        if let Some(hand) = self.deferred.get_mut(incident).and_then(VecDeque::pop_front) {
+    /// This row has finished: the next one of the same incident may go.
+    pub(super) fn let_go(&mut self, finished: &RowState) {
+        let incident = &finished.row.change.incident;
+        self.bytes -= finished.bytes;
+        if let Some(row) = self.deferred.get_mut(incident).and_then(VecDeque::pop_front) {
             self.deferred_rows -= 1;
-            self.ready.push_back(hand);
+            self.due.last(row);
         } else {
             self.deferred.remove(incident);
             self.in_hand.remove(incident);
         }
     }
 
-    /// The tries of a streak do not count; those that had used theirs up are ready again.
+    /// The attempts of a streak do not count; those that had none left are ready again.
     pub(super) fn forgive(&mut self, streak: u64) {
-        self.ready.extend(self.held.drain(..));
-        for hand in self.waiting.values_mut().chain(&mut self.ready) {
-            hand.forgive(streak);
+        for row in self.held.drain(..) {
+            self.due.last(row);
+        }
+        for row in self.due.iter_mut() {
+            row.forgive(streak);
         }
     }
 
-    /// Whether every row is over.
+    /// Whether every row has finished.
     pub(super) fn is_empty(&self) -> bool {
         self.has_only_held() && self.held.is_empty() && self.deferred_rows == 0
     }
@@ -206,20 +175,20 @@ mod tests {
         assert_eq!(queue.next_due(BootTime(1)), None);
         assert!(queue.has_only_held());
         for hand in hands.into_iter().rev() {
-            queue.wait(BootTime(5), hand);
+            queue.due.wait(BootTime(5), hand);
         }
         assert!(!queue.has_only_held());
         assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(5)));
-        assert!(queue.due(BootTime(4)).is_none());
-        let due: Vec<RowState> = std::iter::from_fn(|| queue.due(BootTime(5))).collect();
+        assert!(queue.due.pop(BootTime(4)).is_none());
+        let due: Vec<RowState> = std::iter::from_fn(|| queue.due.pop(BootTime(5))).collect();
         assert_eq!(rows(&due), [3, 2, 1]);
         for hand in due {
             queue.hold(hand);
         }
         assert!(queue.has_only_held() && !queue.is_empty());
         queue.forgive(1);
-        assert_eq!((queue.ready(), queue.next_due(BootTime(1))), (3, Some(BootTime(1))));
-        assert_eq!(rows(&std::iter::from_fn(|| queue.due(BootTime(0))).collect::<Vec<_>>()), [3, 2, 1]);
+        assert_eq!((queue.due.ready(), queue.next_due(BootTime(1))), (3, Some(BootTime(1))));
+        assert_eq!(rows(&std::iter::from_fn(|| queue.due.pop(BootTime(0))).collect::<Vec<_>>()), [3, 2, 1]);
         assert!(queue.is_empty());
     }
 
@@ -233,11 +202,11 @@ mod tests {
         let mut over = hands.into_iter().next().expect("the first");
         for next in [2, 4] {
             queue.let_go(&over);
-            over = queue.due(BootTime(0)).expect("the next one");
+            over = queue.due.pop(BootTime(0)).expect("the next one");
             assert_eq!(over.row.row, next);
         }
         queue.let_go(&over);
-        assert!(queue.due(BootTime(0)).is_none());
+        assert!(queue.due.pop(BootTime(0)).is_none());
         assert!(queue.is_empty());
         // Its incident is free again.
         queue.add(vec![pending(5, 7, 2)]);

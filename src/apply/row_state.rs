@@ -1,12 +1,13 @@
 //! The way of one row: from one attempt's end to the next call or to the outcome.
 //!
 //! A [`RowState`] is a row that was taken up and is not over. [`RowState::on_attempt_end`] is told how an attempt ended and says what
-//! is written to the journal and what comes next. Pure: the dispatcher waits, sends and commits.
+//! is written to the journal and what comes next. Pure: the engine waits, sends and commits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::callers::CompletedCall;
+use super::health::Streak;
 use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, matches, next_read, resolve};
 use crate::clock::{BootTime, Now};
 use crate::contract::{Contract, SameAs};
@@ -76,14 +77,6 @@ impl AttemptCount {
     fn count(&self) -> u32 {
         self.settled + self.uncertain
     }
-}
-
-/// What the service's health says about a try that ends now.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Streak {
-    pub(super) id: u64,
-    /// Whether a try without an answer counts.
-    pub(super) counts: bool,
 }
 
 /// What comes next for a row.

@@ -1,6 +1,6 @@
-//! The service, as far as a whole run is concerned: its health, its pauses after a 429, whether there is a token.
+//! The service: its health, its pauses after a 429, whether there is a token.
 //!
-//! The loop asks how many requests may start, and learns what follows for all of them when one has ended.
+//! The engine asks how many requests may start, and learns what follows for all of them when one has ended.
 
 use std::time::Duration;
 
@@ -33,15 +33,35 @@ pub(super) struct ServiceState {
     pub(super) throttled: u64,
 }
 
-/// What follows for all calls.
+/// What follows for the whole engine.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    /// What is told.
+    /// What to report.
     pub(super) event: Option<Event>,
-    /// No new call is made.
+    /// No new request is sent.
     pub(super) stop: Option<StopReason>,
-    /// It was the service: the tries of this streak do not count.
+    /// It was the service: the attempts of this streak do not count.
     pub(super) forgives: bool,
+}
+
+impl Effects {
+    /// What an attempt's end at `at` means for all others, by what it says about the service.
+    pub(super) fn of(event: HealthEvent, at: Now, message: &str) -> Effects {
+        let message = message.to_owned();
+        let stop = |stop| Effects { stop: Some(stop), ..Effects::default() };
+        let tell = |event| Effects { event: Some(event), ..Effects::default() };
+        match event {
+            HealthEvent::None => Effects::default(),
+            HealthEvent::Down { until } => {
+                Effects { forgives: true, ..tell(Event::ServiceDown { until: at.wall_at(until), message }) }
+            }
+            HealthEvent::GivenUp => Effects { forgives: true, ..stop(StopReason::ServiceDown { message }) },
+            HealthEvent::Up => tell(Event::ServiceUp),
+            HealthEvent::Unreachable => stop(StopReason::Unreachable { message }),
+            HealthEvent::Forbidden => stop(StopReason::Forbidden { message }),
+            HealthEvent::Unauthorized => stop(StopReason::Unauthorized { message }),
+        }
+    }
 }
 
 /// The pause if a time that was named has just passed: one call tries it out then.
@@ -67,9 +87,10 @@ impl ServiceState {
         self.awaits_token || self.own_pause.is_some_and(|until| now < until)
     }
 
-    /// `at`, or the end of the pause where that is later.
-    pub(super) fn not_before_pause(&self, at: BootTime) -> BootTime {
-        self.own_pause.map_or(at, |until| at.max(until))
+    /// `at`, or the end of the pause or of the outage's pause if that is later; `never` while the probe of an outage is in
+    /// flight.
+    pub(super) fn earliest(&self, at: BootTime, never: BootTime) -> BootTime {
+        [self.own_pause, self.health.wake(never)].into_iter().flatten().fold(at, BootTime::max)
     }
 
     /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
@@ -87,9 +108,9 @@ impl ServiceState {
             }
         };
         let until = self.resumes_at(resume, at);
-        let mut follows = Effects::default();
+        let mut effects = Effects::default();
         let wall: Timestamp = at.wall_at(until);
-        follows.stop = self.is_too_long(until, at);
+        effects.stop = self.is_too_long(until, at);
         if self.own_pause.is_none_or(|own| own < until) {
             self.own_pause = Some(until);
         }
@@ -100,12 +121,12 @@ impl ServiceState {
             let has_passed = resume == Some(Resume::JustPassed);
             let message = if has_passed { "the time that the response names has just passed" } else { &answer.message };
             let message = message.to_owned();
-            follows.event = Some(match answer.verdict {
+            effects.event = Some(match answer.verdict {
                 Verdict::Throttled { .. } => Event::Throttled { until: wall, message },
                 _ => Event::Busy { until: wall, message },
             });
         }
-        Some((until.min(at.boot + LONGEST_PAUSE), follows))
+        Some((until.min(at.boot + LONGEST_PAUSE), effects))
     }
 
     /// What follows from the pause in the journal, which another process or an earlier start may have stored, if
@@ -135,24 +156,6 @@ impl ServiceState {
                 Some(_) => shortest,
                 None => *self.just_passed.insert(at.boot + JUST_PASSED.min(self.shortest_window)),
             },
-        }
-    }
-
-    /// What an attempt's end says about the service.
-    pub(super) fn follows(news: HealthEvent, at: Now, message: &str) -> Effects {
-        let message = message.to_owned();
-        let stop = |stop| Effects { stop: Some(stop), ..Effects::default() };
-        let event = |event| Effects { event: Some(event), ..Effects::default() };
-        match news {
-            HealthEvent::None => Effects::default(),
-            HealthEvent::Down { until } => {
-                Effects { forgives: true, ..event(Event::ServiceDown { until: at.wall_at(until), message }) }
-            }
-            HealthEvent::GivenUp => Effects { forgives: true, ..stop(StopReason::ServiceDown { message }) },
-            HealthEvent::Up => event(Event::ServiceUp),
-            HealthEvent::Unreachable => stop(StopReason::Unreachable { message }),
-            HealthEvent::Forbidden => stop(StopReason::Forbidden { message }),
-            HealthEvent::Unauthorized => stop(StopReason::Unauthorized { message }),
         }
     }
 
@@ -202,8 +205,8 @@ mod tests {
         let mut service = service();
         let (kept, _) = service.pause(&answer(429, 24_000), at(1_000)).expect("a pause");
         assert_eq!(kept, at(25_000).boot);
-        assert_eq!(service.not_before_pause(at(9_000).boot), at(25_000).boot);
-        assert_eq!(service.not_before_pause(at(26_000).boot), at(26_000).boot);
+        assert_eq!(service.earliest(at(9_000).boot, at(99_000).boot), at(25_000).boot);
+        assert_eq!(service.earliest(at(26_000).boot, at(99_000).boot), at(26_000).boot);
         // Another one that ends sooner changes nothing.
         assert_eq!(service.pause(&answer(429, 3_000), at(2_000)).expect("a pause").0, at(5_000).boot);
         assert!(service.is_paused(at(24_999).boot));
@@ -303,9 +306,9 @@ mod tests {
             (HealthEvent::Forbidden, false),
             (HealthEvent::Unauthorized, false),
         ] {
-            assert_eq!(ServiceState::follows(news, at(0), "m").forgives, forgives, "{news:?}");
+            assert_eq!(Effects::of(news, at(0), "m").forgives, forgives, "{news:?}");
         }
-        let event = ServiceState::follows(HealthEvent::Down { until: at(5_000).boot }, at(0), "m").event;
+        let event = Effects::of(HealthEvent::Down { until: at(5_000).boot }, at(0), "m").event;
         assert_eq!(event, Some(Event::ServiceDown { until: at(5_000).wall, message: "m".to_owned() }));
     }
 }

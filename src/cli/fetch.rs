@@ -18,7 +18,7 @@ use super::send::runtime;
 use super::stop::{code_of, stop_message};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
-use crate::apply::{ListSource, LocalFilter, ReadEnd, ServerFilter, StopReason, not_newer};
+use crate::apply::{Completion, ListSource, LocalFilter, ServerFilter, StopReason, not_newer};
 use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::Clock;
@@ -189,13 +189,13 @@ pub(super) fn run(
     let incidents_read = fetching.read();
     drop(fetching);
     // Only a list that was read to its end may replace what is there.
-    match &ends.end {
-        ReadEnd::Exhausted => {}
-        ReadEnd::Stopped(StopReason::QueryRejected { message }) => {
+    match &ends.completion {
+        Completion::Finished => {}
+        Completion::Stopped(StopReason::QueryRejected { message }) => {
             part.remove()?;
             return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
         }
-        ReadEnd::Stopped(stop) => {
+        Completion::Stopped(stop) => {
             let message = format!("stopped early: {}", stop_message(stop, &target.contract));
             say(&message);
             say(&incomplete(incidents_read));

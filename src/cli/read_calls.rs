@@ -9,7 +9,7 @@ use super::signals::until_ended;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::apply::events::{Event, Listener};
-use crate::apply::{ReadEnds, ReadSource, read};
+use crate::apply::{EngineEnd, ReadSource, read};
 use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::journal::Journal;
@@ -28,7 +28,7 @@ pub(super) fn read_list(
     source: &mut impl ReadSource,
     known: u64,
     terminal: &Terminal,
-) -> Result<ReadEnds, Error> {
+) -> Result<EngineEnd, Error> {
     let clock = journal.clock().clone();
     let calls = calls.options();
     let client = target.client(calls.concurrency, &clock)?;
@@ -38,8 +38,7 @@ pub(super) fn read_list(
     listener.progress.on_event(&Event::IncidentsRead(known));
     let settings = calls.to_read(&target.for_session(target.scope_or_origin()), fastrand::u64(..));
     let shows = listener.shows_progress();
-    let reading =
-        until_ended(clock.clone(), shows, |stop| read(journal, client, settings, clock, stop, source, &mut listener));
+    let reading = until_ended(clock, shows, |stop| read(journal, client, &settings, stop, source, &mut listener));
     Ok(runtime.block_on(reading)??)
 }
 

@@ -205,16 +205,16 @@ impl Sending<'_> {
             }
             _ if failed.is_some() => Some(self.next.to_finish(run, results)),
             exit::OK => None,
-            _ if *completion != Completion::Over || stats.outcomes.of(OutcomeKind::InDoubt) > 0 => {
+            _ if *completion != Completion::Finished || stats.outcomes.of(OutcomeKind::InDoubt) > 0 => {
                 Some(self.next.to_finish(run, results))
             }
             _ => next_of_finished(self.next, run, results, stats, follows),
         };
         let meaning = match completion {
-            Completion::Over if failed.is_some() => {
+            Completion::Finished if failed.is_some() => {
                 failed.map(|error| format!("stopped early: {error}")).unwrap_or_default()
             }
-            Completion::Over => meaning_of_finished(code, stats),
+            Completion::Finished => meaning_of_finished(code, stats),
             Completion::Stopped(stop) => format!("stopped early: {}", stop_message(stop, &self.target.contract)),
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
@@ -320,7 +320,7 @@ fn exit_code(ending: &Completion, state: RunState, tally: &RunStats, allows_diff
     match ending {
         Completion::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
         Completion::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
-        Completion::Stopped(_) | Completion::Over => code_of_finished(tally, allows_differs),
+        Completion::Stopped(_) | Completion::Finished => code_of_finished(tally, allows_differs),
     }
 }
 

@@ -16,7 +16,7 @@ use super::preflight_summary::{PreflightSummary, ReadReason};
 use super::prepared_run::{PreparedRun, ReadStats};
 use super::row_diff::RowDiff;
 use crate::apply::events::{Event, Listener};
-use crate::apply::{ApplyError, PreflightSource, ReadEnd, read};
+use crate::apply::{ApplyError, Completion, PreflightSource, read};
 use crate::client::{Client, Transport};
 use crate::clock::BootTime;
 use crate::compare::{Diff, compare, compare_since};
@@ -127,12 +127,12 @@ impl PreparedRun {
             listener.on_reading(&Reading { reason, incidents, requests: source.calls() });
             listener.on_event(Event::ReadingStarted(Some(incidents))).map_err(SessionError::Listener)?;
             let settings = calls.to_read(&self.target, self.rng.u64(..));
-            let (client, clock, stop) = (Arc::clone(&client), self.clock.clone(), stop.clone());
+            let (client, stop) = (Arc::clone(&client), stop.clone());
             // If the process ends here, the next start removes what was imported.
-            let ends = Box::pin(read(self.journal, client, settings, clock, stop, &mut source, listener)).await;
+            let ends = Box::pin(read(self.journal, client, &settings, stop, &mut source, listener)).await;
             let ends = ends.map_err(|ApplyError { error, .. }| error)?;
             self.journal = ends.journal;
-            if let ReadEnd::Stopped(stop) = ends.end {
+            if let Completion::Stopped(stop) = ends.completion {
                 self.discard()?;
                 return Err(SessionError::Stopped(stop));
             }

@@ -12,7 +12,7 @@ use super::options::SendOptions;
 use super::preflight_summary::PreflightSummary;
 use super::target::Target;
 use crate::apply::events::Listener;
-use crate::apply::{self, ApplyError, Completion};
+use crate::apply::{self, ApplyError, Completion, EngineEnd};
 use crate::client::{Client, Transport};
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, RunHandle, RunKey, RunMetadata, RunState};
@@ -140,15 +140,15 @@ impl PreparedRun {
         stop: watch::Receiver<bool>,
         listener: &mut impl Listener,
     ) -> Result<RunEnd, SessionError> {
-        let PreparedRun { target, journal, handle, clock, mut rng, .. } = self;
+        let PreparedRun { target, journal, handle, mut rng, .. } = self;
         let settings = options.for_engine(&target, rng.u64(..));
         // The engine's future is large.
-        let sent = Box::pin(apply::apply(journal, &handle, client, settings, clock, stop, listener)).await;
+        let sent = Box::pin(apply::apply(journal, &handle, client, &settings, stop, listener)).await;
         let (mut journal, completion, requests, mut failed) = match sent {
-            Ok(apply::RunEnd { ending, journal, calls, reads, throttled }) => {
-                (journal, ending, Some(Requests { calls, reads, throttled }), None)
+            Ok(EngineEnd { completion, journal, calls, reads, throttled }) => {
+                (journal, completion, Some(Requests { calls, reads, throttled }), None)
             }
-            Err(ApplyError { error, journal: Some(journal) }) => (*journal, Completion::Over, None, Some(error)),
+            Err(ApplyError { error, journal: Some(journal) }) => (*journal, Completion::Finished, None, Some(error)),
             Err(ApplyError { error, journal: None }) => return Err(error.into()),
         };
         let mut state = RunState::Unfinished;

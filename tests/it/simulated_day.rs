@@ -134,7 +134,7 @@ fn expect_no_window_exceeded(counted: &[Duration]) {
 #[test]
 fn day_of_updates_exceeds_no_window() {
     let Sent { ending, heard, counted, took } = sent(ROWS, 1);
-    assert_eq!((ending, heard.outcomes), (Completion::Over, [(OutcomeKind::Updated, ROWS)].into()));
+    assert_eq!((ending, heard.outcomes), (Completion::Finished, [(OutcomeKind::Updated, ROWS)].into()));
     assert!(counted.len() as u64 >= ROWS);
     expect_no_window_exceeded(&counted);
     // 1,500 requests an hour, the first of them at once: slower by one round trip an hour, and no more.
@@ -161,7 +161,7 @@ fn failures_cost_few_requests_and_few_rows() {
             assert!(in_ten_minutes <= 35, "{in_ten_minutes} calls");
         } else {
             // A row fails after five unsuccessful attempts outside an outage: at 30 %, one in 400.
-            assert_eq!((ending, updated + failed), (Completion::Over, ROWS));
+            assert_eq!((ending, updated + failed), (Completion::Finished, ROWS));
             assert!(failed <= ROWS * u64::from(failing) / 3_000, "{failed} failed");
             assert!(calls * u64::from(100 - failing) <= 110 * ROWS, "{calls} calls");
         }

@@ -1,4 +1,4 @@
-//! Fetching: the list of incidents, page by page, through [`super::read_loop`].
+//! Fetching: the list of incidents, page by page, through [`super::reads`].
 //!
 //! The list is not the same from one page to the next: new incidents come in at its beginning, and others leave it where
 //! they no longer match. So a page begins a few incidents before the end of the last one, and if it shows none of them,
@@ -15,7 +15,7 @@ pub use query::{LocalFilter, ServerFilter, not_newer};
 
 use super::StopReason;
 use super::page_size::{PageSize, SmallestFails};
-use super::read_loop::{Course, ReadResult, ReadSource, Wanted};
+use super::reads::{Course, ReadResult, ReadSource, Wanted};
 use crate::model::call::{Call, CallResult, Incident, Page, Verdict};
 
 /// So many incidents of a page are those of the page before.

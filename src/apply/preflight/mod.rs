@@ -1,12 +1,12 @@
 //! The survey: what the incidents of a run look like before anything is sent.
 //!
-//! It goes by pages of the list where that is cheaper (`route`), else one by one, through [`super::read_loop`]. What it
+//! It goes by pages of the list where that is cheaper (`route`), else one by one, through [`super::reads`]. What it
 //! finds is kept with the rows in the journal; what that means for each row is [`crate::compare`]'s to say.
 
 mod planner;
 
 use super::StopReason;
-use super::read_loop::{Course, ReadResult, ReadSource, Wanted};
+use super::reads::{Course, ReadResult, ReadSource, Wanted};
 use crate::model::call::{Call, CallResult, Page, Verdict};
 use crate::model::change::IncidentId;
 use crate::model::snapshot::{IncidentState, Snapshot};
@@ -53,7 +53,7 @@ impl PreflightSource {
             let from = self.rows.partition_point(|(one, _)| *one < incident);
             let rows = self.rows[from..].iter().take_while(|(one, _)| *one == incident);
             let text = seen.to_json();
-            heard.befores.extend(rows.map(|(_, row)| (*row, text.clone())));
+            heard.snapshots.extend(rows.map(|(_, row)| (*row, text.clone())));
         }
         heard
     }
@@ -122,7 +122,7 @@ mod tests {
         let heard =
             survey.on_result(call, &CallResult { verdict, ..failure(Some(200), false) }).expect("keeps nothing");
         let short = |text: String| text.split('"').nth(1).expect("an object").to_owned();
-        (heard.befores.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
+        (heard.snapshots.into_iter().map(|(row, seen)| (row, short(seen))).collect(), heard.incidents)
     }
 
     #[test]

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::page_size::{FAILURES, PageSize};
-use super::super::read_loop::Wanted;
+use super::super::reads::Wanted;
 use crate::model::call::{Call, CallResult, Incident, Page};
 use crate::model::change::IncidentId;
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::time::Duration;
 
-use super::read_loop::run;
+use super::reading::run;
 use super::stage::{Script, Stage, reply, shown};
 use crate::apply::events::Event;
 use crate::apply::page_size::tests::SIZES;
-use crate::apply::{ListSource, LocalFilter, PreflightSource, ReadEnd, StopReason};
+use crate::apply::{Completion, ListSource, LocalFilter, PreflightSource, StopReason};
 use crate::client::{Incomplete, Reply, SendError};
 use crate::model::call::Incident;
 use crate::model::change::IncidentId;
@@ -32,11 +32,11 @@ fn tops(seen: &[(i64, String)]) -> Vec<u32> {
 }
 
 /// Fetches a list. Returns the end, the number of incidents kept, and the requests.
-async fn fetch(stage: &mut Stage, script: Script) -> (ReadEnd, u64, Vec<(i64, String)>) {
+async fn fetch(stage: &mut Stage, script: Script) -> (Completion, u64, Vec<(i64, String)>) {
     let mut fetching =
         ListSource::new(&SIZES, None, LocalFilter::default(), None, |_: Vec<Incident>| io::Result::Ok(()));
     let (ends, wire) = run(stage, &mut fetching, script).await;
-    (ends.end, fetching.read(), wire.seen())
+    (ends.completion, fetching.read(), wire.seen())
 }
 
 fn lost() -> Result<Reply, SendError> {
@@ -55,7 +55,7 @@ async fn fetch_waits_out_outage() {
                 (100, if (1..=length).contains(&number) { fails() } else { page(350, what) })
             });
             let (end, read, seen) = fetch(&mut Stage::new(), script).await;
-            assert_eq!((end, read), (ReadEnd::Exhausted, 350), "{length}: {seen:?}");
+            assert_eq!((end, read), (Completion::Finished, 350), "{length}: {seen:?}");
         }
     }
 }
@@ -66,7 +66,7 @@ async fn truncated_page_is_requested_smaller() {
         (100, if ["top=100&", "top=50&"].iter().any(|top| what.contains(top)) { truncated() } else { page(350, what) })
     });
     let (end, read, seen) = fetch(&mut Stage::new(), script).await;
-    assert_eq!((end, read), (ReadEnd::Exhausted, 350));
+    assert_eq!((end, read), (Completion::Finished, 350));
     let tops = tops(&seen);
     assert_eq!(tops[..2], [100, 50]);
     assert!(tops[2..].iter().all(|top| *top == 25), "the list keeps its size: {tops:?}");
@@ -79,7 +79,7 @@ async fn fetch_stops_after_patience() {
         stage.settings.patience = Duration::from_mins(3);
         let script: Script = Box::new(move |number, what| (100, if number > 0 { fails() } else { page(350, what) }));
         let (end, read, seen) = fetch(&mut stage, script).await;
-        assert!(matches!(end, ReadEnd::Stopped(StopReason::ServiceDown { .. })), "{end:?}");
+        assert!(matches!(end, Completion::Stopped(StopReason::ServiceDown { .. })), "{end:?}");
         assert_eq!(read, 100);
         assert!(seen.last().expect("requests").0 >= 180_000, "{seen:?}");
         let downs =
@@ -93,7 +93,7 @@ async fn fetch_stops_after_patience() {
 async fn too_large_incident_stops_fetch() {
     let script: Script = Box::new(|_, what| (100, if what.ends_with("skip=0") { truncated() } else { page(9, what) }));
     let (end, read, seen) = fetch(&mut Stage::new(), script).await;
-    let ReadEnd::Stopped(StopReason::ListFailed { message }) = end else { panic!("{end:?}") };
+    let Completion::Stopped(StopReason::ListFailed { message }) = end else { panic!("{end:?}") };
     assert!(message.starts_with("incident 1 of the list, alone on its page: "), "{message}");
     assert_eq!((read, tops(&seen)), (0, vec![100, 50, 25, 10, 1, 1]));
 }
@@ -107,7 +107,7 @@ async fn failing_list_is_replaced_by_single_reads() {
         let script: Script =
             Box::new(move |_, what| (100, if what.starts_with("LIST") { fails() } else { shown(what) }));
         let (ends, wire) = run(&mut stage, &mut survey, script).await;
-        assert_eq!(ends.end, ReadEnd::Exhausted);
+        assert_eq!(ends.completion, Completion::Finished);
         let lists = tops(&wire.seen()).len();
         assert_eq!(wire.seen().len() - lists, 40);
         assert!((2..=3).contains(&lists), "{lists}");
@@ -122,7 +122,7 @@ async fn failing_single_reads_are_an_outage() {
     let incidents = (1..=40).map(|id| (IncidentId::new(id).expect("an id"), id));
     let (ends, _) =
         run(&mut stage, &mut PreflightSource::new(incidents.collect(), &SIZES), Box::new(|_, _| (100, lost()))).await;
-    assert!(matches!(ends.end, ReadEnd::Stopped(StopReason::ServiceDown { .. })), "{:?}", ends.end);
+    assert!(matches!(ends.completion, Completion::Stopped(StopReason::ServiceDown { .. })), "{:?}", ends.completion);
 }
 
 /// One incident alone: its failures are an outage as those of several are.
@@ -133,7 +133,7 @@ async fn outage_during_one_read_is_waited_out() {
     let mut survey = PreflightSource::new(vec![(IncidentId::new(7).expect("an id"), 1)], &SIZES);
     let script: Script = Box::new(|number, what| (100, if number < 6 { reply(502, "") } else { shown(what) }));
     let (ends, wire) = run(&mut stage, &mut survey, script).await;
-    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 7));
+    assert_eq!((ends.completion, wire.seen().len()), (Completion::Finished, 7));
     let run = ends.journal.runs().expect("reads").remove(0).name;
     let rows = ends.journal.report_rows(&run, crate::journal::RowFilter::NoneOf(&[]), 0, 9).expect("reads");
     assert!(matches!(rows[0].before, Some(crate::model::snapshot::Snapshot::There(_))), "{:?}", rows[0].before);

@@ -1,7 +1,7 @@
-//! The loops for sending and reading, on paused time and against a scripted service: requests, their times, and events.
+//! The engine, sending and reading, on paused time and against a scripted service: requests, their times, and events.
 
 mod lists;
-mod read_loop;
+mod reading;
 mod renewal;
 mod sending;
 mod stage;

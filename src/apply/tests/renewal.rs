@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::read_loop::{OneByOne, get, run};
+use super::reading::{OneByOne, get, run};
 use super::stage::{Stage, resolve, since_start, willing};
-use crate::apply::{Completion, ReadEnd, StopReason};
+use crate::apply::{Completion, StopReason};
 use crate::client::{BoxFuture, TokenCache, TokenError, TokenSource, TokenTextError};
 use crate::clock::Clock;
 use crate::model::change::Change;
@@ -59,14 +59,14 @@ async fn token_five_seconds_late_costs_only_time() {
         assert_eq!(in_time, 20, "{by}: {times:?}");
         let left = ends.journal.pending(&run, 0, 99).expect("reads").len();
         if by <= 5_000 {
-            assert_eq!((ends.ending, ends.calls, left), (Completion::Over, 40, 0), "{by}");
+            assert_eq!((ends.completion, ends.calls, left), (Completion::Finished, 40, 0), "{by}");
             let first = times[20];
             assert!((2_000 + by..=2_250 + by).contains(&first), "{by}: {first}");
             // The wait used no permit and no attempt: a row is sent every 100 ms, as before.
             assert_eq!(times.last(), Some(&(first + 1_900)), "{by}");
         } else {
             let message = "the token file was not renewed; its token expired at 10:00 UTC".to_owned();
-            assert_eq!(ends.ending, Completion::Stopped(StopReason::NotRenewed { message }), "{by}");
+            assert_eq!(ends.completion, Completion::Stopped(StopReason::NotRenewed { message }), "{by}");
             assert_eq!((ends.calls, left, stage.now()), (20, 20, 7_000), "{by}");
         }
     }
@@ -80,7 +80,7 @@ async fn reads_wait_for_a_late_token_too() {
         let (ends, wire) = run(&mut stage, &mut reader, get()).await;
         let times = wire.times();
         assert!(times.iter().all(|at| *at < 2_000 || *at >= 2_000 + by), "{times:?}");
-        assert_eq!(ends.end == ReadEnd::Exhausted, over, "{:?}", ends.end);
+        assert_eq!(ends.completion == Completion::Finished, over, "{:?}", ends.completion);
         assert_eq!(times.len(), if over { 40 } else { 20 });
     }
 }
@@ -95,7 +95,7 @@ async fn stop_works_during_the_wait_for_token() {
         stop.send_replace(true);
     });
     let (ends, wire, _) = stage.send(&rows(), willing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::Requested));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::Requested));
     assert_eq!((wire.seen().len(), stage.now()), (20, 3_100));
 }
 
@@ -106,7 +106,7 @@ async fn pace_is_reported_during_wait_for_token() {
     // The next request is due at 3 s; the token ends at 2 s and its successor comes at 6 s.
     stage.settings.quota = "1/3s".parse().expect("a quota");
     let (ends, wire, _) = stage.send(&[resolve(1), resolve(2)], willing()).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     let second = wire.times()[1];
     assert!((6_000..=6_250).contains(&second), "{second}");
     let waits: Vec<_> = stage.recorder.paces().into_iter().filter(|(at, _)| (3_200..second).contains(at)).collect();

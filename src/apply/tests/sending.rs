@@ -1,4 +1,4 @@
-//! The dispatcher: when each row is sent, and which events are reported.
+//! Sending: when each row is sent, and which events are reported.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn concurrency_is_used_up_and_events_are_complete() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 3;
     let (ends, wire, _run) = stage.send(&rows(7), willing()).await;
-    assert_eq!((ends.ending, ends.calls, ends.throttled), (Completion::Over, 7, 0));
+    assert_eq!((ends.completion, ends.calls, ends.throttled), (Completion::Finished, 7, 0));
     assert_eq!(wire.times(), [0, 0, 0, 100, 100, 100, 200]);
     assert_eq!(wire.most_at_once(), 3);
     assert!(matches!(&stage.recorder.events[0].1, Event::Started { rows: 7, before } if before.is_empty()));
@@ -108,7 +108,7 @@ async fn already_applied_row_needs_no_permit() {
     again.insert(1, change(98, r#"{"status":"Active"}"#));
     stage.settings.stop_after = Some(Duration::from_secs(5));
     let (ends, _, run) = stage.send(&again, willing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::Deadline));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::Deadline));
     let kept: std::collections::HashMap<_, _> = ends.journal.outcomes(&run.name).expect("reads").into_iter().collect();
     assert_eq!(kept[&Some(OutcomeKind::Unchanged)], 40);
     let over: Vec<i64> = stage
@@ -140,7 +140,7 @@ async fn no_request_starts_after_the_deadline() {
     stage.settings.concurrency = 1;
     stage.settings.stop_after = Some(Duration::from_millis(250));
     let (ends, wire, run) = stage.send(&rows(9), willing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::Deadline));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::Deadline));
     assert_eq!(wire.times(), [0, 100, 200]);
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 6);
     let stopping = stage.recorder.events.iter().find_map(|(at, event)| match event {
@@ -155,7 +155,7 @@ async fn stopping_run_waits_for_requests_in_flight() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire, _run) = stage.send(&rows(3), willing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::Requested));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::Requested));
     assert!(wire.seen().is_empty());
 }
 
@@ -164,7 +164,7 @@ async fn failing_listener_stops_the_run() {
     let mut stage = Stage::new();
     stage.recorder.fails_at = Some(2);
     let (ends, wire, _run) = stage.send(&rows(9), willing()).await;
-    assert!(matches!(ends.ending, Completion::Stopped(StopReason::ListenerFailed { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.completion, Completion::Stopped(StopReason::ListenerFailed { .. })), "{:?}", ends.completion);
     assert_eq!(wire.seen().len(), 2);
 }
 
@@ -179,8 +179,8 @@ async fn first_five_equal_failures_stop_longer_runs() {
         stage.settings.concurrency = 1;
         let (ends, wire, _run) = stage.send(&rows(count), missing()).await;
         let expected = StopReason::FirstRowsFailed { rows: 5, code: OutcomeCode::NotFound.into() };
-        let ending = if stops { Completion::Stopped(expected) } else { Completion::Over };
-        assert_eq!((ends.ending, wire.seen().len()), (ending, 5), "{count} rows");
+        let ending = if stops { Completion::Stopped(expected) } else { Completion::Finished };
+        assert_eq!((ends.completion, wire.seen().len()), (ending, 5), "{count} rows");
     }
 }
 
@@ -190,7 +190,7 @@ async fn run_stops_at_max_failures() {
     stage.settings.concurrency = 1;
     stage.settings.max_failures = Some(7);
     let (ends, wire, _run) = stage.send(&rows(20), missing()).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::TooManyFailures { failed: 7 }));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::TooManyFailures { failed: 7 }));
     assert_eq!(wire.seen().len(), 7);
 }
 
@@ -202,7 +202,7 @@ async fn after_a_429_one_request_goes_first() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(6), script).await;
-    assert_eq!((ends.ending, ends.throttled, ends.calls), (Completion::Over, 1, 7));
+    assert_eq!((ends.completion, ends.throttled, ends.calls), (Completion::Finished, 1, 7));
     let times = wire.times();
     assert_eq!(times[..3], [0, 0, 20_100], "{times:?}");
     assert_eq!(times[3..], [20_200, 20_200, 20_300, 20_300], "{times:?}");
@@ -216,7 +216,9 @@ async fn too_long_pause_stops_the_run() {
     stage.settings.patience = Duration::from_secs(30);
     let script: Script = Box::new(|_, _| (100, reply(429, r#"{"error":{"message":"Try again in 7200 seconds."}}"#)));
     let (ends, _, _run) = stage.send(&rows(6), script).await;
-    let Completion::Stopped(StopReason::PausedTooLong { until }) = ends.ending else { panic!("{:?}", ends.ending) };
+    let Completion::Stopped(StopReason::PausedTooLong { until }) = ends.completion else {
+        panic!("{:?}", ends.completion)
+    };
     assert_eq!(until, "2026-11-24T12:00:00.1Z".parse().expect("a time"));
 }
 
@@ -229,7 +231,7 @@ async fn row_without_any_response_fails_with_reason() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(60), script).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     let finished = stage.recorder.finished();
     let failed = finished.iter().find(|row| row.row == 2).expect("the row is finished");
     assert_eq!(short(&failed.outcome), "failed gave-up");
@@ -279,7 +281,7 @@ async fn last_row_gives_up_even_if_outage_uncertain() {
     let mut stage = Stage::new();
     let script: Script = Box::new(|_, _| (100, no_connection()));
     let (ends, wire, _run) = stage.send(&rows(1), script).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     assert_eq!(ends_of(&stage.recorder.finished()), [(1, "failed gave-up".to_owned())]);
     assert_eq!(wire.seen().len(), 3);
 }
@@ -295,7 +297,7 @@ async fn row_that_met_outage_first_keeps_its_attempts() {
         _ => (100, shown(what)),
     });
     let (ends, _, _run) = stage.send(&rows(3), script).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     assert_eq!(ends_of(&stage.recorder.finished()), (1..=3).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
     assert!(stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
 }
@@ -313,7 +315,7 @@ async fn dropped_requests_use_permits_but_no_attempts() {
     stage.settings.quota = "7/10s".parse().expect("a quota");
     let script: Script = Box::new(|number, what| (100, if number < 6 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&rows(2), script).await;
-    assert_eq!((ends.ending, ends.calls), (Completion::Over, 8));
+    assert_eq!((ends.completion, ends.calls), (Completion::Finished, 8));
     let times = wire.times();
     assert_eq!(times[..7], [0, 100, 200, 300, 400, 500, 600]);
     assert!(times[7] > 10_000, "{times:?}");
@@ -329,7 +331,7 @@ async fn dropped_comment_is_read_at_once() {
     stage.settings.max_attempts = 1;
     let script: Script = Box::new(|number, what| (100, if number < 2 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&[change(1, r#"{"comment":"x"}"#)], script).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     let seen = wire.seen();
     let expected = [(0, "PATCH 1"), (100, "GET 1"), (200, "GET 1")];
     assert_eq!(seen[..3].iter().map(|(at, what)| (*at, what.as_str())).collect::<Vec<_>>(), expected);
@@ -346,7 +348,7 @@ async fn outage_uses_up_no_attempts() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(4), script).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     assert_eq!(ends_of(&stage.recorder.finished()), (1..=4).map(|row| (row, "updated".to_owned())).collect::<Vec<_>>());
     let down: Vec<i64> = stage
         .recorder
@@ -369,7 +371,7 @@ async fn permanent_outage_stops_after_patience() {
     stage.settings.patience = Duration::from_secs(30);
     let script: Script = Box::new(|_, _| (100, no_connection()));
     let (ends, _, run) = stage.send(&rows(4), script).await;
-    assert_eq!(ends.ending, Completion::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 4);
     assert!(stage.now() >= 30_000 && stage.now() < 120_000, "{}", stage.now());
 }
@@ -380,7 +382,7 @@ async fn missing_permission_stops_without_failed_rows() {
     let script: Script =
         Box::new(|_, _| (100, reply(403, r#"{"error":{"code":"Forbidden","message":"no permission"}}"#)));
     let (ends, _, run) = stage.send(&rows(20), script).await;
-    assert!(matches!(ends.ending, Completion::Stopped(StopReason::Forbidden { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.completion, Completion::Stopped(StopReason::Forbidden { .. })), "{:?}", ends.completion);
     let left = ends.journal.pending(&run, 0, 30).expect("reads").len();
     assert_eq!(left + stage.recorder.finished().len(), 20);
     assert!(left >= 16, "{left}");
@@ -391,7 +393,7 @@ async fn refused_token_without_successor_stops_the_run() {
     let mut stage = Stage::new();
     let script: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, wire, run) = stage.send(&rows(9), script).await;
-    assert!(matches!(ends.ending, Completion::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.ending);
+    assert!(matches!(ends.completion, Completion::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.completion);
     assert!(wire.seen().len() <= 4, "{:?}", wire.seen());
     assert_eq!(ends.journal.pending(&run, 0, 9).expect("reads").len(), 9);
 }
@@ -498,7 +500,7 @@ async fn requests_in_flight_do_not_delay_the_estimate() {
     stage.settings.quota = "2/10s".parse().expect("a quota");
     stage.settings.concurrency = 2;
     let (ends, _, _) = stage.send(&rows(4), willing()).await;
-    assert_eq!(ends.ending, Completion::Over);
+    assert_eq!(ends.completion, Completion::Finished);
     let (now, wall) = (stage.now(), stage.clock.now().wall);
     let paces = stage.recorder.paces();
     let reported: Vec<i64> =

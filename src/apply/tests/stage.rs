@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::apply::events::{Event, Listener};
-use crate::apply::{EngineSettings, RunEnd, apply};
+use crate::apply::{EngineEnd, EngineSettings, apply};
 use crate::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
@@ -207,20 +207,18 @@ impl Stage {
     }
 
     /// Sends these changes as a new run.
-    pub(super) async fn send(&mut self, changes: &[Change], script: Script) -> (RunEnd, Wire, RunHandle) {
+    pub(super) async fn send(&mut self, changes: &[Change], script: Script) -> (EngineEnd, Wire, RunHandle) {
         let mut journal = self.journal();
         let run = self.run_of(&mut journal, changes);
         let (ends, wire) = self.send_run(journal, &run, script).await;
         (ends, wire, run)
     }
 
-    pub(super) async fn send_run(&mut self, journal: Journal, run: &RunHandle, script: Script) -> (RunEnd, Wire) {
+    pub(super) async fn send_run(&mut self, journal: Journal, run: &RunHandle, script: Script) -> (EngineEnd, Wire) {
         let wire = self.wire(script);
-        let (client, settings, clock) = (self.client(&wire), self.settings.clone(), self.clock.clone());
-        let stop = self.stop.subscribe();
-        let ends =
-            apply(journal, run, client, settings, clock, stop, &mut self.recorder).await.expect("the journal works");
-        (ends, wire)
+        let (client, stop) = (self.client(&wire), self.stop.subscribe());
+        let ends = apply(journal, run, client, &self.settings, stop, &mut self.recorder).await;
+        (ends.expect("the journal works"), wire)
     }
 
     /// Milliseconds since the start.

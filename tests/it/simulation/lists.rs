@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
-    Course, ListSource, LocalFilter, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted,
-    read,
+    Completion, Course, EngineEnd, ListSource, LocalFilter, PreflightSource, ReadResult, ReadSource, StopReason,
+    Wanted, read,
 };
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
@@ -237,7 +237,7 @@ impl<R: ReadSource> ReadSource for Watched<R> {
 
     fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
         let heard = self.reader.on_result(call, answer)?;
-        self.rows.extend(heard.befores.iter().cloned());
+        self.rows.extend(heard.snapshots.iter().cloned());
         Ok(heard)
     }
 
@@ -263,7 +263,7 @@ impl Listener for Deaf {
 }
 
 /// Reads with this reader. Returns how it ended, and the service.
-async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (ReadEnd, Arc<Service>) {
+async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Completion, Arc<Service>) {
     let (_directory, disk) = disk();
     let wall = "2026-11-24T10:00:00Z".parse().expect("a time");
     let clock = Clock::simulated(Now { boot: BootTime(3_600_000_000), wall }, "start 1");
@@ -294,9 +294,9 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Re
     let settings = CallOptions { concurrency, max_attempts, patience }.to_read(&target, scenario.seed);
     let (_ask, stop) = watch::channel(false);
     let mut listener = Deaf;
-    let whole = read(journal, client, settings, clock, stop, reader, &mut listener);
+    let whole = read(journal, client, &settings, stop, reader, &mut listener);
     let ended = tokio::time::timeout(Duration::from_hours(20), whole).await;
-    let ReadEnds { end, .. } = ended.expect("it ends").expect("the journal works");
+    let EngineEnd { completion: end, .. } = ended.expect("it ends").expect("the journal works");
     (end, service)
 }
 
@@ -325,10 +325,10 @@ async fn fetch_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
         breaches.push("fetch: an incident was handed on twice".to_owned());
     }
     match end {
-        ReadEnd::Exhausted if once.len() as u64 != scenario.incidents => {
+        Completion::Finished if once.len() as u64 != scenario.incidents => {
             breaches.push(format!("fetch: exhausted with {} of {} incidents", once.len(), scenario.incidents));
         }
-        ReadEnd::Stopped(why) if scenario.can_be_fetched() => breaches.push(format!("fetch: stopped: {why}")),
+        Completion::Stopped(why) if scenario.can_be_fetched() => breaches.push(format!("fetch: stopped: {why}")),
         _ => {}
     }
     breaches.extend(windows(scenario, &service));
@@ -346,16 +346,16 @@ async fn preflight_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let wanted: BTreeSet<u64> = rows.iter().map(|(_, row)| *row).collect();
     let found: BTreeSet<u64> = survey.rows.iter().map(|(row, _)| *row).collect();
     match end {
-        ReadEnd::Exhausted if found != wanted => {
+        Completion::Finished if found != wanted => {
             breaches.push(format!("preflight: exhausted with {} of {} rows", found.len(), wanted.len()));
         }
         // A few faults may use up the attempts of one read; an outage may not.
-        ReadEnd::Exhausted
+        Completion::Finished
             if scenario.faults == 0 && survey.rows.iter().any(|(_, seen)| seen.contains("unreadable")) =>
         {
             breaches.push("preflight: an incident is called unreadable".to_owned());
         }
-        ReadEnd::Stopped(why) if is_short => breaches.push(format!("preflight: stopped: {why}")),
+        Completion::Stopped(why) if is_short => breaches.push(format!("preflight: stopped: {why}")),
         _ => {}
     }
     let lists = service.state.lock().expect("no panic").lists;

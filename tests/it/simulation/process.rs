@@ -197,7 +197,7 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
         panic!("{error}");
     }
     match &end.completion {
-        Completion::Over => pace.finishes().into_iter().for_each(|why| world.breach(why)),
+        Completion::Finished => pace.finishes().into_iter().for_each(|why| world.breach(why)),
         Completion::Stopped(stop) => {
             world.note(format_args!("stopped: {stop}"));
             let is_in_time = world.scenario.renewals.is_some_and(|renewals| renewals.must_be_waited_for());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stage::{Script, Stage, Wire, no_connection, reply, resolve, shown};
 use crate::apply::events::Event;
 use crate::apply::page_size::tests::SIZES;
-use crate::apply::{Course, PreflightSource, ReadEnd, ReadEnds, ReadResult, ReadSource, StopReason, Wanted, read};
+use crate::apply::{Completion, Course, EngineEnd, PreflightSource, ReadResult, ReadSource, StopReason, Wanted, read};
 use crate::client::SendError;
 use crate::journal::ReadScope;
 use crate::model::call::{Call, CallResult, Page};
@@ -49,16 +49,14 @@ impl ReadSource for OneByOne {
     }
 }
 
-pub(super) async fn run(stage: &mut Stage, reader: &mut impl ReadSource, script: Script) -> (ReadEnds, Wire) {
+pub(super) async fn run(stage: &mut Stage, reader: &mut impl ReadSource, script: Script) -> (EngineEnd, Wire) {
     let mut journal = stage.journal();
     let run = stage.run_of(&mut journal, &[resolve(1)]);
     journal.begin_session(&run, stage.settings.quota.longest(), Duration::ZERO).expect("begins");
     let wire = stage.wire(script);
-    let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
-    let stop = stage.stop.subscribe();
-    let ends =
-        read(journal, client, settings, clock, stop, reader, &mut stage.recorder).await.expect("the journal works");
-    (ends, wire)
+    let (client, stop) = (stage.client(&wire), stage.stop.subscribe());
+    let ends = read(journal, client, &stage.settings, stop, reader, &mut stage.recorder).await;
+    (ends.expect("the journal works"), wire)
 }
 
 pub(super) fn get() -> Script {
@@ -71,7 +69,7 @@ async fn reads_start_at_once_then_wait_for_quota() {
     stage.settings.quota = "5/10s".parse().expect("a quota");
     let mut reader = OneByOne::new(7);
     let (ends, wire) = run(&mut stage, &mut reader, get()).await;
-    assert_eq!((ends.end, ends.calls, ends.throttled), (ReadEnd::Exhausted, 7, 0));
+    assert_eq!((ends.completion, ends.calls, ends.throttled), (Completion::Finished, 7, 0));
     assert_eq!(wire.times(), [0, 0, 100, 100, 200, 10_102, 10_102]);
     assert_eq!(wire.most_at_once(), 2);
     assert_eq!(reader.results.len(), 7);
@@ -138,7 +136,7 @@ async fn throttled_read_pauses_all_reads() {
     });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.end, ends.throttled, ends.calls), (ReadEnd::Exhausted, 2, 6));
+    assert_eq!((ends.completion, ends.throttled, ends.calls), (Completion::Finished, 2, 6));
     // A 429 without a time pauses for the shortest window.
     assert_eq!(wire.times(), [0, 0, 60_100, 60_200, 60_200, 60_300]);
     assert_eq!(reader.results.iter().map(|(id, _)| *id).max(), Some(4));
@@ -155,7 +153,7 @@ async fn failed_read_is_retried_then_reported() {
     });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!(ends.end, ReadEnd::Exhausted);
+    assert_eq!(ends.completion, Completion::Finished);
     reader.results.sort_unstable();
     assert_eq!(reader.results, [(1, "read"), (2, "transient"), (3, "not-found"), (4, "read")]);
     assert_eq!(wire.seen().iter().filter(|(_, what)| what == "GET 2").count(), 3);
@@ -169,7 +167,7 @@ async fn reads_wait_out_outage_until_patience_ends() {
         Box::new(move |number, what| if number < 7 { (100, no_connection()) } else { (100, shown(what)) });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!(ends.end, ReadEnd::Exhausted);
+    assert_eq!(ends.completion, Completion::Finished);
     assert!(reader.results.iter().all(|(_, verdict)| *verdict == "read"), "{:?}", reader.results);
     assert!(stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
     assert!(wire.times().last().expect("calls") > &5_000);
@@ -177,7 +175,7 @@ async fn reads_wait_out_outage_until_patience_ends() {
     let mut stage = Stage::new();
     stage.settings.patience = Duration::from_secs(20);
     let (ends, _) = run(&mut stage, &mut OneByOne::new(4), Box::new(move |_, _| (100, no_connection()))).await;
-    assert_eq!(ends.end, ReadEnd::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::ServiceDown { message: "no connection".to_owned() }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,17 +183,17 @@ async fn stop_refused_token_and_listener_error_end_reads() {
     let mut stage = Stage::new();
     stage.stop.send_replace(true);
     let (ends, wire) = run(&mut stage, &mut OneByOne::new(4), get()).await;
-    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Stopped(StopReason::Requested), 0));
+    assert_eq!((ends.completion, wire.seen().len()), (Completion::Stopped(StopReason::Requested), 0));
 
     let mut stage = Stage::new();
     let refused: Script = Box::new(|_, _| (100, reply(401, r#"{"error":{"message":"expired"}}"#)));
     let (ends, _) = run(&mut stage, &mut OneByOne::new(4), refused).await;
-    assert!(matches!(ends.end, ReadEnd::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.end);
+    assert!(matches!(ends.completion, Completion::Stopped(StopReason::Unauthorized { .. })), "{:?}", ends.completion);
 
     let mut stage = Stage::new();
     let mut reader = OneByOne { fails: true, ..OneByOne::new(9) };
     let (ends, wire) = run(&mut stage, &mut reader, get()).await;
-    assert_eq!(ends.end, ReadEnd::Stopped(StopReason::ListenerFailed { message: "full".to_owned() }));
+    assert_eq!(ends.completion, Completion::Stopped(StopReason::ListenerFailed { message: "full".to_owned() }));
     assert_eq!(wire.seen().len(), 2);
 }
 
@@ -226,9 +224,8 @@ async fn preflight_stores_snapshots_and_shrinks_large_pages() {
         }
         _ => (100, reply(404, r#"{"error":{"message":"no such"}}"#)),
     }));
-    let (client, settings, clock) = (stage.client(&wire), stage.settings.clone(), stage.clock.clone());
-    let stop = stage.stop.subscribe();
-    let ends = read(journal, client, settings, clock, stop, &mut survey, &mut stage.recorder).await.expect("works");
+    let (client, stop) = (stage.client(&wire), stage.stop.subscribe());
+    let ends = read(journal, client, &stage.settings, stop, &mut survey, &mut stage.recorder).await.expect("works");
     let seen: Vec<String> = (1..=4)
         .map(|row| {
             ends.journal
@@ -255,7 +252,7 @@ async fn only_unanswered_requests_use_up_read_attempts() {
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.end, wire.seen().len(), ends.throttled), (ReadEnd::Exhausted, 5, 3));
+    assert_eq!((ends.completion, wire.seen().len(), ends.throttled), (Completion::Finished, 5, 3));
     assert_eq!(reader.results, [(1, "read")]);
 }
 
@@ -279,10 +276,10 @@ async fn reads_wait_for_requests_of_another_process() {
     let slow: Script = Box::new(|_, what| (3_000, shown(what)));
     let look = async {
         clock.sleep_briefly_until(clock.now().boot + Duration::from_millis(10)).await;
-        read(ours, client, settings, clock.clone(), stop, &mut reader, &mut stage.recorder).await.expect("works")
+        read(ours, client, &settings, stop, &mut reader, &mut stage.recorder).await.expect("works")
     };
     let (_, ends) = tokio::join!(other.send_run(theirs, &their_run, slow), look);
-    assert_eq!(ends.end, ReadEnd::Exhausted);
+    assert_eq!(ends.completion, Completion::Finished);
     assert_eq!(wire.times(), [13_002]);
 }
 
@@ -298,7 +295,7 @@ async fn read_that_met_an_outage_is_retried_afterwards() {
         _ => (100, shown(what)),
     });
     let (ends, _) = run(&mut stage, &mut reader, script).await;
-    assert_eq!(ends.end, ReadEnd::Exhausted);
+    assert_eq!(ends.completion, Completion::Finished);
     reader.results.sort_unstable();
     assert_eq!(reader.results, [(1, "read"), (2, "read"), (3, "read")]);
     assert!(stage.recorder.events.iter().any(|(_, event)| matches!(event, Event::ServiceDown { .. })));
@@ -316,7 +313,7 @@ async fn reads_due_together_are_all_sent() {
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.end, wire.seen().len()), (ReadEnd::Exhausted, 8));
+    assert_eq!((ends.completion, wire.seen().len()), (Completion::Finished, 8));
     // The first pause of an outage takes 5 s.
     assert_eq!(wire.times()[4..], [5_100, 5_100, 5_100, 5_100]);
     reader.results.sort_unstable();
