@@ -274,10 +274,9 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         let ahead = Forecast { calls, concurrency: self.concurrency, latency: self.pacing.latency };
         let arrival = self.pacing.arrival(now.boot, calls, || arrival(&self.buckets, spent, pause, now.boot, ahead));
         let never = BootTime(i64::MAX);
-        let next_call = match self.gate {
-            Gate::Until(at) if at > now.boot => Some(self.service.earliest(at, never)),
-            _ => None,
-        };
+        // A permit that nothing wants yet starts no request.
+        let due = self.work.next_due(now.boot).unwrap_or(now.boot).max(self.gate.opens(now.boot, never));
+        let next_call = (due > now.boot).then(|| self.service.earliest(due, never));
         let pace = Pace {
             windows: self.buckets.in_use(spent, now.boot),
             next_call: next_call.filter(|at| *at < never).map(|at| now.wall_at(at)),
