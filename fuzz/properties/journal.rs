@@ -12,6 +12,7 @@ use bulk_triage::journal::{
 };
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
 use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind};
+use bulk_triage::model::setting::Settings;
 use bulk_triage::model::step::Part;
 use bulk_triage::plan::decode;
 use bulk_triage::quota::Buckets;
@@ -165,7 +166,8 @@ fn written(directory: &Path) -> Result<Journal, JournalError> {
             contract: "defender".to_owned(),
             results: "close.results.csv".to_owned(),
             options: Vec::new(),
-            typed: bulk_triage::model::typed::Typed::default(),
+            typed: Settings::default(),
+            settings: Settings::default(),
             remember: Duration::from_hours(12),
         };
         let run = journal.create_run(&scope(), &CONTRACT.name, &facts, &mut rng)?;

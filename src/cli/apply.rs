@@ -30,11 +30,11 @@ use crate::input::Source;
 use crate::journal::{ReadScope, RunState, RunSummary};
 use crate::model::change::TenantKey;
 use crate::model::outcome::OutcomeCode;
-use crate::model::typed::Typed;
+use crate::model::setting::Settings;
 use crate::output::results::Destination;
 use crate::plan::{self, Header, PlanError, Verified};
 use crate::report::summary::{RunStats, Summary};
-use crate::session::{PlanInput, PreflightOptions, PreparedRun, REMEMBER, Session, SessionError, result_rows};
+use crate::session::{PlanInput, PreflightOptions, PreparedRun, Session, SessionError, result_rows};
 
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]
@@ -80,7 +80,7 @@ pub(super) fn run(
         Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
     }
     let journal = open_journal(&state_dir(global)?, &clock)?;
-    let remember = args.send.remember.unwrap_or(REMEMBER);
+    let remember = args.send.remember;
     let session = Session::open(target.for_session(scope), journal, clock);
     let run = match session.journal().run_of_plan(&session.target().tenant, &plan.checksum)? {
         Some(name) => {
@@ -88,7 +88,10 @@ pub(super) fn run(
             if run.state == RunState::Over {
                 return Applied { plan: &plan, target: &target, args }.say(&session, &run, &global.typed, terminal);
             }
-            session.resume(run)?
+            let mut run = session.resume(run)?;
+            run.metadata.typed = global.typed.clone();
+            run.metadata.settings = target.settings(global);
+            run
         }
         None => match session.journal().pruned_run_of_plan(&session.target().tenant, &plan.checksum)? {
             Some(run) => {
@@ -102,7 +105,7 @@ pub(super) fn run(
                 }
                 return Ok(exit::OK);
             }
-            None => plan.import(session, &global.typed, remember)?,
+            None => plan.import(session, (&global.typed, target.settings(global)), remember)?,
         },
     };
     destination(&run, &target, args.send.results.as_ref(), &source)?;
@@ -145,8 +148,14 @@ impl Plan {
     ///
     /// # Errors
     /// If the file has become another plan since it was read, or the journal can't be written.
-    pub(super) fn import(&self, session: Session, typed: &Typed, remember: Duration) -> Result<PreparedRun, Error> {
-        let plan = PlanInput { header: &self.header, checksum: self.checksum.clone(), typed: typed.clone(), remember };
+    pub(super) fn import(
+        &self,
+        session: Session,
+        (typed, settings): (&Settings, Settings),
+        remember: Duration,
+    ) -> Result<PreparedRun, Error> {
+        let (header, checksum, typed) = (&self.header, self.checksum.clone(), typed.clone());
+        let plan = PlanInput { header, checksum, typed, settings, remember };
         let run = session.import_plan(plan, |take| {
             if read(&self.path, take)?.checksum == self.checksum { Ok(()) } else { Err(PlanError::Exchanged.into()) }
         });
@@ -233,7 +242,7 @@ struct Applied<'a> {
 
 impl Applied<'_> {
     /// Says that the plan was applied before, and what came of it. Returns the exit code that its run had.
-    fn say(&self, session: &Session, run: &RunSummary, typed: &Typed, terminal: &Terminal) -> Result<u8, Error> {
+    fn say(&self, session: &Session, run: &RunSummary, typed: &Settings, terminal: &Terminal) -> Result<u8, Error> {
         let (args, journal) = (self.args, session.journal());
         say(&format!("this plan was applied by run {}, which is finished; a plan can be applied once", run.name));
         let mut tally = RunStats::default();
@@ -250,7 +259,8 @@ impl Applied<'_> {
             if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
         let meaning = send::meaning_of_finished(code, &tally);
         let summary = self.summary(session, run.name.clone(), tally, code, meaning);
-        let summary = Summary { results: Some(results.to_owned()), next, ..summary };
+        let (results, settings) = (Some(results.to_owned()), run.facts.settings());
+        let summary = Summary { results, settings, next, ..summary };
         send::print(&summary, args.send.format, terminal);
         Ok(code)
     }
@@ -268,6 +278,7 @@ impl Applied<'_> {
             finished_at: now,
             reading: Duration::ZERO,
             results: None,
+            settings: Settings::default(),
             error: None,
             exit,
             meaning,

@@ -10,8 +10,8 @@ use super::number::number;
 use super::row_options::RowArgs;
 use crate::input::Source;
 use crate::journal::ReadScope;
-use crate::model::quota_spec::{Quota, parse_duration};
-use crate::session::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, PreflightOptions};
+use crate::model::quota_spec::{Quota, duration_text, parse_duration};
+use crate::session::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, PATIENCE, PreflightOptions, REMEMBER, SETTLE};
 
 /// Reads the name of an input.
 pub(super) fn source() -> impl TypedValueParser<Value = Source> {
@@ -36,7 +36,7 @@ pub(super) struct RunArgs {
     /// Send the valid rows; record the others as `invalid`
     #[arg(long)]
     pub(super) skip_invalid: bool,
-    /// Base URL of the API
+    /// Base URL of the API [default: the contract's]
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// Send to an API emulator that is started for this run; nothing real changes
@@ -94,13 +94,13 @@ pub(super) struct CallArgs {
     #[arg(long, value_name = "N", default_value_t = MAX_ATTEMPTS, value_parser = number(1_u32, None))]
     pub(super) max_attempts: u32,
     /// How long to wait for a service that is down before stopping; 0 stops immediately
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = duration_text(PATIENCE), value_parser = parse_duration)]
     pub(super) patience: Duration,
     /// File of the access token.
     #[arg(long, value_name = "PATH", help = TOKEN_FILE)]
     pub(super) token_file: Option<PathBuf>,
     /// Token files to accept
-    #[arg(long, value_enum, value_name = "MODE", default_value = "private")]
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = TokenFileMode::Private)]
     pub(super) token_file_mode: TokenFileMode,
 }
 
@@ -137,43 +137,22 @@ pub(super) struct SendArgs {
     /// Exit with 0 even if responses show that changes were applied only in part
     #[arg(long)]
     pub(super) allow_differs: bool,
-    /// Skip changes applied within the past DURATION; 0 ignores other runs [default: 12h, or the value of the resumed run]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub(super) remember: Option<Duration>,
+    /// Skip changes applied within the past DURATION; 0 ignores other runs; `runs resume` keeps the run's
+    #[arg(long, value_name = "DURATION", default_value = duration_text(REMEMBER), value_parser = parse_duration)]
+    pub(super) remember: Duration,
     /// How long the service may take to show a change; after that, a read counts as proof
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = duration_text(SETTLE), value_parser = parse_duration)]
     pub(super) settle: Duration,
     /// Send without asking for confirmation
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Write the results to this file
+    /// Write the results to this file [default: INPUT.RUN.results.csv]
     #[arg(long, value_name = "PATH")]
     pub(super) results: Option<PathBuf>,
     /// Write a report (.html or .md): first a review of the changes, after sending a run report
     #[arg(long, value_name = "PATH")]
     pub(super) report: Option<PathBuf>,
     /// Format of the summary
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     pub(super) format: Format,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::session::SendOptions;
-    use clap::Parser as _;
-
-    #[derive(clap::Parser)]
-    struct Sends {
-        #[command(flatten)]
-        send: SendArgs,
-    }
-
-    #[test]
-    fn defaults_are_those_of_the_library() {
-        let SendArgs { calls, stop_after, max_failures, settle, .. } = Sends::parse_from(["run"]).send;
-        let SendOptions { remember, .. } = SendOptions::default();
-        let typed = SendOptions { calls: calls.options(), max_failures, stop_after, remember, settle };
-        assert_eq!(typed, SendOptions::default());
-    }
 }

@@ -14,7 +14,7 @@ use crate::cli::exit;
 use crate::client::ConsentedOrigin;
 use crate::input::{FileKind, Input, InputError, Source};
 use crate::model::diagnostic::Diagnostic;
-use crate::model::typed::Typed;
+use crate::model::setting::Settings;
 use crate::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use crate::report::left_alone;
 
@@ -36,7 +36,7 @@ pub(super) struct CheckArgs {
 ///
 /// # Errors
 /// Where the input can't be read to its end, or the answer not be written.
-pub(super) fn run(args: &CheckArgs, typed: &Typed, terminal: &Terminal) -> Result<u8, Error> {
+pub(super) fn run(args: &CheckArgs, typed: &Settings, terminal: &Terminal) -> Result<u8, Error> {
     let settings = args.rows.resolve()?;
     let out = BufWriter::new(io::stdout().lock());
     match args.format {
@@ -116,7 +116,7 @@ fn verdict(tally: &CheckStats) -> u8 {
 fn summarize(
     out: &mut dyn Write,
     args: &CheckArgs,
-    typed: &Typed,
+    typed: &Settings,
     tally: &CheckStats,
     origin: FileKind,
     place: &str,

@@ -14,7 +14,7 @@ use crate::contract::PropertyKind;
 use crate::files::open_terminal;
 use crate::input::Source;
 use crate::journal::{History, PriorRuns};
-use crate::model::typed::Typed;
+use crate::model::setting::Settings;
 use crate::report::humanize::counted;
 use crate::report::preview::{self, FirstRequest, Preview};
 use crate::report::prompt::{Confirmation, ask};
@@ -36,7 +36,7 @@ pub(super) struct PreviewBuilder<'a> {
     /// Its input, as it was named.
     pub(super) input: &'a Source,
     /// The options of this command line, as they were typed.
-    pub(super) typed: &'a Typed,
+    pub(super) typed: &'a Settings,
 }
 
 impl PreviewBuilder<'_> {
@@ -124,7 +124,7 @@ impl PreviewBuilder<'_> {
         }
         for (run, incidents) in &earlier.unfinished {
             let kept = journal.map(|journal| journal.run(run)).transpose()?.map(|run| run.facts.typed);
-            let typed = self.typed.filtered(|option| option == "--state-dir").or(&kept.unwrap_or_default());
+            let typed = self.typed.filtered(|setting| setting.name == "--state-dir").or(&kept.unwrap_or_default());
             let finish = next_step::resume(run, &typed);
             shown.push(preview::HistoryNote::Unfinished { run: run.clone(), incidents: *incidents, finish });
         }

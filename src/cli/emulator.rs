@@ -49,7 +49,7 @@ pub(super) struct EmulatorArgs {
     merged: Vec<(u64, u64)>,
 
     /// Minimum size of an incident in a response, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = number(0_usize, None))]
     incident_size: usize,
 
     /// Quota to enforce [default: the contract's]
@@ -60,7 +60,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
     latency: RangeInclusive<Duration>,
     /// Close a connection without a response after this many requests
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     requests_per_connection: Option<u64>,
 
     /// A fault to inject, such as 503:5% or cut-after@3,7-9 (repeatable; --help has the grammar)
@@ -96,7 +96,7 @@ pub(super) struct EmulatorArgs {
     log: Option<PathBuf>,
 
     /// Seed of the random latencies and faults
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = number(0_u64, None))]
     seed: u64,
 }
 

@@ -7,7 +7,22 @@ use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
 
 use super::global::GlobalArgs;
+use super::settings::Defaults;
 use crate::cli::error::Error;
+use crate::model::setting::Origin;
+
+/// The variable that holds the token itself.
+pub(super) const TOKEN: &str = "BULK_TRIAGE_TOKEN";
+
+/// The options that a variable can set.
+const BY_VARIABLE: [(&str, &str); 1] = [("--state-dir", "BULK_TRIAGE_STATE_DIR")];
+
+/// What variables set. Clap would take a value from its own `env` as typed.
+pub(super) fn defaults() -> Defaults {
+    let set =
+        |(option, name): (&str, &str)| Some((option.to_owned(), (variable(name)?, Origin::Variable(name.to_owned()))));
+    BY_VARIABLE.into_iter().filter_map(set).collect()
+}
 
 /// What the environment says.
 #[derive(Debug)]
@@ -58,7 +73,7 @@ impl Environment {
         let (no_color, force, clicolor) = (variable("NO_COLOR"), text("CLICOLOR_FORCE"), text("CLICOLOR"));
         Environment {
             // Text that is not UTF-8 is reported as a bad token, not as a missing one.
-            token: variable("BULK_TRIAGE_TOKEN").map(|token| SecretString::from(token.to_string_lossy().into_owned())),
+            token: variable(TOKEN).map(|token| SecretString::from(token.to_string_lossy().into_owned())),
             credentials_directory: variable("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             certificates: ["SSL_CERT_FILE", "SSL_CERT_DIR"]
                 .into_iter()
@@ -75,11 +90,6 @@ impl Environment {
 /// A variable that is not empty, where it is UTF-8.
 fn text(name: &str) -> Option<String> {
     variable(name).and_then(|value| value.into_string().ok())
-}
-
-/// A variable, whatever is in it; empty where it is not set.
-pub(super) fn lossy(name: &str) -> String {
-    variable(name).map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]

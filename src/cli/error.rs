@@ -290,7 +290,6 @@ fn journal_hint(error: &JournalError) -> Option<String> {
             Some("run the same command again to resume".to_owned())
         }
         JournalError::Untrusted { path, why } => Some(untrusted_hint(path, why)),
-        JournalError::NoSuchRun(_) => Some("see `bulk-triage runs list`".to_owned()),
         JournalError::Full { .. } => {
             Some("make room: free some space, then run the same command again to resume".to_owned())
         }

@@ -46,7 +46,7 @@ pub(super) struct FetchArgs {
     /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file that extends one
     #[arg(long, value_name = "NAME or FILE", default_value = BUILT_IN[0])]
     pub(super) contract: String,
-    /// Base URL of the API
+    /// Base URL of the API [default: the contract's]
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<String>,
     /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
@@ -56,7 +56,7 @@ pub(super) struct FetchArgs {
     #[command(flatten)]
     pub(super) calls: CallArgs,
     /// Format of the summary
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
     /// Which incidents: after the other options, because its heading goes on to the end.
     #[command(flatten)]
@@ -299,7 +299,7 @@ fn since(name: &str, typed: &str, now: Timestamp) -> Result<Timestamp, Error> {
     let ago = || now.checked_sub(parse_duration(typed).ok()?).ok();
     time().or_else(date).or_else(ago).ok_or_else(|| Error::Usage {
         message: format!("`{name} {}` is not a time", printable(typed)),
-        hint: Some("enter 2026-11-24T10:00:00Z, 2026-11-24, or an age such as 24h".to_owned()),
+        hint: Some("enter 2026-11-24T10:00:00Z, 2026-11-24, or an age such as 24h or 7d".to_owned()),
     })
 }
 
@@ -315,10 +315,11 @@ mod tests {
             ("2026-11-20", "2026-11-20T00:00:00Z"),
             ("24h", "2026-11-23T10:00:00Z"),
             ("90s", "2026-11-24T09:58:30Z"),
+            ("7d", "2026-11-17T10:00:00Z"),
         ] {
             assert_eq!(since("--created-since", typed, now).expect("a time").to_string(), meant, "{typed}");
         }
-        for typed in ["", "yesterday", "2026-13-01", "2026-11-20T12:00:00", "7d", "-1h"] {
+        for typed in ["", "yesterday", "2026-13-01", "2026-11-20T12:00:00", "7w", "-1h"] {
             assert!(since("--created-since", typed, now).is_err(), "{typed}");
         }
     }

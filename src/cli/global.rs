@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::model::typed::Typed;
+use crate::model::setting::Settings;
+
+/// The help of `--state-dir`: as a doc comment the variable would need backticks, which clap would print.
+const STATE_DIR: &str = "Directory of the journal, the database of runs [env: BULK_TRIAGE_STATE_DIR]";
 
 /// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
-    /// Directory of the journal, the database of runs
-    #[arg(long, global = true, value_name = "DIR", env = "BULK_TRIAGE_STATE_DIR")]
+    /// Directory of the journal.
+    #[arg(long, global = true, value_name = "DIR", help = STATE_DIR)]
     pub(super) state_dir: Option<PathBuf>,
     /// Format of the log
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
@@ -34,7 +37,10 @@ pub(super) struct GlobalArgs {
     pub(super) no_progress: bool,
     /// All options of the command line, as they were typed.
     #[arg(skip)]
-    pub(super) typed: Typed,
+    pub(super) typed: Settings,
+    /// What the command line, a variable or a default says about a run.
+    #[arg(skip)]
+    pub(super) settings: Settings,
     /// The command line, as it was typed.
     #[arg(skip)]
     pub(super) words: Vec<OsString>,

@@ -3,7 +3,8 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `run`, `plan`, `apply`, `fetch`, `runs`, `undo`, `check`, `contract`, `emulator` | a subcommand each, with its arguments |
-//! | `global`, `arguments`, `row_options`, `number`, `typed` | what was typed |
+//! | `global`, `arguments`, `row_options`, `number` | what was typed |
+//! | `settings` | every option's value and its origin |
 //! | `environment`, `target`, `run_target`, `tokens`, `destination` | what was typed and what the environment says, resolved |
 //! | `preflight`, `confirm`, `show`, `send`, `stop`, `next_step` | the steps of a [`crate::session`] for a person: progress, prompt, summary, why it stopped, what to run next |
 //! | `read_calls` | reads with their progress |
@@ -37,13 +38,13 @@ mod run;
 mod run_target;
 mod runs;
 mod send;
+mod settings;
 mod show;
 mod signals;
 mod stop;
 mod target;
 mod terminal;
 mod tokens;
-mod typed;
 mod undo;
 mod usage;
 
@@ -121,13 +122,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            usage::tell(&error, Cli::command(), &arguments);
+            usage::tell(&error, printable_command(), &arguments);
             let error = usage_error(&error);
             json.tell(&error);
             return error.exit_code();
         }
         Err(help) => {
-            usage::tell(&help, Cli::command(), &arguments);
+            usage::tell(&help, printable_command(), &arguments);
             return exit::OK;
         }
     };
@@ -198,14 +199,22 @@ fn usage_error(error: &clap::Error) -> Error {
     Error::usage(words.join(" "))
 }
 
+/// The command line, with defaults that are safe to print.
+fn printable_command() -> clap::Command {
+    settings::with_defaults(Cli::command(), &settings::escaped(environment::defaults()))
+}
+
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let defaults = environment::defaults();
+    let mut command = settings::with_defaults(Cli::command(), &defaults);
     next_step::register(command.clone());
     let matches = command.try_get_matches_from_mut(arguments)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    cli.global.typed = typed::typed(&command, &matches);
+    let settings = settings::resolve(&command, &matches, &defaults);
+    cli.global.typed = settings.typed();
+    cli.global.settings = settings::of_run(&command, &matches, &settings);
     cli.global.words = arguments.to_vec();
-    cli.global.values = typed::values(&matches);
+    cli.global.values = settings::values(&matches);
     Ok(cli)
 }
 

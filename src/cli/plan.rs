@@ -53,7 +53,7 @@ pub(super) struct PlanArgs {
     /// Plan the valid rows; leave out the others
     #[arg(long)]
     skip_invalid: bool,
-    /// Base URL of the API
+    /// Base URL of the API [default: the contract's]
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// Name of the token's tenant, to keep its quota and history separate from those of other tenants
@@ -66,7 +66,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
     /// Format of the output
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
     /// Exit with 10 instead of 0 if there are changes
     #[arg(long)]
@@ -119,6 +119,7 @@ pub(super) fn run(
         skip_invalid: args.skip_invalid,
         options: args.rows.typed(),
         typed: global.typed.clone(),
+        settings: target.settings(global),
         remember: REMEMBER,
     };
     let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
@@ -281,7 +282,7 @@ fn show_again(
         let run = session.journal().run(&name)?;
         session.resume(run)?
     } else {
-        let mut run = plan.import(session, &global.typed, REMEMBER)?;
+        let mut run = plan.import(session, (&global.typed, target.settings(global)), REMEMBER)?;
         let planned = run.as_planned()?;
         if plan.header.compared || planned.incidents > 0 {
             run.compared = Some(planned);

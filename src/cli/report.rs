@@ -231,15 +231,13 @@ fn before_of(seen: Option<Snapshot>) -> Option<Map<String, Value>> {
 }
 
 /// What the journal does not know of a run that was sent.
-pub(super) struct Sent<'a> {
+pub(super) struct Sent {
     /// How it stands, in a few words.
     pub(super) state: String,
     /// Whether an emulator that lives and dies with it stands in for the API.
     pub(super) is_emulated: bool,
     /// Who called.
     pub(super) caller: Option<String>,
-    /// The windows that were kept; `None`: the contract's.
-    pub(super) quota: Option<&'a Quota>,
     /// What fits to be done next.
     pub(super) next: Option<String>,
 }
@@ -248,10 +246,12 @@ pub(super) struct Sent<'a> {
 ///
 /// # Errors
 /// Where the journal can't be read, or the file not be written.
-pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent<'_>, page: &PageFile) -> Result<(), Error> {
+pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent, page: &PageFile) -> Result<(), Error> {
     let run = journal.run(name)?;
     let contract = contract_of(journal, name, &run.facts.contract)?;
     let context = ContextColumns::new(&run.facts.shape, &contract);
+    let settings = run.facts.settings();
+    let kept: Option<Quota> = settings.value("--quota").and_then(|quota| quota.parse().ok());
     let mut outcomes = OutcomeCounts::default();
     outcomes.add_all(&run.outcomes);
     let report = RunReport {
@@ -263,9 +263,9 @@ pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent<'_>, pa
         origin: &run.facts.origin,
         contract: &run.contract,
         input: &run.facts.input,
-        options: run.facts.options.join(" "),
         results: &run.facts.results,
-        quota: sent.quota.unwrap_or(&contract.quota),
+        quota: kept.as_ref().unwrap_or(&contract.quota),
+        settings,
         started: run.created,
         finished: run.finished,
         outcomes,

@@ -1,5 +1,9 @@
 //! The options that change what a row means; those of `check`, and of every command that reads an input.
 
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 use super::number::number;
 use crate::check::{PropertyOverride, Rules};
 use crate::cli::error::Error;
@@ -22,8 +26,37 @@ pub(super) struct RowArgs {
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     pub(super) limit: Option<u64>,
     /// Of a results file, use only rows with these outcomes [default: all but updated and unchanged]
-    #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',')]
+    #[arg(long, value_name = "OUTCOME,…", value_delimiter = ',', value_parser = OutcomeParser)]
     pub(super) only: Vec<OutcomeKind>,
+}
+
+/// Reads the name of an outcome; blanks around it are ignored.
+#[derive(Clone)]
+struct OutcomeParser;
+
+impl OutcomeParser {
+    fn names() -> PossibleValuesParser {
+        PossibleValuesParser::new(OutcomeKind::ALL.map(OutcomeKind::name))
+    }
+}
+
+impl TypedValueParser for OutcomeParser {
+    type Value = OutcomeKind;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<OutcomeKind, clap::Error> {
+        let name = value.to_str().map_or(value, |name| OsStr::new(name.trim()));
+        OutcomeParser::names().try_map(|name| name.parse()).parse_ref(command, arg, name)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names: Vec<_> = OutcomeKind::ALL.map(|kind| PossibleValue::new(kind.name())).into();
+        Some(Box::new(names.into_iter()))
+    }
 }
 
 /// The options resolved.

@@ -82,7 +82,7 @@ pub(super) fn run(
         None => state_dir(global)?,
     };
     let journal = open_journal(&dir, &clock)?;
-    let remember = args.send.remember.unwrap_or(REMEMBER);
+    let remember = args.send.remember;
     let mut diagnostics = Diagnostics::new(terminal);
     let mut tell = |diagnostic: Diagnostic| diagnostics.show(&diagnostic);
     let run = RunInput {
@@ -92,6 +92,7 @@ pub(super) fn run(
         skip_invalid: args.skip_invalid,
         options: args.rows.typed(),
         typed: global.typed.clone(),
+        settings: target.settings(global),
         remember,
     };
     let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
@@ -154,7 +155,7 @@ fn dry_run(
         _ => None,
     };
     let appended = target.contract.appended();
-    let remember = args.send.remember.unwrap_or(REMEMBER);
+    let remember = args.send.remember;
     let context = ContextColumns::new(input.shape(), rules.contract);
     let options = DryRunOptions { rules, skip_invalid: args.skip_invalid, history: peek.as_ref(), remember };
     let kept = rows.as_mut().map(|rows| rows as &mut dyn KeptRows);

@@ -25,9 +25,10 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::Clock;
 use crate::input::Source;
-use crate::journal::{History, Journal, JournalError, ReadScope, RunState, RunSummary};
+use crate::journal::{History, Journal, JournalError, ReadScope, RunMetadata, RunState, RunSummary};
 use crate::model::outcome::{OutcomeCode, OutcomeKind};
 use crate::model::quota_spec::parse_duration;
+use crate::model::setting::Settings;
 use crate::output::results::{Destination, ResultsFile};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
@@ -51,21 +52,21 @@ pub(super) struct RunsArgs {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct ListArgs {
     /// Format of the output
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
     format: Format,
 }
 
 /// `bulk-triage runs …`
 #[derive(Debug, Subcommand)]
 pub(super) enum RunsCommand {
-    /// List runs, newest first
+    /// List runs, newest first (the default)
     List(ListArgs),
     /// Show a run's details, progress and failures
     Show {
         /// ID of the run, such as 7f3k
         run: String,
         /// Format of the output
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
+        #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Human)]
         format: Format,
         /// Show all unfinished and failed rows, not only the first ten
         #[arg(long)]
@@ -90,7 +91,7 @@ pub(super) enum RunsCommand {
     /// Delete finished runs and the record of their changes, which prevents repeats
     Prune {
         /// Delete only runs that finished at least this long ago (1 day or more)
-        #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = parse_duration)]
         older_than: Duration,
     },
     /// Rebuild the results file of a run
@@ -109,6 +110,15 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
+    start(args, global, env, terminal).map_err(|error| match error {
+        Error::Journal(error @ JournalError::NoSuchRun(_)) => {
+            Error::Usage { message: error.to_string(), hint: Some(format!("see `{}`", next_step::list(&global.typed))) }
+        }
+        error => error,
+    })
+}
+
+fn start(args: &RunsArgs, global: &GlobalArgs, env: &Environment, terminal: &mut Terminal) -> Result<u8, Error> {
     let dir = state_dir(global)?;
     let clock = Clock::machine();
     let to_read = || History::open(&dir.clone().into(), clock.clone());
@@ -161,6 +171,7 @@ fn object(run: &RunSummary) -> Value {
     json!({
         "run": run.name, "state": state(run).1, "scope": run.scope.to_string(), "contract": run.contract,
         "origin": run.facts.origin, "input": run.facts.input, "options": run.facts.options,
+        "settings": run.facts.settings(),
         "rows": run.rows(), "outcomes": counts(run), "calls": run.calls, "throttled": run.throttled,
         "started_at": format!("{:.3}", run.created),
         "finished_at": run.finished.map(|at| format!("{at:.3}")), "results": run.facts.results,
@@ -207,7 +218,6 @@ fn show(
             state: state(&run).0.to_owned(),
             is_emulated: false,
             caller: None,
-            quota: None,
             next: next.as_ref().map(ToString::to_string),
         };
         write_run_report(journal, name, sent, page)?;
@@ -228,7 +238,6 @@ fn show(
                 ),
                 ("target", format!("{scope}{} ({})", run.facts.origin, run.contract)),
                 ("input", run.facts.input.clone()),
-                ("options", run.facts.options.join(" ")),
                 ("rows", format!("{}: {counts}", run.rows())),
                 ("requests", format!("{}, {} throttled (429)", run.calls, run.throttled)),
                 ("results", run.facts.results.clone()),
@@ -237,6 +246,9 @@ fn show(
                 if !text.is_empty() {
                     writeln!(out, "{label:<10}{}", printable(&text))?;
                 }
+            }
+            for (at, setting) in run.facts.settings().iter().enumerate() {
+                writeln!(out, "{:<10}{}", if at == 0 { "settings" } else { "" }, printable(&setting.to_string()))?;
             }
             show_failures(journal, name, all, global, &mut out)?;
             if let Some(page) = &page {
@@ -308,16 +320,37 @@ fn resume(
     let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
     confirm::can_ask(args, &input)?;
     let clock = journal.clock().clone();
-    let run = Session::open(target.for_session(summary.scope.clone()), journal, clock).resume(summary)?;
+    let (remember, settings) = options_of_resumed(args, &facts, target.settings(global), global);
+    let mut run = Session::open(target.for_session(summary.scope.clone()), journal, clock).resume(summary)?;
+    run.metadata.typed = global.typed.or(&facts.typed);
+    run.metadata.settings = settings;
     destination(&run, &target, args.results.as_ref(), &input)?;
     let runtime = send::runtime()?;
     // What was read may be old.
     let options = PreflightOptions { scope: ReadScope::Needed, follow_redirects: false };
     let run = Preflight { target: &target, calls: &args.calls, options }.run(run, &runtime, terminal)?;
     let next = NextStep::Resume { run: name, facts: &facts, typed: &global.typed };
-    let remember = args.remember.unwrap_or(facts.remember);
     let sending = Sending { target: &target, args, remember, input: &input, page, next };
     sending.confirm_and_send(run, &runtime, terminal)
+}
+
+/// Options of `runs resume` whose value stays that of the run.
+const OF_THE_RUN: [&str; 3] = ["--base-url", "--remember", "--results"];
+
+/// The dedup window and the settings of a run that is resumed: its own, where this command line says or can say nothing.
+fn options_of_resumed(
+    args: &SendArgs,
+    facts: &RunMetadata,
+    mut settings: Settings,
+    global: &GlobalArgs,
+) -> (Duration, Settings) {
+    let mut remember = args.remember;
+    if !global.typed.has("--remember") {
+        remember = facts.remember;
+        settings = settings.filtered(|setting| setting.name != "--remember");
+    }
+    let is_kept = |name: &str| OF_THE_RUN.contains(&name) || !next_step::takes("runs resume", name);
+    (remember, settings.or(&facts.settings().filtered(|setting| is_kept(&setting.name))))
 }
 
 /// The quota's ledger and what `--remember` looks at by default are younger than this.

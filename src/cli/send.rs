@@ -21,9 +21,10 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::BootTime;
 use crate::input::Source;
-use crate::journal::{History, Journal, JournalError, RunState};
+use crate::journal::{History, Journal, JournalError, RunMetadata, RunState};
 use crate::model::change::TenantKey;
 use crate::model::outcome::{OutcomeCode, OutcomeKind};
+use crate::model::setting::Settings;
 use crate::output::results::{Destination, ResultsError, ResultsFile};
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
@@ -55,6 +56,7 @@ struct Finished {
     name: String,
     tenant: TenantKey,
     input: String,
+    settings: Settings,
     stats: RunStats,
     completion: Completion,
     failed: Option<Error>,
@@ -130,7 +132,7 @@ impl Sending<'_> {
         let (tenant, metadata) = (run.target.tenant.clone(), run.metadata.clone());
         let started_at = clock.now().wall;
         let name = run.handle.name.clone();
-        let results = ResultsFile::create(destination, metadata.shape, result_rows(&run.journal, &name, true));
+        let results = ResultsFile::create(destination, metadata.shape.clone(), result_rows(&run.journal, &name, true));
         let results = results.map_err(|error| results_error(error, self.next.to_write_results(&name)))?;
         let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
         let shows = progress.shows_on(terminal.asked_for());
@@ -180,8 +182,9 @@ impl Sending<'_> {
             Some(error) => error.exit_code(),
             None => exit_code(&completion, state, &stats, self.args.allow_differs),
         };
-        let (input, results) = (metadata.input, place);
-        let finished = Finished { name, tenant, input, stats, completion, failed, results, code, started_at, reads };
+        let (RunMetadata { input, settings, .. }, results) = (metadata, place);
+        let finished =
+            Finished { name, tenant, input, settings, stats, completion, failed, results, code, started_at, reads };
         self.print_summary(&finished, &journal, terminal);
         finished.failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
@@ -230,6 +233,7 @@ impl Sending<'_> {
             finished_at: journal.clock().now().wall,
             reading: finished.reads.lasted,
             results: Some(results.clone()),
+            settings: finished.settings.clone(),
             exit: code,
             meaning,
             report,
@@ -245,7 +249,6 @@ impl Sending<'_> {
             state: state.to_owned(),
             is_emulated: self.target.is_emulated,
             caller: self.target.shown().caller,
-            quota: Some(&self.target.quota),
             next: next.map(ToString::to_string),
         };
         match write_run_report(journal, run, sent, page) {

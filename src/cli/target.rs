@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::arguments::{CallArgs, RunArgs};
-use super::environment::Environment;
+use super::environment::{self, Environment};
 use super::global::GlobalArgs;
 use super::next_step::accepting;
 use super::terminal::{Terminal, say};
@@ -17,6 +17,7 @@ use crate::contract::Contract;
 use crate::emulator::{self, Running};
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::Quota;
+use crate::model::setting::{Origin as ValueOrigin, Settings};
 use crate::report::preview;
 use crate::session;
 use crate::text::printable;
@@ -166,6 +167,19 @@ impl Target {
     pub(super) fn for_session(&self, tenant: TenantKey) -> session::Target {
         let (contract, quota) = (self.contract.clone(), self.quota.clone());
         session::Target { contract, origin: self.origin().to_string(), tenant, quota }
+    }
+
+    /// The settings of a run that goes there: what the command line says, and what the contract adds to that.
+    pub(super) fn settings(&self, global: &GlobalArgs) -> Settings {
+        let mut added = Settings::default();
+        added.push("--quota", Some(self.quota.to_string()), ValueOrigin::Contract);
+        if self.contract.origin.parse().is_ok_and(|origin: Origin| origin == *self.origin()) {
+            added.push("--base-url", Some(self.origin().to_string()), ValueOrigin::Contract);
+        }
+        if self.tokens.is_some() && !self.is_emulated && !global.settings.has("--token-file") {
+            added.push("token", Some("(set)".to_owned()), ValueOrigin::Variable(environment::TOKEN.to_owned()));
+        }
+        global.settings.or(&added)
     }
 
     /// Says where requests go, before the first of them, if it was not shown already.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::locks::RunLock;
 use crate::model::change::TenantKey;
 use crate::model::outcome::{InputShape, OutcomeKind};
-use crate::model::typed::Typed;
+use crate::model::setting::{Origin, Settings};
 
 /// What a run keeps of its start: enough to show it, to resume it, and to rebuild its results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,11 +25,32 @@ pub struct RunMetadata {
     pub results: String,
     /// The options that change what is sent, as they were typed, for the command that resumes it.
     pub options: Vec<String>,
-    /// All options of the command line that started it, as they were typed; empty for a run of an older revision.
+    /// All options of its command lines, as they were typed, for the next command; empty for a run of an older revision.
     #[serde(default)]
-    pub typed: Typed,
+    pub typed: Settings,
+    /// What the last process that sent it was told by its command line, a variable, the contract or a default.
+    #[serde(default)]
+    pub settings: Settings,
     /// The dedup window.
     pub remember: Duration,
+}
+
+impl RunMetadata {
+    /// The options that change what is sent, as settings.
+    #[must_use]
+    pub fn row_options(&self) -> Settings {
+        let mut options = Settings::default();
+        for option in self.options.chunks_exact(2) {
+            options.push(option[0].clone(), Some(option[1].clone()), Origin::Flag);
+        }
+        options
+    }
+
+    /// The settings of the run; of a run of an older revision, what is known of them.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        if self.settings == Settings::default() { self.row_options() } else { self.settings.clone() }
+    }
 }
 
 /// A run of this journal that is held by this process.

@@ -183,6 +183,19 @@ impl Journal {
         })
     }
 
+    /// Keeps the options of the process that resumes a run.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn keep_options(&mut self, run: &RunHandle, facts: &RunMetadata) -> Result<(), JournalError> {
+        self.write(|tx| {
+            let sql = "UPDATE runs SET facts = json_patch(facts, ?2) WHERE id = ?1";
+            let options = serde_json::json!({ "typed": facts.typed, "settings": facts.settings });
+            tx.execute(sql, params![run.id, options.to_string()])?;
+            Ok(())
+        })
+    }
+
     /// Marks a run as finished if every row has a final outcome, and returns its state.
     ///
     /// # Errors

@@ -12,6 +12,6 @@ pub mod outcome_code;
 pub mod outcome_kind;
 pub mod permit;
 pub mod quota_spec;
+pub mod setting;
 pub mod snapshot;
 pub mod step;
-pub mod typed;

@@ -70,7 +70,7 @@ pub struct ParseWindowError {
 }
 
 const QUOTA_FORM: &str = "a quota: enter requests/period, separated by commas, such as `50/1m,1500/1h`";
-const DURATION_FORM: &str = "a duration: enter a whole number and `ms`, `s`, `m` or `h`, such as `90s`";
+const DURATION_FORM: &str = "a duration: enter whole numbers with `ms`, `s`, `m`, `h` or `d`, such as `90s`";
 
 impl FromStr for Quota {
     type Err = ParseWindowError;
@@ -100,7 +100,7 @@ impl fmt::Display for Quota {
     }
 }
 
-/// Parses a duration such as `500ms`, `90s`, `1h30m`, `12h`, or `0`.
+/// Parses a duration such as `500ms`, `90s`, `1h30m`, `12h`, `30d`, or `0`. A day has 24 hours.
 ///
 /// # Errors
 /// If the text is anything else, negative, fractional, or longer than a hundred years.
@@ -111,7 +111,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseWindowError> {
         "0" => Some(Duration::ZERO),
         // jiff also takes signs, fractions, spaces and `ago`.
         _ if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
-            SpanParser::new().parse_unsigned_duration(text).ok()
+            let parse = |text| SpanParser::new().parse_unsigned_duration(text).ok();
+            // jiff takes no days, because a calendar has longer ones.
+            let days = text.split_once('d').and_then(|(days, rest)| Some((whole_number(days)?, rest)));
+            let Some((days, rest)) = days else { return parse(text) };
+            let days = Duration::from_hours(days.checked_mul(24).filter(|hours| *hours <= 876_600)?);
+            if rest.is_empty() { Some(days) } else { parse(rest)?.checked_add(days) }
         }
         _ => None,
     };
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn invalid_quota_is_rejected() {
-        for text in ["", "50", "0/1m", "50/0s", "50/1d", "-1/1m", "50/1m,", "1.5/1m", "50/1", "99999999999/1m"] {
+        for text in ["", "50", "0/1m", "50/0s", "50/1w", "-1/1m", "50/1m,", "1.5/1m", "50/1", "99999999999/1m"] {
             assert!(text.parse::<Quota>().is_err(), "{text}");
         }
     }
@@ -176,16 +181,27 @@ mod tests {
     #[test]
     fn durations_are_whole_numbers_with_units() {
         let millis = |text: &str| parse_duration(text).ok().map(|duration| duration.as_millis());
-        for (text, expected) in
-            [("0", 0), ("500ms", 500), ("90s", 90_000), ("1h30m", 5_400_000), ("876600h", 3_155_760_000_000)]
-        {
+        for (text, expected) in [
+            ("0", 0),
+            ("500ms", 500),
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("30d", 2_592_000_000),
+            ("1d12h", 129_600_000),
+            ("876600h", 3_155_760_000_000),
+        ] {
             assert_eq!(millis(text), Some(expected), "{text}");
         }
         for text in [
             "",
             "1",
             "00",
-            "1d",
+            "d",
+            "1day",
+            "d1h",
+            "1h1d",
+            "36526d",
+            "99999999999999999999d",
             "1.5h",
             "-1s",
             "+1s",

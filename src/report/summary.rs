@@ -16,6 +16,7 @@ use super::next_command::NextCommand;
 use super::outcome_counts::OutcomeCounts;
 use crate::apply::events::Event;
 use crate::model::outcome::{OutcomeKind, ResultRow};
+use crate::model::setting::Settings;
 use crate::text::printable;
 
 /// The maximum number of rows named for each code; the results have all of them.
@@ -147,6 +148,8 @@ pub struct Summary {
     /// The results file, if there is one.
     #[serde(serialize_with = "as_text")]
     pub results: Option<PathBuf>,
+    /// The options of the run, each with the origin of its value.
+    pub settings: Settings,
     /// Why the run ended before it was finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -301,6 +304,7 @@ mod tests {
             error: None,
             report: None,
             results: Some("close.7f3k.results.csv".into()),
+            settings: Settings::default(),
             exit: 4,
             meaning: "stopped early; run the same command again to resume".to_owned(),
             next: Some(NextCommand::new("bulk-triage").word("run").path("close.csv").word("--yes")),
@@ -375,7 +379,7 @@ mod tests {
     fn json_summary_has_the_documented_members() {
         let mut out = Vec::new();
         summary().write_json(&mut out).expect("a Vec takes all");
-        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","origin":"https://api.security.microsoft.com","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"updates":9,"reads":3,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","exit":4}"#);
+        insta::assert_snapshot!(String::from_utf8(out).expect("text").trim_end(), @r#"{"run":"7f3k","scope":"contoso","origin":"https://api.security.microsoft.com","input":"close.csv","rows":1021,"outcomes":{"updated":991,"unchanged":1,"failed":8,"invalid":0,"in-doubt":0,"not-attempted":21},"differs":0,"calls":12,"updates":9,"reads":3,"throttled":2,"started_at":"2026-11-24T10:00:37.120Z","finished_at":"2026-11-24T10:20:13.500Z","results":"close.7f3k.results.csv","settings":[],"exit":4}"#);
     }
 
     #[test]

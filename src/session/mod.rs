@@ -23,7 +23,7 @@ pub use counts::{Counts, LeftOut};
 pub use dry_run::{DryRun, DryRunOptions, FirstRequest, KeptRows, dry_run};
 pub use error::SessionError;
 pub use import::Imported;
-pub use options::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, REMEMBER, SendOptions};
+pub use options::{CONCURRENCY, CallOptions, MAX_ATTEMPTS, PATIENCE, REMEMBER, SETTLE, SendOptions};
 pub use outlook::Outlook;
 pub use pages::{report_rows, result_rows};
 pub use preflight::{PreflightListener, PreflightOptions, PreflightStats, Reading};

@@ -11,6 +11,10 @@ pub const CONCURRENCY: u32 = 8;
 pub const MAX_ATTEMPTS: u32 = 5;
 /// The default dedup window: a nightly job is not affected by the one of the night before.
 pub const REMEMBER: Duration = Duration::from_hours(12);
+/// The default wait for a service that is down.
+pub const PATIENCE: Duration = Duration::from_mins(10);
+/// The default time that the service may take to show a change.
+pub const SETTLE: Duration = Duration::from_secs(30);
 
 /// How requests are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub struct CallOptions {
 
 impl Default for CallOptions {
     fn default() -> CallOptions {
-        CallOptions { concurrency: CONCURRENCY, max_attempts: MAX_ATTEMPTS, patience: Duration::from_mins(10) }
+        CallOptions { concurrency: CONCURRENCY, max_attempts: MAX_ATTEMPTS, patience: PATIENCE }
     }
 }
 
@@ -51,7 +55,7 @@ impl Default for SendOptions {
             max_failures: None,
             stop_after: None,
             remember: REMEMBER,
-            settle: Duration::from_secs(30),
+            settle: SETTLE,
         }
     }
 }

@@ -114,12 +114,14 @@ impl PreparedRun {
         if self.resumes { Ok(()) } else { self.journal.discard(&self.handle) }
     }
 
-    /// Makes it a run that other processes see and can resume. `results` is the path of its results file.
+    /// Makes it a run that other processes see and can resume, with the options in its metadata. `results` is the path of its results file.
     ///
     /// # Errors
     /// If another process has published the same run, or the journal can't be written. Nothing of it stays.
     pub fn publish(&mut self, results: String) -> Result<(), JournalError> {
         if self.resumes {
+            // If they can't be kept, sending will say so.
+            let _ = self.journal.keep_options(&self.handle, &self.metadata);
             return Ok(());
         }
         self.metadata.results = results;

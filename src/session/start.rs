@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::input::Input;
 use crate::journal::{Journal, RunHandle, RunKey, RunMetadata, RunSummary};
 use crate::model::diagnostic::Diagnostic;
-use crate::model::typed::Typed;
+use crate::model::setting::Settings;
 use crate::plan::{Header, PlanRow};
 
 /// A target and the journal of what was sent there.
@@ -38,7 +38,9 @@ pub struct RunInput<'a> {
     /// The options that change what is sent, as they were typed.
     pub options: Vec<String>,
     /// All options, as they were typed.
-    pub typed: Typed,
+    pub typed: Settings,
+    /// The options of the run, each with the origin of its value.
+    pub settings: Settings,
     /// The dedup window.
     pub remember: Duration,
 }
@@ -46,8 +48,9 @@ pub struct RunInput<'a> {
 impl<'a> RunInput<'a> {
     /// An input of which every row must be valid. `name`: as the run keeps it.
     pub fn new(input: Input, name: impl Into<String>, rules: &'a Rules<'a>) -> RunInput<'a> {
-        let (options, typed) = (Vec::new(), Typed::default());
-        RunInput { input, name: name.into(), rules, skip_invalid: false, options, typed, remember: REMEMBER }
+        let (options, typed, settings) = (Vec::new(), Settings::default(), Settings::default());
+        let (name, skip_invalid, remember) = (name.into(), false, REMEMBER);
+        RunInput { input, name, rules, skip_invalid, options, typed, settings, remember }
     }
 }
 
@@ -59,7 +62,9 @@ pub struct PlanInput<'a> {
     /// Its checksum.
     pub checksum: String,
     /// All options, as they were typed.
-    pub typed: Typed,
+    pub typed: Settings,
+    /// The options of the run, each with the origin of its value.
+    pub settings: Settings,
     /// The dedup window.
     pub remember: Duration,
 }
@@ -98,7 +103,7 @@ impl Session {
         run: RunInput<'_>,
         on_diagnostic: &mut dyn FnMut(Diagnostic),
     ) -> Result<PreparedRun, SessionError> {
-        let RunInput { input, name, rules, skip_invalid, options, typed, remember } = run;
+        let RunInput { input, name, rules, skip_invalid, options, typed, settings, remember } = run;
         let metadata = RunMetadata {
             input: name,
             shape: input.shape().clone(),
@@ -107,6 +112,7 @@ impl Session {
             results: String::new(),
             options,
             typed,
+            settings,
             remember,
         };
         let contract = self.target.contract.name.clone();
@@ -126,7 +132,7 @@ impl Session {
         plan: PlanInput<'_>,
         read: impl FnOnce(&mut dyn FnMut(PlanRow) -> Result<(), SessionError>) -> Result<(), SessionError>,
     ) -> Result<PreparedRun, SessionError> {
-        let PlanInput { header, checksum, typed, remember } = plan;
+        let PlanInput { header, checksum, typed, settings, remember } = plan;
         let metadata = RunMetadata {
             input: header.input.clone(),
             shape: header.shape.clone(),
@@ -135,6 +141,7 @@ impl Session {
             results: String::new(),
             options: header.options.clone(),
             typed,
+            settings,
             remember,
         };
         let (handle, imported) =

@@ -227,6 +227,7 @@ fn json_summary_has_exactly_its_members() {
         "started_at",
         "finished_at",
         "results",
+        "settings",
         "exit",
     ];
     assert_eq!(names, expected);

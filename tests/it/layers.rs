@@ -108,10 +108,9 @@ fn variables_are_read_in_one_place_and_documented() {
             assert!(count == 0 || is_reader, "src/{file} reads variables by {way}");
             read += count;
         }
-        let arguments = text.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
         let strings = text.split('"').skip(1).step_by(2).filter(|_| file == "cli/environment.rs");
         let is_name = |name: &&str| name.len() > 3 && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-        names.extend(arguments.chain(strings).filter(is_name).map(str::to_owned));
+        names.extend(strings.filter(is_name).map(str::to_owned));
     }
     assert!(read >= READERS.len() && names.len() > 5, "{read} times, {names:?}");
     for name in names {

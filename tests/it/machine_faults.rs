@@ -89,7 +89,7 @@ fn full_disk_under_results_loses_no_outcome() {
 
 #[test]
 fn full_disk_still_prints_the_json_summary() {
-    for (name, at) in [("r.csv", 3), ("journal.db-wal", 72)] {
+    for (name, at) in [("r.csv", 3), ("journal.db-wal", 80)] {
         let program = program();
         let Some(ended) = struck(&program, &format!("{COMMAND} --format json"), name, at, Errno::NoSpace) else {
             return;

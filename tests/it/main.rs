@@ -56,6 +56,7 @@ mod retry_times;
 mod samples;
 mod secrets;
 mod service_down;
+mod settings;
 mod simulated_day;
 mod simulation;
 mod spreadsheets;

@@ -102,6 +102,28 @@ fn resumed_runs_print_the_options_of_the_run() {
     });
 }
 
+/// Later command lines win; what they leave out stays as it was typed before.
+#[test]
+fn resumed_runs_print_the_latest_options() {
+    let program = program(4, &[]);
+    let all = "--token-file token --settle 200ms --max-failures 9 --state-dir other --yes";
+    run(&program, &format!("run - --stop-after 0s --quota 2/1h {all} --base-url {}", program.origin())).expect_code(4);
+    let unknown = program.run("runs show 7f3k --state-dir other").expect_code(2);
+    unknown.expect_text("help: see `bulk-triage runs list --state-dir other`");
+    let list = program.run("runs list --state-dir other --format json").expect_code(0).json();
+    let name = list[0]["run"].as_str().expect("a name").to_owned();
+    let more = format!("--state-dir other --quota {QUOTA} --settle 100ms -vv --token-file token");
+    run(&program, &format!("runs resume {name} -y --stop-after 0s {more}")).expect_code(4);
+    let shown = program.run(&format!("runs show {name} --state-dir other")).expect_code(0);
+    let line = printed(&shown);
+    for option in ["--settle 100ms", "--max-failures 9", "--state-dir other", "--verbose --verbose"] {
+        assert!(line.contains(option), "{option}: {line}");
+    }
+    assert!(!line.contains("2/1h") && !line.contains("--stop-after"), "{line}");
+    paste(&program, &line).expect_code(0);
+    assert_eq!(program.comments(4), ["Comment on 4"]);
+}
+
 #[test]
 fn failed_rows_are_sent_by_the_printed_command() {
     at_once(["a.csv", "-", "resume"], |input| {

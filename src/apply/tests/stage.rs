@@ -17,6 +17,7 @@ use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadat
 use crate::model::change::{Change, IncidentId, TenantKey};
 use crate::model::operation::Method;
 use crate::model::outcome::{InputShape, ResultRow};
+use crate::model::setting::Settings;
 
 /// Start of the clock, in seconds since the machine's boot.
 pub(super) const START: i64 = 1_000;
@@ -174,7 +175,8 @@ impl Stage {
             contract: String::new(),
             results: String::new(),
             options: Vec::new(),
-            typed: crate::model::typed::Typed::default(),
+            typed: Settings::default(),
+            settings: Settings::default(),
             remember: self.settings.remember,
         };
         let mut rng = fastrand::Rng::with_seed(fastrand::u64(..));

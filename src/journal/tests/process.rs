@@ -17,6 +17,7 @@ use crate::journal::{
 use crate::model::change::{Change, IncidentId, ResolvedChange, TenantKey};
 use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
+use crate::model::setting::Settings;
 use crate::model::step::Part;
 
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -214,7 +215,8 @@ pub(super) fn facts() -> RunMetadata {
         contract: String::new(),
         results: String::new(),
         options: Vec::new(),
-        typed: crate::model::typed::Typed::default(),
+        typed: Settings::default(),
+        settings: Settings::default(),
         remember: Duration::from_hours(12),
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, comment, facts, key, loaded, resolve, scope, updated, updated_at};
-use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunState};
+use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunMetadata, RunState};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::permit::{Grant, NextPermit, QuotaUsage};
+use crate::model::setting::Origin;
 
 #[tokio::test(start_paused = true)]
 async fn run_is_published_complete_or_not_at_all() {
@@ -148,4 +149,19 @@ async fn requests_without_run_count_until_they_expire() {
     advance(HOUR * 24).await;
     journal.prune(Duration::ZERO).expect("prunes");
     assert_eq!(left(&journal), 0);
+}
+
+/// Members without a value stay, too.
+#[test]
+fn resumed_run_keeps_the_new_options() {
+    let place = Place::new();
+    let mut journal = place.open();
+    let run = loaded(&mut journal, &[resolve(1)]);
+    journal.publish(&run, &facts(), &key(HOUR)).expect("publishes");
+    let mut changed = RunMetadata { results: "not this".to_owned(), ..facts() };
+    changed.typed.push("--yes", None, Origin::Flag);
+    changed.settings.push("--quota", Some("2/1h".to_owned()), Origin::Contract);
+    journal.keep_options(&run, &changed).expect("keeps");
+    let kept = journal.run(&run.name).expect("is there").facts;
+    assert_eq!(kept, RunMetadata { results: facts().results, ..changed });
 }

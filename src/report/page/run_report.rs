@@ -7,6 +7,7 @@ use crate::journal::{OutcomeGroup, Timeline};
 use crate::model::edit::Edits;
 use crate::model::outcome::{OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
+use crate::model::setting::Settings;
 use crate::report::outcome_counts::OutcomeCounts;
 
 /// A run after it.
@@ -28,8 +29,8 @@ pub struct RunReport<'a> {
     pub contract: &'a str,
     /// The input as it was named.
     pub input: &'a str,
-    /// The options that changed what was sent.
-    pub options: String,
+    /// Its options, each with the origin of its value.
+    pub settings: Settings,
     /// The results file.
     pub results: &'a str,
     /// The windows that were kept.

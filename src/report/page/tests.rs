@@ -9,6 +9,7 @@ use super::*;
 use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
+use crate::model::setting::{Origin, Settings};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::preview::{HistoryNote, Preview, TargetLabel};
@@ -178,7 +179,7 @@ fn report_of_an_empty_run_is_a_page() {
         origin: "http://127.0.0.1:1",
         contract: "defender",
         input: "-",
-        options: String::new(),
+        settings: Settings::default(),
         results: "r.csv",
         quota: &quota,
         started: "2026-11-24T17:30:00Z".parse().expect("a time"),
@@ -231,7 +232,11 @@ fn server_messages_are_escaped() {
         origin: said,
         contract: said,
         input: said,
-        options: said.to_owned(),
+        settings: {
+            let mut settings = Settings::default();
+            settings.push("--set", Some(said.to_owned()), Origin::Flag);
+            settings
+        },
         results: said,
         quota: &quota,
         started: "2026-11-24T17:30:00Z".parse().expect("a time"),

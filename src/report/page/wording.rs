@@ -160,9 +160,6 @@ impl RunReport<'_> {
         ];
         facts.extend(self.caller.as_ref().map(|caller| ("Signed in as", vec![printable(caller).into_owned()])));
         facts.push(("Input", vec![printable(self.input).into_owned()]));
-        if !self.options.is_empty() {
-            facts.push(("Options", vec![printable(&self.options).into_owned()]));
-        }
         facts.extend([
             ("Contract", vec![printable(self.contract).into_owned()]),
             ("Quota", vec![self.quota.to_string()]),
@@ -180,6 +177,8 @@ impl RunReport<'_> {
         ));
         facts.push(("Delays", self.waits()));
         facts.push(("Results", vec![printable(self.results).into_owned()]));
+        let settings: Vec<String> = self.settings.iter().map(|setting| own(&setting.to_string())).collect();
+        facts.extend((!settings.is_empty()).then_some(("Settings", settings)));
         facts
     }
 

@@ -1,0 +1,150 @@
+//! The options of a command, each with its value and where that comes from: kept with a run, shown by reports, and repeated
+//! by the next command as far as they were typed.
+//!
+//! Promises: no secret is among them, only that one is set.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Built in.
+    Default,
+    /// The contract.
+    Contract,
+    /// An environment variable, by its name.
+    Variable(String),
+    /// The command line.
+    Flag,
+}
+
+impl Origin {
+    /// Journals of earlier revisions hold only what was typed.
+    fn typed() -> Origin {
+        Origin::Flag
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::Contract => f.write_str("contract"),
+            Origin::Variable(name) => write!(f, "env {name}"),
+            Origin::Flag => f.write_str("flag"),
+        }
+    }
+}
+
+/// One option. An option that can be repeated has a setting for each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its long name: `--quota`.
+    pub name: String,
+    /// Its value as it was written, if it takes one.
+    pub value: Option<String>,
+    /// Where that comes from.
+    #[serde(default = "Origin::typed")]
+    pub origin: Origin,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{} {value} ({})", self.name, self.origin),
+            None => write!(f, "{} ({})", self.name, self.origin),
+        }
+    }
+}
+
+/// The options of a command, in their order. An option that is not set is missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Settings(Vec<Setting>);
+
+impl Settings {
+    /// Adds one.
+    pub fn push(&mut self, name: impl Into<String>, value: Option<String>, origin: Origin) {
+        self.0.push(Setting { name: name.into(), value, origin });
+    }
+
+    /// Whether the option is set.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|setting| setting.name == name)
+    }
+
+    /// The value of an option, the last one if it is repeated.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().rfind(|setting| setting.name == name)?.value.as_deref()
+    }
+
+    /// Only those that `keep` wants.
+    #[must_use]
+    pub fn filtered(&self, keep: impl Fn(&Setting) -> bool) -> Settings {
+        Settings(self.0.iter().filter(|setting| keep(setting)).cloned().collect())
+    }
+
+    /// Only what was typed.
+    #[must_use]
+    pub fn typed(&self) -> Settings {
+        self.filtered(|setting| setting.origin == Origin::Flag)
+    }
+
+    /// These, and those of `others` that are missing here.
+    #[must_use]
+    pub fn or(&self, others: &Settings) -> Settings {
+        let missing = others.0.iter().filter(|other| !self.has(&other.name));
+        Settings(self.0.iter().chain(missing).cloned().collect())
+    }
+
+    /// Each, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(options: &[(&str, Option<&str>)]) -> Settings {
+        let mut settings = Settings::default();
+        for (name, value) in options {
+            settings.push(*name, value.map(str::to_owned), Origin::Flag);
+        }
+        settings
+    }
+
+    #[test]
+    fn later_options_win_and_others_stay() {
+        let kept = typed(&[("--quota", Some("2/1h")), ("--set", Some("a=1")), ("--set", Some("b=2")), ("--yes", None)]);
+        let now = typed(&[("--quota", Some("1/1h"))]);
+        let both = [("--quota", Some("1/1h")), ("--set", Some("a=1")), ("--set", Some("b=2")), ("--yes", None)];
+        assert_eq!(now.or(&kept), typed(&both));
+        assert_eq!(kept.filtered(|setting| setting.name != "--set").iter().count(), 2);
+        assert_eq!((kept.value("--set"), kept.value("--yes"), kept.value("--limit")), (Some("b=2"), None, None));
+    }
+
+    #[test]
+    fn settings_are_kept_as_documented() {
+        let mut settings = typed(&[("--yes", None)]);
+        settings.push("--quota", Some("2/1h".to_owned()), Origin::Contract);
+        settings.push("token", Some("(set)".to_owned()), Origin::Variable("BULK_TRIAGE_TOKEN".to_owned()));
+        let json = serde_json::to_string(&settings).expect("plain data");
+        insta::assert_snapshot!(json, @r#"[{"name":"--yes","value":null,"origin":"flag"},{"name":"--quota","value":"2/1h","origin":"contract"},{"name":"token","value":"(set)","origin":{"variable":"BULK_TRIAGE_TOKEN"}}]"#);
+        assert_eq!(serde_json::from_str::<Settings>(&json).expect("its own"), settings);
+        let shown: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["--yes (flag)", "--quota 2/1h (contract)", "token (set) (env BULK_TRIAGE_TOKEN)"]);
+    }
+
+    #[test]
+    fn pairs_of_earlier_revisions_are_typed_options() {
+        let read: Settings = serde_json::from_str(r#"[["--quota","2/1h"],["--yes",null]]"#).expect("pairs");
+        assert_eq!(read, typed(&[("--quota", Some("2/1h")), ("--yes", None)]));
+    }
+}
