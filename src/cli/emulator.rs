@@ -37,7 +37,7 @@ pub(super) struct EmulatorArgs {
     pub(super) token_file: Option<PathBuf>,
 
     /// Contract (rules and quota of an API version): defender-classic, defender, or a TOML file
-    #[arg(long, value_name = "NAME or FILE", default_value = "defender-classic")]
+    #[arg(long, value_name = "NAME or FILE", default_value = contract::BUILT_IN[0])]
     pub(super) contract: String,
 
     /// Incidents that exist: `every` (lists show 1 to 500), or IDs and ranges such as 1-1000,2001

@@ -94,21 +94,6 @@ pub(super) struct WhichArgs {
 }
 
 impl WhichArgs {
-    /// As they were typed.
-    pub(super) fn typed(&self) -> Vec<(&'static str, &str)> {
-        let tags = self.tag.iter().map(|tag| ("--tag", Some(tag)));
-        let others = [
-            ("--filter", self.filter.as_ref()),
-            ("--status", self.status.as_ref()),
-            ("--created-since", self.created_since.as_ref()),
-            ("--updated-since", self.updated_since.as_ref()),
-            ("--assigned-to", self.assigned_to.as_ref()),
-            ("--severity", self.severity.as_ref()),
-            ("--title-contains", self.title_contains.as_ref()),
-        ];
-        others.into_iter().chain(tags).filter_map(|(name, value)| Some((name, value?.as_str()))).collect()
-    }
-
     fn filter(&self, contract: &Contract, now: Timestamp) -> Result<ServerFilter, Error> {
         let since = |name, typed: &Option<String>| typed.as_ref().map(|typed| since(name, typed, now)).transpose();
         Ok(ServerFilter {
@@ -158,7 +143,7 @@ pub(super) fn run(
 
     let sieve = args.which.sieve(&target.contract);
     let (mut read_before, mut newest) = (Vec::new(), None);
-    let header = header(args, &filter, &target, &scope);
+    let header = header(global, &filter, &target, &scope);
     let oldest = started_at.saturating_sub(OLDEST_PART).unwrap_or(started_at);
     let (mut part, begun) = PartialFile::open(&file, header, started_at, oldest, |one| {
         newest = newest.max(one.created(&target.contract));
@@ -249,13 +234,24 @@ pub(super) fn run(
     Ok(exit::OK)
 }
 
+/// The options that ask, in the order in which partial files have them.
+const QUERY: [&str; 9] = [
+    "--filter",
+    "--status",
+    "--created-since",
+    "--updated-since",
+    "--assigned-to",
+    "--severity",
+    "--title-contains",
+    "--tag",
+    "--limit",
+];
+
 /// The question, as it is known again.
-fn header(args: &FetchArgs, filter: &ServerFilter, target: &Target, scope: &TenantKey) -> PartHeader {
-    let typed = args.which.typed().into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]);
-    let limit = args.limit.into_iter().flat_map(|limit| ["--limit".to_owned(), limit.to_string()]);
+fn header(global: &GlobalArgs, filter: &ServerFilter, target: &Target, scope: &TenantKey) -> PartHeader {
     let (origin, scope) = (target.origin().to_string(), scope.as_str().to_owned());
     PartHeader::new(
-        typed.chain(limit).collect(),
+        global.typed.words_of(&QUERY),
         filter.to_odata(&target.contract.api.list.filters),
         origin,
         scope,

@@ -86,26 +86,6 @@ impl RowArgs {
         let only = (!self.only.is_empty()).then(|| self.only.clone());
         Ok(RowSettings { contract, set, limit: self.limit, only })
     }
-
-    /// These options as a run keeps them.
-    #[must_use]
-    pub(super) fn typed(&self) -> Vec<String> {
-        self.options().into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
-    }
-
-    fn options(&self) -> Vec<(&'static str, String)> {
-        let mut options = Vec::new();
-        if self.contract != BUILT_IN[0] {
-            options.push(("--contract", self.contract.clone()));
-        }
-        options.extend(self.set.iter().map(|set| ("--set", set.clone())));
-        options.extend(self.limit.map(|limit| ("--limit", limit.to_string())));
-        if !self.only.is_empty() {
-            let only: Vec<&str> = self.only.iter().map(|outcome| outcome.name()).collect();
-            options.push(("--only", only.join(",")));
-        }
-        options
-    }
 }
 
 impl RowSettings {

@@ -95,6 +95,13 @@ impl Settings {
         self.filtered(|setting| setting.origin == Origin::Flag)
     }
 
+    /// Only those of these names, in the order of the names; each with its value as the next word.
+    #[must_use]
+    pub fn words_of(&self, names: &[&str]) -> Vec<String> {
+        let named = names.iter().flat_map(|name| self.0.iter().filter(move |setting| setting.name == *name));
+        named.flat_map(|setting| [setting.name.clone(), setting.value.clone().unwrap_or_default()]).collect()
+    }
+
     /// These, and those of `others` that are missing here.
     #[must_use]
     pub fn or(&self, others: &Settings) -> Settings {
@@ -127,6 +134,7 @@ mod tests {
         let both = [("--quota", Some("1/1h")), ("--set", Some("a=1")), ("--set", Some("b=2")), ("--yes", None)];
         assert_eq!(now.or(&kept), typed(&both));
         assert_eq!(kept.filtered(|setting| setting.name != "--set").iter().count(), 2);
+        assert_eq!(kept.words_of(&["--set", "--quota"]), ["--set", "a=1", "--set", "b=2", "--quota", "2/1h"]);
         assert_eq!((kept.value("--set"), kept.value("--yes"), kept.value("--limit")), (Some("b=2"), None, None));
     }
 

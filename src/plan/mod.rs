@@ -296,7 +296,7 @@ pub fn read<E: From<PlanError>>(
 }
 
 /// The options that say what rows mean: only these are kept in a plan, and repeated in suggested commands.
-const OPTIONS: [&str; 4] = ["--contract", "--set", "--limit", "--only"];
+pub const OPTIONS: [&str; 4] = ["--contract", "--set", "--limit", "--only"];
 
 fn header_of(line: &[u8]) -> Result<(Header, Contract), PlanError> {
     #[derive(Deserialize)]

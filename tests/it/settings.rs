@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::program::{Program, closing};
+use crate::program::{Program, closing, started};
 
 /// A setting of the last run, as `runs show` tells it: value and origin.
 fn setting(program: &Program, name: &str) -> Option<(Value, Value)> {
@@ -70,4 +70,22 @@ fn resume_replaces_only_the_settings_it_takes() {
     );
     assert_eq!(setting(&program, "--stop-after"), None);
     assert!(page("resumed.md").contains("| Quota | <code>50/1m,1500/1h</code> |"));
+}
+
+#[test]
+fn variable_is_a_default_and_empty_is_unset() {
+    let program = Program::new();
+    let run = |line: &str, value: &str| {
+        let mut command = program.command(line);
+        let value = if value.is_empty() { "".into() } else { program.path(value) };
+        command.env("BULK_TRIAGE_STATE_DIR", value).env("HOME", program.dir());
+        started(command).end().expect_code(0)
+    };
+    run("runs list --help", "kept-here").expect_text(&format!("[default: {}]", program.path("kept-here").display()));
+    run("runs prune", "kept-here");
+    assert!(program.path("kept-here/journal.db").exists());
+    run("runs prune", "");
+    assert!(program.path(".local/state/bulk-triage/journal.db").exists());
+    run("runs prune --state-dir typed", "kept-here");
+    assert!(program.path("typed/journal.db").exists());
 }

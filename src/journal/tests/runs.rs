@@ -8,7 +8,7 @@ use super::process::{HOUR, Place, Process, comment, facts, key, loaded, resolve,
 use crate::journal::{AttemptEnd, Batch, Journal, JournalError, RunMetadata, RunState};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::permit::{Grant, NextPermit, QuotaUsage};
-use crate::model::setting::Origin;
+use crate::model::setting::{Origin, Settings};
 
 #[tokio::test(start_paused = true)]
 async fn run_is_published_complete_or_not_at_all() {
@@ -164,4 +164,11 @@ fn resumed_run_keeps_the_new_options() {
     journal.keep_options(&run, &changed).expect("keeps");
     let kept = journal.run(&run.name).expect("is there").facts;
     assert_eq!(kept, RunMetadata { results: facts().results, ..changed });
+
+    // As earlier revisions wrote them.
+    let typed =
+        "UPDATE runs SET facts = json_remove(json_set(facts, '$.typed', json('[[\"--yes\",null]]')), '$.settings')";
+    journal.db.execute(typed, []).expect("writes");
+    let kept = journal.run(&run.name).expect("is there").facts;
+    assert_eq!((kept.typed.has("--yes"), kept.settings), (true, Settings::default()));
 }
