@@ -19,6 +19,7 @@ mod preflight;
 mod queue;
 mod reads;
 mod row_state;
+mod row_steps;
 mod rows;
 mod service;
 

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::due::DueQueue;
 use super::row_state::RowState;
 use crate::clock::BootTime;
+use crate::contract::Contract;
 use crate::journal::PendingRow;
 use crate::model::change::IncidentId;
 use crate::model::edit::Never;
@@ -59,9 +60,9 @@ impl Queue {
     }
 
     /// The next row that was not taken up yet and whose incident is free.
-    pub(super) fn take_up(&mut self) -> Option<RowState> {
+    pub(super) fn take_up(&mut self, contract: &Contract) -> Option<RowState> {
         while self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES {
-            let row = RowState::new(self.fresh.pop_front()?);
+            let row = RowState::new(self.fresh.pop_front()?, contract);
             self.bytes += row.bytes;
             let incident = row.row.change.incident;
             if self.in_hand.insert(incident) {
@@ -157,7 +158,8 @@ mod tests {
     }
 
     fn take_all(queue: &mut Queue) -> Vec<RowState> {
-        std::iter::from_fn(|| queue.take_up()).collect()
+        let contract = crate::contract::load("defender").expect("built in");
+        std::iter::from_fn(|| queue.take_up(&contract)).collect()
     }
 
     fn rows(hands: &[RowState]) -> Vec<u64> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::callers::CompletedCall;
 use super::health::Streak;
 use super::in_doubt::{Evidence, Found, OwnComments, ReadBefore, ReadTiming, matches, next_read, resolve};
+use super::row_steps::RowSteps;
 use crate::clock::{BootTime, Now};
 use crate::contract::{Contract, SameAs};
 use crate::journal::{AppliedBy, AttemptEnd, AttemptId, CallKind, Doubt, PendingRow};
@@ -16,12 +17,15 @@ use crate::model::call::{CallResult, Verdict};
 use crate::model::change::Change;
 use crate::model::edit::{Edits, Never};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
+use crate::model::step::{Part, Repeat};
 use crate::retry::{Policy, RetryDecision};
 
 /// A row that was taken up.
 #[derive(Clone, Debug)]
 pub(super) struct RowState {
+    /// Its change is that of the present step.
     pub(super) row: PendingRow<Never>,
+    pub(super) steps: RowSteps,
     /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
     pub(super) bytes: usize,
     /// What its next call is.
@@ -107,10 +111,13 @@ pub(super) struct RowPolicy {
 }
 
 impl RowState {
-    pub(super) fn new(row: PendingRow<Never>) -> RowState {
+    pub(super) fn new(mut row: PendingRow<Never>, contract: &Contract) -> RowState {
         let asked = row.asked.as_ref().map_or(0, Edits::bytes);
+        let bytes = row.change.edits.bytes() + row.source.len() + asked;
+        let steps = RowSteps::first(&mut row, contract);
         RowState {
-            bytes: row.change.edits.bytes() + row.source.len() + asked,
+            bytes,
+            steps,
             may_be_made: row.is_in_doubt,
             doubtful_until: None,
             doubtful: None,
@@ -147,7 +154,7 @@ impl RowState {
 
     /// Whether it adds a comment.
     fn adds(&self) -> bool {
-        self.row.change.edits.added().is_some()
+        self.row.change.edits.repeat() == Repeat::AppendsOnce
     }
 
     /// How many tries at its present call count.
@@ -185,13 +192,37 @@ impl RowState {
         }
     }
 
+    /// Its present step has ended like this. Returns the row's outcome; `None` if its next step is due.
+    pub(super) fn end_step(&mut self, outcome: Outcome) -> Option<Outcome> {
+        let outcome = self.steps.end(&mut self.row, outcome);
+        if outcome.is_none() {
+            self.what = CallKind::Update;
+            self.may_be_made = false;
+            self.doubtful_until = None;
+            self.doubtful = None;
+            self.read_at = None;
+            self.is_last_look = false;
+            self.reads_at_once = false;
+            self.updates = AttemptCount::default();
+            self.reads = AttemptCount::default();
+            self.last_update = None;
+        }
+        outcome
+    }
+
     /// The journal says: that has been made before.
-    pub(super) fn made_before(made: &AppliedBy, now: Now) -> Outcome {
+    pub(super) fn made_before(&self, made: &AppliedBy, now: Now) -> Outcome {
         let at = made.at.strftime("%Y-%m-%d %H:%M:%S UTC");
         let mut outcome = if made.was_redirected {
             let run = if made.own_run { "this run" } else { &*format!("run {}", made.run) };
             let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
             Outcome::new(OutcomeKind::Failed, OutcomeCode::Redirected, message)
+        } else if made.own_row && self.steps.part == Part::Properties {
+            // By an earlier process, before the comment.
+            let differs = made.was_partly_shown.then_some(OutcomeCode::Differs);
+            let message =
+                if made.was_partly_shown { "the response showed other values for some of the properties" } else { "" };
+            Outcome::new(OutcomeKind::Updated, differs, message)
         } else if made.own_row {
             Outcome::new(
                 OutcomeKind::Updated,
@@ -277,7 +308,14 @@ impl RowState {
             RetryDecision::GiveUp { .. } => RowStep::UsedUp,
             RetryDecision::AtOnce | RetryDecision::Pause => RowStep::Ready,
         };
-        (end, then)
+        let Some((row, outcome)) = end.outcome.take() else { return (end, then) };
+        match self.end_step(outcome) {
+            Some(outcome) => {
+                end.outcome = Some((row, outcome));
+                (end, then)
+            }
+            None => (end, RowStep::Ready),
+        }
     }
 
     /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.

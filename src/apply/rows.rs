@@ -48,11 +48,12 @@ pub async fn apply<T: Transport>(
     let outcomes = journal.outcomes(&run.name)?;
     let before: Vec<_> = outcomes.iter().filter_map(|(kind, count)| Some(((*kind)?, *count))).collect();
     let rows: u64 = outcomes.iter().map(|(_, count)| count).sum();
+    let contract = client.contract();
     let work = Rows {
         run,
         queue: Queue::default(),
         policy: RowPolicy {
-            contract: Arc::clone(client.contract()),
+            contract: Arc::clone(contract),
             policy: Policy { max_attempts: settings.max_attempts.max(1) },
             same_as: settings.same_as.clone(),
             settle: settings.settle,
@@ -61,6 +62,7 @@ pub async fn apply<T: Transport>(
         failures: FailureGuard::new(settings.max_failures, journal.first_outcomes(run, 5)?),
         rng: fastrand::Rng::with_seed(settings.seed),
         offer: 1,
+        further_steps: if contract.operations.comment.is_some() { journal.rows_with_both(run)? } else { 0 },
         left: rows - before.iter().map(|(_, count)| count).sum::<u64>(),
     };
     let mut engine = Engine::new(work, journal, client, settings, listener)?;
@@ -81,6 +83,8 @@ struct Rows<'a> {
     offer: usize,
     /// Rows without an outcome.
     left: u64,
+    /// Of these, the rows whose comment is sent after another step.
+    further_steps: u64,
 }
 
 impl Rows<'_> {
@@ -89,7 +93,7 @@ impl Rows<'_> {
         while self.queue.wants_rows() {
             self.queue.add(journal.sendable(self.run, self.queue.last_read(), 256)?);
         }
-        Ok(self.queue.take_up())
+        Ok(self.queue.take_up(&self.policy.contract))
     }
 
     /// A row's outcome is known. Returns why the run stops, if too many have failed.
@@ -107,10 +111,16 @@ impl Rows<'_> {
         }
     }
 
-    fn finish_without_call(&mut self, row: &RowState, outcome: Outcome, next: &mut NextCommit) -> Option<StopReason> {
-        let stop = self.finish(row, &outcome, next);
+    /// A step ends without a request, and the row with it if it is the last one.
+    fn finish_step(&mut self, mut row: RowState, outcome: Outcome, next: &mut NextCommit) -> Option<StopReason> {
+        self.further_steps = self.further_steps.saturating_sub(row.steps.has_next().into());
+        let Some(outcome) = row.end_step(outcome) else {
+            self.queue.due.first(row);
+            return None;
+        };
+        let stop = self.finish(&row, &outcome, next);
         next.batch.over.push((row.row.row, outcome));
-        self.queue.let_go(row);
+        self.queue.let_go(&row);
         stop
     }
 }
@@ -131,7 +141,7 @@ impl WorkSource for Rows<'_> {
         while offered.len() < most.min(OFFER) {
             let due = if batch.slots > 0 { self.queue.due.pop(now) } else { None };
             let Some(row) = due.map_or_else(|| self.take_up(journal), |due| Ok(Some(due)))? else { break };
-            batch.begins.push(StartRequest::new(&row.row, Part::Whole, row.what.clone()));
+            batch.begins.push(StartRequest::new(&row.row, row.steps.part, row.what.clone()));
             offered.push(row);
         }
         Ok(offered)
@@ -152,7 +162,9 @@ impl WorkSource for Rows<'_> {
                 Receipt::Started(attempt) => {
                     row.row.attempts += 1;
                     let call = match row.what {
-                        CallKind::Update => Call::Step(self.policy.contract.step(Part::Whole, row.row.change.clone())),
+                        CallKind::Update => {
+                            Call::Step(self.policy.contract.step(row.steps.part, row.row.change.clone()))
+                        }
                         CallKind::Read(_) => Call::Read(row.row.change.incident),
                     };
                     started.push((attempt, call, row));
@@ -171,7 +183,7 @@ impl WorkSource for Rows<'_> {
                     self.queue.due.wait(due, row);
                     continue;
                 }
-                Receipt::AlreadyApplied(applied) => Some(RowState::made_before(&applied, now)),
+                Receipt::AlreadyApplied(applied) => Some(row.made_before(&applied, now)),
                 Receipt::CommentMade => {
                     row.leave_out_comment();
                     row.was_not_made(now)
@@ -179,7 +191,7 @@ impl WorkSource for Rows<'_> {
                 Receipt::Resolved => row.was_not_made(now),
             };
             match outcome {
-                Some(outcome) => stop = stop.or(self.finish_without_call(&row, outcome, next)),
+                Some(outcome) => stop = stop.or(self.finish_step(row, outcome, next)),
                 None => self.queue.due.first(row),
             }
         }
@@ -206,14 +218,21 @@ impl WorkSource for Rows<'_> {
         next: &mut NextCommit,
     ) -> (AttemptEnd, Effects) {
         let completed = ended.completed;
-        let what = if matches!(row.what, CallKind::Update) { "Update" } else { "Read" };
+        let what = match row.what {
+            CallKind::Update if row.steps.part == Part::Comment => "Comment",
+            CallKind::Update => "Update",
+            CallKind::Read(_) => "Read",
+        };
         log::call(Some(row.row.row), Some(row.row.change.incident), what, completed);
+        let had_next = row.steps.has_next();
         let (mut end, step) =
             row.on_attempt_end(completed, ended.streak, &self.policy, &mut self.own_comments, &mut self.rng);
         if ended.event == HealthEvent::Forbidden {
             // Not the row's fault: it is sent when the permission is there.
             end.outcome = None;
         }
+        let is_one_less = had_next && !row.steps.has_next();
+        self.further_steps = self.further_steps.saturating_sub(is_one_less.into());
         let mut effects = Effects::default();
         if let Some((_, outcome)) = &end.outcome {
             effects.stop = self.finish(&row, outcome, next);
@@ -245,7 +264,7 @@ impl WorkSource for Rows<'_> {
         for mut row in self.queue.take_held() {
             match row.exhaust(now, self.policy.settle) {
                 Ok(due) => self.queue.due.wait(due, row),
-                Err(outcome) => effects.stop = effects.stop.or(self.finish_without_call(&row, outcome, next)),
+                Err(outcome) => effects.stop = effects.stop.or(self.finish_step(row, outcome, next)),
             }
         }
         effects
@@ -263,8 +282,8 @@ impl WorkSource for Rows<'_> {
     }
 
     fn calls_left(&self, in_flight: &InFlight<RowState>) -> u64 {
-        // The rows of updates in flight need no other request.
+        // The steps in flight need no other request.
         let updates = in_flight.values().filter(|row| matches!(row.what, CallKind::Update)).count();
-        self.left.saturating_sub(updates as u64)
+        (self.left + self.further_steps).saturating_sub(updates as u64)
     }
 }

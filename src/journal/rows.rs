@@ -134,6 +134,16 @@ impl Journal {
         })
     }
 
+    /// How many rows without an outcome add a comment and set properties, too: with two steps, where the API has them.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn rows_with_both(&self, run: &RunHandle) -> Result<u64, JournalError> {
+        let sql = "SELECT count(*) FROM rows
+                   WHERE run = ?1 AND outcome IS NULL AND appends AND (SELECT count(*) FROM json_each(body)) > 1";
+        self.read(|db| Ok(db.prepare_cached(sql)?.query_row([run.id], |row| row.get(0))?))
+    }
+
     /// The same rows as they are sent.
     ///
     /// # Errors

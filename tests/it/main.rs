@@ -67,6 +67,7 @@ mod tag_changes;
 mod tenants;
 mod terminal;
 mod tokens;
+mod two_steps;
 mod undo;
 mod untrusted_data;
 mod walkthrough;

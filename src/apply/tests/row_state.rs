@@ -11,7 +11,8 @@ fn hand(appends: bool, is_in_doubt: bool) -> RowState {
     let incident = IncidentId::new(7).expect("an id");
     let body = if appends { r#"{"status":"Resolved","comment":"done"}"# } else { r#"{"status":"Resolved"}"# };
     let change = Change { incident, edits: decode(body, appends).expect("a body").resolved().expect("no list edit") };
-    RowState::new(PendingRow {
+    let contract = crate::contract::load("defender").expect("built in");
+    let row = PendingRow {
         row: 1,
         line: 2,
         source: Vec::new(),
@@ -22,7 +23,8 @@ fn hand(appends: bool, is_in_doubt: bool) -> RowState {
         differed_at: None,
         merged: None,
         asked: None,
-    })
+    };
+    RowState::new(row, &contract)
 }
 
 fn now() -> Now {
@@ -263,4 +265,28 @@ fn unreadable_incident_leaves_only_ours_in_doubt() {
     // The rejection of an update is about the row itself.
     let (end, _) = on_end(&mut hand(false, false), Verdict::Rejected, STREAK);
     assert_eq!(code(&end).as_deref(), Some("failed rejected"));
+}
+
+/// What is left of a row after its update: a comment, with attempts of its own.
+#[test]
+fn comment_has_attempts_of_its_own() {
+    let whole = hand(true, true).row;
+    let mut row = RowState::new(whole, &crate::contract::steps::tests::two_steps());
+    let lost = || Verdict::Transient { may_have_applied: true };
+    assert!(matches!(on_end(&mut row, lost(), STREAK).1, RowStep::At(_)));
+    let (end, then) = on_end(&mut row, Verdict::Updated { differs: None, added: None }, STREAK);
+    assert_eq!((end.made, code(&end), then), (Some(true), None, RowStep::Ready));
+    assert_eq!((row.steps.part, row.what.clone(), row.tries()), (Part::Comment, CallKind::Update, 0));
+    // Nothing of it is in doubt yet.
+    let never_sent = || Verdict::Transient { may_have_applied: false };
+    assert!(matches!(on_end(&mut row, never_sent(), STREAK).1, RowStep::At(_)));
+    assert_eq!(on_end(&mut row, never_sent(), STREAK).1, RowStep::UsedUp);
+    let outcome = row.exhaust(now(), SETTLE).expect_err("nothing is in doubt");
+    let outcome = row.end_step(outcome).expect("the last step");
+    assert_eq!(outcome.code, OutcomeCode::GaveUp);
+    assert!(
+        outcome.message.starts_with("status was set, but the comment was not added: failed after 2"),
+        "{}",
+        outcome.message
+    );
 }

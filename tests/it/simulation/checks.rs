@@ -8,14 +8,16 @@ use serde_json::Value;
 
 use super::scenario::Command;
 use super::server::Server;
+use super::step_checks;
 use super::world::World;
 
 /// A line of a results file, parsed independently of the program.
-struct Line {
-    row: u64,
+pub(super) struct Line {
+    pub(super) row: u64,
     incident: String,
-    outcome: String,
-    code: String,
+    pub(super) outcome: String,
+    pub(super) code: String,
+    pub(super) message: String,
 }
 
 /// Checks the results of a finished start: every row once, in order, and true to the server. Returns the outcomes.
@@ -31,7 +33,12 @@ pub(super) fn results(world: &World, command: &Command, run: &str, path: &Path) 
         if line.incident != row.incident.to_string() {
             world.breach(format_args!("row {} is for incident {}, not {}", line.row, line.incident, row.incident));
         }
-        if let Err(lie) = truth(world, run, line, &row.body, row.incident, row.appends) {
+        let judged = if world.scenario.two_steps {
+            step_checks::truth(world, run, line, row)
+        } else {
+            truth(world, run, line, &row.body, row.incident, row.appends)
+        };
+        if let Err(lie) = judged {
             let (row, outcome, code) = (line.row, &line.outcome, &line.code);
             world.breach(format_args!("row {row} of {run} is `{outcome}` ({code}), but {lie}"));
         }
@@ -64,7 +71,7 @@ fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appen
     let is_misdated = world.scenario.may_stay_in_doubt && world.scenario.remember.is_zero();
     let may_be_anothers =
         may_be_anothers || line.code == "found-by-reading" && is_misdated && same().any(|done| done.origin.run < run);
-    let may_come = server.pending.iter().any(|origin| origin.run == run && origin.row == line.row);
+    let may_come = server.pending.iter().any(|(origin, _)| origin.run == run && origin.row == line.row);
     match line.outcome.as_str() {
         // Without a comment nobody can tell whose request it was, only that it was applied.
         "updated" if own == 0 && !(may_be_anothers && same().count() > 0) => Err("the server has never applied it"),
@@ -80,18 +87,18 @@ fn truth(world: &World, run: &str, line: &Line, body: &str, incident: u64, appen
     }
 }
 
-fn comment_of(body: &str) -> Option<String> {
+pub(super) fn comment_of(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).expect("an update is an object");
     body["comment"].as_str().map(str::to_owned)
 }
 
-fn without_comment(body: &str) -> String {
+pub(super) fn without_comment(body: &str) -> String {
     let mut body: Value = serde_json::from_str(body).expect("an update is an object");
     body.as_object_mut().expect("an update is an object").shift_remove("comment");
     body.to_string()
 }
 
-fn has_comment(done: &str, body: &str) -> bool {
+pub(super) fn has_comment(done: &str, body: &str) -> bool {
     comment_of(body).is_some() && comment_of(done) == comment_of(body)
 }
 
@@ -107,6 +114,7 @@ fn line(text: &str) -> Line {
         incident: text("incident_id"),
         outcome: text("outcome"),
         code: text("code"),
+        message: text("message"),
     }
 }
 

@@ -285,10 +285,10 @@ async fn read_all(scenario: &Arc<Scenario>, reader: &mut impl ReadSource) -> (Co
         state: Mutex::new(state),
     });
     let tokens = Arc::new(TokenCache::given(&"a-token".to_owned().into()).expect("a token"));
-    let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(), clock.clone()));
+    let client = Arc::new(Client::new(Wire(Arc::clone(&service)), tokens, contract(false), clock.clone()));
     let target = Target {
         quota: scenario.quota.clone(),
-        ..Target::new(contract().clone(), "http://127.0.0.1".to_owned(), TenantKey::named("simulation"))
+        ..Target::new(contract(false).clone(), "http://127.0.0.1".to_owned(), TenantKey::named("simulation"))
     };
     let Scenario { concurrency, max_attempts, patience, .. } = **scenario;
     let settings = CallOptions { concurrency, max_attempts, patience }.to_read(&target, scenario.seed);
@@ -313,11 +313,16 @@ fn breaches(seed: u64) -> Vec<String> {
 async fn fetch_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let mut breaches = Vec::new();
     let mut kept = Vec::new();
-    let mut fetching =
-        ListSource::new(&contract().api.list.page_sizes, None, LocalFilter::default(), None, |page: Vec<Incident>| {
+    let mut fetching = ListSource::new(
+        &contract(false).api.list.page_sizes,
+        None,
+        LocalFilter::default(),
+        None,
+        |page: Vec<Incident>| {
             kept.extend(page.iter().map(|incident| incident.id));
             io::Result::Ok(())
-        });
+        },
+    );
     let (end, service) = read_all(scenario, &mut fetching).await;
     drop(fetching);
     let once: BTreeSet<u64> = kept.iter().copied().collect();
@@ -340,7 +345,7 @@ async fn preflight_breaches(scenario: &Arc<Scenario>) -> Vec<String> {
     let rows: Vec<(IncidentId, u64)> =
         (1..=scenario.incidents).filter(|id| id % 3 > 0).map(|id| (IncidentId::new(id).expect("an ID"), id)).collect();
     let mut survey =
-        Watched { reader: PreflightSource::new(rows.clone(), &contract().api.list.page_sizes), rows: Vec::new() };
+        Watched { reader: PreflightSource::new(rows.clone(), &contract(false).api.list.page_sizes), rows: Vec::new() };
     let (end, service) = read_all(scenario, &mut survey).await;
     let is_short = scenario.outage.as_ref().is_none_or(|outage| outage.end < Duration::from_mins(10));
     let wanted: BTreeSet<u64> = rows.iter().map(|(_, row)| *row).collect();

@@ -22,7 +22,7 @@
 //! | `lists` | reading lists, with its own server and promises |
 //! | `history` | the starts of a seed, one after another |
 //! | `witness` | what is on disk |
-//! | `checks` | the promises |
+//! | `checks`, `step_checks` | the promises |
 
 mod checks;
 mod connections;
@@ -36,6 +36,7 @@ mod process;
 mod renewal;
 mod scenario;
 mod server;
+mod step_checks;
 mod throttled;
 mod witness;
 mod world;

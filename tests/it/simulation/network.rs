@@ -19,6 +19,7 @@ use super::life::Life;
 use super::pace::PaceWatch;
 use super::scenario::Scenario;
 use super::server::Origin;
+use super::step_checks::only_comment;
 use super::throttled::{name_time, throttled};
 use super::world::{State, World};
 
@@ -43,6 +44,7 @@ struct Call {
     incident: u64,
     /// Of a list: how many incidents are skipped, and how many are shown.
     page: (usize, usize),
+    is_comment: bool,
     /// `None` for a read.
     body: Option<Arc<str>>,
     /// When it left.
@@ -125,7 +127,12 @@ impl Network {
 
     /// The request leaves the process.
     fn leave(&self, request: &Request) -> Call {
-        let incident = request.path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
+        let (path, is_comment) = match request.path.strip_suffix("/comments") {
+            Some(path) => (path, true),
+            None => (request.path.as_str(), false),
+        };
+        let body = if is_comment { self.comment_body(request) } else { request.body.clone() };
+        let incident = path.rsplit('/').next().and_then(|id| id.parse().ok()).unwrap_or(0);
         let number = |name: &str| {
             let query = request.query.as_deref().unwrap_or_default();
             let text = query.split(name).nth(1).and_then(|rest| rest.split('&').next());
@@ -136,9 +143,9 @@ impl Network {
         let token = request.token.expose_secret().to_owned();
         let is_reused = self.world.scenario.keeps_alive && self.connections.take();
         let mut state = self.world.state();
-        let intent = state.witness.intent(incident, request.body.as_deref());
+        let intent = state.witness.intent(incident, body.as_deref());
         let too_early = intent.and_then(|origin| state.witness.goes_too_early(origin.attempt, left, &self.life));
-        let fate = state.fate(&self.world.scenario, left, request.body.as_ref().map(|_| incident), is_reused);
+        let fate = state.fate(&self.world.scenario, left, body.as_ref().map(|_| incident), is_reused);
         drop(state);
         if self.must_not_be_sent(&token, left) {
             self.world.breach(format_args!("a request left at {left:?} with a token that has expired or was refused"));
@@ -146,19 +153,34 @@ impl Network {
         if let Some(why) = self.pace.leaves(left) {
             self.world.breach(why);
         }
-        let is_update = request.method == Method::Patch;
+        let is_update = request.method != Method::Get;
         let Some(origin) = intent else {
             self.world
                 .breach(format_args!("a request for incident {incident} left without an intent (update: {is_update})"));
             let origin = Origin { attempt: 0, run: 0, row: 0 };
-            return Call { origin, incident, page, body: request.body.clone(), left, is_reused, token, fate };
+            return Call { origin, incident, page, is_comment, body, left, is_reused, token, fate };
         };
-        let what = if is_update { "update" } else { "read" };
+        let what = if is_comment {
+            "comment"
+        } else if is_update {
+            "update"
+        } else {
+            "read"
+        };
         self.world.note(format_args!("leaves  {origin:?}: {what} {incident}; {fate:?}"));
         if let Some(why) = too_early {
             self.world.breach(format_args!("a request left at {left:?}: {why}"));
         }
-        Call { origin, incident, page, body: request.body.clone(), left, is_reused, token, fate }
+        Call { origin, incident, page, is_comment, body, left, is_reused, token, fate }
+    }
+
+    /// The body of a request for a comment, without the members that it always has.
+    fn comment_body(&self, request: &Request) -> Option<Arc<str>> {
+        let body = request.body.as_deref().and_then(only_comment).filter(|_| request.method == Method::Post);
+        if body.is_none() {
+            self.world.breach(format_args!("a comment is requested by {:?} {:?}", request.method, request.body));
+        }
+        body.map(Into::into)
     }
 
     /// What the client receives.
@@ -234,7 +256,8 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     world.note(format_args!("counted {:?}", call.origin));
     if let Some(effect) = takes_effect {
         if call.body.is_some() && world.state().server.takes(call.incident) {
-            world.state().server.pending.push(call.origin);
+            let adds = call.body.as_ref().is_some_and(|body| body.contains("comment"));
+            world.state().server.pending.push((call.origin, adds));
         }
         // What is counted after its client's death takes effect then or never.
         let was_dead = life.is_dead();
@@ -250,9 +273,12 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
         let (wall, now) = (world.created_wall(), world.time());
         let mut state = world.state();
         let lag = Duration::from_millis(state.dice.u64(0..=world.scenario.lag_ms));
-        state.server.pending.retain(|origin| *origin != call.origin);
+        state.server.pending.retain(|(origin, _)| *origin != call.origin);
         if happens {
             said.answer = Some(match &call.body {
+                Some(body) if call.is_comment => {
+                    state.server.comment(call.incident, body, call.origin, wall, now + lag)
+                }
                 Some(body) => state.server.update(call.incident, body, call.origin, wall, now + lag),
                 None if call.incident == 0 => state.server.list(call.page, now),
                 None => state.server.read(call.incident, Some(now)),

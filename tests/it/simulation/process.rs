@@ -156,7 +156,8 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
     let phase = |run: &str, reporter| {
         let pace = Arc::new(PaceWatch::new(&world.scenario, command, world.time()));
         let network = Network::new(world, Arc::clone(&life), Arc::clone(&pace));
-        let client = Arc::new(Client::new(network, Arc::clone(&tokens), contract(), clock.clone()));
+        let client =
+            Arc::new(Client::new(network, Arc::clone(&tokens), contract(world.scenario.two_steps), clock.clone()));
         let (world, life, run) = (Arc::clone(world), Arc::clone(&life), run.to_owned());
         (client, Witnessed { world, life, run, clock: clock.clone(), pace, reporter })
     };
@@ -224,7 +225,7 @@ async fn step(life: &Life) {
 async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) -> Result<PreparedRun, SessionError> {
     let journal = Journal::open(&disk.state_dir().into(), world.clock(), Durability::Unsynced).expect("opens");
     let target = Target {
-        contract: contract().clone(),
+        contract: contract(world.scenario.two_steps).clone(),
         origin: "http://127.0.0.1".to_owned(),
         tenant: TenantKey::named("simulation"),
         quota: world.scenario.quota.clone(),
@@ -233,7 +234,7 @@ async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) ->
     let session = Session::open(target, journal, world.clock()).with_seed(seed);
     step(life).await;
     let input = Input::open(&Source::File(disk.input(command))).expect("opens");
-    let rules = Rules::new(contract());
+    let rules = Rules::new(contract(world.scenario.two_steps));
     let run = RunInput::new(input, format!("{}.jsonl", command.name), &rules);
     // Comments end with white space, which is a warning: the process may die in the middle of the import.
     let mut on_warning = |_| {
@@ -310,9 +311,10 @@ impl PreflightListener for Witnessed {
     }
 }
 
-pub(super) fn contract() -> &'static Contract {
+pub(super) fn contract(two_steps: bool) -> &'static Contract {
     static CONTRACT: OnceLock<Contract> = OnceLock::new();
-    CONTRACT.get_or_init(|| load("defender").expect("is built in"))
+    let one_step = || CONTRACT.get_or_init(|| load("defender").expect("is built in"));
+    if two_steps { crate::two_steps::contract() } else { one_step() }
 }
 
 /// Where seeds keep their disks: in memory, if there is such a file system.

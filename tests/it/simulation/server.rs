@@ -19,8 +19,8 @@ pub(super) struct Server {
     pub(super) counted: Vec<Duration>,
     /// Every update that took effect.
     pub(super) applied: Vec<Applied>,
-    /// Updates that have arrived and may yet take effect.
-    pub(super) pending: Vec<Origin>,
+    /// Updates that have arrived and may yet take effect, and whether they add a comment.
+    pub(super) pending: Vec<(Origin, bool)>,
     /// Until when others have used up the quota.
     pub(super) busy_until: Duration,
     rewrite: Rewrite,
@@ -94,7 +94,7 @@ impl Server {
             Habit::Refuses => return (400, error("InvalidInput")),
             Habit::Conflicts => return (409, error("Conflict")),
             Habit::Ignores => return self.read(id, None),
-            Habit::Takes | Habit::Merged | Habit::IgnoresPartly => {}
+            Habit::Takes | Habit::RefusesComments | Habit::Merged | Habit::IgnoresPartly => {}
         }
         let takes_all = incident.habit != Habit::IgnoresPartly;
         let asked: Map<String, Value> = serde_json::from_str(body).expect("an update is an object");
@@ -118,11 +118,28 @@ impl Server {
         self.read(id, None)
     }
 
+    /// Adds a comment, by a request for that alone. The response lists all comments.
+    pub(super) fn comment(
+        &mut self,
+        id: u64,
+        body: &str,
+        origin: Origin,
+        wall: Timestamp,
+        visible: Duration,
+    ) -> (u16, Value) {
+        let refuses = self.incidents.get(&id).is_some_and(|incident| incident.habit == Habit::RefusesComments);
+        if refuses {
+            return (400, error("InvalidInput"));
+        }
+        let (status, shown) = self.update(id, body, origin, wall, visible);
+        if status == 200 { (200, json!({"@odata.context": "x", "value": shown["comments"]})) } else { (status, shown) }
+    }
+
     /// Whether an update of this incident can have an effect.
     pub(super) fn takes(&self, id: u64) -> bool {
-        self.incidents
-            .get(&id)
-            .is_some_and(|incident| matches!(incident.habit, Habit::Takes | Habit::Merged | Habit::IgnoresPartly))
+        self.incidents.get(&id).is_some_and(|incident| {
+            matches!(incident.habit, Habit::Takes | Habit::RefusesComments | Habit::Merged | Habit::IgnoresPartly)
+        })
     }
 
     /// The incident as reads show it at `now`; without a time, as it is.

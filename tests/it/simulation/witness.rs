@@ -57,7 +57,10 @@ impl Witness {
             .prepare_cached(
                 "SELECT a.id, a.run, a.row FROM attempts AS a LEFT JOIN rows ON rows.run = a.run AND rows.row = a.row
                  WHERE a.ended IS NULL AND a.incident = ?1 AND (a.kind > 0) = (?2 IS NOT NULL)
-                   AND (?2 IS NULL OR ?2 = iif(a.kind = 2, json_remove(rows.body, '$.comment'), rows.body))
+                   AND (?2 IS NULL OR ?2 = CASE
+                       WHEN a.kind = 2 OR a.kind = 3 AND a.step = 0 THEN json_remove(rows.body, '$.comment')
+                       WHEN a.kind = 3 THEN json_object('comment', rows.body ->> '$.comment')
+                       ELSE rows.body END)
                  ORDER BY a.id",
             )
             .expect("the attempts can be read")
