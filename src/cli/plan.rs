@@ -117,7 +117,6 @@ pub(super) fn run(
         name: args.input.name().into_owned(),
         rules: &rules,
         skip_invalid: args.skip_invalid,
-        options: global.typed.words_of(&plan::OPTIONS),
         typed: global.typed.clone(),
         settings: target.settings(global),
         remember: REMEMBER,

@@ -27,7 +27,6 @@ use crate::input::{Input, InputError, Source};
 use crate::journal::{History, ReadOnlyJournal};
 use crate::model::diagnostic::Diagnostic;
 use crate::output::results::Destination;
-use crate::plan;
 use crate::report::page::{ContextColumns, PageFile};
 use crate::report::preview::{self, Preview};
 use crate::session::{self, DryRunOptions, KeptRows, Outlook, REMEMBER, RunInput, Session};
@@ -91,7 +90,6 @@ pub(super) fn run(
         name: args.input.name().into_owned(),
         rules: &rules,
         skip_invalid: args.skip_invalid,
-        options: global.typed.words_of(&plan::OPTIONS),
         typed: global.typed.clone(),
         settings: target.settings(global),
         remember,

@@ -14,7 +14,7 @@ use crate::input::Input;
 use crate::journal::{Journal, RunHandle, RunKey, RunMetadata, RunSummary};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::setting::Settings;
-use crate::plan::{Header, PlanRow};
+use crate::plan::{self, Header, PlanRow};
 
 /// A target and the journal of what was sent there.
 #[derive(Debug)]
@@ -35,8 +35,6 @@ pub struct RunInput<'a> {
     pub rules: &'a Rules<'a>,
     /// Whether the valid rows are sent if others are invalid.
     pub skip_invalid: bool,
-    /// The options that change what is sent, as they were typed.
-    pub options: Vec<String>,
     /// All options, as they were typed.
     pub typed: Settings,
     /// The options of the run, each with the origin of its value.
@@ -48,9 +46,9 @@ pub struct RunInput<'a> {
 impl<'a> RunInput<'a> {
     /// An input of which every row must be valid. `name`: as the run keeps it.
     pub fn new(input: Input, name: impl Into<String>, rules: &'a Rules<'a>) -> RunInput<'a> {
-        let (options, typed, settings) = (Vec::new(), Settings::default(), Settings::default());
+        let (typed, settings) = (Settings::default(), Settings::default());
         let (name, skip_invalid, remember) = (name.into(), false, REMEMBER);
-        RunInput { input, name, rules, skip_invalid, options, typed, settings, remember }
+        RunInput { input, name, rules, skip_invalid, typed, settings, remember }
     }
 }
 
@@ -103,14 +101,14 @@ impl Session {
         run: RunInput<'_>,
         on_diagnostic: &mut dyn FnMut(Diagnostic),
     ) -> Result<PreparedRun, SessionError> {
-        let RunInput { input, name, rules, skip_invalid, options, typed, settings, remember } = run;
+        let RunInput { input, name, rules, skip_invalid, typed, settings, remember } = run;
         let metadata = RunMetadata {
             input: name,
             shape: input.shape().clone(),
             origin: self.target.origin.clone(),
             contract: self.target.contract.to_toml(),
             results: String::new(),
-            options,
+            options: typed.words_of(&plan::OPTIONS),
             typed,
             settings,
             remember,
