@@ -1,4 +1,4 @@
-//! What waits for a permit, and what waits for its time.
+//! What waits for a permit, for its time, or to learn whether it was the service.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,11 +12,13 @@ pub(super) struct DueQueue<T> {
     /// They wait for their time. The number keeps equal times apart, in the order in which they came.
     waiting: BTreeMap<(BootTime, u64), T>,
     serial: u64,
+    /// They have no attempts left, and it is not clear yet whether that was the service's fault.
+    held: Vec<T>,
 }
 
 impl<T> Default for DueQueue<T> {
     fn default() -> DueQueue<T> {
-        DueQueue { ready: VecDeque::new(), waiting: BTreeMap::new(), serial: 0 }
+        DueQueue { ready: VecDeque::new(), waiting: BTreeMap::new(), serial: 0, held: Vec::new() }
     }
 }
 
@@ -45,7 +47,7 @@ impl<T> DueQueue<T> {
         })
     }
 
-    /// When the next one's time comes: `now` if it waits for nothing but a permit.
+    /// When the next one's time comes: `now` if it waits for nothing but a permit. Those without attempts have none.
     pub(super) fn next_due(&self, now: BootTime) -> Option<BootTime> {
         if self.ready.is_empty() { self.waiting.first_key_value().map(|((due, _), _)| *due) } else { Some(now) }
     }
@@ -55,15 +57,59 @@ impl<T> DueQueue<T> {
         self.ready.len()
     }
 
+    /// This one has no attempts left.
+    pub(super) fn hold(&mut self, item: T) {
+        self.held.push(item);
+    }
+
+    /// Takes those that have no attempts left.
+    pub(super) fn take_held(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// Those that had no attempts left are ready again.
+    pub(super) fn release_held(&mut self) {
+        self.ready.extend(self.held.drain(..));
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.ready.len() + self.waiting.len()
+        self.ready.len() + self.waiting.len() + self.held.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// All that have attempts left.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.waiting.values_mut().chain(&mut self.ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_due_together_keep_their_order() {
+        let mut queue = DueQueue::default();
+        assert_eq!(queue.next_due(BootTime(1)), None);
+        for item in [3, 2, 1] {
+            queue.wait(BootTime(5), item);
+        }
+        assert_eq!(queue.next_due(BootTime(1)), Some(BootTime(5)));
+        assert!(queue.pop(BootTime(4)).is_none());
+        let due: Vec<u32> = std::iter::from_fn(|| queue.pop(BootTime(5))).collect();
+        assert_eq!(due, [3, 2, 1]);
+        for item in due {
+            queue.hold(item);
+        }
+        assert!(queue.next_due(BootTime(9)).is_none() && !queue.is_empty());
+        queue.release_held();
+        assert_eq!((queue.ready(), queue.next_due(BootTime(1))), (3, Some(BootTime(1))));
+        queue.last(4);
+        queue.first(5);
+        assert_eq!(std::iter::from_fn(|| queue.pop(BootTime(0))).collect::<Vec<_>>(), [5, 3, 2, 1, 4]);
+        assert!(queue.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 //! One loop, the `engine`, does everything that has an order: it commits to the journal, takes permits, starts requests
 //! and takes in how they end. Requests run beside it (`callers`), up to the concurrency; nothing else here happens at
 //! the same time. What the engine works on is in `rows` (sending) and `reads`. What one row goes through is in
-//! `row_state`, which row waits for what in `queue`, what reads show of attempts in doubt in `in_doubt`, what responses
+//! `row_state`, how rows come from the journal in `intake`, what reads show of attempts in doubt in `in_doubt`, what responses
 //! say of the service in `health` and `service`. Progress, results and log follow by [`events`].
 
 mod callers;
@@ -13,10 +13,10 @@ pub mod events;
 mod fetch;
 mod health;
 mod in_doubt;
+mod intake;
 mod log;
 mod page_size;
 mod preflight;
-mod queue;
 mod reads;
 mod row_state;
 mod row_steps;
@@ -28,7 +28,7 @@ mod tests;
 
 pub use fetch::{ListSource, LocalFilter, ServerFilter, not_newer};
 pub use preflight::PreflightSource;
-pub use reads::{Course, ReadResult, ReadSource, Wanted, read};
+pub use reads::{ReadResult, ReadSource, Wanted, read};
 pub use rows::apply;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Reading: requests that change nothing, under the same quota and journal as those for rows.
 //!
-//! What is read, and in which order, is a [`ReadSource`]'s to say; here a read waits for its turn and is tried again. It
-//! does no harm: nothing of it is ever in doubt.
+//! What is read, and in which order, is a [`ReadSource`]'s to say; here is when a read is tried again. A read does no
+//! harm: nothing of it is ever in doubt.
 //!
 //! Promise: reading has finished only if the source says that it has nothing left to read. An empty queue is no such
 //! statement: in an outage, too, nothing is in flight.
@@ -10,14 +10,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::due::DueQueue;
-use super::engine::{EndedCall, Engine, InFlight, NextCommit, Offered, Served, WorkSource};
+use super::engine::{EndedCall, Engine, InFlight, Output, Step, WorkSource};
 use super::events::{Event, Listener};
-use super::service::Effects;
 use super::{ApplyError, Completion, EngineEnd, EngineSettings, StopReason, log};
 use crate::client::{Client, Transport};
-use crate::clock::{BootTime, Now};
-use crate::journal::{AttemptEnd, Batch, Journal, JournalError, Receipts};
+use crate::journal::{AttemptEnd, Batch, Journal, JournalError};
 use crate::model::call::{Call, CallResult, Page, Verdict};
 use crate::retry::{Policy, RetryDecision, delay, outage_pause};
 
@@ -32,11 +29,12 @@ pub trait ReadSource {
     /// If nothing more can be read, or what was read can't be kept.
     fn on_result(&mut self, call: &Call, result: &CallResult) -> Result<ReadResult, StopReason>;
 
-    /// What to request after a transient error of a page.
+    /// What to request after a transient error of a page, and a delay; `None`: the source names other requests when it
+    /// is asked.
     ///
     /// # Errors
     /// If there is no other way to read what the page would have shown.
-    fn page_failed(&mut self, page: &Page, result: &CallResult) -> Result<Course, StopReason>;
+    fn page_failed(&mut self, page: &Page, result: &CallResult) -> Result<Option<Call>, StopReason>;
 
     /// Whether reads of single incidents can replace a page: then its failure does not mean an outage.
     fn can_read_singly(&self) -> bool;
@@ -54,15 +52,6 @@ pub enum Wanted {
     Later,
     /// The source has nothing left to read.
     Nothing,
-}
-
-/// What follows for a page that was not read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Course {
-    /// This request takes its place, after a delay.
-    Request(Call),
-    /// The source names other requests when it is asked.
-    Ask,
 }
 
 /// What a request has shown.
@@ -89,8 +78,8 @@ pub async fn read<T: Transport>(
 ) -> Result<EngineEnd, ApplyError> {
     let work = Reads {
         source,
+        next: None,
         last_wanted: None,
-        queue: DueQueue::default(),
         policy: Policy { max_attempts: settings.max_attempts.max(1) },
         rng: fastrand::Rng::with_seed(settings.seed),
     };
@@ -115,67 +104,56 @@ struct PendingRead {
 /// The reads of a source that have not finished.
 struct Reads<'a, R: ReadSource> {
     source: &'a mut R,
-    /// What the source said last, if it named no request and none has ended since.
+    /// What the source has named already.
+    next: Option<Call>,
+    /// What it said last, if it named no request and none has ended since.
     last_wanted: Option<Wanted>,
-    queue: DueQueue<PendingRead>,
     policy: Policy,
     rng: fastrand::Rng,
 }
 
 impl<R: ReadSource> Reads<'_, R> {
-    /// Asks the source for one more request, unless it can't name one.
-    fn ask(&mut self) -> Option<PendingRead> {
-        if self.last_wanted.is_some() {
-            return None;
-        }
-        match self.source.next() {
-            Wanted::Call(call) => Some(PendingRead { call, tries: 0 }),
-            other => {
-                self.last_wanted = Some(other);
-                None
-            }
-        }
-    }
-
     /// A page was not read: what takes its place, or why nothing more is read.
-    fn page_failed(&mut self, page: &Page, read: PendingRead, ended: &EndedCall<'_>) -> Result<(), StopReason> {
+    fn page_failed(&mut self, read: &mut PendingRead, page: &Page, ended: &EndedCall<'_>) -> Result<Step, StopReason> {
         let result = &ended.completed.answer;
-        let after = ended.completed.at.boot + delay(read.tries.max(1), &mut self.rng);
+        let after = Step::At(ended.completed.at.boot + delay(read.tries.max(1), &mut self.rng));
         match self.source.page_failed(page, result) {
-            Ok(Course::Request(call)) => {
-                let tries = if call == read.call { read.tries } else { 0 };
-                self.queue.wait(after, PendingRead { call, tries });
+            Ok(Some(call)) if call == read.call => Ok(after),
+            Ok(Some(call)) => {
+                *read = PendingRead { call, tries: 0 };
+                Ok(after)
             }
-            Ok(Course::Ask) => {}
+            Ok(None) => Ok(Step::Finished),
             // An outage is no reason to give up before its time.
-            Err(_) if ended.health.is_down() && !result.is_truncated => self.queue.wait(after, read),
-            Err(why) => return Err(why),
+            Err(_) if ended.health.is_down() && !result.is_truncated => Ok(after),
+            Err(why) => Err(why),
         }
-        Ok(())
     }
 
-    /// What follows for any other request: its result, if that is final.
-    fn decide(&mut self, read: PendingRead, ended: &EndedCall<'_>) -> Result<ReadResult, StopReason> {
+    /// What follows for any other request.
+    fn decide(&mut self, read: &PendingRead, ended: &EndedCall<'_>, output: &mut Output) -> Result<Step, StopReason> {
         let (result, at) = (&ended.completed.answer, ended.completed.at.boot);
-        match self.policy.decide(&result.verdict, read.tries.max(1), &mut self.rng) {
-            RetryDecision::Again { after } => self.queue.wait(at + after, read),
+        Ok(match self.policy.decide(&result.verdict, read.tries.max(1), &mut self.rng) {
+            RetryDecision::Again { after } => Step::At(at + after),
             // Whether it is this request or the service is not clear yet: it waits for the others, if there are any.
-            RetryDecision::GiveUp { .. } if self.may_be_the_service(ended) => {
-                self.queue.wait(at + outage_pause(1), read);
-            }
+            RetryDecision::GiveUp { .. } if self.may_be_the_service(ended) => Step::At(at + outage_pause(1)),
             // No read is unconfirmed.
             RetryDecision::Done { .. }
             | RetryDecision::Compare
             | RetryDecision::Look
-            | RetryDecision::GiveUp { .. } => return self.source.on_result(&read.call, result),
-            RetryDecision::AtOnce | RetryDecision::Pause => self.queue.first(read),
-        }
-        Ok(ReadResult::default())
+            | RetryDecision::GiveUp { .. } => {
+                let ReadResult { snapshots, incidents } = self.source.on_result(&read.call, result)?;
+                output.batch.befores.extend(snapshots);
+                output.event = Some(Event::IncidentsRead(incidents));
+                Step::Finished
+            }
+            RetryDecision::AtOnce | RetryDecision::Pause => Step::Ready,
+        })
     }
 
     /// Whether the service may be down: it is, or there is something else to tell by.
     fn may_be_the_service(&self, ended: &EndedCall<'_>) -> bool {
-        let is_the_last = ended.is_alone && self.queue.is_empty() && self.source.calls_left() == 0;
+        let is_the_last = ended.is_alone && self.next.is_none() && self.source.calls_left() == 0;
         ended.health.is_down() || (ended.health.is_uncertain() && !is_the_last)
     }
 }
@@ -183,78 +161,59 @@ impl<R: ReadSource> Reads<'_, R> {
 impl<R: ReadSource> WorkSource for Reads<'_, R> {
     type Item = PendingRead;
 
-    fn has_work(&mut self) -> bool {
-        if self.queue.is_empty()
-            && let Some(read) = self.ask()
-        {
-            self.queue.last(read);
+    /// Asks the source, unless it can't name a request now.
+    fn can_take(&mut self) -> bool {
+        if self.next.is_none() && self.last_wanted.is_none() {
+            match self.source.next() {
+                Wanted::Call(call) => self.next = Some(call),
+                other => self.last_wanted = Some(other),
+            }
         }
-        !self.queue.is_empty()
+        self.next.is_some()
     }
 
-    fn offer(&mut self, now: BootTime, _: &Journal, batch: &mut Batch) -> Result<Vec<PendingRead>, JournalError> {
-        let next = std::iter::from_fn(|| self.queue.pop(now).or_else(|| self.ask()));
-        let offered: Vec<PendingRead> = next.take(batch.slots as usize).collect();
-        batch.looks = offered.iter().map(|read| read.call.incident()).collect();
-        Ok(offered)
+    fn take(&mut self, _: &Journal) -> Result<Option<PendingRead>, JournalError> {
+        self.can_take();
+        Ok(self.next.take().map(|call| PendingRead { call, tries: 0 }))
     }
 
-    fn on_receipts(
-        &mut self,
-        offered: Offered<PendingRead>,
-        receipts: Receipts,
-        _: Now,
-        _: &mut NextCommit,
-    ) -> Served<PendingRead> {
-        let mut items = offered.items.into_iter();
-        let started = receipts.looks.into_iter().zip(&mut items);
-        let started: Vec<_> = started.map(|(attempt, read)| (attempt, read.call.clone(), read)).collect();
-        let lacks_permits = items.len() > 0;
-        items.rev().for_each(|read| self.queue.first(read));
-        Served { started, lacks_permits, effects: Effects::default() }
+    fn request(&self, read: &PendingRead, batch: &mut Batch) {
+        batch.looks.push(read.call.incident());
+    }
+
+    fn call(&mut self, read: &mut PendingRead) -> Call {
+        read.call.clone()
     }
 
     fn on_completion(
         &mut self,
-        mut read: PendingRead,
+        read: &mut PendingRead,
         ended: &EndedCall<'_>,
-        next: &mut NextCommit,
-    ) -> (AttemptEnd, Effects) {
-        let result = &ended.completed.answer;
+        output: &mut Output,
+    ) -> (AttemptEnd, Step) {
+        let (completed, result) = (ended.completed, &ended.completed.answer);
         let what = if matches!(read.call, Call::List(_)) { "List" } else { "Read" };
-        log::call(None, read.call.incident(), what, ended.completed);
+        log::call(None, read.call.incident(), what, completed);
         self.last_wanted = None;
         let is_transient = matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unsent { .. });
         read.tries += u32::from(is_transient && ended.streak.counts);
-        let outcome = match &read.call {
-            Call::List(page) if is_transient => {
-                let page = page.clone();
-                self.page_failed(&page, read, ended).map(|()| ReadResult::default())
-            }
-            _ => self.decide(read, ended),
+        let step = match read.call.clone() {
+            Call::List(page) if is_transient => self.page_failed(read, &page, ended),
+            _ => self.decide(read, ended, output),
         };
-        let mut effects = Effects::default();
-        match outcome {
-            Ok(ReadResult { snapshots, incidents }) => {
-                next.batch.befores.extend(snapshots);
-                effects.event = (incidents > 0).then_some(Event::IncidentsRead(incidents));
-            }
-            Err(stop) => effects.stop = Some(stop),
-        }
-        (AttemptEnd::of(ended.completed.attempt, ended.completed.at.boot, result), effects)
+        let step = step.unwrap_or_else(|stop| {
+            output.stop = Some(stop);
+            Step::Finished
+        });
+        (AttemptEnd::of(completed.attempt, completed.at.boot, result), step)
     }
 
-    fn forgive(&mut self, in_flight: &mut InFlight<PendingRead>, _: u64) {
-        in_flight.values_mut().chain(self.queue.iter_mut()).for_each(|read| read.tries = 0);
+    fn forgive(read: &mut PendingRead, _: u64) {
+        read.tries = 0;
     }
 
-    fn next_due(&self, now: BootTime) -> Option<BootTime> {
-        // Without a request at hand, the source may name one, unless it waits for those in flight.
-        self.queue.next_due(now).or_else(|| self.last_wanted.is_none().then_some(now))
-    }
-
-    fn calls_left(&self, _: &InFlight<PendingRead>) -> u64 {
-        self.source.calls_left() + self.queue.len() as u64
+    fn calls_left(&self, _: &InFlight<PendingRead>, queued: usize) -> u64 {
+        self.source.calls_left() + queued as u64 + u64::from(self.next.is_some())
     }
 
     fn is_replaceable(&self, read: &PendingRead) -> bool {

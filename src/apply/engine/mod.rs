@@ -4,7 +4,7 @@
 //! start the requests that have a permit and an intent on the disk; wait for something to happen. What ends during a
 //! commit is the next commit, so many requests share one sync without a timer.
 //!
-//! What is requested, and what a result means for it, is a [`WorkSource`]'s to say: `rows` or `reads`.
+//! What is requested, and what follows from a result, is a [`WorkSource`]'s to say: `rows` or `reads`.
 
 mod gate;
 mod pace;
@@ -18,17 +18,21 @@ use tokio::sync::watch;
 
 use self::gate::Gate;
 use self::pace::Pacing;
-pub(super) use self::work::{EndedCall, InFlight, NextCommit, Offered, Served, WorkSource};
+pub(super) use self::work::{EndedCall, InFlight, Output, Step, WorkSource};
 use super::callers::{Callers, CompletedCall};
+use super::due::DueQueue;
 use super::events::{Event, Listener, Pace};
 use super::health::HealthEvent;
 use super::service::{Effects, ServiceState};
-use super::{ApplyError, Completion, EngineEnd, EngineSettings, GUESSED_LATENCY, PACE, StopReason, log};
+use super::{ApplyError, Completion, EngineEnd, EngineSettings, GUESSED_LATENCY, PACE, POLL, StopReason, log};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
-use crate::journal::{AttemptEnd, AttemptId, Journal, JournalError};
+use crate::journal::{AttemptEnd, AttemptId, Journal, JournalError, Receipt};
 use crate::model::call::{Call, Verdict};
 use crate::quota::{Buckets, Forecast, arrival};
+
+/// The most items in one commit: other processes wait for their turn.
+const OFFER: usize = 256;
 
 /// Makes the requests of a source, under the quota and with the journal.
 pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
@@ -43,8 +47,12 @@ pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
     service: ServiceState,
     gate: Gate,
     pacing: Pacing,
+    queue: DueQueue<W::Item>,
     in_flight: InFlight<W::Item>,
-    next: NextCommit,
+    /// For the next commit.
+    output: Output,
+    /// How many items are offered: more, as long as they turn out to need no request.
+    offer: usize,
     calls: u64,
     reads: u64,
     stop: Option<StopReason>,
@@ -72,8 +80,10 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             clock,
             service: ServiceState::new(&settings.quota, settings.patience),
             gate: Gate::Open,
+            queue: DueQueue::default(),
             in_flight: HashMap::new(),
-            next: NextCommit::default(),
+            output: Output::default(),
+            offer: 1,
             calls: 0,
             reads: 0,
             stop: None,
@@ -109,18 +119,15 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             while let Some(completed) = self.callers.try_ended() {
                 self.on_completion(&completed);
             }
-            if self.stop.is_none() {
-                let is_idle = self.in_flight.is_empty();
-                let effects = self.work.release_exhausted(now, &self.service.health, is_idle, &mut self.next);
-                self.follow(effects);
-            }
+            self.release_exhausted(now);
             self.check_token(now);
             let offered = self.choose(now)?;
-            if !(offered.is_empty() && self.next.is_empty()) {
+            let batch = &self.output.batch;
+            if !(offered.is_empty() && batch.ends.is_empty() && batch.over.is_empty()) {
                 self.commit(offered)?;
                 continue;
             }
-            if self.in_flight.is_empty() && (self.stop.is_some() || !self.work.has_work()) {
+            if self.in_flight.is_empty() && (self.stop.is_some() || !self.has_work()) {
                 return Ok(());
             }
             // A wait is reported before it begins, with what is true then.
@@ -140,9 +147,28 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         }
     }
 
+    /// Whether anything is left to request, items in flight aside.
+    fn has_work(&mut self) -> bool {
+        !self.queue.is_empty() || self.work.can_take()
+    }
+
+    /// Decides about items without attempts when it is clear that it was not the service: it has answered since, or
+    /// nothing else is left to try it with.
+    fn release_exhausted(&mut self, now: Now) {
+        let has_others = !self.in_flight.is_empty() || self.queue.next_due(now.boot).is_some();
+        if self.stop.is_some() || (self.service.health.is_uncertain() && (has_others || self.work.can_take())) {
+            return;
+        }
+        for mut item in self.queue.take_held() {
+            let step = self.work.on_exhausted(&mut item, now, &mut self.output);
+            self.take_step(item, step);
+        }
+        self.report();
+    }
+
     /// Checks the token while there is something to request: an expired one is renewed.
     fn check_token(&mut self, now: Now) {
-        if self.stop.is_none() && self.work.has_work() {
+        if self.stop.is_none() && self.has_work() {
             if let Some(stop) = self.service.check_token(self.callers.tokens(), now) {
                 self.stop(stop);
             }
@@ -153,17 +179,24 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
 
     /// The items for the next commit.
     fn choose(&mut self, now: Now) -> Result<Vec<W::Item>, JournalError> {
-        let free_slots = self.free_slots();
-        let batch = &mut self.next.batch;
-        batch.slots = 0;
-        let slots = self.service.health.slots(free_slots, now.boot);
-        if self.stop.is_some() || slots == 0 {
-            return Ok(Vec::new());
+        let slots = self.service.health.slots(self.free_slots(), now.boot);
+        let is_open = self.gate.is_open(now.boot) && !self.service.is_paused(now.boot);
+        let most = if self.stop.is_some() || slots == 0 {
+            0
+        } else if is_open {
+            self.offer.max(slots as usize)
+        } else {
+            W::AHEAD.saturating_sub(self.queue.ready())
+        };
+        self.output.batch.slots = if is_open { slots } else { 0 };
+        let mut offered = Vec::new();
+        while offered.len() < most.min(OFFER) {
+            let due = if is_open { self.queue.pop(now.boot) } else { None };
+            let Some(item) = due.map_or_else(|| self.work.take(&self.journal), |due| Ok(Some(due)))? else { break };
+            self.work.request(&item, &mut self.output.batch);
+            offered.push(item);
         }
-        if self.gate.is_open(now.boot) && !self.service.is_paused(now.boot) {
-            batch.slots = slots;
-        }
-        self.work.offer(now.boot, &self.journal, batch)
+        Ok(offered)
     }
 
     /// How many more requests may be in flight.
@@ -172,28 +205,48 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     }
 
     /// Commits what has ended and what is next, starts the requests that may go, and reports the rows that finished.
-    fn commit(&mut self, items: Vec<W::Item>) -> Result<(), JournalError> {
-        let NextCommit { batch, finished } = std::mem::take(&mut self.next);
+    fn commit(&mut self, offered: Vec<W::Item>) -> Result<(), JournalError> {
+        let Output { batch, finished, .. } = std::mem::take(&mut self.output);
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);
         let receipts = self.journal.commit(&batch, grant)?;
         let now = self.clock.now();
-        let (next_permit, pause, others_in_flight) = (receipts.next, receipts.pause, receipts.others_under_way);
-        let offered = Offered { items, slots: batch.slots };
-        let served = self.work.on_receipts(offered, receipts, now, &mut self.next);
-        let lacks_permits = served.lacks_permits && served.started.len() < batch.slots.max(1) as usize;
-        // The requests first: the listener takes its time.
-        for (attempt, call, item) in served.started {
-            self.send(attempt, call, item, now);
+        let of_reads = receipts.looks.into_iter().map(Receipt::Started);
+        let of_each = receipts.begins.into_iter().chain(of_reads).chain(std::iter::repeat_with(|| Receipt::NoPermit));
+        let (all, calls, mut unserved) = (offered.len(), self.calls, Vec::new());
+        for (mut item, receipt) in offered.into_iter().zip(of_each) {
+            match receipt {
+                Receipt::Started(attempt) => self.send(attempt, item, now),
+                Receipt::NoPermit => unserved.push(item),
+                Receipt::InFlight => self.queue.wait(now.boot + POLL, item),
+                receipt => {
+                    let step = self.work.on_receipt(&mut item, receipt, now, &mut self.output);
+                    self.take_step(item, step);
+                }
+            }
         }
-        self.follow(served.effects);
-        if lacks_permits {
-            self.gate = Gate::closed(next_permit, others_in_flight, now.boot);
-            if let Some(stop) = self.service.stored_pause(pause, now) {
+        self.report();
+        let started = self.calls - calls;
+        let needed_no_call = all > 0 && started == 0 && unserved.is_empty();
+        self.offer = if needed_no_call { (all * 2).min(OFFER) } else { 1 };
+        if !unserved.is_empty() && started < batch.slots.max(1).into() {
+            self.gate = Gate::closed(receipts.next, receipts.others_under_way, now.boot);
+            if let Some(stop) = self.service.stored_pause(receipts.pause, now) {
                 self.stop(stop);
             }
         } else if batch.slots > 0 {
             self.gate = Gate::Open;
         }
+        if batch.slots > 0 {
+            for item in unserved.into_iter().rev() {
+                self.queue.first(item);
+            }
+        } else {
+            // Checked ahead: they stand behind those that were there before.
+            for item in unserved {
+                self.queue.last(item);
+            }
+        }
+        // The requests have gone first: the listener takes its time.
         if !finished.is_empty() {
             self.tell(Event::Finished(finished));
         }
@@ -203,7 +256,8 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     }
 
     /// Sends a request whose intent is on the disk. The one thing here that runs beside the loop.
-    fn send(&mut self, attempt: AttemptId, call: Call, item: W::Item, now: Now) {
+    fn send(&mut self, attempt: AttemptId, mut item: W::Item, now: Now) {
+        let call = self.work.call(&mut item);
         self.calls += 1;
         self.reads += u64::from(!matches!(call, Call::Step(_)));
         self.service.health.begins();
@@ -214,7 +268,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     /// A request has ended: what follows for its item and for all others.
     fn on_completion(&mut self, completed: &CompletedCall) {
         let CompletedCall { attempt, answer: result, at, took } = completed;
-        let Some(item) = self.in_flight.remove(attempt) else { return };
+        let Some(mut item) = self.in_flight.remove(attempt) else { return };
         self.pacing.on_end(*took);
         self.gate.on_end(matches!(result.verdict, Verdict::Unsent { .. }));
         let health = &mut self.service.health;
@@ -225,22 +279,46 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         let event = if says_nothing { HealthEvent::None } else { health.record(&result.verdict, at.boot) };
         let (pause_until, effects) = self.service.pause(result, *at).unzip();
         self.follow(effects.unwrap_or_default());
-        let (health, is_alone) = (&self.service.health, self.in_flight.is_empty());
+        let (health, is_alone) = (&self.service.health, self.in_flight.is_empty() && self.queue.is_empty());
         let ended = EndedCall { completed, streak, event, health, is_alone };
-        let (end, effects) = self.work.on_completion(item, &ended, &mut self.next);
-        self.next.batch.ends.push(AttemptEnd { pause_until, ..end });
-        if let Some(event) = effects.event {
+        let (end, step) = self.work.on_completion(&mut item, &ended, &mut self.output);
+        self.output.batch.ends.push(AttemptEnd { pause_until, ..end });
+        self.take_step(item, step);
+        if let Some(event) = self.output.event.take() {
             self.tell(event);
         }
         // A missing permission says more than the failure that it causes.
         self.follow(Effects::of(event, *at, &result.message));
-        self.follow(Effects { event: None, ..effects });
+        self.report();
     }
 
-    /// What one request's end, or a commit, means for all others.
+    fn take_step(&mut self, item: W::Item, step: Step) {
+        match step {
+            Step::Ready => self.queue.first(item),
+            Step::At(due) => self.queue.wait(due, item),
+            Step::Exhausted => self.queue.hold(item),
+            Step::Finished => {
+                if let Some(next) = self.work.on_finished(item) {
+                    self.queue.last(next);
+                }
+            }
+        }
+    }
+
+    /// Reports what the source has to say.
+    fn report(&mut self) {
+        let (event, stop) = (self.output.event.take(), self.output.stop.take());
+        self.follow(Effects { event, stop, forgives: false });
+    }
+
+    /// What one request's end, or a commit, means for the whole engine.
     fn follow(&mut self, effects: Effects) {
         if effects.forgives {
-            self.work.forgive(&mut self.in_flight, self.service.health.streak().id);
+            let streak = self.service.health.streak().id;
+            self.queue.release_held();
+            for item in self.in_flight.values_mut().chain(self.queue.iter_mut()) {
+                W::forgive(item, streak);
+            }
         }
         if let Some(event) = effects.event {
             self.tell(event);
@@ -251,7 +329,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
     }
 
     /// When to go on, if no request ends before.
-    fn wake(&self, now: Now) -> BootTime {
+    fn wake(&mut self, now: Now) -> BootTime {
         let never = now.boot + Duration::from_hours(1);
         let deadline = self.deadline.filter(|_| self.stop.is_none()).unwrap_or(never);
         if self.stop.is_some() || self.free_slots() == 0 {
@@ -260,8 +338,13 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         if self.service.awaits_token {
             return deadline.min(now.boot + PACE);
         }
-        let Some(due) = self.work.next_due(now.boot) else { return deadline };
+        let Some(due) = self.next_due(now.boot) else { return deadline };
         self.service.earliest(due.max(self.gate.opens(now.boot, never)), never).min(deadline)
+    }
+
+    /// When the next item wants its request, if one does before a request in flight has ended.
+    fn next_due(&mut self, now: BootTime) -> Option<BootTime> {
+        if self.work.can_take() { Some(now) } else { self.queue.next_due(now) }
     }
 
     /// Reports the pace and the estimated finish, if that is due.
@@ -269,13 +352,14 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         if !self.pacing.take_due(now.boot) {
             return;
         }
+        let due = self.next_due(now.boot);
         let Some((spent, pause)) = self.journal.spent() else { return };
-        let calls = self.work.calls_left(&self.in_flight);
+        let calls = self.work.calls_left(&self.in_flight, self.queue.len());
         let ahead = Forecast { calls, concurrency: self.concurrency, latency: self.pacing.latency };
         let arrival = self.pacing.arrival(now.boot, calls, || arrival(&self.buckets, spent, pause, now.boot, ahead));
         let never = BootTime(i64::MAX);
         // A permit that nothing wants yet starts no request.
-        let due = self.work.next_due(now.boot).unwrap_or(now.boot).max(self.gate.opens(now.boot, never));
+        let due = due.unwrap_or(now.boot).max(self.gate.opens(now.boot, never));
         let next_call = (due > now.boot).then(|| self.service.earliest(due, never));
         let pace = Pace {
             windows: self.buckets.in_use(spent, now.boot),

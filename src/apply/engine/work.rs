@@ -2,59 +2,67 @@
 
 use std::collections::HashMap;
 
+use super::super::StopReason;
 use super::super::callers::CompletedCall;
+use super::super::events::Event;
 use super::super::health::{Health, HealthEvent, Streak};
-use super::super::service::Effects;
 use crate::clock::{BootTime, Now};
-use crate::journal::{AttemptEnd, AttemptId, Batch, Journal, JournalError, Receipts};
+use crate::journal::{AttemptEnd, AttemptId, Batch, Journal, JournalError, Receipt};
 use crate::model::call::Call;
 use crate::model::outcome::ResultRow;
 
 /// The items whose requests are in flight.
 pub(in super::super) type InFlight<T> = HashMap<AttemptId, T>;
 
-/// Says what is requested, and takes the results. The engine does the rest: permits, pauses, token, outages, commits.
+/// Says what is requested, and what follows from a result. The engine does the rest: the queue, permits, pauses, token,
+/// outages, commits.
 pub(in super::super) trait WorkSource {
-    /// What a request is made for.
+    /// What requests are made for.
     type Item;
 
-    /// Whether anything is left to request, items in flight aside.
-    fn has_work(&mut self) -> bool;
+    /// How many items may be checked ahead while there is no permit: they may turn out to need no request.
+    const AHEAD: usize = 0;
 
-    /// Takes the next items, and adds their requests to the batch, which says how many of them may start. If none may,
-    /// only items that may turn out to need no request are taken.
-    fn offer(&mut self, now: BootTime, journal: &Journal, batch: &mut Batch) -> Result<Vec<Self::Item>, JournalError>;
+    /// Whether a new item can be taken now.
+    fn can_take(&mut self) -> bool;
 
-    /// Takes what was offered, with the receipts of the commit at `now`.
-    fn on_receipts(
-        &mut self,
-        offered: Offered<Self::Item>,
-        receipts: Receipts,
-        now: Now,
-        next: &mut NextCommit,
-    ) -> Served<Self::Item>;
+    /// Takes the next new item, if one can be taken now.
+    fn take(&mut self, journal: &Journal) -> Result<Option<Self::Item>, JournalError>;
 
-    /// A request has ended: what is written about it, and what to report.
-    fn on_completion(
-        &mut self,
-        item: Self::Item,
-        ended: &EndedCall<'_>,
-        next: &mut NextCommit,
-    ) -> (AttemptEnd, Effects);
+    /// Adds the request of an item to a commit.
+    fn request(&self, item: &Self::Item, batch: &mut Batch);
 
-    /// Decides about the items that have no attempts left. `is_idle`: no request is in flight.
-    fn release_exhausted(&mut self, _now: Now, _health: &Health, _is_idle: bool, _next: &mut NextCommit) -> Effects {
-        Effects::default()
+    /// The request of an item has its intent on the disk: what is sent.
+    fn call(&mut self, item: &mut Self::Item) -> Call;
+
+    /// The journal did not start the request of an item, and the reason was not a missing permit.
+    fn on_receipt(&mut self, _item: &mut Self::Item, _receipt: Receipt, _now: Now, _output: &mut Output) -> Step {
+        Step::Ready
     }
 
-    /// It was the service: the attempts of this streak do not count.
-    fn forgive(&mut self, in_flight: &mut InFlight<Self::Item>, streak: u64);
+    /// A request has ended: what is written about it, and what follows for its item.
+    fn on_completion(
+        &mut self,
+        item: &mut Self::Item,
+        ended: &EndedCall<'_>,
+        output: &mut Output,
+    ) -> (AttemptEnd, Step);
 
-    /// When the next item wants its request, if one does before a request in flight has ended.
-    fn next_due(&self, now: BootTime) -> Option<BootTime>;
+    /// An item has no attempts left, and that was not the service's fault.
+    fn on_exhausted(&mut self, _item: &mut Self::Item, _now: Now, _output: &mut Output) -> Step {
+        Step::Finished
+    }
+
+    /// An item has finished. Returns another one that has waited for that.
+    fn on_finished(&mut self, _item: Self::Item) -> Option<Self::Item> {
+        None
+    }
+
+    /// It was the service: an item's attempts of this streak do not count.
+    fn forgive(item: &mut Self::Item, streak: u64);
 
     /// How many more requests will be needed, as far as is known.
-    fn calls_left(&self, in_flight: &InFlight<Self::Item>) -> u64;
+    fn calls_left(&self, in_flight: &InFlight<Self::Item>, queued: usize) -> u64;
 
     /// Whether other requests can replace this one: then its failure does not mean an outage.
     fn is_replaceable(&self, _item: &Self::Item) -> bool {
@@ -62,35 +70,27 @@ pub(in super::super) trait WorkSource {
     }
 }
 
-/// Items whose requests were in a commit.
-pub(in super::super) struct Offered<T> {
-    pub(in super::super) items: Vec<T>,
-    /// How many requests could start.
-    pub(in super::super) slots: u32,
+/// What follows for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Step {
+    /// Nothing more is requested for it.
+    Finished,
+    /// It is next.
+    Ready,
+    /// Its turn comes at this time.
+    At(BootTime),
+    /// It has no attempts left, unless they were the service's fault.
+    Exhausted,
 }
 
-/// What became of the items that were offered.
-pub(in super::super) struct Served<T> {
-    /// They have their permit and their intent on the disk: to be sent.
-    pub(in super::super) started: Vec<(AttemptId, Call, T)>,
-    /// Whether others lack a permit.
-    pub(in super::super) lacks_permits: bool,
-    pub(in super::super) effects: Effects,
-}
-
-/// What the next commit writes, and what is reported after it.
+/// What is written and reported next.
 #[derive(Debug, Default)]
-pub(in super::super) struct NextCommit {
+pub(in super::super) struct Output {
     pub(in super::super) batch: Batch,
-    /// Rows that finish with it.
+    /// Rows that finish with the batch.
     pub(in super::super) finished: Vec<ResultRow>,
-}
-
-impl NextCommit {
-    /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
-        self.batch.ends.is_empty() && self.batch.over.is_empty()
-    }
+    pub(in super::super) event: Option<Event>,
+    pub(in super::super) stop: Option<StopReason>,
 }
 
 /// A request that has ended, and what that says of the service.
@@ -100,6 +100,6 @@ pub(in super::super) struct EndedCall<'a> {
     pub(in super::super) streak: Streak,
     pub(in super::super) event: HealthEvent,
     pub(in super::super) health: &'a Health,
-    /// Whether no other request is in flight.
+    /// Whether no other item is in flight or queued.
     pub(in super::super) is_alone: bool,
 }

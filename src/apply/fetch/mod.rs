@@ -15,7 +15,7 @@ pub use query::{LocalFilter, ServerFilter, not_newer};
 
 use super::StopReason;
 use super::page_size::{PageSize, SmallestFails};
-use super::reads::{Course, ReadResult, ReadSource, Wanted};
+use super::reads::{ReadResult, ReadSource, Wanted};
 use crate::model::call::{Call, CallResult, Incident, Page, Verdict};
 
 /// So many incidents of a page are those of the page before.
@@ -197,9 +197,9 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
         Ok(ReadResult { incidents, ..ReadResult::default() })
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, StopReason> {
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Option<Call>, StopReason> {
         match self.size.failed(answer) {
-            Ok(()) => Ok(Course::Request(self.call())),
+            Ok(()) => Ok(Some(self.call())),
             Err(SmallestFails) => Err(StopReason::ListFailed {
                 message: format!("incident {} of the list, alone on its page: {}", page.skip + 1, answer.message),
             }),
@@ -324,7 +324,7 @@ mod tests {
                 let Call::List(page) = &call else { panic!("{call:?}") };
                 sizes.push(page.top);
                 match fetching.page_failed(page, &failure) {
-                    Ok(course) => call = if let Course::Request(call) = course { call } else { panic!("{course:?}") },
+                    Ok(next) => call = next.expect("a smaller page"),
                     Err(stop) => break stop,
                 }
             };
@@ -362,7 +362,7 @@ mod tests {
             let Call::List(page) = &call else { panic!("{call:?}") };
             next_call = if page.top > 1 {
                 match fetching.page_failed(page, &failure(Some(504), false)) {
-                    Ok(Course::Request(call)) => Some(call),
+                    Ok(Some(call)) => Some(call),
                     other => panic!("{other:?}"),
                 }
             } else {

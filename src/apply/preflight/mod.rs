@@ -6,7 +6,7 @@
 mod planner;
 
 use super::StopReason;
-use super::reads::{Course, ReadResult, ReadSource, Wanted};
+use super::reads::{ReadResult, ReadSource, Wanted};
 use crate::model::call::{Call, CallResult, Page, Verdict};
 use crate::model::change::IncidentId;
 use crate::model::snapshot::{IncidentState, Snapshot};
@@ -93,8 +93,8 @@ impl ReadSource for PreflightSource {
         self.route.calls_left()
     }
 
-    fn page_failed(&mut self, _: &Page, answer: &CallResult) -> Result<Course, StopReason> {
-        Ok(self.route.failed(answer).map_or(Course::Ask, Course::Request))
+    fn page_failed(&mut self, _: &Page, answer: &CallResult) -> Result<Option<Call>, StopReason> {
+        Ok(self.route.failed(answer))
     }
 
     fn can_read_singly(&self) -> bool {

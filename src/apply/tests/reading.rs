@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::stage::{Script, Stage, Wire, no_connection, reply, resolve, shown};
 use crate::apply::events::Event;
 use crate::apply::page_size::tests::SIZES;
-use crate::apply::{Completion, Course, EngineEnd, PreflightSource, ReadResult, ReadSource, StopReason, Wanted, read};
+use crate::apply::{Completion, EngineEnd, PreflightSource, ReadResult, ReadSource, StopReason, Wanted, read};
 use crate::client::SendError;
 use crate::journal::ReadScope;
 use crate::model::call::{Call, CallResult, Page};
@@ -29,7 +29,7 @@ impl ReadSource for OneByOne {
         self.left.pop().and_then(IncidentId::new).map_or(Wanted::Nothing, |id| Wanted::Call(Call::Read(id)))
     }
 
-    fn page_failed(&mut self, _: &Page, _: &CallResult) -> Result<Course, StopReason> {
+    fn page_failed(&mut self, _: &Page, _: &CallResult) -> Result<Option<Call>, StopReason> {
         unreachable!("it requests no pages")
     }
 

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use bulk_triage::apply::events::{Event, Listener};
 use bulk_triage::apply::{
-    Completion, Course, EngineEnd, ListSource, LocalFilter, PreflightSource, ReadResult, ReadSource, StopReason,
-    Wanted, read,
+    Completion, EngineEnd, ListSource, LocalFilter, PreflightSource, ReadResult, ReadSource, StopReason, Wanted, read,
 };
 use bulk_triage::client::{Client, Incomplete, Reply, Request, SendError, TokenCache, Transport};
 use bulk_triage::clock::{BootTime, Clock, Now};
@@ -241,7 +240,7 @@ impl<R: ReadSource> ReadSource for Watched<R> {
         Ok(heard)
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Course, StopReason> {
+    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Option<Call>, StopReason> {
         self.reader.page_failed(page, answer)
     }
 
