@@ -62,10 +62,10 @@ impl PageSize {
     ///
     /// # Errors
     /// If the smallest page has failed as often as any.
-    pub(super) fn failed(&mut self, answer: &CallResult) -> Result<(), SmallestFails> {
+    pub(super) fn failed(&mut self, result: &CallResult) -> Result<(), SmallestFails> {
         self.streak = self.streak.saturating_add(1);
         self.failures += 1;
-        let may_be_too_large = answer.is_truncated || answer.http_status == Some(504);
+        let may_be_too_large = result.is_truncated || result.http_status == Some(504);
         if self.failures < FAILURES && !(may_be_too_large && self.at + 1 < self.sizes.len()) {
             return Ok(());
         }

@@ -26,7 +26,7 @@ pub(super) struct ServiceState {
     just_passed: Option<BootTime>,
     /// The end of a pause; the journal keeps a day of it at most.
     own_pause: Option<BootTime>,
-    told_pause: Option<BootTime>,
+    reported_pause: Option<BootTime>,
     /// No request starts until there is another token.
     pub(super) awaits_token: bool,
     /// The 429s that came.
@@ -76,7 +76,7 @@ impl ServiceState {
             shortest_window: quota.shortest(),
             just_passed: None,
             own_pause: None,
-            told_pause: None,
+            reported_pause: None,
             awaits_token: false,
             throttled: 0,
         }
@@ -95,8 +95,8 @@ impl ServiceState {
 
     /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
     /// and names a time.
-    pub(super) fn pause(&mut self, answer: &CallResult, at: Now) -> Option<(BootTime, Effects)> {
-        let resume = match (&answer.verdict, answer.resume) {
+    pub(super) fn pause(&mut self, result: &CallResult, at: Now) -> Option<(BootTime, Effects)> {
+        let resume = match (&result.verdict, result.resume) {
             (Verdict::Throttled { resume }, _) => {
                 self.throttled += 1;
                 *resume
@@ -114,14 +114,14 @@ impl ServiceState {
         if self.own_pause.is_none_or(|own| own < until) {
             self.own_pause = Some(until);
         }
-        // Told again only where it is worth a line.
-        if self.told_pause.is_none_or(|told| until > told + Duration::from_secs(1)) {
-            self.told_pause = Some(until);
+        // Reported again only if it is worth a line.
+        if self.reported_pause.is_none_or(|told| until > told + Duration::from_secs(1)) {
+            self.reported_pause = Some(until);
             // One time is named, not a passed one beside it.
             let has_passed = resume == Some(Resume::JustPassed);
-            let message = if has_passed { "the time that the response names has just passed" } else { &answer.message };
+            let message = if has_passed { "the time that the response names has just passed" } else { &result.message };
             let message = message.to_owned();
-            effects.event = Some(match answer.verdict {
+            effects.event = Some(match result.verdict {
                 Verdict::Throttled { .. } => Event::Throttled { until: wall, message },
                 _ => Event::Busy { until: wall, message },
             });
@@ -187,7 +187,7 @@ mod tests {
     }
 
     /// A response that names a time this far from now, in milliseconds.
-    fn answer(status: u16, after: u64) -> CallResult {
+    fn result(status: u16, after: u64) -> CallResult {
         resuming(status, Some(Resume::After(Duration::from_millis(after))))
     }
 
@@ -203,14 +203,14 @@ mod tests {
     #[test]
     fn pause_longer_than_a_window_is_kept() {
         let mut service = service();
-        let (kept, _) = service.pause(&answer(429, 24_000), at(1_000)).expect("a pause");
+        let (kept, _) = service.pause(&result(429, 24_000), at(1_000)).expect("a pause");
         assert_eq!(kept, at(25_000).boot);
         assert_eq!(service.earliest(at(9_000).boot, at(99_000).boot), at(25_000).boot);
         assert_eq!(service.earliest(at(26_000).boot, at(99_000).boot), at(26_000).boot);
         // Another one that ends sooner changes nothing.
-        assert_eq!(service.pause(&answer(429, 3_000), at(2_000)).expect("a pause").0, at(5_000).boot);
+        assert_eq!(service.pause(&result(429, 3_000), at(2_000)).expect("a pause").0, at(5_000).boot);
         assert!(service.is_paused(at(24_999).boot));
-        service.pause(&answer(503, 25_000), at(2_000)).expect("a pause");
+        service.pause(&result(503, 25_000), at(2_000)).expect("a pause");
         assert!(service.is_paused(at(26_999).boot));
         assert!(!service.is_paused(at(27_000).boot));
         assert_eq!(service.throttled, 2, "only 429s are");
@@ -220,7 +220,7 @@ mod tests {
     fn journal_keeps_a_day_of_a_pause() {
         let day = 24 * 3_600_000;
         for (named, kept) in [(3 * 3_600_000, 3 * 3_600_000), (day, day), (day + 1, day), (20 * day, day)] {
-            let until = service().pause(&answer(429, named), at(0)).expect("a pause").0;
+            let until = service().pause(&result(429, named), at(0)).expect("a pause").0;
             assert_eq!(until.since(at(0).boot), Duration::from_millis(kept));
         }
     }
@@ -240,7 +240,7 @@ mod tests {
         let mut service = service();
         let is_told = [(9_000, true), (9_000, false), (10_000, false), (10_001, true), (11_001, false), (3_000, false)];
         for (until, is_told) in is_told {
-            let event = service.pause(&answer(429, until), at(0)).expect("a pause").1.event;
+            let event = service.pause(&result(429, until), at(0)).expect("a pause").1.event;
             let wall = at(i64::try_from(until).expect("small")).wall;
             let told = Event::Throttled { until: wall, message: "wait".to_owned() };
             assert_eq!(event, is_told.then_some(told), "{until}");
@@ -260,7 +260,7 @@ mod tests {
         ] {
             for status in [429, 503] {
                 let mut service = ServiceState::new(&"50/10s".parse().expect("a quota"), Duration::from_secs(patience));
-                let stop = service.pause(&answer(status, until), at(0)).expect("a pause").1.stop;
+                let stop = service.pause(&result(status, until), at(0)).expect("a pause").1.stop;
                 let wall = at(i64::try_from(until).expect("small")).wall;
                 let expected = stops.then_some(StopReason::PausedTooLong { until: wall });
                 assert_eq!(stop, expected, "{until} ms with a patience of {patience} s");
@@ -280,7 +280,7 @@ mod tests {
     fn just_passed_time_costs_one_second_once() {
         let passed = resuming(429, Some(Resume::JustPassed));
         let mut service = ServiceState::new(&"50/10s,5/20s".parse().expect("a quota"), Duration::from_secs(30));
-        let mut until = |answer: &CallResult, now| service.pause(answer, at(now)).map(|(kept, _)| kept.0 / 1_000);
+        let mut until = |result: &CallResult, now| service.pause(result, at(now)).map(|(kept, _)| kept.0 / 1_000);
         assert_eq!(until(&passed, 100), Some(1_100));
         assert_eq!(until(&passed, 600), Some(1_100), "it was in flight");
         assert_eq!(until(&passed, 1_200), Some(11_200), "the one that tried it out");

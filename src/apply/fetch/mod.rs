@@ -1,10 +1,10 @@
 //! Fetching: the list of incidents, page by page, through [`super::reads`].
 //!
 //! The list is not the same from one page to the next: new incidents come in at its beginning, and others leave it where
-//! they no longer match. So a page begins a few incidents before the end of the last one, and if it shows none of them,
-//! some have left: then it goes back.
+//! they no longer match. So a page begins a few incidents before the end of the last one. If it shows none of them, some
+//! have left, and an earlier page is requested.
 //!
-//! Promises: no incident is handed on twice; none is passed over that is in the list from the beginning to the end.
+//! Promises: no incident is kept twice; none is missed that is in the list from the beginning to the end.
 
 mod query;
 
@@ -18,34 +18,33 @@ use super::page_size::{PageSize, SmallestFails};
 use super::reads::{ReadResult, ReadSource, Wanted};
 use crate::model::call::{Call, CallResult, Incident, Page, Verdict};
 
-/// So many incidents of a page are those of the page before.
+/// How many incidents of a page are those of the page before.
 const OVERLAP: u64 = 5;
-/// So many pages in a row without anything new are no list that has grown meanwhile.
+/// After this many pages in a row without anything new, the list has not just grown: it repeats itself.
 const MAX_PAGES_WITHOUT_NEW: u32 = 20;
 
-/// Reads the list, and hands on what is new of each page.
+/// Reads the list, and keeps what is new of each page.
 #[derive(Debug)]
 pub struct ListSource<K> {
     filter: Option<String>,
-    sieve: LocalFilter,
-    /// Of those that are asked for, so many are left to be found.
+    local_filter: LocalFilter,
+    /// How many more incidents are to be found, of those that match.
     left: Option<u64>,
     keep: K,
     known: HashSet<u64>,
     /// The next page begins here.
     skip: u64,
-    /// The last page that was taken ended before this place.
+    /// The last page that was taken ended before this position.
     end: u64,
-    /// A page that showed none of the incidents before it, because it is too small to: whether it comes after them is
-    /// not known yet.
+    /// A page that is too small to show incidents of the page before: whether it comes after that one is not known yet.
     unjoined: Option<Part>,
     size: PageSize,
     /// The length of the longest page so far.
     longest: u64,
-    under_way: bool,
-    /// So many pages in a row have shown nothing new.
-    vain: u32,
-    is_over: bool,
+    in_flight: bool,
+    /// How many pages in a row have shown nothing new.
+    pages_without_new: u32,
+    is_finished: bool,
 }
 
 /// A part of the list, as a page has shown it.
@@ -57,19 +56,19 @@ struct Part {
 }
 
 impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
-    /// Of the incidents that `filter` lets through, until `limit` of those that `sieve` takes were found. `keep` gets
-    /// all that are new, page by page, those that the sieve doesn't take too. `page_sizes`: those of the contract.
+    /// Reads the incidents that match `filter`, until `limit` of them were found that match `local_filter`. `keep` gets
+    /// all that are new, page by page, also those that don't match `local_filter`. `page_sizes`: those of the contract.
     #[must_use]
     pub fn new(
         page_sizes: &[u32],
         filter: Option<String>,
-        sieve: LocalFilter,
+        local_filter: LocalFilter,
         limit: Option<u64>,
         keep: K,
     ) -> ListSource<K> {
         ListSource {
             filter,
-            sieve,
+            local_filter,
             left: limit,
             keep,
             known: HashSet::new(),
@@ -78,16 +77,16 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
             unjoined: None,
             size: PageSize::new(page_sizes),
             longest: 0,
-            under_way: false,
-            vain: 0,
-            is_over: limit == Some(0),
+            in_flight: false,
+            pages_without_new: 0,
+            is_finished: limit == Some(0),
         }
     }
 
-    /// This one was read before: it goes on behind it.
-    pub fn mark_known(&mut self, id: u64, is_asked_for: bool) {
+    /// This one was read before: reading continues after it.
+    pub fn mark_known(&mut self, id: u64, matches: bool) {
         if self.known.insert(id) {
-            self.count(is_asked_for);
+            self.count(matches);
             self.end = self.known.len() as u64;
             self.skip = self.end.saturating_sub(OVERLAP);
         }
@@ -99,14 +98,14 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         self.known.len() as u64
     }
 
-    fn count(&mut self, is_asked_for: bool) {
-        if let Some(left) = self.left.as_mut().filter(|_| is_asked_for) {
+    fn count(&mut self, matches: bool) {
+        if let Some(left) = self.left.as_mut().filter(|_| matches) {
             *left = left.saturating_sub(1);
-            self.is_over |= *left == 0;
+            self.is_finished |= *left == 0;
         }
     }
 
-    /// A page was read; how many of its incidents are new.
+    /// A page was read. Returns how many of its incidents are new.
     fn shown(&mut self, page: Part) -> io::Result<u64> {
         let shows_known = page.incidents.iter().zip(0..OVERLAP).any(|(incident, _)| self.known.contains(&incident.id));
         if let Some(unjoined) = self.unjoined.take() {
@@ -122,7 +121,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         }
         // After a list of one incident there is nothing to go back for.
         if page.incidents.is_empty() && page.skip == 1 && page.top > 1 {
-            self.is_over = true;
+            self.is_finished = true;
             return Ok(0);
         }
         self.skip = page.skip - 1;
@@ -142,7 +141,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         let is_new = |incident: &&Incident| self.known.insert(incident.id);
         let new: Vec<Incident> = page.incidents.iter().filter(is_new).cloned().collect();
         for incident in &new {
-            self.count(self.sieve.matches(incident));
+            self.count(self.local_filter.matches(incident));
         }
         let found = new.len() as u64;
         self.longest = self.longest.max(length);
@@ -150,13 +149,13 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         // Of a very short page, too, less than all is shown again.
         self.skip = self.end - OVERLAP.min(length.saturating_sub(1));
         if found > 0 {
-            self.vain = 0;
+            self.pages_without_new = 0;
             (self.keep)(new)?;
         } else {
-            self.vain += 1;
-            // The server may have a smaller measure of a page: short is what is shorter than another one was.
+            self.pages_without_new += 1;
+            // The server may return fewer incidents per page: a page is short if another one was longer.
             let is_short = length < self.longest.min(page.top.into());
-            self.is_over |= is_short || length == 0;
+            self.is_finished |= is_short || length == 0;
         }
         Ok(found)
     }
@@ -168,52 +167,52 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
 
 impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
     fn next(&mut self) -> Wanted {
-        if self.is_over {
+        if self.is_finished {
             return Wanted::Nothing;
         }
-        if self.under_way {
+        if self.in_flight {
             return Wanted::Later;
         }
-        self.under_way = true;
+        self.in_flight = true;
         Wanted::Call(self.call())
     }
 
-    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+    fn on_result(&mut self, call: &Call, result: &CallResult) -> Result<ReadResult, StopReason> {
         let Call::List(page) = call else { return Ok(ReadResult::default()) };
-        self.under_way = false;
-        let incidents = match &answer.verdict {
+        self.in_flight = false;
+        let incidents = match &result.verdict {
             Verdict::Listed(incidents) => {
                 self.size.succeeded();
                 let keeping = self.shown(Part { skip: page.skip, top: page.top, incidents: incidents.clone() });
                 keeping.map_err(|error| StopReason::ListenerFailed { message: error.to_string() })?
             }
-            Verdict::Rejected => return Err(StopReason::QueryRejected { message: answer.message.clone() }),
-            _ => return Err(StopReason::ListFailed { message: answer.message.clone() }),
+            Verdict::Rejected => return Err(StopReason::QueryRejected { message: result.message.clone() }),
+            _ => return Err(StopReason::ListFailed { message: result.message.clone() }),
         };
-        if self.vain >= MAX_PAGES_WITHOUT_NEW && !self.is_over {
+        if self.pages_without_new >= MAX_PAGES_WITHOUT_NEW && !self.is_finished {
             let message = "it shows the same incidents on every page".to_owned();
             return Err(StopReason::ListFailed { message });
         }
         Ok(ReadResult { incidents, ..ReadResult::default() })
     }
 
-    fn page_failed(&mut self, page: &Page, answer: &CallResult) -> Result<Option<Call>, StopReason> {
-        match self.size.failed(answer) {
+    fn page_failed(&mut self, page: &Page, result: &CallResult) -> Result<Option<Call>, StopReason> {
+        match self.size.failed(result) {
             Ok(()) => Ok(Some(self.call())),
             Err(SmallestFails) => Err(StopReason::ListFailed {
-                message: format!("incident {} of the list, alone on its page: {}", page.skip + 1, answer.message),
+                message: format!("incident {} of the list, alone on its page: {}", page.skip + 1, result.message),
             }),
         }
     }
 
-    /// Which incidents there are only the list tells.
+    /// Only the list tells which incidents there are.
     fn can_read_singly(&self) -> bool {
         false
     }
 
     /// How long the list is, is not known.
     fn calls_left(&self) -> u64 {
-        u64::from(!self.is_over && !self.under_way)
+        u64::from(!self.is_finished && !self.in_flight)
     }
 }
 
@@ -225,8 +224,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// The next request; `None` at the end.
-    fn next(fetching: &mut ListSource<impl FnMut(Vec<Incident>) -> io::Result<()>>) -> Option<Call> {
-        match fetching.next() {
+    fn next(source: &mut ListSource<impl FnMut(Vec<Incident>) -> io::Result<()>>) -> Option<Call> {
+        match source.next() {
             Wanted::Call(call) => Some(call),
             Wanted::Nothing => None,
             Wanted::Later => panic!("nothing is in flight"),
@@ -237,30 +236,30 @@ mod tests {
         Incident { id, ..Incident::default() }
     }
 
-    fn answer(verdict: Verdict) -> CallResult {
+    fn result(verdict: Verdict) -> CallResult {
         CallResult { verdict, ..failure(Some(200), false) }
     }
 
     /// Reads a list that `change` changes after each page; what was handed on, and the calls that it took.
     fn fetched(list: &mut BTreeSet<u64>, top: usize, mut change: impl FnMut(&mut BTreeSet<u64>)) -> (Vec<u64>, u32) {
         let mut kept = Vec::new();
-        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
+        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
         let mut calls = 0;
-        while let Some(call) = next(&mut fetching) {
+        while let Some(call) = next(&mut source) {
             let Call::List(page) = &call else { panic!("{call:?}") };
-            assert_eq!(fetching.next(), Wanted::Later, "one page at a time");
+            assert_eq!(source.next(), Wanted::Later, "one page at a time");
             let skip = usize::try_from(page.skip).expect("small");
             let shown = list.iter().rev().skip(skip).take(top.min(page.top as usize)).copied().map(incident);
             let verdict = Verdict::Listed(shown.collect());
-            fetching.on_result(&call, &answer(verdict)).expect("keeps");
+            source.on_result(&call, &result(verdict)).expect("keeps");
             calls += 1;
             assert!(calls < 5_000, "it never ends");
             change(list);
         }
-        drop(fetching);
+        drop(source);
         (kept, calls)
     }
 
@@ -284,28 +283,28 @@ mod tests {
     /// So many have left the list that a page is not what comes after the last one: it is gone back by almost a page.
     #[test]
     fn page_without_overlap_is_not_used() {
-        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
-        (101..=400).rev().for_each(|id| fetching.mark_known(id, true));
-        assert_eq!(fetching.read(), 300);
-        let call = next(&mut fetching).expect("goes on");
+        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
+        (101..=400).rev().for_each(|id| source.mark_known(id, true));
+        assert_eq!(source.read(), 300);
+        let call = next(&mut source).expect("goes on");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 295 }));
         let page = (1..=50).rev().map(incident).collect();
-        assert_eq!(fetching.on_result(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 0);
-        assert_eq!(next(&mut fetching), Some(Call::List(Page { filter: None, top: 100, skip: 200 })));
-        assert_eq!(fetching.read(), 300);
+        assert_eq!(source.on_result(&call, &result(Verdict::Listed(page))).expect("keeps").incidents, 0);
+        assert_eq!(next(&mut source), Some(Call::List(Page { filter: None, top: 100, skip: 200 })));
+        assert_eq!(source.read(), 300);
     }
 
     #[test]
     fn fetch_continues_after_known_incidents_up_to_limit() {
-        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), Some(30), |_| Ok(()));
-        (71..=90).rev().for_each(|id| fetching.mark_known(id, true));
-        assert_eq!(fetching.calls_left(), 1);
-        let call = next(&mut fetching).expect("ten are left");
-        assert_eq!(fetching.calls_left(), 0, "it is running");
+        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), Some(30), |_| Ok(()));
+        (71..=90).rev().for_each(|id| source.mark_known(id, true));
+        assert_eq!(source.calls_left(), 1);
+        let call = next(&mut source).expect("ten are left");
+        assert_eq!(source.calls_left(), 0, "it is running");
         assert_eq!(call, Call::List(Page { filter: None, top: 100, skip: 15 }));
         let page = (1..=75).rev().map(incident).collect();
-        assert_eq!(fetching.on_result(&call, &answer(Verdict::Listed(page))).expect("keeps").incidents, 70);
-        assert_eq!(next(&mut fetching), None);
+        assert_eq!(source.on_result(&call, &result(Verdict::Listed(page))).expect("keeps").incidents, 70);
+        assert_eq!(next(&mut source), None);
         let mut none = ListSource::new(&SIZES, None, LocalFilter::default(), Some(0), |_| Ok(()));
         assert_eq!((none.calls_left(), none.next()), (0, Wanted::Nothing));
     }
@@ -316,14 +315,14 @@ mod tests {
             (failure(Some(200), true), vec![100, 50, 25, 10, 1, 1]),
             (failure(Some(500), false), vec![100, 100, 50, 50, 25, 25, 10, 10, 1, 1]),
         ] {
-            let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
-            (1..=20).rev().for_each(|id| fetching.mark_known(id, true));
-            let mut call = next(&mut fetching).expect("a page");
+            let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
+            (1..=20).rev().for_each(|id| source.mark_known(id, true));
+            let mut call = next(&mut source).expect("a page");
             let mut sizes = Vec::new();
             let stop = loop {
                 let Call::List(page) = &call else { panic!("{call:?}") };
                 sizes.push(page.top);
-                match fetching.page_failed(page, &failure) {
+                match source.page_failed(page, &failure) {
                     Ok(next) => call = next.expect("a smaller page"),
                     Err(stop) => break stop,
                 }
@@ -342,9 +341,9 @@ mod tests {
             (Verdict::NotFound, StopReason::ListFailed { message: said() }),
             (Verdict::Unexpected, StopReason::ListFailed { message: said() }),
         ] {
-            let mut fetching = ListSource::new(&SIZES, Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
-            let call = next(&mut fetching).expect("a page");
-            assert_eq!(fetching.on_result(&call, &answer(verdict)).expect_err("nothing to read"), stop);
+            let mut source = ListSource::new(&SIZES, Some("x".to_owned()), LocalFilter::default(), None, |_| Ok(()));
+            let call = next(&mut source).expect("a page");
+            assert_eq!(source.on_result(&call, &result(verdict)).expect_err("nothing to read"), stop);
         }
     }
 
@@ -352,39 +351,39 @@ mod tests {
     #[test]
     fn pages_of_one_incident_read_the_whole_list() {
         let mut kept = Vec::new();
-        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
+        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
             kept.extend(new.iter().map(|incident| incident.id));
             Ok(())
         });
         let list: Vec<u64> = (1..=30).rev().collect();
-        let mut next_call = next(&mut fetching);
+        let mut next_call = next(&mut source);
         while let Some(call) = next_call {
             let Call::List(page) = &call else { panic!("{call:?}") };
             next_call = if page.top > 1 {
-                match fetching.page_failed(page, &failure(Some(504), false)) {
+                match source.page_failed(page, &failure(Some(504), false)) {
                     Ok(Some(call)) => Some(call),
                     other => panic!("{other:?}"),
                 }
             } else {
                 let at = usize::try_from(page.skip).expect("small");
                 let shown = list.iter().skip(at).take(1).copied().map(incident).collect();
-                fetching.on_result(&call, &answer(Verdict::Listed(shown))).expect("keeps");
-                next(&mut fetching)
+                source.on_result(&call, &result(Verdict::Listed(shown))).expect("keeps");
+                next(&mut source)
             };
         }
-        drop(fetching);
+        drop(source);
         assert_eq!(kept, list);
     }
 
     #[test]
     fn same_page_again_and_again_stops_the_fetch() {
-        let mut fetching = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
+        let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));
         let mut calls = 0;
         let stop = loop {
-            let call = next(&mut fetching).expect("no end of the list");
+            let call = next(&mut source).expect("no end of the list");
             calls += 1;
             let page = (1..=100).rev().map(incident).collect();
-            if let Err(stop) = fetching.on_result(&call, &answer(Verdict::Listed(page))) {
+            if let Err(stop) = source.on_result(&call, &result(Verdict::Listed(page))) {
                 break stop;
             }
         };

@@ -1,4 +1,4 @@
-//! The route of a survey: which call shows the most of the incidents that are still wanted.
+//! The plan of a preflight: which request shows the most of the incidents that are still wanted.
 //!
 //! A page of the list shows a hundred incidents, newest first, and can begin anywhere in it; where an incident stands
 //! there is not known, but can be guessed from the pages seen. So a page is worth its call where wanted incidents lie
@@ -27,7 +27,7 @@ pub(super) struct ReadPlanner {
     one_by_one: BTreeSet<u64>,
     /// Where incidents stand in the list, by their ids: those at the ends of the pages seen.
     places: BTreeMap<u64, u64>,
-    page_under_way: bool,
+    page_in_flight: bool,
     no_more_pages: bool,
     size: PageSize,
     /// How often the page in flight has failed, in whatever size.
@@ -42,7 +42,7 @@ impl ReadPlanner {
             wanted: wanted.map(IncidentId::get).collect(),
             one_by_one: BTreeSet::new(),
             places: BTreeMap::new(),
-            page_under_way: false,
+            page_in_flight: false,
             no_more_pages: false,
             size: PageSize::new(page_sizes),
             failures: 0,
@@ -70,11 +70,11 @@ impl ReadPlanner {
             return Wanted::Call(Call::Read(incident));
         }
         let Some(newest) = self.wanted.last().copied() else { return Wanted::Nothing };
-        if self.page_under_way {
+        if self.page_in_flight {
             return Wanted::Later;
         }
         if self.pages_pay() && self.on_a_page_with(newest).len() >= 2 {
-            self.page_under_way = true;
+            self.page_in_flight = true;
             self.failures = 0;
             return Wanted::Call(self.page_with(newest));
         }
@@ -94,7 +94,7 @@ impl ReadPlanner {
     /// A page has shown these. Returns those that were wanted.
     pub(super) fn shown(&mut self, asked: &Page, page: Vec<Incident>) -> Vec<Incident> {
         let skip = asked.skip;
-        self.page_under_way = false;
+        self.page_in_flight = false;
         self.size.succeeded();
         self.saved -= 1;
         let ids: Vec<u64> = page.iter().map(|incident| incident.id).collect();
@@ -130,22 +130,22 @@ impl ReadPlanner {
 
     /// Pages are refused.
     pub(super) fn refused(&mut self) {
-        self.page_under_way = false;
+        self.page_in_flight = false;
         self.saved -= 1;
         self.no_more_pages = true;
     }
 
     /// A page was not read: another request for it, or `None` if its incidents are read one by one.
-    pub(super) fn failed(&mut self, answer: &CallResult) -> Option<Call> {
+    pub(super) fn failed(&mut self, result: &CallResult) -> Option<Call> {
         self.saved -= 1;
         self.failures += 1;
         let newest = self.wanted.last().copied()?;
         let of_page = self.on_a_page_with(newest);
-        let smaller = self.size.failed(answer);
-        if smaller.is_ok() && self.pages_pay() && (answer.is_truncated || self.failures < FAILURES) {
+        let smaller = self.size.failed(result);
+        if smaller.is_ok() && self.pages_pay() && (result.is_truncated || self.failures < FAILURES) {
             return Some(self.page_with(newest));
         }
-        self.page_under_way = false;
+        self.page_in_flight = false;
         for id in of_page {
             self.wanted.remove(&id);
             self.one_by_one.insert(id);
@@ -223,10 +223,10 @@ mod tests {
 
     /// The calls that it takes, with a list of these incidents; each wanted one is seen or asked for.
     fn calls(wanted: &BTreeSet<u64>, there: &BTreeSet<u64>) -> (u64, u64) {
-        let mut route = ReadPlanner::new(wanted.iter().copied().map(id), &SIZES);
+        let mut planner = ReadPlanner::new(wanted.iter().copied().map(id), &SIZES);
         let list: Vec<u64> = there.iter().rev().copied().collect();
         let (mut pages, mut reads, mut known) = (0, 0, BTreeSet::new());
-        while let Wanted::Call(call) = route.next() {
+        while let Wanted::Call(call) = planner.next() {
             match call {
                 Call::Read(incident) => {
                     reads += 1;
@@ -237,7 +237,7 @@ mod tests {
                     let skip_to = usize::try_from(asked.skip).expect("small");
                     let page = list.iter().skip(skip_to).take(asked.top as usize);
                     let page = page.map(|id| Incident { id: *id, ..Incident::default() }).collect();
-                    for found in route.shown(&asked, page) {
+                    for found in planner.shown(&asked, page) {
                         assert!(known.insert(found.id), "{} is found twice", found.id);
                     }
                 }
@@ -283,14 +283,14 @@ mod tests {
     }
 
     /// The calls for a hundred neighbors if every page fails in this way: sizes of pages, then how many single reads.
-    fn with_failing_pages(answer: &CallResult) -> (Vec<u32>, usize) {
-        let mut route = ReadPlanner::new((901..=1_000).map(id), &SIZES);
+    fn with_failing_pages(result: &CallResult) -> (Vec<u32>, usize) {
+        let mut planner = ReadPlanner::new((901..=1_000).map(id), &SIZES);
         let (mut tops, mut reads) = (Vec::new(), 0);
         loop {
-            match route.next() {
+            match planner.next() {
                 Wanted::Call(Call::List(page)) => {
                     tops.push(page.top);
-                    while let Some(Call::List(page)) = route.failed(answer) {
+                    while let Some(Call::List(page)) = planner.failed(result) {
                         tops.push(page.top);
                     }
                 }
@@ -312,21 +312,21 @@ mod tests {
 
     #[test]
     fn refused_pages_are_not_requested_again() {
-        let mut route = ReadPlanner::new((901..=1_000).map(id), &SIZES);
-        assert!(matches!(route.next(), Wanted::Call(Call::List(_))));
-        route.refused();
-        assert!(matches!(route.next(), Wanted::Call(Call::Read(_))));
+        let mut planner = ReadPlanner::new((901..=1_000).map(id), &SIZES);
+        assert!(matches!(planner.next(), Wanted::Call(Call::List(_))));
+        planner.refused();
+        assert!(matches!(planner.next(), Wanted::Call(Call::Read(_))));
     }
 
     #[test]
     fn remaining_reads_include_incidents_missing_from_pages() {
-        let mut route = ReadPlanner::new((901..=1_000).map(id), &SIZES);
-        assert_eq!((route.left(), route.calls_left()), (100, 1));
-        let Wanted::Call(Call::List(asked)) = route.next() else { panic!("no page") };
+        let mut planner = ReadPlanner::new((901..=1_000).map(id), &SIZES);
+        assert_eq!((planner.left(), planner.calls_left()), (100, 1));
+        let Wanted::Call(Call::List(asked)) = planner.next() else { panic!("no page") };
         let page = (901..=1_000).rev().filter(|id| id % 10 != 0).map(|id| Incident { id, ..Incident::default() });
-        assert_eq!(route.shown(&asked, page.collect()).len(), 90);
+        assert_eq!(planner.shown(&asked, page.collect()).len(), 90);
         // Of 901 to 1000 those that a page can speak of: 1000 is newer than the first that it has shown.
-        assert_eq!((route.left(), route.calls_left()), (10, 10));
+        assert_eq!((planner.left(), planner.calls_left()), (10, 10));
     }
 
     proptest! {
