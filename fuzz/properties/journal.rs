@@ -111,12 +111,12 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     let mut whats = vec![CallKind::Update; rows.len()];
     // Those that are in doubt after the first time are told of it at the second, and read at the third.
     for _ in 0..3 {
-        let begins =
+        let starts =
             rows.iter().zip(&whats).map(|(row, what)| StartRequest::new(row, Part::Whole, what.clone())).collect();
-        let batch = Batch { begins, slots: 100, ..Batch::default() };
+        let batch = Batch { starts, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
         let mut started = Vec::new();
-        for ((pending, what), receipt) in rows.iter().zip(&mut whats).zip(receipts.begins) {
+        for ((pending, what), receipt) in rows.iter().zip(&mut whats).zip(receipts.starts) {
             match receipt {
                 Receipt::Started(attempt) => started.push((pending.row, *what == CallKind::Update, attempt)),
                 Receipt::InDoubt(doubts) => *what = CallKind::Read(doubts),

@@ -1,8 +1,8 @@
 //! Health: whether the service is down, whether we are allowed, whether the file is the right one. Counts what the
-//! answers say; decides nothing about a single row.
+//! responses say; decides nothing about a single row.
 //!
-//! Promises: when five attempts in a row end without an answer it is the service that is down, not the rows, and no row
-//! pays for it. Pure.
+//! Promises: if five attempts in a row end without a response, the service is down, not the rows, and no row pays for
+//! it. Pure.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::model::call::{Obstacle, Verdict};
 use crate::model::outcome::{OutcomeKind, RowCode};
 use crate::retry::outage_pause;
 
-/// So many attempts in a row without an answer mean that the service is down.
+/// After this many attempts in a row without a response, the service is down.
 pub(super) const DOWN_AFTER: u32 = 5;
 /// A name that is not known is looked up again after this.
 const SECOND_LOOKUP: Duration = Duration::from_secs(2);
-/// So many 403 in a row mean that the permission is gone.
+/// After this many 403s in a row, the permission is gone.
 const FORBIDDEN_AFTER: u32 = 5;
-/// So many first rows that fail the same way mean that the file is wrong.
+/// If this many first rows fail with the same error, the file is wrong.
 const FIRST_ROWS: usize = 5;
 
-/// The service, by its last answers.
+/// The service, by its last responses.
 #[derive(Debug)]
 pub(super) struct Health {
     patience: Duration,
-    /// Attempts without an answer since the last answer.
+    /// Attempts without a response since the last response.
     streak: u32,
     /// Counts the streaks: a row's tries in a streak that became an outage do not count.
     streak_id: u64,
@@ -119,7 +119,7 @@ impl Health {
         self.outage.is_some()
     }
 
-    /// Whether there is a run of attempts without an answer that may yet turn out to be an outage.
+    /// Whether there is a run of attempts without a response that may yet turn out to be an outage.
     pub(super) fn is_uncertain(&self) -> bool {
         self.streak > 0 && self.outage.is_none()
     }
@@ -171,7 +171,7 @@ impl Health {
         }
     }
 
-    /// There was an answer, whatever it says: the service is there. Returns whether it was down.
+    /// There was a response, whatever it says: the service is there. Returns whether it was down.
     fn answered(&mut self) -> bool {
         self.any_response = true;
         if self.streak > 0 {
@@ -317,17 +317,17 @@ mod tests {
     /// Found by seed 2072: a gateway in front of a service that is down.
     #[test]
     fn refused_token_and_429_end_no_streak() {
-        for answer in [Verdict::Unauthorized { is_news: false }, Verdict::Throttled { resume: None }] {
+        for response in [Verdict::Unauthorized { is_news: false }, Verdict::Throttled { resume: None }] {
             let mut health = Health::new(Duration::from_mins(10));
             for at in 0..3 {
                 let _ = health.record(&NOTHING, second(at));
             }
-            assert_eq!(health.record(&answer, second(3)), HealthEvent::None);
-            assert_eq!((health.is_uncertain(), health.streak().id), (true, 0), "{answer:?}");
+            assert_eq!(health.record(&response, second(3)), HealthEvent::None);
+            assert_eq!((health.is_uncertain(), health.streak().id), (true, 0), "{response:?}");
             let _ = health.record(&NOTHING, second(4));
-            assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::Down { until: second(10) }, "{answer:?}");
+            assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::Down { until: second(10) }, "{response:?}");
             health.begins();
-            assert_eq!(health.record(&answer, second(10)), HealthEvent::None, "the service behind it may be down");
+            assert_eq!(health.record(&response, second(10)), HealthEvent::None, "the service behind it may be down");
             assert_eq!(health.slots(8, second(10)), 1, "the next one goes first");
             health.begins();
             assert_eq!(health.record(&UPDATED, second(11)), HealthEvent::Up);
@@ -391,10 +391,10 @@ mod tests {
 
     #[test]
     fn any_response_resets_the_failure_streak() {
-        for answer in [Verdict::NotFound, Verdict::Unconfirmed] {
+        for response in [Verdict::NotFound, Verdict::Unconfirmed] {
             let mut health = Health::new(Duration::from_mins(10));
             for at in 0..40 {
-                let verdict = if at % 5 == 4 { &answer } else { &NOTHING };
+                let verdict = if at % 5 == 4 { &response } else { &NOTHING };
                 assert_eq!(health.record(verdict, second(at)), HealthEvent::None);
             }
         }
@@ -410,7 +410,7 @@ mod tests {
             assert_eq!(health.record(&Verdict::Forbidden, second(at)), HealthEvent::None);
         }
         assert_eq!(health.record(&Verdict::Forbidden, second(5)), HealthEvent::Forbidden);
-        // A 429 between says nothing of the permission; any other answer does.
+        // A 429 between says nothing of the permission; any other response does.
         for (between, news) in [
             (Verdict::Throttled { resume: None }, HealthEvent::Forbidden),
             (Verdict::Unauthorized { is_news: true }, HealthEvent::Forbidden),

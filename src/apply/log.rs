@@ -7,7 +7,7 @@ use crate::text::printable;
 
 /// A request has ended; `row`: the one that it was for.
 pub(super) fn call(row: Option<u64>, incident: Option<IncidentId>, what: &'static str, completed: &CompletedCall) {
-    let result = &completed.answer;
+    let result = &completed.result;
     tracing::debug!(
         row,
         incident = incident.map(IncidentId::get),

@@ -115,7 +115,7 @@ struct Reads<'a, R: ReadSource> {
 impl<R: ReadSource> Reads<'_, R> {
     /// A page was not read: what takes its place, or why nothing more is read.
     fn page_failed(&mut self, read: &mut PendingRead, page: &Page, ended: &EndedCall<'_>) -> Result<Step, StopReason> {
-        let result = &ended.completed.answer;
+        let result = &ended.completed.result;
         let after = Step::At(ended.completed.at.boot + delay(read.tries.max(1), &mut self.rng));
         match self.source.page_failed(page, result) {
             Ok(Some(call)) if call == read.call => Ok(after),
@@ -132,7 +132,7 @@ impl<R: ReadSource> Reads<'_, R> {
 
     /// What follows for any other request.
     fn decide(&mut self, read: &PendingRead, ended: &EndedCall<'_>, output: &mut Output) -> Result<Step, StopReason> {
-        let (result, at) = (&ended.completed.answer, ended.completed.at.boot);
+        let (result, at) = (&ended.completed.result, ended.completed.at.boot);
         Ok(match self.policy.decide(&result.verdict, read.tries.max(1), &mut self.rng) {
             RetryDecision::Again { after } => Step::At(at + after),
             // Whether it is this request or the service is not clear yet: it waits for the others, if there are any.
@@ -143,7 +143,7 @@ impl<R: ReadSource> Reads<'_, R> {
             | RetryDecision::Look
             | RetryDecision::GiveUp { .. } => {
                 let ReadResult { snapshots, incidents } = self.source.on_result(&read.call, result)?;
-                output.batch.befores.extend(snapshots);
+                output.batch.snapshots.extend(snapshots);
                 output.event = Some(Event::IncidentsRead(incidents));
                 Step::Finished
             }
@@ -178,7 +178,7 @@ impl<R: ReadSource> WorkSource for Reads<'_, R> {
     }
 
     fn request(&self, read: &PendingRead, batch: &mut Batch) {
-        batch.looks.push(read.call.incident());
+        batch.reads.push(read.call.incident());
     }
 
     fn call(&mut self, read: &mut PendingRead) -> Call {
@@ -191,7 +191,7 @@ impl<R: ReadSource> WorkSource for Reads<'_, R> {
         ended: &EndedCall<'_>,
         output: &mut Output,
     ) -> (AttemptEnd, Step) {
-        let (completed, result) = (ended.completed, &ended.completed.answer);
+        let (completed, result) = (ended.completed, &ended.completed.result);
         let what = if matches!(read.call, Call::List(_)) { "List" } else { "Read" };
         log::call(None, read.call.incident(), what, completed);
         self.last_wanted = None;

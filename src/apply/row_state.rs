@@ -1,7 +1,7 @@
-//! The way of one row: from one attempt's end to the next call or to the outcome.
+//! The way of one row: from the end of one attempt to the next request or to the outcome.
 //!
-//! A [`RowState`] is a row that was taken up and is not over. [`RowState::on_attempt_end`] is told how an attempt ended and says what
-//! is written to the journal and what comes next. Pure: the engine waits, sends and commits.
+//! A [`RowState`] is a row that was taken up and has not finished. [`RowState::on_attempt_end`] takes the end of an
+//! attempt, and returns what is written to the journal and what comes next. Pure: the engine waits, sends and commits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +49,9 @@ pub(super) struct RowState {
     /// Tries that count, of updates and of reads.
     updates: AttemptCount,
     reads: AttemptCount,
-    /// What the last answer to an update said: it stays with the row when a read ends it.
+    /// What the last response to an update said: it stays with the row when a read ends it.
     last_update: Option<String>,
-    /// What the last answer to any call said.
+    /// What the last response to any call said.
     last: Option<CallResult>,
 }
 
@@ -86,16 +86,16 @@ impl AttemptCount {
 /// What comes next for a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum RowStep {
-    /// It is over: the outcome is in the [`AttemptEnd`].
-    Over,
+    /// It has finished: the outcome is in the [`AttemptEnd`].
+    Finished,
     /// It is next again.
     Ready,
     /// It is tried again at this time.
     At(BootTime),
     /// Its incident is read again at this time: the service may be about to show the change.
     ReadAt(BootTime),
-    /// Its tries are used up, if they were not the service's fault.
-    UsedUp,
+    /// It has no attempts left, unless they were the service's fault.
+    Exhausted,
 }
 
 /// What is the same for all rows of a run.
@@ -255,43 +255,43 @@ impl RowState {
         own: &mut OwnComments,
         rng: &mut fastrand::Rng,
     ) -> (AttemptEnd, RowStep) {
-        let CompletedCall { attempt, answer, at, took } = ended;
+        let CompletedCall { attempt, result, at, took } = ended;
         let tries = match self.what {
             CallKind::Update => &mut self.updates,
             CallKind::Read(_) => &mut self.reads,
         };
         tries.fold(streak.id);
         if streak.counts
-            && matches!(answer.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent { .. })
+            && matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent { .. })
         {
             tries.add(streak.id);
         }
         // While the service is down no try is a row's last one.
         let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
-        let next = rules.policy.decide(&answer.verdict, tries.count().min(most), rng);
+        let next = rules.policy.decide(&result.verdict, tries.count().min(most), rng);
 
         let is_update = matches!(self.what, CallKind::Update);
         self.reads_at_once = next == RetryDecision::AtOnce;
-        self.last = Some(answer.clone());
+        self.last = Some(result.clone());
         if is_update {
-            self.last_update = Some(answer.message.clone());
-            if was_made(&answer.verdict).is_none() {
+            self.last_update = Some(result.message.clone());
+            if was_made(&result.verdict).is_none() {
                 self.may_be_made = true;
                 self.doubtful_until = Some(at.boot);
                 self.doubtful = Some(*attempt);
             }
         }
-        if let Verdict::Updated { added: Some(added), .. } = &answer.verdict {
+        if let Verdict::Updated { added: Some(added), .. } = &result.verdict {
             own.record(added, *at, *took);
         }
-        let made = if is_update { was_made(&answer.verdict) } else { None };
-        let mut end = AttemptEnd { made, ..AttemptEnd::of(*attempt, at.boot, answer) };
+        let made = if is_update { was_made(&result.verdict) } else { None };
+        let mut end = AttemptEnd { made, ..AttemptEnd::of(*attempt, at.boot, result) };
         let then = match next {
             RetryDecision::Done { kind, code } => {
-                let is_about_the_row = is_update || answer.verdict == Verdict::NotFound;
-                let outcome = if is_about_the_row { of_answer(kind, code, answer, *at) } else { self.unreadable(*at) };
+                let is_about_the_row = is_update || result.verdict == Verdict::NotFound;
+                let outcome = if is_about_the_row { of_result(kind, code, result, *at) } else { self.unreadable(*at) };
                 end.outcome = Some((self.row.row, outcome));
-                RowStep::Over
+                RowStep::Finished
             }
             RetryDecision::Compare => self.compare(ended, rules, own, &mut end),
             RetryDecision::Look => {
@@ -305,7 +305,7 @@ impl RowState {
                 }
             }
             RetryDecision::Again { after } => RowStep::At(at.boot + after),
-            RetryDecision::GiveUp { .. } => RowStep::UsedUp,
+            RetryDecision::GiveUp { .. } => RowStep::Exhausted,
             RetryDecision::AtOnce | RetryDecision::Pause => RowStep::Ready,
         };
         let Some((row, outcome)) = end.outcome.take() else { return (end, then) };
@@ -341,7 +341,7 @@ impl RowState {
         own: &mut OwnComments,
         end: &mut AttemptEnd,
     ) -> RowStep {
-        let Verdict::Read { incident, server_time } = &ended.answer.verdict else { return RowStep::Ready };
+        let Verdict::Read { incident, server_time } = &ended.result.verdict else { return RowStep::Ready };
         let CallKind::Read(doubts) = &self.what else { return RowStep::Ready };
         let started = ended.at.boot - ended.took;
         let evidence = Evidence {
@@ -370,7 +370,7 @@ impl RowState {
                 None => Outcome::found_by_reading(),
             };
             end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
-            return RowStep::Over;
+            return RowStep::Finished;
         }
         let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
         let until = if self.adds() { last_end(open.iter().copied()) } else { self.doubtful_until };
@@ -386,7 +386,7 @@ impl RowState {
             self.was_not_made(ended.at)
         };
         end.outcome = outcome.map(|outcome| (self.row.row, outcome));
-        if end.outcome.is_some() { RowStep::Over } else { RowStep::Ready }
+        if end.outcome.is_some() { RowStep::Finished } else { RowStep::Ready }
     }
 
     /// The incident has a comment that may be the one of this attempt: nobody can tell whether it is.
@@ -441,7 +441,7 @@ impl RowState {
         self.last_update.as_deref().unwrap_or("no response")
     }
 
-    /// An outcome with what the last answer said.
+    /// An outcome with what the last response said.
     fn with_last(&self, outcome: Outcome, now: Now) -> Outcome {
         let last = self.last.as_ref();
         Outcome {
@@ -474,15 +474,15 @@ fn went_to_the_old_one(to: u64) -> String {
     format!("the incident was merged into {to}: the update went to the old one")
 }
 
-fn of_answer(kind: OutcomeKind, code: Option<OutcomeCode>, answer: &CallResult, at: Now) -> Outcome {
-    let message = match &answer.verdict {
+fn of_result(kind: OutcomeKind, code: Option<OutcomeCode>, result: &CallResult, at: Now) -> Outcome {
+    let message = match &result.verdict {
         Verdict::Updated { differs: Some(differs), .. } | Verdict::NotApplied { differs } => differs.clone(),
         Verdict::Redirected { to } => went_to_the_old_one(*to),
-        _ => answer.message.clone(),
+        _ => result.message.clone(),
     };
     Outcome {
-        http_status: answer.http_status,
-        request_id: answer.request_id.clone(),
+        http_status: result.http_status,
+        request_id: result.request_id.clone(),
         finished_at: Some(at.wall),
         ..Outcome::new(kind, code, message)
     }

@@ -99,7 +99,7 @@ impl Rows<'_> {
         self.further_steps = self.further_steps.saturating_sub(row.steps.has_next().into());
         let Some(outcome) = row.end_step(outcome) else { return Step::Ready };
         self.finish(row, &outcome, output);
-        output.batch.over.push((row.row.row, outcome));
+        output.batch.finished.push((row.row.row, outcome));
         Step::Finished
     }
 }
@@ -122,7 +122,7 @@ impl WorkSource for Rows<'_> {
     }
 
     fn request(&self, row: &RowState, batch: &mut Batch) {
-        batch.begins.push(StartRequest::new(&row.row, row.steps.part, row.what.clone()));
+        batch.starts.push(StartRequest::new(&row.row, row.steps.part, row.what.clone()));
     }
 
     fn call(&mut self, row: &mut RowState) -> Call {
@@ -169,15 +169,15 @@ impl WorkSource for Rows<'_> {
         }
         let step = match step {
             // Also if the permission is missing: the run stops.
-            RowStep::Over => Step::Finished,
+            RowStep::Finished => Step::Finished,
             RowStep::Ready => Step::Ready,
             RowStep::At(due) => {
-                let (at, message) = (completed.at.wall_at(due), completed.answer.message.clone());
+                let (at, message) = (completed.at.wall_at(due), completed.result.message.clone());
                 output.event = Some(Event::Retry { row: row.row.row, tries: row.tries(), at, message });
                 Step::At(due)
             }
             RowStep::ReadAt(due) => Step::At(due),
-            RowStep::UsedUp => Step::Exhausted,
+            RowStep::Exhausted => Step::Exhausted,
         };
         (end, step)
     }

@@ -18,15 +18,15 @@ pub struct Batch {
     /// Attempts that have ended.
     pub ends: Vec<AttemptEnd>,
     /// Rows that finish without a request.
-    pub over: Vec<(u64, Outcome)>,
+    pub finished: Vec<(u64, Outcome)>,
     /// Requests for rows that want to start, in the order in which they are served.
-    pub begins: Vec<StartRequest>,
+    pub starts: Vec<StartRequest>,
     /// Reads that resolve nothing: of an incident, or (`None`) of a list. They come after the requests for rows.
-    pub looks: Vec<Option<IncidentId>>,
+    pub reads: Vec<Option<IncidentId>>,
     /// The maximum number of both that may start.
     pub slots: u32,
     /// The snapshots of rows' incidents, as JSON.
-    pub befores: Vec<(u64, String)>,
+    pub snapshots: Vec<(u64, String)>,
 }
 
 /// The end of an attempt.
@@ -142,13 +142,13 @@ pub enum Receipt {
 #[derive(Clone, Debug)]
 pub struct Receipts {
     /// One for each request, in their order.
-    pub begins: Vec<Receipt>,
+    pub starts: Vec<Receipt>,
     /// The attempts of the reads that may start: the first ones.
-    pub looks: Vec<AttemptId>,
+    pub reads: Vec<AttemptId>,
     /// When another permit is free.
     pub next: NextPermit,
     /// Whether requests of other processes are in flight: their end can't be foreseen, so ask again.
-    pub others_under_way: bool,
+    pub others_in_flight: bool,
     /// The pause, if there is one.
     pub pause: Option<Pause>,
 }

@@ -98,7 +98,7 @@ impl Journal {
         refresh(ledger, &tx, dir.path(), key, now, now.boot - *longest_hold)?;
         // A read for a change without a comment needs no facts.
         let needing = batch
-            .begins
+            .starts
             .iter()
             .filter(|request| request.what == CallKind::Update || request.change.edits.added().is_some());
         let incidents = needing.flat_map(|request| [Some(request.change.incident), request.merged]).flatten();

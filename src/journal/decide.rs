@@ -171,7 +171,7 @@ pub(super) struct Decision {
     /// For each request, in their order: its intent, or why it has none.
     pub(super) starts: Vec<Result<Intent, Receipt>>,
     /// The reads that start: the first ones.
-    pub(super) looks: Vec<Intent>,
+    pub(super) reads: Vec<Intent>,
     pub(super) next: NextPermit,
     /// The pause has changed, and is written as the ledger says.
     pub(super) pause_changed: bool,
@@ -193,14 +193,14 @@ pub(super) fn decide(
         facts.apply_end(end, now, was_open);
         pause_changed |= apply_pause(&mut ledger.pause, end);
     }
-    let mut starts = Vec::with_capacity(batch.begins.len());
-    for request in &batch.begins {
+    let mut starts = Vec::with_capacity(batch.starts.len());
+    for request in &batch.starts {
         starts.push(match receipt(rules, &facts, request, now) {
             Receipt::NoPermit => Ok(intent_of(request)),
             receipt => Err(receipt),
         });
     }
-    let clear = starts.iter().filter(|start| start.is_ok()).count() + batch.looks.len();
+    let clear = starts.iter().filter(|start| start.is_ok()).count() + batch.reads.len();
     let wanted = u32::try_from(clear).unwrap_or(u32::MAX).min(batch.slots);
     let grant = grant(&ledger.usage, ledger.pause.map(Pause::from), now.boot, wanted);
     let mut permits = grant.permits as usize;
@@ -211,8 +211,8 @@ pub(super) fn decide(
         }
     }
     let look = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read, step: 0 };
-    let looks = batch.looks.iter().take(permits).map(look).collect();
-    Decision { starts, looks, next: grant.next, pause_changed }
+    let reads = batch.reads.iter().take(permits).map(look).collect();
+    Decision { starts, reads, next: grant.next, pause_changed }
 }
 
 /// A 429 starts or prolongs the pause, and the attempt that probed it has failed. Any other end of the probe lifts the

@@ -32,10 +32,10 @@ impl Writer<'_, '_> {
         for end in &batch.ends {
             self.end(end)?;
         }
-        for (row, outcome) in &batch.over {
+        for (row, outcome) in &batch.finished {
             write_outcome(self.tx, self.run, *row, outcome)?;
         }
-        for (row, before) in &batch.befores {
+        for (row, before) in &batch.snapshots {
             self.tx
                 .prepare_cached("UPDATE rows SET before = ?3 WHERE run = ?1 AND row = ?2")?
                 .execute(params![self.run, row, before])?;
@@ -43,19 +43,19 @@ impl Writer<'_, '_> {
         if decision.pause_changed {
             self.pause(ledger)?;
         }
-        let mut begins = Vec::with_capacity(decision.starts.len());
+        let mut starts = Vec::with_capacity(decision.starts.len());
         for start in decision.starts {
-            begins.push(match start {
+            starts.push(match start {
                 Ok(intent) => Receipt::Started(self.intent(&intent, ledger)?),
                 Err(receipt) => receipt,
             });
         }
-        let looks = decision.looks.iter().map(|intent| self.intent(intent, ledger)).collect::<Result<_, _>>()?;
+        let reads = decision.reads.iter().map(|intent| self.intent(intent, ledger)).collect::<Result<_, _>>()?;
         Ok(Receipts {
-            begins,
-            looks,
+            starts,
+            reads,
             next: decision.next,
-            others_under_way: ledger.others() > 0,
+            others_in_flight: ledger.others() > 0,
             pause: ledger.pause.map(Pause::from),
         })
     }

@@ -123,7 +123,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             self.check_token(now);
             let offered = self.choose(now)?;
             let batch = &self.output.batch;
-            if !(offered.is_empty() && batch.ends.is_empty() && batch.over.is_empty()) {
+            if !(offered.is_empty() && batch.ends.is_empty() && batch.finished.is_empty()) {
                 self.commit(offered)?;
                 continue;
             }
@@ -210,8 +210,8 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         let grant = |spent: &_, pause, now, wanted| self.buckets.grant(spent, pause, now, wanted);
         let receipts = self.journal.commit(&batch, grant)?;
         let now = self.clock.now();
-        let of_reads = receipts.looks.into_iter().map(Receipt::Started);
-        let of_each = receipts.begins.into_iter().chain(of_reads).chain(std::iter::repeat_with(|| Receipt::NoPermit));
+        let of_reads = receipts.reads.into_iter().map(Receipt::Started);
+        let of_each = receipts.starts.into_iter().chain(of_reads).chain(std::iter::repeat_with(|| Receipt::NoPermit));
         let (all, calls, mut unserved) = (offered.len(), self.calls, Vec::new());
         for (mut item, receipt) in offered.into_iter().zip(of_each) {
             match receipt {
@@ -229,7 +229,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         let needed_no_call = all > 0 && started == 0 && unserved.is_empty();
         self.offer = if needed_no_call { (all * 2).min(OFFER) } else { 1 };
         if !unserved.is_empty() && started < batch.slots.max(1).into() {
-            self.gate = Gate::closed(receipts.next, receipts.others_under_way, now.boot);
+            self.gate = Gate::closed(receipts.next, receipts.others_in_flight, now.boot);
             if let Some(stop) = self.service.stored_pause(receipts.pause, now) {
                 self.stop(stop);
             }
@@ -267,7 +267,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
 
     /// A request has ended: what follows for its item and for all others.
     fn on_completion(&mut self, completed: &CompletedCall) {
-        let CompletedCall { attempt, answer: result, at, took } = completed;
+        let CompletedCall { attempt, result, at, took } = completed;
         let Some(mut item) = self.in_flight.remove(attempt) else { return };
         self.pacing.on_end(*took);
         self.gate.on_end(matches!(result.verdict, Verdict::Unsent { .. }));

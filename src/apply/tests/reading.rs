@@ -37,9 +37,9 @@ impl ReadSource for OneByOne {
         true
     }
 
-    fn on_result(&mut self, call: &Call, answer: &CallResult) -> Result<ReadResult, StopReason> {
+    fn on_result(&mut self, call: &Call, result: &CallResult) -> Result<ReadResult, StopReason> {
         let id = call.incident().expect("it reads incidents").get();
-        self.results.push((id, answer.verdict.name()));
+        self.results.push((id, result.verdict.name()));
         let full = StopReason::ListenerFailed { message: "full".to_owned() };
         if self.fails { Err(full) } else { Ok(ReadResult { incidents: 1, ..ReadResult::default() }) }
     }

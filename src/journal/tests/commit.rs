@@ -16,14 +16,14 @@ async fn attempt_end_and_outcome_are_one_transaction() {
     let break_it = "CREATE TEMP TRIGGER broken BEFORE UPDATE OF outcome ON rows BEGIN SELECT raise(ABORT, 'no'); END";
     process.journal.db.execute_batch(break_it).expect("breaks");
     let end = AttemptEnd { outcome: Some((1, updated())), ..process.ended(attempt) };
-    let begins = vec![StartRequest { row: 2, change: resolved(&comment(2)), ..begin() }];
-    let batch = Batch { ends: vec![end], begins, slots: 1, ..Batch::default() };
+    let starts = vec![StartRequest { row: 2, change: resolved(&comment(2)), ..begin() }];
+    let batch = Batch { ends: vec![end], starts, slots: 1, ..Batch::default() };
     assert!(process.journal.commit(&batch, grant_all).is_err());
     assert_eq!(process.spent(), (QuotaUsage { in_flight: 1, ended: [].into() }, None));
 
     process.journal.db.execute_batch("DROP TRIGGER broken").expect("mends");
     let receipts = process.commit(&batch);
-    assert!(matches!(receipts.begins[..], [Receipt::Started(_)]), "{receipts:?}");
+    assert!(matches!(receipts.starts[..], [Receipt::Started(_)]), "{receipts:?}");
     let results = process.journal.results(&process.run.name, 0, 10, true).expect("reads");
     let finished: Vec<_> = results.iter().map(|row| (row.row, row.outcome.kind, row.attempts)).collect();
     assert_eq!(finished, [(1, OutcomeKind::Updated, 1)]);
@@ -35,14 +35,14 @@ async fn starts_never_exceed_permits_and_slots() {
     let place = Place::new();
     let changes: Vec<Change> = (1..=4).map(resolve).collect();
     let mut process = place.process(&changes);
-    let begins: Vec<StartRequest> =
+    let starts: Vec<StartRequest> =
         (1..).zip(changes).map(|(row, change)| StartRequest { row, change: resolved(&change), ..begin() }).collect();
-    let batch = Batch { begins, slots: 3, ..Batch::default() };
+    let batch = Batch { starts, slots: 3, ..Batch::default() };
     let two = |_: &QuotaUsage, _: Option<Pause>, now: BootTime, wanted: u32| {
         assert_eq!(wanted, 3);
         Grant { permits: 2, next: NextPermit::At(now) }
     };
-    let receipts = process.journal.commit(&batch, two).expect("commits").begins;
+    let receipts = process.journal.commit(&batch, two).expect("commits").starts;
     assert!(
         matches!(receipts[..], [Receipt::Started(_), Receipt::Started(_), Receipt::NoPermit, Receipt::NoPermit]),
         "{receipts:?}"

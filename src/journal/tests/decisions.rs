@@ -82,8 +82,8 @@ fn facts() -> impl Strategy<Value = Facts> {
 fn batch() -> impl Strategy<Value = Batch> {
     let request = (1u64..4, 1u64..3, 0..BODIES.len(), part(), any::<bool>());
     let requests = prop::collection::vec(request, 0..5);
-    (requests, 0usize..3, 0u32..8).prop_map(|(requests, looks, slots)| {
-        let begins = requests.into_iter().map(|(row, incident, body, part, is_read)| StartRequest {
+    (requests, 0usize..3, 0u32..8).prop_map(|(requests, reads, slots)| {
+        let starts = requests.into_iter().map(|(row, incident, body, part, is_read)| StartRequest {
             row,
             change: resolved(&sent(incident, BODIES[body], part)),
             part,
@@ -92,7 +92,7 @@ fn batch() -> impl Strategy<Value = Batch> {
             asked: Some(change(incident, BODIES[body]).edits),
             merged: None,
         });
-        Batch { begins: begins.collect(), looks: vec![None; looks], slots, ..Batch::default() }
+        Batch { starts: starts.collect(), reads: vec![None; reads], slots, ..Batch::default() }
     })
 }
 
@@ -128,12 +128,12 @@ proptest! {
     #[test]
     fn permits_go_in_order_to_rows_first(facts in facts(), batch in batch(), permits in 0u32..8) {
         let decision = decided(facts.clone(), &mut ledger(&facts), &batch, permits);
-        let started = decision.starts.iter().filter(|start| start.is_ok()).count() + decision.looks.len();
+        let started = decision.starts.iter().filter(|start| start.is_ok()).count() + decision.reads.len();
         prop_assert!(started <= permits.min(batch.slots) as usize);
         let is_waiting = |start: &Result<_, Receipt>| *start == Err(Receipt::NoPermit);
         if let Some(first) = decision.starts.iter().position(is_waiting) {
             prop_assert!(decision.starts[first..].iter().all(Result::is_err), "a later one went first");
-            prop_assert!(decision.looks.is_empty(), "a read for no row went first");
+            prop_assert!(decision.reads.is_empty(), "a read for no row went first");
         }
     }
 
@@ -141,7 +141,7 @@ proptest! {
     #[test]
     fn comments_start_alone_and_no_change_twice(facts in facts(), batch in batch()) {
         let decision = decided(facts.clone(), &mut ledger(&facts), &batch, 8);
-        for (request, start) in batch.begins.iter().zip(&decision.starts) {
+        for (request, start) in batch.starts.iter().zip(&decision.starts) {
             if start.is_err() || request.what != CallKind::Update {
                 continue;
             }

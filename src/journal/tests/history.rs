@@ -26,7 +26,7 @@ async fn run_is_listed_with_its_counts() {
     let throttled = process.start(2);
     process.end(AttemptEnd { verdict: "throttled", made: Some(false), ..process.ended(throttled) });
     process.make(3, None);
-    process.commit(&Batch { over: vec![(1, updated())], ..Batch::default() });
+    process.commit(&Batch { finished: vec![(1, updated())], ..Batch::default() });
 
     assert_eq!(process.journal.unsettled(&process.run.name).expect("reads"), 1);
     let run = &process.journal.runs().expect("reads")[0];
@@ -34,8 +34,8 @@ async fn run_is_listed_with_its_counts() {
     assert_eq!((run.name.as_str(), run.rows(), run.calls, run.throttled), (process.run.name.as_str(), 5, 3, 1));
     assert_eq!(run.outcomes.iter().copied().collect::<std::collections::BTreeMap<_, _>>(), outcomes.into());
     assert_eq!((run.state, run.is_held), (RunState::Unfinished, true));
-    let over: Vec<(u64, Outcome)> = (1..=5).map(|row| (row, updated())).collect();
-    process.commit(&Batch { over, ..Batch::default() });
+    let finished: Vec<(u64, Outcome)> = (1..=5).map(|row| (row, updated())).collect();
+    process.commit(&Batch { finished, ..Batch::default() });
     process.journal.close(&process.run).expect("writes");
     let name = process.run.name.clone();
     drop(process);
@@ -49,12 +49,12 @@ async fn run_is_listed_with_its_counts() {
 async fn first_outcomes_are_in_order_of_finish() {
     let place = Place::new();
     let mut process = place.process(&(1..=4).map(resolve).collect::<Vec<_>>());
-    let over = vec![
+    let finished = vec![
         (1, ended(OutcomeKind::Failed, "later", 30)),
         (2, ended(OutcomeKind::Invalid, "id", 10)),
         (3, ended(OutcomeKind::Updated, "", 20)),
     ];
-    process.commit(&Batch { over, ..Batch::default() });
+    process.commit(&Batch { finished, ..Batch::default() });
     let first = process.journal.first_outcomes(&process.run, 5).expect("reads");
     let expected = [(OutcomeKind::Updated, RowCode::Empty), (OutcomeKind::Failed, RowCode::Other("later".to_owned()))];
     assert_eq!(first, expected);
@@ -156,7 +156,7 @@ async fn discarded_and_pruned_runs_lose_their_locks() {
     let names: Vec<String> = (0..3)
         .map(|_| {
             let mut process = place.process(&[resolve(1)]);
-            process.commit(&Batch { over: vec![(1, updated())], ..Batch::default() });
+            process.commit(&Batch { finished: vec![(1, updated())], ..Batch::default() });
             process.journal.close(&process.run).expect("writes");
             process.run.name.clone()
         })

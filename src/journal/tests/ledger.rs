@@ -18,7 +18,7 @@ async fn two_processes_share_requests_and_pause() {
     let (first, second) = (ours.start(1), ours.start(2));
     theirs.start(1);
     assert_eq!(ours.spent().0.in_flight, 3);
-    assert!(ours.commit(&Batch::default()).others_under_way);
+    assert!(ours.commit(&Batch::default()).others_in_flight);
 
     let pause_until = Some(BootTime(1_030_000_000));
     ours.end(AttemptEnd { pause_until, made: Some(false), ..ours.ended(first) });
@@ -27,7 +27,7 @@ async fn two_processes_share_requests_and_pause() {
     assert_eq!(pause, Some(Pause { until: BootTime(1_030_000_000), probing: false }));
     ours.end(ours.ended(second));
     assert_eq!(theirs.spent().0.in_flight, 1);
-    assert!(!theirs.commit(&Batch::default()).others_under_way);
+    assert!(!theirs.commit(&Batch::default()).others_in_flight);
 }
 
 #[tokio::test(start_paused = true)]

@@ -116,8 +116,8 @@ impl Process {
         let whole = &self.changes[row - 1];
         let change = resolved(&Change { edits: part.of(&whole.edits), ..*whole });
         let asked = (part != Part::Whole).then(|| whole.edits.clone());
-        let begins = vec![StartRequest { row: row as u64, change, part, what, asked, ..begin() }];
-        self.commit(&Batch { begins, slots: 8, ..Batch::default() }).begins.remove(0)
+        let starts = vec![StartRequest { row: row as u64, change, part, what, asked, ..begin() }];
+        self.commit(&Batch { starts, slots: 8, ..Batch::default() }).starts.remove(0)
     }
 
     /// Requests the start of one step of the row.

@@ -10,8 +10,8 @@ use crate::model::snapshot::{IncidentState, Snapshot};
 /// Stores reads of `(row, target)`: the incident of the row redirects to the target.
 fn read_as_merged(process: &mut Process, rows: &[(u64, u64)]) {
     let seen = |into| Snapshot::There(IncidentState { redirect: Some(into), ..IncidentState::default() }).to_json();
-    let befores = rows.iter().map(|(row, into)| (*row, seen(*into))).collect();
-    process.commit(&Batch { befores, ..Batch::default() });
+    let snapshots = rows.iter().map(|(row, into)| (*row, seen(*into))).collect();
+    process.commit(&Batch { snapshots, ..Batch::default() });
 }
 
 fn followed(process: &mut Process) -> Vec<(u64, u64)> {
@@ -24,7 +24,7 @@ async fn finished_doubtful_and_unmerged_rows_keep_incident() {
     let place = Place::new();
     let mut process = place.process(&(1..=5).map(resolve).collect::<Vec<_>>());
     process.make(2, None);
-    process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
+    process.commit(&Batch { finished: vec![(3, updated())], ..Batch::default() });
     read_as_merged(&mut process, &[(1, 90), (2, 90), (3, 90), (5, u64::MAX)]);
     assert_eq!(followed(&mut process), [(90, 1)]);
     // The snapshot of the old incident is not valid for the new one.
@@ -51,7 +51,7 @@ async fn merged_rows_conflict_by_their_requested_changes() {
     let contradicting = process.journal.contradicting(&process.run).expect("reads");
     assert_eq!(contradicting, [found(1, 3), found(2, 3), found(3, 1)]);
     // A finished row is not reported, but the others still conflict with it.
-    process.commit(&Batch { over: vec![(3, updated())], ..Batch::default() });
+    process.commit(&Batch { finished: vec![(3, updated())], ..Batch::default() });
     assert_eq!(process.journal.contradicting(&process.run).expect("reads"), [found(1, 3), found(2, 3)]);
 }
 
@@ -67,8 +67,8 @@ async fn changes_applied_before_the_merge_count() {
         let mut process = Process::with(place.open(), &[resolve(30)], HOUR);
         read_as_merged(&mut process, &[(1, 31)]);
         assert_eq!(followed(&mut process), [(31, 1)]);
-        let begins = vec![StartRequest { change: resolved(&resolve(31)), merged: IncidentId::new(30), ..begin() }];
-        let receipt = process.commit(&Batch { begins, slots: 1, ..Batch::default() }).begins.remove(0);
+        let starts = vec![StartRequest { change: resolved(&resolve(31)), merged: IncidentId::new(30), ..begin() }];
+        let receipt = process.commit(&Batch { starts, slots: 1, ..Batch::default() }).starts.remove(0);
         assert_eq!(matches!(receipt, Receipt::AlreadyApplied(_)), is_made, "{verdict}: {receipt:?}");
         assert_eq!(matches!(receipt, Receipt::Started(_)), !is_made, "{verdict}: {receipt:?}");
     }

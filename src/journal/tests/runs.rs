@@ -97,8 +97,8 @@ async fn recently_used_unfinished_run_is_resumed() {
     assert!(same(&process.journal, HOUR * 4));
     assert!(!same(&process.journal, HOUR * 2));
     assert_eq!(process.journal.close(&process.run).expect("writes"), RunState::Unfinished);
-    let over = vec![(1, updated()), (2, updated())];
-    process.commit(&Batch { over, ..Batch::default() });
+    let finished = vec![(1, updated()), (2, updated())];
+    process.commit(&Batch { finished, ..Batch::default() });
     assert_eq!(process.journal.close(&process.run).expect("writes"), RunState::Over);
     assert!(!same(&process.journal, HOUR * 4));
 }
@@ -107,8 +107,8 @@ async fn recently_used_unfinished_run_is_resumed() {
 async fn rows_in_doubt_are_resumed() {
     let place = Place::new();
     let mut process = place.process(&[comment(1), comment(2)]);
-    let over = vec![(1, Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unreadable, "")), (2, updated())];
-    process.commit(&Batch { over, ..Batch::default() });
+    let finished = vec![(1, Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unreadable, "")), (2, updated())];
+    process.commit(&Batch { finished, ..Batch::default() });
     let Process { journal, run, .. } = process;
     assert!(journal.pending(&run, 0, 10).expect("reads").is_empty());
     let name = run.name.clone();
@@ -125,9 +125,9 @@ async fn requests_without_run_count_until_they_expire() {
     let place = Place::new();
     let mut journal = place.open();
     journal.begin_reading(&scope(), HOUR).expect("begins");
-    let look = Batch { looks: vec![None], slots: 1, ..Batch::default() };
+    let look = Batch { reads: vec![None], slots: 1, ..Batch::default() };
     let grant = |permits| move |_: &QuotaUsage, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
-    let attempt = journal.commit(&look, grant(1)).expect("writes").looks[0];
+    let attempt = journal.commit(&look, grant(1)).expect("writes").reads[0];
     let end = AttemptEnd { verdict: "listed", made: None, ..updated_at(attempt, journal.clock().now().boot) };
     journal.commit(&Batch { ends: vec![end], ..Batch::default() }, grant(0)).expect("writes");
     assert!(journal.runs().expect("reads").is_empty());
