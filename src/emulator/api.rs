@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Refusal};
 use super::filter::Query;
-use super::incidents::Store;
+use super::incidents::{COMMENTS, Store};
 use super::rules;
 use crate::contract::Contract;
 use crate::model::change::IncidentId;
@@ -19,6 +19,8 @@ const MOST_FILTERED: usize = 200_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Update,
+    /// A comment alone, as Graph takes it.
+    Comment,
     Read,
     List,
     /// An unknown path.
@@ -43,11 +45,22 @@ pub(super) struct Received {
     pub(super) body: Option<Bytes>,
 }
 
+impl Call {
+    /// Whether it changes an incident.
+    pub(super) fn changes(self) -> bool {
+        matches!(self, Call::Update | Call::Comment)
+    }
+}
+
 impl Received {
     /// The incident that the path names; `None` if that is not an ID.
     pub(super) fn incident(&self) -> Option<IncidentId> {
-        let is_incident = matches!(self.call, Call::Update | Call::Read);
-        let last = self.path.rsplit('/').next().filter(|_| is_incident)?;
+        let path = match self.call {
+            Call::Update | Call::Read => self.path.as_str(),
+            Call::Comment => self.path.strip_suffix("/comments")?,
+            Call::List | Call::Elsewhere | Call::WrongMethod => return None,
+        };
+        let last = path.rsplit('/').next()?;
         let digits = last.bytes().all(|byte| byte.is_ascii_digit());
         if digits { IncidentId::new(last.parse().ok()?) } else { None }
     }
@@ -69,9 +82,10 @@ impl Api {
     pub(super) fn answer(&mut self, request: &Received, now: Timestamp) -> Result<Answer, Refusal> {
         self.authorize(request.token.as_ref())?;
         match request.call {
-            Call::Update => {
+            Call::Update | Call::Comment => {
                 let (id, change) = self.read_update(request, now)?;
-                Ok(Answer::json(200, self.update(id, &change, now)))
+                let incident = self.update(id, &change, now);
+                Ok(self.shown(request.call, incident))
             }
             Call::Read => Ok(Answer::json(200, self.find(request, now)?.1)),
             Call::List => {
@@ -97,7 +111,21 @@ impl Api {
             return Err(Refusal::new(415, "UnsupportedMediaType", "Content-Type must be application/json."));
         }
         let (id, _) = self.find(request, now)?;
-        Ok((id, rules::read_change(&self.contract, body)?))
+        let change = if request.call == Call::Comment {
+            rules::read_comment(body)?
+        } else {
+            rules::read_change(&self.contract, body)?
+        };
+        Ok((id, change))
+    }
+
+    /// What a response shows of an incident: of one that got a comment alone, all its comments.
+    pub(super) fn shown(&self, call: Call, mut incident: Value) -> Answer {
+        if call == Call::Comment {
+            let context = format!("{}/api/$metadata#comments", self.contract.origin);
+            incident = json!({"@odata.context": context, "value": incident[COMMENTS]});
+        }
+        Answer::json(200, incident)
     }
 
     /// Sets properties of an incident, and returns it.

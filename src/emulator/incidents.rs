@@ -114,7 +114,7 @@ const OLDEST: SignedDuration = SignedDuration::from_hours(90 * 24);
 const NEWEST_SECOND: u64 = 89 * 24 * 3_600;
 
 /// The member with an incident's comments.
-const COMMENTS: &str = "comments";
+pub(super) const COMMENTS: &str = "comments";
 
 /// Who writes the comments.
 const AUTHOR: &str = "emulator@contoso.com";

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use super::answer::Refusal;
 use crate::contract::{Contract, Dependency, PropertyKind};
 
+/// What a comment that is added alone says it is.
+const COMMENT_TYPE: &str = "microsoft.graph.security.alertComment";
+
 /// The properties that a body sets.
 ///
 /// # Errors
@@ -29,6 +32,24 @@ pub(super) fn read_change(contract: &Contract, body: &[u8]) -> Result<Map<String
         check_dependency(dependency, &change)?;
     }
     Ok(change)
+}
+
+/// The comment that a body adds, as a change.
+///
+/// # Errors
+/// 400, if it is not an object with the type of a comment and its text.
+pub(super) fn read_comment(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    let refused = |message: &str| Err(Refusal::new(400, "BadRequest", message));
+    let Ok(Value::Object(mut comment)) = serde_json::from_slice(body) else {
+        return refused("Empty Payload. JSON content expected.");
+    };
+    if comment.remove("@odata.type").as_ref().and_then(Value::as_str) != Some(COMMENT_TYPE) {
+        return refused("The type of the comment is not known.");
+    }
+    match comment.get("comment") {
+        Some(Value::String(_)) if comment.len() == 1 => Ok(comment),
+        _ => refused("The comment has no text, or other members."),
+    }
 }
 
 fn check_value(name: &str, kind: &PropertyKind, value: &Value) -> Result<(), Refusal> {
@@ -150,5 +171,22 @@ pub(super) mod tests {
             assert_eq!(code(body), expected, "{body}");
         }
         assert_eq!(code(&"[".repeat(100_000)), "InvalidRequestBody");
+    }
+
+    #[test]
+    fn comment_alone_needs_its_type() {
+        let typed = |rest: &str| format!(r#"{{"@odata.type":"{COMMENT_TYPE}"{rest}}}"#);
+        let comment = read_comment(typed(r#","comment":"seen""#).as_bytes()).expect("a comment");
+        assert_eq!(Value::Object(comment).to_string(), r#"{"comment":"seen"}"#);
+        for body in [
+            "",
+            "[]",
+            r#"{"comment":"seen"}"#,
+            &typed(""),
+            &typed(r#","comment":null"#),
+            &typed(r#","comment":"seen","status":"Resolved""#),
+        ] {
+            assert_eq!(read_comment(body.as_bytes()).map_err(|refusal| refusal.status), Err(400), "{body}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::{get, patch};
+use axum::routing::{get, patch, post};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioIo;
@@ -107,6 +107,7 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
     });
     let router = Router::new()
         .route("/api/incidents/{id}", patch(update).get(read).fallback(wrong_method))
+        .route("/api/incidents/{id}/comments", post(comment).fallback(wrong_method))
         .route("/api/incidents", get(list).fallback(wrong_method))
         .fallback(elsewhere)
         .with_state(Arc::clone(&wire));
@@ -180,6 +181,10 @@ struct Cut;
 
 async fn update(State(wire): State<Arc<Wire>>, request: Request) -> Response {
     wire.answer(Call::Update, request).await
+}
+
+async fn comment(State(wire): State<Arc<Wire>>, request: Request) -> Response {
+    wire.answer(Call::Comment, request).await
 }
 
 async fn read(State(wire): State<Arc<Wire>>, request: Request) -> Response {

@@ -157,7 +157,7 @@ impl Service {
             number: self.counters.requests,
             since_start: now.boot.since(self.start),
             incident: incident.map(IncidentId::get),
-            is_update: request.call == Call::Update,
+            is_update: request.call.changes(),
             is_list: request.call == Call::List,
         };
         let down = |kind: &FaultKind| *kind == FaultKind::Down;
@@ -180,7 +180,7 @@ impl Service {
     /// The API's response without a fault.
     fn obey(&mut self, request: &Received, now: Now) -> Course {
         let answered = self.api.answer(request, now.wall);
-        let took_effect = answered.is_ok() && request.call == Call::Update;
+        let took_effect = answered.is_ok() && request.call.changes();
         let answer = answered.unwrap_or_else(|refusal| refusal.answer(&self.tracking()));
         Course { took_effect, ..answer.into() }
     }
@@ -194,13 +194,14 @@ impl Service {
     fn go_wrong(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Course {
         // Without effect, what would be answered is the incident as it is.
         let shown = incident.and_then(|id| self.api.store.get(id.get()));
-        let late = (fault.takes_effect && !self.late.is_zero() && request.call == Call::Update)
+        let shown = shown.map(|incident| self.api.shown(request.call, incident));
+        let late = (fault.takes_effect && !self.late.is_zero() && request.call.changes())
             .then(|| self.api.read_update(request, now.wall).ok())
             .flatten();
         let meant = match (fault.takes_effect, shown) {
-            (true, Some(shown)) if late.is_some() => Course { took_effect: true, ..Answer::json(200, shown).into() },
+            (true, Some(shown)) if late.is_some() => Course { took_effect: true, ..shown.into() },
             (true, _) => self.obey(request, now),
-            (false, Some(shown)) => Answer::json(200, shown).into(),
+            (false, Some(shown)) => shown.into(),
             (false, None) => Refusal::of_status(404).answer(&self.tracking()).into(),
         };
         if let Some((id, change)) = late {

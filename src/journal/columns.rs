@@ -31,6 +31,13 @@ pub(super) const IS_UNSETTLED: &str = concat!(
     " AND a.kind > 0 AND a.applied IS NOT 0))"
 );
 
+/// Of a row: whether its update, a step of its own, was applied to the incident.
+pub(super) const IS_UPDATE_APPLIED: &str = concat!(
+    "EXISTS (SELECT 1 FROM ",
+    attempts_at_row!(),
+    " AND a.kind = 3 AND a.step = 0 AND a.applied = 1 AND a.verdict IS NOT 'redirected')"
+);
+
 /// Of a row that is unsettled: whether its update was applied, and its comment, a step of its own, is still to be sent.
 pub(super) const IS_HALF_DONE: &str = concat!(
     "(EXISTS (SELECT 1 FROM ",

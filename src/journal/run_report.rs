@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::columns::{IS_HALF_DONE, IS_UNSETTLED, report_columns, report_row};
+use super::columns::{IS_HALF_DONE, IS_UNSETTLED, IS_UPDATE_APPLIED, report_columns, report_row};
 use super::error::JournalError;
 use super::opened::History;
 use super::row::ReportRow;
@@ -30,6 +30,8 @@ pub struct OutcomeGroup {
 pub enum RowFilter<'a> {
     /// Those of a group.
     Group(&'a OutcomeGroup),
+    /// Those that were updated, or of which the update was applied and the comment, a step of its own, was not.
+    Updated,
     /// Those that are of none of these kinds.
     NoneOf(&'a [OutcomeKind]),
 }
@@ -130,6 +132,11 @@ impl History {
             RowFilter::Group(group) => {
                 (format!("{} = ?4 AND {} = ?5", kind(), code()), group.kind.name().into(), group.code.as_str())
             }
+            RowFilter::Updated => (
+                format!("({} = ?4 OR {IS_UPDATE_APPLIED}) AND ?5 = ''", kind()),
+                OutcomeKind::Updated.name().into(),
+                "",
+            ),
             RowFilter::NoneOf(kinds) => {
                 let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
                 // Names of ours, without a comma.

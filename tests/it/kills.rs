@@ -3,6 +3,7 @@
 //! `cargo test` kills fifty times, `BULK_TRIAGE_KILLS=1000` a thousand. The longer mode also stops processes for longer
 //! than a request may take, and continues them.
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::faults::{setting, tell};
-use crate::final_checks::{check_final_state, rows_with_comments};
+use crate::final_checks::{check_final_state, check_final_state_of_steps, rows_with_comments};
 use crate::program::{Program, fault_of, started};
+use crate::two_steps;
 
 const ROWS: u64 = 40;
 /// After so many kills a run may finish: most of it is done by then.
@@ -36,14 +38,23 @@ fn world(seed: u64) -> Program {
     })
 }
 
+/// How rows are sent.
+#[derive(Clone, Copy)]
+struct Way {
+    command: fn(&Program) -> Command,
+    check: fn(&Program, u64, &str) -> Result<(), String>,
+}
+
+const ONE_STEP: Way = Way { command: |program| program.send_command(COMMAND), check: check_final_state };
+const TWO_STEPS: Way = Way { command: two_steps::command, check: check_final_state_of_steps };
+
 /// Runs it until it finishes, then the final checks.
-fn to_the_end(program: &Program) -> Result<(), String> {
+fn to_the_end(program: &Program, way: Way) -> Result<(), String> {
     for _ in 0..KILLS_OF_ONE_RUN {
-        let ended = started(program.send_command(COMMAND)).end();
+        let ended = started((way.command)(program)).end();
         match ended.code {
             Some(0) => {
-                return check_final_state(program, ROWS, "r.csv")
-                    .map_err(|breach| format!("{breach}\n{}", ended.printed()));
+                return (way.check)(program, ROWS, "r.csv").map_err(|breach| format!("{breach}\n{}", ended.printed()));
             }
             Some(4) => {}
             code => return Err(format!("a restart ends with {code:?}\n{}", ended.printed())),
@@ -67,7 +78,28 @@ fn kill(seed: u64) -> Result<usize, String> {
             code => return Err(format!("it ends with {code:?}\n{}", ended.printed())),
         }
     }
-    to_the_end(&program).map(|()| kills)
+    to_the_end(&program, ONE_STEP).map(|()| kills)
+}
+
+/// Kills one run with two steps repeatedly, each time just after the service has decided so many more requests: between
+/// the steps of a row, and around them. Returns the number of kills.
+fn kill_between_steps(seed: u64) -> Result<usize, String> {
+    let program = world(seed);
+    let mut moments = fastrand::Rng::with_seed(seed);
+    let mut kills = 0;
+    for _ in 0..KILLS_OF_ONE_RUN {
+        let requests = program.requests().len() + moments.usize(1..=12);
+        let mut running = started(two_steps::command(&program));
+        while program.requests().len() < requests && !running.ends_within(Duration::from_millis(1)) {}
+        let ended = running.kill_after(Duration::from_millis(moments.u64(0..=5)));
+        match ended.code {
+            None => kills += 1,
+            Some(0) => break,
+            Some(4) => {}
+            code => return Err(format!("it ends with {code:?}\n{}", ended.printed())),
+        }
+    }
+    to_the_end(&program, TWO_STEPS).map(|()| kills)
 }
 
 /// Runs it for seeds from 1 on, several at once, until `count` is reached. Returns the sum of the results.
@@ -104,6 +136,12 @@ fn repeated_kills_keep_the_promises() {
     tell(&format!("{kills} kills"));
 }
 
+#[test]
+fn kills_between_steps_keep_the_promises() {
+    let kills = until(wanted().map_or(25, |kills| kills / 4), kill_between_steps);
+    tell(&format!("{kills} kills of runs with two steps"));
+}
+
 /// Only in the longer mode: each takes a minute.
 #[test]
 fn process_stopped_beyond_timeouts_keeps_the_promises() {
@@ -113,7 +151,7 @@ fn process_stopped_beyond_timeouts_keeps_the_promises() {
         let mut running = started(program.send_command(COMMAND));
         let moment = LONGEST.mul_f64(fastrand::Rng::with_seed(seed).f64());
         if running.ends_within(moment) || running.try_signal(Signal::STOP).is_err() {
-            return to_the_end(&program).map(|()| 0);
+            return to_the_end(&program, ONE_STEP).map(|()| 0);
         }
         let has_ended = running.ends_within(LONGER_THAN_A_CALL);
         let _ = running.try_signal(Signal::CONT);
@@ -121,7 +159,7 @@ fn process_stopped_beyond_timeouts_keeps_the_promises() {
         if has_ended || !matches!(ended.code, Some(0 | 4)) {
             return Err(format!("it ends with {:?}\n{}", ended.code, ended.printed()));
         }
-        to_the_end(&program).map(|()| 1)
+        to_the_end(&program, ONE_STEP).map(|()| 1)
     });
     tell(&format!("{stopped} processes stopped for {LONGER_THAN_A_CALL:?}"));
 }

@@ -1,36 +1,86 @@
-//! A contract with two steps: a comment is a request of its own, as in Microsoft Graph.
-//!
-//! Promises: the same as with one step. No built-in contract has two, and no file can add one, so these tests run the
-//! library's session.
+//! A process that sends rows in two steps, for those who kill it: no built-in contract has two, and no file can add one, so
+//! it is not the program itself, but the library's session.
 
-use std::sync::OnceLock;
+use std::error::Error;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use bulk_triage::contract::{Contract, load};
-use toml::{Table, Value};
+use bulk_triage::apply::Completion;
+use bulk_triage::check::Rules;
+use bulk_triage::client::{Client, ConsentedOrigin, HttpTransport, TokenCache};
+use bulk_triage::clock::Clock;
+use bulk_triage::input::{Input, Source};
+use bulk_triage::journal::{Durability, Journal};
+use bulk_triage::model::change::TenantKey;
+use bulk_triage::output::results::{Destination, ResultsFile};
+use bulk_triage::report::progress::{Progress, Screen};
+use bulk_triage::report::reporter::Reporter;
+use bulk_triage::session::{CallOptions, RunInput, SendOptions, Session, Target, result_rows};
+use tokio::sync::watch;
 
-/// The member that a comment's body always has.
-pub(crate) const COMMENT_TYPE: &str = r#""@odata.type":"microsoft.graph.security.alertComment""#;
+use crate::faults::setting;
+use crate::program::{Program, TOKEN};
+use crate::simulation::two_steps::contract;
 
-/// A built-in contract with an operation for comments.
-const OPERATION: &str = r#"
-    method = "POST"
-    path = "/api/incidents/{id}/comments"
-    shown_in = "value"
-    body = { "@odata.type" = "microsoft.graph.security.alertComment" }
-"#;
+/// The variable with the emulator's origin, for a process of its own.
+const ORIGIN: &str = "TWO_STEPS_ORIGIN";
 
-pub(crate) fn contract() -> &'static Contract {
-    static CONTRACT: OnceLock<Contract> = OnceLock::new();
-    CONTRACT.get_or_init(|| {
-        let mut file: Table = load("defender").expect("is built in").to_toml().parse().expect("TOML");
-        let operations = file["operations"].as_table_mut().expect("a table");
-        operations.insert("comment".to_owned(), Value::Table(OPERATION.parse().expect("TOML")));
-        for property in file["properties"].as_array_mut().expect("a list") {
-            let property = property.as_table_mut().expect("a table");
-            if property["kind"].as_str() == Some("append") {
-                property.insert("operation".to_owned(), "comment".into());
-            }
-        }
-        Contract::from_toml(&file.to_string()).expect("a contract")
-    })
+/// A process that sends `a.csv` in two steps, with its results in `r.csv`, and ends with 0 when every row has finished, else
+/// with 4. It is this test program, with one test.
+pub(crate) fn command(program: &Program) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command
+        .args(["--exact", "--nocapture", "two_steps::rows_are_sent_in_two_steps"])
+        .current_dir(program.dir())
+        .env_clear()
+        .env("HOME", program.dir())
+        .env(ORIGIN, program.origin())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Of itself it does nothing: see [`command`].
+#[test]
+fn rows_are_sent_in_two_steps() {
+    let Some(origin) = setting(ORIGIN) else { return };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let code = runtime.block_on(send(&origin)).expect("a journal, and a service");
+    drop(runtime);
+    std::process::exit(code);
+}
+
+async fn send(origin: &str) -> Result<i32, Box<dyn Error>> {
+    let clock = Clock::machine();
+    let origin = ConsentedOrigin::typed(origin.parse()?);
+    let tokens = Arc::new(TokenCache::given(&TOKEN.to_owned().into())?);
+    let client = Client::new(HttpTransport::new(&origin, 8)?, tokens, contract(), clock.clone());
+    let target = Target {
+        contract: contract().clone(),
+        origin: origin.origin().to_string(),
+        tenant: TenantKey::named("two steps"),
+        quota: "100000/1s".parse()?,
+    };
+    let journal = Journal::open(&Path::new("state").to_owned().into(), clock.clone(), Durability::Synced)?;
+    let rules = Rules::new(contract());
+    let input = Input::open(&Source::named("a.csv".as_ref()))?;
+    let shape = input.shape().clone();
+    let options = SendOptions {
+        calls: CallOptions { max_attempts: 20, patience: std::time::Duration::ZERO, ..CallOptions::default() },
+        settle: std::time::Duration::from_millis(150),
+        ..SendOptions::default()
+    };
+    let run =
+        Session::open(target, journal, clock.clone()).import(RunInput::new(input, "a.csv", &rules), &mut |_| ())?;
+    let mut run = run.or_resume_matching(options.remember)?;
+    run.publish("r.csv".to_owned())?;
+    let name = run.handle.name.clone();
+    let destination = Destination::examine("r.csv".as_ref(), None, &shape)?;
+    let results = ResultsFile::create(&destination, shape, result_rows(&run.journal, &name, true))?;
+    let mut reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock, false));
+    let (_stop, stopped) = watch::channel(false);
+    let end = run.send(Arc::new(client), &options, stopped, &mut reporter).await?;
+    let (results, _) = reporter.into_results_and_tally();
+    results.finish(result_rows(&end.journal, &name, false))?;
+    Ok(if end.failed.is_none() && end.completion == Completion::Finished { 0 } else { 4 })
 }

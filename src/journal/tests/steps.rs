@@ -4,7 +4,7 @@ use tokio::time::advance;
 
 use super::process::{HOUR, Place, Process, REMEMBERED, change, comment, resolve};
 use crate::contract::steps::tests::two_steps;
-use crate::journal::{AttemptEnd, AttemptId, PriorRuns, Receipt, WillSend};
+use crate::journal::{AttemptEnd, AttemptId, PriorRuns, Receipt, RowFilter, WillSend};
 use crate::model::outcome::{OutcomeCode, OutcomeKind, RowCode};
 use crate::model::step::Part;
 
@@ -123,6 +123,8 @@ async fn row_between_its_steps_is_half_done() {
         ]
     );
     assert!(results[0].outcome.message.contains("the comment was not sent"), "{}", results[0].outcome.message);
+    let updated = process.journal.report_rows(&run, RowFilter::Updated, 0, 10).expect("reads");
+    assert_eq!(updated.iter().map(|row| row.result.row).collect::<Vec<_>>(), [1, 2, 3]);
     let groups = process.journal.outcome_groups(&run).expect("reads");
     let groups: Vec<_> = groups.into_iter().map(|group| (group.code, group.rows)).collect();
     assert_eq!(groups, [(half, 2), (unsettled, 1), (RowCode::Empty, 1)]);

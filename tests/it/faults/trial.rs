@@ -6,8 +6,9 @@ use std::process::Command;
 use std::str::FromStr;
 
 use super::shim::{Errno, How, Point, Strike, noted, shim};
-use crate::final_checks::{check_final_state, rows_with_comments};
+use crate::final_checks::{check_final_state, check_final_state_of_steps, rows_with_comments};
 use crate::program::{Ended, Program, started};
+use crate::two_steps;
 
 const ROWS: u64 = 20;
 /// A run that is unfinished after so many starts without faults will never finish.
@@ -20,6 +21,8 @@ pub(super) struct World {
     faults: Vec<String>,
     /// The request that a single fault strikes.
     loses: Option<usize>,
+    /// Whether a comment is a step of its own.
+    two_steps: bool,
 }
 
 impl World {
@@ -30,12 +33,17 @@ impl World {
             2 => &["503:10%"],
             _ => &["cut-after:7%", "503-after:7%"],
         };
-        World { seed, faults: faults.iter().map(|fault| (*fault).to_owned()).collect(), loses: None }
+        World { seed, faults: faults.iter().map(|fault| (*fault).to_owned()).collect(), loses: None, two_steps: false }
+    }
+
+    /// The same with two steps.
+    pub(super) fn in_two_steps(self) -> World {
+        World { two_steps: true, ..self }
     }
 
     /// No faults but this one, at one request.
     pub(super) fn losing(fault: &str, at: usize) -> World {
-        World { seed: 1, faults: vec![format!("{fault}@{at}")], loses: Some(at) }
+        World { seed: 1, faults: vec![format!("{fault}@{at}")], loses: Some(at), two_steps: false }
     }
 }
 
@@ -94,18 +102,18 @@ impl Trial {
         }
         let point = held.struck.as_ref();
         for _ in 0..MOST_STARTS {
-            let ended = started(command(program)).end();
+            let ended = started(self.command(program)).end();
             held.starts += 1;
             match ended.code {
                 Some(0) => {
-                    return check_final_state(program, ROWS, "r.csv")
-                        .map_err(|breach| self.told(&breach, point, &ended));
+                    let check = if self.world.two_steps { check_final_state_of_steps } else { check_final_state };
+                    return check(program, ROWS, "r.csv").map_err(|breach| self.told(&breach, point, &ended));
                 }
                 Some(4) => {}
                 code => return Err(self.told(&format!("a restart ends with {code:?}"), point, &ended)),
             }
         }
-        Err(self.told("it is never done", point, &started(command(program)).end()))
+        Err(self.told("it is never done", point, &started(self.command(program)).end()))
     }
 
     /// Runs the command with this strike. Returns the struck call, if it was reached.
@@ -114,11 +122,15 @@ impl Trial {
         let error = if at.is_multiple_of(2) { Errno::Io } else { Errno::NoSpace };
         let strike = Strike { at, how, error, name: "" };
         let requests = program.requests().len();
-        let ended = started(strike.prepare(shim().ok_or("no shim")?, program, command(program))).end();
+        let ended = started(strike.prepare(shim().ok_or("no shim")?, program, self.command(program))).end();
         let point = noted(program).pop();
         let is_quiet = program.requests().len() == requests;
         let well = ended_well(&ended, &strike, point.as_ref(), is_quiet);
         well.map_err(|breach| self.told(&breach, point.as_ref(), &ended)).map(|()| point)
+    }
+
+    fn command(&self, program: &Program) -> Command {
+        if self.world.two_steps { two_steps::command(program) } else { command(program) }
     }
 
     fn program(&self) -> Program {
@@ -147,9 +159,17 @@ fn command(program: &Program) -> Command {
 
 /// The counted calls of a run without faults.
 pub(super) fn calls_of_a_good_run() -> Vec<Point> {
-    let program = Trial::undisturbed().program();
-    started(Strike::listing().prepare(shim().expect("a shim"), &program, command(&program))).end().expect_code(0);
-    noted(&program)
+    Trial::undisturbed().calls()
+}
+
+impl Trial {
+    /// The counted calls of it, if nothing is struck.
+    pub(super) fn calls(&self) -> Vec<Point> {
+        let program = self.program();
+        let command = self.command(&program);
+        started(Strike::listing().prepare(shim().expect("a shim"), &program, command)).end().expect_code(0);
+        noted(&program)
+    }
 }
 
 /// Whether a struck run ended as the exit code table says. `is_quiet`: it sent no request.
@@ -184,6 +204,9 @@ fn expect_code(ended: &Ended, codes: &[i32]) -> Result<(), String> {
 impl fmt::Display for Trial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.world.seed)?;
+        if self.world.two_steps {
+            f.write_str(" two-steps")?;
+        }
         if let Some(at) = self.world.loses {
             return write!(f, " {} (request {at})", self.world.faults.concat());
         }
@@ -201,9 +224,11 @@ impl FromStr for Trial {
         let (first, step) = text.split_once('+').unwrap_or((text, "0"));
         let step = step.parse().map_err(|_| "a step")?;
         let (seed, strike) = first.split_once(' ').ok_or("SEED HOW@AT+STEP")?;
+        let (two_steps, strike) = strike.strip_prefix("two-steps ").map_or((false, strike), |strike| (true, strike));
         let (how, at) = strike.split_once('@').ok_or("HOW@AT")?;
         let how = How::ALL.into_iter().find(|one| one.to_string() == how).ok_or("once, on, before or after")?;
         let seed = seed.parse().map_err(|_| "a seed")?;
-        Ok(Trial { step, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) })
+        let trial = Trial { step, ..Trial::first(seed, at.parse().map_err(|_| "a point")?, how) };
+        Ok(if two_steps { Trial { world: trial.world.in_two_steps(), ..trial } } else { trial })
     }
 }

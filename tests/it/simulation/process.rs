@@ -35,6 +35,7 @@ use super::network::Network;
 use super::pace::PaceWatch;
 use super::renewal;
 use super::scenario::{Command, FileRow, Scenario};
+use super::two_steps;
 use super::world::World;
 
 /// How a start is meant to end.
@@ -311,10 +312,10 @@ impl PreflightListener for Witnessed {
     }
 }
 
-pub(super) fn contract(two_steps: bool) -> &'static Contract {
+pub(super) fn contract(has_two_steps: bool) -> &'static Contract {
     static CONTRACT: OnceLock<Contract> = OnceLock::new();
     let one_step = || CONTRACT.get_or_init(|| load("defender").expect("is built in"));
-    if two_steps { crate::two_steps::contract() } else { one_step() }
+    if has_two_steps { two_steps::contract() } else { one_step() }
 }
 
 /// Where seeds keep their disks: in memory, if there is such a file system.

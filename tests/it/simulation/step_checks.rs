@@ -2,6 +2,7 @@
 
 use super::checks::{Line, comment_of, has_comment, without_comment};
 use super::scenario::FileRow;
+use super::two_steps;
 use super::world::World;
 
 /// Compares what the server knows about a row with its result.
@@ -53,7 +54,7 @@ pub(super) fn truth(world: &World, run: &str, line: &Line, row: &FileRow) -> Res
 
 /// The text of a comment's request, without the members that it always has.
 pub(super) fn only_comment(body: &str) -> Option<String> {
-    let start = format!("{{{},", crate::two_steps::COMMENT_TYPE);
+    let start = format!("{{{},", two_steps::COMMENT_TYPE);
     let rest = body.strip_prefix(&start)?;
     let body = format!("{{{rest}");
     comment_of(&body).is_some().then_some(body)
