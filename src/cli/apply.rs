@@ -3,38 +3,33 @@
 //! Promises: nothing is sent of a plan that is not as it was written, was made for another scope or contract, or was
 //! applied before; with `before`, nothing of an incident that has changed since.
 
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::arguments::{CallArgs, SendArgs};
+use super::arguments::SendArgs;
 use super::confirm;
 use super::destination::destination;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::NextStep;
 use super::patience::open_journal;
+use super::plan_target::{expect_contract, target_of};
 use super::preflight::Preflight;
 use super::report;
 use super::send::{self, Sending};
-use super::target::{Access, Place, Target};
+use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use crate::apply::events::Event;
 use crate::cli::error::Error;
 use crate::cli::exit;
-use crate::client::{Origin, OriginError};
 use crate::clock::Clock;
-use crate::contract::{BUILT_IN, Contract, load as load_contract};
-use crate::files::open_input;
 use crate::input::Source;
 use crate::journal::{ReadScope, RunState, RunSummary};
-use crate::model::change::TenantKey;
 use crate::model::outcome::OutcomeCode;
 use crate::model::setting::Settings;
 use crate::output::results::Destination;
-use crate::plan::{self, Header, PlanError, Verified};
 use crate::report::summary::{RunStats, Summary};
-use crate::session::{PlanInput, PreflightOptions, PreparedRun, Session, SessionError, result_rows};
+use crate::session::{Plan, PreflightOptions, Session, result_rows};
 
 /// `bulk-triage apply`
 #[derive(Clone, Debug, clap::Args)]
@@ -69,8 +64,9 @@ pub(super) fn run(
     let beside = [Some(&*args.plan), results, args.send.calls.token_file.as_deref()];
     let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
-    plan.expect_contract(args.contract.as_deref())?;
-    let target = plan.target(args.base_url.as_deref(), args.tenant.as_deref(), &args.send.calls, global, env)?;
+    expect_contract(&plan, args.contract.as_deref())?;
+    let (base_url, tenant) = (args.base_url.as_deref(), args.tenant.as_deref());
+    let target = target_of(&plan, base_url, tenant, &args.send.calls, global, env)?;
     let clock = Clock::machine();
     target.expect_access(Access::Write, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;
@@ -105,7 +101,7 @@ pub(super) fn run(
                 }
                 return Ok(exit::OK);
             }
-            None => plan.import(session, (&global.typed, target.settings(global)), remember)?,
+            None => session.import_plan(&plan, global.typed.clone(), target.settings(global), remember)?,
         },
     };
     destination(&run, &target, args.send.results.as_ref(), &source)?;
@@ -122,115 +118,6 @@ pub(super) fn run(
     let next = NextStep::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
     let sending = Sending { target: &target, args: &args.send, remember, input: &source, page, next };
     sending.confirm_and_send(run, &runtime, terminal)
-}
-
-/// A plan that is as it was written.
-pub(super) struct Plan {
-    path: PathBuf,
-    /// What it says of itself.
-    pub(super) header: Header,
-    /// Its checksum.
-    pub(super) checksum: String,
-    contract: Contract,
-}
-
-impl Plan {
-    /// Reads all of it.
-    ///
-    /// # Errors
-    /// Where it is no plan, or not as it was written.
-    pub(super) fn read(path: &Path) -> Result<Plan, Error> {
-        let Verified { header, contract, checksum } = read(path, |_| Ok(())).map_err(|error| of_plan(path, error))?;
-        Ok(Plan { path: path.to_owned(), header, checksum, contract })
-    }
-
-    /// Imports it.
-    ///
-    /// # Errors
-    /// If the file has become another plan since it was read, or the journal can't be written.
-    pub(super) fn import(
-        &self,
-        session: Session,
-        (typed, settings): (&Settings, Settings),
-        remember: Duration,
-    ) -> Result<PreparedRun, Error> {
-        let (header, checksum, typed) = (&self.header, self.checksum.clone(), typed.clone());
-        let plan = PlanInput { header, checksum, typed, settings, remember };
-        let run = session.import_plan(plan, |take| {
-            if read(&self.path, take)?.checksum == self.checksum { Ok(()) } else { Err(PlanError::Exchanged.into()) }
-        });
-        run.map_err(|error| of_plan(&self.path, error))
-    }
-
-    /// Whose incidents it is for, where that was known.
-    pub(super) fn scope(&self) -> Option<TenantKey> {
-        self.header.scope.clone().map(TenantKey::from_stored)
-    }
-
-    /// The origin for which it was made.
-    fn origin(&self) -> Result<Origin, Error> {
-        let origin = self.header.origin.parse();
-        origin
-            .map_err(|error: OriginError| refused(&self.path, PlanError::Altered { what: format!("line 1: {error}") }))
-    }
-
-    /// Where it goes.
-    ///
-    /// # Errors
-    /// Where the command line or the token is for another place or another scope than the plan.
-    pub(super) fn target(
-        &self,
-        base_url: Option<&str>,
-        scope: Option<&str>,
-        calls: &CallArgs,
-        global: &GlobalArgs,
-        env: &Environment,
-    ) -> Result<Target, Error> {
-        let origin = self.origin()?;
-        if let Some(typed) = base_url {
-            let typed: Origin = typed.parse()?;
-            if typed != origin {
-                return Err(self.is_for_another("place", &origin.to_string(), &typed.to_string()));
-            }
-        }
-        let place = Place { typed: base_url, named: &origin.to_string(), by: "the plan" };
-        let target = Target::new(self.contract.clone(), place, scope, calls, global, env)?;
-        match (self.scope(), &target.scope) {
-            (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {
-                Err(self.is_for_another("tenant", &planned.described(), &found.described()))
-            }
-            _ => Ok(target),
-        }
-    }
-
-    /// The contract is the one that is wanted, and one that this program knows by its name is still what it was.
-    ///
-    /// # Errors
-    /// If it is another one.
-    pub(super) fn expect_contract(&self, wanted: Option<&str>) -> Result<(), Error> {
-        let named = BUILT_IN.contains(&self.contract.name.as_str()).then_some(self.contract.name.as_str());
-        for name in wanted.into_iter().chain(named) {
-            let wanted = load_contract(name)?;
-            if wanted.name != self.contract.name {
-                return Err(self.is_for_another("contract", &self.contract.name, &wanted.name));
-            }
-            if wanted != self.contract {
-                return Err(Error::Usage {
-                    message: format!("the contract `{}` has changed since the plan was created", wanted.name),
-                    hint: Some("create the plan again".to_owned()),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn is_for_another(&self, what: &str, planned: &str, found: &str) -> Error {
-        let path = self.path.to_string_lossy();
-        Error::Usage {
-            message: format!("the plan `{path}` is for another {what}: for {planned}, not for {found}"),
-            hint: Some("nothing was sent; create a plan for this target, or apply it to the original one".to_owned()),
-        }
-    }
 }
 
 /// A plan that was applied before.
@@ -286,26 +173,4 @@ impl Applied<'_> {
             next: None,
         }
     }
-}
-
-fn read(path: &Path, take: impl FnMut(plan::PlanRow) -> Result<(), SessionError>) -> Result<Verified, SessionError> {
-    // A pipe would be waited for, and can't be read twice.
-    let is_file = path.metadata().map_err(PlanError::from)?.is_file();
-    if !is_file {
-        return Err(PlanError::NoPlan.into());
-    }
-    let file = open_input(path).map_err(PlanError::from)?;
-    plan::read(BufReader::new(file), take)
-}
-
-/// With the path of the plan that is refused.
-fn of_plan(path: &Path, error: SessionError) -> Error {
-    match error {
-        SessionError::Plan(error) => refused(path, error),
-        other => other.into(),
-    }
-}
-
-fn refused(path: &Path, error: PlanError) -> Error {
-    Error::Plan { path: path.to_owned(), error }
 }

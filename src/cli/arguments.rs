@@ -51,6 +51,13 @@ pub(super) struct RunArgs {
     pub(super) send: SendArgs,
 }
 
+impl RunArgs {
+    /// Whether it is a dry run that sends no request and stores nothing.
+    pub(super) fn leaves_no_trace(&self) -> bool {
+        self.dry_run && !self.look.looks()
+    }
+}
+
 /// What is looked at before anything is sent: options of `run` and `plan`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct PreflightArgs {

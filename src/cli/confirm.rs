@@ -9,16 +9,16 @@ use super::row_options::notes;
 use super::target::Target;
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
-use crate::clock::Now;
 use crate::contract::PropertyKind;
 use crate::files::open_terminal;
 use crate::input::Source;
-use crate::journal::{History, PriorRuns};
+use crate::journal::PriorRuns;
 use crate::model::setting::Settings;
 use crate::report::humanize::counted;
-use crate::report::preview::{self, FirstRequest, Preview};
+use crate::report::next_command::NextCommand;
+use crate::report::preview::Preview;
 use crate::report::prompt::{Confirmation, ask};
-use crate::session::{self, DryRun, Imported, Outlook, PreparedRun, PreviewOptions, SetCounts};
+use crate::session::{PreparedRun, PreviewOptions, SetCounts};
 
 /// More rows are not sent for a mere `y`.
 const UNTYPED: u64 = 1_000;
@@ -40,67 +40,26 @@ pub(super) struct PreviewBuilder<'a> {
 }
 
 impl PreviewBuilder<'_> {
-    /// Of a run in the journal.
+    /// What a run would do.
     ///
     /// # Errors
     /// If the journal can't be read.
     pub(super) fn of_run(&self, run: &PreparedRun) -> Result<Preview, Error> {
-        let previewed = run.preview(&self.options())?;
-        let resumes = previewed.resumed.map(|over| preview::HistoryNote::GoesOn { run: run.handle.name.clone(), over });
-        let notes = self.history(&previewed.earlier, Some(&run.journal))?;
-        let history = Some(resumes.into_iter().chain(notes).collect());
-        Ok(self.preview(previewed, &run.imported, history, Vec::new()))
-    }
-
-    /// Of a dry run. `earlier` is `None` if the tenant is not known.
-    ///
-    /// # Errors
-    /// If the journal can't be read.
-    pub(super) fn of_dry_run(
-        &self,
-        run: DryRun,
-        outlook: &Outlook,
-        now: Now,
-        first_requests: Vec<FirstRequest>,
-        journal: Option<&History>,
-    ) -> Result<Preview, Error> {
-        let history = self.target.scope.as_ref().map(|_| self.history(&run.earlier, journal)).transpose()?;
-        let (previewed, imported) = run.preview(outlook, &self.target.quota, &self.options(), now);
-        Ok(self.preview(previewed, &imported, history, first_requests))
-    }
-
-    /// How the run would be sent.
-    pub(super) fn options(&self) -> PreviewOptions {
         let (remember, concurrency) = (self.remember, self.calls.concurrency);
-        PreviewOptions { remember, concurrency, stop_after: self.send.and_then(|send| send.stop_after) }
-    }
-
-    fn preview(
-        &self,
-        previewed: session::Preview,
-        imported: &Imported,
-        history: Option<Vec<preview::HistoryNote>>,
-        first_requests: Vec<FirstRequest>,
-    ) -> Preview {
-        let session::Preview { counts, compared, retargeted, first_changes, estimate, .. } = previewed;
-        Preview {
+        let stop_after = self.send.and_then(|send| send.stop_after);
+        let previewed = run.preview(&PreviewOptions { remember, concurrency, stop_after })?;
+        let imported = &run.imported;
+        Ok(Preview {
             target: self.target.shown(),
             contract: self.target.contract_if_not_built_in(),
             input: self.input.name().into_owned(),
             notes: notes(imported.kind, imported.all, imported.skipped),
-            doubtful: self.doubtful(&counts.sets),
-            counts,
-            first_changes,
-            compared,
-            followed: retargeted,
-            overridden: imported.overridden.clone(),
-            starts_at: estimate.starts_at,
-            duration: estimate.duration,
-            stop_after: estimate.stop_after,
+            doubtful: self.doubtful(&previewed.counts.sets),
             token_expires: self.target.tokens.as_ref().and_then(|tokens| tokens.claims().expires),
-            earlier: history,
-            first_requests,
-        }
+            finish: self.finish(run, previewed.earlier.as_ref())?,
+            first_requests: Vec::new(),
+            run: previewed,
+        })
     }
 
     /// What is set that the contract calls doubtful, repeated before the prompt.
@@ -117,18 +76,14 @@ impl PreviewBuilder<'_> {
         doubts.collect()
     }
 
-    fn history(&self, earlier: &PriorRuns, journal: Option<&History>) -> Result<Vec<preview::HistoryNote>, Error> {
-        let mut shown = Vec::new();
-        for ((run, again), made) in &earlier.made {
-            shown.push(preview::HistoryNote::Made { run: run.clone(), at: made.last, rows: made.rows, again: *again });
-        }
-        for (run, incidents) in &earlier.unfinished {
-            let kept = journal.map(|journal| journal.run(run)).transpose()?.map(|run| run.facts.typed);
+    /// The commands that finish the unfinished runs that have changes for the same incidents.
+    fn finish(&self, run: &PreparedRun, earlier: Option<&PriorRuns>) -> Result<Vec<NextCommand>, Error> {
+        let finish = |name: &String| {
+            let kept = run.history().map(|history| history.run(name)).transpose()?.map(|run| run.facts.typed);
             let typed = self.typed.filtered(|setting| setting.name == "--state-dir").or(&kept.unwrap_or_default());
-            let finish = next_step::resume(run, &typed);
-            shown.push(preview::HistoryNote::Unfinished { run: run.clone(), incidents: *incidents, finish });
-        }
-        Ok(shown)
+            Ok(next_step::resume(name, &typed))
+        };
+        earlier.iter().flat_map(|earlier| earlier.unfinished.keys()).map(finish).collect()
     }
 
     /// Shows it and asks, unless `--yes` has answered or nothing is to be sent.
@@ -141,17 +96,17 @@ impl PreviewBuilder<'_> {
             let _ = preview.write(io::stderr(), terminal.err);
             self.target.announced();
         }
-        if preview.counts.rows == 0 {
+        if preview.run.counts.rows == 0 {
             say("nothing to send");
         }
-        if preview.counts.rows == 0 || send.yes {
+        if preview.run.counts.rows == 0 || send.yes {
             return Ok(true);
         }
-        let (rows, clears) = (preview.counts.rows, preview.counts.sets.clears());
+        let (rows, clears) = (preview.run.counts.rows, preview.run.counts.sets.clears());
         let yes = if clears || rows > UNTYPED { Confirmation::Number(rows) } else { Confirmation::Word };
         let mut updates = counted(rows, "update");
-        if preview.counts.requests != rows {
-            updates = format!("{updates} ({})", counted(preview.counts.requests, "request"));
+        if preview.run.counts.requests != rows {
+            updates = format!("{updates} ({})", counted(preview.run.counts.requests, "request"));
         }
         let question = if clears {
             format!("This sends {updates} and clears or replaces values.")

@@ -126,20 +126,14 @@ impl From<SessionError> for Error {
         match error {
             SessionError::Input(error) => error.into(),
             SessionError::InvalidRows => Error::InvalidRows,
-            SessionError::Plan(error) => error.into(),
+            SessionError::Plan { path, error } => Error::Plan { path, error },
             SessionError::Journal(error) => error.into(),
             SessionError::Stopped(ref stop) => Error::Ended { code: code_of(stop), message: error.to_string() },
-            SessionError::Rows(source) => {
-                Error::Io { what: "cannot keep the rows of the report in a temporary file", source }
+            SessionError::Scratch(source) => {
+                Error::Io { what: "cannot keep the rows of a dry run in a temporary directory", source }
             }
             SessionError::Listener(error) => error.into(),
         }
-    }
-}
-
-impl From<PlanError> for Error {
-    fn from(error: PlanError) -> Error {
-        Error::Plan { path: PathBuf::new(), error }
     }
 }
 

@@ -5,19 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::apply;
 use super::arguments::{CallArgs, PreflightArgs, source};
 use super::confirm::PreviewBuilder;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::{apply_plan, save_plan};
 use super::patience::open_journal;
+use super::plan_target::{expect_contract, target_of};
 use super::preflight::Preflight;
 use super::report;
 use super::row_options::RowArgs;
-use super::run::opened;
 use super::send;
-use super::show::{Diagnostics, say_next, say_report, show, write_review};
+use super::show::{import, opened, say_next, say_report, show, write_review};
 use super::target::{Access, Place, Target};
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
@@ -25,14 +24,12 @@ use crate::cli::exit;
 use crate::clock::Clock;
 use crate::files::open_input;
 use crate::input::Source;
-use crate::journal::{JournalError, RowFilter, RunKey};
-use crate::model::diagnostic::Diagnostic;
-use crate::model::outcome::OutcomeKind;
+use crate::journal::RunKey;
 use crate::model::snapshot::Snapshot;
 use crate::output::plan_file::PlanFile;
-use crate::plan::{self, Header, PlanRow, digits, is_plan};
+use crate::plan::{self, Header, is_plan};
 use crate::report::page::{PageFile, Warnings};
-use crate::session::{PreparedRun, REMEMBER, RunInput, Session, report_rows};
+use crate::session::{Plan, PreparedRun, REMEMBER, RunInput, Session};
 use crate::text::{escape_json, printable};
 
 /// `bulk-triage plan`
@@ -110,23 +107,18 @@ pub(super) fn run(
     target.expect_consent()?;
     let scope = target.scope_or_origin();
     let journal = open_journal(&state_dir(global)?, &clock)?;
-    let mut diagnostics = Diagnostics::new(terminal);
-    let mut tell = |diagnostic: Diagnostic| diagnostics.show(&diagnostic);
+    let session = Session::open(target.for_session(scope), journal, clock);
     let run = RunInput {
-        input,
-        name: args.input.name().into_owned(),
-        rules: &rules,
         skip_invalid: args.skip_invalid,
         typed: global.typed.clone(),
         settings: target.settings(global),
-        remember: REMEMBER,
+        ..RunInput::new(input, args.input.name(), &rules)
     };
-    let run = Session::open(target.for_session(scope), journal, clock).import(run, &mut tell);
-    let warnings = diagnostics.finish();
+    let (run, warnings) = import(session, run, terminal)?;
     let preflight = Preflight { target: &target, calls: &args.calls, options: args.look.look() };
-    let mut run = preflight.run(run?, &send::runtime()?, terminal)?;
+    let mut run = preflight.run(run, &send::runtime()?, terminal)?;
 
-    let header = Header { compared: args.look.looks(), ..header_of(&run, &target)? };
+    let header = Header { compared: args.look.looks(), ..run.plan_header(target.scope.as_ref())? };
     if header.rows == 0 && args.output.is_some() {
         if args.format == Format::Json {
             write_json(io::stdout().lock(), (&run, &target), None, 0, exit::OK)?;
@@ -135,11 +127,10 @@ pub(super) fn run(
         say("no plan was written: the input has no rows");
         return Ok(exit::OK);
     }
+    let rows = || run.plan_rows().map(|row| row.map_err(Error::from));
     let checksum = match &file {
-        Some(file) => Some(file.write(&header, plan_rows(&run))?),
-        None if to_stdout => {
-            Some(plan::write(io::stdout().lock(), &header, plan_rows(&run), Error::of_output("the plan"))?)
-        }
+        Some(file) => Some(file.write(&header, rows())?),
+        None if to_stdout => Some(plan::write(io::stdout().lock(), &header, rows(), Error::of_output("the plan"))?),
         None => None,
     };
     if let Some(checksum) = checksum {
@@ -185,22 +176,22 @@ impl PlanView<'_> {
                 if target.scope.is_none() {
                     writeln!(out, "it names no tenant; to restrict it to one, use a token or `--tenant`")?;
                 }
-                return say_next(out, preview.counts.rows, &next);
+                return say_next(out, preview.run.counts.rows, &next);
             }
             // Without rows there is nothing to save.
-            match header_of(&run, target)?.rows {
+            match run.plan_header(target.scope.as_ref())?.rows {
                 0 => Ok(writeln!(out, "\nnothing was sent")?),
                 _ => Ok(writeln!(out, "\nnothing was sent; to save the plan:\n  {next}")?),
             }
         };
-        let code = match (args.detailed_exitcode, preview.counts.rows, run.imported.invalid) {
+        let code = match (args.detailed_exitcode, preview.run.counts.rows, run.imported.invalid) {
             (true, 1.., _) => exit::CHANGES,
             (_, _, 1..) => exit::SOME_FAILED,
             _ => exit::OK,
         };
         let is_file = plan.is_some_and(|plan| plan != Path::new("-")) && args.output.is_some();
         match args.format {
-            Format::Json => write_json(io::stdout().lock(), (&run, target), plan, preview.counts.rows, code)?,
+            Format::Json => write_json(io::stdout().lock(), (&run, target), plan, preview.run.counts.rows, code)?,
             // It is in the file.
             Format::Human if terminal.silent && (is_file || on_stderr) => {}
             Format::Human if on_stderr => say(&mut io::stderr(), terminal.err)?,
@@ -224,7 +215,7 @@ fn write_json(
     sent: u64,
     exit: u8,
 ) -> Result<(), Error> {
-    let header = header_of(run, target)?;
+    let header = run.plan_header(target.scope.as_ref())?;
     let checksum = if let RunKey::Plan(checksum) = &run.key { Some(checksum) } else { None };
     let object = json!({
         "file": plan.map(|plan| plan.to_string_lossy()), "plan": checksum, "origin": header.origin, "scope": header.scope,
@@ -234,7 +225,7 @@ fn write_json(
     let object = object.to_string();
     // The last member is a list, which comes row by row.
     write!(out, "{},\"changes\":[", escape_json(object.trim_end_matches('}')))?;
-    for (at, row) in plan_rows(run).enumerate() {
+    for (at, row) in run.plan_rows().enumerate() {
         let row = row?;
         let before = if let Some(Snapshot::There(before)) = row.before { Some(before.values) } else { None };
         let (change, outcome) = match row.change {
@@ -267,13 +258,13 @@ fn show_again(
             hint: Some("remove -o, --compare and --follow-redirects, or name the input of the plan".to_owned()),
         });
     }
-    let plan = apply::Plan::read(path)?;
-    plan.expect_contract(None)?;
+    let plan = Plan::read(path)?;
+    expect_contract(&plan, None)?;
     let clock = Clock::machine();
-    let target = plan.target(args.base_url.as_deref(), args.tenant.as_deref(), &args.calls, global, env)?;
+    let target = target_of(&plan, args.base_url.as_deref(), args.tenant.as_deref(), &args.calls, global, env)?;
     target.expect_consent()?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
-    let scope = target.scope.clone().or_else(|| plan.scope()).unwrap_or_else(|| target.scope_or_origin());
+    let scope = target.scope.clone().or_else(|| plan.tenant()).unwrap_or_else(|| target.scope_or_origin());
     let found = journal.run_of_plan(&scope, &plan.checksum)?;
     let session = Session::open(target.for_session(scope), journal, clock);
     let run = if let Some(name) = found {
@@ -281,7 +272,7 @@ fn show_again(
         let run = session.journal().run(&name)?;
         session.resume(run)?
     } else {
-        let mut run = plan.import(session, (&global.typed, target.settings(global)), REMEMBER)?;
+        let mut run = session.import_plan(&plan, global.typed.clone(), target.settings(global), REMEMBER)?;
         let planned = run.as_planned()?;
         if plan.header.compared || planned.incidents > 0 {
             run.compared = Some(planned);
@@ -298,40 +289,4 @@ fn begins_like_a_plan(path: &Path) -> bool {
     let is_file = path.metadata().is_ok_and(|found| found.is_file());
     let read = is_file && open_input(path).is_ok_and(|file| file.take(64).read_to_end(&mut beginning).is_ok());
     read && is_plan(&beginning)
-}
-
-fn header_of(run: &PreparedRun, target: &Target) -> Result<Header, Error> {
-    let facts = &run.metadata;
-    let rows = run.journal.outcomes(&run.handle.name)?.iter().map(|(_, rows)| rows).sum();
-    Ok(Header {
-        origin: facts.origin.clone(),
-        scope: target.scope.as_ref().map(|scope| scope.as_str().to_owned()),
-        contract: target.contract.name.clone(),
-        rules: facts.contract.clone(),
-        input: facts.input.clone(),
-        digest: digits(&run.imported.digest),
-        rows,
-        options: facts.options.clone(),
-        ..Header::new(run.clock().now().wall, facts.shape.clone())
-    })
-}
-
-/// The rows of a plan, from the journal.
-fn plan_rows(run: &PreparedRun) -> impl Iterator<Item = Result<PlanRow, Error>> {
-    report_rows(&run.journal, &run.handle.name, RowFilter::NoneOf(&[])).map(move |row| {
-        let row = row?;
-        let is_sent = row.result.outcome.kind == OutcomeKind::NotAttempted;
-        let result = row.result;
-        let change = match row.change.filter(|_| is_sent) {
-            Some(change) => Ok(change.resolved().ok_or_else(|| unresolved(run, result.row))?),
-            None => Err(result.outcome),
-        };
-        let (row, line, incident, before) = (result.row, result.line, result.incident_id, row.before);
-        Ok(PlanRow { row, line, incident, change, before, source: result.source })
-    })
-}
-
-/// A list edit is resolved before its row is planned.
-fn unresolved(run: &PreparedRun, row: u64) -> JournalError {
-    run.journal.damaged(format!("row {row} of run {} has a list edit in the place of the list", run.handle.name))
 }

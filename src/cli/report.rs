@@ -1,8 +1,5 @@
 //! `--report`: the review page before a run, the report after it. What the pages show is put together here.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -11,13 +8,10 @@ use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::target::Target;
-use crate::check::{CheckedRow, NoChange};
 use crate::cli::error::Error;
 use crate::clock::Now;
 use crate::contract::Contract;
-use crate::files::unnamed;
-use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter, WillSend};
-use crate::model::change::{Change, IncidentId};
+use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter};
 use crate::model::outcome::{InputShape, OutcomeKind};
 use crate::model::quota_spec::Quota;
 use crate::model::snapshot::Snapshot;
@@ -28,7 +22,7 @@ use crate::report::page::{
     Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
 };
 use crate::report::preview::Preview;
-use crate::session::{Counts, KeptRows, LeftOut, Outlook, SessionError, report_rows};
+use crate::session::{Counts, Outlook, report_rows};
 
 /// The file of `--report`, looked at before anything is read.
 ///
@@ -49,82 +43,6 @@ pub(super) fn page_file(
         }
     };
     Ok(report.map(file).transpose()?)
-}
-
-/// The rows of a review, kept in a file without a name until all that stands above them is known.
-pub(super) struct ReviewRows {
-    file: BufWriter<File>,
-    context: ContextColumns,
-}
-
-impl ReviewRows {
-    /// For an input of this shape.
-    ///
-    /// # Errors
-    /// Where no temporary file can be made.
-    pub(super) fn new(shape: &InputShape, contract: &Contract) -> Result<ReviewRows, Error> {
-        let file = BufWriter::new(unnamed().map_err(not_kept)?);
-        Ok(ReviewRows { file, context: ContextColumns::new(shape, contract) })
-    }
-
-    /// All of them, in their order. `invalid`: rows that turned out to be invalid in the end, and why.
-    ///
-    /// # Errors
-    /// If they can't be read again.
-    pub(super) fn read(
-        self,
-        invalid: BTreeMap<u64, String>,
-    ) -> Result<impl Iterator<Item = Result<ReviewRow, io::Error>>, Error> {
-        let mut file = self.file.into_inner().map_err(|error| not_kept(error.into_error()))?;
-        file.rewind().map_err(not_kept)?;
-        Ok(BufReader::new(file).lines().map(move |line| {
-            let mut row: ReviewRow = serde_json::from_str(&line?)?;
-            if let Some(why) = invalid.get(&row.row) {
-                row.left_out = Some(why.clone());
-            }
-            Ok(row)
-        }))
-    }
-}
-
-impl KeptRows for ReviewRows {
-    fn add(&mut self, row: &CheckedRow, sent: Result<WillSend, LeftOut>) -> io::Result<()> {
-        let none = row.verdict.as_ref().err().map(NoChange::message);
-        let kept = ReviewRow {
-            row: row.row,
-            line: row.line,
-            incident: row.incident_id.clone(),
-            edits: row.verdict.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
-            context: self.context.of(&row.source),
-            left_out: none.or(sent.err().map(LeftOut::reason)).map(str::to_owned),
-            note: sent.ok().and_then(note_of).map(str::to_owned),
-            ..ReviewRow::default()
-        };
-        serde_json::to_writer(&mut self.file, &kept).map_err(io::Error::from)?;
-        self.file.write_all(b"\n")
-    }
-
-    fn each_change(
-        &mut self,
-        each: &mut dyn FnMut(u64, Change) -> Result<(), SessionError>,
-    ) -> Result<(), SessionError> {
-        self.file.flush().map_err(SessionError::Rows)?;
-        let mut file = self.file.get_ref().try_clone().map_err(SessionError::Rows)?;
-        file.rewind().map_err(SessionError::Rows)?;
-        for line in BufReader::new(file).lines() {
-            let read = line.and_then(|line| Ok(serde_json::from_str::<ReviewRow>(&line)?));
-            let row = read.map_err(SessionError::Rows)?;
-            let incident = row.incident.parse().ok().and_then(IncidentId::new).filter(|_| !row.edits.is_empty());
-            if let Some(incident) = incident {
-                each(row.row, Change { incident, edits: row.edits })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn not_kept(source: io::Error) -> Error {
-    Error::Io { what: "cannot keep the rows of the report in a temporary file", source }
 }
 
 /// The calls of a run over time, by the quota's arithmetic.
@@ -205,14 +123,6 @@ const COMMENT_NOT_REPEATED: &str = "the comment was added before and is not repe
 
 /// Beside a row whose update, a step of its own, was applied before.
 const UPDATE_NOT_REPEATED: &str = "the values were set before: only the comment is sent";
-
-fn note_of(will_send: WillSend) -> Option<&'static str> {
-    match will_send {
-        WillSend::All | WillSend::Nothing => None,
-        WillSend::WithoutComment => Some(COMMENT_NOT_REPEATED),
-        WillSend::OnlyComment => Some(UPDATE_NOT_REPEATED),
-    }
-}
 
 /// What the input says of a row's incident, or else what was read of it.
 fn context_of(columns: &ContextColumns, row: &ReportRow) -> Context {

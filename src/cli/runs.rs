@@ -132,7 +132,7 @@ fn start(args: &RunsArgs, global: &GlobalArgs, env: &Environment, terminal: &mut
         RunsCommand::Resume { run, base_url, send } => {
             resume(to_write()?, run, base_url.as_deref(), send, global, env, terminal)
         }
-        RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal, &clock),
+        RunsCommand::Undo(args) => undo::run(to_write()?, args, global, env, terminal),
         RunsCommand::Prune { older_than } => prune(to_write()?, *older_than),
         RunsCommand::Results { run, results } => rebuild_results(&run_in(run)?, run, results.as_deref(), global),
     }

@@ -7,6 +7,7 @@ use super::report;
 use super::target::Target;
 use super::terminal::Terminal;
 use crate::cli::error::Error;
+use crate::input::{Input, InputError, Source};
 use crate::journal::RunKey;
 use crate::model::diagnostic::Diagnostic;
 use crate::report::Layout;
@@ -14,7 +15,7 @@ use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::next_command::NextCommand;
 use crate::report::page::{PageFile, Review, Warnings};
 use crate::report::preview::Preview;
-use crate::session::PreparedRun;
+use crate::session::{PreparedRun, RunInput, Session};
 use crate::text::printable;
 
 /// Shows diagnostics on standard error, and keeps the warnings for a review. If standard error is gone, nobody can be
@@ -41,6 +42,37 @@ impl Diagnostics {
     }
 }
 
+/// Opens the input; what is wrong with it as a whole is shown.
+///
+/// # Errors
+/// If it can't be read, or is invalid as a whole.
+pub(super) fn opened(source: &Source, terminal: &Terminal) -> Result<Input, Error> {
+    let show_invalid = |error: &InputError| {
+        let InputError::Invalid(found) = error else { return };
+        let mut diagnostics = Diagnostics::new(terminal);
+        for diagnostic in found {
+            diagnostics.show(diagnostic);
+        }
+        diagnostics.finish();
+    };
+    Ok(Input::open(source).inspect_err(show_invalid)?)
+}
+
+/// Imports an input, and shows what is wrong with it. Returns the warnings too.
+///
+/// # Errors
+/// If the input is not valid, or the journal can't be written.
+pub(super) fn import(
+    session: Session,
+    input: RunInput<'_>,
+    terminal: &Terminal,
+) -> Result<(PreparedRun, Warnings), Error> {
+    let mut diagnostics = Diagnostics::new(terminal);
+    let run = session.import(input, &mut |diagnostic| diagnostics.show(&diagnostic));
+    let warnings = diagnostics.finish();
+    Ok((run?, warnings))
+}
+
 /// Shows a run on `out`, with every change if its incidents were read.
 ///
 /// # Errors
@@ -52,11 +84,11 @@ pub(super) fn show(
     layout: Layout,
 ) -> Result<(), Error> {
     // All of them follow, not only these.
-    preview.first_changes.clear();
+    preview.run.first_changes.clear();
     preview.write(&mut out, layout)?;
-    if run.compared.is_some() && preview.counts.rows > 0 {
+    if run.compared.is_some() && preview.run.counts.rows > 0 {
         writeln!(out, "\nChanges:")?;
-        run.each_change(&preview.counts, usize::MAX, |change| change.write(&mut out, layout))?;
+        run.each_change(&preview.run.counts, usize::MAX, |change| change.write(&mut out, layout))?;
     }
     Ok(())
 }
@@ -74,11 +106,12 @@ pub(super) fn write_review(
     warnings: Warnings,
     next: &NextCommand,
 ) -> Result<(), Error> {
-    let forecast = report::forecast(&target.quota, calls, &run.outlook()?, run.clock().now(), preview.counts.requests);
+    let requests = preview.run.counts.requests;
+    let forecast = report::forecast(&target.quota, calls, &run.outlook()?, run.clock().now(), requests);
     let contract = &target.contract;
     let checksum = if let RunKey::Plan(checksum) = &run.key { Some(checksum.clone()) } else { None };
     let review = report::review(target, contract.appended(), preview, forecast, warnings, next);
-    let rows = report::review_rows(&run.journal, &run.handle.name, &run.metadata.shape, contract, &preview.counts);
+    let rows = report::review_rows(&run.journal, &run.handle.name, &run.metadata.shape, contract, &preview.run.counts);
     page.write_review(&Review { checksum, ..review }, rows).map_err(report::page_error)
 }
 

@@ -24,7 +24,7 @@ pub(crate) use atomic_file::replace;
 pub(crate) use links::resolve;
 pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
-    sync_directory, temporary_dir, unnamed, unnamed_in,
+    sync_directory, temporary_dir, unnamed_in,
 };
 pub use output_path::PathError;
 pub(crate) use output_path::{

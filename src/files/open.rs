@@ -125,11 +125,6 @@ pub(crate) fn temporary_dir() -> io::Result<TempDir> {
     tempfile::tempdir()
 }
 
-/// A file without a name, in the directory for temporary files.
-pub(crate) fn unnamed() -> io::Result<File> {
-    tempfile::tempfile()
-}
-
 /// A file without a name, in this directory.
 pub(crate) fn unnamed_in(directory: &Path) -> io::Result<File> {
     tempfile::tempfile_in(directory)

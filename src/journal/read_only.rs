@@ -1,18 +1,18 @@
 //! A dry run's view of the journal, which leaves no trace in it.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::OptionalExtension as _;
 
 use super::decide::DedupQuery;
-use super::directory::StateDir;
 use super::error::JournalError;
 use super::gather;
 use super::ledger::Ledger;
 use super::ledger_store::{self, LedgerKey};
 use super::location::StoreLocation;
+use super::opened::History;
 use super::prior_runs::{PriorRuns, WillSend};
-use super::sql::DbError;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::model::change::{Change, TenantKey};
@@ -25,12 +25,18 @@ const NO_SESSION: i64 = 0;
 /// A journal opened for reading, for one tenant key.
 #[derive(Debug)]
 pub struct ReadOnlyJournal {
-    db: Connection,
-    dir: StateDir,
-    clock: Clock,
+    history: History,
     scope: i64,
     /// The machine has restarted since the journal was written: its boot times are of no use.
     is_old_boot: bool,
+}
+
+impl Deref for ReadOnlyJournal {
+    type Target = History;
+
+    fn deref(&self) -> &History {
+        &self.history
+    }
 }
 
 /// Reading for reports: a dry run.
@@ -44,21 +50,14 @@ impl ReadOnlyJournal {
         scope: &TenantKey,
         clock: Clock,
     ) -> Result<Option<ReadOnlyJournal>, JournalError> {
-        let dir = StateDir::to_read(location)?;
-        let Some(db) = dir.read_only()? else { return Ok(None) };
-        let found = || {
-            let boot_id: String = db.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
+        let Some(history) = History::open(location, clock)? else { return Ok(None) };
+        let (boot_id, scope): (String, _) = history.read(|db| {
+            let boot_id = db.query_row("SELECT boot_id FROM machine", [], |row| row.get(0))?;
             let sql = "SELECT id FROM scopes WHERE name = ?1";
-            let scope = db.query_row(sql, [scope.as_str()], |row| row.get(0)).optional()?;
-            Ok((boot_id, scope))
-        };
-        let (boot_id, scope) = found().map_err(|error| dir.explain(error))?;
-        let is_old_boot = boot_id != clock.boot_id();
-        Ok(scope.map(|scope| ReadOnlyJournal { db, dir, clock, scope, is_old_boot }))
-    }
-
-    fn read<R>(&self, work: impl FnOnce(&Connection) -> Result<R, DbError>) -> Result<R, JournalError> {
-        work(&self.db).map_err(|error| self.dir.explain(error))
+            Ok((boot_id, db.query_row(sql, [scope.as_str()], |row| row.get(0)).optional()?))
+        })?;
+        let is_old_boot = boot_id != history.clock.boot_id();
+        Ok(scope.map(|scope| ReadOnlyJournal { history, scope, is_old_boot }))
     }
 
     /// Adds to `prior` what earlier runs mean for changes. Returns for each what of it will be sent.

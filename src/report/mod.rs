@@ -20,6 +20,7 @@ pub mod prompt;
 pub mod reporter;
 pub mod summary;
 pub mod table;
+mod undo_summary;
 
 pub use humanize::{age, left_alone};
 pub use layout::Layout;

@@ -1,6 +1,7 @@
 //! Why a step of a run failed.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::apply::StopReason;
 use crate::input::InputError;
@@ -18,18 +19,31 @@ pub enum SessionError {
     #[error("the input is not valid")]
     InvalidRows,
     /// The plan is refused: it isn't one, or was modified.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
+    #[error("{error}")]
+    Plan {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: PlanError,
+    },
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The preflight stopped before it was finished.
     #[error("stopped before anything was sent: {0}")]
     Stopped(StopReason),
-    /// The rows of a dry run can't be kept.
-    #[error("cannot keep the rows: {0}")]
-    Rows(#[source] io::Error),
+    /// There is no place for the rows of a dry run.
+    #[error("cannot keep the rows of a dry run: {0}")]
+    Scratch(#[source] io::Error),
     /// A listener or a writer that was passed in failed.
     #[error(transparent)]
     Listener(io::Error),
+}
+
+/// While it is read, its path is known to the caller.
+impl From<PlanError> for SessionError {
+    fn from(error: PlanError) -> SessionError {
+        SessionError::Plan { path: PathBuf::new(), error }
+    }
 }

@@ -5,9 +5,11 @@ use std::io;
 use sha2::{Digest as _, Sha256};
 
 use super::error::SessionError;
+use super::observer::{Observer, Step};
+use super::plan_file::Plan;
 use crate::check::{CheckStats, CheckedRow, NoChange, Rules, check};
 use crate::input::{FileKind, Input, InputError};
-use crate::journal::{Journal, LoadRow, RunHandle};
+use crate::journal::{Journal, JournalError, LoadRow, RunHandle};
 use crate::model::change::Change;
 use crate::model::diagnostic::Diagnostic;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
@@ -40,7 +42,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// If the input is not valid (each diagnostic was reported), or `keep` fails.
-pub(super) fn read(
+fn read(
     input: Input,
     rules: &Rules<'_>,
     skip_invalid: bool,
@@ -91,47 +93,56 @@ pub(super) const BATCH: usize = 2_000;
 /// Bytes written at a time: thousands of long comments don't fit into memory.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Rows on their way into the journal.
-struct Batches<'a> {
-    journal: &'a mut Journal,
-    run: &'a RunHandle,
-    batch: Vec<LoadRow>,
-    bytes: usize,
+/// Adds rows to a run that nobody sees yet, a batch at a time.
+pub(super) struct Batches<'a> {
+    pub(super) journal: &'a mut Journal,
+    pub(super) run: &'a RunHandle,
+    pub(super) observer: &'a mut Observer,
+    pub(super) rows: usize,
+    pub(super) batch: Vec<LoadRow>,
+    pub(super) bytes: usize,
 }
 
-impl<'a> Batches<'a> {
-    fn new(journal: &'a mut Journal, run: &'a RunHandle) -> Batches<'a> {
-        Batches { journal, run, batch: Vec::with_capacity(BATCH), bytes: 0 }
+impl Batches<'_> {
+    /// The journal, to read other runs.
+    pub(super) fn journal(&self) -> &Journal {
+        self.journal
     }
 
-    fn add(&mut self, row: LoadRow) -> Result<(), SessionError> {
+    pub(super) fn add(&mut self, row: LoadRow) -> Result<(), JournalError> {
         self.bytes += row.source.len();
         self.batch.push(row);
-        if self.batch.len() >= BATCH || self.bytes >= BATCH_BYTES {
-            self.journal.load(self.run, &self.batch)?;
-            self.batch.clear();
-            self.bytes = 0;
-        }
+        if self.batch.len() >= self.rows || self.bytes >= BATCH_BYTES { self.end() } else { Ok(()) }
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), JournalError> {
+        self.journal.load(self.run, &self.batch)?;
+        self.batch.clear();
+        self.bytes = 0;
+        self.observer.tell(Step::Loaded);
         Ok(())
     }
 
-    fn end(self) -> Result<(), SessionError> {
-        Ok(self.journal.load(self.run, &self.batch)?)
+    /// Marks rows that were added as invalid, which is known at the end of the input.
+    fn mark_invalid(&mut self, stats: &CheckStats) -> Result<(), JournalError> {
+        self.end()?;
+        let mut found = stats.contradicting().map(|(row, error)| (row, invalid(error.code, &error.message))).peekable();
+        while found.peek().is_some() {
+            let batch: Vec<(u64, Outcome)> = found.by_ref().take(self.rows).collect();
+            self.journal.load_invalid(self.run, &batch)?;
+            self.observer.tell(Step::Loaded);
+        }
+        Ok(())
     }
 }
 
-/// Imports the rows of a plan, as `read` passes them on, into a run that nobody sees yet.
+/// Imports the rows of a plan.
 ///
 /// # Errors
-/// If `read` fails, or the journal can't be written. The caller discards what was loaded.
-pub(super) fn import_plan(
-    journal: &mut Journal,
-    run: &RunHandle,
-    read: impl FnOnce(&mut dyn FnMut(PlanRow) -> Result<(), SessionError>) -> Result<(), SessionError>,
-) -> Result<Imported, SessionError> {
+/// If the plan can't be read again, or the journal can't be written. The caller discards what was loaded.
+pub(super) fn import_plan(batches: &mut Batches<'_>, plan: &Plan) -> Result<Imported, SessionError> {
     let mut imported = Imported::default();
-    let mut batches = Batches::new(journal, run);
-    read(&mut |row| {
+    plan.each_row(|row| {
         match &row.change {
             Ok(_) => imported.rows += 1,
             Err(outcome) => {
@@ -140,35 +151,26 @@ pub(super) fn import_plan(
             }
         }
         let PlanRow { row, line, incident, change, before, source } = row;
-        batches.add(LoadRow { row, line, incident, change: change.map(Change::from), source, planned: before })
+        Ok(batches.add(LoadRow { row, line, incident, change: change.map(Change::from), source, planned: before })?)
     })?;
-    batches.end()?;
     Ok(imported)
 }
 
-/// Imports an input into a run that nobody sees yet.
+/// Imports an input.
 ///
 /// # Errors
 /// If the input is not valid, or the journal can't be written. The caller discards what was loaded.
 pub(super) fn import(
-    journal: &mut Journal,
-    run: &RunHandle,
+    batches: &mut Batches<'_>,
     input: Input,
     rules: &Rules<'_>,
     skip_invalid: bool,
     on_diagnostic: &mut dyn FnMut(Diagnostic),
 ) -> Result<Imported, SessionError> {
-    let mut batches = Batches::new(journal, run);
     let (imported, stats) = read(input, rules, skip_invalid, on_diagnostic, &mut |rows| {
-        rows.iter().try_for_each(|row| batches.add(load_row(row)))
+        Ok(rows.iter().try_for_each(|row| batches.add(load_row(row)))?)
     })?;
-    batches.end()?;
-    let mut contradicting =
-        stats.contradicting().map(|(row, error)| (row, invalid(error.code, &error.message))).peekable();
-    while contradicting.peek().is_some() {
-        let batch: Vec<(u64, Outcome)> = contradicting.by_ref().take(BATCH).collect();
-        journal.load_invalid(run, &batch)?;
-    }
+    batches.mark_invalid(&stats)?;
     Ok(imported)
 }
 

@@ -1,13 +1,17 @@
-//! What a forecast begins with, from the journal.
+//! What is known before a run is sent: earlier runs, the state of the quota, the latency of the service.
 
 use std::time::Duration;
 
+use super::error::SessionError;
+use super::past::Past;
+use super::prepared_run::PreparedRun;
 use crate::apply::GUESSED_LATENCY;
-use crate::journal::{Journal, JournalError, ReadOnlyJournal, RunHandle};
+use crate::journal::{History, JournalError, PendingRow, PriorRuns, WillSend};
+use crate::model::change::Change;
 use crate::model::permit::{Pause, QuotaUsage};
-use crate::model::quota_spec::Quota;
 
 /// What a forecast begins with.
+#[derive(Clone, Debug)]
 pub struct Outlook {
     /// What is spent of the quota.
     pub spent: QuotaUsage,
@@ -17,25 +21,46 @@ pub struct Outlook {
     pub latency: Duration,
 }
 
-impl Outlook {
-    /// Of a run in the journal.
-    ///
-    /// # Errors
-    /// If the journal can't be read.
-    pub fn of_run(journal: &Journal, run: &RunHandle, quota: &Quota) -> Result<Outlook, JournalError> {
-        let (spent, pause) = journal.ledger(run, quota.longest())?;
-        Ok(Outlook { spent, pause, latency: journal.latency_of(run)?.unwrap_or(GUESSED_LATENCY) })
+impl PreparedRun {
+    /// The journal of earlier runs; `None` if there is none, or the tenant is not known.
+    #[must_use]
+    pub fn history(&self) -> Option<&History> {
+        match &self.past {
+            Past::Own => Some(&self.journal),
+            Past::Other(past) => Some(past),
+            Past::None | Past::Unknown => None,
+        }
     }
 
-    /// Of a dry run; without a journal, nothing is known.
+    /// Adds to `prior` what earlier runs mean for rows. Returns for each what of it will be sent.
+    pub(super) fn add_prior_runs(
+        &self,
+        rows: &[&PendingRow],
+        remember: Duration,
+        prior: &mut PriorRuns,
+    ) -> Result<Vec<WillSend>, JournalError> {
+        let contract = &self.target.contract;
+        match &self.past {
+            Past::Own => self.journal.add_prior_runs(&self.handle, rows, contract, remember, prior),
+            Past::Other(past) => {
+                let changes: Vec<&Change> = rows.iter().map(|row| &row.change).collect();
+                past.add_prior_runs(&changes, contract, remember, prior)
+            }
+            Past::None | Past::Unknown => Ok(vec![WillSend::All; rows.len()]),
+        }
+    }
+
+    /// What the quota and the service look like from the journal.
     ///
     /// # Errors
     /// If the journal can't be read.
-    pub fn of_dry_run(history: Option<&ReadOnlyJournal>, quota: &Quota) -> Result<Outlook, JournalError> {
-        let Some(history) = history else {
-            return Ok(Outlook { spent: QuotaUsage::default(), pause: None, latency: GUESSED_LATENCY });
+    pub fn outlook(&self) -> Result<Outlook, SessionError> {
+        let longest = self.target.quota.longest();
+        let ((spent, pause), latency) = match &self.past {
+            Past::Own => (self.journal.ledger(&self.handle, longest)?, self.journal.latency_of(&self.handle)?),
+            Past::Other(past) => (past.ledger(longest)?, past.latency()?),
+            Past::None | Past::Unknown => Default::default(),
         };
-        let (spent, pause) = history.ledger(quota.longest())?;
-        Ok(Outlook { spent, pause, latency: history.latency()?.unwrap_or(GUESSED_LATENCY) })
+        Ok(Outlook { spent, pause, latency: latency.unwrap_or(GUESSED_LATENCY) })
     }
 }

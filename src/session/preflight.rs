@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::counts::Counts;
 use super::error::SessionError;
+use super::observer::Step;
 use super::options::CallOptions;
 use super::pages::{PendingPages, report_rows};
 use super::preflight_summary::{PreflightSummary, ReadReason};
@@ -201,6 +202,7 @@ impl PreparedRun {
                 results.push(one);
             }
             self.journal.compared(&self.handle, stats.started_at, &results)?;
+            self.observer.tell(Step::Compared);
         }
         Ok(compared)
     }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::named_lines::NamedLines;
 use crate::model::outcome::{Outcome, RowCode};
-
-/// So many lines are named of the rows that can't be updated.
-pub const NAMED: usize = 5;
 
 /// Why incidents are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +23,8 @@ pub struct PreflightSummary {
     pub calls: Option<u64>,
     /// Rows whose incident is already as they ask for.
     pub already_so: u64,
-    /// Rows that can't be updated: by code how many, and the lines of the first.
-    pub problems: BTreeMap<String, (RowCode, u64, Vec<u64>)>,
+    /// Rows that can't be updated, by code.
+    pub problems: BTreeMap<String, (RowCode, NamedLines)>,
 }
 
 impl PreflightSummary {
@@ -42,17 +40,13 @@ impl PreflightSummary {
             self.already_so += 1;
             return;
         }
-        let (_, rows, lines) =
-            self.problems.entry(outcome.code.to_string()).or_insert_with(|| (outcome.code.clone(), 0, Vec::new()));
-        *rows += 1;
-        if lines.len() < NAMED {
-            lines.push(line);
-        }
+        let problem = self.problems.entry(outcome.code.to_string());
+        problem.or_insert_with(|| (outcome.code.clone(), NamedLines::default())).1.add(line);
     }
 
     /// Rows that are not sent because of it.
     #[must_use]
     pub fn ended(&self) -> u64 {
-        self.already_so + self.problems.values().map(|(_, rows, _)| rows).sum::<u64>()
+        self.already_so + self.problems.values().map(|(_, lines)| lines.rows).sum::<u64>()
     }
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::acquire::acquire;
 use super::error::SessionError;
 use super::import::Imported;
+use super::observer::{Observer, Step};
 use super::options::SendOptions;
+use super::past::Past;
 use super::preflight_summary::PreflightSummary;
 use super::target::Target;
 use crate::apply::events::Listener;
@@ -40,6 +43,10 @@ pub struct PreparedRun {
     pub reads: ReadStats,
     pub(super) clock: Clock,
     pub(super) rng: fastrand::Rng,
+    pub(super) past: Past,
+    #[expect(dead_code, reason = "the directory of a journal that goes with the run, removed when it is dropped")]
+    pub(super) scratch: Option<TempDir>,
+    pub(super) observer: Observer,
 }
 
 /// The requests of a preflight.
@@ -128,7 +135,9 @@ impl PreparedRun {
         self.journal.publish(&self.handle, &self.metadata, &self.key).inspect_err(|_| {
             // If it can't be removed now, the next start does that.
             let _ = self.journal.discard(&self.handle);
-        })
+        })?;
+        self.observer.tell(Step::Published);
+        Ok(())
     }
 
     /// Sends what is left of a published run. `stop` turns true to stop it; the requests in flight are waited for.

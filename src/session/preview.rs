@@ -6,10 +6,12 @@ use jiff::Timestamp;
 
 use super::counts::{Counter, Counts, Recorded};
 use super::error::SessionError;
+use super::named_lines::{NAMED, NamedLines};
 use super::options::SendOptions;
 use super::outlook::Outlook;
 use super::pages::PendingPages;
-use super::preflight_summary::{NAMED, PreflightSummary};
+use super::past::Past;
+use super::preflight_summary::PreflightSummary;
 use super::prepared_run::PreparedRun;
 use super::row_diff::RowDiff;
 use serde_json::Value;
@@ -50,14 +52,16 @@ pub struct Preview {
     pub counts: Counts,
     /// What the preflight has shown, if there was one.
     pub compared: Option<PreflightSummary>,
-    /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`NAMED`].
-    pub retargeted: (u64, Vec<u64>),
+    /// Rows that update the incident into which theirs was merged.
+    pub retargeted: NamedLines,
     /// The first changes, if the incidents were read.
     pub first_changes: Vec<RowDiff>,
-    /// If a run is resumed, the rows of it that are finished.
-    pub resumed: Option<u64>,
-    /// What earlier runs have to do with it.
-    pub earlier: PriorRuns,
+    /// The properties of which `--set` overrides cells, with the number of cells.
+    pub overridden: Vec<(String, u64)>,
+    /// If a run is resumed, its ID, and the rows of it that are finished.
+    pub resumed: Option<(String, u64)>,
+    /// What earlier runs have to do with it; `None` if it is not known whose incidents it changes.
+    pub earlier: Option<PriorRuns>,
     /// How long it takes.
     pub estimate: Estimate,
 }
@@ -74,9 +78,14 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// For these rows.
+    /// When it ends.
     #[must_use]
-    pub fn new(counts: &Counts, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> Estimate {
+    pub fn ends_at(&self) -> Timestamp {
+        self.starts_at.saturating_add(self.duration).unwrap_or(Timestamp::MAX)
+    }
+
+    /// For these rows.
+    fn new(counts: &Counts, outlook: &Outlook, quota: &Quota, options: &PreviewOptions, now: Now) -> Estimate {
         let buckets = Buckets::new(quota);
         let end_of = |calls: u64| {
             let ahead = Forecast { calls, concurrency: options.concurrency, latency: outlook.latency };
@@ -126,17 +135,17 @@ impl PreparedRun {
         }
         let outlook = self.outlook()?;
         let estimate = Estimate::new(&counts, &outlook, &self.target.quota, options, self.clock.now());
-        let retargeted = self.journal.retargeted(&self.handle, NAMED)?;
-        let resumed = self.resumes.then_some(finished);
-        Ok(Preview { counts, compared: self.compared.clone(), retargeted, first_changes, resumed, earlier, estimate })
-    }
-
-    /// What the quota and the service look like from the journal.
-    ///
-    /// # Errors
-    /// If the journal can't be read.
-    pub fn outlook(&self) -> Result<Outlook, JournalError> {
-        Outlook::of_run(&self.journal, &self.handle, &self.target.quota)
+        let (rows, first) = self.journal.retargeted(&self.handle, NAMED)?;
+        Ok(Preview {
+            counts,
+            compared: self.compared.clone(),
+            retargeted: NamedLines { rows, first },
+            first_changes,
+            overridden: self.imported.overridden.clone(),
+            resumed: self.resumes.then(|| (self.handle.name.clone(), finished)),
+            earlier: Some(earlier).filter(|_| !matches!(self.past, Past::Unknown)),
+            estimate,
+        })
     }
 
     /// Counts the rows that have no outcome: those that will be sent, and those that are left out because of other rows
@@ -151,7 +160,7 @@ impl PreparedRun {
         while let Some(rows) = pages.next(journal, run)? {
             let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
             let first: Vec<&PendingRow> = first.collect();
-            let will_send = journal.add_prior_runs(run, &first, contract, remember, &mut earlier)?;
+            let will_send = self.add_prior_runs(&first, remember, &mut earlier)?;
             // Only lists are counted by what they were.
             let has_list = |row: &&&PendingRow| row.is_recorded && sets_list(&row.change.edits);
             let listed: Vec<u64> = first.iter().filter(has_list).map(|row| row.row).collect();
@@ -175,7 +184,8 @@ impl PreparedRun {
                 }
                 let recorded = match snapshots.get(&row.row) {
                     Some(Snapshots { now: Snapshot::There(before), .. }) => Recorded::Values(&before.values),
-                    _ if row.is_recorded => Recorded::Yes,
+                    // Lists are read before they are edited.
+                    _ if row.is_recorded || row.change.edits.edit_lists() => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };
                 // Of the comment, if it is all that is left, nothing is in doubt.

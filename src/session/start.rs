@@ -2,19 +2,25 @@
 
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use super::acquire::acquire;
 use super::error::SessionError;
-use super::import::{Imported, import, import_plan};
+use super::import::{BATCH, Batches, Imported, import, import_plan};
+use super::observer::{Observer, Step};
 use super::options::REMEMBER;
+use super::past::Past;
+use super::plan_file::Plan;
 use super::prepared_run::{PreparedRun, ReadStats};
 use super::target::Target;
 use crate::check::Rules;
 use crate::clock::Clock;
+use crate::files::temporary_dir;
 use crate::input::Input;
-use crate::journal::{Journal, RunHandle, RunKey, RunMetadata, RunSummary};
+use crate::journal::{Durability, Journal, RunHandle, RunKey, RunMetadata, RunSummary};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::setting::Settings;
-use crate::plan::{self, Header, PlanRow};
+use crate::plan;
 
 /// A target and the journal of what was sent there.
 #[derive(Debug)]
@@ -22,7 +28,11 @@ pub struct Session {
     pub(super) target: Target,
     pub(super) journal: Journal,
     pub(super) clock: Clock,
-    pub(super) rng: fastrand::Rng,
+    rng: fastrand::Rng,
+    past: Past,
+    scratch: Option<TempDir>,
+    observer: Observer,
+    batch: usize,
 }
 
 /// An input to import.
@@ -52,32 +62,35 @@ impl<'a> RunInput<'a> {
     }
 }
 
-/// A plan to import.
-#[derive(Debug)]
-pub struct PlanInput<'a> {
-    /// What the plan says of itself.
-    pub header: &'a Header,
-    /// Its checksum.
-    pub checksum: String,
-    /// All options, as they were typed.
-    pub typed: Settings,
-    /// The options of the run, each with the origin of its value.
-    pub settings: Settings,
-    /// The dedup window.
-    pub remember: Duration,
-}
-
 impl Session {
     /// Opens a session. `journal` uses the same `clock`.
     #[must_use]
     pub fn open(target: Target, journal: Journal, clock: Clock) -> Session {
-        Session { target, journal, clock, rng: fastrand::Rng::new() }
+        let (rng, observer) = (fastrand::Rng::new(), Observer::default());
+        Session { target, journal, clock, rng, past: Past::Own, scratch: None, observer, batch: BATCH }
+    }
+
+    /// Opens a session that leaves no trace: its runs can be previewed, and are gone when they are dropped.
+    ///
+    /// # Errors
+    /// If there is no place for their rows.
+    pub fn without_trace(target: Target, past: Past, clock: Clock) -> Result<Session, SessionError> {
+        let scratch = temporary_dir().map_err(SessionError::Scratch)?;
+        let location = scratch.path().join("state").into();
+        let journal = Journal::open(&location, clock.clone(), Durability::Unsynced)?;
+        Ok(Session { past, scratch: Some(scratch), ..Session::open(target, journal, clock) })
     }
 
     /// Makes run IDs and delays repeatable.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Session {
         Session { rng: fastrand::Rng::with_seed(seed), ..self }
+    }
+
+    /// Loads this many rows at a time, and calls `on_step` after each commit up to the first request.
+    #[must_use]
+    pub fn with_observer(self, rows: usize, on_step: impl FnMut(Step) + Send + 'static) -> Session {
+        Session { observer: Observer::new(on_step), batch: rows, ..self }
     }
 
     /// Where its runs go.
@@ -114,23 +127,24 @@ impl Session {
             remember,
         };
         let contract = self.target.contract.name.clone();
-        let (handle, imported) = self.fill(&contract, &metadata, |journal, handle| {
-            import(journal, handle, input, rules, skip_invalid, on_diagnostic)
-        })?;
+        let (handle, imported) =
+            self.fill(&contract, &metadata, |rows| import(rows, input, rules, skip_invalid, on_diagnostic))?;
         let key = RunKey::Changes { digest: imported.digest.clone(), within: Duration::ZERO };
-        Ok(self.loaded(handle, imported, metadata, key))
+        Ok(self.prepared(handle, imported, metadata, key))
     }
 
-    /// Imports a plan. `read` passes its rows on, in their order, and verifies its checksum.
+    /// Imports a plan. `typed`: all options, as they were typed; `settings`: each with the origin of its value.
     ///
     /// # Errors
-    /// If `read` fails, or the journal can't be written. Nothing of it stays.
+    /// If its file is another one by now, or the journal can't be written. Nothing of it stays.
     pub fn import_plan(
         mut self,
-        plan: PlanInput<'_>,
-        read: impl FnOnce(&mut dyn FnMut(PlanRow) -> Result<(), SessionError>) -> Result<(), SessionError>,
+        plan: &Plan,
+        typed: Settings,
+        settings: Settings,
+        remember: Duration,
     ) -> Result<PreparedRun, SessionError> {
-        let PlanInput { header, checksum, typed, settings, remember } = plan;
+        let header = &plan.header;
         let metadata = RunMetadata {
             input: header.input.clone(),
             shape: header.shape.clone(),
@@ -142,34 +156,57 @@ impl Session {
             settings,
             remember,
         };
-        let (handle, imported) =
-            self.fill(&header.contract, &metadata, |journal, handle| import_plan(journal, handle, read))?;
-        Ok(self.loaded(handle, imported, metadata, RunKey::Plan(checksum)))
+        let (handle, imported) = self.fill(&header.contract, &metadata, |rows| import_plan(rows, plan))?;
+        Ok(self.prepared(handle, imported, metadata, RunKey::Plan(plan.checksum.clone())))
     }
 
     /// Creates a run and fills it; if that fails, discards it.
-    fn fill(
+    pub(super) fn fill<R>(
         &mut self,
         contract: &str,
         metadata: &RunMetadata,
-        fill: impl FnOnce(&mut Journal, &RunHandle) -> Result<Imported, SessionError>,
-    ) -> Result<(RunHandle, Imported), SessionError> {
-        let handle = self.journal.create_run(&self.target.tenant, contract, metadata, &mut self.rng)?;
-        match fill(&mut self.journal, &handle) {
-            Ok(imported) => Ok((handle, imported)),
+        fill: impl FnOnce(&mut Batches<'_>) -> Result<R, SessionError>,
+    ) -> Result<(RunHandle, R), SessionError> {
+        let Session { target, journal, rng, observer, batch: rows, .. } = self;
+        let run = journal.create_run(&target.tenant, contract, metadata, rng)?;
+        observer.tell(Step::Created);
+        let (rows, batch) = (*rows, Vec::new());
+        let mut batches = Batches { journal, run: &run, observer, rows, batch, bytes: 0 };
+        let filled = fill(&mut batches).and_then(|filled| Ok(batches.end().map(|()| filled)?));
+        match filled {
+            Ok(filled) => Ok((run, filled)),
             Err(error) => {
-                self.journal.discard(&handle)?;
+                self.journal.discard(&run)?;
                 Err(error)
             }
         }
     }
 
-    /// A run that the caller has created and loaded.
-    #[must_use]
-    pub fn loaded(self, handle: RunHandle, imported: Imported, metadata: RunMetadata, key: RunKey) -> PreparedRun {
-        let Session { target, journal, clock, rng } = self;
+    pub(super) fn prepared(
+        self,
+        handle: RunHandle,
+        imported: Imported,
+        metadata: RunMetadata,
+        key: RunKey,
+    ) -> PreparedRun {
+        let Session { target, journal, clock, rng, past, scratch, observer, .. } = self;
         let (resumes, compared, reads) = (false, None, ReadStats::default());
-        PreparedRun { target, journal, handle, resumes, imported, metadata, key, compared, reads, clock, rng }
+        PreparedRun {
+            target,
+            journal,
+            handle,
+            resumes,
+            imported,
+            metadata,
+            key,
+            compared,
+            reads,
+            clock,
+            rng,
+            past,
+            scratch,
+            observer,
+        }
     }
 
     /// Resumes a run where an earlier process stopped.
@@ -181,6 +218,6 @@ impl Session {
         let RunSummary { facts, plan, scope, .. } = run;
         self.target.tenant = scope;
         let key = plan.map_or_else(|| RunKey::Changes { digest: Vec::new(), within: Duration::ZERO }, RunKey::Plan);
-        Ok(PreparedRun { resumes: true, ..self.loaded(handle, Imported::default(), facts, key) })
+        Ok(PreparedRun { resumes: true, ..self.prepared(handle, Imported::default(), facts, key) })
     }
 }

@@ -167,10 +167,9 @@ fn only_private_files_know_the_database() {
 }
 
 /// What reads JSON outside `client`, `input`, `plan` and the emulator: no request body, which is written and never read.
-const JSON_READERS: [(&str, &str); 7] = [
+const JSON_READERS: [(&str, &str); 6] = [
     ("check/row.rs", "cells of JSONL rows"),
     ("check/value.rs", "values of JSONL rows, and lists in CSV cells"),
-    ("cli/report.rs", "rows of a review, in a temporary file of this process"),
     ("output/fetched/partial.rs", "the lines of a partial file"),
     ("output/results/destination.rs", "the first line of a file that is replaced"),
     ("output/results/jsonl.rs", "a row's own text"),

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contract::Contract;
@@ -19,7 +18,7 @@ use crate::text::{printable, unescape_formula};
 const CELLS: usize = 8;
 
 /// What a row says beside what it asks for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
     /// The names and texts of other cells, those that are not empty.
     pub cells: Vec<(String, String)>,
@@ -39,7 +38,7 @@ impl Context {
 }
 
 /// What an incident was when it was fetched. It decides nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fetched {
     /// When.
     pub at: Timestamp,

@@ -135,7 +135,7 @@ pub(super) fn review<E>(
         sets: review.sets(),
         chart: review.chart(),
         facts: review.facts(),
-        is_compared: preview.compared.is_some(),
+        is_compared: preview.run.compared.is_some(),
     };
     body.write_into(out)?;
     let properties = review.properties();
@@ -147,7 +147,7 @@ pub(super) fn review<E>(
         let row = row.map_err(PageError::Rows)?;
         let cell = |name: &&str| {
             let cell = Cell::new(name, &row.edits, row.before.as_ref());
-            (cell, row.was(name, preview.starts_at))
+            (cell, row.was(name, preview.run.estimate.starts_at))
         };
         let view = ReviewRowView {
             row: row.row,

@@ -134,8 +134,9 @@ fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> Stri
     };
     let (left_out, note) = (said("Not sent", &row.left_out), said("Note", &row.note));
     let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context.cells));
-    let was =
-        |name: &str| row.was(name, review.preview.starts_at).map(|was| format!("<br>{}", Text(&truncate(&was, SHORT))));
+    let was = |name: &str| {
+        row.was(name, review.preview.run.estimate.starts_at).map(|was| format!("<br>{}", Text(&truncate(&was, SHORT))))
+    };
     let cell = |name: &&str| {
         let cell = cell(&Cell::new(name, &row.edits, row.before.as_ref()));
         cell + &was(name).unwrap_or_default()

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::chart::Point;
@@ -35,7 +34,7 @@ pub struct Review<'a> {
 }
 
 /// One row of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReviewRow {
     /// From 1.
     pub row: u64,

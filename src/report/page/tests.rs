@@ -6,14 +6,15 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::journal::PriorRuns;
 use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, ResultRow};
 use crate::model::quota_spec::Quota;
 use crate::model::setting::{Origin, Settings};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::preview::{HistoryNote, Preview, TargetLabel};
-use crate::session::{Counts, SetCounts};
+use crate::report::preview::{Preview, TargetLabel};
+use crate::session::{self, Counts, Estimate, NamedLines, SetCounts};
 
 fn map(json: &Value) -> Map<String, Value> {
     json.as_object().expect("an object").clone()
@@ -29,6 +30,20 @@ fn preview(bodies: &[&str]) -> Preview {
         sets.add(&edits(body), None);
     }
     Preview {
+        run: session::Preview {
+            counts: Counts { rows: bodies.len() as u64, sets, ..Counts::default() },
+            overridden: vec![("classification".to_owned(), 12)],
+            compared: None,
+            retargeted: NamedLines::default(),
+            first_changes: vec![],
+            resumed: None,
+            earlier: Some(PriorRuns { unfinished: [("4ccc".to_owned(), 1)].into(), ..PriorRuns::default() }),
+            estimate: Estimate {
+                starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),
+                duration: Duration::from_secs(61),
+                stop_after: Some((Duration::from_secs(30), 1)),
+            },
+        },
         target: TargetLabel {
             origin: "https://api.security.microsoft.com".to_owned(),
             scope: Some("tenant 0b7e6d3c".to_owned()),
@@ -40,22 +55,10 @@ fn preview(bodies: &[&str]) -> Preview {
         contract: None,
         input: "close.csv".to_owned(),
         notes: vec![],
-        counts: Counts { rows: bodies.len() as u64, sets, ..Counts::default() },
-        first_changes: vec![],
         doubtful: vec![],
-        overridden: vec![("classification".to_owned(), 12)],
-        starts_at: "2026-11-24T17:30:00Z".parse().expect("a time"),
-        duration: Duration::from_secs(61),
-        stop_after: Some((Duration::from_secs(30), 1)),
         token_expires: Some("2026-11-24T17:30:10Z".parse().expect("a time")),
-        earlier: Some(vec![HistoryNote::Unfinished {
-            run: "4ccc".to_owned(),
-            incidents: 1,
-            finish: NextCommand::new("bulk-triage"),
-        }]),
+        finish: vec![NextCommand::new("bulk-triage")],
         first_requests: vec![],
-        compared: None,
-        followed: (0, Vec::new()),
     }
 }
 

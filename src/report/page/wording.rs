@@ -9,7 +9,6 @@ use super::review::Review;
 use super::run_report::{RunReport, is_trouble};
 use crate::journal::OutcomeGroup;
 use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
-use crate::report::preview::HistoryNote;
 use crate::session::PropertyCounts;
 use crate::text::{printable, truncate};
 
@@ -30,19 +29,23 @@ const COUNTED_VALUE: usize = 300;
 
 impl Review<'_> {
     pub(super) fn title(&self) -> String {
-        format!("{} from {}", counted(self.preview.counts.rows, "update"), name_of(&self.preview.input))
+        format!("{} from {}", counted(self.preview.run.counts.rows, "update"), name_of(&self.preview.input))
     }
 
     pub(super) fn figures(&self) -> Vec<Figure> {
         let preview = self.preview;
-        let end = clock_time(preview.starts_at, preview.ends_at(), Precision::Minute);
+        let estimate = &preview.run.estimate;
+        let end = clock_time(estimate.starts_at, estimate.ends_at(), Precision::Minute);
         let mut figures = vec![
-            (count(preview.counts.rows), if preview.counts.rows == 1 { "update to send" } else { "updates to send" }),
-            (lasting(preview.duration), "at least"),
+            (
+                count(preview.run.counts.rows),
+                if preview.run.counts.rows == 1 { "update to send" } else { "updates to send" },
+            ),
+            (lasting(estimate.duration), "at least"),
             (end, "done, if it starts now"),
         ];
-        if preview.counts.invalid > 0 {
-            figures.push((count(preview.counts.invalid), "invalid, skipped"));
+        if preview.run.counts.invalid > 0 {
+            figures.push((count(preview.run.counts.invalid), "invalid, skipped"));
         }
         figures
     }
@@ -60,7 +63,7 @@ impl Review<'_> {
             ("Quota", vec![self.quota.to_string()]),
             ("Time", preview.time_lines()),
         ];
-        let earlier = preview.earlier_lines();
+        let earlier = preview.history_lines();
         facts.push((
             "Earlier runs",
             if earlier.is_empty() { vec!["none affects these rows".to_owned()] } else { earlier },
@@ -72,19 +75,20 @@ impl Review<'_> {
     pub(super) fn warnings(&self) -> Vec<String> {
         let preview = self.preview;
         let mut warnings = preview.warnings();
-        if let Some((after, rows)) = preview.stop_after.filter(|(_, rows)| *rows < preview.counts.rows) {
+        if let Some((after, rows)) = preview.run.estimate.stop_after.filter(|(_, rows)| *rows < preview.run.counts.rows)
+        {
             let after = crate::model::quota_spec::duration_text(after);
             warnings.push(format!(
                 "--stop-after {after}: {} of {} fit",
                 count(rows),
-                counted(preview.counts.rows, "row")
+                counted(preview.run.counts.rows, "row")
             ));
         }
-        warnings.extend(preview.counts.undo_line());
-        if preview.counts.invalid > 0 {
-            warnings.push(format!("{} invalid: skipped", counted(preview.counts.invalid, "row")));
+        warnings.extend(preview.run.counts.undo_line());
+        if preview.run.counts.invalid > 0 {
+            warnings.push(format!("{} invalid: skipped", counted(preview.run.counts.invalid, "row")));
         }
-        for counts in preview.counts.sets.properties() {
+        for counts in preview.run.counts.sets.properties() {
             let property = printable(&counts.property);
             if counts.clears + counts.empties > 0 {
                 warnings.push(format!("{}: {property} is cleared", counted(counts.clears + counts.empties, "row")));
@@ -94,20 +98,13 @@ impl Review<'_> {
                 warnings.push(format!("{rows}: the current {property} are replaced"));
             }
         }
-        for (property, cells) in &preview.overridden {
+        for (property, cells) in &preview.run.overridden {
             warnings.push(format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
         }
-        match &preview.earlier {
-            None => warnings.push("history not checked (no token, so the tenant is unknown)".to_owned()),
-            Some(earlier) => {
-                let is_warning = |earlier: &&HistoryNote| {
-                    matches!(earlier, HistoryNote::Made { again: true, .. } | HistoryNote::Unfinished { .. })
-                };
-                warnings.extend(
-                    earlier.iter().filter(is_warning).map(|earlier| earlier.lines(preview.starts_at).join(" ")),
-                );
-            }
+        if preview.run.earlier.is_none() {
+            warnings.push("history not checked (no token, so the tenant is unknown)".to_owned());
         }
+        warnings.extend(preview.history_warnings());
         warnings.extend(
             preview.unfinished().map(|(run, finish)| format!("to finish run {} first: {finish}", printable(run))),
         );
@@ -120,16 +117,16 @@ impl Review<'_> {
     }
 
     pub(super) fn sets(&self) -> Vec<SetProperty> {
-        self.preview.counts.sets.properties().iter().map(set_property).collect()
+        self.preview.run.counts.sets.properties().iter().map(set_property).collect()
     }
 
     /// The properties that are set, in the order in which they are shown.
     pub(super) fn properties(&self) -> Vec<&str> {
-        self.preview.counts.sets.properties().iter().map(|counts| counts.property.as_str()).collect()
+        self.preview.run.counts.sets.properties().iter().map(|counts| counts.property.as_str()).collect()
     }
 
     pub(super) fn chart(&self) -> Option<Chart> {
-        Chart::new(&self.forecast, self.preview.duration, self.quota.windows(), &[])
+        Chart::new(&self.forecast, self.preview.run.estimate.duration, self.quota.windows(), &[])
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::outcome::{OutcomeCode, RowCode};
 use crate::report::humanize::{WIDTH, count, counted, fitted, left_alone};
-use crate::session::{Counts, PreflightSummary, PropertyCounts, ReadReason, SetCounts};
+use crate::session::{Counts, NamedLines, PreflightSummary, PropertyCounts, ReadReason, SetCounts};
 use crate::text::printable;
 
 impl Counts {
@@ -90,11 +90,11 @@ pub fn looking(why: ReadReason, incidents: u64, (fewest, most): (u64, u64)) -> S
     format!("{reads} ({} to {})", count(fewest), counted(most, "request"))
 }
 
-/// `lines 2, 7, …`, of so many rows.
-pub(super) fn named(rows: u64, lines: &[u64]) -> String {
-    let named: Vec<String> = lines.iter().map(u64::to_string).collect();
-    let more = if rows > lines.len() as u64 { ", …" } else { "" };
-    format!("{} {}{more}", if rows == 1 { "line" } else { "lines" }, named.join(", "))
+/// `lines 2, 7, …`
+pub(in crate::report) fn named(lines: &NamedLines) -> String {
+    let named: Vec<String> = lines.first.iter().map(u64::to_string).collect();
+    let more = if lines.rows > lines.first.len() as u64 { ", …" } else { "" };
+    format!("{} {}{more}", if lines.rows == 1 { "line" } else { "lines" }, named.join(", "))
 }
 
 impl PreflightSummary {
@@ -114,8 +114,8 @@ impl PreflightSummary {
     }
 
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.problems.values().map(|(code, rows, lines)| {
-            format!("{} not sent, {} ({})", counted(*rows, "row"), reason(code), named(*rows, lines))
+        self.problems.values().map(|(code, lines)| {
+            format!("{} not sent, {} ({})", counted(lines.rows, "row"), reason(code), named(lines))
         })
     }
 }

@@ -6,18 +6,18 @@
 mod lines;
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 pub use lines::looking;
+pub(super) use lines::named;
 
 use super::humanize::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
 use super::layout::Layout;
 use super::next_command::NextCommand;
 use super::page::ContextColumns;
 use crate::model::quota_spec::duration_text;
-use crate::session::{self, Counts, PreflightSummary, RowDiff};
+use crate::session::{self, Estimate, PreflightSummary};
 use crate::text::printable;
 
 /// The names at the left.
@@ -26,9 +26,11 @@ const LABEL: usize = 10;
 /// More of a request's body is not shown.
 const SHOWN_BODY: usize = 2_000;
 
-/// What a run would do.
+/// What a run would do, with what a person needs to know beside it.
 #[derive(Clone, Debug)]
 pub struct Preview {
+    /// What it would do.
+    pub run: session::Preview,
     /// Where it would go.
     pub target: TargetLabel,
     /// The contract with its path and its quota, if it is not built in.
@@ -37,28 +39,12 @@ pub struct Preview {
     pub input: String,
     /// What the input is beside rows, in a line each.
     pub notes: Vec<String>,
-    /// The rows that would be sent, what they set, and those that are left out.
-    pub counts: Counts,
-    /// What looking at the incidents has shown, where that was asked for.
-    pub compared: Option<PreflightSummary>,
-    /// Rows that update the incident into which theirs was merged: how many, and the lines of the first [`session::NAMED`].
-    pub followed: (u64, Vec<u64>),
-    /// The first changes, if the incidents were read.
-    pub first_changes: Vec<RowDiff>,
     /// What of it is doubtful: rows, and what they set and why it is doubtful.
     pub doubtful: Vec<(u64, String)>,
-    /// The properties of which `--set` overrides cells, with the number of cells.
-    pub overridden: Vec<(String, u64)>,
-    /// The time at which it would begin.
-    pub starts_at: Timestamp,
-    /// How long it takes, by the quota's arithmetic.
-    pub duration: Duration,
-    /// Where `--stop-after` is given, that and the rows that fit into it.
-    pub stop_after: Option<(Duration, u64)>,
     /// When the token expires, where it is known.
     pub token_expires: Option<Timestamp>,
-    /// What earlier runs have to do with it; `None` where the scope is not known, so that nobody could look.
-    pub earlier: Option<Vec<HistoryNote>>,
+    /// The commands that finish the unfinished runs that have changes for the same incidents, in their order.
+    pub finish: Vec<NextCommand>,
     /// The first requests (a dry run shows them).
     pub first_requests: Vec<FirstRequest>,
 }
@@ -78,38 +64,6 @@ pub struct TargetLabel {
     pub certificates: String,
     /// Whether it is an emulator.
     pub emulator: bool,
-}
-
-/// What an earlier run has to do with this one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HistoryNote {
-    /// This is that run, which goes on.
-    GoesOn {
-        /// Its id.
-        run: String,
-        /// The rows of it that are over.
-        over: u64,
-    },
-    /// It made some of the same changes.
-    Made {
-        /// Its id.
-        run: String,
-        /// When it made the last of them.
-        at: Timestamp,
-        /// How many.
-        rows: u64,
-        /// Whether they will be made again: it is longer ago than `--remember`.
-        again: bool,
-    },
-    /// It is not finished, and has touched the same incidents with other changes.
-    Unfinished {
-        /// Its id.
-        run: String,
-        /// How many incidents.
-        incidents: u64,
-        /// The command that finishes it.
-        finish: NextCommand,
-    },
 }
 
 /// A request as it would be sent.
@@ -176,14 +130,15 @@ impl Preview {
 
     /// The first changes, one a line.
     fn write_changes(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
-        if self.first_changes.is_empty() {
+        let first = &self.run.first_changes;
+        if first.is_empty() {
             return Ok(());
         }
         writeln!(out, "\nChanges:")?;
-        for change in &self.first_changes {
+        for change in first {
             change.write(out, layout)?;
         }
-        match self.counts.rows.saturating_sub(self.first_changes.len() as u64) {
+        match self.run.counts.rows.saturating_sub(first.len() as u64) {
             0 => Ok(()),
             more => writeln!(out, "  and {} more", count(more)),
         }
@@ -195,88 +150,108 @@ impl Preview {
             ("contract", self.contract.iter().map(|contract| printable(contract).into_owned()).collect()),
             ("rows", self.row_lines()),
             ("skipped", self.skipped_lines()),
-            ("compared", self.compared.as_ref().map_or_else(Vec::new, PreflightSummary::lines)),
-            ("sets", self.counts.sets.lines()),
-            ("undo", self.counts.undo_line().into_iter().collect()),
-            ("time", if self.counts.rows > 0 { self.time_lines() } else { Vec::new() }),
-            ("history", self.earlier_lines()),
+            ("compared", self.run.compared.as_ref().map_or_else(Vec::new, PreflightSummary::lines)),
+            ("sets", self.run.counts.sets.lines()),
+            ("undo", self.run.counts.undo_line().into_iter().collect()),
+            ("time", if self.run.counts.rows > 0 { self.time_lines() } else { Vec::new() }),
+            ("history", self.history_lines()),
         ]
     }
 
     pub(super) fn row_lines(&self) -> Vec<String> {
-        let rows = format!("{} of {}", count(self.counts.rows), printable(&self.input));
-        let doubt = match self.counts.in_doubt {
+        let counts = &self.run.counts;
+        let rows = format!("{} of {}", count(counts.rows), printable(&self.input));
+        let doubt = match counts.in_doubt {
             0 => None,
             rows => Some(format!("{} in doubt: read first, sent only if needed", counted(rows, "row"))),
         };
         // Of the input: rows that are left out are counted too.
-        let overridden = self
-            .overridden
-            .iter()
-            .map(|(property, cells)| format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property)));
+        let overridden =
+            self.run.overridden.iter().map(|(property, cells)| {
+                format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property))
+            });
         [rows].into_iter().chain(doubt).chain(self.notes.iter().cloned()).chain(overridden).collect()
     }
 
     /// The rows that are left out, each reason on its line.
     pub(super) fn skipped_lines(&self) -> Vec<String> {
-        let applied = self.earlier.iter().flatten().filter_map(|earlier| earlier.skipped_line(self.starts_at));
-        let compared = self.compared.iter().filter_map(PreflightSummary::skipped_line);
-        self.counts.skipped_lines().into_iter().chain(applied).chain(compared).collect()
-    }
-
-    pub(super) fn ends_at(&self) -> Timestamp {
-        self.starts_at.saturating_add(self.duration).unwrap_or(Timestamp::MAX)
+        let applied = self.applied_lines(false, "already applied", "skipped");
+        let compared = self.run.compared.iter().filter_map(PreflightSummary::skipped_line);
+        self.run.counts.skipped_lines().into_iter().chain(applied).chain(compared).collect()
     }
 
     pub(super) fn time_lines(&self) -> Vec<String> {
-        let end = clock_time(self.starts_at, self.ends_at(), Precision::Minute);
-        let stop = self.stop_after.map(|(after, rows)| {
-            let fits = if rows >= self.counts.rows {
+        let Estimate { starts_at, duration, stop_after } = self.run.estimate;
+        let (rows, ends_at) = (self.run.counts.rows, self.run.estimate.ends_at());
+        let end = clock_time(starts_at, ends_at, Precision::Minute);
+        let stop = stop_after.map(|(after, fitting)| {
+            let fits = if fitting >= rows {
                 "all rows fit".to_owned()
             } else {
-                format!("{} of {} fit", count(rows), counted(self.counts.rows, "row"))
+                format!("{} of {} fit", count(fitting), counted(rows, "row"))
             };
             format!("--stop-after {}: {fits}", duration_text(after))
         });
         let token = self
             .token_expires
-            .filter(|expires| *expires >= self.ends_at())
-            .map(|expires| format!("token expires at {}", clock_time(self.starts_at, expires, Precision::Minute)));
-        [format!("{}, done at {end}", lasting(self.duration))].into_iter().chain(stop).chain(token).collect()
+            .filter(|expires| *expires >= ends_at)
+            .map(|expires| format!("token expires at {}", clock_time(starts_at, expires, Precision::Minute)));
+        [format!("{}, done at {end}", lasting(duration))].into_iter().chain(stop).chain(token).collect()
     }
 
-    pub(super) fn earlier_lines(&self) -> Vec<String> {
-        match &self.earlier {
-            None => vec!["not checked (no token, so the tenant is unknown)".to_owned()],
-            Some(earlier) => earlier.iter().flat_map(|earlier| earlier.lines(self.starts_at)).collect(),
+    /// Rows that earlier runs have applied, `again` if they are sent again; a line for each run.
+    fn applied_lines(&self, again: bool, applied: &str, what: &str) -> impl Iterator<Item = String> {
+        let made = self.run.earlier.iter().flat_map(|earlier| &earlier.made);
+        made.filter(move |((_, is_sent), _)| *is_sent == again).map(move |((run, _), made)| {
+            let time = clock_time(self.run.estimate.starts_at, made.last, Precision::Minute);
+            format!("{} {applied} by run {} at {time}: {what}", counted(made.rows, "row"), printable(run))
+        })
+    }
+
+    /// What earlier runs have to do with it.
+    pub(super) fn history_lines(&self) -> Vec<String> {
+        if self.run.earlier.is_none() {
+            return vec!["not checked (no token, so the tenant is unknown)".to_owned()];
         }
+        let resumed = self.run.resumed.as_ref();
+        let resumed =
+            resumed.map(|(run, over)| format!("resumes run {}: {} finished", printable(run), counted(*over, "row")));
+        resumed.into_iter().chain(self.history_warnings()).collect()
+    }
+
+    /// Of that what a person should look at.
+    pub(super) fn history_warnings(&self) -> impl Iterator<Item = String> {
+        let unfinished = self.run.earlier.iter().flat_map(|earlier| &earlier.unfinished).map(|(run, incidents)| {
+            let (run, incidents) = (printable(run), counted(*incidents, "incident"));
+            format!("run {run} is not finished and has other changes for {incidents}")
+        });
+        self.applied_lines(true, "applied", "sent again").chain(unfinished)
     }
 
     /// The runs that are not finished and have touched the same incidents, with the commands that finish them.
     pub(super) fn unfinished(&self) -> impl Iterator<Item = (&str, &NextCommand)> {
-        self.earlier.iter().flatten().filter_map(|earlier| match earlier {
-            HistoryNote::Unfinished { run, finish, .. } => Some((run.as_str(), finish)),
-            HistoryNote::GoesOn { .. } | HistoryNote::Made { .. } => None,
-        })
+        let runs = self.run.earlier.iter().flat_map(|earlier| earlier.unfinished.keys());
+        runs.map(String::as_str).zip(&self.finish)
     }
 
     /// What is easily overlooked and costs dearly.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let expires = self.token_expires.filter(|expires| *expires < self.ends_at()).map(|expires| {
-            let time = clock_time(self.starts_at, expires, Precision::Minute);
+        let (starts_at, ends_at) = (self.run.estimate.starts_at, self.run.estimate.ends_at());
+        let expires = self.token_expires.filter(|expires| *expires < ends_at).map(|expires| {
+            let time = clock_time(starts_at, expires, Precision::Minute);
             format!("the token expires at {time}, before the end")
         });
-        let (rows, lines) = &self.followed;
-        let followed = (*rows > 0).then(|| {
-            let verb = if *rows == 1 { "updates" } else { "update" };
-            let lines = lines::named(*rows, lines);
-            format!("{} {verb} the incident into which the row's own was merged ({lines})", counted(*rows, "row"))
+        let retargeted = &self.run.retargeted;
+        let followed = (retargeted.rows > 0).then(|| {
+            let verb = if retargeted.rows == 1 { "updates" } else { "update" };
+            let (rows, lines) = (counted(retargeted.rows, "row"), named(retargeted));
+            format!("{rows} {verb} the incident into which the row's own was merged ({lines})")
         });
         let doubtful = self.doubtful.iter().map(|(rows, what)| {
             let verb = if *rows == 1 { "sets" } else { "set" };
             format!("{} {verb} {}", counted(*rows, "row"), printable(what))
         });
-        let compared = self.compared.iter().flat_map(PreflightSummary::warnings);
+        let compared = self.run.compared.iter().flat_map(PreflightSummary::warnings);
         expires.into_iter().chain(doubtful).chain(followed).chain(compared).collect()
     }
 }
@@ -307,36 +282,14 @@ impl TargetLabel {
     }
 }
 
-impl HistoryNote {
-    /// The rows that are left out because of it.
-    fn skipped_line(&self, now: Timestamp) -> Option<String> {
-        let HistoryNote::Made { run, at, rows, again: false } = self else { return None };
-        let time = clock_time(now, *at, Precision::Minute);
-        Some(format!("{} already applied by run {} at {time}: skipped", counted(*rows, "row"), printable(run)))
-    }
-
-    pub(super) fn lines(&self, now: Timestamp) -> Vec<String> {
-        match self {
-            HistoryNote::GoesOn { run, over } => {
-                vec![format!("resumes run {}: {} finished", printable(run), counted(*over, "row"))]
-            }
-            HistoryNote::Made { again: false, .. } => Vec::new(),
-            HistoryNote::Made { run, at, rows, again: true } => {
-                let time = clock_time(now, *at, Precision::Minute);
-                vec![format!("{} applied by run {} at {time}: sent again", counted(*rows, "row"), printable(run))]
-            }
-            HistoryNote::Unfinished { run, incidents, .. } => {
-                let (run, incidents) = (printable(run), counted(*incidents, "incident"));
-                vec![format!("run {run} is not finished and has other changes for {incidents}")]
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
     use super::*;
-    use crate::session::SetCounts;
+    use crate::journal::{Made, PriorRuns};
+    use crate::session::{Counts, NamedLines, SetCounts};
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("valid")
@@ -352,7 +305,40 @@ mod tests {
     }
 
     fn preview() -> Preview {
+        let made = |rows, last| Made { rows, last: at(last) };
         Preview {
+            run: session::Preview {
+                counts: Counts {
+                    rows: 1_000,
+                    invalid: 3,
+                    not_undoable: 1_000,
+                    sets: counts(&[
+                        (
+                            r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#,
+                            998,
+                        ),
+                        (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
+                    ]),
+                    ..Counts::default()
+                },
+                overridden: vec![("classification".to_owned(), 12)],
+                compared: None,
+                retargeted: NamedLines::default(),
+                first_changes: vec![],
+                resumed: None,
+                earlier: Some(PriorRuns {
+                    made: BTreeMap::from([
+                        (("6aaa".to_owned(), false), made(10, "2026-11-24T09:00:00Z")),
+                        (("5bbb".to_owned(), true), made(278, "2026-11-20T09:00:00Z")),
+                    ]),
+                    unfinished: BTreeMap::from([("4ccc".to_owned(), 40)]),
+                }),
+                estimate: Estimate {
+                    starts_at: at("2026-11-24T17:30:00Z"),
+                    duration: Duration::from_secs(1_176),
+                    stop_after: Some((Duration::from_mins(10), 500)),
+                },
+            },
             target: TargetLabel {
                 origin: "https://api.security.microsoft.com".to_owned(),
                 scope: Some("tenant 0b7e6d3c-5d5f-4a39-9d3c-2f6f0d7a1e55".to_owned()),
@@ -364,34 +350,9 @@ mod tests {
             contract: None,
             input: "close.csv".to_owned(),
             notes: vec![],
-            compared: None,
-            followed: (0, Vec::new()),
-            first_changes: vec![],
-            counts: Counts {
-                rows: 1_000,
-                invalid: 3,
-                not_undoable: 1_000,
-                sets: counts(&[
-                    (r#"{"status":"Resolved","classification":"FalsePositive","comment":"Rule 42 was tuned"}"#, 998),
-                    (r#"{"status":"Resolved","assignedTo":"","tags":["a","b;c"],"comment":"\u001b[2J=1"}"#, 2),
-                ]),
-                ..Counts::default()
-            },
             doubtful: vec![(998, "classification to `FalsePositive`: it was withdrawn".to_owned())],
-            overridden: vec![("classification".to_owned(), 12)],
-            starts_at: at("2026-11-24T17:30:00Z"),
-            duration: Duration::from_secs(1_176),
-            stop_after: Some((Duration::from_mins(10), 500)),
             token_expires: Some(at("2026-11-24T17:40:00Z")),
-            earlier: Some(vec![
-                HistoryNote::Made { run: "6aaa".to_owned(), at: at("2026-11-24T09:00:00Z"), rows: 10, again: false },
-                HistoryNote::Made { run: "5bbb".to_owned(), at: at("2026-11-20T09:00:00Z"), rows: 278, again: true },
-                HistoryNote::Unfinished {
-                    run: "4ccc".to_owned(),
-                    incidents: 40,
-                    finish: NextCommand::new("bulk-triage").word("runs").word("resume").word("4ccc"),
-                },
-            ]),
+            finish: vec![NextCommand::new("bulk-triage").word("runs").word("resume").word("4ccc")],
             first_requests: vec![FirstRequest {
                 method: "PATCH",
                 path: "/api/incidents/924565".to_owned(),
@@ -462,7 +423,7 @@ mod tests {
 
     #[test]
     fn emulator_target_is_shown_first() {
-        let preview = Preview {
+        let mut preview = Preview {
             target: TargetLabel {
                 origin: "http://127.0.0.1:40321".to_owned(),
                 scope: None,
@@ -471,15 +432,15 @@ mod tests {
                 certificates: String::new(),
                 emulator: true,
             },
-            counts: Counts { invalid: 0, ..preview().counts },
             doubtful: vec![],
-            overridden: vec![],
-            stop_after: Some((Duration::from_hours(1), 1_500)),
             token_expires: Some(at("2026-11-24T18:30:00Z")),
-            earlier: Some(vec![]),
             first_requests: vec![],
             ..preview()
         };
+        preview.run.counts.invalid = 0;
+        preview.run.overridden.clear();
+        preview.run.estimate.stop_after = Some((Duration::from_hours(1), 1_500));
+        preview.run.earlier = Some(PriorRuns::default());
         insta::assert_snapshot!(text(&preview), @r#"
         EMULATOR: nothing real changes
         target    http://127.0.0.1:40321
@@ -500,7 +461,9 @@ mod tests {
 
     #[test]
     fn unknown_tenant_key_hides_history_with_reason() {
-        let text = text(&Preview { earlier: None, ..preview() });
+        let mut preview = preview();
+        preview.run.earlier = None;
+        let text = text(&preview);
         assert!(text.contains("history   not checked (no token, so the tenant is unknown)"), "{text}");
     }
 }

@@ -97,6 +97,9 @@ impl Disk {
     }
 }
 
+/// Rows that are loaded at a time: some runs take several commits.
+const ROWS_LOADED: usize = 3;
+
 const SHAPE: InputShape = InputShape::Jsonl { bom: false };
 
 /// Starts the program once.
@@ -223,7 +226,12 @@ async fn step(life: &Life) {
 }
 
 /// The run of this command: a new one, or the one to resume.
-async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) -> Result<PreparedRun, SessionError> {
+async fn prepared(
+    world: &World,
+    disk: &Disk,
+    command: &Command,
+    life: &Arc<Life>,
+) -> Result<PreparedRun, SessionError> {
     let journal = Journal::open(&disk.state_dir().into(), world.clock(), Durability::Unsynced).expect("opens");
     let target = Target {
         contract: contract(world.scenario.two_steps).clone(),
@@ -232,18 +240,21 @@ async fn prepared(world: &World, disk: &Disk, command: &Command, life: &Life) ->
         quota: world.scenario.quota.clone(),
     };
     let seed = world.state().dice.u64(..);
-    let session = Session::open(target, journal, world.clock()).with_seed(seed);
-    step(life).await;
-    let input = Input::open(&Source::File(disk.input(command))).expect("opens");
-    let rules = Rules::new(contract(world.scenario.two_steps));
-    let run = RunInput::new(input, format!("{}.jsonl", command.name), &rules);
-    // Comments end with white space, which is a warning: the process may die in the middle of the import.
-    let mut on_warning = |_| {
+    let dies = |life: &Life| {
         if life.point() {
             std::panic::resume_unwind(Box::new(Death));
         }
     };
-    let run = session.import(run, &mut on_warning)?;
+    let owner = Arc::clone(life);
+    let session = Session::open(target, journal, world.clock()).with_seed(seed);
+    // The process may die in the middle of the import, too.
+    let session = session.with_observer(ROWS_LOADED, move |_| dies(&owner));
+    step(life).await;
+    let input = Input::open(&Source::File(disk.input(command))).expect("opens");
+    let rules = Rules::new(contract(world.scenario.two_steps));
+    let run = RunInput::new(input, format!("{}.jsonl", command.name), &rules);
+    // Comments end with white space, which is a warning.
+    let run = session.import(run, &mut |_| dies(life))?;
     step(life).await;
     let run = run.or_resume_matching(world.scenario.remember.max(Duration::from_hours(12)))?;
     step(life).await;

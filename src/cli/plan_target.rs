@@ -1,0 +1,72 @@
+//! Where a plan goes: nothing of it is sent to another place or tenant, or under another contract, than it was made for.
+
+use super::arguments::CallArgs;
+use super::environment::Environment;
+use super::global::GlobalArgs;
+use super::target::{Place, Target};
+use crate::cli::error::Error;
+use crate::client::{Origin, OriginError};
+use crate::contract::{BUILT_IN, load};
+use crate::plan::PlanError;
+use crate::session::Plan;
+
+/// Where a plan goes.
+///
+/// # Errors
+/// If the command line or the token is for another place or another tenant than the plan.
+pub(super) fn target_of(
+    plan: &Plan,
+    base_url: Option<&str>,
+    tenant: Option<&str>,
+    calls: &CallArgs,
+    global: &GlobalArgs,
+    env: &Environment,
+) -> Result<Target, Error> {
+    let altered = |error: OriginError| PlanError::Altered { what: format!("line 1: {error}") };
+    let origin = plan.header.origin.parse::<Origin>().map_err(altered);
+    let origin = origin.map_err(|error| Error::Plan { path: plan.path.clone(), error })?;
+    if let Some(typed) = base_url {
+        let typed: Origin = typed.parse()?;
+        if typed != origin {
+            return Err(is_for_another(plan, "place", &origin.to_string(), &typed.to_string()));
+        }
+    }
+    let place = Place { typed: base_url, named: &origin.to_string(), by: "the plan" };
+    let target = Target::new(plan.contract.clone(), place, tenant, calls, global, env)?;
+    match (plan.tenant(), &target.scope) {
+        (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {
+            Err(is_for_another(plan, "tenant", &planned.described(), &found.described()))
+        }
+        _ => Ok(target),
+    }
+}
+
+/// The contract is the one that is wanted, and one that this program knows by its name is still what it was.
+///
+/// # Errors
+/// If it is another one.
+pub(super) fn expect_contract(plan: &Plan, wanted: Option<&str>) -> Result<(), Error> {
+    let contract = &plan.contract;
+    let named = BUILT_IN.contains(&contract.name.as_str()).then_some(contract.name.as_str());
+    for name in wanted.into_iter().chain(named) {
+        let wanted = load(name)?;
+        if wanted.name != contract.name {
+            return Err(is_for_another(plan, "contract", &contract.name, &wanted.name));
+        }
+        if wanted != *contract {
+            return Err(Error::Usage {
+                message: format!("the contract `{}` has changed since the plan was created", wanted.name),
+                hint: Some("create the plan again".to_owned()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_for_another(plan: &Plan, what: &str, planned: &str, found: &str) -> Error {
+    let path = plan.path.to_string_lossy();
+    Error::Usage {
+        message: format!("the plan `{path}` is for another {what}: for {planned}, not for {found}"),
+        hint: Some("nothing was sent; create a plan for this target, or apply it to the original one".to_owned()),
+    }
+}
