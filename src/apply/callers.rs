@@ -17,6 +17,8 @@ use crate::model::call::{Call, CallResult};
 #[derive(Clone, Debug)]
 pub(super) struct CompletedCall {
     pub(super) attempt: AttemptId,
+    /// Whether it changes nothing.
+    pub(super) is_read: bool,
     pub(super) result: CallResult,
     /// When the response had come, or the wait for it was over.
     pub(super) at: Now,
@@ -67,9 +69,10 @@ impl<T: Transport> Callers<T> {
         let (client, clock, returns) = (Arc::clone(&self.client), self.clock.clone(), self.returns.clone());
         tokio::spawn(async move {
             while let Some(Started { attempt, call, at: start }) = started.recv().await {
+                let is_read = !matches!(call, Call::Step(_));
                 let result = client.call(&call).await;
                 let at = clock.now();
-                let ended = CompletedCall { attempt, result, at, took: at.boot.since(start.boot) };
+                let ended = CompletedCall { attempt, is_read, result, at, took: at.boot.since(start.boot) };
                 // Nobody listens any more only where all was given up.
                 let _ = returns.send((place, ended));
             }

@@ -80,11 +80,18 @@ pub struct EngineEnd {
     pub completion: Completion,
     /// The journal.
     pub journal: Journal,
-    /// Requests sent by this process.
+    /// The requests of this process.
+    pub requests: Requests,
+}
+
+/// The requests of a process. An attempt without a connection is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// All of them.
     pub calls: u64,
     /// Of these, the reads.
     pub reads: u64,
-    /// 429s seen by this process.
+    /// The 429s among the responses.
     pub throttled: u64,
 }
 

@@ -255,7 +255,7 @@ impl RowState {
         own: &mut OwnComments,
         rng: &mut fastrand::Rng,
     ) -> (AttemptEnd, RowStep) {
-        let CompletedCall { attempt, result, at, took } = ended;
+        let CompletedCall { attempt, result, at, took, .. } = ended;
         let tries = match self.what {
             CallKind::Update => &mut self.updates,
             CallKind::Read(_) => &mut self.reads,

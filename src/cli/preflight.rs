@@ -6,7 +6,7 @@ use super::arguments::CallArgs;
 use super::read_calls::ProgressListener;
 use super::signals::until_ended;
 use super::stop::{code_of, stop_message};
-use super::target::Target;
+use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
 use crate::contract::Contract;
@@ -32,6 +32,8 @@ impl Preflight<'_> {
             return Ok(run);
         }
         let (clock, calls) = (run.clock().clone(), self.calls.options());
+        // What needs no request to fail fails before it is said that incidents are read.
+        self.target.expect_access(Access::Read, &clock)?;
         let client = self.target.client(calls.concurrency, &clock)?;
         let mut listener = ProgressListener::new(self.target, &clock, terminal);
         let shows = listener.shows_progress();

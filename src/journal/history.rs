@@ -124,7 +124,8 @@ impl History {
         self.read(|db| {
             let id = run_id(db, name)?;
             let (calls, throttled) = db.query_row(
-                "SELECT count(*), count(*) FILTER (WHERE verdict = 'throttled') FROM attempts WHERE run = ?1",
+                "SELECT count(*), count(*) FILTER (WHERE verdict = 'throttled')
+                 FROM attempts WHERE run = ?1 AND verdict IS NOT 'unsent'",
                 [id],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;

@@ -170,7 +170,7 @@ fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite
         "SELECT min(started_wall), max(max(started_wall, coalesce(ended_wall, 0))), count(*),
                 count(*) FILTER (WHERE kind = 0), count(*) FILTER (WHERE verdict = 'throttled'),
                 count(*) FILTER (WHERE verdict IN ('transient', 'in-doubt'))
-         FROM attempts WHERE run = ?1",
+         FROM attempts WHERE run = ?1 AND verdict IS NOT 'unsent'",
         [run],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)),
     )?;
@@ -178,7 +178,7 @@ fn timeline(db: &Connection, run: i64, pieces: u64) -> Result<Timeline, rusqlite
     let length = (until - from) / i64::try_from(pieces.max(1)).unwrap_or(i64::MAX) + 1;
     let mut statement = db.prepare(
         "SELECT min(started_wall) - ?2, count(*), count(*) FILTER (WHERE verdict = 'throttled')
-         FROM attempts WHERE run = ?1 GROUP BY (started_wall - ?2) / ?3 ORDER BY 1",
+         FROM attempts WHERE run = ?1 AND verdict IS NOT 'unsent' GROUP BY (started_wall - ?2) / ?3 ORDER BY 1",
     )?;
     let piece =
         |row: &Row<'_>| Ok(TimelinePiece { at: lasting(row.get(0)?), calls: row.get(1)?, throttled: row.get(2)? });

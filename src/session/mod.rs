@@ -38,7 +38,7 @@ pub use past::Past;
 pub use plan_file::Plan;
 pub use preflight::{PreflightListener, PreflightOptions, PreflightStats, Reading};
 pub use preflight_summary::{PreflightSummary, ReadReason};
-pub use prepared_run::{PreparedRun, ReadStats, Requests, RunEnd};
+pub use prepared_run::{PreparedRun, ReadStats, RunEnd};
 pub use preview::{Estimate, Preview, PreviewOptions};
 pub use row_diff::RowDiff;
 pub use set_counts::{PropertyCounts, SetCounts};

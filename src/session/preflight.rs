@@ -138,8 +138,8 @@ impl PreparedRun {
                 return Err(SessionError::Stopped(stop));
             }
             stats.incidents += incidents;
-            stats.reads.calls += ends.calls;
-            stats.reads.throttled += ends.throttled;
+            stats.reads.calls += ends.requests.calls;
+            stats.reads.throttled += ends.requests.throttled;
             let follows = options.follow_redirects && hop < HOPS;
             rows = if follows { self.journal.retarget(&self.handle)? } else { Vec::new() };
         }

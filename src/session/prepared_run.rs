@@ -15,7 +15,7 @@ use super::past::Past;
 use super::preflight_summary::PreflightSummary;
 use super::target::Target;
 use crate::apply::events::Listener;
-use crate::apply::{self, ApplyError, Completion, EngineEnd};
+use crate::apply::{self, ApplyError, Completion, EngineEnd, Requests};
 use crate::client::{Client, Transport};
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, RunHandle, RunKey, RunMetadata, RunState};
@@ -75,17 +75,6 @@ pub struct RunEnd {
     pub handle: RunHandle,
     /// The journal could not be written any more. What was sent is in it, and the next start resumes the run.
     pub failed: Option<JournalError>,
-}
-
-/// The requests of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Requests {
-    /// All of them.
-    pub calls: u64,
-    /// Of these, the reads.
-    pub reads: u64,
-    /// The 429s among the responses.
-    pub throttled: u64,
 }
 
 impl PreparedRun {
@@ -156,9 +145,7 @@ impl PreparedRun {
         // The engine's future is large.
         let sent = Box::pin(apply::apply(journal, &handle, client, &settings, stop, listener)).await;
         let (mut journal, completion, requests, mut failed) = match sent {
-            Ok(EngineEnd { completion, journal, calls, reads, throttled }) => {
-                (journal, completion, Some(Requests { calls, reads, throttled }), None)
-            }
+            Ok(EngineEnd { completion, journal, requests }) => (journal, completion, Some(requests), None),
             Err(ApplyError { error, journal: Some(journal) }) => (*journal, Completion::Finished, None, Some(error)),
             Err(ApplyError { error, journal: None }) => return Err(error.into()),
         };

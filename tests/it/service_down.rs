@@ -96,6 +96,20 @@ fn unreachable_service_stops_when_patience_ends() {
     ended.expect_outcomes(&[("not-attempted", 10)]).expect_text("no connection");
 }
 
+/// The summary, its JSON, `runs show` and the page agree: nothing was sent.
+#[test]
+fn attempts_without_connection_are_no_requests() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let program = Program::new().file("a.csv", closing(1..=10));
+    let start = format!("run a.csv --yes --base-url http://{port} --patience 500ms --report r.md");
+    program.run(&start).expect_code(4).expect_text("\n0 requests in ").expect_text(": none throttled");
+    assert!(program.read("r.md").contains("0&#58; 0 updates, 0 reads"), "{}", program.read("r.md"));
+    let json = program.run(&format!("{start} --format json")).expect_code(4).json();
+    assert_eq!(["calls", "updates", "reads"].map(|name| json[name].as_u64()), [Some(0); 3], "{json}");
+    let shown = program.run(&format!("runs show {}", program.last_run())).expect_code(0);
+    shown.expect_text("\nrequests  0, 0 throttled (429)\n");
+}
+
 #[test]
 fn row_without_any_response_fails_alone() {
     let rows = closing(1..=10).replace(",comment", ",note");

@@ -24,7 +24,9 @@ use super::due::DueQueue;
 use super::events::{Event, Listener, Pace};
 use super::health::HealthEvent;
 use super::service::{Effects, ServiceState};
-use super::{ApplyError, Completion, EngineEnd, EngineSettings, GUESSED_LATENCY, PACE, POLL, StopReason, log};
+use super::{
+    ApplyError, Completion, EngineEnd, EngineSettings, GUESSED_LATENCY, PACE, POLL, Requests, StopReason, log,
+};
 use crate::client::{Client, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::journal::{AttemptEnd, AttemptId, Journal, JournalError, Receipt};
@@ -99,9 +101,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         let end = EngineEnd {
             completion: self.stop.map_or(Completion::Finished, Completion::Stopped),
             journal: self.journal,
-            calls: self.calls,
-            reads: self.reads,
-            throttled: self.service.throttled,
+            requests: Requests { calls: self.calls, reads: self.reads, throttled: self.service.throttled },
         };
         Ok((self.work, end))
     }
@@ -267,10 +267,14 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
 
     /// A request has ended: what follows for its item and for all others.
     fn on_completion(&mut self, completed: &CompletedCall) {
-        let CompletedCall { attempt, result, at, took } = completed;
+        let CompletedCall { attempt, is_read, result, at, took } = completed;
         let Some(mut item) = self.in_flight.remove(attempt) else { return };
         self.pacing.on_end(*took);
-        self.gate.on_end(matches!(result.verdict, Verdict::Unsent { .. }));
+        let is_unsent = matches!(result.verdict, Verdict::Unsent { .. });
+        self.gate.on_end(is_unsent);
+        // An attempt without a connection is not a request.
+        self.calls -= u64::from(is_unsent);
+        self.reads -= u64::from(is_unsent && *is_read);
         let health = &mut self.service.health;
         let streak = health.streak();
         // In an outage every request tells whether it is over.

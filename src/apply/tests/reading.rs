@@ -69,7 +69,7 @@ async fn reads_start_at_once_then_wait_for_quota() {
     stage.settings.quota = "5/10s".parse().expect("a quota");
     let mut reader = OneByOne::new(7);
     let (ends, wire) = run(&mut stage, &mut reader, get()).await;
-    assert_eq!((ends.completion, ends.calls, ends.throttled), (Completion::Finished, 7, 0));
+    assert_eq!((ends.completion, ends.requests.calls, ends.requests.throttled), (Completion::Finished, 7, 0));
     assert_eq!(wire.times(), [0, 0, 100, 100, 200, 10_102, 10_102]);
     assert_eq!(wire.most_at_once(), 2);
     assert_eq!(reader.results.len(), 7);
@@ -136,7 +136,7 @@ async fn throttled_read_pauses_all_reads() {
     });
     let mut reader = OneByOne::new(4);
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.completion, ends.throttled, ends.calls), (Completion::Finished, 2, 6));
+    assert_eq!((ends.completion, ends.requests.throttled, ends.requests.calls), (Completion::Finished, 2, 6));
     // A 429 without a time pauses for the shortest window.
     assert_eq!(wire.times(), [0, 0, 60_100, 60_200, 60_200, 60_300]);
     assert_eq!(reader.results.iter().map(|(id, _)| *id).max(), Some(4));
@@ -252,7 +252,7 @@ async fn only_unanswered_requests_use_up_read_attempts() {
         _ => (100, shown(what)),
     });
     let (ends, wire) = run(&mut stage, &mut reader, script).await;
-    assert_eq!((ends.completion, wire.seen().len(), ends.throttled), (Completion::Finished, 5, 3));
+    assert_eq!((ends.completion, wire.seen().len(), ends.requests.throttled), (Completion::Finished, 5, 3));
     assert_eq!(reader.results, [(1, "read")]);
 }
 

@@ -59,7 +59,7 @@ async fn token_five_seconds_late_costs_only_time() {
         assert_eq!(in_time, 20, "{by}: {times:?}");
         let left = ends.journal.pending(&run, 0, 99).expect("reads").len();
         if by <= 5_000 {
-            assert_eq!((ends.completion, ends.calls, left), (Completion::Finished, 40, 0), "{by}");
+            assert_eq!((ends.completion, ends.requests.calls, left), (Completion::Finished, 40, 0), "{by}");
             let first = times[20];
             assert!((2_000 + by..=2_250 + by).contains(&first), "{by}: {first}");
             // The wait used no permit and no attempt: a row is sent every 100 ms, as before.
@@ -67,7 +67,7 @@ async fn token_five_seconds_late_costs_only_time() {
         } else {
             let message = "the token file was not renewed; its token expired at 10:00 UTC".to_owned();
             assert_eq!(ends.completion, Completion::Stopped(StopReason::NotRenewed { message }), "{by}");
-            assert_eq!((ends.calls, left, stage.now()), (20, 20, 7_000), "{by}");
+            assert_eq!((ends.requests.calls, left, stage.now()), (20, 20, 7_000), "{by}");
         }
     }
 }

@@ -42,7 +42,13 @@ fn unanswered(row: &mut RowState, may_have_applied: bool) -> RowStep {
         is_truncated: false,
         resume: None,
     };
-    let ended = CompletedCall { attempt: AttemptId { session: 1, number: 1 }, result, at: now(), took: Duration::ZERO };
+    let ended = CompletedCall {
+        attempt: AttemptId { session: 1, number: 1 },
+        is_read: false,
+        result,
+        at: now(),
+        took: Duration::ZERO,
+    };
     let rules = rules();
     row.on_attempt_end(&ended, STREAK, &rules, &mut OwnComments::default(), &mut fastrand::Rng::with_seed(1)).1
 }
@@ -83,7 +89,13 @@ fn ended(verdict: Verdict) -> CompletedCall {
         is_truncated: false,
         resume: None,
     };
-    CompletedCall { attempt: AttemptId { session: 1, number: 9 }, result, at: now(), took: Duration::ZERO }
+    CompletedCall {
+        attempt: AttemptId { session: 1, number: 9 },
+        is_read: false,
+        result,
+        at: now(),
+        took: Duration::ZERO,
+    }
 }
 
 fn rules() -> RowPolicy {

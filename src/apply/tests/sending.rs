@@ -29,7 +29,7 @@ async fn concurrency_is_used_up_and_events_are_complete() {
     let mut stage = Stage::new();
     stage.settings.concurrency = 3;
     let (ends, wire, _run) = stage.send(&rows(7), willing()).await;
-    assert_eq!((ends.completion, ends.calls, ends.throttled), (Completion::Finished, 7, 0));
+    assert_eq!((ends.completion, ends.requests.calls, ends.requests.throttled), (Completion::Finished, 7, 0));
     assert_eq!(wire.times(), [0, 0, 0, 100, 100, 100, 200]);
     assert_eq!(wire.most_at_once(), 3);
     assert!(matches!(&stage.recorder.events[0].1, Event::Started { rows: 7, before } if before.is_empty()));
@@ -202,7 +202,7 @@ async fn after_a_429_one_request_goes_first() {
         _ => (100, shown(what)),
     });
     let (ends, wire, _run) = stage.send(&rows(6), script).await;
-    assert_eq!((ends.completion, ends.throttled, ends.calls), (Completion::Finished, 1, 7));
+    assert_eq!((ends.completion, ends.requests.throttled, ends.requests.calls), (Completion::Finished, 1, 7));
     let times = wire.times();
     assert_eq!(times[..3], [0, 0, 20_100], "{times:?}");
     assert_eq!(times[3..], [20_200, 20_200, 20_300, 20_300], "{times:?}");
@@ -315,7 +315,7 @@ async fn dropped_requests_use_permits_but_no_attempts() {
     stage.settings.quota = "7/10s".parse().expect("a quota");
     let script: Script = Box::new(|number, what| (100, if number < 6 { dropped() } else { shown(what) }));
     let (ends, wire, _run) = stage.send(&rows(2), script).await;
-    assert_eq!((ends.completion, ends.calls), (Completion::Finished, 8));
+    assert_eq!((ends.completion, ends.requests.calls), (Completion::Finished, 8));
     let times = wire.times();
     assert_eq!(times[..7], [0, 100, 200, 300, 400, 500, 600]);
     assert!(times[7] > 10_000, "{times:?}");

@@ -103,6 +103,9 @@ impl Network {
     fn ends(&self, call: &Call, status: u16) {
         let now = self.world.time();
         self.pace.ends(now);
+        if call.fate.how == (How::Nothing { may_have_arrived: false }) {
+            self.pace.is_unsent();
+        }
         match status {
             0 if call.is_reused && call.fate.is_cut() => self.connections.is_lost(),
             0 => {}

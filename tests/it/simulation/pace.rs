@@ -105,6 +105,11 @@ impl PaceWatch {
         self.state().moved = now;
     }
 
+    /// The request that ended was not sent: it does not count.
+    pub(super) fn is_unsent(&self) {
+        self.state().left -= 1;
+    }
+
     /// The run has finished by itself. Returns what is wrong with the estimated finish.
     pub(super) fn finishes(&self) -> Option<String> {
         let state = self.state();
