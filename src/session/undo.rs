@@ -26,22 +26,13 @@ use crate::model::snapshot::Snapshot;
 use crate::plan::{Header, PlanRow};
 use crate::undo::undo;
 
-/// How rows that were not updated ended.
-const NOT_UPDATED: [OutcomeKind; 5] = [
-    OutcomeKind::Unchanged,
-    OutcomeKind::Failed,
-    OutcomeKind::Invalid,
-    OutcomeKind::InDoubt,
-    OutcomeKind::NotAttempted,
-];
-
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
 
 /// What of a run can be undone, and what can't.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UndoStats {
-    /// The rows that the run has updated.
+    /// The rows that the run has updated, in full or in part.
     pub updated: u64,
     /// Of these, the rows of the plan.
     pub rows: u64,
@@ -87,7 +78,7 @@ impl Session {
         let (mut stats, mut seen, mut after) = (UndoStats::default(), HashSet::new(), 0);
         let (handle, ()) = self.fill(&contract, &metadata, |rows| {
             loop {
-                let page = rows.journal().report_rows(&run.name, RowFilter::NoneOf(&NOT_UPDATED), after, PAGE)?;
+                let page = rows.journal().report_rows(&run.name, RowFilter::Updated, after, PAGE)?;
                 let Some(last) = page.last() else { return Ok(()) };
                 after = last.result.row;
                 for row in page.into_iter().filter(|row| is_named(row, incidents)) {
@@ -99,7 +90,9 @@ impl Session {
                     };
                     // Rows of one incident that follow it ask for the same.
                     if seen.insert(change.incident) {
-                        stats.comments += u64::from(change.edits.added().is_some());
+                        // Of a row that was updated in part, the comment was not added.
+                        let has_comment = change.edits.added().is_some() && result.outcome.kind == OutcomeKind::Updated;
+                        stats.comments += u64::from(has_comment);
                         let change = Change { edits: change.edits.without_added(), ..change };
                         let (row, line, incident) = (result.row, result.line, change.incident.to_string());
                         let (change, source) = (Ok(change), Vec::new());
