@@ -229,7 +229,7 @@ fn unapplied_row_gives_up_after_reads() {
 #[test]
 fn stop_during_settle_time_is_immediate() {
     let program = one_row(Habits::default(), &["cut-after@updates*1"]);
-    ends_with_one_comment(&program, "--settle 10m --stop-after 200ms", "in-doubt", "unsettled");
+    ends_with_one_comment(&program, "--settle 10m --stop-after 2s", "in-doubt", "unsettled");
     ends_with_one_comment(&program, "", "updated", "found-by-reading");
 
     let program = one_row(Habits::default(), &["cut-after@updates*1"]);
