@@ -106,10 +106,22 @@ impl StateDir {
         self.path.join("journal.db-wal")
     }
 
+    /// The database, and the files that `SQLite` keeps beside it.
+    fn files(&self) -> [PathBuf; 4] {
+        ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"].map(|name| self.path.join(name))
+    }
+
+    /// Removes the names of these files, which are open: `SQLite` uses them on without.
+    pub(super) fn remove_names(&self) -> io::Result<()> {
+        self.files().iter().try_for_each(|path| match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+    }
+
     /// Fails if the database, or a file that `SQLite` keeps beside it, is there and could be another user's.
     pub(super) fn expect_own_files(&self) -> Result<(), JournalError> {
-        for name in ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"] {
-            let path = self.path.join(name);
+        for path in self.files() {
             files::expect_own(&path).map_err(|why| untrusted(&path, why))?;
         }
         Ok(())

@@ -41,7 +41,19 @@ impl Journal {
         Journal::open_with_patience(location, clock, durability, Arc::new(Silent))
     }
 
-    /// The same, and every long wait for another process is reported to `patience`.
+    /// Opens a journal in a new directory, and takes the names from its files: what it holds is gone with this process,
+    /// however that ends.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_unnamed(location: &StoreLocation, clock: Clock) -> Result<Journal, JournalError> {
+        let mut journal = Journal::open(location, clock, Durability::Unsynced)?;
+        journal.dir.remove_names()?;
+        journal.file = None;
+        Ok(journal)
+    }
+
+    /// The same as [`Journal::open`], and every long wait for another process is reported to `patience`.
     ///
     /// # Errors
     /// As [`Journal::open`].
@@ -126,7 +138,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability, patience: Arc<dyn 
     tx.commit()?;
     drop(guard);
     let history = History { db, dir: dir.clone(), clock };
-    Ok(Journal { history, file, durability, turn, alive, process, session: None })
+    Ok(Journal { history, file: Some(file), durability, turn, alive, process, session: None })
 }
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {

@@ -17,7 +17,7 @@ use crate::check::Rules;
 use crate::clock::Clock;
 use crate::files::temporary_dir;
 use crate::input::Input;
-use crate::journal::{Durability, Journal, RunHandle, RunKey, RunMetadata, RunSummary};
+use crate::journal::{Journal, RunHandle, RunKey, RunMetadata, RunSummary};
 use crate::model::diagnostic::Diagnostic;
 use crate::model::setting::Settings;
 use crate::plan;
@@ -77,7 +77,7 @@ impl Session {
     pub fn without_trace(target: Target, past: Past, clock: Clock) -> Result<Session, SessionError> {
         let scratch = temporary_dir().map_err(SessionError::Scratch)?;
         let location = scratch.path().join("state").into();
-        let journal = Journal::open(&location, clock.clone(), Durability::Unsynced)?;
+        let journal = Journal::open_unnamed(&location, clock.clone())?;
         Ok(Session { past, scratch: Some(scratch), ..Session::open(target, journal, clock) })
     }
 

@@ -1,6 +1,10 @@
 //! Promise 1: nothing is sent until every row has been checked.
 
-use crate::program::{Program, closing, of_the_project};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::program::{self, Program, closing, of_the_project};
 
 const ONE_BAD_ROW: &str = "incidentId,status\n1,Resolved\n2,Resolvd\n3,Resolved\n";
 
@@ -58,7 +62,7 @@ fn mistakes_sample_sends_no_request() {
     let mistakes = of_the_project("samples/mistakes.csv");
     let program = Program::new().emulator(|_| ());
     let mut command = program.send_command("");
-    crate::program::started({
+    program::started({
         command.arg(&mistakes);
         command
     })
@@ -86,11 +90,37 @@ fn dry_run_sends_and_stores_nothing() {
 }
 
 /// An existing journal is read, but not changed by a single byte.
+/// What it keeps meanwhile is gone even if it is killed.
+#[test]
+fn rows_of_dry_run_have_no_named_file() {
+    let program = Program::new().file("a.csv", closing(1..=20_000));
+    fs::create_dir(program.path("tmp")).expect("creates");
+    let mut command = program.command("run a.csv --dry-run --base-url http://127.0.0.1:9");
+    let mut running = program::started({
+        command.env("TMPDIR", program.path("tmp"));
+        command
+    });
+    let holds_rows =
+        |file: &PathBuf| fs::read(file).is_ok_and(|bytes| bytes.windows(13).any(|bytes| bytes == b"FalsePositive"));
+    while !running.ends_within(Duration::from_millis(1)) {
+        let named = named_below(&program.path("tmp"));
+        assert!(!named.iter().any(holds_rows), "{named:?}");
+    }
+    running.end().expect_code(0);
+    assert!(named_below(&program.path("tmp")).is_empty());
+}
+
+/// The files below a directory whose entries come and go.
+fn named_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { named_below(&path) } else { vec![path] }).collect()
+}
+
 #[test]
 fn dry_run_leaves_an_existing_journal_unchanged() {
     let program = Program::new().file("a.csv", closing(1..=3)).file("b.csv", closing(2..=5)).emulator(|_| ());
     program.send("a.csv").expect_code(0);
-    let journal = || std::fs::read(program.path("state/journal.db")).expect("a journal");
+    let journal = || fs::read(program.path("state/journal.db")).expect("a journal");
     let before = journal();
     let origin = program.origin();
     let ended = program.run(&format!("run b.csv --dry-run --base-url {origin}")).expect_code(0);
