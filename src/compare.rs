@@ -1,6 +1,6 @@
-//! Comparing what a row asks for with what its incident looks like.
+//! Compares the change of a row with the current state of its incident.
 //!
-//! Promises: pure; a row that adds a comment is never already so; nothing, an empty text and an empty list are the same.
+//! Promises: pure; a row that adds a comment is never skipped as unchanged; null, an empty text and an empty list are equal.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ use crate::model::edit::Edits;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::{IncidentState, Snapshot};
 
-/// One property that a row changes.
+/// A property that a row changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PropertyDiff {
-    /// Its name.
+    /// The property's name.
     pub property: String,
-    /// What it was; null where it was not set.
+    /// The current value; null if it is not set.
     pub before: Value,
-    /// What it shall be.
+    /// The requested value.
     pub after: Value,
 }
 
-/// `status Active → Resolved`, as the values are: it is for the printer to make them safe.
+/// `status Active → Resolved`. The values are not escaped: the caller must make them safe to print.
 impl fmt::Display for PropertyDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Value| match value {
@@ -38,43 +38,48 @@ impl fmt::Display for PropertyDiff {
     }
 }
 
-/// What comparing says of a row.
+/// The result of comparing a row with its incident.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Diff {
-    /// It is sent, and changes these; none where it only adds a comment.
+    /// The row is sent and changes these properties (none if it only adds a comment).
     Changes(Vec<PropertyDiff>),
-    /// It is not sent: so it ends.
-    Ends(Outcome),
+    /// The row is not sent; this is its outcome.
+    Skipped(Outcome),
 }
 
-/// Compares a change with what was seen of its incident.
+/// Compares a change with a snapshot of its incident.
 #[must_use]
-pub fn compare<L: Serialize>(change: &Change<L>, seen: &Snapshot, same_as: &SameAs) -> Diff {
-    let ends = |kind, code, message: String| Diff::Ends(Outcome::new(kind, code, message));
-    match seen {
+pub fn compare<L: Serialize>(change: &Change<L>, snapshot: &Snapshot, same_as: &SameAs) -> Diff {
+    let skipped = |kind, code, message: String| Diff::Skipped(Outcome::new(kind, code, message));
+    match snapshot {
         Snapshot::Missing { message } => {
-            ends(OutcomeKind::Failed, OutcomeCode::NotFound, format!("not sent: no such incident: {message}"))
+            skipped(OutcomeKind::Failed, OutcomeCode::NotFound, format!("not sent: no such incident: {message}"))
         }
-        Snapshot::Unreadable { message } => ends(
+        Snapshot::Unreadable { message } => skipped(
             OutcomeKind::Failed,
             OutcomeCode::Unreadable,
             format!("not sent: the incident cannot be read: {message}"),
         ),
         Snapshot::There(IncidentState { redirect: Some(to), .. }) => {
-            ends(OutcomeKind::Failed, OutcomeCode::Redirected, format!("not sent: the incident was merged into {to}"))
+            let message = format!("not sent: the incident was merged into {to}");
+            skipped(OutcomeKind::Failed, OutcomeCode::Redirected, message)
         }
         Snapshot::There(before) => {
             let differences = differences(&change.edits, &before.values, same_as);
             if differences.is_empty() && change.edits.added().is_none() {
-                return ends(OutcomeKind::Unchanged, OutcomeCode::AlreadySo, "all values are already set".to_owned());
+                return skipped(
+                    OutcomeKind::Unchanged,
+                    OutcomeCode::AlreadySo,
+                    "all values are already set".to_owned(),
+                );
             }
             Diff::Changes(differences)
         }
     }
 }
 
-/// As [`compare`], for a row of a plan: what has changed since that was made is not sent. `planned`: what the incident
-/// looked like then.
+/// Like [`compare`], for a row of a plan: if the incident has changed since the plan was created, the row is not sent.
+/// `planned` is the incident at that time.
 #[must_use]
 pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, same_as: &SameAs) -> Diff {
     if let (Snapshot::There(planned), Snapshot::There(now)) = (planned, now) {
@@ -82,24 +87,24 @@ pub fn compare_since(change: &Change, planned: &Snapshot, now: &Snapshot, same_a
         if !changed.is_empty() {
             let changed: Vec<String> = changed.iter().map(ToString::to_string).collect();
             let message = format!("not sent: changed since the plan was created: {}", changed.join("; "));
-            return Diff::Ends(Outcome::new(OutcomeKind::Failed, OutcomeCode::ChangedSince, message));
+            return Diff::Skipped(Outcome::new(OutcomeKind::Failed, OutcomeCode::ChangedSince, message));
         }
     }
     compare(change, now, same_as)
 }
 
-/// The properties that `edits` set to other values than `values` has; what they add does not count.
+/// The properties that `edits` set to values different from `values`. Appended text does not count.
 #[must_use]
 pub fn differences<L: Serialize>(edits: &Edits<L>, values: &Map<String, Value>, same_as: &SameAs) -> Vec<PropertyDiff> {
-    let differing = edits.sets().filter_map(|one| {
-        let (property, after) = (one.property.to_string(), one.edit.value());
+    let differing = edits.sets().filter_map(|set| {
+        let (property, after) = (set.property.to_string(), set.edit.value());
         let before = values.get(&property).cloned().unwrap_or(Value::Null);
         (!same(&property, &after, &before, same_as)).then_some(PropertyDiff { property, before, after })
     });
     differing.collect()
 }
 
-/// The properties whose values were otherwise in `then` than they are in `now`.
+/// The properties whose values differ between `then` and `now`.
 fn changed_since(then: &IncidentState, now: &IncidentState, same_as: &SameAs) -> Vec<PropertyDiff> {
     let changed = then.values.iter().filter_map(|(property, before)| {
         let after = now.values.get(property).cloned().unwrap_or(Value::Null);
@@ -112,7 +117,7 @@ fn changed_since(then: &IncidentState, now: &IncidentState, same_as: &SameAs) ->
     changed.collect()
 }
 
-/// Whether nothing, an empty text or an empty list is asked for or shown.
+/// Whether a value is null, an empty text or an empty list.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
@@ -122,36 +127,34 @@ pub(crate) fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether two values of a property are the same to the API: texts in any case, values that the contract calls equal,
-/// lists in any order.
-pub(crate) fn same(property: &str, one: &Value, other: &Value, same_as: &SameAs) -> bool {
-    match (one, other) {
-        (Value::String(one), Value::String(other)) => {
-            one.eq_ignore_ascii_case(other) || same_as.holds(property, one, other)
+/// Whether two values of a property are equal to the API: texts regardless of case, values that the contract declares
+/// equal, lists in any order.
+pub(crate) fn same(property: &str, a: &Value, b: &Value, same_as: &SameAs) -> bool {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a.eq_ignore_ascii_case(b) || same_as.holds(property, a, b),
+        (Value::Array(a), Value::Array(b)) => {
+            a.iter().all(|item| b.contains(item)) && b.iter().all(|item| a.contains(item))
         }
-        (Value::Array(one), Value::Array(other)) => {
-            one.iter().all(|item| other.contains(item)) && other.iter().all(|item| one.contains(item))
-        }
-        _ => one == other || (is_empty(one) && is_empty(other)),
+        _ => a == b || (is_empty(a) && is_empty(b)),
     }
 }
 
-/// Whether a service that was asked for a value may show it so: it may have rewritten a text, but not cut it.
-pub(crate) fn may_show(property: &str, asked: &Value, shown: &Value, same_as: &SameAs) -> bool {
-    let is_rewritten = |asked: &Value, shown: &Value| match (asked.as_str(), shown.as_str()) {
-        (Some(asked), Some(shown)) => {
-            let (asked, shown) = (asked.to_lowercase(), shown.to_lowercase());
-            may_be(&asked, &shown) && may_be(&shown, &asked)
+/// Whether the service may show a requested value in this form: it may have rewritten a text, but not truncated it.
+pub(crate) fn may_show(property: &str, requested: &Value, shown: &Value, same_as: &SameAs) -> bool {
+    let is_rewritten = |requested: &Value, shown: &Value| match (requested.as_str(), shown.as_str()) {
+        (Some(requested), Some(shown)) => {
+            let (requested, shown) = (requested.to_lowercase(), shown.to_lowercase());
+            may_be(&requested, &shown) && may_be(&shown, &requested)
         }
-        _ => asked == shown,
+        _ => requested == shown,
     };
     let has = |list: &[Value], item: &Value| list.iter().any(|other| is_rewritten(item, other));
-    same(property, asked, shown, same_as)
-        || match (asked, shown) {
-            (Value::Array(asked), Value::Array(shown)) => {
-                asked.iter().all(|item| has(shown, item)) && shown.iter().all(|item| has(asked, item))
+    same(property, requested, shown, same_as)
+        || match (requested, shown) {
+            (Value::Array(requested), Value::Array(shown)) => {
+                requested.iter().all(|item| has(shown, item)) && shown.iter().all(|item| has(requested, item))
             }
-            _ => is_rewritten(asked, shown),
+            _ => is_rewritten(requested, shown),
         }
 }
 
@@ -174,9 +177,9 @@ mod tests {
 
     fn code(compared: Diff) -> String {
         match compared {
-            Diff::Ends(outcome) => format!("{} {}", outcome.kind, outcome.code),
+            Diff::Skipped(outcome) => format!("{} {}", outcome.kind, outcome.code),
             Diff::Changes(changes) => {
-                let changes = changes.iter().map(|one| format!("{} {} {}", one.property, one.before, one.after));
+                let changes = changes.iter().map(|diff| format!("{} {} {}", diff.property, diff.before, diff.after));
                 changes.collect::<Vec<_>>().join("; ")
             }
         }
@@ -184,14 +187,14 @@ mod tests {
 
     #[test]
     fn set_values_finish_row_differing_are_named() {
-        let so = json!({"status": "resolved", "assignedTo": null, "tags": ["b", "a"], "determination": "Other"});
+        let set = json!({"status": "resolved", "assignedTo": null, "tags": ["b", "a"], "determination": "Other"});
         let body = r#"{"status":"Resolved","assignedTo":"","tags":["a","b"]}"#;
-        assert_eq!(code(compared(body, so.clone())), "unchanged already-so");
+        assert_eq!(code(compared(body, set.clone())), "unchanged already-so");
         let with_comment = r#"{"status":"Resolved","comment":"done"}"#;
-        assert_eq!(code(compared(with_comment, so)), "");
-        let otherwise = json!({"status": "Active", "tags": ["a"]});
-        let said = r#"status "Active" "Resolved"; tags ["a"] ["a","b"]"#;
-        assert_eq!(code(compared(body, otherwise)), said);
+        assert_eq!(code(compared(with_comment, set)), "");
+        let different = json!({"status": "Active", "tags": ["a"]});
+        let changes = r#"status "Active" "Resolved"; tags ["a"] ["a","b"]"#;
+        assert_eq!(code(compared(body, different)), changes);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Retry: what follows from the end of one attempt. A decision, not a loop: the caller waits and calls again.
+//! Retry: decides what follows an attempt. It is not a loop: the caller waits and sends again.
 //!
-//! Promises: pure (time and dice are the caller's); every verdict has exactly one answer here. Whether the incident
-//! must be read before an update is sent again is `apply`'s to say, for it depends on the doubt and on the comment.
+//! Promises: pure (the caller has the clock and the random generator); every verdict has exactly one decision. Whether the
+//! incident must be read before an update is sent again is decided in `apply`: it depends on the doubt and the comment.
 
 use std::time::Duration;
 
@@ -11,46 +11,46 @@ use backoff::backoff::Backoff as _;
 use crate::model::call::Verdict;
 use crate::model::outcome::{OutcomeCode, OutcomeKind};
 
-/// How often a row is tried.
+/// The limit of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Tries at one row that may end in a transient error, the first one included. A 429, a renewed token and a try
-    /// while the service was down are none.
+    /// Maximum attempts per row for transient errors, including the first attempt. 429s, renewed tokens and attempts
+    /// during an outage don't count.
     pub max_attempts: u32,
 }
 
 /// What follows from a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryDecision {
-    /// The row is over.
+    /// The row is finished.
     Done {
-        /// How.
+        /// The row's outcome.
         kind: OutcomeKind,
-        /// The reason, if there is one to give.
+        /// The reason for the outcome, if there is one.
         code: Option<OutcomeCode>,
     },
-    /// The incident was read: what it shows, compared with what was asked, decides.
+    /// The incident was read: compare it with the change.
     Compare,
-    /// The incident is read: a success did not show what became of the update. The finished attempt counts.
-    Look,
-    /// The next attempt follows at once. Not counted as an attempt.
-    AtOnce,
-    /// The same again after this delay. The finished attempt counts.
-    Again {
-        /// From the end of the attempt on.
+    /// Read the incident: a success did not show the effect of the update. The attempt counts.
+    Read,
+    /// Send the next attempt immediately. The attempt doesn't count.
+    Immediately,
+    /// Send it again after a delay. The attempt counts.
+    Retry {
+        /// The delay after the end of the attempt.
         after: Duration,
     },
-    /// The tries are used up.
+    /// There are no attempts left.
     GiveUp {
-        /// Whether the last attempt may have made the change all the same.
+        /// Whether the last attempt may have been applied nevertheless.
         may_have_applied: bool,
     },
-    /// The whole scope pauses, or waits for a token; the row is next again. Not counted as an attempt.
+    /// Pause all requests of the tenant, or wait for a token; then send the row first. The attempt doesn't count.
     Pause,
 }
 
 impl Policy {
-    /// What follows from `verdict`, which ended the try number `tries` (from 1) at a row.
+    /// What follows from `verdict` after this many `tries` of the row, including the last one.
     pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> RetryDecision {
         let failed = |code| RetryDecision::Done { kind: OutcomeKind::Failed, code: Some(code) };
         match *verdict {
@@ -68,38 +68,38 @@ impl Policy {
             Verdict::Unexpected => failed(OutcomeCode::Unexpected),
             Verdict::Throttled { .. } | Verdict::Unauthorized { .. } => RetryDecision::Pause,
             Verdict::Unconfirmed if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
-            Verdict::Unconfirmed => RetryDecision::Look,
-            Verdict::Dropped { .. } => RetryDecision::AtOnce,
+            Verdict::Unconfirmed => RetryDecision::Read,
+            Verdict::Dropped { .. } => RetryDecision::Immediately,
             Verdict::Unsent { .. } if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: false },
             Verdict::Transient { may_have_applied } if tries >= self.max_attempts => {
                 RetryDecision::GiveUp { may_have_applied }
             }
-            Verdict::Transient { .. } | Verdict::Unsent { .. } => RetryDecision::Again { after: delay(tries, rng) },
+            Verdict::Transient { .. } | Verdict::Unsent { .. } => RetryDecision::Retry { after: delay(tries, rng) },
         }
     }
 }
 
-/// The delay after `tries` tries: drawn evenly from zero to its ceiling of 0.5 s, 1 s, 2 s, … 30 s ("full jitter"), so
-/// that calls that failed together do not come back together.
+/// The delay after this many `tries`: a random duration up to 0.5 s, 1 s, 2 s, … 30 s ("full jitter"), so that requests
+/// that failed together are not retried together.
 pub fn delay(tries: u32, rng: &mut fastrand::Rng) -> Duration {
     let ceiling = ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
     Duration::from_millis(rng.u64(0..=u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX)))
 }
 
-/// How long the run pauses when the service is found down for the `times`th time in a row: 5 s, 10 s, … 60 s.
+/// The pause after the service was down `times` times in a row: 5 s, 10 s, … 60 s.
 #[must_use]
 pub fn outage_pause(times: u32) -> Duration {
     ceiling(Duration::from_secs(5), Duration::from_mins(1), times)
 }
 
-/// `first`, doubled with each of `times` after the first one, up to `longest`.
+/// `first`, doubled `times - 1` times, up to `longest`.
 fn ceiling(first: Duration, longest: Duration, times: u32) -> Duration {
     let mut backoff = ExponentialBackoff {
         current_interval: first,
         initial_interval: first,
         max_interval: longest,
         multiplier: 2.0,
-        // Neither its dice nor its clock matter: the jitter is drawn from the run's own generator.
+        // Its random generator and clock are not used: the jitter comes from the run's own generator.
         randomization_factor: 0.0,
         max_elapsed_time: None,
         ..ExponentialBackoff::default()
@@ -126,7 +126,7 @@ mod tests {
     fn backoff_doubles_from_half_a_second_to_thirty() {
         let row = |tries| ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
         assert_eq!(millis(row, 1..=9), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
-        assert_eq!(row(0), row(1), "no try yet is as good as one");
+        assert_eq!(row(0), row(1), "the delay before the first try is that after it");
         assert_eq!(row(u32::MAX), Duration::from_secs(30));
     }
 
@@ -168,7 +168,7 @@ mod tests {
             (Verdict::Unauthorized { is_news: true }, RetryDecision::Pause),
             (Verdict::Throttled { resume }, RetryDecision::Pause),
             (Verdict::Throttled { resume: None }, RetryDecision::Pause),
-            (Verdict::Dropped { may_have_applied: true }, RetryDecision::AtOnce),
+            (Verdict::Dropped { may_have_applied: true }, RetryDecision::Immediately),
             (Verdict::Unconfirmed, RetryDecision::GiveUp { may_have_applied: true }),
             (Verdict::Unsent { obstacle: None }, RetryDecision::GiveUp { may_have_applied: false }),
             (Verdict::Transient { may_have_applied: true }, RetryDecision::GiveUp { may_have_applied: true }),
@@ -184,11 +184,11 @@ mod tests {
         let transient = Verdict::Transient { may_have_applied: false };
         let mut rng = fastrand::Rng::with_seed(1);
         let mut next = |tries| Policy { max_attempts: 3 }.decide(&transient, tries, &mut rng);
-        assert!(matches!(next(1), RetryDecision::Again { after } if after <= Duration::from_millis(500)));
-        assert!(matches!(next(2), RetryDecision::Again { after } if after <= Duration::from_secs(1)));
+        assert!(matches!(next(1), RetryDecision::Retry { after } if after <= Duration::from_millis(500)));
+        assert!(matches!(next(2), RetryDecision::Retry { after } if after <= Duration::from_secs(1)));
         assert_eq!(next(3), RetryDecision::GiveUp { may_have_applied: false });
         assert_eq!(next(4), RetryDecision::GiveUp { may_have_applied: false });
-        assert_eq!(Policy { max_attempts: 3 }.decide(&Verdict::Unconfirmed, 2, &mut rng), RetryDecision::Look);
+        assert_eq!(Policy { max_attempts: 3 }.decide(&Verdict::Unconfirmed, 2, &mut rng), RetryDecision::Read);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
-//! Undoing: the change that gives an incident back what it was before a run.
+//! Undo: the change that restores the state of an incident before a run.
 //!
-//! Promises: pure; what somebody else has changed since is left alone, and what the API can't be told is named. A comment
-//! stays: it was added, and nothing takes it back.
+//! Promises: pure; properties that someone else has changed since are skipped, and values that the API can't set are
+//! reported. Comments stay, because the API can't remove them.
 
 use serde_json::{Map, Value};
 
@@ -11,18 +11,18 @@ use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
 use crate::model::snapshot::IncidentState;
 use crate::text::is_redacted;
 
-/// What becomes of one incident.
+/// How a change to an incident is undone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Undo {
-    /// The properties to set, in the contract's order; empty where nothing can or has to be.
+    /// The properties to set, in the contract's order; may be empty.
     pub edits: Edits<Never>,
-    /// Properties that somebody else has changed since.
+    /// Properties that someone else has changed since.
     pub changed_since: Vec<String>,
-    /// Properties whose value the API can't be told, with that value.
+    /// Properties whose previous value the API can't set, with that value.
     pub impossible: Vec<(String, Value)>,
 }
 
-/// What undoes a change: `then` is the incident before it was applied, `now` what it is.
+/// Undoes a change: `then` is the incident before the change was applied, `now` is its current state.
 #[must_use]
 pub fn undo(change: &Edits, then: &IncidentState, now: &IncidentState, contract: &Contract) -> Undo {
     let same_as = contract.same_as();
@@ -30,7 +30,7 @@ pub fn undo(change: &Edits, then: &IncidentState, now: &IncidentState, contract:
     let (mut undo, mut earlier) = (Undo::default(), Map::new());
     for property in &contract.properties {
         let name = &property.name;
-        if !change.sets().any(|one| *one.property == **name) {
+        if !change.sets().any(|set| *set.property == **name) {
             continue;
         }
         let was = then.values.get(name).cloned().unwrap_or(Value::Null);
@@ -42,7 +42,7 @@ pub fn undo(change: &Edits, then: &IncidentState, now: &IncidentState, contract:
             undo.changed_since.push(name.clone());
             continue;
         }
-        match told(&property.kind, &was) {
+        match to_request(&property.kind, &was) {
             Some(value) => {
                 earlier.insert(name.clone(), value);
             }
@@ -56,8 +56,8 @@ pub fn undo(change: &Edits, then: &IncidentState, now: &IncidentState, contract:
     undo
 }
 
-/// A value as the API is told it; `None` where it can't be.
-fn told(kind: &PropertyKind, was: &Value) -> Option<Value> {
+/// A value as an update sets it; `None` if that is not possible.
+fn to_request(kind: &PropertyKind, was: &Value) -> Option<Value> {
     match (kind, was) {
         _ if is_redacted(was) => None,
         (PropertyKind::Choice(choices), Value::String(text)) => {
@@ -72,7 +72,7 @@ fn told(kind: &PropertyKind, was: &Value) -> Option<Value> {
 }
 
 impl Undo {
-    /// A value that needs another property in the same row gets it; one that goes with no value of that is not set.
+    /// Adds the properties that other values need in the same row, and removes values that are not allowed with them.
     fn keep_rules(&mut self, earlier: &mut Map<String, Value>, then: &IncidentState, contract: &Contract) {
         for rule in &contract.dependencies {
             let Some(value) = earlier.get(&rule.property).cloned() else { continue };

@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use bulk_triage::check::{CheckStats, CheckedRow, NoChange, PropertyOverride, Rules, check};
 use bulk_triage::contract::{Contract, load};
+use bulk_triage::input::InputShape;
 use bulk_triage::input::{FileKind, Input, InputError};
 use bulk_triage::model::diagnostic::{Diagnostic, Severity};
-use bulk_triage::model::outcome::{InputShape, OutcomeKind};
+use bulk_triage::model::outcome::OutcomeKind;
 use bulk_triage::report::diagnostics::{HumanDiagnostics, JsonDiagnostics};
 use bulk_triage::text::printable;
 use serde_json::{Map, Value};

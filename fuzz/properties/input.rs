@@ -1,9 +1,9 @@
 //! Files as a whole: encodings, CSV, JSONL.
 
 use bulk_triage::check::CheckedRow;
+use bulk_triage::input::InputShape;
 use bulk_triage::input::normalized;
 use bulk_triage::model::diagnostic::codes;
-use bulk_triage::model::outcome::InputShape;
 use serde_json::Value;
 
 use super::checked::{Check, Checked};

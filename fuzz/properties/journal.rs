@@ -6,12 +6,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bulk_triage::clock::Clock;
+use bulk_triage::input::InputShape;
 use bulk_triage::journal::{
     AttemptEnd, Batch, CallKind, Durability, Journal, JournalError, LoadRow, PriorRuns, ReadOnlyJournal, Receipt,
     RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
 };
 use bulk_triage::model::change::{Change, IncidentId, TenantKey};
-use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind};
+use bulk_triage::model::outcome::{Outcome, OutcomeKind};
 use bulk_triage::model::setting::Settings;
 use bulk_triage::model::step::Part;
 use bulk_triage::plan::decode;

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use bulk_triage::check::{CheckedRow, NoChange};
-use bulk_triage::model::outcome::{InputShape, Outcome, OutcomeKind, ResultRow};
+use bulk_triage::input::InputShape;
+use bulk_triage::model::outcome::{Outcome, OutcomeKind, ResultRow};
 use bulk_triage::output::results::{Destination, ResultsFile};
 use bulk_triage::text::{escape_formula, printable, unescape_formula};
 

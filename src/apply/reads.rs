@@ -134,20 +134,20 @@ impl<R: ReadSource> Reads<'_, R> {
     fn decide(&mut self, read: &PendingRead, ended: &EndedCall<'_>, output: &mut Output) -> Result<Step, StopReason> {
         let (result, at) = (&ended.completed.result, ended.completed.at.boot);
         Ok(match self.policy.decide(&result.verdict, read.tries.max(1), &mut self.rng) {
-            RetryDecision::Again { after } => Step::At(at + after),
+            RetryDecision::Retry { after } => Step::At(at + after),
             // Whether it is this request or the service is not clear yet: it waits for the others, if there are any.
             RetryDecision::GiveUp { .. } if self.may_be_the_service(ended) => Step::At(at + outage_pause(1)),
             // No read is unconfirmed.
             RetryDecision::Done { .. }
             | RetryDecision::Compare
-            | RetryDecision::Look
+            | RetryDecision::Read
             | RetryDecision::GiveUp { .. } => {
                 let ReadResult { snapshots, incidents } = self.source.on_result(&read.call, result)?;
                 output.batch.snapshots.extend(snapshots);
                 output.event = Some(Event::IncidentsRead(incidents));
                 Step::Finished
             }
-            RetryDecision::AtOnce | RetryDecision::Pause => Step::Ready,
+            RetryDecision::Immediately | RetryDecision::Pause => Step::Ready,
         })
     }
 

@@ -271,7 +271,7 @@ impl RowState {
         let next = rules.policy.decide(&result.verdict, tries.count().min(most), rng);
 
         let is_update = matches!(self.what, CallKind::Update);
-        self.reads_at_once = next == RetryDecision::AtOnce;
+        self.reads_at_once = next == RetryDecision::Immediately;
         self.last = Some(result.clone());
         if is_update {
             self.last_update = Some(result.message.clone());
@@ -294,7 +294,7 @@ impl RowState {
                 RowStep::Finished
             }
             RetryDecision::Compare => self.compare(ended, rules, own, &mut end),
-            RetryDecision::Look => {
+            RetryDecision::Read => {
                 self.unconfirmed = Some(*attempt);
                 // With a comment the journal names the attempts in doubt when it is asked.
                 if self.adds() {
@@ -304,9 +304,9 @@ impl RowState {
                     next_read(at.boot, rules.settle, self.read_at).map_or(RowStep::Ready, RowStep::ReadAt)
                 }
             }
-            RetryDecision::Again { after } => RowStep::At(at.boot + after),
+            RetryDecision::Retry { after } => RowStep::At(at.boot + after),
             RetryDecision::GiveUp { .. } => RowStep::Exhausted,
-            RetryDecision::AtOnce | RetryDecision::Pause => RowStep::Ready,
+            RetryDecision::Immediately | RetryDecision::Pause => RowStep::Ready,
         };
         let Some((row, outcome)) = end.outcome.take() else { return (end, then) };
         match self.end_step(outcome) {

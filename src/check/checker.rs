@@ -9,9 +9,9 @@ use super::value::Requested;
 use super::{CheckedRow, PropertyOverride, Rules};
 use foldhash::fast::RandomState;
 
-use crate::input::{Chunk, FileKind, Input, InputError};
+use crate::input::{Chunk, FileKind, Input, InputError, InputShape};
 use crate::model::diagnostic::{Diagnostic, codes};
-use crate::model::outcome::{InputShape, OutcomeKind};
+use crate::model::outcome::OutcomeKind;
 use crate::text::truncate;
 
 /// All that the check of a row needs to know; shared by the threads.

@@ -8,7 +8,7 @@ use super::row::{ParsedRow, own_cells};
 use super::validate::NumberedRecord;
 use super::value::Problem;
 use crate::input::csv::Cell;
-use crate::input::{Chunk, Cutter, INCIDENT_ID, Record, advice_for_encoding};
+use crate::input::{Chunk, INCIDENT_ID, Record, RecordSplitter, advice_for_encoding};
 use crate::model::diagnostic::codes;
 
 impl Checker<'_> {
@@ -35,9 +35,9 @@ impl Checker<'_> {
         let mut cells = Vec::new();
         let arena = Bump::new();
         let mut reading = ParsedRow::new(&self.set, &arena);
-        let mut cutter = Cutter::new(&chunk, self.delimiter, &self.file);
+        let mut splitter = RecordSplitter::new(&chunk, self.delimiter, &self.file);
         loop {
-            let record = match cutter.next(&mut cells) {
+            let record = match splitter.next(&mut cells) {
                 Ok(Some(record)) => record,
                 Ok(None) => break,
                 Err(broken) => {

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use super::rules::ReadyContract;
 use super::suggest::distance;
 use super::value::Requested;
-use crate::input::{INCIDENT_ID, Input, normalized};
+use crate::input::{INCIDENT_ID, Input, InputShape, normalized};
 use crate::model::diagnostic::{Diagnostic, codes};
-use crate::model::outcome::InputShape;
 use crate::text::truncate;
 
 /// What a column is for.

@@ -1,4 +1,4 @@
-//! `bulk-triage emulator`: the API's stand-in as a server, until Ctrl-C or SIGTERM.
+//! `bulk-triage emulator`: runs the emulator until Ctrl-C or SIGTERM.
 //!
 //! Promises: the first line of standard output is the origin to use as `--base-url`; no token is printed.
 
@@ -24,7 +24,7 @@ use crate::model::quota_spec::{ParseWindowError, Quota, parse_duration};
 /// The help of `--token-file`: as a doc comment the variable would need backticks, which clap would print.
 const TOKEN_FILE: &str = "Accept only the token in this file, or in BULK_TRIAGE_TOKEN [default: accept any token]";
 
-/// Run a local emulator of the API, with its quota, and with faults on request
+/// Run a local emulator of the API, with its quota and optional faults
 #[derive(Debug, Args)]
 #[command(after_long_help = GRAMMAR)]
 pub(super) struct EmulatorArgs {
@@ -44,7 +44,7 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "IDS", default_value = "every")]
     incidents: Incidents,
 
-    /// An incident that is merged into another, such as 7=3 (repeatable)
+    /// A merged incident and its target, such as 7=3 (repeatable)
     #[arg(long, value_name = "ID=ID", value_parser = parse_merged)]
     merged: Vec<(u64, u64)>,
 
@@ -56,39 +56,40 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "QUOTA")]
     quota: Option<Quota>,
 
-    /// How long a request takes, such as 5ms or 20ms..300ms
+    /// Latency of each request, or its range, such as 5ms or 20ms..300ms
     #[arg(long, value_name = "DURATION[..DURATION]", default_value = "0", value_parser = parse_latency)]
     latency: RangeInclusive<Duration>,
-    /// Close a connection without a response after this many requests
+
+    /// Close a connection after this many requests, without a response to the next one
     #[arg(long, value_name = "N", value_parser = number(0_u64, None))]
     requests_per_connection: Option<u64>,
 
-    /// A fault to inject, such as 503:5% or cut-after@3,7-9 (repeatable; --help has the grammar)
+    /// A fault to inject, such as 503:5% or cut-after@3,7-9 (repeatable; --help describes the syntax)
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
 
-    /// How comments are rewritten, in order: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact
+    /// Changes that the service makes to comments, in this order: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     comments: Vec<CommentForm>,
 
-    /// How far reads lag behind writes
+    /// How long reads still show the state before an update
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     lag: Duration,
 
-    /// Delay before an update is applied whose response is lost (a fault with -after)
+    /// How late a fault with -after applies the update
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = parse_duration)]
     late: Duration,
 
-    /// How far `createdTime` of comments is ahead, such as 5s or -1h
+    /// How far the creation times of comments are ahead of the clock, such as 5s or -1h
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_offset, allow_hyphen_values = true)]
     created_time: SignedDuration,
 
-    /// How far the `Date` header is ahead, or `none` for no header
+    /// How far the Date header is ahead of the clock, or none to send no Date header
     #[arg(long, value_name = "OFFSET", default_value = "0", value_parser = parse_date, allow_hyphen_values = true)]
     date: DateHeader,
 
     /// How a 429 states its waiting time
-    #[arg(long, value_name = "FORMAT", default_value_t)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
     throttle_form: ThrottleForm,
 
     /// Append a JSON line for each request to this file
@@ -127,14 +128,14 @@ impl EmulatorArgs {
     }
 }
 
-/// Serves until Ctrl-C or SIGTERM, and says on standard output where, and at the end how much.
+/// Serves until Ctrl-C or SIGTERM. Prints the origin first, and the numbers of requests at the end.
 ///
 /// # Errors
-/// Where the contract or the token can't be used, the port is taken, or the log or standard output can't be written.
+/// If the contract or the token can't be used, the port is taken, or the log or standard output can't be written.
 pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
     let contract = contract::load(&args.contract)?;
     if args.log.as_ref().is_some_and(|log| log.as_os_str() == "-") {
-        return Err(Error::usage("the log needs a file: standard output begins with the origin"));
+        return Err(Error::usage("`--log` needs a file: standard output has the origin"));
     }
     for fault in &args.faults {
         if let Some(name) = fault.unknown_property(&contract) {
@@ -149,26 +150,26 @@ pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
         None => env.token.clone(),
     };
     super::send::runtime()?.block_on(async {
-        // Before the address is known to anyone: who reads it may signal at once.
+        // Before the origin is printed: its reader may send a signal immediately.
         let stopped = stop_signal().map_err(|source| Error::Io { what: "cannot listen for signals", source })?;
         let running = emulator::start(args.into_settings(contract, token))
             .await
             .map_err(|source| Error::Io { what: "cannot start the emulator", source })?;
-        say(&running.origin())?;
+        print(&running.origin())?;
         stopped.await;
         let (requests, throttled) = (running.requests(), running.throttled());
         running.stop().await;
-        Ok(say(&format!("{requests} requests, {throttled} throttled"))?)
+        Ok(print(&format!("{requests} requests, {throttled} throttled"))?)
     })
 }
 
-fn say(line: &str) -> io::Result<()> {
+fn print(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
 }
 
-/// Listens from now on; done when the first signal has come.
+/// Listens from now on. The future ends with the first signal.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -181,9 +182,9 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn parse_latency(text: &str) -> Result<RangeInclusive<Duration>, String> {
-    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    let (min, max) = text.split_once("..").unwrap_or((text, text));
     let parse = |text: &str| parse_duration(text.trim()).map_err(|error: ParseWindowError| error.to_string());
-    let latency = parse(least)?..=parse(most)?;
+    let latency = parse(min)?..=parse(max)?;
     if latency.is_empty() { Err("the first duration is longer than the second".to_owned()) } else { Ok(latency) }
 }
 

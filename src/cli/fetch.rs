@@ -27,7 +27,7 @@ use crate::files::{open_input, temporary_dir};
 use crate::model::call::Incident;
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::parse_duration;
-use crate::output::fetched::{FetchFile, Fetched, PartHeader, PartialFile, PartialStart};
+use crate::output::fetched::{FetchFile, Fetched, PartialFile, PartialHeader, PartialStart};
 use crate::report::fetch_summary::{FetchSummary, incomplete};
 use crate::text::printable;
 
@@ -161,7 +161,7 @@ pub(super) fn run(
     let keep = |page: Vec<Incident>| {
         let at = keeping.now().wall;
         let page: Vec<Fetched> = page.into_iter().map(|incident| Fetched::new(incident, at)).collect();
-        part.keep(&page)
+        part.append(&page)
     };
     let mut fetching = ListSource::new(&list.page_sizes, filter, sieve.clone(), args.limit, keep);
     for (id, is_asked_for) in read_before {
@@ -248,9 +248,9 @@ const QUERY: [&str; 9] = [
 ];
 
 /// The question, as it is known again.
-fn header(global: &GlobalArgs, filter: &ServerFilter, target: &Target, scope: &TenantKey) -> PartHeader {
+fn header(global: &GlobalArgs, filter: &ServerFilter, target: &Target, scope: &TenantKey) -> PartialHeader {
     let (origin, scope) = (target.origin().to_string(), scope.as_str().to_owned());
-    PartHeader::new(
+    PartialHeader::new(
         global.typed.words_of(&QUERY),
         filter.to_odata(&target.contract.api.list.filters),
         origin,
@@ -262,7 +262,7 @@ fn header(global: &GlobalArgs, filter: &ServerFilter, target: &Target, scope: &T
 fn say_begun(begun: &PartialStart, read_before: usize) {
     match begun {
         PartialStart::New => {}
-        PartialStart::Again => say(&format!("resuming after the {read_before} incidents that were read before")),
+        PartialStart::Resumed => say(&format!("resuming after the {read_before} incidents that were read before")),
         PartialStart::Discarded => {
             say("saved progress is for a different query or too old; starting over");
         }

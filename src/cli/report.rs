@@ -11,15 +11,17 @@ use super::target::Target;
 use crate::cli::error::Error;
 use crate::clock::Now;
 use crate::contract::Contract;
+use crate::files::OutputError;
+use crate::input::InputShape;
 use crate::journal::{History, Journal, JournalError, ReportRow, RowFilter};
-use crate::model::outcome::{InputShape, OutcomeKind};
+use crate::model::outcome::OutcomeKind;
 use crate::model::quota_spec::Quota;
 use crate::model::snapshot::Snapshot;
 use crate::quota::{Buckets, Forecast, run_ahead};
 use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
 use crate::report::page::{
-    Context, ContextColumns, POINTS, PageError, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
+    Context, ContextColumns, POINTS, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
 };
 use crate::report::preview::Preview;
 use crate::session::{Counts, Outlook, report_rows};
@@ -216,10 +218,10 @@ pub(super) fn contract_of(journal: &History, run: &str, toml: &str) -> Result<Co
     Contract::from_toml(toml).map_err(|why| journal.damaged(format!("run {run}: {why}")))
 }
 
-pub(super) fn page_error<E: Into<Error>>(error: PageError<E>) -> Error {
+pub(super) fn page_error<E: Into<Error>>(error: OutputError<E>) -> Error {
     match error {
-        PageError::Place(error) => error.into(),
-        PageError::Write(error) => Error::Report(error),
-        PageError::Rows(error) => error.into(),
+        OutputError::Path(error) => error.into(),
+        OutputError::Write(error) => Error::Report(error),
+        OutputError::Rows(error) => error.into(),
     }
 }

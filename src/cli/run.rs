@@ -24,7 +24,7 @@ use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::files::temporary_dir;
-use crate::model::outcome::InputShape;
+use crate::input::InputShape;
 use crate::output::results::Destination;
 use crate::report::page::{ContextColumns, PageFile, Warnings};
 use crate::report::preview::{FirstRequest, Preview};

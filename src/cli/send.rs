@@ -20,12 +20,13 @@ use crate::apply::Completion;
 use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::BootTime;
+use crate::files::OutputError;
 use crate::input::Source;
 use crate::journal::{History, Journal, JournalError, RunMetadata, RunState};
 use crate::model::change::TenantKey;
 use crate::model::outcome::{OutcomeCode, OutcomeKind};
 use crate::model::setting::Settings;
-use crate::output::results::{Destination, ResultsError, ResultsFile};
+use crate::output::results::{Destination, ResultsFile};
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
 use crate::report::page::PageFile;
@@ -334,10 +335,10 @@ pub(super) fn code_of_finished(tally: &RunStats, allows_differs: bool) -> u8 {
 }
 
 /// `results`: the command that writes them.
-pub(super) fn results_error(error: ResultsError<JournalError>, results: NextCommand) -> Error {
+pub(super) fn results_error(error: OutputError<JournalError>, results: NextCommand) -> Error {
     match error {
-        ResultsError::Destination(error) => error.into(),
-        ResultsError::Write(error) => Error::Results { error, results },
-        ResultsError::Rows(error) => error.into(),
+        OutputError::Path(error) => error.into(),
+        OutputError::Write(error) => Error::Results { error, results },
+        OutputError::Rows(error) => error.into(),
     }
 }

@@ -5,17 +5,17 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Refusal};
 use super::filter::Query;
 use super::incidents::{COMMENTS, Store};
+use super::response::{ApiResponse, Refusal};
 use super::rules;
 use crate::contract::Contract;
 use crate::model::change::IncidentId;
 
-/// The maximum number of incidents that a filter searches: by default every ID is one.
-const MOST_FILTERED: usize = 200_000;
+/// The maximum number of incidents that a filter searches: by default every ID exists.
+const MAX_FILTERED: usize = 200_000;
 
-/// The operation that path and method name.
+/// The operation of a request, by its path and method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Update,
@@ -66,10 +66,10 @@ impl Received {
     }
 }
 
-/// The API behind the quota.
+/// The API without its quota.
 pub(super) struct Api {
     pub(super) contract: Contract,
-    /// The only token that is accepted; any if `None`.
+    /// The only accepted token; if `None`, any token is accepted.
     pub(super) token: Option<SecretString>,
     pub(super) store: Store,
 }
@@ -78,8 +78,8 @@ impl Api {
     /// Carries out a request.
     ///
     /// # Errors
-    /// If the API refuses it; then nothing changes.
-    pub(super) fn answer(&mut self, request: &Received, now: Timestamp) -> Result<Answer, Refusal> {
+    /// If the API rejects it; then nothing changes.
+    pub(super) fn execute(&mut self, request: &Received, now: Timestamp) -> Result<ApiResponse, Refusal> {
         self.authorize(request.token.as_ref())?;
         match request.call {
             Call::Update | Call::Comment => {
@@ -87,12 +87,12 @@ impl Api {
                 let incident = self.update(id, &change, now);
                 Ok(self.shown(request.call, incident))
             }
-            Call::Read => Ok(Answer::json(200, self.find(request, now)?.1)),
+            Call::Read => Ok(ApiResponse::json(200, self.find(request, now)?.1)),
             Call::List => {
                 let query = Query::parse(&request.query)?;
                 let page = self.page(&query, now)?;
                 let context = format!("{}/api/$metadata#Incidents", self.contract.origin);
-                Ok(Answer::json(200, json!({"@odata.context": context, "value": page})))
+                Ok(ApiResponse::json(200, json!({"@odata.context": context, "value": page})))
             }
             Call::Elsewhere => Err(Refusal::new(404, "NotFound", "There is no such resource.")),
             Call::WrongMethod => Err(Refusal::new(405, "MethodNotAllowed", "The resource has no such method.")),
@@ -102,7 +102,7 @@ impl Api {
     /// The incident of an update and the properties to set.
     ///
     /// # Errors
-    /// If the API refuses it.
+    /// If the API rejects it.
     pub(super) fn read_update(&self, request: &Received, now: Timestamp) -> Result<(u64, Map<String, Value>), Refusal> {
         self.authorize(request.token.as_ref())?;
         let body = request.body.as_ref();
@@ -120,29 +120,29 @@ impl Api {
     }
 
     /// What a response shows of an incident: of one that got a comment alone, all its comments.
-    pub(super) fn shown(&self, call: Call, mut incident: Value) -> Answer {
+    pub(super) fn shown(&self, call: Call, mut incident: Value) -> ApiResponse {
         if call == Call::Comment {
             let context = format!("{}/api/$metadata#comments", self.contract.origin);
             incident = json!({"@odata.context": context, "value": incident[COMMENTS]});
         }
-        Answer::json(200, incident)
+        ApiResponse::json(200, incident)
     }
 
-    /// Sets properties of an incident, and returns it.
+    /// Sets properties of an incident. Returns the updated incident.
     pub(super) fn update(&mut self, id: u64, change: &Map<String, Value>, now: Timestamp) -> Value {
         self.store.update(&self.contract, id, change, now)
     }
 
     fn page(&self, query: &Query, now: Timestamp) -> Result<Vec<Value>, Refusal> {
         let show = |id| self.store.show_read(id, now);
-        if query.takes_all() {
+        if query.has_no_filter() {
             return Ok(self.store.newest_first(query.skip as u64).take(query.top).map(show).collect());
         }
-        let mut looked_at = 0;
-        let some = self.store.newest_first(0).take(MOST_FILTERED + 1).inspect(|_| looked_at += 1).map(show);
-        let taken = some.filter(|incident| query.takes(incident)).skip(query.skip).take(query.top);
-        let page: Vec<Value> = taken.collect();
-        if page.len() < query.top && looked_at > MOST_FILTERED {
+        let mut searched = 0;
+        let incidents = self.store.newest_first(0).take(MAX_FILTERED + 1).inspect(|_| searched += 1).map(show);
+        let matching = incidents.filter(|incident| query.matches(incident)).skip(query.skip).take(query.top);
+        let page: Vec<Value> = matching.collect();
+        if page.len() < query.top && searched > MAX_FILTERED {
             let message = "The emulator has too many incidents to filter them: start it with `--incidents 1-1000`.";
             return Err(Refusal::new(400, "InvalidInput", message));
         }

@@ -1,11 +1,13 @@
-//! Faults: what goes wrong, where and how often, and their syntax ([`GRAMMAR`]).
+//! Faults: what goes wrong, for which requests and how often, and their syntax ([`GRAMMAR`]).
 //!
-//! Promises: the same seed and the same order of requests strike the same faults; the error for an invalid fault says
+//! Promises: the same seed and the same order of requests lead to the same faults; the error for an invalid fault says
 //! what is allowed.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
+
+use clap::ValueEnum as _;
 
 use super::throttle::ThrottleForm;
 use crate::contract::Contract;
@@ -17,7 +19,7 @@ pub const GRAMMAR: &str = include_str!("faults.txt");
 /// What happens instead of the normal response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    /// This status, with a `Retry-After` if there is a time.
+    /// This status, with a `Retry-After` if a time is given.
     Status(u16, Option<Duration>),
     Throttle {
         form: Option<ThrottleForm>,
@@ -49,16 +51,16 @@ pub struct Fault {
     pub(super) kind: FaultKind,
     /// Whether the update is applied nevertheless.
     pub(super) takes_effect: bool,
-    /// The chance, from 0 to 1.
+    /// From 0 to 1.
     chance: f64,
-    /// The places where it strikes; everywhere if empty.
-    places: Vec<Place>,
-    /// How many times it can still strike.
+    /// The requests that it can affect; all if empty.
+    selectors: Vec<Selector>,
+    /// How many more requests it can affect.
     left: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Place {
+enum Selector {
     Requests(RangeInclusive<u64>),
     Incident(u64),
     Updates,
@@ -66,9 +68,9 @@ enum Place {
     Span(RangeInclusive<Duration>),
 }
 
-/// The part of a request that faults depend on.
+/// The properties of a request that select faults.
 pub(super) struct Arrival {
-    /// From 1.
+    /// Counted from 1.
     pub(super) number: u64,
     pub(super) since_start: Duration,
     pub(super) incident: Option<u64>,
@@ -81,18 +83,18 @@ pub(super) struct Arrival {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// The first fault that strikes this request, among those for which `eligible` holds.
-    pub(super) fn strike(
+    /// The first fault that affects this request, among those that satisfy `eligible`.
+    pub(super) fn draw(
         &mut self,
         arrival: &Arrival,
         dice: &mut fastrand::Rng,
         eligible: impl Fn(&FaultKind) -> bool,
     ) -> Option<&Fault> {
-        let struck = self.0.iter_mut().find(|fault| {
-            eligible(&fault.kind) && fault.left > 0 && fault.is_at(arrival) && dice.f64() < fault.chance
+        let fault = self.0.iter_mut().find(|fault| {
+            eligible(&fault.kind) && fault.left > 0 && fault.selects(arrival) && dice.f64() < fault.chance
         })?;
-        struck.left -= 1;
-        Some(struck)
+        fault.left -= 1;
+        Some(fault)
     }
 }
 
@@ -116,14 +118,14 @@ impl Fault {
         names.iter().map(String::as_str).find(|name| contract.property(name).is_none())
     }
 
-    fn is_at(&self, arrival: &Arrival) -> bool {
-        self.places.is_empty()
-            || self.places.iter().any(|place| match place {
-                Place::Requests(numbers) => numbers.contains(&arrival.number),
-                Place::Incident(id) => arrival.incident == Some(*id),
-                Place::Updates => arrival.is_update,
-                Place::Lists => arrival.is_list,
-                Place::Span(span) => span.contains(&arrival.since_start),
+    fn selects(&self, arrival: &Arrival) -> bool {
+        self.selectors.is_empty()
+            || self.selectors.iter().any(|selector| match selector {
+                Selector::Requests(numbers) => numbers.contains(&arrival.number),
+                Selector::Incident(id) => arrival.incident == Some(*id),
+                Selector::Updates => arrival.is_update,
+                Selector::Lists => arrival.is_list,
+                Selector::Span(span) => span.contains(&arrival.since_start),
             })
     }
 }
@@ -145,19 +147,19 @@ impl FromStr for Fault {
     }
 }
 
-/// Parses `NAME[:CHANCE%][@PLACES][*TIMES][=DETAIL]` from its end.
+/// Parses `NAME[:CHANCE%][@WHERE][*TIMES][=DETAIL]` from its end.
 fn parse(text: &str) -> Result<Fault, String> {
     let (rest, detail) = split(text, '=');
     let (rest, times) = split(rest, '*');
-    let (rest, places) = split(rest, '@');
+    let (rest, selectors) = split(rest, '@');
     let (name, chance) = split(rest, ':');
 
-    let places = places.map_or(Ok(Vec::new()), |places| places.split(',').map(parse_place).collect())?;
+    let selectors = selectors.map_or(Ok(Vec::new()), |list| list.split(',').map(parse_selector).collect())?;
     let chance = chance.map_or(Ok(1.0), parse_chance)?;
     let left = match times.map(|times| (times, times.parse())) {
         None => u64::MAX,
         Some((_, Ok(times))) if times > 0 => times,
-        Some((times, _)) => return Err(format!("`*{times}` is not how often: write `*1` or more")),
+        Some((times, _)) => return Err(format!("`*{times}` is not a number of times: enter `*1` or more")),
     };
     let (name, effect) = match (name.strip_suffix("-after"), name.strip_suffix("-before")) {
         (Some(name), _) => (name, Some(true)),
@@ -166,18 +168,18 @@ fn parse(text: &str) -> Result<Fault, String> {
     };
     let misplaced = detail.is_some_and(|detail| detail.contains([':', '@', '*']));
     let kind = parse_kind(name, detail).map_err(|problem| {
-        let hint = if misplaced { "; `=` and its detail come last, behind chance, places and times" } else { "" };
+        let hint = if misplaced { "; `=DETAIL` comes last, after `:CHANCE%`, `@WHERE` and `*TIMES`" } else { "" };
         problem + hint
     })?;
-    let done_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
+    let takes_effect_by_default = matches!(kind, FaultKind::CutHalf | FaultKind::Slow(_) | FaultKind::Huge);
     if effect.is_some() && matches!(kind, FaultKind::Ignore(_)) {
-        return Err("`ignore` says what is applied: name what is not, as in `ignore=status+tags`".to_owned());
+        return Err("enter `ignore`, or list the properties to ignore, such as `ignore=status+tags`".to_owned());
     }
     if effect == Some(true) && kind == FaultKind::Down {
-        return Err("nobody is there to make the update: write `down` or `cut-after`".to_owned());
+        return Err("a service that is down applies no update: enter `down` or `cut-after`".to_owned());
     }
-    let takes_effect = effect.unwrap_or(done_by_default);
-    Ok(Fault { text: text.to_owned(), kind, takes_effect, chance, places, left })
+    let takes_effect = effect.unwrap_or(takes_effect_by_default);
+    Ok(Fault { text: text.to_owned(), kind, takes_effect, chance, selectors, left })
 }
 
 fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
@@ -218,26 +220,31 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
             }
             _ => {
                 return Err(format!(
-                    "`{name}` is none of: a status from 201 to 599, cut, cut-half, stall, slow, html, other, \
-                     error-200, huge, gzip, deflate, bom, empty, ignore, redirect, down"
+                    "enter a status from 201 to 599, cut, cut-half, stall, slow, html, \
+                     other, error-200, huge, gzip, deflate, bom, empty, ignore, redirect or down"
                 ));
             }
         },
     };
     match detail {
         None => Ok(kind),
-        Some(detail) => Err(format!("`{name}` takes no detail (`={detail}`); a status, slow, ignore and redirect do")),
+        Some(detail) => {
+            Err(format!("`{name}` accepts no `={detail}`: only a status, slow, ignore and redirect accept a detail"))
+        }
     }
 }
 
-/// `FORM/WAIT`, or one of them.
+/// `FORMAT/DURATION`, or one of them.
 fn parse_throttle(detail: &str) -> Result<FaultKind, String> {
     let (mut form, mut wait) = (None, None);
     for part in detail.split('/').filter(|part| !part.is_empty()) {
-        match (part.parse(), parse_duration(part)) {
+        match (ThrottleForm::from_str(part, false), parse_duration(part)) {
             (Ok(parsed), _) => form = Some(parsed),
             (_, Ok(parsed)) => wait = Some(parsed),
-            (Err(unknown), Err(_)) => return Err(format!("{unknown}; or a duration such as `37s`")),
+            _ => {
+                let names = ThrottleForm::names().join(", ");
+                return Err(format!("`{part}` is not a format of a 429 ({names}), or a duration such as `37s`"));
+            }
         }
     }
     Ok(FaultKind::Throttle { form, wait })
@@ -246,23 +253,23 @@ fn parse_throttle(detail: &str) -> Result<FaultKind, String> {
 fn parse_chance(text: &str) -> Result<f64, String> {
     let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
     let chance = percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0);
-    chance.ok_or_else(|| format!("`:{text}` is not a chance: write a percentage, such as `:5%`"))
+    chance.ok_or_else(|| format!("`:{text}` is not a chance: enter a percentage, such as `:5%`"))
 }
 
-fn parse_place(text: &str) -> Result<Place, String> {
+fn parse_selector(text: &str) -> Result<Selector, String> {
     let wrong = || {
         format!(
-            "`{text}` is not a place: write a request (`3`, `7-9`, `20-`), `#1042`, `updates`, `lists`, or a span \
-             (`5s-15s`)"
+            "`@{text}` selects no requests: enter request numbers (`3`, `7-9`, `20-`), an incident (`#1042`), \
+             `updates`, `lists`, or a period (`5s-15s`)"
         )
     };
     match text {
-        "updates" => return Ok(Place::Updates),
-        "lists" => return Ok(Place::Lists),
+        "updates" => return Ok(Selector::Updates),
+        "lists" => return Ok(Selector::Lists),
         _ => {}
     }
     if let Some(id) = text.strip_prefix('#') {
-        return id.parse().map(Place::Incident).map_err(|_| wrong());
+        return id.parse().map(Selector::Incident).map_err(|_| wrong());
     }
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let requests = || Some(from.parse().ok()?..=if to.is_empty() { u64::MAX } else { to.parse().ok()? });
@@ -270,11 +277,11 @@ fn parse_place(text: &str) -> Result<Place, String> {
         let to = if to.is_empty() { Duration::MAX } else { parse_duration(to).ok()? };
         Some(parse_duration(from).ok()?..=to)
     };
-    let place = requests()
+    let selector = requests()
         .filter(|numbers| *numbers.start() > 0 && !numbers.is_empty())
-        .map(Place::Requests)
-        .or_else(|| span().filter(|span| span.start() < span.end()).map(Place::Span));
-    place.ok_or_else(wrong)
+        .map(Selector::Requests)
+        .or_else(|| span().filter(|span| span.start() < span.end()).map(Selector::Span));
+    selector.ok_or_else(wrong)
 }
 
 fn split(text: &str, separator: char) -> (&str, Option<&str>) {
@@ -293,7 +300,7 @@ mod tests {
     fn struck(text: &str, requests: u64) -> Vec<u64> {
         let mut faults: Faults = [fault(text)].into_iter().collect();
         let mut dice = fastrand::Rng::with_seed(7);
-        let mut strikes = |number: &u64| {
+        let mut is_struck = |number: &u64| {
             let since_start = Duration::from_secs(*number);
             let arrival = Arrival {
                 number: *number,
@@ -302,9 +309,9 @@ mod tests {
                 is_update: number.is_multiple_of(2),
                 is_list: number % 10 == 4,
             };
-            faults.strike(&arrival, &mut dice, |_| true).is_some()
+            faults.draw(&arrival, &mut dice, |_| true).is_some()
         };
-        (1..=requests).filter(|number| strikes(number)).collect()
+        (1..=requests).filter(|number| is_struck(number)).collect()
     }
 
     #[test]
@@ -361,24 +368,24 @@ mod tests {
     #[test]
     fn invalid_fault_error_lists_the_faults() {
         for (text, says) in [
-            ("", "is none of: a status"),
+            ("", "enter a status"),
             ("200", "a status from 201"),
             ("cutt", "cut-half"),
             ("503:5", "percentage"),
             ("503:101%", "percentage"),
             ("503:NaN%", "percentage"),
-            ("503@", "is not a place"),
-            ("503@0", "is not a place"),
-            ("503@9-7", "is not a place"),
-            ("503@7-9s", "is not a place"),
-            ("503*0", "how often"),
-            ("cut=1s", "takes no detail"),
+            ("503@", "`@` selects no requests"),
+            ("503@0", "`@0` selects no requests"),
+            ("503@9-7", "`@9-7` selects no requests"),
+            ("503@7-9s", "`@7-9s` selects no requests"),
+            ("503*0", "number of times"),
+            ("cut=1s", "accepts no `=1s`"),
             ("429=soon", "time-long, time-no-zone"),
-            ("429=37s:5%", "come last"),
+            ("429=37s:5%", "comes last"),
             ("redirect=a b", "is not a URL"),
-            ("down-after", "nobody is there"),
-            ("ignore-after", "name what is not"),
-            ("ignore=comment@updates", "`comment@updates` is not a property; `=` and its detail come last"),
+            ("down-after", "applies no update"),
+            ("ignore-after", "the properties to ignore"),
+            ("ignore=comment@updates", "`comment@updates` is not a property; `=DETAIL` comes last"),
         ] {
             let error = text.parse::<Fault>().expect_err(text).to_string();
             assert!(error.contains(says), "{error}");

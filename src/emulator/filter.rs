@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use url::form_urlencoded;
 
-use super::answer::Refusal;
+use super::response::Refusal;
 
 /// The largest page.
 const LARGEST_PAGE: usize = 100;
@@ -22,8 +23,8 @@ pub(super) struct Query {
 #[derive(Debug, PartialEq)]
 struct Comparison {
     property: String,
-    /// The orders of value and operand for which it holds.
-    holds_for: &'static [Ordering],
+    /// The orderings of value and operand that satisfy it.
+    satisfied_by: &'static [Ordering],
     operand: Operand,
 }
 
@@ -37,15 +38,13 @@ impl Query {
     /// Parses the query part of a URL.
     ///
     /// # Errors
-    /// 400 `ODataError` if the API would refuse it.
+    /// 400 `ODataError` if the API would reject it.
     pub(super) fn parse(query: &str) -> Result<Query, Refusal> {
         let wrong = |what: String| Refusal::new(400, "ODataError", what);
         let mut parsed = Query { top: LARGEST_PAGE, skip: 0, filter: Vec::new() };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decoded(name), decoded(value));
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let number = || value.parse::<usize>().map_err(|_| wrong(format!("'{value}' is not a number for {name}.")));
-            match name.as_str() {
+            match &*name {
                 "$top" => parsed.top = number()?,
                 "$skip" => parsed.skip = number()?,
                 "$filter" => {
@@ -64,13 +63,12 @@ impl Query {
         Ok(parsed)
     }
 
-    /// Whether it has no filter.
-    pub(super) fn takes_all(&self) -> bool {
+    pub(super) fn has_no_filter(&self) -> bool {
         self.filter.is_empty()
     }
 
     /// Whether the filter matches this incident.
-    pub(super) fn takes(&self, incident: &Value) -> bool {
+    pub(super) fn matches(&self, incident: &Value) -> bool {
         self.filter.iter().all(|comparison| {
             let value = incident.get(&comparison.property).and_then(Value::as_str);
             let order = match &comparison.operand {
@@ -79,7 +77,7 @@ impl Query {
                     value.and_then(|value| value.parse::<Timestamp>().ok()).map(|value| value.cmp(time))
                 }
             };
-            order.is_some_and(|order| comparison.holds_for.contains(&order))
+            order.is_some_and(|order| comparison.satisfied_by.contains(&order))
         })
     }
 }
@@ -89,7 +87,7 @@ fn comparison(text: &str) -> Option<Comparison> {
     use Ordering::{Equal, Greater, Less};
     let (property, rest) = text.split_once(' ')?;
     let (operator, operand) = rest.trim().split_once(' ')?;
-    let holds_for: &[Ordering] = match operator {
+    let satisfied_by: &[Ordering] = match operator {
         "eq" => &[Equal],
         "ne" => &[Less, Greater],
         "gt" => &[Greater],
@@ -104,13 +102,13 @@ fn comparison(text: &str) -> Option<Comparison> {
         "status" | "assignedTo" if operand == "null" => Operand::Text(None),
         "status" | "assignedTo" => {
             let text = operand.strip_prefix('\'')?.strip_suffix('\'')?;
-            // A quote alone ends the text: what is behind it is no comparison of this kind.
-            let is_one = !text.replace("''", "").contains('\'');
-            is_one.then(|| Operand::Text(Some(text.replace("''", "'"))))?
+            // A quote that is not doubled ends the text: the rest is not part of this comparison.
+            let is_one_text = !text.replace("''", "").contains('\'');
+            is_one_text.then(|| Operand::Text(Some(text.replace("''", "'"))))?
         }
         _ => return None,
     };
-    Some(Comparison { property: property.to_owned(), holds_for, operand })
+    Some(Comparison { property: property.to_owned(), satisfied_by, operand })
 }
 
 /// Splits at separators outside single quotes.
@@ -126,39 +124,20 @@ fn split_unquoted<'text>(text: &'text str, separator: &str) -> Vec<&'text str> {
     parts
 }
 
-/// Decodes percent and plus signs. Bytes that are not UTF-8 are replaced.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match (first, after) {
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                bytes.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
-                rest = after;
-            }
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn takes(filter: &str) -> bool {
+    fn matches(filter: &str) -> bool {
         let incident = json!({
             "status": "Active",
             "assignedTo": "O'Neill and sons",
             "createdTime": "2026-11-24T10:00:00.0000000Z",
             "lastUpdateTime": "2026-11-24T11:00:00.0000000Z",
         });
-        Query::parse(&format!("$filter={filter}")).expect("a filter").takes(&incident)
+        Query::parse(&format!("$filter={filter}")).expect("a filter").matches(&incident)
     }
 
     #[test]
@@ -173,7 +152,7 @@ mod tests {
             ("createdTime le 2026-11-24T12:00:00%2B02:00", true),
             ("createdTime gt 2026-11-24T10:00:00Z", false),
         ] {
-            assert_eq!(takes(filter), expected, "{filter}");
+            assert_eq!(matches(filter), expected, "{filter}");
         }
     }
 

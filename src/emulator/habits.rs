@@ -1,7 +1,7 @@
-//! Habits: undocumented behavior. The service stores comments in another form, shows or applies changes late, and has
-//! clocks that differ.
+//! Habits: undocumented behavior. The service stores comments in another form, shows or applies changes late, and its
+//! clocks differ.
 //!
-//! Promises: independent of how the client handles it.
+//! Promise: independent of how the client handles it.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -75,7 +75,7 @@ pub enum CommentForm {
 
 /// A text that does not name a form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of: trim, crlf, nfc, nbsp, html, p, no-tags, cut=N, redact")]
+#[error("`{0}` is not a format of comments: enter trim, crlf, nfc, nbsp, html, p, no-tags, cut=N or redact")]
 pub struct UnknownCommentForm(String);
 
 impl FromStr for CommentForm {
@@ -100,7 +100,7 @@ impl FromStr for CommentForm {
 }
 
 impl CommentForm {
-    fn of(self, text: &str) -> String {
+    fn apply_to(self, text: &str) -> String {
         match self {
             CommentForm::Trim => text.trim().to_owned(),
             CommentForm::Crlf => text.replace("\r\n", "\n").replace('\n', "\r\n"),
@@ -118,7 +118,7 @@ impl CommentForm {
 impl Habits {
     /// The stored form of a comment.
     pub(super) fn stored(&self, text: &str) -> String {
-        self.comments.iter().fold(text.to_owned(), |text, form| form.of(&text))
+        self.comments.iter().fold(text.to_owned(), |text, form| form.apply_to(&text))
     }
 }
 

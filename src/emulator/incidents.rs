@@ -1,7 +1,6 @@
-//! The incidents that the emulator holds: which ones exist, and what has become of them.
+//! The incidents of the emulator: which of them exist, and their updates.
 //!
-//! Promise: an incident that nobody touched costs no memory, so a million of them, or every one there could be, do not
-//! either.
+//! Promise: an incident that was not updated costs no memory, however many there are.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -18,24 +17,24 @@ use crate::model::change::IncidentId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incidents {
     /// Sorted, without overlap.
-    exist: Vec<RangeInclusive<u64>>,
-    /// Those that lists show, sorted, without overlap.
+    existing: Vec<RangeInclusive<u64>>,
+    /// The ones that lists show; sorted, without overlap.
     listed: Vec<RangeInclusive<u64>>,
 }
 
-/// Of every id that there can be, lists show the first: what lists all of them never ends.
+/// If every ID exists, lists show only the first ones: to list all of them would never end.
 const LISTED_OF_EVERY: u64 = 500;
 
 impl Incidents {
-    /// Each id that there can be; lists show 500 of them, 1 to 500.
+    /// Every possible ID; lists show 500 of them, 1 to 500.
     #[must_use]
     pub fn every() -> Incidents {
-        Incidents { exist: vec![1..=IncidentId::MAX], listed: vec![1..=LISTED_OF_EVERY] }
+        Incidents { existing: vec![1..=IncidentId::MAX], listed: vec![1..=LISTED_OF_EVERY] }
     }
 
     fn contains(&self, id: u64) -> bool {
-        let after = self.exist.partition_point(|range| *range.start() <= id);
-        after.checked_sub(1).is_some_and(|at| self.exist[at].contains(&id))
+        let after = self.existing.partition_point(|range| *range.start() <= id);
+        after.checked_sub(1).is_some_and(|at| self.existing[at].contains(&id))
     }
 
     fn of(mut ranges: Vec<RangeInclusive<u64>>) -> Incidents {
@@ -49,7 +48,7 @@ impl Incidents {
                 _ => joined.push(range),
             }
         }
-        Incidents { exist: joined.clone(), listed: joined }
+        Incidents { existing: joined.clone(), listed: joined }
     }
 }
 
@@ -59,9 +58,9 @@ impl FromIterator<IncidentId> for Incidents {
     }
 }
 
-/// A text that names no incidents.
+/// A text that does not name incidents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` names no incidents: write `every`, or ids and ranges such as `1-1000,2001`")]
+#[error("`{0}` names no incidents: enter `every`, or IDs and ranges such as `1-1000,2001`")]
 pub struct ParseIncidentsError(pub String);
 
 impl FromStr for Incidents {
@@ -81,25 +80,23 @@ impl FromStr for Incidents {
     }
 }
 
-/// The incidents and what has become of them.
+/// The incidents and their updates.
 pub(super) struct Store {
-    exist: Incidents,
-    /// Which one was merged into which.
+    incidents: Incidents,
+    /// The target of each merged incident.
     merged: BTreeMap<u64, u64>,
-    /// The titles of those that have one of their own.
-    titles: BTreeMap<u64, String>,
-    /// In bytes, at least.
-    size: usize,
-    touched: BTreeMap<u64, Touched>,
-    habits: Habits,
-    /// The contract's properties before anybody set them.
-    untouched: Map<String, Value>,
+    /// The titles that differ from the default.
+    pub(super) titles: BTreeMap<u64, String>,
+    /// The minimum size of an incident, in bytes.
+    pub(super) size: usize,
+    /// The versions of each updated incident, oldest first: as many as lagging reads may show.
+    updated: BTreeMap<u64, Vec<Version>>,
+    pub(super) habits: Habits,
+    /// The properties of an incident without updates.
+    unset: Map<String, Value>,
     /// When the oldest incident was created: well before the server started.
     oldest: Timestamp,
 }
-
-/// What an incident was after each of its last updates, oldest first: as many as reads that lag may show.
-struct Touched(Vec<Version>);
 
 #[derive(Clone)]
 struct Version {
@@ -120,49 +117,37 @@ pub(super) const COMMENTS: &str = "comments";
 const AUTHOR: &str = "emulator@contoso.com";
 
 impl Store {
-    pub(super) fn new(exist: Incidents, merged: BTreeMap<u64, u64>, contract: &Contract, now: Timestamp) -> Store {
-        let untouched = contract.properties.iter().map(|property| untouched(&property.name, &property.kind)).collect();
-        let (titles, touched, habits) = (BTreeMap::new(), BTreeMap::new(), Habits::default());
-        Store { exist, merged, titles, size: 0, touched, habits, untouched, oldest: now - OLDEST }
+    pub(super) fn new(incidents: Incidents, merged: BTreeMap<u64, u64>, contract: &Contract, now: Timestamp) -> Store {
+        let unset = contract.properties.iter().map(|property| unset(&property.name, &property.kind)).collect();
+        let (titles, updated, habits) = (BTreeMap::new(), BTreeMap::new(), Habits::default());
+        Store { incidents, merged, titles, size: 0, updated, habits, unset, oldest: now - OLDEST }
     }
 
-    pub(super) fn with_habits(self, habits: Habits) -> Store {
-        Store { habits, ..self }
-    }
-
-    pub(super) fn with_titles(self, titles: BTreeMap<u64, String>) -> Store {
-        Store { titles, ..self }
-    }
-
-    pub(super) fn with_size(self, size: usize) -> Store {
-        Store { size, ..self }
-    }
-
-    /// The whole incident; `None` if there is none.
+    /// The current incident; `None` if it doesn't exist.
     pub(super) fn get(&self, id: u64) -> Option<Value> {
         self.exists(id).then(|| self.show(id))
     }
 
-    /// The same as a read shows it: by the reads' lag behind.
+    /// The incident as a read shows it, which may lag behind.
     pub(super) fn read(&self, id: u64, now: Timestamp) -> Option<Value> {
         self.exists(id).then(|| self.show_read(id, now))
     }
 
     fn exists(&self, id: u64) -> bool {
-        self.exist.contains(id) || self.merged.contains_key(&id)
+        self.incidents.contains(id) || self.merged.contains_key(&id)
     }
 
-    /// The ids that lists show, newest first, without the first `skip`: there may be more than anybody can count through.
+    /// The IDs that lists show, newest first, without the first `skip`; these are not iterated over.
     pub(super) fn newest_first(&self, mut skip: u64) -> impl Iterator<Item = u64> {
-        self.exist.listed.iter().rev().flat_map(move |range| {
+        self.incidents.listed.iter().rev().flat_map(move |range| {
             let skipped = skip.min(range.end() - range.start() + 1);
             skip -= skipped;
-            // Ids begin at 1: of a range that is left out as a whole, none is left.
+            // IDs start at 1, so this is an empty range if all of it is skipped.
             (*range.start()..=*range.end() - skipped).rev()
         })
     }
 
-    /// Sets properties, by the contract's kinds, and returns the incident as it is then.
+    /// Sets or appends properties, as the contract says. Returns the updated incident.
     pub(super) fn update(
         &mut self,
         contract: &Contract,
@@ -171,10 +156,10 @@ impl Store {
         now: Timestamp,
     ) -> Value {
         let lag = SignedDuration::try_from(self.habits.lag).unwrap_or(SignedDuration::MAX);
-        let Touched(versions) = self.touched.entry(id).or_insert_with(|| Touched(Vec::new()));
+        let versions = self.updated.entry(id).or_default();
         let last = versions.last().cloned();
-        let last = last.unwrap_or_else(|| Version { updated: Timestamp::MIN, properties: self.untouched.clone() });
-        // Two updates in one tick of the clock move the time all the same.
+        let last = last.unwrap_or_else(|| Version { updated: Timestamp::MIN, properties: self.unset.clone() });
+        // Two updates in one tick of the clock get different times.
         let updated = now.max(last.updated.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now));
         let mut next = Version { updated, properties: last.properties };
         for (name, value) in change {
@@ -190,29 +175,28 @@ impl Store {
                 _ => drop(next.properties.insert(name.clone(), value.clone())),
             }
         }
-        // What no read will show any more is forgotten.
+        // No read will show earlier versions.
         let shown = versions.partition_point(|version| now.duration_since(version.updated) >= lag);
         versions.drain(..if lag.is_zero() { versions.len() } else { shown.saturating_sub(1) });
         versions.push(next);
         self.show(id)
     }
 
-    /// The incident as it would be shown if it existed.
+    /// The current incident, or what it would be if it existed.
     pub(super) fn show(&self, id: u64) -> Value {
-        self.show_version(id, self.touched.get(&id).and_then(|Touched(versions)| versions.last()))
+        self.show_version(id, self.updated.get(&id).and_then(|versions| versions.last()))
     }
 
-    /// The same as a read shows it.
+    /// The same as a read shows it, which may lag behind.
     pub(super) fn show_read(&self, id: u64, now: Timestamp) -> Value {
-        let is_shown = |version: &&Version| now.duration_since(version.updated).unsigned_abs() >= self.habits.lag;
-        let versions = self.touched.get(&id).map_or(&[][..], |Touched(versions)| versions);
         if self.habits.lag.is_zero() {
             return self.show(id);
         }
-        self.show_version(id, versions.iter().rev().find(is_shown))
+        let is_shown = |version: &&Version| now.duration_since(version.updated).unsigned_abs() >= self.habits.lag;
+        self.show_version(id, self.updated.get(&id).and_then(|versions| versions.iter().rev().find(is_shown)))
     }
 
-    fn show_version(&self, id: u64, touched: Option<&Version>) -> Value {
+    fn show_version(&self, id: u64, version: Option<&Version>) -> Value {
         let created = self.created(id);
         let mut incident = Map::new();
         incident.insert("incidentId".to_owned(), id.into());
@@ -220,8 +204,8 @@ impl Store {
         let title = self.titles.get(&id).cloned().unwrap_or_else(|| format!("Suspicious activity {id}"));
         incident.insert("incidentName".to_owned(), title.into());
         incident.insert("createdTime".to_owned(), decimals(created).into());
-        incident.insert("lastUpdateTime".to_owned(), decimals(touched.map_or(created, |it| it.updated)).into());
-        incident.extend(touched.map_or(&self.untouched, |it| &it.properties).clone());
+        incident.insert("lastUpdateTime".to_owned(), decimals(version.map_or(created, |it| it.updated)).into());
+        incident.extend(version.map_or(&self.unset, |it| &it.properties).clone());
         incident.insert("detectionSource".to_owned(), "CustomDetection".into());
         incident.insert("severity".to_owned(), "Medium".into());
         incident.insert("alerts".to_owned(), json!([]));
@@ -232,7 +216,7 @@ impl Store {
         Value::Object(incident)
     }
 
-    /// A higher id is a newer incident, as far as there is room.
+    /// The creation time: a higher ID is newer, up to the newest age.
     fn created(&self, id: u64) -> Timestamp {
         let age = SignedDuration::from_secs(i64::try_from(id.min(NEWEST_SECOND)).unwrap_or_default());
         self.oldest.saturating_add(age).unwrap_or(self.oldest)
@@ -244,8 +228,8 @@ fn decimals(time: Timestamp) -> String {
     format!("{time:.7}")
 }
 
-/// What a property shows before anybody set it.
-fn untouched(name: &str, kind: &PropertyKind) -> (String, Value) {
+/// A property that was never set: its member of the incident, and its value.
+fn unset(name: &str, kind: &PropertyKind) -> (String, Value) {
     let unset =
         |value: &str| ["Active", "Unknown", "NotAvailable"].iter().any(|unset| value.eq_ignore_ascii_case(unset));
     let value = match kind {
@@ -262,10 +246,10 @@ mod tests {
     use super::*;
     use crate::emulator::rules::tests::classic;
 
-    fn store(exist: &str) -> Store {
+    fn store(incidents: &str) -> Store {
         let merged = BTreeMap::from([(7, 3)]);
         let now = "2026-11-24T10:00:00Z".parse().expect("a time");
-        Store::new(exist.parse().expect("incidents"), merged, &classic(), now)
+        Store::new(incidents.parse().expect("incidents"), merged, &classic(), now)
     }
 
     fn update(store: &mut Store, id: u64, change: &Value) -> Value {
@@ -307,7 +291,7 @@ mod tests {
     #[test]
     fn reads_lag_but_responses_do_not() {
         let habits = Habits { lag: std::time::Duration::from_secs(5), ..Habits::default() };
-        let mut store = store("every").with_habits(habits);
+        let mut store = Store { habits, ..store("every") };
         let at = |seconds: i64| {
             "2026-11-24T10:00:00Z".parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(seconds)
         };
@@ -324,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn untouched_incident_has_the_documented_members() {
+    fn unset_properties_have_the_documented_values() {
         let incident = store("1-9").get(1).expect("exists");
         assert_eq!(incident["status"], "Active");
         assert_eq!(incident["classification"], "Unknown");

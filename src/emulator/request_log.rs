@@ -1,7 +1,7 @@
-//! The log of requests: one JSON object a line, written when the request is decided, in the order of the decisions.
+//! The request log: one JSON object per line, written when the request is decided, in the order of the decisions.
 //!
-//! Enough to judge a client by: when each call came, what it asked, what it was told and whether that was done. Headers
-//! are not in it, so no token is.
+//! It has all that is needed to evaluate a client: the time of each request, its content, the response and the effect.
+//! It has no headers, and so no token.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,41 +16,36 @@ use crate::files::open_log;
 /// One request.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
-    /// From 1, in the order in which the requests came.
+    /// Counted from 1, in order of arrival.
     pub(super) seq: u64,
-    /// When it came: microseconds since the server started.
+    /// The time of arrival, in microseconds since the server started.
     pub(super) at_us: i64,
     /// The same by the wall clock.
-    #[serde(serialize_with = "shown")]
     pub(super) wall: Timestamp,
     pub(super) method: &'a str,
-    /// With the query.
+    /// Includes the query.
     pub(super) path: &'a str,
-    /// The incident that the path names.
+    /// The incident in the path.
     pub(super) id: Option<u64>,
-    /// As it was sent; `null` where there was none, or one too large to be read.
+    /// `null` if there was none, or if it was too large.
     pub(super) body: Option<&'a str>,
-    /// The number of the answer, else `cut` or `stall`.
+    /// The status of the response, or `cut` or `stall`.
     pub(super) status: Status,
-    /// As it was written.
+    /// As it was typed.
     pub(super) fault: Option<&'a str>,
     /// Whether the incident was changed.
     pub(super) took_effect: bool,
-    /// The calls in each window, this one included.
+    /// The requests in each window, including this one.
     pub(super) windows: &'a Windows,
-    /// Of a 429: the moment it named, as `at_us`.
+    /// The time that a 429 states, on the clock of `at_us`.
     pub(super) resume_us: Option<i64>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Status {
-    Answered(u16),
+    Sent(u16),
     None(&'static str),
-}
-
-fn shown<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(time)
 }
 
 impl Serialize for Windows {
@@ -59,16 +54,16 @@ impl Serialize for Windows {
     }
 }
 
-/// Where the lines go.
+/// The file of the request log.
 pub(super) struct RequestLog(File);
 
 impl RequestLog {
-    /// Opens the file to add to it, and makes it where there is none.
+    /// Opens the file to append to it, or creates it.
     pub(super) fn open(path: &Path) -> io::Result<RequestLog> {
         Ok(RequestLog(open_log(path, &[], None)?))
     }
 
-    /// Writes one line in one piece.
+    /// Writes a line in one call.
     pub(super) fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');

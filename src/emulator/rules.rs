@@ -1,8 +1,8 @@
-//! The contract's rules, as the service enforces them: exact names and values, no aliases, no trimming.
+//! The contract's rules as the service enforces them: exact names and values, without aliases or trimming.
 
 use serde_json::{Map, Value};
 
-use super::answer::Refusal;
+use super::response::Refusal;
 use crate::contract::{Contract, Dependency, PropertyKind};
 
 /// What a comment that is added alone says it is.
@@ -53,7 +53,7 @@ pub(super) fn read_comment(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
 }
 
 fn check_value(name: &str, kind: &PropertyKind, value: &Value) -> Result<(), Refusal> {
-    let is = match kind {
+    let has_type = match kind {
         PropertyKind::Choice(choices) => match value.as_str() {
             Some(text) if choices.iter().any(|choice| choice.value == text) => return Ok(()),
             Some(text) => {
@@ -66,18 +66,18 @@ fn check_value(name: &str, kind: &PropertyKind, value: &Value) -> Result<(), Ref
         PropertyKind::List => value.as_array().is_some_and(|list| list.iter().all(Value::is_string)),
     };
     let message = || format!("The value of the property '{name}' has the wrong type.");
-    if is { Ok(()) } else { Err(Refusal::new(400, "InvalidRequestBody", message())) }
+    if has_type { Ok(()) } else { Err(Refusal::new(400, "InvalidRequestBody", message())) }
 }
 
 fn check_dependency(dependency: &Dependency, change: &Map<String, Value>) -> Result<(), Refusal> {
     let Dependency { property, on, allowed } = dependency;
     let Some(value) = change.get(property).and_then(Value::as_str) else { return Ok(()) };
     let given = change.get(on).and_then(Value::as_str);
-    let fits = given.is_some_and(|given| {
+    let is_allowed = given.is_some_and(|given| {
         allowed.iter().any(|(on, values)| on == given && values.iter().any(|allowed| allowed == value))
     });
     let message = || format!("The {property} '{value}' can't be set with the {on} '{}'.", given.unwrap_or_default());
-    if fits { Ok(()) } else { Err(Refusal::new(400, "InvalidInput", message())) }
+    if is_allowed { Ok(()) } else { Err(Refusal::new(400, "InvalidInput", message())) }
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ pub(super) mod tests {
     use crate::contract::{Choice, Property, load};
     use crate::model::operation::OperationId;
 
-    /// The seed page's contract, copied by hand from the API's facts.
+    /// The contract `defender-classic`, copied by hand from the API's documentation.
     pub(in crate::emulator) fn classic() -> Contract {
         let choice = |values: &[&str]| {
             let choice = |value: &&str| Choice {
@@ -112,7 +112,7 @@ pub(super) mod tests {
             name: "defender-classic".to_owned(),
             title: "Update incident, as on the seed page".to_owned(),
             origin: "https://api.security.microsoft.com".to_owned(),
-            // The emulator has its own paths and members.
+            // Not used: the emulator has its own paths and members.
             operations: load("defender-classic").expect("built in").operations,
             api: load("defender-classic").expect("built in").api,
             permission_application: "Incident.ReadWrite.All".to_owned(),

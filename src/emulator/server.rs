@@ -1,4 +1,4 @@
-//! The wire: a listener on loopback, HTTP/1.1 with keep-alive, and responses sent as they were decided.
+//! The connections: a listener on loopback, HTTP/1.1 with keep-alive, and responses sent as they were decided.
 //!
 //! As with a real service, a request that was received takes effect even if its sender is gone.
 
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE};
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{get, patch, post};
@@ -56,7 +56,7 @@ impl Running {
         format!("http://{}", self.address)
     }
 
-    /// The number of requests so far.
+    /// The requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.wire.service().counters().requests
@@ -68,7 +68,7 @@ impl Running {
         self.wire.service().counters().throttled
     }
 
-    /// An incident as the API would show it, without a request that counts.
+    /// An incident as the API would show it; needs no request.
     #[must_use]
     pub fn incident(&self, id: IncidentId) -> Option<serde_json::Value> {
         self.wire.service().incident(id.get())
@@ -77,7 +77,7 @@ impl Running {
     /// Accepts no more requests, waits a moment for responses in flight, and closes.
     pub async fn stop(self) {
         drop(self.stop);
-        // It ends by itself, or is ended by the runtime's own end.
+        // If this fails, the runtime is shutting down.
         let _ = self.accepting.await;
     }
 }
@@ -94,33 +94,39 @@ pub async fn start(settings: Settings) -> io::Result<Running> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
     let address = listener.local_addr()?;
 
-    let most = settings.requests_per_connection;
+    let max_requests = settings.requests_per_connection;
     let clock = Clock::machine();
     let now = clock.now();
     let wire = Arc::new(Wire {
         clock,
         latency: settings.latency.clone(),
         date: settings.habits.date,
-        // Apart from the service's dice: how long requests take doesn't move which ones a fault strikes.
+        // Not the service's generator: latencies don't influence which requests a fault affects.
         dice: Mutex::new(fastrand::Rng::with_seed(settings.seed.wrapping_add(1))),
         service: Mutex::new(Service::new(settings, now)?),
     });
+    let handler = |call| {
+        let wire = Arc::clone(&wire);
+        move |request: Request| wire.respond(call, request)
+    };
     let router = Router::new()
-        .route("/api/incidents/{id}", patch(update).get(read).fallback(wrong_method))
-        .route("/api/incidents/{id}/comments", post(comment).fallback(wrong_method))
-        .route("/api/incidents", get(list).fallback(wrong_method))
-        .fallback(elsewhere)
-        .with_state(Arc::clone(&wire));
+        .route(
+            "/api/incidents/{id}",
+            patch(handler(Call::Update)).get(handler(Call::Read)).fallback(handler(Call::WrongMethod)),
+        )
+        .route("/api/incidents/{id}/comments", post(handler(Call::Comment)).fallback(handler(Call::WrongMethod)))
+        .route("/api/incidents", get(handler(Call::List)).fallback(handler(Call::WrongMethod)))
+        .fallback(handler(Call::Elsewhere));
     let (stop, stopped) = watch::channel(());
-    let accepting = tokio::spawn(accept(listener, router, most, stopped, wire.clock.clone()));
+    let accepting = tokio::spawn(accept(listener, router, max_requests, stopped, wire.clock.clone()));
     Ok(Running { address, wire, stop, accepting })
 }
 
-/// Accepts connections until the stop; then waits for them.
+/// Accepts connections until the stop, then waits for them to end.
 async fn accept(
     listener: TcpListener,
     router: Router,
-    most: Option<u64>,
+    max_requests: Option<u64>,
     mut stopped: watch::Receiver<()>,
     clock: Clock,
 ) {
@@ -130,8 +136,8 @@ async fn accept(
             _ = stopped.changed() => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve(stream, router.clone(), most, stopped.clone()))),
-                // Too many open files, or a client that is gone already: neither ends the server.
+                Ok((stream, _)) => drop(connections.spawn(serve(stream, router.clone(), max_requests, stopped.clone()))),
+                // Too many open files, or a client that has disconnected: neither ends the server.
                 Err(_) => clock.sleep_until(clock.now().boot + Duration::from_millis(10)).await,
             },
         }
@@ -142,30 +148,30 @@ async fn accept(
         () = all_closed => {}
         () = clock.sleep_until(clock.now().boot + GRACE) => {}
     }
-    // What is left is stalled by a fault, or idle at the other end: the set aborts it as it goes.
+    // The remaining connections are stalled by a fault, or idle: dropping the set aborts them.
 }
 
-/// Serves one connection. A handler that requests a cut ends it without a response.
-async fn serve(stream: TcpStream, router: Router, most: Option<u64>, mut stopped: watch::Receiver<()>) {
+/// Serves one connection. A response that is marked with [`Cut`] ends it instead of being sent.
+async fn serve(stream: TcpStream, router: Router, max_requests: Option<u64>, mut stopped: watch::Receiver<()>) {
     // Small answers leave at once; where that can't be set, they leave a little later.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let served = AtomicU64::new(0);
     let service = service_fn(|request| {
-        let is_one_more = most.is_some_and(|most| served.fetch_add(1, Ordering::Relaxed) >= most);
-        let answered = router.call(request);
+        let is_too_many = max_requests.is_some_and(|max| served.fetch_add(1, Ordering::Relaxed) >= max);
+        let response = router.call(request);
         async move {
-            if is_one_more {
+            if is_too_many {
                 return Err(io::Error::other("closed while it was idle"));
             }
-            let response: Response = answered.await.unwrap_or_else(|never| match never {});
+            let response: Response = response.await.unwrap_or_else(|never| match never {});
             let cut = response.extensions().get::<Cut>().is_some();
             if cut { Err(io::Error::other("cut by a fault")) } else { Ok(response) }
         }
     });
     let connection = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    // How a connection ends, cut by a fault or by the client, is of no interest here: the log has the requests.
+    // Why the connection ended, by a fault or by the client, doesn't matter: the log has the requests.
     tokio::select! {
         _ = connection.as_mut() => {}
         _ = stopped.changed() => {
@@ -179,30 +185,6 @@ async fn serve(stream: TcpStream, router: Router, most: Option<u64>, mut stopped
 #[derive(Clone)]
 struct Cut;
 
-async fn update(State(wire): State<Arc<Wire>>, request: Request) -> Response {
-    wire.answer(Call::Update, request).await
-}
-
-async fn comment(State(wire): State<Arc<Wire>>, request: Request) -> Response {
-    wire.answer(Call::Comment, request).await
-}
-
-async fn read(State(wire): State<Arc<Wire>>, request: Request) -> Response {
-    wire.answer(Call::Read, request).await
-}
-
-async fn list(State(wire): State<Arc<Wire>>, request: Request) -> Response {
-    wire.answer(Call::List, request).await
-}
-
-async fn elsewhere(State(wire): State<Arc<Wire>>, request: Request) -> Response {
-    wire.answer(Call::Elsewhere, request).await
-}
-
-async fn wrong_method(State(wire): State<Arc<Wire>>, request: Request) -> Response {
-    wire.answer(Call::WrongMethod, request).await
-}
-
 /// The state that all connections share.
 struct Wire {
     clock: Clock,
@@ -214,20 +196,20 @@ struct Wire {
 
 impl Wire {
     /// Handles one request.
-    async fn answer(self: Arc<Wire>, call: Call, request: Request) -> Response {
+    async fn respond(self: Arc<Wire>, call: Call, request: Request) -> Response {
         let received = receive(call, request).await;
-        let (arrives, leaves) = self.draw_latency();
+        let (arrival, departure) = self.draw_latency();
         let wire = Arc::clone(&self);
         let deciding = tokio::spawn(async move {
-            wire.clock.sleep_until(arrives).await;
+            wire.clock.sleep_until(arrival).await;
             let mut service = wire.service();
-            // Read under the lock: the times in the log never go back.
+            // Read under the lock, so that the times in the log never decrease.
             let now = wire.clock.now();
             service.decide(&received, now)
         });
         match deciding.await {
             Ok(Ok(decision)) => {
-                self.clock.sleep_until(leaves).await;
+                self.clock.sleep_until(departure).await;
                 self.deliver(decision).await
             }
             Ok(Err(error)) => {
@@ -238,48 +220,51 @@ impl Wire {
         }
     }
 
-    /// When a request that is sent now arrives, and when its response does.
+    /// When a request that is sent now arrives, and when its response leaves.
     fn draw_latency(&self) -> (BootTime, BootTime) {
         let sent = self.clock.now().boot;
-        let (least, most) = (self.latency.start(), self.latency.end());
-        let (way_in, both) = {
-            let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
-            let both = *least + most.saturating_sub(*least).mul_f64(dice.f64());
-            (both.mul_f64(dice.f64()), both)
-        };
-        (sent + way_in, sent + both)
+        let (min, max) = (self.latency.start(), self.latency.end());
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        let round_trip = *min + max.saturating_sub(*min).mul_f64(dice.f64());
+        (sent + round_trip.mul_f64(dice.f64()), sent + round_trip)
     }
 
     async fn deliver(&self, decision: Decision) -> Response {
-        let Decision { answer, delivery } = decision;
+        let Decision { response, delivery, .. } = decision;
+        let length = response.body.len();
         let coding = match delivery {
             Delivery::Gzip => Some("gzip"),
             Delivery::Deflate => Some("deflate"),
             _ => None,
         };
+        // The length of other bodies is known, or endless.
+        let has_length = matches!(delivery, Delivery::Half | Delivery::Slow(_));
         let body = match delivery {
-            Delivery::Whole => Body::from(answer.body),
-            Delivery::Gzip => Body::from(faulty_body::gzip(&answer.body)),
-            Delivery::Deflate => Body::from(faulty_body::deflate(&answer.body)),
-            Delivery::Marked => Body::from(format!("\u{feff}{}", answer.body)),
-            Delivery::Half => faulty_body::half(answer.body),
-            Delivery::Slow(pause) => faulty_body::slow(answer.body, pause, self.clock.clone()),
+            Delivery::Whole => Body::from(response.body),
+            Delivery::Gzip => Body::from(faulty_body::gzip(&response.body)),
+            Delivery::Deflate => Body::from(faulty_body::deflate(&response.body)),
+            Delivery::Marked => Body::from(format!("\u{feff}{}", response.body)),
+            Delivery::Half => faulty_body::half(response.body),
+            Delivery::Slow(pause) => faulty_body::slow(response.body, pause, self.clock.clone()),
             Delivery::Endless { is_list } => faulty_body::endless(is_list),
             Delivery::Cut => return cut(),
             // Until the client gives up, or the server is stopped.
             Delivery::Stall => std::future::pending().await,
         };
-        let mut response = Response::builder().status(answer.status).header(CONTENT_TYPE, answer.content_type);
+        let mut builder = Response::builder().status(response.status).header(CONTENT_TYPE, response.content_type);
         if let Some(date) = self.date.value(self.clock.now().wall) {
-            response = response.header(DATE, date);
+            builder = builder.header(DATE, date);
         }
         if let Some(coding) = coding {
-            response = response.header(CONTENT_ENCODING, coding);
+            builder = builder.header(CONTENT_ENCODING, coding);
         }
-        for (name, value) in answer.headers {
-            response = response.header(name, value);
+        if has_length {
+            builder = builder.header(CONTENT_LENGTH, length);
         }
-        response.body(body).unwrap_or_else(|_| cut())
+        for (name, value) in response.headers {
+            builder = builder.header(name, value);
+        }
+        builder.body(body).unwrap_or_else(|_| cut())
     }
 
     fn service(&self) -> MutexGuard<'_, Service> {
@@ -327,10 +312,10 @@ mod tests {
     async fn exchange(running: &Running, request: &str, enough: u64) -> String {
         let mut stream = TcpStream::connect(running.address).await.expect("a connection");
         stream.write_all(request.as_bytes()).await.expect("sent");
-        let mut answer = Vec::new();
-        // A cut may show as a reset; what came before it is the answer.
-        let _ = stream.take(enough).read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
+        let mut response = Vec::new();
+        // A cut may show as a reset; what came before it is the response.
+        let _ = stream.take(enough).read_to_end(&mut response).await;
+        String::from_utf8_lossy(&response).into_owned()
     }
 
     fn update(id: u64, rest: &str) -> String {
@@ -347,10 +332,10 @@ mod tests {
     #[tokio::test]
     async fn update_response_has_incident_and_date() {
         let running = server(&[]).await;
-        let answer = exchange(&running, &update(5, CLOSE), u64::MAX).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(answer.contains("\r\ndate: "), "{answer}");
-        assert!(answer.contains(r#""incidentId":5,"#) && answer.contains(r#""status":"Resolved""#), "{answer}");
+        let response = exchange(&running, &update(5, CLOSE), u64::MAX).await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+        assert!(response.contains("\r\ndate: "), "{response}");
+        assert!(response.contains(r#""incidentId":5,"#) && response.contains(r#""status":"Resolved""#), "{response}");
         assert_eq!(running.requests(), 1);
         let id = IncidentId::new(5).expect("an id");
         assert_eq!(running.incident(id).expect("exists")["status"], "Resolved");
@@ -360,8 +345,8 @@ mod tests {
     #[tokio::test]
     async fn connection_is_kept_alive() {
         let running = server(&[]).await;
-        let answer = exchange(&running, &(update(1, "") + &update(2, CLOSE)), u64::MAX).await;
-        assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
+        let response = exchange(&running, &(update(1, "") + &update(2, CLOSE)), u64::MAX).await;
+        assert_eq!(response.matches("HTTP/1.1 200 OK").count(), 2, "{response}");
     }
 
     #[tokio::test]
@@ -397,8 +382,11 @@ mod tests {
             ("GET /api/incidents?$top=1&$filter=status%20eq%20'Resolved'", "200", "\"value\":[]"),
             ("GET /api/incidents?$top=1&$skip=450", "200", "\"incidentId\":50,"),
         ] {
-            let answer = exchange(&running, &ask(line), u64::MAX).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(code), "{line}: {answer}");
+            let response = exchange(&running, &ask(line), u64::MAX).await;
+            assert!(
+                response.starts_with(&format!("HTTP/1.1 {status} ")) && response.contains(code),
+                "{line}: {response}"
+            );
         }
     }
 

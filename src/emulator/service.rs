@@ -1,5 +1,5 @@
-//! The service behind the wire: decides each request at one moment, by quota, faults and API. No I/O except the log, no
-//! clock of its own.
+//! The service behind the connections: decides each request at one moment, by quota, faults and API. It has no clock, and
+//! no I/O except the log.
 
 use std::io;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, Refusal, html_page};
 use super::api::{Api, Call, Received};
 use super::faults::{Arrival, Fault, FaultKind, Faults};
 use super::incidents::Store;
 use super::request_log::{Line, RequestLog, Status};
+use super::response::{ApiResponse, Refusal, html_page};
 use super::settings::Settings;
 use super::throttle::ThrottleForm;
 use super::windows::Windows;
@@ -38,12 +38,6 @@ pub(super) enum Delivery {
     Stall,
 }
 
-/// The decision on a request.
-pub(super) struct Decision {
-    pub(super) answer: Answer,
-    pub(super) delivery: Delivery,
-}
-
 /// The counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -54,9 +48,9 @@ pub(super) struct Counters {
 /// The state of the service.
 pub(super) struct Service {
     api: Api,
-    /// The format of the time in a 429.
+    /// The default format of a 429.
     form: ThrottleForm,
-    /// The meaning of a 429 without a time.
+    /// The waiting time of a 429 that states none.
     shortest: Window,
     windows: Windows,
     faults: Faults,
@@ -64,7 +58,7 @@ pub(super) struct Service {
     late: Duration,
     /// Updates that have arrived but are not applied yet, with their time.
     pending: Vec<(BootTime, u64, Map<String, Value>)>,
-    /// Draws chances and tracking IDs.
+    /// For chances and tracking IDs.
     dice: fastrand::Rng,
     log: Option<RequestLog>,
     start: BootTime,
@@ -73,25 +67,25 @@ pub(super) struct Service {
     counters: Counters,
 }
 
-/// The decision on a request, in the making.
-struct Course {
-    answer: Answer,
-    delivery: Delivery,
+/// The decision on a request.
+pub(super) struct Decision {
+    pub(super) response: ApiResponse,
+    pub(super) delivery: Delivery,
     took_effect: bool,
-    /// The moment that a 429 names.
+    /// The time that a 429 states.
     resume: Option<Timestamp>,
 }
 
-impl Course {
-    fn with_status(mut self, status: u16) -> Course {
-        self.answer.status = status;
+impl Decision {
+    fn with_status(mut self, status: u16) -> Decision {
+        self.response.status = status;
         self
     }
 }
 
-impl From<Answer> for Course {
-    fn from(answer: Answer) -> Course {
-        Course { answer, delivery: Delivery::Whole, took_effect: false, resume: None }
+impl From<ApiResponse> for Decision {
+    fn from(response: ApiResponse) -> Decision {
+        Decision { response, delivery: Delivery::Whole, took_effect: false, resume: None }
     }
 }
 
@@ -106,8 +100,8 @@ impl Service {
         let quota = quota.unwrap_or_else(|| contract.quota.clone());
         let windows = quota.windows().iter().copied();
         let late = habits.late;
-        let store = Store::new(incidents, merged, &contract, now.wall);
-        let store = store.with_titles(titles).with_size(incident_size).with_habits(habits);
+        let mut store = Store::new(incidents, merged, &contract, now.wall);
+        (store.titles, store.size, store.habits) = (titles, incident_size, habits);
         Ok(Service {
             shortest: windows.min_by_key(|window| window.length).unwrap_or(Window { calls: 1, length: Duration::ZERO }),
             windows: Windows::new(&quota),
@@ -137,9 +131,9 @@ impl Service {
     /// Applies the updates that are due.
     fn apply_until(&mut self, due: BootTime, now: Now) {
         let pending = std::mem::take(&mut self.pending);
-        let (come, stay) = pending.into_iter().partition(|(at, ..)| *at <= due);
-        self.pending = stay;
-        for (at, id, change) in come {
+        let (due_now, later) = pending.into_iter().partition(|(at, ..)| *at <= due);
+        self.pending = later;
+        for (at, id, change) in due_now {
             self.api.update(id, &change, now.wall_at(at));
         }
     }
@@ -161,80 +155,80 @@ impl Service {
             is_list: request.call == Call::List,
         };
         let down = |kind: &FaultKind| *kind == FaultKind::Down;
-        let mut fault = self.faults.strike(&arrival, &mut self.dice, down).cloned();
-        // Nobody counts where nobody is there; else every call counts, whatever becomes of it.
+        let mut fault = self.faults.draw(&arrival, &mut self.dice, down).cloned();
+        // A service that is down counts nothing; otherwise every request counts, even if a fault follows.
         let full_until = if fault.is_none() { self.windows.arrive(now.boot) } else { None };
         if fault.is_none() && full_until.is_none() {
-            fault = self.faults.strike(&arrival, &mut self.dice, |kind| !down(kind)).cloned();
+            fault = self.faults.draw(&arrival, &mut self.dice, |kind| !down(kind)).cloned();
         }
-        let course = match (full_until, &fault) {
+        let decision = match (full_until, &fault) {
             (Some(resume), _) => self.throttle(self.form, now, resume),
-            (None, Some(fault)) => self.go_wrong(fault, request, incident, now),
-            (None, None) => self.obey(request, now),
+            (None, Some(fault)) => self.inject(fault, request, incident, now),
+            (None, None) => self.execute(request, now),
         };
-        self.counters.throttled += u64::from(course.answer.status == 429);
-        self.write(request, &arrival, now, fault.as_ref(), &course)?;
-        Ok(Decision { answer: course.answer, delivery: course.delivery })
+        self.counters.throttled += u64::from(decision.response.status == 429);
+        self.write(request, &arrival, now, fault.as_ref(), &decision)?;
+        Ok(decision)
     }
 
-    /// The API's response without a fault.
-    fn obey(&mut self, request: &Received, now: Now) -> Course {
-        let answered = self.api.answer(request, now.wall);
-        let took_effect = answered.is_ok() && request.call.changes();
-        let answer = answered.unwrap_or_else(|refusal| refusal.answer(&self.tracking()));
-        Course { took_effect, ..answer.into() }
+    /// Executes a request without a fault.
+    fn execute(&mut self, request: &Received, now: Now) -> Decision {
+        let executed = self.api.execute(request, now.wall);
+        let took_effect = executed.is_ok() && request.call.changes();
+        let response = executed.unwrap_or_else(|refusal| refusal.response(&self.tracking()));
+        Decision { took_effect, ..response.into() }
     }
 
-    fn throttle(&mut self, form: ThrottleForm, now: Now, resume: BootTime) -> Course {
+    fn throttle(&mut self, form: ThrottleForm, now: Now, resume: BootTime) -> Decision {
         let tracking = self.tracking();
-        let (answer, resume) = form.answer(now.wall, now.wall_at(resume), self.shortest, &tracking);
-        Course { resume, ..answer.into() }
+        let (response, resume) = form.response(now.wall, now.wall_at(resume), self.shortest, &tracking);
+        Decision { resume, ..response.into() }
     }
 
-    fn go_wrong(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Course {
-        // Without effect, what would be answered is the incident as it is.
+    fn inject(&mut self, fault: &Fault, request: &Received, incident: Option<IncidentId>, now: Now) -> Decision {
+        // The response without an effect is the current incident.
         let shown = incident.and_then(|id| self.api.store.get(id.get()));
         let shown = shown.map(|incident| self.api.shown(request.call, incident));
         let late = (fault.takes_effect && !self.late.is_zero() && request.call.changes())
             .then(|| self.api.read_update(request, now.wall).ok())
             .flatten();
-        let meant = match (fault.takes_effect, shown) {
-            (true, Some(shown)) if late.is_some() => Course { took_effect: true, ..shown.into() },
-            (true, _) => self.obey(request, now),
+        let expected = match (fault.takes_effect, shown) {
+            (true, Some(shown)) if late.is_some() => Decision { took_effect: true, ..shown.into() },
+            (true, _) => self.execute(request, now),
             (false, Some(shown)) => shown.into(),
-            (false, None) => Refusal::of_status(404).answer(&self.tracking()).into(),
+            (false, None) => Refusal::of_status(404).response(&self.tracking()).into(),
         };
         if let Some((id, change)) = late {
             self.pending.push((now.boot + self.late, id, change));
         }
-        let answered = |answer: Answer| Course { took_effect: meant.took_effect, ..answer.into() };
-        let delivered = |delivery| Course { delivery, answer: meant.answer.clone(), ..meant };
+        let replaced = |response: ApiResponse| Decision { took_effect: expected.took_effect, ..response.into() };
+        let delivered = |delivery| Decision { delivery, response: expected.response.clone(), ..expected };
         match &fault.kind {
             FaultKind::Status(201, _) => delivered(Delivery::Whole).with_status(201),
-            FaultKind::Status(status @ 202..=299, _) => answered(Answer::json_text(*status, String::new())),
+            FaultKind::Status(status @ 202..=299, _) => replaced(ApiResponse::json_text(*status, String::new())),
             FaultKind::Status(status, wait) => {
-                let answer = Refusal::of_status(*status).answer(&self.tracking());
-                let Some(wait) = wait else { return answered(answer) };
+                let response = Refusal::of_status(*status).response(&self.tracking());
+                let Some(wait) = wait else { return replaced(response) };
                 let seconds = Duration::from_secs(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX));
                 let resume = now.wall_at(now.boot + seconds);
-                let answer = answer.with("retry-after", seconds.as_secs().to_string());
-                Course { resume: Some(resume), ..answered(answer) }
+                let response = response.with("retry-after", seconds.as_secs().to_string());
+                Decision { resume: Some(resume), ..replaced(response) }
             }
             FaultKind::Throttle { form, wait } => {
                 let resume = now.boot + wait.unwrap_or(self.shortest.length);
-                let took_effect = meant.took_effect;
-                Course { took_effect, ..self.throttle(form.unwrap_or(self.form), now, resume) }
+                let took_effect = expected.took_effect;
+                Decision { took_effect, ..self.throttle(form.unwrap_or(self.form), now, resume) }
             }
-            FaultKind::Html => answered(Answer::html(200, html_page("Sign in", "Please sign in to the proxy."))),
+            FaultKind::Html => replaced(ApiResponse::html(200, html_page("Sign in", "Please sign in to the proxy."))),
             FaultKind::Other => {
                 let other = incident.map_or(1, |id| if id.get() == 1 { 2 } else { id.get() - 1 });
-                answered(Answer::json(200, self.api.store.show(other)))
+                replaced(ApiResponse::json(200, self.api.store.show(other)))
             }
             FaultKind::Error200 => {
                 let refusal = Refusal::new(200, "InternalServerError", "The update could not be made.");
-                answered(refusal.answer(&self.tracking()))
+                replaced(refusal.response(&self.tracking()))
             }
-            FaultKind::Redirect(to) => answered(Answer::text(302, String::new()).with("location", to.clone())),
+            FaultKind::Redirect(to) => replaced(ApiResponse::text(302, String::new()).with("location", to.clone())),
             FaultKind::Cut | FaultKind::Down => delivered(Delivery::Cut),
             FaultKind::Stall => delivered(Delivery::Stall),
             FaultKind::CutHalf => delivered(Delivery::Half),
@@ -243,10 +237,10 @@ impl Service {
             FaultKind::Gzip => delivered(Delivery::Gzip),
             FaultKind::Deflate => delivered(Delivery::Deflate),
             FaultKind::Bom => delivered(Delivery::Marked),
-            FaultKind::Empty => answered(Answer::json_text(200, String::new())),
+            FaultKind::Empty => replaced(ApiResponse::json_text(200, String::new())),
             FaultKind::Ignore(names) => match without(request, names) {
-                Some(rest) => self.obey(&rest, now),
-                None => meant,
+                Some(rest) => self.execute(&rest, now),
+                None => expected,
             },
         }
     }
@@ -257,7 +251,7 @@ impl Service {
         arrival: &Arrival,
         now: Now,
         fault: Option<&Fault>,
-        course: &Course,
+        decision: &Decision,
     ) -> io::Result<()> {
         let Some(log) = &mut self.log else { return Ok(()) };
         let body = request.body.as_ref().filter(|body| !body.is_empty()).map(|body| String::from_utf8_lossy(body));
@@ -273,31 +267,31 @@ impl Service {
             path: &path,
             id: arrival.incident,
             body: body.as_deref(),
-            status: match course.delivery {
+            status: match decision.delivery {
                 Delivery::Cut => Status::None("cut"),
                 Delivery::Stall => Status::None("stall"),
-                _ => Status::Answered(course.answer.status),
+                _ => Status::Sent(decision.response.status),
             },
             fault: fault.map(Fault::text),
-            took_effect: course.took_effect,
+            took_effect: decision.took_effect,
             windows: &self.windows,
-            resume_us: course.resume.map(|resume| now.boot_at(resume).0.saturating_sub(self.start.0)),
+            resume_us: decision.resume.map(|resume| now.boot_at(resume).0.saturating_sub(self.start.0)),
         })
     }
 
-    /// A new tracking id, as support asks for it.
+    /// A new tracking ID, which an error body contains for support.
     fn tracking(&mut self) -> String {
         let id = format!("{:032x}", self.dice.u128(..));
         format!("{}-{}-{}-{}-{}", &id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..])
     }
 }
 
-/// An update without some of its properties; `None` if nothing is left of it.
+/// An update without these properties, or without any if `names` is empty; `None` if none is left.
 fn without(request: &Received, names: &[String]) -> Option<Received> {
-    let mut asked: Map<String, Value> = serde_json::from_slice(request.body.as_ref()?).ok()?;
-    asked.retain(|name, _| !names.is_empty() && !names.contains(name));
-    let body = Value::Object(asked.clone()).to_string().into();
-    (!asked.is_empty()).then(|| Received { body: Some(body), ..request.clone() })
+    let mut change: Map<String, Value> = serde_json::from_slice(request.body.as_ref()?).ok()?;
+    change.retain(|name, _| !names.is_empty() && !names.contains(name));
+    let body = Value::Object(change.clone()).to_string().into();
+    (!change.is_empty()).then(|| Received { body: Some(body), ..request.clone() })
 }
 
 #[cfg(test)]
@@ -366,9 +360,9 @@ mod tests {
             (request(Call::Elsewhere, "/", ""), 404, "NotFound"),
             (request(Call::WrongMethod, path, ""), 405, "MethodNotAllowed"),
         ] {
-            let answer = decide(&mut service, &request, 0).answer;
-            let body: Value = serde_json::from_str(&answer.body).expect("JSON");
-            assert_eq!((answer.status, body["error"]["code"].as_str()), (status, Some(code)));
+            let response = decide(&mut service, &request, 0).response;
+            let body: Value = serde_json::from_str(&response.body).expect("JSON");
+            assert_eq!((response.status, body["error"]["code"].as_str()), (status, Some(code)));
             assert_eq!(body["error"]["target"].as_str().map(str::len), Some(36), "{body}");
         }
         assert_eq!(comments(&mut service, 5), 0);
@@ -377,9 +371,9 @@ mod tests {
     #[test]
     fn only_the_expected_token_is_accepted() {
         let mut service = service(&[], |settings| settings.token = Some(SecretString::from("other")));
-        assert_eq!(decide(&mut service, &comment(1), 0).answer.status, 401);
+        assert_eq!(decide(&mut service, &comment(1), 0).response.status, 401);
         let right = Received { token: Some(SecretString::from("other")), ..comment(1) };
-        assert_eq!(decide(&mut service, &right, 0).answer.status, 200);
+        assert_eq!(decide(&mut service, &right, 0).response.status, 200);
     }
 
     #[test]
@@ -388,9 +382,9 @@ mod tests {
         let no_token = Received { token: None, ..comment(1) };
         let statuses: Vec<u16> = [(no_token, 0), (comment(1), 10), (comment(1), 990), (comment(1), 1_000)]
             .iter()
-            .map(|(request, millis)| decide(&mut service, request, *millis).answer.status)
+            .map(|(request, millis)| decide(&mut service, request, *millis).response.status)
             .collect();
-        assert_eq!(statuses, [401, 200, 429, 429], "the window goes before the fault");
+        assert_eq!(statuses, [401, 200, 429, 429], "a full window takes precedence over the fault");
         assert_eq!(comments(&mut service, 1), 1);
         assert_eq!(service.counters(), Counters { requests: 4, throttled: 2 });
     }
@@ -399,11 +393,11 @@ mod tests {
     fn throttled_response_names_the_next_free_time() {
         let mut service = service(&[], |settings| settings.quota = "1/37s".parse().ok());
         decide(&mut service, &comment(1), 123);
-        let body = decide(&mut service, &comment(1), 200).answer.body;
+        let body = decide(&mut service, &comment(1), 200).response.body;
         assert!(body.contains("1970-01-01T00:00:37.200Z"), "{body}");
     }
 
-    /// What each fault does to the incident, and how its answer leaves.
+    /// The effect of each fault on the incident, and the delivery of its response.
     #[test]
     fn fault_has_its_documented_effect() {
         for (fault, status, delivery, takes_effect) in [
@@ -435,7 +429,7 @@ mod tests {
         ] {
             let mut service = service(&[fault], |_| {});
             let decision = decide(&mut service, &comment(1), 0);
-            assert_eq!((decision.answer.status, &decision.delivery), (status, &delivery), "{fault}");
+            assert_eq!((decision.response.status, &decision.delivery), (status, &delivery), "{fault}");
             assert_eq!(comments(&mut service, 1), usize::from(takes_effect), "{fault}");
         }
     }
@@ -446,17 +440,17 @@ mod tests {
         decide(&mut service, &comment(1), 0);
         let read = request(Call::Read, "/api/incidents/1", "");
         for (millis, comments) in [(4_999, 0), (5_000, 1)] {
-            let body: Value = serde_json::from_str(&decide(&mut service, &read, millis).answer.body).expect("JSON");
+            let body: Value = serde_json::from_str(&decide(&mut service, &read, millis).response.body).expect("JSON");
             assert_eq!(body["comments"].as_array().map(Vec::len), Some(comments), "{millis}");
         }
-        // With its response, an update is applied at once.
-        assert!(decide(&mut service, &comment(1), 5_001).answer.body.matches("createdBy").count() == 2);
+        // An update that gets its response is applied immediately.
+        assert!(decide(&mut service, &comment(1), 5_001).response.body.matches("createdBy").count() == 2);
     }
 
     #[test]
     fn other_fault_responds_with_another_incident() {
         for id in [1, 2, IncidentId::MAX] {
-            let body = decide(&mut service(&["other"], |_| {}), &comment(id), 0).answer.body;
+            let body = decide(&mut service(&["other"], |_| {}), &comment(id), 0).response.body;
             let other: Value = serde_json::from_str(&body).expect("JSON");
             assert_ne!(other["incidentId"].as_u64().expect("a number"), id);
         }
@@ -467,7 +461,7 @@ mod tests {
         let mut service = service(&["down*5"], |settings| settings.quota = "1/1h".parse().ok());
         let statuses: Vec<_> = (0..7).map(|_| decide(&mut service, &comment(1), 0)).collect();
         assert!(statuses[..5].iter().all(|decision| decision.delivery == Delivery::Cut));
-        assert_eq!([statuses[5].answer.status, statuses[6].answer.status], [200, 429]);
+        assert_eq!([statuses[5].response.status, statuses[6].response.status], [200, 429]);
     }
 
     #[test]

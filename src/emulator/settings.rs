@@ -25,8 +25,8 @@ pub struct Settings {
     pub token: Option<SecretString>,
     /// The quota, instead of the contract's.
     pub quota: Option<Quota>,
-    /// The latency of a request and its response together. It is drawn for each and divided at random, so that requests
-    /// overtake one another as on a network.
+    /// The range of the round-trip latency. It is drawn for each request and divided at random between request and
+    /// response, so that requests overtake one another as on a network.
     pub latency: RangeInclusive<Duration>,
     /// The incidents that exist.
     pub incidents: Incidents,
@@ -42,16 +42,16 @@ pub struct Settings {
     pub habits: Habits,
     /// The format of the time in a 429.
     pub throttle_form: ThrottleForm,
-    /// A connection is closed without a response when it gets more requests than this.
+    /// A connection that gets more requests than this is closed without a response.
     pub requests_per_connection: Option<u64>,
-    /// The log of requests, as JSONL, to which is appended.
+    /// The request log (JSONL), which is appended to.
     pub log: Option<PathBuf>,
     /// The seed for latencies, chances and tracking IDs.
     pub seed: u64,
 }
 
 impl Settings {
-    /// A friendly server: every incident, no latency, no fault, any token, any port.
+    /// A server with every incident and any free port, without latency or faults, that accepts any token.
     #[must_use]
     pub fn new(contract: Contract) -> Settings {
         Settings {

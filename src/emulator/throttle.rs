@@ -1,112 +1,83 @@
-//! The formats in which a 429 names its time: every one that a client must understand, by the list of the API's facts.
+//! The formats in which a 429 states its waiting time: all that a client must understand.
 
-use std::fmt;
-use std::str::FromStr;
-
+use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
-use super::answer::{Answer, error_body, html_page};
+use super::response::{ApiResponse, error_body, html_page};
 use crate::model::quota_spec::{Window, duration_text};
 
-/// One form of a 429.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The format of a 429. The comments are the help of `--throttle-form`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ThrottleForm {
-    /// The time in the message: `2026-11-24T10:00:37.123Z`.
+    /// Message with a time: 2026-11-24T10:00:37.123Z
     #[default]
     Time,
-    /// With seven decimals.
+    /// The same with seven decimals
     TimeLong,
-    /// Without a zone, which means UTC.
+    /// The same without the Z; it is UTC nevertheless
     TimeNoZone,
-    /// With a space for the `T`.
+    /// The same with a space instead of the T
     TimeSpace,
-    /// `try again in 37 seconds`.
+    /// Message: Try again in 37 seconds.
     InSeconds,
-    /// `try again in 00:00:37`.
+    /// Message: Try again in 00:00:37.
     InClock,
-    /// `Retry after 37 sec.`
+    /// Message: Retry after 37 sec.
     InSec,
-    /// `maximum admitted 50 per 1m.`: a window and no time.
+    /// Message: maximum admitted 50 per 1m; a window, but no time
     Window,
-    /// `{"statusCode":429,"message":"… Try again in 37 seconds."}`.
+    /// Body of an API gateway, with a message like in-seconds
     Gateway,
-    /// `Retry-After: 37`, and a body without a time.
+    /// Header Retry-After: 37
     HeaderSeconds,
-    /// `Retry-After: Tue, 24 Nov 2026 10:00:37 GMT`, and a body without a time.
+    /// Header Retry-After: Tue, 24 Nov 2026 10:00:37 GMT
     HeaderDate,
-    /// The same in the form of RFC 850: `Tuesday, 24-Nov-26 10:00:37 GMT`.
+    /// Header Retry-After: Tuesday, 24-Nov-26 10:00:37 GMT
     HeaderRfc850,
-    /// The same in the form of C's `asctime`: `Tue Nov 24 10:00:37 2026`.
+    /// Header Retry-After: Tue Nov 24 10:00:37 2026
     HeaderAsctime,
-    /// `x-ms-retry-after-ms: 36123`.
+    /// Header x-ms-retry-after-ms: 36123
     HeaderMillis,
-    /// `RateLimit-Reset: 37`.
+    /// Header RateLimit-Reset: 37
     Reset,
-    /// `X-RateLimit-Reset`, in seconds since 1970.
+    /// Header X-RateLimit-Reset, in seconds since 1970
     ResetEpoch,
-    /// A member of the body: `"retryAfter": 37`.
+    /// Member retryAfter in the body, in seconds
     Member,
-    /// A message in `error.details`.
+    /// Message in error.details
     Details,
-    /// `Retry-After: 1`, and a later time in the message: the later one holds.
+    /// Header Retry-After: 1, and a later time in the message, which applies
     Both,
-    /// Plain text.
+    /// Plain text instead of JSON
     Text,
-    /// A page.
+    /// HTML page
     Html,
-    /// No body at all.
+    /// No body and no header
     Empty,
-    /// A time that is past.
+    /// A time one hour ago
     Past,
-    /// 0.4 s before the response's `Date`, as a server that rounds names it.
+    /// A time 0.4 s before the Date header, as rounding servers send it
     JustPassed,
-    /// A time three days ahead.
+    /// A time three days ahead
     Days,
 }
 
-const FORMS: [(ThrottleForm, &str); 25] = [
-    (ThrottleForm::Time, "time"),
-    (ThrottleForm::TimeLong, "time-long"),
-    (ThrottleForm::TimeNoZone, "time-no-zone"),
-    (ThrottleForm::TimeSpace, "time-space"),
-    (ThrottleForm::InSeconds, "in-seconds"),
-    (ThrottleForm::InClock, "in-clock"),
-    (ThrottleForm::InSec, "in-sec"),
-    (ThrottleForm::Window, "window"),
-    (ThrottleForm::Gateway, "gateway"),
-    (ThrottleForm::HeaderSeconds, "header-seconds"),
-    (ThrottleForm::HeaderDate, "header-date"),
-    (ThrottleForm::HeaderRfc850, "header-rfc850"),
-    (ThrottleForm::HeaderAsctime, "header-asctime"),
-    (ThrottleForm::HeaderMillis, "header-millis"),
-    (ThrottleForm::Reset, "reset"),
-    (ThrottleForm::ResetEpoch, "reset-epoch"),
-    (ThrottleForm::Member, "member"),
-    (ThrottleForm::Details, "details"),
-    (ThrottleForm::Both, "both"),
-    (ThrottleForm::Text, "text"),
-    (ThrottleForm::Html, "html"),
-    (ThrottleForm::Empty, "empty"),
-    (ThrottleForm::Past, "past"),
-    (ThrottleForm::JustPassed, "just-passed"),
-    (ThrottleForm::Days, "days"),
-];
-
 impl ThrottleForm {
-    /// All forms, as a test walks them.
-    pub fn all() -> impl Iterator<Item = ThrottleForm> {
-        FORMS.iter().map(|(form, _)| *form)
+    /// The names of all forms.
+    pub(super) fn names() -> Vec<String> {
+        let values = ThrottleForm::value_variants().iter().filter_map(ThrottleForm::to_possible_value);
+        values.map(|value| value.get_name().to_owned()).collect()
     }
 
-    /// The response at `now` if requests may start again at `resume`, and the time that it names, if any. Times are
+    /// The response at `now` if requests may start again at `resume`, and the time that it states, if any. Times are
     /// rounded up to the precision of the format, so that a client that obeys is never early.
-    pub(super) fn answer(
+    pub(super) fn response(
         self,
         now: Timestamp,
         resume: Timestamp,
         shortest: Window,
         tracking: &str,
-    ) -> (Answer, Option<Timestamp>) {
+    ) -> (ApiResponse, Option<Timestamp>) {
         let resume = match self {
             ThrottleForm::Past => now - SignedDuration::from_hours(1),
             ThrottleForm::JustPassed => {
@@ -121,7 +92,7 @@ impl ThrottleForm {
         let utc = |format: &str, time: Timestamp| time.strftime(format).to_string();
 
         let exceeded = "You have sent too many requests in a given amount of time.";
-        let message = |text: String| Answer::json(429, error_body("TooManyRequests", &text, tracking));
+        let message = |text: String| ApiResponse::json(429, error_body("TooManyRequests", &text, tracking));
         let at = |time: String| message(format!("{exceeded} Please wait until {time} before you send new requests."));
         let plain = || message(format!("{exceeded} Please wait before you send new requests."));
         let again = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
@@ -147,7 +118,7 @@ impl ThrottleForm {
                 (message(text), Some(now + shortest.length))
             }
             ThrottleForm::Gateway => {
-                (Answer::json(429, serde_json::json!({"statusCode": 429, "message": again})), Some(in_seconds))
+                (ApiResponse::json(429, serde_json::json!({"statusCode": 429, "message": again})), Some(in_seconds))
             }
             ThrottleForm::HeaderSeconds => (plain().with("retry-after", seconds.to_string()), Some(in_seconds)),
             ThrottleForm::HeaderDate => {
@@ -170,17 +141,19 @@ impl ThrottleForm {
             ThrottleForm::Member => {
                 let mut body = error_body("TooManyRequests", exceeded, tracking);
                 body["error"]["retryAfter"] = serde_json::json!(i64::try_from(seconds).unwrap_or(0));
-                (Answer::json(429, body), Some(in_seconds))
+                (ApiResponse::json(429, body), Some(in_seconds))
             }
             ThrottleForm::Details => {
                 let mut body = error_body("TooManyRequests", exceeded, tracking);
                 body["error"]["details"] = serde_json::json!([{"code": "Wait", "message": again}]);
-                (Answer::json(429, body), Some(in_seconds))
+                (ApiResponse::json(429, body), Some(in_seconds))
             }
             ThrottleForm::Both => (at(format!("{resume:.3}")).with("retry-after", "1".to_owned()), Some(resume)),
-            ThrottleForm::Text => (Answer::text(429, again), Some(in_seconds)),
-            ThrottleForm::Html => (Answer::html(429, html_page("429 Too Many Requests", &again)), Some(in_seconds)),
-            ThrottleForm::Empty => (Answer::text(429, String::new()), None),
+            ThrottleForm::Text => (ApiResponse::text(429, again), Some(in_seconds)),
+            ThrottleForm::Html => {
+                (ApiResponse::html(429, html_page("429 Too Many Requests", &again)), Some(in_seconds))
+            }
+            ThrottleForm::Empty => (ApiResponse::text(429, String::new()), None),
         }
     }
 }
@@ -193,43 +166,18 @@ fn rounded_up(time: Timestamp, nanos: i128) -> Timestamp {
     Timestamp::from_nanosecond(ceil_to(time.as_nanosecond(), nanos)).unwrap_or(time)
 }
 
-impl fmt::Display for ThrottleForm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = FORMS.iter().find(|(form, _)| form == self).map_or("", |(_, name)| name);
-        f.write_str(name)
-    }
-}
-
-/// A text that does not name a form of a 429.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a form of a 429: write {names}", names = form_names())]
-pub struct UnknownThrottleForm(pub String);
-
-fn form_names() -> String {
-    FORMS.map(|(_, name)| name).join(", ")
-}
-
-impl FromStr for ThrottleForm {
-    type Err = UnknownThrottleForm;
-    fn from_str(text: &str) -> Result<ThrottleForm, UnknownThrottleForm> {
-        let found = FORMS.iter().find(|(_, name)| *name == text);
-        found.map(|(form, _)| *form).ok_or_else(|| UnknownThrottleForm(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn answer(form: &str) -> (Answer, Option<Timestamp>) {
+    fn response(form: &str) -> (ApiResponse, Option<Timestamp>) {
         let now = "2026-11-24T10:00:00Z".parse().expect("a time");
         let resume = "2026-11-24T10:00:36.1221Z".parse().expect("a time");
         let shortest = Window { calls: 50, length: Duration::from_mins(1) };
-        form.parse::<ThrottleForm>().expect("a form").answer(now, resume, shortest, "trace")
+        ThrottleForm::from_str(form, false).expect("a form").response(now, resume, shortest, "trace")
     }
 
-    /// What each form says, as the API's facts list them.
     #[test]
     fn every_throttle_form_states_the_time() {
         for (form, text, named) in [
@@ -259,21 +207,21 @@ mod tests {
             ("past", "2026-11-24T09:00:00.000Z", Some("2026-11-24T09:00:00Z")),
             ("days", "2026-11-27T10:00:00.000Z", Some("2026-11-27T10:00:00Z")),
         ] {
-            let (answer, resume) = answer(form);
-            assert_eq!(answer.status, 429, "{form}");
-            assert!(answer.body.contains(text), "{form}: {}", answer.body);
+            let (response, resume) = response(form);
+            assert_eq!(response.status, 429, "{form}");
+            assert!(response.body.contains(text), "{form}: {}", response.body);
             assert_eq!(resume, named.map(|time| time.parse().expect("a time")), "{form}");
         }
     }
 
     #[test]
     fn retry_after_holds_seconds_or_a_date() {
-        let header = |form| answer(form).0.headers.into_iter().find(|(name, _)| *name == "retry-after");
+        let header = |form| response(form).0.headers.into_iter().find(|(name, _)| *name == "retry-after");
         assert_eq!(header("header-seconds"), Some(("retry-after", "37".to_owned())));
         assert_eq!(header("header-date"), Some(("retry-after", "Tue, 24 Nov 2026 10:00:37 GMT".to_owned())));
         assert_eq!(header("both"), Some(("retry-after", "1".to_owned())));
         assert_eq!(header("time"), None);
-        let other = |form| answer(form).0.headers.remove(0);
+        let other = |form| response(form).0.headers.remove(0);
         assert_eq!(other("header-rfc850"), ("retry-after", "Tuesday, 24-Nov-26 10:00:37 GMT".to_owned()));
         assert_eq!(other("header-asctime"), ("retry-after", "Tue Nov 24 10:00:37 2026".to_owned()));
         assert_eq!(other("header-millis"), ("x-ms-retry-after-ms", "36123".to_owned()));
@@ -283,9 +231,8 @@ mod tests {
 
     #[test]
     fn throttle_form_names_round_trip() {
-        for form in ThrottleForm::all() {
-            assert_eq!(form.to_string().parse(), Ok(form));
-        }
-        assert!("Time".parse::<ThrottleForm>().is_err());
+        let named = ThrottleForm::names().into_iter().map(|name| ThrottleForm::from_str(&name, false));
+        assert!(named.eq(ThrottleForm::value_variants().iter().map(|form| Ok(*form))));
+        assert!(ThrottleForm::from_str("Time", false).is_err());
     }
 }

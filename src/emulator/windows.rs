@@ -1,7 +1,6 @@
-//! Sliding windows, counted exactly: each request that arrives counts from that moment for one full window, whether it is
-//! throttled or not.
+//! Exact sliding windows: each request counts from its arrival for one full window, whether it is throttled or not.
 //!
-//! Independent of `quota` on purpose: otherwise the client's arithmetic would prove itself.
+//! Independent of `quota` on purpose: tests would otherwise check the client's arithmetic against itself.
 
 use std::collections::VecDeque;
 
@@ -13,9 +12,9 @@ pub(super) struct Windows(Vec<Count>);
 
 struct Count {
     window: Window,
-    /// Its name in the log: `50/1m`.
+    /// The name in the log: `50/1m`.
     name: String,
-    /// The requests within the last window's length, oldest first.
+    /// The requests in the window, oldest first.
     arrivals: VecDeque<BootTime>,
 }
 
@@ -29,12 +28,12 @@ impl Windows {
         Windows(quota.windows().iter().map(count).collect())
     }
 
-    /// Counts a request that arrives at `now`, which never goes back. Returns `Some` if that is one too many: the moment
-    /// from which a request is accepted again, if none comes before.
+    /// Counts a request that arrives at `now`, which never decreases. If it exceeds the quota, returns the time from which
+    /// a request is accepted again, provided that none arrives before.
     pub(super) fn arrive(&mut self, now: BootTime) -> Option<BootTime> {
         self.0.iter_mut().for_each(|count| count.arrive(now));
         let over = self.0.iter().any(|count| count.arrivals.len() > count.calls());
-        // A window that is just full has let this call through, but would refuse the next one.
+        // A window that is exactly full has accepted this request, but would reject the next one.
         if over { self.0.iter().filter_map(Count::full_until).max() } else { None }
     }
 

@@ -1,7 +1,7 @@
-//! Atomic replace: a temporary file gets its final name when it is complete; leftovers of killed processes are removed.
+//! Atomic replace: a temporary file gets its final name when it is complete. Leftovers of killed processes are removed.
 //!
-//! Promises: a temporary file has mode 0600 and is locked from its creation until it is dropped, also under its later
-//! name; one that no process writes is removed by the next run of this user that writes into the same directory.
+//! Promises: a temporary file has mode 0600 and is locked from its creation until it is dropped, also under its final name.
+//! The next run of this user that writes into the same directory removes temporary files that no process writes.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -11,7 +11,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::open::{For, create_named, open_own, sync_directory};
-use super::output_path::{after_links, directory_of};
+use super::output_path::{directory_of, resolve_parent};
 
 /// The prefix of temporary files; no other file has it.
 const PREFIX: &str = ".bulk-triage.draft.";
@@ -25,10 +25,10 @@ pub(crate) fn replace<E>(
     write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     failed: impl Fn(io::Error) -> E,
 ) -> Result<File, E> {
-    let path = after_links(path).map_err(|why| failed(why.into()))?;
+    let path = resolve_parent(path).map_err(|why| failed(why.into()))?;
     let directory = directory_of(&path);
-    remove_what_was_left(directory);
-    let mut temporary = begin(directory).map_err(&failed)?;
+    remove_leftovers(directory);
+    let mut temporary = create(directory).map_err(&failed)?;
     let mut out = BufWriter::new(temporary.as_file_mut());
     write(&mut out)?;
     out.flush().map_err(&failed)?;
@@ -39,33 +39,33 @@ pub(crate) fn replace<E>(
     Ok(file)
 }
 
-/// A new temporary file in this directory.
+/// A new, locked temporary file in this directory.
 ///
 /// # Errors
-/// If it can't be created there.
-fn begin(directory: &Path) -> io::Result<NamedTempFile> {
+/// If it can't be created.
+fn create(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
-        let draft = create_named(directory, PREFIX)?;
-        lock(draft.as_file())?;
-        // Before it was locked, another run may have taken it for a leftover.
-        if draft.as_file().metadata()?.nlink() > 0 {
-            return Ok(draft);
+        let file = create_named(directory, PREFIX)?;
+        lock(file.as_file())?;
+        // Before it was locked, another run may have removed it as a leftover.
+        if file.as_file().metadata()?.nlink() > 0 {
+            return Ok(file);
         }
     }
 }
 
-/// Removes temporary files that no process holds. If that fails they stay, which does no harm.
-fn remove_what_was_left(directory: &Path) {
+/// Removes temporary files that no process has locked. If that fails, they stay, which is harmless.
+fn remove_leftovers(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     for entry in entries.flatten() {
-        let is_draft = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
-        if is_draft && open_own(&entry.path(), For::RunInput).is_ok_and(|draft| draft.try_lock().is_ok()) {
+        let is_temporary = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if is_temporary && open_own(&entry.path(), For::Reading).is_ok_and(|file| file.try_lock().is_ok()) {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// A file system without locks is no reason not to write: the lock only guards against mistakes.
+/// Locks a file, unless its file system has no locks: the lock only guards against mistakes.
 fn lock(file: &File) -> io::Result<()> {
     match file.lock() {
         Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
@@ -84,11 +84,11 @@ mod tests {
     #[test]
     fn only_abandoned_temporary_files_are_removed() {
         let directory = tempfile::tempdir().expect("a directory");
-        let held = begin(directory.path()).expect("a draft");
-        let (_, left) = begin(directory.path()).expect("a draft").keep().expect("is kept");
+        let held = create(directory.path()).expect("a file");
+        let (_, left) = create(directory.path()).expect("a file").keep().expect("is kept");
         fs::write(directory.path().join(".results.csv"), "of the user").expect("writes");
         fs::create_dir(directory.path().join(".bulk-triage.draft.d")).expect("makes");
-        remove_what_was_left(directory.path());
+        remove_leftovers(directory.path());
         assert!(held.path().exists() && !left.exists());
         assert_eq!(names(directory.path()), 3);
     }

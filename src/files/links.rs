@@ -1,4 +1,4 @@
-//! Links: resolves the links of a path, each of which this user or root has created.
+//! Links: resolves the links of a path, if this user or root created each of them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,19 +8,19 @@ use std::path::{Component, Path, PathBuf};
 
 use super::refusal::{Refusal, is_trusted};
 
-/// The kernel's limit, too.
-const MOST: usize = 40;
+/// The maximum number of links in a path, as in the kernel.
+const MAX_LINKS: usize = 40;
 
-/// The path with all links resolved, including the last one. A missing end stays as it is.
+/// Resolves all links of a path, including the last one. Components that don't exist stay as they are.
 ///
 /// # Errors
-/// [`Refusal::Link`] if another user has created one of the links; if a link is broken or can't be followed.
+/// [`Refusal::Link`] if another user created one of the links; if a link is broken or can't be followed.
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf, Refusal> {
     let mut resolved = PathBuf::new();
-    // The next one is the last.
+    // The next component is the last element.
     let mut pending = reversed(path);
     let mut links = 0;
-    // The components left of the path itself; others are of a link.
+    // The remaining components of the path itself; further ones come from links.
     let mut left = pending.len();
     while let Some(name) = pending.pop() {
         let is_of_link = pending.len() >= left;
@@ -46,7 +46,7 @@ pub(crate) fn resolve(path: &Path) -> Result<PathBuf, Refusal> {
             return Err(Refusal::Link { link: next, owner: found.uid() });
         }
         links += 1;
-        if links > MOST {
+        if links > MAX_LINKS {
             return Err(io::Error::from(rustix::io::Errno::LOOP).into());
         }
         pending.extend(reversed(&fs::read_link(&next)?));
@@ -61,7 +61,7 @@ fn reversed(path: &Path) -> Vec<OsString> {
     names
 }
 
-/// Goes to the parent directory. There are no links in it, so a name and `..` cancel each other.
+/// Moves to the parent directory. The path has no links, so a name and `..` cancel each other.
 fn step_up(resolved: &mut PathBuf) {
     match resolved.components().next_back() {
         Some(Component::Normal(_)) => drop(resolved.pop()),

@@ -1,17 +1,17 @@
-//! Files: every file of the program is opened here, after its kind, owner, links and mode were judged.
+//! Files: every file of the program is opened here, after a check of its type, owner, links and mode.
 //!
-//! Promises: a file or directory that another user owns, can write or has linked is refused with a reason, never used,
-//! changed or followed; opening waits for nobody, and judges what was opened, not what the name led to before. Root is
-//! trusted. A file that the user names as an input may be anybody's.
+//! Promises: a file or directory that another user owns, can write or has linked is refused with a reason, and never used,
+//! changed or followed. Opening never blocks, and checks the opened file, not only its path. Root is trusted. A file that
+//! the user names as an input may belong to anyone.
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `open` | the calls that open and create; no other file of the program has them |
+//! | `open` | the calls that open and create files; no other file has such calls |
 //! | `refusal` | why a file or directory is not used, and the rules for each kind |
-//! | `links` | a path after its links, each judged by its owner |
-//! | `private_dir` | a directory that is the user's alone |
-//! | `place` | the place of an output: what is there, and whether it may be replaced |
-//! | `draft` | an output before it takes its name |
+//! | `links` | resolving the links of a path, with a check of each link's owner |
+//! | `private_dir` | a directory that only the user can enter |
+//! | `output_path` | the path of an output: what exists there, and whether it may be replaced |
+//! | `atomic_file` | writing an output to a temporary file, which then gets its name |
 
 mod atomic_file;
 mod links;
@@ -26,9 +26,9 @@ pub(crate) use open::{
     For, append_to, expect_own, open_input, open_named_secret, open_own, open_terminal, read_kernel_text,
     sync_directory, temporary_dir, unnamed_in,
 };
-pub use output_path::PathError;
+pub use output_path::{OutputError, PathError};
 pub(crate) use output_path::{
-    OutputKind, PathProblem, after_links, directory_of, inspect, is_one_name, look_at_shared, open_log,
+    OutputKind, PathProblem, directory_of, inspect, inspect_shared, is_same_path, open_log, resolve_parent,
 };
 pub(crate) use private_dir::PrivateDir;
 pub use refusal::Refusal;

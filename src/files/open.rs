@@ -1,4 +1,4 @@
-//! Opens and creates files. Every opened file is checked, and no pipe is waited for unless it may be.
+//! Opens and creates files. Every opened file is checked, and only the opening of an input may wait for a pipe.
 
 #![expect(clippy::disallowed_methods, reason = "the one file that opens and creates files")]
 
@@ -12,13 +12,13 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::refusal::{Refusal, Rule, is_trusted, kind_of};
 
-/// Opens a file that the user names as input: it may be anybody's, a pipe or a device.
+/// Opens a file that the user names as input. It may belong to anyone, and be a pipe or a device.
 pub(crate) fn open_input(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Opens a secret whose links were resolved and whose kind was checked. Guards against TOCTOU: a link or pipe that has
-/// replaced it is neither followed nor waited for. The caller checks the opened file.
+/// Opens a secret whose links were resolved and whose type was checked. Guards against TOCTOU: if a link or pipe has
+/// replaced it, opening does not follow or wait for that. The caller checks the opened file.
 pub(crate) fn open_named_secret(resolved: &Path) -> io::Result<File> {
     with_flags(OpenOptions::new().read(true), OFlags::empty()).open(resolved)
 }
@@ -28,60 +28,60 @@ pub(crate) fn open_terminal() -> io::Result<File> {
     File::open("/dev/tty")
 }
 
-/// A text of the kernel below `/proc`.
+/// Reads a text of the kernel below `/proc`.
 pub(crate) fn read_kernel_text(path: &str) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// How one of the program's own files is opened.
+/// For what one of the program's own files is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum For {
-    /// Reads an existing file.
-    RunInput,
-    /// Reads and writes an existing file.
+    /// To read an existing file.
+    Reading,
+    /// To read and write an existing file.
     Writing,
-    /// Reads and writes it; it is created if it is missing.
+    /// To read and write a file, which is created if it is missing.
     Creating,
 }
 
 /// Opens one of the program's own files, by [`Rule::Private`].
-pub(crate) fn open_own(path: &Path, what_for: For) -> Result<File, Refusal> {
+pub(crate) fn open_own(path: &Path, purpose: For) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
-    options.read(true).write(what_for != For::RunInput).create(what_for == For::Creating).mode(0o600);
-    open_judged(path, &mut options, Rule::Private)
+    options.read(true).write(purpose != For::Reading).create(purpose == For::Creating).mode(0o600);
+    open_checked(path, &mut options, Rule::Private)
 }
 
 /// Fails if the file exists and is not the program's own. Does not open it: `SQLite` does.
 pub(crate) fn expect_own(path: &Path) -> Result<(), Refusal> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        found => Rule::Private.judge(&found?),
+        found => Rule::Private.check(&found?),
     }
 }
 
-/// Opens a log to append to it; it is created if it is missing. A device of this user or root, such as `/dev/null`, is
+/// Opens a log and appends to it. It is created if it is missing. A device of this user or root, such as `/dev/null`, is
 /// allowed.
 pub(super) fn open_to_log(path: &Path) -> Result<File, Refusal> {
     let is_device = |found: &Metadata| found.file_type().is_char_device() && is_trusted(found.uid());
     if fs::symlink_metadata(path).is_ok_and(|found| is_device(&found)) {
         let file = with_flags(OpenOptions::new().append(true), OFlags::NOCTTY).open(path)?;
         if !is_device(&file.metadata()?) {
-            return Err(Refusal::Kind("another file by now"));
+            return Err(Refusal::Kind("a different file now"));
         }
-        // A slow terminal is waited for, like every reader of a log.
+        // Writes wait for a slow terminal, as for every reader of a log.
         let flags = rustix::fs::fcntl_getfl(&file).map_err(io::Error::from)?;
         rustix::fs::fcntl_setfl(&file, flags - OFlags::NONBLOCK).map_err(io::Error::from)?;
         return Ok(file);
     }
-    open_judged(path, OpenOptions::new().append(true).create(true).mode(0o600), Rule::Output)
+    open_checked(path, OpenOptions::new().append(true).create(true).mode(0o600), Rule::Output)
 }
 
 /// Opens an existing output to examine it.
 pub(super) fn open_output(path: &Path) -> Result<File, Refusal> {
-    open_judged(path, OpenOptions::new().read(true), Rule::Output)
+    open_checked(path, OpenOptions::new().read(true), Rule::Output)
 }
 
-/// Opens a file that others write, too, to append to it; it is created if it is missing.
+/// Opens a file that others write, too, and appends to it. It is created if it is missing.
 pub(crate) fn append_to(path: &Path) -> Result<File, Refusal> {
     let mut options = OpenOptions::new();
     let file = with_flags(options.read(true).append(true).create(true).mode(0o600), OFlags::empty()).open(path)?;
@@ -91,12 +91,12 @@ pub(crate) fn append_to(path: &Path) -> Result<File, Refusal> {
 
 /// Guards against TOCTOU: the path can change between check and use, so the open file is checked. The first check only
 /// gives links and pipes, which fail to open, their own error.
-fn open_judged(path: &Path, options: &mut OpenOptions, rule: Rule) -> Result<File, Refusal> {
+fn open_checked(path: &Path, options: &mut OpenOptions, rule: Rule) -> Result<File, Refusal> {
     if let Ok(found) = fs::symlink_metadata(path) {
-        rule.judge(&found)?;
+        rule.check(&found)?;
     }
     let file = with_flags(options, OFlags::empty()).open(path)?;
-    rule.judge(&file.metadata()?)?;
+    rule.check(&file.metadata()?)?;
     Ok(file)
 }
 
@@ -156,7 +156,7 @@ mod tests {
         assert!(open_named_secret(&at("link")).is_err() && append_to(&at("link")).is_err());
         for name in ["link", "pipe", "to-directory"] {
             for rule in [Rule::Private, Rule::Output] {
-                assert!(matches!(open_judged(&at(name), OpenOptions::new().read(true), rule), Err(Refusal::Kind(_))));
+                assert!(matches!(open_checked(&at(name), OpenOptions::new().read(true), rule), Err(Refusal::Kind(_))));
             }
         }
     }

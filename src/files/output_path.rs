@@ -1,4 +1,4 @@
-//! The path of an output: what is there, whether anything may be written, and why not.
+//! The path of an output: what exists there, whether it may be written, and why not.
 
 use std::error::Error;
 use std::fmt;
@@ -17,13 +17,27 @@ use crate::text::printable;
 pub(crate) struct OutputKind {
     /// `results`
     pub(crate) name: &'static str,
-    /// The option that names another file.
+    /// The option that sets the path.
     pub(crate) option: &'static str,
-    /// What a file is called that the command uses already.
+    /// The message about a file that the command already uses.
     pub(crate) used: &'static str,
 }
 
-/// Why an output can't be written at a path.
+/// Why an output could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError<E> {
+    /// The path has something that must not be replaced.
+    #[error(transparent)]
+    Path(PathError),
+    /// An I/O error, such as a full disk.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+    /// The iterator of the rows failed.
+    #[error(transparent)]
+    Rows(E),
+}
+
+/// Why a path can't be used for an output.
 #[derive(Debug)]
 pub struct PathError {
     kind: &'static OutputKind,
@@ -34,9 +48,9 @@ pub struct PathError {
 /// What is wrong with the path of an output.
 #[derive(Debug)]
 pub(crate) enum PathProblem {
-    /// What is there is not used, or can't be.
+    /// The existing file, or its directory, is refused.
     Refused(Refusal),
-    /// A file is there that may not be replaced: `is not a plan`.
+    /// The existing file must not be replaced: `is not a plan`.
     Kept(&'static str),
     /// Another process is writing it: `another fetch`.
     Held(&'static str),
@@ -51,18 +65,18 @@ impl<E: Into<Refusal>> From<E> for PathProblem {
 }
 
 impl PathError {
-    /// For `map_err`.
+    /// Returns a function for `map_err`.
     pub(crate) fn at<P: Into<PathProblem>>(kind: &'static OutputKind, path: &Path) -> impl Fn(P) -> PathError + Copy {
         move |problem| PathError { kind, path: path.to_owned(), problem: problem.into() }
     }
 
-    /// Whether another process is writing it, which will end.
+    /// Whether another process is writing the file: a later attempt may succeed.
     #[must_use]
     pub fn is_held(&self) -> bool {
         matches!(self.problem, PathProblem::Held(_))
     }
 
-    /// The error of the machine, if that is the reason.
+    /// The I/O error, if that is the reason.
     #[must_use]
     pub fn io_error(&self) -> Option<&io::Error> {
         match &self.problem {
@@ -91,59 +105,59 @@ impl fmt::Display for PathError {
     }
 }
 
-/// Examines a path, and changes nothing. Returns what `judge` says of the file that is there, unless that is empty.
-/// `used` are files that the command uses already.
+/// Examines a path without changing anything. If a file exists and is not empty, returns the result of `check`. `used` are
+/// files that the command already uses.
 ///
 /// # Errors
-/// If nothing may be written there, or `judge` refuses the file.
+/// If the path must not be written, or `check` refuses the file.
 pub(crate) fn inspect<T>(
     path: &Path,
     used: &[&Path],
-    judge: impl FnOnce(File) -> Result<T, PathProblem>,
+    check: impl FnOnce(File) -> Result<T, PathProblem>,
 ) -> Result<Option<T>, PathProblem> {
-    let path = after_links(path)?;
-    let judged = match find(&path)? {
+    let path = resolve_parent(path)?;
+    let checked = match find(&path)? {
         None => None,
         Some(found) if found.is_file() && used.iter().any(|used| is_same(used, &found)) => {
             return Err(Refusal::Used.into());
         }
         Some(found) => {
-            Rule::Output.judge(&found)?;
+            Rule::Output.check(&found)?;
             let file = (found.len() > 0).then(|| open_output(&path)).transpose()?;
-            file.map(judge).transpose()?
+            file.map(check).transpose()?
         }
     };
     expect_writable(directory_of(&path))?;
-    Ok(judged)
+    Ok(checked)
 }
 
-/// Examines the path of a file to which others append too, such as the summary of a job. Anybody may own it.
+/// Examines the path of a file to which others append, too, such as the summary of a job. Anyone may own it.
 ///
 /// # Errors
-/// If nothing may be written there.
-pub(crate) fn look_at_shared(path: &Path, used: &[&Path]) -> Result<(), Refusal> {
-    let path = after_links(path)?;
+/// If the path must not be written.
+pub(crate) fn inspect_shared(path: &Path, used: &[&Path]) -> Result<(), Refusal> {
+    let path = resolve_parent(path)?;
     match find(&path)? {
         Some(found) if !found.is_file() => return Err(Refusal::Kind(kind_of(&found))),
         Some(found) if used.iter().any(|used| is_same(used, &found)) => return Err(Refusal::Used),
-        // It is added to, so its directory need not be writable.
+        // The file is appended to, so its directory need not be writable.
         Some(_) => rustix::fs::access(&path, rustix::fs::Access::WRITE_OK).map_err(io::Error::from)?,
         None => expect_writable(directory_of(&path))?,
     }
     Ok(())
 }
 
-/// Opens a log, to add to it; it is created if it is missing. `used` are files that the command uses already, and
-/// `state` is the directory of the journal, in which no log may be.
+/// Opens a log and appends to it. It is created if it is missing. `used` are files that the command already uses, and
+/// `state` is the directory of the journal, where logs are not allowed.
 ///
 /// # Errors
-/// If nothing may be written there.
+/// If the path must not be written.
 pub(crate) fn open_log(path: &Path, used: &[&Path], state: Option<&Path>) -> Result<File, Refusal> {
-    let path = after_links(path)?;
+    let path = resolve_parent(path)?;
     let directory = fs::metadata(directory_of(&path))?;
     let is_used = |used: &&Path| match find(&path) {
         Ok(Some(found)) => is_same(used, &found),
-        _ => is_one_name(&path, used),
+        _ => is_same_path(&path, used),
     };
     if used.iter().any(is_used) || state.is_some_and(|state| is_same(state, &directory)) {
         return Err(Refusal::Used);
@@ -155,21 +169,21 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether two paths lead to one place, where nothing may be yet.
-pub(crate) fn is_one_name(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| Some((directory_of(path).canonicalize().ok()?, path.file_name()?.to_owned()));
-    place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
+/// Whether two paths name the same file, which need not exist.
+pub(crate) fn is_same_path(a: &Path, b: &Path) -> bool {
+    let canonical = |path: &Path| Some((directory_of(path).canonicalize().ok()?, path.file_name()?.to_owned()));
+    canonical(a).is_some_and(|a| canonical(b) == Some(a))
 }
 
-/// The path after the links of its directory. A link that has the name itself is not followed.
-pub(crate) fn after_links(path: &Path) -> Result<PathBuf, Refusal> {
+/// Resolves the links of a path, except the last component.
+pub(crate) fn resolve_parent(path: &Path) -> Result<PathBuf, Refusal> {
     match path.file_name() {
         Some(name) => Ok(resolve(directory_of(path))?.join(name)),
         None => Ok(path.to_owned()),
     }
 }
 
-/// What has the name.
+/// The metadata of the file or link; `None` if it doesn't exist.
 fn find(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -177,15 +191,15 @@ fn find(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// Tries whether a file can be created in a directory. Nothing is left of it.
+/// Fails if no file can be created in the directory. Leaves no file there.
 fn expect_writable(directory: &Path) -> io::Result<()> {
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(directory, access).map_err(io::Error::from)?;
-    // Rights on paper are not rights in fact: try.
+    // Permissions don't tell everything, so try it.
     unnamed_in(directory).map(drop)
 }
 
-/// Whether `other` leads to what was found.
+/// Whether `other` is the file that was found.
 fn is_same(other: &Path, found: &Metadata) -> bool {
     fs::metadata(other).is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
 }

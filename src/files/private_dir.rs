@@ -26,16 +26,16 @@ impl PrivateDir {
         let path = resolve(path)?;
         create_directory(&path)?;
         let directory = open_directory(&path)?;
-        match judge(&directory.metadata()?) {
+        match check(&directory.metadata()?) {
             Err(Refusal::Mode { .. }) if is_empty(&path)? => {
                 directory.set_permissions(Permissions::from_mode(0o700))?;
             }
-            judged => judged?,
+            checked => checked?,
         }
         Ok(PrivateDir { path })
     }
 
-    /// Opens one only to read. It is not changed; it may be missing, or wider if it is empty.
+    /// Opens the directory only to read it, and changes nothing. It may be missing. If it is empty, others may enter it.
     ///
     /// # Errors
     /// As [`PrivateDir::create`].
@@ -45,9 +45,9 @@ impl PrivateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(PrivateDir { path }),
             directory => directory?,
         };
-        match judge(&directory.metadata()?) {
+        match check(&directory.metadata()?) {
             Err(Refusal::Mode { .. }) if is_empty(&path)? => {}
-            judged => judged?,
+            checked => checked?,
         }
         Ok(PrivateDir { path })
     }
@@ -58,7 +58,7 @@ impl PrivateDir {
     }
 }
 
-fn judge(found: &std::fs::Metadata) -> Result<(), Refusal> {
+fn check(found: &std::fs::Metadata) -> Result<(), Refusal> {
     if found.uid() != ourselves() {
         return Err(Refusal::Owner(found.uid()));
     }

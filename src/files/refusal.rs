@@ -16,25 +16,25 @@ pub enum Refusal {
     /// Another user owns it.
     #[error("it belongs to another user (uid {0})")]
     Owner(u32),
-    /// Another user has made a link that leads to it.
+    /// Another user created a link in its path.
     #[error("the link {} belongs to another user (uid {owner})", printable(&.link.to_string_lossy()))]
     Link {
         /// The link.
         link: PathBuf,
-        /// Its owner's number.
+        /// The link's owner (uid).
         owner: u32,
     },
-    /// Another name leads to it.
+    /// It has several names.
     #[error("it has {0} hard links")]
     HardLinks(u64),
-    /// Its mode allows others more than it may.
+    /// Its mode gives others too many permissions.
     #[error("others can {what} it (mode {mode:03o})")]
     Mode {
         /// `write` or `read or write`.
         what: &'static str,
         /// Its permission bits.
         mode: u32,
-        /// What `chmod` needs to correct it.
+        /// The argument for `chmod` that corrects it.
         fix: &'static str,
     },
     /// The command uses it for something else.
@@ -54,18 +54,18 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// What the owner may expect of a file.
+/// The rule that a file must satisfy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// The program's own: nobody else reads or writes it.
+    /// For the program's own files: nobody else can read or write it.
     Private,
-    /// An output: nobody else writes it. The user decides who reads it.
+    /// For outputs: nobody else can write it. The user decides who can read it.
     Output,
 }
 
 impl Rule {
-    /// Judges an open file, or the file itself at a path.
-    pub(super) fn judge(self, found: &Metadata) -> Result<(), Refusal> {
+    /// Checks the metadata of an open file, or of a path without following links.
+    pub(super) fn check(self, found: &Metadata) -> Result<(), Refusal> {
         if !found.is_file() {
             return Err(Refusal::Kind(kind_of(found)));
         }
@@ -76,7 +76,7 @@ impl Rule {
         if !is_owned {
             return Err(Refusal::Owner(found.uid()));
         }
-        // None: it was deleted after it was opened.
+        // 0 if it was deleted after it was opened.
         if found.nlink() > 1 {
             return Err(Refusal::HardLinks(found.nlink()));
         }
@@ -93,12 +93,12 @@ pub(super) fn ourselves() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether an owner is this user or root.
+/// Whether the owner is this user or root.
 pub(super) fn is_trusted(owner: u32) -> bool {
     owner == ourselves() || owner == 0
 }
 
-/// What something is that is not a regular file.
+/// The type of something that is not a regular file.
 pub(crate) fn kind_of(found: &Metadata) -> &'static str {
     let kind = found.file_type();
     if kind.is_symlink() {

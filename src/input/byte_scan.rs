@@ -1,7 +1,7 @@
-//! Finds a few bytes among others, in blocks of 64, so that marks close together cost little.
+//! Finds certain bytes, in blocks of 64, so that matches close together cost little.
 
 /// The positions of the wanted bytes, in order.
-pub(super) struct Marks<'b, const N: usize> {
+pub(super) struct ByteScan<'b, const N: usize> {
     bytes: &'b [u8],
     wanted: [u8; N],
     /// The start of the block to which the bits of `left` belong, one for each byte.
@@ -11,17 +11,17 @@ pub(super) struct Marks<'b, const N: usize> {
 
 const BLOCK: usize = 64;
 
-impl<'b, const N: usize> Marks<'b, N> {
+impl<'b, const N: usize> ByteScan<'b, N> {
     /// Searches for `wanted`, none of which is a NUL.
-    pub(super) fn new(wanted: [u8; N], bytes: &'b [u8]) -> Marks<'b, N> {
-        let mut marks = Marks { bytes, wanted, block: 0, left: 0 };
-        marks.look();
-        marks
+    pub(super) fn new(wanted: [u8; N], bytes: &'b [u8]) -> ByteScan<'b, N> {
+        let mut scan = ByteScan { bytes, wanted, block: 0, left: 0 };
+        scan.scan_block();
+        scan
     }
 
-    /// Scans the block; not inlined, so that [`Marks::next`] is.
+    /// Scans the block; not inlined, so that [`ByteScan::next`] is.
     #[inline(never)]
-    fn look(&mut self) {
+    fn scan_block(&mut self) {
         let rest = self.bytes.get(self.block..).unwrap_or_default();
         let last;
         let block = if let Some(block) = rest.first_chunk() {
@@ -34,7 +34,7 @@ impl<'b, const N: usize> Marks<'b, N> {
     }
 }
 
-impl<const N: usize> Iterator for Marks<'_, N> {
+impl<const N: usize> Iterator for ByteScan<'_, N> {
     type Item = usize;
 
     #[inline]
@@ -44,15 +44,15 @@ impl<const N: usize> Iterator for Marks<'_, N> {
                 return None;
             }
             self.block += BLOCK;
-            self.look();
+            self.scan_block();
         }
-        let place = self.block + self.left.trailing_zeros() as usize;
+        let position = self.block + self.left.trailing_zeros() as usize;
         self.left &= self.left - 1;
-        Some(place)
+        Some(position)
     }
 }
 
-/// Fewer bytes than a block, padded with NULs.
+/// The last bytes, padded with NULs to a block.
 #[cold]
 fn last_block(rest: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
@@ -64,7 +64,7 @@ fn last_block(rest: &[u8]) -> [u8; BLOCK] {
 #[inline]
 fn found<const N: usize>(block: &[u8; BLOCK], wanted: [u8; N]) -> u64 {
     let is_wanted = block.map(|byte| wanted.iter().fold(0, |is_wanted, wanted| is_wanted | u8::from(byte == *wanted)));
-    // The sum of eight different bits is all of them.
+    // The sum of eight different bits is their union.
     let bits: [u8; BLOCK] = std::array::from_fn(|at| is_wanted[at] << (at % 8));
     let (eights, _) = bits.as_chunks::<8>();
     u64::from_le_bytes(std::array::from_fn(|eight| eights[eight].iter().sum()))
@@ -78,10 +78,10 @@ mod tests {
     proptest! {
         #[test]
         fn all_marks_are_found_in_order(bytes in prop::collection::vec(prop_oneof![Just(b','), Just(b'\n'), any::<u8>()], 0..300)) {
-            let found: Vec<usize> = Marks::new(*b",\"\n", &bytes).collect();
+            let found: Vec<usize> = ByteScan::new(*b",\"\n", &bytes).collect();
             let expected: Vec<usize> = memchr::memchr3_iter(b',', b'"', b'\n', &bytes).collect();
             prop_assert_eq!(found, expected);
-            let found: Vec<usize> = Marks::new(*b",", &bytes).collect();
+            let found: Vec<usize> = ByteScan::new(*b",", &bytes).collect();
             let expected: Vec<usize> = memchr::memchr_iter(b',', &bytes).collect();
             prop_assert_eq!(found, expected);
         }

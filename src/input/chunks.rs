@@ -1,7 +1,7 @@
 //! Splits a stream into chunks of whole records, numbered by row and line.
 //!
-//! Promises: a chunk holds only whole records; a record longer than [`LONGEST_RECORD`] is read past and only its
-//! beginning kept; rows and lines are counted as an editor counts them (blank lines are lines, not rows).
+//! Promises: a chunk has only complete records; a record longer than [`LONGEST_RECORD`] is skipped, and only its beginning
+//! is kept; lines are counted as an editor counts them (blank lines are lines, but not rows).
 
 use std::io::Read;
 use std::ops::Range;
@@ -16,16 +16,16 @@ pub const LONGEST_RECORD: usize = 1024 * 1024;
 /// How much of a longer record is kept, to identify it.
 const KEPT_OF_LONGER: usize = 1024;
 
-/// How many bytes are read before records are cut off: enough that threads seldom meet, little enough that many chunks
-/// fit into memory.
+/// The size of a chunk in bytes: large enough that threads seldom wait for each other, small enough that many chunks fit
+/// into memory.
 pub(super) const CHUNK_SIZE: usize = 128 * 1024;
 
-/// Some whole records, and what lies between them; [`Cutter`](super::Cutter) tells them apart.
+/// Some complete records; [`RecordSplitter`](super::RecordSplitter) splits them.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    /// The bytes.
+    /// The records, with their line ends.
     pub bytes: Vec<u8>,
-    /// The line on which they begin, from 1.
+    /// The line on which they begin, counted from 1.
     pub first_line: u64,
     /// Whether this is the beginning of a record that is longer than [`LONGEST_RECORD`].
     pub is_too_large: bool,
@@ -34,13 +34,13 @@ pub struct Chunk {
 /// How records end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// By a line end outside quotes; with the delimiter.
+    /// By a line end outside quotes. The value is the delimiter.
     Csv(u8),
-    /// By a line end.
+    /// By any line end.
     Lines,
 }
 
-/// The stream and the bytes that were read but not returned.
+/// The stream, and the bytes that were read but not returned.
 pub(super) struct Records {
     name: String,
     reader: Box<dyn Read + Send>,
@@ -72,16 +72,16 @@ impl Records {
         self.framing = framing;
     }
 
-    /// The first bytes of the stream: at least `size`, or all.
+    /// The first bytes of the stream: at least `size`, or all of it.
     pub(super) fn peek(&mut self, size: usize) -> Result<&[u8], InputError> {
         self.fill(size)?;
         Ok(&self.buffer)
     }
 
     /// Skips peeked bytes, and counts the line ends in them.
-    pub(super) fn pass_over(&mut self, bytes: usize, lines: u64) -> Result<(), InputError> {
+    pub(super) fn skip_peeked(&mut self, bytes: usize, lines: u64) -> Result<(), InputError> {
         self.buffer.drain(..bytes);
-        self.pass(lines)
+        self.count_lines(lines)
     }
 
     /// The next whole records; `None` at the end. Reuses `chunk`, whose content is lost.
@@ -108,11 +108,11 @@ impl Records {
         chunk.bytes.extend_from_slice(&self.buffer[end..]);
         std::mem::swap(&mut chunk.bytes, &mut self.buffer);
         chunk.bytes.truncate(end);
-        self.pass(memchr::memchr_iter(b'\n', &chunk.bytes).count() as u64)?;
+        self.count_lines(memchr::memchr_iter(b'\n', &chunk.bytes).count() as u64)?;
         Ok(Some(chunk))
     }
 
-    /// Reads past a record that is too large, and returns its beginning.
+    /// Skips a record that is too large, and returns its beginning.
     fn skip(&mut self, mut chunk: Chunk) -> Result<Chunk, InputError> {
         chunk.bytes.extend_from_slice(&self.buffer[..KEPT_OF_LONGER]);
         chunk.is_too_large = true;
@@ -120,7 +120,7 @@ impl Records {
         loop {
             match self.end_of_record(&mut scan) {
                 Ok(Some(end)) => {
-                    self.pass(scan.newlines)?;
+                    self.count_lines(scan.newlines)?;
                     self.buffer.drain(..end);
                     return Ok(chunk);
                 }
@@ -154,8 +154,7 @@ impl Records {
         }
     }
 
-    /// Counts lines.
-    fn pass(&mut self, newlines: u64) -> Result<(), InputError> {
+    fn count_lines(&mut self, newlines: u64) -> Result<(), InputError> {
         self.line += newlines;
         if self.line > u64::from(u32::MAX) {
             return Err(InputError::of_file(&codes::TOO_MANY_LINES, &self.name, codes::TOO_MANY_LINES.meaning));
@@ -180,7 +179,7 @@ impl Records {
 mod tests {
     use std::io;
 
-    use super::super::Cutter;
+    use super::super::RecordSplitter;
     use super::*;
     use proptest::prelude::*;
 
@@ -204,8 +203,8 @@ mod tests {
             Framing::Lines => None,
         };
         while let Some(chunk) = records.next(Chunk::default())? {
-            let mut cutter = Cutter::new(&chunk, delimiter, "f");
-            while let Some(record) = cutter.next(&mut Vec::new())? {
+            let mut splitter = RecordSplitter::new(&chunk, delimiter, "f");
+            while let Some(record) = splitter.next(&mut Vec::new())? {
                 let text = String::from_utf8_lossy(&chunk.bytes[record.start..record.end]);
                 found.push((found.len() as u64 + 1, record.line, text.into_owned()));
             }
@@ -266,7 +265,7 @@ mod tests {
                 let mut records = Records::new("f", Box::new(io::Cursor::new(text)), CHUNK_SIZE);
                 records.frame(Framing::Csv(b','));
                 let chunk = records.next(Chunk::default()).expect("no quotes").expect("a record");
-                let record = Cutter::new(&chunk, Some(b','), "f").next(&mut Vec::new()).expect("no quotes");
+                let record = RecordSplitter::new(&chunk, Some(b','), "f").next(&mut Vec::new()).expect("no quotes");
                 assert_eq!(record.map(|record| record.is_too_large), Some(is_too_large), "{length} {end:?}");
             }
         }

@@ -1,19 +1,19 @@
 //! CSV records: finds their ends and cells, and writes them.
 //!
-//! RFC 4180, strictly where leniency would swallow rows. A quote opens a cell where the byte before it is a delimiter, a
-//! line end or the start of the file; elsewhere outside quotes it is text. Inside, a quote is doubled, or closes before a
-//! delimiter or line end, or is an error at its place.
+//! Follows RFC 4180, and is strict where leniency would hide rows. A quote opens a cell if it follows a delimiter, a line end
+//! or the start of the file; elsewhere outside quotes it is text. Inside quotes, a quote is doubled, or it closes the cell
+//! before a delimiter or line end. Anything else is an error at its position.
 
 use std::borrow::Cow;
 use std::iter;
 use std::ops::Range;
 
-use super::byte_scan::Marks;
+use super::byte_scan::ByteScan;
 use crate::text::needs_quotes;
 use bumpalo::Bump;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
-/// Searches for the end of a record, as far as there are bytes, and continues where it stopped when there are more.
+/// Searches for the end of a record. If it needs more bytes, it continues where it stopped.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// The next byte to examine.
@@ -24,11 +24,11 @@ pub(super) struct Scan {
     pub(super) newlines: u64,
 }
 
-/// Where the last whole record of `bytes` ends (just after its line end), which begin with one. Only quotes are looked
-/// at, and what follows a closing one is not: whoever cuts the records does. `outside` is used again.
+/// The end of the last complete record of `bytes` (just after its line end). `bytes` begin with a record. Only finds quotes
+/// and doesn't check what follows a closing quote: the record splitter does. `outside` is a buffer to reuse.
 pub(super) fn last_end(bytes: &[u8], delimiter: u8, outside: &mut Vec<Range<usize>>) -> Option<usize> {
     outside.clear();
-    let mut quotes = Marks::new([b'"'], bytes);
+    let mut quotes = ByteScan::new([b'"'], bytes);
     let mut closed = 0;
     'outside: while let Some(open) = quotes.next() {
         if open > 0 && bytes[open - 1] != delimiter && bytes[open - 1] != b'\n' {
@@ -63,8 +63,8 @@ pub(super) struct Opened {
 pub(super) struct TextAfterQuote(pub(super) usize);
 
 impl Scan {
-    /// The end of the record in `bytes` (just after its line end), which begins where the record does, or lost its
-    /// front to [`Scan::forget`]. `None`: more bytes are needed, or, when `ended`, there is no line end.
+    /// The end of the record in `bytes` (just after its line end). `bytes` begin with the record, or with what
+    /// [`Scan::forget`] left of it. `None`: more bytes are needed, or, if `ended`, there is no line end.
     pub(super) fn end_of_record(
         &mut self,
         bytes: &[u8],
@@ -106,8 +106,8 @@ impl Scan {
         self.at = quote + 1;
     }
 
-    /// How many bytes at the front are no longer needed: all that were looked at but one, which says whether the next
-    /// quote opens a cell. The caller drops them.
+    /// The number of bytes at the front that are no longer needed, which the caller must drop. The last examined byte is
+    /// still needed: it decides whether the next quote opens a cell.
     pub(super) fn forget(&mut self) -> usize {
         let gone = self.at.saturating_sub(1);
         self.at -= gone;
@@ -118,12 +118,12 @@ impl Scan {
     }
 }
 
-/// One cell of a record, by its place in it.
+/// A cell, by its position in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// The cell's bytes in the record, its quotes included.
+    /// The cell's bytes in the record, including its quotes.
     pub range: Range<usize>,
-    pub(super) form: Quoting,
+    pub(super) quoting: Quoting,
 }
 
 /// The quoting of a cell.
@@ -133,7 +133,7 @@ pub(super) enum Quoting {
     Bare,
     /// In quotes.
     Quoted,
-    /// In quotes, with a quote between them that is doubled.
+    /// In quotes, with doubled quotes inside.
     Doubled,
 }
 
@@ -142,7 +142,7 @@ impl Cell {
     #[must_use]
     pub fn text<'r>(&self, record: &'r str) -> Cow<'r, str> {
         let written = self.written(record);
-        if self.form != Quoting::Doubled {
+        if self.quoting != Quoting::Doubled {
             return Cow::Borrowed(written);
         }
         let mut text = String::with_capacity(written.len());
@@ -150,55 +150,64 @@ impl Cell {
         Cow::Owned(text)
     }
 
-    /// The same; where it does not stand in the record to the letter, it is written into `arena`.
+    /// The same; if it contains doubled quotes, the text is written into `arena`.
     #[inline]
     #[must_use]
     pub fn text_in<'r>(&self, record: &'r str, arena: &'r Bump) -> &'r str {
         let written = self.written(record);
-        if self.form == Quoting::Doubled { undoubled_in(written, arena) } else { written }
+        if self.quoting == Quoting::Doubled { undoubled_in(written, arena) } else { written }
     }
 
     /// The cell's content, in a record that may not be UTF-8.
     #[must_use]
     pub fn bytes<'r>(&self, record: &'r [u8]) -> Cow<'r, [u8]> {
         let whole = &record[self.range.clone()];
-        if self.form == Quoting::Bare {
+        if self.quoting == Quoting::Bare {
             return Cow::Borrowed(whole);
         }
         let inner = whole[1..].strip_suffix(b"\"").unwrap_or(&whole[1..]);
-        if self.form == Quoting::Quoted {
+        if self.quoting == Quoting::Quoted {
             return Cow::Borrowed(inner);
         }
         let mut content = Vec::with_capacity(inner.len());
         let mut rest = inner;
         while let Some(quote) = memchr(b'"', rest) {
             content.extend_from_slice(&rest[..=quote]);
-            // Its double.
+            // Skips the second quote.
             rest = rest.get(quote + 2..).unwrap_or_default();
         }
         content.extend_from_slice(rest);
         Cow::Owned(content)
     }
 
-    /// What stands there, without the quotes around it. The beginning of a record that was too large may lack the closing
-    /// one.
+    /// The cell without its outer quotes. The closing quote may be missing from the beginning of a record that was too large.
     #[inline]
     fn written<'r>(&self, record: &'r str) -> &'r str {
-        if self.form == Quoting::Bare {
+        if self.quoting == Quoting::Bare {
             return &record[self.range.clone()];
         }
         let inner = &record[self.range.start + 1..self.range.end];
         inner.strip_suffix('"').unwrap_or(inner)
     }
 
-    /// Whether it stands in quotes.
+    /// Whether the cell is in quotes.
     #[must_use]
     pub fn is_quoted(&self) -> bool {
-        self.form != Quoting::Bare
+        self.quoting != Quoting::Bare
+    }
+
+    /// Whether the cell is closed by a quote, with nothing after it; or has no quotes and no carriage return.
+    #[must_use]
+    pub fn is_well_formed(&self, record: &[u8]) -> bool {
+        let whole = &record[self.range.clone()];
+        if self.quoting == Quoting::Bare {
+            return !whole.contains(&b'\r');
+        }
+        quoted_length(whole).0 == whole.len() && memchr_iter(b'"', whole).count().is_multiple_of(2)
     }
 }
 
-/// The parts of a text that together have one quote for each doubled one.
+/// Passes the parts of a text to `give`, which together have one quote for each doubled one.
 #[inline]
 fn undoubled<'r>(mut rest: &'r str, mut give: impl FnMut(&'r str)) {
     while let Some(quote) = memchr(b'"', rest.as_bytes()) {
@@ -215,20 +224,20 @@ fn undoubled_in<'r>(written: &str, arena: &'r Bump) -> &'r str {
     text.into_bump_str()
 }
 
-/// Finds the cells of one record (without its line end), in `cells`, which is emptied first. Text after a closing quote,
-/// which is an error elsewhere, belongs to its cell.
+/// Puts the cells of a record (without its line end) into `cells`, which is cleared first. Text after a closing quote,
+/// which is an error elsewhere, becomes part of the cell.
 pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     cells.clear();
     let mut delimiters = memchr_iter(delimiter, record);
     let mut start = 0;
     loop {
-        let (length, form) = match record.get(start) {
+        let (length, quoting) = match record.get(start) {
             Some(b'"') => quoted_length(&record[start..]),
             _ => (0, Quoting::Bare),
         };
-        // Delimiters inside of quotes lie behind.
+        // Skips delimiters inside quotes.
         let end = delimiters.find(|at| *at >= start + length).unwrap_or(record.len());
-        cells.push(Cell { range: start..end, form });
+        cells.push(Cell { range: start..end, quoting });
         start = end + 1;
         if start > record.len() {
             return;
@@ -236,22 +245,22 @@ pub fn split(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) {
     }
 }
 
-/// The length of the quoted cell at the start of `rest`, and its form.
+/// The length of the quoted cell at the start of `rest`, and its quoting.
 fn quoted_length(rest: &[u8]) -> (usize, Quoting) {
     let mut at = 1;
-    let mut form = Quoting::Quoted;
+    let mut quoting = Quoting::Quoted;
     while let Some(found) = memchr(b'"', &rest[at..]) {
         at += found + 1;
         if rest.get(at) != Some(&b'"') {
-            return (at, form);
+            return (at, quoting);
         }
-        form = Quoting::Doubled;
+        quoting = Quoting::Doubled;
         at += 1;
     }
-    (rest.len(), form)
+    (rest.len(), quoting)
 }
 
-/// The cells of one record as texts.
+/// The cells of a record as texts.
 #[must_use]
 pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
     let mut cells = Vec::new();
@@ -259,13 +268,13 @@ pub fn texts(record: &str, delimiter: char) -> Vec<Cow<'_, str>> {
     cells.iter().map(|cell| cell.text(record)).collect()
 }
 
-/// Writes cells as one record, without a line end. Whatever delimiter its reader splits at, a cell that holds one stands
-/// in quotes.
+/// Joins cells to a record, without a line end. A cell that contains any common delimiter is quoted, because its reader may
+/// split at a different one.
 #[must_use]
 pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) -> Vec<u8> {
     let mut record = Vec::new();
-    for (place, cell) in cells.into_iter().enumerate() {
-        if place > 0 {
+    for (at, cell) in cells.into_iter().enumerate() {
+        if at > 0 {
             record.push(delimiter_byte(delimiter));
         }
         let cell = cell.as_ref();
@@ -282,7 +291,7 @@ pub fn join(cells: impl IntoIterator<Item = impl AsRef<[u8]>>, delimiter: char) 
     record
 }
 
-/// A delimiter is a comma, a semicolon or a tab.
+/// A delimiter as a byte: it is a comma, a semicolon or a tab.
 #[must_use]
 pub fn delimiter_byte(delimiter: char) -> u8 {
     u8::try_from(delimiter).unwrap_or(b',')

@@ -11,12 +11,12 @@ pub enum InputError {
     /// It can't be opened or read.
     #[error("cannot read `{}`: {source}", printable(.name))]
     Unreadable {
-        /// As it was named.
+        /// The input's name, as it was typed.
         name: String,
-        /// Why.
+        /// The I/O error.
         source: io::Error,
     },
-    /// It has a problem as a whole; nothing after that was read.
+    /// It has a problem that affects the whole input. Nothing after it was read.
     #[error("`{}` is not valid: {}", printable(.0.first().map_or("", |first| &first.file)), .0.first().map_or("", |first| &first.message))]
     Invalid(Vec<Diagnostic>),
     /// The consumer of the rows failed.

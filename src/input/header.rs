@@ -1,4 +1,4 @@
-//! The header of a CSV file: its delimiter, its column of IDs, and the line on which it is.
+//! The header of a CSV file: its delimiter, its ID column, and its line.
 
 use super::csv;
 use super::error::InputError;
@@ -8,7 +8,7 @@ use crate::text::Printable;
 /// How many lines below the first one are searched for the header.
 const LINES_SEARCHED: usize = 20;
 
-/// The delimiter with which the header has an ID column, else its most frequent one.
+/// The delimiter with which the header has an ID column, or otherwise the most frequent delimiter.
 pub(super) fn find_delimiter(head: &[u8]) -> u8 {
     let mut in_quotes = false;
     let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
@@ -22,7 +22,7 @@ pub(super) fn find_delimiter(head: &[u8]) -> u8 {
         let cells = csv::texts(&line, *delimiter);
         (has_id(cells.iter()), cells.len())
     };
-    // The last of equals wins: the comma.
+    // If several are equal, `max_by_key` returns the last one: the comma.
     DELIMITERS.into_iter().max_by_key(score).map_or(b',', csv::delimiter_byte)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn has_id(mut columns: impl Iterator<Item = impl AsRef<str>>) -> bool
     columns.any(|column| normalized(column.as_ref()) == "incidentid")
 }
 
-/// The line of a header among the next lines, of which the first one is `line`.
+/// The line of a header in `bytes`, which begin on line `line`.
 pub(super) fn find_header(bytes: &[u8], line: u64) -> Option<u64> {
     let lines = bytes.split(|byte| *byte == b'\n').take(LINES_SEARCHED).map(String::from_utf8_lossy);
     let is_header =
@@ -51,14 +51,14 @@ pub(super) fn find_header(bytes: &[u8], line: u64) -> Option<u64> {
     lines.zip(line..).find(|(text, _)| is_header(text.trim_end())).map(|(_, line)| line)
 }
 
-/// What to do about bytes that are not UTF-8, if they look like those of Windows.
+/// Advice about bytes that are not UTF-8, if they may be Windows-1252.
 pub(crate) fn advice_for_encoding(bytes: &[u8]) -> Option<String> {
     let is_unassigned = |byte: &u8| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d);
-    let looks_like_it = std::str::from_utf8(bytes).is_err() && !bytes.iter().any(is_unassigned);
-    looks_like_it.then(|| "looks like Windows-1252; in Excel, save as CSV UTF-8".to_owned())
+    let may_be_windows = std::str::from_utf8(bytes).is_err() && !bytes.iter().any(is_unassigned);
+    may_be_windows.then(|| "looks like Windows-1252; in Excel, save as CSV UTF-8".to_owned())
 }
 
-/// A column's name for comparisons: any case, without white space, underscores and hyphens.
+/// A column's name for comparisons: in lower case, without white space, underscores and hyphens.
 #[must_use]
 pub fn normalized(name: &str) -> String {
     let significant = name.chars().filter(|character| !character.is_whitespace() && !matches!(character, '_' | '-'));

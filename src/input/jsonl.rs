@@ -1,6 +1,6 @@
-//! JSONL records: the members of one object.
+//! JSONL records: the members of an object.
 //!
-//! Promises: members' values are not parsed, however deep they are; a member that occurs twice is an error.
+//! Promises: the values of members are not parsed, however deep they are; a duplicate member is an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,23 +20,23 @@ pub struct Member<'r> {
     pub value: &'r RawValue,
 }
 
-/// Why a line is not an object with members.
+/// Why a line is not a valid object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineError {
-    /// Not JSON: what and at which byte of the line.
+    /// It is not JSON.
     Syntax {
-        /// What, in the parser's words.
+        /// The parser's message.
         message: String,
-        /// From 0; where a character begins, or the line ends.
+        /// The byte offset in the line, which is the start of a character or the end of the line.
         at: usize,
     },
-    /// JSON of another type.
+    /// It is JSON of a different type.
     NotAnObject,
-    /// The name of a member that occurs twice.
+    /// It has a member of this name twice.
     Twice(String),
 }
 
-/// The members of the object on a line, in their order.
+/// The members of the object on a line, in order.
 ///
 /// # Errors
 /// If the line is not one JSON object, or a member occurs twice.
@@ -46,7 +46,7 @@ pub fn members(line: &str) -> Result<Vec<Member<'_>>, LineError> {
     let read = if is_object {
         deserializer.deserialize_map(Members)
     } else {
-        // Checks without recursion whether it is JSON at all.
+        // Checks whether it is valid JSON, without recursion.
         <&RawValue as serde::Deserialize>::deserialize(&mut deserializer).map(|_| Vec::new())
     };
     let members =
@@ -62,15 +62,15 @@ pub fn members(line: &str) -> Result<Vec<Member<'_>>, LineError> {
     }
 }
 
-/// Whether the members are those of a line of a results file: the ten, and `input`.
+/// Whether a line with these members is from a results file: it has the ten columns, and `input`.
 #[must_use]
 pub fn is_result(members: &[Member<'_>]) -> bool {
-    // No member occurs twice, so counting and finding is enough.
+    // No member occurs twice, so the number and the names are enough.
     members.len() == RESULT_COLUMNS.len() + 1
         && members.iter().all(|member| member.name == "input" || RESULT_COLUMNS.contains(&member.name.as_ref()))
 }
 
-/// The input's own line in a line of a results file: the object in `input`, or, where it was no object, the text there.
+/// The original line in a line of a results file: the object in `input`, or its text if the line was not an object.
 #[must_use]
 pub fn own_record<'r>(members: &[Member<'r>]) -> Option<Cow<'r, str>> {
     let value = members.iter().find(|member| member.name == "input")?.value.get();
@@ -83,9 +83,9 @@ pub fn own_record<'r>(members: &[Member<'r>]) -> Option<Cow<'r, str>> {
 
 fn syntax(line: &str, error: &serde_json::Error) -> LineError {
     let message = error.to_string();
-    // The position is told apart: the parser's would count from the line's start, as if it were line 1.
+    // The diagnostic has the position; the parser would always report line 1.
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text).to_owned();
-    // The parser counts bytes, and may point into a character.
+    // The parser counts bytes, and may point into the middle of a character.
     LineError::Syntax { message, at: line.floor_char_boundary(error.column().saturating_sub(1)) }
 }
 
@@ -107,7 +107,7 @@ impl<'de> Visitor<'de> for Members {
     }
 }
 
-/// A JSON text, borrowed where it has no escapes (a plain `Cow` is always owned).
+/// A JSON text, borrowed if it has no escapes (serde deserializes a plain `Cow` as owned).
 #[derive(serde::Deserialize)]
 pub struct Text<'r>(#[serde(borrow)] pub Cow<'r, str>);
 

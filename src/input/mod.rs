@@ -1,9 +1,8 @@
-//! Input: the bytes of a file or pipe as records. Encoding, format, delimiter, the header; results files and portal
-//! exports are recognised.
+//! Input: splits a file or pipe into records. Detects its encoding, format, delimiter and header, and recognizes results
+//! files, fetched files and portal exports.
 //!
-//! Promises: no record is swallowed by a broken quote; a record is never kept once it is known to be longer than
-//! [`LONGEST_RECORD`]; what is held at once is a few chunks, however large the input is. What a column *means* is not
-//! known here: that is `check`'s.
+//! Promises: a broken quote never hides records; no record longer than [`LONGEST_RECORD`] is kept; memory holds only a few
+//! chunks, however large the input is. The meaning of columns is not known here, but in `check`.
 
 mod byte_scan;
 mod chunks;
@@ -16,6 +15,7 @@ mod open;
 mod portal;
 mod preamble;
 mod record_splitter;
+mod shape;
 mod sniff;
 mod source;
 mod watch;
@@ -27,5 +27,6 @@ pub(crate) use header::advice_for_encoding;
 pub use header::normalized;
 pub use open::{FileKind, Input};
 pub use portal::is_portal_export;
-pub use record_splitter::{Cutter, Record};
+pub use record_splitter::{Record, RecordSplitter};
+pub use shape::InputShape;
 pub use source::Source;

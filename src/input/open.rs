@@ -1,4 +1,4 @@
-//! Opening an input: encoding, format, delimiter, header; results files and portal exports are recognised here.
+//! Opens an input: detects its encoding, format, delimiter and header, and what created it.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -14,30 +14,31 @@ use super::error::InputError;
 use super::header::{advice_for_encoding, find_delimiter, find_header, has_id, named_delimiter};
 use super::portal::is_portal_export;
 use super::preamble::Preamble;
-use super::record_splitter::{Cutter, Record};
+use super::record_splitter::{Record, RecordSplitter};
+use super::shape::InputShape;
 use super::sniff::wrong_kind;
 use super::source::{STANDARD_INPUT, Source};
 use super::watch::Watch;
 use super::{fetched, jsonl};
 use crate::files::open_input;
 use crate::model::diagnostic::{Code, Diagnostic, codes};
-use crate::model::outcome::{InputShape, RESULT_COLUMNS};
+use crate::model::outcome::RESULT_COLUMNS;
 use crate::text::{Printable, unescape_formula};
 
-/// What created the file, if that changes how it is read.
+/// What created the file, if this affects how it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileKind {
-    /// A results file: the input's own columns follow the ten, or are in `input`.
+    /// A results file: the input's own columns follow the ten columns, or are in `input`.
     pub is_results: bool,
     /// An export of the portal: its cells describe incidents, not changes.
     pub is_portal_export: bool,
-    /// Created by `fetch`: a row that sets nothing was not filled in.
+    /// Created by `fetch`: rows that were not filled in are skipped.
     pub is_fetched: bool,
-    /// When the incident of the first row of a fetched file was read, if the file still says so.
+    /// When the incident of the first row of a fetched file was read, if the file still has this time.
     pub fetched_at: Option<jiff::Timestamp>,
 }
 
-/// An input that was opened and recognized; its records are not read yet.
+/// An open input whose format is known. Its records are not read yet.
 pub struct Input {
     name: String,
     shape: InputShape,
@@ -45,9 +46,9 @@ pub struct Input {
     is_utf16: bool,
     header: Header,
     records: Records,
-    /// What was read with the header.
+    /// The chunk that was read with the header.
     first: Option<Chunk>,
-    /// The file, to see whether it has changed.
+    /// Detects changes of the file.
     watch: Option<Watch>,
 }
 
@@ -57,18 +58,18 @@ struct Header {
     text: String,
     line: u64,
     cells: Vec<Cell>,
-    /// If it has no column of ids, a line near below that has one: the header is probably there.
+    /// If it has no ID column: a line shortly below that has one, and probably is the header.
     later: Option<u64>,
 }
 
-/// How many bytes are examined to find the format and the delimiter; also the longest header, in bytes.
-const LARGEST_LOOK: usize = 64 * 1024;
+/// The number of bytes that are examined to detect the format and the delimiter; also the longest header, in bytes.
+const HEAD_SIZE: usize = 64 * 1024;
 
 impl Input {
     /// Opens a file, or standard input.
     ///
     /// # Errors
-    /// If it can't be read, is something else than CSV or JSONL, or has a header that can't be read.
+    /// If it can't be read, is neither CSV nor JSONL, or has an invalid header.
     pub fn open(source: &Source) -> Result<Input, InputError> {
         let name = source.name().into_owned();
         let unreadable = |source| InputError::Unreadable { name: name.clone(), source };
@@ -84,7 +85,7 @@ impl Input {
         Ok(Input { watch, ..Input::from_reader(&name, Box::new(file))? })
     }
 
-    /// Reads from `reader`. Diagnostics show `name`, whose ending determines the format.
+    /// Reads from `reader`. Diagnostics show `name`, whose extension determines the format.
     ///
     /// # Errors
     /// As [`Input::open`].
@@ -92,19 +93,19 @@ impl Input {
         Input::in_chunks(name, reader, CHUNK_SIZE)
     }
 
-    /// As [`Input::from_reader`], with chunks of about so many bytes (at least 1). Nothing but speed depends on it.
+    /// Like [`Input::from_reader`], with chunks of about `chunk_size` bytes. Only the speed depends on it.
     ///
     /// # Errors
     /// As [`Input::open`].
     pub fn in_chunks(name: &str, reader: Box<dyn Read + Send>, chunk_size: usize) -> Result<Input, InputError> {
         let Decoded { reader, bom, is_utf16 } = decode(name, reader)?;
         let mut records = Records::new(name, reader, chunk_size.max(1));
-        let preamble = Preamble::of(records.peek(LARGEST_LOOK)?);
+        let preamble = Preamble::of(records.peek(HEAD_SIZE)?);
         let named = preamble.delimiter.map(|delimiter| named_delimiter(name, delimiter)).transpose()?;
-        records.pass_over(preamble.bytes, preamble.lines)?;
-        let head = records.peek(LARGEST_LOOK)?;
+        records.skip_peeked(preamble.bytes, preamble.lines)?;
+        let head = records.peek(HEAD_SIZE)?;
         let delimiter = (!is_jsonl(name, head)).then(|| named.unwrap_or_else(|| find_delimiter(head)));
-        let is_endless = head.len() >= LARGEST_LOOK && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+        let is_endless = head.len() >= HEAD_SIZE && !head.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
         let columns = delimiter.map_or(0, |delimiter| memchr::memchr_iter(delimiter, head).count());
         let mut input = Input {
             name: name.to_owned(),
@@ -121,7 +122,7 @@ impl Input {
             Some(_) if is_endless => {
                 let cause = match columns {
                     0 => "it has no line end and no delimiter".to_owned(),
-                    // Behind each of them there is a column more.
+                    // Here, `columns` is the number of delimiters.
                     columns => format!("its first 64 KiB have {} columns", columns + 1),
                 };
                 let message = format!("the first line is longer than 64 KiB, the limit of a header: {cause}");
@@ -132,13 +133,13 @@ impl Input {
         Ok(input)
     }
 
-    /// As it was named, `-` for standard input.
+    /// The input as it was named; `-` for standard input.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its format, as far as its results need it.
+    /// The format, for the results.
     #[must_use]
     pub fn shape(&self) -> &InputShape {
         &self.shape
@@ -156,7 +157,7 @@ impl Input {
         self.is_utf16
     }
 
-    /// The next records. `used` is a chunk that is no longer needed.
+    /// The next records. `used` is a chunk to reuse.
     pub(crate) fn next_chunk(&mut self, used: Chunk) -> Result<Option<Chunk>, InputError> {
         match self.first.take() {
             Some(chunk) => Ok(Some(chunk)),
@@ -164,10 +165,10 @@ impl Input {
         }
     }
 
-    /// Checks, after the last chunk, that it is still the file that was opened.
+    /// Checks after the last chunk that the file has not changed.
     ///
     /// # Errors
-    /// If it was changed or replaced meanwhile: what was read may be a part of it, or of two versions.
+    /// If it was changed or replaced: the chunks may be incomplete, or a mix of two versions.
     pub(crate) fn verify_unchanged(&self) -> Result<(), InputError> {
         match self.watch.as_ref().and_then(Watch::change) {
             None => Ok(()),
@@ -178,7 +179,7 @@ impl Input {
         }
     }
 
-    /// If the header has no column of ids, a line near below that has one.
+    /// If the header has no ID column: a line shortly below that has one.
     pub(crate) fn later_header(&self) -> Option<u64> {
         self.header.later
     }
@@ -197,7 +198,7 @@ impl Input {
         }
     }
 
-    /// Examines the first line of JSONL, to find out what created the file, without consuming it.
+    /// Examines the first JSONL line, without consuming it, to detect what created the file.
     fn read_first_line(&mut self) -> Result<(), InputError> {
         self.records.frame(Framing::Lines);
         let Some((chunk, First { record, .. })) = self.next_with_record(None)? else { return Ok(()) };
@@ -259,23 +260,23 @@ impl Input {
         self.header = Header { text, line: record.line, cells, later };
         chunk.bytes.drain(..end);
         chunk.first_line = line;
-        self.origin.fetched_at = time_column.and_then(|place| {
+        self.origin.fetched_at = time_column.and_then(|index| {
             let mut cells = Vec::new();
-            let record = Cutter::new(&chunk, Some(delimiter), &self.name).next(&mut cells).ok()??;
+            let record = RecordSplitter::new(&chunk, Some(delimiter), &self.name).next(&mut cells).ok()??;
             let record = std::str::from_utf8(&chunk.bytes[record.start..record.end]).ok()?;
-            cells.get(place)?.text(record).trim().parse().ok()
+            cells.get(index)?.text(record).trim().parse().ok()
         });
         self.first = Some(chunk);
         Ok(())
     }
 
-    /// The next chunk that holds a record, and that record.
+    /// The next chunk with a record, and its first record.
     fn next_with_record(&mut self, delimiter: Option<u8>) -> Result<Option<(Chunk, First)>, InputError> {
         let mut cells = Vec::new();
         while let Some(chunk) = self.records.next(Chunk::default())? {
-            let mut cutter = Cutter::new(&chunk, delimiter, &self.name);
-            if let Some(record) = cutter.next(&mut cells)? {
-                let (end, line) = cutter.place();
+            let mut splitter = RecordSplitter::new(&chunk, delimiter, &self.name);
+            if let Some(record) = splitter.next(&mut cells)? {
+                let (end, line) = splitter.position();
                 let first = First { record, cells, end: end.min(chunk.bytes.len()), line };
                 return Ok(Some((chunk, first)));
             }
@@ -288,12 +289,12 @@ impl Input {
 struct First {
     record: Record,
     cells: Vec<Cell>,
-    /// The byte and line of what follows it.
+    /// Where the next record begins: byte and line.
     end: usize,
     line: u64,
 }
 
-/// A stream as UTF-8 without a byte order mark (or as it was, where it has none).
+/// A stream without its byte order mark, and converted to UTF-8 if it was UTF-16.
 struct Decoded {
     reader: Box<dyn Read + Send>,
     bom: bool,
@@ -321,7 +322,7 @@ fn decode(name: &str, mut reader: Box<dyn Read + Send>) -> Result<Decoded, Input
     Ok(Decoded { reader, bom: is_utf16 || is_marked_utf8, is_utf16 })
 }
 
-/// By the ending, else by the first byte; empty standard input has no rows, as an empty JSONL file has none.
+/// Decides by the extension, or else by the first byte. Empty standard input has no rows, like an empty JSONL file.
 fn is_jsonl(name: &str, head: &[u8]) -> bool {
     let ending = Path::new(name).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     match ending.as_deref() {

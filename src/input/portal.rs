@@ -1,10 +1,10 @@
 //! Recognizes exports of the portal.
 
-/// The two columns by which an export is recognized, each as words.
+/// The two columns by which an export is recognized, split into words.
 const COLUMNS: [[&str; 2]; 2] = [["incident", "name"], ["incident", "id"]];
 
-/// Whether these columns (or members) are those of a portal export: `Incident name` and `Incident Id`, each written as
-/// two words, in any case, with any white space between them. `incidentId` in one word is a column like any other.
+/// Whether the columns (or members) contain `Incident name` and `Incident Id`, in any case, with any white space between
+/// the words. The single word `incidentId` doesn't count.
 pub fn is_portal_export<'a>(names: &(impl Iterator<Item = &'a str> + Clone)) -> bool {
     COLUMNS.iter().all(|words| names.clone().any(|name| is_written_as(name, words)))
 }

@@ -1,19 +1,17 @@
-//! Lines that programs write above the header of a CSV file: `sep=;` (Excel), `#TYPE …` (Windows PowerShell).
+//! Lines that some programs write above the header of a CSV file: `sep=;` (Excel), `#TYPE …` (Windows PowerShell).
 
 /// The lines above the header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Preamble {
-    /// Its length in bytes, line ends included.
+    /// The length in bytes, including line ends.
     pub(super) bytes: usize,
-    /// Its lines.
     pub(super) lines: u64,
     /// The delimiter that a `sep=` line names.
     pub(super) delimiter: Option<char>,
 }
 
 impl Preamble {
-    /// Reads it from the beginning of `head`; empty if there is none. Blank lines before one of its lines are part of
-    /// it.
+    /// Reads the preamble at the start of `head`; empty if there is none. Blank lines before one of its lines belong to it.
     pub(super) fn of(head: &[u8]) -> Preamble {
         let mut found = Preamble::default();
         let (mut bytes, mut lines) = (0, 0);
@@ -35,7 +33,7 @@ impl Preamble {
     }
 }
 
-/// The delimiter of a `sep=;` line; after it there may be a closing quote, and the delimiters of empty cells.
+/// The delimiter of a `sep=;` line. A closing quote and the delimiters of empty cells may follow it.
 fn delimiter_of(line: &[u8]) -> Option<char> {
     let (name, rest) = line.split_at_checked(4)?;
     if !name.eq_ignore_ascii_case(b"sep=") {

@@ -1,6 +1,6 @@
-//! Recognizes other file formats by their first bytes, with advice.
+//! Recognizes other file formats by their first bytes.
 
-/// The real format of a file that is neither CSV nor JSONL, and how to convert it.
+/// The format of a file that is neither CSV nor JSONL, and advice how to convert it.
 pub(super) fn wrong_kind(head: &[u8]) -> Option<(&'static str, &'static str)> {
     const SAVE: &str = "open it in its program and save it as CSV UTF-8";
     const UNPACK: &str = "unpack it first";

@@ -1,4 +1,4 @@
-//! The source of an input. Only this file knows that `-` means standard input.
+//! The source of an input. Only this file knows that `-` is standard input.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -17,13 +17,13 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source of this name, which was typed or is stored with a run.
+    /// The source with this name, which was typed or is stored with a run.
     #[must_use]
     pub fn named(name: &OsStr) -> Source {
         if name == STANDARD_INPUT { Source::StandardInput } else { Source::File(name.into()) }
     }
 
-    /// Its name, `-` for standard input.
+    /// The name of the source; `-` for standard input.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match self {
@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    /// Its name on a command line, byte by byte.
+    /// The exact bytes of its name on a command line.
     #[must_use]
     pub fn argument(&self) -> &OsStr {
         match self {

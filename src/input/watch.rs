@@ -1,4 +1,4 @@
-//! Notices files that change while they are read.
+//! Detects files that change while they are read.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Watch {
     file: File,
-    /// Where it was opened; `None` for standard input.
+    /// The path at which it was opened; `None` for standard input.
     path: Option<PathBuf>,
     was: Metadata,
 }
@@ -24,7 +24,7 @@ impl Watch {
         Ok(Some(Watch { file: file.try_clone()?, path: path.map(Path::to_owned), was }))
     }
 
-    /// What happened to the file since then; `None` if it is unchanged.
+    /// How the file has changed since then; `None` if it is unchanged.
     pub(super) fn change(&self) -> Option<&'static str> {
         let Ok(is) = self.file.metadata() else { return Some("it can no longer be examined") };
         if is.len() != self.was.len() {

@@ -201,7 +201,7 @@ impl RunLock {
 
 /// Whether a process holds the run now. Leaves no trace.
 pub(super) fn is_held(dir: &Path, run: &str) -> bool {
-    let file = open(&run_path(dir, run), For::RunInput);
+    let file = open(&run_path(dir, run), For::Reading);
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
@@ -233,7 +233,7 @@ pub(super) fn remove_what_was_left(dir: &Path, is_to_be_sent: impl Fn(&str) -> b
 
 /// Nobody opens or changes the journal while this is held; `None` if somebody does, or nobody ever has. Waits for nobody.
 pub(super) fn keep_turns_away(dir: &Path) -> Option<File> {
-    let file = open(&turn_path(dir), For::RunInput).ok()?;
+    let file = open(&turn_path(dir), For::Reading).ok()?;
     file.try_lock_shared().ok().map(|()| file)
 }
 

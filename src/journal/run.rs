@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::locks::RunLock;
+use crate::input::InputShape;
 use crate::model::change::TenantKey;
-use crate::model::outcome::{InputShape, OutcomeKind};
+use crate::model::outcome::OutcomeKind;
 use crate::model::setting::{Origin, Settings};
 
 /// What a run keeps of its start: enough to show it, to resume it, and to rebuild its results.

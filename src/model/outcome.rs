@@ -4,7 +4,6 @@
 //! the format that users' scripts read.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use super::outcome_code::{OutcomeCode, RowCode};
 pub use super::outcome_kind::{OutcomeKind, UnknownOutcome};
@@ -94,35 +93,4 @@ pub struct ResultRow {
     pub attempts: u32,
     /// The row's own bytes, without its line end.
     pub source: Vec<u8>,
-}
-
-/// The format of an input, as far as its results need it: stored with the run, so that they can be rebuilt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "format", rename_all = "lowercase")]
-pub enum InputShape {
-    /// A CSV file.
-    Csv {
-        /// `,`, `;` or a tab.
-        delimiter: char,
-        /// Whether it began with a byte order mark.
-        bom: bool,
-        /// The names of its own columns, as they were.
-        columns: Vec<String>,
-    },
-    /// A JSONL file.
-    Jsonl {
-        /// Whether it began with a byte order mark.
-        bom: bool,
-    },
-}
-
-impl InputShape {
-    /// The ending of a file of this format: `csv` or `jsonl`.
-    #[must_use]
-    pub fn extension(&self) -> &'static str {
-        match self {
-            InputShape::Csv { .. } => "csv",
-            InputShape::Jsonl { .. } => "jsonl",
-        }
-    }
 }

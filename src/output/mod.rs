@@ -1,5 +1,5 @@
-//! What is written to files for other programs: [`results`] line by line, the incidents that [`fetched`] lists, and the
-//! file of a plan. Text from outside goes through [`crate::text`] on its way.
+//! Files for other programs: the [`results`] of a run, the incidents of a fetch ([`fetched`]), and plans ([`plan_file`]).
+//! Text from outside passes through [`crate::text`].
 
 pub mod fetched;
 pub mod plan_file;

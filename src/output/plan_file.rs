@@ -1,6 +1,6 @@
-//! The plan's file: where a plan may be written, and how it gets its name.
+//! The file of a plan: which files it may replace, and how it is written.
 //!
-//! Promises: nothing is replaced but an empty file or a plan; the name is given in one step, to a whole plan.
+//! Promises: it replaces only an empty file or a plan; it is written atomically.
 
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ pub struct PlanFile {
 const KIND: OutputKind = OutputKind { name: "the plan", option: "-o", used: "it is the input" };
 
 impl PlanFile {
-    /// Looks at what is there, and changes nothing. `input` is the input's path, where it has one.
+    /// Examines the path without changing anything. `input` is the input's path, if it has one.
     ///
     /// # Errors
-    /// Where it is a link, a directory, a device or a pipe, the input itself, or a file that is no plan; where its
-    /// directory can't be written.
+    /// If it is a link, a directory, a device, a pipe, the input itself, or a file that is not a plan; if its directory
+    /// can't be written.
     pub fn examine(path: &Path, input: Option<&Path>) -> Result<PlanFile, PathError> {
         let needs_file = || PathProblem::Other("the plan needs a file; name one with `-o`".to_owned());
         let examined = if path == Path::new("-") { Err(needs_file()) } else { examine(path, input) };
@@ -36,10 +36,10 @@ impl PlanFile {
         &self.path
     }
 
-    /// Writes a plan there. Returns its checksum.
+    /// Writes a plan. Returns its checksum.
     ///
     /// # Errors
-    /// Where something else stands there by now, where it can't be written, and where `rows` ends in an error.
+    /// If a different file exists by now, if it can't be written, or if `rows` yields an error.
     pub fn write<E: From<PathError>>(
         &self,
         header: &Header,

@@ -1,11 +1,11 @@
-//! Plans: the changes of a run in a file, which a person reads and `apply` sends exactly.
+//! Plans: files with the exact changes of a run, which people review and `apply` sends.
 //!
 //! A plan is JSONL: a header, one line per row with the edits of its change, and a checksum of everything before it. The
-//! checksum reveals a plan that was modified or cut off. It is not a signature: anyone who can write the file can compute
-//! it. Format 1 had the request's body in the place of the edits.
+//! checksum reveals a plan that was modified or truncated. It is not a signature: anyone who can write the file can compute
+//! it. Format 1 had the request's body instead of the edits.
 //!
-//! Promises: memory does not grow with a plan. Trust a plan only after [`read`] has verified its checksum. A plan is
-//! input: its rows are checked like the rows of a file, its contract like a user's file.
+//! Promises: memory does not grow with the size of a plan. Trust a plan only after [`read`] has verified its checksum. A
+//! plan is input: its rows are checked like those of an input file, its contract like a user's contract.
 
 mod row_rules;
 mod stored;
@@ -13,7 +13,6 @@ mod stored;
 pub use row_rules::check_edits;
 pub use stored::decode;
 
-use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead, Write};
 
@@ -23,9 +22,10 @@ use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::Contract;
+use crate::input::InputShape;
 use crate::model::change::{Change, IncidentId, ResolvedChange};
 use crate::model::edit::{Edits, Never};
-use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
+use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
 use crate::model::snapshot::Snapshot;
 use crate::text::truncate;
 use row_rules::SHOWN;
@@ -34,48 +34,48 @@ use row_rules::SHOWN;
 const FORMAT: u32 = 2;
 /// The last format whose changes are request bodies.
 const FORMAT_OF_BODIES: u32 = 1;
-/// How every plan begins.
+/// The start of every plan.
 const MARK: &[u8] = b"{\"plan\":";
-/// How its last line begins.
+/// The start of its last line.
 const CHECKSUM: &str = "{\"seal\":\"sha256:";
-/// No line of a plan is longer: a row has 1 MiB at most, and stands in it about twice.
+/// The longest line of a plan, in bytes. A row has at most 1 MiB, and its line contains it about twice.
 const LONGEST_LINE: u64 = 16 << 20;
 
-/// What a plan says of itself.
+/// The header of a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The format.
+    /// The format's version.
     pub plan: u32,
-    /// When it was made, as RFC 3339 has it.
+    /// The time of its creation, as RFC 3339.
     pub made_at: String,
-    /// A random value: two plans with the same changes, made in the same second, are two plans. Empty in older plans.
+    /// A random value, which distinguishes plans with the same changes from the same second. Empty in older plans.
     #[serde(default)]
     pub random: String,
-    /// Where the API is.
+    /// The API's origin.
     pub origin: String,
-    /// Whose incidents, where that was known.
+    /// The tenant key, if it was known.
     pub scope: Option<String>,
     /// The contract's name.
     pub contract: String,
-    /// The contract, whole, as TOML.
+    /// The complete contract as TOML.
     pub rules: String,
     /// The input, as it was named.
     pub input: String,
-    /// What the results need to know of it.
+    /// The format of the input, for the results.
     pub shape: InputShape,
-    /// Names the changes in their order, in hexadecimal digits.
+    /// A hash of the changes in their order, in hexadecimal digits.
     pub digest: String,
-    /// The rows that follow.
+    /// The number of rows.
     pub rows: u64,
-    /// Whether the incidents were looked at.
+    /// Whether the incidents were read.
     pub compared: bool,
-    /// The options that changed what is sent, as they were typed.
+    /// The options that affect the changes, as they were typed.
     pub options: Vec<String>,
 }
 
 impl Header {
-    /// A header of the present format, with nothing in it yet.
+    /// A header of the current format; all other fields are empty.
     #[must_use]
     pub fn new(made_at: Timestamp, shape: InputShape) -> Header {
         Header {
@@ -96,29 +96,29 @@ impl Header {
     }
 }
 
-/// 64 bits from the operating system, which seeds the hasher with them.
+/// 64 random bits: the hasher is seeded by the operating system.
 fn random() -> String {
     format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
-/// One row of a plan.
+/// A row of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanRow {
-    /// From 1.
+    /// The row's number, counted from 1.
     pub row: u64,
-    /// The line of the input on which it begins, from 1.
+    /// The line of the input on which the row begins, counted from 1.
     pub line: u64,
-    /// The id, or the cell that is none.
+    /// The incident's ID, or the raw cell.
     pub incident: String,
-    /// What is sent, perhaps to the incident into which this one was merged; or how the row ends without.
+    /// The change to send, perhaps to the incident into which this one was merged; or the outcome without sending.
     pub change: Result<ResolvedChange, Outcome>,
-    /// What its incident looked like when the plan was made.
+    /// The incident when the plan was created.
     pub before: Option<Snapshot>,
-    /// The row's own bytes.
+    /// The original bytes of the row.
     pub source: Vec<u8>,
 }
 
-/// A row as its line has it.
+/// The line of a row.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_field_names, reason = "`line` is the input's word, and the plan's")]
@@ -126,16 +126,16 @@ struct Line {
     row: u64,
     line: u64,
     incident: String,
-    /// Into which that was merged: this one is updated.
+    /// The incident to update, into which `incident` was merged.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     target: Option<IncidentId>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     change: Option<Box<RawValue>>,
-    /// Of format 1: whether the body adds a comment.
+    /// Only in format 1: whether the body adds a comment.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     appends: bool,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    ends: Option<SkippedRow>,
+    #[serde(skip_serializing_if = "Option::is_none", default, rename = "ends")]
+    skipped: Option<SkippedRow>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     before: Option<Snapshot>,
     source: Source,
@@ -149,7 +149,7 @@ struct SkippedRow {
     message: String,
 }
 
-/// Text, or the bytes where they are none.
+/// Text, or bytes that are not UTF-8.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Source {
@@ -157,28 +157,28 @@ enum Source {
     Bytes(Vec<u8>),
 }
 
-/// Why a file is no plan that can be trusted.
+/// Why a file is not a plan that can be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// It can't be read.
     #[error("cannot read the plan: {0}")]
     Io(#[from] io::Error),
-    /// It is something else.
+    /// It is a different file.
     #[error("it is not a plan: `bulk-triage plan` creates one")]
     NoPlan,
     /// It was written by a newer version of this program.
     #[error("the plan has format {found}, and this program knows format {FORMAT}: use a newer bulk-triage")]
     Newer {
-        /// Its format.
+        /// The plan's format.
         found: u32,
     },
-    /// It was as it was written, and is another one now.
+    /// It was replaced by a different plan after it was verified.
     #[error("the plan was replaced while it was read")]
     Exchanged,
-    /// It is not as it was written.
-    #[error("the plan was modified or cut off: {what}")]
+    /// It was modified after it was written.
+    #[error("the plan was modified or truncated: {what}")]
     Altered {
-        /// Where that shows.
+        /// The evidence.
         what: String,
     },
 }
@@ -187,16 +187,16 @@ fn altered(what: impl Into<String>) -> PlanError {
     PlanError::Altered { what: what.into() }
 }
 
-/// Whether a file that begins so is a plan, or was one.
+/// Whether a file with this start is a plan, perhaps a damaged one.
 #[must_use]
-pub fn is_plan(beginning: &[u8]) -> bool {
-    beginning.starts_with(MARK)
+pub fn is_plan(start: &[u8]) -> bool {
+    start.starts_with(MARK)
 }
 
 /// Writes a plan. Returns its checksum.
 ///
 /// # Errors
-/// Where `out` fails (worded by `failed`), or `rows` ends in an error.
+/// If `out` fails (converted by `failed`), or `rows` yields an error.
 pub fn write<E>(
     mut out: impl Write,
     header: &Header,
@@ -219,7 +219,7 @@ pub fn write<E>(
     Ok(checksum)
 }
 
-/// As much of a checksum as a person compares.
+/// The start of a checksum, for people to compare.
 #[must_use]
 pub fn short(checksum: &str) -> &str {
     checksum.get(..12).unwrap_or(checksum)
@@ -228,40 +228,36 @@ pub fn short(checksum: &str) -> &str {
 /// Bytes in hexadecimal digits.
 #[must_use]
 pub fn digits(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A String takes all that is written.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn line_of(row: PlanRow) -> io::Result<Line> {
     let target = row.change.as_ref().ok().map(|change| change.incident);
     let target = target.filter(|target| target.to_string() != row.incident);
-    let (change, ends) = match row.change {
+    let (change, skipped) = match row.change {
         Ok(change) => (Some(to_raw_value(&change.edits)?), None),
         Err(Outcome { kind, code, message, .. }) => (None, Some(SkippedRow { outcome: kind, code, message })),
     };
     let source = String::from_utf8(row.source).map_or_else(|error| Source::Bytes(error.into_bytes()), Source::Text);
     let PlanRow { row, line, incident, before, .. } = row;
-    Ok(Line { row, line, incident, target, change, appends: false, ends, before, source })
+    Ok(Line { row, line, incident, target, change, appends: false, skipped, before, source })
 }
 
-/// A plan that was read to its end, without its rows.
+/// A plan with a verified checksum, without its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
-    /// What it says of itself.
+    /// The plan's header.
     pub header: Header,
-    /// Its contract.
+    /// The contract in the header, parsed.
     pub contract: Contract,
-    /// Its checksum.
+    /// The verified checksum.
     pub checksum: String,
 }
 
-/// Reads a plan, and hands its rows to `take`. What `take` got is to be thrown away where this is an error.
+/// Reads a plan and passes its rows to `take`. Discard the rows if this fails.
 ///
 /// # Errors
-/// Where it is no plan, not as it was written, holds what no row may hold, or `take` fails.
+/// If it is not a plan, was modified, has an invalid row, or if `take` fails.
 pub fn read<E: From<PlanError>>(
     plan: impl BufRead,
     mut take: impl FnMut(PlanRow) -> Result<(), E>,
@@ -295,7 +291,7 @@ pub fn read<E: From<PlanError>>(
     }
 }
 
-/// The options that say what rows mean: only these are kept in a plan, and repeated in suggested commands.
+/// The options that affect the changes: only these are stored in a plan, and repeated in suggested commands.
 pub const OPTIONS: [&str; 4] = ["--contract", "--set", "--limit", "--only"];
 
 fn header_of(line: &[u8]) -> Result<(Header, Contract), PlanError> {
@@ -319,7 +315,7 @@ fn header_of(line: &[u8]) -> Result<(Header, Contract), PlanError> {
     }
     let is_known = |option: &[String]| matches!(option, [name, _] if OPTIONS.contains(&name.as_str()));
     if !header.options.chunks(2).all(is_known) {
-        return Err(wrong("it has options that change no row".to_owned()));
+        return Err(wrong("it has options that do not affect the changes".to_owned()));
     }
     Ok((header, contract))
 }
@@ -331,9 +327,9 @@ fn row_of(line: &[u8], format: u32, contract: &Contract) -> Result<PlanRow, Stri
             return Err(format!("`{name}` is {number}: the largest number is {}", IncidentId::MAX));
         }
     }
-    let change = match (line.change, line.ends) {
+    let change = match (line.change, line.skipped) {
         (Some(change), None) => {
-            // `+7` and `07` are numbers too, and stand in no plan that `plan` has written.
+            // `plan` writes neither `+7` nor `07`.
             let own = line.incident.parse().ok().and_then(IncidentId::new);
             let own = own.filter(|own| own.to_string() == line.incident).ok_or("the incident is not a number")?;
             let incident = line.target.unwrap_or(own);
@@ -345,13 +341,13 @@ fn row_of(line: &[u8], format: u32, contract: &Contract) -> Result<PlanRow, Stri
             check_edits(contract, &edits)?;
             Ok(Change { incident, edits })
         }
-        (None, Some(ends)) => match ends.outcome {
+        (None, Some(skipped)) => match skipped.outcome {
             OutcomeKind::Invalid | OutcomeKind::Unchanged | OutcomeKind::Failed => {
-                Err(Outcome::new(ends.outcome, ends.code, ends.message))
+                Err(Outcome::new(skipped.outcome, skipped.code, skipped.message))
             }
-            other => return Err(format!("a row ends as {other} only once it is sent")),
+            other => return Err(format!("only a row that was sent has the outcome {other}")),
         },
-        _ => return Err("the row has a change and an end, or neither".to_owned()),
+        _ => return Err("the row has a change and an outcome, or neither".to_owned()),
     };
     let source = match line.source {
         Source::Text(text) => text.into_bytes(),
@@ -368,7 +364,7 @@ fn edits_of(change: &str, appends: bool) -> Result<Edits<Never>, String> {
     serde_json::from_str(change).map_err(|error| format!("the change {} is invalid: {error}", truncate(change, SHOWN)))
 }
 
-/// The lines of a plan, with their ends.
+/// The lines of a plan, with their line ends.
 struct Lines<R> {
     plan: R,
     hasher: Sha256,
@@ -380,7 +376,7 @@ impl<R: BufRead> Lines<R> {
         let mut line = Vec::new();
         let read = io::Read::take(&mut self.plan, LONGEST_LINE).read_until(b'\n', &mut line)?;
         if read as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
-            return Err(altered("a line is longer than any that was written"));
+            return Err(altered("a line is longer than any line of a plan"));
         }
         Ok((read > 0).then_some(line))
     }

@@ -1,5 +1,4 @@
-//! The rules for changes that were kept, in a plan or in the journal: they are checked against the contract that was kept
-//! with them, as rows are.
+//! Checks stored changes, of a plan or the journal, against the contract that was stored with them.
 //!
 //! Promise: a change has each of its properties once, in the contract's order.
 
@@ -12,31 +11,31 @@ use crate::text::truncate;
 /// How much of a change a message repeats, in characters.
 pub(super) const SHOWN: usize = 40;
 
-/// Checks the edits of a kept change.
+/// Checks the edits of a stored change.
 ///
 /// # Errors
-/// What is wrong with them.
+/// Describes what is wrong.
 pub fn check_edits<L: Serialize>(contract: &Contract, edits: &Edits<L>) -> Result<(), String> {
     if edits.is_empty() {
         return Err("the change sets no property".to_owned());
     }
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for PropertyEdit { property: name, edit } in edits.iter() {
-        let place = contract.properties.iter().position(|property| property.name == **name);
-        let place = place.ok_or_else(|| format!("`{}` cannot be set", truncate(name, SHOWN)))?;
-        if !can_be(&contract.properties[place].kind, edit) {
+        let position = contract.properties.iter().position(|property| property.name == **name);
+        let position = position.ok_or_else(|| format!("`{}` cannot be set", truncate(name, SHOWN)))?;
+        if !is_allowed(&contract.properties[position].kind, edit) {
             return Err(format!("{} is not a value of `{name}`", truncate(&edit.value().to_string(), SHOWN)));
         }
-        places.push(place);
+        positions.push(position);
     }
-    if !places.is_sorted_by(|one, next| one < next) {
-        return Err("a property of the change occurs twice, or in another place".to_owned());
+    if !positions.is_sorted_by(|position, next| position < next) {
+        return Err("a property of the change occurs twice, or in a different order".to_owned());
     }
     check_dependencies(contract, edits)
 }
 
-/// Whether a property of this kind can be edited so. A text or a list may be what somebody has put into the incident.
-fn can_be<L>(kind: &PropertyKind, edit: &Edit<L>) -> bool {
+/// Whether a property of this kind allows the edit. An undo may restore any text or list that the incident had.
+fn is_allowed<L>(kind: &PropertyKind, edit: &Edit<L>) -> bool {
     use serde_json::Value;
     match (kind, edit) {
         (PropertyKind::Choice(choices), Edit::Set(Value::String(text))) => {
@@ -60,7 +59,7 @@ fn check_dependencies<L>(contract: &Contract, edits: &Edits<L>) -> Result<(), St
         let Some(value_of) = value(&rule.property) else { continue };
         let on = value(&rule.on);
         let allows =
-            |(with, values): &(String, Vec<String>)| on == Some(with) && values.iter().any(|one| one == value_of);
+            |(with, values): &(String, Vec<String>)| on == Some(with) && values.iter().any(|value| value == value_of);
         if !rule.allowed.iter().any(allows) {
             let on = on.map_or_else(|| "not set".to_owned(), |on| format!("`{on}`"));
             return Err(format!("{} `{value_of}` is not allowed with {} `{on}`", rule.property, rule.on));
@@ -105,9 +104,9 @@ mod tests {
             ("null", "not an object"),
             ("\"x\"", "not an object"),
             ("{}", "no property"),
-            (r#"{"status":"Active","status":"Resolved"}"#, "twice"),
-            (r#"{"status":"Resolved","st\u0061tus":"Active"}"#, "twice"),
-            (r#"{"comment":"one","comment":"two"}"#, "twice"),
+            (r#"{"status":"Active","status":"Resolved"}"#, "duplicate member"),
+            (r#"{"status":"Resolved","st\u0061tus":"Active"}"#, "duplicate member"),
+            (r#"{"comment":"one","comment":"two"}"#, "duplicate member"),
             (r#"{"status":7}"#, "not a value"),
             (r#"{"status":null}"#, "not a value"),
             (r#"{"status":["Active"]}"#, "not a value"),
@@ -122,9 +121,9 @@ mod tests {
             (r#"{"severity":"high"}"#, "cannot be set"),
             (r#"{"Status":"Active"}"#, "cannot be set"),
             (r#"{"incidentId":7,"status":"Active"}"#, "cannot be set"),
-            (r#"{ "status":"Active"}"#, "not written"),
-            (r#"{"status":"\u0041ctive"}"#, "not written"),
-            (r#"{"comment":"x","status":"Active"}"#, "in another place"),
+            (r#"{ "status":"Active"}"#, "not in the form"),
+            (r#"{"status":"\u0041ctive"}"#, "not in the form"),
+            (r#"{"comment":"x","status":"Active"}"#, "in a different order"),
             (r#"{"determination":"Other"}"#, "is not allowed with"),
             (r#"{"classification":"FalsePositive","determination":"Malware"}"#, "is not allowed with"),
         ] {

@@ -1,6 +1,6 @@
-//! Edits as the journal, plans of format 1 and results of earlier revisions keep them: as the request's body.
+//! Edits stored as a request's body: in the journal, in plans of format 1 and in results of earlier revisions.
 //!
-//! Promise: a body is read only if it would be written exactly so; what is shown of it is all that is sent.
+//! Promise: a body is accepted only if its edits serialize to exactly this body. So a preview shows all that is sent.
 
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -11,10 +11,10 @@ use crate::model::edit::{Edit, Edits, PropertyEdit};
 use crate::model::list_edit::ListEdit;
 use crate::text::truncate;
 
-/// The edits that were stored as this body. `appends`: whether one of its properties is added to what is there.
+/// The edits that were stored as this body. `appends`: whether it adds a comment.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Describes what is wrong.
 pub fn decode(body: &str, appends: bool) -> Result<Edits, String> {
     let members: Map<String, Value> =
         serde_json::from_str(body).map_err(|_| format!("the change {} is not an object", truncate(body, SHOWN)))?;
@@ -32,11 +32,9 @@ pub fn decode(body: &str, appends: bool) -> Result<Edits, String> {
     if edits.added().is_some() != appends {
         return Err("`appends` does not say whether a comment is added".to_owned());
     }
-    // A member that occurs twice is read once.
+    // The parser accepts duplicate members, for example.
     if edits.to_json() != body {
-        return Err(
-            "the change is not written as `plan` writes it: a member occurs twice, or is spelled otherwise".into()
-        );
+        return Err("the change is not in the form that `plan` writes: it may have a duplicate member".into());
     }
     Ok(edits)
 }

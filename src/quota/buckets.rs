@@ -20,7 +20,7 @@ impl Buckets {
         Buckets { buckets: quota.windows().iter().copied().map(TokenBucket::new).collect() }
     }
 
-    /// Up to `wanted` permits at `now`.
+    /// Grants up to `wanted` permits at `now`.
     #[must_use]
     pub fn grant(&self, spent: &QuotaUsage, pause: Option<Pause>, now: BootTime, wanted: u32) -> Grant {
         let (permits, next) = match pause {
@@ -38,7 +38,7 @@ impl Buckets {
         Grant { permits, next }
     }
 
-    /// Tokens that every bucket has at `now`.
+    /// The number of tokens that every bucket has at `now`.
     fn free(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         self.buckets.iter().map(|bucket| bucket.free(spent, now)).min().unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! The estimated finish: the quota's own arithmetic run ahead, not an average.
+//! The estimated finish time: it simulates the quota instead of using an average rate.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::buckets::Buckets;
 use crate::clock::BootTime;
 use crate::model::permit::{Pause, QuotaUsage};
 
-/// What the arithmetic needs besides the quota.
+/// The requests to simulate.
 #[derive(Clone, Copy, Debug)]
 pub struct Forecast {
     /// Requests that remain.
@@ -18,7 +18,7 @@ pub struct Forecast {
     pub latency: Duration,
 }
 
-/// When the last request will end, if nobody else uses the quota and no request is throttled.
+/// When the last request will end, provided that nobody else uses the quota and no request is throttled.
 #[must_use]
 pub fn arrival(
     buckets: &Buckets,
@@ -30,10 +30,10 @@ pub fn arrival(
     run_ahead(buckets, spent, pause, now, ahead, |_| ())
 }
 
-/// Like [`arrival`]; also reports when each request starts, in order.
+/// Like [`arrival`]; also passes the start of each request to `starts`, in order.
 ///
-/// Requests start in order and take equally long, so their ends are sorted and the token for request `k` is known:
-/// that of the request that ended `calls` (of the window) earlier. Cost: one step for each request and window.
+/// Requests start in order and take equally long, so their ends are sorted, and request `k` needs the token of request
+/// `k - calls`, where `calls` is the size of the window. Cost: one step for each request and window.
 pub fn run_ahead(
     buckets: &Buckets,
     spent: &QuotaUsage,
@@ -45,13 +45,11 @@ pub fn run_ahead(
     let from = pause.map_or(now, |pause| pause.until.max(now));
     let concurrency = ahead.concurrency.max(1) as usize;
     let mut ends: VecDeque<BootTime> = spent.ended.iter().copied().filter(|end| *end <= now).collect();
-    let under_way_end = now + ahead.latency;
-    for _ in 0..spent.in_flight {
-        ends.push_back(under_way_end);
-    }
-    // Only our own requests hold a slot.
-    let first_of_ours = ends.len() - (spent.in_flight as usize).min(ends.len());
-    let mut last = if spent.in_flight > 0 { under_way_end } else { from };
+    let in_flight_end = now + ahead.latency;
+    ends.extend(std::iter::repeat_n(in_flight_end, spent.in_flight as usize));
+    // Requests that have ended don't limit the concurrency.
+    let first_in_flight = ends.len() - spent.in_flight as usize;
+    let mut last = if spent.in_flight > 0 { in_flight_end } else { from };
     let longest = buckets.buckets.iter().map(|bucket| bucket.window().calls as usize).max().unwrap_or(0);
     let mut dropped = 0;
     for _ in 0..ahead.calls {
@@ -61,7 +59,7 @@ pub fn run_ahead(
                 start = start.max(ends[at] + bucket.hold());
             }
         }
-        if let Some(at) = ends.len().checked_sub(concurrency).filter(|at| at + dropped >= first_of_ours) {
+        if let Some(at) = ends.len().checked_sub(concurrency).filter(|at| at + dropped >= first_in_flight) {
             start = start.max(ends[at]);
         }
         starts(start);

@@ -1,12 +1,12 @@
-//! The quota: how many calls may go now, and when the next one.
+//! The quota: how many requests may be sent now, and when the next one may be sent.
 //!
-//! Each window is a token bucket ([`TokenBucket`]), and a call takes one token of each. A token comes back one whole
-//! window after the *end* of the call that used it: the server counted that call at some moment before its end, and
-//! will count the next one at some moment after its start, so no window of the server's, sliding, fixed or bucket, is
-//! ever exceeded. A request without a response ends [`crate::model::permit::LATE_COUNT`] after it was seen cut, or its process
-//! was seen gone: the server may count it after that. A pause after a 429 ([`crate::model::permit::Pause`]) stands above all buckets.
+//! Each window is a token bucket ([`TokenBucket`]), and a request takes a token from each of them. A token returns one full
+//! window after the *end* of the request that used it. The server counted that request before its end and will count the
+//! next one after its start, so no window of the server (sliding, fixed or a bucket) is ever exceeded. A request without a
+//! response ends [`crate::model::permit::LATE_COUNT`] after its connection was lost or its process was found dead, because
+//! the server may count it late. During a pause after a 429 ([`crate::model::permit::Pause`]), no request is sent.
 //!
-//! Pure: no clock, no I/O. What was spent is read from the journal; the journal knows nothing of this.
+//! Pure: no clock, no I/O. The usage comes from the journal, which does not depend on this module.
 
 mod buckets;
 mod forecast;

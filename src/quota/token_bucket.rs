@@ -7,8 +7,8 @@ use crate::clock::BootTime;
 use crate::model::permit::{NextPermit, QuotaUsage};
 use crate::model::quota_spec::Window;
 
-/// Clocks of two machines differ in rate, so a token returns later by this part of its window (100 ppm, more than
-/// disciplined clocks differ by), and by the microsecond to which times are cut.
+/// The clocks of two machines run at different rates, so a token returns later by this fraction of its window (100 ppm,
+/// more than the difference of synchronized clocks), and by one microsecond, the precision of times.
 const DRIFT: u32 = 10_000;
 
 /// Each token returns one full window after the call that used it *ended* (a sliding-window log), not at a steady rate.
@@ -31,7 +31,7 @@ impl TokenBucket {
         self.window
     }
 
-    /// How long after the end of its request a token returns.
+    /// How long a token is held after the end of its request.
     #[must_use]
     pub fn hold(&self) -> Duration {
         self.hold
@@ -45,13 +45,13 @@ impl TokenBucket {
         spent.in_flight.saturating_add(u32::try_from(held).unwrap_or(u32::MAX))
     }
 
-    /// Tokens left at `now`.
+    /// The tokens left at `now`.
     #[must_use]
     pub fn free(&self, spent: &QuotaUsage, now: BootTime) -> u32 {
         self.window.calls.saturating_sub(self.in_use(spent, now))
     }
 
-    /// When a token is free for one more request, with this many in flight.
+    /// When a token is free for one more request, with this many requests in flight.
     #[must_use]
     pub fn next(&self, ended: &VecDeque<BootTime>, in_flight: u32) -> NextPermit {
         let Some(left) = self.window.calls.checked_sub(in_flight).filter(|left| *left > 0) else {

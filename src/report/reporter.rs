@@ -45,7 +45,8 @@ impl Listener for Reporter {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::model::outcome::{InputShape, Outcome, OutcomeKind, ResultRow, RowCode};
+    use crate::input::InputShape;
+    use crate::model::outcome::{Outcome, OutcomeKind, ResultRow, RowCode};
     use crate::output::results::Destination;
     use crate::report::progress::Screen;
     use std::convert::Infallible;

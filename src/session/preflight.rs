@@ -172,7 +172,7 @@ impl PreparedRun {
                 Some((row, loaded, contradicts.cloned().or(diff)))
             });
             let judged: Vec<(PendingRow, Edits, Option<Diff>)> = judged.collect();
-            let is_already_so = |diff: &Option<Diff>| matches!(diff, Some(Diff::Ends(outcome)) if outcome.code == OutcomeCode::AlreadySo);
+            let is_already_so = |diff: &Option<Diff>| matches!(diff, Some(Diff::Skipped(outcome)) if outcome.code == OutcomeCode::AlreadySo);
             let already_so: Vec<&PendingRow> =
                 judged.iter().filter(|(.., diff)| is_already_so(diff)).map(|(row, ..)| row).collect();
             let set_differently = self.journal.are_just_set_differently(&self.handle, &already_so, stats.started_at)?;
@@ -190,7 +190,7 @@ impl PreparedRun {
                 let edits = (row.change.edits != loaded).then(|| row.change.edits.clone());
                 let mut one = DiffResult { row: row.row, outcome: None, is_otherwise: false, edits };
                 match diff {
-                    Some(Diff::Ends(outcome)) => {
+                    Some(Diff::Skipped(outcome)) => {
                         compared.add_end(&outcome, row.line);
                         one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
                     }
@@ -273,7 +273,7 @@ fn diff_of(mut row: PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> (Pen
             Ok(edits) => row.change.edits = edits.into(),
             Err(property) => {
                 let outcome = unlisted(&property, row.is_in_doubt);
-                return (row, Some(Diff::Ends(outcome)));
+                return (row, Some(Diff::Skipped(outcome)));
             }
         }
     }
@@ -286,9 +286,9 @@ fn diff_of(mut row: PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> (Pen
     }
     // It may be sent again, and it may be so because it was made.
     let compared = match diff(&row, snapshots, same_as) {
-        Diff::Ends(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Ends(Outcome::found_by_reading()),
-        Diff::Ends(outcome) if outcome.code == OutcomeCode::Unreadable => {
-            Diff::Ends(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
+        Diff::Skipped(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Skipped(Outcome::found_by_reading()),
+        Diff::Skipped(outcome) if outcome.code == OutcomeCode::Unreadable => {
+            Diff::Skipped(Outcome { kind: OutcomeKind::InDoubt, ..outcome })
         }
         other => other,
     };
@@ -324,5 +324,5 @@ fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
 fn contradiction(found: &Contradiction) -> Diff {
     let Contradiction { target, other_line, .. } = found;
     let message = format!("not sent: conflicting changes to incident {target}: here and on line {other_line}");
-    Diff::Ends(Outcome::new(OutcomeKind::Failed, OutcomeCode::Contradiction, message))
+    Diff::Skipped(Outcome::new(OutcomeKind::Failed, OutcomeCode::Contradiction, message))
 }

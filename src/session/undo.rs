@@ -21,7 +21,8 @@ use crate::journal::{
 };
 use crate::model::change::{Change, TenantKey};
 use crate::model::edit::{Edit, Edits, PropertyEdit};
-use crate::model::outcome::{InputShape, Outcome, OutcomeCode, OutcomeKind};
+use crate::input::InputShape;
+use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 use crate::plan::{Header, PlanRow};
 use crate::undo::undo;

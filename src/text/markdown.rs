@@ -7,9 +7,9 @@ use std::fmt;
 
 use super::printable;
 
-/// Text from outside. In a `code` element nobody is mentioned; as entities its characters can't end that, nor a table's
-/// cell. Entities are decoded before addresses of mail are looked for, with or without `mailto:` and `xmpp:`: a comment
-/// behind the `@` parts them.
+/// Displays text from outside in a `code` element, where mentions have no effect. Punctuation is written as entities, so it
+/// can't end the element or a table cell. GitHub decodes entities before it links email addresses (with or without
+/// `mailto:` or `xmpp:`), so an HTML comment after each `@` splits them.
 #[derive(Clone, Copy, Debug)]
 pub struct Markdown<'a>(pub &'a str);
 
@@ -21,7 +21,7 @@ impl fmt::Display for Markdown<'_> {
         f.write_str("<code>")?;
         for character in printable(self.0).chars() {
             match character {
-                // What means nothing in any dialect.
+                // Without a meaning in any dialect.
                 '-' | ',' | ';' | '+' | '?' | '%' => write!(f, "{character}")?,
                 '@' => f.write_str("&#64;<!-- -->")?,
                 other if other.is_ascii_punctuation() => write!(f, "&#{};", u32::from(other))?,

@@ -1,12 +1,12 @@
-//! Text from outside, made safe to show, to open or to run: one function for each kind of reader.
+//! Makes text from outside safe to print, to open or to run: one function for each kind of reader.
 //!
 //! | for | file | function |
 //! | --- | --- | --- |
 //! | a terminal | `terminal` | [`Printable`], [`printable`], [`truncate`], [`escape_json`], [`escape_toml`] |
-//! | a spreadsheet | `spreadsheet` | [`escape_formula`] and what takes it off, [`unescape_formula`] |
+//! | a spreadsheet | `spreadsheet` | [`escape_formula`], and its inverse [`unescape_formula`] |
 //! | a shell | `shell` | [`shell_word`] |
-//! | a page of Markdown | `markdown` | [`Markdown`] |
-//! | anybody who must not get the token | `redact` | [`Secrets`] |
+//! | a Markdown page | `markdown` | [`Markdown`] |
+//! | anyone who must not see the token | `redact` | [`Secrets`] |
 
 mod markdown;
 mod redact;
@@ -17,13 +17,13 @@ mod terminal;
 pub use markdown::Markdown;
 pub use redact::{REDACTED, Secrets, is_redacted};
 pub use shell::shell_word;
-pub use spreadsheet::{escape_formula, needs_quotes, shield_bytes, unescape_formula, unescape_formula_bytes};
+pub use spreadsheet::{escape_formula, escape_formula_bytes, needs_quotes, unescape_formula, unescape_formula_bytes};
 pub use terminal::{Printable, escape_json, escape_toml, printable, truncate};
 
 /// The byte order mark.
 pub const BOM: &str = "\u{feff}";
 
-/// The text without white space at its ends, as [`str::trim`], which is not asked where both ends are plain.
+/// Like [`str::trim`], but faster for text that begins and ends with ASCII.
 #[inline]
 #[must_use]
 pub fn trimmed(text: &str) -> &str {

@@ -1,13 +1,13 @@
 //! Redacts tokens in texts.
 //!
-//! Whatever a server sends back may repeat the token: as it is, a piece of it, in other case, percent-encoded, in JSON's
-//! escapes, or in base64, whatever stands before it. So responses are searched before anything reads them, for every
-//! piece of 16 bytes of each token that this process has used. What stands before the first dot of a JWT says how it is
-//! signed, is the same in many, and no secret.
+//! A response may repeat the token: all of it or a piece, in a different case, percent-encoded, with JSON escapes, or in
+//! base64 at any offset. So every response is searched, before anything reads it, for every 16-byte piece of each token
+//! that this process has used. The part of a JWT before its first dot is not a secret: it names the signature algorithm,
+//! and many tokens share it.
 //!
-//! Promises: a text without a piece is not changed, nor copied; a JSON text stays one. Of tokens only keyed hashes of
-//! their pieces are kept, and which short hashes their groups of four bytes have. Text without an escape, which is most of
-//! what is read, is looked at in every thirteenth place only.
+//! Promises: text without a piece is neither changed nor copied; JSON remains JSON. Of a token, only keyed hashes of its
+//! pieces and a bit set of its 4-byte groups are kept. In text without escapes, which is most text, only every thirteenth
+//! position is examined.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -26,15 +26,15 @@ pub const REDACTED: &str = "***token***";
 /// The length of the pieces that are searched for, in bytes.
 const PIECE: usize = 16;
 
-/// Shorter tokens are not secrets, and may be words of any text.
+/// Shorter tokens are not secrets, and may be words of ordinary text.
 const SHORTEST: usize = 12;
 
-/// The tokens that must not appear.
+/// The tokens that must not appear in any text.
 #[derive(Clone, Default)]
 pub struct Secrets {
     hashes: RandomState,
     pieces: HashSet<u64, foldhash::fast::RandomState>,
-    /// The lengths of the pieces: 16, and that of a token that is shorter.
+    /// The lengths of the pieces: 16, and those of shorter tokens.
     lengths: Vec<usize>,
     groups: Groups,
 }
@@ -60,7 +60,7 @@ impl Secrets {
             }
         }
         self.add_pieces(secret, length);
-        // Three bytes are four letters of base64, so there are three ways in which the token's bytes are grouped.
+        // Base64 encodes three bytes as four letters, so the token can start at three offsets.
         for skipped in 0..3 {
             let bytes = &secret.as_bytes()[skipped..];
             let whole = bytes.len() - bytes.len() % 3;
@@ -81,7 +81,7 @@ impl Secrets {
         }
     }
 
-    /// The text, with a mark in the place of each word that holds a piece.
+    /// The text, with each word that contains a piece replaced by [`REDACTED`].
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self.redact_bytes(text.as_bytes()) {
@@ -101,7 +101,7 @@ impl Secrets {
         let (mut run, mut is_secret) = (Run::default(), false);
         while at < text.len() {
             let (byte, length) = unit(&text[at..]);
-            if is_of_a_token(byte) {
+            if is_token_byte(byte) {
                 run.push(byte);
                 is_secret = is_secret || self.ends_with_piece(&run);
                 at += length;
@@ -127,19 +127,18 @@ impl Secrets {
         Cow::Owned(redacted)
     }
 
-    /// Whether the text holds a piece.
+    /// Whether the text contains a piece.
     #[must_use]
     pub fn are_in(&self, text: &str) -> bool {
         matches!(self.redact_bytes(text.as_bytes()), Cow::Owned(_))
     }
 
-    /// False only if no piece is in the text. The places that are looked at are so close that each piece has one of its
-    /// groups there.
+    /// False only if the text contains no piece. The examined positions are so close that one of them is in each piece.
     fn may_be_in(&self, text: &[u8]) -> bool {
         let Some(shortest) = self.lengths.iter().min() else { return false };
-        let mut places = text.windows(Groups::BYTES).step_by(shortest - Groups::BYTES + 1);
+        let mut examined = text.windows(Groups::BYTES).step_by(shortest - Groups::BYTES + 1);
         memchr::memchr2(b'%', b'\\', text).is_some()
-            || places.any(|group| {
+            || examined.any(|group| {
                 let mut run = Run::default();
                 for byte in group {
                     run.push(*byte);
@@ -158,7 +157,7 @@ impl Secrets {
     }
 }
 
-/// Which groups of four bytes the pieces have; now and then it takes another one for one of them.
+/// A bit set of the hashed 4-byte groups of the pieces, with a few false positives.
 #[derive(Clone)]
 struct Groups(Box<[u64]>);
 
@@ -172,26 +171,26 @@ impl Groups {
     const BYTES: usize = 4;
 
     fn insert(&mut self, group: u32) {
-        let (word, bit) = Groups::place(group);
+        let (word, bit) = Groups::position(group);
         self.0[word] |= bit;
     }
 
     fn contains(&self, group: u32) -> bool {
-        let (word, bit) = Groups::place(group);
+        let (word, bit) = Groups::position(group);
         self.0[word] & bit != 0
     }
 
-    /// Of the 16 upper bits of a product, ten are the word's number, six the bit's.
-    fn place(group: u32) -> (usize, u64) {
+    /// The word and bit of a group: ten and six bits of its hash.
+    fn position(group: u32) -> (usize, u64) {
         let hash = group.wrapping_mul(0x9e37_79b1) >> 16;
         ((hash >> 6) as usize, 1 << (hash & 63))
     }
 }
 
-/// The last bytes of a word, in lower case.
+/// The end of a word, in lower case.
 #[derive(Clone, Copy, Default)]
 struct Run {
-    /// The last 16 of them, the last one as the lowest.
+    /// The last 16 bytes; the last one is the lowest.
     bytes: u128,
     length: usize,
 }
@@ -202,14 +201,14 @@ impl Run {
         self.length += 1;
     }
 
-    /// The last four of them.
+    /// The last four bytes.
     fn last_group(&self) -> u32 {
         let [.., a, b, c, d] = self.bytes.to_be_bytes();
         u32::from_be_bytes([a, b, c, d])
     }
 }
 
-/// Whether a value that was read is not what it was: a mark stands in it. It must not be sent back.
+/// Whether a part of a value was redacted. Such a value must not be sent back.
 #[must_use]
 pub fn is_redacted(value: &Value) -> bool {
     match value {
@@ -220,7 +219,7 @@ pub fn is_redacted(value: &Value) -> bool {
     }
 }
 
-/// The byte that a text begins with, and the length of what stands for it: itself, `%41`, or one of JSON's escapes.
+/// The first byte of a text, decoded if it is `%41` or a JSON escape, and its length in the text.
 #[inline]
 fn unit(text: &[u8]) -> (u8, usize) {
     match text {
@@ -240,7 +239,7 @@ fn byte_of(high: u8, low: u8) -> Option<u8> {
 
 /// Whether a token may hold this byte (RFC 6750, `b64token`).
 #[inline]
-fn is_of_a_token(byte: u8) -> bool {
+fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
 

@@ -1,7 +1,7 @@
 //! Quotes words for shells.
 //!
-//! Promises: bash and zsh read exactly the word that was put in. A shell without `$'…'` (dash) reads exactly a word that
-//! can be printed, and of any other one word that is wrong, and runs nothing. What is written can be printed.
+//! Promises: bash and zsh read exactly the original word. A shell without `$'…'` (dash) reads a printable word exactly, and
+//! any other as one wrong word; it runs nothing. The quoted word is printable.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use super::printable;
 
-/// The word, quoted where it needs it.
+/// The word, quoted if necessary.
 #[must_use]
 pub fn shell_word(word: &OsStr) -> Cow<'_, str> {
     match word.to_str() {
@@ -20,15 +20,15 @@ pub fn shell_word(word: &OsStr) -> Cow<'_, str> {
     }
 }
 
-/// Nothing in it means something to a shell. A `=` at the beginning does to zsh: the path of a command.
+/// Whether no character has a meaning to a shell. A leading `=` has one to zsh: the path of a command.
 fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with('=')
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=,@+%".contains(&byte))
 }
 
-/// `$'…'` of POSIX.1-2024: for bytes that a terminal must not get. Quotes and backslashes are numbers too: a shell that
-/// does not know the form reads one word in single quotes, which nothing in it can end.
+/// `$'…'` of POSIX.1-2024, for bytes that a terminal must not get. Quotes and backslashes are escaped as numbers, so that a
+/// shell without this syntax reads it as one word in single quotes.
 fn escaped(bytes: &[u8]) -> String {
     let part = |byte: &u8| match byte {
         b' '..=b'~' if !matches!(byte, b'\'' | b'\\') => char::from(*byte).to_string(),

@@ -1,13 +1,13 @@
 //! Escapes text for terminals.
 //!
-//! Promises: what [`Printable`] writes holds no character that moves a cursor, changes a color, reorders the line or
-//! can't be seen, and no line end.
+//! Promises: [`Printable`] writes no line end, and no character that moves the cursor, changes a color, reorders the line
+//! or is invisible.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-/// Shows text so that it can't drive the terminal: controls and invisible characters are written as escapes. Every
-/// print of text that comes from outside goes through this type.
+/// Displays text so that it can't control the terminal: control and invisible characters are written as escapes. All
+/// text from outside is printed through this type.
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(pub &'a str);
 
@@ -28,7 +28,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// The text as [`Printable`] shows it.
+/// The text as [`Printable`] displays it.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_hidden) { Cow::Owned(Printable(text).to_string()) } else { Cow::Borrowed(text) }
@@ -48,8 +48,8 @@ pub fn truncate(text: &str, width: usize) -> String {
     printable(&short).into_owned()
 }
 
-/// JSON with the same meaning whose texts are safe to print: hidden characters become `\\u` escapes. Line ends between
-/// the tokens stay.
+/// JSON with the same meaning that is safe to print: hidden characters in strings become `\\u` escapes. Line ends between
+/// tokens stay.
 #[must_use]
 pub fn escape_json(json: &str) -> Cow<'_, str> {
     let is_hidden = |character: &char| is_hidden(*character) && *character != '\n';
@@ -70,8 +70,7 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// TOML whose texts are safe to print: hidden characters become escapes, which mean the same in a basic string. Line ends
-/// stay.
+/// TOML with the same meaning that is safe to print: hidden characters in basic strings become escapes. Line ends stay.
 #[must_use]
 pub fn escape_toml(toml: &str) -> Cow<'_, str> {
     let is_hidden = |character: char| is_hidden(character) && character != '\n';
@@ -87,7 +86,7 @@ pub fn escape_toml(toml: &str) -> Cow<'_, str> {
 }
 
 /// Whether a terminal acts on the character, or a reader can't see it: C0, DEL, C1; bidirectional controls; line and
-/// paragraph separators; zero-width, filling and tag characters.
+/// paragraph separators; zero-width, filler and tag characters.
 fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(

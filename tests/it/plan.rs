@@ -173,7 +173,7 @@ fn altered_plan_is_refused() {
         assert_eq!(again.code, Some(3), "byte {at}: {}", again.printed());
     }
     program.write("a.plan", &whole[..whole.len() - 1]);
-    apply(&program, "").expect_code(3).expect_text("the plan was modified or cut off");
+    apply(&program, "").expect_code(3).expect_text("the plan was modified or truncated");
     assert_eq!(program.requests().len(), looks);
     program.write("a.plan", &whole);
     apply(&program, "").expect_code(0);

@@ -13,10 +13,11 @@ use crate::apply::{EngineEnd, EngineSettings, apply};
 use crate::client::{Client, Reply, Request, SendError, TokenCache, Transport};
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::{Contract, load};
+use crate::input::InputShape;
 use crate::journal::{Durability, Journal, LoadRow, RunHandle, RunKey, RunMetadata};
 use crate::model::change::{Change, IncidentId, TenantKey};
 use crate::model::operation::Method;
-use crate::model::outcome::{InputShape, ResultRow};
+use crate::model::outcome::ResultRow;
 use crate::model::setting::Settings;
 
 /// Start of the clock, in seconds since the machine's boot.

@@ -10,12 +10,13 @@ use tempfile::TempDir;
 
 use crate::clock::{BootTime, Clock, Now};
 use crate::contract::Contract;
+use crate::input::InputShape;
 use crate::journal::{
     AttemptEnd, AttemptId, Batch, CallKind, Doubt, Durability, Journal, JournalError, LoadRow, Receipt, Receipts,
     RunHandle, RunKey, RunMetadata, StartRequest, StoreLocation,
 };
 use crate::model::change::{Change, IncidentId, ResolvedChange, TenantKey};
-use crate::model::outcome::{InputShape, Outcome, OutcomeKind, RowCode};
+use crate::model::outcome::{Outcome, OutcomeKind, RowCode};
 use crate::model::permit::{Grant, NextPermit, Pause, QuotaUsage};
 use crate::model::setting::Settings;
 use crate::model::step::Part;

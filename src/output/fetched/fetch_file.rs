@@ -1,4 +1,4 @@
-//! The finished file of `fetch`: what may stand at its path before, and how it is written.
+//! The finished file of `fetch`: which files it may replace, and how it is written.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::rows::{self, Columns};
 use crate::contract::Contract;
 use crate::files::{self, OutputKind, PathError, PathProblem};
 
-/// How the rows are written.
+/// The format of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FetchFormat {
     Csv,
@@ -19,31 +19,31 @@ enum FetchFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchFile {
     path: PathBuf,
-    form: FetchFormat,
+    format: FetchFormat,
 }
 
-/// A fetch reads no file.
+/// The message `used` is empty: a fetch reads no file.
 pub(super) const KIND: OutputKind = OutputKind { name: "incidents", option: "-o", used: "" };
 
 pub(super) const NOT_FETCHED: PathProblem = PathProblem::Kept("was not fetched");
 const EDITED: PathProblem = PathProblem::Kept("has been edited");
 
 impl FetchFile {
-    /// Inspects the path without a change.
+    /// Examines the path without changing anything.
     ///
     /// # Errors
-    /// If its name ends otherwise; if it is a link, a directory, a device or a pipe, a file that was not fetched, or one
-    /// that has been edited; if its directory can't be written.
+    /// If its name has a different ending; if it is a link, a directory, a device, a pipe, a file that was not fetched, or
+    /// a fetched file that was edited; if its directory can't be written.
     pub fn examine(path: &Path) -> Result<FetchFile, PathError> {
         let failed = PathError::at(&KIND, path);
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-        let form = match ending.as_deref() {
+        let format = match ending.as_deref() {
             Some("csv") => FetchFormat::Csv,
             Some("jsonl" | "ndjson") => FetchFormat::Jsonl,
             _ => return Err(failed(PathProblem::Other("its name must end in .csv, .jsonl or .ndjson".to_owned()))),
         };
-        earlier_rows(path, form).map_err(failed)?;
-        Ok(FetchFile { path: path.to_owned(), form })
+        earlier_rows(path, format).map_err(failed)?;
+        Ok(FetchFile { path: path.to_owned(), format })
     }
 
     /// The path as it was named.
@@ -52,27 +52,27 @@ impl FetchFile {
         &self.path
     }
 
-    /// Writes the incidents there. Returns the number of rows that it replaces.
+    /// Writes the incidents. Returns the number of rows that were replaced.
     ///
     /// # Errors
-    /// If another file is there by now, if it can't be written, or if `incidents` ends in an error.
+    /// If a different file exists by now, if it can't be written, or if `incidents` yields an error.
     pub fn write(
         &self,
         contract: &Contract,
         incidents: impl Iterator<Item = io::Result<Fetched>>,
     ) -> Result<u64, PathError> {
-        let replaced = earlier_rows(&self.path, self.form).map_err(PathError::at(&KIND, &self.path))?;
+        let replaced = earlier_rows(&self.path, self.format).map_err(PathError::at(&KIND, &self.path))?;
         let failed = PathError::at(&KIND, &self.path);
         let columns = Columns::new(contract);
         files::replace(
             &self.path,
             |out| {
-                if self.form == FetchFormat::Csv {
+                if self.format == FetchFormat::Csv {
                     out.write_all(&columns.header()).map_err(failed)?;
                 }
                 for incident in incidents {
                     let incident = incident.map_err(failed)?;
-                    let line = match self.form {
+                    let line = match self.format {
                         FetchFormat::Csv => columns.csv(&incident),
                         FetchFormat::Jsonl => columns.jsonl(&incident),
                     };
@@ -86,16 +86,19 @@ impl FetchFile {
     }
 }
 
-/// The number of rows of the earlier fetch at this path.
-fn earlier_rows(path: &Path, form: FetchFormat) -> Result<u64, PathProblem> {
-    let judge = |file| {
+/// The number of rows of an earlier fetch at this path.
+fn earlier_rows(path: &Path, format: FetchFormat) -> Result<u64, PathProblem> {
+    let check = |file| {
         let file = BufReader::new(file);
-        if form == FetchFormat::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
+        if format == FetchFormat::Csv { expect_empty_columns(file) } else { expect_empty_members(file) }
     };
-    Ok(files::inspect(path, &[], judge)?.unwrap_or(0))
+    Ok(files::inspect(path, &[], check)?.unwrap_or(0))
 }
 
-/// Of an earlier fetch as CSV: nothing was filled in.
+/// The number of rows of an earlier fetch as CSV.
+///
+/// # Errors
+/// If it is a different file, or was filled in.
 fn expect_empty_columns(file: impl Read) -> Result<u64, PathProblem> {
     let mut reader = ::csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let Ok(header) = reader.byte_headers().cloned() else { return Err(NOT_FETCHED) };
@@ -112,7 +115,7 @@ fn expect_empty_columns(file: impl Read) -> Result<u64, PathProblem> {
     Ok(rows)
 }
 
-/// The same as JSONL.
+/// The same for JSONL.
 fn expect_empty_members(file: impl BufRead) -> Result<u64, PathProblem> {
     let mut rows = 0;
     for line in file.lines() {

@@ -1,4 +1,4 @@
-//! One incident as it was read: a line of the partial file, and a row of the finished one.
+//! A fetched incident: a line of the partial file, and a row of the finished file.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,25 +6,25 @@ use crate::contract::Contract;
 use crate::model::call::Incident;
 use crate::model::snapshot::IncidentState;
 
-/// An incident that was read.
+/// A fetched incident.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fetched {
-    /// Its number.
+    /// The incident's ID.
     pub id: u64,
-    /// When it was read: RFC 3339, UTC.
+    /// The time of the read: RFC 3339, UTC.
     pub fetched_at: String,
-    /// Its values at that time.
+    /// The values at that time.
     pub before: IncidentState,
 }
 
 impl Fetched {
-    /// When the incident was created, if it says so.
+    /// When the incident was created, if the API returned that.
     #[must_use]
     pub fn created(&self, contract: &Contract) -> Option<jiff::Timestamp> {
         self.before.context.get(&contract.api.incident.created)?.as_str()?.parse().ok()
     }
 
-    /// An incident that was read at this time.
+    /// Converts an incident that was read at this time.
     #[must_use]
     pub fn new(incident: Incident, at: jiff::Timestamp) -> Fetched {
         Fetched { id: incident.id, fetched_at: format!("{at:.0}"), before: IncidentState::from(incident) }

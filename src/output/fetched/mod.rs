@@ -1,8 +1,8 @@
-//! The file of `fetch`: incidents as rows to fill in and give to `run`; and the partial file beside it, which keeps what
-//! was read until the list is complete.
+//! The file of `fetch`: incidents as rows to fill in and pass to `run`; and the partial file next to it, which holds the
+//! incidents that were read until the list is complete.
 //!
-//! Promises: the file appears in one step, whole; nothing is replaced but an empty file or an earlier fetch that nobody
-//! has filled in; in a CSV file no cell is a formula; every column but the empty ones is one that `check` carries.
+//! Promises: the file is written atomically; it replaces only an empty file, or an earlier fetch that was not filled in;
+//! no cell of a CSV file is a formula; `check` sends no column except the empty ones.
 
 mod fetch_file;
 mod incident;
@@ -11,5 +11,5 @@ mod rows;
 
 pub use fetch_file::FetchFile;
 pub use incident::Fetched;
-pub use partial::{PartHeader, PartialFile, PartialStart};
+pub use partial::{PartialFile, PartialHeader, PartialStart};
 pub(crate) use rows::cell;

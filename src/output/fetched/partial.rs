@@ -1,7 +1,7 @@
-//! The partial file, from which a fetch resumes: what was read so far, beside the finished file.
+//! The partial file, from which a fetch resumes: the incidents read so far, next to the finished file.
 //!
-//! JSONL: a header that names the query, then the incidents, appended and synced page by page. Promises: mode 0600;
-//! only whole lines count; one process writes it at a time; only a partial file is overwritten.
+//! JSONL: a header with the query, then the incidents, appended and synced page by page. Promises: its mode is 0600;
+//! incomplete lines are ignored; one process writes it at a time; no other file is overwritten.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
@@ -15,55 +15,56 @@ use super::incident::Fetched;
 use crate::contract::Contract;
 use crate::files::{self, For, PathError, PathProblem, directory_of};
 
-/// How every partial file starts.
+/// The first bytes of every partial file.
 const MARK: &str = "{\"fetch\":1,";
 
-/// The query, as the first line of a partial file has it.
+/// The first line of a partial file: the query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartHeader {
+pub struct PartialHeader {
     /// The format's version.
     fetch: u32,
     /// The options, as typed.
     pub query: Vec<String>,
     /// The filter made from them at the start: `1h ago` is a different time now.
     pub filter: Option<String>,
-    /// Of the API.
+    /// The API's origin.
     pub origin: String,
     /// The tenant key.
     pub scope: String,
-    /// The contract, complete, as TOML.
+    /// The complete contract as TOML.
     pub contract: String,
-    /// When: RFC 3339, UTC.
-    pub begun_at: String,
+    /// The start of the fetch: RFC 3339, UTC.
+    #[serde(rename = "begun_at")]
+    pub started_at: String,
 }
 
-impl PartHeader {
+impl PartialHeader {
     /// A query that starts now.
     #[must_use]
     pub fn new(query: Vec<String>, filter: Option<String>, origin: String, scope: String, contract: String) -> Self {
-        PartHeader { fetch: 1, query, filter, origin, scope, contract, begun_at: String::new() }
+        PartialHeader { fetch: 1, query, filter, origin, scope, contract, started_at: String::new() }
     }
 
-    /// Whether it is the same query, whenever it started.
-    fn is_same(&self, other: &PartHeader) -> bool {
-        // Earlier revisions wrote the same contract in an earlier format.
+    /// Whether it is the same query, apart from the time of its start.
+    fn is_same(&self, other: &PartialHeader) -> bool {
+        // An earlier revision may have written the contract in an earlier format.
         let is_same_contract = || {
-            let [one, other] = [self, other].map(|header| Contract::from_toml(&header.contract));
-            one.is_ok() && one == other
+            let [a, b] = [self, other].map(|header| Contract::from_toml(&header.contract));
+            a.is_ok() && a == b
         };
         (self.fetch, &self.query, &self.origin, &self.scope) == (other.fetch, &other.query, &other.origin, &other.scope)
             && (self.contract == other.contract || is_same_contract())
     }
 }
 
-/// How a partial file starts.
+/// What became of an earlier partial file.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PartialStart {
-    /// Nothing was read.
+    /// There was none.
     New,
-    /// It resumes.
-    Again,
-    /// It was of a different query or too old, and was discarded.
+    /// It is resumed.
+    Resumed,
+    /// It was for a different query or too old, and was discarded.
     Discarded,
 }
 
@@ -72,18 +73,18 @@ pub enum PartialStart {
 pub struct PartialFile {
     path: PathBuf,
     file: File,
-    header: PartHeader,
+    header: PartialHeader,
 }
 
 impl PartialFile {
-    /// Opens the partial file beside `file`, and passes what was already read to `read`. It starts over if it is as old
-    /// as `oldest`, or of a different query.
+    /// Opens the partial file of `file`, and passes its incidents to `read`. It starts over if the file is as old as
+    /// `oldest`, or has a different query.
     ///
     /// # Errors
-    /// If it can't be written, is no partial file, or another process holds it.
+    /// If it can't be written, is not a partial file, or is locked by another process.
     pub fn open(
         file: &FetchFile,
-        header: PartHeader,
+        header: PartialHeader,
         now: jiff::Timestamp,
         oldest: jiff::Timestamp,
         mut read: impl FnMut(Fetched),
@@ -91,45 +92,45 @@ impl PartialFile {
         let mut name = file.path().as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
-        let opened = files::after_links(&path).map_err(PathProblem::from).and_then(|place| {
-            let opened = open(&place)?;
-            PartialFile::begin(opened, &place, header, now, oldest, &mut read)
+        let opened = files::resolve_parent(&path).map_err(PathProblem::from).and_then(|resolved| {
+            let opened = open(&resolved)?;
+            PartialFile::start(opened, &resolved, header, now, oldest, &mut read)
         });
         opened.map_err(PathError::at(&KIND, &path))
     }
 
-    fn begin(
+    fn start(
         file: File,
         path: &Path,
-        header: PartHeader,
+        header: PartialHeader,
         now: jiff::Timestamp,
         oldest: jiff::Timestamp,
         read: &mut dyn FnMut(Fetched),
     ) -> Result<(PartialFile, PartialStart), PathProblem> {
-        let header = PartHeader { begun_at: format!("{now:.0}"), ..header };
+        let header = PartialHeader { started_at: format!("{now:.0}"), ..header };
         let is_new = file.metadata()?.len() == 0;
         let mut lines = BufReader::new(&file);
         let mut line = Vec::new();
-        let found = next_line::<PartHeader>(&mut lines, &mut line)?.filter(|found| {
+        let found = next_line::<PartialHeader>(&mut lines, &mut line)?.filter(|found| {
             found.is_same(&header)
-                && found.begun_at.parse::<jiff::Timestamp>().is_ok_and(|begun| begun > oldest && begun <= now)
+                && found.started_at.parse::<jiff::Timestamp>().is_ok_and(|started| started > oldest && started <= now)
         });
         let Some(found) = found else {
-            let mut part = PartialFile { path: path.to_owned(), file, header };
-            part.start_anew()?;
-            return Ok((part, if is_new { PartialStart::New } else { PartialStart::Discarded }));
+            let mut partial = PartialFile { path: path.to_owned(), file, header };
+            partial.start_over()?;
+            return Ok((partial, if is_new { PartialStart::New } else { PartialStart::Discarded }));
         };
-        let mut whole = line.len() as u64;
+        let mut length = line.len() as u64;
         while let Some(incident) = next_line(&mut lines, &mut line)? {
-            whole += line.len() as u64;
+            length += line.len() as u64;
             read(incident);
         }
-        // What a kill has torn is read again.
-        file.set_len(whole)?;
-        Ok((PartialFile { path: path.to_owned(), file, header: found }, PartialStart::Again))
+        // A kill may have left an incomplete line.
+        file.set_len(length)?;
+        Ok((PartialFile { path: path.to_owned(), file, header: found }, PartialStart::Resumed))
     }
 
-    fn start_anew(&mut self) -> io::Result<()> {
+    fn start_over(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         let line = json_line(&self.header)?;
         self.file.seek(io::SeekFrom::Start(0))?;
@@ -138,17 +139,17 @@ impl PartialFile {
         files::sync_directory(directory_of(&self.path))
     }
 
-    /// The query, as it started.
+    /// The query, as of its first start.
     #[must_use]
-    pub fn header(&self) -> &PartHeader {
+    pub fn header(&self) -> &PartialHeader {
         &self.header
     }
 
-    /// Adds the incidents of a page. They are on disk when this returns.
+    /// Appends the incidents of a page. They are on disk when this returns.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub fn keep(&mut self, page: &[Fetched]) -> io::Result<()> {
+    /// If the file can't be written.
+    pub fn append(&mut self, page: &[Fetched]) -> io::Result<()> {
         let mut lines = Vec::new();
         for incident in page {
             lines.extend(json_line(incident)?);
@@ -158,21 +159,21 @@ impl PartialFile {
         self.file.sync_data()
     }
 
-    /// All that was read.
+    /// The incidents read so far.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If the file can't be read.
     pub fn incidents(&self) -> Result<impl Iterator<Item = io::Result<Fetched>> + use<>, PathError> {
         let failed = PathError::at(&KIND, &self.path);
         let mut file = self.file.try_clone().map_err(failed)?;
         file.seek(io::SeekFrom::Start(0)).map_err(failed)?;
         let mut lines = BufReader::new(file);
         let mut line = Vec::new();
-        next_line::<PartHeader>(&mut lines, &mut line).map_err(failed)?;
+        next_line::<PartialHeader>(&mut lines, &mut line).map_err(failed)?;
         Ok(std::iter::from_fn(move || next_line(&mut lines, &mut line).transpose()))
     }
 
-    /// Removes it: its incidents are in the finished file.
+    /// Removes the file after its incidents were written to the finished file.
     ///
     /// # Errors
     /// If it can't be removed.
@@ -181,7 +182,7 @@ impl PartialFile {
     }
 }
 
-/// Opens it and takes its lock.
+/// Opens and locks the file.
 fn open(path: &Path) -> Result<File, PathProblem> {
     loop {
         let mut file = files::open_own(path, For::Creating)?;
@@ -192,13 +193,13 @@ fn open(path: &Path) -> Result<File, PathProblem> {
             }
             _ => {}
         }
-        // Whoever held it may have taken it away meanwhile.
+        // The process that held the lock may have removed the file.
         if file.metadata()?.nlink() == 0 {
             continue;
         }
         let mut mark = Vec::new();
         (&file).take(MARK.len() as u64).read_to_end(&mut mark)?;
-        // A kill may have torn the first line.
+        // A kill may have left only a part of the first line.
         if !MARK.as_bytes().starts_with(&mark) {
             return Err(NOT_FETCHED);
         }
@@ -213,7 +214,7 @@ fn json_line(value: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The next line, if it is whole and what it should be.
+/// The next line, if it is complete and valid.
 fn next_line<T: for<'a> Deserialize<'a>>(lines: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<Option<T>> {
     line.clear();
     lines.read_until(b'\n', line)?;
@@ -254,7 +255,7 @@ mod tests {
             now: &str,
         ) -> Result<(PartialFile, PartialStart, Vec<u64>), PathError> {
             let [origin, scope, contract] = ["https://a.example", "tenant:1", "rules"].map(str::to_owned);
-            let header = PartHeader::new(vec![query.to_owned()], Some(filter.to_owned()), origin, scope, contract);
+            let header = PartialHeader::new(vec![query.to_owned()], Some(filter.to_owned()), origin, scope, contract);
             let now = at(now);
             let oldest = now.saturating_sub(std::time::Duration::from_hours(12)).expect("a time");
             let mut before = Vec::new();
@@ -279,11 +280,11 @@ mod tests {
         let place = Place::new();
         let (mut part, begun, _) = place.reopen("24h", "first", "2026-11-24T10:00:00Z");
         assert_eq!(begun, PartialStart::New);
-        part.keep(&[fetched(2), fetched(1)]).expect("keeps");
+        part.append(&[fetched(2), fetched(1)]).expect("keeps");
         assert!(place.open("24h", "", "2026-11-24T10:00:00Z").expect_err("it is held").is_held());
         drop(part);
         let (part, begun, before) = place.reopen("24h", "second", "2026-11-24T21:59:59Z");
-        assert_eq!((begun, before), (PartialStart::Again, vec![2, 1]));
+        assert_eq!((begun, before), (PartialStart::Resumed, vec![2, 1]));
         assert_eq!(part.header().filter.as_deref(), Some("first"));
         drop(part);
         let (part, begun, before) = place.reopen("24h", "third", "2026-11-24T22:00:00Z");
@@ -298,7 +299,7 @@ mod tests {
         let stored = include_str!("../../../tests/stored/contract-format-1.toml");
         let today = Contract::from_toml(stored).expect("complete").to_toml();
         let header =
-            |contract: &str| PartHeader::new(Vec::new(), None, String::new(), String::new(), contract.to_owned());
+            |contract: &str| PartialHeader::new(Vec::new(), None, String::new(), String::new(), contract.to_owned());
         assert!(today != stored && header(&today).is_same(&header(stored)));
         assert!(!header(&today).is_same(&header(&stored.replace("40/1m", "30/1m"))));
         assert!(header("rules").is_same(&header("rules")) && !header("rules").is_same(&header("others")));
@@ -309,7 +310,7 @@ mod tests {
         let place = Place::new();
         let path = place.directory.path().join("open.csv.part");
         let (mut part, ..) = place.reopen("q", "", "2026-11-24T10:00:00Z");
-        part.keep(&[fetched(3), fetched(2)]).expect("keeps");
+        part.append(&[fetched(3), fetched(2)]).expect("keeps");
         drop(part);
         let whole = fs::read(&path).expect("reads");
         for length in 0..=whole.len() {
@@ -317,8 +318,8 @@ mod tests {
             let lines = memchr::memchr_iter(b'\n', &whole[..length]).count();
             let (mut part, begun, before) = place.reopen("q", "", "2026-11-24T10:00:00Z");
             assert_eq!(before, [3, 2][..lines.saturating_sub(1)], "{length}");
-            assert_eq!(begun == PartialStart::Again, lines > 0, "{length}");
-            part.keep(&[fetched(1)]).expect("keeps");
+            assert_eq!(begun == PartialStart::Resumed, lines > 0, "{length}");
+            part.append(&[fetched(1)]).expect("keeps");
             let all: Vec<u64> = part.incidents().expect("reads").map(|one| one.expect("whole").id).collect();
             assert_eq!(all, [&before[..], &[1]].concat(), "{length}");
         }

@@ -1,4 +1,4 @@
-//! One incident as a row: its columns and cells. Pure.
+//! An incident as a row: its columns and cells. Pure.
 
 use std::borrow::Cow;
 
@@ -12,35 +12,35 @@ use crate::text::{BOM, escape_formula, escape_json, printable};
 
 /// The columns of a fetch under one contract.
 pub(super) struct Columns {
-    /// To be filled in.
+    /// The columns to fill in.
     empty: Vec<String>,
-    /// What is there now: the API's member, and the column.
+    /// The current values: the API's member, and the column.
     current: Vec<(String, String)>,
-    /// Which incident it is: the API's member, and the column.
+    /// The context of the incident, such as its title: the API's member, and the column.
     context: Vec<(String, String)>,
 }
 
 impl Columns {
     pub(super) fn new(contract: &Contract) -> Columns {
-        let shown = contract.properties.iter().filter(|it| !matches!(it.kind, PropertyKind::Append { .. }));
+        let readable = contract.properties.iter().filter(|it| !matches!(it.kind, PropertyKind::Append { .. }));
         let title =
             |name: &String| if *name == contract.api.incident.title { "title".to_owned() } else { name.clone() };
         Columns {
             empty: contract.properties.iter().map(|property| property.name.clone()).collect(),
-            current: shown.map(|it| (it.name.clone(), format!("{CURRENT}{}", it.name))).collect(),
+            current: readable.map(|it| (it.name.clone(), format!("{CURRENT}{}", it.name))).collect(),
             context: contract.context.iter().map(|name| (name.clone(), title(name))).collect(),
         }
     }
 
-    /// The header line of a CSV file, behind the mark by which a spreadsheet knows UTF-8.
+    /// The header line of a CSV file, after the byte order mark by which spreadsheets recognize UTF-8.
     pub(super) fn header(&self) -> Vec<u8> {
-        let said = self.current.iter().chain(&self.context).map(|(_, column)| column.as_str());
+        let filled = self.current.iter().chain(&self.context).map(|(_, column)| column.as_str());
         let empty = self.empty.iter().map(String::as_str);
-        let names = [INCIDENT_ID].into_iter().chain(empty).chain(said).chain([FETCHED_AT]);
+        let names = [INCIDENT_ID].into_iter().chain(empty).chain(filled).chain([FETCHED_AT]);
         [BOM.as_bytes(), &line(names.map(Cow::Borrowed))].concat()
     }
 
-    /// One incident's line of a CSV file.
+    /// The line of an incident in a CSV file.
     pub(super) fn csv(&self, incident: &Fetched) -> Vec<u8> {
         let empty = self.empty.iter().map(|_| String::new());
         let current = self.current.iter().map(|(name, _)| cell(incident.before.values.get(name)));
@@ -53,14 +53,14 @@ impl Columns {
         )
     }
 
-    /// One incident's line of a JSONL file.
+    /// The line of an incident in a JSONL file.
     pub(super) fn jsonl(&self, incident: &Fetched) -> Vec<u8> {
         let mut members = Map::new();
         members.insert(INCIDENT_ID.to_owned(), incident.id.into());
         let (values, context) = (&incident.before.values, &incident.before.context);
-        let said = self.current.iter().map(|it| (it, values)).chain(self.context.iter().map(|it| (it, context)));
-        for ((name, member), of) in said {
-            members.insert(member.clone(), of.get(name).cloned().unwrap_or_default());
+        let filled = self.current.iter().map(|it| (it, values)).chain(self.context.iter().map(|it| (it, context)));
+        for ((name, member), source) in filled {
+            members.insert(member.clone(), source.get(name).cloned().unwrap_or_default());
         }
         members.insert(FETCHED_AT.to_owned(), incident.fetched_at.clone().into());
         let mut line = escape_json(&Value::Object(members).to_string()).into_owned().into_bytes();
@@ -69,7 +69,7 @@ impl Columns {
     }
 }
 
-/// How many columns of a fetched file are there to be filled in; `None` if it is the header of a different file.
+/// The number of columns to fill in of a fetched file; `None` if it is the header of a different file.
 pub(super) fn empty_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<usize> {
     let names: Vec<&str> = names.collect();
     let first_current = names.iter().position(|name| name.starts_with(CURRENT))?;
@@ -77,7 +77,7 @@ pub(super) fn empty_columns<'a>(names: impl Iterator<Item = &'a str>) -> Option<
     (is_fetched && first_current > 1).then(|| first_current - 1)
 }
 
-/// How many members of a fetched line were filled in; `None` if it is a line of a different file.
+/// The number of members of a fetched line that were filled in; `None` if it is a line of a different file.
 pub(super) fn empty_members(line: &str) -> Option<usize> {
     let members = jsonl::members(line).ok()?;
     let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
@@ -87,26 +87,26 @@ pub(super) fn empty_members(line: &str) -> Option<usize> {
     is_fetched.then(|| first_current.saturating_sub(1) + last)
 }
 
-/// A value as it is written into a cell.
+/// A value as a cell.
 pub(crate) fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(list)) if list.is_empty() => String::new(),
         Some(Value::Array(list)) => {
-            let plain: Option<Vec<&str>> = list.iter().map(|one| one.as_str().filter(|tag| is_plain(tag))).collect();
+            let plain: Option<Vec<&str>> = list.iter().map(|item| item.as_str().filter(|tag| is_plain(tag))).collect();
             plain.map_or_else(|| json_list(list), |tags| tags.join("; "))
         }
         Some(other) => other.to_string(),
     }
 }
 
-/// A list as JSON that needs no shield: what is copied from its cell is the same list. Signs that would need one are
+/// A list as JSON that needs no formula escape, so that a copy of its cell is the same list. Formula characters are
 /// written as JSON escapes.
 fn json_list(list: &[Value]) -> String {
-    let written =
+    let joined =
         |item: &dyn Fn(&Value) -> String| format!("[{}]", list.iter().map(item).collect::<Vec<_>>().join(", "));
-    let plain = written(&Value::to_string);
+    let plain = joined(&Value::to_string);
     if escape_formula(&plain) == plain {
         return plain;
     }
@@ -114,17 +114,17 @@ fn json_list(list: &[Value]) -> String {
         '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' => format!("\\u{:04x}", u32::from(character)),
         other => other.to_string(),
     };
-    written(&|item| {
+    joined(&|item| {
         let json = item.to_string();
         if item.is_string() { json.chars().map(escaped).collect() } else { json }
     })
 }
 
-/// Whether a tag can stand in a cell as it is, and be read again to the letter.
+/// Whether a tag can be written into a cell unchanged, and read back exactly.
 fn is_plain(tag: &str) -> bool {
-    let begins_as_something_else = tag.starts_with(['[', '+', '-', '<', '\'', '"']);
-    let is_shown_as_it_is = escape_formula(tag) == tag && printable(tag) == tag;
-    !tag.is_empty() && tag.trim() == tag && !tag.contains(';') && !begins_as_something_else && is_shown_as_it_is
+    let has_a_meaning = tag.starts_with(['[', '+', '-', '<', '\'', '"']) || tag.contains(';');
+    let needs_escape = escape_formula(tag) != tag || printable(tag) != tag;
+    !tag.is_empty() && tag.trim() == tag && !has_a_meaning && !needs_escape
 }
 
 fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> Vec<u8> {

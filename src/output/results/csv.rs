@@ -1,10 +1,10 @@
-//! Results as CSV: the ten columns, then the row's own cells, each safe in a spreadsheet.
+//! Results as CSV: ten columns, then the row's own cells, all safe in a spreadsheet.
 
 use std::borrow::Cow;
 
-use crate::input::csv::{delimiter_byte, join};
+use crate::input::csv::{delimiter_byte, join, split};
 use crate::model::outcome::{RESULT_COLUMNS, ResultRow};
-use crate::text::{BOM, escape_formula, printable, shield_bytes};
+use crate::text::{BOM, escape_formula, escape_formula_bytes, printable};
 
 /// The header line of a results file.
 pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> {
@@ -13,11 +13,10 @@ pub(super) fn header(delimiter: char, bom: bool, columns: &[String]) -> Vec<u8> 
     if bom { [BOM.as_bytes(), &record].concat() } else { record }
 }
 
-/// One row's line.
+/// The line of a row.
 ///
-/// Own cells keep their bytes, valid UTF-8 or not, and their number. A record whose quotes are broken, or that
-/// has a carriage return outside of them, goes into one cell as it stood: read again it is as wrong as before, never
-/// something else.
+/// The row's own cells keep their bytes, even if these are not UTF-8. A record with broken quotes, or a carriage return
+/// outside quotes, becomes one cell, so that it has the same problem when the results are read as input.
 pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
     let outcome = &row.outcome;
     let number = |number: String| Cow::Owned(number.into_bytes());
@@ -35,7 +34,7 @@ pub(super) fn line(delimiter: char, row: &ResultRow) -> Vec<u8> {
         number(outcome.finished_at.map(super::jsonl::time).unwrap_or_default()),
     ];
     let own = cells(&row.source, delimiter_byte(delimiter)).unwrap_or_else(|| vec![Cow::Borrowed(&row.source)]);
-    encode(delimiter, first_ten.into_iter().chain(own.into_iter().map(shield_bytes)))
+    encode(delimiter, first_ten.into_iter().chain(own.into_iter().map(escape_formula_bytes)))
 }
 
 fn encode<'a>(delimiter: char, cells: impl Iterator<Item = Cow<'a, [u8]>>) -> Vec<u8> {
@@ -51,44 +50,11 @@ fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
     }
 }
 
-/// The cells of one record; `None` where its quotes, or a carriage return outside of them, break RFC 4180's rules. (The
-/// `csv` crate takes such a record all the same, as something else than what stands there.)
+/// The cells of a record; `None` if one of them is not well-formed. (The `csv` crate would accept it with other content.)
 fn cells(record: &[u8], delimiter: u8) -> Option<Vec<Cow<'_, [u8]>>> {
     let mut cells = Vec::new();
-    let mut rest = record;
-    loop {
-        let (cell, after) = if let Some(opened) = rest.strip_prefix(b"\"") {
-            quoted_cell(opened)?
-        } else {
-            let (cell, after) = rest.split_at(memchr::memchr(delimiter, rest).unwrap_or(rest.len()));
-            if cell.contains(&b'\r') {
-                return None;
-            }
-            (Cow::Borrowed(cell), after)
-        };
-        cells.push(cell);
-        match after.split_first() {
-            None => return Some(cells),
-            Some((byte, next)) if *byte == delimiter => rest = next,
-            Some(_) => return None,
-        }
-    }
-}
-
-/// The content of a cell whose opening quote has been read, and what follows its closing quote.
-fn quoted_cell(mut rest: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
-    let mut cell = Vec::new();
-    loop {
-        let (part, from_quote) = rest.split_at(memchr::memchr(b'"', rest)?);
-        cell.extend_from_slice(part);
-        match from_quote.strip_prefix(b"\"\"") {
-            Some(more) => {
-                cell.push(b'"');
-                rest = more;
-            }
-            None => return Some((Cow::Owned(cell), &from_quote[1..])),
-        }
-    }
+    split(record, delimiter, &mut cells);
+    cells.iter().map(|cell| cell.is_well_formed(record).then(|| cell.bytes(record))).collect()
 }
 
 #[cfg(test)]

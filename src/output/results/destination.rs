@@ -1,6 +1,6 @@
-//! Where results go: the name they get, and what may stand there already.
+//! The path of a results file: its default name, and which files it may replace.
 //!
-//! Promises: looking has no effect; nothing is replaced but an empty file or a results file of ours.
+//! Promises: examining a path changes nothing; only an empty file or a results file is replaced.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 
 use crate::files::{self, OutputKind, PathError, PathProblem, Refusal};
-use crate::model::outcome::{InputShape, RESULT_COLUMNS};
+use crate::input::InputShape;
+use crate::model::outcome::RESULT_COLUMNS;
 use crate::text::BOM;
 
-/// A line of ours is shorter: a record has 1 MiB at most.
-const LONGEST_FIRST_LINE: u64 = 4 << 20;
+/// The first line of a results file is shorter, because a record has at most 1 MiB.
+const MAX_FIRST_LINE: u64 = 4 << 20;
 
 /// A path at which results can be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +29,11 @@ pub struct Destination {
 const KIND: OutputKind = OutputKind { name: "results", option: "--results", used: "it is the input" };
 
 impl Destination {
-    /// Looks at what is there, and changes nothing. `input` is the input's path, where it has one.
+    /// Examines the path without changing anything. `input` is the input's path, if it has one.
     ///
     /// # Errors
-    /// Where it is a link, a directory, a device or a pipe, the input itself, a file that is not a results file, the
-    /// results file of a run that is under way; where the name ends like the other format; where its directory can't
-    /// be written.
+    /// If it is a link, a directory, a device, a pipe, the input itself, a file that is not a results file, or the results
+    /// file of a running run; if its name has the ending of the other format; if its directory can't be written.
     pub fn examine(path: &Path, input: Option<&Path>, shape: &InputShape) -> Result<Destination, PathError> {
         let failed = PathError::at(&KIND, path);
         expect_file_of_format(path, shape).map_err(failed)?;
@@ -47,7 +47,7 @@ impl Destination {
         &self.path
     }
 
-    /// Whether earlier results are there, which will be replaced.
+    /// Whether earlier results will be replaced.
     #[must_use]
     pub fn replaces(&self) -> bool {
         self.replaces
@@ -58,10 +58,10 @@ impl Destination {
     }
 }
 
-/// The name that results get unless told otherwise: `close.7f3k.results.csv` for `close.csv`, for its own results and
-/// for theirs.
+/// The default name of results: `close.7f3k.results.csv` for `close.csv`, and also if the input is a results file of
+/// `close.csv`.
 ///
-/// `run` is the run's id, or `emulator`. `input` is `None` for standard input.
+/// `run` is the run's ID, or `emulator`. `input` is `None` for standard input.
 #[must_use]
 pub fn default_name(input: Option<&Path>, run: &str, shape: &InputShape) -> PathBuf {
     let mut name = stem(input);
@@ -93,7 +93,7 @@ fn expect_file_of_format(path: &Path, shape: &InputShape) -> Result<(), PathProb
     Err(PathProblem::Other(format!("the results have the input's format; name a file that ends in `.{wanted}`")))
 }
 
-/// Whether there are results already.
+/// Whether the path has results.
 fn holds_results_at(path: &Path, input: Option<&Path>) -> Result<bool, PathProblem> {
     let replaces = files::inspect(path, input.as_slice(), holds_results)?.unwrap_or(false);
     if path.file_name().is_none() {
@@ -102,15 +102,15 @@ fn holds_results_at(path: &Path, input: Option<&Path>) -> Result<bool, PathProbl
     Ok(replaces)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "whoever judges a file gets it")]
+#[expect(clippy::needless_pass_by_value, reason = "the signature of a check for `inspect`")]
 fn holds_results(file: File) -> Result<bool, PathProblem> {
     if let Err(TryLockError::WouldBlock) = file.try_lock_shared() {
-        // The command ends with another code than a fetch, so this is not `Held`.
+        // Not `Held`, which has a different exit code.
         let why = "another run is writing it; wait until it has finished, or name another file with `--results`";
         return Err(PathProblem::Other(why.to_owned()));
     }
     match first_line(&file)? {
-        // The results of no rows, as JSONL.
+        // Results without rows, as JSONL.
         line if line == BOM.as_bytes() => Ok(false),
         line if is_results(&line) => Ok(true),
         _ => Err(PathProblem::Kept("is not a results file")),
@@ -119,7 +119,7 @@ fn holds_results(file: File) -> Result<bool, PathProblem> {
 
 fn first_line(file: &File) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    BufReader::new(file).take(LONGEST_FIRST_LINE).read_until(b'\n', &mut line)?;
+    BufReader::new(file).take(MAX_FIRST_LINE).read_until(b'\n', &mut line)?;
     Ok(line)
 }
 

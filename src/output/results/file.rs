@@ -1,4 +1,4 @@
-//! The results file as it grows: created with the rows that are finished, then appended to.
+//! Writes a results file: creates it with the finished rows, appends further rows, and finally sorts it.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,69 +7,57 @@ use std::path::{Path, PathBuf};
 
 use super::destination::Destination;
 use super::{csv, jsonl};
-use crate::files::{self, PathError};
-use crate::model::outcome::{InputShape, ResultRow};
+use crate::files::{self, OutputError};
+use crate::input::InputShape;
+use crate::model::outcome::ResultRow;
 use crate::text::BOM;
 
-/// Why a results file could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ResultsError<E> {
-    /// The place is taken by something that may not be replaced.
-    #[error(transparent)]
-    Destination(PathError),
-    /// The disk is full, or the directory does not take it.
-    #[error(transparent)]
-    Write(io::Error),
-    /// The rows could not be had.
-    #[error(transparent)]
-    Rows(E),
-}
-
-/// A results file that grows.
+/// A results file that is being written.
 #[derive(Debug)]
 pub struct ResultsFile {
     path: PathBuf,
     shape: InputShape,
-    /// At the end of the file, and holding its lock: no other run writes here.
+    /// Holds the file's lock, so that no other run writes to it.
     file: File,
-    /// The length of its whole lines.
+    /// The length of the complete lines, in bytes.
     length: u64,
 }
 
 impl ResultsFile {
-    /// Begins the file with the rows that are over already (none in a new run), replacing what `destination` found.
+    /// Creates the file with the rows that are already finished (none in a new run). It may replace the file that
+    /// `destination` found.
     ///
-    /// With all rows of a run in order, this alone makes the whole results.
+    /// If these are all rows of a run, in order, the results are complete.
     ///
     /// # Errors
-    /// Where something else stands there by now, where it can't be written, and where `over` ends in an error.
+    /// If a different file exists by now, if it can't be written, or if `finished` yields an error.
     pub fn create<E>(
         destination: &Destination,
         shape: InputShape,
-        over: impl IntoIterator<Item = Result<ResultRow, E>>,
-    ) -> Result<ResultsFile, ResultsError<E>> {
-        // Time has passed since the first look: a person was asked.
-        destination.examine_again().map_err(ResultsError::Destination)?;
+        finished: impl IntoIterator<Item = Result<ResultRow, E>>,
+    ) -> Result<ResultsFile, OutputError<E>> {
+        // Time has passed since the first check, because of the prompt.
+        destination.examine_again().map_err(OutputError::Path)?;
         let path = destination.path().to_owned();
-        let file = replace(&path, &shape, over)?;
-        let length = file.metadata().map_err(|error| ResultsError::Write(named(&path, &error)))?.len();
+        let file = replace(&path, &shape, finished)?;
+        let length = file.metadata().map_err(|error| OutputError::Write(named(&path, &error)))?.len();
         Ok(ResultsFile { path, shape, file, length })
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds rows that are over.
+    /// Appends finished rows.
     ///
     /// # Errors
-    /// Where they can't be written; the error names the file, which is as it was before.
+    /// If they can't be written. The error names the file, which is unchanged.
     pub fn append(&mut self, rows: &[ResultRow]) -> io::Result<()> {
         let lines: Vec<u8> = rows.iter().flat_map(|row| encode(&self.shape, row)).collect();
         self.file.write_all_at(&lines, self.length).map_err(|error| {
-            // A full disk may have taken a part of them.
+            // A part may have been written before the disk was full.
             let _ = self.file.set_len(self.length);
             named(&self.path, &error)
         })?;
@@ -77,22 +65,22 @@ impl ResultsFile {
         Ok(())
     }
 
-    /// Replaces the file that grew by the one in the input's order, and returns its path: another one if by now
-    /// somebody else's file has the name.
+    /// Replaces the file with one in the input's order. Returns its path, which is a different one if another file has
+    /// the name by now.
     ///
     /// # Errors
-    /// Where it can't be written, and where `ordered` ends in an error: the file that grew is still there then.
+    /// If it can't be written, or if `ordered` yields an error. The unsorted file then still exists.
     pub fn finish<E>(
         &self,
         ordered: impl IntoIterator<Item = Result<ResultRow, E>>,
-    ) -> Result<PathBuf, ResultsError<E>> {
-        let failed = |error: io::Error| ResultsError::Write(named(&self.path, &error));
+    ) -> Result<PathBuf, OutputError<E>> {
+        let failed = |error: io::Error| OutputError::Write(named(&self.path, &error));
         let path = if self.is_ours().map_err(failed)? { self.path.clone() } else { free_name(&self.path) };
         replace(&path, &self.shape, ordered)?;
         Ok(path)
     }
 
-    /// Whether the file that grew still has its name, or nothing has.
+    /// Whether the path still has this file, or none.
     fn is_ours(&self) -> io::Result<bool> {
         let ours = self.file.metadata()?;
         match fs::symlink_metadata(&self.path) {
@@ -103,7 +91,7 @@ impl ResultsFile {
     }
 }
 
-/// `close.7f3k.results.2.csv` for `close.7f3k.results.csv`, or the first number with which there is nothing.
+/// `close.7f3k.results.2.csv` for `close.7f3k.results.csv`, or the next number if that exists.
 fn free_name(path: &Path) -> PathBuf {
     let numbered = |number: u64| {
         let mut name = path.file_stem().unwrap_or_default().to_owned();
@@ -118,19 +106,19 @@ fn free_name(path: &Path) -> PathBuf {
     (2..1_000).map(numbered).find(is_free).unwrap_or_else(|| numbered(fastrand::u64(1_000..)))
 }
 
-/// Writes a whole results file and gives it the name, in one step and to stay.
+/// Writes a results file atomically and durably.
 fn replace<E>(
     path: &Path,
     shape: &InputShape,
     rows: impl IntoIterator<Item = Result<ResultRow, E>>,
-) -> Result<File, ResultsError<E>> {
-    let failed = |error: io::Error| ResultsError::Write(named(path, &error));
+) -> Result<File, OutputError<E>> {
+    let failed = |error: io::Error| OutputError::Write(named(path, &error));
     files::replace(
         path,
         |out| {
             out.write_all(&header(shape)).map_err(failed)?;
             for row in rows {
-                out.write_all(&encode(shape, &row.map_err(ResultsError::Rows)?)).map_err(failed)?;
+                out.write_all(&encode(shape, &row.map_err(OutputError::Rows)?)).map_err(failed)?;
             }
             Ok(())
         },
@@ -150,7 +138,7 @@ fn header(shape: &InputShape) -> Vec<u8> {
     }
 }
 
-/// One row's line, with its end.
+/// The line of a row, with its line end.
 fn encode(shape: &InputShape, row: &ResultRow) -> Vec<u8> {
     match shape {
         InputShape::Csv { delimiter, .. } => csv::line(*delimiter, row),
@@ -232,7 +220,7 @@ mod tests {
         let destination = Destination::examine(&path, None, &shape()).expect("free");
         let first = ResultsFile::create(&destination, shape(), rows(&[])).expect("creates");
         let second = ResultsFile::create(&destination, shape(), rows(&[]));
-        assert!(matches!(second, Err(ResultsError::Destination(_))), "{second:?}");
+        assert!(matches!(second, Err(OutputError::Path(_))), "{second:?}");
         drop(first);
         ResultsFile::create(&destination, shape(), rows(&[])).expect("the first one is over");
     }
@@ -245,7 +233,7 @@ mod tests {
         fs::write(&victim, "precious").expect("writes");
         std::os::unix::fs::symlink(&victim, &path).expect("links");
         let refused = ResultsFile::create(&destination, shape(), rows(&[]));
-        assert!(matches!(refused, Err(ResultsError::Destination(_))), "{refused:?}");
+        assert!(matches!(refused, Err(OutputError::Path(_))), "{refused:?}");
         assert_eq!(fs::read_to_string(&victim).expect("reads"), "precious");
     }
 }

@@ -1,4 +1,4 @@
-//! Results as JSONL: the ten members, and `input`, which holds the line's own object to the letter.
+//! Results as JSONL: ten members, and `input` with the exact object of the row.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -26,13 +26,13 @@ struct Members<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Input<'a> {
-    /// An object, or the text that the results read as input had in its place.
+    /// An object; or a text, if the input was a results file that had a text here.
     Json(&'a RawValue),
-    /// What is neither (the row is invalid), as text.
+    /// Anything else (the row is invalid), as text.
     Other(String),
 }
 
-/// One row's line.
+/// The line of a row.
 pub(super) fn line(row: &ResultRow) -> Vec<u8> {
     let outcome = &row.outcome;
     let members = Members {

@@ -1,8 +1,7 @@
-//! The results file: one line for each row, in the input's format.
+//! The results file: one line per row, in the input's format.
 //!
-//! Promises: it grows by whole lines as rows finish; what replaces a file is complete before it takes the name, so that
-//! at every moment there is a results file or what was there before; it is readable by its owner alone; a row's own
-//! cells come out again as they went in.
+//! Promises: it grows by complete lines as rows finish; files are replaced atomically, so that at every moment either a
+//! results file or the earlier file exists; only its owner can read it; the row's own cells are preserved exactly.
 
 mod csv;
 mod destination;
@@ -10,4 +9,4 @@ mod file;
 mod jsonl;
 
 pub use destination::{Destination, default_name};
-pub use file::{ResultsError, ResultsFile};
+pub use file::ResultsFile;

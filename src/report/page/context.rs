@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::contract::Contract;
-use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, csv, is_portal_export, jsonl, normalized};
+use crate::input::{CURRENT, FETCHED_AT, INCIDENT_ID, InputShape, csv, is_portal_export, jsonl, normalized};
 use crate::model::edit::Edits;
-use crate::model::outcome::InputShape;
 use crate::output::fetched::cell;
 use crate::report::humanize::age;
 use crate::text::{printable, unescape_formula};

@@ -11,11 +11,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::chart::{self, Chart};
 use super::diff_cell::{Cell, Value, shown};
-use super::mark::{DOCTYPE, MARK, PageError};
 use super::review::{Review, ReviewRow};
 use super::run_report::{RunReport, RunReportRow, is_trouble};
 use super::table_chunks::{Chunks, Column};
-use super::wording::{Fact, Figure, SetProperty, group_name};
+use super::wording::{DOCTYPE, Fact, Figure, MARK, SetProperty, group_name};
+use crate::files::OutputError;
 use crate::journal::OutcomeGroup;
 use crate::model::edit::PropertyEdit;
 use crate::report::humanize::count;
@@ -113,7 +113,7 @@ pub(super) fn review<E>(
     out: &mut dyn Write,
     review: &Review<'_>,
     rows: impl Iterator<Item = Result<ReviewRow, E>>,
-) -> Result<(), PageError<E>> {
+) -> Result<(), OutputError<E>> {
     let preview = review.preview;
     let head = Head {
         kind: "Review of planned changes",
@@ -144,7 +144,7 @@ pub(super) fn review<E>(
     let mut chunks = Chunks::new(columns);
     out.write_all(ROWS_BEGIN.as_bytes())?;
     for row in rows {
-        let row = row.map_err(PageError::Rows)?;
+        let row = row.map_err(OutputError::Rows)?;
         let cell = |name: &&str| {
             let cell = Cell::new(name, &row.edits, row.before.as_ref());
             (cell, row.was(name, preview.run.estimate.starts_at))
@@ -170,7 +170,7 @@ pub(super) fn run_report<E>(
     out: &mut dyn Write,
     report: &RunReport<'_>,
     rows: impl Iterator<Item = Result<RunReportRow, E>>,
-) -> Result<(), PageError<E>> {
+) -> Result<(), OutputError<E>> {
     let head = Head {
         kind: "Run report",
         state: Some(format!("Run {}: {}", printable(report.run), printable(&report.state))),
@@ -200,7 +200,7 @@ pub(super) fn run_report<E>(
         let mut chunks = Chunks::new(columns());
         out.write_all(ROWS_BEGIN.as_bytes())?;
         while let Some(row) = rows.next_if(|row| row.as_ref().map_or(true, |row| is_of(row, group))) {
-            let row = row.map_err(PageError::Rows)?;
+            let row = row.map_err(OutputError::Rows)?;
             chunks.add(out, row.result.row, &report_row(report, &row))?;
         }
         chunks.finish(out)?;
@@ -215,7 +215,7 @@ pub(super) fn run_report<E>(
     let mut chunks = Chunks::new(columns());
     out.write_all(ROWS_BEGIN.as_bytes())?;
     for row in rows {
-        let row = row.map_err(PageError::Rows)?;
+        let row = row.map_err(OutputError::Rows)?;
         chunks.add(out, row.result.row, &report_row(report, &row))?;
     }
     chunks.finish(out)?;
@@ -264,7 +264,7 @@ impl Head {
     }
 }
 
-fn foot<E>(out: &mut dyn Write, checksum: Option<&str>, next: Option<&str>) -> Result<(), PageError<E>> {
+fn foot<E>(out: &mut dyn Write, checksum: Option<&str>, next: Option<&str>) -> Result<(), OutputError<E>> {
     let (checksum, next) = (checksum.map(printable), next.map(printable));
     let foot = Foot { checksum: checksum.as_deref(), next: next.as_deref(), version: env!("CARGO_PKG_VERSION") };
     Ok(foot.write_into(out)?)

@@ -7,10 +7,10 @@ use std::io::{self, Write};
 
 use super::chart::Chart;
 use super::diff_cell::{Cell, Value};
-use super::mark::{MARK, PageError};
 use super::review::{Review, ReviewRow};
 use super::run_report::{RunReport, RunReportRow, is_trouble};
-use super::wording::{Fact, Figure, group_name};
+use super::wording::{Fact, Figure, MARK, group_name};
+use crate::files::OutputError;
 use crate::model::edit::PropertyEdit;
 use crate::report::humanize::{count, counted};
 use crate::text::{Markdown as Text, truncate};
@@ -59,7 +59,7 @@ pub(super) fn review<E>(
     used: u64,
     review: &Review<'_>,
     rows: impl Iterator<Item = Result<ReviewRow, E>>,
-) -> Result<(), PageError<E>> {
+) -> Result<(), OutputError<E>> {
     let mut out = Counted { out, bytes: used };
     head(&mut out, "Review of planned changes", &review.title(), review.preview.target.emulator, &review.figures())?;
     writeln!(out, "\n## Warnings\n")?;
@@ -85,7 +85,7 @@ pub(super) fn review<E>(
     writeln!(out, "| row | incident |{names}\n| ---: | --- |{}", " --- |".repeat(properties.len()))?;
     let mut left = 0;
     for row in rows {
-        let row = row.map_err(PageError::Rows)?;
+        let row = row.map_err(OutputError::Rows)?;
         left += u64::from(left > 0 || !out.write_if_it_fits(&review_row(review, &properties, &row))?);
     }
     foot(
@@ -103,7 +103,7 @@ pub(super) fn run_report<E>(
     used: u64,
     report: &RunReport<'_>,
     rows: impl Iterator<Item = Result<RunReportRow, E>>,
-) -> Result<(), PageError<E>> {
+) -> Result<(), OutputError<E>> {
     let mut out = Counted { out, bytes: used };
     head(&mut out, "Run report", &report.title(), report.is_emulated, &report.figures())?;
     writeln!(out, "\n## Failures\n")?;
@@ -121,7 +121,7 @@ pub(super) fn run_report<E>(
     writeln!(out, "| row | incident | outcome | requested change | requests |\n| ---: | --- | --- | --- | ---: |")?;
     let mut left = 0;
     for row in rows {
-        let row = row.map_err(PageError::Rows)?;
+        let row = row.map_err(OutputError::Rows)?;
         left += u64::from(left > 0 || !out.write_if_it_fits(&report_row(&row))?);
     }
     let whole = format!("the results file has all rows: {}", Text(&truncate(report.results, SHORT)));
@@ -199,7 +199,7 @@ fn foot<E>(
     whole: &str,
     checksum: Option<&str>,
     next: Option<&str>,
-) -> Result<(), PageError<E>> {
+) -> Result<(), OutputError<E>> {
     if left > 0 {
         writeln!(out, "\n**{} more did not fit**; {whole}.", counted(left, "row"))?;
     }

@@ -20,7 +20,6 @@ mod chart;
 mod context;
 mod diff_cell;
 mod html;
-mod mark;
 mod markdown;
 mod page_file;
 mod review;
@@ -30,7 +29,6 @@ mod wording;
 
 pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
-pub use mark::PageError;
 pub use page_file::PageFile;
 pub use review::{Review, ReviewRow, Warnings};
 pub use run_report::{RunReport, RunReportRow};

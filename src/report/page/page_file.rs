@@ -7,9 +7,9 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::mark::{DOCTYPE, MARK, PageError};
+use super::wording::{DOCTYPE, MARK};
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
-use crate::files::{self, OutputKind, PathError, PathProblem, Refusal};
+use crate::files::{self, OutputError, OutputKind, PathError, PathProblem, Refusal};
 
 /// The forms of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl PageFile {
         &self,
         review: &Review<'_>,
         rows: impl Iterator<Item = Result<ReviewRow, E>>,
-    ) -> Result<(), PageError<E>> {
+    ) -> Result<(), OutputError<E>> {
         self.write(|out| match self.form {
             PageFormat::Html => html::review(out, review, rows),
             PageFormat::Markdown => markdown::review(out, self.used(), review, rows),
@@ -86,22 +86,22 @@ impl PageFile {
         &self,
         report: &RunReport<'_>,
         rows: impl Iterator<Item = Result<RunReportRow, E>>,
-    ) -> Result<(), PageError<E>> {
+    ) -> Result<(), OutputError<E>> {
         self.write(|out| match self.form {
             PageFormat::Html => html::run_report(out, report, rows),
             PageFormat::Markdown => markdown::run_report(out, self.used(), report, rows),
         })
     }
 
-    fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), PageError<E>>) -> Result<(), PageError<E>> {
+    fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), OutputError<E>>) -> Result<(), OutputError<E>> {
         // Time has passed since the first look: a run was sent.
-        self.examine_again().map_err(PageError::Place)?;
+        self.examine_again().map_err(OutputError::Path)?;
         let named = |error: io::Error| {
-            PageError::Write(io::Error::new(error.kind(), format!("report `{}`: {error}", self.path.display())))
+            OutputError::Write(io::Error::new(error.kind(), format!("report `{}`: {error}", self.path.display())))
         };
         let write = |out: &mut dyn Write| {
             write(out).map_err(|error| match error {
-                PageError::Write(error) => named(error),
+                OutputError::Write(error) => named(error),
                 other => other,
             })
         };
@@ -125,7 +125,7 @@ impl PageFile {
 
 /// Adds a page behind what is there, on a line of its own.
 fn append(path: &Path, page: &[u8]) -> io::Result<()> {
-    let mut file = files::after_links(path).and_then(|path| files::append_to(&path))?;
+    let mut file = files::resolve_parent(path).and_then(|path| files::append_to(&path))?;
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
         file.seek(SeekFrom::End(-1))?;
@@ -148,12 +148,12 @@ fn form_of(path: &Path) -> Option<PageFormat> {
 }
 
 fn examine(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), PathProblem> {
-    if others.iter().any(|other| files::is_one_name(path, other)) {
+    if others.iter().any(|other| files::is_same_path(path, other)) {
         return Err(Refusal::Used.into());
     }
     let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
     if appends {
-        return Ok(files::look_at_shared(path, &others)?);
+        return Ok(files::inspect_shared(path, &others)?);
     }
     files::inspect(path, &others, |file| {
         let mut start = Vec::new();

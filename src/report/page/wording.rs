@@ -12,7 +12,13 @@ use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
 use crate::session::PropertyCounts;
 use crate::text::{printable, truncate};
 
-/// A name and what is to be said of it, in a line each.
+/// The start of every page, by which a later page recognizes it and may replace it.
+pub(super) const MARK: &str = "<!-- bulk-triage page 1 -->\n";
+
+/// Before the mark, in HTML.
+pub(super) const DOCTYPE: &str = "<!doctype html>\n";
+
+/// A name and the lines of its value.
 pub(super) type Fact = (&'static str, Vec<String>);
 
 /// A number that tells much, and what it counts.

@@ -359,7 +359,7 @@ fn forged_plans_are_refused_by_every_command() {
         program.write("evil.plan", forged(&plan, change));
         for command in ["apply evil.plan --yes", "plan evil.plan", "plan evil.plan --format json"] {
             let ended = program.run(&format!("{command} --base-url {origin}")).expect_code(3);
-            ended.expect_text(&format!("modified or cut off: line {line}: "));
+            ended.expect_text(&format!("modified or truncated: line {line}: "));
         }
         // `apply` has no `--dry-run`: `plan` displays a plan.
         program.run(&format!("apply evil.plan --dry-run --base-url {origin}")).expect_code(2);

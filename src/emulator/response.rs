@@ -1,11 +1,11 @@
-//! Responses before any fault: status, headers, body; and the API's error format.
+//! Responses before a fault changes them: status, headers, body; and the API's error format.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-/// A whole response, before a fault changes it.
+/// A complete response, before a fault changes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     pub(super) status: u16,
     /// Headers besides `Date`, `Content-Type` and `Content-Length`.
     pub(super) headers: Vec<(&'static str, String)>,
@@ -13,36 +13,36 @@ pub(super) struct Answer {
     pub(super) body: String,
 }
 
-impl Answer {
-    #[expect(clippy::needless_pass_by_value, reason = "built for this, at every call")]
-    pub(super) fn json(status: u16, body: Value) -> Answer {
-        Answer::json_text(status, body.to_string())
+impl ApiResponse {
+    #[expect(clippy::needless_pass_by_value, reason = "every caller creates it for this")]
+    pub(super) fn json(status: u16, body: Value) -> ApiResponse {
+        ApiResponse::json_text(status, body.to_string())
     }
 
-    pub(super) fn json_text(status: u16, body: String) -> Answer {
-        Answer::of(status, "application/json; charset=utf-8", body)
+    pub(super) fn json_text(status: u16, body: String) -> ApiResponse {
+        ApiResponse::of(status, "application/json; charset=utf-8", body)
     }
 
-    pub(super) fn text(status: u16, body: String) -> Answer {
-        Answer::of(status, "text/plain; charset=utf-8", body)
+    pub(super) fn text(status: u16, body: String) -> ApiResponse {
+        ApiResponse::of(status, "text/plain; charset=utf-8", body)
     }
 
-    pub(super) fn html(status: u16, body: String) -> Answer {
-        Answer::of(status, "text/html; charset=utf-8", body)
+    pub(super) fn html(status: u16, body: String) -> ApiResponse {
+        ApiResponse::of(status, "text/html; charset=utf-8", body)
     }
 
     /// Adds a header.
-    pub(super) fn with(mut self, name: &'static str, value: String) -> Answer {
+    pub(super) fn with(mut self, name: &'static str, value: String) -> ApiResponse {
         self.headers.push((name, value));
         self
     }
 
-    fn of(status: u16, content_type: &'static str, body: String) -> Answer {
-        Answer { status, headers: Vec::new(), content_type, body }
+    fn of(status: u16, content_type: &'static str, body: String) -> ApiResponse {
+        ApiResponse { status, headers: Vec::new(), content_type, body }
     }
 }
 
-/// Why the API refuses a request.
+/// Why the API rejects a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -55,15 +55,15 @@ impl Refusal {
         Refusal { status, code: code.to_owned(), message: message.into() }
     }
 
-    /// A refusal for a fault: the code is the status's own name.
+    /// The rejection of a fault. Its code is the name of the status.
     pub(super) fn of_status(status: u16) -> Refusal {
         let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let code = reason.unwrap_or("Unexpected").replace(' ', "");
-        Refusal::new(status, &code, format!("The emulator was asked to answer {status}."))
+        Refusal::new(status, &code, format!("The emulator was told to return {status}."))
     }
 
-    pub(super) fn answer(&self, tracking: &str) -> Answer {
-        Answer::json(self.status, error_body(&self.code, &self.message, tracking))
+    pub(super) fn response(&self, tracking: &str) -> ApiResponse {
+        ApiResponse::json(self.status, error_body(&self.code, &self.message, tracking))
     }
 }
 
