@@ -1,4 +1,4 @@
-//! The checker: what the check of a row needs to know, and what is found in a chunk.
+//! The checker: everything that the check of a row needs, and the result of a chunk.
 
 use bumpalo::Bump;
 
@@ -14,15 +14,15 @@ use crate::model::diagnostic::{Diagnostic, codes};
 use crate::model::outcome::OutcomeKind;
 use crate::text::truncate;
 
-/// All that the check of a row needs to know; shared by the threads.
+/// Everything that the check of a row needs; shared by the threads.
 pub(super) struct Checker<'a> {
     pub(super) contract: ReadyContract<'a>,
-    /// What `--set` asks of each property.
+    /// What `--set` requests for each property.
     pub(super) set: Vec<Requested<'a>>,
-    /// What is doubtful about it, and about the columns.
+    /// Warnings about `--set` and the columns.
     pub(super) warnings: Vec<Diagnostic>,
     pub(super) roles: Roles<'a>,
-    /// Of the input's own CSV columns.
+    /// The roles of the input's own CSV columns.
     pub(super) columns: Vec<Role<'a>>,
     pub(super) delimiter: Option<u8>,
     pub(super) origin: FileKind,
@@ -33,34 +33,35 @@ pub(super) struct Checker<'a> {
     pub(super) hasher: RandomState,
 }
 
-/// What was found in a chunk.
+/// The result of a chunk.
+#[derive(Default)]
 pub(super) struct CheckedChunk {
-    /// The chunk, to be used again.
+    /// The chunk, to be reused.
     pub(super) chunk: Chunk,
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// The rows of the run, where they are kept.
+    /// The rows of the run, if they are kept.
     pub(super) rows: Vec<CheckedRow>,
-    pub(super) seen: Vec<RowFingerprint>,
-    /// For each property, how many cells that were not empty gave way to `--set`, in the rows of the run.
+    pub(super) fingerprints: Vec<RowFingerprint>,
+    /// For each property, how many cells `--set` overrides, in the rows of the run; empty cells don't count.
     pub(super) overridden: Vec<u64>,
-    /// All its rows. They are numbered from 1 here; whoever takes them knows how many came before.
+    /// The number of all rows. In a chunk they are numbered from 1.
     pub(super) read: u64,
     pub(super) valid: u64,
     pub(super) skipped: u64,
     /// Rows that are not skipped.
     pub(super) taken: u64,
-    /// Of these, the ones that were selected and are valid.
+    /// Taken rows that were selected and are valid.
     pub(super) sendable: u64,
-    /// Rows of a fetched file that were selected and set nothing.
+    /// Selected rows of a fetched file that set nothing.
     pub(super) nothing_asked: u64,
-    /// The last row that was selected; 0 if none was.
+    /// The last selected row; 0 if there is none.
     pub(super) last_selected: u64,
-    /// Why nothing after these rows can be read.
+    /// Why the rest of the input can't be read.
     pub(super) broken: Option<InputError>,
 }
 
 impl CheckedChunk {
-    /// Takes none of its rows into the run.
+    /// Selects none of its rows for the run.
     pub(super) fn select_none(&mut self) {
         self.rows.clear();
         self.overridden.clear();
@@ -69,10 +70,10 @@ impl CheckedChunk {
     }
 }
 
-/// What most chunks don't hold: looked for once in a chunk, so that not every cell is searched.
+/// Whether a chunk has certain rare bytes. It is searched only once, so that most cells need not be searched.
 #[derive(Clone, Copy)]
 pub(super) struct Rare {
-    /// Bytes that are no printable ASCII, line feeds aside. All others are among them.
+    /// Bytes other than printable ASCII and line feeds, including the following ones.
     pub(super) unprintable: bool,
     pub(super) carriage_returns: bool,
     pub(super) nuls: bool,
@@ -80,7 +81,7 @@ pub(super) struct Rare {
 
 impl Rare {
     pub(super) fn of(bytes: &[u8]) -> Rare {
-        // Written so that compilers make vector instructions of it.
+        // Written for vectorization.
         let is_other = |byte: u8| !matches!(byte, b' '..=b'~') && byte != b'\n';
         let unprintable = bytes.iter().fold(0, |found, byte| found | u8::from(is_other(*byte))) != 0;
         let has = |byte| unprintable && memchr::memchr(byte, bytes).is_some();
@@ -89,7 +90,7 @@ impl Rare {
 }
 
 impl<'a> Checker<'a> {
-    /// `arena` takes what `--set` asks.
+    /// `arena` stores the values of `--set`.
     pub(super) fn new(
         input: &Input,
         rules: &Rules<'a>,
@@ -129,7 +130,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What `--set` asks of each property, and what is doubtful about it.
+/// What `--set` requests for each property, and warnings about it.
 fn read_set<'a>(
     contract: &ReadyContract<'a>,
     rules: &Rules<'a>,
@@ -138,9 +139,9 @@ fn read_set<'a>(
     let mut warnings = Vec::new();
     let mut set = vec![Requested::Leave; contract.properties.len()];
     for PropertyOverride { property, cell } in rules.set {
-        let Some(place) = contract.properties.iter().position(|known| known.name == property) else { continue };
+        let Some(index) = contract.properties.iter().position(|known| known.name == property) else { continue };
         let mut problems = Vec::new();
-        set[place] = contract.read_cell(place, cell, arena, &mut problems);
+        set[index] = contract.read_cell(index, cell, arena, &mut problems);
         warnings.extend(problems.into_iter().map(|problem| {
             let diagnostic = Diagnostic::new(problem.code, "--set", problem.message);
             Diagnostic {

@@ -1,10 +1,10 @@
-//! Checks one chunk: its rows one by one, by one thread.
+//! Checks the rows of a chunk one by one.
 
 use bumpalo::Bump;
 
 use super::checker::{CheckedChunk, Checker, Rare};
 use super::columns::Role;
-use super::row::{ParsedRow, own_cells};
+use super::row::{ParsedRow, original_cells};
 use super::validate::NumberedRecord;
 use super::value::Problem;
 use crate::input::csv::Cell;
@@ -12,29 +12,16 @@ use crate::input::{Chunk, INCIDENT_ID, Record, RecordSplitter, advice_for_encodi
 use crate::model::diagnostic::codes;
 
 impl Checker<'_> {
-    /// Checks a chunk. Of the rows that are not skipped, only the first `limit` are the run.
+    /// Checks a chunk. Only the first `limit` rows that are not skipped are selected for the run.
     pub(super) fn check(&self, chunk: Chunk, limit: u64) -> CheckedChunk {
-        let mut checked = CheckedChunk {
-            diagnostics: Vec::new(),
-            rows: Vec::new(),
-            seen: Vec::new(),
-            overridden: vec![0; self.contract.properties.len()],
-            read: 0,
-            valid: 0,
-            skipped: 0,
-            taken: 0,
-            sendable: 0,
-            nothing_asked: 0,
-            last_selected: 0,
-            broken: None,
-            chunk: Chunk::default(),
-        };
+        let overridden = vec![0; self.contract.properties.len()];
+        let mut checked = CheckedChunk { overridden, ..CheckedChunk::default() };
         let text = std::str::from_utf8(&chunk.bytes).ok();
         let rare = Rare::of(&chunk.bytes);
         let has_replaced = self.is_utf16 && text.is_some_and(|text| text.contains('\u{fffd}'));
         let mut cells = Vec::new();
         let arena = Bump::new();
-        let mut reading = ParsedRow::new(&self.set, &arena);
+        let mut parsed = ParsedRow::new(&self.set, &arena);
         let mut splitter = RecordSplitter::new(&chunk, self.delimiter, &self.file);
         loop {
             let record = match splitter.next(&mut cells) {
@@ -46,7 +33,7 @@ impl Checker<'_> {
                 }
             };
             checked.read += 1;
-            reading.reset();
+            parsed.reset();
             let bytes = &chunk.bytes[record.start..record.end];
             let text = match text {
                 Some(text) => text.get(record.start..record.end),
@@ -55,17 +42,17 @@ impl Checker<'_> {
             match text {
                 _ if record.is_too_large => {
                     let message = "the record is longer than 1 MiB";
-                    reading.tell(Problem::new(&codes::ROW_TOO_LARGE, message), None, Some(0..0));
+                    parsed.report(Problem::new(&codes::ROW_TOO_LARGE, message), None, Some(0..0));
                 }
                 Some(text) if !has_replaced || !text.contains('\u{fffd}') => {
                     if rare.nuls && text.contains('\0') {
                         let at = text.find('\0').unwrap_or(0);
                         let problem = Problem::new(&codes::NUL_BYTE, "the row contains a NUL byte");
-                        reading.tell(problem, None, Some(at..at + 1));
+                        parsed.report(problem, None, Some(at..at + 1));
                     } else if self.delimiter.is_some() {
-                        self.read_csv(text, rare, &cells, &mut reading);
+                        self.read_csv(text, rare, &cells, &mut parsed);
                     } else {
-                        self.read_jsonl(text, &mut reading);
+                        self.read_jsonl(text, &mut parsed);
                     }
                 }
                 text => {
@@ -74,22 +61,22 @@ impl Checker<'_> {
                     let end = (at + 1).min(bytes.len());
                     let help = advice_for_encoding(bytes);
                     let problem = Problem { help, ..Problem::new(&codes::NOT_UTF8, message) };
-                    reading.tell(problem, None, Some(at..end));
+                    parsed.report(problem, None, Some(at..end));
                 }
             }
-            if reading.is_blank {
+            if parsed.is_blank {
                 checked.read -= 1;
                 continue;
             }
             if record.end == chunk.bytes.len() {
-                self.tell_of_unterminated(&record, &cells, &mut reading);
+                self.warn_if_unterminated(&record, &cells, &mut parsed);
             }
-            if let Some(delimiter) = self.delimiter.filter(|_| self.origin.is_results && !reading.is_skipped) {
-                reading.own = own_cells(bytes, delimiter, &mut cells);
+            if let Some(delimiter) = self.delimiter.filter(|_| self.origin.is_results && !parsed.is_skipped) {
+                parsed.original = original_cells(bytes, delimiter, &mut cells);
             }
             self.finish(
                 &NumberedRecord { row: checked.read, record: &record, bytes },
-                &mut reading,
+                &mut parsed,
                 limit,
                 &mut checked,
             );
@@ -100,14 +87,13 @@ impl Checker<'_> {
 }
 
 impl Checker<'_> {
-    /// Of a record at the end of the file without a line end: where its last cell is the ID, a part of the ID may be
-    /// missing.
-    fn tell_of_unterminated(&self, record: &Record, cells: &[Cell], reading: &mut ParsedRow<'_>) {
-        let Some(incident) = reading.id.filter(|_| self.columns.last() == Some(&Role::Id)) else { return };
+    /// Warns about a last record without a line end, if its last cell is the ID: a part of the ID may be missing.
+    fn warn_if_unterminated(&self, record: &Record, cells: &[Cell], parsed: &mut ParsedRow<'_>) {
+        let Some(incident) = parsed.id.filter(|_| self.columns.last() == Some(&Role::Id)) else { return };
         let message =
             format!("line {} ends with the ID {incident}, and the file ends there without a line end", record.line);
-        let spot = cells.last().map(|cell| cell.range.clone());
-        reading.tell(Problem::new(&codes::UNTERMINATED_LINE, message), Some(INCIDENT_ID), spot);
+        let span = cells.last().map(|cell| cell.range.clone());
+        parsed.report(Problem::new(&codes::UNTERMINATED_LINE, message), Some(INCIDENT_ID), span);
     }
 }
 

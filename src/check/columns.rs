@@ -1,4 +1,4 @@
-//! What a column, or a member, means to the contract.
+//! The roles of columns and members.
 
 use std::collections::HashMap;
 
@@ -9,33 +9,33 @@ use crate::input::{INCIDENT_ID, Input, InputShape, normalized};
 use crate::model::diagnostic::{Diagnostic, codes};
 use crate::text::truncate;
 
-/// What a column is for.
+/// The role of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role<'a> {
-    /// The incident's id.
+    /// The incident's ID.
     Id,
-    /// A property, by its place in the contract.
+    /// A property, by its index in the contract.
     Property(usize),
-    /// A property that `--set` sets: nothing of it is read but whether something stands there.
-    GivesWay(usize),
-    /// Carried to the results, never sent.
+    /// A property that `--set` overrides: only whether the cell is empty matters.
+    Overridden(usize),
+    /// Copied to the results, never sent.
     Carried,
-    /// Carried, but it looks like this name misspelt.
-    Misspelt(&'a str),
-    /// Carried, but its name is another word for the property at this place.
+    /// Carried; the name looks like a misspelling of this name.
+    Misspelled(&'a str),
+    /// Carried; the name is a synonym of the property with this index.
     Synonym(usize),
-    /// Carried: Sentinel's own number of an incident.
+    /// Carried: Sentinel's own incident number.
     SentinelNumber,
-    /// Carried: what Sentinel calls the ID that Defender gave.
+    /// Carried: Sentinel's column with Defender's incident ID.
     SentinelProviderId,
 }
 
-/// Sentinel's own number of an incident.
+/// Sentinel's own incident number.
 const SENTINEL_NUMBER: &str = "IncidentNumber";
-/// What Sentinel calls the ID that Defender gave.
+/// Sentinel's column with Defender's incident ID.
 const SENTINEL_PROVIDER_ID: &str = "ProviderIncidentId";
 
-/// Words for the owner, as they are compared.
+/// Synonyms for the owner, normalized.
 const OWNER: [&str; 9] = [
     "owner",
     "owneremail",
@@ -48,26 +48,26 @@ const OWNER: [&str; 9] = [
     "assigneename",
 ];
 
-/// Knows the role of every name.
+/// Finds the role of a name.
 pub(super) struct Roles<'a> {
     known: HashMap<String, Role<'a>>,
     names: Vec<(String, &'a str)>,
     is_portal_export: bool,
 }
 
-/// Below this many characters a name resembles too much by chance.
-const SHORTEST_MISSPELT: usize = 4;
-/// From this many characters on, two slips are still a misspelling.
+/// Shorter names resemble others by chance.
+const SHORTEST_MISSPELLED: usize = 4;
+/// Names of at least this length may have two typos.
 const LONG_NAME: usize = 8;
 
 impl<'a> Roles<'a> {
-    /// `set`: what `--set` sets, by the property's place in the contract.
+    /// `set`: what `--set` requests for each property.
     pub(super) fn new(contract: &ReadyContract<'a>, is_portal_export: bool, set: &[Requested<'_>]) -> Roles<'a> {
-        let properties = contract.properties.iter().zip(set).enumerate().map(|(place, (property, set))| {
+        let properties = contract.properties.iter().zip(set).enumerate().map(|(index, (property, set))| {
             let role = match set {
                 _ if is_portal_export => Role::Carried,
-                Requested::Leave => Role::Property(place),
-                _ => Role::GivesWay(place),
+                Requested::Leave => Role::Property(index),
+                _ => Role::Overridden(index),
             };
             (property.name, role)
         });
@@ -76,12 +76,12 @@ impl<'a> Roles<'a> {
         if !is_portal_export {
             known.insert(normalized(SENTINEL_NUMBER), Role::SentinelNumber);
             known.insert(normalized(SENTINEL_PROVIDER_ID), Role::SentinelProviderId);
-            for (place, property) in contract.properties.iter().enumerate() {
-                // What `--set` sets misses nothing.
-                let role = if matches!(set[place], Requested::Leave) { Role::Synonym(place) } else { Role::Carried };
+            for (index, property) in contract.properties.iter().enumerate() {
+                // A synonym of a property that `--set` sets needs no warning.
+                let role = if matches!(set[index], Requested::Leave) { Role::Synonym(index) } else { Role::Carried };
                 let owner = OWNER.iter().filter(|_| property.name == contract.contract.api.incident.owner);
                 known.extend(owner.map(|word| ((*word).to_owned(), role)));
-                known.extend(contract.shown_in(place).map(|member| (normalized(member), role)));
+                known.extend(contract.shown_in(index).map(|member| (normalized(member), role)));
             }
         }
         known.extend(all.iter().map(|(name, role)| (normalized(name), *role)));
@@ -94,18 +94,18 @@ impl<'a> Roles<'a> {
             return *role;
         }
         let length = name.chars().count();
-        if self.is_portal_export || !(SHORTEST_MISSPELT..=100).contains(&length) {
+        if self.is_portal_export || !(SHORTEST_MISSPELLED..=100).contains(&length) {
             return Role::Carried;
         }
-        let alike = self.names.iter().find(|(known, _)| {
-            let slips = if known.len() >= LONG_NAME { 2 } else { 1 };
-            distance(&name, known, slips).is_some()
+        let similar = self.names.iter().find(|(known, _)| {
+            let typos = if known.len() >= LONG_NAME { 2 } else { 1 };
+            distance(&name, known, typos).is_some()
         });
-        alike.map_or(Role::Carried, |(_, name)| Role::Misspelt(name))
+        similar.map_or(Role::Carried, |(_, name)| Role::Misspelled(name))
     }
 }
 
-/// The roles of a CSV file's own columns, and warnings about some of them.
+/// The roles of a CSV file's own columns, and warnings about them.
 pub(super) fn of_header<'a>(
     input: &Input,
     roles: &Roles<'a>,
@@ -118,11 +118,11 @@ pub(super) fn of_header<'a>(
     for (at, role) in found.iter().enumerate() {
         let name = truncate(columns[at].trim(), 40);
         match role {
-            Role::Misspelt(meant) => {
-                let diagnostic = input.header_diagnostic(&codes::MISSPELT_COLUMN, Some(at), misspelt(&name, meant));
-                wrong.push(Diagnostic { help: Some(misspelt_help(meant)), ..diagnostic });
+            Role::Misspelled(meant) => {
+                let diagnostic = input.header_diagnostic(&codes::MISSPELT_COLUMN, Some(at), misspelled(&name, meant));
+                wrong.push(Diagnostic { help: Some(misspelled_help(meant)), ..diagnostic });
             }
-            Role::Id | Role::Property(_) | Role::GivesWay(_) => {
+            Role::Id | Role::Property(_) | Role::Overridden(_) => {
                 if let Some(first) = found[..at].iter().position(|other| other == role) {
                     let message =
                         format!("the column `{name}` means the same as `{}`", truncate(columns[first].trim(), 40));
@@ -134,8 +134,8 @@ pub(super) fn of_header<'a>(
                     format!("the column `{name}` was added to a portal export, which only provides incident IDs");
                 wrong.push(input.header_diagnostic(&codes::PORTAL_COMMENT, Some(at), message));
             }
-            Role::Synonym(place) if !found.contains(&Role::Property(*place)) => {
-                let property = contract.properties[*place].name;
+            Role::Synonym(index) if !found.contains(&Role::Property(*index)) => {
+                let property = contract.properties[*index].name;
                 let diagnostic = input.header_diagnostic(&codes::NOT_SENT, Some(at), not_sent(&name));
                 warnings.push(Diagnostic { help: Some(not_sent_help(property)), ..diagnostic });
             }
@@ -146,7 +146,7 @@ pub(super) fn of_header<'a>(
             Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
         }
     }
-    let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelt(INCIDENT_ID));
+    let meant_for_id = |role: &Role<'_>| matches!(role, Role::Id | Role::Misspelled(INCIDENT_ID));
     if !found.iter().any(meant_for_id) {
         let number = found.iter().position(|role| *role == Role::SentinelNumber);
         let message = number.map_or_else(|| format!("no column is named `{INCIDENT_ID}`"), |_| sentinel_number());
@@ -159,7 +159,7 @@ pub(super) fn of_header<'a>(
         let names = listed(columns.iter().map(String::as_str));
         let help = format!("{advice}{}the columns here are {names}", if advice.is_empty() { "" } else { "; " });
         wrong.push(Diagnostic { help: Some(help), ..diagnostic });
-    } else if !sets_all && !found.iter().any(|role| matches!(role, Role::Property(_) | Role::Misspelt(_))) {
+    } else if !sets_all && !found.iter().any(|role| matches!(role, Role::Property(_) | Role::Misspelled(_))) {
         let code = if input.origin().is_portal_export { &codes::PORTAL_NEEDS_SET } else { &codes::NO_PROPERTY_COLUMN };
         let message = if input.origin().is_portal_export {
             "a portal export shows incidents, not changes"
@@ -176,7 +176,7 @@ pub(super) fn of_header<'a>(
     }
 }
 
-/// Names as a list, the first ones of many.
+/// A list of names; if there are many, of the first ones.
 pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     const LISTED: usize = 12;
     let mut names: Vec<String> = names.map(|name| format!("`{}`", truncate(name.trim(), 40))).collect();
@@ -186,7 +186,7 @@ pub(super) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.join(", ") + &more
 }
 
-/// Why a number of Sentinel is not the ID.
+/// The message about a column with Sentinel's own number and no ID column.
 pub(super) fn sentinel_number() -> String {
     format!(
         "`{SENTINEL_NUMBER}`: Sentinel's own number, not Defender's incident ID; rename the column \
@@ -194,7 +194,7 @@ pub(super) fn sentinel_number() -> String {
     )
 }
 
-/// Why the ID of Defender can't stand beside `incidentId`.
+/// The message about a column with Defender's ID next to `incidentId`.
 pub(super) fn two_ids(name: &str) -> String {
     format!("`{name}` is Defender's incident ID in Sentinel, so `{INCIDENT_ID}` beside it may be Sentinel's own number")
 }
@@ -207,10 +207,10 @@ pub(super) fn not_sent_help(property: &str) -> String {
     format!("to send it, name it `{property}`")
 }
 
-pub(super) fn misspelt(name: &str, meant: &str) -> String {
+pub(super) fn misspelled(name: &str, meant: &str) -> String {
     format!("`{name}` looks like a misspelled `{meant}` and would not be sent")
 }
 
-pub(super) fn misspelt_help(meant: &str) -> String {
+pub(super) fn misspelled_help(meant: &str) -> String {
     format!("did you mean `{meant}`? if not, choose a less similar name")
 }

@@ -1,75 +1,73 @@
-//! Across rows: incidents that stand in the input more than once.
+//! Finds incidents that occur in several rows.
 
 use super::RowError;
 use crate::input::INCIDENT_ID;
 use crate::model::diagnostic::{Diagnostic, codes};
 
-/// What is kept of every valid row: 24 bytes. Rows and lines fit, because an input has no more lines than 2³² − 1.
+/// The part of a valid row that is kept: 24 bytes. Rows and lines fit, because an input has at most 2³² − 1 lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RowFingerprint {
     pub(super) incident: u64,
-    /// Of the change's body; equal changes have equal hashes.
+    /// The hash of the change; equal changes have equal hashes.
     pub(super) hash: u64,
     pub(super) row: u32,
     pub(super) line: u32,
 }
 
-/// A row of an incident that stands in the input more than once: as many bytes as a [`RowFingerprint`], so that it can take its
-/// place in memory.
+/// A row of an incident that occurs several times. It has the size of a [`RowFingerprint`], so that a `Vec` can be
+/// converted in index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Repeat {
     incident: u64,
     row: u32,
     line: u32,
-    /// The line of the row before that has the same incident; 0 if it is the first one.
+    /// The line of the previous row with the same incident; 0 if there is none.
     before: u32,
-    /// The line of a row that asks for something else: an earlier one if there is one, else a later one; 0 if there is
-    /// none.
+    /// The line of a row with a different change: an earlier one if possible, or a later one; 0 if there is none.
     other: u32,
 }
 
-/// The rows of incidents that stand in the input more than once, in the rows' order. What is to be told of them is made
-/// one by one.
+/// The rows of incidents that occur several times, in the order of the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repeats(Vec<Repeat>);
 
 impl Repeats {
-    /// What is wrong, in the order of the (later) rows.
+    /// The diagnostics, in the order of the rows that they are about.
     pub(super) fn diagnostics(&self, file: &str) -> impl Iterator<Item = Diagnostic> {
         self.0.iter().filter_map(move |repeat| repeat.diagnostic(file))
     }
 
-    /// All rows that contradict another one, in their order, and why.
+    /// All rows that contradict another row, in order, and why.
     pub fn contradicting(&self) -> impl Iterator<Item = (u64, RowError)> {
         self.0.iter().filter(|repeat| repeat.other > 0).map(|repeat| (u64::from(repeat.row), repeat.error()))
     }
 
-    /// How many these are up to the row `last`.
+    /// The number of contradicting rows up to the row `last`.
     pub(super) fn count_contradicting(&self, last: u64) -> u64 {
         self.0.iter().filter(|repeat| repeat.other > 0 && u64::from(repeat.row) <= last).count() as u64
     }
 }
 
-/// Looks for incidents that stand there twice.
-pub(super) fn find(mut seen: Vec<RowFingerprint>) -> Repeats {
-    keep_repeated(&mut seen);
-    seen.sort_unstable_by_key(|seen| (seen.incident, seen.row));
-    seen.chunk_by_mut(|a, b| a.incident == b.incident).for_each(compare);
+/// Finds incidents that occur several times.
+pub(super) fn find(mut rows: Vec<RowFingerprint>) -> Repeats {
+    keep_repeated(&mut rows);
+    rows.sort_unstable_by_key(|row| (row.incident, row.row));
+    rows.chunk_by_mut(|a, b| a.incident == b.incident).for_each(compare);
     let repeat = |RowFingerprint { incident, hash, row, line }| {
         let (before, other) = unpacked(hash);
         Repeat { incident, row, line, before, other }
     };
-    // The standard library does this in place.
-    let mut repeats: Vec<Repeat> = seen.into_iter().map(repeat).collect();
+    // The standard library does this in index.
+    let mut repeats: Vec<Repeat> = rows.into_iter().map(repeat).collect();
     repeats.sort_unstable_by_key(|repeat| repeat.row);
     Repeats(repeats)
 }
 
-/// Puts into each hash of an incident's rows the line before and the one that asks for something else.
+/// Compares the rows of an incident. Replaces each hash by the line before and a line with a different change.
 fn compare(group: &mut [RowFingerprint]) {
     let first_change = group.windows(2).position(|pair| pair[0].hash != pair[1].hash);
     let first_other = first_change.map_or(0, |at| group[at + 1].line);
-    // Of each row, the nearest earlier one that asks for something else.
+    // `other` is the nearest earlier line with a different change.
     let (mut before, mut other) = (None, 0);
     for this in group {
         if let Some(RowFingerprint { hash, line, .. }) = before
@@ -92,48 +90,48 @@ fn unpacked(lines: u64) -> (u32, u32) {
     (line(lines >> 32), line(lines))
 }
 
-/// Leaves only the incidents that stand there twice: mostly none.
-fn keep_repeated(seen: &mut Vec<RowFingerprint>) {
-    let most = seen.iter().map(|seen| seen.incident).max().unwrap_or(0);
-    // A tenant numbers its incidents on from 1, so a bit for each number is mostly less than a number for each row.
-    let is_dense = usize::try_from(most / 64).is_ok_and(|words| words <= seen.len());
-    let repeated = if is_dense { repeated_by_bits(seen, most) } else { repeated_by_sorting(seen) };
+/// Removes the rows of incidents that occur only once, which are usually all of them.
+fn keep_repeated(rows: &mut Vec<RowFingerprint>) {
+    let max = rows.iter().map(|row| row.incident).max().unwrap_or(0);
+    // A tenant numbers its incidents from 1, so a bit set is usually smaller than a list of the rows.
+    let is_dense = usize::try_from(max / 64).is_ok_and(|words| words <= rows.len());
+    let repeated = if is_dense { repeated_by_bits(rows, max) } else { repeated_by_sorting(rows) };
     if repeated.is_empty() {
-        return seen.clear();
+        return rows.clear();
     }
-    seen.retain(|seen| repeated.binary_search(&seen.incident).is_ok());
+    rows.retain(|row| repeated.binary_search(&row.incident).is_ok());
 }
 
-/// The incidents that stand there twice, sorted. `most` is the largest.
-fn repeated_by_bits(seen: &[RowFingerprint], most: u64) -> Vec<u64> {
-    let place = |incident: u64| (usize::try_from(incident / 64).unwrap_or(usize::MAX), 1_u64 << (incident % 64));
-    let mut met = vec![0_u64; place(most).0 + 1];
+/// The incidents that occur several times, sorted. `max` is the largest ID.
+fn repeated_by_bits(rows: &[RowFingerprint], max: u64) -> Vec<u64> {
+    let position = |incident: u64| (usize::try_from(incident / 64).unwrap_or(usize::MAX), 1_u64 << (incident % 64));
+    let mut seen = vec![0_u64; position(max).0 + 1];
     let mut is_any_repeated = false;
-    for seen in seen {
-        let (word, bit) = place(seen.incident);
-        is_any_repeated |= met[word] & bit != 0;
-        met[word] |= bit;
+    for row in rows {
+        let (word, bit) = position(row.incident);
+        is_any_repeated |= seen[word] & bit != 0;
+        seen[word] |= bit;
     }
     let mut repeated = Vec::new();
     if is_any_repeated {
-        met.fill(0);
-        let mut told = met.clone();
-        for seen in seen {
-            let (word, bit) = place(seen.incident);
-            if met[word] & bit != 0 && told[word] & bit == 0 {
-                told[word] |= bit;
-                repeated.push(seen.incident);
+        seen.fill(0);
+        let mut added = seen.clone();
+        for row in rows {
+            let (word, bit) = position(row.incident);
+            if seen[word] & bit != 0 && added[word] & bit == 0 {
+                added[word] |= bit;
+                repeated.push(row.incident);
             }
-            met[word] |= bit;
+            seen[word] |= bit;
         }
     }
     repeated.sort_unstable();
     repeated
 }
 
-/// The same for any numbers. Bare ones sort in a fraction of the time.
-fn repeated_by_sorting(seen: &[RowFingerprint]) -> Vec<u64> {
-    let mut ids: Vec<u64> = seen.iter().map(|seen| seen.incident).collect();
+/// The same for sparse IDs. Sorting only the IDs takes a fraction of the time.
+fn repeated_by_sorting(rows: &[RowFingerprint]) -> Vec<u64> {
+    let mut ids: Vec<u64> = rows.iter().map(|row| row.incident).collect();
     ids.sort_unstable();
     let mut repeated: Vec<u64> =
         ids.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).map(|same| same[0]).collect();
@@ -148,7 +146,7 @@ impl Repeat {
         RowError { code: codes::CONTRADICTION.name, message }
     }
 
-    /// What is told of it, at the later of two rows.
+    /// The diagnostic about the later of two rows.
     fn diagnostic(&self, file: &str) -> Option<Diagnostic> {
         let diagnostic = if (1..self.line).contains(&self.other) {
             Diagnostic::new(&codes::CONTRADICTION, file, self.error().message)

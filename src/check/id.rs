@@ -1,21 +1,21 @@
-//! The ID of an incident: how it is read, and what to do about text that is not an ID.
+//! Parses incident IDs, and gives advice about text that is not an ID.
 
 use crate::model::change::IncidentId;
 use crate::text::trimmed;
 
-/// A whole number in digits alone, without leading zeros, in the range of IDs. A spreadsheet's `'` before it, which says
-/// that it is text, is taken off.
+/// An ID: only digits, without leading zeros, in the range of IDs. A leading `'`, by which spreadsheets mark text, is
+/// removed.
 #[inline]
 pub(super) fn parse_id(text: &str) -> Option<IncidentId> {
     let digits = text.strip_prefix('\'').unwrap_or(text);
-    // A number may also begin with `+`, or with zeros.
+    // `parse` would also accept `+` and leading zeros.
     if !matches!(digits.as_bytes(), [b'1'..=b'9', ..]) {
         return None;
     }
     digits.parse().ok().and_then(IncidentId::new)
 }
 
-/// What to do about some text that is no ID: what spreadsheets and the portal make of one.
+/// Advice about text that is not an ID, but may be what a spreadsheet or the portal made of one.
 pub(super) fn hint(text: &str) -> Option<String> {
     let bare = text.trim_matches(['"', '\'']);
     if is_shortened(bare) {
@@ -31,13 +31,13 @@ pub(super) fn hint(text: &str) -> Option<String> {
     let grouped: String = bare.chars().filter(|character| !is_separator(*character)).collect();
     let number = bare.trim_start_matches('#');
     let whole = number.strip_suffix(".0").or_else(|| number.strip_suffix(",0")).unwrap_or(number);
-    // Of `1.0` or `1,234` it is not known what the spreadsheet has done: it is said, and not read.
+    // It is unclear what `1.0` or `1,234` was, so it is not accepted.
     let looks_grouped = grouped.len() != bare.len() && parse_id(&grouped).is_some();
     let looks_decorated = whole.len() != bare.len() && parse_id(whole).is_some();
     (looks_grouped || looks_decorated).then(|| "enter only digits; format the column as text".to_owned())
 }
 
-/// A digit, decimals, an exponent: `4.82E+04`, and with a decimal comma.
+/// Whether the text is a number with an exponent, such as `4.82E+04`, also with a decimal comma.
 fn is_shortened(text: &str) -> bool {
     let Some((mantissa, exponent)) = text.split_once(['E', 'e']) else { return false };
     let exponent = exponent.strip_prefix('+').unwrap_or(exponent);

@@ -1,13 +1,13 @@
-//! Check: every row of an input against a contract, before anything is sent.
+//! Checks every row of an input against a contract, before anything is sent.
 //!
-//! # The way of a chunk
+//! # The path of a chunk
 //!
-//! Two threads take the next chunk of the input in turn (`pipeline`). Whichever has it looks at its rows one by one
-//! (`chunk`): `row` reads one, with `columns`, `value` and `rules`, and `judge` says what comes of it. What was found is
-//! taken in the input's order; what lies across rows is looked at in the end (`across`).
+//! Two threads take the next chunk of the input in turn (`pipeline`) and check its rows one by one (`chunk`): `row` parses
+//! a row with `columns`, `value` and `rules`, and `validate` checks the rules between its values and creates its change.
+//! The results are collected in the input's order. At the end, `duplicates` compares the rows of the same incident.
 //!
-//! Promises: every problem of every row is told, in the rows' order; memory does not grow with the input, 24 bytes for
-//! each row aside; equal changes have equal bodies.
+//! Promises: every problem of every row is reported, in the order of the rows; memory does not grow with the input, except
+//! for 24 bytes per row; equal changes have equal bodies.
 
 mod checker;
 mod chunk;
@@ -37,38 +37,38 @@ use crate::contract::Contract;
 use crate::model::change::Change;
 use crate::model::outcome::{NOTHING_ASKED_MESSAGE, OutcomeCode, OutcomeKind};
 
-/// What rows are checked against, and which of them are wanted.
+/// The rules for the rows, and which of them are selected.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// What the API accepts.
+    /// The contract that rows are checked against.
     pub contract: &'a Contract,
-    /// What is set on every row; wins over the row's cell.
+    /// Values for every row, which override its cells.
     pub set: &'a [PropertyOverride],
-    /// Only so many rows are the run, the first ones; all are checked.
+    /// The maximum number of rows that are selected. All rows are checked.
     pub limit: Option<u64>,
-    /// Of a results file, only the rows that ended so; without it, those that are not done.
+    /// The outcomes of the selected rows in a results file. `None`: the rows that are not done.
     pub only: Option<&'a [OutcomeKind]>,
 }
 
 impl<'a> Rules<'a> {
-    /// All rows, by the contract alone.
+    /// Selects all rows, and checks them only against the contract.
     #[must_use]
     pub fn new(contract: &'a Contract) -> Rules<'a> {
         Rules { contract, set: &[], limit: None, only: None }
     }
 }
 
-/// A row that is part of the run, with what it asks for or why it can't.
+/// A row of the run, with its change or the reason why it has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedRow {
-    /// Its number, from 1.
+    /// The row's number, counted from 1.
     pub row: u64,
-    /// The line on which it begins, from 1.
+    /// The line on which it begins, counted from 1.
     pub line: u64,
-    /// The incident's number, or the cell as it stood where it is none.
+    /// The incident's ID, or the raw cell.
     pub incident_id: String,
-    /// The row's own record: of a results file, only the input's own columns (or object). UTF-8, or the bytes as they
-    /// were where they are not; empty for a record that was too large to be kept. Without its line end.
+    /// The original record without its line end, which need not be UTF-8. For a results file, only the input's own columns
+    /// or object. Empty if the record was too large.
     pub source: Vec<u8>,
     /// The change, or why there is none.
     pub verdict: Result<Change, NoChange>,
@@ -84,7 +84,7 @@ pub enum NoChange {
 }
 
 impl NoChange {
-    /// The diagnostic's code, or that of the row's outcome.
+    /// The code of the diagnostic or of the row's outcome.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -93,7 +93,7 @@ impl NoChange {
         }
     }
 
-    /// Why, in a sentence.
+    /// The message of the diagnostic or of the row's outcome.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {

@@ -31,33 +31,33 @@ impl PropertyOverride {
     /// Reads `FIELD=VALUE` by the contract's rules.
     ///
     /// # Errors
-    /// Where the field is no property of the contract, or the value none of the property's.
+    /// If the contract has no such property, or the property no such value.
     pub fn parse(typed: &str, contract: &Contract) -> Result<PropertyOverride, SetError> {
         let wrong = |message: String| SetError { typed: typed.to_owned(), message };
         let (field, cell) =
             typed.split_once('=').ok_or_else(|| wrong("enter FIELD=VALUE, such as `status=Resolved`".to_owned()))?;
         let names: Vec<&str> = contract.properties.iter().map(|property| property.name.as_str()).collect();
-        let place = names.iter().position(|name| normalized(name) == normalized(field)).ok_or_else(|| {
+        let index = names.iter().position(|name| normalized(name) == normalized(field)).ok_or_else(|| {
             let help = match nearest(field, names.iter().copied()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("write {}", either(&names)),
+                None => format!("enter {}", either(names.iter().copied())),
             };
             wrong(format!("`{}` cannot be set: {help}", printable(field)))
         })?;
         let ready = ReadyContract::new(contract);
         let mut problems = Vec::new();
         let arena = Bump::new();
-        let asked = ready.read_cell(place, cell, &arena, &mut problems);
+        let requested = ready.read_cell(index, cell, &arena, &mut problems);
         let error = problems.iter().find(|problem| problem.code.severity == Severity::Error);
         if let Some(problem) = error {
             let first = if let Repetition::FirstHelp(help) = &problem.repetition { Some(&**help) } else { None };
             let help = first.or(problem.help.as_deref()).unwrap_or(problem.code.advice);
             return Err(wrong(format!("{}: {help}", problem.message)));
         }
-        if asked == Requested::Leave {
-            return Err(wrong(format!("no value; to clear {}, enter `<clear>`", names[place])));
+        if requested == Requested::Leave {
+            return Err(wrong(format!("no value; to clear {}, enter `<clear>`", names[index])));
         }
-        Ok(PropertyOverride { property: names[place].to_owned(), cell: cell.to_owned() })
+        Ok(PropertyOverride { property: names[index].to_owned(), cell: cell.to_owned() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The pipeline: two threads take the next chunk in turn and check it; what they found is taken in the input's order.
+//! The pipeline: two threads check the chunks of an input; their results are collected in the input's order.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,20 +15,20 @@ use super::{CheckedRow, Rules};
 use crate::input::{Chunk, Input, InputError};
 use crate::model::diagnostic::{Diagnostic, Repetition, Severity};
 
-/// Chunks that may be checked before their turn to be taken, by each of the two threads.
+/// How many checked chunks of each thread may wait for their turn.
 const AHEAD: usize = 2;
 
-/// Takes the rows of the run in batches, in the input's order.
+/// Gets the rows of the run in batches, in the input's order.
 type TakeRows<'a> = &'a mut dyn FnMut(Vec<CheckedRow>) -> io::Result<()>;
 
 /// Checks all rows of `input`.
 ///
-/// `rows` takes the rows of the run, valid or not, as they come; without it nothing is kept of a row but what finding
-/// duplicates needs. `diagnostics` takes what is wrong: in the rows' order, then across rows.
+/// `rows` gets the rows of the run, valid or not. Without it, only a fingerprint of each row is kept, to find duplicates.
+/// `diagnostics` gets the diagnostics in the order of the rows, and then those about several rows.
 ///
 /// # Errors
-/// Where the input can't be read to its end, is not valid as a whole, or `rows` fails. What is wrong with the rows is no
-/// error here: it is told to `diagnostics` and counted.
+/// If the input can't be read completely, is invalid as a whole, or `rows` fails. Problems of rows are not errors: they are
+/// passed to `diagnostics` and counted.
 pub fn check(
     input: Input,
     rules: &Rules<'_>,
@@ -37,10 +37,10 @@ pub fn check(
 ) -> Result<CheckStats, InputError> {
     let arena = Bump::new();
     let checker = Checker::new(&input, rules, rows.is_some(), &arena)?;
-    let mut taker = Taker {
-        tally: CheckStats::default(),
+    let mut collector = Collector {
+        stats: CheckStats::default(),
         overridden: vec![0; checker.contract.properties.len()],
-        seen: Vec::new(),
+        fingerprints: Vec::new(),
         limit: rules.limit.unwrap_or(u64::MAX),
         checker: &checker,
         rows,
@@ -49,59 +49,59 @@ pub fn check(
         had_first_help: false,
     };
     for warning in &checker.warnings {
-        taker.tell(warning.clone());
+        collector.report(warning.clone());
     }
-    let source = Source { shared: Mutex::new(Unread { input, next: 0, is_over: false, spare: Vec::new() }) };
+    let source = Source { shared: Mutex::new(Unread { input, next: 0, is_finished: false, spare: Vec::new() }) };
     let read = scope(|scope| {
-        let (give, found) = sync_channel(AHEAD);
+        let (sender, receiver) = sync_channel(AHEAD);
         let (source, checker) = (&source, &checker);
-        scope.spawn(move || check_for(source, checker, &give));
-        // What was found before its turn, by the chunk's number.
-        let mut early = BTreeMap::new();
+        scope.spawn(move || check_chunks(source, checker, &sender));
+        // Checked chunks that wait for their turn, by number.
+        let mut waiting = BTreeMap::new();
         let mut turn = 0;
         loop {
             let next = source.next();
-            let is_over = next.is_none();
+            let is_finished = next.is_none();
             match next {
                 Some((number, chunk)) => {
-                    early.insert(number, chunk.map(|chunk| checker.check(chunk, u64::MAX)));
-                    early.extend(found.try_iter());
+                    waiting.insert(number, chunk.map(|chunk| checker.check(chunk, u64::MAX)));
+                    waiting.extend(receiver.try_iter());
                 }
-                None => early.extend(found.iter()),
+                None => waiting.extend(receiver.iter()),
             }
-            while early.len() > AHEAD && !early.contains_key(&turn) {
-                // A thread that is gone without giving what it took has panicked; the scope passes that on.
-                let Ok((number, chunk)) = found.recv() else { return Ok(()) };
-                early.insert(number, chunk);
+            while waiting.len() > AHEAD && !waiting.contains_key(&turn) {
+                // If the thread ended without sending its chunk, it has panicked; the scope propagates that.
+                let Ok((number, chunk)) = receiver.recv() else { return Ok(()) };
+                waiting.insert(number, chunk);
             }
-            while let Some(chunk) = early.remove(&turn) {
-                source.put_back(taker.take(chunk?)?);
+            while let Some(chunk) = waiting.remove(&turn) {
+                source.put_back(collector.take(chunk?)?);
                 turn += 1;
             }
-            if is_over {
+            if is_finished {
                 return Ok(());
             }
         }
     });
-    // What a change of the file has broken is not the file's fault.
+    // If the file has changed, this is the cause of any other error.
     source.verify_unchanged()?;
     read?;
-    Ok(taker.finish())
+    Ok(collector.finish())
 }
 
-/// A chunk's number, from 0, and what was found in it.
+/// The number of a chunk, counted from 0, and its result.
 type Numbered<T> = (u64, Result<T, InputError>);
 
-/// Checks chunks until there are no more, or nobody takes what was found.
-fn check_for(source: &Source, checker: &Checker<'_>, give: &SyncSender<Numbered<CheckedChunk>>) {
+/// Checks chunks until there are no more, or the receiver is gone.
+fn check_chunks(source: &Source, checker: &Checker<'_>, sender: &SyncSender<Numbered<CheckedChunk>>) {
     while let Some((number, chunk)) = source.next() {
-        if give.send((number, chunk.map(|chunk| checker.check(chunk, u64::MAX)))).is_err() {
+        if sender.send((number, chunk.map(|chunk| checker.check(chunk, u64::MAX)))).is_err() {
             break;
         }
     }
 }
 
-/// The input, from which either thread takes the next chunk.
+/// The input, shared by both threads.
 struct Source {
     shared: Mutex<Unread>,
 }
@@ -109,19 +109,19 @@ struct Source {
 struct Unread {
     input: Input,
     next: u64,
-    is_over: bool,
-    /// Chunks to be used again.
+    is_finished: bool,
+    /// Chunks to reuse.
     spare: Vec<Chunk>,
 }
 
 impl Source {
-    /// The next chunk, or, last of all, why there is none.
+    /// The next chunk; or once, at the end, the error.
     fn next(&self) -> Option<Numbered<Chunk>> {
-        // After a panic of the other thread nothing more is read: the scope passes it on.
-        let mut unread = self.shared.lock().ok().filter(|unread| !unread.is_over)?;
+        // After a panic of the other thread, nothing more is read: the scope propagates it.
+        let mut unread = self.shared.lock().ok().filter(|unread| !unread.is_finished)?;
         let used = unread.spare.pop().unwrap_or_default();
         let chunk = unread.input.next_chunk(used).transpose();
-        unread.is_over = !matches!(chunk, Some(Ok(_)));
+        unread.is_finished = !matches!(chunk, Some(Ok(_)));
         let number = unread.next;
         unread.next += 1;
         chunk.map(|chunk| (number, chunk))
@@ -138,49 +138,51 @@ impl Source {
     }
 }
 
-/// Takes what was found, in order.
-struct Taker<'c, 'a, 'r, 'd> {
-    tally: CheckStats,
+/// Collects the results of chunks, in order.
+struct Collector<'c, 'a, 'r, 'd> {
+    stats: CheckStats,
     overridden: Vec<u64>,
-    seen: Vec<RowFingerprint>,
+    fingerprints: Vec<RowFingerprint>,
     limit: u64,
     checker: &'c Checker<'a>,
     rows: Option<TakeRows<'r>>,
     diagnostics: &'d mut dyn FnMut(Diagnostic),
-    /// The first of each kind that is told once, and how many rows have it.
+    /// Diagnostics that are reported once, and their number of rows.
     counted: Vec<(Diagnostic, u64)>,
-    /// Whether help that is given once was given.
+    /// Whether the first diagnostic with a [`Repetition::FirstHelp`] was reported.
     had_first_help: bool,
 }
 
-impl Taker<'_, '_, '_, '_> {
-    /// Takes a chunk's findings; gives the chunk back.
+impl Collector<'_, '_, '_, '_> {
+    /// Takes the result of a chunk. Returns the chunk, to be reused.
     fn take(&mut self, mut checked: CheckedChunk) -> Result<Chunk, InputError> {
-        let left = self.limit - self.tally.selected;
+        let left = self.limit - self.stats.selected;
         if left == 0 {
             checked.select_none();
         } else if checked.taken >= left {
-            // The run ends in this chunk, with the last row that sets something: once more, up to there.
+            // `--limit` is reached in this chunk: check it again, up to the limit.
             checked = self.checker.check(checked.chunk, left);
         }
-        // So far its rows are numbered by themselves.
-        let before = self.tally.rows;
+        let stats = &mut self.stats;
+        // The rows of a chunk are numbered from 1.
+        let before = stats.rows;
         if checked.last_selected > 0 && left > 0 {
-            self.tally.last_selected = before + checked.last_selected;
+            stats.last_selected = before + checked.last_selected;
         }
-        self.tally.rows += checked.read;
-        self.tally.valid += checked.valid;
-        self.tally.skipped += checked.skipped;
-        self.tally.selected += checked.taken.min(left);
-        self.tally.sendable += checked.sendable;
-        self.tally.nothing_asked += checked.nothing_asked;
-        self.overridden.iter_mut().zip(&checked.overridden).for_each(|(ours, theirs)| *ours += theirs);
+        stats.rows += checked.read;
+        stats.valid += checked.valid;
+        stats.skipped += checked.skipped;
+        stats.selected += checked.taken.min(left);
+        stats.sendable += checked.sendable;
+        stats.nothing_asked += checked.nothing_asked;
+        self.overridden.iter_mut().zip(&checked.overridden).for_each(|(total, cells)| *total += cells);
         let row_before = u32::try_from(before).unwrap_or(u32::MAX);
-        self.make_room(checked.seen.len());
-        self.seen.extend(checked.seen.iter().map(|seen| RowFingerprint { row: row_before + seen.row, ..*seen }));
+        self.make_room(checked.fingerprints.len());
+        let numbered = |row: &RowFingerprint| RowFingerprint { row: row_before + row.row, ..*row };
+        self.fingerprints.extend(checked.fingerprints.iter().map(numbered));
         for diagnostic in checked.diagnostics {
             let row = diagnostic.row.map(|row| before + row);
-            self.tell(Diagnostic { row, ..diagnostic });
+            self.report(Diagnostic { row, ..diagnostic });
         }
         checked.rows.iter_mut().for_each(|row| row.row += before);
         if let Some(rows) = self.rows.as_mut().filter(|_| !checked.rows.is_empty()) {
@@ -189,10 +191,10 @@ impl Taker<'_, '_, '_, '_> {
         checked.broken.map_or(Ok(checked.chunk), Err)
     }
 
-    /// Makes room for more rows: by a quarter, because the double of much is more than there may be.
+    /// Reserves memory for more rows. Grows by a quarter, because doubling could exceed the available memory.
     fn make_room(&mut self, more: usize) {
-        if self.seen.capacity() - self.seen.len() < more {
-            self.seen.reserve_exact(more + self.seen.len() / 4);
+        if self.fingerprints.capacity() - self.fingerprints.len() < more {
+            self.fingerprints.reserve_exact(more + self.fingerprints.len() / 4);
         }
     }
 
@@ -200,20 +202,20 @@ impl Taker<'_, '_, '_, '_> {
         for (diagnostic, rows) in std::mem::take(&mut self.counted) {
             let message = diagnostic.message;
             let message = if rows > 1 { format!("{message} (in {rows} rows)") } else { message };
-            self.tell(Diagnostic { message, repetition: Repetition::Each, ..diagnostic });
+            self.report(Diagnostic { message, repetition: Repetition::Each, ..diagnostic });
         }
-        let repeats = duplicates::find(std::mem::take(&mut self.seen));
+        let repeats = duplicates::find(std::mem::take(&mut self.fingerprints));
         for diagnostic in repeats.diagnostics(&self.checker.file) {
-            self.tally.valid -= u64::from(diagnostic.severity == Severity::Error);
-            self.tell(diagnostic);
+            self.stats.valid -= u64::from(diagnostic.severity == Severity::Error);
+            self.report(diagnostic);
         }
-        self.tally.repeats = repeats;
+        self.stats.repeats = repeats;
         let names = self.checker.contract.properties.iter().map(|property| property.name.to_owned());
-        self.tally.overridden = names.zip(self.overridden).filter(|(_, cells)| *cells > 0).collect();
-        self.tally
+        self.stats.overridden = names.zip(self.overridden).filter(|(_, cells)| *cells > 0).collect();
+        self.stats
     }
 
-    fn tell(&mut self, mut diagnostic: Diagnostic) {
+    fn report(&mut self, mut diagnostic: Diagnostic) {
         match std::mem::take(&mut diagnostic.repetition) {
             Repetition::Each => {}
             Repetition::FirstHelp(help) => {
@@ -231,8 +233,8 @@ impl Taker<'_, '_, '_, '_> {
             }
         }
         let counts = match diagnostic.severity {
-            Severity::Error => &mut self.tally.errors,
-            Severity::Warning => &mut self.tally.warnings,
+            Severity::Error => &mut self.stats.errors,
+            Severity::Warning => &mut self.stats.warnings,
         };
         *counts.entry(diagnostic.code).or_default() += 1;
         (self.diagnostics)(diagnostic);

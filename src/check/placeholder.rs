@@ -1,8 +1,8 @@
-//! Text that stands for "no value": what portals, spreadsheets and programs write where there is nothing.
+//! Placeholders: text that portals, spreadsheets and programs write instead of an empty value.
 
 use crate::text::trimmed;
 
-/// In lower case. Those that begin with a letter or digit are no longer than [`LONGEST`].
+/// Placeholders in lower case. Those that begin with a letter or digit are no longer than [`LONGEST`].
 const WORDS: [&str; 38] = [
     "unassigned",
     "not assigned",
@@ -47,15 +47,15 @@ const WORDS: [&str; 38] = [
 /// The longest word that begins with a letter or digit, in bytes.
 const LONGEST: usize = 12;
 
-/// Types that PowerShell writes in the place of what they hold: `System.String[]`, `System.Collections.Hashtable`.
+/// Types that PowerShell writes instead of their content: `System.String[]`, `System.Collections.Hashtable`.
 const NAMESPACES: [&str; 2] = ["System.", "Microsoft."];
 const HOLDERS: [&str; 2] = ["System.Collections.", "System.Management.Automation."];
 
-/// Whether the text means that there is no value, in any case and with any white space around it.
+/// Whether the text is a placeholder, in any case and with any white space around it.
 #[inline]
 pub(super) fn is_placeholder(text: &str) -> bool {
     let text = trimmed(text);
-    // Mostly its first character is that of none.
+    // A quick test: most text does not begin like a placeholder.
     let is_other =
         |first: &u8| first.is_ascii_alphanumeric() && !matches!(first.to_ascii_lowercase(), b'n' | b'u' | b's' | b'm');
     !text.as_bytes().first().is_none_or(is_other) && is_known(text)
@@ -70,7 +70,7 @@ fn is_type_name(text: &str) -> bool {
     text.ends_with("[]") && NAMESPACES.iter().any(starts) || HOLDERS.iter().any(starts)
 }
 
-/// Whether a text that begins with a letter or digit may be a placeholder: a quick look, which is often wrong.
+/// Whether a text that begins with a letter or digit may be a placeholder: a quick test with many false positives.
 #[inline]
 pub(super) fn may_be_placeholder(text: &str) -> bool {
     text.len() <= LONGEST || text.ends_with(']') || matches!(text.as_bytes(), [b's' | b'S', _, _, _, _, _, b'.', ..])

@@ -1,4 +1,4 @@
-//! One row: its cells or members read, whatever the format.
+//! Parses the cells or members of a row.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use bumpalo::Bump;
 use serde_json::value::RawValue;
 
 use super::checker::{Checker, Rare};
-use super::columns::{Role, listed, misspelt, misspelt_help, not_sent, not_sent_help, sentinel_number, two_ids};
+use super::columns::{Role, listed, misspelled, misspelled_help, not_sent, not_sent_help, sentinel_number, two_ids};
 use super::id::{hint, parse_id};
 use super::value::{Problem, Requested, json_type, kept};
 use crate::input::csv::{self, Cell};
@@ -18,133 +18,135 @@ use crate::model::diagnostic::codes;
 use crate::model::outcome::{OutcomeKind, RESULT_COLUMNS};
 use crate::text::{trimmed, truncate, unescape_formula, unescape_formula_bytes};
 
-/// A row as it was read: what it asks of each property, and what is wrong with it.
-#[expect(clippy::struct_excessive_bools, reason = "each says something else of the row")]
+/// A parsed row: what it requests for each property, and its problems.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 pub(super) struct ParsedRow<'r> {
     pub(super) id: Option<IncidentId>,
-    /// The id as it stood.
+    /// The raw text of the ID.
     pub(super) id_text: &'r str,
-    /// By the property's place in the contract.
+    /// By the property's index in the contract.
     pub(super) slots: Vec<Slot<'r>>,
     pub(super) found: Vec<LocatedProblem>,
-    /// Its cells or members were all found, and read.
-    pub(super) is_whole: bool,
-    /// A row of a results file that is not wanted.
+    /// Whether all its cells or members were found and parsed.
+    pub(super) is_complete: bool,
+    /// Whether it is a row of a results file that is not selected.
     pub(super) is_skipped: bool,
-    /// A JSON object in which nothing is filled in: no row.
+    /// Whether it is a JSON object without values, which doesn't count as a row.
     pub(super) is_blank: bool,
-    /// Where the input's own part begins (the whole record, except in a results file).
-    pub(super) own: SourceSpan,
-    id_spot: Option<Range<usize>>,
-    id_was_told: bool,
-    /// What is wrong with the value that is being read.
+    /// The original row: the whole record, except in a results file.
+    pub(super) original: SourceSpan,
+    id_span: Option<Range<usize>>,
+    id_was_reported: bool,
+    /// The problems of the value that is being parsed.
     problems: Vec<Problem>,
-    /// Takes the texts that do not stand in a record to the letter.
+    /// Stores texts that are not verbatim in the record.
     arena: &'r Bump,
 }
 
-/// What a row asks of one property, and where.
+/// What a row requests for a property, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slot<'r> {
-    pub(super) asked: Requested<'r>,
-    /// Empty where it has no cell or member.
-    pub(super) spot: Range<usize>,
-    /// A cell that is not empty gave way to `--set`.
+    pub(super) requested: Requested<'r>,
+    /// Empty if there is no cell or member.
+    pub(super) span: Range<usize>,
+    /// Whether `--set` overrides a cell that is not empty.
     pub(super) is_overridden: bool,
 }
 
-/// The part of a record that is the input's own.
+/// The original row in a record.
 #[derive(Default)]
 pub(super) enum SourceSpan {
     #[default]
     Whole,
-    /// As it stands there.
+    /// From this byte of the record to its end.
     From(usize),
-    /// Copied or written again, because results hold it in another form.
+    /// A copy, because the record has it in a different form.
     Rewritten(Vec<u8>),
 }
 
-/// A problem with its place.
+/// A problem with its location.
 pub(super) struct LocatedProblem {
     pub(super) problem: Problem,
     pub(super) field: Option<String>,
-    /// In the record; `None` is the whole of it.
-    pub(super) spot: Option<Range<usize>>,
+    /// The bytes in the record; `None` for the whole record.
+    pub(super) span: Option<Range<usize>>,
 }
 
 impl<'r> ParsedRow<'r> {
-    /// Of no row yet: `set` is what `--set` asks of each property.
+    /// An empty row. `set` is what `--set` requests for each property.
     pub(super) fn new(set: &[Requested<'r>], arena: &'r Bump) -> ParsedRow<'r> {
         ParsedRow {
             id: None,
             id_text: "",
-            slots: set.iter().map(|asked| Slot { asked: *asked, spot: 0..0, is_overridden: false }).collect(),
+            slots: set
+                .iter()
+                .map(|requested| Slot { requested: *requested, span: 0..0, is_overridden: false })
+                .collect(),
             found: Vec::new(),
-            is_whole: false,
+            is_complete: false,
             is_skipped: false,
             is_blank: false,
-            own: SourceSpan::Whole,
-            id_spot: None,
-            id_was_told: false,
+            original: SourceSpan::Whole,
+            id_span: None,
+            id_was_reported: false,
             problems: Vec::new(),
             arena,
         }
     }
 
-    /// Forgets the row before. The slots stay: a CSV row that is whole fills the same ones as the row before, and JSONL
-    /// clears them.
+    /// Clears the previous row, except its slots: every complete CSV row fills the same slots, and JSONL clears them.
     #[inline]
     pub(super) fn reset(&mut self) {
         self.id = None;
         self.id_text = "";
         self.found.clear();
-        self.is_whole = false;
+        self.is_complete = false;
         self.is_skipped = false;
         self.is_blank = false;
-        self.own = SourceSpan::Whole;
-        self.id_spot = None;
-        self.id_was_told = false;
+        self.original = SourceSpan::Whole;
+        self.id_span = None;
+        self.id_was_reported = false;
     }
 
-    pub(super) fn tell(&mut self, problem: Problem, field: Option<&str>, spot: Option<Range<usize>>) {
-        self.found.push(LocatedProblem { problem, field: field.map(str::to_owned), spot });
+    pub(super) fn report(&mut self, problem: Problem, field: Option<&str>, span: Option<Range<usize>>) {
+        self.found.push(LocatedProblem { problem, field: field.map(str::to_owned), span });
     }
 
     #[inline]
-    fn read_id(&mut self, text: &'r str, spot: Range<usize>) {
+    fn read_id(&mut self, text: &'r str, span: Range<usize>) {
         let digits = trimmed(text);
         if !digits.is_empty() {
             self.id = parse_id(digits);
             if self.id.is_none() {
                 let message = format!("`{}` is not an incident ID", truncate(digits, 40));
                 let problem = Problem { help: hint(digits), ..Problem::new(&codes::ID_INVALID, message) };
-                self.tell(problem, Some(INCIDENT_ID), Some(spot.clone()));
-                self.id_was_told = true;
+                self.report(problem, Some(INCIDENT_ID), Some(span.clone()));
+                self.id_was_reported = true;
             }
         }
         self.id_text = text;
-        self.id_spot = Some(spot);
+        self.id_span = Some(span);
     }
 
     #[inline]
-    fn fill(&mut self, place: usize, asked: Requested<'r>, spot: Range<usize>) {
-        let slot = &mut self.slots[place];
-        slot.asked = asked;
-        slot.spot = spot;
+    fn fill(&mut self, index: usize, requested: Requested<'r>, span: Range<usize>) {
+        let slot = &mut self.slots[index];
+        slot.requested = requested;
+        slot.span = span;
     }
 
-    /// All cells or members were read.
+    /// Ends a row whose cells or members were all parsed.
     fn end(&mut self) {
-        self.is_whole = true;
-        if self.id.is_none() && !self.id_was_told {
-            let spot = self.id_spot.clone();
-            self.tell(Problem::new(&codes::ID_MISSING, "no incident ID"), Some(INCIDENT_ID), spot);
+        self.is_complete = true;
+        if self.id.is_none() && !self.id_was_reported {
+            let span = self.id_span.clone();
+            self.report(Problem::new(&codes::ID_MISSING, "no incident ID"), Some(INCIDENT_ID), span);
         }
     }
 }
 
 impl Checker<'_> {
-    /// Reads a CSV record, of which the cells were found; `rare` is what its chunk holds.
+    /// Parses a CSV record with these cells; `rare` is for its chunk.
     pub(super) fn read_csv<'r>(&self, record: &'r str, rare: Rare, cells: &[Cell], row: &mut ParsedRow<'r>) {
         let skipped = if self.origin.is_results { RESULT_COLUMNS.len() } else { 0 };
         let expected = self.columns.len() + skipped;
@@ -152,8 +154,8 @@ impl Checker<'_> {
             let code = if cells.len() < expected { &codes::TOO_FEW_CELLS } else { &codes::TOO_MANY_CELLS };
             let message =
                 format!("the row has {}, the header has {}", counted(cells.len(), "cell"), counted(expected, "column"));
-            let spot = cells.get(expected).map(|first| first.range.start..record.len());
-            return row.tell(Problem::new(code, message), None, spot);
+            let span = cells.get(expected).map(|first| first.range.start..record.len());
+            return row.report(Problem::new(code, message), None, span);
         }
         let bare_cr = |cell: &&Cell| !cell.is_quoted() && record[cell.range.clone()].contains('\r');
         if rare.carriage_returns
@@ -161,7 +163,7 @@ impl Checker<'_> {
             && let Some(cell) = cells.iter().find(bare_cr)
         {
             let message = "a carriage return without a line feed is outside quotes";
-            return row.tell(Problem::new(&codes::BARE_CR, message), None, Some(cell.range.clone()));
+            return row.report(Problem::new(&codes::BARE_CR, message), None, Some(cell.range.clone()));
         }
         if self.origin.is_results {
             let outcome = cells[3].text(record);
@@ -170,11 +172,11 @@ impl Checker<'_> {
             }
         }
         for (role, cell) in self.columns.iter().zip(&cells[skipped..]) {
-            // First, because many cells are.
-            if let Role::Property(place) = *role
+            // A quick test for empty cells, because there are many.
+            if let Role::Property(index) = *role
                 && cell.range.is_empty()
             {
-                row.slots[place].asked = Requested::Leave;
+                row.slots[index].requested = Requested::Leave;
                 continue;
             }
             let text = cell.text_in(record, row.arena);
@@ -183,14 +185,14 @@ impl Checker<'_> {
                 _ => text,
             };
             match *role {
-                Role::Property(place) => match self.contract.glance(place, text, rare.unprintable) {
-                    Some(asked) => row.fill(place, asked, cell.range.clone()),
-                    None => self.read_cell(place, text, cell.range.clone(), row),
+                Role::Property(index) => match self.contract.read_simple_cell(index, text, rare.unprintable) {
+                    Some(requested) => row.fill(index, requested, cell.range.clone()),
+                    None => self.read_cell(index, text, cell.range.clone(), row),
                 },
                 Role::Id => row.read_id(text, cell.range.clone()),
-                Role::GivesWay(place) => row.slots[place].is_overridden = !text.is_empty(),
+                Role::Overridden(index) => row.slots[index].is_overridden = !text.is_empty(),
                 Role::Carried
-                | Role::Misspelt(_)
+                | Role::Misspelled(_)
                 | Role::Synonym(_)
                 | Role::SentinelNumber
                 | Role::SentinelProviderId => {}
@@ -199,24 +201,24 @@ impl Checker<'_> {
         row.end();
     }
 
-    fn read_cell<'r>(&self, place: usize, text: &'r str, spot: Range<usize>, row: &mut ParsedRow<'r>) {
-        let asked = self.contract.read_cell(place, text, row.arena, &mut row.problems);
-        self.tell_of(place, &spot, row);
-        row.fill(place, asked, spot);
+    fn read_cell<'r>(&self, index: usize, text: &'r str, span: Range<usize>, row: &mut ParsedRow<'r>) {
+        let requested = self.contract.read_cell(index, text, row.arena, &mut row.problems);
+        self.report_problems(index, &span, row);
+        row.fill(index, requested, span);
     }
 
-    /// Tells what is wrong with the value that was read.
-    fn tell_of(&self, place: usize, spot: &Range<usize>, row: &mut ParsedRow<'_>) {
+    /// Reports the problems of the value that was parsed.
+    fn report_problems(&self, index: usize, span: &Range<usize>, row: &mut ParsedRow<'_>) {
         for problem in std::mem::take(&mut row.problems) {
-            row.tell(problem, Some(self.contract.properties[place].name), Some(spot.clone()));
+            row.report(problem, Some(self.contract.properties[index].name), Some(span.clone()));
         }
     }
 
-    /// Reads a JSONL record.
+    /// Parses a JSONL record.
     pub(super) fn read_jsonl<'r>(&'r self, record: &'r str, row: &mut ParsedRow<'r>) {
         let members = match jsonl::members(record) {
             Ok(members) => members,
-            Err(error) => return row.tell_line(error, record),
+            Err(error) => return row.report_line(error, record),
         };
         if !self.origin.is_results {
             row.is_blank = members.iter().all(|member| is_empty(member.value));
@@ -231,48 +233,48 @@ impl Checker<'_> {
             outcome.and_then(|member| Some((serde_json::from_str::<String>(member.value.get()).ok()?, member)));
         let (Some(own), Some((outcome, member))) = (own, outcome) else {
             let message = "the first line is from a results file, and this one is not";
-            return row.tell(Problem::new(&codes::RESULTS_LINE, message), None, None);
+            return row.report(Problem::new(&codes::RESULTS_LINE, message), None, None);
         };
-        let spot = place_of(record, member.value.get()).unwrap_or(0..record.len());
-        if !self.read_outcome(&outcome, spot, row) {
+        let span = span_of(record, member.value.get()).unwrap_or(0..record.len());
+        if !self.read_outcome(&outcome, span, row) {
             return;
         }
         match own {
             Cow::Borrowed(own) => {
-                row.own = SourceSpan::Rewritten(own.as_bytes().to_vec());
+                row.original = SourceSpan::Rewritten(own.as_bytes().to_vec());
                 match jsonl::members(own) {
                     Ok(members) => self.read_members(record, &members, row),
-                    Err(error) => row.tell_line(error, own),
+                    Err(error) => row.report_line(error, own),
                 }
             }
-            // No object was there: `input` holds the line's text, which says again what is wrong. It is kept as a text,
-            // quotes included: where the line was not UTF-8, what is between them may be an object by now.
+            // The original line was not an object: `input` has its text, which has the same problem. It is kept with its
+            // quotes, because the text of a line that was not UTF-8 may be a valid object now.
             Cow::Owned(own) => {
                 let error = jsonl::members(&own).err().unwrap_or(LineError::NotAnObject);
-                row.tell_line(error, &own);
+                row.report_line(error, &own);
                 let quoted = members.iter().find(|member| member.name == "input").map(|member| member.value.get());
-                row.own = SourceSpan::Rewritten(quoted.unwrap_or_default().into());
+                row.original = SourceSpan::Rewritten(quoted.unwrap_or_default().into());
             }
         }
     }
 
     fn read_members<'r>(&'r self, record: &'r str, members: &[Member<'r>], row: &mut ParsedRow<'r>) {
-        for (slot, asked) in row.slots.iter_mut().zip(&self.set) {
-            *slot = Slot { asked: *asked, spot: 0..0, is_overridden: false };
+        for (slot, requested) in row.slots.iter_mut().zip(&self.set) {
+            *slot = Slot { requested: *requested, span: 0..0, is_overridden: false };
         }
         if !self.origin.is_portal_export && is_portal_export(&members.iter().map(|member| &*member.name)) {
             let message = "the row is from a portal export, and the first row is not";
             let help = "move the rows of the portal export to a separate file, and use `--set`";
-            row.tell(Problem::new(&codes::PORTAL_NEEDS_SET, message).with_help(help), None, None);
+            row.report(Problem::new(&codes::PORTAL_NEEDS_SET, message).with_help(help), None, None);
             return;
         }
         let roles: Vec<Role<'_>> = members.iter().map(|member| self.roles.of(&member.name)).collect();
         for (at, (Member { name, value }, role)) in members.iter().zip(&roles).enumerate() {
-            let spot = place_of(record, value.get()).unwrap_or(0..record.len());
-            let is_sent = matches!(role, Role::Id | Role::Property(_) | Role::GivesWay(_));
+            let span = span_of(record, value.get()).unwrap_or(0..record.len());
+            let is_sent = matches!(role, Role::Id | Role::Property(_) | Role::Overridden(_));
             if is_sent && roles[..at].contains(role) {
                 let message = format!("the member `{}` means the same as one before", truncate(name, 40));
-                row.tell(Problem::new(&codes::COLUMN_TWICE, message), Some(name), Some(spot));
+                row.report(Problem::new(&codes::COLUMN_TWICE, message), Some(name), Some(span));
                 continue;
             }
             match *role {
@@ -281,32 +283,32 @@ impl Checker<'_> {
                         "`{}` was added to a portal export, which only provides incident IDs",
                         truncate(name, 40)
                     );
-                    row.tell(Problem::new(&codes::PORTAL_COMMENT, message), Some(name), Some(spot));
+                    row.report(Problem::new(&codes::PORTAL_COMMENT, message), Some(name), Some(span));
                 }
-                Role::Misspelt(meant) => {
-                    let message = misspelt(&truncate(name, 40), meant);
-                    let problem = Problem::new(&codes::MISSPELT_COLUMN, message).with_help(misspelt_help(meant));
-                    row.tell(problem, Some(name), Some(spot));
+                Role::Misspelled(meant) => {
+                    let message = misspelled(&truncate(name, 40), meant);
+                    let problem = Problem::new(&codes::MISSPELT_COLUMN, message).with_help(misspelled_help(meant));
+                    row.report(problem, Some(name), Some(span));
                 }
                 // The API's own `comments` are a list.
-                Role::Synonym(place) if value.get().starts_with('"') && !is_empty(value) => {
-                    if !roles.contains(&Role::Property(place)) {
+                Role::Synonym(index) if value.get().starts_with('"') && !is_empty(value) => {
+                    if !roles.contains(&Role::Property(index)) {
                         let problem = Problem::new(&codes::NOT_SENT, not_sent(&truncate(name, 40)));
-                        let help = not_sent_help(self.contract.properties[place].name);
-                        row.tell(problem.with_help(help).counted(), Some(name), Some(spot));
+                        let help = not_sent_help(self.contract.properties[index].name);
+                        row.report(problem.with_help(help).counted(), Some(name), Some(span));
                     }
                 }
                 Role::SentinelProviderId if roles.contains(&Role::Id) => {
                     let problem = Problem::new(&codes::COLUMN_TWICE, two_ids(&truncate(name, 40)));
-                    row.tell(problem, Some(name), Some(spot));
+                    row.report(problem, Some(name), Some(span));
                 }
                 Role::Carried | Role::Synonym(_) | Role::SentinelNumber | Role::SentinelProviderId => {}
-                Role::Id => row.read_id_member(value.get(), spot),
-                Role::GivesWay(place) => row.slots[place].is_overridden = !is_empty(value),
-                Role::Property(place) => {
-                    let asked = self.contract.read_member(place, value, row.arena, &mut row.problems);
-                    self.tell_of(place, &spot, row);
-                    row.fill(place, asked, spot);
+                Role::Id => row.read_id_member(value.get(), span),
+                Role::Overridden(index) => row.slots[index].is_overridden = !is_empty(value),
+                Role::Property(index) => {
+                    let requested = self.contract.read_member(index, value, row.arena, &mut row.problems);
+                    self.report_problems(index, &span, row);
+                    row.fill(index, requested, span);
                 }
             }
         }
@@ -317,17 +319,17 @@ impl Checker<'_> {
                 format!("no member is named `{INCIDENT_ID}`")
             };
             let help = format!("the members here are {}", listed(members.iter().map(|member| &*member.name)));
-            row.tell(Problem::new(&codes::ID_MISSING, message).with_help(help), Some(INCIDENT_ID), None);
-            row.id_was_told = true;
+            row.report(Problem::new(&codes::ID_MISSING, message).with_help(help), Some(INCIDENT_ID), None);
+            row.id_was_reported = true;
         }
         row.end();
     }
 
-    /// Whether the row of a results file is wanted.
-    fn read_outcome(&self, outcome: &str, spot: Range<usize>, row: &mut ParsedRow<'_>) -> bool {
+    /// Whether the row of a results file is selected.
+    fn read_outcome(&self, outcome: &str, span: Range<usize>, row: &mut ParsedRow<'_>) -> bool {
         let Ok(outcome) = outcome.parse::<OutcomeKind>() else {
             let message = format!("`{}` is not an outcome", truncate(outcome, 40));
-            row.tell(Problem::new(&codes::RESULTS_LINE, message), Some("outcome"), Some(spot));
+            row.report(Problem::new(&codes::RESULTS_LINE, message), Some("outcome"), Some(span));
             return false;
         };
         row.is_skipped = !self.only.map_or(!outcome.is_done(), |only| only.contains(&outcome));
@@ -336,24 +338,24 @@ impl Checker<'_> {
 }
 
 impl<'r> ParsedRow<'r> {
-    fn read_id_member(&mut self, raw: &'r str, spot: Range<usize>) {
+    fn read_id_member(&mut self, raw: &'r str, span: Range<usize>) {
         match raw.as_bytes() {
-            b"null" | b"\"\"" => self.id_spot = Some(spot),
+            b"null" | b"\"\"" => self.id_span = Some(span),
             [b'"', ..] => match serde_json::from_str::<Text<'r>>(raw) {
-                Ok(Text(text)) => self.read_id(kept(text, self.arena), spot),
-                Err(_) => self.read_id(raw, spot),
+                Ok(Text(text)) => self.read_id(kept(text, self.arena), span),
+                Err(_) => self.read_id(raw, span),
             },
-            [b'-' | b'0'..=b'9', ..] => self.read_id(raw, spot),
+            [b'-' | b'0'..=b'9', ..] => self.read_id(raw, span),
             _ => {
                 let message = format!("`{INCIDENT_ID}` is {}, not a number", json_type(raw));
-                self.tell(Problem::new(&codes::WRONG_TYPE, message), Some(INCIDENT_ID), Some(spot));
-                self.id_was_told = true;
+                self.report(Problem::new(&codes::WRONG_TYPE, message), Some(INCIDENT_ID), Some(span));
+                self.id_was_reported = true;
             }
         }
     }
 
-    fn tell_line(&mut self, error: LineError, line: &str) {
-        let (code, message, spot) = match error {
+    fn report_line(&mut self, error: LineError, line: &str) {
+        let (code, message, span) = match error {
             LineError::Syntax { message, at } => {
                 let end = line[at.min(line.len())..].chars().next().map_or(at, |character| at + character.len_utf8());
                 (&codes::JSON_SYNTAX, format!("the line is not JSON: {message}"), Some(at..end))
@@ -365,13 +367,13 @@ impl<'r> ParsedRow<'r> {
                 (&codes::MEMBER_TWICE, format!("the member `{}` occurs twice", truncate(&name, 40)), None)
             }
         };
-        self.tell(Problem::new(code, message), None, spot);
+        self.report(Problem::new(code, message), None, span);
     }
 }
 
-/// The input's own part of a results record, which may be wrong in any way: as it stands there, or written again where
-/// a cell was shielded. A record with fewer than the ten cells is none of ours, and stays whole.
-pub(super) fn own_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> SourceSpan {
+/// The original row in a record of a results file, which may be invalid. It is copied if a cell was escaped. A record with
+/// fewer than ten cells is not from a results file, and stays whole.
+pub(super) fn original_cells(record: &[u8], delimiter: u8, cells: &mut Vec<Cell>) -> SourceSpan {
     csv::split(record, delimiter, cells);
     let Some(own) = cells.get(RESULT_COLUMNS.len()..) else { return SourceSpan::Whole };
     let contents: Vec<Cow<'_, [u8]>> = own.iter().map(|cell| cell.bytes(record)).collect();
@@ -387,8 +389,8 @@ fn is_empty(value: &RawValue) -> bool {
     matches!(value.get(), "null" | "\"\"")
 }
 
-/// Where a part that was borrowed from a record stands in it.
-fn place_of(record: &str, part: &str) -> Option<Range<usize>> {
+/// The position of a part that was borrowed from the record.
+fn span_of(record: &str, part: &str) -> Option<Range<usize>> {
     let start = (part.as_ptr() as usize).checked_sub(record.as_ptr() as usize)?;
     (start + part.len() <= record.len()).then(|| start..start + part.len())
 }

@@ -1,4 +1,4 @@
-//! A contract made ready for a million rows: spellings are looked up by hash.
+//! A contract that is prepared for fast lookups.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,20 +7,20 @@ use crate::input::normalized;
 use crate::model::edit::Property;
 use crate::text::trimmed;
 
-/// The contract by numbers: a property is its place in the contract, a value its place in the property.
+/// A contract whose properties and values are identified by their indexes.
 pub(super) struct ReadyContract<'a> {
     pub(super) contract: &'a Contract,
     pub(super) properties: Vec<ReadyProperty<'a>>,
     pub(super) dependencies: Vec<ReadyDependency>,
-    /// The other built-in contracts: one of them may know the value that this one does not.
+    /// The other built-in contracts, which may accept a value that this one does not.
     others: Vec<Contract>,
-    /// All that this one and the others know, as [`loose`] makes it: a quick look before they are asked.
+    /// The values of all these contracts in [`loose`] form, for a quick test.
     known: HashSet<String>,
 }
 
 pub(super) struct ReadyProperty<'a> {
     pub(super) name: &'a str,
-    /// The same name, for the rows' changes.
+    /// The same name, to share among the changes of rows.
     pub(super) shared: Property,
     pub(super) kind: ReadyKind<'a>,
 }
@@ -34,19 +34,19 @@ pub(super) enum ReadyKind<'a> {
 
 pub(super) struct Choices<'a> {
     pub(super) list: &'a [Choice],
-    /// Values, then aliases, as they are written; without those that are doubtful.
+    /// Values, then aliases, in their exact spelling; without doubtful ones.
     exact: Vec<(&'a str, usize)>,
-    /// All of them in lower case.
+    /// All values and aliases in lower case.
     spellings: HashMap<String, usize>,
-    /// All of them as [`loose`] makes them; of two that are the same then, the alias counts.
+    /// All values and aliases in [`loose`] form. If two are equal, the alias applies.
     loose: HashMap<String, usize>,
 }
 
-/// For each value of `on` (or none), which values of `property` go with it.
+/// The values of `property` that each value of `on` allows.
 pub(super) struct ReadyDependency {
     pub(super) property: usize,
     pub(super) on: usize,
-    /// By the place of the value of `on`: whether each value of `property` goes with it.
+    /// By the index of the value of `on`, and the index of the value of `property`.
     pub(super) allowed: Vec<Vec<bool>>,
 }
 
@@ -67,16 +67,16 @@ impl<'a> ReadyContract<'a> {
             })
             .collect();
         let dependencies = contract.dependencies.iter().filter_map(|dependency| {
-            let place = |name: &str| properties.iter().position(|property| property.name == name);
-            let (property, on) = (place(&dependency.property)?, place(&dependency.on)?);
+            let index = |name: &str| properties.iter().position(|property| property.name == name);
+            let (property, on) = (index(&dependency.property)?, index(&dependency.on)?);
             let values = |property: usize| match &properties[property].kind {
                 ReadyKind::Choice(choices) => choices.list,
                 _ => &[],
             };
             let allowed = values(on).iter().map(|on| {
                 let list = dependency.allowed.iter().find(|(value, _)| *value == on.value);
-                let goes = |value: &Choice| list.is_some_and(|(_, list)| list.contains(&value.value));
-                values(property).iter().map(goes).collect()
+                let is_allowed = |value: &Choice| list.is_some_and(|(_, list)| list.contains(&value.value));
+                values(property).iter().map(is_allowed).collect()
             });
             Some(ReadyDependency { property, on, allowed: allowed.collect() })
         });
@@ -92,7 +92,7 @@ impl<'a> ReadyContract<'a> {
         ReadyContract { contract, properties, dependencies, others, known }
     }
 
-    /// The choices of a property, none for one that takes any text.
+    /// The choices of a property; empty if it accepts any text.
     pub(super) fn choices(&self, property: usize) -> &'a [Choice] {
         match &self.properties[property].kind {
             ReadyKind::Choice(choices) => choices.list,
@@ -100,7 +100,7 @@ impl<'a> ReadyContract<'a> {
         }
     }
 
-    /// The member of an incident that lists what was added by the property at this place.
+    /// The member of an incident that lists the texts appended by this property.
     pub(super) fn shown_in(&self, property: usize) -> Option<&'a str> {
         match &self.contract.properties[property].kind {
             PropertyKind::Append { shown_in } => Some(shown_in),
@@ -108,22 +108,22 @@ impl<'a> ReadyContract<'a> {
         }
     }
 
-    /// Whether a column of this name is a property that is added to what is there.
+    /// Whether a column of this name is an appended property.
     pub(super) fn appends_by(&self, column: &str) -> bool {
         let named = self.properties.iter().find(|property| normalized(property.name) == normalized(column));
         named.is_some_and(|property| matches!(property.kind, ReadyKind::Append))
     }
 
-    /// "`defender` accepts this: `--contract defender`", where another built-in contract does.
-    pub(super) fn other_that_knows(&self, property: &str, value: &str) -> Option<String> {
+    /// `` `defender` accepts this: `--contract defender` ``, if another built-in contract accepts the value.
+    pub(super) fn suggest_contract_for(&self, property: &str, value: &str) -> Option<String> {
         if !self.known.contains(&loose(value)) {
             return None;
         }
         self.suggestion(|other| find(other, property, value).is_some())
     }
 
-    /// The same, for two values that go together there.
-    pub(super) fn other_that_joins(
+    /// The same, for two values that the other contract allows together.
+    pub(super) fn suggest_contract_for_both(
         &self,
         (property, value): (&str, &str),
         (on, on_value): (&str, &str),
@@ -137,21 +137,21 @@ impl<'a> ReadyContract<'a> {
         })
     }
 
-    /// If a text is the values of two properties at once, as portals show them (`True positive – Malware`): how to write
-    /// them, and the other contract that it takes.
+    /// If a text combines the values of two properties, as portals do (`True positive – Malware`): advice to split them, and
+    /// to use another contract if necessary.
     pub(super) fn two_values(&self, text: &str) -> Option<(String, Option<String>)> {
         const SEPARATORS: [char; 7] = ['–', '—', '-', '/', ':', '|', ','];
-        // Longer than any two values: dear to try.
-        let places = text.match_indices(SEPARATORS).filter(|_| text.len() <= 200);
-        let mut parts = places.map(|(at, between)| (trimmed(&text[..at]), trimmed(&text[at + between.len()..])));
+        // Longer text can't be two values, and would be slow to search.
+        let separators = text.match_indices(SEPARATORS).filter(|_| text.len() <= 200);
+        let mut parts = separators.map(|(at, found)| (trimmed(&text[..at]), trimmed(&text[at + found.len()..])));
         parts.find_map(|(left, right)| {
             if !self.known.contains(&loose(left)) || !self.known.contains(&loose(right)) {
                 return None;
             }
             let is_own = |contract: &Contract| std::ptr::eq(contract, self.contract);
             self.contracts().find_map(|contract| {
-                let [(one, left), (other, right)] = two_of(contract, left, right)?;
-                let columns = format!("use two columns: {one} `{left}` and {other} `{right}`");
+                let [(first, left), (second, right)] = two_of(contract, left, right)?;
+                let columns = format!("use two columns: {first} `{left}` and {second} `{right}`");
                 Some((columns, (!is_own(contract)).then(|| accepts(contract))))
             })
         })
@@ -167,40 +167,41 @@ impl<'a> ReadyContract<'a> {
     }
 }
 
-/// So many spellings are tried one by one, which is faster than a hash; a contract may have thousands.
-const MOST_EXACT: usize = 100;
+/// The maximum number of spellings that are compared one by one, which is faster than hashing. A contract may have
+/// thousands.
+const MAX_EXACT: usize = 100;
 
 impl<'a> Choices<'a> {
     fn new(list: &'a [Choice]) -> Choices<'a> {
         Choices {
             list,
             exact: spellings(list)
-                .take(MOST_EXACT)
-                .filter(|(spelling, place)| doubt(&list[*place], spelling).is_none())
+                .take(MAX_EXACT)
+                .filter(|(spelling, index)| doubt(&list[*index], spelling).is_none())
                 .collect(),
-            spellings: spellings(list).map(|(spelling, place)| (spelling.to_lowercase(), place)).collect(),
-            loose: spellings(list).map(|(spelling, place)| (loose(spelling), place)).collect(),
+            spellings: spellings(list).map(|(spelling, index)| (spelling.to_lowercase(), index)).collect(),
+            loose: spellings(list).map(|(spelling, index)| (loose(spelling), index)).collect(),
         }
     }
 
-    /// Why the value at this place is doubtful, if it was written so.
-    pub(super) fn doubt(&self, place: usize, written: &str) -> Option<&'a str> {
-        doubt(&self.list[place], written)
+    /// Why a value with this spelling is doubtful, if it is.
+    pub(super) fn doubt(&self, index: usize, spelling: &str) -> Option<&'a str> {
+        doubt(&self.list[index], spelling)
     }
 
-    /// The value of which this is a spelling to the letter, where nothing about it is doubtful.
+    /// The value with exactly this spelling, unless it is doubtful.
     #[inline]
     pub(super) fn exact(&self, text: &str) -> Option<usize> {
-        self.exact.iter().find(|(spelling, _)| *spelling == text).map(|(_, place)| *place)
+        self.exact.iter().find(|(spelling, _)| *spelling == text).map(|(_, index)| *index)
     }
 
-    /// The value that is meant, in any case; as a last resort whatever stands between its words.
+    /// The value that is meant, in any case; or else with any separators between its words.
     pub(super) fn find(&self, text: &str) -> Option<usize> {
         let spelling = || self.spellings.get(&text.to_lowercase()).copied();
         self.exact(text).or_else(spelling).or_else(|| self.loose.get(&loose(text)).copied())
     }
 
-    /// Everything that may be written, values first.
+    /// All accepted spellings, values first.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &'a str> {
         spellings(self.list).map(|(spelling, _)| spelling)
     }
@@ -210,7 +211,7 @@ fn accepts(other: &Contract) -> String {
     format!("`{0}` accepts this: `--contract {0}`", other.name)
 }
 
-/// The properties and values that two texts mean, each of another property.
+/// The properties and values that two texts mean, if these are different properties.
 fn two_of<'c>(contract: &'c Contract, left: &str, right: &str) -> Option<[(&'c str, String); 2]> {
     let found = |text: &str, not: &str| {
         let others = contract.properties.iter().filter(|property| property.name != not);
@@ -221,21 +222,21 @@ fn two_of<'c>(contract: &'c Contract, left: &str, right: &str) -> Option<[(&'c s
     Some([left, right])
 }
 
-/// Everything that may be written, values first, with the place of the value that is meant.
+/// All accepted spellings, values first, with the index of the value.
 fn spellings(list: &[Choice]) -> impl Iterator<Item = (&str, usize)> {
-    let values = list.iter().enumerate().map(|(place, choice)| (choice.value.as_str(), place));
+    let values = list.iter().enumerate().map(|(index, choice)| (choice.value.as_str(), index));
     let aliases = list.iter().enumerate();
-    let aliases = aliases.flat_map(|(place, choice)| choice.aliases.iter().map(move |alias| (alias.as_str(), place)));
+    let aliases = aliases.flat_map(|(index, choice)| choice.aliases.iter().map(move |alias| (alias.as_str(), index)));
     values.chain(aliases)
 }
 
-/// Why a choice is doubtful, if it was written so: of a doubtful spelling, an alias is not.
-fn doubt<'a>(choice: &'a Choice, written: &str) -> Option<&'a str> {
-    let concerns = !choice.doubtful_spelling || choice.value.eq_ignore_ascii_case(written);
-    choice.doubtful.as_deref().filter(|_| concerns)
+/// Why a choice with this spelling is doubtful. If only the spelling of the value is doubtful, its aliases are not.
+fn doubt<'a>(choice: &'a Choice, spelling: &str) -> Option<&'a str> {
+    let applies = !choice.doubtful_spelling || choice.value.eq_ignore_ascii_case(spelling);
+    choice.doubtful.as_deref().filter(|_| applies)
 }
 
-/// The words of a text in lower case, whatever stands between them: white space, commas, hyphens or dashes.
+/// The words of a text in lower case, without the white space, commas, hyphens or dashes between them.
 fn loose(text: &str) -> String {
     let is_space = |character: char| character.is_whitespace() && !character.is_control();
     let is_between = |character: char| is_space(character) || matches!(character, '-' | '_' | ',' | '‐'..='—');
@@ -249,7 +250,7 @@ fn loose(text: &str) -> String {
 /// The value of another contract that a text means, in that contract's spelling.
 fn find(contract: &Contract, property: &str, text: &str) -> Option<String> {
     match &contract.property(property)?.kind {
-        PropertyKind::Choice(list) => Choices::new(list).find(text).map(|place| list[place].value.clone()),
+        PropertyKind::Choice(list) => Choices::new(list).find(text).map(|index| list[index].value.clone()),
         _ => None,
     }
 }

@@ -1,50 +1,50 @@
-//! What a check found, in numbers: all that the lines before the question need, whatever the input's size.
+//! The statistics of a check.
 
 use std::collections::BTreeMap;
 
 use super::RowError;
 use super::duplicates::Repeats;
 
-/// What a check found.
+/// The statistics of a check. Their size does not grow with the input, except for repeated incidents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckStats {
-    /// All rows that were read.
+    /// All rows of the input.
     pub rows: u64,
-    /// Rows without an error, those of a results file that are done among them.
+    /// Rows without an error, including the skipped ones.
     pub valid: u64,
-    /// Rows of the run: taken by `--only` (or not done), within `--limit`; valid or not.
+    /// Rows of the run, valid or not: selected by `--only` (or not done), and within `--limit`.
     pub selected: u64,
-    /// Of these, the ones without an error of their own (two that contradict each other are counted).
+    /// Selected rows without an error of their own. Rows that contradict each other are included.
     pub sendable: u64,
-    /// Rows of a fetched file that set nothing: they are part of the run, and left alone.
+    /// Rows of a fetched file that set nothing. They are part of the run, but not sent.
     pub nothing_asked: u64,
-    /// Rows of a results file that are not taken, because they are done or by `--only`.
+    /// Rows of a results file that are not selected, because they are done or because of `--only`.
     pub skipped: u64,
-    /// How many errors there are of each code.
+    /// The number of errors by code.
     pub errors: BTreeMap<&'static str, u64>,
-    /// How many warnings there are of each code.
+    /// The number of warnings by code.
     pub warnings: BTreeMap<&'static str, u64>,
-    /// The properties of which cells that were not empty gave way to `--set`, and how many; counted where rows are taken.
+    /// The number of cells that `--set` overrides, by property; empty cells don't count. Only if rows are kept.
     pub overridden: Vec<(String, u64)>,
-    /// The last row of the run; 0 if it has none.
+    /// The last row of the run; 0 if there is none.
     pub last_selected: u64,
-    /// The rows of incidents that stand in the input more than once.
+    /// The rows of incidents that occur several times.
     pub repeats: Repeats,
 }
 
 impl CheckStats {
-    /// Whether any row, or two together, are wrong.
+    /// Whether there is any error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         !self.errors.is_empty()
     }
 
-    /// The rows of the run that contradict another row, sorted: both of two, with why.
+    /// The rows of the run that contradict another row, sorted, and why.
     pub fn contradicting(&self) -> impl Iterator<Item = (u64, RowError)> {
         self.repeats.contradicting().take_while(|(row, _)| *row <= self.last_selected)
     }
 
-    /// Rows of the run that can be sent: valid, and no other one contradicts them.
+    /// Rows of the run that can be sent: they are valid, and no other row contradicts them.
     #[must_use]
     pub fn sendable_alone(&self) -> u64 {
         self.sendable - self.repeats.count_contradicting(self.last_selected)

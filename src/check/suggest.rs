@@ -1,60 +1,52 @@
-//! "Did you mean …?": how alike two names are, and the nearest of many.
+//! "Did you mean …?": finds similar names, and lists alternatives.
 
 use std::fmt::Write as _;
 
 use strsim::osa_distance;
 
-/// How many insertions, deletions, replacements and swaps of neighbors lead from one text to the other, if `most` are
-/// enough. Texts that differ more in length are not compared.
-pub(super) fn distance(from: &str, to: &str, most: usize) -> Option<usize> {
-    let is_alike = from.chars().count().abs_diff(to.chars().count()) <= most;
-    is_alike.then(|| osa_distance(from, to)).filter(|distance| *distance <= most)
+/// The edit distance of two texts (insertions, deletions, replacements and swaps of neighbors), if it is at most `max`.
+pub(super) fn distance(from: &str, to: &str, max: usize) -> Option<usize> {
+    // A quick test.
+    let may_be_similar = from.chars().count().abs_diff(to.chars().count()) <= max;
+    may_be_similar.then(|| osa_distance(from, to)).filter(|distance| *distance <= max)
 }
 
-/// No more names are listed: a contract of thousands of values would fill the screen at each problem.
-const MOST_LISTED: usize = 40;
+/// The maximum number of listed names: a contract may have thousands of values.
+const MAX_LISTED: usize = 40;
 
-/// Writes names as a person lists them: `a`, `b` or `c`.
-pub(super) fn either(names: &[&str]) -> String {
-    either_of(names.iter().copied())
-}
-
-/// The same of names that are not together yet.
-pub(super) fn either_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
+/// A list of alternatives: `a`, `b` or `c`.
+pub(super) fn either<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
     let mut list = String::new();
     let count = names.len();
-    for (at, name) in names.take(MOST_LISTED).enumerate() {
+    for (at, name) in names.take(MAX_LISTED).enumerate() {
         let separator = match at {
             0 => "",
             _ if at + 1 == count => " or ",
             _ => ", ",
         };
-        write!(list, "{separator}`{name}`").expect("a String takes all that is written");
+        write!(list, "{separator}`{name}`").expect("writing to a String does not fail");
     }
-    if count > MOST_LISTED {
-        write!(list, " or one of {} others", count - MOST_LISTED).expect("a String takes all that is written");
+    if count > MAX_LISTED {
+        write!(list, " or one of {} others", count - MAX_LISTED).expect("writing to a String does not fail");
     }
     list
 }
 
-/// Among more candidates none is suggested: comparing them at each problem would take too long.
-const MOST_COMPARED: usize = 100;
+/// The maximum number of candidates. Comparing more of them for each problem would take too long.
+const MAX_COMPARED: usize = 100;
 
 /// The candidate that `typed` probably means, whatever its case.
 pub(crate) fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let candidates: Vec<&str> = candidates.take(MOST_COMPARED + 1).collect();
-    if candidates.len() > MOST_COMPARED {
-        return None;
-    }
-    // Longer than any name in a contract: not a typo, and slow to compare.
-    if typed.len() > 100 {
+    let candidates: Vec<&str> = candidates.take(MAX_COMPARED + 1).collect();
+    // Longer text is not a typo of any name, and slow to compare.
+    if candidates.len() > MAX_COMPARED || typed.len() > 100 {
         return None;
     }
     let typed = typed.to_lowercase();
-    let most = (typed.chars().count() / 3).max(1);
+    let max = (typed.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .filter_map(|candidate| Some((distance(&typed, &candidate.to_lowercase(), most)?, candidate)))
+        .filter_map(|candidate| Some((distance(&typed, &candidate.to_lowercase(), max)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -87,9 +79,9 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         assert_eq!(nearest("Valeu1", names.iter().copied()), None);
         assert_eq!(nearest("Valeu1", names[..100].iter().copied()), Some("Value1"));
-        let listed = either(&names);
+        let listed = either(names.iter().copied());
         assert!(listed.ends_with("`Value39` or one of 14960 others") && listed.len() < 600, "{listed}");
-        assert_eq!(either(&names[..2]), "`Value0` or `Value1`");
+        assert_eq!(either(names[..2].iter().copied()), "`Value0` or `Value1`");
     }
 
     proptest! {

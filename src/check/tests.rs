@@ -12,7 +12,7 @@ use crate::model::outcome::RESULT_COLUMNS;
 
 /// The result of a check: statistics, rows of the run, diagnostics.
 struct Found {
-    tally: CheckStats,
+    stats: CheckStats,
     rows: Vec<CheckedRow>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -56,8 +56,8 @@ impl Check<'_> {
             rows.extend(batch);
             Ok(())
         };
-        let tally = check(input, &rules, Some(&mut take), &mut |found| diagnostics.push(found))?;
-        Ok(Found { tally, rows, diagnostics })
+        let stats = check(input, &rules, Some(&mut take), &mut |found| diagnostics.push(found))?;
+        Ok(Found { stats, rows, diagnostics })
     }
 
     fn of(&self, text: impl Into<Vec<u8>>) -> Found {
@@ -224,9 +224,9 @@ fn every_mistake_in_jsonl_has_its_code() {
         let text = format!("{{\"incidentId\":99,\"status\":\"Active\"}}\n{line}\n");
         assert_eq!(JSONL.code(text), code, "{}", &line[..line.len().min(80)]);
     }
-    for place in ["tags", "comment", "x"] {
-        let line = format!("{{\"incidentId\":1,\"status\":\"Active\",\"{place}\":{deep}}}");
-        assert!(JSONL.of(line).tally.rows == 1);
+    for index in ["tags", "comment", "x"] {
+        let line = format!("{{\"incidentId\":1,\"status\":\"Active\",\"{index}\":{deep}}}");
+        assert!(JSONL.of(line).stats.rows == 1);
     }
 }
 
@@ -246,7 +246,7 @@ fn file_error_ends_the_check() {
     }
     // Ignored columns: unlike every name, or too short to compare.
     assert_eq!(CSV.of("incidentId,status,tag,severity,incidentName\n1,Active,,,\n").codes(), []);
-    assert_eq!(CSV.of("incidentId,status\n").tally.rows, 0);
+    assert_eq!(CSV.of("incidentId,status\n").stats.rows, 0);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn set_overrides_any_cell() {
     let check = Check { set: &["status=resolved", "comment=<b>"], ..CSV };
     let found = check.of("incidentId,status\n1,nonsense\n2,\n");
     assert_eq!(found.bodies(), ["{\"status\":\"Resolved\",\"comment\":\"<b>\"}"; 2]);
-    assert_eq!(found.tally.overridden, [("status".to_owned(), 1)]);
+    assert_eq!(found.stats.overridden, [("status".to_owned(), 1)]);
     let portal = check.of("Incident name,Incident Id,Status,Tags\nx,1,In progress,+a\n");
     assert_eq!(portal.bodies(), ["{\"status\":\"Resolved\",\"comment\":\"<b>\"}"]);
     assert_eq!(check.refusal("Incident name,Incident Id,comment\nx,1,y\n"), "portal-comment");
@@ -291,8 +291,8 @@ fn limit_selects_first_rows_but_checks_all() {
         let found = Check { limit: Some(limit), ..CSV }.of(format!("incidentId,status,comment\n{rows}0,Active,\n"));
         let taken = limit.min(101);
         assert_eq!(found.rows.len() as u64, taken);
-        assert_eq!((found.tally.rows, found.tally.valid, found.tally.selected), (101, 100, taken));
-        assert_eq!(found.tally.sendable, taken.min(100));
+        assert_eq!((found.stats.rows, found.stats.valid, found.stats.selected), (101, 100, taken));
+        assert_eq!(found.stats.sendable, taken.min(100));
         assert_eq!(found.codes(), [(101, "id-invalid")]);
     }
 }
@@ -301,9 +301,9 @@ fn limit_selects_first_rows_but_checks_all() {
 fn duplicate_incidents_are_reported_after_the_rows() {
     let found = CSV.of("incidentId,status,tags\n1,Active,a;b\n2,Active,\n1,active,\" a; b\"\n2,Resolved,\n3,x,\n");
     assert_eq!(found.codes(), [(5, "unknown-value"), (3, "duplicate"), (4, "contradiction")]);
-    let rows: Vec<u64> = found.tally.contradicting().map(|(row, _)| row).collect();
+    let rows: Vec<u64> = found.stats.contradicting().map(|(row, _)| row).collect();
     assert_eq!(rows, [2, 4]);
-    assert_eq!((found.tally.rows, found.tally.valid), (5, 3));
+    assert_eq!((found.stats.rows, found.stats.valid), (5, 3));
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn results_file_is_valid_input() {
     assert_eq!(found.bodies(), ["{\"comment\":\"'=b\"}", "{\"comment\":\"c\"}", "results-line"]);
     assert_eq!(found.rows[0].source, b"2,'=b,\"=c,d\"");
     assert_eq!(found.rows[1].source, b"3,c,x");
-    assert_eq!((found.tally.rows, found.tally.skipped, found.tally.selected), (4, 1, 3));
+    assert_eq!((found.stats.rows, found.stats.skipped, found.stats.selected), (4, 1, 3));
     let only = [OutcomeKind::Updated];
     let found = Check { only: Some(&only), ..CSV }.of(text);
     assert_eq!(found.bodies(), ["{\"comment\":\"a\"}", "results-line"]);

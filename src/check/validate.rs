@@ -1,4 +1,4 @@
-//! Judging a row that was read: the rules between its values, the body of its change, what is kept and told of it.
+//! Validates a parsed row: checks the rules between its values, and creates its change and diagnostics.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -14,29 +14,29 @@ use crate::model::diagnostic::{Diagnostic, Severity, codes};
 use crate::model::edit::PropertyEdit;
 
 impl<'a> Checker<'a> {
-    /// Judges a row that was read: the rules between its values, its body, what is kept of it.
+    /// Validates a parsed row, and adds it to the result of its chunk.
     pub(super) fn finish(
         &self,
         at: &NumberedRecord<'_>,
-        reading: &mut ParsedRow<'_>,
+        parsed: &mut ParsedRow<'_>,
         limit: u64,
         checked: &mut CheckedChunk,
     ) {
-        if reading.is_skipped {
+        if parsed.is_skipped {
             checked.skipped += 1;
             checked.valid += 1;
             return;
         }
-        let sets_nothing = reading.is_whole && self.judge(reading);
+        let sets_nothing = parsed.is_complete && self.check_rules(parsed);
         let is_selected = checked.taken < limit;
-        let is_valid = reading.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
+        let is_valid = parsed.found.iter().all(|found| found.problem.code.severity == Severity::Warning);
         if sets_nothing && is_valid {
             checked.valid += 1;
             checked.nothing_asked += u64::from(is_selected);
             if self.keeps_rows && is_selected {
-                checked.rows.push(checked_row(at, reading, Err(NoChange::NothingAsked)));
+                checked.rows.push(checked_row(at, parsed, Err(NoChange::NothingAsked)));
             }
-            checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
+            checked.diagnostics.extend(parsed.found.drain(..).map(|found| self.diagnostic(at, found)));
             return;
         }
         checked.taken += 1;
@@ -44,34 +44,34 @@ impl<'a> Checker<'a> {
             checked.last_selected = at.row;
         }
         let mut change = None;
-        if let Some(incident) = reading.id.filter(|_| is_valid) {
+        if let Some(incident) = parsed.id.filter(|_| is_valid) {
             checked.valid += 1;
             checked.sendable += u64::from(is_selected);
-            let hash = self.weigh(reading);
+            let hash = self.hash(parsed);
             let (row, line) = (narrow(at.row), narrow(at.record.line));
-            checked.seen.push(RowFingerprint { incident: incident.get(), hash, row, line });
+            checked.fingerprints.push(RowFingerprint { incident: incident.get(), hash, row, line });
             if self.keeps_rows && is_selected {
-                change = Some(self.change(incident, reading));
-                for (count, slot) in checked.overridden.iter_mut().zip(&reading.slots) {
+                change = Some(self.change(incident, parsed));
+                for (count, slot) in checked.overridden.iter_mut().zip(&parsed.slots) {
                     *count += u64::from(slot.is_overridden);
                 }
             }
         }
         if self.keeps_rows && is_selected {
-            let verdict = change.ok_or_else(|| NoChange::Invalid(first_error(reading)));
-            checked.rows.push(checked_row(at, reading, verdict));
+            let verdict = change.ok_or_else(|| NoChange::Invalid(first_error(parsed)));
+            checked.rows.push(checked_row(at, parsed, verdict));
         }
-        if !reading.found.is_empty() {
-            checked.diagnostics.extend(reading.found.drain(..).map(|found| self.diagnostic(at, found)));
+        if !parsed.found.is_empty() {
+            checked.diagnostics.extend(parsed.found.drain(..).map(|found| self.diagnostic(at, found)));
         }
     }
 
-    /// The rules between values, and that there is one at all. Says whether it is a row of a fetched file that sets
+    /// Checks the rules between values, and that there is a value. Returns whether it is a row of a fetched file that sets
     /// nothing.
-    fn judge(&self, reading: &mut ParsedRow<'_>) -> bool {
+    fn check_rules(&self, parsed: &mut ParsedRow<'_>) -> bool {
         for dependency in &self.contract.dependencies {
-            let Requested::Choice(value) = reading.slots[dependency.property].asked else { continue };
-            let problem = match reading.slots[dependency.on].asked {
+            let Requested::Choice(value) = parsed.slots[dependency.property].requested else { continue };
+            let problem = match parsed.slots[dependency.on].requested {
                 Requested::Choice(on) if dependency.allowed[on][value] => continue,
                 Requested::Choice(on) => self.disagreement(dependency.property, value, dependency.on, on),
                 Requested::Leave => {
@@ -82,18 +82,18 @@ impl<'a> Checker<'a> {
                     let help = if with.is_empty() {
                         format!("leave {property} empty")
                     } else {
-                        format!("set {on} to {}", either(&with))
+                        format!("set {on} to {}", either(with.iter().copied()))
                     };
                     Problem::new(&codes::VALUE_MISSING, message).with_help(help)
                 }
                 _ => continue,
             };
-            let spot = reading.slots[dependency.property].spot.clone();
-            reading.tell(problem, Some(self.name(dependency.property)), (!spot.is_empty()).then_some(spot));
+            let span = parsed.slots[dependency.property].span.clone();
+            parsed.report(problem, Some(self.name(dependency.property)), (!span.is_empty()).then_some(span));
         }
-        let sets_nothing = reading.slots.iter().all(|slot| matches!(slot.asked, Requested::Leave));
+        let sets_nothing = parsed.slots.iter().all(|slot| matches!(slot.requested, Requested::Leave));
         if sets_nothing && !self.origin.is_fetched {
-            reading.tell(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
+            parsed.report(Problem::new(&codes::NOTHING_TO_SET, "the row sets no property"), None, None);
         }
         sets_nothing && self.origin.is_fetched
     }
@@ -102,7 +102,7 @@ impl<'a> Checker<'a> {
         let (name, on_name) = (self.name(property), self.name(on));
         let (text, on_text) = (self.value(property, value), self.value(on, on_value));
         let message = format!("{name} `{text}` is not allowed with {on_name} `{on_text}`");
-        let elsewhere = self.contract.other_that_joins((name, text), (on_name, on_text));
+        let elsewhere = self.contract.suggest_contract_for_both((name, text), (on_name, on_text));
         let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
         let allowed = dependency.map_or(&[][..], |rule| &rule.allowed[on_value]);
         let allowed = self.contract.choices(property).iter().zip(allowed).filter(|(_, allowed)| **allowed);
@@ -110,19 +110,19 @@ impl<'a> Checker<'a> {
         let help = match allowed.as_slice() {
             [] => format!(
                 "leave {name} empty: it is only allowed with {on_name} {}",
-                either(&self.values_that_allow(property, value, on))
+                either(self.values_that_allow(property, value, on).into_iter())
             ),
-            allowed => format!("with `{on_text}`, enter {}", either(allowed)),
+            allowed => format!("with `{on_text}`, enter {}", either(allowed.iter().copied())),
         };
         Problem::new(&codes::VALUES_DISAGREE, message).with_help(help).first_with_help(elsewhere)
     }
 
-    /// The values of `on` that go with a value of `property`.
+    /// The values of `on` that allow a value of `property`.
     fn values_that_allow(&self, property: usize, value: usize, on: usize) -> Vec<&'a str> {
         let dependency = self.contract.dependencies.iter().find(|rule| rule.property == property && rule.on == on);
         let allowed = dependency.map_or(&[][..], |rule| &rule.allowed);
         let with = allowed.iter().enumerate().filter(|(_, values)| values[value]);
-        with.map(|(place, _)| self.value(on, place)).collect()
+        with.map(|(index, _)| self.value(on, index)).collect()
     }
 
     fn name(&self, property: usize) -> &'a str {
@@ -133,34 +133,33 @@ impl<'a> Checker<'a> {
         &self.contract.choices(property)[value].value
     }
 
-    /// What the row asks for, as a number: equal changes have equal ones.
+    /// The hash of the requested change; equal changes have equal hashes.
     #[inline]
-    fn weigh(&self, reading: &ParsedRow<'_>) -> u64 {
+    fn hash(&self, parsed: &ParsedRow<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        for (place, slot) in reading.slots.iter().enumerate() {
-            slot.asked.hash_into(place, &mut hasher);
+        for (index, slot) in parsed.slots.iter().enumerate() {
+            slot.requested.hash_into(index, &mut hasher);
         }
         hasher.finish()
     }
 
-    /// What the row changes.
-    fn change(&self, incident: IncidentId, reading: &ParsedRow<'_>) -> Change {
-        let slots = self.contract.properties.iter().zip(&reading.slots);
+    fn change(&self, incident: IncidentId, parsed: &ParsedRow<'_>) -> Change {
+        let slots = self.contract.properties.iter().zip(&parsed.slots);
         let edits = slots.filter_map(|(property, slot)| {
-            let edit = property.kind.edit(slot.asked)?;
+            let edit = property.kind.edit(slot.requested)?;
             Some(PropertyEdit { property: property.shared.clone(), edit })
         });
         Change { incident, edits: edits.collect() }
     }
 
     fn diagnostic(&self, at: &NumberedRecord<'_>, found: LocatedProblem) -> Diagnostic {
-        let LocatedProblem { problem, field, spot } = found;
+        let LocatedProblem { problem, field, span } = found;
         let mut diagnostic = Diagnostic::new(problem.code, &self.file, problem.message);
         let whole = 0..at.bytes.len();
-        diagnostic = diagnostic.at(at.bytes, at.record.line, spot.clone().unwrap_or(whole));
-        if let Some(spot) = spot.filter(|spot| !spot.is_empty()) {
-            let value = String::from_utf8_lossy(&at.bytes[spot]);
-            diagnostic.value = Some(excerpt_raw(&value));
+        diagnostic = diagnostic.at(at.bytes, at.record.line, span.clone().unwrap_or(whole));
+        if let Some(span) = span.filter(|span| !span.is_empty()) {
+            let value = String::from_utf8_lossy(&at.bytes[span]);
+            diagnostic.value = Some(truncate_raw(&value));
         }
         if let Some(help) = problem.help {
             diagnostic.help = Some(help);
@@ -177,14 +176,14 @@ pub(super) struct NumberedRecord<'r> {
 }
 
 /// The first error of a row without a change.
-fn first_error(reading: &ParsedRow<'_>) -> RowError {
-    let error = reading.found.iter().find(|found| found.problem.code.severity == Severity::Error);
+fn first_error(parsed: &ParsedRow<'_>) -> RowError {
+    let error = parsed.found.iter().find(|found| found.problem.code.severity == Severity::Error);
     let LocatedProblem { problem, .. } = error.expect("a row without a change has an error");
     RowError { code: problem.code.name, message: problem.message.clone() }
 }
 
-fn checked_row(at: &NumberedRecord<'_>, reading: &mut ParsedRow<'_>, verdict: Result<Change, NoChange>) -> CheckedRow {
-    let source = match std::mem::take(&mut reading.own) {
+fn checked_row(at: &NumberedRecord<'_>, parsed: &mut ParsedRow<'_>, verdict: Result<Change, NoChange>) -> CheckedRow {
+    let source = match std::mem::take(&mut parsed.original) {
         _ if at.record.is_too_large => Vec::new(),
         SourceSpan::Whole => at.bytes.to_vec(),
         SourceSpan::From(start) => at.bytes[start..].to_vec(),
@@ -195,8 +194,8 @@ fn checked_row(at: &NumberedRecord<'_>, reading: &mut ParsedRow<'_>, verdict: Re
     CheckedRow {
         row: at.row,
         line: at.record.line,
-        incident_id: match (reading.id, &verdict) {
-            (None, _) | (_, Err(NoChange::Invalid(_))) => reading.id_text.to_owned(),
+        incident_id: match (parsed.id, &verdict) {
+            (None, _) | (_, Err(NoChange::Invalid(_))) => parsed.id_text.to_owned(),
             (Some(id), _) => id.to_string(),
         },
         source,
@@ -204,8 +203,8 @@ fn checked_row(at: &NumberedRecord<'_>, reading: &mut ParsedRow<'_>, verdict: Re
     }
 }
 
-/// What could not be decoded from UTF-16 stands there as U+FFFD. In results, which are UTF-8, that would be text: there
-/// it is a byte that no text has, so that the row is as wrong as before.
+/// Replaces U+FFFD, which stands for bytes that could not be decoded from UTF-16, by an invalid byte. Results are UTF-8,
+/// where U+FFFD would be valid; with the byte, the row still has the same problem.
 fn undecoded(source: Vec<u8>) -> Vec<u8> {
     match String::from_utf8(source) {
         Ok(text) => text.split('\u{fffd}').map(str::as_bytes).collect::<Vec<_>>().join(&0xff),
@@ -213,15 +212,15 @@ fn undecoded(source: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// A value as it stands there, cut where it is long.
-fn excerpt_raw(value: &str) -> String {
+/// The raw value, truncated.
+fn truncate_raw(value: &str) -> String {
     const LONGEST: usize = 200;
     let mut characters = value.chars();
     let short: String = characters.by_ref().take(LONGEST).collect();
     if characters.next().is_some() { short + "…" } else { short }
 }
 
-/// Rows are no more than lines, and an input has no more lines than fit.
+/// Narrows a row or line: an input with more lines than fit is rejected.
 fn narrow(number: u64) -> u32 {
     u32::try_from(number).expect("the input ended with an error at more lines than fit")
 }

@@ -1,4 +1,4 @@
-//! One value: what a cell, or a member, asks of a property.
+//! Parses a value: what a cell or a member requests for a property.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -8,38 +8,38 @@ use serde_json::value::RawValue;
 
 use super::placeholder::{is_placeholder, may_be_placeholder};
 use super::rules::{Choices, ReadyContract, ReadyKind};
-use super::suggest::{either_of, nearest};
+use super::suggest::{either, nearest};
 use crate::input::jsonl::Text;
 use crate::model::diagnostic::{Code, Repetition, codes};
 use crate::model::edit::Edit;
 use crate::model::list_edit::ListEdit;
 use crate::text::{trimmed, truncate};
 
-/// What a row asks of one property. What does not stand in the row to the letter stands in an arena.
+/// What a row requests for a property. Texts are borrowed from the row, or from an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Requested<'r> {
-    /// Nothing: it keeps its value.
+    /// Nothing: the property keeps its value.
     Leave,
-    /// Something that is wrong, and was told.
-    Wrong,
-    /// The value at this place of the contract's list.
+    /// An invalid value, which was reported.
+    Invalid,
+    /// The value with this index in the contract's list.
     Choice(usize),
-    /// This text, byte for byte; empty where the property is cleared.
+    /// This exact text; empty if the property is cleared.
     Text(&'r str),
-    /// This list; empty where the property is cleared.
+    /// This list; empty if the property is cleared.
     List(&'r [&'r str]),
-    /// These in the list, and those not; all else in it stays.
+    /// Items to add to the list and to remove from it; the others stay.
     Edits { add: &'r [&'r str], remove: &'r [&'r str] },
 }
 
 impl Requested<'_> {
-    /// Puts what is asked of the property at `place` into a hash: a number says what, and how long the bytes are that
-    /// follow it.
+    /// Hashes the request for the property with this index. A number encodes the kind and the length of the bytes that
+    /// follow.
     #[inline]
-    pub(super) fn hash_into(self, place: usize, hasher: &mut impl Hasher) {
-        let what = |kind: usize, of: usize| (of as u64) << 16 | (place as u64) << 3 | kind as u64;
+    pub(super) fn hash_into(self, index: usize, hasher: &mut impl Hasher) {
+        let what = |kind: usize, length: usize| (length as u64) << 16 | (index as u64) << 3 | kind as u64;
         match self {
-            Requested::Leave | Requested::Wrong => {}
+            Requested::Leave | Requested::Invalid => {}
             Requested::Choice(value) => hasher.write_u64(what(1, value)),
             Requested::Text(text) => {
                 hasher.write_u64(what(2, text.len()));
@@ -66,11 +66,11 @@ fn add_list(list: &[&str], hasher: &mut impl Hasher) {
     }
 }
 
-/// What is wrong with a value, without its place.
+/// A problem of a value, without its location.
 pub(super) struct Problem {
     pub(super) code: &'static Code,
     pub(super) message: String,
-    /// Else the code's own advice.
+    /// Replaces the code's general advice.
     pub(super) help: Option<String>,
     pub(super) repetition: Repetition,
 }
@@ -84,40 +84,44 @@ impl Problem {
         Problem { help: Some(help.into()), ..self }
     }
 
-    /// Told once in a file, with the number of rows.
+    /// Reported once per file, with the number of rows.
     pub(super) fn counted(self) -> Problem {
         Problem { repetition: Repetition::Counted, ..self }
     }
 
-    /// With other help the first time in a file, if there is any.
+    /// With different help for the first diagnostic of a file, if there is any.
     pub(super) fn first_with_help(self, help: Option<String>) -> Problem {
         Problem { repetition: help.map_or(Repetition::Each, Repetition::FirstHelp), ..self }
     }
 }
 
-/// Empties a property.
+/// Clears a property.
 const CLEAR: &str = "<clear>";
 
-/// How much of a value a message repeats, in characters.
+/// The longest part of a value in a message, in characters.
 const SHOWN: usize = 40;
 
 impl<'a> ReadyContract<'a> {
-    /// What a cell asks, where that is seen at a glance, as it mostly is: a value to the letter, a text that has nothing
-    /// about it. [`ReadyContract::read_cell`] says the same, and all else. `unprintable` says whether the cell may
-    /// hold anything but printable ASCII.
+    /// A fast path of [`ReadyContract::read_cell`] for most cells: an exact value, or a text without anything special.
+    /// `unprintable`: whether the cell may have characters other than printable ASCII.
     #[inline]
-    pub(super) fn glance<'r>(&self, property: usize, cell: &'r str, unprintable: bool) -> Option<Requested<'r>> {
+    pub(super) fn read_simple_cell<'r>(
+        &self,
+        property: usize,
+        cell: &'r str,
+        unprintable: bool,
+    ) -> Option<Requested<'r>> {
         match &self.properties[property].kind {
             ReadyKind::Choice(choices) => choices.exact(cell).map(Requested::Choice),
             ReadyKind::Text if is_plain(cell) => Some(Requested::Text(cell)),
             ReadyKind::Append if is_plain(cell) && cell.len() <= LONGEST_COMMENT => {
-                (!unprintable || !may_hold_control(cell)).then_some(Requested::Text(cell))
+                (!unprintable || !may_have_control(cell)).then_some(Requested::Text(cell))
             }
             _ => None,
         }
     }
 
-    /// What a CSV cell (or `--set`) asks of a property.
+    /// Parses a CSV cell, or a value of `--set`.
     pub(super) fn read_cell<'r>(
         &self,
         property: usize,
@@ -131,11 +135,11 @@ impl<'a> ReadyContract<'a> {
             ReadyKind::Choice(choices) => self.read_choice(property, choices, trimmed(cell), problems),
             ReadyKind::Text => read_text(ready.name, cell, problems),
             ReadyKind::Append => read_append(ready.name, cell, problems),
-            ReadyKind::List => look_at_tags(read_tags(trimmed(cell), ready.name, arena), ready.name, problems),
+            ReadyKind::List => check_tags(read_tags(trimmed(cell), ready.name, arena), ready.name, problems),
         }
     }
 
-    /// What a JSON member asks of a property.
+    /// Parses a JSON member.
     pub(super) fn read_member<'r>(
         &self,
         property: usize,
@@ -160,8 +164,8 @@ impl<'a> ReadyContract<'a> {
                     wrong(problems, Problem::new(&codes::JSON_SYNTAX, message))
                 }
             },
-            [b'[', ..] if is_list => look_at_tags(read_json_list(raw, arena), ready.name, problems),
-            [b'{', ..] if is_list => look_at_tags(read_json_edits(raw, arena), ready.name, problems),
+            [b'[', ..] if is_list => check_tags(read_json_list(raw, arena), ready.name, problems),
+            [b'{', ..] if is_list => check_tags(read_json_edits(raw, arena), ready.name, problems),
             _ => {
                 let expected = if is_list { "a list of texts" } else { "a text" };
                 let message = format!("`{}` is {}, not {expected}", ready.name, json_type(raw));
@@ -181,11 +185,11 @@ impl<'a> ReadyContract<'a> {
             return Requested::Leave;
         }
         let name = self.properties[property].name;
-        if let Some(place) = choices.find(text) {
-            if let Some(doubt) = choices.doubt(place, text) {
+        if let Some(index) = choices.find(text) {
+            if let Some(doubt) = choices.doubt(index, text) {
                 problems.push(Problem::new(&codes::DOUBTFUL_VALUE, doubt));
             }
-            return Requested::Choice(place);
+            return Requested::Choice(index);
         }
         if text.eq_ignore_ascii_case(CLEAR) {
             return wrong(problems, cannot_clear(name));
@@ -202,19 +206,19 @@ impl<'a> ReadyContract<'a> {
         let meant = nearest(text, choices.spellings()).map(|meant| format!("did you mean `{meant}`?"));
         let help = meant.unwrap_or_else(|| {
             let values = choices.list.iter().map(|choice| choice.value.as_str());
-            format!("enter {}; an empty cell leaves {name} unchanged", either_of(values))
+            format!("enter {}; an empty cell leaves {name} unchanged", either(values))
         });
-        // Another contract that knows the very value is nearer than a guess.
-        wrong(problems, problem.with_help(help).first_with_help(self.other_that_knows(name, text)))
+        // Another contract that accepts exactly this value is a better suggestion than a similar value.
+        wrong(problems, problem.with_help(help).first_with_help(self.suggest_contract_for(name, text)))
     }
 }
 
 impl ReadyKind<'_> {
-    /// What is requested of a property of this kind, as an edit; `None` if nothing is.
+    /// The edit that a row requests for a property of this kind; `None` if it requests nothing.
     pub(super) fn edit(&self, requested: Requested<'_>) -> Option<Edit> {
         Some(match (requested, self) {
-            (Requested::Choice(place), ReadyKind::Choice(choices)) => {
-                Edit::Set(choices.list[place].value.as_str().into())
+            (Requested::Choice(index), ReadyKind::Choice(choices)) => {
+                Edit::Set(choices.list[index].value.as_str().into())
             }
             (Requested::Text(text), ReadyKind::Append) => Edit::Append(text.to_owned()),
             (Requested::Text(text), _) => Edit::set(text.into()),
@@ -230,7 +234,7 @@ impl ReadyKind<'_> {
 
 fn wrong<'r>(problems: &mut Vec<Problem>, problem: Problem) -> Requested<'r> {
     problems.push(problem);
-    Requested::Wrong
+    Requested::Invalid
 }
 
 fn cannot_clear(name: &str) -> Problem {
@@ -238,7 +242,7 @@ fn cannot_clear(name: &str) -> Problem {
     Problem::new(&codes::CANNOT_CLEAR, format!("{name} cannot be cleared")).with_help(help)
 }
 
-/// A text that stands for "no value".
+/// The problem of a text that means "no value".
 fn placeholder(name: &str, text: &str, can_be_cleared: bool) -> Problem {
     let message = format!("`{}` means \"no value\" and is not a value of {name}", truncate(trimmed(text), SHOWN));
     let clear = if can_be_cleared { ", or enter `<clear>` to clear it" } else { "" };
@@ -246,18 +250,18 @@ fn placeholder(name: &str, text: &str, can_be_cleared: bool) -> Problem {
     Problem::new(&codes::PLACEHOLDER_VALUE, message).with_help(help)
 }
 
-/// Neither white space nor a word that we know is about it.
+/// Whether the cell has no white space at its ends and can't be a placeholder or `<clear>`.
 #[inline]
 fn is_plain(cell: &str) -> bool {
     matches!(cell.as_bytes(), [b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z', .., b'!'..=b'~']) && !may_be_placeholder(cell)
 }
 
-/// More characters than this are too many for a comment.
+/// The longest comment, in characters.
 const LONGEST_COMMENT: usize = 30_000;
 
-/// Whether a control character may be there: a quick look, which is sometimes wrong.
-fn may_hold_control(cell: &str) -> bool {
-    // 0xC2 begins those from U+0080 to U+009F.
+/// Whether the cell may have a control character: a quick test with a few false positives.
+fn may_have_control(cell: &str) -> bool {
+    // 0xC2 is the first byte of U+0080 to U+009F.
     cell.bytes().any(|byte| byte < b' ' || byte == 0x7f || byte == 0xc2)
 }
 
@@ -304,14 +308,14 @@ fn read_append<'r>(name: &str, cell: &'r str, problems: &mut Vec<Problem>) -> Re
     Requested::Text(cell)
 }
 
-/// Tags that were read: none of those that are to be set is a placeholder, and a comma in one is told.
-fn look_at_tags<'r>(read: Result<Requested<'r>, Problem>, name: &str, problems: &mut Vec<Problem>) -> Requested<'r> {
-    let asked = match read {
-        Ok(asked) => asked,
+/// Checks parsed tags: none that are set may be a placeholder, and a comma leads to a warning.
+fn check_tags<'r>(parsed: Result<Requested<'r>, Problem>, name: &str, problems: &mut Vec<Problem>) -> Requested<'r> {
+    let requested = match parsed {
+        Ok(requested) => requested,
         Err(problem) => return wrong(problems, problem),
     };
-    // What is to be removed may be what went wrong before.
-    let (Requested::List(set) | Requested::Edits { add: set, .. }) = asked else { return asked };
+    // Removed tags may be anything: an earlier mistake, for example.
+    let (Requested::List(set) | Requested::Edits { add: set, .. }) = requested else { return requested };
     if let Some(tag) = set.iter().find(|tag| is_placeholder(tag)) {
         return wrong(problems, placeholder(name, tag, true));
     }
@@ -319,7 +323,7 @@ fn look_at_tags<'r>(read: Result<Requested<'r>, Problem>, name: &str, problems: 
         let message = format!("the tag `{}` contains a comma and is sent as one tag", truncate(tag, SHOWN));
         problems.push(Problem::new(&codes::COMMA_IN_TAG, message));
     }
-    asked
+    requested
 }
 
 /// Tags in a CSV cell: `a; b`, `+a; -b`, or JSON.
@@ -367,7 +371,7 @@ fn read_tags<'r>(cell: &'r str, name: &str, arena: &'r Bump) -> Result<Requested
     Ok(Requested::List(tags.into_bump_slice()))
 }
 
-/// Tags as a JSON list: sent as they are, whatever they begin with.
+/// Tags as a JSON list. They are sent unchanged, whatever they begin with.
 fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
     let tags: Vec<Text<'r>> = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `[` and are not a JSON list of texts";
@@ -382,7 +386,7 @@ fn read_json_list<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Pr
     Ok(Requested::List(arena.alloc_slice_fill_iter(tags.into_iter().map(|Text(tag)| kept(tag, arena)))))
 }
 
-/// A change of tags as JSON: `{"add":["a"],"remove":["b"]}`.
+/// Tag edits as JSON: `{"add":["a"],"remove":["b"]}`.
 fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, Problem> {
     let ListEdit { add, remove } = serde_json::from_str(raw).map_err(|_| {
         let message = "tags begin with `{` and are not lists of texts by the names `add` and `remove`";
@@ -392,7 +396,7 @@ fn read_json_edits<'r>(raw: &'r str, arena: &'r Bump) -> Result<Requested<'r>, P
     edits(kept_all(add), kept_all(remove))
 }
 
-/// A change of tags that can be made.
+/// Validated tag edits.
 fn edits<'r>(add: &'r [&'r str], remove: &'r [&'r str]) -> Result<Requested<'r>, Problem> {
     if add.is_empty() && remove.is_empty() || add.iter().chain(remove).any(|tag| tag.trim().is_empty()) {
         return Err(Problem::new(&codes::EMPTY_LIST, "a tag to add or remove is empty or missing"));
@@ -412,7 +416,7 @@ pub(super) fn kept<'r>(text: Cow<'r, str>, arena: &'r Bump) -> &'r str {
     }
 }
 
-/// What a JSON value is, in a word.
+/// The type of a JSON value, with an article.
 pub(super) fn json_type(raw: &str) -> &'static str {
     match raw.bytes().next() {
         Some(b'"') => "a text",
@@ -439,7 +443,7 @@ mod tests {
             for name in BUILT_IN {
                 let contract = load(name).expect("built in");
                 let ready = ReadyContract::new(&contract);
-                if let Some(seen) = ready.glance(property, &cell, true) {
+                if let Some(seen) = ready.read_simple_cell(property, &cell, true) {
                     let mut problems = Vec::new();
                     prop_assert_eq!(seen, ready.read_cell(property, &cell, &arena, &mut problems));
                     prop_assert!(problems.is_empty());

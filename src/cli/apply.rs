@@ -132,20 +132,20 @@ impl Applied<'_> {
     fn say(&self, session: &Session, run: &RunSummary, typed: &Settings, terminal: &Terminal) -> Result<u8, Error> {
         let (args, journal) = (self.args, session.journal());
         say(&format!("this plan was applied by run {}, which is finished; a plan can be applied once", run.name));
-        let mut tally = RunStats::default();
-        tally.on_event(&Event::Started { rows: run.rows(), before: Vec::new() });
+        let mut stats = RunStats::default();
+        stats.on_event(&Event::Started { rows: run.rows(), before: Vec::new() });
         for row in result_rows(journal, &run.name, true) {
-            tally.on_event(&Event::Finished(vec![row?]));
+            stats.on_event(&Event::Finished(vec![row?]));
         }
-        tally.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
-        let code = send::code_of_finished(&tally, args.send.allow_differs);
+        stats.differs = journal.rows_with_code(&run.name, OutcomeCode::Differs)?;
+        let code = send::code_of_finished(&stats, args.send.allow_differs);
         let next = NextStep::Apply { plan: &args.plan, typed, facts: &run.facts };
         let results = Path::new(&run.facts.results);
         let follows = journal.has_redirects(&run.name)?;
         let next =
-            if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &tally, follows) };
-        let meaning = send::meaning_of_finished(code, &tally);
-        let summary = self.summary(session, run.name.clone(), tally, code, meaning);
+            if code == exit::OK { None } else { send::next_of_finished(next, &run.name, results, &stats, follows) };
+        let meaning = send::meaning_of_finished(code, &stats);
+        let summary = self.summary(session, run.name.clone(), stats, code, meaning);
         let (results, settings) = (Some(results.to_owned()), run.facts.settings());
         let summary = Summary { results, settings, next, ..summary };
         send::print(&summary, args.send.format, terminal);
@@ -153,14 +153,14 @@ impl Applied<'_> {
     }
 
     /// The summary of a run that was finished before.
-    fn summary(&self, session: &Session, run: String, tally: RunStats, exit: u8, meaning: String) -> Summary {
+    fn summary(&self, session: &Session, run: String, stats: RunStats, exit: u8, meaning: String) -> Summary {
         let now = session.journal().clock().now().wall;
         Summary {
             run: Some(run),
             scope: self.target.shown_scope(&session.target().tenant),
             origin: self.target.origin().to_string(),
             input: self.plan.header.input.clone(),
-            tally,
+            stats,
             started_at: now,
             finished_at: now,
             reading: Duration::ZERO,

@@ -43,11 +43,11 @@ pub(super) fn run(args: &CheckArgs, typed: &Settings, terminal: &Terminal) -> Re
         Format::Json => {
             let mut json = JsonDiagnostics::new(out)?;
             let mut origin = FileKind::default();
-            let looked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.tell(found));
+            let looked = look(args, |input| settings.rules(input), &mut origin, &mut |found| json.add(found));
             match looked.flatten() {
-                Ok(tally) => {
-                    json.finish(Some(tally.rows), Some(tally.valid))?.flush()?;
-                    Ok(verdict(&tally))
+                Ok(stats) => {
+                    json.finish(Some(stats.rows), Some(stats.valid))?.flush()?;
+                    Ok(verdict(&stats))
                 }
                 // What is wrong with the input as a whole is among the diagnostics.
                 Err(error) if error.is_reported() => {
@@ -61,15 +61,18 @@ pub(super) fn run(args: &CheckArgs, typed: &Settings, terminal: &Terminal) -> Re
             }
         }
         Format::Human => {
-            let mut human = HumanDiagnostics::new(out, terminal.out.colour);
+            let mut human = HumanDiagnostics::new(out, terminal.out.color);
             let mut origin = FileKind::default();
-            let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| human.tell(found))?;
+            let checked = look(args, |input| settings.rules(input), &mut origin, &mut |found| {
+                human.add(found);
+                Ok(())
+            })?;
             let place = &settings.contract.origin;
             let mut out = human.finish()?;
-            if let Ok(tally) = &checked
+            if let Ok(stats) = &checked
                 && !terminal.silent
             {
-                summarize(&mut out, args, typed, tally, origin, place)?;
+                summarize(&mut out, args, typed, stats, origin, place)?;
             }
             out.flush()?;
             Ok(verdict(&checked?))
@@ -107,8 +110,8 @@ fn look<'r>(
 }
 
 /// The exit code: what is wrong with the rows has been told.
-fn verdict(tally: &CheckStats) -> u8 {
-    if tally.has_errors() { exit::INPUT } else { exit::OK }
+fn verdict(stats: &CheckStats) -> u8 {
+    if stats.has_errors() { exit::INPUT } else { exit::OK }
 }
 
 /// How many rows there are, how many are valid, and the one next command.
@@ -117,21 +120,21 @@ fn summarize(
     out: &mut dyn Write,
     args: &CheckArgs,
     typed: &Settings,
-    tally: &CheckStats,
+    stats: &CheckStats,
     origin: FileKind,
     place: &str,
 ) -> io::Result<()> {
-    for note in notes(origin, tally.rows, tally.skipped) {
+    for note in notes(origin, stats.rows, stats.skipped) {
         writeln!(out, "{note}")?;
     }
-    if tally.nothing_asked > 0 {
-        writeln!(out, "{}.", left_alone(tally.nothing_asked))?;
+    if stats.nothing_asked > 0 {
+        writeln!(out, "{}.", left_alone(stats.nothing_asked))?;
     }
-    let rows = tally.rows;
+    let rows = stats.rows;
     let plural = if rows == 1 { "row" } else { "rows" };
-    if tally.has_errors() {
-        let verb = if tally.valid == 1 || rows == 1 { "is" } else { "are" };
-        return writeln!(out, "{} of {rows} {plural} {verb} valid; nothing would be sent", tally.valid);
+    if stats.has_errors() {
+        let verb = if stats.valid == 1 || rows == 1 { "is" } else { "are" };
+        return writeln!(out, "{} of {rows} {plural} {verb} valid; nothing would be sent", stats.valid);
     }
     match rows {
         0 => return writeln!(out, "no rows: nothing to do"),

@@ -116,8 +116,7 @@ mod tests {
 
     fn shown(name: &str, width: Option<usize>) -> String {
         let mut out = Vec::new();
-        write_table(&load(name).expect("built in"), &mut out, Layout { width, colour: false })
-            .expect("a Vec takes all");
+        write_table(&load(name).expect("built in"), &mut out, Layout { width, color: false }).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 

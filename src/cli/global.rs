@@ -58,7 +58,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// When to use colours.
+/// When to use colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     /// On a terminal, unless an environment variable overrides it

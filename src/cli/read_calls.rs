@@ -13,7 +13,7 @@ use crate::apply::{EngineEnd, ReadSource, read};
 use crate::cli::error::Error;
 use crate::clock::Clock;
 use crate::journal::Journal;
-use crate::report::preview::looking;
+use crate::report::preview::read_announcement;
 use crate::report::progress::Progress;
 use crate::session::{PreflightListener, Reading};
 
@@ -51,7 +51,7 @@ pub(super) struct ProgressListener<'a> {
 
 impl<'a> ProgressListener<'a> {
     pub(super) fn new(target: &'a Target, clock: &Clock, terminal: &'a Terminal) -> ProgressListener<'a> {
-        let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
+        let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.color);
         ProgressListener { progress, target, terminal }
     }
 
@@ -78,7 +78,7 @@ impl Listener for ProgressListener<'_> {
 impl PreflightListener for ProgressListener<'_> {
     fn on_reading(&mut self, reading: &Reading) {
         if !self.terminal.quiet {
-            say(&looking(reading.reason, reading.incidents, reading.requests));
+            say(&read_announcement(reading.reason, reading.incidents, reading.requests));
         }
         self.announce();
     }

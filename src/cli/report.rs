@@ -203,7 +203,7 @@ fn rows_of(
         let row = row?;
         Ok(RunReportRow {
             edits: row.change.as_ref().map(|change| change.edits.clone()).unwrap_or_default(),
-            context: context_of(context, &row).told(),
+            context: context_of(context, &row).into_cells(),
             before: before_of(row.before),
             result: row.result,
         })

@@ -135,7 +135,7 @@ impl Sending<'_> {
         let name = run.handle.name.clone();
         let results = ResultsFile::create(destination, metadata.shape.clone(), result_rows(&run.journal, &name, true));
         let results = results.map_err(|error| results_error(error, self.next.to_write_results(&name)))?;
-        let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.colour);
+        let progress = Progress::new(terminal.screen(), clock.clone(), terminal.err.color);
         let shows = progress.shows_on(terminal.asked_for());
         let mut reporter = Reporter::new(results, progress);
         self.target.announce(terminal);
@@ -149,7 +149,7 @@ impl Sending<'_> {
         })?;
         let RunEnd { completion, state, requests, mut journal, handle, failed } = sent?;
 
-        let (results, mut stats) = reporter.into_results_and_tally();
+        let (results, mut stats) = reporter.into_results_and_stats();
         if let Some(sent) = requests {
             let throttled = reads.throttled + sent.throttled;
             stats.count_requests(reads.calls + sent.calls, reads.calls + sent.reads, throttled);
@@ -229,7 +229,7 @@ impl Sending<'_> {
             scope: self.target.shown_scope(&finished.tenant),
             origin: self.target.origin().to_string(),
             input: finished.input.clone(),
-            tally: stats.clone(),
+            stats: stats.clone(),
             started_at: finished.started_at,
             finished_at: journal.clock().now().wall,
             reading: finished.reads.lasted,
@@ -286,26 +286,26 @@ pub(super) fn next_of_finished(
     next: NextStep<'_>,
     run: &str,
     results: &Path,
-    tally: &RunStats,
+    stats: &RunStats,
     follows: bool,
 ) -> Option<NextCommand> {
-    let has = |kind| tally.outcomes.of(kind) > 0;
+    let has = |kind| stats.outcomes.of(kind) > 0;
     match () {
         () if has(OutcomeKind::Failed) => Some(next.for_failures(results, follows)),
         () if has(OutcomeKind::Invalid) => Some(next.for_invalid(results)),
-        () if tally.differs > 0 => Some(next.to_look_at(run)),
+        () if stats.differs > 0 => Some(next.to_look_at(run)),
         () => None,
     }
 }
 
 /// What a finished run came to: for [`exit::SOME_FAILED`] how many rows are not done.
-pub(super) fn meaning_of_finished(code: u8, tally: &RunStats) -> String {
+pub(super) fn meaning_of_finished(code: u8, stats: &RunStats) -> String {
     if code != exit::SOME_FAILED {
         return exit::meaning(code).to_owned();
     }
     let words = |kind: OutcomeKind| if kind == OutcomeKind::InDoubt { "in doubt" } else { kind.name() };
     let rows = |kind: &OutcomeKind| {
-        let rows = tally.outcomes.of(*kind);
+        let rows = stats.outcomes.of(*kind);
         (rows > 0).then(|| format!("{} {}", counted(rows, "row"), words(*kind)))
     };
     let parts: Vec<_> = OutcomeKind::TROUBLES.iter().filter_map(rows).collect();
@@ -316,21 +316,21 @@ pub(super) fn meaning_of_finished(code: u8, tally: &RunStats) -> String {
 }
 
 /// Whether some row is not done.
-fn has_troubles(tally: &RunStats) -> bool {
-    OutcomeKind::TROUBLES.iter().any(|kind| tally.outcomes.of(*kind) > 0)
+fn has_troubles(stats: &RunStats) -> bool {
+    OutcomeKind::TROUBLES.iter().any(|kind| stats.outcomes.of(*kind) > 0)
 }
 
-fn exit_code(ending: &Completion, state: RunState, tally: &RunStats, allows_differs: bool) -> u8 {
+fn exit_code(ending: &Completion, state: RunState, stats: &RunStats, allows_differs: bool) -> u8 {
     match ending {
         Completion::Stopped(stop) if code_of(stop) == exit::NOT_ALLOWED => exit::NOT_ALLOWED,
         Completion::Stopped(stop) if state == RunState::Unfinished => code_of(stop),
-        Completion::Stopped(_) | Completion::Finished => code_of_finished(tally, allows_differs),
+        Completion::Stopped(_) | Completion::Finished => code_of_finished(stats, allows_differs),
     }
 }
 
 /// The exit code of a finished run.
-pub(super) fn code_of_finished(tally: &RunStats, allows_differs: bool) -> u8 {
-    let is_done = !has_troubles(tally) && (tally.differs == 0 || allows_differs);
+pub(super) fn code_of_finished(stats: &RunStats, allows_differs: bool) -> u8 {
+    let is_done = !has_troubles(stats) && (stats.differs == 0 || allows_differs);
     if is_done { exit::OK } else { exit::SOME_FAILED }
 }
 

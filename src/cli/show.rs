@@ -27,12 +27,12 @@ pub(super) struct Diagnostics {
 
 impl Diagnostics {
     pub(super) fn new(terminal: &Terminal) -> Diagnostics {
-        Diagnostics { out: HumanDiagnostics::new(io::stderr(), terminal.err.colour), warnings: Warnings::default() }
+        Diagnostics { out: HumanDiagnostics::new(io::stderr(), terminal.err.color), warnings: Warnings::default() }
     }
 
     pub(super) fn show(&mut self, diagnostic: &Diagnostic) {
         self.warnings.add(diagnostic);
-        let _ = self.out.tell(diagnostic);
+        self.out.add(diagnostic);
     }
 
     /// Ends the output. Returns the warnings.

@@ -38,7 +38,7 @@ impl Terminal {
     /// # Errors
     /// Where the log file can't be made.
     pub(super) fn set_up(args: &GlobalArgs, env: &Environment) -> Result<Terminal, Error> {
-        let colour = |is_terminal: bool| match (args.color, env.color) {
+        let color = |is_terminal: bool| match (args.color, env.color) {
             (Color::Always, _) | (Color::Auto, ColorWish::Always) => true,
             (Color::Never, _) | (Color::Auto, ColorWish::Never) => false,
             (Color::Auto, ColorWish::None) => is_terminal,
@@ -46,10 +46,10 @@ impl Terminal {
         let quiet = args.quiet > 0;
         let draws = io::stderr().is_terminal() && !env.is_dumb && !args.no_progress && !quiet;
         let screen = if draws { Screen::terminal(io::stderr()) } else { Screen::plain(io::stderr()) };
-        start_log(args, &screen, colour(io::stderr().is_terminal()))?;
+        start_log(args, &screen, color(io::stderr().is_terminal()))?;
         Ok(Terminal {
-            out: Layout::of(&io::stdout(), env.columns, colour(io::stdout().is_terminal())),
-            err: Layout::of(&io::stderr(), env.columns, colour(io::stderr().is_terminal())),
+            out: Layout::of(&io::stdout(), env.columns, color(io::stdout().is_terminal())),
+            err: Layout::of(&io::stderr(), env.columns, color(io::stderr().is_terminal())),
             quiet,
             silent: args.quiet > 1,
             screen,
@@ -84,7 +84,7 @@ pub(super) fn say(lines: &str) {
     let _ = writeln!(io::stderr(), "{}", lines.join("\n"));
 }
 
-fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Error> {
+fn start_log(args: &GlobalArgs, screen: &Screen, color: bool) -> Result<(), Error> {
     // A log that a machine reads, or that goes to a file, tells what happened without being asked to.
     let is_kept = args.log_file.is_some() || args.log_format == LogFormat::Json;
     let level = match (args.quiet > 0 && !is_kept, args.verbose + u8::from(is_kept)) {
@@ -94,7 +94,7 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         (false, 2) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    let (writer, colour) = if let Some(path) = &args.log_file {
+    let (writer, color) = if let Some(path) = &args.log_file {
         if path.as_os_str() == "-" {
             return Err(Error::usage("the log needs a file; without --log-file it goes to standard error"));
         }
@@ -103,9 +103,9 @@ fn start_log(args: &GlobalArgs, screen: &Screen, colour: bool) -> Result<(), Err
         (BoxMakeWriter::new(Mutex::new(file)), false)
     } else {
         let writer = screen.writer();
-        (BoxMakeWriter::new(move || writer.clone()), colour)
+        (BoxMakeWriter::new(move || writer.clone()), color)
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(color).with_target(false);
     let lines = match args.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

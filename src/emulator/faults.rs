@@ -219,10 +219,9 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
                 return Ok(FaultKind::Status(status, wait));
             }
             _ => {
-                return Err(format!(
-                    "enter a status from 201 to 599, cut, cut-half, stall, slow, html, \
-                     other, error-200, huge, gzip, deflate, bom, empty, ignore, redirect or down"
-                ));
+                let names = "enter a status from 201 to 599, cut, cut-half, stall, slow, html, \
+                     other, error-200, huge, gzip, deflate, bom, empty, ignore, redirect or down";
+                return Err(names.to_owned());
             }
         },
     };

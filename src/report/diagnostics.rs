@@ -1,7 +1,7 @@
-//! Diagnostics as a person reads them (the first ones in full, then counts), and as a script does (all of them).
+//! Diagnostics as text (the first ones in full, then counts) and as JSON (all of them).
 //!
-//! Promises: a line fits into 80 columns unless a word does not; nothing that is written drives the terminal; memory
-//! does not grow with the number of diagnostics.
+//! Promises: lines fit into 80 columns, unless a word is longer; no text can control the terminal; memory does not grow with
+//! the number of diagnostics.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,14 +15,14 @@ use crate::text::{escape_json, printable};
 /// How many diagnostics are shown in full.
 const IN_FULL: usize = 20;
 
-/// The columns of the narrowest terminal that is supported.
+/// The columns of the narrowest supported terminal.
 const WIDTH: usize = 80;
 
-/// The maximum number of further lines named for equal diagnostics.
+/// The maximum number of further lines listed for equal diagnostics.
 const NAMED: usize = 5;
 
-/// Groups diagnostics that differ in their line only: the first twenty groups are shown, each with the source line of its
-/// first one; the others are only counted.
+/// Writes diagnostics as text. It groups those that differ only in their line, shows the first twenty groups, each with the
+/// source line of its first diagnostic, and counts the others.
 pub struct HumanDiagnostics<W> {
     out: W,
     renderer: Renderer,
@@ -30,16 +30,16 @@ pub struct HumanDiagnostics<W> {
     counts: BTreeMap<(Severity, &'static str), u64>,
 }
 
-/// Equal diagnostics.
+/// A group of equal diagnostics.
 struct Equal {
     first: Diagnostic,
     more: u64,
-    /// Lines of those after the first.
+    /// The lines of the diagnostics after the first.
     lines: Vec<u64>,
 }
 
 impl Equal {
-    fn takes(&self, other: &Diagnostic) -> bool {
+    fn includes(&self, other: &Diagnostic) -> bool {
         let first = &self.first;
         (first.code, &first.message, &first.help, &first.field, first.line.is_some())
             == (other.code, &other.message, &other.help, &other.field, other.line.is_some())
@@ -54,19 +54,16 @@ impl Equal {
 }
 
 impl<W: Write> HumanDiagnostics<W> {
-    /// Writes to `out`, with colours or without.
-    pub fn new(out: W, with_colour: bool) -> HumanDiagnostics<W> {
-        let renderer = if with_colour { Renderer::styled() } else { Renderer::plain() };
+    /// Writes to `out`, with or without colors.
+    pub fn new(out: W, with_color: bool) -> HumanDiagnostics<W> {
+        let renderer = if with_color { Renderer::styled() } else { Renderer::plain() };
         HumanDiagnostics { out, renderer: renderer.term_width(WIDTH), groups: Vec::new(), counts: BTreeMap::new() }
     }
 
-    /// Adds one to its group, or only to the counts.
-    ///
-    /// # Errors
-    /// None: everything is written at the end.
-    pub fn tell(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+    /// Adds a diagnostic to its group, or only to the counts.
+    pub fn add(&mut self, diagnostic: &Diagnostic) {
         *self.counts.entry((diagnostic.severity, diagnostic.code)).or_default() += 1;
-        if let Some(group) = self.groups.iter_mut().find(|group| group.takes(diagnostic)) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.includes(diagnostic)) {
             group.more += 1;
             if group.lines.len() < NAMED {
                 group.lines.extend(diagnostic.line);
@@ -74,14 +71,13 @@ impl<W: Write> HumanDiagnostics<W> {
         } else if self.groups.len() < IN_FULL {
             self.groups.push(Equal { first: diagnostic.clone(), more: 0, lines: Vec::new() });
         }
-        Ok(())
     }
 
-    /// Shows the groups, and the counts for each code if not all were shown, the largest first. Returns what it wrote
-    /// to.
+    /// Writes the groups. If these are not all diagnostics, also writes the count of each code, the largest first. Returns
+    /// `out`.
     ///
     /// # Errors
-    /// If they can't be written.
+    /// If `out` fails.
     pub fn finish(mut self) -> io::Result<W> {
         for group in &self.groups {
             writeln!(self.out, "{}", render(&group.first, &self.renderer))?;
@@ -102,7 +98,7 @@ impl<W: Write> HumanDiagnostics<W> {
     }
 }
 
-/// Writes one JSON object with all diagnostics, one a line, as they come.
+/// Writes a JSON object with all diagnostics, one per line.
 pub struct JsonDiagnostics<W> {
     out: W,
     is_first: bool,
@@ -112,36 +108,36 @@ impl<W: Write> JsonDiagnostics<W> {
     /// Writes to `out`.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If `out` fails.
     pub fn new(mut out: W) -> io::Result<JsonDiagnostics<W>> {
         write!(out, "{{\"diagnostics\":[")?;
         Ok(JsonDiagnostics { out, is_first: true })
     }
 
-    /// Writes one.
+    /// Writes a diagnostic.
     ///
     /// # Errors
-    /// If it can't be written.
-    pub fn tell(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+    /// If `out` fails.
+    pub fn add(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         let json = serde_json::to_string(diagnostic)?;
         let comma = if std::mem::take(&mut self.is_first) { "" } else { "," };
         write!(self.out, "{comma}\n{}", escape_json(&json))
     }
 
-    /// Ends the object of an input that could not be checked to its end: with the members of `error`, a JSON object.
+    /// Ends the object if the check failed, with the members of `error`, a JSON object.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If `out` fails.
     pub fn finish_early(mut self, error: &str) -> io::Result<W> {
         let end = if self.is_first { "" } else { "\n" };
         writeln!(self.out, "{end}],\"rows\":null,\"valid\":null,{}", error.trim_start_matches('{'))?;
         Ok(self.out)
     }
 
-    /// Ends the object with the numbers of rows; `None` if the input could not be read to its end.
+    /// Ends the object with the numbers of rows; `None` if the input could not be read completely.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If `out` fails.
     pub fn finish(mut self, rows: Option<u64>, valid: Option<u64>) -> io::Result<W> {
         let number = |number: Option<u64>| number.map_or_else(|| "null".to_owned(), |number| number.to_string());
         let end = if self.is_first { "" } else { "\n" };
@@ -177,34 +173,33 @@ fn render(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let mut group = level.primary_title(title).id(diagnostic.code).element(origin);
     if let (Some(snippet), Some(line)) = (&diagnostic.snippet, line) {
         let gutter = line.to_string().len() + 3;
-        let PrintedSnippet { text, mark } = shown(snippet, WIDTH - gutter);
+        let PrintedSnippet { text, mark } = fit(snippet, WIDTH - gutter);
         let source = Snippet::source(text).line_start(line).annotation(AnnotationKind::Primary.span(mark));
         group = group.element(source);
     }
     if let Some(help) = &diagnostic.help {
-        // The gutter, "= help: ".
+        // Leaves room for the gutter and `= help: `.
         group = group.element(Level::HELP.message(wrapped(&printable(help), WIDTH - 20)));
     }
     let report: [Group<'_>; 1] = [group];
     without_elision(&renderer.render(&report), title_lines)
 }
 
-/// The source line is shown alone, so the `:::` that says "somewhere else in the file" is left out: it comes two lines
-/// after the title's.
+/// Removes the `:::` line, two lines after the title: it marks a different part of the file, but there is only one line.
 fn without_elision(rendered: &str, title_lines: usize) -> String {
-    let is_elision = |place: usize, line: &str| place == title_lines + 2 && line.contains(":::");
-    let lines = rendered.lines().enumerate().filter(|(place, line)| !is_elision(*place, line));
+    let is_elision = |at: usize, line: &str| at == title_lines + 2 && line.contains(":::");
+    let lines = rendered.lines().enumerate().filter(|(at, line)| !is_elision(*at, line));
     lines.map(|(_, line)| line).collect::<Vec<_>>().join("\n")
 }
 
-/// A snippet as it is printed: safe, and cut to a width.
+/// A snippet that is safe to print and has a limited width.
 struct PrintedSnippet {
     text: String,
     mark: std::ops::Range<usize>,
 }
 
-/// Makes the snippet safe first and cuts it then: an escape is longer than what it stands for.
-fn shown(snippet: &crate::model::diagnostic::Snippet, width: usize) -> PrintedSnippet {
+/// Escapes the snippet and then cuts it, because an escape is longer than its character.
+fn fit(snippet: &crate::model::diagnostic::Snippet, width: usize) -> PrintedSnippet {
     let part = |range: std::ops::Range<usize>| printable(snippet.text.get(range).unwrap_or_default()).into_owned();
     let before = part(0..snippet.mark.start);
     let mark = part(snippet.mark.clone());
@@ -256,7 +251,7 @@ mod tests {
     fn text_of(diagnostics: &[Diagnostic]) -> String {
         let mut human = HumanDiagnostics::new(Vec::new(), false);
         for diagnostic in diagnostics {
-            human.tell(diagnostic).expect("memory");
+            human.add(diagnostic);
         }
         String::from_utf8(human.finish().expect("memory")).expect("text")
     }
@@ -300,8 +295,8 @@ mod tests {
         let mut json = JsonDiagnostics::new(Vec::new()).expect("memory");
         let value = "\u{1b}[31m\u{202e}\u{9b}\u{e0041}";
         let diagnostic = Diagnostic { value: Some(value.to_owned()), ..of_source("1,x", 2..3) };
-        json.tell(&diagnostic).expect("memory");
-        json.tell(&of_source("1,x", 2..3)).expect("memory");
+        json.add(&diagnostic).expect("memory");
+        json.add(&of_source("1,x", 2..3)).expect("memory");
         let text = String::from_utf8(json.finish(Some(2), Some(0)).expect("memory")).expect("text");
         assert_eq!(printable(&text.replace('\n', "")), text.replace('\n', ""));
         let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");

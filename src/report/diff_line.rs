@@ -1,34 +1,29 @@
-//! Changes: one row's before → after, for a person.
+//! The changes of a row as text: before → after.
 //!
-//! Promises: a property is one line where there is room for it, and is wrapped between words where there is not; text
-//! from outside is shown, not obeyed.
+//! Promises: a property takes one line if it fits, and is otherwise wrapped between words; text from outside is escaped.
 
 use std::io::{self, Write};
 
 use serde_json::Value;
 
 use super::humanize::{columns_of, fitted, wrapped};
-use super::layout::Layout;
+use super::layout::{GREEN, Layout, RED};
 use crate::compare::PropertyDiff;
 use crate::session::RowDiff;
 use crate::text::printable;
 
-/// What is shown of a value at most, in characters, and of a name.
+/// The longest part of a value and of a name that is shown, in characters.
 const LONGEST: usize = 1_000;
 const LONGEST_NAME: usize = 60;
 
-/// Before a property.
+/// The indentation of a property.
 const LEFT: &str = "    ";
 
-/// The colors of what goes and of what comes.
-const RED: u8 = 31;
-const GREEN: u8 = 32;
-
 impl RowDiff {
-    /// Writes it, each property on a line of its own, old and new. What a terminal has no room for is wrapped.
+    /// Writes each property with its old and new value on a line, which is wrapped if it doesn't fit the terminal.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
         let merged = self.merged.map(|merged| format!(" (for {merged}, which was merged into it)"));
         writeln!(out, "  line {}, {}{}:", self.line, self.incident, merged.unwrap_or_default())?;
@@ -42,31 +37,31 @@ impl RowDiff {
     }
 }
 
-/// Writes a property and what becomes of it: on one line, or where there is no room for it, on a line and more for each.
+/// Writes a property and its values: on one line, or if they don't fit, each on its own lines.
 fn write_change<const N: usize>(
     out: &mut impl Write,
     layout: Layout,
     property: &str,
-    parts: [(&String, u8); N],
+    parts: [(&String, &str); N],
 ) -> io::Result<()> {
     let name = fitted(property, LONGEST_NAME);
     let columns = LEFT.len() + columns_of(&name) + parts.iter().map(|(text, _)| columns_of(text) + 1).sum::<usize>();
     write!(out, "{LEFT}{name}")?;
-    for (text, colour) in parts {
+    for (text, color) in parts {
         match layout.width {
             Some(width) if columns > width => {
                 let lines = wrapped(text, width.saturating_sub(LEFT.len() + 2));
                 for line in lines.lines() {
-                    write!(out, "\n{LEFT}  {}", layout.painted(line, colour))?;
+                    write!(out, "\n{LEFT}  {}", layout.painted(line, color))?;
                 }
             }
-            _ => write!(out, " {}", layout.painted(text, colour))?,
+            _ => write!(out, " {}", layout.painted(text, color))?,
         }
     }
     writeln!(out)
 }
 
-/// A value as a person writes it.
+/// A value as text.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "(not set)".to_owned(),
@@ -77,7 +72,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Text from outside, safe to print; what is very long ends with a whole word.
+/// Text from outside, safe to print. Very long text is cut after a word.
 fn shortened(text: &str) -> String {
     if text.chars().nth(LONGEST).is_none() {
         return printable(text).into_owned();
@@ -122,7 +117,7 @@ mod tests {
 
     #[test]
     fn narrow_terminal_wraps_between_words() {
-        insta::assert_snapshot!(written(&changes(), Layout { width: Some(40), colour: false }), @r#"
+        insta::assert_snapshot!(written(&changes(), Layout { width: Some(40), color: false }), @r#"
         line 2, 7:
           status Active → Resolved
           assignedTo (not set) → a\u{1b}[2Jb
@@ -136,7 +131,7 @@ mod tests {
 
     #[test]
     fn old_is_red_and_new_is_green() {
-        let said = written(&changes(), Layout { width: Some(80), colour: true });
+        let said = written(&changes(), Layout { width: Some(80), color: true });
         assert!(said.contains("    status \u{1b}[31mActive\u{1b}[0m \u{1b}[32m→ Resolved\u{1b}[0m\n"), "{said}");
     }
 

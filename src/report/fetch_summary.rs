@@ -1,4 +1,4 @@
-//! The summary of a fetch, for a person and for a script.
+//! The summary of a fetch, as text and as JSON.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::report::humanize::{count, counted};
 use crate::report::next_command::NextCommand;
 use crate::text::{escape_json, printable};
 
-/// The warning of a fetch that did not read its list to the end.
+/// The warning of a fetch that did not read the complete list.
 #[must_use]
 pub fn incomplete(read: u64) -> String {
     format!("list incomplete: {} read", counted(read, "incident"))
@@ -23,13 +23,13 @@ pub struct FetchSummary {
     pub file: PathBuf,
     /// The tenant key, as it is displayed.
     pub scope: String,
-    /// Where the requests went.
+    /// The API's origin.
     pub origin: String,
     /// The number of incidents in the file.
     pub incidents: u64,
-    /// The number of rows of the file that it replaces.
+    /// The number of rows in the file that was replaced.
     pub replaced: u64,
-    /// The number of incidents that were read for it.
+    /// The number of incidents that were read, before local filtering.
     pub read: u64,
     /// The requests of this process.
     pub calls: u64,
@@ -44,7 +44,7 @@ pub struct FetchSummary {
 }
 
 impl FetchSummary {
-    /// Writes it for a person.
+    /// Writes it as text.
     ///
     /// # Errors
     /// If `out` fails.
@@ -68,7 +68,7 @@ impl FetchSummary {
         Ok(())
     }
 
-    /// Writes it for a script: one object on one line.
+    /// Writes it as a JSON object on one line.
     ///
     /// # Errors
     /// If `out` fails.

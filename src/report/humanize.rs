@@ -1,4 +1,4 @@
-//! Numbers, durations and times in words.
+//! Formats numbers, durations, times and text for people.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,20 +8,12 @@ use jiff::Timestamp;
 use crate::model::quota_spec::{Window, duration_text};
 use crate::text::printable;
 
-/// The width of all output: 80 columns, the last of which stays free because some terminals wrap there.
+/// The width of all output: 80 columns without the last one, because some terminals wrap there.
 pub(super) const WIDTH: usize = 79;
 
 /// `36,000`.
 pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    indicatif::HumanCount(number).to_string()
 }
 
 /// `1 row`, `1,000 rows`.
@@ -30,7 +22,7 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{s}", count(number))
 }
 
-/// `6 rows set nothing: left alone`, of a fetched file.
+/// `6 rows set nothing: skipped`, for a fetched file.
 #[must_use]
 pub fn left_alone(rows: u64) -> String {
     format!("{} {} nothing: skipped", counted(rows, "row"), if rows == 1 { "sets" } else { "set" })
@@ -56,7 +48,7 @@ pub(super) fn until(now: Timestamp, then: Timestamp) -> String {
     lasting(Duration::from_secs(millis.div_ceil(1_000)))
 }
 
-/// A time of day in UTC, to the minute or second, with the date if it is not that of `now`.
+/// A time of day in UTC, with the date if it differs from that of `now`.
 pub(super) fn clock_time(now: Timestamp, time: Timestamp, precision: Precision) -> String {
     let day = |time: Timestamp| time.strftime("%F ").to_string();
     let date = if day(time) == day(now) { String::new() } else { day(time) };
@@ -85,12 +77,12 @@ pub(super) fn period(window: Window) -> Cow<'static, str> {
 
 /// Text from outside in at most `width` characters, safe to print.
 pub(super) fn fitted(text: &str, width: usize) -> String {
-    // What is far beyond the width is not even looked at.
+    // Very long text need not be escaped completely.
     let start: String = text.chars().take(width.saturating_add(1)).collect();
     cut(&printable(&start), width)
 }
 
-/// Cuts to the columns of a terminal, the last of which stays free; without a terminal, cuts nothing.
+/// Cuts text to the columns of a terminal, without the last one. If there is no terminal, cuts nothing.
 pub(super) fn cut_to(text: &str, columns: Option<usize>) -> String {
     columns.map_or_else(|| text.to_owned(), |columns| cut(text, columns.saturating_sub(1)))
 }
@@ -103,8 +95,8 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// The columns that a text takes on a terminal. East Asian characters and emoji take two; counting too many is harmless
-/// here.
+/// The columns that a text takes on a terminal. East Asian characters and emoji take two; an estimate that is too high is
+/// harmless.
 pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(width_of).sum()
 }
@@ -113,25 +105,28 @@ pub(super) fn width_of(character: char) -> usize {
     if character < '\u{1100}' || matches!(character, '\u{2010}'..='\u{2027}') { 1 } else { 2 }
 }
 
-/// The text on lines of at most `width` columns, broken between words.
+/// The text on lines of at most `width` columns, wrapped between words.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
-        if used > 0 && used + 1 + columns_of(word) > width {
-            lines.push('\n');
-            used = 0;
-        } else if !lines.is_empty() {
-            lines.push(' ');
-            used += 1;
+    filled(text.split(' '), width).join("\n")
+}
+
+/// The parts on lines of at most `width` columns, separated by spaces. No part is split.
+pub(super) fn filled<'a>(parts: impl Iterator<Item = &'a str>, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(part),
+            Some(line) if columns_of(line) + 1 + columns_of(part) <= width => {
+                line.push(' ');
+                line.push_str(part);
+            }
+            _ => lines.push(part.to_owned()),
         }
-        lines.push_str(word);
-        used += columns_of(word);
     }
     lines
 }
 
-/// How long ago a time was, in the largest unit that fits.
+/// The time since `then`, in minutes, hours or days.
 #[must_use]
 pub fn age(then: Timestamp, now: Timestamp) -> String {
     match now.duration_since(then).as_mins().max(0) {

@@ -1,9 +1,9 @@
-//! Everything that a person reads about a run.
+//! Everything that people read about a run.
 //!
-//! Before it [`diagnostics`], a [`preview::Preview`] and a prompt; during it a [`progress::Progress`]; after it a
-//! [`summary::Summary`] that ends with a [`next_command::NextCommand`]. Progress and summary read `apply`'s events and
-//! don't know each other or the results file; a [`reporter::Reporter`] passes the events on.
-//! For readers elsewhere there is a [`page`]: the review before a run, the run report after it.
+//! Before a run: [`diagnostics`], a [`preview::Preview`] and a prompt. During a run: a [`progress::Progress`]. After a run: a
+//! [`summary::Summary`], which ends with a [`next_command::NextCommand`]. For other readers there is a [`page`]: a review
+//! before a run, and a run report after it. A [`reporter::Reporter`] passes the events of `apply` to the progress, the
+//! summary and the results file, which don't know each other.
 //! All text from outside passes through [`crate::text`].
 
 pub mod diagnostics;

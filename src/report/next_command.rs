@@ -1,7 +1,7 @@
-//! The one next command, ready to be copied.
+//! The command to run next, ready to be copied.
 //!
-//! Promises: bash and zsh read exactly the arguments that were put in, as does any POSIX shell if they can be printed.
-//! The command can't drive the terminal, whatever a file is called.
+//! Promises: bash and zsh read exactly the original arguments, as does any POSIX shell if these are printable. No file name
+//! can control the terminal.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -20,7 +20,7 @@ impl NextCommand {
         NextCommand(shell_word(program.as_ref()).into_owned())
     }
 
-    /// Adds a word as it is: a subcommand, a flag, a run's ID.
+    /// Adds a subcommand, a flag or a run's ID.
     #[must_use]
     pub fn word(mut self, word: impl AsRef<OsStr>) -> NextCommand {
         self.0.push(' ');
@@ -28,7 +28,7 @@ impl NextCommand {
         self
     }
 
-    /// Adds a path where an option could stand: `-x.csv` becomes `./-x.csv`; `-` alone stays.
+    /// Adds a path as a positional argument: `-x.csv` becomes `./-x.csv`; `-` stays.
     #[must_use]
     pub fn path(self, path: impl AsRef<OsStr>) -> NextCommand {
         let path = path.as_ref();

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::humanize::count;
 use crate::model::outcome::OutcomeKind;
 
-/// A count for each outcome. Displays those that are not zero; serializes all of them by name.
+/// A count for each outcome. Displays the counts that are not zero; serializes all of them by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts([u64; OutcomeKind::ALL.len()]);
 
@@ -18,26 +18,26 @@ impl OutcomeCounts {
         self.0[kind as usize] += rows;
     }
 
-    /// Counts the rows of several outcomes.
+    /// Adds the counts of several outcomes.
     pub fn add_all(&mut self, counts: &[(OutcomeKind, u64)]) {
         for (kind, rows) in counts {
             self.add(*kind, *rows);
         }
     }
 
-    /// The rows of this outcome.
+    /// The number of rows with this outcome.
     #[must_use]
     pub fn of(&self, kind: OutcomeKind) -> u64 {
         self.0[kind as usize]
     }
 
-    /// The rows that are finished.
+    /// The number of rows with any outcome.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The outcomes that occur, in display order.
+    /// The outcomes with rows, in display order.
     pub fn present(&self) -> impl Iterator<Item = (OutcomeKind, u64)> {
         OutcomeKind::ALL.into_iter().map(|kind| (kind, self.of(kind))).filter(|(_, rows)| *rows > 0)
     }

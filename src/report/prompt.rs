@@ -11,8 +11,8 @@ pub enum Confirmation {
     Number(u64),
 }
 
-/// Prompts for confirmation. Everything but the expected answer means no, as does the end of the input. If a number is
-/// expected, a `y` is answered with what to type.
+/// Prompts for confirmation. Any other answer means no, as does the end of the input. If a number is expected, a `y` is not
+/// enough: the prompt asks for the number again.
 ///
 /// # Errors
 /// If the prompt can't be shown or the answer can't be read.
@@ -26,7 +26,7 @@ pub fn ask(question: &str, yes: Confirmation, mut input: impl BufRead, mut outpu
         let mut answer = Vec::new();
         input.by_ref().take(1024).read_until(b'\n', &mut answer)?;
         if !answer.ends_with(b"\n") {
-            // The terminal's cursor still stands behind the question.
+            // The cursor is still on the line of the prompt.
             writeln!(output)?;
         }
         let answer = String::from_utf8_lossy(answer.trim_ascii());
@@ -34,7 +34,7 @@ pub fn ask(question: &str, yes: Confirmation, mut input: impl BufRead, mut outpu
         match yes {
             Confirmation::Word => return Ok(is_word),
             Confirmation::Number(number) if is_word => write!(output, "type {number} to confirm: ")?,
-            // As it was shown, or without its commas.
+            // With or without thousands separators.
             Confirmation::Number(number) => return Ok(answer.replace(',', "") == number.to_string()),
         }
     }

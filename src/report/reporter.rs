@@ -1,4 +1,4 @@
-//! The reporter: passes each event of a run to results file, progress and summary.
+//! Passes the events of a run to the results file, the progress and the summary.
 
 use std::io;
 
@@ -7,33 +7,33 @@ use super::summary::RunStats;
 use crate::apply::events::{Event, Listener};
 use crate::output::results::ResultsFile;
 
-/// Listens to a run for results file, progress and summary.
+/// A listener that updates the results file, the progress and the statistics for the summary.
 #[derive(Debug)]
 pub struct Reporter {
     results: ResultsFile,
     progress: Progress,
-    tally: RunStats,
+    stats: RunStats,
 }
 
 impl Reporter {
     /// A reporter for a run that starts or resumes.
     #[must_use]
     pub fn new(results: ResultsFile, progress: Progress) -> Reporter {
-        Reporter { results, progress, tally: RunStats::default() }
+        Reporter { results, progress, stats: RunStats::default() }
     }
 
-    /// At the end of the run: removes the progress; returns the results, which are not in order yet, and the counts.
+    /// Ends the progress display. Returns the results, which are not sorted yet, and the statistics.
     #[must_use]
-    pub fn into_results_and_tally(self) -> (ResultsFile, RunStats) {
-        (self.results, self.tally)
+    pub fn into_results_and_stats(self) -> (ResultsFile, RunStats) {
+        (self.results, self.stats)
     }
 }
 
 impl Listener for Reporter {
-    /// Only a results file that can't be written ends a run; a terminal that has gone away does not.
+    /// Fails if the results file can't be written, but not if the terminal has been closed.
     fn on_event(&mut self, event: Event) -> io::Result<()> {
         self.progress.on_event(&event);
-        self.tally.on_event(&event);
+        self.stats.on_event(&event);
         match &event {
             Event::Finished(rows) => self.results.append(rows),
             _ => Ok(()),
@@ -71,8 +71,8 @@ mod tests {
             source: b"{\"incidentId\":7}".to_vec(),
         };
         reporter.on_event(Event::Finished(vec![row])).expect("hears");
-        let (_, tally) = reporter.into_results_and_tally();
-        assert_eq!((tally.rows, tally.outcomes.of(OutcomeKind::Updated)), (2, 1));
+        let (_, stats) = reporter.into_results_and_stats();
+        assert_eq!((stats.rows, stats.outcomes.of(OutcomeKind::Updated)), (2, 1));
         let written = std::fs::read_to_string(&path).expect("reads");
         assert!(written.ends_with("\"input\":{\"incidentId\":7}}\n"), "{written}");
     }

@@ -1,6 +1,6 @@
-//! The summary of a run, for a person and for a script.
+//! The summary of a run, as text and as JSON.
 //!
-//! Promises: the JSON object has the members of the file formats and no others; memory does not grow with the rows.
+//! Promises: the JSON object has exactly the documented members; memory does not grow with the number of rows.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -11,28 +11,28 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::humanize::{WIDTH, count, counted, cut_to, fitted, lasting};
-use super::layout::Layout;
+use super::layout::{GREEN, Layout, RED, YELLOW};
 use super::next_command::NextCommand;
 use super::outcome_counts::OutcomeCounts;
 use crate::apply::events::Event;
 use crate::model::outcome::{OutcomeKind, ResultRow};
 use crate::model::setting::Settings;
-use crate::text::printable;
+use crate::text::{escape_json, printable};
 
-/// The maximum number of rows named for each code; the results have all of them.
+/// The maximum number of rows listed for each code; the results have all of them.
 const NAMED_ROWS: usize = 5;
 
 /// The longest message that is kept, in characters.
 const LONGEST_MESSAGE: usize = 1_000;
 
-/// The counts of a run, taken from its events.
+/// The statistics of a run, from its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunStats {
     /// All rows of the run.
     pub rows: u64,
-    /// Their outcomes.
+    /// The rows by outcome.
     pub outcomes: OutcomeCounts,
-    /// The updated rows whose response shows another value for some of the request.
+    /// The updated rows whose response shows a different value than requested.
     pub differs: u64,
     /// The requests sent by this process: updates and reads.
     pub calls: u64,
@@ -50,7 +50,7 @@ pub struct RunStats {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Noted {
     rows: u64,
-    /// The first rows in the input's order, in words.
+    /// The first rows in the input's order, as text.
     named: BTreeMap<u64, String>,
 }
 
@@ -74,12 +74,12 @@ impl RunStats {
         }
     }
 
-    /// Sets, at the end, the requests of this process, its reads, and the 429s among the responses.
+    /// Sets the final numbers: the requests of this process, the reads among them, and the 429s among the responses.
     pub fn count_requests(&mut self, calls: u64, reads: u64, throttled: u64) {
         (self.calls, self.updates, self.reads, self.throttled) = (calls, calls - reads.min(calls), reads, throttled);
     }
 
-    /// Counts, at the end of a run, the rows without an event: `in_doubt` of them are in doubt, the others were not
+    /// Counts the rows without an event at the end of a run: `in_doubt` of them are in doubt, the others were not
     /// attempted.
     pub fn count_the_rest(&mut self, in_doubt: u64) {
         self.outcomes.add(OutcomeKind::InDoubt, in_doubt);
@@ -99,13 +99,13 @@ impl RunStats {
 
     fn note(&mut self, row: &ResultRow) {
         let outcome = &row.outcome;
-        let (kind, said) = (outcome.kind, !outcome.code.is_empty());
-        let worth_it = match kind {
+        let kind = outcome.kind;
+        let is_listed = match kind {
             OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::InDoubt => true,
-            OutcomeKind::Updated | OutcomeKind::Unchanged => said,
+            OutcomeKind::Updated | OutcomeKind::Unchanged => !outcome.code.is_empty(),
             OutcomeKind::NotAttempted => false,
         };
-        if !worth_it {
+        if !is_listed {
             return;
         }
         let noted = self.noted.entry((kind, fitted(outcome.code.as_str(), WIDTH))).or_default();
@@ -129,17 +129,17 @@ pub struct Summary {
     pub run: Option<String>,
     /// The tenant key, as it is displayed.
     pub scope: String,
-    /// Where the requests went.
+    /// The API's origin.
     pub origin: String,
-    /// The input as it was named, `-` for standard input.
+    /// The input as it was named; `-` for standard input.
     pub input: String,
-    /// The counts.
+    /// The statistics.
     #[serde(flatten)]
-    pub tally: RunStats,
+    pub stats: RunStats,
     /// When this process started to send.
     #[serde(serialize_with = "as_time")]
     pub started_at: Timestamp,
-    /// When it was finished.
+    /// When this process finished.
     #[serde(serialize_with = "as_time")]
     pub finished_at: Timestamp,
     /// The duration of the reads before the prompt.
@@ -167,38 +167,35 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Writes it for a script: one object on one line.
+    /// Writes it as a JSON object on one line.
     ///
     /// # Errors
     /// If `out` fails.
     pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
-        writeln!(out, "{}", printable_json(&serde_json::to_string(self)?))
+        writeln!(out, "{}", escape_json(&serde_json::to_string(self)?))
     }
 
-    /// Writes it for a person. A terminal gets lines that fit, a pipe whole lines.
+    /// Writes it as text. Lines are cut to the width of a terminal, but not in a pipe.
     ///
     /// # Errors
     /// If `out` fails.
     pub fn write_text(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
-        let tally = &self.tally;
+        let stats = &self.stats;
         let run = self.run.as_ref().map(|run| format!("run {}: ", printable(run))).unwrap_or_default();
         let of = format!(" of {} to {}", printable(&self.input), printable(&self.scope));
-        writeln!(out, "{}", cut_to(&format!("{run}{}{of}", counted(tally.rows, "row")), layout.width))?;
+        writeln!(out, "{}", cut_to(&format!("{run}{}{of}", counted(stats.rows, "row")), layout.width))?;
         if self.scope != self.origin {
             writeln!(out, "target: {}, {}", printable(&self.scope), printable(&self.origin))?;
         }
         writeln!(out)?;
-        for (kind, rows) in tally.outcomes.present() {
-            writeln!(out, "{}", painted(&format!("  {:<14}{:>9}", kind.name(), count(rows)), kind, layout.colour))?;
-            if kind == OutcomeKind::Updated && tally.differs > 0 {
-                writeln!(
-                    out,
-                    "{}",
-                    painted(&format!("    differing {:>11}", count(tally.differs)), OutcomeKind::Failed, layout.colour)
-                )?;
+        for (kind, rows) in stats.outcomes.present() {
+            let line = format!("  {:<14}{:>9}", kind.name(), count(rows));
+            writeln!(out, "{}", layout.painted(&line, color_of(kind)))?;
+            if kind == OutcomeKind::Updated && stats.differs > 0 {
+                writeln!(out, "{}", layout.painted(&format!("    differing {:>11}", count(stats.differs)), RED))?;
             }
         }
-        for ((kind, code), noted) in &tally.noted {
+        for ((kind, code), noted) in &stats.noted {
             let code = if code.is_empty() { String::new() } else { format!(", {code}") };
             writeln!(out, "\n{kind}{code}: {}", counted(noted.rows, "row"))?;
             for row in noted.named.values() {
@@ -210,7 +207,7 @@ impl Summary {
             }
         }
         let lasted = self.finished_at.duration_since(self.started_at).unsigned_abs() + self.reading;
-        writeln!(out, "\n{} in {}: {}", counted(tally.calls, "request"), lasting(lasted), tally.requests())?;
+        writeln!(out, "\n{} in {}: {}", counted(stats.calls, "request"), lasting(lasted), stats.requests())?;
         if let Some(results) = &self.results {
             writeln!(out, "results: {}", printable(&results.to_string_lossy()))?;
         }
@@ -225,34 +222,19 @@ impl Summary {
     }
 }
 
-fn painted(line: &str, kind: OutcomeKind, colour: bool) -> String {
-    let code = match kind {
-        OutcomeKind::Updated | OutcomeKind::Unchanged => 32,
-        OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::InDoubt => 31,
-        OutcomeKind::NotAttempted => 33,
-    };
-    if colour { format!("\u{1b}[{code}m{line}\u{1b}[0m") } else { line.to_owned() }
-}
-
-/// Escapes the characters of JSON that could drive a terminal; they occur only in strings.
-fn printable_json(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        let mut buffer = [0; 4];
-        if c.is_ascii_graphic() || printable(c.encode_utf8(&mut buffer)).chars().eq([c]) {
-            text.push(c);
-        } else {
-            text.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
+fn color_of(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::Updated | OutcomeKind::Unchanged => GREEN,
+        OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::InDoubt => RED,
+        OutcomeKind::NotAttempted => YELLOW,
     }
-    text
 }
 
 fn as_time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.3}"))
 }
 
-/// A path that is not UTF-8 is no reason to fail at the very end.
+/// Converts lossily: the summary must not fail because a path is not UTF-8.
 #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
 fn as_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
@@ -276,28 +258,28 @@ mod tests {
     }
 
     fn summary() -> Summary {
-        let mut tally = RunStats::default();
-        tally.on_event(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
-        tally.on_event(&finished(1, Outcome::new(OutcomeKind::Updated, RowCode::Empty, "")));
+        let mut stats = RunStats::default();
+        stats.on_event(&Event::Started { rows: 1_021, before: vec![(OutcomeKind::Updated, 990)] });
+        stats.on_event(&finished(1, Outcome::new(OutcomeKind::Updated, RowCode::Empty, "")));
         for row in 2..=8 {
-            tally
+            stats
                 .on_event(&finished(row, Outcome::new(OutcomeKind::Failed, OutcomeCode::NotFound, "no such incident")));
         }
         let hostile = "\u{1b}]0;owned\u{7} \u{202e}".to_owned() + &"the API refused the values ".repeat(9);
-        tally.on_event(&finished(9, Outcome::new(OutcomeKind::Failed, OutcomeCode::Rejected, hostile)));
+        stats.on_event(&finished(9, Outcome::new(OutcomeKind::Failed, OutcomeCode::Rejected, hostile)));
         let before = "applied by run 6aaa at 2026-11-23 10:00 UTC";
-        tally.on_event(&finished(10, Outcome::new(OutcomeKind::Unchanged, OutcomeCode::DoneBefore, before)));
+        stats.on_event(&finished(10, Outcome::new(OutcomeKind::Unchanged, OutcomeCode::DoneBefore, before)));
         let arrival = "2026-11-24T10:20:00Z".parse().expect("valid");
         let pace = Pace { windows: vec![], next_call: None, arrival, in_flight: 0, calls: 12, throttled: 2 };
-        tally.on_event(&Event::Pace(pace));
-        tally.count_requests(12, 3, 2);
-        tally.count_the_rest(0);
+        stats.on_event(&Event::Pace(pace));
+        stats.count_requests(12, 3, 2);
+        stats.count_the_rest(0);
         Summary {
             run: Some("7f3k".to_owned()),
             scope: "contoso".to_owned(),
             origin: "https://api.security.microsoft.com".to_owned(),
             input: "close.csv".to_owned(),
-            tally,
+            stats,
             started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
             finished_at: "2026-11-24T10:20:13.5Z".parse().expect("valid"),
             reading: Duration::ZERO,
@@ -311,9 +293,9 @@ mod tests {
         }
     }
 
-    fn text(summary: &Summary, colour: bool) -> String {
+    fn text(summary: &Summary, color: bool) -> String {
         let mut out = Vec::new();
-        summary.write_text(&mut out, Layout { width: Some(80), colour }).expect("a Vec takes all");
+        summary.write_text(&mut out, Layout { width: Some(80), color }).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 
@@ -358,7 +340,7 @@ mod tests {
         let mut summary = summary();
         for row in [700, 3, 650, 640, 2, 630, 620] {
             let message = format!("{}the end of {row}", "a long message ".repeat(20));
-            summary.tally.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)));
+            summary.stats.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unsettled, message)));
         }
         let mut out = Vec::new();
         summary.write_text(&mut out, Layout::PIPE).expect("a Vec takes all");
@@ -395,11 +377,11 @@ mod tests {
 
     #[test]
     fn memory_does_not_grow_with_the_rows() {
-        let mut tally = RunStats::default();
+        let mut stats = RunStats::default();
         for row in 0..10_000 {
-            tally.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, "cut-off", "x".repeat(1_000))));
+            stats.on_event(&finished(row, Outcome::new(OutcomeKind::InDoubt, "cut-off", "x".repeat(1_000))));
         }
-        let noted = tally.noted.values().flat_map(|noted| noted.named.values());
+        let noted = stats.noted.values().flat_map(|noted| noted.named.values());
         assert!(noted.map(String::len).sum::<usize>() < 6_000);
     }
 }

@@ -1,17 +1,17 @@
-//! Tables that fit. On a terminal the least important columns are left out until the others fit, and cells wrap between
-//! their parts. In a pipe each record is one line of tab-separated cells.
+//! Tables. On a terminal, the least important columns are omitted until the others fit, and cells wrap between their parts.
+//! In a pipe, each record is a line of tab-separated cells.
 //!
-//! Promises: no part of a cell is split or cut, at any width; a pipe gets every column.
+//! Promises: no part of a cell is ever split or cut; a pipe gets every column.
 
 use std::io::{self, Write};
 
-use super::humanize::columns_of;
+use super::humanize::{columns_of, filled};
 use crate::text::printable;
 
-/// Between two columns.
+/// The spaces between two columns.
 const GAP: usize = 2;
 
-/// A cell: its parts, which stay whole and are safe to print, and the text between them.
+/// A cell: its parts, which are safe to print and never split.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
     parts: Vec<String>,
@@ -29,7 +29,7 @@ impl Cell {
         Cell::of(text.split(' ').map(str::to_owned))
     }
 
-    /// Items with this mark between them, such as a comma; the cell may be wrapped behind it.
+    /// Items with a separator such as a comma, after which the cell may be wrapped.
     #[must_use]
     pub fn list(items: &[&str], mark: char) -> Cell {
         let last = items.len().saturating_sub(1);
@@ -49,35 +49,23 @@ impl Cell {
         self.parts.iter().map(|part| columns_of(part)).max().unwrap_or(0)
     }
 
-    /// Its lines in a column of this width, which is at least that of its longest part.
+    /// The lines of the cell in a column of this width, which is at least that of its longest part.
     fn lines(&self, width: usize) -> Vec<String> {
-        let mut lines = vec![String::new()];
-        for part in &self.parts {
-            let last = lines.last_mut().expect("there is one from the start");
-            if last.is_empty() {
-                last.push_str(part);
-            } else if columns_of(last) + 1 + columns_of(part) <= width {
-                last.push(' ');
-                last.push_str(part);
-            } else {
-                lines.push(part.clone());
-            }
-        }
-        lines
+        filled(self.parts.iter().map(String::as_str), width)
     }
 }
 
-/// A table: a title for each column, and the records below.
+/// A table: a title for each column, and records.
 #[derive(Clone, Debug)]
 pub struct Table {
     titles: Vec<&'static str>,
-    /// The columns that may be left out, the least important one first.
+    /// The columns that may be omitted, the least important one first.
     optional: Vec<&'static str>,
     records: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    /// A table with these columns. `optional` are those that may be left out, the least important one first.
+    /// A table with these columns. `optional` columns may be omitted, the least important one first.
     #[must_use]
     pub fn new(titles: &[&'static str], optional: &[&'static str]) -> Table {
         Table { titles: titles.to_vec(), optional: optional.to_vec(), records: Vec::new() }
@@ -134,11 +122,11 @@ impl Table {
         self.records.iter().map(move |record| &record[column])
     }
 
-    fn fewest(&self, column: usize) -> usize {
+    fn min_width(&self, column: usize) -> usize {
         self.cells(column).map(Cell::longest_part).chain([columns_of(self.titles[column])]).max().unwrap_or(0)
     }
 
-    fn most(&self, column: usize) -> usize {
+    fn max_width(&self, column: usize) -> usize {
         self.cells(column)
             .map(|cell| columns_of(&cell.text()))
             .chain([columns_of(self.titles[column])])
@@ -148,17 +136,17 @@ impl Table {
 
     /// The minimum width of these columns.
     fn needed(&self, shown: &[usize]) -> usize {
-        shown.iter().map(|column| self.fewest(*column) + GAP).sum::<usize>().saturating_sub(GAP)
+        shown.iter().map(|column| self.min_width(*column) + GAP).sum::<usize>().saturating_sub(GAP)
     }
 
-    /// The width of each column: that of its longest part; the rest goes to the first columns that need more.
+    /// The width of each column: its minimum; the first columns that need more get the rest.
     fn widths(&self, shown: &[usize], width: usize) -> Vec<usize> {
         let mut left = width.saturating_sub(self.needed(shown));
         let wanted = |column: &usize| {
-            let fewest = self.fewest(*column);
-            let more = left.min(self.most(*column) - fewest);
+            let min = self.min_width(*column);
+            let more = left.min(self.max_width(*column) - min);
             left -= more;
-            fewest + more
+            min + more
         };
         shown.iter().map(wanted).collect()
     }

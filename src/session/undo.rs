@@ -16,12 +16,12 @@ use super::pages::PendingPages;
 use super::prepared_run::PreparedRun;
 use super::start::Session;
 use crate::input::INCIDENT_ID;
+use crate::input::InputShape;
 use crate::journal::{
     DiffResult, JournalError, LoadRow, PendingRow, ReportRow, RowFilter, RunKey, RunMetadata, RunSummary, Snapshots,
 };
 use crate::model::change::{Change, TenantKey};
 use crate::model::edit::{Edit, Edits, PropertyEdit};
-use crate::input::InputShape;
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind};
 use crate::model::snapshot::Snapshot;
 use crate::plan::{Header, PlanRow};

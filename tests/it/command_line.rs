@@ -195,8 +195,8 @@ fn quiet_and_no_color_are_obeyed() {
     let program = Program::new().file("a.csv", closing(1..=3)).emulator(|_| ());
     let ended = program.send("a.csv -q").expect_code(0);
     assert_eq!(ended.stderr, "");
-    let coloured = program.send("a.csv --color always").expect_code(0);
-    assert!(coloured.stdout.contains("\u{1b}["), "{}", coloured.printed());
+    let colored = program.send("a.csv --color always").expect_code(0);
+    assert!(colored.stdout.contains("\u{1b}["), "{}", colored.printed());
     let mut plain = program.send_command("a.csv");
     plain.env("NO_COLOR", "1");
     let plain = started(plain).end().expect_code(0);

@@ -17,7 +17,7 @@ fn placeholders_are_errors_except_in_comments() {
             for found in [csv, json] {
                 let diagnostic = &found.diagnostics[0];
                 assert_eq!(found.codes()[0], expected[0], "{property} {word}");
-                assert_eq!(found.tally.has_errors(), !is_comment, "{property} {word}");
+                assert_eq!(found.stats.has_errors(), !is_comment, "{property} {word}");
                 let help = diagnostic.help.clone().unwrap_or_default();
                 let can_be_cleared = matches!(property, "assignedTo" | "tags");
                 assert_eq!(help.contains("or enter `<clear>`"), can_be_cleared, "{property}: {help}");
@@ -49,7 +49,7 @@ fn alternative_spellings_give_documented_values() {
             let column = if is_apart { "" } else { "classification," };
             let rows = format!("incidentId,{column}{property}\n1,{asks}\"{text}\"\n");
             let found = Check { contract: "defender", ..CSV }.of(rows);
-            (!found.tally.has_errors()).then_some(found)
+            (!found.stats.has_errors()).then_some(found)
         });
         let found = valid.unwrap_or_else(|| panic!("{property} {text}"));
         let body: serde_json::Value = serde_json::from_str(&found.bodies()[0]).expect("a body");
@@ -120,29 +120,29 @@ fn empty_lists_are_reported_once_with_count() {
     assert_eq!(found.codes(), [(1, "empty-list")]);
     let diagnostic = &found.diagnostics[0];
     assert!(diagnostic.message.contains("<clear>") && diagnostic.message.ends_with("(in 500 rows)"), "{diagnostic:?}");
-    assert_eq!((found.tally.rows, found.tally.valid), (500, 0));
+    assert_eq!((found.stats.rows, found.stats.valid), (500, 0));
     assert_eq!(found.bodies(), ["empty-list"; 500]);
 }
 
 #[test]
 fn missing_id_column_error_lists_existing_columns() {
-    let told = |text: &str| match CSV.try_of(text) {
+    let reported = |text: &str| match CSV.try_of(text) {
         Err(InputError::Invalid(found)) => (found[0].message.clone(), found[0].help.clone().unwrap_or_default()),
-        other => panic!("{:?}", other.map(|found| found.tally)),
+        other => panic!("{:?}", other.map(|found| found.stats)),
     };
     let sentinel = "`IncidentNumber`: Sentinel's own number, not Defender's incident ID; rename the column \
                     `ProviderIncidentId` to `incidentId`";
-    let (message, help) = told("IncidentNumber,ProviderIncidentId,Status\n1,2,x\n");
+    let (message, help) = reported("IncidentNumber,ProviderIncidentId,Status\n1,2,x\n");
     assert_eq!(message, sentinel);
     assert!(help.ends_with("the columns here are `IncidentNumber`, `ProviderIncidentId`, `Status`"), "{help}");
-    assert_eq!(told("incident number,Status\n1,x\n").0, sentinel);
-    let (message, help) = told("ID,status\n1,Active\n");
+    assert_eq!(reported("incident number,Status\n1,x\n").0, sentinel);
+    let (message, help) = reported("ID,status\n1,Active\n");
     assert_eq!(message, "no column is named `incidentId`");
     assert!(help.contains("`ID`, `status`"), "{help}");
-    let (_, help) = told("Incidents of November\n\nIncident_ID;status\n1;Active\n");
+    let (_, help) = reported("Incidents of November\n\nIncident_ID;status\n1;Active\n");
     assert!(help.starts_with("line 3 has the column names: delete everything above it"), "{help}");
     // With the columns swapped, `incidentId` may be Sentinel's number.
-    assert!(told("incidentId,ProviderIncidentId,Status\n1,2,Active\n").0.contains("Sentinel's own number"));
+    assert!(reported("incidentId,ProviderIncidentId,Status\n1,2,Active\n").0.contains("Sentinel's own number"));
     assert_eq!(CSV.of("IncidentNumber,incidentId,Status\n1,2,Active\n").codes(), []);
     let found = JSONL.of("{\"IncidentNumber\":1,\"status\":\"Active\"}\n{\"ID\":1,\"status\":\"Active\"}\n");
     assert_eq!(found.codes(), [(1, "id-missing"), (2, "id-missing")]);
@@ -156,7 +156,7 @@ fn rows_of_empty_cells_are_blank_lines() {
     assert_eq!(found.codes(), []);
     let lines: Vec<_> = found.rows.iter().map(|row| (row.row, row.line)).collect();
     assert_eq!(lines, [(1, 5), (2, 8)]);
-    assert_eq!(found.tally.rows, 2);
+    assert_eq!(found.stats.rows, 2);
     let found = JSONL.of("{}\n{\"incidentId\":7,\"status\":\"Active\"}\n{\"incidentId\":null,\"status\":\"\"}\n");
     assert_eq!(found.rows.iter().map(|row| (row.row, row.line)).collect::<Vec<_>>(), [(1, 2)]);
 }
@@ -210,7 +210,7 @@ fn windows_1252_bytes_are_reported() {
     assert_eq!(found.diagnostics[0].help.as_deref(), Some(help));
     match CSV.try_of(&b"incidentId,gr\xf6\xdfe,status\n1,,Active\n"[..]) {
         Err(InputError::Invalid(found)) => assert_eq!(found[0].help.as_deref(), Some(help)),
-        other => panic!("{:?}", other.map(|found| found.tally)),
+        other => panic!("{:?}", other.map(|found| found.stats)),
     }
 }
 
@@ -219,7 +219,7 @@ fn conflicts_beyond_the_limit_are_not_counted() {
     let text = "incidentId,status\n1,Active\n2,Active\n2,Resolved\n3,Active\n3,Active\n";
     for (limit, sendable, contradicting) in [(1, 1, 0), (2, 1, 1), (3, 1, 2), (5, 3, 2)] {
         let found = Check { limit: Some(limit), ..CSV }.of(text);
-        assert_eq!(found.tally.sendable_alone(), sendable, "{limit}");
-        assert_eq!(found.tally.contradicting().count(), contradicting, "{limit}");
+        assert_eq!(found.stats.sendable_alone(), sendable, "{limit}");
+        assert_eq!(found.stats.contradicting().count(), contradicting, "{limit}");
     }
 }

@@ -1,6 +1,6 @@
 //! The chart of requests over time against the quota's windows: its geometry, without markup.
 //!
-//! Promises: every coordinate lies inside the chart; its size does not grow with the requests.
+//! Promises: every coordinate is inside the chart; the size of the chart does not grow with the requests.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use crate::report::humanize::{count, counted, lasting};
 /// A point of the curve: the requests started up to a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// Time since the first request.
+    /// The time since the first request.
     pub at: Duration,
-    /// Requests so far.
+    /// The requests so far.
     pub calls: u64,
 }
 
 /// The maximum number of points.
 pub const POINTS: u64 = 240;
 
-/// A ceiling with more steps than this is drawn straight.
+/// A ceiling with more steps than this is drawn as a straight line.
 const STEPS: f64 = 400.0;
 
-/// The chart's size and the frame in it, in its own units.
+/// The size of the chart and its frame, in SVG units.
 pub(super) const WIDTH: f64 = 760.0;
 pub(super) const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 64.0;
@@ -31,17 +31,17 @@ const RIGHT: f64 = 744.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 236.0;
 
-/// A line of the scale.
+/// A tick of a scale.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tick {
     pub(super) at: String,
     pub(super) label: String,
 }
 
-/// The limit that a window sets.
+/// The limit of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ceiling {
-    /// Its path.
+    /// The SVG path; empty if the limit is above the chart.
     pub(super) path: String,
     /// `at most 50 in any 1m`
     pub(super) label: String,
@@ -50,31 +50,31 @@ pub(super) struct Ceiling {
 /// The chart.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Chart {
-    /// Requests so far, as a path.
+    /// The requests so far, as an SVG path.
     pub(super) line: String,
     /// The same, closed along the bottom.
     pub(super) area: String,
-    /// One for each window.
+    /// The limit of each window.
     pub(super) ceilings: Vec<Ceiling>,
     /// The horizontal positions of the 429s.
     pub(super) marks: Vec<String>,
-    pub(super) across: Vec<Tick>,
-    pub(super) up: Vec<Tick>,
+    pub(super) x_ticks: Vec<Tick>,
+    pub(super) y_ticks: Vec<Tick>,
     /// The same as a table: time and requests.
     pub(super) table: Vec<(String, String)>,
-    /// The same in a sentence.
-    pub(super) said: String,
+    /// The same as a phrase.
+    pub(super) summary: String,
 }
 
 impl Chart {
-    /// A chart of these points, in their order; `None` if there are too few. `lasts` is the whole time.
-    pub(super) fn new(points: &[Point], lasts: Duration, windows: &[Window], marks: &[Duration]) -> Option<Chart> {
+    /// A chart of these points, which are in order; `None` if there are none. `duration` is that of the run.
+    pub(super) fn new(points: &[Point], duration: Duration, windows: &[Window], marks: &[Duration]) -> Option<Chart> {
         let all = points.last()?.calls;
-        let lasts = lasts.max(points.last()?.at).max(Duration::from_millis(1));
-        let least = windows.iter().map(|window| u64::from(window.calls)).min().unwrap_or(0);
-        // The nearest limit is in the chart unless that would flatten the curve.
-        let high = if least <= 2 * all { all.max(least) } else { all };
-        let scale = Scale { seconds: lasts.as_secs_f64(), calls: float(high) * 1.06 };
+        let duration = duration.max(points.last()?.at).max(Duration::from_millis(1));
+        let lowest = windows.iter().map(|window| u64::from(window.calls)).min().unwrap_or(0);
+        // The lowest limit is in the chart, unless that would flatten the curve.
+        let high = if lowest <= 2 * all { all.max(lowest) } else { all };
+        let scale = Scale { seconds: duration.as_secs_f64(), calls: float(high) * 1.06 };
         let mut line = format!("M{} {}", scale.x(0.0), scale.y(0.0));
         for point in points {
             let x = scale.x(point.at.as_secs_f64());
@@ -88,10 +88,10 @@ impl Chart {
             area,
             ceilings: windows.iter().map(|window| scale.ceiling(*window)).collect(),
             marks: marks.iter().map(|at| scale.x(at.as_secs_f64())).collect(),
-            across: scale.across(),
-            up: scale.up(),
-            table: table(points, lasts),
-            said: format!("{} in {}", counted(all, "request"), lasting(lasts)),
+            x_ticks: scale.x_ticks(),
+            y_ticks: scale.y_ticks(),
+            table: table(points, duration),
+            summary: format!("{} in {}", counted(all, "request"), lasting(duration)),
         })
     }
 }
@@ -104,14 +104,14 @@ struct Scale {
 
 impl Scale {
     fn x(&self, seconds: f64) -> String {
-        place(LEFT + (RIGHT - LEFT) * (seconds / self.seconds).clamp(0.0, 1.0))
+        coordinate(LEFT + (RIGHT - LEFT) * (seconds / self.seconds).clamp(0.0, 1.0))
     }
 
     fn y(&self, calls: f64) -> String {
-        place(BOTTOM - (BOTTOM - TOP) * (calls / self.calls).clamp(0.0, 1.0))
+        coordinate(BOTTOM - (BOTTOM - TOP) * (calls / self.calls).clamp(0.0, 1.0))
     }
 
-    /// Any time of `n` lengths and a part has at most `n + 1` times the window's requests.
+    /// A period of `n` window lengths and a part of one has at most `n + 1` times the window's requests.
     fn ceiling(&self, window: Window) -> Ceiling {
         let (calls, length) = (f64::from(window.calls), window.length.as_secs_f64());
         let label = format!("at most {} in any {}", count(u64::from(window.calls)), duration_text(window.length));
@@ -131,20 +131,19 @@ impl Scale {
         if height < self.calls {
             write!(path, "H{}", self.x(self.seconds)).expect("a String takes all that is written");
         }
-        // What is higher than the chart is cut off.
         if calls > self.calls {
             path.clear();
         }
         Ceiling { path, label }
     }
 
-    fn across(&self) -> Vec<Tick> {
+    fn x_ticks(&self) -> Vec<Tick> {
         let step = nice_time(self.seconds / 7.0);
         let tick = |seconds| Tick { at: self.x(seconds), label: lasting(Duration::from_secs_f64(seconds)) };
         ticks(step, self.seconds).map(tick).collect()
     }
 
-    fn up(&self) -> Vec<Tick> {
+    fn y_ticks(&self) -> Vec<Tick> {
         let step = nice_count(self.calls / 5.0);
         ticks(step, self.calls).map(|calls| Tick { at: self.y(calls), label: count(rounded(calls)) }).collect()
     }
@@ -154,54 +153,34 @@ fn ticks(step: f64, end: f64) -> impl Iterator<Item = f64> {
     (0..=20_u32).map(move |at| f64::from(at) * step).take_while(move |at| *at <= end)
 }
 
-/// 1, 2 or 5 of a power of ten, at least 1.
-fn nice_count(least: f64) -> f64 {
-    let power = 10_f64.powf(least.max(1.0).log10().floor());
-    [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= least).unwrap_or(10.0 * power)
+/// The next power of ten, or 2 or 5 times one; at least 1.
+fn nice_count(min: f64) -> f64 {
+    let power = 10_f64.powf(min.max(1.0).log10().floor());
+    [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= min).unwrap_or(10.0 * power)
 }
 
-/// A round length of time, such as 5 minutes.
-fn nice_time(least: f64) -> f64 {
-    const MINUTE: f64 = 60.0;
-    const HOUR: f64 = 3_600.0;
-    let words = [
-        0.05,
-        0.1,
-        0.2,
-        0.5,
-        1.0,
-        2.0,
-        5.0,
-        10.0,
-        15.0,
-        30.0,
-        MINUTE,
-        2.0 * MINUTE,
-        5.0 * MINUTE,
-        10.0 * MINUTE,
-        15.0 * MINUTE,
-        30.0 * MINUTE,
-        HOUR,
-        2.0 * HOUR,
-        3.0 * HOUR,
-        6.0 * HOUR,
-        12.0 * HOUR,
-    ];
-    let day = 24.0 * HOUR;
-    words.into_iter().find(|word| *word >= least).unwrap_or_else(|| day * nice_count(least / day))
+/// The next round duration, such as 5 minutes, in seconds.
+fn nice_time(min: f64) -> f64 {
+    const DAY: f64 = 86_400.0;
+    // To half a minute, to half an hour, to half a day.
+    let seconds = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0];
+    let minutes = [1.0, 2.0, 5.0, 10.0, 15.0, 30.0].map(|minutes| minutes * 60.0);
+    let hours = [1.0, 2.0, 3.0, 6.0, 12.0].map(|hours| hours * 3_600.0);
+    let mut steps = seconds.into_iter().chain(minutes).chain(hours);
+    steps.find(|step| *step >= min).unwrap_or_else(|| DAY * nice_count(min / DAY))
 }
 
-/// Requests at the end of each tenth of the time.
-fn table(points: &[Point], lasts: Duration) -> Vec<(String, String)> {
+/// The requests at the end of each tenth of the duration.
+fn table(points: &[Point], duration: Duration) -> Vec<(String, String)> {
     let row = |tenth: u32| {
-        let at = lasts * tenth / 10;
+        let at = duration * tenth / 10;
         let calls = points.iter().take_while(|point| point.at <= at).last().map_or(0, |point| point.calls);
         (lasting(at), count(calls))
     };
     (1..=10).map(row).collect()
 }
 
-fn place(at: f64) -> String {
+fn coordinate(at: f64) -> String {
     let text = format!("{at:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
@@ -235,14 +214,14 @@ mod tests {
     #[test]
     fn bursts_are_drawn_below_the_limits() {
         let chart = Chart::new(&bursts(), Duration::from_secs(121), &quota("50/1m,1500/1h"), &[]).expect("a picture");
-        assert_eq!(chart.said, "120 requests in 2 min 1 s");
+        assert_eq!(chart.summary, "120 requests in 2 min 1 s");
         assert_eq!(chart.line, "M64 236H64V149.5H401.2V63H738.4V28.5H744");
         assert_eq!(chart.ceilings[0].path, "M64 149.5H401.2V63H738.4V16");
         assert_eq!(chart.ceilings[0].label, "at most 50 in any 1m");
         assert_eq!(chart.ceilings[1].path, "", "1,500 are far above the picture");
         let labels = |ticks: &[Tick]| ticks.iter().map(|tick| tick.label.clone()).collect::<Vec<_>>();
-        assert_eq!(labels(&chart.across), ["0 s", "30 s", "1 min", "1 min 30 s", "2 min"]);
-        assert_eq!(labels(&chart.up), ["0", "50", "100"]);
+        assert_eq!(labels(&chart.x_ticks), ["0 s", "30 s", "1 min", "1 min 30 s", "2 min"]);
+        assert_eq!(labels(&chart.y_ticks), ["0", "50", "100"]);
         assert_eq!(chart.table[4], ("1 min".to_owned(), "100".to_owned()));
     }
 
@@ -277,7 +256,7 @@ mod tests {
             for number in paths.flat_map(|path| numbers(path)) {
                 prop_assert!((0.0..=WIDTH).contains(&number), "{number}");
             }
-            prop_assert!(chart.across.len() < 12 && chart.up.len() < 12);
+            prop_assert!(chart.x_ticks.len() < 12 && chart.y_ticks.len() < 12);
             prop_assert!(chart.ceilings.iter().all(|ceiling| ceiling.path.len() < 10_000));
         }
     }

@@ -1,5 +1,5 @@
-//! What a row of the input says beside what it asks for: its other columns, so that a reviewer sees which incident it is,
-//! and of a fetched file what that was then.
+//! The other columns of a row: they tell a reviewer which incident it is. A fetched file also has the values that the
+//! incident had when it was fetched.
 
 use std::borrow::Cow;
 
@@ -13,22 +13,22 @@ use crate::output::fetched::cell;
 use crate::report::humanize::age;
 use crate::text::{printable, unescape_formula};
 
-/// No more of a row's other cells are shown; all of them are in the input.
+/// The maximum number of other cells that are shown.
 const CELLS: usize = 8;
 
-/// What a row says beside what it asks for.
+/// The other columns of a row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Context {
-    /// The names and texts of other cells, those that are not empty.
+    /// The names and texts of the other cells that are not empty.
     pub cells: Vec<(String, String)>,
-    /// Of a fetched file.
+    /// The values in a fetched file.
     pub fetched: Option<Fetched>,
 }
 
 impl Context {
-    /// All of it, as cells.
+    /// All other columns, including the fetched values.
     #[must_use]
-    pub fn told(self) -> Vec<(String, String)> {
+    pub fn into_cells(self) -> Vec<(String, String)> {
         let was = self.fetched.into_iter().flat_map(|fetched| fetched.was);
         let was =
             was.filter(|(_, text)| !text.is_empty()).map(|(property, text)| (format!("{CURRENT}{property}"), text));
@@ -36,20 +36,19 @@ impl Context {
     }
 }
 
-/// What an incident was when it was fetched. It decides nothing.
+/// The values of an incident when it was fetched; only for display.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fetched {
-    /// When.
+    /// The time of the fetch.
     pub at: Timestamp,
-    /// By property, as a cell has it; empty where it was not set.
+    /// The properties with their values as in a cell; empty if not set.
     pub was: Vec<(String, String)>,
 }
 
 impl Fetched {
-    /// What a property was, in words: `was Active 2 h ago`. `known`: what it is, where that was looked at; nothing is to
-    /// be said where it was the same.
+    /// The value of a property: `was Active 2 h ago`. `None` if it equals `known`, the current value, if that was read.
     #[must_use]
-    pub fn said(&self, property: &str, known: Option<&Value>, now: Timestamp) -> Option<String> {
+    pub fn text(&self, property: &str, known: Option<&Value>, now: Timestamp) -> Option<String> {
         let (_, was) = self.was.iter().find(|(name, _)| name == property)?;
         if known.is_some_and(|known| printable(&cell(Some(known))) == *was) {
             return None;
@@ -58,7 +57,7 @@ impl Fetched {
         Some(format!("was {was} {} ago", age(self.at, now)))
     }
 
-    /// What the properties of a change were, in a line: `2 h ago: status Active; tags a; b`.
+    /// The values of the properties that a change sets, on a line: `2 h ago: status Active; tags a; b`.
     #[must_use]
     pub fn line(&self, edits: &Edits, now: Timestamp) -> Option<String> {
         let was = self.was.iter().filter(|(property, _)| edits.of(property).is_some());
@@ -68,24 +67,24 @@ impl Fetched {
     }
 }
 
-/// Reads the other columns of rows of one input.
+/// Reads the other columns of the rows of an input.
 #[derive(Clone, Debug)]
 pub struct ContextColumns {
     shape: InputShape,
-    /// The names that ask for something, as they are compared.
-    asking: Vec<String>,
+    /// The normalized names of the ID and of the contract's properties.
+    sent: Vec<String>,
 }
 
 impl ContextColumns {
-    /// Of an input of this shape, whose other columns are what the contract does not name.
+    /// For an input of this shape. Its other columns are those that the contract does not name.
     #[must_use]
     pub fn new(shape: &InputShape, contract: &Contract) -> ContextColumns {
         let properties = contract.properties.iter().map(|property| property.name.as_str());
-        let asking = [INCIDENT_ID].into_iter().chain(properties).map(normalized).collect();
-        ContextColumns { shape: shape.clone(), asking }
+        let sent = [INCIDENT_ID].into_iter().chain(properties).map(normalized).collect();
+        ContextColumns { shape: shape.clone(), sent }
     }
 
-    /// What a row says; nothing where the record can't be read.
+    /// The other columns of a row; empty if the record can't be read.
     #[must_use]
     pub fn of(&self, source: &[u8]) -> Context {
         let Ok(record) = std::str::from_utf8(source) else { return Context::default() };
@@ -104,27 +103,27 @@ impl ContextColumns {
         let cells: Vec<_> = cells.collect();
         let is_portal = is_portal_export(&cells.iter().map(|(column, _)| &**column));
         let fetched = fetched(&cells);
-        let is_told = |name: &str| fetched.is_some() && (name.starts_with(CURRENT) || name.trim() == FETCHED_AT);
+        let is_fetched = |name: &str| fetched.is_some() && (name.starts_with(CURRENT) || name.trim() == FETCHED_AT);
         let is_other = |name: &str| {
             let name = normalized(name);
-            // The cells of a portal export say what incidents are; of them only the id asks for something.
-            if is_portal { name != self.asking[0] } else { !self.asking.contains(&name) }
+            // The cells of a portal export describe incidents; only the ID is sent.
+            if is_portal { name != self.sent[0] } else { !self.sent.contains(&name) }
         };
-        let others =
-            cells.iter().filter(|(name, text)| !text.trim().is_empty() && is_other(name) && !is_told(name)).take(CELLS);
+        let is_shown = |name: &str, text: &str| !text.trim().is_empty() && is_other(name) && !is_fetched(name);
+        let others = cells.iter().filter(|(name, text)| is_shown(name, text)).take(CELLS);
         let others = others.map(|(name, text)| (name.to_string(), text.to_string()));
         Context { cells: others.collect(), fetched }
     }
 }
 
-/// What the cells of a fetched row say of the properties; `None` where it names no time.
+/// The fetched values in the cells of a row; `None` if it has no time.
 fn fetched(cells: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Fetched> {
     let (_, at) = cells.iter().find(|(name, _)| name.trim() == FETCHED_AT)?;
     let at = at.trim().parse().ok()?;
     let was = cells.iter().filter_map(|(name, text)| {
         let property = name.strip_prefix(CURRENT)?;
         let text = unescape_formula(text);
-        // A list of JSONL is shown as a cell has it.
+        // A list in JSONL is shown like a CSV cell.
         let list = text.starts_with('[').then(|| serde_json::from_str::<Value>(&text).ok()).flatten();
         let text = list.map_or_else(|| text.clone().into_owned(), |list| cell(Some(&list)));
         Some((property.to_owned(), printable(&text).into_owned()))
@@ -132,7 +131,7 @@ fn fetched(cells: &[(Cow<'_, str>, Cow<'_, str>)]) -> Option<Fetched> {
     Some(Fetched { at, was: was.collect() })
 }
 
-/// A member's value as a text: what is no text stays JSON.
+/// The value of a member as text. A value that is not a text stays JSON.
 fn text(json: &str) -> Cow<'_, str> {
     match json {
         "null" => Cow::Borrowed(""),
@@ -184,7 +183,7 @@ mod tests {
         assert_eq!(csv, jsonl);
         assert_eq!(shown(&csv), [("title", "'=1")]);
         let fetched = csv.fetched.expect("a fetched row");
-        let said = |property, known: Option<Value>| fetched.said(property, known.as_ref(), now);
+        let said = |property, known: Option<Value>| fetched.text(property, known.as_ref(), now);
         assert_eq!(said("status", None).as_deref(), Some("was Active 2 h ago"));
         assert_eq!(said("status", Some("Active".into())), None);
         assert_eq!(said("tags", Some(serde_json::json!(["a", "b"]))), None);

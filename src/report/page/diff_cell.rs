@@ -1,6 +1,6 @@
-//! What a change makes of one property, as it is shown: set, before and after, added, or left as it is.
+//! How a change affects a property, for display: set, before and after, appended, or unchanged.
 //!
-//! Promises: a text comes out of here safe to print; line ends aside, which stay what they are.
+//! Promise: all text is safe to print, except for its line ends, which are kept.
 
 use serde_json::{Map, Value as Json};
 
@@ -8,34 +8,34 @@ use crate::model::edit::{Edit, Edits};
 use crate::model::list_edit::ListEdit;
 use crate::text::printable;
 
-/// A value, ready to be shown.
+/// A value for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// `null`, `""` or `[]`: a word of ours stands for it.
+    /// `null`, `""` or `[]`.
     Empty,
     Text(String),
     List(Vec<String>),
 }
 
-/// What becomes of a property.
+/// The effect on a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cell {
-    /// Nothing.
+    /// It is not set.
     Untouched,
-    /// It is set; what it was is not known.
+    /// It is set; the current value is unknown.
     Sets(Value),
-    /// It is set to what it is already.
+    /// It is set to its current value.
     Same(Value),
-    /// It is set to something else.
+    /// It is set to a different value.
     Changes { before: Value, after: Value },
-    /// Its list gets some and loses some.
+    /// Items are removed from and added to its list.
     Edits { kept: Vec<String>, removed: Vec<String>, added: Vec<String> },
-    /// It is added to what is there.
+    /// A text is appended.
     Adds(Value),
 }
 
 impl Cell {
-    /// What the edits make of the property `name`.
+    /// The effect of the edits on the property `name`.
     pub(super) fn new(name: &str, edits: &Edits, before: Option<&Map<String, Json>>) -> Cell {
         let Some(edit) = edits.of(name) else { return Cell::Untouched };
         let after = value(&edit.value());
@@ -75,7 +75,7 @@ fn item(json: &Json) -> String {
     json.as_str().map_or_else(|| shown(&json.to_string()), shown)
 }
 
-/// Text from outside, whole: its line ends stay, all else that can't be seen is written as an escape.
+/// The complete text, with escapes for hidden characters except line ends.
 pub(super) fn shown(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }

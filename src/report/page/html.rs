@@ -1,8 +1,9 @@
-//! The HTML form: one file that needs nothing else, in which every text from outside is text.
+//! The HTML format: a self-contained file in which all text from outside is text.
 //!
-//! Promises: nothing from outside stands in an attribute, a style or a comment; templates escape all that they show.
+//! Promises: no text from outside is in an attribute, a style or a comment; templates escape all text.
 
 use std::io::Write;
+use std::iter;
 
 use askama::Template;
 use base64::Engine as _;
@@ -23,7 +24,7 @@ use crate::text::printable;
 
 const STYLE: &str = include_str!("../../../templates/page/style.css");
 
-/// Up to the first section.
+/// The start of a page, up to the first section.
 #[derive(Template)]
 #[template(path = "page/head.html")]
 struct Head {
@@ -39,7 +40,7 @@ struct Head {
     sections: Vec<(&'static str, &'static str)>,
 }
 
-/// A review up to its rows.
+/// The part of a review before its rows.
 #[derive(Template)]
 #[template(path = "page/review.html")]
 struct ReviewBody {
@@ -59,11 +60,11 @@ struct ReviewRowView {
     context: Vec<(String, String)>,
     left_out: Option<String>,
     note: Option<String>,
-    /// With what it was when it was fetched.
+    /// For each property, the effect and the value when it was fetched.
     cells: Vec<(Cell, Option<String>)>,
 }
 
-/// What stands between the rows that failed and the others.
+/// The part of a run report between the failed rows and the others.
 #[derive(Template)]
 #[template(path = "page/run_report.html")]
 struct RunReportBody {
@@ -90,13 +91,13 @@ struct RunReportRowView {
     is_trouble: bool,
     code: String,
     message: String,
-    answer: String,
-    asked: Vec<(String, Cell)>,
+    response: String,
+    requested: Vec<(String, Cell)>,
     calls: u32,
     time: String,
 }
 
-/// From the last row to the end.
+/// The part of a page after the last row.
 #[derive(Template)]
 #[template(path = "page/foot.html")]
 struct Foot<'a> {
@@ -104,9 +105,6 @@ struct Foot<'a> {
     next: Option<&'a str>,
     version: &'static str,
 }
-
-const ROWS_BEGIN: &str = "<div class=\"wide\" role=\"group\" aria-label=\"Rows\" tabindex=\"0\">\n";
-const ROWS_END: &str = "</div>\n";
 
 /// Writes a review.
 pub(super) fn review<E>(
@@ -141,10 +139,8 @@ pub(super) fn review<E>(
     let properties = review.properties();
     let mut columns = vec![column("Row", "row"), column("Incident", "incident")];
     columns.extend(properties.iter().map(|name| property_column(name, review.appended)));
-    let mut chunks = Chunks::new(columns);
-    out.write_all(ROWS_BEGIN.as_bytes())?;
-    for row in rows {
-        let row = row.map_err(OutputError::Rows)?;
+    let views = rows.map(|row| {
+        let row = row?;
         let cell = |name: &&str| {
             let cell = Cell::new(name, &row.edits, row.before.as_ref());
             (cell, row.was(name, preview.run.estimate.starts_at))
@@ -158,11 +154,27 @@ pub(super) fn review<E>(
             note: row.note.as_deref().map(shown),
             cells: properties.iter().map(cell).collect(),
         };
-        chunks.add(out, row.row, &view)?;
+        Ok((row.row, view))
+    });
+    write_rows(out, columns, views)?;
+    foot(out, review.checksum.as_deref(), review.next.as_deref())
+}
+
+/// Writes rows, each with its number, in tables of these columns.
+fn write_rows<E>(
+    out: &mut dyn Write,
+    columns: Vec<Column>,
+    rows: impl Iterator<Item = Result<(u64, impl Template), E>>,
+) -> Result<(), OutputError<E>> {
+    let mut chunks = Chunks::new(columns);
+    out.write_all(b"<div class=\"wide\" role=\"group\" aria-label=\"Rows\" tabindex=\"0\">\n")?;
+    for row in rows {
+        let (number, row) = row.map_err(OutputError::Rows)?;
+        chunks.add(out, number, &row)?;
     }
     chunks.finish(out)?;
-    out.write_all(ROWS_END.as_bytes())?;
-    foot(out, review.checksum.as_deref(), review.next.as_deref())
+    out.write_all(b"</div>\n")?;
+    Ok(())
 }
 
 /// Writes a run report.
@@ -186,25 +198,23 @@ pub(super) fn run_report<E>(
     };
     head.write_into(out)?;
     let columns = || {
-        let columns = [("Row", "row"), ("Incident", "incident"), ("Outcome", "outcome"), ("Requested change", "asked")];
-        columns
-            .into_iter()
-            .chain([("Requests", "calls"), ("Time", "when")])
-            .map(|(name, class)| column(name, class))
-            .collect()
+        [
+            column("Row", "row"),
+            column("Incident", "incident"),
+            column("Outcome", "outcome"),
+            column("Requested change", "asked"),
+            column("Requests", "calls"),
+            column("Time", "time"),
+        ]
+        .into()
     };
+    let view = |row: RunReportRow| (row.result.row, report_row(report, &row));
     let mut rows = rows.peekable();
     out.write_all(b"<section aria-labelledby=\"failures\">\n<h2 id=\"failures\">Failures</h2>\n")?;
     for group in report.troubles() {
         GroupHead { name: group_name(group), rows: count(group.rows) }.write_into(out)?;
-        let mut chunks = Chunks::new(columns());
-        out.write_all(ROWS_BEGIN.as_bytes())?;
-        while let Some(row) = rows.next_if(|row| row.as_ref().map_or(true, |row| is_of(row, group))) {
-            let row = row.map_err(OutputError::Rows)?;
-            chunks.add(out, row.result.row, &report_row(report, &row))?;
-        }
-        chunks.finish(out)?;
-        out.write_all(ROWS_END.as_bytes())?;
+        let is_next = |row: &Result<RunReportRow, E>| row.as_ref().map_or(true, |row| is_in(row, group));
+        write_rows(out, columns(), iter::from_fn(|| rows.next_if(is_next)).map(|row| row.map(view)))?;
     }
     if report.troubles().next().is_none() {
         out.write_all(b"<p>Nothing.</p>\n")?;
@@ -212,18 +222,11 @@ pub(super) fn run_report<E>(
     out.write_all(b"</section>\n")?;
     let throttled = report.timeline.throttled > 0;
     RunReportBody { chart: report.chart(), throttled, facts: report.facts() }.write_into(out)?;
-    let mut chunks = Chunks::new(columns());
-    out.write_all(ROWS_BEGIN.as_bytes())?;
-    for row in rows {
-        let row = row.map_err(OutputError::Rows)?;
-        chunks.add(out, row.result.row, &report_row(report, &row))?;
-    }
-    chunks.finish(out)?;
-    out.write_all(ROWS_END.as_bytes())?;
+    write_rows(out, columns(), rows.map(|row| row.map(view)))?;
     foot(out, report.checksum.as_deref(), report.next.as_deref())
 }
 
-fn is_of(row: &RunReportRow, group: &OutcomeGroup) -> bool {
+fn is_in(row: &RunReportRow, group: &OutcomeGroup) -> bool {
     row.result.outcome.kind == group.kind && row.result.outcome.code == group.code
 }
 
@@ -241,8 +244,8 @@ fn report_row(report: &RunReport<'_>, row: &RunReportRow) -> RunReportRowView {
         is_trouble: is_trouble(outcome.kind),
         code: printable(outcome.code.as_str()).into_owned(),
         message: printable(&outcome.message).into_owned(),
-        answer: status.into_iter().chain(request).collect::<Vec<_>>().join(", "),
-        asked: row.edits.iter().map(|PropertyEdit { property: name, .. }| (shown(name), cell(name))).collect(),
+        response: status.into_iter().chain(request).collect::<Vec<_>>().join(", "),
+        requested: row.edits.iter().map(|PropertyEdit { property: name, .. }| (shown(name), cell(name))).collect(),
         calls: row.result.attempts,
         time: outcome.finished_at.map(|time| report.time(time)).unwrap_or_default(),
     }
@@ -282,7 +285,7 @@ fn property_column(name: &str, appended: Option<&str>) -> Column {
     }
 }
 
-/// No more of a cell beside the change is shown.
+/// The longest part of another column that is shown, in characters.
 const CONTEXT: usize = 200;
 
 fn shown_context(context: &[(String, String)]) -> Vec<(String, String)> {

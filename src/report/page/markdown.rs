@@ -1,7 +1,7 @@
-//! The Markdown form: for pull requests and tickets, which take a megabyte at most.
+//! The Markdown format: for pull requests and tickets, which accept at most a megabyte.
 //!
 //! Promises: no text from outside can become markup, a link, an image, a mention or HTML, in a table or elsewhere; at
-//! most [`LONGEST`] bytes are written; what does not fit is counted.
+//! most [`LONGEST`] bytes are written; rows that don't fit are counted.
 
 use std::io::{self, Write};
 
@@ -18,13 +18,13 @@ use crate::text::{Markdown as Text, truncate};
 /// The longest page, in bytes.
 pub(super) const LONGEST: u64 = 1_000_000;
 
-/// Kept for what comes after the rows.
-const KEPT: u64 = 32_000;
+/// The bytes reserved for the part after the rows.
+const RESERVED: u64 = 32_000;
 
-/// No more of a text that is beside the point is shown.
+/// The longest part of a text that is shown, in characters, except for values and messages.
 const SHORT: usize = 300;
 
-/// Counts what is written.
+/// Counts the bytes written to `out`.
 struct Counted<'o> {
     out: &'o mut dyn Write,
     bytes: u64,
@@ -43,9 +43,9 @@ impl Write for Counted<'_> {
 }
 
 impl Counted<'_> {
-    /// Writes a line of rows if there is room for it, and for what comes after.
+    /// Writes the line of a row, if it fits.
     fn write_if_it_fits(&mut self, line: &str) -> io::Result<bool> {
-        let fits = self.bytes + line.len() as u64 + KEPT <= LONGEST;
+        let fits = self.bytes + line.len() as u64 + RESERVED <= LONGEST;
         if fits {
             self.write_all(line.as_bytes())?;
         }
@@ -53,7 +53,7 @@ impl Counted<'_> {
     }
 }
 
-/// Writes a review, behind `used` bytes.
+/// Writes a review. The file already has `used` bytes.
 pub(super) fn review<E>(
     out: &mut dyn Write,
     used: u64,
@@ -97,7 +97,7 @@ pub(super) fn review<E>(
     )
 }
 
-/// Writes a run report, behind `used` bytes.
+/// Writes a run report. The file already has `used` bytes.
 pub(super) fn run_report<E>(
     out: &mut dyn Write,
     used: u64,
@@ -129,10 +129,10 @@ pub(super) fn run_report<E>(
 }
 
 fn review_row(review: &Review<'_>, properties: &[&str], row: &ReviewRow) -> String {
-    let said = |what: &str, text: &Option<String>| {
-        text.as_ref().map(|text| format!("<br>**{what}:** {}", Text(text))).unwrap_or_default()
+    let labeled = |label: &str, text: &Option<String>| {
+        text.as_ref().map(|text| format!("<br>**{label}:** {}", Text(text))).unwrap_or_default()
     };
-    let (left_out, note) = (said("Not sent", &row.left_out), said("Note", &row.note));
+    let (left_out, note) = (labeled("Not sent", &row.left_out), labeled("Note", &row.note));
     let incident = format!("{}{}{left_out}{note}", Text(&row.incident), context(&row.context.cells));
     let was = |name: &str| {
         row.was(name, review.preview.run.estimate.starts_at).map(|was| format!("<br>{}", Text(&truncate(&was, SHORT))))
@@ -150,14 +150,14 @@ fn report_row(row: &RunReportRow) -> String {
     let outcome = &result.outcome;
     let kind = if is_trouble(outcome.kind) { format!("**{}**", outcome.kind) } else { outcome.kind.to_string() };
     let why = [outcome.code.as_str(), &outcome.message].into_iter().filter(|text| !text.is_empty());
-    let said = [kind].into_iter().chain(why.map(|text| Text(text).to_string())).collect::<Vec<_>>().join(" ");
-    let asked = row.edits.iter().map(|PropertyEdit { property: name, .. }| {
+    let ended = [kind].into_iter().chain(why.map(|text| Text(text).to_string())).collect::<Vec<_>>().join(" ");
+    let requested = row.edits.iter().map(|PropertyEdit { property: name, .. }| {
         let cell = cell(&Cell::new(name, &row.edits, row.before.as_ref()));
         format!("{}: {cell}", Text(name))
     });
-    let asked = asked.collect::<Vec<_>>().join("<br>");
+    let requested = requested.collect::<Vec<_>>().join("<br>");
     let incident = format!("{}{}", Text(&result.incident_id), context(&row.context));
-    format!("| {} | {incident} | {said} | {asked} | {} |\n", result.row, result.attempts)
+    format!("| {} | {incident} | {ended} | {requested} | {} |\n", result.row, result.attempts)
 }
 
 fn head(
@@ -186,7 +186,7 @@ fn facts(out: &mut Counted<'_>, facts: &[Fact]) -> io::Result<()> {
 
 fn chart(out: &mut Counted<'_>, chart: Option<&Chart>) -> io::Result<()> {
     let Some(chart) = chart else { return Ok(()) };
-    writeln!(out, "\n## Requests over time\n\n{}.\n\n| after | requests so far |\n| ---: | ---: |", chart.said)?;
+    writeln!(out, "\n## Requests over time\n\n{}.\n\n| after | requests so far |\n| ---: | ---: |", chart.summary)?;
     for (after, calls) in &chart.table {
         writeln!(out, "| {after} | {calls} |")?;
     }
@@ -214,18 +214,18 @@ fn foot<E>(
 }
 
 fn context(context: &[(String, String)]) -> String {
-    let one = |(name, text): &(String, String)| {
+    let line = |(name, text): &(String, String)| {
         format!("<br>{}: {}", Text(&truncate(name, SHORT)), Text(&truncate(text, SHORT)))
     };
-    context.iter().map(one).collect()
+    context.iter().map(line).collect()
 }
 
 fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Untouched => "–".to_owned(),
-        Cell::Sets(value) | Cell::Adds(value) => worded(value),
-        Cell::Same(value) => format!("{} (already set)", worded(value)),
-        Cell::Changes { before, after } => format!("{} → **{}**", worded(before), worded(after)),
+        Cell::Sets(value) | Cell::Adds(value) => value_text(value),
+        Cell::Same(value) => format!("{} (already set)", value_text(value)),
+        Cell::Changes { before, after } => format!("{} → **{}**", value_text(before), value_text(after)),
         Cell::Edits { kept, removed, added } => {
             let kept = kept.iter().map(|item| Text(item).to_string());
             let removed = removed.iter().map(|item| format!("− {}", Text(item)));
@@ -235,7 +235,7 @@ fn cell(cell: &Cell) -> String {
     }
 }
 
-fn worded(value: &Value) -> String {
+fn value_text(value: &Value) -> String {
     match value {
         Value::Empty => "*empty*".to_owned(),
         Value::Text(text) => Text(text).to_string(),

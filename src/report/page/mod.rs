@@ -1,20 +1,19 @@
-//! Pages: what is sent out for review before a run ([`Review`]), and what was done ([`RunReport`]), as one HTML file that
-//! needs nothing else, or as Markdown for a ticket.
+//! Pages: a [`Review`] before a run, and a [`RunReport`] after it, as a self-contained HTML file or as Markdown for a ticket.
 //!
-//! Promises: all text from outside is shown as text, whatever stands in it; an HTML page loads nothing and runs nothing,
-//! and its own content policy says so; memory does not grow with the rows; every row is in it once (of Markdown, as many
-//! as fit, and the others are counted).
+//! Promises: text from outside is always shown as text; an HTML page loads and runs nothing, which its content security
+//! policy enforces; memory does not grow with the rows; every row occurs once (Markdown has as many rows as fit, and the
+//! number of the others).
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `review`, `run_report` | what a page shows |
-//! | `context` | what a row of the input says beside what it asks for |
-//! | `change` | a property before and after |
-//! | `chart` | calls over time, as geometry |
-//! | `wording` | what both forms say in the same words |
-//! | `html`, `chunks` | the HTML form; its templates lie in `templates/page` |
-//! | `markdown` | the Markdown form |
-//! | `file` | where a page may be written |
+//! | `review`, `run_report` | the content of a page |
+//! | `context` | the other columns of a row |
+//! | `diff_cell` | a property before and after |
+//! | `chart` | requests over time, as geometry |
+//! | `wording` | the texts of both formats |
+//! | `html`, `table_chunks` | the HTML format; its templates are in `templates/page` |
+//! | `markdown` | the Markdown format |
+//! | `page_file` | where a page may be written |
 
 mod chart;
 mod context;

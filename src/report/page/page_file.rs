@@ -1,7 +1,7 @@
-//! Where a page goes: the form that its name asks for, what may stand there already, and how it gets there.
+//! The file of a page: its format, which files it may replace, and how it is written.
 //!
-//! Promises: looking has no effect; nothing is replaced but an empty file or a page of ours; a page is complete and on
-//! the disk before it takes the name, and its owner's alone.
+//! Promises: examining a path changes nothing; only an empty file or a page is replaced; a page is written atomically and
+//! durably, and only its owner can read it.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
@@ -11,7 +11,7 @@ use super::wording::{DOCTYPE, MARK};
 use super::{Review, ReviewRow, RunReport, RunReportRow, html, markdown};
 use crate::files::{self, OutputError, OutputKind, PathError, PathProblem, Refusal};
 
-/// The forms of a page.
+/// The format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PageFormat {
     Html,
@@ -22,8 +22,8 @@ enum PageFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageFile {
     path: PathBuf,
-    form: PageFormat,
-    /// Whether it goes behind what is there, whatever that is.
+    format: PageFormat,
+    /// Whether the page is appended to any existing file.
     appends: bool,
     others: Vec<PathBuf>,
 }
@@ -32,27 +32,34 @@ const KIND: OutputKind =
     OutputKind { name: "the report", option: "--report", used: "the command already reads or writes that file" };
 
 impl PageFile {
-    /// Looks at what is there, and changes nothing. `others` are files that the command reads or writes beside it.
+    /// Examines the path without changing anything. `others` are further files that the command reads or writes.
     ///
     /// # Errors
-    /// Where the name ends in something else than `.html` or `.md`; where it is a link, a directory, a device or a
-    /// pipe, one of the others, or a file that is no page; where its directory can't be written.
+    /// If its extension is not `.html` or `.md`; if it is a link, a directory, a device, a pipe, one of the others, or a
+    /// file that is not a page; if its directory can't be written.
     pub fn examine(path: &Path, others: &[&Path]) -> Result<PageFile, PathError> {
-        let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
-        let failed = PathError::at(&KIND, path);
-        let no_form = || failed(PathProblem::Other("its name must end in `.html` or `.md`".to_owned()));
-        let form = form_of(path).ok_or_else(no_form)?;
-        examine(path, &others, false).map_err(failed)?;
-        Ok(PageFile { path: path.to_owned(), form, appends: false, others })
+        let format = match path.extension().and_then(OsStr::to_str) {
+            Some(extension) if extension.eq_ignore_ascii_case("html") => PageFormat::Html,
+            Some(extension) if extension.eq_ignore_ascii_case("md") => PageFormat::Markdown,
+            _ => {
+                let problem = PathProblem::Other("its name must end in `.html` or `.md`".to_owned());
+                return Err(PathError::at(&KIND, path)(problem));
+            }
+        };
+        PageFile::examined(path, format, false, others)
     }
 
-    /// A file to which everybody appends Markdown, such as the summary of a job in GitHub Actions. What is there stays.
+    /// A file to which other programs append Markdown, too, such as the summary of a job in GitHub Actions.
     ///
     /// # Errors
-    /// Where it is a link, a directory, a device or a pipe, or one of the others; where its directory can't be written.
+    /// If it is a link, a directory, a device, a pipe, or one of the others; if its directory can't be written.
     pub fn appending(path: &Path, others: &[&Path]) -> Result<PageFile, PathError> {
-        let others: Vec<PathBuf> = others.iter().map(|other| (*other).to_owned()).collect();
-        let file = PageFile { path: path.to_owned(), form: PageFormat::Markdown, appends: true, others };
+        PageFile::examined(path, PageFormat::Markdown, true, others)
+    }
+
+    fn examined(path: &Path, format: PageFormat, appends: bool, others: &[&Path]) -> Result<PageFile, PathError> {
+        let others = others.iter().map(|other| (*other).to_owned()).collect();
+        let file = PageFile { path: path.to_owned(), format, appends, others };
         file.examine_again()?;
         Ok(file)
     }
@@ -63,22 +70,22 @@ impl PageFile {
         &self.path
     }
 
-    /// Writes the review of a run that is to be sent, with its rows in their order.
+    /// Writes the review of a run, with its rows in order.
     ///
     /// # Errors
-    /// Where something else stands there by now, where it can't be written, and where `rows` ends in an error.
+    /// If a different file exists by now, if it can't be written, or if `rows` yields an error.
     pub fn write_review<E>(
         &self,
         review: &Review<'_>,
         rows: impl Iterator<Item = Result<ReviewRow, E>>,
     ) -> Result<(), OutputError<E>> {
-        self.write(|out| match self.form {
+        self.write(|out| match self.format {
             PageFormat::Html => html::review(out, review, rows),
             PageFormat::Markdown => markdown::review(out, self.used(), review, rows),
         })
     }
 
-    /// Writes the run report, with its rows in the order that [`RunReportRow`] names.
+    /// Writes the run report, with its rows in the order of [`RunReportRow`].
     ///
     /// # Errors
     /// As [`PageFile::write_review`].
@@ -87,14 +94,14 @@ impl PageFile {
         report: &RunReport<'_>,
         rows: impl Iterator<Item = Result<RunReportRow, E>>,
     ) -> Result<(), OutputError<E>> {
-        self.write(|out| match self.form {
+        self.write(|out| match self.format {
             PageFormat::Html => html::run_report(out, report, rows),
             PageFormat::Markdown => markdown::run_report(out, self.used(), report, rows),
         })
     }
 
     fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), OutputError<E>>) -> Result<(), OutputError<E>> {
-        // Time has passed since the first look: a run was sent.
+        // Time has passed since the first check, because a run was sent.
         self.examine_again().map_err(OutputError::Path)?;
         let named = |error: io::Error| {
             OutputError::Write(io::Error::new(error.kind(), format!("report `{}`: {error}", self.path.display())))
@@ -123,7 +130,7 @@ impl PageFile {
     }
 }
 
-/// Adds a page behind what is there, on a line of its own.
+/// Appends a page to a file, beginning on a new line.
 fn append(path: &Path, page: &[u8]) -> io::Result<()> {
     let mut file = files::resolve_parent(path).and_then(|path| files::append_to(&path))?;
     let mut last = [b'\n'];
@@ -134,17 +141,6 @@ fn append(path: &Path, page: &[u8]) -> io::Result<()> {
     let between: &[u8] = if last == *b"\n" { b"" } else { b"\n" };
     file.write_all(&[between, page].concat())?;
     file.sync_all()
-}
-
-fn form_of(path: &Path) -> Option<PageFormat> {
-    let ending = path.extension().and_then(OsStr::to_str)?;
-    if ending.eq_ignore_ascii_case("html") {
-        Some(PageFormat::Html)
-    } else if ending.eq_ignore_ascii_case("md") {
-        Some(PageFormat::Markdown)
-    } else {
-        None
-    }
 }
 
 fn examine(path: &Path, others: &[PathBuf], appends: bool) -> Result<(), PathProblem> {
@@ -195,10 +191,11 @@ mod tests {
 
     #[test]
     fn extension_selects_format_others_are_refused() {
-        let form = |name: &str| form_of(Path::new(name));
-        assert_eq!([form("a.html"), form("a.HTML")], [Some(PageFormat::Html); 2]);
-        assert_eq!([form("x/a.md"), form("a.b.Md")], [Some(PageFormat::Markdown); 2]);
-        assert_eq!([form("a"), form("a.htm"), form("a.pdf"), form(".md"), form("a.md.")], [None; 5]);
+        let directory = tempfile::tempdir().expect("a directory");
+        let format = |name| PageFile::examine(&directory.path().join(name), &[]).ok().map(|file| file.format);
+        assert_eq!(["a.html", "a.HTML"].map(format), [Some(PageFormat::Html); 2]);
+        assert_eq!(["a.md", "a.b.Md"].map(format), [Some(PageFormat::Markdown); 2]);
+        assert_eq!(["a", "a.htm", "a.pdf", ".md", "a.md."].map(format), [None; 5]);
     }
 
     #[test]

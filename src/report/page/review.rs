@@ -1,4 +1,4 @@
-//! What the review page shows: a run before it is sent.
+//! The content of a review: a run before it is sent.
 
 use std::collections::BTreeMap;
 
@@ -15,62 +15,62 @@ use crate::report::preview::Preview;
 /// A run before it is sent.
 #[derive(Clone, Debug)]
 pub struct Review<'a> {
-    /// What stands before the question too.
+    /// The preview, as before the prompt.
     pub preview: &'a Preview,
     /// The contract's name.
     pub contract: &'a str,
-    /// The property that is added to what is there (a comment).
+    /// The property that is appended (a comment).
     pub appended: Option<&'a str>,
-    /// The windows that are kept.
+    /// The quota in force.
     pub quota: &'a Quota,
-    /// The calls of the run over time, by the quota's arithmetic: at most [`super::POINTS`].
+    /// The expected requests over time: at most [`super::POINTS`].
     pub forecast: Vec<Point>,
-    /// What the check found doubtful.
+    /// The warnings of the check.
     pub warnings: Warnings,
-    /// Of a plan, its checksum.
+    /// The checksum, if it is a plan.
     pub checksum: Option<String>,
-    /// The command that sends it.
+    /// The command that sends the run.
     pub next: Option<String>,
 }
 
-/// One row of it.
+/// A row of a review.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReviewRow {
-    /// From 1.
+    /// The row's number, counted from 1.
     pub row: u64,
-    /// The line on which it begins, from 1.
+    /// The line on which it begins, counted from 1.
     pub line: u64,
-    /// The incident, or the id's cell as it stands where it is none.
+    /// The incident's ID, or the raw cell.
     pub incident: String,
-    /// What it changes; empty if it can't be sent.
+    /// The edits; empty if the row can't be sent.
     pub edits: Edits,
-    /// The same properties as the server shows them, where that was looked at.
+    /// The current values of the same properties, if the incident was read.
     pub before: Option<Map<String, Value>>,
-    /// What else the input says of it.
+    /// The other columns of the input.
     pub context: Context,
-    /// Why it is not sent, where it is not.
+    /// Why the row is not sent.
     pub left_out: Option<String>,
-    /// What else is to be said of it.
+    /// A further note.
     pub note: Option<String>,
 }
 
 impl ReviewRow {
-    /// What a property was when the row was fetched, in words, where that is not known any better.
+    /// The value of a property when it was fetched, as text, unless the current value is the same.
     pub(super) fn was(&self, property: &str, now: Timestamp) -> Option<String> {
         let known = self.before.as_ref().and_then(|before| before.get(property));
-        self.context.fetched.as_ref().filter(|_| self.edits.of(property).is_some())?.said(property, known, now)
+        self.context.fetched.as_ref().filter(|_| self.edits.of(property).is_some())?.text(property, known, now)
     }
 }
 
-/// So many messages are kept of each code.
+/// The maximum number of messages that are kept for each code.
 const MESSAGES: usize = 3;
 
-/// The check's warnings, counted, with the first ones of each code.
+/// The warnings of the check: for each code, their number and the first messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Warnings(pub(super) BTreeMap<&'static str, (u64, Vec<String>)>);
 
 impl Warnings {
-    /// Counts a warning; an error is none.
+    /// Counts a warning; ignores an error.
     pub fn add(&mut self, diagnostic: &Diagnostic) {
         if diagnostic.severity != Severity::Warning {
             return;
@@ -78,8 +78,8 @@ impl Warnings {
         let (count, messages) = self.0.entry(diagnostic.code).or_default();
         *count += 1;
         if messages.len() < MESSAGES {
-            let place = diagnostic.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            messages.push(format!("{place}{}", diagnostic.message));
+            let line = diagnostic.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            messages.push(format!("{line}{}", diagnostic.message));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the report shows: a run after it, whether it came to its end or was stopped.
+//! The content of a run report: a run that is finished or was stopped.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -10,62 +10,62 @@ use crate::model::quota_spec::Quota;
 use crate::model::setting::Settings;
 use crate::report::outcome_counts::OutcomeCounts;
 
-/// A run after it.
+/// A run that is finished or was stopped.
 #[derive(Clone, Debug)]
 pub struct RunReport<'a> {
-    /// `7f3k`
+    /// The run's ID: `7f3k`.
     pub run: &'a str,
-    /// How it stands, in a few words: `over`, `stopped early: …`.
+    /// The state in a few words: `all rows are done`, `stopped early: …`.
     pub state: String,
-    /// Whether an emulator that lived and died with it stood in for the API.
+    /// Whether the run was sent to an emulator of its own.
     pub is_emulated: bool,
-    /// With the kind of it: `tenant 0b7e6d3c-…`; `None` where it is the origin.
+    /// The tenant key as it is displayed: `tenant 0b7e6d3c-…`; `None` if it is the origin.
     pub scope: Option<String>,
-    /// Who called, where it is known.
+    /// The caller, if known.
     pub caller: Option<String>,
-    /// Where the API is.
+    /// The API's origin.
     pub origin: &'a str,
     /// The contract's name.
     pub contract: &'a str,
     /// The input as it was named.
     pub input: &'a str,
-    /// Its options, each with the origin of its value.
+    /// The options, each with the origin of its value.
     pub settings: Settings,
     /// The results file.
     pub results: &'a str,
-    /// The windows that were kept.
+    /// The quota in force.
     pub quota: &'a Quota,
-    /// When it was loaded.
+    /// When the run was created.
     pub started: Timestamp,
-    /// When it was over.
+    /// When the run finished.
     pub finished: Option<Timestamp>,
-    /// All rows by outcome.
+    /// The number of rows by outcome.
     pub outcomes: OutcomeCounts,
-    /// The rows by outcome and code.
+    /// The number of rows by outcome and code.
     pub groups: Vec<OutcomeGroup>,
-    /// Calls over time, as they happened.
+    /// The requests over time.
     pub timeline: Timeline,
-    /// Of a plan, its checksum.
+    /// The checksum, if it was a plan.
     pub checksum: Option<String>,
-    /// What fits to be done next.
+    /// The command to run next.
     pub next: Option<String>,
 }
 
-/// One row of it. They come in this order: those that failed, are invalid or in doubt, each [`OutcomeGroup`] together;
-/// then all others, in the input's order.
+/// A row of a run report. First come the rows that failed, are invalid or in doubt, sorted by [`OutcomeGroup`]; then all
+/// others, in the input's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReportRow {
-    /// How it ended.
+    /// The row as in the results.
     pub result: ResultRow,
-    /// What it changes; empty if it is invalid.
+    /// The edits; empty if the row is invalid.
     pub edits: Edits,
-    /// The same properties as they were before, where that is known.
+    /// The previous values of the same properties, if known.
     pub before: Option<Map<String, Value>>,
-    /// What else the input says of it: column and text.
+    /// The other columns of the input: name and text.
     pub context: Vec<(String, String)>,
 }
 
-/// Whether a row that ended so belongs to the first ones.
+/// Whether the outcome is listed under "Failures".
 pub(super) fn is_trouble(kind: OutcomeKind) -> bool {
     matches!(kind, OutcomeKind::Failed | OutcomeKind::InDoubt | OutcomeKind::Invalid)
 }

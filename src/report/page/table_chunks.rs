@@ -1,5 +1,5 @@
-//! Rows of an HTML page, in tables of some hundred each: the browser lays out only the visible ones, so that a page of
-//! ten thousand rows opens like one of a hundred.
+//! The rows of an HTML page, in tables of up to 200 rows. The browser lays out only the visible tables, so that a page with
+//! ten thousand rows opens as fast as one with a hundred.
 
 use std::io::{self, Write};
 
@@ -8,14 +8,14 @@ use askama::Template;
 /// The maximum number of rows of a table.
 const ROWS: u64 = 200;
 
-/// The maximum size of a table in bytes: long comments would fill the memory.
+/// The maximum size of a table in bytes, because comments can be long.
 const BYTES: usize = 1024 * 1024;
 
 /// A column.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// The class in the style sheet, which sets the width.
+    /// The CSS class, which sets the width.
     pub(super) class: &'static str,
 }
 

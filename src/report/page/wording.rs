@@ -1,4 +1,4 @@
-//! What both forms of a page say, in the same words. What comes out of here is safe to print.
+//! The texts of a page, which both formats share. All of them are safe to print.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::chart::{Chart, Point};
 use super::review::Review;
 use super::run_report::{RunReport, is_trouble};
-use crate::journal::OutcomeGroup;
+use crate::journal::{OutcomeGroup, Timeline, TimelinePiece};
 use crate::report::humanize::{Precision, clock_time, count, counted, lasting};
 use crate::session::PropertyCounts;
 use crate::text::{printable, truncate};
@@ -21,16 +21,16 @@ pub(super) const DOCTYPE: &str = "<!doctype html>\n";
 /// A name and the lines of its value.
 pub(super) type Fact = (&'static str, Vec<String>);
 
-/// A number that tells much, and what it counts.
+/// A key figure, and what it counts.
 pub(super) type Figure = (String, &'static str);
 
-/// What is set of one property, and on how many rows: a value (`None`: all others) and its rows.
+/// A property with its values (`None`: all others) and their numbers of rows.
 pub(super) struct SetProperty {
     pub(super) property: String,
     pub(super) values: Vec<(Option<String>, String)>,
 }
 
-/// No more of a value is shown where values are counted.
+/// The longest part of a value that is shown, in characters, in the list of values.
 const COUNTED_VALUE: usize = 300;
 
 impl Review<'_> {
@@ -59,22 +59,20 @@ impl Review<'_> {
     pub(super) fn facts(&self) -> Vec<Fact> {
         let preview = self.preview;
         let target = &preview.target;
-        let caller = target.caller.as_ref().map(|caller| printable(caller).into_owned());
-        let scope = target.scope.as_ref().map(|scope| printable(scope).into_owned());
-        let mut facts = vec![
-            ("Target", scope.into_iter().chain([printable(&target.origin).into_owned()]).collect()),
-            ("Signed in as", vec![caller.unwrap_or_else(|| "unknown (no token, or opaque)".to_owned())]),
+        let caller = target.caller.as_deref().unwrap_or("unknown (no token, or opaque)");
+        let mut history = preview.history_lines();
+        if history.is_empty() {
+            history.push("none affects these rows".to_owned());
+        }
+        vec![
+            ("Target", target.scope.iter().chain([&target.origin]).map(|text| owned(text)).collect()),
+            ("Signed in as", vec![owned(caller)]),
             ("Rows", preview.row_lines().into_iter().chain(preview.skipped_lines()).collect()),
-            ("Contract", vec![printable(self.contract).into_owned()]),
+            ("Contract", vec![owned(self.contract)]),
             ("Quota", vec![self.quota.to_string()]),
             ("Time", preview.time_lines()),
-        ];
-        let earlier = preview.history_lines();
-        facts.push((
-            "Earlier runs",
-            if earlier.is_empty() { vec!["none affects these rows".to_owned()] } else { earlier },
-        ));
-        facts
+            ("Earlier runs", history),
+        ]
     }
 
     /// What costs dearly where it is overlooked.
@@ -154,39 +152,27 @@ impl RunReport<'_> {
     }
 
     pub(super) fn facts(&self) -> Vec<Fact> {
-        let own = |text: &str| printable(text).into_owned();
         let time = |time: Timestamp| time.strftime("%F %T UTC").to_string();
-        let timeline = &self.timeline;
-        let mut facts = vec![
+        let Timeline { calls, reads, .. } = self.timeline;
+        let requests = format!("{}: {}, {}", count(calls), counted(calls - reads, "update"), counted(reads, "read"));
+        let facts = [
             ("Run", vec![format!("{}: {}", printable(self.run), printable(&self.state))]),
-            ("Target", self.scope.iter().map(String::as_str).chain([self.origin]).map(own).collect()),
-        ];
-        facts.extend(self.caller.as_ref().map(|caller| ("Signed in as", vec![printable(caller).into_owned()])));
-        facts.push(("Input", vec![printable(self.input).into_owned()]));
-        facts.extend([
-            ("Contract", vec![printable(self.contract).into_owned()]),
+            ("Target", self.scope.iter().map(String::as_str).chain([self.origin]).map(owned).collect()),
+            ("Signed in as", self.caller.iter().map(|caller| owned(caller)).collect()),
+            ("Input", vec![owned(self.input)]),
+            ("Contract", vec![owned(self.contract)]),
             ("Quota", vec![self.quota.to_string()]),
             ("Started", vec![time(self.started)]),
-        ]);
-        facts.extend(self.finished.map(|finished| ("Finished", vec![time(finished)])));
-        facts.push((
-            "Requests",
-            vec![format!(
-                "{}: {}, {}",
-                count(timeline.calls),
-                counted(timeline.calls - timeline.reads, "update"),
-                counted(timeline.reads, "read")
-            )],
-        ));
-        facts.push(("Delays", self.waits()));
-        facts.push(("Results", vec![printable(self.results).into_owned()]));
-        let settings: Vec<String> = self.settings.iter().map(|setting| own(&setting.to_string())).collect();
-        facts.extend((!settings.is_empty()).then_some(("Settings", settings)));
-        facts
+            ("Finished", self.finished.into_iter().map(time).collect()),
+            ("Requests", vec![requests]),
+            ("Delays", self.delays()),
+            ("Results", vec![owned(self.results)]),
+            ("Settings", self.settings.iter().map(|setting| owned(&setting.to_string())).collect()),
+        ];
+        facts.into_iter().filter(|(_, lines): &Fact| !lines.is_empty()).collect()
     }
 
-    /// What the service made the run wait for.
-    fn waits(&self) -> Vec<String> {
+    fn delays(&self) -> Vec<String> {
         let timeline = &self.timeline;
         let mut lines = vec![match timeline.throttled {
             0 => "no request was throttled (429)".to_owned(),
@@ -195,16 +181,12 @@ impl RunReport<'_> {
         if timeline.pauses > 0 {
             let longest = lasting(timeline.longest_pause);
             let paused = lasting(timeline.paused);
-            lines.push(format!(
-                "{} after them, {paused} in all, {longest} the longest",
-                counted(timeline.pauses, "pause")
-            ));
+            let pauses = counted(timeline.pauses, "pause");
+            lines.push(format!("{pauses} after them, {paused} in total, {longest} the longest"));
         }
         if timeline.transient > 0 {
-            lines.push(format!(
-                "{} without a response, or with a transient error",
-                counted(timeline.transient, "request")
-            ));
+            let requests = counted(timeline.transient, "request");
+            lines.push(format!("{requests} without a response, or with a transient error"));
         }
         lines
     }
@@ -217,7 +199,7 @@ impl RunReport<'_> {
     pub(super) fn chart(&self) -> Option<Chart> {
         let timeline = &self.timeline;
         let mut calls = 0;
-        let point = |piece: &crate::journal::TimelinePiece| {
+        let point = |piece: &TimelinePiece| {
             calls += piece.calls;
             Point { at: piece.at, calls }
         };
@@ -232,7 +214,12 @@ impl RunReport<'_> {
     }
 }
 
-/// A group's name: `failed, not-found`.
+/// Text from outside, safe to print.
+fn owned(text: &str) -> String {
+    printable(text).into_owned()
+}
+
+/// The name of a group: `failed, not-found`.
 pub(super) fn group_name(group: &OutcomeGroup) -> String {
     if group.code.is_empty() {
         group.kind.to_string()
@@ -241,7 +228,7 @@ pub(super) fn group_name(group: &OutcomeGroup) -> String {
     }
 }
 
-/// An input as a title names it: its last part.
+/// The name of an input in a title: the last component of its path.
 fn name_of(input: &str) -> String {
     match input {
         "-" => "standard input".to_owned(),

@@ -1,4 +1,4 @@
-//! What is counted of a run, in words.
+//! The counts of a run as text.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::session::{Counts, NamedLines, PreflightSummary, PropertyCounts, ReadR
 use crate::text::printable;
 
 impl Counts {
-    /// The rows that are left out, a line for each reason.
+    /// The skipped rows, with a line for each reason.
     pub(in crate::report) fn skipped_lines(&self) -> Vec<String> {
         let line = |rows: u64, what: &str| (rows > 0).then(|| format!("{} {what}: skipped", counted(rows, "row")));
         let lines = [
@@ -30,7 +30,7 @@ impl Counts {
         lines.into_iter().flatten().collect()
     }
 
-    /// Whether the run can be undone, where it can't.
+    /// Why the run can't be undone, if it can't.
     pub(in crate::report) fn undo_line(&self) -> Option<String> {
         match self.not_undoable {
             0 => None,
@@ -43,7 +43,7 @@ impl Counts {
 }
 
 impl SetCounts {
-    /// The lines that show it; none where nothing is set.
+    /// The properties and their most frequent values.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for counts in self.properties() {
@@ -75,19 +75,19 @@ impl PropertyCounts {
     }
 }
 
-/// What a preflight costs: `incidents`, and the fewest and the most requests that it can take. A page of a list shows up to
-/// 100 incidents whose numbers are close together; others are read alone.
+/// The announcement of a preflight: the number of incidents, and the minimum and maximum number of requests. A page of a
+/// list has up to 100 incidents with similar IDs; other incidents are read one by one.
 #[must_use]
-pub fn looking(why: ReadReason, incidents: u64, (fewest, most): (u64, u64)) -> String {
+pub fn read_announcement(why: ReadReason, incidents: u64, (min, max): (u64, u64)) -> String {
     let counted_incidents = counted(incidents, "incident");
     let reads = match why {
         ReadReason::First => format!("reading {counted_incidents}"),
         ReadReason::Merged => format!("reading {counted_incidents} into which others were merged"),
     };
-    if fewest == most {
-        return format!("{reads} ({})", counted(most, "request"));
+    if min == max {
+        return format!("{reads} ({})", counted(max, "request"));
     }
-    format!("{reads} ({} to {})", count(fewest), counted(most, "request"))
+    format!("{reads} ({} to {})", count(min), counted(max, "request"))
 }
 
 /// `lines 2, 7, …`
@@ -98,16 +98,15 @@ pub(in crate::report) fn named(lines: &NamedLines) -> String {
 }
 
 impl PreflightSummary {
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(super) fn line(&self) -> String {
         let how = match self.calls {
             Some(calls) => format!("in {}", counted(calls, "request")),
             None => "when the plan was created".to_owned(),
         };
-        let looked = format!("{} read {how}", counted(self.incidents, "incident"));
-        vec![looked]
+        format!("{} read {how}", counted(self.incidents, "incident"))
     }
 
-    /// The rows that need no change, as they are left out.
+    /// The skipped rows that need no change.
     pub(super) fn skipped_line(&self) -> Option<String> {
         let rows = self.already_so;
         (rows > 0).then(|| format!("{} with all values already set: skipped", counted(rows, "row")))
@@ -120,7 +119,7 @@ impl PreflightSummary {
     }
 }
 
-/// Why rows are not sent, in words.
+/// Why rows are not sent.
 fn reason(code: &RowCode) -> Cow<'_, str> {
     let text = match code {
         RowCode::Outcome(code) => match code {
@@ -129,7 +128,7 @@ fn reason(code: &RowCode) -> Cow<'_, str> {
             OutcomeCode::Contradiction => "another row has a conflicting change",
             OutcomeCode::ChangedSince => "the incident has changed since the plan was created",
             OutcomeCode::Unreadable => "the incident cannot be read",
-            // Known only once a row was sent; or it needs no update, and is not counted here.
+            // Only possible after a row was sent; or the row needs no update, and is not counted here.
             OutcomeCode::Differs
             | OutcomeCode::FoundByReading
             | OutcomeCode::DoneBefore

@@ -1,7 +1,7 @@
-//! The preview: what a run would do, shown before the question and by the dry run.
+//! The preview: what a run would do, shown before the prompt and by a dry run.
 //!
-//! Promises: all that decides whether a person says yes stands in it; an emulator and a real tenant can't be taken for
-//! each other; text from outside is shown, not obeyed.
+//! Promises: it has everything that a user needs to decide; an emulator can't be mistaken for a real tenant, or vice versa;
+//! text from outside is escaped.
 
 mod lines;
 
@@ -9,58 +9,58 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
-pub use lines::looking;
 pub(super) use lines::named;
+pub use lines::read_announcement;
 
 use super::humanize::{Precision, WIDTH, clock_time, columns_of, count, counted, cut_to, fitted, lasting, wrapped};
-use super::layout::Layout;
+use super::layout::{BOLD_YELLOW, Layout};
 use super::next_command::NextCommand;
 use super::page::ContextColumns;
 use crate::model::quota_spec::duration_text;
 use crate::session::{self, Estimate, PreflightSummary};
 use crate::text::printable;
 
-/// The names at the left.
+/// The width of the labels.
 const LABEL: usize = 10;
 
-/// More of a request's body is not shown.
+/// The longest part of a request's body that is shown, in characters.
 const SHOWN_BODY: usize = 2_000;
 
-/// What a run would do, with what a person needs to know beside it.
+/// What a run would do, and what a user needs to decide.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// What it would do.
+    /// The preview of the session.
     pub run: session::Preview,
-    /// Where it would go.
+    /// The API and the tenant.
     pub target: TargetLabel,
     /// The contract with its path and its quota, if it is not built in.
     pub contract: Option<String>,
-    /// The input as it was named, `-` for standard input.
+    /// The input as it was named; `-` for standard input.
     pub input: String,
-    /// What the input is beside rows, in a line each.
+    /// Further properties of the input, a line for each.
     pub notes: Vec<String>,
-    /// What of it is doubtful: rows, and what they set and why it is doubtful.
+    /// Doubtful values: the number of rows, and the value with the reason.
     pub doubtful: Vec<(u64, String)>,
-    /// When the token expires, where it is known.
+    /// When the token expires, if that is known.
     pub token_expires: Option<Timestamp>,
-    /// The commands that finish the unfinished runs that have changes for the same incidents, in their order.
+    /// The commands that finish the unfinished runs with changes for the same incidents, in the same order.
     pub finish: Vec<NextCommand>,
-    /// The first requests (a dry run shows them).
+    /// The first requests, for a dry run.
     pub first_requests: Vec<FirstRequest>,
 }
 
-/// Where a run would go.
+/// The target of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetLabel {
-    /// Where the API is, without a path.
+    /// The API's origin.
     pub origin: String,
-    /// The tenant, or what else names the scope, where it is known.
+    /// The tenant key as it is displayed, if it is known.
     pub scope: Option<String>,
-    /// Who calls, as the token says.
+    /// The caller's name in the token.
     pub caller: Option<String>,
-    /// The proxy on the way there, without its password.
+    /// The proxy, without its password.
     pub proxy: Option<String>,
-    /// The variables that say whose certificates are trusted; empty without.
+    /// The variables that name the trusted certificates; may be empty.
     pub certificates: String,
     /// Whether it is an emulator.
     pub emulator: bool,
@@ -71,16 +71,16 @@ pub struct TargetLabel {
 pub struct FirstRequest {
     /// `PATCH`
     pub method: &'static str,
-    /// Begins with a slash.
+    /// The path, with a leading slash.
     pub path: String,
-    /// JSON, to the letter.
+    /// The exact body (JSON).
     pub body: String,
-    /// What of it the incident was when it was fetched, where the input says that.
+    /// The values of its properties when the incident was fetched, if the input has them.
     pub was: Option<String>,
 }
 
 impl FirstRequest {
-    /// `context` reads what the input says of the incident.
+    /// `context` reads the other columns of the input.
     #[must_use]
     pub fn new(request: session::FirstRequest, context: &ContextColumns, now: Timestamp) -> FirstRequest {
         let session::FirstRequest { method, path, body, edits, source } = request;
@@ -90,14 +90,13 @@ impl FirstRequest {
 }
 
 impl Preview {
-    /// Writes it for a person. Lines are wrapped between words at a terminal, and whole in a pipe.
+    /// Writes it as text. On a terminal, lines are wrapped between words; not in a pipe.
     ///
     /// # Errors
-    /// Where `out` fails.
+    /// If `out` fails.
     pub fn write(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
-        let paint = |text: &str| if layout.colour { format!("\u{1b}[1;33m{text}\u{1b}[0m") } else { text.to_owned() };
         if self.target.emulator {
-            writeln!(out, "{}", paint("EMULATOR: nothing real changes"))?;
+            writeln!(out, "{}", layout.painted("EMULATOR: nothing real changes", BOLD_YELLOW))?;
         }
         for (label, lines) in self.sections() {
             for (at, line) in lines.iter().enumerate() {
@@ -108,7 +107,8 @@ impl Preview {
             }
         }
         for warning in self.warnings() {
-            writeln!(out, "{}", paint(&layout.wrap(&printable(&format!("warning: {warning}")))))?;
+            let warning = layout.wrap(&printable(&format!("warning: {warning}")));
+            writeln!(out, "{}", layout.painted(&warning, BOLD_YELLOW))?;
         }
         self.write_changes(&mut out, layout)?;
         for (run, finish) in self.unfinished() {
@@ -128,7 +128,6 @@ impl Preview {
         Ok(())
     }
 
-    /// The first changes, one a line.
     fn write_changes(&self, out: &mut impl Write, layout: Layout) -> io::Result<()> {
         let first = &self.run.first_changes;
         if first.is_empty() {
@@ -150,7 +149,7 @@ impl Preview {
             ("contract", self.contract.iter().map(|contract| printable(contract).into_owned()).collect()),
             ("rows", self.row_lines()),
             ("skipped", self.skipped_lines()),
-            ("compared", self.run.compared.as_ref().map_or_else(Vec::new, PreflightSummary::lines)),
+            ("compared", self.run.compared.iter().map(PreflightSummary::line).collect()),
             ("sets", self.run.counts.sets.lines()),
             ("undo", self.run.counts.undo_line().into_iter().collect()),
             ("time", if self.run.counts.rows > 0 { self.time_lines() } else { Vec::new() }),
@@ -165,7 +164,7 @@ impl Preview {
             0 => None,
             rows => Some(format!("{} in doubt: read first, sent only if needed", counted(rows, "row"))),
         };
-        // Of the input: rows that are left out are counted too.
+        // These count all rows of the input, including the skipped ones.
         let overridden =
             self.run.overridden.iter().map(|(property, cells)| {
                 format!("--set overrides {} of {}", counted(*cells, "cell"), printable(property))
@@ -256,7 +255,7 @@ impl Preview {
     }
 }
 
-/// The text beside a label, in lines that a terminal has room for. They keep its indentation.
+/// The text next to a label, on lines that fit the terminal and keep its indentation.
 fn fitted_lines(text: &str, layout: Layout) -> Vec<String> {
     let words = text.trim_start();
     let indent = text.len() - words.len();
@@ -269,7 +268,7 @@ fn fitted_lines(text: &str, layout: Layout) -> Vec<String> {
 }
 
 impl TargetLabel {
-    /// What there is to say of it, in a line each, safe to print.
+    /// The lines of the label, safe to print.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let scope = self.scope.as_ref().map(|scope| printable(scope).into_owned());
@@ -411,7 +410,7 @@ mod tests {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let piped = text(&Preview { first_requests: vec![], ..preview.clone() });
         for width in [60, 72, 80] {
-            let layout = Layout { width: Some(width), colour: false };
+            let layout = Layout { width: Some(width), color: false };
             let mut out = Vec::new();
             preview.write(&mut out, layout).expect("a Vec takes all");
             let shown = String::from_utf8(out).expect("text");

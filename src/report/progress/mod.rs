@@ -1,8 +1,8 @@
 //! Progress: the display while rows are sent.
 //!
-//! On a terminal a thread redraws some lines in place, so that the countdown runs and sending never waits for the
-//! terminal; elsewhere a plain line appears now and then. Log lines go through [`Screen::writer`], which hides the
-//! drawn lines while it writes.
+//! On a terminal, a thread redraws some lines, so that the countdown runs and sending never waits for the terminal. In a pipe,
+//! a plain line appears from time to time. Log lines go through [`Screen::writer`], which hides the drawn lines while it
+//! writes.
 
 mod screen;
 mod status;
@@ -18,22 +18,23 @@ use jiff::Timestamp;
 
 use crate::apply::events::{Event, Pace};
 use crate::clock::{BootTime, Clock};
+use crate::report::layout::Layout;
 
 /// The time between two redraws.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The time between plain lines at first, so that a short run shows some …
+/// The time between plain lines in the first minute, so that short runs show progress, too.
 const FIRST_LINES: Duration = Duration::from_secs(10);
 
-/// … and after a minute, so that the log of a day's run stays readable.
+/// The time between plain lines after the first minute, so that the log of a long run stays short.
 const LATER_LINES: Duration = Duration::from_mins(1);
 
-/// Follows a run by its events. Dropping it removes the drawn lines.
+/// Shows the progress of a run by its events. Dropping it removes the drawn lines.
 #[derive(Debug)]
 pub struct Progress {
     screen: Screen,
     clock: Clock,
-    colour: bool,
+    color: bool,
     status: Arc<Mutex<Status>>,
     plain: Plain,
 }
@@ -44,36 +45,36 @@ struct Plain {
     first: BootTime,
     last: BootTime,
     done: u64,
-    /// The next request that was reported.
+    /// The time of the next request, as it was last reported.
     waits_for: Option<Timestamp>,
 }
 
 impl Progress {
-    /// Shows progress on `screen` from the first event on.
+    /// Shows progress on `screen`, beginning with the first event.
     #[must_use]
-    pub fn new(screen: Screen, clock: Clock, colour: bool) -> Progress {
+    pub fn new(screen: Screen, clock: Clock, color: bool) -> Progress {
         let now = clock.now().boot;
         let plain = Plain { first: now, last: now, done: 0, waits_for: None };
-        Progress { screen, clock, colour, status: Arc::default(), plain }
+        Progress { screen, clock, color, status: Arc::default(), plain }
     }
 
     /// Shows one event.
     pub fn on_event(&mut self, event: &Event) {
         let now = self.clock.now();
         let notice = locked(&self.status).on_event(event, now.wall);
-        let begins = matches!(event, Event::Started { .. } | Event::ReadingStarted(_));
+        let is_start = matches!(event, Event::Started { .. } | Event::ReadingStarted(_));
         if self.screen.draws() {
-            if begins {
+            if is_start {
                 self.draw();
             }
             return;
         }
-        let moves = matches!(event, Event::Finished(_) | Event::IncidentsRead(_) | Event::Pace(_));
+        let is_progress = matches!(event, Event::Finished(_) | Event::IncidentsRead(_) | Event::Pace(_));
         let line = {
             let status = locked(&self.status);
-            let says_something = begins && !matches!(event, Event::ReadingStarted(None));
-            let waits = self.plain.begins_to_wait(event, now.wall);
-            let due = says_something || waits || (moves && self.plain.is_due(&status, now.boot));
+            let has_total = is_start && !matches!(event, Event::ReadingStarted(None));
+            let waits = self.plain.starts_to_wait(event, now.wall);
+            let due = has_total || waits || (is_progress && self.plain.is_due(&status, now.boot));
             due.then(|| {
                 self.plain.last = now.boot;
                 self.plain.done = status.done();
@@ -85,7 +86,7 @@ impl Progress {
         }
     }
 
-    /// Returns a function that prints the present progress as one line on `screen`.
+    /// Returns a function that prints the current progress as one line on `screen`.
     pub fn shows_on(&self, screen: Screen) -> impl Fn() + Send + 'static {
         let (status, clock) = (Arc::clone(&self.status), self.clock.clone());
         move || {
@@ -95,8 +96,9 @@ impl Progress {
     }
 
     fn draw(&self) {
-        let (status, clock, colour) = (Arc::clone(&self.status), self.clock.clone(), self.colour);
-        self.screen.draw(TICK, move |columns| locked(&status).drawn(clock.now().wall, colour, columns));
+        let (status, clock, color) = (Arc::clone(&self.status), self.clock.clone(), self.color);
+        let layout = move |columns| Layout { width: Some(columns), color };
+        self.screen.draw(TICK, move |columns| locked(&status).drawn(clock.now().wall, layout(columns)));
     }
 }
 
@@ -108,8 +110,8 @@ impl Drop for Progress {
 }
 
 impl Plain {
-    /// Whether the run starts to wait for longer than the time between lines: nothing else would report it.
-    fn begins_to_wait(&mut self, event: &Event, now: Timestamp) -> bool {
+    /// Whether the run starts to wait for longer than the time between lines. No other event reports this.
+    fn starts_to_wait(&mut self, event: &Event, now: Timestamp) -> bool {
         let Event::Pace(Pace { next_call: Some(next), .. }) = event else { return false };
         let is_long = next.duration_since(now).unsigned_abs() >= FIRST_LINES && *next > now;
         is_long && self.waits_for.replace(*next) != Some(*next)
@@ -117,13 +119,13 @@ impl Plain {
 
     fn is_due(&self, status: &Status, now: BootTime) -> bool {
         let distance = if now.since(self.first) < Duration::from_mins(1) { FIRST_LINES } else { LATER_LINES };
-        // Without a known total there are no tenths of it.
+        // There is no tenth of an unknown total.
         let tenth = if status.rows() == 0 { u64::MAX } else { status.rows().div_ceil(10) };
         now.since(self.last) >= distance || status.done() - self.done >= tenth
     }
 }
 
-/// A thread that panicked with the lock has damaged only the display.
+/// If a thread panicked while it held the lock, only the display is affected.
 fn locked(status: &Mutex<Status>) -> MutexGuard<'_, Status> {
     status.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,25 +1,25 @@
-//! The screen: lines that stay, and below them lines that are redrawn. The only file that uses indicatif.
+//! The screen: lines that stay, and below them lines that are redrawn by indicatif.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::report::layout::{USUAL, columns_of_terminal};
+use crate::report::layout::{DEFAULT_COLUMNS, columns_of_terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressState, ProgressStyle};
 
 /// Standard error, shared by log and progress, so that neither tears the other.
 #[derive(Clone)]
 pub struct Screen {
     out: Arc<Mutex<dyn Write + Send>>,
-    /// One bar and no `MultiProgress`: that one panics when the terminal goes away.
+    /// A single bar, because a `MultiProgress` panics when the terminal is closed.
     bar: ProgressBar,
     target: Arc<Mutex<Option<ProgressDrawTarget>>>,
     draws: bool,
 }
 
 impl Screen {
-    /// A terminal: lines are drawn on standard error, which `out` is too.
+    /// A terminal: lines are drawn on standard error, and `out` must be standard error, too.
     #[must_use]
     pub fn terminal(out: impl Write + Send + 'static) -> Screen {
         Screen::new(out, Some(ProgressDrawTarget::stderr()))
@@ -38,10 +38,10 @@ impl Screen {
         Screen { out: Arc::new(Mutex::new(out)), bar, target: Arc::new(Mutex::new(target)), draws }
     }
 
-    /// Writes above the drawn lines.
+    /// A writer that writes above the drawn lines.
     #[must_use]
     pub fn writer(&self) -> ScreenWriter {
-        ScreenWriter { screen: self.clone(), begun: Vec::new() }
+        ScreenWriter { screen: self.clone(), incomplete: Vec::new() }
     }
 
     fn write_above(&self, bytes: &[u8]) -> io::Result<()> {
@@ -57,7 +57,8 @@ impl Screen {
         self.draws
     }
 
-    /// Draws the result of `lines` for the terminal's columns. Called at each tick, because the width can change.
+    /// Draws the result of `lines`, which gets the terminal's columns. It is called at each tick, because the width can
+    /// change.
     pub(super) fn draw(&self, tick: Duration, lines: impl Fn(usize) -> String + Clone + Send + Sync + 'static) {
         if !self.draws {
             return;
@@ -65,18 +66,18 @@ impl Screen {
         let style = ProgressStyle::with_template("{lines}").expect("a template of one key");
         let lines = move |_: &ProgressState, out: &mut dyn fmt::Write| {
             // Writing to a String does not fail.
-            let _ = out.write_str(&lines(columns_of_terminal(&io::stderr()).unwrap_or(USUAL)));
+            let _ = out.write_str(&lines(columns_of_terminal(&io::stderr()).unwrap_or(DEFAULT_COLUMNS)));
         };
         self.bar.set_style(style.with_key("lines", lines));
         match self.target.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(target) => self.bar.set_draw_target(target),
-            // It was drawn before, and cleared.
+            // It was drawn and cleared before.
             None => self.bar.reset(),
         }
         self.bar.enable_steady_tick(tick);
     }
 
-    /// Writes a line that stays. A closed terminal is no reason to stop sending.
+    /// Writes a line that stays. Ignores errors: if the terminal is closed, sending continues.
     pub(super) fn line(&self, line: &str) {
         let _ = self.write_above(format!("{line}\n").as_bytes());
     }
@@ -93,26 +94,26 @@ impl fmt::Debug for Screen {
     }
 }
 
-/// Writes to a [`Screen`] above the drawn lines, in whole lines: a redraw would tear an incomplete one.
+/// Writes complete lines to a [`Screen`], above the drawn lines. A redraw would break an incomplete line.
 #[derive(Clone, Debug)]
 pub struct ScreenWriter {
     screen: Screen,
     /// An incomplete line.
-    begun: Vec<u8>,
+    incomplete: Vec<u8>,
 }
 
 impl Write for ScreenWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.begun.extend_from_slice(bytes);
-        if let Some(end) = memchr::memrchr(b'\n', &self.begun) {
-            let rest = self.begun.split_off(end + 1);
-            let lines = std::mem::replace(&mut self.begun, rest);
+        self.incomplete.extend_from_slice(bytes);
+        if let Some(end) = memchr::memrchr(b'\n', &self.incomplete) {
+            let rest = self.incomplete.split_off(end + 1);
+            let lines = std::mem::replace(&mut self.incomplete, rest);
             self.screen.write_above(&lines)?;
         }
         Ok(bytes.len())
     }
 
-    /// Whole lines are written immediately, an incomplete one is kept.
+    /// Does nothing: complete lines are written immediately, and an incomplete one is kept.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,18 +1,19 @@
-//! The state of a running run, and its wording. Pure: the time is an argument.
+//! The state of a run in progress, and its text. Pure: the time is an argument.
 
 use jiff::Timestamp;
 
 use crate::apply::events::{Event, Pace};
 use crate::report::humanize::{Precision, WIDTH, clock_time, count, counted, cut, fitted, period, until};
+use crate::report::layout::{GREEN, Layout, YELLOW};
 use crate::report::outcome_counts::OutcomeCounts;
 
-/// The state, as far as events have reported it.
+/// The state of a run, from its events.
 #[derive(Debug, Default)]
 pub(super) struct Status {
     rows: u64,
     outcomes: OutcomeCounts,
     /// The incidents read so far, during a preflight or a fetch.
-    looked: Option<u64>,
+    read: Option<u64>,
     /// Whether their total is unknown.
     is_open_ended: bool,
     pace: Option<Pace>,
@@ -28,7 +29,7 @@ struct PauseNotice {
 }
 
 impl Status {
-    /// Applies an event. Returns the line that reports it if nothing is drawn.
+    /// Applies an event. Returns the line that reports it in a pipe.
     pub(super) fn on_event(&mut self, event: &Event, now: Timestamp) -> Option<String> {
         match event {
             Event::Started { rows, before } => {
@@ -67,12 +68,12 @@ impl Status {
                 Some(line)
             }
             Event::ReadingStarted(incidents) => {
-                (self.rows, self.looked) = (incidents.unwrap_or(0), Some(0));
+                (self.rows, self.read) = (incidents.unwrap_or(0), Some(0));
                 self.is_open_ended = incidents.is_none();
                 None
             }
             Event::IncidentsRead(incidents) => {
-                self.looked = self.looked.map(|looked| looked + incidents);
+                self.read = self.read.map(|read| read + incidents);
                 None
             }
             Event::Retry { .. } => None,
@@ -92,22 +93,20 @@ impl Status {
 
     /// The rows that are finished, or the incidents that were read.
     pub(super) fn done(&self) -> u64 {
-        self.looked.unwrap_or_else(|| self.outcomes.total())
+        self.read.unwrap_or_else(|| self.outcomes.total())
     }
 
-    /// The lines to redraw on a terminal with `columns` columns; the last one stays free, because some terminals wrap
-    /// there.
-    pub(super) fn drawn(&self, now: Timestamp, colour: bool, columns: usize) -> String {
-        let width = columns.saturating_sub(1).min(WIDTH);
-        let paint = |text: String, code| if colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text };
+    /// The lines to redraw on a terminal. They leave its last column empty, because some terminals wrap there.
+    pub(super) fn drawn(&self, now: Timestamp, layout: Layout) -> String {
+        let width = layout.width.map_or(WIDTH, |columns| columns.saturating_sub(1).min(WIDTH));
         let head =
             format!(" {}{}", self.rows_done(), self.arrival(now).map(|at| format!(", {at}")).unwrap_or_default());
         let (full, rest) = self.bar(width.saturating_sub(head.chars().count()).min(32));
         let state = match self.notice(now) {
-            Some(notice) => paint(cut(&notice, width), 33),
+            Some(notice) => layout.painted(&cut(&notice, width), YELLOW),
             None => cut(&self.quota(now), width),
         };
-        let so_far = if self.looked.is_some() {
+        let so_far = if self.read.is_some() {
             "reading incidents; nothing sent yet".to_owned()
         } else {
             self.outcomes.to_string()
@@ -116,21 +115,21 @@ impl Status {
             return format!("{}\n\n{state}", cut(head.trim_start(), width));
         }
         let head = if full.is_empty() && rest.is_empty() { cut(head.trim_start(), width) } else { head };
-        format!("{}{rest}{head}\n{}\n{state}", paint(full, 32), cut(&so_far, width))
+        format!("{}{rest}{head}\n{}\n{state}", layout.painted(&full, GREEN), cut(&so_far, width))
     }
 
-    /// The same in one line.
+    /// The same on one line.
     pub(super) fn plain(&self, now: Timestamp) -> String {
         let parts = [self.outcomes.to_string(), self.quota(now), self.arrival(now).unwrap_or_default()];
-        let said: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        if said.is_empty() { self.rows_done() } else { format!("{}: {}", self.rows_done(), said.join("; ")) }
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { self.rows_done() } else { format!("{}: {}", self.rows_done(), parts.join("; ")) }
     }
 
     fn rows_done(&self) -> String {
         if self.is_open_ended {
             return format!("{} read", counted(self.done(), "incident"));
         }
-        let what = if self.looked.is_some() { "incident" } else { "row" };
+        let what = if self.read.is_some() { "incident" } else { "row" };
         format!("{} of {}", count(self.done()), counted(self.rows, what))
     }
 
@@ -147,7 +146,7 @@ impl Status {
         self.stopping.clone().or(pause)
     }
 
-    /// `50 of 50 used this minute, 312 of 1,500 this hour, next call in 12 s`
+    /// `50 of 50 used this minute, 312 of 1,500 this hour, next request in 12 s`
     fn quota(&self, now: Timestamp) -> String {
         let Some(pace) = &self.pace else { return String::new() };
         let windows = pace.windows.iter().enumerate().map(|(at, (window, in_use))| {
@@ -202,6 +201,10 @@ mod tests {
         status
     }
 
+    fn on(columns: usize) -> Layout {
+        Layout { width: Some(columns), color: false }
+    }
+
     fn now() -> Timestamp {
         at("2026-11-24T17:30:00Z")
     }
@@ -209,12 +212,12 @@ mod tests {
     #[test]
     fn running_status_has_three_lines() {
         let status = status(1_000, vec![(OutcomeKind::Updated, 298), (OutcomeKind::Failed, 14)], [50, 312]);
-        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
+        insta::assert_snapshot!(status.drawn(now(), on(80)), @r"
         █████████░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)
         298 updated, 14 failed
         50 of 50 used this minute, 312 of 1,500 this hour, next request in 12 s
         ");
-        insta::assert_snapshot!(status.drawn(now(), true, 80).escape_debug(), @r"\u{1b}[32m█████████\u{1b}[0m░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)\n298 updated, 14 failed\n50 of 50 used this minute, 312 of 1,500 this hour, next request in 12 s");
+        insta::assert_snapshot!(status.drawn(now(), Layout { color: true, ..on(80) }).escape_debug(), @r"\u{1b}[32m█████████\u{1b}[0m░░░░░░░░░░░░░░░░░░░░░ 312 of 1,000 rows, done at 17:42 UTC (in 12 min)\n298 updated, 14 failed\n50 of 50 used this minute, 312 of 1,500 this hour, next request in 12 s");
     }
 
     #[test]
@@ -222,15 +225,15 @@ mod tests {
         let mut status = status(1_000, vec![], [50, 312]);
         let message = "API calls quota exceeded! maximum admitted 50 per 1m. ".repeat(9);
         status.on_event(&Event::Throttled { until: at("2026-11-24T17:30:37Z"), message }, now());
-        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
+        insta::assert_snapshot!(status.drawn(now(), on(80)), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows, done at 17:42 UTC (in 12 min)
 
         throttled: paused until 17:30:37 UTC (in 37 s): API calls quota exceeded! maxi…
         
 ");
-        assert!(status.drawn(at("2026-11-24T17:30:37Z"), false, 80).contains("used this minute"));
+        assert!(status.drawn(at("2026-11-24T17:30:37Z"), on(80)).contains("used this minute"));
         status.on_event(&Event::Stopping { reason: StopReason::Deadline, in_flight: 3 }, now());
-        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
+        insta::assert_snapshot!(status.drawn(now(), on(80)), @r"
         ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░ 0 of 1,000 rows
 
         stopping: the time of --stop-after is up; 3 requests in flight
@@ -242,7 +245,7 @@ mod tests {
         let mut status = status(0, vec![], [3, 12]);
         status.on_event(&Event::ReadingStarted(None), now());
         status.on_event(&Event::IncidentsRead(300), now());
-        insta::assert_snapshot!(status.drawn(now(), false, 80), @r"
+        insta::assert_snapshot!(status.drawn(now(), on(80)), @r"
         300 incidents read
 
         3 of 50 used this minute, 12 of 1,500 this hour, next request in 12 s
@@ -256,7 +259,7 @@ mod tests {
         let line = status.on_event(&Event::Stopping { reason: StopReason::Requested, in_flight: 1 }, now());
         let said = "stopping: 1 request in flight (another Ctrl-C or SIGTERM stops immediately)";
         assert_eq!(line.as_deref(), Some(said));
-        assert!(status.drawn(now(), false, 80).contains(said));
+        assert!(status.drawn(now(), on(80)).contains(said));
     }
 
     #[test]
@@ -264,7 +267,7 @@ mod tests {
         let before = vec![(OutcomeKind::Updated, 298), (OutcomeKind::Failed, 14)];
         let status = status(1_000, before, [50, 312]);
         for columns in 1..=120 {
-            for line in status.drawn(now(), false, columns).lines() {
+            for line in status.drawn(now(), on(columns)).lines() {
                 assert!(line.chars().count() < columns.max(2), "{columns}: {line}");
             }
         }
@@ -276,9 +279,9 @@ mod tests {
         let mut status = status(9_999_999, before, [4_000_000, 4_000_000]);
         let Some(pace) = &mut status.pace else { unreachable!("it was told") };
         pace.arrival = at("2027-11-24T17:30:00Z");
-        for line in status.drawn(now(), false, 80).lines() {
+        for line in status.drawn(now(), on(80)).lines() {
             assert!(line.chars().count() < 80, "{line}");
         }
-        assert!(Status::default().drawn(now(), false, 80).lines().all(|line| line.chars().count() < 80));
+        assert!(Status::default().drawn(now(), on(80)).lines().all(|line| line.chars().count() < 80));
     }
 }
