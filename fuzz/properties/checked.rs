@@ -129,8 +129,8 @@ fn assert_printed(diagnostics: &[&Diagnostic]) {
     let mut human = HumanDiagnostics::new(Vec::new(), false);
     let mut json = JsonDiagnostics::new(Vec::new()).expect("memory");
     for diagnostic in diagnostics {
-        human.tell(diagnostic).expect("memory");
-        json.tell(diagnostic).expect("memory");
+        human.add(diagnostic);
+        json.add(diagnostic).expect("memory");
     }
     assert_safe_to_print(&String::from_utf8(human.finish().expect("memory")).expect("text"));
     let json = String::from_utf8(json.finish(None, None).expect("memory")).expect("text");

@@ -213,7 +213,7 @@ async fn whole(world: &Arc<World>, disk: &Disk, command: &Command, meant: Meant,
         }
     }
     let name = end.handle.name.clone();
-    let (results, _) = reporter.expect("one of sending").into_results_and_tally();
+    let (results, _) = reporter.expect("one of sending").into_results_and_stats();
     results.finish(result_rows(&end.journal, &name, false)).expect("can be written");
     Ended::Accounted { run: name, state: end.state }
 }
