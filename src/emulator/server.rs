@@ -153,7 +153,7 @@ async fn accept(
 
 /// Serves one connection. A response that is marked with [`Cut`] ends it instead of being sent.
 async fn serve(stream: TcpStream, router: Router, max_requests: Option<u64>, mut stopped: watch::Receiver<()>) {
-    // Small answers leave at once; where that can't be set, they leave a little later.
+    // Small responses are sent without delay. If this fails, they are only a little late.
     let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let served = AtomicU64::new(0);
