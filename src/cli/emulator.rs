@@ -135,7 +135,7 @@ impl EmulatorArgs {
 pub(super) fn run(args: EmulatorArgs, env: &Environment) -> Result<(), Error> {
     let contract = contract::load(&args.contract)?;
     if args.log.as_ref().is_some_and(|log| log.as_os_str() == "-") {
-        return Err(Error::usage("`--log` needs a file: standard output has the origin"));
+        return Err(Error::usage("the log needs a file: standard output has the origin"));
     }
     for fault in &args.faults {
         if let Some(name) = fault.unknown_property(&contract) {

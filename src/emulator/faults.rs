@@ -213,17 +213,15 @@ fn parse_kind(name: &str, detail: Option<&str>) -> Result<FaultKind, String> {
         "bom" => FaultKind::Bom,
         "empty" => FaultKind::Empty,
         "down" => FaultKind::Down,
-        _ => match name.parse() {
-            Ok(status @ 201..=599) => {
+        _ => {
+            if let Ok(status @ 201..=599) = name.parse() {
                 let wait = detail.map(parse_duration).transpose().map_err(|error| error.to_string())?;
                 return Ok(FaultKind::Status(status, wait));
             }
-            _ => {
-                let names = "enter a status from 201 to 599, cut, cut-half, stall, slow, html, \
+            let names = "enter a status from 201 to 599, cut, cut-half, stall, slow, html, \
                      other, error-200, huge, gzip, deflate, bom, empty, ignore, redirect or down";
-                return Err(names.to_owned());
-            }
-        },
+            return Err(names.to_owned());
+        }
     };
     match detail {
         None => Ok(kind),

@@ -80,7 +80,7 @@ async fn send(origin: &str) -> Result<i32, Box<dyn Error>> {
     let mut reporter = Reporter::new(results, Progress::new(Screen::plain(std::io::sink()), clock, false));
     let (_stop, stopped) = watch::channel(false);
     let end = run.send(Arc::new(client), &options, stopped, &mut reporter).await?;
-    let (results, _) = reporter.into_results_and_tally();
+    let (results, _) = reporter.into_results_and_stats();
     results.finish(result_rows(&end.journal, &name, false))?;
     Ok(if end.failed.is_none() && end.completion == Completion::Finished { 0 } else { 4 })
 }
