@@ -247,8 +247,14 @@ async fn at_the_server(world: Arc<World>, life: Arc<Life>, call: Call, tell: tok
     let arrives = tokio::select! {
         biased;
         () = world.sleep_until(call.left + counted) => !life.is_dead() || world.scenario.counts_late,
-        // What had not arrived when the process died never does, unless the server has it and counts it later.
-        () = life.death() => world.scenario.counts_late && outlives(&world, counted_after_death).await,
+        // What had not arrived when the process died never does, unless the server has it and counts it later: of a
+        // connection that was cut before, as if the process were alive.
+        () = life.death() => world.scenario.counts_late && if world.time() < call.left + call.fate.end {
+            outlives(&world, counted_after_death).await
+        } else {
+            world.sleep_until(call.left + counted).await;
+            true
+        },
     };
     if !arrives {
         return;
