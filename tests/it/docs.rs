@@ -293,6 +293,42 @@ fn named_files_modules_and_tests_exist() {
     assert!(checked > 100, "{checked} names were checked");
 }
 
+/// The files of the sources that have a text outside their tests.
+fn files_with(word: &str) -> BTreeSet<PathBuf> {
+    let mut files = files_below(&root().join("src"));
+    files.retain(|file| {
+        let path = file.to_string_lossy();
+        let code = text(file);
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        is_rust(&path) && !path.contains("/tests") && code.contains(word)
+    });
+    files.into_iter().collect()
+}
+
+#[test]
+fn where_to_add_names_all_files() {
+    let page = text("docs/ARCHITECTURE.md");
+    let section = page.split("## Where to add").nth(1).expect("the section");
+    let rows = table_rows(section);
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let named: BTreeSet<PathBuf> = links(row[1])
+            .iter()
+            .filter(|link| !link.starts_with('#'))
+            .map(|link| root().join("docs").join(link))
+            .collect();
+        let named: BTreeSet<PathBuf> = named.iter().map(|path| path.canonicalize().expect("it is there")).collect();
+        let words = row[2].split('`').skip(1).step_by(2);
+        let found: BTreeSet<PathBuf> = words.flat_map(files_with).collect();
+        let is_named = |file: &&PathBuf| file.ancestors().any(|path| named.contains(path));
+        let others: Vec<_> = found.iter().filter(|file| !is_named(file)).collect();
+        assert!(others.is_empty(), "{}: {others:?} change, too", row[0]);
+        for path in named.iter().filter(|path| path.is_dir() || is_rust(&path.to_string_lossy())) {
+            assert!(found.iter().any(|file| file.starts_with(path)), "{}: {path:?} need not change", row[0]);
+        }
+    }
+}
+
 /// Whether a function is a test: the attribute is between it and the end of the item before.
 fn is_test_in(name: &str, code: &str) -> bool {
     let Some((before, _)) = code.split_once(&format!("fn {name}(")) else { return false };
