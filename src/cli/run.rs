@@ -101,6 +101,7 @@ pub(super) fn run(
 fn target(
     args: &RunArgs,
     contract: Contract,
+    #[cfg_attr(not(feature = "emulator"), expect(unused_variables, reason = "only the emulator needs it"))]
     runtime: &Runtime,
     global: &GlobalArgs,
     env: &Environment,
