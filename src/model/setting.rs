@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a value comes from.
+/// Where a value comes from. In JSON it is the text that people read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Origin {
     /// Built in.
     Default,
@@ -36,6 +36,28 @@ impl fmt::Display for Origin {
             Origin::Variable(name) => write!(f, "env {name}"),
             Origin::Flag => f.write_str("flag"),
         }
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> String {
+        origin.to_string()
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Origin, String> {
+        Ok(match text.as_str() {
+            "default" => Origin::Default,
+            "contract" => Origin::Contract,
+            "flag" => Origin::Flag,
+            other => match other.strip_prefix("env ") {
+                Some(name) => Origin::Variable(name.to_owned()),
+                None => return Err(format!("unknown origin of a setting: `{text}`")),
+            },
+        })
     }
 }
 
@@ -144,8 +166,9 @@ mod tests {
         settings.push("--quota", Some("2/1h".to_owned()), Origin::Contract);
         settings.push("token", Some("(set)".to_owned()), Origin::Variable("BULK_TRIAGE_TOKEN".to_owned()));
         let json = serde_json::to_string(&settings).expect("plain data");
-        insta::assert_snapshot!(json, @r#"[{"name":"--yes","value":null,"origin":"flag"},{"name":"--quota","value":"2/1h","origin":"contract"},{"name":"token","value":"(set)","origin":{"variable":"BULK_TRIAGE_TOKEN"}}]"#);
+        insta::assert_snapshot!(json, @r#"[{"name":"--yes","value":null,"origin":"flag"},{"name":"--quota","value":"2/1h","origin":"contract"},{"name":"token","value":"(set)","origin":"env BULK_TRIAGE_TOKEN"}]"#);
         assert_eq!(serde_json::from_str::<Settings>(&json).expect("its own"), settings);
+        serde_json::from_str::<Origin>(r#""guessed""#).expect_err("no origin");
         let shown: Vec<String> = settings.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["--yes (flag)", "--quota 2/1h (contract)", "token (set) (env BULK_TRIAGE_TOKEN)"]);
     }

@@ -47,7 +47,7 @@ fn token_is_in_no_output_file_or_argument() {
     expect_silent(&program.send("a.csv -vvv"));
     expect_silent(&program.run("runs list -vvv"));
     let shown = program.run(&format!("runs show {} --format json --report page.html", program.last_run()));
-    expect_silent(&shown.expect_text(r#"{"name":"token","value":"(set)","origin":{"variable":"BULK_TRIAGE_TOKEN"}}"#));
+    expect_silent(&shown.expect_text(r#"{"name":"token","value":"(set)","origin":"env BULK_TRIAGE_TOKEN"}"#));
     assert!(program.read("log.txt").contains("request ended"), "the log is at its highest level");
     assert!(expect_in_no_file(&program.path("")) > 5);
 }

@@ -33,7 +33,7 @@ fn run_keeps_each_setting_with_its_origin() {
             ("--quota", "50/1m,1500/1h", json!("contract")),
             ("--concurrency", "8", json!("default")),
             ("--remember", "12h", json!("default")),
-            ("token", "(set)", json!({ "variable": "BULK_TRIAGE_TOKEN" })),
+            ("token", "(set)", json!("env BULK_TRIAGE_TOKEN")),
         ],
     );
     // What it prints, and how it was confirmed, are no settings of a run; nor is what is not set.
