@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::SendArgs;
-use super::confirm;
-use super::destination::destination;
+use super::confirm::expect_all;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::NextStep;
 use super::patience::open_journal;
 use super::plan_target::{expect_contract, target_of};
-use super::preflight::Preflight;
 use super::report;
 use super::send::{self, Sending};
 use super::target::{Access, Target};
@@ -27,7 +25,6 @@ use crate::input::Source;
 use crate::journal::{ReadScope, RunState, RunSummary};
 use crate::model::outcome::OutcomeCode;
 use crate::model::setting::Settings;
-use crate::output::results::Destination;
 use crate::report::summary::{RunStats, Summary};
 use crate::session::{Plan, PreflightOptions, Session, result_rows};
 
@@ -60,8 +57,7 @@ pub(super) fn run(
     env: &Environment,
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
-    let results = args.send.results.as_deref();
-    let beside = [Some(&*args.plan), results, args.send.calls.token_file.as_deref()];
+    let beside = [Some(&*args.plan), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
     let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     expect_contract(&plan, args.contract.as_deref())?;
@@ -71,10 +67,7 @@ pub(super) fn run(
     target.expect_access(Access::Write, &clock)?;
     let scope = target.scope.clone().ok_or(Error::NoToken)?;
     let source = Source::File(args.plan.clone());
-    confirm::can_ask(&args.send, &source)?;
-    if let Some(results) = results {
-        Destination::examine(results, Some(&args.plan), &plan.header.shape)?;
-    }
+    expect_all(&args.send, &source, &plan.header.shape)?;
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let remember = args.send.remember;
     let session = Session::open(target.for_session(scope), journal, clock);
@@ -104,20 +97,14 @@ pub(super) fn run(
             None => session.import_plan(&plan, global.typed.clone(), target.settings(global), remember)?,
         },
     };
-    destination(&run, &target, args.send.results.as_ref(), &source)?;
-    let runtime = send::runtime()?;
     let scope = if plan.header.compared { ReadScope::All } else { ReadScope::Needed };
     let options = PreflightOptions { scope, follow_redirects: false };
     // If every row is known to be done, nothing is read.
-    let run = if run.count(remember)?.0.rows > 0 {
-        Preflight { target: &target, calls: &args.send.calls, options }.run(run, &runtime, terminal)?
-    } else {
-        run
-    };
+    let look = (run.count(remember)?.0.rows > 0).then_some(options);
     let facts = run.metadata.clone();
     let next = NextStep::Apply { plan: &args.plan, typed: &global.typed, facts: &facts };
     let sending = Sending { target: &target, args: &args.send, remember, input: &source, page, next };
-    sending.confirm_and_send(run, &runtime, terminal)
+    sending.confirm_and_send(run, look, &send::runtime()?, terminal)
 }
 
 /// A plan that was applied before.

@@ -11,9 +11,10 @@ use super::terminal::{Terminal, say};
 use crate::cli::error::Error;
 use crate::contract::PropertyKind;
 use crate::files::open_terminal;
-use crate::input::Source;
+use crate::input::{InputShape, Source};
 use crate::journal::PriorRuns;
 use crate::model::setting::Settings;
+use crate::output::results::Destination;
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
 use crate::report::preview::Preview;
@@ -120,6 +121,17 @@ impl PreviewBuilder<'_> {
         }
         Ok(is_agreed)
     }
+}
+
+/// Finds what would stop a run later, before a large file is read: there is nobody to ask, or the results can't be written
+/// where `--results` says.
+///
+/// # Errors
+/// What was found.
+pub(super) fn expect_all(send: &SendArgs, input: &Source, shape: &InputShape) -> Result<(), Error> {
+    can_ask(send, input)?;
+    send.results.as_ref().map(|results| Destination::examine(results, input.path(), shape)).transpose()?;
+    Ok(())
 }
 
 /// Whether `--yes` is said or there is somebody to ask.

@@ -7,13 +7,11 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::arguments::RunArgs;
-use super::confirm;
-use super::destination::destination;
+use super::confirm::expect_all;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step;
 use super::patience::open_journal;
-use super::preflight::Preflight;
 use super::report;
 use super::send::{self, Sending};
 use super::show::{import, opened, say_next, say_report, show, write_review};
@@ -24,8 +22,6 @@ use crate::cli::exit;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::files::temporary_dir;
-use crate::input::InputShape;
-use crate::output::results::Destination;
 use crate::report::page::{ContextColumns, PageFile, Warnings};
 use crate::report::preview::{FirstRequest, Preview};
 use crate::session::{Past, PreparedRun, REMEMBER, RunInput, Session};
@@ -49,7 +45,14 @@ pub(super) fn run(
     let runtime = send::runtime()?;
     let target = target(args, settings.contract.clone(), &runtime, global, env)?;
     let clock = Clock::machine();
-    expect_all(args, input.shape(), &target, &clock)?;
+    if args.leaves_no_trace() {
+        target.expect_consent()?;
+    } else {
+        target.expect_access(if args.dry_run { Access::Read } else { Access::Write }, &clock)?;
+    }
+    if !args.dry_run {
+        expect_all(&args.send, &args.input, input.shape())?;
+    }
 
     // The journal of an emulator's run lives and dies with it.
     let temporary = args.emulator.then(temporary_dir).transpose();
@@ -73,22 +76,14 @@ pub(super) fn run(
         remember,
         ..RunInput::new(input, args.input.name(), &rules)
     };
-    let (mut run, warnings) = import(session, run, terminal)?;
-    if !args.dry_run {
-        run = run.or_resume_matching(remember.max(REMEMBER))?;
-        // Nobody waits for a preflight in vain.
-        destination(&run, &target, args.send.results.as_ref(), &args.input)?;
-    }
-    if !args.leaves_no_trace() {
-        let preflight = Preflight { target: &target, calls: &args.send.calls, options: args.look.look() };
-        run = preflight.run(run, &runtime, terminal)?;
-    }
+    let (run, warnings) = import(session, run, terminal)?;
+    let look = (!args.leaves_no_trace()).then(|| args.look.look());
     let next = next_step::NextStep::Run { args, typed: &global.typed };
     let sending = Sending { target: &target, args: &args.send, remember, input: &args.input, page, next };
     let code = if args.dry_run {
-        show_dry_run(args, &sending, run, warnings, terminal)?
+        show_dry_run(args, &sending, sending.read(run, look, &runtime, terminal)?, warnings, terminal)?
     } else {
-        sending.confirm_and_send(run, &runtime, terminal)?
+        sending.confirm_and_send(run.or_resume_matching(remember.max(REMEMBER))?, look, &runtime, terminal)?
     };
     #[cfg(feature = "emulator")]
     if let Some(emulator) = target.emulator {
@@ -112,21 +107,6 @@ fn target(
         contract if args.emulator => runtime.block_on(Target::emulated(contract, &args.send.calls)),
         contract => Target::of_run(args, contract, global, env),
     }
-}
-
-/// Finds what would stop the run later, before a large file is read.
-fn expect_all(args: &RunArgs, shape: &InputShape, target: &Target, clock: &Clock) -> Result<(), Error> {
-    if args.leaves_no_trace() {
-        return target.expect_consent();
-    }
-    target.expect_access(if args.dry_run { Access::Read } else { Access::Write }, clock)?;
-    if !args.dry_run {
-        confirm::can_ask(&args.send, &args.input)?;
-        if let Some(results) = &args.send.results {
-            Destination::examine(results, args.input.path(), shape)?;
-        }
-    }
-    Ok(())
 }
 
 /// Shows what would be sent, and discards it. Returns the exit code.

@@ -8,13 +8,11 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::arguments::SendArgs;
-use super::confirm;
-use super::destination::destination;
+use super::confirm::can_ask;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::{self, NextStep};
 use super::patience::open_journal;
-use super::preflight::Preflight;
 use super::report::{self, Sent, write_run_report};
 use super::run_target::target_of;
 use super::send::{self, Sending, results_error};
@@ -318,20 +316,17 @@ fn resume(
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
     let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
-    confirm::can_ask(args, &input)?;
+    can_ask(args, &input)?;
     let clock = journal.clock().clone();
     let (remember, settings) = options_of_resumed(args, &facts, target.settings(global), global);
     let mut run = Session::open(target.for_session(summary.scope.clone()), journal, clock).resume(summary)?;
     run.metadata.typed = global.typed.or(&facts.typed);
     run.metadata.settings = settings;
-    destination(&run, &target, args.results.as_ref(), &input)?;
-    let runtime = send::runtime()?;
     // What was read may be old.
     let options = PreflightOptions { scope: ReadScope::Needed, follow_redirects: false };
-    let run = Preflight { target: &target, calls: &args.calls, options }.run(run, &runtime, terminal)?;
     let next = NextStep::Resume { run: name, facts: &facts, typed: &global.typed };
     let sending = Sending { target: &target, args, remember, input: &input, page, next };
-    sending.confirm_and_send(run, &runtime, terminal)
+    sending.confirm_and_send(run, Some(options), &send::runtime()?, terminal)
 }
 
 /// Options of `runs resume` whose value stays that of the run.

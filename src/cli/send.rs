@@ -11,6 +11,7 @@ use super::confirm::PreviewBuilder;
 use super::destination::{absolute, destination};
 use super::global::Format;
 use super::next_step::NextStep;
+use super::preflight::Preflight;
 use super::report::{Sent, write_run_report};
 use super::signals::until_ended;
 use super::stop::{code_of, stop_message};
@@ -33,10 +34,10 @@ use crate::report::page::PageFile;
 use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::summary::{RunStats, Summary};
-use crate::session::{PreparedRun, ReadStats, RunEnd, SendOptions, result_rows};
+use crate::session::{PreflightOptions, PreparedRun, ReadStats, RunEnd, SendOptions, result_rows};
 use crate::text::printable;
 
-/// How a run is confirmed and sent.
+/// How the incidents of a run are read, and how it is confirmed and sent.
 pub(super) struct Sending<'a> {
     /// Where it goes.
     pub(super) target: &'a Target,
@@ -91,17 +92,22 @@ fn room_for_files() -> io::Result<()> {
 }
 
 impl Sending<'_> {
-    /// Shows a run, asks, and sends it. Returns the exit code.
+    /// Reads the incidents of a run, shows it, asks, and sends it. Returns the exit code. `look`: which are read.
     ///
     /// # Errors
     /// If the answer is no, or the journal or the results fail.
     pub(super) fn confirm_and_send(
         self,
-        mut run: PreparedRun,
+        run: PreparedRun,
+        look: Option<PreflightOptions>,
         runtime: &Runtime,
         terminal: &Terminal,
     ) -> Result<u8, Error> {
-        let destination = destination(&run, self.target, self.args.results.as_ref(), self.input)?;
+        let destination_of = |run: &_| destination(run, self.target, self.args.results.as_ref(), self.input);
+        // Nobody waits for a preflight in vain; and by its end the place may be taken.
+        destination_of(&run)?;
+        let mut run = self.read(run, look, runtime, terminal)?;
+        let destination = destination_of(&run)?;
         let builder = self.preview();
         let preview = builder.of_run(&run)?;
         if !builder.confirm(&preview, self.args, terminal)? {
@@ -113,6 +119,21 @@ impl Sending<'_> {
         let confirmed_at = run.clock().now().boot;
         run.publish(absolute(destination.path()))?;
         self.send(run, &destination, confirmed_at, runtime, terminal)
+    }
+
+    /// Reads the incidents of a run, if any are to be read.
+    ///
+    /// # Errors
+    /// If the journal fails, there is no token, or it is stopped.
+    pub(super) fn read(
+        &self,
+        run: PreparedRun,
+        look: Option<PreflightOptions>,
+        runtime: &Runtime,
+        terminal: &Terminal,
+    ) -> Result<PreparedRun, Error> {
+        let Some(options) = look else { return Ok(run) };
+        Preflight { target: self.target, calls: &self.args.calls, options }.run(run, runtime, terminal)
     }
 
     /// What shows the run before it is sent.
