@@ -25,7 +25,7 @@ use crate::files::OutputError;
 use crate::input::Source;
 use crate::journal::{History, Journal, JournalError, RunMetadata, RunState};
 use crate::model::change::TenantKey;
-use crate::model::outcome::{OutcomeCode, OutcomeKind};
+use crate::model::outcome::OutcomeKind;
 use crate::model::setting::Settings;
 use crate::output::results::{Destination, ResultsFile};
 use crate::report::humanize::counted;
@@ -168,7 +168,7 @@ impl Sending<'_> {
                 say("stopped immediately; requests in flight will be verified on the next run");
             }
         })?;
-        let RunEnd { completion, state, requests, mut journal, handle, failed } = sent?;
+        let RunEnd { completion, state, unsettled, differs, requests, mut journal, handle, failed } = sent?;
 
         let (results, mut stats) = reporter.into_results_and_stats();
         if let Some(sent) = requests {
@@ -195,8 +195,8 @@ impl Sending<'_> {
             }
             Err(error) => failed = failed.or(Some(results_error(error, self.next.to_write_results(&name)))),
         }
-        stats.count_the_rest(journal.unsettled(&name).unwrap_or(0));
-        stats.differs = journal.rows_with_code(&name, OutcomeCode::Differs).unwrap_or(0);
+        stats.count_the_rest(unsettled);
+        stats.differs = differs;
         if let Some(Error::Journal(error @ JournalError::Gone { .. })) = failed {
             failed = Some(Error::HistoryGone { error, results: place.clone() });
         }

@@ -19,6 +19,7 @@ use crate::apply::{self, ApplyError, Completion, EngineEnd, Requests};
 use crate::client::{Client, Transport};
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, RunHandle, RunKey, RunMetadata, RunState};
+use crate::model::outcome::OutcomeCode;
 
 /// A run that has not been sent.
 #[derive(Debug)]
@@ -67,6 +68,10 @@ pub struct RunEnd {
     pub completion: Completion,
     /// Whether every row has its outcome.
     pub state: RunState,
+    /// How many rows without an outcome may have been applied.
+    pub unsettled: u64,
+    /// How many rows show other values than requested, those of earlier processes included.
+    pub differs: u64,
     /// The requests, if the journal could be written to the end.
     pub requests: Option<Requests>,
     /// The journal, to read the results from.
@@ -156,6 +161,9 @@ impl PreparedRun {
                 Err(error) => failed = Some(error),
             }
         }
-        Ok(RunEnd { completion, state, requests, journal, handle, failed })
+        // Of a journal that is lost, nothing is known.
+        let unsettled = journal.unsettled(&handle.name).unwrap_or(0);
+        let differs = journal.rows_with_code(&handle.name, OutcomeCode::Differs).unwrap_or(0);
+        Ok(RunEnd { completion, state, unsettled, differs, requests, journal, handle, failed })
     }
 }
