@@ -11,9 +11,9 @@ use super::confirm::expect_all;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::NextStep;
+use super::page::page_file;
 use super::patience::open_journal;
 use super::plan_target::{expect_contract, target_of};
-use super::report;
 use super::send::{self, Sending};
 use super::target::{Access, Target};
 use super::terminal::{Terminal, say};
@@ -58,7 +58,7 @@ pub(super) fn run(
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
     let beside = [Some(&*args.plan), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
-    let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
     let plan = Plan::read(&args.plan)?;
     expect_contract(&plan, args.contract.as_deref())?;
     let (base_url, tenant) = (args.base_url.as_deref(), args.tenant.as_deref());

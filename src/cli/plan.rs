@@ -10,10 +10,10 @@ use super::confirm::PreviewBuilder;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::{apply_plan, save_plan};
+use super::page::page_file;
 use super::patience::open_journal;
 use super::plan_target::{expect_contract, target_of};
 use super::preflight::Preflight;
-use super::report;
 use super::row_options::RowArgs;
 use super::send;
 use super::show::{import, opened, say_next, say_report, show, write_review};
@@ -89,7 +89,7 @@ pub(super) fn run(
     }
     let output = args.output.as_deref().filter(|_| !to_stdout);
     let beside = [args.input.path(), output, args.calls.token_file.as_deref()];
-    let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.report.as_ref(), &beside, global, env)?;
     if let Some(path) = args.input.path().filter(|path| begins_like_a_plan(path)) {
         return show_again(args, path, page.as_ref(), global, env, terminal);
     }

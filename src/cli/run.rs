@@ -11,8 +11,8 @@ use super::confirm::expect_all;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step;
+use super::page::page_file;
 use super::patience::open_journal;
-use super::report;
 use super::send::{self, Sending};
 use super::show::{import, opened, say_next, say_report, show, write_review};
 use super::target::{Access, Target};
@@ -38,7 +38,7 @@ pub(super) fn run(
     terminal: &mut Terminal,
 ) -> Result<u8, Error> {
     let beside = [args.input.path(), args.send.results.as_deref(), args.send.calls.token_file.as_deref()];
-    let page = report::page_file(args.send.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.send.report.as_ref(), &beside, global, env)?;
     let settings = args.rows.resolve()?;
     let input = opened(&args.input, terminal)?;
     let rules = settings.rules(&input)?;

@@ -3,11 +3,11 @@
 use super::arguments::CallArgs;
 use super::environment::Environment;
 use super::global::GlobalArgs;
-use super::report::contract_of;
 use super::target::{Access, Place, Target};
 use crate::cli::error::Error;
 use crate::client::Origin;
 use crate::journal::Journal;
+use crate::session::contract_of;
 
 /// Where a run went, for another command that goes there.
 ///
@@ -23,7 +23,7 @@ pub(super) fn target_of(
     env: &Environment,
 ) -> Result<Target, Error> {
     let run = journal.run(name)?;
-    let contract = contract_of(journal, name, &run.facts.contract)?;
+    let contract = contract_of(journal, &run)?;
     contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
     let origin: Origin = run.facts.origin.parse()?;
     if let Some(typed) = base_url {

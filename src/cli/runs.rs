@@ -12,8 +12,8 @@ use super::confirm::can_ask;
 use super::environment::{Environment, state_dir};
 use super::global::{Format, GlobalArgs};
 use super::next_step::{self, NextStep};
+use super::page::{page_error, page_file};
 use super::patience::open_journal;
-use super::report::{self, Sent, write_run_report};
 use super::run_target::target_of;
 use super::send::{self, Sending, results_error};
 use super::target::Access;
@@ -30,6 +30,7 @@ use crate::model::setting::Settings;
 use crate::output::results::{Destination, ResultsFile};
 use crate::plan::short;
 use crate::report::outcome_counts::OutcomeCounts;
+use crate::report::page::{Sent, write_run_report};
 use crate::report::table::{Cell, Table};
 use crate::session::{PreflightOptions, Session, result_rows};
 use crate::text::{escape_json, printable};
@@ -205,7 +206,7 @@ fn show(
     let facts = &run.facts;
     let source = Source::named(facts.input.as_ref());
     let beside = [source.path(), Some(Path::new(&facts.results))];
-    let page = report::page_file(report, &beside, global, env)?;
+    let page = page_file(report, &beside, global, env)?;
     let is_left = run.state == RunState::Unfinished && !run.is_held;
     let next = is_left.then(|| {
         NextStep::Resume { run: &run.name, facts: &run.facts, typed: &global.typed }
@@ -218,7 +219,7 @@ fn show(
             caller: None,
             next: next.as_ref().map(ToString::to_string),
         };
-        write_run_report(journal, name, sent, page)?;
+        write_run_report(journal, name, sent, page).map_err(page_error)?;
     }
     let mut out = io::stdout().lock();
     let counts = counts(&run);
@@ -314,7 +315,7 @@ fn resume(
     let path = args.results.clone().unwrap_or_else(|| PathBuf::from(&facts.results));
     let input = Source::named(facts.input.as_ref());
     let beside = [input.path(), Some(&*path), args.calls.token_file.as_deref()];
-    let page = report::page_file(args.report.as_ref(), &beside, global, env)?;
+    let page = page_file(args.report.as_ref(), &beside, global, env)?;
     let target = target_of(&journal, name, base_url, Access::Write, &args.calls, global, env)?;
     can_ask(args, &input)?;
     let clock = journal.clock().clone();

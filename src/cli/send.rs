@@ -11,8 +11,8 @@ use super::confirm::PreviewBuilder;
 use super::destination::{absolute, destination};
 use super::global::Format;
 use super::next_step::NextStep;
+use super::page::page_error;
 use super::preflight::Preflight;
-use super::report::{Sent, write_run_report};
 use super::signals::until_ended;
 use super::stop::{code_of, stop_message};
 use super::target::Target;
@@ -30,7 +30,7 @@ use crate::model::setting::Settings;
 use crate::output::results::{Destination, ResultsFile};
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
-use crate::report::page::PageFile;
+use crate::report::page::{PageFile, Sent, write_run_report};
 use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::summary::{RunStats, Summary};
@@ -273,7 +273,7 @@ impl Sending<'_> {
             caller: self.target.shown().caller,
             next: next.map(ToString::to_string),
         };
-        match write_run_report(journal, run, sent, page) {
+        match write_run_report(journal, run, sent, page).map_err(page_error) {
             Ok(()) => Some(page.path().to_owned()),
             Err(error) => {
                 say(&error.to_string());

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::arguments::CallArgs;
-use super::report;
+use super::page::page_error;
 use super::target::Target;
 use super::terminal::Terminal;
 use crate::cli::error::Error;
@@ -13,7 +13,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::report::Layout;
 use crate::report::diagnostics::HumanDiagnostics;
 use crate::report::next_command::NextCommand;
-use crate::report::page::{PageFile, Review, Warnings};
+use crate::report::page::{PageFile, Review, Warnings, forecast, review_rows};
 use crate::report::preview::Preview;
 use crate::session::{PreparedRun, RunInput, Session};
 use crate::text::printable;
@@ -107,12 +107,19 @@ pub(super) fn write_review(
     next: &NextCommand,
 ) -> Result<(), Error> {
     let requests = preview.run.counts.requests;
-    let forecast = report::forecast(&target.quota, calls, &run.outlook()?, run.clock().now(), requests);
     let contract = &target.contract;
-    let checksum = if let RunKey::Plan(checksum) = &run.key { Some(checksum.clone()) } else { None };
-    let review = report::review(target, contract.appended(), preview, forecast, warnings, next);
-    let rows = report::review_rows(&run.journal, &run.handle.name, &run.metadata.shape, contract, &preview.run.counts);
-    page.write_review(&Review { checksum, ..review }, rows).map_err(report::page_error)
+    let review = Review {
+        preview,
+        contract: &contract.name,
+        appended: contract.appended(),
+        quota: &target.quota,
+        forecast: forecast(&target.quota, calls.concurrency, &run.outlook()?, run.clock().now(), requests),
+        warnings,
+        checksum: if let RunKey::Plan(checksum) = &run.key { Some(checksum.clone()) } else { None },
+        next: Some(next.to_string()),
+    };
+    let rows = review_rows(&run.journal, &run.handle.name, &run.metadata.shape, contract, &preview.run.counts);
+    page.write_review(&review, rows).map_err(page_error)
 }
 
 /// Says that nothing was sent, and how to send `rows` rows.

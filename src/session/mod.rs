@@ -43,5 +43,5 @@ pub use preview::{Estimate, Preview, PreviewOptions};
 pub use row_diff::RowDiff;
 pub use set_counts::{PropertyCounts, SetCounts};
 pub use start::{RunInput, Session};
-pub use target::Target;
+pub use target::{Target, contract_of};
 pub use undo::UndoStats;

@@ -1,6 +1,7 @@
 //! Where a run goes, and whose incidents it changes.
 
 use crate::contract::Contract;
+use crate::journal::{History, JournalError, RunSummary};
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::Quota;
 
@@ -23,4 +24,12 @@ impl Target {
     pub fn new(contract: Contract, origin: String, tenant: TenantKey) -> Target {
         Target { quota: contract.quota.clone(), contract, origin, tenant }
     }
+}
+
+/// A run's own contract.
+///
+/// # Errors
+/// If the journal is damaged.
+pub fn contract_of(journal: &History, run: &RunSummary) -> Result<Contract, JournalError> {
+    Contract::from_toml(&run.facts.contract).map_err(|why| journal.damaged(format!("run {}: {why}", run.name)))
 }

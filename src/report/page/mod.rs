@@ -7,6 +7,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `review`, `run_report` | the content of a page |
+//! | `from_journal` | both, as far as the journal has them |
 //! | `context` | the other columns of a row |
 //! | `diff_cell` | a property before and after |
 //! | `chart` | requests over time, as geometry |
@@ -18,6 +19,7 @@
 mod chart;
 mod context;
 mod diff_cell;
+mod from_journal;
 mod html;
 mod markdown;
 mod page_file;
@@ -28,6 +30,7 @@ mod wording;
 
 pub use chart::{POINTS, Point};
 pub use context::{Context, ContextColumns, Fetched};
+pub use from_journal::{Sent, forecast, review_rows, write_run_report};
 pub use page_file::PageFile;
 pub use review::{Review, ReviewRow, Warnings};
 pub use run_report::{RunReport, RunReportRow};

@@ -1,14 +1,12 @@
-//! `--report`: the review page before a run, the report after it. What the pages show is put together here.
-
-use std::path::{Path, PathBuf};
+//! Pages of a run that is in the journal: what they show of it.
 
 use serde_json::{Map, Value};
 
-use super::arguments::CallArgs;
-use super::environment::Environment;
-use super::global::GlobalArgs;
-use super::target::Target;
-use crate::cli::error::Error;
+use super::chart::{POINTS, Point};
+use super::context::{Context, ContextColumns};
+use super::page_file::PageFile;
+use super::review::ReviewRow;
+use super::run_report::{RunReport, RunReportRow};
 use crate::clock::Now;
 use crate::contract::Contract;
 use crate::files::OutputError;
@@ -18,38 +16,13 @@ use crate::model::outcome::OutcomeKind;
 use crate::model::quota_spec::Quota;
 use crate::model::snapshot::Snapshot;
 use crate::quota::{Buckets, Forecast, run_ahead};
-use crate::report::next_command::NextCommand;
 use crate::report::outcome_counts::OutcomeCounts;
-use crate::report::page::{
-    Context, ContextColumns, POINTS, PageFile, Point, Review, ReviewRow, RunReport, RunReportRow, Warnings,
-};
-use crate::report::preview::Preview;
-use crate::session::{Counts, Outlook, report_rows};
-
-/// The file of `--report`, looked at before anything is read.
-///
-/// # Errors
-/// Where no page can be written there.
-pub(super) fn page_file(
-    report: Option<&PathBuf>,
-    others: &[Option<&Path>],
-    global: &GlobalArgs,
-    env: &Environment,
-) -> Result<Option<PageFile>, Error> {
-    let others: Vec<&Path> = others.iter().copied().flatten().chain(global.log_file.as_deref()).collect();
-    let file = |path: &PathBuf| {
-        if env.step_summary.as_ref() == Some(path) {
-            PageFile::appending(path, &others)
-        } else {
-            PageFile::examine(path, &others)
-        }
-    };
-    Ok(report.map(file).transpose()?)
-}
+use crate::session::{Counts, Outlook, contract_of, report_rows};
 
 /// The calls of a run over time, by the quota's arithmetic.
-pub(super) fn forecast(quota: &Quota, args: &CallArgs, ledger: &Outlook, now: Now, calls: u64) -> Vec<Point> {
-    let ahead = Forecast { calls, concurrency: args.concurrency, latency: ledger.latency };
+#[must_use]
+pub fn forecast(quota: &Quota, concurrency: u32, ledger: &Outlook, now: Now, calls: u64) -> Vec<Point> {
+    let ahead = Forecast { calls, concurrency, latency: ledger.latency };
     let every = calls.div_ceil(POINTS).max(1);
     let (mut points, mut begun) = (Vec::new(), 0);
     run_ahead(&Buckets::new(quota), &ledger.spent, ledger.pause, now.boot, ahead, |start| {
@@ -61,29 +34,8 @@ pub(super) fn forecast(quota: &Quota, args: &CallArgs, ledger: &Outlook, now: No
     points
 }
 
-/// The review of a run that is to be sent.
-pub(super) fn review<'a>(
-    target: &'a Target,
-    appended: Option<&'a str>,
-    preview: &'a Preview,
-    forecast: Vec<Point>,
-    warnings: Warnings,
-    next: &NextCommand,
-) -> Review<'a> {
-    Review {
-        preview,
-        contract: &target.contract.name,
-        appended,
-        quota: &target.quota,
-        forecast,
-        warnings,
-        checksum: None,
-        next: Some(next.to_string()),
-    }
-}
-
 /// The rows of a review that are in the journal.
-pub(super) fn review_rows(
+pub fn review_rows(
     journal: &Journal,
     run: &str,
     shape: &InputShape,
@@ -143,24 +95,30 @@ fn before_of(seen: Option<Snapshot>) -> Option<Map<String, Value>> {
 }
 
 /// What the journal does not know of a run that was sent.
-pub(super) struct Sent {
+#[derive(Clone, Debug)]
+pub struct Sent {
     /// How it stands, in a few words.
-    pub(super) state: String,
+    pub state: String,
     /// Whether an emulator that lives and dies with it stands in for the API.
-    pub(super) is_emulated: bool,
+    pub is_emulated: bool,
     /// Who called.
-    pub(super) caller: Option<String>,
+    pub caller: Option<String>,
     /// What fits to be done next.
-    pub(super) next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// Writes the run report.
 ///
 /// # Errors
 /// Where the journal can't be read, or the file not be written.
-pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent, page: &PageFile) -> Result<(), Error> {
-    let run = journal.run(name)?;
-    let contract = contract_of(journal, name, &run.facts.contract)?;
+pub fn write_run_report(
+    journal: &History,
+    name: &str,
+    sent: Sent,
+    page: &PageFile,
+) -> Result<(), OutputError<JournalError>> {
+    let run = journal.run(name).map_err(OutputError::Rows)?;
+    let contract = contract_of(journal, &run).map_err(OutputError::Rows)?;
     let context = ContextColumns::new(&run.facts.shape, &contract);
     let settings = run.facts.settings();
     let kept: Option<Quota> = settings.value("--quota").and_then(|quota| quota.parse().ok());
@@ -181,15 +139,15 @@ pub(super) fn write_run_report(journal: &History, name: &str, sent: Sent, page: 
         started: run.created,
         finished: run.finished,
         outcomes,
-        groups: journal.outcome_groups(name)?,
-        timeline: journal.timeline(name, POINTS)?,
+        groups: journal.outcome_groups(name).map_err(OutputError::Rows)?,
+        timeline: journal.timeline(name, POINTS).map_err(OutputError::Rows)?,
         checksum: run.plan.clone(),
         next: sent.next,
     };
     let first = OutcomeKind::TROUBLES;
     let troubles = report.groups.iter().filter(|group| first.contains(&group.kind)).map(RowFilter::Group);
     let rows = troubles.chain([RowFilter::NoneOf(&first)]).flat_map(|pick| rows_of(journal, name, pick, &context));
-    page.write_run_report(&report, rows).map_err(page_error)
+    page.write_run_report(&report, rows)
 }
 
 /// Rows of a run, as a run report shows them.
@@ -208,20 +166,4 @@ fn rows_of(
             result: row.result,
         })
     })
-}
-
-/// A run's own contract.
-///
-/// # Errors
-/// Where the journal is damaged.
-pub(super) fn contract_of(journal: &History, run: &str, toml: &str) -> Result<Contract, JournalError> {
-    Contract::from_toml(toml).map_err(|why| journal.damaged(format!("run {run}: {why}")))
-}
-
-pub(super) fn page_error<E: Into<Error>>(error: OutputError<E>) -> Error {
-    match error {
-        OutputError::Path(error) => error.into(),
-        OutputError::Write(error) => Error::Report(error),
-        OutputError::Rows(error) => error.into(),
-    }
 }
