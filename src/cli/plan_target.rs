@@ -24,14 +24,9 @@ pub(super) fn target_of(
 ) -> Result<Target, Error> {
     let altered = |error: OriginError| PlanError::Altered { what: format!("line 1: {error}") };
     let origin = plan.header.origin.parse::<Origin>().map_err(altered);
-    let origin = origin.map_err(|error| Error::Plan { path: plan.path.clone(), error })?;
-    if let Some(typed) = base_url {
-        let typed: Origin = typed.parse()?;
-        if typed != origin {
-            return Err(is_for_another(plan, "place", &origin.to_string(), &typed.to_string()));
-        }
-    }
-    let place = Place { typed: base_url, named: &origin.to_string(), by: "the plan" };
+    let origin = origin.map_err(|error| Error::Plan { path: plan.path.clone(), error })?.to_string();
+    let place = Place { typed: base_url, named: &origin, by: "the plan" };
+    place.expect_named(|typed| is_for_another(plan, "place", &origin, &typed.to_string()))?;
     let target = Target::new(plan.contract.clone(), place, tenant, calls, global, env)?;
     match (plan.tenant(), &target.scope) {
         (Some(planned), Some(found)) if !planned.is_same_tenant(found) => {

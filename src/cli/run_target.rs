@@ -5,7 +5,6 @@ use super::environment::Environment;
 use super::global::GlobalArgs;
 use super::target::{Access, Place, Target};
 use crate::cli::error::Error;
-use crate::client::Origin;
 use crate::journal::Journal;
 use crate::session::contract_of;
 
@@ -25,17 +24,11 @@ pub(super) fn target_of(
     let run = journal.run(name)?;
     let contract = contract_of(journal, &run)?;
     contract.expect_extension().map_err(|why| Error::usage(format!("run {name} cannot be sent: {why}")))?;
-    let origin: Origin = run.facts.origin.parse()?;
-    if let Some(typed) = base_url {
-        let typed: Origin = typed.parse()?;
-        if typed != origin {
-            return Err(Error::Usage {
-                message: format!("run {name} is for {origin}, not for {typed}"),
-                hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
-            });
-        }
-    }
-    let place = Place { typed: base_url, named: &origin.to_string(), by: "the journal" };
+    let place = Place { typed: base_url, named: &run.facts.origin, by: "the journal" };
+    place.expect_named(|typed| Error::Usage {
+        message: format!("run {name} is for {}, not for {typed}", place.named),
+        hint: Some("nothing was sent; to send the file there, start a new `run`".to_owned()),
+    })?;
     let target = Target::new(contract, place, None, calls, global, env)?;
     target.expect_access(access, journal.clock())?;
     let named = target.scope.as_ref().filter(|scope| scope.is_tenant());

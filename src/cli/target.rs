@@ -335,6 +335,17 @@ fn in_family(scope: TenantKey, origin: &Origin) -> TenantKey {
 }
 
 impl Place<'_> {
+    /// Checks that what is typed, if anything is, is what is named. `other`: why not.
+    ///
+    /// # Errors
+    /// If it is another origin, or none.
+    pub(super) fn expect_named(&self, other: impl FnOnce(Origin) -> Error) -> Result<(), Error> {
+        match self.typed.map(str::parse::<Origin>).transpose()? {
+            Some(typed) if typed != self.named.parse()? => Err(other(typed)),
+            _ => Ok(()),
+        }
+    }
+
     /// The origin, if the user has named it or nobody needs to. The one place where consent is found: what a user's own
     /// settings and variables say joins `typed` here.
     ///
