@@ -22,7 +22,7 @@ use crate::cli::error::Error;
 use crate::cli::exit;
 use crate::clock::Clock;
 use crate::input::Source;
-use crate::journal::{ReadScope, RunState, RunSummary};
+use crate::journal::{PrunedRun, ReadScope, RunState, RunSummary};
 use crate::model::outcome::OutcomeCode;
 use crate::model::setting::Settings;
 use crate::report::summary::{RunStats, Summary};
@@ -71,29 +71,19 @@ pub(super) fn run(
     let journal = open_journal(&state_dir(global)?, &clock)?;
     let remember = args.send.remember;
     let session = Session::open(target.for_session(scope), journal, clock);
-    let run = match session.journal().run_of_plan(&session.target().tenant, &plan.checksum)? {
-        Some(name) => {
-            let run = session.journal().run(&name)?;
-            if run.state == RunState::Over {
-                return Applied { plan: &plan, target: &target, args }.say(&session, &run, &global.typed, terminal);
-            }
+    let applied = Applied { plan: &plan, target: &target, args };
+    let (journal, tenant) = (session.journal(), &session.target().tenant);
+    let earlier = journal.run_of_plan(tenant, &plan.checksum)?.map(|name| journal.run(&name)).transpose()?;
+    let run = match earlier {
+        Some(run) if run.state == RunState::Over => return applied.say(&session, &run, &global.typed, terminal),
+        Some(run) => {
             let mut run = session.resume(run)?;
             run.metadata.typed = global.typed.clone();
             run.metadata.settings = target.settings(global);
             run
         }
-        None => match session.journal().pruned_run_of_plan(&session.target().tenant, &plan.checksum)? {
-            Some(run) => {
-                let (day, name) = (run.finished.strftime("%Y-%m-%d"), run.name);
-                let meaning = format!("applied on {day} by run {name} (pruned); nothing to send");
-                say(&meaning);
-                if args.send.format == Format::Json {
-                    let applied = Applied { plan: &plan, target: &target, args };
-                    let summary = applied.summary(&session, name, RunStats::default(), exit::OK, meaning);
-                    send::print(&summary, Format::Json, terminal);
-                }
-                return Ok(exit::OK);
-            }
+        None => match journal.pruned_run_of_plan(tenant, &plan.checksum)? {
+            Some(run) => return Ok(applied.say_pruned(&session, run, terminal)),
             None => session.import_plan(&plan, global.typed.clone(), target.settings(global), remember)?,
         },
     };
@@ -137,6 +127,18 @@ impl Applied<'_> {
         let summary = Summary { results, settings, next, ..summary };
         send::print(&summary, args.send.format, terminal);
         Ok(code)
+    }
+
+    /// The same of a run that is only known by its name. Returns the exit code.
+    fn say_pruned(&self, session: &Session, run: PrunedRun, terminal: &Terminal) -> u8 {
+        let day = run.finished.strftime("%Y-%m-%d");
+        let meaning = format!("applied on {day} by run {} (pruned); nothing to send", run.name);
+        say(&meaning);
+        if self.args.send.format == Format::Json {
+            let summary = self.summary(session, run.name, RunStats::default(), exit::OK, meaning);
+            send::print(&summary, Format::Json, terminal);
+        }
+        exit::OK
     }
 
     /// The summary of a run that was finished before.

@@ -1,7 +1,7 @@
 //! `bulk-triage fetch`: incidents as rows, to be filled in and given to `run`.
 
 use std::io::{self, BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -29,6 +29,7 @@ use crate::model::change::TenantKey;
 use crate::model::quota_spec::parse_duration;
 use crate::output::fetched::{FetchFile, Fetched, PartialFile, PartialHeader, PartialStart};
 use crate::report::fetch_summary::{FetchSummary, incomplete};
+use crate::report::next_command::NextCommand;
 use crate::text::printable;
 
 /// What was read goes on to be read within this time; after it, it is read anew.
@@ -174,25 +175,9 @@ pub(super) fn run(
     let incidents_read = fetching.read();
     drop(fetching);
     // Only a list that was read to its end may replace what is there.
-    match &ends.completion {
-        Completion::Finished => {}
-        Completion::Stopped(StopReason::QueryRejected { message }) => {
-            part.remove()?;
-            return Err(Error::usage(format!("the API rejects the query: {}", printable(message))));
-        }
-        Completion::Stopped(stop) => {
-            let message = format!("stopped early: {}", stop_message(stop, &target.contract));
-            say(&message);
-            say(&incomplete(incidents_read));
-            let kept = match incidents_read {
-                _ if to_stdout => "nothing was written; to start over",
-                0 => part.remove().map(|()| "nothing was read; to try again")?,
-                _ => "progress is saved; to resume",
-            };
-            say(&format!("{kept}:\n  {}", fetch_again(&args.output, &global.typed)));
-            let message = format!("{message}; {}", incomplete(incidents_read));
-            return Err(Error::Ended { code: code_of(stop), message });
-        }
+    if let Completion::Stopped(stop) = &ends.completion {
+        let again = fetch_again(&args.output, &global.typed);
+        return Err(stopped_early(stop, part, to_stdout, incidents_read, &target.contract, &again)?);
     }
 
     let mut incidents = 0;
@@ -205,12 +190,7 @@ pub(super) fn run(
     let replaced = file.write(&target.contract, asked_for)?;
     part.remove()?;
     if to_stdout {
-        let mut whole = BufReader::new(open_input(&output)?);
-        // The mark is for spreadsheets that open the file; who reads a pipe knows that it is UTF-8.
-        if whole.fill_buf()?.starts_with("\u{feff}".as_bytes()) {
-            whole.consume("\u{feff}".len());
-        }
-        io::copy(&mut whole, &mut io::stdout().lock()).map_err(Error::of_output("the list"))?;
+        copy_to_stdout(&output)?;
     }
     let summary = FetchSummary {
         file: args.output.clone(),
@@ -232,6 +212,43 @@ pub(super) fn run(
         Format::Json => summary.write_json(out)?,
     }
     Ok(exit::OK)
+}
+
+/// Ends a list that was not read to its end. Returns the error that says so.
+fn stopped_early(
+    stop: &StopReason,
+    part: PartialFile,
+    to_stdout: bool,
+    incidents_read: u64,
+    contract: &Contract,
+    again: &NextCommand,
+) -> Result<Error, Error> {
+    if let StopReason::QueryRejected { message } = stop {
+        part.remove()?;
+        return Ok(Error::usage(format!("the API rejects the query: {}", printable(message))));
+    }
+    let message = format!("stopped early: {}", stop_message(stop, contract));
+    say(&message);
+    say(&incomplete(incidents_read));
+    let kept = match incidents_read {
+        _ if to_stdout => "nothing was written; to start over",
+        0 => part.remove().map(|()| "nothing was read; to try again")?,
+        _ => "progress is saved; to resume",
+    };
+    say(&format!("{kept}:\n  {again}"));
+    let message = format!("{message}; {}", incomplete(incidents_read));
+    Ok(Error::Ended { code: code_of(stop), message })
+}
+
+/// Writes a fetched file to standard output.
+fn copy_to_stdout(file: &Path) -> Result<(), Error> {
+    let mut whole = BufReader::new(open_input(file)?);
+    // The mark is for spreadsheets that open the file; who reads a pipe knows that it is UTF-8.
+    if whole.fill_buf()?.starts_with("\u{feff}".as_bytes()) {
+        whole.consume("\u{feff}".len());
+    }
+    io::copy(&mut whole, &mut io::stdout().lock()).map_err(Error::of_output("the list"))?;
+    Ok(())
 }
 
 /// The options that ask, in the order in which partial files have them.
