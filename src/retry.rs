@@ -50,8 +50,8 @@ pub enum RetryDecision {
 }
 
 impl Policy {
-    /// What follows from `verdict` after this many `tries` of the row, including the last one.
-    pub fn decide(self, verdict: &Verdict, tries: u32, rng: &mut fastrand::Rng) -> RetryDecision {
+    /// What follows from `verdict` after this many `attempts` of the row, including the last one.
+    pub fn decide(self, verdict: &Verdict, attempts: u32, rng: &mut fastrand::Rng) -> RetryDecision {
         let failed = |code| RetryDecision::Done { kind: OutcomeKind::Failed, code: Some(code) };
         match *verdict {
             Verdict::Updated { ref differs, .. } => {
@@ -67,22 +67,24 @@ impl Policy {
             Verdict::Conflict => failed(OutcomeCode::Conflict),
             Verdict::Unexpected => failed(OutcomeCode::Unexpected),
             Verdict::Throttled { .. } | Verdict::Unauthorized { .. } => RetryDecision::Pause,
-            Verdict::Unconfirmed if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
+            Verdict::Unconfirmed if attempts >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: true },
             Verdict::Unconfirmed => RetryDecision::Read,
             Verdict::Dropped { .. } => RetryDecision::Immediately,
-            Verdict::Unsent { .. } if tries >= self.max_attempts => RetryDecision::GiveUp { may_have_applied: false },
-            Verdict::Transient { may_have_applied } if tries >= self.max_attempts => {
+            Verdict::Unsent { .. } if attempts >= self.max_attempts => {
+                RetryDecision::GiveUp { may_have_applied: false }
+            }
+            Verdict::Transient { may_have_applied } if attempts >= self.max_attempts => {
                 RetryDecision::GiveUp { may_have_applied }
             }
-            Verdict::Transient { .. } | Verdict::Unsent { .. } => RetryDecision::Retry { after: delay(tries, rng) },
+            Verdict::Transient { .. } | Verdict::Unsent { .. } => RetryDecision::Retry { after: delay(attempts, rng) },
         }
     }
 }
 
-/// The delay after this many `tries`: a random duration up to 0.5 s, 1 s, 2 s, … 30 s ("full jitter"), so that requests
+/// The delay after this many attempts: a random duration up to 0.5 s, 1 s, 2 s, … 30 s ("full jitter"), so that requests
 /// that failed together are not retried together.
-pub fn delay(tries: u32, rng: &mut fastrand::Rng) -> Duration {
-    let ceiling = ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
+pub fn delay(attempts: u32, rng: &mut fastrand::Rng) -> Duration {
+    let ceiling = ceiling(Duration::from_millis(500), Duration::from_secs(30), attempts);
     Duration::from_millis(rng.u64(0..=u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX)))
 }
 
@@ -119,12 +121,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn millis(schedule: impl Fn(u32) -> Duration, times: std::ops::RangeInclusive<u32>) -> Vec<u128> {
-        times.map(|tries| schedule(tries).as_millis()).collect()
+        times.map(|attempts| schedule(attempts).as_millis()).collect()
     }
 
     #[test]
     fn backoff_doubles_from_half_a_second_to_thirty() {
-        let row = |tries| ceiling(Duration::from_millis(500), Duration::from_secs(30), tries);
+        let row = |attempts| ceiling(Duration::from_millis(500), Duration::from_secs(30), attempts);
         assert_eq!(millis(row, 1..=9), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
         assert_eq!(row(0), row(1), "the delay before the first try is that after it");
         assert_eq!(row(u32::MAX), Duration::from_secs(30));
@@ -183,7 +185,7 @@ mod tests {
     fn transient_error_is_retried_until_attempts_run_out() {
         let transient = Verdict::Transient { may_have_applied: false };
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut next = |tries| Policy { max_attempts: 3 }.decide(&transient, tries, &mut rng);
+        let mut next = |attempts| Policy { max_attempts: 3 }.decide(&transient, attempts, &mut rng);
         assert!(matches!(next(1), RetryDecision::Retry { after } if after <= Duration::from_millis(500)));
         assert!(matches!(next(2), RetryDecision::Retry { after } if after <= Duration::from_secs(1)));
         assert_eq!(next(3), RetryDecision::GiveUp { may_have_applied: false });
@@ -193,10 +195,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_delay_exceeds_its_limit(tries in 0u32..=1_000, seed: u64) {
+        fn no_delay_exceeds_its_limit(attempts in 0u32..=1_000, seed: u64) {
             let mut rng = fastrand::Rng::with_seed(seed);
-            let exact = 0.5 * 2f64.powi(i32::try_from(tries.max(1)).expect("small") - 1);
-            prop_assert!(delay(tries, &mut rng).as_secs_f64() <= exact.min(30.0));
+            let exact = 0.5 * 2f64.powi(i32::try_from(attempts.max(1)).expect("small") - 1);
+            prop_assert!(delay(attempts, &mut rng).as_secs_f64() <= exact.min(30.0));
         }
     }
 }

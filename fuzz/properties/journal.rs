@@ -109,18 +109,18 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
     journal.begin_session(run, MINUTE, DAY)?;
     let buckets = Buckets::new(&CONTRACT.quota);
     let rows = journal.sendable(run, 0, 100)?;
-    let mut whats = vec![CallKind::Update; rows.len()];
+    let mut kinds = vec![CallKind::Update; rows.len()];
     // Those that are in doubt after the first time are told of it at the second, and read at the third.
     for _ in 0..3 {
         let starts =
-            rows.iter().zip(&whats).map(|(row, what)| StartRequest::new(row, Part::Whole, what.clone())).collect();
+            rows.iter().zip(&kinds).map(|(row, kind)| StartRequest::new(row, Part::Whole, kind.clone())).collect();
         let batch = Batch { starts, slots: 100, ..Batch::default() };
         let receipts = journal.commit(&batch, |spent, pause, now, wanted| buckets.grant(spent, pause, now, wanted))?;
         let mut started = Vec::new();
-        for ((pending, what), receipt) in rows.iter().zip(&mut whats).zip(receipts.starts) {
+        for ((pending, kind), receipt) in rows.iter().zip(&mut kinds).zip(receipts.starts) {
             match receipt {
-                Receipt::Started(attempt) => started.push((pending.row, *what == CallKind::Update, attempt)),
-                Receipt::InDoubt(doubts) => *what = CallKind::Read(doubts),
+                Receipt::Started(attempt) => started.push((pending.row, *kind == CallKind::Update, attempt)),
+                Receipt::InDoubt(doubts) => *kind = CallKind::Read(doubts),
                 _ => {}
             }
         }
@@ -130,7 +130,7 @@ fn session(journal: &mut Journal, run: &RunHandle) -> Result<(), JournalError> {
                 attempt,
                 at: journal.clock().now().boot,
                 verdict: if is_updated { "updated" } else { "in-doubt" },
-                made: is_updated.then_some(true),
+                applied: is_updated.then_some(true),
                 http_status: Some(200),
                 request_id: Some("c2b1".to_owned()),
                 outcome: is_updated.then(|| (row, Outcome::new(OutcomeKind::Updated, "", ""))),

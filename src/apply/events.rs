@@ -51,8 +51,8 @@ pub enum Event {
     Retry {
         /// The row's number.
         row: u64,
-        /// How many tries it has had.
-        tries: u32,
+        /// How many attempts it has had.
+        attempts: u32,
         /// When it is tried again.
         at: Timestamp,
         /// Why.

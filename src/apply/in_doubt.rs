@@ -43,7 +43,7 @@ pub(super) struct ReadTiming {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It was applied.
-    Made,
+    Applied,
     /// Nothing of it is there.
     Absent,
     /// There is a comment that may be its own.
@@ -198,7 +198,7 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
     let mut oldest_first: Vec<&Doubt> = doubts.iter().collect();
     oldest_first.sort_by_key(|doubt| doubt.started);
     let is_old = |comment: &Comment, doubt: &Doubt| before.is_some_and(|before| before.has(comment, doubt));
-    let made: Vec<bool> = oldest_first
+    let is_applied: Vec<bool> = oldest_first
         .iter()
         .map(|doubt| {
             let text = doubt.change.edits.added_text();
@@ -237,8 +237,8 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
             is_new && may_be_ours && !is_old(comment, doubt)
         })
     };
-    let found = oldest_first.iter().zip(made).map(|(doubt, made)| match made {
-        true => (doubt.attempt, Found::Made),
+    let found = oldest_first.iter().zip(is_applied).map(|(doubt, is_applied)| match is_applied {
+        true => (doubt.attempt, Found::Applied),
         false if is_unexplained(doubt) => (doubt.attempt, Found::Unexplained),
         false => (doubt.attempt, Found::Absent),
     });

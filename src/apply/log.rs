@@ -46,8 +46,8 @@ pub(super) fn event(event: &Event) {
             tracing::info!(%until, message = %printable(message), "service down");
         }
         Event::ServiceUp => tracing::info!("service up"),
-        Event::Retry { row, tries, at, message } => {
-            tracing::info!(row, tries, %at, message = %printable(message), "row will be retried");
+        Event::Retry { row, attempts, at, message } => {
+            tracing::info!(row, tries = attempts, %at, message = %printable(message), "row will be retried");
         }
         Event::Stopping { reason, in_flight } => {
             tracing::info!(reason = %printable(&reason.to_string()), in_flight, "stopping");

@@ -98,7 +98,7 @@ pub async fn read<T: Transport>(
 #[derive(Debug)]
 struct PendingRead {
     call: Call,
-    tries: u32,
+    attempts: u32,
 }
 
 /// The reads of a source that have not finished.
@@ -116,11 +116,11 @@ impl<R: ReadSource> Reads<'_, R> {
     /// A page was not read: what takes its place, or why nothing more is read.
     fn page_failed(&mut self, read: &mut PendingRead, page: &Page, ended: &EndedCall<'_>) -> Result<Step, StopReason> {
         let result = &ended.completed.result;
-        let after = Step::At(ended.completed.at.boot + delay(read.tries.max(1), &mut self.rng));
+        let after = Step::At(ended.completed.at.boot + delay(read.attempts.max(1), &mut self.rng));
         match self.source.page_failed(page, result) {
             Ok(Some(call)) if call == read.call => Ok(after),
             Ok(Some(call)) => {
-                *read = PendingRead { call, tries: 0 };
+                *read = PendingRead { call, attempts: 0 };
                 Ok(after)
             }
             Ok(None) => Ok(Step::Finished),
@@ -133,7 +133,7 @@ impl<R: ReadSource> Reads<'_, R> {
     /// What follows for any other request.
     fn decide(&mut self, read: &PendingRead, ended: &EndedCall<'_>, output: &mut Output) -> Result<Step, StopReason> {
         let (result, at) = (&ended.completed.result, ended.completed.at.boot);
-        Ok(match self.policy.decide(&result.verdict, read.tries.max(1), &mut self.rng) {
+        Ok(match self.policy.decide(&result.verdict, read.attempts.max(1), &mut self.rng) {
             RetryDecision::Retry { after } => Step::At(at + after),
             // Whether it is this request or the service is not clear yet: it waits for the others, if there are any.
             RetryDecision::GiveUp { .. } if self.may_be_the_service(ended) => Step::At(at + outage_pause(1)),
@@ -174,7 +174,7 @@ impl<R: ReadSource> WorkSource for Reads<'_, R> {
 
     fn take(&mut self, _: &Journal) -> Result<Option<PendingRead>, JournalError> {
         self.can_take();
-        Ok(self.next.take().map(|call| PendingRead { call, tries: 0 }))
+        Ok(self.next.take().map(|call| PendingRead { call, attempts: 0 }))
     }
 
     fn request(&self, read: &PendingRead, batch: &mut Batch) {
@@ -196,7 +196,7 @@ impl<R: ReadSource> WorkSource for Reads<'_, R> {
         log::call(None, read.call.incident(), what, completed);
         self.last_wanted = None;
         let is_transient = matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unsent { .. });
-        read.tries += u32::from(is_transient && ended.streak.counts);
+        read.attempts += u32::from(is_transient && ended.streak.counts);
         let step = match read.call.clone() {
             Call::List(page) if is_transient => self.page_failed(read, &page, ended),
             _ => self.decide(read, ended, output),
@@ -209,7 +209,7 @@ impl<R: ReadSource> WorkSource for Reads<'_, R> {
     }
 
     fn forgive(read: &mut PendingRead, _: u64) {
-        read.tries = 0;
+        read.attempts = 0;
     }
 
     fn calls_left(&self, _: &InFlight<PendingRead>, queued: usize) -> u64 {

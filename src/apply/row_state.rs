@@ -29,9 +29,9 @@ pub(super) struct RowState {
     /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
     pub(super) bytes: usize,
     /// What its next call is.
-    pub(super) what: CallKind,
+    pub(super) kind: CallKind,
     /// One of its updates may have been made: no read has shown otherwise since.
-    may_be_made: bool,
+    may_be_applied: bool,
     /// When the last of those ended, if that was in this process.
     doubtful_until: Option<BootTime>,
     /// The last of those, if it was in this process.
@@ -40,8 +40,8 @@ pub(super) struct RowState {
     read_at: Option<BootTime>,
     /// What the incident showed before its next update.
     before: Option<ReadBefore>,
-    /// Its tries at the update are used up; a last look tells whether one of them was made.
-    is_last_look: bool,
+    /// Its attempts at the update are used up; a last look tells whether one of them was made.
+    is_final_read: bool,
     /// A connection was closed under its last call: a read about it needs no wait.
     reads_at_once: bool,
     /// The last of its updates that got a success without the incident.
@@ -118,14 +118,14 @@ impl RowState {
         RowState {
             bytes,
             steps,
-            may_be_made: row.is_in_doubt,
+            may_be_applied: row.is_in_doubt,
             doubtful_until: None,
             doubtful: None,
             read_at: None,
             before: None,
             row,
-            what: CallKind::Update,
-            is_last_look: false,
+            kind: CallKind::Update,
+            is_final_read: false,
             reads_at_once: false,
             unconfirmed: None,
             updates: AttemptCount::default(),
@@ -157,9 +157,9 @@ impl RowState {
         self.row.change.edits.repeat() == Repeat::AppendsOnce
     }
 
-    /// How many tries at its present call count.
-    pub(super) fn tries(&self) -> u32 {
-        match self.what {
+    /// How many attempts at its present call count.
+    pub(super) fn attempts(&self) -> u32 {
+        match self.kind {
             CallKind::Update => self.updates.count(),
             CallKind::Read(_) => self.reads.count(),
         }
@@ -167,16 +167,16 @@ impl RowState {
 
     /// The service was down: what was tried in this streak does not count.
     pub(super) fn forgive(&mut self, streak: u64) {
-        for tries in [&mut self.updates, &mut self.reads] {
-            tries.fold(streak);
-            tries.uncertain = 0;
+        for attempts in [&mut self.updates, &mut self.reads] {
+            attempts.fold(streak);
+            attempts.uncertain = 0;
         }
     }
 
     /// The journal says: read the incident first. Returns when.
     pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
         let ended = last_end(&doubts);
-        self.what = CallKind::Read(doubts);
+        self.kind = CallKind::Read(doubts);
         if self.reads_at_once {
             return BootTime(i64::MIN);
         }
@@ -196,12 +196,12 @@ impl RowState {
     pub(super) fn end_step(&mut self, outcome: Outcome) -> Option<Outcome> {
         let outcome = self.steps.end(&mut self.row, outcome);
         if outcome.is_none() {
-            self.what = CallKind::Update;
-            self.may_be_made = false;
+            self.kind = CallKind::Update;
+            self.may_be_applied = false;
             self.doubtful_until = None;
             self.doubtful = None;
             self.read_at = None;
-            self.is_last_look = false;
+            self.is_final_read = false;
             self.reads_at_once = false;
             self.updates = AttemptCount::default();
             self.reads = AttemptCount::default();
@@ -211,36 +211,32 @@ impl RowState {
     }
 
     /// The journal says: that has been made before.
-    pub(super) fn made_before(&self, made: &AppliedBy, now: Now) -> Outcome {
-        let at = made.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let mut outcome = if made.was_redirected {
-            let run = if made.own_run { "this run" } else { &*format!("run {}", made.run) };
+    pub(super) fn already_applied(&self, by: &AppliedBy, now: Now) -> Outcome {
+        let at = by.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let mut outcome = if by.was_redirected {
+            let run = if by.own_run { "this run" } else { &*format!("run {}", by.run) };
             let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
             Outcome::new(OutcomeKind::Failed, OutcomeCode::Redirected, message)
-        } else if made.own_row && self.steps.part == Part::Properties {
+        } else if by.own_row && self.steps.part == Part::Properties {
             // By an earlier process, before the comment.
-            let differs = made.was_partly_shown.then_some(OutcomeCode::Differs);
+            let differs = by.was_partly_shown.then_some(OutcomeCode::Differs);
             let message =
-                if made.was_partly_shown { "the response showed other values for some of the properties" } else { "" };
+                if by.was_partly_shown { "the response showed other values for some of the properties" } else { "" };
             Outcome::new(OutcomeKind::Updated, differs, message)
-        } else if made.own_row {
+        } else if by.own_row {
             Outcome::new(
                 OutcomeKind::Updated,
                 OutcomeCode::FoundByReading,
                 format!("applied at {at}, found by reading"),
             )
-        } else if made.own_run {
+        } else if by.own_run {
             Outcome::new(
                 OutcomeKind::Unchanged,
                 OutcomeCode::DoneBefore,
                 format!("applied at {at} by an earlier row of this run"),
             )
         } else {
-            Outcome::new(
-                OutcomeKind::Unchanged,
-                OutcomeCode::DoneBefore,
-                format!("applied at {at} by run {}", made.run),
-            )
+            Outcome::new(OutcomeKind::Unchanged, OutcomeCode::DoneBefore, format!("applied at {at} by run {}", by.run))
         };
         outcome.finished_at = Some(now.wall);
         outcome
@@ -256,27 +252,27 @@ impl RowState {
         rng: &mut fastrand::Rng,
     ) -> (AttemptEnd, RowStep) {
         let CompletedCall { attempt, result, at, took, .. } = ended;
-        let tries = match self.what {
+        let attempts = match self.kind {
             CallKind::Update => &mut self.updates,
             CallKind::Read(_) => &mut self.reads,
         };
-        tries.fold(streak.id);
+        attempts.fold(streak.id);
         if streak.counts
             && matches!(result.verdict, Verdict::Transient { .. } | Verdict::Unconfirmed | Verdict::Unsent { .. })
         {
-            tries.add(streak.id);
+            attempts.add(streak.id);
         }
         // While the service is down no try is a row's last one.
         let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
-        let next = rules.policy.decide(&result.verdict, tries.count().min(most), rng);
+        let next = rules.policy.decide(&result.verdict, attempts.count().min(most), rng);
 
-        let is_update = matches!(self.what, CallKind::Update);
+        let is_update = matches!(self.kind, CallKind::Update);
         self.reads_at_once = next == RetryDecision::Immediately;
         self.last = Some(result.clone());
         if is_update {
             self.last_update = Some(result.message.clone());
-            if was_made(&result.verdict).is_none() {
-                self.may_be_made = true;
+            if was_applied(&result.verdict).is_none() {
+                self.may_be_applied = true;
                 self.doubtful_until = Some(at.boot);
                 self.doubtful = Some(*attempt);
             }
@@ -284,8 +280,8 @@ impl RowState {
         if let Verdict::Updated { added: Some(added), .. } = &result.verdict {
             own.record(added, *at, *took);
         }
-        let made = if is_update { was_made(&result.verdict) } else { None };
-        let mut end = AttemptEnd { made, ..AttemptEnd::of(*attempt, at.boot, result) };
+        let applied = if is_update { was_applied(&result.verdict) } else { None };
+        let mut end = AttemptEnd { applied, ..AttemptEnd::of(*attempt, at.boot, result) };
         let then = match next {
             RetryDecision::Done { kind, code } => {
                 let is_about_the_row = is_update || result.verdict == Verdict::NotFound;
@@ -300,7 +296,7 @@ impl RowState {
                 if self.adds() {
                     RowStep::Ready
                 } else {
-                    self.what = CallKind::Read(Vec::new());
+                    self.kind = CallKind::Read(Vec::new());
                     next_read(at.boot, rules.settle, self.read_at).map_or(RowStep::Ready, RowStep::ReadAt)
                 }
             }
@@ -318,15 +314,15 @@ impl RowState {
         }
     }
 
-    /// Its tries are used up for good. Either one more look is due, at the time returned, or it is over.
+    /// Its attempts are used up for good. Either one more look is due, at the time returned, or it is over.
     pub(super) fn exhaust(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
-        match self.what {
+        match self.kind {
             CallKind::Read(_) => Err(self.unreadable(now)),
-            CallKind::Update if !self.may_be_made => Err(self.gave_up(now)),
+            CallKind::Update if !self.may_be_applied => Err(self.gave_up(now)),
             CallKind::Update => {
-                self.is_last_look = true;
+                self.is_final_read = true;
                 // With a comment the journal names the attempts in doubt when it is asked.
-                self.what = CallKind::Read(Vec::new());
+                self.kind = CallKind::Read(Vec::new());
                 let ended = *self.doubtful_until.get_or_insert(now.boot);
                 Ok(next_read(ended, settle, self.read_at).unwrap_or(now.boot))
             }
@@ -342,7 +338,7 @@ impl RowState {
         end: &mut AttemptEnd,
     ) -> RowStep {
         let Verdict::Read { incident, server_time } = &ended.result.verdict else { return RowStep::Ready };
-        let CallKind::Read(doubts) = &self.what else { return RowStep::Ready };
+        let CallKind::Read(doubts) = &self.kind else { return RowStep::Ready };
         let started = ended.at.boot - ended.took;
         let evidence = Evidence {
             incident,
@@ -355,16 +351,16 @@ impl RowState {
         end.is_merged = incident.redirect.is_some();
         let is = |doubt: &&Doubt, wanted| found.contains(&(doubt.attempt, wanted));
         let is_late_enough = |doubt: &Doubt| next_read(doubt.ended, rules.settle, Some(started)).is_none();
-        let made = doubts.iter().filter(|doubt| is(doubt, Found::Made)).map(|doubt| (doubt.attempt, true));
+        let applied = doubts.iter().filter(|doubt| is(doubt, Found::Applied)).map(|doubt| (doubt.attempt, true));
         let absent = doubts.iter().filter(|doubt| is(doubt, Found::Absent) && is_late_enough(doubt));
-        end.resolved = made.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
-        let own_is_made = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Made));
+        end.resolved = applied.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
+        let own_is_applied = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Applied));
         let is_so = !self.adds() && matches(&self.row.change.edits, incident, &rules.same_as);
         // Remembered as applied: the same command again has nothing to send.
         if is_so && let Some(attempt) = self.doubtful {
             end.resolved.push((attempt, true));
         }
-        if own_is_made || is_so {
+        if own_is_applied || is_so {
             let outcome = match incident.redirect {
                 Some(to) => Outcome::new(OutcomeKind::Failed, OutcomeCode::Redirected, went_to_the_old_one(to)),
                 None => Outcome::found_by_reading(),
@@ -372,7 +368,7 @@ impl RowState {
             end.outcome = Some((self.row.row, self.with_last(outcome, ended.at)));
             return RowStep::Finished;
         }
-        let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Made)).collect();
+        let open: Vec<&Doubt> = doubts.iter().filter(|doubt| !is(doubt, Found::Applied)).collect();
         let until = if self.adds() { last_end(open.iter().copied()) } else { self.doubtful_until };
         self.read_at = Some(started);
         if let Some(due) = until.and_then(|until| next_read(until, rules.settle, self.read_at)) {
@@ -404,13 +400,13 @@ impl RowState {
         self.with_last(Outcome::new(kind, OutcomeCode::Unexplained, message.to_owned()), now)
     }
 
-    /// It is known now that none of its updates was made: it is sent, or over where its tries are used up.
+    /// It is known now that none of its updates was made: it is sent, or over where its attempts are used up.
     pub(super) fn was_not_made(&mut self, now: Now) -> Option<Outcome> {
-        if self.is_last_look {
+        if self.is_final_read {
             return Some(self.gave_up(now));
         }
-        self.what = CallKind::Update;
-        self.may_be_made = false;
+        self.kind = CallKind::Update;
+        self.may_be_applied = false;
         self.reads = AttemptCount::default();
         None
     }
@@ -424,9 +420,9 @@ impl RowState {
     fn unreadable(&self, now: Now) -> Outcome {
         let why = self.last.as_ref().map_or("no response", |last| &last.message);
         // Without a comment there are no doubts in the journal: it is read for its own attempt alone.
-        let is_for_others = matches!(&self.what, CallKind::Read(doubts)
+        let is_for_others = matches!(&self.kind, CallKind::Read(doubts)
             if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
-        let outcome = if self.is_last_look || !is_for_others {
+        let outcome = if self.is_final_read || !is_for_others {
             let message =
                 format!("it may have been applied: no response was received, and the incident cannot be read: {why}");
             Outcome::new(OutcomeKind::InDoubt, OutcomeCode::Unreadable, message)
@@ -459,7 +455,7 @@ fn last_end<'a>(doubts: impl IntoIterator<Item = &'a Doubt>) -> Option<BootTime>
 }
 
 /// Whether an update was made, by its verdict; `None`: in doubt.
-fn was_made(verdict: &Verdict) -> Option<bool> {
+fn was_applied(verdict: &Verdict) -> Option<bool> {
     match verdict {
         Verdict::Updated { .. } | Verdict::Redirected { .. } => Some(true),
         Verdict::Transient { may_have_applied: true }

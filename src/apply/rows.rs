@@ -122,12 +122,12 @@ impl WorkSource for Rows<'_> {
     }
 
     fn request(&self, row: &RowState, batch: &mut Batch) {
-        batch.starts.push(StartRequest::new(&row.row, row.steps.part, row.what.clone()));
+        batch.starts.push(StartRequest::new(&row.row, row.steps.part, row.kind.clone()));
     }
 
     fn call(&mut self, row: &mut RowState) -> Call {
         row.row.attempts += 1;
-        match row.what {
+        match row.kind {
             CallKind::Update => Call::Step(self.policy.contract.step(row.steps.part, row.row.change.clone())),
             CallKind::Read(_) => Call::Read(row.row.change.incident),
         }
@@ -135,9 +135,9 @@ impl WorkSource for Rows<'_> {
 
     fn on_receipt(&mut self, row: &mut RowState, receipt: Receipt, now: Now, output: &mut Output) -> Step {
         let outcome = match receipt {
-            Receipt::AlreadyApplied(applied) => Some(row.made_before(&applied, now)),
+            Receipt::AlreadyApplied(applied) => Some(row.already_applied(&applied, now)),
             Receipt::InDoubt(doubts) => return Step::At(row.read_first(doubts, self.policy.settle)),
-            Receipt::CommentMade => {
+            Receipt::CommentApplied => {
                 row.leave_out_comment();
                 row.was_not_made(now)
             }
@@ -149,7 +149,7 @@ impl WorkSource for Rows<'_> {
 
     fn on_completion(&mut self, row: &mut RowState, ended: &EndedCall<'_>, output: &mut Output) -> (AttemptEnd, Step) {
         let completed = ended.completed;
-        let what = match row.what {
+        let what = match row.kind {
             CallKind::Update if row.steps.part == Part::Comment => "Comment",
             CallKind::Update => "Update",
             CallKind::Read(_) => "Read",
@@ -173,7 +173,7 @@ impl WorkSource for Rows<'_> {
             RowStep::Ready => Step::Ready,
             RowStep::At(due) => {
                 let (at, message) = (completed.at.wall_at(due), completed.result.message.clone());
-                output.event = Some(Event::Retry { row: row.row.row, tries: row.tries(), at, message });
+                output.event = Some(Event::Retry { row: row.row.row, attempts: row.attempts(), at, message });
                 Step::At(due)
             }
             RowStep::ReadAt(due) => Step::At(due),
@@ -199,7 +199,7 @@ impl WorkSource for Rows<'_> {
 
     fn calls_left(&self, in_flight: &InFlight<RowState>, _: usize) -> u64 {
         // The steps in flight need no other request.
-        let updates = in_flight.values().filter(|row| matches!(row.what, CallKind::Update)).count();
+        let updates = in_flight.values().filter(|row| matches!(row.kind, CallKind::Update)).count();
         (self.left + self.further_steps).saturating_sub(updates as u64)
     }
 }

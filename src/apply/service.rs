@@ -115,7 +115,7 @@ impl ServiceState {
             self.own_pause = Some(until);
         }
         // Reported again only if it is worth a line.
-        if self.reported_pause.is_none_or(|told| until > told + Duration::from_secs(1)) {
+        if self.reported_pause.is_none_or(|reported| until > reported + Duration::from_secs(1)) {
             self.reported_pause = Some(until);
             // One time is named, not a passed one beside it.
             let has_passed = resume == Some(Resume::JustPassed);
@@ -238,12 +238,13 @@ mod tests {
     #[test]
     fn pause_prolonged_by_a_second_is_reported_again() {
         let mut service = service();
-        let is_told = [(9_000, true), (9_000, false), (10_000, false), (10_001, true), (11_001, false), (3_000, false)];
-        for (until, is_told) in is_told {
+        let is_reported =
+            [(9_000, true), (9_000, false), (10_000, false), (10_001, true), (11_001, false), (3_000, false)];
+        for (until, is_reported) in is_reported {
             let event = service.pause(&result(429, until), at(0)).expect("a pause").1.event;
             let wall = at(i64::try_from(until).expect("small")).wall;
-            let told = Event::Throttled { until: wall, message: "wait".to_owned() };
-            assert_eq!(event, is_told.then_some(told), "{until}");
+            let reported = Event::Throttled { until: wall, message: "wait".to_owned() };
+            assert_eq!(event, is_reported.then_some(reported), "{until}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Attempts: which one, what it applied, what is in doubt.
+//! Attempts: their IDs, what they applied, which are in doubt.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::clock::BootTime;
 use crate::model::change::Change;
 
-/// Names an attempt: the session that made it, and its number in that session.
+/// Identifies an attempt: its session, and its number in that session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId {
     /// One opening of the journal by one process.
@@ -16,7 +16,7 @@ pub struct AttemptId {
     pub number: i64,
 }
 
-/// The update that applied a change before.
+/// The earlier update that applied a change.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct AppliedBy {
@@ -24,7 +24,7 @@ pub struct AppliedBy {
     pub run: String,
     /// Whether that is the run that asks.
     pub own_run: bool,
-    /// Whether it is the same row: it got no response, and a read found that it was applied.
+    /// Whether it is the same row: its update got no response, and a read showed that it was applied.
     pub own_row: bool,
     /// Whether the incident had been merged into another one: the update went to the old one.
     pub was_redirected: bool,
@@ -43,7 +43,7 @@ pub struct Doubt {
     pub change: Change,
     /// When it was sent, or a moment before.
     pub started: BootTime,
-    /// The server has had its last byte by then.
+    /// When it ended: the server has received its last byte by then.
     pub ended: BootTime,
     /// Whether it is an attempt at the row that asks.
     pub own_row: bool,

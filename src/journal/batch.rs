@@ -17,7 +17,7 @@ use crate::model::step::Part;
 pub struct Batch {
     /// Attempts that have ended.
     pub ends: Vec<AttemptEnd>,
-    /// Rows that finish without a request.
+    /// Rows that finish without a request, with their outcomes.
     pub finished: Vec<(u64, Outcome)>,
     /// Requests for rows that want to start, in the order in which they are served.
     pub starts: Vec<StartRequest>,
@@ -34,21 +34,21 @@ pub struct Batch {
 pub struct AttemptEnd {
     /// The attempt.
     pub attempt: AttemptId,
-    /// When the response had come, or the wait for it was over.
+    /// When the response had arrived, or the wait for it ended.
     pub at: BootTime,
     /// The verdict's name.
     pub verdict: &'static str,
     /// Of an update: whether it was applied; `None` if that is in doubt. Of a read: `None`.
-    pub made: Option<bool>,
+    pub applied: Option<bool>,
     /// `None` without a response.
     pub http_status: Option<u16>,
-    /// The id that the service gave the request, if it did.
+    /// The service's tracking ID of the request, if any.
     pub request_id: Option<String>,
-    /// The row that finishes with it.
+    /// The row that finishes with it, and its outcome.
     pub outcome: Option<(u64, Outcome)>,
     /// Attempts whose doubt it has resolved, and whether they were applied.
     pub resolved: Vec<(AttemptId, bool)>,
-    /// Of a read: the incident was merged into another one, and what was applied went to the old one.
+    /// Of a read: the incident was merged into another, and what was applied went to the old one.
     pub is_merged: bool,
     /// After a 429: the tenant key pauses until then.
     pub pause_until: Option<BootTime>,
@@ -62,7 +62,7 @@ impl AttemptEnd {
             attempt,
             at,
             verdict: result.verdict.name(),
-            made: None,
+            applied: None,
             http_status: result.http_status,
             request_id: result.request_id.clone(),
             outcome: None,
@@ -80,10 +80,10 @@ pub struct StartRequest {
     pub row: u64,
     /// What is sent, or whose incident is read.
     pub change: ResolvedChange,
-    /// What of the row's change that is.
+    /// Which part of the row's change that is.
     pub part: Part,
-    /// What it does.
-    pub what: CallKind,
+    /// Whether it updates or reads.
+    pub kind: CallKind,
     /// Time of a read that differed; earlier updates by other runs do not count.
     pub differed_at: Option<Timestamp>,
     /// What the row asks for, if the change is something else.
@@ -93,12 +93,12 @@ pub struct StartRequest {
 }
 
 impl StartRequest {
-    /// The request of a row whose change is this part of what it asks for.
+    /// The request of a row for this part of what it asks for.
     #[must_use]
-    pub fn new(row: &PendingRow<Never>, part: Part, what: CallKind) -> StartRequest {
+    pub fn new(row: &PendingRow<Never>, part: Part, kind: CallKind) -> StartRequest {
         let PendingRow { row, change, differed_at, asked, merged, .. } = row;
         let (change, asked) = (change.clone(), asked.clone());
-        StartRequest { row: *row, change, part, what, differed_at: *differed_at, asked, merged: *merged }
+        StartRequest { row: *row, change, part, kind, differed_at: *differed_at, asked, merged: *merged }
     }
 }
 
@@ -109,7 +109,7 @@ impl StartRequest {
     }
 }
 
-/// The kinds of requests.
+/// What a request of a row does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallKind {
     /// The change is sent, if it has not been applied before.
@@ -123,16 +123,16 @@ pub enum CallKind {
 pub enum Receipt {
     /// It has a permit, and its intent is on the disk: send it.
     Started(AttemptId),
-    /// There was no permit or no slot for it: ask again.
+    /// There was no permit or no slot for it: offer it again.
     NoPermit,
-    /// The same change is in flight; or, for a comment, another comment or a read of the incident: ask again when that
-    /// has ended.
+    /// The same change is in flight; or, for a comment, another comment or a read of the incident: offer it again
+    /// when that has ended.
     InFlight,
     /// The change has been applied before: the row is finished.
     AlreadyApplied(AppliedBy),
-    /// Its comment has been added by another change: ask again with the change without it.
-    CommentMade,
-    /// Read the incident first; not before the server can have had the last byte of these attempts.
+    /// Its comment has been added by another change: offer the change again without it.
+    CommentApplied,
+    /// Read the incident first, but not before the server must have received the last byte of these attempts.
     InDoubt(Vec<Doubt>),
     /// The doubts have been resolved meanwhile, and the change was not applied: no read is needed.
     Resolved,
@@ -141,13 +141,13 @@ pub enum Receipt {
 /// What a commit returns.
 #[derive(Clone, Debug)]
 pub struct Receipts {
-    /// One for each request, in their order.
+    /// One per request, in their order.
     pub starts: Vec<Receipt>,
     /// The attempts of the reads that may start: the first ones.
     pub reads: Vec<AttemptId>,
-    /// When another permit is free.
+    /// When the next permit is free.
     pub next: NextPermit,
-    /// Whether requests of other processes are in flight: their end can't be foreseen, so ask again.
+    /// Whether requests of other processes are in flight: their end can't be predicted, so ask again.
     pub others_in_flight: bool,
     /// The pause, if there is one.
     pub pause: Option<Pause>,

@@ -23,22 +23,22 @@ macro_rules! attempts_at_row {
     };
 }
 
-/// Of a row: whether it has no outcome, and an update for it is in doubt or under way, or was found made by another run
-/// since.
+/// Of a row: whether it has no outcome, and an update for it is in doubt or in flight, or another run has found since
+/// that it was applied.
 pub(super) const IS_UNSETTLED: &str = concat!(
     "(outcome IS NULL AND EXISTS (SELECT 1 FROM ",
     attempts_at_row!(),
     " AND a.kind > 0 AND a.applied IS NOT 0))"
 );
 
-/// Of a row: whether its update, a step of its own, was applied to the incident.
+/// Of a row: whether its update, as a separate step, was applied to the incident.
 pub(super) const IS_UPDATE_APPLIED: &str = concat!(
     "EXISTS (SELECT 1 FROM ",
     attempts_at_row!(),
     " AND a.kind = 3 AND a.step = 0 AND a.applied = 1 AND a.verdict IS NOT 'redirected')"
 );
 
-/// Of a row that is unsettled: whether its update was applied, and its comment, a step of its own, is still to be sent.
+/// Of an unsettled row: whether its update was applied, and its comment, a separate step, is still to be sent.
 pub(super) const IS_HALF_DONE: &str = concat!(
     "(EXISTS (SELECT 1 FROM ",
     attempts_at_row!(),
@@ -47,13 +47,13 @@ pub(super) const IS_HALF_DONE: &str = concat!(
     " AND a.kind = 3 AND a.step = 1 AND a.applied IS NOT 0))"
 );
 
-/// Of a row: the calls made for it.
+/// Of a row: the number of its requests.
 pub(super) const ATTEMPTS: &str = concat!("(SELECT count(*) FROM ", attempts_at_row!(), ")");
 
-/// Of a row: its own incident, if another one is updated in its place.
+/// Of a row: its own incident, if another is updated instead.
 pub(super) const MERGED: &str = "CASE WHEN target <> CAST(incident AS INTEGER) THEN CAST(incident AS INTEGER) END";
 
-/// Of a row: whether what it asks for may hold a list edit.
+/// Of a row: whether what it asks for may contain a list edit.
 pub(super) const MAY_CHANGE_LISTS: &str = "(asked IS NOT NULL AND instr(substr(asked, 2), '{') > 0)";
 
 /// Adds a row, with the columns of [`insert`].
@@ -105,8 +105,8 @@ pub(super) fn write_outcome(tx: &Transaction<'_>, run: i64, row: u64, outcome: &
     Ok(())
 }
 
-/// Stores what a row sends if it is not what it asked for: with complete lists, without what is set already. And when its
-/// incident was read, if that differed from what it asks for.
+/// Stores what a row sends if that differs from what it asks for: with complete lists, without values already set. Also
+/// stores when its incident was read, if that read differed.
 pub(super) fn write_resolved(
     tx: &Transaction<'_>,
     run: i64,
@@ -124,14 +124,14 @@ pub(super) fn write_resolved(
     Ok(())
 }
 
-/// What a row sends, and what it asked for if that is something else.
+/// What a row sends, and what it asked for if that is different.
 pub(super) struct StoredChange {
     pub(super) change: Change,
     pub(super) asked: Option<Edits>,
 }
 
-/// The change in the columns `body`, `appends` and `asked`, which stand at these places. An error of
-/// [`Error::FromSqlConversionFailure`] says what is wrong with it.
+/// The change in the columns `body`, `appends` and `asked`, at these positions. If it is damaged,
+/// [`Error::FromSqlConversionFailure`] says how.
 pub(super) fn stored_change(
     row: &Row<'_>,
     incident: IncidentId,
@@ -158,7 +158,7 @@ pub(super) fn pending_rows() -> String {
     )
 }
 
-/// A row of [`pending_rows`]; or its number, with what is wrong with it.
+/// A row of [`pending_rows`]; if it is damaged, its number and the problem.
 pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, (u64, String)>, Error> {
     let row = stored.get(0)?;
     let Some(incident) = stored.get::<_, Option<u64>>(1)?.and_then(IncidentId::new) else {
@@ -182,7 +182,7 @@ pub(super) fn pending_row(stored: &Row<'_>) -> Result<Result<PendingRow, (u64, S
     }))
 }
 
-/// What [`result_row`] reads of a row.
+/// The columns that [`result_row`] reads.
 pub(super) fn result_columns() -> String {
     format!(
         "row, line, incident, outcome, code, message, http_status, request_id, finished_wall, {ATTEMPTS}, source, \
@@ -225,7 +225,7 @@ pub(super) fn result_row(row: &Row<'_>) -> Result<ResultRow, Error> {
     })
 }
 
-/// What [`report_row`] reads of a row.
+/// The columns that [`report_row`] reads.
 pub(super) fn report_columns() -> String {
     format!("{}, body, before, appends", result_columns())
 }
@@ -238,10 +238,10 @@ pub(super) fn report_row(row: &Row<'_>) -> Result<ReportRow, Error> {
     Ok(ReportRow { result: result_row(row)?, change, before })
 }
 
-/// What the JSON in a column stands for; `None` if the column is empty.
+/// The value of a JSON column; `None` if the column is empty.
 ///
 /// # Errors
-/// With what is wrong with it.
+/// The problem, if it is not such JSON.
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<Option<T>, String> {
     let stored: Option<Value> = row.get(column).map_err(|error| match error {
         Error::FromSqlConversionFailure(_, _, why) => why.to_string(),

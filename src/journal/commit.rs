@@ -1,7 +1,7 @@
-//! The one transaction of sending: the facts are gathered, a decision is made, and what it says is written.
+//! The one transaction of sending: it gathers the facts, decides, and writes the decision.
 //!
 //! Promises: when [`Journal::commit`] returns, all of it is on the disk (a [`Receipt::Started`](super::Receipt::Started)
-//! may be sent), or none of it is. The time is read inside the transaction, after the wait for the turn.
+//! may be sent), or none of it is. The time is read inside the transaction, after the wait for the write lock.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::clock::BootTime;
 use crate::model::change::TenantKey;
 use crate::model::permit::{Grant, Pause, QuotaUsage};
 
-/// In the place of a run's number: those of runs start with 1.
+/// Stands for "no run": the numbers of runs start with 1.
 const NO_RUN: i64 = 0;
 
 /// Sending: a session for one run, or for reads alone, and its commits.
 impl Journal {
-    /// Starts to send a run: what follows is committed for it.
+    /// Starts a session that sends a run: the commits that follow are its own.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -42,7 +42,7 @@ impl Journal {
         self.begin(scope, longest_window, rules)
     }
 
-    /// Starts to read for no run: what follows is committed for the tenant key alone, whose quota it counts against.
+    /// Starts a session that reads for no run: its requests count against the quota of the tenant key.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -57,16 +57,16 @@ impl Journal {
         self.session = Some(Session { scope, longest_hold, rules, ledger: Ledger::default() });
         match self.make_room() {
             Err(error @ JournalError::Interrupted { .. }) => Err(error),
-            // Without it the run is only slower.
+            // This only makes the run faster.
             _ => Ok(()),
         }
     }
 
-    /// Commits a batch of the session's run. `grant` tells how many requests may start, by what was spent: it is given
-    /// the ledger, the pause, the time, and how many are wanted.
+    /// Commits a batch of the session's run. `grant` returns how many requests may start, given the quota's usage, the
+    /// pause, the time, and how many are wanted.
     ///
     /// # Errors
-    /// If the journal can't be written: then nothing of the batch has happened.
+    /// If the journal can't be written: then nothing of the batch is stored.
     pub fn commit(
         &mut self,
         batch: &Batch,
@@ -100,7 +100,7 @@ impl Journal {
         let needing = batch
             .starts
             .iter()
-            .filter(|request| request.what == CallKind::Update || request.change.edits.added().is_some());
+            .filter(|request| request.kind == CallKind::Update || request.change.edits.added().is_some());
         let incidents = needing.flat_map(|request| [Some(request.change.incident), request.merged]).flatten();
         let facts = gather::facts(&tx, key.scope, incidents)?;
         let decision = decide(rules, facts, ledger, batch, now, grant);

@@ -1,9 +1,9 @@
-//! Decisions of a commit: what became of each request that wants to start. Pure: from the facts to what is written.
+//! Decisions of a commit: which requests may start, and what is written. Pure.
 //!
-//! The rule of deduplication, for each step: a row is not sent if a run of this tenant key has applied the same change, unless a later
-//! update set one of its properties to another value, or its response showed only a part of it; then its properties are
-//! sent again, and its comment is not, unless the response did not show it. A change in flight elsewhere is waited for;
-//! comments go to an incident one at a time, and an attempt in doubt is resolved first.
+//! The rule of deduplication, for each step: a row is not sent if a run of this tenant key has applied the same change,
+//! unless a later update set one of its properties to another value, or its response showed only a part of it. Then its
+//! properties are sent again, and its comment only if the response did not show it. A row waits while the same change is
+//! in flight elsewhere; comments go to an incident one at a time, and an attempt in doubt is resolved first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,9 +44,9 @@ pub(super) struct PriorUpdate {
     pub(super) verdict: Option<String>,
     /// What was sent.
     pub(super) change: Change,
-    /// What of its row that is.
+    /// Which part of its row that is.
     pub(super) part: Part,
-    /// What the row asked for: that tells whether changes are the same, whatever complete lists they became.
+    /// What the row asked for. Changes are compared by this, not by the complete lists that were sent.
     pub(super) asked: Edits,
 }
 
@@ -61,7 +61,7 @@ impl PriorUpdate {
         self.verdict.as_deref() == Some(name)
     }
 
-    /// It went to an incident that was merged into another one.
+    /// It went to an incident that had been merged into another.
     fn was_redirected(&self) -> bool {
         self.has_verdict(REDIRECTED)
     }
@@ -71,7 +71,7 @@ impl PriorUpdate {
         self.has_verdict(PARTLY) || self.has_verdict(PARTLY_WITH_COMMENT)
     }
 
-    /// Whether it added its comment, as far as anybody knows.
+    /// Whether it added its comment, as far as known.
     fn appends(&self) -> bool {
         self.change.edits.repeat() == Repeat::AppendsOnce && !self.has_verdict(PARTLY)
     }
@@ -87,8 +87,8 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// The updates of an incident, oldest first. For a row whose own incident, `merged`, was merged into this one, what
-    /// was applied to that before counts too.
+    /// The updates of an incident, oldest first. If the row's own incident, `merged`, was merged into this one, earlier
+    /// updates of that incident count too.
     pub(super) fn updates_of(&self, incident: IncidentId, merged: Option<IncidentId>) -> Vec<&PriorUpdate> {
         let of = |incident: &IncidentId| self.updates.get(incident).into_iter().flatten();
         let mut updates: Vec<&PriorUpdate> = of(&incident).collect();
@@ -103,7 +103,7 @@ impl Facts {
         self.reads.iter().any(|(read, _)| *read == incident)
     }
 
-    /// What changes with the end of an attempt. `was_open`: it was in flight until now.
+    /// Takes in the end of an attempt. `was_open`: it was in flight until now.
     fn apply_end(&mut self, end: &AttemptEnd, now: Now, was_open: bool) {
         if was_open {
             self.reads.retain(|(_, attempt)| *attempt != end.attempt);
@@ -112,7 +112,7 @@ impl Facts {
             if was_open && update.attempt == end.attempt {
                 update.ended = Some(end.at);
                 update.ended_wall = now.wall_at(end.at);
-                update.applied = end.made;
+                update.applied = end.applied;
                 update.verdict = Some(end.verdict.to_owned());
             }
             let resolved = end.resolved.iter().find(|(attempt, _)| *attempt == update.attempt);
@@ -128,7 +128,7 @@ impl Facts {
     }
 }
 
-/// A request that is about to be sent. Of a read for no row: row 0; of a list: no incident.
+/// A request that is about to be sent. A read for no row has row 0; a list has no incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intent {
     pub(super) row: u64,
@@ -142,9 +142,9 @@ pub(super) struct Intent {
 pub(super) enum AttemptKind {
     Read = 0,
     Update = 1,
-    /// Its row adds a comment, and the update does not: it is there already.
+    /// Its row adds a comment that the incident already has: the update leaves it out.
     UpdateWithoutComment = 2,
-    /// A step of a row that has a step of its own for the comment.
+    /// A step of a row whose comment is a separate step.
     Step = 3,
 }
 
@@ -168,16 +168,16 @@ pub(super) fn part_of(kind: u8, step: u8) -> Part {
 /// What a commit has decided.
 #[derive(Clone, Debug)]
 pub(super) struct Decision {
-    /// For each request, in their order: its intent, or why it has none.
+    /// Per request, in their order: its intent, or why it has none.
     pub(super) starts: Vec<Result<Intent, Receipt>>,
     /// The reads that start: the first ones.
     pub(super) reads: Vec<Intent>,
     pub(super) next: NextPermit,
-    /// The pause has changed, and is written as the ledger says.
+    /// Whether the pause has changed and must be written.
     pub(super) pause_changed: bool,
 }
 
-/// Decides about a batch, by the facts as they were before it. The ledger takes in the ends of attempts.
+/// Decides about a batch, from the facts before it. The ledger takes in the ends of attempts.
 pub(super) fn decide(
     rules: &Rules,
     mut facts: Facts,
@@ -210,8 +210,8 @@ pub(super) fn decide(
             None => *start = Err(Receipt::NoPermit),
         }
     }
-    let look = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read, step: 0 };
-    let reads = batch.reads.iter().take(permits).map(look).collect();
+    let read = |incident: &Option<IncidentId>| Intent { row: 0, incident: *incident, kind: AttemptKind::Read, step: 0 };
+    let reads = batch.reads.iter().take(permits).map(read).collect();
     Decision { starts, reads, next: grant.next, pause_changed }
 }
 
@@ -233,7 +233,7 @@ fn apply_pause(pause: &mut Option<StoredPause>, end: &AttemptEnd) -> bool {
 fn intent_of(request: &StartRequest) -> Intent {
     let adds = request.change.edits.repeat() == Repeat::AppendsOnce;
     let asks_for_comment = || request.asked.as_ref().is_some_and(|asked| asked.added().is_some());
-    let kind = match request.what {
+    let kind = match request.kind {
         CallKind::Read(_) => AttemptKind::Read,
         CallKind::Update if request.part != Part::Whole => AttemptKind::Step,
         CallKind::Update if !adds && asks_for_comment() => AttemptKind::UpdateWithoutComment,
@@ -242,10 +242,10 @@ fn intent_of(request: &StartRequest) -> Intent {
     Intent { row: request.row, incident: Some(request.change.incident), kind, step: step_of(request.part) }
 }
 
-/// What became of a request; [`Receipt::NoPermit`] if only a permit is missing.
+/// The intent of a request, or why it has none; [`Receipt::NoPermit`] if only a permit is missing.
 fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Receipt {
     let adds = request.change.edits.repeat() == Repeat::AppendsOnce;
-    let in_doubt = match &request.what {
+    let in_doubt = match &request.kind {
         CallKind::Update => None,
         // Without a comment there are no doubts: the incident is simply read.
         CallKind::Read(_) if !adds => return Receipt::NoPermit,
@@ -259,8 +259,8 @@ fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Re
     match deduplicate(&prior, &request.change.edits, query) {
         DedupDecision::Applied(applied) => Receipt::AlreadyApplied(applied),
         DedupDecision::InFlight => Receipt::InFlight,
-        DedupDecision::CommentApplied => Receipt::CommentMade,
-        // A comment that is sent during a read could be taken for the one in doubt; and one reader is enough.
+        DedupDecision::CommentApplied => Receipt::CommentApplied,
+        // A comment sent during a read could be mistaken for the one in doubt; and one reader is enough.
         _ if adds && facts.is_read(request.change.incident) => Receipt::InFlight,
         DedupDecision::Send if in_doubt.is_some() => Receipt::Resolved,
         DedupDecision::Send => Receipt::NoPermit,
@@ -269,41 +269,41 @@ fn receipt(rules: &Rules, facts: &Facts, request: &StartRequest, now: Now) -> Re
     }
 }
 
-/// What deduplication says of a row.
+/// The decision of deduplication about a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum DedupDecision {
-    /// Nothing speaks against sending it.
+    /// No earlier update prevents it.
     Send,
     /// The same change is in flight, or both add a comment.
     InFlight,
     /// It has been applied.
     Applied(AppliedBy),
-    /// Its comment has been added; its properties have to be set.
+    /// Its comment has been added; its properties are not set.
     CommentApplied,
     /// A comment may have been added by these attempts: read the incident first.
     InDoubt(Vec<Doubt>),
 }
 
-/// Which row asks, and how far back it looks.
+/// The row to decide about, and which earlier updates count.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DedupQuery<'a> {
     pub(super) run: i64,
     pub(super) row: u64,
-    /// What other runs applied before this is forgotten.
+    /// Updates that other runs applied before this don't count.
     pub(super) since: BootTime,
-    /// The same for comments: no read shows whether somebody else has removed one.
+    /// The same for comments: a read can't show whether somebody else has removed one.
     pub(super) comments_since: BootTime,
-    /// What the row asks for, before complete lists were known.
+    /// What the row asks for, before list edits were resolved.
     pub(super) asked: &'a Edits,
-    /// What of that is to be sent.
+    /// Which part of that is to be sent.
     pub(super) part: Part,
 }
 
-/// A read may lag: what we wrote within this time before it wins over what it shows.
+/// A read may lag: our updates in this time before it take precedence over what it shows.
 pub(super) const READS_LAG: Duration = Duration::from_mins(1);
 
 /// Start of the dedup window, for properties and for comments. After a read that differs, only later updates of
-/// properties count; for comments, what is remembered always wins.
+/// properties count; remembered comments always count.
 pub(super) fn since(now: Now, remember: Duration, differed_at: Option<Timestamp>) -> (BootTime, BootTime) {
     let remembered = now.boot - remember;
     let differed = differed_at.map(|at| now.boot_at(at) - READS_LAG);
@@ -315,7 +315,7 @@ pub(super) fn since(now: Now, remember: Duration, differed_at: Option<Timestamp>
 pub(super) fn was_set_differently(prior: &[&PriorUpdate], asked: &Edits, since: BootTime) -> bool {
     let recent = prior.iter().rev().filter(|prior| prior.applied != Some(false));
     let recent = recent.take_while(|prior| prior.ended.is_none_or(|ended| ended > since));
-    // A comment alone sets nothing back.
+    // A comment alone reverts nothing.
     let mut until_same = recent.take_while(|prior| prior.part == Part::Comment || prior.asked != *asked);
     until_same.any(|prior| sets_differently(&prior.change.edits, asked))
 }
@@ -338,7 +338,7 @@ pub(super) fn deduplicate<L>(prior: &[&PriorUpdate], ours: &Edits<L>, query: Ded
     if let Some(prior) = prior.iter().rev().find(is_own) {
         return applied(prior);
     }
-    // Of two comments in doubt, sent at the same time with the same text, nobody could tell which one was added.
+    // If two comments with the same text were sent at the same time, no read could tell which was added.
     let excludes = |prior: &PriorUpdate| is_same(prior) || prior.appends() && ours.added().is_some();
     if prior.iter().any(|prior| prior.ended.is_none() && excludes(prior)) {
         return DedupDecision::InFlight;
@@ -368,7 +368,7 @@ pub(super) fn deduplicate<L>(prior: &[&PriorUpdate], ours: &Edits<L>, query: Ded
     }
 }
 
-/// The last update that added the same comment, if that is remembered.
+/// The last update within the dedup window that added the same comment.
 fn comment_applied<'a>(
     prior: &[&'a PriorUpdate],
     ours: Option<(&str, &str)>,
@@ -405,10 +405,10 @@ fn doubts(prior: &[&PriorUpdate], query: DedupQuery<'_>) -> Vec<Doubt> {
         .collect()
 }
 
-/// Whether `theirs` sets a property to something else than `ours` asks for. A comment is added, not set.
+/// Whether `theirs` sets a property to another value than `ours` asks for. A comment is added, not set.
 fn sets_differently(theirs: &Edits, ours: &Edits) -> bool {
     let differs = |ours: &Edit, theirs: &Edit| match ours {
-        // Their list has what ours asks for if our edit changes nothing in it.
+        // Their list is as ours asks for if our edit changes nothing in it.
         Edit::EditList(edit) => {
             let theirs = theirs.value();
             edit.apply_to(&theirs).is_none_or(|list| list != theirs)

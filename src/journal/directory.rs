@@ -1,7 +1,7 @@
 //! The state directory: its permissions, its files, and the database opened for reading.
 //!
 //! Promises: the directory is the user's alone (0700) and the files are 0600 from their first moment, or neither is used;
-//! nothing is read of a database with a schema that is not ours.
+//! a database whose schema is not ours is not read.
 
 use std::fs::Metadata;
 use std::io::{self, Write as _};
@@ -21,10 +21,10 @@ use super::locks;
 use super::sql::{DbError, store_error};
 use crate::files::{self, PrivateDir, Refusal};
 
-/// A larger journal is not copied to be read.
+/// In bytes: a larger journal is not copied to be read.
 const LARGEST_COPY: u64 = 64 << 20;
 
-/// What to do about a directory.
+/// The hint for a directory that can't be used.
 const OTHER: &str = "name another one with --state-dir";
 
 /// The directory of the journal and its locks.
@@ -37,7 +37,7 @@ impl StateDir {
     /// The directory of a journal, which is created if it is missing.
     ///
     /// # Errors
-    /// [`JournalError::Untrusted`] if another user owns it, can enter it or has made a link to it;
+    /// [`JournalError::Untrusted`] if another user owns it, can enter it or has created a link to it;
     /// [`JournalError::Directory`] if it can't be created or written, is not a directory, or lies on a network file
     /// system (the journal's locks and shared memory need one host).
     pub(super) fn create(location: &StoreLocation) -> Result<StateDir, JournalError> {
@@ -111,7 +111,7 @@ impl StateDir {
         ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal"].map(|name| self.path.join(name))
     }
 
-    /// Removes the names of these files, which are open: `SQLite` uses them on without.
+    /// Unlinks these open files: `SQLite` continues to use them.
     pub(super) fn remove_names(&self) -> io::Result<()> {
         self.files().iter().try_for_each(|path| match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -119,7 +119,7 @@ impl StateDir {
         })
     }
 
-    /// Fails if the database, or a file that `SQLite` keeps beside it, is there and could be another user's.
+    /// Fails if the database, or a file that `SQLite` keeps beside it, exists and could be another user's.
     pub(super) fn expect_own_files(&self) -> Result<(), JournalError> {
         for path in self.files() {
             files::expect_own(&path).map_err(|why| untrusted(&path, why))?;
@@ -178,8 +178,7 @@ fn expect_local(shown: &Path, directory: &Path) -> Result<(), JournalError> {
     Err(JournalError::Directory { path: shown.to_owned(), why })
 }
 
-/// Runs nothing that a database says of itself: the schema is compared with ours, and these settings cover what a
-/// comparison does not see.
+/// Runs no code that a database brings along: the schema is compared with ours, and these settings cover the rest.
 pub(super) fn trust_nothing_in(db: &Connection) -> Result<(), rusqlite::Error> {
     db.busy_timeout(Duration::from_secs(30))?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -189,7 +188,7 @@ pub(super) fn trust_nothing_in(db: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-/// The database's name as `SQLite` takes it. If nobody changes the file, none is needed beside it.
+/// The database's URI for `SQLite`. If nobody changes the file, no other file is needed beside it.
 fn uri(path: &Path, is_unchanging: bool) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -205,7 +204,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Which file it is, whatever its name.
+/// Identifies the file, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -218,7 +217,7 @@ impl FileId {
     }
 }
 
-/// The file system that the path lies on, if it can't hold a journal.
+/// The file system of the path, if it can't hold a journal.
 #[cfg(target_os = "linux")]
 fn unfit_file_system(path: &Path) -> Option<&'static str> {
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "the kernel's type varies by machine")]

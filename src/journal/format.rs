@@ -1,4 +1,4 @@
-//! Format: which version of the journal a database file holds, and the steps from an older one to today's.
+//! Format: which version of the journal a database file holds, and the upgrades from older ones.
 //!
 //! Promises: a journal of a newer format is never written to; nor is one with a table, an index, a trigger or a view that
 //! is not ours; a step keeps every row, attempt and plan.
@@ -18,7 +18,7 @@ const OLDEST: i64 = 2;
 /// Marks the file as ours (`btri`).
 const APPLICATION: i64 = 0x6274_7269;
 
-/// From [`OLDEST`] to [`FORMAT`], one step for each format.
+/// The upgrades from [`OLDEST`] to [`FORMAT`], one per format.
 const STEPS: [&str; 2] = [include_str!("format-3.sql"), include_str!("format-4.sql")];
 
 /// The whole schema of each earlier format, from [`OLDEST`] on.
@@ -31,7 +31,7 @@ pub(super) enum Content {
     Nothing,
     /// A journal of this program's format.
     Journal,
-    /// A journal of an older format, to be brought up to date by this many of the last steps.
+    /// A journal of an older format, to be upgraded by this many of the last steps.
     Older(usize),
 }
 
@@ -100,8 +100,8 @@ fn schema_of(db: &Connection) -> Result<Schema, rusqlite::Error> {
     entries.collect()
 }
 
-/// The name of something that a journal `steps` formats old does not have like this, if there is such a thing. A journal
-/// began as one of any format up to its own, and what a step has changed has another text than a new one.
+/// The name of something in the database that no journal of `steps` formats ago has, or has with this text, if any. The
+/// text of an upgraded table differs from that of a new one, so the schemas of all formats up to its own are allowed.
 fn strange_name(db: &Connection, steps: usize) -> Result<Option<String>, rusqlite::Error> {
     let found = schema_of(db)?;
     let until = STEPS.len() - steps;
@@ -121,7 +121,7 @@ fn strange_name(db: &Connection, steps: usize) -> Result<Option<String>, rusqlit
     Ok(first)
 }
 
-/// The text without comments and with single blanks: what a later revision says about a table changes nothing.
+/// The text without comments and with single blanks: a comment in a later revision changes nothing.
 fn without_comments(sql: &str) -> String {
     let (mut text, mut is_quoted) = (String::new(), false);
     let mut rest = sql.chars().peekable();

@@ -11,7 +11,7 @@ use super::sql::{DbError, boot, id_list, scope_of, wall};
 use crate::model::change::IncidentId;
 use crate::model::step::Part;
 
-/// The updates of incidents, and the reads in flight, which belong to no row.
+/// The updates of incidents, and the reads in flight that belong to no row.
 pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
     SELECT a.incident, a.process, a.id, a.kind = 0, a.run, a.row, runs.name, runs.state = 'over', a.started, a.ended,
            a.ended_wall, a.applied, a.verdict, rows.body, rows.appends, rows.asked, a.kind, a.step
@@ -21,7 +21,7 @@ pub(super) const ATTEMPTS_OF_INCIDENTS: &str = "
     LEFT JOIN runs ON runs.id = a.run
     WHERE a.kind > 0 AND rows.row IS NOT NULL AND runs.id IS NOT NULL OR a.kind = 0 AND a.ended IS NULL";
 
-/// What a tenant key's attempts say of these incidents.
+/// The facts about these incidents from the attempts of a tenant key.
 pub(super) fn facts(
     db: &Connection,
     scope: i64,

@@ -1,4 +1,4 @@
-//! History: runs as they are shown, their results in the input's order, and what is left of the quota.
+//! History: runs as they are shown, their results in the input's order, and the state of the quota.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -35,8 +35,8 @@ impl History {
         })
     }
 
-    /// The codes of the first rows of a run that finished, in the order in which they did: at most `limit`. Excludes rows
-    /// skipped by --compare; they were reported before the prompt.
+    /// The codes of the rows of a run that finished first, in that order: at most `limit`. Excludes rows skipped by
+    /// --compare; they were reported before the prompt.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -96,7 +96,7 @@ impl History {
         })
     }
 
-    /// All runs, the newest first.
+    /// All runs, newest first.
     ///
     /// # Errors
     /// If the journal can't be read.

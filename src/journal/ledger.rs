@@ -1,11 +1,11 @@
-//! The quota's ledger: the requests that count, and the pause, as far as they are known; kept in memory between commits.
+//! The quota's ledger: the requests that count, and the pause, as far as known; kept in memory between commits.
 
 use std::collections::BTreeSet;
 
 use crate::clock::BootTime;
 use crate::model::permit::{LATE_COUNT, Pause, QuotaUsage};
 
-/// What is known of the requests and the pause of one tenant key.
+/// The requests and the pause of one tenant key.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) usage: QuotaUsage,
@@ -40,13 +40,13 @@ impl Ledger {
         self.usage.in_flight.saturating_sub(u32::try_from(self.ours.len()).unwrap_or(u32::MAX))
     }
 
-    /// One of our requests is in flight.
+    /// Adds a request of ours that is in flight.
     pub(super) fn start(&mut self, number: i64) {
         self.ours.insert(number);
         self.usage.in_flight += 1;
     }
 
-    /// One of our requests has ended: `counts` says when, and whether it got a response; `None` if it was never sent.
+    /// Ends a request of ours: `counts` says when, and whether it got a response; `None` if it was never sent.
     /// Returns whether it was in flight.
     pub(super) fn end(&mut self, number: i64, counts: Option<(BootTime, bool)>) -> bool {
         if !self.ours.remove(&number) {
@@ -69,7 +69,7 @@ impl Ledger {
     }
 }
 
-/// When the server has certainly counted a request that ended at `ended`.
+/// When the server has surely counted a request that ended at `ended`.
 pub(super) fn counted_by(ended: BootTime, has_response: bool) -> BootTime {
     if has_response { ended } else { ended + LATE_COUNT }
 }

@@ -1,4 +1,4 @@
-//! The ledger in the database: not a table of its own but a view of the attempts, read again when another process has
+//! The ledger in the database: not a separate table but a view of the attempts, read again when another process has
 //! written.
 
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::sql::{DbError, boot};
 use crate::clock::{BootTime, Now, micros};
 use crate::model::permit::LATE_COUNT;
 
-/// The longest that one call can take: an attempt without an end can't hold its token longer than this.
+/// The longest that one request can take: an attempt without an end can't hold its permit longer than this.
 pub(super) const CALL_LIMIT: Duration = Duration::from_mins(1);
 
 const CALLS_IN_FLIGHT: &str = "SELECT count(*) FROM attempts WHERE scope = ?1 AND ended IS NULL";
@@ -30,7 +30,7 @@ const REAP: &str = "
         verdict = 'lost'
     WHERE process = ?1 AND ended IS NULL";
 
-/// All of the above, for a test of their plans.
+/// All of the above, for a test of their query plans.
 #[cfg(test)]
 pub(super) const QUERIES: [&str; 8] =
     [CALLS_IN_FLIGHT, CALLS_ENDED, OURS_IN_FLIGHT, OTHERS, OTHERS_ANYWHERE, PAUSE, RELEASE_PROBE, REAP];
@@ -75,7 +75,7 @@ pub(super) fn read(
     let counted =
         statement.query_map([scope, (horizon - LATE_COUNT).0], |row| Ok(counted_by(boot(row.get(0)?), row.get(1)?)))?;
     ledger.usage.ended = counted.collect::<Result<_, _>>()?;
-    // Those without a response stand behind later ends.
+    // Those without a response are followed by later ends.
     ledger.usage.ended.make_contiguous().sort_unstable();
     ledger.usage.in_flight = db.prepare_cached(CALLS_IN_FLIGHT)?.query_row([scope], |row| row.get(0))?;
     let mut ours = db.prepare_cached(OURS_IN_FLIGHT)?;
@@ -87,16 +87,16 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Of the last requests that got a response.
+/// Computed from the last requests that got a response.
 const LATENCY: &str = "
     SELECT avg(ended - started) FROM (
         SELECT started, ended FROM attempts
         WHERE scope = ?1 AND ended IS NOT NULL AND http_status IS NOT NULL ORDER BY ended DESC LIMIT 50)";
 
-/// How long the last requests of a scope took, on average.
+/// How long the last requests of a tenant key took, on average.
 pub(super) fn latency(db: &Connection, scope: i64) -> Result<Option<Duration>, rusqlite::Error> {
     let micros: Option<f64> = db.query_row(LATENCY, [scope], |row| row.get(0))?;
-    // A time that is no duration was measured over a change of the clock.
+    // A negative duration was measured across a change of the clock.
     Ok(micros.and_then(|micros| Duration::try_from_secs_f64(micros / 1e6).ok()))
 }
 
@@ -104,7 +104,7 @@ fn data_version(db: &Connection) -> Result<i64, rusqlite::Error> {
     db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
-/// Ends the attempts of processes that are gone: now, or at the end of their time limit if that is earlier. An update
+/// Ends the attempts of dead processes: now, or at the end of their time limit if that is earlier. An update
 /// among them is in doubt. Returns whether there were any.
 pub(super) fn reap_dead(
     tx: &Transaction<'_>,

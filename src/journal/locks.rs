@@ -1,6 +1,6 @@
-//! Locks on files: whose turn it is to write, who is alive, who holds a run.
+//! File locks: who may write, which processes are alive, who sends a run.
 //!
-//! The kernel releases them when a process ends, however it ends; process numbers, which containers share and reuse,
+//! The kernel releases them when a process ends, however it ends; process IDs, which containers share and reuse,
 //! decide nothing.
 
 use std::fs::{File, TryLockError};
@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::error::{JournalError, untrusted};
 use crate::files::{self, For};
 
-/// What happens while another process keeps the journal for long.
+/// What happens during a long wait for another process.
 pub trait Patience: std::fmt::Debug + Send + Sync {
-    /// The wait has taken some seconds already. `holder`: the process that has the journal, if that is known.
+    /// The wait has taken some seconds. `holder`: the process that has the write lock, if known.
     fn begins(&self, holder: Option<u32>);
 
     /// Whether the user has asked to stop since then.
@@ -40,7 +40,7 @@ impl Patience for Silent {
     fn ends(&self) {}
 }
 
-/// The turn to write. `SQLite`'s own busy handler lets one of two processes wait for seconds; waiting in the kernel is
+/// The write lock. `SQLite`'s own busy handler can make one of two processes wait for seconds; waiting in the kernel is
 /// fair and short.
 #[derive(Debug)]
 pub(super) struct WriteLock {
@@ -60,7 +60,7 @@ impl WriteLock {
         Ok(WriteLock { file: open(&path, For::Creating)?, path, patience })
     }
 
-    /// Waits for the turn and holds it until the guard is dropped.
+    /// Waits for the lock and holds it until the guard is dropped.
     ///
     /// # Errors
     /// [`JournalError::Interrupted`] if the user asks to stop during a long wait.
@@ -73,8 +73,8 @@ impl WriteLock {
         }
     }
 
-    /// Waits in the kernel, on a thread of its own: this one can continue without the turn. The thread opens the file
-    /// anew, or the turn that it may still get would be this process's for good.
+    /// Waits in the kernel, on a thread of its own: this one can continue without the lock. The thread opens the file
+    /// again; otherwise a lock that it gets too late would stay with this process.
     fn wait(&self) -> Result<TurnGuard, JournalError> {
         let file = open(&self.path, For::Writing)?;
         let (hand_over, turn) = mpsc::channel();
@@ -105,7 +105,7 @@ impl WriteLock {
         Ok(taken?)
     }
 
-    /// The process that holds the turn, as Linux lists it: for people only.
+    /// The process that holds the lock, as Linux lists it: for people only.
     fn holder(&self) -> Option<u32> {
         let number = self.file.metadata().ok()?.ino();
         holder_in(&files::read_kernel_text("/proc/locks").ok()?, number)
@@ -124,7 +124,7 @@ fn holder_in(locks: &str, number: u64) -> Option<u32> {
     })
 }
 
-/// The turn, held.
+/// Releases the lock when it is dropped.
 #[derive(Debug)]
 pub(super) struct TurnGuard(File);
 
@@ -135,7 +135,7 @@ impl Drop for TurnGuard {
     }
 }
 
-/// A process's sign of life.
+/// A lock that a process holds for life: whoever can take it knows that the process is dead.
 #[derive(Debug)]
 pub(super) struct LivenessLock {
     _file: File,
@@ -153,12 +153,12 @@ impl LivenessLock {
 
 impl Drop for LivenessLock {
     fn drop(&mut self) {
-        // What is left behind is removed by the next process that looks.
+        // The next process that checks removes what is left.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Whether the process is gone. Removes what it left behind.
+/// Whether the process is dead. Removes its lock file.
 pub(super) fn is_gone(dir: &Path, process: i64) -> Result<bool, JournalError> {
     let path = alive_path(dir, process);
     match open(&path, For::Writing) {
@@ -175,7 +175,7 @@ pub(super) fn is_gone(dir: &Path, process: i64) -> Result<bool, JournalError> {
     }
 }
 
-/// A run that nobody else can send while this lives. Its file says which process holds it.
+/// The lock of a run: no other process can send it. Its file names the process that holds it.
 #[derive(Debug)]
 pub(super) struct RunLock(#[expect(dead_code, reason = "holding it is its use")] File);
 
@@ -205,20 +205,20 @@ pub(super) fn is_held(dir: &Path, run: &str) -> bool {
     file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Removes the lock file of a finished run: nobody has to hold it any more.
+/// Removes the lock file of a finished run, which nobody needs any more.
 pub(super) fn forget_run(dir: &Path, run: &str) {
     remove(&run_path(dir, run));
 }
 
-/// One of another user's stays.
+/// Another user's file stays.
 fn remove(path: &Path) {
     if files::expect_own(path).is_ok() {
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// Removes what processes that are gone have left: their signs of life, and the lock files of runs of which
-/// `is_to_be_sent` is false. For the one whose turn it is: nobody makes such a file now. What can't be removed stays.
+/// Removes the lock files of dead processes, and of runs for which `is_to_be_sent` is false. Call it with the write
+/// lock: then nobody creates such a file. A file that can't be removed stays.
 pub(super) fn remove_what_was_left(dir: &Path, is_to_be_sent: impl Fn(&str) -> bool) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
@@ -231,7 +231,7 @@ pub(super) fn remove_what_was_left(dir: &Path, is_to_be_sent: impl Fn(&str) -> b
     }
 }
 
-/// Nobody opens or changes the journal while this is held; `None` if somebody does, or nobody ever has. Waits for nobody.
+/// Keeps others from opening or changing the journal; `None` if somebody has it open, or nobody ever had. Doesn't wait.
 pub(super) fn keep_turns_away(dir: &Path) -> Option<File> {
     let file = open(&turn_path(dir), For::Reading).ok()?;
     file.try_lock_shared().ok().map(|()| file)
@@ -263,7 +263,7 @@ mod tests {
                      3: FLOCK  ADVISORY  WRITE 4711 fe:00:7 0 EOF\n3: -> FLOCK  ADVISORY  WRITE 4712 fe:00:7 0 EOF\n\
                      4: FLOCK  ADVISORY  WRITE 0 fe:00:8 0 EOF\n5: FLOCK  ADVISORY  WRITE x\n";
         assert_eq!(holder_in(locks, 7), Some(4711));
-        // Of another container: no number.
+        // In another container: no process ID.
         assert_eq!(holder_in(locks, 8), None);
         assert_eq!(holder_in(locks, 70), None);
     }

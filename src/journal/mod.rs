@@ -1,14 +1,14 @@
 //! The journal: the database of runs, rows and attempts. All SQL of the program is in this folder.
 //!
-//! It is what survives: an attempt is on disk before its bytes leave, an attempt's end and its row's outcome are one
-//! transaction, and a run's rows are there all together or not at all. Several processes share one journal, and with it
-//! the quota and what was done before. Its public API shows no SQL, so that another store can take its place.
+//! It survives a crash: an attempt is on disk before its request is sent, an attempt's end and its row's outcome are one
+//! transaction, and a run's rows are stored all together or not at all. Several processes share one journal, and with it
+//! the quota and the history. Its public API shows no SQL, so that another store can take its place.
 //!
 //! | role | file | owns |
 //! | --- | --- | --- |
 //! | opening | `location`, `directory`, `open`, `opened` | where it is; whose files; settings; a transaction |
-//! | | `format`, `locks` | versions and their upgrades; whose turn it is, who is alive, who holds a run |
-//! | runs and rows | `run`, `runs`, `row`, `rows`, `redirects` | a run's start, its holder, its rows, its end |
+//! | | `format`, `locks` | versions and their upgrades; who may write, who is alive, who sends a run |
+//! | runs and rows | `run`, `runs`, `row`, `rows`, `redirects` | a run's start, its lock, its rows, its end |
 //! | sending | `batch`, `commit` | what is committed together, in one transaction |
 //! | | `gather`, `decide`, `write` | its three parts: the facts, the rule (without SQL), the changes |
 //! | | `attempt`, `ledger`, `ledger_store` | attempts, doubts; the requests that the quota counts, and the pause |
@@ -49,7 +49,7 @@ pub use error::{JournalError, StoreError, StoreErrorKind, holder};
 pub use location::StoreLocation;
 pub use locks::Patience;
 pub use opened::{Durability, History, Journal};
-pub use prior_runs::{Made, PriorRuns, WillSend};
+pub use prior_runs::{AppliedChanges, PriorRuns, WillSend};
 pub use read_only::ReadOnlyJournal;
 pub use redirects::Contradiction;
 pub use row::{DiffResult, LoadRow, PendingRow, ReadScope, ReportRow, Snapshots};

@@ -1,6 +1,6 @@
-//! Opening a journal for writing: the database's settings, and what is left to do after processes that are gone.
+//! Opening a journal for writing: the database's settings, and the cleanup after dead processes.
 //!
-//! Promise: every setting that durability rests on is read back.
+//! Promise: every setting that durability depends on is read back.
 
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use crate::clock::{Clock, micros};
 use crate::files::{self, For};
 use crate::model::permit::LONGEST_PAUSE;
 
-/// The oldest `SQLite` whose WAL two connections can't damage.
+/// The oldest `SQLite` whose WAL two connections can't corrupt.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// The pages in the write-ahead log at which it is copied into the database, and started anew.
 const LOG_PAGES: u32 = 1_000;
-/// What they take, each with its header, and some more: the commit that passes the mark is not cut.
+/// Their size with headers, and some more: the commit that passes the mark still fits.
 const LOG_BYTES: u64 = (LOG_PAGES as u64 + 100) * (4_096 + 24);
 
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 impl Journal {
-    /// Opens a journal, creates it if it is missing, and cleans up after processes that are gone: their requests count as
+    /// Opens a journal, creates it if it is missing, and cleans up after dead processes: their requests count as
     /// ended now, and what they were loading is removed.
     ///
     /// # Errors
-    /// If the place or the database is not the user's alone, damaged, newer than this program, or can't be written.
+    /// If the directory or the database is not the user's alone, damaged, newer than this program, or can't be written.
     pub fn open(location: &StoreLocation, clock: Clock, durability: Durability) -> Result<Journal, JournalError> {
         Journal::open_with_patience(location, clock, durability, Arc::new(Silent))
     }
 
-    /// Opens a journal in a new directory, and takes the names from its files: what it holds is gone with this process,
-    /// however that ends.
+    /// Opens a journal in a new directory, and unlinks its files: they are gone when this process ends, however it
+    /// ends.
     ///
     /// # Errors
     /// As [`Journal::open`].
@@ -53,7 +53,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// The same as [`Journal::open`], and every long wait for another process is reported to `patience`.
+    /// As [`Journal::open`], but reports every long wait for another process to `patience`.
     ///
     /// # Errors
     /// As [`Journal::open`].
@@ -67,11 +67,11 @@ impl Journal {
         open(&dir, clock, durability, patience).map_err(|error| dir.explain(error))
     }
 
-    /// Makes the write-ahead log as long as it will be, before speed matters: a commit that makes it longer has to sync
-    /// more than its own bytes. Nothing but speed depends on it.
+    /// Allocates the write-ahead log in full, before speed matters: a commit that extends it has to sync more than its
+    /// own bytes. Only speed depends on it.
     ///
     /// # Errors
-    /// If there is no room: then the log is as long as before. [`JournalError::Interrupted`], as all that writes.
+    /// If there is no room: then the log is as long as before. [`JournalError::Interrupted`], as for every write.
     pub(super) fn make_room(&self) -> Result<(), JournalError> {
         // Nobody else writes to it now.
         let _turn = self.turn.take()?;
@@ -81,10 +81,10 @@ impl Journal {
         if self.durability == Durability::Unsynced || length >= LOG_BYTES {
             return Ok(());
         }
-        // What lies behind its frames means nothing to SQLite: each of them bears a mark and a sum.
+        // SQLite ignores what follows its frames: each of them has a salt and a checksum.
         let mut places = (length..LOG_BYTES).step_by(ZEROS.len());
-        let made = places.try_for_each(|at| log.write_all_at(&ZEROS, at)).and_then(|()| log.sync_all());
-        Ok(made.or_else(|error| log.set_len(length).and(Err(error)))?)
+        let allocated = places.try_for_each(|at| log.write_all_at(&ZEROS, at)).and_then(|()| log.sync_all());
+        Ok(allocated.or_else(|error| log.set_len(length).and(Err(error)))?)
     }
 }
 
@@ -105,7 +105,7 @@ fn open(dir: &StateDir, clock: Clock, durability: Durability, patience: Arc<dyn 
     trust_nothing_in(&db)?;
     dir.expect_present(file)?;
     db.set_prepared_statement_cache_capacity(64);
-    // Plans don't depend on what is bound; else SQLite plans anew at each use, for the sake of statistics it hasn't got.
+    // Query plans don't depend on bound values; SQLite would replan at each use for statistics that it doesn't have.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let content = Content::of(&db, &path)?;
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -145,18 +145,18 @@ fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
     db.pragma_query_value(None, pragma, |row| row.get(0))
 }
 
-/// After a start of the machine the old boot times mean nothing: the wall times beside them decide, and what lies in
-/// the future counts as now.
+/// After a reboot the old boot times mean nothing: the wall times beside them decide, and a time in the future counts as
+/// now.
 fn rebase(tx: &Transaction<'_>, clock: &Clock) -> Result<(), DbError> {
     let now = clock.now();
     let shift = now.boot.0.saturating_sub(now.wall.as_microsecond());
-    // A clock that went back must not stretch a pause past what was left of it when the last attempt ended.
+    // A clock that was set back must not make a pause longer than it was when the last attempt ended.
     tx.execute(
         "UPDATE scopes SET pause_until = min(pause_until_wall + ?1, ?2 + min(?3, max(0,
              pause_until - ifnull((SELECT max(ended) FROM attempts WHERE scope = scopes.id), pause_until - ?3))))",
         [shift, now.boot.0, micros(LONGEST_PAUSE)],
     )?;
-    // At the next start the clock counts from here.
+    // At the next boot the clock counts from here.
     tx.execute("UPDATE scopes SET pause_until_wall = pause_until - ?1", [shift])?;
     tx.execute(
         "UPDATE attempts SET started = min(started_wall + ?1, ?2), ended = min(ended_wall + ?1, ?2)",

@@ -1,4 +1,4 @@
-//! An open journal, and the two ways to use its database: reading, and one transaction in turn with other processes.
+//! An open journal, and the two ways to use its database: reading, and a transaction under the write lock.
 
 use std::ops::Deref;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub enum Durability {
     Unsynced,
 }
 
-/// What can be read of a journal. Reading waits for no other process, and leaves no trace in it.
+/// A journal opened for reading. Reading waits for no other process, and leaves no trace in it.
 #[derive(Debug)]
 pub struct History {
     pub(super) db: Connection,
@@ -59,7 +59,7 @@ impl History {
     }
 }
 
-/// An open journal: one for each process, used by one task at a time.
+/// An open journal: one per process, used by one task at a time.
 #[derive(Debug)]
 pub struct Journal {
     pub(super) history: History,
@@ -67,12 +67,12 @@ pub struct Journal {
     pub(super) file: Option<FileId>,
     pub(super) durability: Durability,
     pub(super) turn: WriteLock,
-    /// Held for life: whoever can take this lock knows that we are gone.
+    /// Held for life: whoever can take this lock knows that we are dead.
     #[expect(dead_code, reason = "holding it is its use")]
     pub(super) alive: LivenessLock,
     /// Our row in `processes`.
     pub(super) process: i64,
-    /// The tenant key that is sent to, once a session has started.
+    /// The tenant key and the quota's longest window, once a session has started.
     pub(super) session: Option<Session>,
 }
 
@@ -80,7 +80,7 @@ pub struct Journal {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) scope: i64,
-    /// The quota asks for nothing older than this.
+    /// The quota needs no attempts older than this.
     pub(super) longest_hold: Duration,
     pub(super) rules: Rules,
     pub(super) ledger: Ledger,
@@ -95,7 +95,7 @@ impl Deref for Journal {
 }
 
 impl Journal {
-    /// One transaction, in turn with the other processes.
+    /// One transaction, under the write lock.
     pub(super) fn write<R>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<R, DbError>,

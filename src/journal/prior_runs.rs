@@ -19,20 +19,20 @@ use jiff::Timestamp;
 /// What earlier runs mean for rows that are about to be sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PriorRuns {
-    /// Changes that were applied before: by run, and whether they will be sent again (after the dedup window).
-    pub made: BTreeMap<(String, bool), Made>,
+    /// Changes already applied: by run, and whether they will be sent again (after the dedup window).
+    pub applied: BTreeMap<(String, bool), AppliedChanges>,
     /// By unfinished run, the rows whose incident it updates with a different change.
     pub unfinished: BTreeMap<String, u64>,
 }
 
-/// What of a row will be sent, as far as is known before the prompt.
+/// Which part of a row will be sent, as far as known before the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WillSend {
     /// Nothing: the same change was applied.
     Nothing,
     /// Its properties: the same comment was added.
     WithoutComment,
-    /// Its comment, by a step of its own: the properties were set.
+    /// Its comment, a separate step: the properties were set.
     OnlyComment,
     /// All of it.
     All,
@@ -40,7 +40,7 @@ pub enum WillSend {
 
 /// Changes that a run applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct AppliedChanges {
     /// How many.
     pub rows: u64,
     /// The last of them.
@@ -48,7 +48,7 @@ pub struct Made {
 }
 
 impl PriorRuns {
-    /// Adds what the updates of its incident mean for one change. Returns what of it will be sent.
+    /// Adds what the updates of its incident mean for one change. Returns which part of it will be sent.
     pub(super) fn add(
         &mut self,
         facts: &Facts,
@@ -74,8 +74,9 @@ impl PriorRuns {
         let is_applied = ever.iter().all(|decision| matches!(decision, Applied(_)));
         if let Some(Applied(applied)) = ever.into_iter().last().filter(|_| is_applied) {
             let is_sent = will_send != WillSend::Nothing;
-            let entry = self.made.entry((applied.run, is_sent)).or_insert(Made { rows: 0, last: applied.at });
-            *entry = Made { rows: entry.rows + 1, last: entry.last.max(applied.at) };
+            let entry =
+                self.applied.entry((applied.run, is_sent)).or_insert(AppliedChanges { rows: 0, last: applied.at });
+            *entry = AppliedChanges { rows: entry.rows + 1, last: entry.last.max(applied.at) };
         }
         let mut runs: Vec<&str> = prior
             .iter()
@@ -91,8 +92,8 @@ impl PriorRuns {
 }
 
 impl Journal {
-    /// Adds to `prior` what earlier runs mean for rows of a run that has not started, or is resumed. Returns for each
-    /// what of it will be sent.
+    /// Adds to `prior` what earlier runs mean for rows of a run that has not started, or is resumed. Returns which part
+    /// of each will be sent.
     ///
     /// # Errors
     /// If the journal can't be read.

@@ -19,7 +19,7 @@ use crate::model::change::{Change, TenantKey};
 use crate::model::permit::{Pause, QuotaUsage};
 use crate::model::step::Part;
 
-/// In the place of a session's number: those of sessions start with 1.
+/// Stands for "no session": the numbers of sessions start with 1.
 const NO_SESSION: i64 = 0;
 
 /// A journal opened for reading, for one tenant key.
@@ -27,7 +27,7 @@ const NO_SESSION: i64 = 0;
 pub struct ReadOnlyJournal {
     history: History,
     scope: i64,
-    /// The machine has restarted since the journal was written: its boot times are of no use.
+    /// The machine has restarted since the journal was written: its boot times mean nothing.
     is_old_boot: bool,
 }
 
@@ -60,7 +60,7 @@ impl ReadOnlyJournal {
         Ok(scope.map(|scope| ReadOnlyJournal { history, scope, is_old_boot }))
     }
 
-    /// Adds to `prior` what earlier runs mean for changes. Returns for each what of it will be sent.
+    /// Adds to `prior` what earlier runs mean for changes. Returns which part of each will be sent.
     ///
     /// # Errors
     /// If the journal can't be read.

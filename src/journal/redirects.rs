@@ -16,20 +16,20 @@ pub struct Contradiction {
     pub row: u64,
     /// The incident that both update.
     pub target: u64,
-    /// The other one's line.
+    /// The line of the other row.
     pub other_line: u64,
 }
 
 /// Runs and rows: rows whose incident was merged.
 impl Journal {
-    /// Rows without an outcome whose incident was read, and was merged into another one, update that one instead. Returns
-    /// those rows with the incidents to be read now. Rows in doubt stay as they are.
+    /// Redirects rows without an outcome whose incident was read and found merged into another: they update that one
+    /// instead. Returns them with the incidents to read now. Rows in doubt stay as they are.
     ///
     /// # Errors
     /// If the journal can't be written.
     pub fn retarget(&mut self, run: &RunHandle) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         self.write(|tx| {
-            // A number past the largest id would be read as a fraction.
+            // SQLite would read a number past the largest ID as a fraction.
             let mut follow = tx.prepare(&format!(
                 "UPDATE rows SET target = before ->> '$.there.redirect', before = NULL
                  WHERE run = ?1 AND outcome IS NULL AND body IS NOT NULL AND NOT {IS_UNSETTLED}
@@ -42,7 +42,7 @@ impl Journal {
         })
     }
 
-    /// Whether rows of a run update another incident than their own.
+    /// Whether any rows of a run update another incident than their own.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -71,7 +71,7 @@ impl Journal {
         })
     }
 
-    /// Rows without an outcome that conflict with a row that leads to the same incident.
+    /// Rows without an outcome that conflict with another row that updates the same incident.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -106,7 +106,7 @@ impl Journal {
     }
 }
 
-/// A row that leads to an incident to which others lead, too.
+/// A row that updates an incident that other rows update, too.
 struct TargetRow {
     target: u64,
     row: u64,
@@ -115,7 +115,7 @@ struct TargetRow {
     is_open: bool,
 }
 
-/// Of rows that lead to one incident, those that are not finished and conflict with one of the others.
+/// Of the rows that update one incident, the unfinished ones that conflict with another.
 fn contradictions(group: &[TargetRow]) -> impl Iterator<Item = Contradiction> {
     group.iter().filter(|one| one.is_open).filter_map(|one| {
         let other = group.iter().find(|other| other.asked != one.asked)?;

@@ -21,7 +21,7 @@ pub struct LoadRow {
     pub change: Result<Change, Outcome>,
     /// The row's own bytes.
     pub source: Vec<u8>,
-    /// Of a plan: its incident when the plan was created.
+    /// Of a plan: the snapshot of its incident when the plan was created.
     pub planned: Option<Snapshot>,
 }
 
@@ -30,11 +30,11 @@ pub struct LoadRow {
 pub enum ReadScope {
     /// Those of all rows.
     All,
-    /// Those that a row needs: it changes a list, its plan has a snapshot, or its own incident was merged into this one.
+    /// Those that a row needs: it edits a list, its plan has a snapshot, or its own incident was merged into this one.
     Needed,
 }
 
-/// What comparing said of a row.
+/// The result of comparing a row with its incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiffResult {
     /// The row's number.
@@ -42,8 +42,8 @@ pub struct DiffResult {
     /// How it ended, if it is finished.
     pub outcome: Option<Outcome>,
     /// Whether its incident differed from what it asks for.
-    pub is_otherwise: bool,
-    /// What is sent, if that is not what was asked for: with complete lists, without what is set already.
+    pub differs: bool,
+    /// What is sent, if that differs from what was asked for: with complete lists, without values already set.
     pub edits: Option<Edits>,
 }
 
@@ -69,7 +69,7 @@ pub struct PendingRow<L = ListEdit> {
     pub source: Vec<u8>,
     /// What to send.
     pub change: Change<L>,
-    /// Requests made for it so far.
+    /// The number of its requests so far.
     pub attempts: u32,
     /// Whether an earlier request for it is in doubt.
     pub is_in_doubt: bool,
@@ -79,8 +79,8 @@ pub struct PendingRow<L = ListEdit> {
     pub differed_at: Option<Timestamp>,
     /// The row's own incident, if that was merged into the one that is updated.
     pub merged: Option<IncidentId>,
-    /// What the row itself asks for, if the change is something else: it has complete lists, or leaves out what is set
-    /// already.
+    /// What the row itself asks for, if the change is different: it has complete lists, or leaves out values already
+    /// set.
     pub asked: Option<Edits>,
 }
 
@@ -116,7 +116,7 @@ pub struct ReportRow {
     pub result: ResultRow,
     /// What is sent to its incident, or to the one into which that was merged; `None` if the row is invalid.
     pub change: Option<Change>,
-    /// What its incident looked like before, if that was read.
+    /// The snapshot of its incident, if that was read.
     pub before: Option<Snapshot>,
 }
 

@@ -1,4 +1,4 @@
-//! A run's rows: loaded, read, compared; and those without an outcome, page by page.
+//! A run's rows: loading, snapshots, diffs; and paging through those without an outcome.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ impl Journal {
     /// Adds rows to a run that is being loaded.
     ///
     /// # Errors
-    /// Where the journal can't be written.
+    /// If the journal can't be written.
     pub fn load(&mut self, run: &RunHandle, rows: &[LoadRow]) -> Result<(), JournalError> {
         self.write(|tx| {
             for row in rows {
@@ -42,7 +42,7 @@ impl Journal {
     /// Marks rows of a run that is being loaded as invalid: those that contradict each other, known only at the end.
     ///
     /// # Errors
-    /// Where the journal can't be written.
+    /// If the journal can't be written.
     pub fn load_invalid(&mut self, run: &RunHandle, rows: &[(u64, Outcome)]) -> Result<(), JournalError> {
         self.write(|tx| {
             let mut update = tx.prepare_cached(
@@ -56,11 +56,11 @@ impl Journal {
         })
     }
 
-    /// The incidents of the rows without an outcome, with the rows' numbers. Rows in doubt are left out: what is read
-    /// of them tells whether they were made, not whether they are needed. But those that change lists have to know them.
+    /// The incidents of the rows without an outcome, with the rows' numbers. Excludes rows in doubt: a read of theirs
+    /// shows whether they were applied, not whether they are needed. But rows that edit lists need a snapshot.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn incidents(&self, run: &RunHandle, of: ReadScope) -> Result<Vec<(IncidentId, u64)>, JournalError> {
         self.read(|db| {
             let mut statement = db.prepare_cached(&format!(
@@ -99,7 +99,7 @@ impl Journal {
         })
     }
 
-    /// Keeps what comparing said of rows whose incidents were read at `read_at`.
+    /// Stores the diffs of rows whose incidents were read at `read_at`.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -107,7 +107,7 @@ impl Journal {
         let at = self.clock.now().wall_at(read_at).as_microsecond();
         self.write(|tx| {
             for compared in rows {
-                let snapshot_at = compared.is_otherwise.then_some(at);
+                let snapshot_at = compared.differs.then_some(at);
                 if compared.edits.is_some() || snapshot_at.is_some() {
                     columns::write_resolved(tx, run.id, compared.row, compared.edits.as_ref(), snapshot_at)?;
                 }
@@ -119,10 +119,10 @@ impl Journal {
         })
     }
 
-    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer where they are long.
+    /// The next rows without an outcome, after row `after`: at most `limit`, and fewer if they are long.
     ///
     /// # Errors
-    /// Where the journal can't be read.
+    /// If the journal can't be read.
     pub fn pending(&self, run: &RunHandle, after: u64, limit: u32) -> Result<Vec<PendingRow>, JournalError> {
         self.read(|db| {
             let mut statement = db.prepare_cached(&pending_rows())?;
@@ -134,7 +134,7 @@ impl Journal {
         })
     }
 
-    /// How many rows without an outcome add a comment and set properties, too: with two steps, where the API has them.
+    /// How many rows without an outcome both add a comment and set properties: two steps, if the API has them.
     ///
     /// # Errors
     /// If the journal can't be read.

@@ -16,7 +16,7 @@ use crate::model::setting::{Origin, Settings};
 pub struct RunMetadata {
     /// The input, as it was named.
     pub input: String,
-    /// What the results need to know of it.
+    /// What the results file needs to know about it.
     pub shape: InputShape,
     /// The base URL of the API.
     pub origin: String,
@@ -29,7 +29,7 @@ pub struct RunMetadata {
     /// All options of its command lines, as they were typed, for the next command; empty for a run of an older revision.
     #[serde(default)]
     pub typed: Settings,
-    /// What the last process that sent it was told by its command line, a variable, the contract or a default.
+    /// The options of the last process that sent it, each with its origin: command line, variable, contract, default.
     #[serde(default)]
     pub settings: Settings,
     /// The dedup window.
@@ -47,14 +47,14 @@ impl RunMetadata {
         options
     }
 
-    /// The settings of the run; of a run of an older revision, what is known of them.
+    /// The settings of the run; those of an older revision may be incomplete.
     #[must_use]
     pub fn settings(&self) -> Settings {
         if self.settings == Settings::default() { self.row_options() } else { self.settings.clone() }
     }
 }
 
-/// A run of this journal that is held by this process.
+/// A run of this journal whose lock this process holds.
 #[derive(Debug)]
 pub struct RunHandle {
     pub(super) id: i64,

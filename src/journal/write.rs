@@ -73,7 +73,7 @@ impl Writer<'_, '_> {
                 end.at.0,
                 self.now.wall_at(end.at).as_microsecond(),
                 end.verdict,
-                end.made,
+                end.applied,
                 end.http_status,
                 end.request_id,
             ])?;

@@ -1,6 +1,6 @@
-//! The counts of a run: one struct, made from the rows that are left, behind every number before the question.
+//! The counts of a run: every number shown before the prompt comes from this struct.
 //!
-//! Promises: a row that is not sent is counted as left out, with its reason, and nowhere else; a row that occurs twice is
+//! Promises: a row that is not sent is counted once, as left out, with its reason; a row that occurs twice is
 //! sent once and counted once.
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +12,7 @@ use super::set_counts::SetCounts;
 use crate::model::change::IncidentId;
 use crate::model::edit::Edits;
 
-/// Why a row is left out that has no outcome yet.
+/// Why a row without an outcome is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftOut {
     /// An earlier run, or an earlier start of this one, has applied the same change.
@@ -22,7 +22,7 @@ pub enum LeftOut {
 }
 
 impl LeftOut {
-    /// In a sentence.
+    /// The reason, as part of a sentence.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -32,10 +32,10 @@ impl LeftOut {
     }
 }
 
-/// What of its incident was recorded before a row is sent.
+/// What is recorded of a row's incident before the row is sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Recorded<'a> {
-    /// Nothing: what it replaces can't be restored.
+    /// Nothing: the replaced values can't be restored.
     Nothing,
     /// Its values, or it will be read before the row is sent.
     Yes,
@@ -48,7 +48,7 @@ pub(super) enum Recorded<'a> {
 pub struct Counts {
     /// The rows that will be sent.
     pub rows: u64,
-    /// The requests that send them, if each needs one attempt.
+    /// Their requests, if each needs one attempt.
     pub requests: u64,
     /// What they set.
     pub sets: SetCounts,
@@ -65,10 +65,10 @@ pub struct Counts {
     /// Rows that `--limit` leaves out.
     pub limited: u64,
     /// Rows that had ended when the plan was created.
-    pub ended_in_plan: u64,
+    pub finished_in_plan: u64,
     /// The rows whose comment is not repeated: it was added before. They are sent without it.
     pub without_comment: HashSet<u64>,
-    /// The rows of which only the comment, a step of its own, is sent: the rest was applied before.
+    /// The rows of which only the comment, a separate step, is sent: the rest was applied before.
     pub only_comment: HashSet<u64>,
     /// The rows without an outcome that are left out, by number.
     pub left_out: HashMap<u64, LeftOut>,
@@ -79,14 +79,14 @@ pub struct Counts {
 pub(super) struct Counter {
     counts: Counts,
     /// Incident and change of the rows so far: 16 bytes each.
-    met: HashSet<(u64, u64)>,
+    seen: HashSet<(u64, u64)>,
     hasher: RandomState,
 }
 
 impl Counter {
-    /// Whether no row before asks for the same; one that does is counted as left out.
+    /// Whether no earlier row asks for the same; if one does, counts this row as left out.
     pub(super) fn is_first(&mut self, row: u64, incident: IncidentId, asked: &Edits) -> bool {
-        let is_first = self.met.insert((incident.get(), self.hasher.hash_one(asked)));
+        let is_first = self.seen.insert((incident.get(), self.hasher.hash_one(asked)));
         if !is_first {
             self.counts.repeated += 1;
             self.counts.left_out.insert(row, LeftOut::Repeated);
@@ -94,7 +94,7 @@ impl Counter {
         is_first
     }
 
-    /// Leaves out a row that was applied before. Who did it is counted elsewhere.
+    /// Leaves out a row that was applied before. By which run, is counted elsewhere.
     pub(super) fn leave_out_applied(&mut self, row: u64) {
         self.counts.left_out.insert(row, LeftOut::Applied);
     }
@@ -104,12 +104,12 @@ impl Counter {
         self.counts.without_comment.insert(row);
     }
 
-    /// Notes that of a row only the comment will be sent.
+    /// Notes that only the comment of a row will be sent.
     pub(super) fn leave_out_properties(&mut self, row: u64) {
         self.counts.only_comment.insert(row);
     }
 
-    /// Counts a row that will be sent, by so many requests.
+    /// Counts a row that will be sent, with this many requests.
     pub(super) fn add(&mut self, edits: &Edits, requests: usize, recorded: Recorded<'_>, is_in_doubt: bool) {
         self.counts.rows += 1;
         self.counts.requests += requests as u64;

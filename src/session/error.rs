@@ -8,7 +8,7 @@ use crate::input::InputError;
 use crate::journal::JournalError;
 use crate::plan::PlanError;
 
-/// Why a step of a run failed. Nothing was sent, except with [`SessionError::Journal`] while a run is sent: what was
+/// Why a step of a run failed. Nothing was sent, except with [`SessionError::Journal`] during sending: what was
 /// sent is then in the journal.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -18,7 +18,7 @@ pub enum SessionError {
     /// Some rows are invalid. Each diagnostic was reported.
     #[error("the input is not valid")]
     InvalidRows,
-    /// The plan is refused: it isn't one, or was modified.
+    /// The plan is refused: it is not a plan, or was modified.
     #[error("{error}")]
     Plan {
         /// Its file.
@@ -33,7 +33,7 @@ pub enum SessionError {
     /// The preflight stopped before it was finished.
     #[error("stopped before anything was sent: {0}")]
     Stopped(StopReason),
-    /// There is no place for the rows of a dry run.
+    /// The rows of a dry run can't be stored.
     #[error("cannot keep the rows of a dry run: {0}")]
     Scratch(#[source] io::Error),
     /// A listener or a writer that was passed in failed.
@@ -41,7 +41,7 @@ pub enum SessionError {
     Listener(io::Error),
 }
 
-/// While it is read, its path is known to the caller.
+/// An error of the input; the caller knows its path.
 impl From<PlanError> for SessionError {
     fn from(error: PlanError) -> SessionError {
         SessionError::Plan { path: PathBuf::new(), error }

@@ -12,7 +12,7 @@ use crate::model::edit::Edits;
 pub struct FirstRequest {
     /// Such as `PATCH`.
     pub method: &'static str,
-    /// Begins with a slash.
+    /// Starts with a slash.
     pub path: String,
     /// JSON, exactly.
     pub body: String,
@@ -22,7 +22,7 @@ pub struct FirstRequest {
     pub source: Vec<u8>,
 }
 
-/// So many requests are shown.
+/// Maximum number of requests shown.
 const SHOWN: usize = 3;
 
 impl PreparedRun {
@@ -42,7 +42,7 @@ impl PreparedRun {
                     () if counts.only_comment.contains(&row) => edits.only_added(),
                     () => edits,
                 };
-                // The request for a list edit is not known before its incident is read.
+                // The request for a list edit is unknown until its incident is read.
                 let Some(change) = (Change { incident, edits }).resolved() else { continue };
                 first.extend(self.target.contract.steps(&change).map(|step| FirstRequest {
                     method: step.method.as_str(),

@@ -28,11 +28,11 @@ pub struct Imported {
     pub limited: u64,
     /// Cells that `--set` overrides, by property.
     pub overridden: Vec<(String, u64)>,
-    /// What the input is beside rows.
+    /// The kind of the input.
     pub kind: FileKind,
     /// All rows of the input.
     pub all: u64,
-    /// Rows of a results file that are not to be sent again.
+    /// Rows of a results file that are not sent again.
     pub skipped: u64,
     /// The SHA-256 of the changes in their order: equal for equal changes.
     pub digest: Vec<u8>,
@@ -41,7 +41,7 @@ pub struct Imported {
 /// Checks the rows, and passes those of the run to `keep`, a batch at a time, in their order.
 ///
 /// # Errors
-/// If the input is not valid (each diagnostic was reported), or `keep` fails.
+/// If the input is invalid (each diagnostic was reported), or `keep` fails.
 fn read(
     input: Input,
     rules: &Rules<'_>,
@@ -93,7 +93,7 @@ pub(super) const BATCH: usize = 2_000;
 /// Bytes written at a time: thousands of long comments don't fit into memory.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Adds rows to a run that nobody sees yet, a batch at a time.
+/// Adds rows to a run that no other process sees yet, a batch at a time.
 pub(super) struct Batches<'a> {
     pub(super) journal: &'a mut Journal,
     pub(super) run: &'a RunHandle,
@@ -123,7 +123,7 @@ impl Batches<'_> {
         Ok(())
     }
 
-    /// Marks rows that were added as invalid, which is known at the end of the input.
+    /// Marks added rows as invalid: some conflicts are known only at the end of the input.
     fn mark_invalid(&mut self, stats: &CheckStats) -> Result<(), JournalError> {
         self.end()?;
         let mut found = stats.contradicting().map(|(row, error)| (row, invalid(error.code, &error.message))).peekable();
@@ -159,7 +159,7 @@ pub(super) fn import_plan(batches: &mut Batches<'_>, plan: &Plan) -> Result<Impo
 /// Imports an input.
 ///
 /// # Errors
-/// If the input is not valid, or the journal can't be written. The caller discards what was loaded.
+/// If the input is invalid, or the journal can't be written. The caller discards what was loaded.
 pub(super) fn import(
     batches: &mut Batches<'_>,
     input: Input,

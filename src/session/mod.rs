@@ -1,6 +1,6 @@
 //! A run as a library: check and import the rows, read their incidents, preview, send.
 //!
-//! Plain options go in; data and events come out. Nothing here prints, asks or knows a command line.
+//! Plain options go in; data and events come out. Nothing here prints, prompts or knows a command line.
 
 mod acquire;
 mod counts;

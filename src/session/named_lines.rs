@@ -1,6 +1,6 @@
-//! Lines of an input: how many, and the first of them.
+//! Lines of an input: their number, and the first few.
 
-/// So many lines are named.
+/// Maximum number of lines named.
 pub(super) const NAMED: usize = 5;
 
 /// Lines of an input, in their order.

@@ -1,8 +1,8 @@
-//! Where a run is on its way into the journal: told after each commit.
+//! The steps by which a run gets into the journal, reported after each commit.
 
 use std::fmt;
 
-/// A step of a run that the journal holds from now on.
+/// A step of a run that has just been committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The run was created; no other process sees it.
@@ -11,11 +11,11 @@ pub enum Step {
     Loaded,
     /// A page of its rows was compared with their incidents.
     Compared,
-    /// Other processes see it.
+    /// The run was published: other processes see it.
     Published,
 }
 
-/// Calls what wants to know of each [`Step`], if anything does.
+/// Calls the observer, if there is one, after each [`Step`].
 #[derive(Default)]
 pub(super) struct Observer(Option<Box<dyn FnMut(Step) + Send>>);
 

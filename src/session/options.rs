@@ -1,4 +1,4 @@
-//! How requests are made, and how a run is sent.
+//! Options for requests and for sending a run, with their defaults.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::apply::EngineSettings;
 pub const CONCURRENCY: u32 = 8;
 /// The default for attempts per row.
 pub const MAX_ATTEMPTS: u32 = 5;
-/// The default dedup window: a nightly job is not affected by the one of the night before.
+/// The default dedup window: a nightly job is not affected by that of the previous night.
 pub const REMEMBER: Duration = Duration::from_hours(12);
 /// The default wait for a service that is down.
 pub const PATIENCE: Duration = Duration::from_mins(10);

@@ -10,14 +10,14 @@ use crate::journal::{History, JournalError, PendingRow, PriorRuns, WillSend};
 use crate::model::change::Change;
 use crate::model::permit::{Pause, QuotaUsage};
 
-/// What a forecast begins with.
+/// The starting point of an estimate.
 #[derive(Clone, Debug)]
 pub struct Outlook {
-    /// What is spent of the quota.
+    /// The quota in use.
     pub spent: QuotaUsage,
     /// The pause, if there is one.
     pub pause: Option<Pause>,
-    /// How long a request takes: as measured before, if it was.
+    /// How long a request takes: as measured in earlier runs, else a guess.
     pub latency: Duration,
 }
 
@@ -32,7 +32,7 @@ impl PreparedRun {
         }
     }
 
-    /// Adds to `prior` what earlier runs mean for rows. Returns for each what of it will be sent.
+    /// Adds to `prior` what earlier runs mean for rows. Returns which part of each will be sent.
     pub(super) fn add_prior_runs(
         &self,
         rows: &[&PendingRow],
@@ -50,7 +50,7 @@ impl PreparedRun {
         }
     }
 
-    /// What the quota and the service look like from the journal.
+    /// The state of the quota and the latency of the service, from the journal.
     ///
     /// # Errors
     /// If the journal can't be read.

@@ -6,7 +6,7 @@ use crate::model::outcome::ResultRow;
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
 
-/// Passes through the rows of a run that have no outcome, a page at a time. The journal may change between two pages.
+/// Iterates over the rows of a run without an outcome, a page at a time. The journal may change between two pages.
 #[derive(Debug, Default)]
 pub(super) struct PendingPages {
     after: u64,
@@ -39,7 +39,7 @@ pub fn report_rows(
     paged(move |after| journal.report_rows(run, filter, after, PAGE), |row: &ReportRow| row.result.row)
 }
 
-/// Reads pages, each of the rows after the last one, until one is empty.
+/// Reads page after page until one is empty.
 fn paged<T>(
     read: impl Fn(u64) -> Result<Vec<T>, JournalError>,
     number: impl Fn(&T) -> u64,

@@ -1,24 +1,24 @@
-//! Earlier runs, as a run before it is sent knows them: from its own journal, or for a dry run from one that is only read.
+//! Earlier runs, as an unsent run sees them: from its own journal or, for a dry run, from a journal opened read-only.
 
 use crate::clock::Clock;
 use crate::journal::{JournalError, ReadOnlyJournal, StoreLocation};
 use crate::model::change::TenantKey;
 
-/// Where earlier runs are.
+/// Where earlier runs are found.
 #[derive(Debug)]
 pub enum Past {
     /// In the run's own journal.
     Own,
     /// In another journal.
     Other(Box<ReadOnlyJournal>),
-    /// There are none.
+    /// There are no earlier runs.
     None,
-    /// It is not known whose incidents are changed.
+    /// Whose incidents are changed is unknown.
     Unknown,
 }
 
 impl Past {
-    /// The journal there, of which nothing is changed. `tenant`: whose incidents are changed, if that is known.
+    /// The journal there, opened read-only. `tenant`: whose incidents are changed, if known.
     ///
     /// # Errors
     /// If there is a journal that can't be read.

@@ -9,12 +9,12 @@ use crate::files::open_input;
 use crate::model::change::TenantKey;
 use crate::plan::{self, Header, PlanError, PlanRow, Verified};
 
-/// A plan that is as it was written.
+/// A plan whose checksum was verified.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Its file.
     pub path: PathBuf,
-    /// What it says of itself.
+    /// Its header.
     pub header: Header,
     /// Its contract.
     pub contract: Contract,
@@ -23,16 +23,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Reads all of it.
+    /// Reads and verifies all of it.
     ///
     /// # Errors
-    /// If it is not a plan, or not as it was written.
+    /// If it is not a plan, or was modified.
     pub fn read(path: &Path) -> Result<Plan, SessionError> {
         let Verified { header, contract, checksum } = read(path, |_| Ok(()))?;
         Ok(Plan { path: path.to_owned(), header, contract, checksum })
     }
 
-    /// Whose incidents it is for, if that was known.
+    /// Whose incidents it changes, if that was known.
     #[must_use]
     pub fn tenant(&self) -> Option<TenantKey> {
         self.header.scope.clone().map(TenantKey::from_stored)
@@ -41,7 +41,7 @@ impl Plan {
     /// Passes its rows to `take`, in their order.
     ///
     /// # Errors
-    /// If the file has become another plan since it was read, or `take` fails.
+    /// If the file has changed since it was read, or `take` fails.
     pub(super) fn each_row(&self, take: impl FnMut(PlanRow) -> Result<(), SessionError>) -> Result<(), SessionError> {
         if read(&self.path, take)?.checksum == self.checksum {
             return Ok(());
@@ -52,7 +52,7 @@ impl Plan {
 
 fn read(path: &Path, take: impl FnMut(PlanRow) -> Result<(), SessionError>) -> Result<Verified, SessionError> {
     let opened = || {
-        // A pipe would be waited for, and can't be read twice.
+        // Opening a pipe would block, and it can't be read twice.
         if path.metadata()?.is_file() { Ok(open_input(path)?) } else { Err(PlanError::NoPlan) }
     };
     let read = opened().map_err(SessionError::from).and_then(|file| plan::read(BufReader::new(file), take));

@@ -8,7 +8,7 @@ use crate::model::outcome::OutcomeKind;
 use crate::plan::{Header, PlanRow, digits};
 
 impl PreparedRun {
-    /// What a plan of this run says of itself. `tenant`: whose incidents it may change, if that is known.
+    /// The header of a plan of this run. `tenant`: whose incidents it may change, if known.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -28,7 +28,7 @@ impl PreparedRun {
         })
     }
 
-    /// Its rows, as a plan holds them.
+    /// Its rows, as they are written to a plan.
     pub fn plan_rows(&self) -> impl Iterator<Item = Result<PlanRow, JournalError>> {
         self.plan_rows_of(RowFilter::NoneOf(&[]))
     }

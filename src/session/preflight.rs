@@ -31,7 +31,7 @@ use crate::model::snapshot::Snapshot;
 /// Which incidents are read.
 #[derive(Clone, Copy, Debug)]
 pub struct PreflightOptions {
-    /// Those of which rows.
+    /// Of which rows.
     pub scope: ReadScope,
     /// Whether rows whose incident was merged into another one update that one instead; otherwise they are not sent.
     pub follow_redirects: bool,
@@ -44,23 +44,23 @@ pub struct Reading {
     pub reason: ReadReason,
     /// How many.
     pub incidents: u64,
-    /// The fewest and the most requests that it can take.
+    /// The minimum and the maximum number of requests.
     pub requests: (u64, u64),
 }
 
-/// Follows a preflight.
+/// Listens to a preflight.
 pub trait PreflightListener: Listener {
     /// Incidents are about to be read.
     fn on_reading(&mut self, reading: &Reading);
 }
 
-/// The most merges that are followed from one incident: they may form a circle.
+/// Maximum number of merges followed from one incident: they may form a circle.
 const HOPS: usize = 5;
 
-/// What a preflight has read.
+/// The result of reading.
 #[derive(Debug)]
 pub struct PreflightStats {
-    /// The rows whose incidents were read: what is known of others is from an earlier read.
+    /// The rows whose incidents were read; the snapshots of others are from an earlier read.
     rows: HashSet<u64>,
     incidents: u64,
     reads: ReadStats,
@@ -159,7 +159,7 @@ impl PreparedRun {
         let mut pages = PendingPages::default();
         while let Some(rows) = pages.next(&self.journal, &self.handle)? {
             let contradicts = |row: &PendingRow| contradicting.get(&row.row).filter(|_| !row.is_in_doubt);
-            // What is known of rows that were not read now is old.
+            // The snapshots of rows that were not read now are old.
             let is_known = |row: &PendingRow| contradicts(row).is_some() || stats.rows.contains(&row.row);
             let rows: Vec<PendingRow> = rows.into_iter().filter(is_known).collect();
             let numbers: Vec<u64> = rows.iter().map(|row| row.row).collect();
@@ -181,25 +181,25 @@ impl PreparedRun {
             let mut results = Vec::new();
             for (mut row, loaded, mut diff) in judged {
                 if set_differently.contains(&row.row) {
-                    // The read may be older than that.
+                    // The read may be older than our own update.
                     diff = Some(Diff::Changes(Vec::new()));
                 } else if diff == Some(Diff::Changes(Vec::new())) {
-                    // The properties are all set already.
+                    // All properties are already set.
                     row.change.edits = comment_alone(&row.change.edits);
                 }
                 let edits = (row.change.edits != loaded).then(|| row.change.edits.clone());
-                let mut one = DiffResult { row: row.row, outcome: None, is_otherwise: false, edits };
+                let mut result = DiffResult { row: row.row, outcome: None, differs: false, edits };
                 match diff {
                     Some(Diff::Skipped(outcome)) => {
                         compared.add_end(&outcome, row.line);
-                        one.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
+                        result.outcome = Some(Outcome { finished_at: Some(now), ..outcome });
                     }
                     Some(Diff::Changes(differences)) => {
-                        one.is_otherwise = !differences.is_empty();
+                        result.differs = !differences.is_empty();
                     }
                     None => {}
                 }
-                results.push(one);
+                results.push(result);
             }
             self.journal.compared(&self.handle, stats.started_at, &results)?;
             self.observer.tell(Step::Compared);
@@ -207,7 +207,7 @@ impl PreparedRun {
         Ok(compared)
     }
 
-    /// What the preflight had shown when the plan was created from which this run is imported.
+    /// The summary of the preflight from when this run's plan was created.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -238,7 +238,7 @@ impl PreparedRun {
         let same_as = self.target.contract.same_as();
         let (mut pages, mut shown) = (PendingPages::default(), 0);
         while let Some(rows) = pages.next(&self.journal, &self.handle)? {
-            // Of those in doubt, that comes first.
+            // Rows in doubt are resolved first.
             let sent = rows.iter().filter(|row| !row.is_in_doubt && !counts.left_out.contains_key(&row.row));
             let sent: Vec<&PendingRow> = sent.collect();
             let numbers: Vec<u64> = sent.iter().map(|row| row.row).collect();
@@ -268,7 +268,7 @@ impl PreparedRun {
 /// The diff of a row, and the row with its list edits resolved. `None` if the row's doubt must be resolved first.
 fn diff_of(mut row: PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> (PendingRow, Option<Diff>) {
     if let (Some(asked), Snapshot::There(before)) = (&row.asked, &snapshots.now) {
-        // Without list edits that is what was asked for.
+        // Without list edits, what is sent is what was asked for.
         match asked.resolve(&before.values) {
             Ok(edits) => row.change.edits = edits.into(),
             Err(property) => {
@@ -284,7 +284,7 @@ fn diff_of(mut row: PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> (Pen
     if row.change.edits.added().is_some() {
         return (row, None);
     }
-    // It may be sent again, and it may be so because it was made.
+    // It may be sent again; the values may be set because an earlier attempt was applied.
     let compared = match diff(&row, snapshots, same_as) {
         Diff::Skipped(outcome) if outcome.kind == OutcomeKind::Unchanged => Diff::Skipped(Outcome::found_by_reading()),
         Diff::Skipped(outcome) if outcome.code == OutcomeCode::Unreadable => {
@@ -297,7 +297,7 @@ fn diff_of(mut row: PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> (Pen
 
 fn diff(row: &PendingRow, snapshots: &Snapshots, same_as: &SameAs) -> Diff {
     match &snapshots.planned {
-        // What this run itself has changed is no change since.
+        // A change by this run itself doesn't count.
         Some(planned) if !snapshots.is_touched => compare_since(&row.change, planned, &snapshots.now, same_as),
         _ => compare(&row.change, &snapshots.now, same_as),
     }
@@ -308,7 +308,7 @@ fn comment_alone(edits: &Edits) -> Edits {
     if edits.added().is_some() { edits.only_added() } else { edits.clone() }
 }
 
-/// The incident does not show a list that the row changes: it is not to be taken for an empty one.
+/// The incident does not show a list that the row edits: it must not be taken for empty.
 fn unlisted(property: &str, is_in_doubt: bool) -> Outcome {
     let what = format!("the response lacks {property}, which the row changes, or it contains an access token");
     if is_in_doubt {

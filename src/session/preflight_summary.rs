@@ -1,34 +1,34 @@
-//! What looking at the incidents has shown: how many rows need no update, which ones can't have one, what changes.
+//! The result of a preflight: how many rows need no update, and how many can't be updated.
 
 use std::collections::BTreeMap;
 
 use super::named_lines::NamedLines;
 use crate::model::outcome::{Outcome, RowCode};
 
-/// Why incidents are looked at.
+/// Why incidents are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadReason {
-    /// They are those of the rows.
+    /// They are the incidents of the rows.
     First,
-    /// Those were merged into them.
+    /// Incidents of rows were merged into them.
     Merged,
 }
 
-/// What looking has shown.
+/// The result of a preflight.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PreflightSummary {
-    /// The incidents that were looked at.
+    /// The incidents that were read.
     pub incidents: u64,
-    /// By so many calls; `None`: by a plan, when that was made.
+    /// The number of requests; `None` if they were read when the plan was created.
     pub calls: Option<u64>,
-    /// Rows whose incident is already as they ask for.
+    /// Rows whose values are already set.
     pub already_so: u64,
     /// Rows that can't be updated, by code.
     pub problems: BTreeMap<String, (RowCode, NamedLines)>,
 }
 
 impl PreflightSummary {
-    /// So many incidents, by so many calls.
+    /// A number of incidents, read by a number of requests.
     #[must_use]
     pub fn new(incidents: u64, calls: Option<u64>) -> PreflightSummary {
         PreflightSummary { incidents, calls, ..PreflightSummary::default() }
@@ -44,7 +44,7 @@ impl PreflightSummary {
         problem.or_insert_with(|| (outcome.code.clone(), NamedLines::default())).1.add(line);
     }
 
-    /// Rows that are not sent because of it.
+    /// Rows that are not sent because of the preflight.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.already_so + self.problems.values().map(|(_, lines)| lines.rows).sum::<u64>()

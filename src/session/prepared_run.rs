@@ -1,4 +1,4 @@
-//! A run that is in the journal and has not been sent: resumed, previewed, sent or discarded.
+//! A run in the journal that has not been sent, and what can be done with it: preview, send, discard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::journal::{Journal, JournalError, RunHandle, RunKey, RunMetadata, RunState};
 use crate::model::outcome::OutcomeCode;
 
-/// A run that has not been sent.
+/// A run in the journal that has not been sent.
 #[derive(Debug)]
 pub struct PreparedRun {
     /// Where it goes.
@@ -32,13 +32,13 @@ pub struct PreparedRun {
     pub handle: RunHandle,
     /// Whether it was started by an earlier process.
     pub resumes: bool,
-    /// What was imported; nothing if it is resumed by its ID.
+    /// The counts of the import; empty if it is resumed by its ID.
     pub imported: Imported,
-    /// What is kept of its start.
+    /// What the journal keeps about its start.
     pub metadata: RunMetadata,
-    /// What makes it the same run as another one.
+    /// The key by which the same run is found.
     pub key: RunKey,
-    /// What the preflight has shown, if there was one.
+    /// The summary of the preflight, if there was one.
     pub compared: Option<PreflightSummary>,
     /// The requests of the preflight.
     pub reads: ReadStats,
@@ -78,7 +78,7 @@ pub struct RunEnd {
     pub journal: Journal,
     /// Which run it is.
     pub handle: RunHandle,
-    /// The journal could not be written any more. What was sent is in it, and the next start resumes the run.
+    /// Why the journal failed, if it did. What was sent is in it, and the next start resumes the run.
     pub failed: Option<JournalError>,
 }
 
@@ -115,29 +115,29 @@ impl PreparedRun {
         if self.resumes { Ok(()) } else { self.journal.discard(&self.handle) }
     }
 
-    /// Makes it a run that other processes see and can resume, with the options in its metadata. `results` is the path of its results file.
+    /// Makes the run visible to other processes, which can then resume it. `results` is the path of its results file.
     ///
     /// # Errors
-    /// If another process has published the same run, or the journal can't be written. Nothing of it stays.
+    /// If another process has published the same run, or the journal can't be written. The run is then discarded.
     pub fn publish(&mut self, results: String) -> Result<(), JournalError> {
         if self.resumes {
-            // If they can't be kept, sending will say so.
+            // If they can't be stored, sending will fail and say so.
             let _ = self.journal.keep_options(&self.handle, &self.metadata);
             return Ok(());
         }
         self.metadata.results = results;
         self.journal.publish(&self.handle, &self.metadata, &self.key).inspect_err(|_| {
-            // If it can't be removed now, the next start does that.
+            // If it can't be removed now, the next start removes it.
             let _ = self.journal.discard(&self.handle);
         })?;
         self.observer.tell(Step::Published);
         Ok(())
     }
 
-    /// Sends what is left of a published run. `stop` turns true to stop it; the requests in flight are waited for.
+    /// Sends the unfinished rows of a published run. When `stop` turns true, it stops after the requests in flight.
     ///
     /// # Errors
-    /// If the journal is lost. What was sent is in it, if it still exists, and the next start resumes the run.
+    /// If the journal fails. What was sent is in it, if it still exists, and the next start resumes the run.
     pub async fn send<T: Transport>(
         self,
         client: Arc<Client<T>>,

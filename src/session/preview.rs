@@ -24,7 +24,7 @@ use crate::model::quota_spec::Quota;
 use crate::model::snapshot::Snapshot;
 use crate::quota::{Buckets, Forecast, arrival};
 
-/// The first changes that a preview holds.
+/// Maximum number of changes in a preview.
 const FIRST_CHANGES: usize = 5;
 
 /// How a run would be sent.
@@ -50,30 +50,30 @@ impl From<&SendOptions> for PreviewOptions {
 pub struct Preview {
     /// The rows that will be sent, what they set, and those that are left out.
     pub counts: Counts,
-    /// What the preflight has shown, if there was one.
+    /// The summary of the preflight, if there was one.
     pub compared: Option<PreflightSummary>,
-    /// Rows that update the incident into which theirs was merged.
+    /// Rows that update the incident into which their own was merged.
     pub retargeted: NamedLines,
     /// The first changes, if the incidents were read.
     pub first_changes: Vec<RowDiff>,
-    /// The properties of which `--set` overrides cells, with the number of cells.
+    /// Properties whose cells `--set` overrides, with the number of cells.
     pub overridden: Vec<(String, u64)>,
-    /// If a run is resumed, its ID, and the rows of it that are finished.
+    /// If a run is resumed, its ID and its finished rows.
     pub resumed: Option<(String, u64)>,
-    /// What earlier runs have to do with it; `None` if it is not known whose incidents it changes.
+    /// What earlier runs mean for it; `None` if whose incidents it changes is unknown.
     pub earlier: Option<PriorRuns>,
     /// How long it takes.
     pub estimate: Estimate,
 }
 
-/// How long a run takes, by the quota's arithmetic.
+/// How long a run takes, computed from the quota.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
     /// The time at which it would start.
     pub starts_at: Timestamp,
     /// How long it takes.
     pub duration: Duration,
-    /// If it stops after some time, that and the rows that fit into it.
+    /// If it stops after some time, that time and the rows that fit into it.
     pub stop_after: Option<(Duration, u64)>,
 }
 
@@ -97,7 +97,7 @@ impl Estimate {
                 let middle = fits.midpoint(too_many);
                 *if end_of(middle) <= now.boot + after { &mut fits } else { &mut too_many } = middle;
             }
-            // The requests of a row go one after the other.
+            // The requests of a row are sent one after the other.
             (after, fits * counts.rows / counts.requests.max(1))
         });
         Estimate { starts_at: now.wall, duration: end_of(counts.requests).since(now.boot), stop_after }
@@ -105,7 +105,7 @@ impl Estimate {
 }
 
 impl PreparedRun {
-    /// What will be sent, and what will not.
+    /// Previews what will be sent, and what will not.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -120,10 +120,10 @@ impl PreparedRun {
                 _ => finished += group.rows,
             }
         }
-        // The preflight counts those that it has ended.
+        // The preflight counts the rows that it has ended.
         finished -= self.compared.as_ref().map_or(0, PreflightSummary::ended).min(finished);
         if !self.resumes {
-            counts.ended_in_plan = finished;
+            counts.finished_in_plan = finished;
         }
         counts.limited = self.imported.limited;
         let mut first_changes = Vec::new();
@@ -148,7 +148,7 @@ impl PreparedRun {
         })
     }
 
-    /// Counts the rows that have no outcome: those that will be sent, and those that are left out because of other rows
+    /// Counts the rows without an outcome: those that will be sent, and those that are left out because of other rows
     /// and runs.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ impl PreparedRun {
             let first = rows.iter().filter(|row| counter.is_first(row.row, row.change.incident, row.asked()));
             let first: Vec<&PendingRow> = first.collect();
             let will_send = self.add_prior_runs(&first, remember, &mut earlier)?;
-            // Only lists are counted by what they were.
+            // Only for lists do the counts depend on earlier values.
             let has_list = |row: &&&PendingRow| row.is_recorded && sets_list(&row.change.edits);
             let listed: Vec<u64> = first.iter().filter(has_list).map(|row| row.row).collect();
             let snapshots = journal.snapshots(run, &listed)?;
@@ -188,7 +188,7 @@ impl PreparedRun {
                     _ if row.is_recorded || row.change.edits.edit_lists() => Recorded::Yes,
                     _ => Recorded::Nothing,
                 };
-                // Of the comment, if it is all that is left, nothing is in doubt.
+                // If only the comment is left, it was never sent: nothing is in doubt.
                 let is_in_doubt = row.is_in_doubt && will_send != WillSend::OnlyComment;
                 counter.add(&edits, contract.parts(&edits).count(), recorded, is_in_doubt);
             }

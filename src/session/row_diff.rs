@@ -9,7 +9,7 @@ pub struct RowDiff {
     pub line: u64,
     /// The incident that is changed.
     pub incident: u64,
-    /// The row's own incident, if that was merged into the other one.
+    /// The row's own incident, if that was merged into the updated one.
     pub merged: Option<u64>,
     /// The properties that change.
     pub differences: Vec<PropertyDiff>,
@@ -18,7 +18,7 @@ pub struct RowDiff {
 }
 
 impl RowDiff {
-    /// The row at `line`, with the differences of its change, and what it adds.
+    /// The diff of the row at `line`: its property diffs, and what it adds.
     #[must_use]
     pub fn new(line: u64, incident: u64, added: Option<(&str, &str)>, differences: Vec<PropertyDiff>) -> RowDiff {
         let adds = added.map(|(property, text)| (property.to_owned(), text.to_owned()));

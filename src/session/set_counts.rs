@@ -5,23 +5,23 @@ use serde_json::{Map, Value};
 use crate::model::edit::{Edit, Edits, Property, PropertyEdit};
 use crate::model::list_edit::ListEdit;
 
-/// So many different values of a property are told apart …
+/// Maximum number of values counted separately per property …
 const COUNTED_VALUES: usize = 12;
 
-/// … those that are not longer than this …
+/// … if they are not longer than this, in bytes …
 const COUNTED_LENGTH: usize = 1_000;
 
-/// … and so many are shown.
+/// … and the number that is shown.
 const SHOWN_VALUES: usize = 3;
 
-/// The word for what empties a property.
+/// Stands for the value of a cleared property.
 const CLEAR: &str = "<clear>";
 
 /// Counts what the changes set: for each property the rows, and for each of its first values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetCounts(Vec<PropertyCounts>);
 
-/// What is set of one property.
+/// The counts of one property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PropertyCounts {
     /// Its name.
@@ -32,10 +32,10 @@ pub struct PropertyCounts {
     pub replaces_list: u64,
     /// Rows that add to a list and take from it.
     pub changes_list: u64,
-    /// Rows that empty it, …
+    /// Rows that clear it, …
     pub clears: u64,
-    /// … and those whose change of a list leaves nothing in it.
-    pub empties: u64,
+    /// … and rows that clear a list whose entries are known.
+    pub emptied: u64,
     values: Vec<(String, u64)>,
 }
 
@@ -49,13 +49,13 @@ impl SetCounts {
         }
     }
 
-    /// Whether a row empties a property.
+    /// Whether any row clears a property.
     #[must_use]
     pub fn clears(&self) -> bool {
-        self.0.iter().any(|counts| counts.clears > 0 || counts.empties > 0)
+        self.0.iter().any(|counts| counts.clears > 0 || counts.emptied > 0)
     }
 
-    /// How many rows set this value, which is one of a few.
+    /// How many rows set this value. Only the first few values of a property are counted.
     #[must_use]
     pub fn rows_with(&self, property: &str, value: &str) -> u64 {
         let counts = self.0.iter().find(|counts| counts.property == property);
@@ -63,7 +63,7 @@ impl SetCounts {
         values.filter(|(known, _)| known == value).map(|(_, rows)| rows).sum()
     }
 
-    /// The properties that are set, in the order in which they were met.
+    /// The properties that are set, in the order of their first occurrence.
     #[must_use]
     pub fn properties(&self) -> &[PropertyCounts] {
         &self.0
@@ -77,7 +77,7 @@ impl SetCounts {
                 replaces_list: 0,
                 changes_list: 0,
                 clears: 0,
-                empties: 0,
+                emptied: 0,
                 values: Vec::new(),
             });
             self.0.len() - 1
@@ -97,7 +97,7 @@ impl PropertyCounts {
         self.changes_list += u64::from(matches!(edit, Edit::EditList(_)));
         self.replaces_list += u64::from(value.is_array() && before.is_none());
         let is_cleared = matches!(edit, Edit::Clear(_));
-        self.empties += u64::from(is_cleared && list_edit.is_some());
+        self.emptied += u64::from(is_cleared && list_edit.is_some());
         self.clears += u64::from(is_cleared && list_edit.is_none());
         let text = match (value, list_edit) {
             (_, Some(edit)) => in_words(&edit),
@@ -113,7 +113,7 @@ impl PropertyCounts {
         }
     }
 
-    /// The most frequent values with their rows, and the rows that set another one.
+    /// The most frequent values with their rows, and the number of rows that set another value.
     #[must_use]
     pub fn most_frequent(&self) -> (Vec<&(String, u64)>, u64) {
         let mut values: Vec<_> = self.values.iter().collect();
@@ -124,7 +124,7 @@ impl PropertyCounts {
     }
 }
 
-/// What a whole list changes of the one that is there; `None` if it changes nothing.
+/// The edit that turns one list into another; `None` if they have the same entries.
 fn changed(before: &Value, after: &Value) -> Option<ListEdit> {
     let texts = |list: &Value| -> Vec<String> {
         let items = list.as_array().into_iter().flatten();

@@ -22,7 +22,7 @@ use crate::model::diagnostic::Diagnostic;
 use crate::model::setting::Settings;
 use crate::plan;
 
-/// A target and the journal of what was sent there.
+/// A target and its journal.
 #[derive(Debug)]
 pub struct Session {
     pub(super) target: Target,
@@ -54,7 +54,7 @@ pub struct RunInput<'a> {
 }
 
 impl<'a> RunInput<'a> {
-    /// An input of which every row must be valid. `name`: as the run keeps it.
+    /// An input whose rows must all be valid. `name`: as the run keeps it.
     pub fn new(input: Input, name: impl Into<String>, rules: &'a Rules<'a>) -> RunInput<'a> {
         let (typed, settings) = (Settings::default(), Settings::default());
         let (name, skip_invalid, remember) = (name.into(), false, REMEMBER);
@@ -70,10 +70,10 @@ impl Session {
         Session { target, journal, clock, rng, past: Past::Own, scratch: None, observer, batch: BATCH }
     }
 
-    /// Opens a session that leaves no trace: its runs can be previewed, and are gone when they are dropped.
+    /// Opens a session that leaves no trace: its runs can be previewed, and vanish when it is dropped.
     ///
     /// # Errors
-    /// If there is no place for their rows.
+    /// If their rows can't be stored.
     pub fn without_trace(target: Target, past: Past, clock: Clock) -> Result<Session, SessionError> {
         let scratch = temporary_dir().map_err(SessionError::Scratch)?;
         let location = scratch.path().join("state").into();
@@ -87,13 +87,13 @@ impl Session {
         Session { rng: fastrand::Rng::with_seed(seed), ..self }
     }
 
-    /// Loads this many rows at a time, and calls `on_step` after each commit up to the first request.
+    /// Loads this many rows at a time, and calls `on_step` after each commit before the first request.
     #[must_use]
     pub fn with_observer(self, rows: usize, on_step: impl FnMut(Step) + Send + 'static) -> Session {
         Session { observer: Observer::new(on_step), batch: rows, ..self }
     }
 
-    /// Where its runs go.
+    /// Where its runs are sent.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -108,7 +108,7 @@ impl Session {
     /// Checks every row of an input and imports them all. No other process sees the run before it is published.
     ///
     /// # Errors
-    /// If the input is not valid, or the journal can't be written. Nothing of it stays.
+    /// If the input is invalid, or the journal can't be written. Nothing of it is kept.
     pub fn import(
         mut self,
         run: RunInput<'_>,
@@ -136,7 +136,7 @@ impl Session {
     /// Imports a plan. `typed`: all options, as they were typed; `settings`: each with the origin of its value.
     ///
     /// # Errors
-    /// If its file is another one by now, or the journal can't be written. Nothing of it stays.
+    /// If its file has changed meanwhile, or the journal can't be written. Nothing of it is kept.
     pub fn import_plan(
         mut self,
         plan: &Plan,

@@ -1,11 +1,11 @@
-//! Where a run goes, and whose incidents it changes.
+//! Where a run is sent, and whose incidents it changes.
 
 use crate::contract::Contract;
 use crate::journal::{History, JournalError, RunSummary};
 use crate::model::change::TenantKey;
 use crate::model::quota_spec::Quota;
 
-/// Where a run goes. Credentials are the client's.
+/// Where a run is sent. Credentials belong to the client.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// What the API accepts.
@@ -14,12 +14,12 @@ pub struct Target {
     pub origin: String,
     /// Whose quota and history count.
     pub tenant: TenantKey,
-    /// The windows to keep.
+    /// The quota to respect.
     pub quota: Quota,
 }
 
 impl Target {
-    /// With the contract's quota.
+    /// A target with the contract's quota.
     #[must_use]
     pub fn new(contract: Contract, origin: String, tenant: TenantKey) -> Target {
         Target { quota: contract.quota.clone(), contract, origin, tenant }

@@ -1,6 +1,6 @@
-//! Undoing a run: a plan that gives its incidents back what they had before.
+//! Undoing a run: a plan that restores the earlier values of its incidents.
 //!
-//! Promises: what others have changed since is left alone; memory does not grow with the rows, apart from the set of
+//! Promises: what others have changed since is not touched; memory does not grow with the rows, apart from the set of
 //! incidents.
 
 use std::collections::{BTreeMap, HashSet};
@@ -27,34 +27,34 @@ use crate::model::snapshot::Snapshot;
 use crate::plan::{Header, PlanRow};
 use crate::undo::undo;
 
-/// Rows that are read at a time.
+/// Rows read at a time.
 const PAGE: u32 = 500;
 
-/// What of a run can be undone, and what can't.
+/// What can be undone in a run, and what can't.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UndoStats {
-    /// The rows that the run has updated, in full or in part.
+    /// The rows that the run updated, in full or in part.
     pub updated: u64,
-    /// Of these, the rows of the plan.
+    /// Of these, the rows in the plan.
     pub rows: u64,
     /// Rows whose incident was not read before it was updated.
     pub not_recorded: u64,
-    /// Comments that were added, and stay.
+    /// Comments that were added: they can't be removed.
     pub comments: u64,
-    /// Rows of which others have since changed all that could be undone.
+    /// Rows for which others have since changed everything that could be undone.
     pub changed_rows: u64,
-    /// Rows whose incident has the earlier values, or that only added a comment.
+    /// Rows whose incident already has the earlier values, or that only added a comment.
     pub left_as_they_are: u64,
     /// Rows whose incident is gone, or can't be read.
     pub unreadable: NamedLines,
-    /// Rows of which others have since changed a property, by property.
+    /// Rows for which others have since changed a property, by property.
     pub changed_since: BTreeMap<String, NamedLines>,
     /// Rows with an earlier value that the API does not accept, by property and value.
     pub impossible: BTreeMap<(String, String), NamedLines>,
 }
 
 impl UndoStats {
-    /// Whether an incident can be undone, as far as that is known before it is read.
+    /// Whether an incident can be undone, as far as known before it is read.
     #[must_use]
     pub fn has_earlier_values(&self) -> bool {
         self.updated > self.not_recorded
@@ -62,11 +62,11 @@ impl UndoStats {
 }
 
 impl Session {
-    /// Imports the rows that a run has updated, each incident once, to read them and to undo them. `incidents`: only
-    /// these; empty: all.
+    /// Imports the rows that a run has updated, each incident once, to read and undo them. `incidents`: only these;
+    /// empty: all.
     ///
     /// # Errors
-    /// If the journal can't be read or written. Nothing of it stays.
+    /// If the journal can't be read or written. Nothing of it is kept.
     pub fn import_undo(mut self, run: RunSummary, incidents: &[u64]) -> Result<(PreparedRun, UndoStats), SessionError> {
         let metadata = RunMetadata {
             input: format!("undo of run {}", run.name),
@@ -89,9 +89,9 @@ impl Session {
                         stats.not_recorded += 1;
                         continue;
                     };
-                    // Rows of one incident that follow it ask for the same.
+                    // Later rows of the incident ask for the same.
                     if seen.insert(change.incident) {
-                        // Of a row that was updated in part, the comment was not added.
+                        // If a row was updated in part, its comment was not added.
                         let has_comment = change.edits.added().is_some() && result.outcome.kind == OutcomeKind::Updated;
                         stats.comments += u64::from(has_comment);
                         let change = Change { edits: change.edits.without_added(), ..change };
@@ -107,7 +107,7 @@ impl Session {
     }
 }
 
-/// Whether the incident of a row, its own or the one into which that was merged, is to be undone.
+/// Whether to undo the incident of a row, its own or the one into which that was merged.
 fn is_named(row: &ReportRow, incidents: &[u64]) -> bool {
     let Some(change) = &row.change else { return false };
     let is_it = |id: &u64| *id == change.incident.get() || id.to_string() == row.result.incident_id;
@@ -115,7 +115,7 @@ fn is_named(row: &ReportRow, incidents: &[u64]) -> bool {
 }
 
 impl PreparedRun {
-    /// Turns the rows that [`Session::import_undo`] has imported, and whose incidents were read since, into those that
+    /// Turns the rows that [`Session::import_undo`] has imported, and whose incidents were then read, into rows that
     /// undo them.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl PreparedRun {
                 let outcome = edits.is_none().then(|| {
                     Outcome::new(OutcomeKind::Unchanged, OutcomeCode::NothingAsked, "there is nothing to undo")
                 });
-                DiffResult { row: row.row, outcome, is_otherwise: false, edits }
+                DiffResult { row: row.row, outcome, differs: false, edits }
             });
             let undone: Vec<DiffResult> = undone.collect();
             self.journal.compared(&self.handle, self.clock.now().boot, &undone)?;
@@ -139,7 +139,7 @@ impl PreparedRun {
         Ok(())
     }
 
-    /// What undoes a row; `None` if nothing can, or nothing has to.
+    /// The change that undoes a row; `None` if nothing can or needs to be undone.
     fn undo_row(&self, row: &PendingRow, snapshots: Snapshots, stats: &mut UndoStats) -> Option<Edits> {
         let (Some(Snapshot::There(then)), Snapshot::There(now)) = (snapshots.planned, snapshots.now) else {
             stats.unreadable.add(row.line);
@@ -164,7 +164,7 @@ impl PreparedRun {
         Some(undo.edits.into())
     }
 
-    /// What the plan says of itself that undoes a run of `tenant`.
+    /// The header of the plan that undoes a run of `tenant`.
     ///
     /// # Errors
     /// If the journal can't be read.
@@ -172,7 +172,7 @@ impl PreparedRun {
         Ok(Header { rows: stats.rows, compared: true, ..self.plan_header(Some(tenant))? })
     }
 
-    /// The rows of that plan: each as a line of an input that sets the same. `comment`: the property and the text that
+    /// The rows of that plan, each as a line of an input that sets the same. `comment`: the property and the text that
     /// each of them adds.
     pub fn undo_rows(&self, comment: Option<(&str, &str)>) -> impl Iterator<Item = Result<PlanRow, JournalError>> {
         let comment = comment.map(|(property, text)| PropertyEdit::new(property, Edit::Append(text.to_owned())));

@@ -98,9 +98,9 @@ fn late_start_skips_some_of_three_reads() {
 #[test]
 fn comment_within_the_window_is_ours() {
     for at in [101, 100, 131, 100 - 2 * MINUTE, 131 + 2 * MINUTE] {
-        assert_eq!(found_of(&written(&[at])), Found::Made, "{at}");
+        assert_eq!(found_of(&written(&[at])), Found::Applied, "{at}");
     }
-    assert_eq!(found_of(&incident(&[comment("<p>closed by tuning</p>", Some(101))], "Active")), Found::Made);
+    assert_eq!(found_of(&incident(&[comment("<p>closed by tuning</p>", Some(101))], "Active")), Found::Applied);
     assert_eq!(found_of(&incident(&[], "Resolved")), Found::Absent);
 }
 
@@ -130,12 +130,12 @@ fn either_clock_may_be_wrong() {
         resolve_with(&[doubt(1, 100, &[])], &written(&[101 + created]), seen, &mut OwnComments::default())[0]
     };
     for (created, date, expected) in [
-        (0, None, Found::Made),
-        (-5, Some(0), Found::Made),
-        (5, Some(0), Found::Made),
-        (0, Some(HOUR), Found::Made),
-        (HOUR, Some(HOUR), Found::Made),
-        (-HOUR, Some(-HOUR), Found::Made),
+        (0, None, Found::Applied),
+        (-5, Some(0), Found::Applied),
+        (5, Some(0), Found::Applied),
+        (0, Some(HOUR), Found::Applied),
+        (HOUR, Some(HOUR), Found::Applied),
+        (-HOUR, Some(-HOUR), Found::Applied),
         (HOUR, Some(0), Found::Unexplained),
         (-HOUR, None, Found::Unexplained),
         (-HOUR, Some(HOUR), Found::Unexplained),
@@ -157,7 +157,7 @@ fn offset_of_our_own_comments_corrects_the_times() {
         let own = &mut own_comments(TEXT, OURS, -HOUR);
         resolve_with(&[doubt(1, 100, &[])], &written(&[at]), seen(140, None), own)[0]
     };
-    assert_eq!(read(101 - HOUR), Found::Made);
+    assert_eq!(read(101 - HOUR), Found::Applied);
     // With the offset, the comment was written an hour later: after the read.
     assert_eq!(read(101), Found::Unexplained);
 }
@@ -174,7 +174,7 @@ fn other_authors_count_until_ours_is_known() {
     assert_eq!(read(&mut own_comments(TEXT, OURS, 0), &comment("[removed]", Some(101))), Found::Unexplained);
     // The same text is ours, whatever the author.
     let renamed = Comment { text: TEXT.to_owned(), ..theirs.clone() };
-    assert_eq!(read(&mut own_comments(TEXT, OURS, 0), &renamed), Found::Made);
+    assert_eq!(read(&mut own_comments(TEXT, OURS, 0), &renamed), Found::Applied);
     // An attempt of an earlier process may have had another token.
     let mut later = OwnComments { since: now(120).boot, ..own_comments(TEXT, OURS, 0) };
     assert_eq!(read(&mut later, &theirs), Found::Unexplained);
@@ -205,13 +205,13 @@ fn comment_from_before_the_attempt_is_not_ours() {
         resolve(&[doubt(1, 100, &[])], &evidence, &mut OwnComments::default())[0].1
     };
     assert_eq!(read(95), Found::Absent);
-    assert_eq!(read(105), Found::Made);
+    assert_eq!(read(105), Found::Applied);
 }
 
 #[test]
 fn comment_of_known_update_is_not_matched_twice() {
     assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99])), [Found::Absent]);
-    assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99, 101])), [Found::Made]);
+    assert_eq!(found(&[doubt(1, 100, &[99])], &written(&[99, 101])), [Found::Applied]);
     let rewritten = |comments: &[Comment]| found(&[doubt(1, 100, &[99])], &incident(comments, "Resolved"));
     assert_eq!(rewritten(&[comment("[removed]", Some(99))]), [Found::Absent]);
     assert_eq!(rewritten(&[comment("[removed]", Some(99)), comment("[removed]", Some(101))]), [Found::Unexplained]);
@@ -226,13 +226,13 @@ fn known_update_matches_only_its_own_comment() {
 #[test]
 fn two_attempts_in_doubt_need_two_comments() {
     let doubts = [doubt(1, 100, &[]), doubt(2, 105, &[])];
-    assert_eq!(found(&doubts, &written(&[101])), [Found::Made, Found::Absent]);
-    assert_eq!(found(&doubts, &written(&[101, 106])), [Found::Made, Found::Made]);
+    assert_eq!(found(&doubts, &written(&[101])), [Found::Applied, Found::Absent]);
+    assert_eq!(found(&doubts, &written(&[101, 106])), [Found::Applied, Found::Applied]);
 }
 
 #[test]
 fn without_times_the_other_properties_decide() {
     let untimed = |status: &str| found_of(&incident(&[comment(TEXT, None)], status));
-    assert_eq!(untimed("Resolved"), Found::Made);
+    assert_eq!(untimed("Resolved"), Found::Applied);
     assert_eq!(untimed("Active"), Found::Unexplained);
 }

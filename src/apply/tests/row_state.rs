@@ -64,7 +64,7 @@ fn row_gives_up_unread_only_if_nothing_arrived() {
     assert!(matches!(unanswered(&mut first_may_have, true), RowStep::At(_)));
     assert_eq!(unanswered(&mut first_may_have, false), RowStep::Exhausted);
     assert_eq!(first_may_have.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
-    assert_eq!(first_may_have.what, CallKind::Read(Vec::new()));
+    assert_eq!(first_may_have.kind, CallKind::Read(Vec::new()));
 
     let mut before_this_start = row_state(false, true);
     assert!(matches!(unanswered(&mut before_this_start, false), RowStep::At(_)));
@@ -76,7 +76,7 @@ fn row_gives_up_unread_only_if_nothing_arrived() {
     assert!(matches!(unanswered(&mut resolved_by_another, true), RowStep::At(_)));
     assert_eq!(unanswered(&mut resolved_by_another, true), RowStep::Exhausted);
     assert_eq!(resolved_by_another.exhaust(now(), SETTLE), Ok(BootTime(2_000_000)));
-    assert_eq!(resolved_by_another.what, CallKind::Read(Vec::new()));
+    assert_eq!(resolved_by_another.kind, CallKind::Read(Vec::new()));
     assert_eq!(resolved_by_another.was_not_made(now()).map(|outcome| outcome.code), Some(OutcomeCode::GaveUp.into()));
 }
 
@@ -125,16 +125,16 @@ fn only_attempts_before_an_outage_count() {
     for _ in 0..3 {
         assert!(matches!(on_end(&mut forgiven, nothing(), STREAK).1, RowStep::At(_)));
         forgiven.forgive(STREAK.id);
-        assert_eq!(forgiven.tries(), 0);
+        assert_eq!(forgiven.attempts(), 0);
     }
     let mut older = row_state(false, false);
     assert!(matches!(on_end(&mut older, nothing(), STREAK).1, RowStep::At(_)));
     let later = Streak { id: 2, counts: true };
     older.forgive(later.id);
-    assert_eq!(older.tries(), 1);
+    assert_eq!(older.attempts(), 1);
     assert_eq!(on_end(&mut older, nothing(), later).1, RowStep::Exhausted);
     older.forgive(later.id);
-    assert_eq!(older.tries(), 1);
+    assert_eq!(older.attempts(), 1);
 }
 
 fn doubt(own_row: bool) -> Doubt {
@@ -166,28 +166,28 @@ fn read(has_comment: bool) -> Verdict {
 fn reading(appends: bool, doubts: Vec<Doubt>, is_last_read: bool) -> RowState {
     let mut row = row_state(appends, true);
     let doubts = doubts.into_iter().map(|doubt| Doubt { change: row.row.change.clone().into(), ..doubt }).collect();
-    row.what = CallKind::Read(doubts);
-    row.is_last_look = is_last_read;
+    row.kind = CallKind::Read(doubts);
+    row.is_final_read = is_last_read;
     row
 }
 
 #[test]
 fn read_updates_fails_or_resends_the_row() {
-    let made = "updated found-by-reading";
+    let applied = "updated found-by-reading";
     let gave_up = "failed gave-up";
     for (appends, doubts, is_last_read, has_comment, expected) in [
-        (true, vec![doubt(true)], false, true, Some(made)),
+        (true, vec![doubt(true)], false, true, Some(applied)),
         (true, vec![doubt(true)], false, false, None),
         (true, vec![doubt(false)], false, true, None),
         (true, vec![doubt(true)], true, false, Some(gave_up)),
-        (false, vec![], true, false, Some(made)),
-        (false, vec![], false, false, Some(made)),
+        (false, vec![], true, false, Some(applied)),
+        (false, vec![], false, false, Some(applied)),
     ] {
         let mut row = reading(appends, doubts, is_last_read);
         let (end, then) = on_end_at(31, &mut row, read(has_comment), STREAK);
         assert_eq!(code(&end).as_deref(), expected, "{appends} {is_last_read} {has_comment}");
         assert_eq!(then, if expected.is_some() { RowStep::Finished } else { RowStep::Ready });
-        assert_eq!(expected.is_none(), row.what == CallKind::Update);
+        assert_eq!(expected.is_none(), row.kind == CallKind::Update);
     }
 }
 
@@ -252,7 +252,7 @@ fn unexplained_comment_leaves_the_row_in_doubt() {
     ] {
         let mut row = reading(true, vec![doubt.clone()], false);
         if !is_its_own {
-            row.what = CallKind::Read(vec![doubt]);
+            row.kind = CallKind::Read(vec![doubt]);
         }
         assert!(matches!(on_end_at(3, &mut row, with("[removed]"), STREAK).1, RowStep::ReadAt(_)));
         let (end, then) = on_end_at(31, &mut row, with("[removed]"), STREAK);
@@ -287,8 +287,8 @@ fn comment_has_attempts_of_its_own() {
     let lost = || Verdict::Transient { may_have_applied: true };
     assert!(matches!(on_end(&mut row, lost(), STREAK).1, RowStep::At(_)));
     let (end, then) = on_end(&mut row, Verdict::Updated { differs: None, added: None }, STREAK);
-    assert_eq!((end.made, code(&end), then), (Some(true), None, RowStep::Ready));
-    assert_eq!((row.steps.part, row.what.clone(), row.tries()), (Part::Comment, CallKind::Update, 0));
+    assert_eq!((end.applied, code(&end), then), (Some(true), None, RowStep::Ready));
+    assert_eq!((row.steps.part, row.kind.clone(), row.attempts()), (Part::Comment, CallKind::Update, 0));
     // Nothing of it is in doubt yet.
     let never_sent = || Verdict::Transient { may_have_applied: false };
     assert!(matches!(on_end(&mut row, never_sent(), STREAK).1, RowStep::At(_)));

@@ -241,7 +241,7 @@ async fn row_without_any_response_fails_with_reason() {
     // Three attempts, and three reads to find out whether one of them was applied.
     assert_eq!(wire.seen().iter().filter(|(_, what)| what.ends_with(" 2")).count(), 6);
     let retries = stage.recorder.events.iter().filter_map(|(_, event)| match event {
-        Event::Retry { row, tries, message, .. } => Some((*row, *tries, message.clone())),
+        Event::Retry { row, attempts, message, .. } => Some((*row, *attempts, message.clone())),
         _ => None,
     });
     assert_eq!(

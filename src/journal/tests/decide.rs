@@ -22,8 +22,8 @@ fn change(body: &str) -> Change {
     Change { incident: IncidentId::new(7).expect("an id"), edits: edits(body) }
 }
 
-/// An update that was made, for row 1.
-fn made(run: i64, body: &str, ended: i64) -> PriorUpdate {
+/// An update that was applied, for row 1.
+fn update(run: i64, body: &str, ended: i64) -> PriorUpdate {
     PriorUpdate {
         attempt: AttemptId { session: 1, number: ended },
         run,
@@ -41,7 +41,7 @@ fn made(run: i64, body: &str, ended: i64) -> PriorUpdate {
     }
 }
 
-/// Where row 1 of run 1 stands, with what was made since 100.
+/// Where row 1 of run 1 stands, with what was applied since 100.
 fn standing_of(pasts: &[PriorUpdate]) -> DedupDecision {
     deduplicate_all(
         pasts,
@@ -62,16 +62,16 @@ fn deduplicate_all(pasts: &[PriorUpdate], ours: &Edits, query: DedupQuery<'_>) -
 }
 
 fn run_of(standing: DedupDecision) -> Option<String> {
-    if let DedupDecision::Applied(made) = standing { Some(made.run) } else { None }
+    if let DedupDecision::Applied(applied) = standing { Some(applied.run) } else { None }
 }
 
 #[test]
 fn remembered_change_counts_until_undone() {
-    assert_eq!(run_of(standing_of(&[made(2, RESOLVED, 200)])).as_deref(), Some("run 2"));
-    assert_eq!(standing_of(&[made(2, RESOLVED, 100)]), DedupDecision::Send);
-    assert_eq!(standing_of(&[made(2, RESOLVED, 200), made(3, ACTIVE, 300)]), DedupDecision::CommentApplied);
-    assert_eq!(standing_of(&[made(2, RESOLVED, 100), made(3, ACTIVE, 300)]), DedupDecision::Send);
-    let same_again = [made(3, ACTIVE, 200), made(2, RESOLVED, 300)];
+    assert_eq!(run_of(standing_of(&[update(2, RESOLVED, 200)])).as_deref(), Some("run 2"));
+    assert_eq!(standing_of(&[update(2, RESOLVED, 100)]), DedupDecision::Send);
+    assert_eq!(standing_of(&[update(2, RESOLVED, 200), update(3, ACTIVE, 300)]), DedupDecision::CommentApplied);
+    assert_eq!(standing_of(&[update(2, RESOLVED, 100), update(3, ACTIVE, 300)]), DedupDecision::Send);
+    let same_again = [update(3, ACTIVE, 200), update(2, RESOLVED, 300)];
     assert_eq!(run_of(standing_of(&same_again)).as_deref(), Some("run 2"));
 }
 
@@ -81,7 +81,7 @@ fn list_edits_are_compared_as_requested() {
     let asked = r#"{"tags":{"add":["a"],"remove":["x"]},"comment":"c"}"#;
     let of_list = |run, list: &str, ended| {
         let body = format!(r#"{{"tags":{list},"comment":"c"}}"#);
-        PriorUpdate { asked: edits(asked), ..made(run, &body, ended) }
+        PriorUpdate { asked: edits(asked), ..update(run, &body, ended) }
     };
     let standing_of = |pasts: &[PriorUpdate]| {
         let ours = edits(r#"{"tags":["a","new"],"comment":"c"}"#);
@@ -101,7 +101,7 @@ fn list_edits_are_compared_as_requested() {
     assert_eq!(run_of(standing_of(&[of_list(2, r#"["a"]"#, 200)])).as_deref(), Some("run 2"));
     assert_eq!(run_of(standing_of(&[of_list(1, r#"["a"]"#, 50)])).as_deref(), Some("run 1"));
     // Another call that leaves it so undoes nothing; one that does not, does.
-    let other = |tags: &str| made(3, &format!(r#"{{"tags":{tags}}}"#), 300);
+    let other = |tags: &str| update(3, &format!(r#"{{"tags":{tags}}}"#), 300);
     let after = |tags: &str| run_of(standing_of(&[of_list(2, r#"["a"]"#, 200), other(tags)]));
     assert_eq!(after(r#"["b","a"]"#).as_deref(), Some("run 2"));
     assert_eq!(after(r#"["b"]"#), None);
@@ -111,7 +111,7 @@ fn list_edits_are_compared_as_requested() {
 /// The same comment is not repeated, whatever else is set with it.
 #[test]
 fn comments_are_judged_separately_from_properties() {
-    let other = |body: &str, ended| made(2, body, ended);
+    let other = |body: &str, ended| update(2, body, ended);
     let with_comment = r#"{"classification":"FalsePositive","comment":"closed"}"#;
     assert_eq!(standing_of(&[other(with_comment, 200)]), DedupDecision::CommentApplied);
     assert_eq!(standing_of(&[other(with_comment, 100)]), DedupDecision::Send);
@@ -150,24 +150,24 @@ fn reads_override_memory_except_comments_and_recent_updates() {
 fn own_recent_update_outranks_a_read() {
     let set =
         |pasts: &[PriorUpdate]| was_set_differently(&pasts.iter().collect::<Vec<_>>(), &edits(RESOLVED), boot(100));
-    assert!(set(&[made(2, ACTIVE, 200)]));
-    assert!(set(&[PriorUpdate { ended: None, applied: None, ..made(2, ACTIVE, 200) }]));
-    assert!(!set(&[made(2, ACTIVE, 100)]));
-    assert!(!set(&[made(2, ACTIVE, 200), made(3, RESOLVED, 300)]));
-    assert!(!set(&[PriorUpdate { applied: Some(false), ..made(2, ACTIVE, 200) }]));
+    assert!(set(&[update(2, ACTIVE, 200)]));
+    assert!(set(&[PriorUpdate { ended: None, applied: None, ..update(2, ACTIVE, 200) }]));
+    assert!(!set(&[update(2, ACTIVE, 100)]));
+    assert!(!set(&[update(2, ACTIVE, 200), update(3, RESOLVED, 300)]));
+    assert!(!set(&[PriorUpdate { applied: Some(false), ..update(2, ACTIVE, 200) }]));
 }
 
 #[test]
 fn change_of_the_run_itself_never_expires() {
-    assert_eq!(run_of(standing_of(&[made(1, RESOLVED, 50)])).as_deref(), Some("run 1"));
-    let undone_by_others = [made(1, RESOLVED, 200), made(2, ACTIVE, 300)];
+    assert_eq!(run_of(standing_of(&[update(1, RESOLVED, 50)])).as_deref(), Some("run 1"));
+    let undone_by_others = [update(1, RESOLVED, 200), update(2, ACTIVE, 300)];
     assert_eq!(run_of(standing_of(&undone_by_others)).as_deref(), Some("run 1"));
 }
 
 #[test]
 fn change_in_flight_waits_doubt_resolves_first() {
-    let under_way = PriorUpdate { ended: None, applied: None, ..made(2, RESOLVED, 200) };
+    let under_way = PriorUpdate { ended: None, applied: None, ..update(2, RESOLVED, 200) };
     assert_eq!(standing_of(&[under_way]), DedupDecision::InFlight);
-    let in_doubt = PriorUpdate { applied: None, ..made(2, ACTIVE, 200) };
+    let in_doubt = PriorUpdate { applied: None, ..update(2, ACTIVE, 200) };
     assert!(matches!(standing_of(&[in_doubt]), DedupDecision::InDoubt(doubts) if !doubts[0].own_row));
 }

@@ -30,7 +30,7 @@ fn rules() -> Rules {
     Rules { run: 1, remember: Duration::from_micros(500) }
 }
 
-/// An update: which session made it, for which run and row, and how it ended.
+/// An update: which session applied it, for which run and row, and how it ended.
 fn update() -> impl Strategy<Value = PriorUpdate> {
     let verdict = prop_oneof![Just("updated"), Just("partly"), Just("in-doubt"), Just("redirected")];
     let ended = prop::option::of((400i64..1_000, prop::option::of(any::<bool>()), verdict));
@@ -87,7 +87,7 @@ fn batch() -> impl Strategy<Value = Batch> {
             row,
             change: resolved(&sent(incident, BODIES[body], part)),
             part,
-            what: if is_read { CallKind::Read(Vec::new()) } else { CallKind::Update },
+            kind: if is_read { CallKind::Read(Vec::new()) } else { CallKind::Update },
             differed_at: None,
             asked: Some(change(incident, BODIES[body]).edits),
             merged: None,
@@ -121,7 +121,7 @@ fn decided(facts: Facts, ledger: &mut Ledger, batch: &Batch, permits: u32) -> De
 
 /// How an attempt in flight ends.
 fn end_of(attempt: AttemptId, at: i64, applied: Option<bool>) -> AttemptEnd {
-    AttemptEnd { made: applied, ..updated_at(attempt, boot(at)) }
+    AttemptEnd { applied, ..updated_at(attempt, boot(at)) }
 }
 
 proptest! {
@@ -142,7 +142,7 @@ proptest! {
     fn comments_start_alone_and_no_change_twice(facts in facts(), batch in batch()) {
         let decision = decided(facts.clone(), &mut ledger(&facts), &batch, 8);
         for (request, start) in batch.starts.iter().zip(&decision.starts) {
-            if start.is_err() || request.what != CallKind::Update {
+            if start.is_err() || request.kind != CallKind::Update {
                 continue;
             }
             let prior = facts.updates.get(&request.change.incident).into_iter().flatten();

@@ -9,7 +9,7 @@ use crate::journal::{AppliedBy, AttemptEnd, PriorRuns, ReadOnlyJournal, Receipt,
 
 fn applied(receipt: &Receipt) -> Option<(bool, bool)> {
     match receipt {
-        Receipt::AlreadyApplied(made) => Some((made.own_run, made.own_row)),
+        Receipt::AlreadyApplied(applied) => Some((applied.own_run, applied.own_row)),
         _ => None,
     }
 }
@@ -81,7 +81,7 @@ async fn later_different_update_makes_change_due_again() {
         place.process(&[change(1, later)]).make(1, Some(true));
         let receipt = place.process(&[comment(1)]).offer(1);
         // The comment was added before; only the properties are sent again.
-        assert_eq!(receipt == Receipt::CommentMade, is_due, "{later}: {receipt:?}");
+        assert_eq!(receipt == Receipt::CommentApplied, is_due, "{later}: {receipt:?}");
     }
 }
 
@@ -119,7 +119,7 @@ async fn comment_in_doubt_is_resolved_before_next_comment() {
 
     // A read shows that it was applied.
     let Receipt::Started(read) = process.offer_read(1, &doubts) else { panic!("it was not started") };
-    process.end(AttemptEnd { made: None, resolved: vec![(lost, true)], ..process.ended(read) });
+    process.end(AttemptEnd { applied: None, resolved: vec![(lost, true)], ..process.ended(read) });
     process.make(1, Some(true));
     assert_eq!(applied(&place.process(&[comment(1)]).offer(1)), Some((false, false)));
 }
@@ -138,13 +138,13 @@ async fn older_changes_are_counted_before_the_prompt() {
     let rows: Vec<_> = rows.iter().collect();
     let will_send = journal.add_prior_runs(run, &rows, &contract(), REMEMBERED, &mut earlier).expect("reads");
     assert_eq!(will_send, [WillSend::All, WillSend::Nothing, WillSend::All]);
-    let counted: Vec<_> = earlier.made.iter().map(|((_, again), made)| (*again, made.rows)).collect();
+    let counted: Vec<_> = earlier.applied.iter().map(|((_, again), applied)| (*again, applied.rows)).collect();
     assert_eq!(counted, [(false, 1), (true, 1)]);
     assert_eq!(earlier.unfinished.into_iter().collect::<Vec<_>>(), [(old.run.name.clone(), 1)]);
     let peek =
         ReadOnlyJournal::open(&place.location(), &scope(), place.clock.clone()).expect("opens").expect("is there");
-    let mut looked = PriorRuns::default();
+    let mut dry_run = PriorRuns::default();
     let changes: Vec<_> = process.changes.iter().collect();
-    peek.add_prior_runs(&changes, &contract(), REMEMBERED, &mut looked).expect("reads");
-    assert_eq!(looked.made.values().map(|made| made.rows).collect::<Vec<_>>(), [1, 1]);
+    peek.add_prior_runs(&changes, &contract(), REMEMBERED, &mut dry_run).expect("reads");
+    assert_eq!(dry_run.applied.values().map(|applied| applied.rows).collect::<Vec<_>>(), [1, 1]);
 }

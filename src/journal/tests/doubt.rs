@@ -26,14 +26,14 @@ fn started(receipt: Receipt) -> AttemptId {
 }
 
 /// Ends a read that shows whether the attempt was applied.
-fn end_read(process: &mut Process, read: AttemptId, attempt: AttemptId, made: bool) {
-    process.end(AttemptEnd { made: None, resolved: vec![(attempt, made)], ..process.ended(read) });
+fn end_read(process: &mut Process, read: AttemptId, attempt: AttemptId, applied: bool) {
+    process.end(AttemptEnd { applied: None, resolved: vec![(attempt, applied)], ..process.ended(read) });
 }
 
 /// Starts and ends such a read.
-fn resolve_doubt(process: &mut Process, doubts: &[Doubt], attempt: AttemptId, made: bool) {
+fn resolve_doubt(process: &mut Process, doubts: &[Doubt], attempt: AttemptId, applied: bool) {
     let read = started(process.offer_read(1, doubts));
-    end_read(process, read, attempt, made);
+    end_read(process, read, attempt, applied);
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn doubt_resolved_elsewhere_is_not_resolved_again() {
     // Their comment is not mistaken for ours, neither in flight nor in doubt.
     let sent = theirs.start(1);
     assert_eq!(ours.offer_read(1, &we_know), Receipt::InFlight);
-    theirs.end(AttemptEnd { made: None, ..theirs.ended(sent) });
+    theirs.end(AttemptEnd { applied: None, ..theirs.ended(sent) });
     let Receipt::InDoubt(doubts) = ours.offer_read(1, &we_know) else { panic!("it is not in doubt") };
     assert_eq!(doubts.iter().map(|doubt| (doubt.attempt, doubt.own_row)).collect::<Vec<_>>(), [(sent, false)]);
     started(ours.offer_read(1, &doubts));
@@ -82,7 +82,7 @@ async fn row_found_applied_elsewhere_is_finished() {
     let place = Place::new();
     let (mut ours, mut theirs, lost, [we_know, they_know]) = both_in_doubt(&place);
     resolve_doubt(&mut theirs, &they_know, lost, true);
-    assert!(matches!(ours.offer_read(1, &we_know), Receipt::AlreadyApplied(made) if made.own_row));
+    assert!(matches!(ours.offer_read(1, &we_know), Receipt::AlreadyApplied(applied) if applied.own_row));
     // With an empty dedup window, their own comment is still due.
     theirs.start(1);
 }

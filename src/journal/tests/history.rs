@@ -24,7 +24,7 @@ async fn run_is_listed_with_its_counts() {
     // One row is applied, one throttled, one in doubt, two not attempted.
     process.make(1, Some(true));
     let throttled = process.start(2);
-    process.end(AttemptEnd { verdict: "throttled", made: Some(false), ..process.ended(throttled) });
+    process.end(AttemptEnd { verdict: "throttled", applied: Some(false), ..process.ended(throttled) });
     process.make(3, None);
     process.commit(&Batch { finished: vec![(1, updated())], ..Batch::default() });
 

@@ -21,7 +21,7 @@ async fn two_processes_share_requests_and_pause() {
     assert!(ours.commit(&Batch::default()).others_in_flight);
 
     let pause_until = Some(BootTime(1_030_000_000));
-    ours.end(AttemptEnd { pause_until, made: Some(false), ..ours.ended(first) });
+    ours.end(AttemptEnd { pause_until, applied: Some(false), ..ours.ended(first) });
     let (spent, pause) = theirs.spent();
     assert_eq!((spent.in_flight, spent.ended.len()), (2, 1));
     assert_eq!(pause, Some(Pause { until: BootTime(1_030_000_000), probing: false }));
@@ -66,7 +66,7 @@ async fn probe_of_dead_process_passes_to_another() {
     let place = Place::new();
     let (mut ours, mut theirs) = (place.process(&[resolve(1), resolve(2)]), place.process(&[resolve(3)]));
     let first = ours.start(1);
-    ours.end(AttemptEnd { pause_until: Some(BootTime(1_010_000_000)), made: Some(false), ..ours.ended(first) });
+    ours.end(AttemptEnd { pause_until: Some(BootTime(1_010_000_000)), applied: Some(false), ..ours.ended(first) });
     advance(Duration::from_secs(10)).await;
     theirs.start(1);
     assert_eq!(ours.spent().1.map(|pause| pause.probing), Some(true));
@@ -83,7 +83,7 @@ async fn request_without_response_counts_two_seconds_longer() {
     let mut ours = place.process(&[resolve(1), resolve(2), resolve(3)]);
     let mut theirs = place.process(&[resolve(4)]);
     let (cut, whole, open) = (ours.start(1), ours.start(2), ours.start(3));
-    ours.end(AttemptEnd { http_status: None, verdict: "transient", made: None, ..ours.ended(cut) });
+    ours.end(AttemptEnd { http_status: None, verdict: "transient", applied: None, ..ours.ended(cut) });
     advance(Duration::from_secs(1)).await;
     ours.end(ours.ended(whole));
     assert_eq!(ours.seconds_ended(), [1_001, 1_002]);
@@ -102,7 +102,7 @@ async fn pause_is_prolonged_but_never_shortened() {
     let mut until = Vec::new();
     for (attempt, seconds) in attempts.into_iter().zip([1_030, 1_010, 1_040]) {
         let pause_until = Some(BootTime(seconds * 1_000_000));
-        process.end(AttemptEnd { pause_until, made: Some(false), ..process.ended(attempt) });
+        process.end(AttemptEnd { pause_until, applied: Some(false), ..process.ended(attempt) });
         until.extend(process.spent().1.map(|pause| pause.until.0 / 1_000_000));
     }
     assert_eq!(until, [1_030, 1_030, 1_040]);
@@ -114,7 +114,7 @@ async fn only_end_of_first_request_lifts_pause() {
     let mut process = place.process(&(1..=5).map(resolve).collect::<Vec<_>>());
     let (old, throttled) = (process.start(1), process.start(2));
     let pause = |until: i64| Some(BootTime(until * 1_000_000));
-    process.end(AttemptEnd { pause_until: pause(1_030), made: Some(false), ..process.ended(throttled) });
+    process.end(AttemptEnd { pause_until: pause(1_030), applied: Some(false), ..process.ended(throttled) });
     assert_eq!(process.offer(2), Receipt::NoPermit);
     advance(Duration::from_secs(30)).await;
     let probe = process.start(2);
@@ -123,7 +123,7 @@ async fn only_end_of_first_request_lifts_pause() {
     process.end(process.ended(old));
     assert_eq!(process.offer(3), Receipt::NoPermit, "an older request lifts no pause");
     // The probe is throttled, too: a new pause begins.
-    process.end(AttemptEnd { pause_until: pause(1_060), made: Some(false), ..process.ended(probe) });
+    process.end(AttemptEnd { pause_until: pause(1_060), applied: Some(false), ..process.ended(probe) });
     assert_eq!(process.spent().1, Some(Pause { until: BootTime(1_060_000_000), probing: false }));
     advance(Duration::from_secs(30)).await;
     let probe = process.start(2);

@@ -109,15 +109,15 @@ impl Process {
         self.offer_call(row, CallKind::Update)
     }
 
-    fn offer_call(&mut self, row: usize, what: CallKind) -> Receipt {
-        self.offer_call_of(row, Part::Whole, what)
+    fn offer_call(&mut self, row: usize, kind: CallKind) -> Receipt {
+        self.offer_call_of(row, Part::Whole, kind)
     }
 
-    pub(super) fn offer_call_of(&mut self, row: usize, part: Part, what: CallKind) -> Receipt {
+    pub(super) fn offer_call_of(&mut self, row: usize, part: Part, kind: CallKind) -> Receipt {
         let whole = &self.changes[row - 1];
         let change = resolved(&Change { edits: part.of(&whole.edits), ..*whole });
         let asked = (part != Part::Whole).then(|| whole.edits.clone());
-        let starts = vec![StartRequest { row: row as u64, change, part, what, asked, ..begin() }];
+        let starts = vec![StartRequest { row: row as u64, change, part, kind, asked, ..begin() }];
         self.commit(&Batch { starts, slots: 8, ..Batch::default() }).starts.remove(0)
     }
 
@@ -142,10 +142,10 @@ impl Process {
         self.commit(&Batch { ends: vec![end], ..Batch::default() })
     }
 
-    /// Starts and ends an update of the row; `made` says whether it was applied.
-    pub(super) fn make(&mut self, row: usize, made: Option<bool>) -> AttemptId {
+    /// Starts and ends an update of the row; `applied` says whether it was applied.
+    pub(super) fn make(&mut self, row: usize, applied: Option<bool>) -> AttemptId {
         let attempt = self.start(row);
-        self.end(AttemptEnd { made, ..self.ended(attempt) });
+        self.end(AttemptEnd { applied, ..self.ended(attempt) });
         attempt
     }
 
@@ -175,7 +175,7 @@ pub(super) fn updated_at(attempt: AttemptId, at: BootTime) -> AttemptEnd {
         attempt,
         at,
         verdict: "updated",
-        made: Some(true),
+        applied: Some(true),
         http_status: Some(200),
         request_id: None,
         outcome: None,
@@ -191,7 +191,7 @@ pub(super) fn begin() -> StartRequest {
         row: 1,
         change: resolved(&resolve(1)),
         part: Part::Whole,
-        what: CallKind::Update,
+        kind: CallKind::Update,
         differed_at: None,
         asked: None,
         merged: None,

@@ -60,10 +60,10 @@ async fn timeline_counts_requests_and_each_pause_once() {
     let place = Place::new();
     let mut process = place.process(&[1, 2, 3, 4].map(resolve));
     assert_eq!(process.journal.timeline(&process.run.name, 10).expect("reads").from, None);
-    let begun: Vec<AttemptId> = (1..=3).map(|row| process.start(row)).collect();
+    let started: Vec<AttemptId> = (1..=3).map(|row| process.start(row)).collect();
     tokio::time::advance(Duration::from_secs(1)).await;
-    process.end(AttemptEnd { verdict: "throttled", made: Some(false), ..process.ended(begun[0]) });
-    for attempt in &begun[1..] {
+    process.end(AttemptEnd { verdict: "throttled", applied: Some(false), ..process.ended(started[0]) });
+    for attempt in &started[1..] {
         process.end(process.ended(*attempt));
     }
     tokio::time::advance(Duration::from_secs(4)).await;

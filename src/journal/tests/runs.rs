@@ -128,7 +128,7 @@ async fn requests_without_run_count_until_they_expire() {
     let look = Batch { reads: vec![None], slots: 1, ..Batch::default() };
     let grant = |permits| move |_: &QuotaUsage, _, _, _| Grant { permits, next: NextPermit::AfterACallInFlight };
     let attempt = journal.commit(&look, grant(1)).expect("writes").reads[0];
-    let end = AttemptEnd { verdict: "listed", made: None, ..updated_at(attempt, journal.clock().now().boot) };
+    let end = AttemptEnd { verdict: "listed", applied: None, ..updated_at(attempt, journal.clock().now().boot) };
     journal.commit(&Batch { ends: vec![end], ..Batch::default() }, grant(0)).expect("writes");
     assert!(journal.runs().expect("reads").is_empty());
 

@@ -15,16 +15,16 @@ fn start(process: &mut Process, row: usize, part: Part) -> AttemptId {
     }
 }
 
-/// Starts and ends a step of a row; `made` says whether it was applied.
-fn make(process: &mut Process, row: usize, part: Part, made: Option<bool>) -> AttemptId {
+/// Starts and ends a step of a row; `applied` says whether it was applied.
+fn make(process: &mut Process, row: usize, part: Part, applied: Option<bool>) -> AttemptId {
     let attempt = start(process, row, part);
-    process.end(AttemptEnd { made, ..process.ended(attempt) });
+    process.end(AttemptEnd { applied, ..process.ended(attempt) });
     attempt
 }
 
 /// Of an earlier run or row: whether it is the run, and the row, that asks.
 fn applied(receipt: Receipt) -> Option<(bool, bool)> {
-    if let Receipt::AlreadyApplied(made) = receipt { Some((made.own_run, made.own_row)) } else { None }
+    if let Receipt::AlreadyApplied(applied) = receipt { Some((applied.own_run, applied.own_row)) } else { None }
 }
 
 fn will_send(process: &Process) -> Vec<WillSend> {
@@ -66,7 +66,7 @@ async fn steps_and_whole_rows_know_each_other() {
     assert_eq!(applied(steps.offer_step(1, Part::Comment)), Some((false, false)));
     assert_eq!(applied(steps.offer_step(2, Part::Properties)), Some((false, false)));
     make(&mut steps, 2, Part::Comment, Some(true));
-    assert_eq!(place.process(&[comment(2)]).offer(1), Receipt::CommentMade);
+    assert_eq!(place.process(&[comment(2)]).offer(1), Receipt::CommentApplied);
 }
 
 #[tokio::test(start_paused = true)]

@@ -175,7 +175,7 @@ async fn reboot_shifts_all_times() {
     advance(Duration::from_secs(100)).await;
     let throttled = before.start(2);
     let pause_until = Some(before.journal.clock.now().boot + Duration::from_secs(90));
-    before.end(AttemptEnd { pause_until, made: Some(false), ..before.ended(throttled) });
+    before.end(AttemptEnd { pause_until, applied: Some(false), ..before.ended(throttled) });
     drop(before);
 
     // The machine reboots 20 s later; its boot time counts from zero.

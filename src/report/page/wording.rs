@@ -94,8 +94,8 @@ impl Review<'_> {
         }
         for counts in preview.run.counts.sets.properties() {
             let property = printable(&counts.property);
-            if counts.clears + counts.empties > 0 {
-                warnings.push(format!("{}: {property} is cleared", counted(counts.clears + counts.empties, "row")));
+            if counts.clears + counts.emptied > 0 {
+                warnings.push(format!("{}: {property} is cleared", counted(counts.clears + counts.emptied, "row")));
             }
             if counts.replaces_list > counts.clears {
                 let rows = counted(counts.replaces_list - counts.clears, "row");

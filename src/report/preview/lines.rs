@@ -15,7 +15,7 @@ impl Counts {
             line(self.invalid, "invalid"),
             (self.nothing_asked > 0).then(|| left_alone(self.nothing_asked)),
             line(self.repeated, "with the same change as an earlier row"),
-            line(self.ended_in_plan, "left out by the plan"),
+            line(self.finished_in_plan, "left out by the plan"),
             line(self.limited, "beyond --limit"),
             (!self.without_comment.is_empty()).then(|| {
                 format!("{} added before: not repeated", counted(self.without_comment.len() as u64, "comment"))
@@ -54,8 +54,8 @@ impl SetCounts {
             if counts.replaces_list > 0 {
                 lines.push(format!("{:<16}           replaces the current {name}", ""));
             }
-            if counts.empties > 0 {
-                lines.push(format!("{:<16}{:>9}  are cleared", "", count(counts.empties)));
+            if counts.emptied > 0 {
+                lines.push(format!("{:<16}{:>9}  are cleared", "", count(counts.emptied)));
             }
             if counts.changes_list > 0 {
                 lines.push(format!("{:<16}           edits the current list: read first", ""));

@@ -200,10 +200,10 @@ impl Preview {
 
     /// Rows that earlier runs have applied, `again` if they are sent again; a line for each run.
     fn applied_lines(&self, again: bool, applied: &str, what: &str) -> impl Iterator<Item = String> {
-        let made = self.run.earlier.iter().flat_map(|earlier| &earlier.made);
-        made.filter(move |((_, is_sent), _)| *is_sent == again).map(move |((run, _), made)| {
-            let time = clock_time(self.run.estimate.starts_at, made.last, Precision::Minute);
-            format!("{} {applied} by run {} at {time}: {what}", counted(made.rows, "row"), printable(run))
+        let changes = self.run.earlier.iter().flat_map(|earlier| &earlier.applied);
+        changes.filter(move |((_, is_sent), _)| *is_sent == again).map(move |((run, _), changes)| {
+            let time = clock_time(self.run.estimate.starts_at, changes.last, Precision::Minute);
+            format!("{} {applied} by run {} at {time}: {what}", counted(changes.rows, "row"), printable(run))
         })
     }
 
@@ -287,7 +287,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::journal::{Made, PriorRuns};
+    use crate::journal::{AppliedChanges, PriorRuns};
     use crate::session::{Counts, NamedLines, SetCounts};
 
     fn at(text: &str) -> Timestamp {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     fn preview() -> Preview {
-        let made = |rows, last| Made { rows, last: at(last) };
+        let changes = |rows, last| AppliedChanges { rows, last: at(last) };
         Preview {
             run: session::Preview {
                 counts: Counts {
@@ -326,9 +326,9 @@ mod tests {
                 first_changes: vec![],
                 resumed: None,
                 earlier: Some(PriorRuns {
-                    made: BTreeMap::from([
-                        (("6aaa".to_owned(), false), made(10, "2026-11-24T09:00:00Z")),
-                        (("5bbb".to_owned(), true), made(278, "2026-11-20T09:00:00Z")),
+                    applied: BTreeMap::from([
+                        (("6aaa".to_owned(), false), changes(10, "2026-11-24T09:00:00Z")),
+                        (("5bbb".to_owned(), true), changes(278, "2026-11-20T09:00:00Z")),
                     ]),
                     unfinished: BTreeMap::from([("4ccc".to_owned(), 40)]),
                 }),
