@@ -4,7 +4,6 @@
 //! applied before; with `before`, nothing of an incident that has changed since.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::arguments::SendArgs;
 use super::confirm::expect_all;
@@ -143,23 +142,8 @@ impl Applied<'_> {
 
     /// The summary of a run that was finished before.
     fn summary(&self, session: &Session, run: String, stats: RunStats, exit: u8, meaning: String) -> Summary {
+        let (scope, origin) = (self.target.shown_scope(&session.target().tenant), self.target.origin().to_string());
         let now = session.journal().clock().now().wall;
-        Summary {
-            run: Some(run),
-            scope: self.target.shown_scope(&session.target().tenant),
-            origin: self.target.origin().to_string(),
-            input: self.plan.header.input.clone(),
-            stats,
-            started_at: now,
-            finished_at: now,
-            reading: Duration::ZERO,
-            results: None,
-            settings: Settings::default(),
-            error: None,
-            exit,
-            meaning,
-            report: None,
-            next: None,
-        }
+        Summary { stats, exit, meaning, ..Summary::new(run, self.plan.header.input.clone(), scope, origin, now) }
     }
 }

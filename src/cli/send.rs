@@ -23,10 +23,8 @@ use crate::cli::exit;
 use crate::clock::BootTime;
 use crate::files::OutputError;
 use crate::input::Source;
-use crate::journal::{History, Journal, JournalError, RunMetadata, RunState};
-use crate::model::change::TenantKey;
+use crate::journal::{History, Journal, JournalError, RunState};
 use crate::model::outcome::OutcomeKind;
-use crate::model::setting::Settings;
 use crate::output::results::{Destination, ResultsFile};
 use crate::report::humanize::counted;
 use crate::report::next_command::NextCommand;
@@ -34,7 +32,7 @@ use crate::report::page::{PageFile, Sent, write_run_report};
 use crate::report::progress::Progress;
 use crate::report::reporter::Reporter;
 use crate::report::summary::{RunStats, Summary};
-use crate::session::{PreflightOptions, PreparedRun, ReadStats, RunEnd, SendOptions, result_rows};
+use crate::session::{PreflightOptions, PreparedRun, RunEnd, SendOptions, result_rows};
 use crate::text::printable;
 
 /// How the incidents of a run are read, and how it is confirmed and sent.
@@ -51,21 +49,6 @@ pub(super) struct Sending<'a> {
     pub(super) page: Option<PageFile>,
     /// What may be suggested at the end.
     pub(super) next: NextStep<'a>,
-}
-
-/// What a run came to.
-struct Finished {
-    name: String,
-    tenant: TenantKey,
-    input: String,
-    settings: Settings,
-    stats: RunStats,
-    completion: Completion,
-    failed: Option<Error>,
-    results: PathBuf,
-    code: u8,
-    started_at: jiff::Timestamp,
-    reads: ReadStats,
 }
 
 /// The runtime that calls run on.
@@ -204,11 +187,18 @@ impl Sending<'_> {
             Some(error) => error.exit_code(),
             None => exit_code(&completion, state, &stats, self.args.allow_differs),
         };
-        let (RunMetadata { input, settings, .. }, results) = (metadata, place);
-        let finished =
-            Finished { name, tenant, input, settings, stats, completion, failed, results, code, started_at, reads };
-        self.print_summary(&finished, &journal, terminal);
-        finished.failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
+        let (scope, origin) = (self.target.shown_scope(&tenant), self.target.origin().to_string());
+        let summary = Summary {
+            stats,
+            finished_at: journal.clock().now().wall,
+            reading: reads.lasted,
+            results: Some(place.clone()),
+            settings: metadata.settings,
+            exit: code,
+            ..Summary::new(name, metadata.input, scope, origin, started_at)
+        };
+        self.print_summary(summary, &place, &completion, failed.as_ref(), &journal, terminal);
+        failed.map_or(Ok(code), |error| Err(Error::InJson(Box::new(error))))
     }
 
     /// `prepared`: how long ago it was confirmed.
@@ -218,9 +208,16 @@ impl Sending<'_> {
         SendOptions { calls: self.args.calls.options(), max_failures, stop_after, remember: self.remember, settle }
     }
 
-    fn print_summary(&self, finished: &Finished, journal: &Journal, terminal: &Terminal) {
-        let Finished { name: run, stats, completion, results, code, .. } = finished;
-        let (failed, code) = (finished.failed.as_ref(), *code);
+    fn print_summary(
+        &self,
+        summary: Summary,
+        results: &Path,
+        completion: &Completion,
+        failed: Option<&Error>,
+        journal: &Journal,
+        terminal: &Terminal,
+    ) {
+        let (run, stats, code) = (&summary.run, &summary.stats, summary.exit);
         let follows = journal.has_redirects(run).unwrap_or(false);
         let next = match code {
             // Nothing is remembered any more: the comments of all other rows might be added again.
@@ -244,24 +241,8 @@ impl Sending<'_> {
         };
         let report = self.write_report(journal, run, &meaning, next.as_ref());
         let is_early = failed.is_some() || matches!(completion, Completion::Stopped(_));
-        let summary = Summary {
-            run: Some(run.clone()),
-            error: is_early.then(|| meaning.clone()),
-            scope: self.target.shown_scope(&finished.tenant),
-            origin: self.target.origin().to_string(),
-            input: finished.input.clone(),
-            stats: stats.clone(),
-            started_at: finished.started_at,
-            finished_at: journal.clock().now().wall,
-            reading: finished.reads.lasted,
-            results: Some(results.clone()),
-            settings: finished.settings.clone(),
-            exit: code,
-            meaning,
-            report,
-            next,
-        };
-        print(&summary, self.args.format, terminal);
+        let error = is_early.then(|| meaning.clone());
+        print(&Summary { error, meaning, report, next, ..summary }, self.args.format, terminal);
     }
 
     /// Writes the report, where one is asked for; the path of it. The run is over all the same where that fails.

@@ -125,8 +125,8 @@ impl RunStats {
 /// The summary of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// The run's ID; `None` if there was nothing to do.
-    pub run: Option<String>,
+    /// The run's ID.
+    pub run: String,
     /// The tenant key, as it is displayed.
     pub scope: String,
     /// The API's origin.
@@ -167,6 +167,28 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// A run of which nothing was sent.
+    #[must_use]
+    pub fn new(run: String, input: String, scope: String, origin: String, now: Timestamp) -> Summary {
+        Summary {
+            run,
+            scope,
+            origin,
+            input,
+            stats: RunStats::default(),
+            started_at: now,
+            finished_at: now,
+            reading: Duration::ZERO,
+            results: None,
+            settings: Settings::default(),
+            error: None,
+            exit: 0,
+            meaning: String::new(),
+            report: None,
+            next: None,
+        }
+    }
+
     /// Writes it as a JSON object on one line.
     ///
     /// # Errors
@@ -181,9 +203,9 @@ impl Summary {
     /// If `out` fails.
     pub fn write_text(&self, mut out: impl Write, layout: Layout) -> io::Result<()> {
         let stats = &self.stats;
-        let run = self.run.as_ref().map(|run| format!("run {}: ", printable(run))).unwrap_or_default();
-        let of = format!(" of {} to {}", printable(&self.input), printable(&self.scope));
-        writeln!(out, "{}", cut_to(&format!("{run}{}{of}", counted(stats.rows, "row")), layout.width))?;
+        let of = format!("of {} to {}", printable(&self.input), printable(&self.scope));
+        let title = format!("run {}: {} {of}", printable(&self.run), counted(stats.rows, "row"));
+        writeln!(out, "{}", cut_to(&title, layout.width))?;
         if self.scope != self.origin {
             writeln!(out, "target: {}, {}", printable(&self.scope), printable(&self.origin))?;
         }
@@ -274,22 +296,17 @@ mod tests {
         stats.on_event(&Event::Pace(pace));
         stats.count_requests(12, 3, 2);
         stats.count_the_rest(0);
+        let [run, input, scope] = ["7f3k", "close.csv", "contoso"].map(str::to_owned);
+        let origin = "https://api.security.microsoft.com".to_owned();
+        let started_at = "2026-11-24T10:00:37.12Z".parse().expect("valid");
         Summary {
-            run: Some("7f3k".to_owned()),
-            scope: "contoso".to_owned(),
-            origin: "https://api.security.microsoft.com".to_owned(),
-            input: "close.csv".to_owned(),
             stats,
-            started_at: "2026-11-24T10:00:37.12Z".parse().expect("valid"),
             finished_at: "2026-11-24T10:20:13.5Z".parse().expect("valid"),
-            reading: Duration::ZERO,
-            error: None,
-            report: None,
             results: Some("close.7f3k.results.csv".into()),
-            settings: Settings::default(),
             exit: 4,
             meaning: "stopped early; run the same command again to resume".to_owned(),
             next: Some(NextCommand::new("bulk-triage").word("run").path("close.csv").word("--yes")),
+            ..Summary::new(run, input, scope, origin, started_at)
         }
     }
 
