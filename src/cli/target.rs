@@ -94,7 +94,7 @@ impl Target {
     /// The target of any command.
     ///
     /// # Errors
-    /// As [`TargetLabel::of_run`]; and if nobody has consented to the origin.
+    /// As [`Target::of_run`]; and if nobody has consented to the origin.
     pub(super) fn new(
         contract: Contract,
         place: Place<'_>,
@@ -236,7 +236,7 @@ impl Target {
         })
     }
 
-    /// What [`TargetLabel::emulated`] would be: for a dry run.
+    /// What [`Target::emulated`] would be: for a dry run.
     ///
     /// # Errors
     /// Where the loopback address is none.
