@@ -1,6 +1,6 @@
-//! Callers: the tasks that make calls beside a loop, as many as there were calls under way at once.
+//! Callers: the tasks that make calls beside the loop, as many as the most calls in flight so far.
 //!
-//! A task holds all that a call needs, some kilobytes: it is kept for the next call, since getting them anew from the
+//! A task holds some kilobytes for a call. It is kept for the next call, because allocating them again from the
 //! allocator took longer than the rest of the call's own work.
 
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::model::call::{Call, CallResult};
 #[derive(Clone, Debug)]
 pub(super) struct CompletedCall {
     pub(super) attempt: AttemptId,
-    /// Whether it changes nothing.
+    /// Whether it is a read.
     pub(super) is_read: bool,
     pub(super) result: CallResult,
-    /// When the response had come, or the wait for it was over.
+    /// When the response had arrived, or the wait for it ended.
     pub(super) at: Now,
     /// How long it took.
     pub(super) took: Duration,
@@ -38,7 +38,7 @@ pub(super) struct Callers<T: Transport> {
     client: Arc<Client<T>>,
     clock: Clock,
     all: Vec<UnboundedSender<Started>>,
-    /// The places of those that have nothing to do.
+    /// The indices of the idle ones.
     idle: Vec<usize>,
     returns: UnboundedSender<(usize, CompletedCall)>,
     returned: UnboundedReceiver<(usize, CompletedCall)>,
@@ -55,10 +55,10 @@ impl<T: Transport> Callers<T> {
         self.client.tokens()
     }
 
-    /// Makes a call whose intent is on the disk since `at`. It comes back by [`Callers::ended`].
+    /// Makes a call whose intent is on the disk since `at`. Its result comes from [`Callers::ended`].
     pub(super) fn call(&mut self, attempt: AttemptId, call: Call, at: Now) {
         let place = self.idle.pop().unwrap_or_else(|| self.add());
-        // Nobody takes it only where the runtime ends.
+        // Nobody receives it only if the runtime has ended.
         let _ = self.all[place].send(Started { attempt, call, at });
     }
 
@@ -73,7 +73,7 @@ impl<T: Transport> Callers<T> {
                 let result = client.call(&call).await;
                 let at = clock.now();
                 let ended = CompletedCall { attempt, is_read, result, at, took: at.boot.since(start.boot) };
-                // Nobody listens any more only where all was given up.
+                // Nobody listens any more only if the engine was dropped.
                 let _ = returns.send((place, ended));
             }
         });
@@ -84,7 +84,7 @@ impl<T: Transport> Callers<T> {
     pub(super) async fn ended(&mut self) -> CompletedCall {
         match self.returned.recv().await {
             Some((place, ended)) => self.back(place, ended),
-            // It is open as long as `returns` is there.
+            // The channel is open as long as `returns` exists.
             None => std::future::pending().await,
         }
     }

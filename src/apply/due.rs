@@ -1,4 +1,4 @@
-//! What waits for a permit, for its time, or to learn whether it was the service.
+//! The queue: what waits for a permit, for its time, or to learn whether the service was at fault.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,9 +7,9 @@ use crate::clock::BootTime;
 /// Items in the order in which their requests are sent.
 #[derive(Debug)]
 pub(super) struct DueQueue<T> {
-    /// They wait for nothing but a permit.
+    /// They wait only for a permit.
     ready: VecDeque<T>,
-    /// They wait for their time. The number keeps equal times apart, in the order in which they came.
+    /// They wait for their time. The number orders equal times by arrival.
     waiting: BTreeMap<(BootTime, u64), T>,
     serial: u64,
     /// They have no attempts left, and it is not clear yet whether that was the service's fault.
@@ -23,23 +23,23 @@ impl<T> Default for DueQueue<T> {
 }
 
 impl<T> DueQueue<T> {
-    /// This one is next.
+    /// Puts an item first.
     pub(super) fn first(&mut self, item: T) {
         self.ready.push_front(item);
     }
 
-    /// This one comes after those that are ready.
+    /// Puts an item behind those that are ready.
     pub(super) fn last(&mut self, item: T) {
         self.ready.push_back(item);
     }
 
-    /// This one comes at its time.
+    /// Puts an item off until a time.
     pub(super) fn wait(&mut self, due: BootTime, item: T) {
         self.serial += 1;
         self.waiting.insert((due, self.serial), item);
     }
 
-    /// Takes the next one whose time has come.
+    /// Takes the next item whose time has come.
     pub(super) fn pop(&mut self, now: BootTime) -> Option<T> {
         self.ready.pop_front().or_else(|| {
             let next = self.waiting.first_entry().filter(|next| next.key().0 <= now)?;
@@ -47,27 +47,27 @@ impl<T> DueQueue<T> {
         })
     }
 
-    /// When the next one's time comes: `now` if it waits for nothing but a permit. Those without attempts have none.
+    /// When the next item is due: `now` if it waits only for a permit. Exhausted items are never due.
     pub(super) fn next_due(&self, now: BootTime) -> Option<BootTime> {
         if self.ready.is_empty() { self.waiting.first_key_value().map(|((due, _), _)| *due) } else { Some(now) }
     }
 
-    /// How many wait for nothing but a permit.
+    /// How many items wait only for a permit.
     pub(super) fn ready(&self) -> usize {
         self.ready.len()
     }
 
-    /// This one has no attempts left.
+    /// Adds an item that has no attempts left.
     pub(super) fn hold(&mut self, item: T) {
         self.held.push(item);
     }
 
-    /// Takes those that have no attempts left.
+    /// Takes the items that have no attempts left.
     pub(super) fn take_held(&mut self) -> Vec<T> {
         std::mem::take(&mut self.held)
     }
 
-    /// Those that had no attempts left are ready again.
+    /// Makes the items that had no attempts left ready again.
     pub(super) fn release_held(&mut self) {
         self.ready.extend(self.held.drain(..));
     }
@@ -80,7 +80,7 @@ impl<T> DueQueue<T> {
         self.len() == 0
     }
 
-    /// All that have attempts left.
+    /// All items that have attempts left.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.waiting.values_mut().chain(&mut self.ready)
     }

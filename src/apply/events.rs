@@ -1,4 +1,4 @@
-//! What `apply` tells: the interface between sending and reporting. Progress, results file and log read these events;
+//! Events: the interface between sending and reporting. Progress, results file and log read these events;
 //! `apply` knows none of them.
 
 use jiff::Timestamp;
@@ -6,90 +6,90 @@ use jiff::Timestamp;
 use crate::model::outcome::{OutcomeKind, ResultRow};
 use crate::model::quota_spec::Window;
 
-/// Something that happened in a run. An event comes after what it tells is committed to the journal.
+/// Something that happened in a run. It is reported after its commit to the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Incidents are looked at: so many, where that is known.
+    /// Reading incidents has started: this many, if known.
     ReadingStarted(Option<u64>),
-    /// So many incidents more have been looked at.
+    /// This many more incidents have been read.
     IncidentsRead(u64),
-    /// Sending begins (or goes on).
+    /// Sending has started or resumed.
     Started {
         /// The rows of the run.
         rows: u64,
-        /// Of these, the ones that were over before, by outcome.
+        /// Of these, the rows that were finished before, by outcome.
         before: Vec<(OutcomeKind, u64)>,
     },
-    /// Rows are over: those of one commit.
+    /// The rows that finished with one commit.
     Finished(Vec<ResultRow>),
-    /// What the quota and the queue look like now; sent when it changed, a few times a second at most.
+    /// The state of the quota and the queue; sent when it has changed, a few times a second at most.
     Pace(Pace),
-    /// The scope pauses after a 429.
+    /// The tenant key pauses after a 429.
     Throttled {
-        /// Until then.
+        /// When the pause ends.
         until: Timestamp,
         /// What the server said, in one line.
         message: String,
     },
-    /// The scope pauses because a response other than a 429 named a time.
+    /// The tenant key pauses because a response other than a 429 named a time.
     Busy {
-        /// Until then.
+        /// When the pause ends.
         until: Timestamp,
         /// What the server said, in one line.
         message: String,
     },
     /// The service is down, not the rows: the run pauses.
     ServiceDown {
-        /// Until then; one call goes first.
+        /// When the pause ends; then one request probes the service.
         until: Timestamp,
-        /// What the last attempt met, in one line.
+        /// The error of the last attempt, in one line.
         message: String,
     },
-    /// The service answers again.
+    /// The service responds again.
     ServiceUp,
-    /// A row is tried again.
+    /// A row will be retried.
     Retry {
         /// The row's number.
         row: u64,
-        /// How many attempts it has had.
+        /// Its attempts so far.
         attempts: u32,
-        /// When it is tried again.
+        /// When it is retried.
         at: Timestamp,
         /// Why.
         message: String,
     },
-    /// No new calls are made from now on; those under way are waited for.
+    /// No request starts from now on; the engine waits for those in flight.
     Stopping {
         /// Why.
         reason: super::StopReason,
-        /// How many calls are under way.
+        /// How many requests are in flight.
         in_flight: usize,
     },
 }
 
-/// What the quota is doing.
+/// The state of the quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Each window with the tokens of it that are in use.
+    /// Each window with its tokens in use.
     pub windows: Vec<(Window, u32)>,
-    /// When the next call can go, where it has to wait.
+    /// When the next request can start, if it has to wait.
     pub next_call: Option<Timestamp>,
-    /// When the last row will be over, by the quota's arithmetic.
+    /// When the last row will finish, computed from the quota.
     pub arrival: Timestamp,
-    /// Calls under way.
+    /// Requests in flight.
     pub in_flight: u32,
-    /// The calls made by this process.
+    /// The requests of this process.
     pub calls: u64,
-    /// The 429s seen by this process.
+    /// The 429s that this process received.
     pub throttled: u64,
 }
 
-/// Takes events as they come. It must not block for long: sending waits for it.
+/// Receives events as they happen. It must not block for long: sending waits for it.
 pub trait Listener {
-    /// Is told one event.
+    /// Handles one event.
     ///
     /// # Errors
-    /// Where the listener can't go on (the results file can't be written): the run stops, calls under way are waited
-    /// for.
+    /// If the listener can't continue (the results file can't be written): the run stops after the requests in
+    /// flight.
     fn on_event(&mut self, event: Event) -> std::io::Result<()>;
 }

@@ -1,8 +1,8 @@
-//! Health: whether the service is down, whether we are allowed, whether the file is the right one. Counts what the
+//! Health: whether the service is down, the permission is missing, or the file is wrong. Counts what the
 //! responses say; decides nothing about a single row.
 //!
-//! Promises: if five attempts in a row end without a response, the service is down, not the rows, and no row pays for
-//! it. Pure.
+//! Promises: if five attempts in a row end without a response, that is an outage, and it uses up no attempts of a
+//! row. Pure.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use crate::retry::outage_pause;
 
 /// After this many attempts in a row without a response, the service is down.
 pub(super) const DOWN_AFTER: u32 = 5;
-/// A name that is not known is looked up again after this.
+/// An unknown host name is looked up again after this.
 const SECOND_LOOKUP: Duration = Duration::from_secs(2);
-/// After this many 403s in a row, the permission is gone.
+/// After this many 403s in a row, the permission is missing.
 const FORBIDDEN_AFTER: u32 = 5;
 /// If this many first rows fail with the same error, the file is wrong.
 const FIRST_ROWS: usize = 5;
 
-/// The service, by its last responses.
+/// The state of the service, by its last responses.
 #[derive(Debug)]
 pub(super) struct Health {
     patience: Duration,
     /// Attempts without a response since the last response.
     streak: u32,
-    /// Counts the streaks: a row's tries in a streak that became an outage do not count.
+    /// Counts the streaks: a row's attempts in a streak that became an outage do not count.
     streak_id: u64,
     outage: Option<Outage>,
     forbidden: u32,
     any_success: bool,
-    /// The service is there: what stands in the way now may pass.
+    /// The service has responded: obstacles from now on may be temporary.
     any_response: bool,
     /// The token was refused, and no request has succeeded since.
     is_refused: bool,
@@ -42,7 +42,7 @@ struct Outage {
     since: BootTime,
     pauses: u32,
     until: BootTime,
-    /// The call that goes first is under way.
+    /// The probe is in flight.
     probing: bool,
 }
 
@@ -59,11 +59,11 @@ pub(super) struct Streak {
 pub(super) enum HealthEvent {
     /// Nothing new.
     None,
-    /// It is down: the run pauses until then.
+    /// It is down: the run pauses until this time.
     Down { until: BootTime },
-    /// It has been down for longer than we are patient.
+    /// It has been down for longer than `--patience`.
     GivenUp,
-    /// It answers again.
+    /// It responds again.
     Up,
     /// The permission is missing.
     Forbidden,
@@ -87,7 +87,7 @@ impl Health {
         }
     }
 
-    /// How many calls may go at `now`, of `slots`: in an outage one, when its pause is over.
+    /// How many requests may start at `now`, of `slots`: in an outage one, after its pause.
     pub(super) fn slots(&self, slots: u32, now: BootTime) -> u32 {
         match self.outage {
             None => slots,
@@ -96,20 +96,19 @@ impl Health {
         }
     }
 
-    /// When to ask again because the service is down, if it is: not before, and `never` while the call that goes first
-    /// is under way.
+    /// When to ask again if the service is down: the end of the pause, or `never` while the probe is in flight.
     pub(super) fn wake(&self, never: BootTime) -> Option<BootTime> {
         self.outage.map(|outage| if outage.probing { never } else { outage.until })
     }
 
-    /// A call begins.
-    pub(super) fn begins(&mut self) {
+    /// Takes in the start of a request.
+    pub(super) fn on_start(&mut self) {
         if let Some(outage) = &mut self.outage {
             outage.probing = true;
         }
     }
 
-    /// What an attempt that ends now belongs to.
+    /// The streak of an attempt that ends now.
     pub(super) fn streak(&self) -> Streak {
         Streak { id: self.streak_id, counts: self.outage.is_none() }
     }
@@ -119,16 +118,16 @@ impl Health {
         self.outage.is_some()
     }
 
-    /// Whether there is a run of attempts without a response that may yet turn out to be an outage.
+    /// Whether there is a streak of attempts without a response that may yet become an outage.
     pub(super) fn is_uncertain(&self) -> bool {
         self.streak > 0 && self.outage.is_none()
     }
 
-    /// An attempt has ended.
+    /// Takes in the end of an attempt.
     pub(super) fn record(&mut self, verdict: &Verdict, at: BootTime) -> HealthEvent {
         match verdict {
             Verdict::Unsent { obstacle: Some(obstacle) } if !self.any_response => return self.meet(obstacle, at),
-            // It says nothing of the service: the next attempt does.
+            // It tells nothing about the service: the next attempt does.
             Verdict::Dropped { .. } => {
                 self.end_probe();
                 return HealthEvent::None;
@@ -136,7 +135,7 @@ impl Health {
             Verdict::Transient { .. } | Verdict::Unsent { .. } => return self.record_nothing(at),
             Verdict::Forbidden => {
                 self.forbidden += 1;
-                self.answered();
+                self.on_response();
                 let missing = !self.any_success || self.forbidden >= FORBIDDEN_AFTER;
                 return if missing { HealthEvent::Forbidden } else { HealthEvent::None };
             }
@@ -145,11 +144,11 @@ impl Health {
                 self.is_refused = false;
             }
             // A gateway refuses tokens and throttles while the service behind it is down: neither ends a streak of lost
-            // responses, or the rows would pay for the outage.
+            // responses, or the outage would use up the attempts of rows.
             Verdict::Unauthorized { is_news } => {
                 self.any_response = true;
                 self.end_probe();
-                // One refusal is followed by another token. A second one in a row is not about the token.
+                // One refusal leads to another token. A second refusal in a row is not about the token.
                 let again = *is_news && std::mem::replace(&mut self.is_refused, true);
                 return if again { HealthEvent::Unauthorized } else { HealthEvent::None };
             }
@@ -161,18 +160,18 @@ impl Health {
             _ => {}
         }
         self.forbidden = 0;
-        if self.answered() { HealthEvent::Up } else { HealthEvent::None }
+        if self.on_response() { HealthEvent::Up } else { HealthEvent::None }
     }
 
-    /// In an outage, the request that went first has ended without saying whether it is over.
+    /// In an outage, the probe has ended without showing whether the outage has.
     fn end_probe(&mut self) {
         if let Some(outage) = &mut self.outage {
             outage.probing = false;
         }
     }
 
-    /// There was a response, whatever it says: the service is there. Returns whether it was down.
-    fn answered(&mut self) -> bool {
+    /// There was a response, whatever its status: the service is up. Returns whether it was down.
+    fn on_response(&mut self) -> bool {
         self.any_response = true;
         if self.streak > 0 {
             self.streak = 0;
@@ -181,7 +180,7 @@ impl Health {
         self.outage.take().is_some()
     }
 
-    /// No connection before the first response. A name that is not known is looked up once more.
+    /// No connection before the first response. An unknown host name is looked up once more.
     fn meet(&mut self, obstacle: &Obstacle, at: BootTime) -> HealthEvent {
         match self.outage {
             None if matches!(obstacle, Obstacle::UnknownHost { .. }) => {
@@ -198,7 +197,7 @@ impl Health {
     fn record_nothing(&mut self, at: BootTime) -> HealthEvent {
         self.streak += 1;
         let outage = match self.outage {
-            // Calls that were under way when the pause began say nothing new.
+            // Requests that were in flight when the pause started tell nothing new.
             Some(outage) if !outage.probing => return HealthEvent::None,
             Some(outage) => outage,
             None if self.streak < DOWN_AFTER => return HealthEvent::None,
@@ -215,34 +214,34 @@ impl Health {
     }
 }
 
-/// The rows that failed: whether there are too many, or the first of them all in one way.
+/// Whether too many rows have failed, or the first ones all with the same error.
 #[derive(Debug)]
 pub(super) struct FailureGuard {
-    /// Given by the user, in place of the rule about the first rows.
+    /// `--max-failures`, which replaces the rule about the first rows.
     most: Option<u64>,
     failed: u64,
-    /// The first rows that were over; `None` once the rule is done with.
+    /// The first rows that finished; `None` once the rule no longer applies.
     first: Option<Vec<(OutcomeKind, RowCode)>>,
 }
 
 /// Why the run stops.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FailureLimit {
-    /// As many as the user said.
+    /// `--max-failures` was reached.
     Failures(u64),
     /// The first rows all failed with this code.
     FirstRows { rows: usize, code: RowCode },
 }
 
 impl FailureGuard {
-    /// `first`: the first rows of the run that were over before this process began. Where there were enough of them,
-    /// the rule has had its say.
+    /// `first`: the codes of the first rows that finished before this process started. If there are enough of them, the
+    /// rule no longer applies.
     pub(super) fn new(most: Option<u64>, first: Vec<(OutcomeKind, RowCode)>) -> FailureGuard {
         let open = most.is_none() && first.len() < FIRST_ROWS;
         FailureGuard { most, failed: 0, first: open.then_some(first) }
     }
 
-    /// A row is over. `tells_of_file`: what became of it may be the file's fault.
+    /// A row has finished. `tells_of_file`: its outcome may be the file's fault.
     pub(super) fn record(&mut self, kind: OutcomeKind, code: &RowCode, tells_of_file: bool) -> Option<FailureLimit> {
         if kind == OutcomeKind::Failed {
             self.failed += 1;
@@ -286,15 +285,15 @@ mod tests {
         assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::None, "was running when the pause began");
         assert_eq!(health.slots(8, second(8)), 0);
         assert_eq!(health.slots(8, second(9)), 1, "one goes first");
-        health.begins();
+        health.on_start();
         assert_eq!(health.slots(8, second(9)), 0, "and no other");
         assert_eq!(health.record(&NOTHING, second(10)), HealthEvent::Down { until: second(20) });
-        health.begins();
+        health.on_start();
         assert_eq!(health.record(&UPDATED, second(20)), HealthEvent::Up);
         assert_eq!(health.slots(8, second(20)), 8);
     }
 
-    /// Until it is clear whether it is the service, tries count, and rows whose last one it was are held.
+    /// Until it is clear whether the service is down, attempts count, and rows without attempts left are held.
     #[test]
     fn outage_is_uncertain_until_response_or_fifth_failure() {
         let mut health = Health::new(Duration::from_mins(10));
@@ -309,7 +308,7 @@ mod tests {
             let _ = health.record(&NOTHING, second(1));
         }
         assert_eq!((health.streak().counts, health.is_uncertain(), health.streak().id), (false, false, 1));
-        health.begins();
+        health.on_start();
         assert_eq!(health.record(&UPDATED, second(9)), HealthEvent::Up);
         assert_eq!((health.streak().counts, health.is_uncertain(), health.streak().id), (true, false, 2));
     }
@@ -326,10 +325,10 @@ mod tests {
             assert_eq!((health.is_uncertain(), health.streak().id), (true, 0), "{response:?}");
             let _ = health.record(&NOTHING, second(4));
             assert_eq!(health.record(&NOTHING, second(5)), HealthEvent::Down { until: second(10) }, "{response:?}");
-            health.begins();
+            health.on_start();
             assert_eq!(health.record(&response, second(10)), HealthEvent::None, "the service behind it may be down");
             assert_eq!(health.slots(8, second(10)), 1, "the next one goes first");
-            health.begins();
+            health.on_start();
             assert_eq!(health.record(&UPDATED, second(11)), HealthEvent::Up);
         }
     }
@@ -343,7 +342,7 @@ mod tests {
         }
         loop {
             at = health.wake(BootTime(i64::MAX)).expect("down");
-            health.begins();
+            health.on_start();
             calls += 1;
             if health.record(&NOTHING, at) == HealthEvent::GivenUp {
                 break;
@@ -381,11 +380,11 @@ mod tests {
         assert_eq!(health.record(&unknown(), second(0)), HealthEvent::Down { until: second(2) });
         assert_eq!(health.record(&unknown(), second(1)), HealthEvent::None, "was in flight");
         assert_eq!(health.slots(8, second(2)), 1);
-        health.begins();
+        health.on_start();
         assert_eq!(health.record(&unknown(), second(3)), HealthEvent::Unreachable);
         let mut health = Health::new(Duration::ZERO);
         let _ = health.record(&unknown(), second(0));
-        health.begins();
+        health.on_start();
         assert_eq!(health.record(&UPDATED, second(3)), HealthEvent::Up);
     }
 
@@ -410,7 +409,7 @@ mod tests {
             assert_eq!(health.record(&Verdict::Forbidden, second(at)), HealthEvent::None);
         }
         assert_eq!(health.record(&Verdict::Forbidden, second(5)), HealthEvent::Forbidden);
-        // A 429 between says nothing of the permission; any other response does.
+        // A 429 in between tells nothing about the permission; any other response does.
         for (between, news) in [
             (Verdict::Throttled { resume: None }, HealthEvent::Forbidden),
             (Verdict::Unauthorized { is_news: true }, HealthEvent::Forbidden),

@@ -1,7 +1,7 @@
 //! Doubt: whether an attempt without a usable response was applied, by what reads of its incident show.
 //!
-//! Promises: pure; a comment that was there before, or that another known update of ours added, is not taken for the one
-//! in doubt; an attempt counts as not applied only if no comment could be its own.
+//! Promises: pure; a comment that was there before, or that another known update of ours added, is not mistaken for the
+//! one in doubt; an attempt counts as not applied only if no comment could be its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -21,21 +21,21 @@ use crate::model::edit::Edits;
 /// The reads that decide about an attempt start at these fractions of the settle time after it ended.
 const READS_AFTER: [(u32, u32); 3] = [(1, 15), (1, 3), (1, 1)];
 
-/// When an incident is read next about an attempt that ended at `ended`, after a read that started at `read_at`; `None`
-/// if that read was late enough to decide.
+/// When to read the incident next about an attempt that ended at `ended`, after a read that started at `read_at`;
+/// `None` if that read was late enough to decide.
 pub(super) fn next_read(ended: BootTime, settle: Duration, read_at: Option<BootTime>) -> Option<BootTime> {
     let mut due = READS_AFTER.iter().map(|(part, whole)| ended + settle * *part / *whole);
     due.find(|due| read_at.is_none_or(|read_at| read_at < *due))
 }
 
-/// A read, as far as time is concerned.
+/// The times of a read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadTiming {
-    /// When the response had come.
+    /// When the response had arrived.
     pub(super) at: Now,
     /// How long the read took.
     pub(super) took: Duration,
-    /// The server's clock when it answered, if it says (whole seconds).
+    /// The server's time of the response, if it has a `Date` (whole seconds).
     pub(super) server_time: Option<Timestamp>,
 }
 
@@ -44,9 +44,9 @@ pub(super) struct ReadTiming {
 pub(super) enum Found {
     /// It was applied.
     Applied,
-    /// Nothing of it is there.
+    /// Nothing of it is shown.
     Absent,
-    /// There is a comment that may be its own.
+    /// A comment is shown that may be its own.
     Unexplained,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct OwnComments {
     author: Option<String>,
     /// How far the clock of `createdTime` is ahead of ours.
     offset: Option<SignedDuration>,
-    /// The service stored another text than it was sent.
+    /// The service stored another text than was sent.
     are_rewritten: bool,
 }
 
@@ -67,23 +67,23 @@ impl OwnComments {
         OwnComments { since, ..OwnComments::default() }
     }
 
-    /// A response that came at `at`, after `took`, shows a comment that its update added.
+    /// Takes in a response at `at`, after `took`, that shows the comment that its update added.
     pub(super) fn record(&mut self, added: &Added, at: Now, took: Duration) {
         self.are_rewritten |= added.is_rewritten;
         let Some(comment) = &added.comment else { return };
         self.author = comment.created_by.clone().or_else(|| self.author.take());
         let offset = comment.created_at.map(|created| created.duration_since(at.wall_at(at.boot - took / 2)));
-        // A comment from long ago with the same text tells nothing.
+        // An old comment with the same text tells nothing.
         self.offset = offset.filter(|offset| offset.abs() <= CLOCKS_DIFFER_BY).or(self.offset);
     }
 
-    /// A read shows a comment of ours, sent as `sent`.
+    /// Takes in a comment of ours that a read shows, sent as `sent`.
     fn find(&mut self, comment: &Comment, sent: &str) {
         self.are_rewritten |= comment.text != sent;
         self.author = comment.created_by.clone().or_else(|| self.author.take());
     }
 
-    /// Whether somebody else wrote it. An earlier process may have had another token.
+    /// Whether somebody else wrote it. An earlier process may have used another account.
     fn excludes(&self, comment: &Comment, doubt: &Doubt) -> bool {
         match (&self.author, &comment.created_by) {
             (Some(ours), Some(theirs)) => doubt.started >= self.since && !ours.eq_ignore_ascii_case(theirs),
@@ -92,7 +92,7 @@ impl OwnComments {
     }
 }
 
-/// The comments that a read showed before an attempt was made.
+/// The comments that a read showed before the attempt.
 #[derive(Clone, Debug)]
 pub(super) struct ReadBefore {
     at: BootTime,
@@ -114,14 +114,14 @@ fn mark(comment: &Comment) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one((text, created_by, created_at))
 }
 
-/// Times of comments against the times of attempts, by one read.
+/// Compares the times of comments with those of attempts, for one read.
 struct Clocks {
     seen: ReadTiming,
     settle: Duration,
     slack: SignedDuration,
-    /// How far the server's clock may be ahead of ours, by all that is known.
+    /// How far the server's clock may be ahead of ours, by all we know.
     offsets: Vec<SignedDuration>,
-    /// Those that are the best to be had: what was seen of our own comments, if anything was.
+    /// The best known bounds: those from our own comments, if any were seen.
     best: usize,
 }
 
@@ -154,7 +154,7 @@ impl Clocks {
         self.fit(at, window, self.slack, &self.offsets)
     }
 
-    /// As near as what is known of our own comments allows.
+    /// Within the bounds from our own comments.
     fn is_its_time(&self, at: Timestamp, window: (BootTime, BootTime)) -> bool {
         self.fit(at, window, self.slack, &self.offsets[..self.best])
     }
@@ -164,7 +164,7 @@ impl Clocks {
     }
 }
 
-/// A read that is to clear up doubts, and what is known beside it.
+/// A read that is to resolve doubts, and its context.
 pub(super) struct Evidence<'a> {
     pub(super) incident: &'a Incident,
     pub(super) seen: ReadTiming,
@@ -176,14 +176,14 @@ pub(super) struct Evidence<'a> {
     pub(super) before: Option<&'a ReadBefore>,
 }
 
-/// What the read shows of each attempt in doubt.
+/// The finding about each attempt in doubt.
 pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnComments) -> Vec<(AttemptId, Found)> {
     let Evidence { incident, seen, same_as, settle, before } = *evidence;
     let clocks = Clocks::new(seen, settle, own);
     let mut free: Vec<Option<&Comment>> = incident.comments.iter().map(Some).collect();
     free.sort_by_key(|comment| comment.and_then(|comment| comment.created_at));
-    // What is known to have been applied has its comment already. The one that was first takes the oldest that fits: so
-    // each finds one, and none takes another's.
+    // Updates known to have been applied take their comments first, the earliest update the oldest comment that fits:
+    // so each finds its own.
     let mut known: Vec<&KnownUpdate> = doubts.first().map_or(&[][..], |doubt| &doubt.known).iter().collect();
     known.sort_by_key(|known| known.ended);
     let is_near = |comment: &Comment, KnownUpdate { started, ended, .. }: &KnownUpdate| {
@@ -206,7 +206,7 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
             let fits = |comment: &Comment| {
                 let is_its_time = match comment.created_at {
                     Some(at) => clocks.is_its_time(at, window),
-                    // Without a time the other properties must speak for it.
+                    // Without a time the other properties must confirm it.
                     None => matches(&doubt.change.edits, incident, same_as),
                 };
                 is_its_time && is_text(text, comment) && !is_old(comment, doubt)
@@ -218,7 +218,7 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
             found.is_some()
         })
         .collect();
-    // What is known to have been applied is there, in whatever words.
+    // A change known to have been applied is there, in whatever words.
     for known in known {
         take(&mut free, |comment| is_near(comment, known));
     }
@@ -230,7 +230,7 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
             let is_new = match comment.created_at {
                 None => true,
                 Some(at) if clocks.is_near(at, window) => true,
-                // Once texts are known to be rewritten, another text says nothing.
+                // Once texts are known to be rewritten, a different text proves nothing.
                 Some(at) => clocks.is_far(at, window) && (own.are_rewritten || is_text(text, comment)),
             };
             let may_be_ours = !own.excludes(comment, doubt) || is_text(text, comment);
@@ -245,7 +245,7 @@ pub(super) fn resolve(doubts: &[Doubt], evidence: &Evidence<'_>, own: &mut OwnCo
     found.collect()
 }
 
-/// Whether the incident shows every property that `body` sets; not what it adds.
+/// Whether the incident shows every property that the edits set, apart from what they add.
 pub(super) fn matches<L: Serialize>(edits: &Edits<L>, incident: &Incident, same_as: &SameAs) -> bool {
     let differences = differences(edits, &incident.values, same_as);
     differences.iter().all(|one| may_show(&one.property, &one.after, &one.before, same_as))
@@ -255,7 +255,7 @@ fn is_text(sent: Option<&str>, comment: &Comment) -> bool {
     sent.is_some_and(|sent| may_be(sent, &comment.text))
 }
 
-/// Takes the first comment that fits, so that no other can be taken for it.
+/// Takes the first comment that fits, so that it is used once.
 fn take<'a>(free: &mut [Option<&'a Comment>], fits: impl Fn(&Comment) -> bool) -> Option<&'a Comment> {
     free.iter_mut().find(|comment| comment.is_some_and(&fits))?.take()
 }

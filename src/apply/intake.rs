@@ -1,7 +1,7 @@
 //! The intake: the rows of a run on their way from the journal to their first request.
 //!
-//! Promises: of the rows of one incident only one is in hand at a time, in the input's order; memory is bounded by the
-//! rows in hand, not by the run.
+//! Promises: only one row of an incident is active at a time, in the input's order; memory is bounded by the active
+//! rows, not by the run.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -11,13 +11,13 @@ use crate::journal::PendingRow;
 use crate::model::change::IncidentId;
 use crate::model::edit::Never;
 
-/// No more rows than this are in hand: what is taken up ahead, and what waits to be tried again.
+/// Maximum number of active rows: those taken up ahead, and those that wait for a retry.
 const MOST: usize = 2_000;
 
-/// And no more rows are taken up while those in hand have more bytes than this.
+/// In bytes: no more rows are taken up while the active rows are larger than this.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// The rows of a run that have not been taken up, and which incidents have one that was.
+/// The rows of a run that have not been taken up, and the incidents of those that have.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     /// Read from the journal, not taken up yet.
@@ -29,9 +29,9 @@ pub(super) struct Intake {
     /// Wait for another row of the same incident.
     deferred: HashMap<IncidentId, VecDeque<RowState>>,
     deferred_rows: usize,
-    /// The incidents of all rows in hand.
-    in_hand: HashSet<IncidentId>,
-    /// The bytes of all rows that were taken up and have not finished.
+    /// The incidents of all active rows.
+    active: HashSet<IncidentId>,
+    /// The size of all active rows in bytes.
     bytes: usize,
 }
 
@@ -46,20 +46,20 @@ impl Intake {
         self.last_read
     }
 
-    /// Rows read from the journal; none means that there are no more.
+    /// Takes rows read from the journal; none means that there are no more.
     pub(super) fn add(&mut self, rows: Vec<PendingRow<Never>>) {
         self.is_dry = rows.is_empty();
         self.last_read = rows.last().map_or(self.last_read, |row| row.row);
         self.fresh.extend(rows);
     }
 
-    /// The next row that was not taken up yet and whose incident is free.
+    /// Takes up the next row whose incident has no active row.
     pub(super) fn take_up(&mut self, contract: &Contract) -> Option<RowState> {
         while self.has_room() {
             let row = RowState::new(self.fresh.pop_front()?, contract);
             self.bytes += row.bytes;
             let incident = row.row.change.incident;
-            if self.in_hand.insert(incident) {
+            if self.active.insert(incident) {
                 return Some(row);
             }
             self.deferred.entry(incident).or_default().push_back(row);
@@ -74,10 +74,10 @@ impl Intake {
     }
 
     fn has_room(&self) -> bool {
-        self.in_hand.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES
+        self.active.len() + self.deferred_rows < MOST && self.bytes < MOST_BYTES
     }
 
-    /// This row has finished. Returns the next one of the same incident.
+    /// Ends an active row. Returns the next row of the same incident.
     pub(super) fn let_go(&mut self, finished: &RowState) -> Option<RowState> {
         let incident = &finished.row.change.incident;
         self.bytes -= finished.bytes;
@@ -86,7 +86,7 @@ impl Intake {
             self.deferred_rows -= 1;
         } else {
             self.deferred.remove(incident);
-            self.in_hand.remove(incident);
+            self.active.remove(incident);
         }
         next
     }

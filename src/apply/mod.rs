@@ -2,9 +2,9 @@
 //!
 //! One loop, the `engine`, does everything that has an order: it commits to the journal, takes permits, starts requests
 //! and takes in how they end. Requests run beside it (`callers`), up to the concurrency; nothing else here happens at
-//! the same time. What the engine works on is in `rows` (sending) and `reads`. What one row goes through is in
-//! `row_state`, how rows come from the journal in `intake`, what reads show of attempts in doubt in `in_doubt`, what responses
-//! say of the service in `health` and `service`. Progress, results and log follow by [`events`].
+//! the same time. What the engine works on is in `rows` (sending) and `reads`. The states of one row are in
+//! `row_state`, how rows come from the journal in `intake`, what reads show of attempts in doubt in `in_doubt`, what
+//! responses tell about the service in `health` and `service`. Progress, results and log follow it through [`events`].
 
 mod callers;
 mod due;
@@ -40,18 +40,18 @@ use crate::journal::{Journal, JournalError};
 use crate::model::outcome::RowCode;
 use crate::model::quota_spec::Quota;
 
-/// What waits for requests of other processes is asked for again this often: nothing tells when they end.
+/// How often to ask again while requests of other processes are in flight: nothing signals their end.
 const POLL: Duration = Duration::from_millis(50);
 /// The pace is reported no more often than this.
 const PACE: Duration = Duration::from_millis(250);
 
-/// How long a request takes, as long as none was measured.
+/// How long a request takes, until one was measured.
 pub const GUESSED_LATENCY: Duration = Duration::from_millis(400);
 
-/// How requests are made, and how a run is sent.
+/// Options for requests and for sending a run.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// The windows that are kept.
+    /// The quota to respect.
     pub quota: Quota,
     /// Maximum requests in flight, at least 1.
     pub concurrency: u32,
@@ -69,7 +69,7 @@ pub struct EngineSettings {
     pub settle: Duration,
     /// Values that are equal by the contract.
     pub same_as: SameAs,
-    /// Of the random delays.
+    /// The seed of the random delays.
     pub seed: u64,
 }
 
@@ -84,7 +84,7 @@ pub struct EngineEnd {
     pub requests: Requests,
 }
 
-/// The requests of a process. An attempt without a connection is none.
+/// The requests of a process. An attempt without a connection doesn't count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
     /// All of them.
@@ -98,9 +98,9 @@ pub struct Requests {
 /// Whether all was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// Every row that can be sent has its outcome; or the source of reads says that nothing is left to read.
+    /// Every row that can be sent has its outcome; or the source has nothing left to read.
     Finished,
-    /// It was stopped before.
+    /// It was stopped before that.
     Stopped(StopReason),
 }
 
@@ -119,7 +119,7 @@ pub enum StopReason {
         /// How many rows had failed.
         failed: u64,
     },
-    /// The first rows all failed in one way: the file or the contract is likely to be the wrong one.
+    /// The first rows all failed with the same error: the file or the contract is probably the wrong one.
     #[error("the first {rows} rows all failed with `{code}`: is it the right file?")]
     FirstRowsFailed {
         /// How many.
@@ -130,7 +130,7 @@ pub enum StopReason {
     /// The service was down for longer than `--patience`.
     #[error("the service is down ({message}), for longer than --patience allows")]
     ServiceDown {
-        /// What the last attempt met.
+        /// The error of the last attempt.
         message: String,
     },
     /// No connection is possible, and a retry can't fix it.
@@ -139,10 +139,10 @@ pub enum StopReason {
         /// Why, and what to do.
         message: String,
     },
-    /// The service asks for a pause longer than the longest window and than `--patience`.
+    /// The service asks for a pause longer than the longest window and `--patience`.
     #[error("the service accepts no requests until {}", until.strftime("%Y-%m-%d %H:%M:%S UTC"))]
     PausedTooLong {
-        /// Until then.
+        /// When that pause would end.
         until: Timestamp,
     },
     /// The token was refused twice, or the new one is another tenant's.
@@ -154,7 +154,7 @@ pub enum StopReason {
     /// The token has expired or was refused, and there is no other.
     #[error("{message}")]
     NotRenewed {
-        /// What of it, and when.
+        /// What happened to it, and when.
         message: String,
     },
     /// The permission is missing.
@@ -175,7 +175,7 @@ pub enum StopReason {
         /// What the API said, or what is wrong with the list.
         message: String,
     },
-    /// A listener can't go on: the results file can't be written.
+    /// A listener can't continue: the results file can't be written.
     #[error("{message}")]
     ListenerFailed {
         /// The error.
@@ -191,7 +191,7 @@ impl StopReason {
     }
 }
 
-/// Sending or reading can't go on: the journal failed.
+/// Sending or reading can't continue: the journal failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct ApplyError {

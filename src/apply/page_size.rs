@@ -1,18 +1,18 @@
-//! Page sizes: how many incidents one request for a part of the list asks for, by how the last ones went.
+//! Page sizes: how many incidents a request for a page of the list asks for, depending on the last results.
 //!
-//! Promises: every reader of the list has its sizes from here; a page that is too large to be read is requested again
-//! smaller, and the list keeps that size; an outage leaves no list in small pages. Pure.
+//! Promises: every reader of the list uses these sizes; a page that is too large to be read is requested again
+//! smaller, and the list keeps that size; an outage does not make the pages small for good. Pure.
 
 use super::health::DOWN_AFTER;
 use crate::model::call::CallResult;
 
-/// A page of one size fails this often before a smaller one is tried.
+/// A page of one size may fail this often before a smaller size is used.
 pub(super) const FAILURES: u32 = 2;
 
 /// The size of the next page.
 #[derive(Debug)]
 pub(super) struct PageSize {
-    /// The sizes that are tried, the largest first.
+    /// The sizes, largest first.
     sizes: Box<[u32]>,
     /// Index of the size in use.
     at: usize,
@@ -41,12 +41,12 @@ impl PageSize {
         self.sizes[self.at]
     }
 
-    /// The most incidents on one page, by the API's rule.
+    /// The maximum number of incidents on a page, by the API's rule.
     pub(super) fn most(&self) -> u32 {
         self.sizes[0]
     }
 
-    /// A page was read. After an outage the size grows back step by step.
+    /// Takes in a page that was read. After an outage the size grows back step by step.
     pub(super) fn succeeded(&mut self) {
         if self.streak >= DOWN_AFTER {
             self.largest = self.largest_before;
@@ -58,10 +58,10 @@ impl PageSize {
         }
     }
 
-    /// A page was not read. A truncated response and a 504 hint at the size: the next page is smaller at once.
+    /// Takes in a failed page. A truncated response and a 504 suggest that it was too large: the next is smaller.
     ///
     /// # Errors
-    /// If the smallest page has failed as often as any.
+    /// If the smallest size, too, has failed too often.
     pub(super) fn failed(&mut self, result: &CallResult) -> Result<(), SmallestFails> {
         self.streak = self.streak.saturating_add(1);
         self.failures += 1;

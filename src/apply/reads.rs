@@ -1,10 +1,10 @@
 //! Reading: requests that change nothing, under the same quota and journal as those for rows.
 //!
-//! What is read, and in which order, is a [`ReadSource`]'s to say; here is when a read is tried again. A read does no
-//! harm: nothing of it is ever in doubt.
+//! A [`ReadSource`] decides what is read, in which order; this file decides when a read is retried. A read does no
+//! harm: it is never in doubt.
 //!
-//! Promise: reading has finished only if the source says that it has nothing left to read. An empty queue is no such
-//! statement: in an outage, too, nothing is in flight.
+//! Promise: reading has finished only if the source says that it has nothing left to read. An empty queue does not
+//! prove it: in an outage, too, nothing is in flight.
 
 use std::sync::Arc;
 
@@ -18,53 +18,53 @@ use crate::journal::{AttemptEnd, Batch, Journal, JournalError};
 use crate::model::call::{Call, CallResult, Page, Verdict};
 use crate::retry::{Policy, RetryDecision, delay, outage_pause};
 
-/// Says what is read, and takes it.
+/// Decides what is read, and takes the results.
 pub trait ReadSource {
     /// What to read next.
     fn next(&mut self) -> Wanted;
 
-    /// Takes what a request has shown: an incident, a list, or an error that stays.
+    /// Takes the result of a request: an incident, a list, or a permanent error.
     ///
     /// # Errors
     /// If nothing more can be read, or what was read can't be kept.
     fn on_result(&mut self, call: &Call, result: &CallResult) -> Result<ReadResult, StopReason>;
 
-    /// What to request after a transient error of a page, and a delay; `None`: the source names other requests when it
-    /// is asked.
+    /// What to request after a transient error of a page and a delay; `None`: the next requests of the source replace
+    /// it.
     ///
     /// # Errors
-    /// If there is no other way to read what the page would have shown.
+    /// If there is no other way to read the incidents of the page.
     fn page_failed(&mut self, page: &Page, result: &CallResult) -> Result<Option<Call>, StopReason>;
 
     /// Whether reads of single incidents can replace a page: then its failure does not mean an outage.
     fn can_read_singly(&self) -> bool;
 
-    /// How many requests are left, as far as is known: for the estimated finish.
+    /// How many requests are left, as far as known: for the estimated finish.
     fn calls_left(&self) -> u64;
 }
 
-/// What a source wants next.
+/// What a source requests next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// This request.
     Call(Call),
-    /// It depends on the requests in flight.
+    /// Unknown until a request in flight has ended.
     Later,
     /// The source has nothing left to read.
     Nothing,
 }
 
-/// What a request has shown.
+/// The result of taking in a response.
 #[derive(Debug, Default)]
 pub struct ReadResult {
     /// The snapshots of rows' incidents, as JSON, for the journal.
     pub snapshots: Vec<(u64, String)>,
-    /// How many more incidents are known.
+    /// How many more incidents have been read.
     pub incidents: u64,
 }
 
 /// Makes the source's requests until it has nothing left to read, or until it is stopped. The journal's session has
-/// begun. The journal is written to where this is polled.
+/// started. The journal is written to on the thread that polls this.
 ///
 /// # Errors
 /// If the journal can't be read or written.
@@ -104,16 +104,16 @@ struct PendingRead {
 /// The reads of a source that have not finished.
 struct Reads<'a, R: ReadSource> {
     source: &'a mut R,
-    /// What the source has named already.
+    /// The next request of the source, if it was asked already.
     next: Option<Call>,
-    /// What it said last, if it named no request and none has ended since.
+    /// Its last reply, if that was not a request and no request has ended since.
     last_wanted: Option<Wanted>,
     policy: Policy,
     rng: fastrand::Rng,
 }
 
 impl<R: ReadSource> Reads<'_, R> {
-    /// A page was not read: what takes its place, or why nothing more is read.
+    /// After a failed page: what replaces it, or why nothing more is read.
     fn page_failed(&mut self, read: &mut PendingRead, page: &Page, ended: &EndedCall<'_>) -> Result<Step, StopReason> {
         let result = &ended.completed.result;
         let after = Step::At(ended.completed.at.boot + delay(read.attempts.max(1), &mut self.rng));
@@ -124,20 +124,20 @@ impl<R: ReadSource> Reads<'_, R> {
                 Ok(after)
             }
             Ok(None) => Ok(Step::Finished),
-            // An outage is no reason to give up before its time.
+            // An outage is no reason to give up early.
             Err(_) if ended.health.is_down() && !result.is_truncated => Ok(after),
             Err(why) => Err(why),
         }
     }
 
-    /// What follows for any other request.
+    /// The next step after any other request.
     fn decide(&mut self, read: &PendingRead, ended: &EndedCall<'_>, output: &mut Output) -> Result<Step, StopReason> {
         let (result, at) = (&ended.completed.result, ended.completed.at.boot);
         Ok(match self.policy.decide(&result.verdict, read.attempts.max(1), &mut self.rng) {
             RetryDecision::Retry { after } => Step::At(at + after),
-            // Whether it is this request or the service is not clear yet: it waits for the others, if there are any.
+            // It is unclear yet whether this request or the service failed: it waits for the other requests, if any.
             RetryDecision::GiveUp { .. } if self.may_be_the_service(ended) => Step::At(at + outage_pause(1)),
-            // No read is unconfirmed.
+            // A read is never unconfirmed.
             RetryDecision::Done { .. }
             | RetryDecision::Compare
             | RetryDecision::Read
@@ -151,7 +151,7 @@ impl<R: ReadSource> Reads<'_, R> {
         })
     }
 
-    /// Whether the service may be down: it is, or there is something else to tell by.
+    /// Whether the service may be down: it is, or other requests can tell.
     fn may_be_the_service(&self, ended: &EndedCall<'_>) -> bool {
         let is_the_last = ended.is_alone && self.next.is_none() && self.source.calls_left() == 0;
         ended.health.is_down() || (ended.health.is_uncertain() && !is_the_last)
@@ -161,7 +161,7 @@ impl<R: ReadSource> Reads<'_, R> {
 impl<R: ReadSource> WorkSource for Reads<'_, R> {
     type Item = PendingRead;
 
-    /// Asks the source, unless it can't name a request now.
+    /// Asks the source, unless it can't have a request now.
     fn can_take(&mut self) -> bool {
         if self.next.is_none() && self.last_wanted.is_none() {
             match self.source.next() {

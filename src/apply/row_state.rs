@@ -1,4 +1,4 @@
-//! The way of one row: from the end of one attempt to the next request or to the outcome.
+//! The state of one row: from the end of an attempt to the next request or to the outcome.
 //!
 //! A [`RowState`] is a row that was taken up and has not finished. [`RowState::on_attempt_end`] takes the end of an
 //! attempt, and returns what is written to the journal and what comes next. Pure: the engine waits, sends and commits.
@@ -23,14 +23,14 @@ use crate::retry::{Policy, RetryDecision};
 /// A row that was taken up.
 #[derive(Clone, Debug)]
 pub(super) struct RowState {
-    /// Its change is that of the present step.
+    /// Its change is that of the current step.
     pub(super) row: PendingRow<Never>,
     pub(super) steps: RowSteps,
-    /// What it holds: what is sent and was asked for, and the row's own bytes for the results.
+    /// Its size in bytes: what is sent and was asked for, and the row's own bytes for the results.
     pub(super) bytes: usize,
-    /// What its next call is.
+    /// What its next request does.
     pub(super) kind: CallKind,
-    /// One of its updates may have been made: no read has shown otherwise since.
+    /// One of its updates may have been applied: no read has disproved it since.
     may_be_applied: bool,
     /// When the last of those ended, if that was in this process.
     doubtful_until: Option<BootTime>,
@@ -40,22 +40,22 @@ pub(super) struct RowState {
     read_at: Option<BootTime>,
     /// What the incident showed before its next update.
     before: Option<ReadBefore>,
-    /// Its attempts at the update are used up; a last look tells whether one of them was made.
+    /// Its updates are used up; a final read shows whether one of them was applied.
     is_final_read: bool,
-    /// A connection was closed under its last call: a read about it needs no wait.
+    /// The connection was closed during its last request: a read about it needs no wait.
     reads_at_once: bool,
-    /// The last of its updates that got a success without the incident.
+    /// The last of its updates whose successful response lacked the incident.
     pub(super) unconfirmed: Option<AttemptId>,
-    /// Tries that count, of updates and of reads.
+    /// The counted attempts, at updates and at reads.
     updates: AttemptCount,
     reads: AttemptCount,
-    /// What the last response to an update said: it stays with the row when a read ends it.
+    /// The message of the last response to an update: the row keeps it if a read ends it.
     last_update: Option<String>,
-    /// What the last response to any call said.
+    /// The result of the last request of any kind.
     last: Option<CallResult>,
 }
 
-/// Tries, with those apart that will not count if their streak becomes an outage.
+/// Attempts; separately those that will not count if their streak becomes an outage.
 #[derive(Clone, Copy, Debug, Default)]
 struct AttemptCount {
     settled: u32,
@@ -69,7 +69,7 @@ impl AttemptCount {
         self.uncertain += 1;
     }
 
-    /// Tries of a streak that is past have counted.
+    /// Counts the attempts of an earlier streak for good.
     fn fold(&mut self, streak: u64) {
         if self.streak != streak {
             self.settled += self.uncertain;
@@ -83,22 +83,22 @@ impl AttemptCount {
     }
 }
 
-/// What comes next for a row.
+/// The next step of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum RowStep {
     /// It has finished: the outcome is in the [`AttemptEnd`].
     Finished,
     /// It is next again.
     Ready,
-    /// It is tried again at this time.
+    /// It is retried at this time.
     At(BootTime),
-    /// Its incident is read again at this time: the service may be about to show the change.
+    /// Its incident is read again at this time: the service may show the change later.
     ReadAt(BootTime),
     /// It has no attempts left, unless they were the service's fault.
     Exhausted,
 }
 
-/// What is the same for all rows of a run.
+/// What all rows of a run share.
 #[derive(Clone, Debug)]
 pub(super) struct RowPolicy {
     /// What the API accepts, and by which requests.
@@ -157,7 +157,7 @@ impl RowState {
         self.row.change.edits.repeat() == Repeat::AppendsOnce
     }
 
-    /// How many attempts at its present call count.
+    /// The counted attempts at its current request.
     pub(super) fn attempts(&self) -> u32 {
         match self.kind {
             CallKind::Update => self.updates.count(),
@@ -165,7 +165,7 @@ impl RowState {
         }
     }
 
-    /// The service was down: what was tried in this streak does not count.
+    /// The service was down: the attempts of this streak do not count.
     pub(super) fn forgive(&mut self, streak: u64) {
         for attempts in [&mut self.updates, &mut self.reads] {
             attempts.fold(streak);
@@ -173,7 +173,7 @@ impl RowState {
         }
     }
 
-    /// The journal says: read the incident first. Returns when.
+    /// The journal requires a read of the incident first. Returns when.
     pub(super) fn read_first(&mut self, doubts: Vec<Doubt>, settle: Duration) -> BootTime {
         let ended = last_end(&doubts);
         self.kind = CallKind::Read(doubts);
@@ -183,7 +183,7 @@ impl RowState {
         ended.and_then(|ended| next_read(ended, settle, self.read_at)).unwrap_or(BootTime(i64::MIN))
     }
 
-    /// The journal says: its comment has been added by another change. What is left sets properties.
+    /// The journal knows that another change has added its comment. Only its properties are left.
     pub(super) fn leave_out_comment(&mut self) {
         let Change { incident, edits } = &self.row.change;
         if edits.sets_any() {
@@ -192,7 +192,7 @@ impl RowState {
         }
     }
 
-    /// Its present step has ended like this. Returns the row's outcome; `None` if its next step is due.
+    /// Its current step has ended with this outcome. Returns the row's outcome; `None` if its next step is due.
     pub(super) fn end_step(&mut self, outcome: Outcome) -> Option<Outcome> {
         let outcome = self.steps.end(&mut self.row, outcome);
         if outcome.is_none() {
@@ -210,7 +210,7 @@ impl RowState {
         outcome
     }
 
-    /// The journal says: that has been made before.
+    /// Its outcome if the journal knows that its change was already applied.
     pub(super) fn already_applied(&self, by: &AppliedBy, now: Now) -> Outcome {
         let at = by.at.strftime("%Y-%m-%d %H:%M:%S UTC");
         let mut outcome = if by.was_redirected {
@@ -218,7 +218,7 @@ impl RowState {
             let message = format!("the incident was merged: the update of {at} by {run} went to the old one");
             Outcome::new(OutcomeKind::Failed, OutcomeCode::Redirected, message)
         } else if by.own_row && self.steps.part == Part::Properties {
-            // By an earlier process, before the comment.
+            // By an earlier process, before the comment step.
             let differs = by.was_partly_shown.then_some(OutcomeCode::Differs);
             let message =
                 if by.was_partly_shown { "the response showed other values for some of the properties" } else { "" };
@@ -242,7 +242,7 @@ impl RowState {
         outcome
     }
 
-    /// One attempt has ended: what is written about it, and what comes next.
+    /// Takes in the end of an attempt: returns what is written about it, and the next step.
     pub(super) fn on_attempt_end(
         &mut self,
         ended: &CompletedCall,
@@ -262,7 +262,7 @@ impl RowState {
         {
             attempts.add(streak.id);
         }
-        // While the service is down no try is a row's last one.
+        // While the service is down no attempt is a row's last.
         let most = if streak.counts { u32::MAX } else { rules.policy.max_attempts.saturating_sub(1) };
         let next = rules.policy.decide(&result.verdict, attempts.count().min(most), rng);
 
@@ -292,7 +292,7 @@ impl RowState {
             RetryDecision::Compare => self.compare(ended, rules, own, &mut end),
             RetryDecision::Read => {
                 self.unconfirmed = Some(*attempt);
-                // With a comment the journal names the attempts in doubt when it is asked.
+                // If it adds a comment, the next commit returns the attempts in doubt.
                 if self.adds() {
                     RowStep::Ready
                 } else {
@@ -314,14 +314,14 @@ impl RowState {
         }
     }
 
-    /// Its attempts are used up for good. Either one more look is due, at the time returned, or it is over.
+    /// Its attempts are used up for good. Returns the time of a final read, or its outcome.
     pub(super) fn exhaust(&mut self, now: Now, settle: Duration) -> Result<BootTime, Outcome> {
         match self.kind {
             CallKind::Read(_) => Err(self.unreadable(now)),
             CallKind::Update if !self.may_be_applied => Err(self.gave_up(now)),
             CallKind::Update => {
                 self.is_final_read = true;
-                // With a comment the journal names the attempts in doubt when it is asked.
+                // If it adds a comment, the next commit returns the attempts in doubt.
                 self.kind = CallKind::Read(Vec::new());
                 let ended = *self.doubtful_until.get_or_insert(now.boot);
                 Ok(next_read(ended, settle, self.read_at).unwrap_or(now.boot))
@@ -329,7 +329,7 @@ impl RowState {
         }
     }
 
-    /// The incident was read: what it shows decides, or it is read again.
+    /// Decides by what a read of the incident shows, or has it read again.
     fn compare(
         &mut self,
         ended: &CompletedCall,
@@ -356,7 +356,7 @@ impl RowState {
         end.resolved = applied.chain(absent.map(|doubt| (doubt.attempt, false))).collect();
         let own_is_applied = doubts.iter().any(|doubt| doubt.own_row && is(&doubt, Found::Applied));
         let is_so = !self.adds() && matches(&self.row.change.edits, incident, &rules.same_as);
-        // Remembered as applied: the same command again has nothing to send.
+        // Remembered as applied: repeating the command sends nothing.
         if is_so && let Some(attempt) = self.doubtful {
             end.resolved.push((attempt, true));
         }
@@ -385,7 +385,7 @@ impl RowState {
         if end.outcome.is_some() { RowStep::Finished } else { RowStep::Ready }
     }
 
-    /// The incident has a comment that may be the one of this attempt: nobody can tell whether it is.
+    /// The incident has a comment that may be from this attempt, but that can't be proven.
     fn unexplained(&self, doubt: &Doubt, now: Now) -> Outcome {
         let may_be_its_own = doubt.own_row || doubt.change.edits.added_text() == self.row.change.edits.added_text();
         let (kind, message) = if may_be_its_own {
@@ -400,7 +400,7 @@ impl RowState {
         self.with_last(Outcome::new(kind, OutcomeCode::Unexplained, message.to_owned()), now)
     }
 
-    /// It is known now that none of its updates was made: it is sent, or over where its attempts are used up.
+    /// None of its updates was applied: it is sent, or it finishes if its attempts are used up.
     pub(super) fn was_not_made(&mut self, now: Now) -> Option<Outcome> {
         if self.is_final_read {
             return Some(self.gave_up(now));
@@ -416,10 +416,10 @@ impl RowState {
         self.with_last(Outcome::new(OutcomeKind::Failed, OutcomeCode::GaveUp, message), now)
     }
 
-    /// The incident can't be read. If it was for an attempt of our own, that stays in doubt; if not, nothing was sent.
+    /// The incident can't be read. An attempt of our own stays in doubt; without one, nothing was sent.
     fn unreadable(&self, now: Now) -> Outcome {
         let why = self.last.as_ref().map_or("no response", |last| &last.message);
-        // Without a comment there are no doubts in the journal: it is read for its own attempt alone.
+        // Without a comment the journal has no doubts: the read is for its own attempt.
         let is_for_others = matches!(&self.kind, CallKind::Read(doubts)
             if !doubts.is_empty() && !doubts.iter().any(|doubt| doubt.own_row));
         let outcome = if self.is_final_read || !is_for_others {
@@ -437,7 +437,7 @@ impl RowState {
         self.last_update.as_deref().unwrap_or("no response")
     }
 
-    /// An outcome with what the last response said.
+    /// An outcome with the data of the last response.
     fn with_last(&self, outcome: Outcome, now: Now) -> Outcome {
         let last = self.last.as_ref();
         Outcome {
@@ -454,7 +454,7 @@ fn last_end<'a>(doubts: impl IntoIterator<Item = &'a Doubt>) -> Option<BootTime>
     doubts.into_iter().map(|doubt| doubt.ended).max()
 }
 
-/// Whether an update was made, by its verdict; `None`: in doubt.
+/// Whether an update was applied, by its verdict; `None`: in doubt.
 fn was_applied(verdict: &Verdict) -> Option<bool> {
     match verdict {
         Verdict::Updated { .. } | Verdict::Redirected { .. } => Some(true),

@@ -1,6 +1,6 @@
 //! The steps of one row: which one is due, and the outcome of all of them.
 //!
-//! Promises: pure; of a row that was applied in part the outcome says which part.
+//! Promises: pure; if a row was applied in part, its outcome says which part.
 
 use crate::contract::Contract;
 use crate::journal::PendingRow;
@@ -8,10 +8,10 @@ use crate::model::edit::{Edits, Never};
 use crate::model::outcome::{Outcome, OutcomeCode, OutcomeKind, RowCode};
 use crate::model::step::Part;
 
-/// Where a row is in its steps. Its change is always that of the present one.
+/// The progress of a row through its steps. Its change is always that of the current step.
 #[derive(Clone, Debug)]
 pub(super) struct RowSteps {
-    /// What the present step sends.
+    /// What the current step sends.
     pub(super) part: Part,
     /// The comment, if it is sent after this step.
     comment: Option<Edits<Never>>,
@@ -19,7 +19,7 @@ pub(super) struct RowSteps {
     update: Option<AppliedUpdate>,
 }
 
-/// An update that is over.
+/// An update that was applied.
 #[derive(Clone, Debug)]
 struct AppliedUpdate {
     /// What it has set, in words.
@@ -29,7 +29,7 @@ struct AppliedUpdate {
 }
 
 impl RowSteps {
-    /// The first step: narrows the row's change to it.
+    /// Starts with the first step: narrows the row's change to it.
     pub(super) fn first(row: &mut PendingRow<Never>, contract: &Contract) -> RowSteps {
         let mut parts = contract.parts(&row.change.edits);
         let part = parts.next().unwrap_or(Part::Whole);
@@ -46,8 +46,8 @@ impl RowSteps {
         self.comment.is_some()
     }
 
-    /// The present step has ended like this. Returns the row's outcome; `None` if the next step is due, which the row's
-    /// change is now.
+    /// The current step has ended with this outcome. Returns the row's outcome; `None` if the next step is due: the
+    /// row's change is now that of the next step.
     pub(super) fn end(&mut self, row: &mut PendingRow<Never>, outcome: Outcome) -> Option<Outcome> {
         if let Some(update) = self.update.take() {
             return Some(update.with_comment(outcome));
@@ -64,7 +64,7 @@ impl RowSteps {
 }
 
 impl AppliedUpdate {
-    /// The outcome of both, if the comment ended like this.
+    /// The outcome of both, given that of the comment.
     fn with_comment(self, comment: Outcome) -> Outcome {
         let AppliedUpdate { set, outcome: update } = self;
         match comment.kind {
@@ -99,7 +99,8 @@ fn is_refusal(code: &RowCode) -> bool {
     matches!(code, RowCode::Outcome(Rejected | NotFound | Forbidden | Conflict | NotApplied))
 }
 
-/// The outcome of a row whose update failed, or is in doubt. Of one that may have been applied it says that this is not all.
+/// The outcome of a row whose update failed or is in doubt. If it may have been applied, the message says that the
+/// comment is missing.
 fn without_comment(update: Outcome) -> Outcome {
     let may_be_applied = update.kind == OutcomeKind::InDoubt || update.code == OutcomeCode::Redirected;
     if may_be_applied {
@@ -148,7 +149,7 @@ mod tests {
         Outcome::new(kind, code, "why")
     }
 
-    /// The outcome of a row with two steps that end like these.
+    /// The outcome of a row whose two steps end like these.
     fn of_both(update: Outcome, comment: Outcome) -> String {
         let mut row = row(BOTH);
         let mut steps = RowSteps::first(&mut row, &two_steps());

@@ -1,6 +1,6 @@
 //! Sending: the rows of a run as the engine's work.
 //!
-//! What one row goes through is in `row_state`, how rows come from the journal in `intake`.
+//! The states of one row are in `row_state`, how rows come from the journal in `intake`.
 
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use crate::model::outcome::Outcome;
 use crate::model::step::Part;
 use crate::retry::Policy;
 
-/// Sends what is left of a run. Returns when all of it has finished, or when it was stopped and no request is in flight.
-/// `stop` turns true when the user asks to stop.
+/// Sends the unfinished rows of a run. Returns when all have finished, or when it was stopped and no request is in
+/// flight. `stop` turns true when the user asks to stop.
 ///
-/// The journal is written to where this is polled: on a thread of its own, since a commit waits for the disk. A runtime's
-/// `block_on` is one.
+/// The journal is written to on the thread that polls this. Use a separate one, since a commit waits for the disk: a
+/// runtime's `block_on` does.
 ///
 /// # Errors
 /// If the journal can't be read or written. Requests that were in flight are then in doubt, and the next start resolves
@@ -83,18 +83,18 @@ impl Rows<'_> {
     fn finish(&mut self, row: &RowState, outcome: &Outcome, output: &mut Output) {
         output.finished.push(row.result(outcome.clone()));
         self.left = self.left.saturating_sub(1);
-        // A service that answers unreadably says nothing of the file.
+        // A service with unreadable responses tells nothing about the file.
         let tells_of_file = row.unconfirmed.is_none();
         let stop = match self.failures.record(outcome.kind, &outcome.code, tells_of_file) {
             Some(FailureLimit::Failures(failed)) => StopReason::TooManyFailures { failed },
-            // With nothing left, five requests were all that the file could cost.
+            // With no rows left, stopping would save no requests.
             Some(FailureLimit::FirstRows { rows, code }) if self.left > 0 => StopReason::FirstRowsFailed { rows, code },
             _ => return,
         };
         output.stop.get_or_insert(stop);
     }
 
-    /// A step ends without a request, and the row with it if it is the last one.
+    /// Ends a step without a request, and the row with it if that is its last step.
     fn finish_step(&mut self, row: &mut RowState, outcome: Outcome, output: &mut Output) -> Step {
         self.further_steps = self.further_steps.saturating_sub(row.steps.has_next().into());
         let Some(outcome) = row.end_step(outcome) else { return Step::Ready };
@@ -113,7 +113,7 @@ impl WorkSource for Rows<'_> {
         self.intake.can_take_up()
     }
 
-    /// The next row from the journal whose incident is free.
+    /// The next row from the journal whose incident has no active row.
     fn take(&mut self, journal: &Journal) -> Result<Option<RowState>, JournalError> {
         while self.intake.wants_rows() {
             self.intake.add(journal.sendable(self.run, self.intake.last_read(), 256)?);
@@ -159,7 +159,7 @@ impl WorkSource for Rows<'_> {
         let (mut end, step) =
             row.on_attempt_end(completed, ended.streak, &self.policy, &mut self.own_comments, &mut self.rng);
         if ended.event == HealthEvent::Forbidden {
-            // Not the row's fault: it is sent when the permission is there.
+            // Not the row's fault: it is sent once the permission was granted.
             end.outcome = None;
         }
         let is_one_less = had_next && !row.steps.has_next();
@@ -198,7 +198,7 @@ impl WorkSource for Rows<'_> {
     }
 
     fn calls_left(&self, in_flight: &InFlight<RowState>, _: usize) -> u64 {
-        // The steps in flight need no other request.
+        // The steps in flight need no further request.
         let updates = in_flight.values().filter(|row| matches!(row.kind, CallKind::Update)).count();
         (self.left + self.further_steps).saturating_sub(updates as u64)
     }

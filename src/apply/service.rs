@@ -1,6 +1,6 @@
-//! The service: its health, its pauses after a 429, whether there is a token.
+//! The service: its health, its pauses after a 429, and the token.
 //!
-//! The engine asks how many requests may start, and learns what follows for all of them when one has ended.
+//! The engine asks how many requests may start, and when one has ended, what follows for all others.
 
 use std::time::Duration;
 
@@ -15,37 +15,37 @@ use crate::model::call::{CallResult, Resume, Verdict};
 use crate::model::permit::{LONGEST_PAUSE, Pause};
 use crate::model::quota_spec::Quota;
 
-/// What is known of the service.
+/// The state of the service.
 #[derive(Debug)]
 pub(super) struct ServiceState {
     pub(super) health: Health,
     patience: Duration,
     longest_window: Duration,
     shortest_window: Duration,
-    /// End of the pause after a time that had just passed, while nothing else has been answered since.
+    /// End of the pause after a named time that had just passed, as long as no other response has arrived.
     just_passed: Option<BootTime>,
-    /// The end of a pause; the journal keeps a day of it at most.
+    /// The end of a pause, of which the journal stores a day at most.
     own_pause: Option<BootTime>,
     reported_pause: Option<BootTime>,
     /// No request starts until there is another token.
     pub(super) awaits_token: bool,
-    /// The 429s that came.
+    /// The 429s received.
     pub(super) throttled: u64,
 }
 
-/// What follows for the whole engine.
+/// The effects of a result on the whole engine.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     /// What to report.
     pub(super) event: Option<Event>,
-    /// No new request is sent.
+    /// Why no new request is sent.
     pub(super) stop: Option<StopReason>,
-    /// It was the service: the attempts of this streak do not count.
+    /// The service was down: the attempts of this streak do not count.
     pub(super) forgives: bool,
 }
 
 impl Effects {
-    /// What an attempt's end at `at` means for all others, by what it says about the service.
+    /// What an attempt's end at `at` means for all other requests.
     pub(super) fn of(event: HealthEvent, at: Now, message: &str) -> Effects {
         let message = message.to_owned();
         let stop = |stop| Effects { stop: Some(stop), ..Effects::default() };
@@ -64,7 +64,7 @@ impl Effects {
     }
 }
 
-/// The pause if a time that was named has just passed: one call tries it out then.
+/// The pause if a named time has just passed: then one request probes the service.
 const JUST_PASSED: Duration = Duration::from_secs(1);
 
 impl ServiceState {
@@ -82,19 +82,19 @@ impl ServiceState {
         }
     }
 
-    /// Whether no request may start: the journal doesn't know the whole of a pause, or a token is awaited.
+    /// Whether no request may start: in a pause longer than the journal stores, or while waiting for a token.
     pub(super) fn is_paused(&self, now: BootTime) -> bool {
         self.awaits_token || self.own_pause.is_some_and(|until| now < until)
     }
 
-    /// `at`, or the end of the pause or of the outage's pause if that is later; `never` while the probe of an outage is in
-    /// flight.
+    /// `at`, or the end of the pause or of the outage's pause if that is later; `never` while the probe of an outage is
+    /// in flight.
     pub(super) fn earliest(&self, at: BootTime, never: BootTime) -> BootTime {
         [self.own_pause, self.health.wake(never)].into_iter().flatten().fold(at, BootTime::max)
     }
 
-    /// Until when the scope pauses because of a response, as the journal keeps it: a 429, or another one that is retried
-    /// and names a time.
+    /// Until when the tenant key pauses because of a response, as the journal stores it: a 429, or another response
+    /// that is retried and names a time.
     pub(super) fn pause(&mut self, result: &CallResult, at: Now) -> Option<(BootTime, Effects)> {
         let resume = match (&result.verdict, result.resume) {
             (Verdict::Throttled { resume }, _) => {
@@ -114,10 +114,10 @@ impl ServiceState {
         if self.own_pause.is_none_or(|own| own < until) {
             self.own_pause = Some(until);
         }
-        // Reported again only if it is worth a line.
+        // Reported again only if it ends noticeably later.
         if self.reported_pause.is_none_or(|reported| until > reported + Duration::from_secs(1)) {
             self.reported_pause = Some(until);
-            // One time is named, not a passed one beside it.
+            // Name only one time, not the passed one as well.
             let has_passed = resume == Some(Resume::JustPassed);
             let message = if has_passed { "the time that the response names has just passed" } else { &result.message };
             let message = message.to_owned();
@@ -129,20 +129,20 @@ impl ServiceState {
         Some((until.min(at.boot + LONGEST_PAUSE), effects))
     }
 
-    /// What follows from the pause in the journal, which another process or an earlier start may have stored, if
+    /// The effects of the pause in the journal, which another process or an earlier start may have stored, if
     /// requests wait for its end.
     pub(super) fn stored_pause(&self, pause: Option<Pause>, now: Now) -> Option<StopReason> {
         self.is_too_long(pause?.until, now)
     }
 
-    /// Why nobody waits until then, if it is too far away.
+    /// Why the run stops instead of waiting, if that time is too far away.
     fn is_too_long(&self, until: BootTime, now: Now) -> Option<StopReason> {
         let wait = until.since(now.boot);
         let is_too_long = wait > self.longest_window && wait > self.patience;
         is_too_long.then(|| StopReason::PausedTooLong { until: now.wall_at(until) })
     }
 
-    /// When requests may begin again.
+    /// When requests may start again.
     fn resumes_at(&mut self, resume: Option<Resume>, at: Now) -> BootTime {
         let shortest = at.boot + self.shortest_window;
         match resume {
@@ -150,16 +150,16 @@ impl ServiceState {
             Some(Resume::At(time)) => at.boot_at(time).max(at.boot),
             None => shortest,
             Some(Resume::JustPassed) => match self.just_passed {
-                // It was in flight when the pause began.
+                // It was in flight when the pause started.
                 Some(until) if at.boot < until => until,
-                // The one that tried it out was refused too.
+                // The probe was refused, too.
                 Some(_) => shortest,
                 None => *self.just_passed.insert(at.boot + JUST_PASSED.min(self.shortest_window)),
             },
         }
     }
 
-    /// Whether the token in use may be sent. The caller has requests to send: an expired one is renewed for them.
+    /// Whether the token in use may be sent. Call it only with requests to send: an expired token is renewed.
     pub(super) fn check_token(&mut self, tokens: &TokenCache, now: Now) -> Option<StopReason> {
         let status = tokens.status(now);
         self.awaits_token = matches!(status, TokenStatus::Awaited);
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(kept, at(25_000).boot);
         assert_eq!(service.earliest(at(9_000).boot, at(99_000).boot), at(25_000).boot);
         assert_eq!(service.earliest(at(26_000).boot, at(99_000).boot), at(26_000).boot);
-        // Another one that ends sooner changes nothing.
+        // A pause that ends sooner changes nothing.
         assert_eq!(service.pause(&result(429, 3_000), at(2_000)).expect("a pause").0, at(5_000).boot);
         assert!(service.is_paused(at(24_999).boot));
         service.pause(&result(503, 25_000), at(2_000)).expect("a pause");
@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    /// A pause within a window is the quota's own business, and one within the patience is waited for.
+    /// A pause within a window belongs to the quota; a pause within the patience is waited for.
     #[test]
     fn only_pause_beyond_windows_and_patience_stops() {
         for (patience, until, stops) in [

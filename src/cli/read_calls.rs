@@ -17,10 +17,10 @@ use crate::report::preview::read_announcement;
 use crate::report::progress::Progress;
 use crate::session::{PreflightListener, Reading};
 
-/// Reads a list; the journal's session has begun. `known`: incidents that were read before.
+/// Reads a list; the journal's session has started. `known`: incidents that were read before.
 ///
 /// # Errors
-/// If there is no token, the journal fails, or it is ended at once.
+/// If there is no token, the journal fails, or the user stops it immediately.
 pub(super) fn read_list(
     (target, calls): (&Target, &CallArgs),
     runtime: &Runtime,
@@ -55,7 +55,7 @@ impl<'a> ProgressListener<'a> {
         ProgressListener { progress, target, terminal }
     }
 
-    /// What shows the progress when a signal asks for it.
+    /// Shows the progress when a signal asks for it.
     pub(super) fn shows_progress(&self) -> impl Fn() + Send + 'static {
         self.progress.shows_on(self.terminal.asked_for())
     }

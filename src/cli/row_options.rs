@@ -70,10 +70,10 @@ pub(super) struct RowSettings {
 }
 
 impl RowArgs {
-    /// Loads the contract and reads each `--set` by it.
+    /// Loads the contract and checks each `--set` against it.
     ///
     /// # Errors
-    /// Where one of them can't be used.
+    /// If one of them can't be used.
     pub(super) fn resolve(&self) -> Result<RowSettings, Error> {
         let contract = load(&self.contract)?;
         let set =
@@ -92,7 +92,7 @@ impl RowSettings {
     /// The rules for this input.
     ///
     /// # Errors
-    /// Where `--only` is given for an input that has no outcomes.
+    /// If `--only` is given for an input without outcomes.
     pub(super) fn rules(&self, input: &Input) -> Result<Rules<'_>, Error> {
         if self.only.is_some() && !input.origin().is_results {
             let message = "`--only` selects rows of a results file, and this input is not one";
@@ -102,7 +102,7 @@ impl RowSettings {
     }
 }
 
-/// What an input is beside rows, in a line each: it decides which of them are taken, and what they change.
+/// Notes on the kind of the input, a line each: it decides which rows are used, and what they change.
 pub(super) fn notes(origin: FileKind, rows: u64, skipped: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if origin.is_portal_export {

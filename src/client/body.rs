@@ -1,6 +1,6 @@
-//! Bodies: reading JSON answers of any size for the few members that matter, and the API's errors.
+//! Bodies: reads the few members in use from JSON responses of any size, and the API's errors.
 //!
-//! Promises: what is not wanted is skipped without being built (an incident can be megabytes of alerts), and no depth
+//! Promises: unwanted members are skipped without being built (an incident can have megabytes of alerts), and no depth
 //! of nesting overflows the stack: skipping needs none, and values are built no deeper than `serde_json` allows.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use crate::contract::ErrorMembers;
 /// The longest message that is kept, in characters.
 const LONGEST_MESSAGE: usize = 400;
 
-/// Some members of a JSON object, as they stand there.
+/// Some members of a JSON object, unparsed.
 pub(super) struct Members<'w, 'a>(Vec<(&'w str, &'a RawValue)>);
 
 impl<'a> Members<'_, 'a> {
@@ -23,7 +23,7 @@ impl<'a> Members<'_, 'a> {
     }
 }
 
-/// The members of the object `json` that are named in `wanted`; the last one where a name stands twice.
+/// The members of the object `json` that are named in `wanted`; of repeated names, the last.
 pub(super) fn members<'w, 'a>(json: &'a [u8], wanted: &[&'w str]) -> serde_json::Result<Members<'w, 'a>> {
     let mut json = serde_json::Deserializer::from_slice(json);
     let members = json.deserialize_map(Wanted(wanted))?;
@@ -58,7 +58,7 @@ impl<'w, 'de> Visitor<'de> for Wanted<'_, 'w> {
     }
 }
 
-/// Finds the wanted name that a name is, without a copy of it.
+/// Finds a name among the wanted ones, without copying it.
 struct Name<'n, 'w>(&'n [&'w str]);
 
 impl<'w, 'de> DeserializeSeed<'de> for Name<'_, 'w> {
@@ -81,12 +81,12 @@ impl<'w> Visitor<'_> for Name<'_, 'w> {
     }
 }
 
-/// Whether a member stands for nothing.
+/// Whether a member has no value.
 pub(super) fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
 }
 
-/// What the API, or a gateway before it, says of an error.
+/// An error of the API, or of a gateway before it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ErrorBody {
     pub(super) code: Option<String>,
@@ -95,14 +95,14 @@ pub(super) struct ErrorBody {
     pub(super) target: Option<String>,
 }
 
-/// The text of a member, if it is one and has more than white space.
+/// The text of a member, if it is a text and not only white space.
 pub(super) fn text(members: &Members<'_, '_>, name: &str) -> Option<String> {
     let text: String = serde_json::from_str(members.get(name)?.get()).ok()?;
     (!text.trim().is_empty()).then_some(text)
 }
 
 impl ErrorBody {
-    /// `None` if the body is no object, or says nothing of an error.
+    /// `None` if the body is not an object, or has no error.
     pub(super) fn read(body: &[u8], names: &ErrorMembers) -> Option<ErrorBody> {
         let texts = names.texts.iter().map(String::as_str);
         let wanted: Vec<&str> = [names.object.as_str()].into_iter().chain(texts.clone()).collect();
@@ -131,7 +131,7 @@ impl fmt::Display for ErrorBody {
     }
 }
 
-/// The beginning of a body as a person reads it: an HTML page without its markup.
+/// The start of a body for people: an HTML page without its markup.
 pub(super) fn plain_text(body: &[u8]) -> String {
     const ENOUGH: usize = 64 * 1024;
     let text = String::from_utf8_lossy(&body[..body.len().min(ENOUGH)]);
@@ -139,17 +139,17 @@ pub(super) fn plain_text(body: &[u8]) -> String {
     if looks_like_markup { without_markup(&text) } else { text.into_owned() }
 }
 
-/// Each tag becomes a space; scripts and style sheets go with all they hold.
+/// Each tag becomes a space; scripts and style sheets are removed with their content.
 fn without_markup(html: &str) -> String {
     let mut text = String::new();
     let mut rest = html;
     while let Some((before, tag)) = rest.split_once('<') {
         text.push_str(before);
         text.push(' ');
-        let begins_with = |name: &str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-        let end = if begins_with("script") {
+        let starts_with = |name: &str| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let end = if starts_with("script") {
             after_ignoring_case(tag, "</script>")
-        } else if begins_with("style") {
+        } else if starts_with("style") {
             after_ignoring_case(tag, "</style>")
         } else {
             tag.find('>').map(|at| at + 1)
@@ -161,13 +161,13 @@ fn without_markup(html: &str) -> String {
     text.replace("&nbsp;", " ")
 }
 
-/// Where `text` goes on after the first `ascii` in it.
+/// The position in `text` after the first `ascii`.
 fn after_ignoring_case(text: &str, ascii: &str) -> Option<usize> {
     let windows = text.as_bytes().windows(ascii.len());
     windows.enumerate().find(|(_, found)| found.eq_ignore_ascii_case(ascii.as_bytes())).map(|(at, _)| at + ascii.len())
 }
 
-/// `text` in one line, cut to what a message needs. Control characters and runs of white space become one space.
+/// `text` in one line, truncated for a message. Control characters and runs of white space become one space.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let mut line = String::new();
@@ -183,7 +183,7 @@ pub(super) fn one_line(text: &str) -> String {
     cut(&line, LONGEST_MESSAGE).into_owned()
 }
 
-/// The first `longest` characters, with a sign where that is not all.
+/// The first `longest` characters, with a mark if the text is longer.
 pub(super) fn cut(text: &str, longest: usize) -> Cow<'_, str> {
     match text.char_indices().nth(longest) {
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),

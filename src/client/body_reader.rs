@@ -1,7 +1,7 @@
 //! Reading a response's body as it arrives: inflated, without a byte order mark, reduced to the members in use.
 //!
 //! Promises: the one reader for updates, reads and lists. Two bounds hold whatever the server sends: one for the bytes
-//! that are kept, one for all bytes after decompression. A body of which a part is missing is never taken for whole.
+//! that are kept, one for all bytes after decompression. An incomplete body is never taken for complete.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use super::member_filter::{Keep, MemberFilter};
 /// A byte order mark: some servers put it before their JSON.
 const BOM: &[u8] = crate::text::BOM.as_bytes();
 
-/// How much of a body is read.
+/// Limits on a body, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Bytes that are kept.
@@ -22,17 +22,17 @@ pub(super) struct Bounds {
     pub(super) all: u64,
 }
 
-/// An incident with all its alerts can take hundreds of megabytes; what is in use of it takes kilobytes.
+/// An incident with all its alerts can have hundreds of megabytes; the members in use have kilobytes.
 pub(super) const BOUNDS: Bounds = Bounds { kept: 16 * MIB, all: 256 * MIB as u64 };
 
 const MIB: usize = 1024 * 1024;
 
-/// Why a body is not whole.
+/// Why a body is incomplete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incomplete {
-    /// The connection broke, or the time was up, after this many bytes.
+    /// The connection broke, or the time limit was reached, after this many bytes.
     Cut {
-        /// As they arrived.
+        /// Bytes on the wire.
         bytes: u64,
     },
     /// More than this many bytes, after decompression.
@@ -45,7 +45,7 @@ pub enum Incomplete {
         /// The bound.
         bytes: u64,
     },
-    /// A content coding that is not read.
+    /// An unsupported content coding.
     Coding(String),
     /// The compressed body is damaged.
     Damaged,
@@ -88,20 +88,20 @@ fn size(bytes: u64) -> String {
 /// Takes a body in pieces.
 pub(super) struct BodyReader {
     coding: Coding,
-    /// The first bytes, until they tell how the body is compressed.
+    /// The first bytes, until they show how the body is compressed.
     head: Vec<u8>,
     decoder: Option<Decoder>,
-    /// The first bytes after decompression, until they tell whether they are a mark.
+    /// The first bytes after decompression, until they show whether they are a byte order mark.
     start: Option<Vec<u8>>,
     filter: MemberFilter,
     bounds: Bounds,
     arrived: u64,
     decoded: u64,
-    /// Why nothing more is read.
+    /// Why reading has stopped.
     incomplete: Option<Incomplete>,
 }
 
-/// What the header `Content-Encoding` says.
+/// The content coding, by the header `Content-Encoding`.
 enum Coding {
     Plain,
     Gzip,
@@ -157,7 +157,7 @@ impl BodyReader {
         self.incomplete.is_none()
     }
 
-    /// What was kept, and what is missing if it is not whole. `is_cut`: the body did not come to its end.
+    /// The kept bytes, and why the body is incomplete, if it is. `is_cut`: the body ended early.
     pub(super) fn finish(mut self, is_cut: bool) -> (Vec<u8>, Option<Incomplete>) {
         if self.decoder.is_none() {
             let head = std::mem::take(&mut self.head);
@@ -168,15 +168,15 @@ impl BodyReader {
         } else {
             self.end();
         }
-        // The shortest bodies end before it is clear that they don't begin with a mark.
+        // The shortest bodies end before it is clear that they don't start with a mark.
         if let Some(start) = self.start.take() {
             self.keep(&start);
         }
         (self.filter.into_kept(), self.incomplete)
     }
 
-    /// The first bytes are there. A body is compressed if it looks so: proxies inflate bodies and leave the header, or
-    /// the other way round.
+    /// Decides by the first bytes. A body is compressed if it looks compressed: proxies inflate bodies and leave the
+    /// header, or the other way around.
     fn begin(&mut self, head: &[u8]) {
         let is_gzip = head.starts_with(b"\x1f\x8b");
         self.decoder = Some(match &self.coding {
@@ -193,7 +193,7 @@ impl BodyReader {
     }
 
     fn decode(&mut self, piece: &[u8]) {
-        /// Grows to a thousand times as much at most.
+        /// Grows by a factor of a thousand at most.
         const SLICE: usize = 4 * 1024;
         for slice in piece.chunks(SLICE) {
             if self.incomplete.is_some() {
@@ -223,7 +223,7 @@ impl BodyReader {
         self.take_decoded(&written);
     }
 
-    /// Takes what a decoder has written.
+    /// Takes the output of a decoder.
     fn take_decoded(&mut self, written: &io::Result<()>) {
         let decoded = match &mut self.decoder {
             Some(Decoder::Gzip(decoder)) => std::mem::take(decoder.get_mut()),
@@ -237,7 +237,7 @@ impl BodyReader {
         }
     }
 
-    /// Takes a piece that is plain.
+    /// Takes an uncompressed piece.
     fn take(&mut self, piece: &[u8]) {
         let room = self.bounds.all - self.decoded;
         let piece = match usize::try_from(room) {
@@ -268,7 +268,7 @@ impl BodyReader {
     }
 }
 
-/// RFC 1950: deflate with a header, which is what the coding `deflate` means; many servers leave it out.
+/// RFC 1950: deflate with a header, which the coding `deflate` means; many servers leave it out.
 fn is_zlib(head: &[u8]) -> bool {
     let [first, second, ..] = *head else { return false };
     first & 0x0f == 8 && first >> 4 <= 7 && (u16::from(first) * 256 + u16::from(second)).is_multiple_of(31)

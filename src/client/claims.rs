@@ -1,6 +1,6 @@
-//! Claims: what a token says about itself, if it is a JWT (RFC 7519), and whether it is one for this service.
+//! Claims: what a token says about itself, if it is a JWT (RFC 7519), and whether it is for this service.
 //!
-//! Promise: an opaque token says nothing, and is never refused for that.
+//! Promise: an opaque token has no claims, and is never refused for that.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -13,28 +13,28 @@ use serde_json::{Map, Value};
 pub struct TokenFacts {
     /// The id of the tenant (`tid`).
     pub tenant: Option<String>,
-    /// The user or application, as a person knows it.
+    /// The user or application, as people know it.
     pub caller: Option<String>,
     /// When it expires (`exp`).
     pub expires: Option<Timestamp>,
-    /// For which services it is (`aud`).
+    /// The services it is for (`aud`).
     pub audiences: Vec<String>,
     /// The permissions of an application (`roles`) and of a user (`scp`).
     pub permissions: Vec<String>,
-    /// Whether it is a JWT: a tenant's token, where others are opaque.
+    /// Whether it is a JWT: tokens of tenants are, other tokens are opaque.
     pub is_jwt: bool,
 }
 
-/// What a token must be for, by its claims.
+/// What the claims of a token must name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenNeeds {
-    /// The audiences of the service, one of which it names; the first is shown.
+    /// The audiences of the service: it must name one of them; the first is shown.
     pub audiences: Vec<String>,
-    /// The permissions, one of which it has; the first two are shown.
+    /// The permissions: it must have one of them; the first two are shown.
     pub permissions: Vec<String>,
-    /// The tenant that it names, if it names one.
+    /// The tenant that it must name, if it names one.
     pub tenant: Option<String>,
-    /// Whether it must be opaque: it goes to this machine, and the user has not named that.
+    /// Whether it must be opaque: it is sent to this machine, without the user having named that.
     pub is_opaque: bool,
 }
 
@@ -44,7 +44,7 @@ pub enum ClaimsError {
     /// `aud` names other services.
     #[error("the token is for {found}, not for {wanted}")]
     Audience {
-        /// Those that it names.
+        /// The services that it names.
         found: String,
         /// The service.
         wanted: String,
@@ -62,9 +62,9 @@ pub enum ClaimsError {
     /// `tid` names another tenant.
     #[error("the token is for tenant {found}, not for {wanted}")]
     Tenant {
-        /// The one that it names.
+        /// The tenant that it names.
         found: String,
-        /// The one that was asked for.
+        /// The required tenant.
         wanted: String,
     },
     /// It is a JWT.
@@ -77,7 +77,7 @@ const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, PAD_INDIFFERENT.with_decode_allow_trailing_bits(true));
 
 impl TokenFacts {
-    /// Reads the claims of a JWT; an opaque token says nothing.
+    /// Reads the claims of a JWT; an opaque token has none.
     pub(super) fn read(token: &str) -> TokenFacts {
         let object = |place: usize| -> Option<Map<String, Value>> {
             serde_json::from_slice(&BASE64_URL.decode(token.split('.').nth(place)?).ok()?).ok()
@@ -96,18 +96,18 @@ impl TokenFacts {
                 .flat_map(|name| words(claims.get(name), |text| text.split_whitespace().map(str::to_owned).collect()))
                 .collect(),
         };
-        // An encrypted one has a header, and no claims that can be read.
+        // An encrypted JWT has a header, and no readable claims.
         let has_header = token.contains('.') && object(0).is_some();
         TokenFacts { is_jwt: has_header || facts != TokenFacts::default(), ..facts }
     }
 
-    /// Whether it has expired at `now`, as far as it says when.
+    /// Whether it has expired at `now`, if it names a time.
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
 
-    /// When it expires, as a person reads it at `now`: with the date if that is on another day.
+    /// When it expires, for a person who reads it at `now`: with the date if that is on another day.
     #[must_use]
     pub fn expiry(&self, now: Timestamp) -> Option<String> {
         let day = |time: Timestamp| time.strftime("%F").to_string();
@@ -115,11 +115,11 @@ impl TokenFacts {
         self.expires.map(|at| at.strftime(form(at)).to_string())
     }
 
-    /// Checks the claims that it has. `roles` and `scp` count only beside an `aud`: then it is an access token of Entra,
-    /// which has one of them once a permission was granted.
+    /// Checks the claims that it has. `roles` and `scp` count only beside an `aud`: then it is an access token of
+    /// Entra, which has one of them once a permission was granted.
     ///
     /// # Errors
-    /// The first claim that says that it is not for this service.
+    /// The first claim that doesn't fit this service.
     pub fn check(&self, needs: &TokenNeeds) -> Result<(), ClaimsError> {
         if needs.is_opaque && self.is_jwt {
             return Err(ClaimsError::NotOpaque);
@@ -164,7 +164,7 @@ fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_f64().map(whole))
 }
 
-/// The texts of a claim that is one text, read by `read`, or a list of them.
+/// The texts of a claim that is one text, split by `read`, or a list of texts.
 fn words(claim: Option<&Value>, read: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     match claim {
         Some(Value::String(text)) if !text.is_empty() => read(text),

@@ -1,7 +1,7 @@
-//! Answers: what came back for a call, read into a verdict by the table "What an answer means".
+//! Classifies responses: the verdict about a call, by the table "How responses are handled" of the guide.
 //!
-//! Promises: pure; any bytes are an answer, and none overflows or panics. What can't be told for certain is a doubt: an
-//! update counts as made only where the server shows the incident that was meant.
+//! Promises: pure; any bytes give a verdict, without overflow or panic. What is uncertain is in doubt: an update counts
+//! as applied only if the server shows the right incident.
 
 use super::body::{ErrorBody, one_line, plain_text};
 use super::body_reader::Incomplete;
@@ -13,11 +13,11 @@ use crate::clock::Now;
 use crate::contract::Contract;
 use crate::model::call::{Call, CallResult, Incident, Verdict};
 
-/// Where the tracking id stands when the body has none, the most telling first.
+/// Headers with a tracking ID, for bodies without one; the most specific first.
 pub(super) const REQUEST_ID_HEADERS: [&str; 4] =
     ["request-id", "x-ms-request-id", "x-ms-correlation-request-id", "client-request-id"];
 
-/// Reads what came back for `call` at `now`.
+/// Classifies the response to `call` at `now`.
 #[must_use]
 pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError>, now: Now) -> CallResult {
     let is_update = matches!(call, Call::Step(_));
@@ -38,11 +38,11 @@ pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError
     let doubt = Verdict::Transient { may_have_applied: is_update };
     if (200..300).contains(&reply.status) {
         return match verdict_of_success(call, contract, &reply, now) {
-            Ok(verdict) => answer(&reply, None, verdict, String::new()),
+            Ok(verdict) => call_result(&reply, None, verdict, String::new()),
             Err(why) => {
                 let error = ErrorBody::read(&reply.body, &contract.api.error);
                 let verdict = if is_update { Verdict::Unconfirmed } else { doubt };
-                answer(&reply, error.as_ref(), verdict, one_line(&format!("malformed response: {why}")))
+                call_result(&reply, error.as_ref(), verdict, one_line(&format!("malformed response: {why}")))
             }
         };
     }
@@ -59,7 +59,7 @@ pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError
         408 | 500..=599 => doubt,
         status => {
             let message = format!("unexpected status {status}: {}", said());
-            return answer(&reply, error.as_ref(), Verdict::Unexpected, message);
+            return call_result(&reply, error.as_ref(), Verdict::Unexpected, message);
         }
     };
     let said = said();
@@ -67,10 +67,10 @@ pub fn classify(call: &Call, contract: &Contract, reply: Result<Reply, SendError
         if said.is_empty() { format!("the server responded with {} and no message", reply.status) } else { said };
     let is_retried = matches!(verdict, Verdict::Transient { .. });
     let resume = if is_retried { retry(&reply.headers, &reply.body, names, now.wall) } else { None };
-    CallResult { resume, ..answer(&reply, error.as_ref(), verdict, message) }
+    CallResult { resume, ..call_result(&reply, error.as_ref(), verdict, message) }
 }
 
-/// What a success means for `call`, or why it means nothing.
+/// The verdict of a success for `call`, or why it is unusable.
 fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now) -> Result<Verdict, String> {
     if !matches!(reply.status, 200 | 201) {
         return Err(format!("status {} shows no incident", reply.status));
@@ -97,8 +97,8 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
                 return Ok(Verdict::Redirected { to });
             }
             let server_time = reply.header("date").and_then(|date| http_date(date, now.wall));
-            let answered = [now.wall, server_time.unwrap_or(now.wall)];
-            match shown.effect(&step.body.edits, answered)? {
+            let arrived = [now.wall, server_time.unwrap_or(now.wall)];
+            match shown.effect(&step.body.edits, arrived)? {
                 (Effect::Applied, added) => Ok(Verdict::Updated { differs: None, added }),
                 (Effect::Partly { differs }, added) => {
                     Ok(Verdict::Updated { differs: Some(one_line(&differs)), added })
@@ -107,7 +107,7 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
                 (Effect::Unknown { missing }, _) => Err(format!("it has no `{missing}`")),
             }
         }
-        // What is read decides whether a comment is sent again: nothing less than all of it will do.
+        // A read decides whether a comment is sent again: it must be complete.
         _ if shown.id.is_none() => Err(format!("it has no `{}`", contract.api.incident.id)),
         _ => match (shown.comments()?, shown_in(contract)) {
             (None, Some(name)) => Err(format!("it has no `{name}`")),
@@ -125,7 +125,7 @@ fn verdict_of_success(call: &Call, contract: &Contract, reply: &Reply, now: Now)
     }
 }
 
-/// What the 200 of a list means.
+/// The verdict of a list's 200.
 fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
     let incidents = Shown::list(body, contract)?.into_iter().map(|shown| {
         let id = shown.id.ok_or_else(|| format!("an incident of it has no `{}`", contract.api.incident.id))?;
@@ -136,7 +136,7 @@ fn listed(body: &[u8], contract: &Contract) -> Result<Verdict, String> {
     incidents.collect::<Result<_, String>>().map(Verdict::Listed)
 }
 
-fn answer(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> CallResult {
+fn call_result(reply: &Reply, error: Option<&ErrorBody>, verdict: Verdict, message: String) -> CallResult {
     let target = error.and_then(|error| error.target.as_deref());
     let header = || REQUEST_ID_HEADERS.iter().find_map(|name| reply.header(name));
     let request_id = target.or_else(header).map(one_line).filter(|id| !id.is_empty());
@@ -201,22 +201,22 @@ pub(super) mod tests {
         Reply { status, headers: Vec::new(), body: body.as_bytes().to_vec(), incomplete: None }
     }
 
-    fn answer_to(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
+    fn result_of(call: &Call, reply: Result<Reply, SendError>) -> CallResult {
         let now = Now { boot: BootTime(0), wall: "2026-11-24T10:00:00Z".parse().expect("a time") };
         classify(call, &contract(), reply, now)
     }
 
     fn verdict(call: &Call, body: &str) -> Verdict {
-        answer_to(call, Ok(reply(200, body))).verdict
+        result_of(call, Ok(reply(200, body))).verdict
     }
 
     #[test]
     fn every_status_code_has_its_verdict() {
         let table = |call: &Call| {
             let verdicts = (100..=599).map(|status| {
-                let answer = answer_to(call, Ok(reply(status, r#"{"incidentId":7,"status":"Active","comments":[]}"#)));
-                assert_eq!(answer.http_status, Some(status));
-                (status, answer.verdict.name())
+                let result = result_of(call, Ok(reply(status, r#"{"incidentId":7,"status":"Active","comments":[]}"#)));
+                assert_eq!(result.http_status, Some(status));
+                (status, result.verdict.name())
             });
             let mut runs: Vec<(u16, u16, &str)> = Vec::new();
             for (status, name) in verdicts {
@@ -280,15 +280,15 @@ pub(super) mod tests {
             &deep,
             &deep_and_closed,
         ] {
-            let answer = answer_to(&call, Ok(reply(200, body)));
-            assert_eq!(answer.verdict, Verdict::Unconfirmed, "{body:.60}");
-            assert!(answer.message.starts_with("malformed response: "), "{}", answer.message);
+            let result = result_of(&call, Ok(reply(200, body)));
+            assert_eq!(result.verdict, Verdict::Unconfirmed, "{body:.60}");
+            assert!(result.message.starts_with("malformed response: "), "{}", result.message);
         }
         let cut = Reply {
             incomplete: Some(Incomplete::Cut { bytes: 9 }),
             ..reply(200, r#"{"incidentId":7,"status":"Resolved"}"#)
         };
-        assert_eq!(answer_to(&call, Ok(cut)).verdict, Verdict::Unconfirmed);
+        assert_eq!(result_of(&call, Ok(cut)).verdict, Verdict::Unconfirmed);
     }
 
     #[test]
@@ -309,8 +309,8 @@ pub(super) mod tests {
             "tags":["Yossi's playground"],"alerts":[{"deep":[[[]]]}],"comments":[{"comment":"pen testing",
             "createdBy":"secop2@contoso.com","createdTime":"2021-05-02T09:34:21.5519738Z"}]}"#;
         let headers = vec![("date".to_owned(), "Tue, 24 Nov 2026 10:00:37 GMT".to_owned())];
-        let answer = answer_to(&get(), Ok(Reply { headers, ..reply(200, body) }));
-        let Verdict::Read { incident, server_time } = answer.verdict else { panic!("not read: {answer:?}") };
+        let result = result_of(&get(), Ok(Reply { headers, ..reply(200, body) }));
+        let Verdict::Read { incident, server_time } = result.verdict else { panic!("not read: {result:?}") };
         assert_eq!(server_time, "2026-11-24T10:00:37Z".parse().ok());
         assert_eq!((incident.id, incident.redirect), (7, None));
         assert_eq!(incident.values.keys().collect::<Vec<_>>(), ["status", "assignedTo", "tags"]);
@@ -344,9 +344,9 @@ pub(super) mod tests {
             (503, "", "the server responded with 503 and no message", "other"),
             (418, "short and stout", "unexpected status 418: short and stout", "other"),
         ] {
-            let answer = answer_to(&get(), Ok(Reply { headers: headers.clone(), ..reply(status, body) }));
+            let result = result_of(&get(), Ok(Reply { headers: headers.clone(), ..reply(status, body) }));
             assert_eq!(
-                (answer.message.as_str(), answer.request_id.as_deref()),
+                (result.message.as_str(), result.request_id.as_deref()),
                 (message, Some(request_id)),
                 "{status}"
             );
@@ -355,10 +355,10 @@ pub(super) mod tests {
 
     #[test]
     fn response_401_names_token_and_429_time() {
-        let answer = answer_to(&get(), Ok(reply(401, "")));
-        assert_eq!(answer.verdict, Verdict::Unauthorized { is_news: true });
-        let answer = answer_to(&get(), Ok(reply(429, "Retry after 37 sec.")));
-        assert_eq!(answer.verdict, Verdict::Throttled { resume: Some(Resume::After(Duration::from_secs(37))) });
+        let result = result_of(&get(), Ok(reply(401, "")));
+        assert_eq!(result.verdict, Verdict::Unauthorized { is_news: true });
+        let result = result_of(&get(), Ok(reply(429, "Retry after 37 sec.")));
+        assert_eq!(result.verdict, Verdict::Throttled { resume: Some(Resume::After(Duration::from_secs(37))) });
     }
 
     #[test]
@@ -367,9 +367,9 @@ pub(super) mod tests {
             [(408, true), (500, true), (503, true), (504, true), (429, false), (404, false), (403, false), (418, false)]
         {
             let headers = vec![("retry-after".to_owned(), "8".to_owned())];
-            let answer = answer_to(&get(), Ok(Reply { headers, ..reply(status, "") }));
+            let result = result_of(&get(), Ok(Reply { headers, ..reply(status, "") }));
             let expected = resume.then_some(Resume::After(Duration::from_secs(8)));
-            assert_eq!(answer.resume, expected, "{status}");
+            assert_eq!(result.resume, expected, "{status}");
         }
     }
 
@@ -380,14 +380,14 @@ pub(super) mod tests {
         {
             let error =
                 SendError { may_have_arrived: arrived, is_reused: false, obstacle: None, message: "cut".to_owned() };
-            let answer = answer_to(&call, Err(error));
+            let result = result_of(&call, Err(error));
             let lost = Verdict::Transient { may_have_applied: in_doubt };
-            assert_eq!(answer.verdict, if arrived { lost } else { Verdict::Unsent { obstacle: None } });
-            assert_eq!((answer.http_status, answer.message.as_str()), (None, "cut"));
+            assert_eq!(result.verdict, if arrived { lost } else { Verdict::Unsent { obstacle: None } });
+            assert_eq!((result.http_status, result.message.as_str()), (None, "cut"));
         }
     }
 
-    /// Status × body of a response to an update, as a person is told.
+    /// Status × body of a response to an update, as it is reported.
     #[test]
     fn every_success_says_what_it_shows() {
         use crate::client::body_reader::{BOUNDS, BodyReader};
@@ -415,7 +415,7 @@ pub(super) mod tests {
                 reader.push(body);
                 let (body, incomplete) = reader.finish(false);
                 let reply = Reply { status, headers: Vec::new(), body, incomplete };
-                let CallResult { verdict, message, .. } = answer_to(&call, Ok(reply));
+                let CallResult { verdict, message, .. } = result_of(&call, Ok(reply));
                 table += format!("{status} {name}: {} {message}", verdict.name()).trim_end();
                 table.push('\n');
             }
@@ -429,8 +429,8 @@ pub(super) mod tests {
             for body in [body, json.into_bytes()] {
                 for call in [get(), update(r#"{"status":"Resolved","comment":"x"}"#)] {
                     let reply = Reply { status, headers: Vec::new(), body: body.clone(), incomplete: None };
-                    let answer = answer_to(&call, Ok(reply));
-                    prop_assert!(!answer.message.contains('\n'));
+                    let result = result_of(&call, Ok(reply));
+                    prop_assert!(!result.message.contains('\n'));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Consent: which origins a token may be sent to.
 //!
-//! Promise: a transport is made for a [`ConsentedOrigin`] only, and what a plan, a contract file or a journal names
-//! becomes one only if it is built in, or loopback for a token that is no tenant's.
+//! Promise: a transport exists only for a [`ConsentedOrigin`], and an origin that a plan, a contract file or a journal
+//! names becomes one only if it is built in, or loopback with a token that is not a tenant's.
 
 use super::origin::Origin;
 
@@ -17,7 +17,7 @@ pub struct ConsentedOrigin {
 pub struct NotConsented(pub Origin);
 
 impl ConsentedOrigin {
-    /// The user has named it for this command. Whatever else counts as that (settings, a variable) belongs here too.
+    /// The user has named it for this command. Other ways to name it (settings, a variable) belong here, too.
     #[must_use]
     pub fn typed(origin: Origin) -> ConsentedOrigin {
         ConsentedOrigin { origin, takes_opaque_only: false }
@@ -42,7 +42,7 @@ impl ConsentedOrigin {
         &self.origin
     }
 
-    /// Whether only opaque tokens go there, such as an emulator's: no JWT, which is a tenant's.
+    /// Whether only opaque tokens are sent there, such as an emulator's: a JWT is a tenant's.
     #[must_use]
     pub fn takes_opaque_only(&self) -> bool {
         self.takes_opaque_only

@@ -41,13 +41,13 @@ fn date_time(format: &str, text: &str) -> Option<DateTime> {
     strtime::parse(format, text).ok()?.to_datetime().ok()
 }
 
-/// An ISO 8601 time that is the whole of `text`.
+/// An ISO 8601 time, if all of `text` is one.
 pub(super) fn iso(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     iso_prefix(text).filter(|(_, length)| *length == text.len()).map(|(time, _)| time)
 }
 
-/// The ISO 8601 time at the beginning of `text`, and its length in bytes: `2026-11-24T10:00:37.1234567+01:00`, with a
+/// The ISO 8601 time at the start of `text`, and its length in bytes: `2026-11-24T10:00:37.1234567+01:00`, with a
 /// space for the `T`, without seconds, without a zone (UTC then). Decimals past the ninth are dropped.
 pub(super) fn iso_prefix(text: &str) -> Option<(Timestamp, usize)> {
     const MOST_DECIMALS: usize = 9;
@@ -80,7 +80,8 @@ pub(super) fn iso_prefix(text: &str) -> Option<(Timestamp, usize)> {
     clean.parse().ok().map(|time| (time, end))
 }
 
-/// Whether `text` begins as `form` does, where `0` is any digit, `T` a `T` or a space, `+` a sign, `.` a decimal point.
+/// Whether the start of `text` has this form, where `0` is any digit, `T` a `T` or a space, `+` a sign, `.` a decimal
+/// point.
 pub(super) fn fits(text: &str, form: &str) -> bool {
     text.len() >= form.len()
         && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {

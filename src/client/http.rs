@@ -1,7 +1,7 @@
-//! HTTP: moves one request and its answer, over reqwest. The only file that knows it.
+//! HTTP: sends one request and receives its response, with reqwest. No other file uses it.
 //!
 //! Promises: one call is one request on the wire: no retries, no redirects. Every call ends within [`WHOLE_CALL`].
-//! What is read of a body is bounded, after decompression too. The token stands in one header, marked as sensitive,
+//! Bodies are bounded, also after decompression. The token is in one header, marked as sensitive,
 //! and in no error.
 
 use std::collections::HashSet;
@@ -27,14 +27,14 @@ use crate::clock::give_way;
 use crate::model::call::Obstacle;
 use crate::model::operation::Method;
 
-/// Without a byte of the answer.
+/// Time limit without a byte of the response.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// A connection that was idle for so long is not used again: servers close theirs after a minute or more, and a call
-/// that meets the closing is in doubt for nothing.
+/// A connection that was idle for this long is not reused: servers close theirs after a minute or more, and a request
+/// during the close would be needlessly in doubt.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// By then the task that got a connection's response has noted that it did.
+/// After this time the task that received a connection's response has recorded it.
 const NOTED: Duration = Duration::from_millis(100);
 
 /// Sends requests to one origin.
@@ -62,13 +62,13 @@ pub enum HttpError {
 }
 
 impl HttpTransport {
-    /// A transport to this origin that keeps as many connections as there are calls at once.
+    /// A transport to this origin that keeps as many connections as there are concurrent calls.
     ///
     /// # Errors
-    /// Where TLS can't be set up: the system has no certificates that can be read.
+    /// If TLS can't be set up: the system has no readable certificates.
     pub fn new(consented: &ConsentedOrigin, concurrency: usize) -> Result<HttpTransport, HttpError> {
         let origin = consented.origin();
-        // Fails where it was done before: in a process that makes several transports.
+        // Fails if it was already set: a process may create several transports.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxy = Proxy::for_origin(origin);
         if let Some(proxy) = proxy.as_ref().filter(|proxy| !proxy.is_supported()) {
@@ -78,7 +78,7 @@ impl HttpTransport {
         Ok(HttpTransport { client, unpooled, served: Mutex::default(), origin: origin.clone(), proxy, bounds: BOUNDS })
     }
 
-    /// The client for the next request. After a loss on a reused connection none is used again: this server closes early.
+    /// The client for the next request. After a loss on a reused connection none is reused: this server closes early.
     fn client(&self) -> &reqwest::Client {
         self.unpooled.get().unwrap_or(&self.client)
     }
@@ -106,7 +106,7 @@ impl HttpTransport {
             .request(method, self.origin.url(&request.path, request.query.as_deref()))
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json")
-            // Inflating is for servers and proxies that compress all the same.
+            // The body reader inflates, for servers and proxies that compress nevertheless.
             .header(ACCEPT_ENCODING, "identity");
         Ok(match &request.body {
             Some(body) => prepared.header(CONTENT_TYPE, "application/json").body(body.to_string()),
@@ -139,7 +139,7 @@ fn client(origin: &Origin, idle: usize) -> Result<reqwest::Client, HttpError> {
         builder = builder.no_proxy().resolve_to_addrs(LOCALHOST, &here);
     }
     if !origin.is_https() {
-        // The system's certificates, which take their time and may be missing, are not needed.
+        // The system's certificates, which are slow to load and may be missing, are not needed.
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|error| HttpError::Tls(innermost(&error)))
@@ -152,7 +152,7 @@ impl Transport for HttpTransport {
             Ok(response) => response,
             Err(error) => return Err(self.send_error(&error).await),
         };
-        // By now another request may have the connection, which `has_served` allows for.
+        // By now another request may use the connection; `has_served` allows for that.
         if let Some(info) = response.extensions().get::<HttpInfo>() {
             self.served().insert(info.local_addr());
         }
@@ -178,8 +178,8 @@ impl Transport for HttpTransport {
 }
 
 impl HttpTransport {
-    /// Whether this connection has served a request. A connection goes back to the others a moment before the task that
-    /// got the response can note it, and on a busy machine the moment can be long: so it is asked twice.
+    /// Whether this connection has served a request. A connection returns to the pool a moment before the task that got
+    /// the response can record it. On a busy machine that moment can be long, so this checks twice.
     async fn has_served(&self, address: SocketAddr) -> bool {
         if self.served().remove(&address) {
             return true;
@@ -221,7 +221,7 @@ fn lost_connection(error: &reqwest::Error) -> Option<SocketAddr> {
     extras.get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
-/// Looks names up as the system does, and tells which one is unknown.
+/// Looks names up as the system does, and reports which one is unknown.
 #[derive(Debug)]
 struct Names;
 
@@ -245,7 +245,7 @@ impl reqwest::dns::Resolve for Names {
     }
 }
 
-/// What stands in the way of a connection, if a retry can't fix it.
+/// What prevents a connection, if a retry can't fix it.
 fn obstacle(error: &reqwest::Error, origin: &Origin, proxy: Option<&Proxy>) -> Option<Obstacle> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -280,7 +280,7 @@ fn obstacle(error: &reqwest::Error, origin: &Origin, proxy: Option<&Proxy>) -> O
     None
 }
 
-/// The cause at the bottom: the layers above only say that there was one, and where the request went.
+/// The root cause: the layers above only say that there was one, and where the request was sent.
 fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(deeper) = cause.and_then(std::error::Error::source) {
@@ -311,7 +311,7 @@ mod tests {
             Server { listener, transport: HttpTransport::new(&origin, 8).expect("no certificates needed") }
         }
 
-        /// Sends an update; what was received, and what came back for `answer`.
+        /// Sends an update; returns what the server received, and the result of `answer`.
         async fn exchange(&self, answer: &[u8]) -> (String, Result<Reply, SendError>) {
             let serve = async {
                 let (mut stream, _) = self.listener.accept().await.expect("a connection");
@@ -329,7 +329,7 @@ mod tests {
             self.exchange(answer).await.1.expect("an answer")
         }
 
-        /// Answers one request on this connection, cuts the next one, and says what came of both.
+        /// Answers one request on this connection, cuts the next, and returns both results.
         async fn answer_and_cut(&self) -> [Result<Reply, SendError>; 2] {
             let serve = async {
                 let (mut stream, _) = self.listener.accept().await.expect("a connection");
@@ -374,7 +374,7 @@ mod tests {
         let lost = |sent: &Result<Reply, SendError>| sent.as_ref().err().map(|error| error.is_reused);
         assert_eq!(lost(&server.exchange(b"").await.1), Some(false));
         assert_eq!(server.answer_and_cut().await.each_ref().map(lost), [None, Some(true)]);
-        // What follows has a new connection, which is not kept for others.
+        // Later requests have new connections, which are not kept.
         let length = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(lost(&server.exchange(length).await.1), None);
         assert_eq!(lost(&server.exchange(b"").await.1), Some(false));
@@ -474,7 +474,7 @@ mod tests {
     }
 
     /// From the moment on that the request has arrived, time runs on as soon as everybody waits: the limits are met
-    /// without waiting for them. (Not before: a connection under way would be timed out.)
+    /// without waiting for them. (Not earlier: connecting would time out.)
     async fn how_long_it_takes(server: &Server, answer: &[u8], drip: &[u8]) -> (Duration, Result<Reply, SendError>) {
         let serve = async {
             let (mut stream, _) = server.listener.accept().await.expect("a connection");
@@ -519,7 +519,7 @@ mod tests {
         assert!(reply.expect("the beginning of an answer").incomplete.is_some());
     }
 
-    /// Each comes again and again, 64 KiB at once: what is skipped ends with the request, what is kept does so at once.
+    /// Each is repeated endlessly, 64 KiB at once: skipped parts end with the request, kept parts at the limit.
     #[tokio::test]
     async fn flooding_response_ends_at_the_timeout() {
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -543,7 +543,7 @@ mod tests {
         }
     }
 
-    /// A second response in the bytes of the first is that to no request: it has to come on another connection.
+    /// A second response in the bytes of the first belongs to no request: the next one must come on another connection.
     #[tokio::test]
     async fn smuggled_response_answers_no_request() {
         let smuggled = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"id\":66}";

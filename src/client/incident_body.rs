@@ -1,4 +1,4 @@
-//! What a 200 shows: the incident, as far as it is of interest here, and where it is otherwise than asked.
+//! The body of a 200: the members in use of the incident, and where it differs from the request.
 
 use std::cell::LazyCell;
 
@@ -18,24 +18,24 @@ use crate::model::edit::{Edit, Edits, Never, PropertyEdit};
 use crate::model::operation::OperationId;
 use crate::model::step::Step;
 
-/// The longest value of a property: far above what the API takes, and too short to be built into much memory.
+/// The longest value of a property, in bytes: far more than the API accepts, and little memory.
 const LONGEST_VALUE: usize = 1024 * 1024;
-/// The longest value that is only shown.
+/// The longest value that is only shown, in bytes.
 const LONGEST_CONTEXT: usize = 4 * 1024;
 
-/// An incident as an answer shows it. Its values are read when they are asked for.
+/// An incident as a response shows it. Its values are parsed on demand.
 pub(super) struct Shown<'a> {
     contract: &'a Contract,
     members: Members<'a, 'a>,
     /// The member that lists the comments.
     comments_in: Option<&'a str>,
-    /// `None` where the answer leaves it out.
+    /// `None` if the response leaves it out.
     pub(super) id: Option<u64>,
     pub(super) redirect: Option<u64>,
 }
 
 impl<'a> Shown<'a> {
-    /// Reads the body of a 200, or says why it is none.
+    /// Reads the body of a 200, or returns why it is malformed.
     pub(super) fn read(body: &'a [u8], contract: &'a Contract) -> Result<Shown<'a>, String> {
         Shown::read_with(body, contract, shown_in(contract))
     }
@@ -79,7 +79,7 @@ impl<'a> Shown<'a> {
         names.filter_map(|name| Some(self.value(name).transpose()?.map(|value| (name.to_owned(), value)))).collect()
     }
 
-    /// What it is: its name, its times.
+    /// Its context: name and times.
     pub(super) fn context(&self) -> serde_json::Map<String, Value> {
         let context = self.contract.context.iter().filter_map(|name| {
             let value = self.members.get(name).filter(|value| value.get().len() <= LONGEST_CONTEXT)?;
@@ -88,28 +88,28 @@ impl<'a> Shown<'a> {
         context.collect()
     }
 
-    /// `None` where the answer leaves them out, and nothing is known of them.
+    /// `None` if the response leaves them out, so that nothing is known.
     pub(super) fn comments(&self) -> Result<Option<Vec<Comment>>, String> {
         let list = self.comments_in.and_then(|name| self.members.get(name));
         let names = &self.contract.api.comment;
         list.map(|list| comments_of(list.get(), names).map_err(|error| error.to_string())).transpose()
     }
 
-    /// Whether nothing of an incident is there.
+    /// Whether it has no member of an incident.
     pub(super) fn is_empty(&self) -> bool {
         let mut names = replaced(self.contract).chain(self.comments_in);
         self.id.is_none() && names.all(|name| self.members.get(name).is_none())
     }
 
-    /// What the response shows of these edits, and of the comment that they added. `answered`: when it came, by each of
-    /// the clocks that say so. Lists are compared as sets.
+    /// What the response shows of these edits, and of the comment that they added. `arrived`: when it arrived, by each
+    /// of the known clocks. Lists are compared as sets.
     pub(super) fn effect(
         &self,
         edits: &Edits<Never>,
-        answered: [Timestamp; 2],
+        arrived: [Timestamp; 2],
     ) -> Result<(Effect, Option<Added>), String> {
         let comment = match edits.added_text() {
-            Some(sent) => self.comments()?.map(|comments| ShownComment::new(sent, comments, answered)),
+            Some(sent) => self.comments()?.map(|comments| ShownComment::new(sent, comments, arrived)),
             None => None,
         };
         let same_as = LazyCell::new(|| self.contract.same_as());
@@ -126,7 +126,7 @@ impl<'a> Shown<'a> {
                 (Edit::Append(_), None) => return Ok((Effect::Unknown { missing: name.to_string() }, None)),
                 _ => match (self.value(name)?, &edit.value()) {
                     (Some(shown), asked) => {
-                        // The table of equal values is made only for what is not plainly so.
+                        // The table of equal values is built only for values that are not identical.
                         let is_so = compare::same(name, asked, &shown, &SameAs::default())
                             || compare::may_show(name, asked, &shown, &same_as);
                         (!is_so).then(|| format!("`{name}` is {}, not {}", brief(&shown), brief(asked)))
@@ -153,37 +153,37 @@ impl<'a> Shown<'a> {
 /// What a response shows of an update.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// All that was asked for.
+    /// Everything that was requested.
     Applied,
-    /// Some of it.
+    /// A part of it.
     Partly { differs: String },
-    /// Nothing of it.
+    /// None of it.
     NotApplied { differs: String },
-    /// It leaves out something that was asked for, or shows nothing of it but a comment in other words.
+    /// It leaves out something that was requested, or shows only a comment in other words.
     Unknown { missing: String },
 }
 
 /// What a response shows of the comment that was sent.
 struct ShownComment<'a> {
     sent: &'a str,
-    /// Whether there is any that can be of this update.
+    /// Whether there is any that may be from this update.
     is_any: bool,
     /// The newest one whose text fits.
     fitting: Option<Comment>,
-    /// Whether there is one that is not dated earlier than the attempt, by any of the clocks. If none fits what was sent,
-    /// it may be that in other words.
+    /// Whether a comment is not dated earlier than the attempt, by any of the clocks. If no text fits what was sent, it
+    /// may be that text in other words.
     is_any_new: bool,
 }
 
 impl ShownComment<'_> {
-    fn new(sent: &str, mut comments: Vec<Comment>, answered: [Timestamp; 2]) -> ShownComment<'_> {
+    fn new(sent: &str, mut comments: Vec<Comment>, arrived: [Timestamp; 2]) -> ShownComment<'_> {
         let call = SignedDuration::from_secs(WHOLE_CALL.as_secs().cast_signed());
-        let [one, other] = answered;
+        let [ours, theirs] = arrived;
         let earlier = |comment: &Comment| {
-            comment.created_at.is_some_and(|at| one.min(other).duration_since(at) > CLOCKS_DIFFER_BY + call)
+            comment.created_at.is_some_and(|at| ours.min(theirs).duration_since(at) > CLOCKS_DIFFER_BY + call)
         };
         comments.retain(|comment| !earlier(comment));
-        let is_new = |at: Timestamp| answered.iter().any(|answered| answered.duration_since(at) <= SLACK + call);
+        let is_new = |at: Timestamp| arrived.iter().any(|arrived| arrived.duration_since(at) <= SLACK + call);
         let is_any_new = comments.iter().any(|comment| comment.created_at.is_none_or(is_new));
         let is_any = !comments.is_empty();
         let fitting = comments.into_iter().filter(|comment| may_be(sent, &comment.text));
@@ -200,7 +200,7 @@ impl ShownComment<'_> {
     }
 }
 
-/// What is in use of the responses to each call.
+/// The members in use of the responses to each call.
 #[derive(Debug)]
 pub(super) struct InUse {
     incident: Keep,
@@ -247,7 +247,7 @@ fn replaced(contract: &Contract) -> impl Iterator<Item = &str> {
     replaced.map(|property| property.name.as_str())
 }
 
-/// The member that lists the comments in the response to one, if that does not show the incident.
+/// The member that lists the comments in the response to a comment, if that does not show the incident.
 pub(super) fn comments_in(contract: &Contract) -> Option<&str> {
     contract.operations.comment.as_ref()?.shown_in.as_deref()
 }
@@ -268,14 +268,14 @@ fn expect_no_error(members: &Members<'_, '_>, body: &[u8], names: &ErrorMembers)
     Err(format!("it carries an error: {error}"))
 }
 
-/// A number, as such or in quotes; `None` where it is missing or null.
+/// A number, bare or in quotes; `None` if it is missing or null.
 fn number(members: &Members<'_, '_>, name: &str) -> Result<Option<u64>, String> {
     let Some(value) = members.get(name).filter(|value| !is_null(value)) else { return Ok(None) };
     let number = value.get().trim_matches('"').parse();
     number.map(Some).map_err(|_| format!("`{name}` is {}", cut(value.get(), 40)))
 }
 
-/// Every entry is a comment, also without a text: it may be the one that is looked for.
+/// Every entry counts as a comment, also without a text: it may be the one in question.
 fn comments_of(list: &str, names: &CommentMembers) -> serde_json::Result<Vec<Comment>> {
     let list: Option<Vec<Option<&RawValue>>> = serde_json::from_str(list)?;
     let comment = |shown: Option<&RawValue>| {
@@ -306,10 +306,10 @@ mod tests {
             crate::plan::decode(asked, asked.contains("comment")).expect("a body").resolved().expect("no list edit");
         let contract = contract();
         let shown = Shown::read(shown.as_bytes(), &contract).expect(shown);
-        shown.effect(&edits, [answered(); 2]).expect("values of usual lengths").0
+        shown.effect(&edits, [arrived(); 2]).expect("values of usual lengths").0
     }
 
-    fn answered() -> Timestamp {
+    fn arrived() -> Timestamp {
         "2026-11-24T10:00:00Z".parse().expect("a time")
     }
 
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn new_comment_in_other_words_may_be_ours() {
-        let answers = |status: &str, comment: &str| {
+        let effect_of = |status: &str, comment: &str| {
             effect(
                 r#"{"status":"Resolved","comment":"done"}"#,
                 &format!(r#"{{"status":"{status}","comments":[{comment}]}}"#),
@@ -362,13 +362,13 @@ mod tests {
         };
         let differs = "the response shows other values: `comment` may have been rewritten".to_owned();
         for new in ["null", "{}", r#"{"comment":"x"}"#, r#"{"comment":"x","createdTime":"2026-11-24T09:57:10Z"}"#] {
-            assert_eq!(answers("Resolved", new), Effect::Partly { differs: differs.clone() }, "{new}");
-            assert_eq!(answers("Active", new), Effect::Unknown { missing: "comment".to_owned() }, "{new}");
+            assert_eq!(effect_of("Resolved", new), Effect::Partly { differs: differs.clone() }, "{new}");
+            assert_eq!(effect_of("Active", new), Effect::Unknown { missing: "comment".to_owned() }, "{new}");
         }
         let old = r#"{"comment":"x","createdTime":"2026-11-24T09:56:50Z"}"#;
-        assert!(matches!(answers("Active", old), Effect::NotApplied { .. }));
+        assert!(matches!(effect_of("Active", old), Effect::NotApplied { .. }));
         let differs = "the response shows other values: `comment` was not added".to_owned();
-        assert_eq!(answers("Resolved", old), Effect::Partly { differs });
+        assert_eq!(effect_of("Resolved", old), Effect::Partly { differs });
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
         let effect = |body: &str| {
             let shown = Shown::read_step(body.as_bytes(), &contract, &step)?;
             assert!(!shown.is_empty() || !body.contains("value"), "{body}");
-            shown.effect(&step.body.edits, [answered(); 2]).map(|(effect, _)| effect)
+            shown.effect(&step.body.edits, [arrived(); 2]).map(|(effect, _)| effect)
         };
         assert_eq!(
             effect(r#"{"@odata.context":"x","value":[{"comment":"seen"},{"comment":"done"}]}"#),

@@ -1,6 +1,6 @@
 //! A filter for JSON that arrives in pieces: keeps the members in use, and drops all others as they pass.
 //!
-//! Promises: what is kept reads exactly as in the whole body, and is not JSON if the body is not. Memory holds what is
+//! Promises: kept members read exactly as in the whole body, and are not JSON if the body is not. Memory holds what is
 //! kept and the open brackets, whatever the size of the body.
 
 use std::borrow::Cow;
@@ -24,10 +24,10 @@ pub struct PageNames {
     pub error: String,
 }
 
-/// A body with more brackets open at once is not read on.
+/// Reading stops at a body with more open brackets than this.
 const DEEPEST: usize = 1 << 20;
 
-/// Stands nowhere in JSON, so nothing with it can be read as a body.
+/// Never occurs in JSON, so that the kept bytes can't be parsed.
 const NO_JSON: u8 = 0;
 
 /// Takes a body in pieces.
@@ -38,7 +38,7 @@ pub(super) struct MemberFilter {
     kept: Vec<u8>,
     /// The open brackets.
     open: Vec<u8>,
-    /// Inside of an incident of a page.
+    /// Inside an incident of a page.
     is_inner: bool,
     /// Whether the object whose members are chosen has a kept member already: of the page, of the incident.
     has_kept: [bool; 2],
@@ -65,11 +65,11 @@ enum State {
     Items,
     /// After the object.
     AttemptEnd,
-    /// Everything is kept: it is no object, or not to be chosen from.
+    /// Everything is kept: the body is not an object, or has no filter.
     Whole,
 }
 
-/// Whether a byte outside of strings says where a value begins or ends.
+/// Whether a byte outside strings marks the start or end of a value.
 fn means_something(byte: u8) -> bool {
     matches!(byte, b'"' | b'{' | b'[' | b'}' | b']' | b',')
 }
@@ -80,7 +80,7 @@ impl MemberFilter {
         MemberFilter {
             state: if keep.is_some() { State::Start } else { State::Whole },
             keep,
-            // An incident fits, as a rule.
+            // An incident usually fits.
             kept: Vec::with_capacity(1024),
             open: Vec::new(),
             is_inner: false,
@@ -144,7 +144,7 @@ impl MemberFilter {
         true
     }
 
-    /// How many bytes go on with the string, its end included.
+    /// How many bytes belong to the rest of the string, its end included.
     fn in_string(&mut self, bytes: &[u8]) -> usize {
         if self.escaped {
             self.escaped = false;
@@ -256,7 +256,7 @@ impl MemberFilter {
     }
 
     fn begin_value(&mut self) {
-        // A name that is escaped is compared as what it stands for; one that can't be read is kept, to be found wrong.
+        // An escaped name is compared unescaped; a malformed name is kept, so that parsing fails.
         let plain = self.name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\""));
         let plain = plain.filter(|name| name.iter().all(|byte| *byte >= b' ' && *byte != b'\\'));
         let name = match plain {
@@ -278,7 +278,7 @@ impl MemberFilter {
         self.state = State::Value { is_kept, is_empty: true };
     }
 
-    /// It is not JSON: what is kept says so, and the rest is kept for a message.
+    /// It is not JSON: makes the kept bytes invalid, and keeps the rest for a message.
     fn give_up(&mut self, byte: u8) {
         if self.state != State::Start {
             self.kept.push(NO_JSON);
@@ -400,7 +400,7 @@ mod tests {
         fn any_bytes_are_accepted(body: Vec<u8>, json in r#"[\[\]{}":,\\a ]{0,30}"#, is_page: bool) {
             for bytes in [body.as_slice(), json.as_bytes()] {
                 let kept = kept(&[bytes], is_page);
-                // What is dropped makes nothing readable that was not.
+                // Dropping members never makes an invalid body valid.
                 let is_object = serde_json::from_slice::<Map<String, Value>>(bytes).is_ok();
                 if is_object && !is_page {
                     prop_assert!(serde_json::from_str::<Map<String, Value>>(&kept).is_ok());

@@ -1,7 +1,7 @@
-//! The client: one attempt at one call, and what its answer means.
+//! The client: one attempt at one call, and what its response means.
 //!
-//! [`Transport`] moves bytes, and is the seam at which a simulation takes the network's place. Reading the answer is
-//! pure. Nothing here tries again: that is `retry`'s decision and `apply`'s loop.
+//! [`Transport`] moves bytes, and is the seam where a simulation replaces the network. Classifying the response is
+//! pure. Nothing here retries: `retry` decides that, and `apply` does it.
 
 mod body;
 mod body_reader;
@@ -55,7 +55,7 @@ pub struct Client<T: Transport> {
 }
 
 impl<T: Transport> Client<T> {
-    /// A client that sends by `transport`, and reads what comes back by `contract`.
+    /// A client that sends with `transport`, and reads responses by `contract`.
     pub fn new(transport: T, tokens: Arc<TokenCache>, contract: &Contract, clock: Clock) -> Client<T> {
         let keep = InUse::of_contract(contract);
         Client { transport, tokens, contract: Arc::new(contract.clone()), clock, keep }
@@ -73,9 +73,9 @@ impl<T: Transport> Client<T> {
         &self.tokens
     }
 
-    /// One attempt: awaits a valid token, sends once, reads the response, and reports a refused token to the cache. Ends
-    /// within the transport's time limits if there is a token ([`TokenCache::status`]). Without one the result is that
-    /// of a 401.
+    /// One attempt: awaits a valid token, sends once, reads the response, and reports a refused token to the cache.
+    /// Ends within the transport's time limits if there is a token ([`TokenCache::status`]). Without one the result is
+    /// that of a 401.
     pub async fn call(&self, call: &Call) -> CallResult {
         let (token, generation) = match self.tokens.token(&self.clock).await {
             Ok(valid) => valid,
@@ -94,13 +94,13 @@ impl<T: Transport> Client<T> {
         if let Some(body) = request.body.as_deref()
             && (self.tokens.secrets().are_in(body) || body.contains(REDACTED))
         {
-            // Neither is the token given away as a text, nor is what was redacted of a response sent back.
+            // Neither the token nor redacted parts of a response appear in the result.
             let message = format!("not sent: the row contains the access token, or `{REDACTED}` in its place");
             let verdict = Verdict::Rejected;
             return CallResult::without_response(verdict, message);
         }
         let reply = self.transport.send(request).await;
-        // After it was sent: the token may have been renewed meanwhile.
+        // Redacted after sending: the token may have been renewed meanwhile.
         let reply = redacted(reply, &self.tokens.secrets());
         let now = self.clock.now();
         let mut result = classify::classify(call, &self.contract, reply, now);
@@ -111,7 +111,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// What came back, without tokens in it: here, before anything is read of it, so that no reader can forget to.
+/// The response with tokens redacted: before any reader sees it, so that none can forget to.
 fn redacted(reply: Result<Reply, SendError>, secrets: &Secrets) -> Result<Reply, SendError> {
     let redact = |text: &mut String| {
         if let Cow::Owned(redacted) = secrets.redact(text) {
@@ -172,10 +172,10 @@ mod tests {
         let clock = Clock::simulated(Now { boot: BootTime(0), wall: jiff::Timestamp::UNIX_EPOCH }, "boot");
         let client = Client::new(Echo::default(), tokens, &classify::tests::contract(), clock);
         let incident = IncidentId::new(7).expect("an id");
-        let answer = client.call(&Call::Read(incident)).await;
-        assert_eq!(answer.verdict, Verdict::Unauthorized { is_news: true });
+        let result = client.call(&Call::Read(incident)).await;
+        assert_eq!(result.verdict, Verdict::Unauthorized { is_news: true });
         assert_eq!(
-            (answer.message.as_str(), answer.request_id.as_deref()),
+            (result.message.as_str(), result.request_id.as_deref()),
             ("bad token ***token***", Some("***token***"))
         );
         let edits = crate::plan::decode(r#"{"status":"Resolved"}"#, false).expect("a body");

@@ -1,6 +1,6 @@
-//! Origins: where the API is, and what may be sent there.
+//! Origins: where the API is, and which URLs are allowed.
 //!
-//! Promise: an origin is https, or loopback; so no token leaves this machine in the clear.
+//! Promise: an origin is https, or loopback; so no token leaves this machine unencrypted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,10 +14,10 @@ use crate::contract::{BUILT_IN, built_in_hosts, load};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(Url);
 
-/// Why a text is no origin. Shown of it is only what can hold no secret: the scheme, the host and the port.
+/// Why a text is not an origin. Shows only the scheme, the host and the port, which can't hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// No URL, or none with a host.
+    /// Not a URL, or a URL without a host.
     #[error("`{0}` is not a base URL: enter one such as `https://api.security.microsoft.com`")]
     NotAUrl(String),
     /// Another scheme than https.
@@ -49,7 +49,7 @@ impl Origin {
         self.is_https() && self.0.port().is_none() && built_in_hosts().iter().any(|host| host == self.host())
     }
 
-    /// The origin that stands for all of its family: those of the built-in contracts are one, any other one is its own.
+    /// The origin that represents its family: the origins of the built-in contracts are one, any other is its own.
     #[must_use]
     pub fn family(&self) -> String {
         if self.is_built_in() {
@@ -68,13 +68,13 @@ impl Origin {
         format!("{}:{}", self.host(), self.0.port_or_known_default().unwrap_or(443))
     }
 
-    /// Whether what is sent there is encrypted.
+    /// Whether requests there are encrypted.
     pub(super) fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// The URL of a path, and of a query that is encoded already. Whatever is in the path, it changes neither the host
-    /// nor the query.
+    /// The URL of a path, and of a query that is already encoded. Whatever the path contains, it changes neither the
+    /// host nor the query.
     pub(super) fn url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.0.clone();
         url.set_path(path);
@@ -83,7 +83,7 @@ impl Origin {
     }
 }
 
-/// The name that is taken for this machine's without asking anybody.
+/// The name of this machine that needs no lookup.
 pub(super) const LOCALHOST: &str = "localhost";
 
 impl FromStr for Origin {
@@ -94,7 +94,7 @@ impl FromStr for Origin {
         if text.contains('@') {
             return Err(OriginError::HasUser);
         }
-        // A URL's parser drops blanks, and takes a backslash or a missing slash for what was meant.
+        // The URL parser drops blanks, and repairs a backslash or a missing slash.
         let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
         let rest = text.split_once("://").map_or("", |(_, rest)| rest.strip_suffix('/').unwrap_or(rest));
         let has_authority = !rest.is_empty() && !rest.starts_with('/');
@@ -115,7 +115,7 @@ impl FromStr for Origin {
     }
 }
 
-/// What stands before the path, the query or the fragment of a URL without a user; `…` stands for the rest.
+/// The part before the path, the query or the fragment of a URL without a user; `…` replaces the rest.
 fn without_secrets(text: &str) -> String {
     let authority = text.find("://").map_or(0, |at| at + "://".len());
     let end = text[authority..].find(['/', '\\', '?', '#', ';', '&', '=']).map_or(text.len(), |at| authority + at);

@@ -1,6 +1,6 @@
-//! The proxy that stands between the program and an origin, as the environment names it.
+//! The proxy between the program and an origin, as the environment names it.
 //!
-//! Promises: loopback is reached without one; its URL is shown without its password.
+//! Promises: loopback is reached without a proxy; a proxy's URL is shown without its password.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use super::transport::CONNECT;
 pub struct Proxy(Intercept);
 
 impl Proxy {
-    /// The one that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name for this origin.
+    /// The proxy that `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name for this origin.
     #[must_use]
     pub fn for_origin(origin: &Origin) -> Option<Proxy> {
         if origin.is_loopback() {
@@ -30,7 +30,7 @@ impl Proxy {
         matches!(self.0.uri().scheme_str(), Some("http" | "https"))
     }
 
-    /// Asks once more for a tunnel, for the status with which it is refused: it is not in the client's error.
+    /// Requests a tunnel once more to get the status of the refusal, which the client's error lacks.
     pub(super) async fn refusal(&self, origin: &Origin) -> Option<u16> {
         let uri = self.0.uri();
         let to = origin.host_and_port();

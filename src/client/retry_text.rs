@@ -1,8 +1,8 @@
 //! Times in a message: `Try again in 37 seconds.`, `… in 00:00:37`, `… at 2026-11-24T10:00:37Z`.
 //!
-//! Units are English. Clock-like durations and dates are found in any language, as the words around a time don't matter.
-//! So a limit in the same text ("1500 calls in 1 hour") can pass for a wait; `throttle` takes the longest, and waiting too
-//! long is safe.
+//! Units are English. Clock-like durations and dates are found in any language, as the words around a time don't
+//! matter. So a limit in the same text ("1500 calls in 1 hour") can pass for a wait; `throttle` takes the longest, and
+//! waiting too long is safe.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::date::{fits, fixed_date, iso_prefix};
 
-/// One thing that a text says about time.
+/// A time in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeHint {
     /// A point in time.
@@ -30,18 +30,18 @@ const UNITS: [(u64, &[&str]); 5] = [
     (86_400_000, &["d", "day", "days"]),
 ];
 
-/// No time is longer: far from every overflow, far past every patience.
+/// The longest time: far from any overflow, far beyond any patience.
 const LONGEST: u64 = 10 * 366 * 86_400_000;
 
-/// All that `text` says about time, in its order.
+/// All times in `text`, in their order.
 pub(super) fn parse_hints(text: &str) -> Vec<TimeHint> {
     let mut said = Vec::new();
     let mut at = 0;
     while let Some(digit) = text[at..].find(|c: char| c.is_ascii_digit()) {
         at += digit;
-        // `429` of `x429`, `37` of `12:37`, the groups of a tracking id: not the beginning of a number.
-        let begins = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "-_.:#".contains(c));
-        let found = if begins { time_at(text, at) } else { None };
+        // `429` of `x429`, `37` of `12:37`, the groups of a tracking ID: not the start of a number.
+        let is_start = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "-_.:#".contains(c));
+        let found = if is_start { time_at(text, at) } else { None };
         let length = found.map_or_else(
             || digits(&text[at..]),
             |(time, length)| {
@@ -56,7 +56,7 @@ pub(super) fn parse_hints(text: &str) -> Vec<TimeHint> {
     said
 }
 
-/// The time that begins with the digit at `at`, and its length in bytes.
+/// The time that starts with the digit at `at`, and its length in bytes.
 fn time_at(text: &str, at: usize) -> Option<(TimeHint, usize)> {
     /// `24 Nov 2026 10:00:37 GMT`
     const HTTP_DATE: usize = 24;
@@ -74,7 +74,8 @@ fn time_at(text: &str, at: usize) -> Option<(TimeHint, usize)> {
     Some((if is_window { TimeHint::Window(duration) } else { TimeHint::After(duration) }, length))
 }
 
-/// `00:00:37`, `1.02:00:00.5` (a day and two hours): milliseconds and the length in bytes. A time of day is none.
+/// `00:00:37`, `1.02:00:00.5` (a day and two hours): milliseconds and the length in bytes. A time of day is not a
+/// duration.
 fn clock(text: &str) -> Option<(u64, usize)> {
     let (days, start) = match digits(text) {
         count if fits(&text[count..], ".00:00:00") => (number(&text[..count]), count + 1),
@@ -100,7 +101,7 @@ fn clock(text: &str) -> Option<(u64, usize)> {
 
 /// `37 seconds`, `1 h 5 min`: milliseconds and the length in bytes.
 fn amounts(text: &str) -> Option<(u64, usize)> {
-    /// The most characters between two amounts of one time: ` and `.
+    /// Maximum number of characters between two amounts of one time: ` and `.
     const GAP: usize = 5;
     let (mut millis, mut smallest, mut end) = amount(text)?;
     loop {
@@ -129,14 +130,14 @@ fn amount(text: &str) -> Option<(u64, u64, usize)> {
     Some((thousandths.saturating_mul(unit).div_ceil(1_000), unit, text.len() - word.len() + length))
 }
 
-/// The unit that `text` begins with: milliseconds and the word's length in bytes.
+/// The unit at the start of `text`: milliseconds and the word's length in bytes.
 fn unit(text: &str) -> Option<(u64, usize)> {
     let length = text.find(|c: char| !c.is_alphabetic()).unwrap_or(text.len());
     let is_it = |(_, words): &&(u64, &[&str])| words.iter().any(|word| word.eq_ignore_ascii_case(&text[..length]));
     UNITS.iter().find(is_it).map(|(millis, _)| (*millis, length))
 }
 
-/// The number that `text` begins with, in thousandths (rounded up), and its length in bytes. `37.5` and `37,5` have
+/// The number at the start of `text`, in thousandths (rounded up), and its length in bytes. `37.5` and `37,5` have
 /// decimals; of `1,500` the longer reading is taken.
 fn decimal(text: &str) -> (u64, usize) {
     let whole = digits(text);
@@ -154,12 +155,12 @@ fn decimal(text: &str) -> (u64, usize) {
     (value.saturating_mul(1_000).saturating_add(thousandths), length)
 }
 
-/// How many digits `text` begins with.
+/// How many digits `text` starts with.
 fn digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
 
-/// The value of some digits; the largest where it is larger.
+/// The value of some digits, at most the largest value.
 fn number(digits: &str) -> u64 {
     digits.parse().unwrap_or(u64::MAX)
 }

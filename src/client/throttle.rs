@@ -1,7 +1,7 @@
-//! Throttling: when a response lets requests through again.
+//! Throttling: when requests may start again after a response.
 //!
-//! Promises: of all that the response names, header or body, the latest counts, so no request is early. Any bytes are
-//! an answer; what can't be understood is no time.
+//! Promises: of all times in the response, header or body, the latest counts, so no request is early. Any bytes are
+//! accepted; what can't be parsed is ignored.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::retry_text::{TimeHint, parse_hints};
 use crate::contract::ErrorMembers;
 use crate::model::call::Resume;
 
-/// The server's clock is believed this far from ours; past that, a time it names is read by our clock.
+/// Maximum trusted difference of the server's clock from ours; beyond it, its times are read by our clock.
 const BELIEVABLE_SKEW: SignedDuration = SignedDuration::from_hours(24);
-/// A time that is no longer ago than this has just passed: the window is about to open, or has opened on the way.
+/// A time at most this long ago has just passed: the window is about to open, or opened in transit.
 const JUST_PASSED: SignedDuration = SignedDuration::from_secs(2);
 /// A reset above this is a time in seconds since 1970, and above the second one in milliseconds.
 const EPOCH_SECONDS: u64 = 1_000_000_000;
@@ -33,10 +33,10 @@ pub(super) const HEADERS: [&str; 8] = [
     "x-ratelimit-remaining",
 ];
 
-/// When requests may begin again after a 429 that came at `now`: the latest time that a header, a member or a text of
-/// the body names; if none is ahead, the window that the text names. `None` means: wait the shortest window.
+/// When requests may start again after a 429 that arrived at `now`: the latest time in a header, a member or a text of
+/// the body; if none is ahead, the window in the text. `None` means: wait the shortest window.
 ///
-/// Where the answer has a `Date`, times are measured from that, so that a clock that is wrong here changes nothing.
+/// If the response has a `Date`, times are measured from that, so that a wrong clock here doesn't matter.
 #[must_use]
 pub fn resume(headers: &[(String, String)], body: &[u8], names: &ErrorMembers, now: Timestamp) -> Option<Resume> {
     let body = Body::read(body, names);
@@ -50,8 +50,8 @@ pub fn resume(headers: &[(String, String)], body: &[u8], names: &ErrorMembers, n
     latest(said.chain(body.in_members(now)).chain(in_text.iter().copied()), headers, now).or_else(window)
 }
 
-/// When requests may begin again after any other response that is retried, if it names a time. A text counts only if it
-/// speaks of a retry: other errors have times in them too.
+/// When requests may start again after any other response that is retried, if it names a time. A text counts only if it
+/// mentions a retry: other errors contain times, too.
 #[must_use]
 pub fn retry(headers: &[(String, String)], body: &[u8], names: &ErrorMembers, now: Timestamp) -> Option<Resume> {
     let body = Body::read(body, names);
@@ -60,7 +60,7 @@ pub fn retry(headers: &[(String, String)], body: &[u8], names: &ErrorMembers, no
         text.contains("retry") || text.contains("try again")
     };
     let in_text: Vec<TimeHint> = body.texts.iter().filter(speaks_of_it).flat_map(|text| parse_hints(text)).collect();
-    // The reset of a quota that is not used up is no time to wait for.
+    // The reset of a quota that is not used up is no reason to wait.
     let remaining = named(headers, "ratelimit-remaining").chain(named(headers, "x-ratelimit-remaining"));
     let is_used_up = remaining.filter_map(|value| value.trim().parse::<u64>().ok()).all(|left| left == 0);
     let resets = if is_used_up { in_resets(headers, now) } else { Vec::new() };
@@ -117,7 +117,7 @@ fn retry_after(value: &str, now: Timestamp) -> Option<TimeHint> {
     number(value, "s").or_else(|| http_date(value, now).or_else(|| iso(value)).map(TimeHint::At))
 }
 
-/// A number of this unit, and nothing else.
+/// A number of this unit, if the text is nothing else.
 fn number(value: &str, unit: &str) -> Option<TimeHint> {
     let value = value.trim();
     let whole = value.split_once('.').map_or(value, |(whole, _)| whole);
@@ -125,14 +125,14 @@ fn number(value: &str, unit: &str) -> Option<TimeHint> {
     is_number.then(|| parse_hints(&format!("{value} {unit}")).into_iter().next()).flatten()
 }
 
-/// What a body says, as far as a time may be in it.
+/// The parts of a body that may contain a time.
 struct Body {
     /// Values of members that name a time, with their unit.
     members: Vec<(String, &'static str)>,
     texts: Vec<String>,
 }
 
-/// `error.innererror.details` is as deep as it goes.
+/// Maximum depth: `error.innererror.details`.
 const DEEPEST: u8 = 4;
 /// The maximum number of parts of one error that are read.
 const MOST_DETAILS: usize = 100;
@@ -359,7 +359,7 @@ mod tests {
         ] {
             let body = format!("until 2026-11-24T{time}Z");
             assert_eq!(named(&[("date", "Tue, 24 Nov 2026 10:00:00 GMT")], &body), expected, "{time}");
-            // A clock that is wrong here changes nothing.
+            // A wrong clock here doesn't matter.
             let headers = [("date".to_owned(), "Tue, 24 Nov 2026 10:00:00 GMT".to_owned())];
             assert_eq!(resume(&headers, body.as_bytes(), &names(), at("2026-11-24T13:07:00Z")), expected, "{time}");
         }

@@ -1,10 +1,10 @@
 //! Token cache: the token in use, and its renewal.
 //!
-//! A source is asked before the token expires, beside requests that still use it; and when it has expired or was
-//! refused, while no request starts. It is asked once at a time, for all who wait.
+//! A source is asked before the token expires, while requests still use it; and after it has expired or was refused,
+//! while no request starts. One renewal at a time serves all who wait.
 //!
-//! Promises: a token is shown by nothing here, neither `Debug` nor an error; a token of another tenant or for another
-//! service never takes the place of this one's.
+//! Promises: nothing here shows a token, neither `Debug` nor an error; a token of another tenant or for another
+//! service never replaces the one in use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::token_text::token_in;
 use crate::clock::{BootTime, Clock, Now};
 use crate::text::Secrets;
 
-/// A source is asked again this long before the token expires: there may be a new one by then.
+/// A source is asked again this long before the token expires: it may have a new one by then.
 const EARLY: SignedDuration = SignedDuration::from_secs(60);
-/// What renews a token may take so long: `az … >token` empties the file first.
+/// How long a tool may take to renew a token: `az … >token` empties the file first.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// The source is asked again this often.
+/// How often the source is asked during a renewal.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Whether a request may be sent.
@@ -33,7 +33,7 @@ pub enum TokenStatus {
     Valid,
     /// Not before the source has another token.
     Awaited,
-    /// No more: there is no token.
+    /// Never: there is no token.
     Unavailable(Arc<TokenError>),
 }
 
@@ -43,13 +43,13 @@ pub struct TokenCache {
     shared: Arc<Shared>,
 }
 
-/// What the cache shares with the task that asks the source.
+/// The state that the cache shares with the task that asks the source.
 #[derive(Debug)]
 struct Shared {
     /// `None`: the token was given, and there is no other.
     source: Option<Source>,
     state: Mutex<State>,
-    /// Tells those who wait that they need no longer.
+    /// Wakes those who wait for a token.
     changes: watch::Sender<()>,
 }
 
@@ -63,7 +63,7 @@ struct Source {
 struct State {
     current: CachedToken,
     renewal: Renewal,
-    /// When an early renewal began last.
+    /// When the last early renewal started.
     asked_at: Option<BootTime>,
 }
 
@@ -75,11 +75,11 @@ struct CachedToken {
     /// This token and the earlier ones.
     secrets: Arc<Secrets>,
     facts: TokenFacts,
-    /// What each of them must be for.
+    /// What the claims of each token must name.
     needs: Option<TokenNeeds>,
 }
 
-/// What is done for another token than the one in use.
+/// The state of a renewal.
 #[derive(Debug)]
 enum Renewal {
     Idle,
@@ -90,15 +90,15 @@ enum Renewal {
         until: BootTime,
         refusal: String,
     },
-    /// The source has no other one.
+    /// The source has no other token.
     Failed(Arc<TokenError>),
 }
 
 impl TokenCache {
-    /// A token that stays as it is: from the environment.
+    /// A token that is never renewed: from the environment.
     ///
     /// # Errors
-    /// If it is no bearer token.
+    /// If it is not a bearer token.
     pub fn given(token: &SecretString) -> Result<TokenCache, TokenError> {
         let found = token_in(token.expose_secret().as_bytes());
         let token = found.map_err(|why| TokenError::Text { place: "BULK_TRIAGE_TOKEN".to_owned(), why })?;
@@ -139,7 +139,7 @@ impl TokenCache {
     }
 
     /// Whether a request may be sent at `now`. Call this only with a request to send: if the token has expired, its
-    /// source is asked for another one. [`TokenCache::changes`] tells when to ask again.
+    /// source is asked for another. [`TokenCache::changes`] signals when to call it again.
     ///
     /// Call this within a runtime.
     #[must_use]
@@ -155,14 +155,14 @@ impl TokenCache {
         }
     }
 
-    /// Changes when a wait for a token is over, in whatever way.
+    /// Changes when a wait for a token has ended, with or without one.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.shared.changes.subscribe()
     }
 
     /// Waits for a valid token; returns it with its generation. If it is about to expire, this also asks the source for
-    /// the next one.
+    /// the next token.
     ///
     /// # Errors
     /// Why the source has no valid token.
@@ -175,15 +175,15 @@ impl TokenCache {
                     self.renew_early(now);
                     return Ok(self.current());
                 }
-                // Its other end is here.
+                // The sender is in `self`.
                 TokenStatus::Awaited => drop(changes.changed().await),
                 TokenStatus::Unavailable(error) => return Err(error),
             }
         }
     }
 
-    /// The API refused the token of this generation: no request starts until there is another one. Returns whether that
-    /// is news: requests that were in flight beside the first one that was refused say nothing more.
+    /// The API refused the token of this generation: no request starts until there is another. Returns whether that is
+    /// news: refusals of other requests in flight at the same time are not.
     pub(super) fn refused(&self, generation: u64, message: &str, now: Now) -> bool {
         let mut state = self.shared.state();
         let is_news = generation >= state.current.generation && state.renewal.has_use();
@@ -205,7 +205,7 @@ impl TokenCache {
         }
     }
 
-    /// Without a new token the old one is good to its end.
+    /// Without a new token the old one is used until it expires.
     fn renew_early(&self, now: Now) {
         let mut state = self.shared.state();
         let is_near = state.current.facts.expires.is_some_and(|expires| expires.duration_since(now.wall) <= EARLY);
@@ -220,7 +220,7 @@ impl TokenCache {
         tokio::spawn(ask(Asking { shared: Arc::clone(&self.shared), is_done: false }));
     }
 
-    /// What no text that comes back may hold: pieces of the token in use and of those before it.
+    /// What must not appear in any response: pieces of the token in use and of earlier ones.
     #[must_use]
     pub(super) fn secrets(&self) -> Arc<Secrets> {
         Arc::clone(&self.shared.state().current.secrets)
@@ -232,21 +232,21 @@ impl TokenCache {
         self.shared.state().current.facts.clone()
     }
 
-    /// The tenant of the tokens, as far as they or their source name it.
+    /// The tenant of the tokens, if they or their source name it.
     #[must_use]
     pub fn tenant(&self) -> Option<String> {
         let hint = || self.shared.source.as_ref().and_then(|source| source.tokens.tenant_hint());
         self.claims().tenant.or_else(hint)
     }
 
-    /// Whether there may be another token than the one in use.
+    /// Whether the source may provide another token.
     #[must_use]
     pub fn can_be_renewed(&self) -> bool {
         self.shared.source.is_some()
     }
 
-    /// Checks that the token in use is for this service, by what it says about itself. From now on no other one takes
-    /// its place.
+    /// Checks that the token in use is for this service, by its claims. From now on only tokens that pass this check
+    /// replace it.
     ///
     /// # Errors
     /// If it is for another service, tenant or use.
@@ -259,7 +259,7 @@ impl TokenCache {
 }
 
 impl Shared {
-    /// A panic elsewhere leaves the state whole: it is replaced in one step.
+    /// A panic elsewhere leaves the state consistent: it is replaced in one step.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,7 +269,7 @@ impl Shared {
         self.changes.send_replace(());
     }
 
-    /// Takes in what the source had at `now`. Returns when to ask it again, if it must be.
+    /// Takes in the reply of the source at `now`. Returns when to ask it again, if necessary.
     fn take_in(&self, found: Result<SecretString, TokenError>, now: Now) -> Option<BootTime> {
         let state = &mut *self.state();
         let found = found.and_then(|token| state.current.replace(token));
@@ -287,7 +287,7 @@ impl Shared {
         let failure = match (found, state.current.expired_at(now)) {
             (Err(error), _) if !error.is_empty() => Some(error),
             (_, Some(at)) => Some(TokenError::NotRenewed { at }),
-            // The service may have been wrong, once: by what the token says, it is good.
+            // The service may have been wrong once: by its claims the token is valid.
             _ if is_same && state.current.facts.expires.is_some() => None,
             _ => Some(TokenError::Refused { message: refusal.clone() }),
         };
@@ -297,19 +297,19 @@ impl Shared {
 }
 
 impl Renewal {
-    /// Whether the token in use may be sent, as far as it hasn't expired.
+    /// Whether the token in use may be sent, apart from its expiry.
     fn has_use(&self) -> bool {
         matches!(self, Renewal::Idle | Renewal::Early)
     }
 }
 
 impl CachedToken {
-    /// When it expired, as a person reads it, if it has at `now`.
+    /// When it expired, for people, if it has at `now`.
     fn expired_at(&self, now: Now) -> Option<String> {
         self.facts.expiry(now.wall).filter(|_| self.facts.has_expired(now.wall))
     }
 
-    /// Puts `token` in its place. Returns whether that is another one.
+    /// Replaces the token in use. Returns whether `token` is different.
     fn replace(&mut self, token: SecretString) -> Result<bool, TokenError> {
         if token.expose_secret() == self.token.expose_secret() {
             return Ok(false);
@@ -334,7 +334,7 @@ struct Asking {
     is_done: bool,
 }
 
-/// Asks the source until it has another token, or need not have one.
+/// Asks the source until it has another token, or none is needed.
 async fn ask(mut asking: Asking) {
     let shared = Arc::clone(&asking.shared);
     let Some(Source { tokens, clock }) = &shared.source else { return };
@@ -370,7 +370,7 @@ mod tests {
     const LATER: &str =
         "eyJhbGciOiJub25lIn0.eyJ0aWQiOiI3MmY5ODhiZiIsInVwbiI6ImFuYUBjb250b3NvLmNvbSIsImV4cCI6MTc5NTUxODAzN30.c2ln";
 
-    /// A source that has what was put into it last, and needs its time to say so.
+    /// A source that returns what was last put into it, after a delay.
     #[derive(Clone, Debug)]
     struct Place(Arc<Held>);
 
@@ -481,7 +481,7 @@ mod tests {
         assert_eq!(place.fetches(), 1);
     }
 
-    /// It expires while its successor is on the way: all wait for the one answer.
+    /// It expires during the renewal: all wait for the same reply.
     #[tokio::test(start_paused = true)]
     async fn source_is_asked_once_for_all() {
         let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
@@ -493,7 +493,7 @@ mod tests {
         let both = tokio::join!(place.token(&tokens), place.token(&tokens));
         assert_eq!(both, (Ok(LATER.to_owned()), Ok(LATER.to_owned())));
         assert_eq!((place.fetches(), place.now().boot), (1, BootTime(30_000_000)));
-        // Early renewals in vain are one every 250 ms.
+        // Unsuccessful early renewals run once every 250 ms.
         let (place, tokens) = Place::holding(JWT, "2026-11-24T10:00:30Z").await;
         for _ in 0..20 {
             assert_eq!(place.token(&tokens).await.as_deref(), Ok(JWT));
@@ -511,7 +511,7 @@ mod tests {
                 place.put("the-second-token");
             }
             assert!(place.refused(&tokens, 0, "expired"));
-            assert!(!place.refused(&tokens, 0, "expired"), "one beside it says nothing new");
+            assert!(!place.refused(&tokens, 0, "expired"), "a concurrent refusal is not news");
             let renewed = async {
                 place.sleep(late).await;
                 place.put("the-second-token");
@@ -564,7 +564,7 @@ mod tests {
         assert_eq!(error.to_string(), "the token expired at 10:00 UTC");
     }
 
-    /// By what it says about itself it is good: the service may be wrong once.
+    /// By its claims it is valid: the service may be wrong once.
     #[tokio::test(start_paused = true)]
     async fn refused_valid_token_is_tried_once_more() {
         let (place, tokens) = Place::holding(JWT, "2026-11-24T09:00:00Z").await;
@@ -626,7 +626,7 @@ mod tests {
         assert!(error.is_empty() && place.now().boot == BootTime(8_000_000), "{error}");
         place.put("null");
         assert!(TokenCache::open(place.clone(), place.0.clock.clone()).await.is_err());
-        assert_eq!(place.now().boot, BootTime(8_000_000), "what is no token is no empty file");
+        assert_eq!(place.now().boot, BootTime(8_000_000), "a malformed token is not an empty file");
     }
 
     /// The runtime in which it was asked has ended.

@@ -1,7 +1,7 @@
-//! Token file: which files are read for a token, by their place, owner and mode.
+//! Token file: which files are read for a token, by their location, owner and mode.
 //!
-//! Promises: a file that group or others can write is never read; one that they can read only from a place where a
-//! platform mounts secrets, or if the user said so; opening never waits.
+//! Promises: a file that group or others can write is never read; one that they can read, only in a directory where a
+//! platform mounts secrets, or if the user allowed it; opening never blocks.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -23,12 +23,12 @@ pub struct TokenFile {
     pub path: PathBuf,
     /// `--token-file-mode any`: its owner and who can read it don't matter.
     pub any_mode: bool,
-    /// One more directory in which a platform mounts secrets.
+    /// Another directory in which a platform mounts secrets.
     pub credentials_directory: Option<PathBuf>,
 }
 
 impl TokenFile {
-    /// A file that only its owner can read, or that is in a place of secrets.
+    /// A file that only its owner can read, or that is in a directory of secrets.
     #[must_use]
     pub fn new(path: &Path) -> TokenFile {
         TokenFile { path: path.to_owned(), any_mode: false, credentials_directory: None }
@@ -37,15 +37,15 @@ impl TokenFile {
     fn open(&self) -> Result<File, TokenError> {
         let path = &self.path;
         let unreadable = |source| TokenError::Unreadable { path: path.clone(), source };
-        // Checked before it is opened, since opening a pipe waits; symbolic links are followed.
+        // Checked before it is opened, because opening a pipe blocks; symbolic links are followed.
         if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
             return Err(TokenError::NotAFile { path: path.clone() });
         }
-        // Whoever makes a link chooses which secret is sent.
+        // Whoever creates the link chooses which secret is sent.
         if let (false, Err(Refusal::Link { link, owner })) = (self.any_mode, resolve(path)) {
             return Err(TokenError::OfAnotherUser { path: link, owner });
         }
-        // The place is that of the file itself: a link that leaves a place of secrets gains nothing.
+        // The location of the file itself counts, not that of a link to it.
         let resolved = std::fs::canonicalize(path).map_err(unreadable)?;
         let file = open_named_secret(&resolved).map_err(unreadable)?;
         let facts = file.metadata().map_err(unreadable)?;

@@ -15,22 +15,22 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where tokens come from. A [`TokenCache`](super::TokenCache) asks it, once at a time.
 pub trait TokenSource: fmt::Debug + Send + Sync {
-    /// The token that it has now. It limits its own time, and doesn't block the thread: requests run beside it.
+    /// Its current token. It limits its own time, and doesn't block the thread: requests run at the same time.
     ///
     /// # Errors
-    /// If it has no token that can be used.
+    /// If it has no usable token.
     fn fetch(&self) -> BoxFuture<'_, Result<SecretString, TokenError>>;
 
-    /// The tenant of its tokens, if it knows that better than they do: an opaque token names none.
+    /// The tenant of its tokens, if the source knows it: an opaque token names none.
     fn tenant_hint(&self) -> Option<String> {
         None
     }
 }
 
-/// Why there is no token. Names the file, never what is in it.
+/// Why there is no token. Names the file, never its content.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// No such file, or no right to read it.
+    /// The file doesn't exist, or can't be read.
     #[error("cannot read the token file {}: {source}", .path.display())]
     Unreadable {
         /// The file.
@@ -83,37 +83,37 @@ pub enum TokenError {
     /// It is not for this service.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// Its file holds the old one still.
+    /// Its file still holds the old token.
     #[error("the token file was not renewed; its token expired at {at}")]
     NotRenewed {
-        /// When, as a person reads it.
+        /// When it expired, for people.
         at: String,
     },
-    /// The API refused it, and its file holds no other.
+    /// The API refused it, and its file holds no other token.
     #[error("the token file was not renewed; its token was refused: {message}")]
     Refused {
-        /// What the API said.
+        /// The API's message.
         message: String,
     },
-    /// The new one is for another tenant than the one in use.
+    /// The new token is for another tenant than the one in use.
     #[error("the new token is for another tenant")]
     OtherTenant,
-    /// It expired before the first request, and no source has another one.
+    /// It expired before the first request, and no source has another token.
     #[error("the token expired at {at}; nothing was sent")]
     Expired {
-        /// When, as a person reads it.
+        /// When it expired, for people.
         at: String,
     },
-    /// It expired after requests were sent with it, and no source has another one.
+    /// It expired after requests were sent with it, and no source has another token.
     #[error("the token expired at {at}")]
     ExpiredInUse {
-        /// When, as a person reads it.
+        /// When it expired, for people.
         at: String,
     },
 }
 
 impl TokenError {
-    /// Whether there is only no token yet: a program that writes one has emptied the file.
+    /// Whether there is no token yet: a program that is writing one has emptied the file.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, TokenError::Text { why: TokenTextError::Empty, .. })

@@ -1,25 +1,25 @@
-//! Token text: finds the token in what a tool or a person wrote, and refuses everything else.
+//! Token text: finds the token in the output of a tool or the text of a person, and refuses everything else.
 //!
-//! Promises: what comes out is a bearer token by the syntax of RFC 6750, section 2.1; no error shows any of the text.
+//! Promises: the result is a bearer token by the syntax of RFC 6750, section 2.1; no error shows any of the text.
 
 use secrecy::SecretString;
 
-/// The longest text: several times what a token with every group of a large directory needs.
+/// The longest text, in bytes: several times the size of a token with every group of a large directory.
 pub(super) const LONGEST: usize = 64 * 1024;
 
 /// The members of a JSON object that hold a token, as `az`, token endpoints and other tools call it.
 const MEMBERS: [&str; 3] = ["accessToken", "access_token", "token"];
 
-/// What is written where there is no value, in any case.
+/// Placeholders for a missing value, in any case.
 const NO_VALUE: [&str; 3] = ["null", "none", "undefined"];
 
 /// Why a text has no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenTextError {
-    /// Nothing but white space.
+    /// Only white space.
     #[error("is empty")]
     Empty,
-    /// More than any token is long.
+    /// Longer than any token.
     #[error("is longer than {LONGEST} bytes: it should hold only a token")]
     TooLong,
     /// As Windows PowerShell's `>` writes it.
@@ -28,10 +28,10 @@ pub enum TokenTextError {
     /// In quotes, as JSON and shells write text.
     #[error("has its token in quotation marks: remove them (az: `--query accessToken -o tsv`)")]
     Quoted,
-    /// The scheme stands before the token.
+    /// The scheme precedes the token.
     #[error("begins with `Bearer`: keep only the token")]
     Bearer,
-    /// A word that `jq` and scripts write where there is no value.
+    /// A word that `jq` and scripts write for a missing value.
     #[error("holds the word `null`, `None` or `undefined`, which tools write if they have no token: get a new token")]
     NoValue,
     /// An array, an object without a token, or no complete JSON.
@@ -40,18 +40,19 @@ pub enum TokenTextError {
     /// White space between other characters: two tokens, or a token broken into lines.
     #[error("has white space inside, at byte {at}: it should hold one token, on one line")]
     WhiteSpace {
-        /// Counted from 1, from the beginning of the token.
+        /// Counted from 1, from the start of the token.
         at: usize,
     },
-    /// Any other character that no token has.
+    /// Any other character that no token contains.
     #[error("has a character that tokens don't have, at byte {at}")]
     Character {
-        /// Counted from 1, from the beginning of the token.
+        /// Counted from 1, from the start of the token.
         at: usize,
     },
 }
 
-/// The token in `text`: alone, or as a member of a JSON object. A byte order mark and white space around it are dropped.
+/// The token in `text`: alone, or as a member of a JSON object. A byte order mark and white space around it are
+/// dropped.
 pub(super) fn token_in(text: &[u8]) -> Result<SecretString, TokenTextError> {
     if text.len() > LONGEST {
         return Err(TokenTextError::TooLong);
@@ -59,7 +60,7 @@ pub(super) fn token_in(text: &[u8]) -> Result<SecretString, TokenTextError> {
     if text.starts_with(&[0xff, 0xfe]) || text.starts_with(&[0xfe, 0xff]) || is_utf16_without_mark(text) {
         return Err(TokenTextError::Utf16);
     }
-    // Bytes that are not UTF-8 become characters that no token has.
+    // Bytes that are not UTF-8 become characters that no token contains.
     let text = SecretText(String::from_utf8_lossy(text).into_owned());
     let trimmed = text.0.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     if trimmed.starts_with(['{', '[']) {
@@ -77,7 +78,7 @@ impl Drop for SecretText {
     }
 }
 
-/// Every second byte of the beginning is zero.
+/// Every second byte at the start is zero.
 fn is_utf16_without_mark(text: &[u8]) -> bool {
     let first = &text[..text.len().min(8)];
     let is_zero = |place: usize| first.len() >= 4 && first.iter().skip(place).step_by(2).all(|byte| *byte == 0);
@@ -85,7 +86,7 @@ fn is_utf16_without_mark(text: &[u8]) -> bool {
 }
 
 fn from_json(text: &str) -> Result<SecretString, TokenTextError> {
-    // What serde says of an error may repeat a part of the text.
+    // An error message of serde may repeat a part of the text.
     let members: std::collections::HashMap<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|_| TokenTextError::NoMember)?;
     let mut texts = MEMBERS.iter().filter_map(|name| members.get(*name)?.as_str()).map(str::trim);
@@ -207,7 +208,7 @@ mod tests {
         }
     }
 
-    /// A token that begins like the scheme is one all the same.
+    /// A token that starts like the scheme is still a token.
     #[test]
     fn token_starting_with_bearer_is_accepted() {
         for token in ["bearer", "Bearer-token.1", "bearerx"] {

@@ -1,4 +1,4 @@
-//! The seam to the network: one request, what came back, and who moves them.
+//! The seam to the network: a request, a response, and the transport between them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,30 +20,30 @@ pub const WHOLE_CALL: Duration = Duration::from_mins(1);
 /// One HTTP request, ready to be sent.
 #[derive(Debug)]
 pub struct Request {
-    /// As the contract has it.
+    /// The method, from the contract.
     pub method: Method,
-    /// Begins with a slash; made of the contract's path and a number.
+    /// Starts with a slash; built from the contract's path and a number.
     pub path: String,
-    /// Of a list, encoded.
+    /// The encoded query of a list.
     pub query: Option<String>,
-    /// Shown by nothing: `SecretString` hides itself.
+    /// The token; `SecretString` never shows it.
     pub token: SecretString,
     /// JSON; `None` for a read.
     pub body: Option<Arc<str>>,
-    /// What is in use of the body of a success.
+    /// The members in use of the body of a success.
     pub keep: Keep,
 }
 
-/// What came back over the wire.
+/// A response as it arrived.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status line's number.
     pub status: u16,
-    /// The headers that are read, lower-case names; others are not kept.
+    /// The headers in use, with lower-case names.
     pub headers: Vec<(String, String)>,
     /// The body: plain, without a byte order mark; of a success only the members in use.
     pub body: Vec<u8>,
-    /// What is missing of it: cut off by the server, the time limit or a bound, or not to be inflated.
+    /// Why it is incomplete: cut off by the server, the time limit or a bound, or damaged compression.
     pub incomplete: Option<Incomplete>,
 }
 
@@ -55,7 +55,7 @@ impl Reply {
     }
 }
 
-/// Why nothing came back.
+/// Why there is no response.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct SendError {
@@ -71,6 +71,6 @@ pub struct SendError {
 
 /// Sends one request once.
 pub trait Transport: Send + Sync + 'static {
-    /// One attempt. Never tries again, never follows a redirect, always ends within the time limits.
+    /// One attempt. Never retries, never follows a redirect, always ends within the time limits.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, SendError>> + Send;
 }

@@ -1,4 +1,4 @@
-//! The names that an API gives to what it is asked for and what it shows.
+//! The names in an API's requests and responses.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,11 +24,11 @@ pub struct IncidentMembers {
     pub id: String,
     /// The number of the incident into which it was merged.
     pub redirect: String,
-    /// What the portal calls it.
+    /// Its title in the portal.
     pub title: String,
-    /// A word.
+    /// Its severity, a word.
     pub severity: String,
-    /// A time.
+    /// When it was created.
     pub created: String,
     /// The property with the status.
     pub status: String,
@@ -42,33 +42,33 @@ pub struct IncidentMembers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommentMembers {
-    /// What it says.
+    /// Its text.
     pub text: String,
-    /// Who wrote it.
+    /// Its author.
     pub author: String,
-    /// When.
+    /// When it was created.
     pub created: String,
 }
 
-/// How the list of incidents is asked for, and where they stand in the response.
+/// How the list of incidents is requested, and where the incidents are in the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListNames {
     /// The member with the incidents.
     pub items: String,
-    /// The query's name for how many.
+    /// The query parameter for the number of incidents.
     pub top: String,
-    /// The query's name for how many to pass over.
+    /// The query parameter for the number of incidents to skip.
     pub skip: String,
-    /// The query's name for a filter.
+    /// The query parameter for a filter.
     pub filter: String,
-    /// How many to ask for: the largest number first, and those that are tried if a page fails.
+    /// Page sizes, largest first: the smaller ones are used if a page fails.
     pub page_sizes: Vec<u32>,
-    /// What can be filtered by.
+    /// The conditions of filters.
     pub filters: ListFilters,
 }
 
-/// Conditions on incidents, as the API writes them, with `{}` in the place of a quoted text or a time.
+/// Conditions on incidents in the API's syntax, with `{}` for a quoted text or a time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListFilters {
@@ -84,11 +84,12 @@ pub struct ListFilters {
     pub updated_since: String,
 }
 
-/// The members of an error: `{"error":{"code":…,"message":…,"target":…}}`, and what gateways before the API write.
+/// The members of an error: `{"error":{"code":…,"message":…,"target":…}}`, and those that gateways before the API
+/// write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ErrorMembers {
-    /// The object with the next three, or a code by itself.
+    /// The object with the next three, or a bare code.
     pub object: String,
     /// A word for programs.
     pub code: String,
@@ -96,11 +97,11 @@ pub struct ErrorMembers {
     pub message: String,
     /// The tracking ID.
     pub target: String,
-    /// Members with a text for people, within the object or beside it. If it has none, the first one that is there counts.
+    /// Members with a text for people, within the object or beside it. If it has none, the first one present counts.
     pub texts: Vec<String>,
     /// Objects and lists in which there may be more errors.
     pub nested: Vec<String>,
-    /// When requests may begin again: in seconds, or as a time.
+    /// When requests may start again: in seconds, or as a time.
     pub seconds: Vec<String>,
     /// The same in milliseconds.
     pub milliseconds: Vec<String>,

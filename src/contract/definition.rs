@@ -8,15 +8,15 @@ use crate::model::quota_spec::Quota;
 /// What one API accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contract {
-    /// `defender-classic`, or the name that a user's file gives itself.
+    /// `defender-classic`, or the name in a user's file.
     pub name: String,
     /// What it is, in a sentence.
     pub title: String,
     /// Where the API is, without a path: `https://api.security.microsoft.com`.
     pub origin: String,
-    /// What it can be asked for.
+    /// Its operations.
     pub operations: Operations,
-    /// Its names for what is asked and shown.
+    /// The names in its requests and responses.
     pub api: Api,
     /// What a token for this API names as its audience (`aud`), with or without a slash at its end.
     pub audiences: Vec<String>,
@@ -30,11 +30,11 @@ pub struct Contract {
     pub read_delegated: String,
     /// The API's own limits.
     pub quota: Quota,
-    /// The members of an incident that say what it is. They are read to be shown, and never sent.
+    /// The members of an incident that identify it for people. They are read and shown, and never sent.
     pub context: Vec<String>,
-    /// What can be set, in the order in which it is sent.
+    /// The properties that can be set, in the order in which they are sent.
     pub properties: Vec<Property>,
-    /// Which values of one property need which of another in the same row.
+    /// Which values of one property require which values of another in the same row.
     pub dependencies: Vec<Dependency>,
 }
 
@@ -59,7 +59,7 @@ pub enum PropertyKind {
     Text,
     /// A list of texts, replaced as a whole; `<clear>` sends `[]`.
     List,
-    /// A text that is added to those that are there (a comment). `shown_in` is the member of an incident that lists
+    /// A text that is added to existing ones (a comment). `shown_in` is the member of an incident that lists
     /// them.
     Append {
         /// `comments`
@@ -72,13 +72,13 @@ pub enum PropertyKind {
 pub struct Choice {
     /// As the API spells it.
     pub value: String,
-    /// What else is taken for it, the portal's label among them; any case.
+    /// Other accepted spellings, the portal's label among them; in any case.
     pub aliases: Vec<String>,
-    /// Why it may be refused, or do harm: a warning.
+    /// Why it may be refused or cause harm: a warning.
     pub doubtful: Option<String>,
     /// Whether only its spelling is in doubt: then an alias, whose meaning is certain, gives no warning.
     pub doubtful_spelling: bool,
-    /// What the service may show in its place.
+    /// Values that the service may show instead.
     pub same_as: Vec<String>,
 }
 
@@ -103,13 +103,13 @@ pub struct Dependency {
     pub property: String,
     /// `classification`
     pub on: String,
-    /// For each value of `on`, the values of `property` that go with it. A value of `on` that is not listed goes with
-    /// none.
+    /// For each value of `on`, the values of `property` that are valid with it. A value of `on` that is not listed
+    /// allows none.
     pub allowed: Vec<(String, Vec<String>)>,
 }
 
 impl Contract {
-    /// The property of this name, spelt as the API does.
+    /// The property of this name, spelled as in the API.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&Property> {
         self.properties.iter().find(|property| property.name == name)
@@ -136,7 +136,7 @@ impl Contract {
         self.operations.read.path_of(incident)
     }
 
-    /// The property whose values are added to what is there (a comment), if there is one.
+    /// The property whose values are added (a comment), if there is one.
     #[must_use]
     pub fn appended(&self) -> Option<&str> {
         let appends = |property: &&Property| matches!(property.kind, PropertyKind::Append { .. });

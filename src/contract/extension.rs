@@ -1,10 +1,10 @@
-//! What a contract may change of a built-in one: a plan's and a run's are whole, and keep the rules for a user's file.
+//! What a contract may change in the built-in one. Plans and runs store whole contracts, to which the same rules apply.
 
 use super::definition::{Contract, Property, PropertyKind};
 use super::load::{BUILT_IN, built_in};
 
 impl Contract {
-    /// Whether it is a built-in contract, as this program knows it.
+    /// Whether it equals a built-in contract.
     #[must_use]
     pub fn is_built_in(&self) -> bool {
         load_built_in().any(|built_in| built_in == *self)
@@ -16,11 +16,11 @@ impl Contract {
         self.audiences.iter().filter(move |audience| !built_in.contains(audience)).map(String::as_str)
     }
 
-    /// Checks that it extends a built-in contract as a user's file may: with the same operations, names, permissions and
-    /// properties, and no looser quota.
+    /// Checks that it extends a built-in contract as a user's file may: with the same operations, names, permissions
+    /// and properties, and no looser quota.
     ///
     /// # Errors
-    /// What it changes.
+    /// The forbidden change.
     pub fn expect_extension(&self) -> Result<(), String> {
         let mut why = Err("no built-in contract".to_owned());
         for base in load_built_in() {
@@ -81,7 +81,7 @@ impl Contract {
 }
 
 impl PropertyKind {
-    /// Whether both hold the same, whatever the values of a choice.
+    /// Whether both have the same kind, whatever the values of a choice.
     fn is_like(&self, other: &PropertyKind) -> bool {
         use PropertyKind::Choice;
         matches!((self, other), (Choice(_), Choice(_))) || self == other

@@ -1,4 +1,4 @@
-//! A contract as TOML: the built-in ones, and what a user's file may change of the one that it extends.
+//! A contract as TOML: the built-in contracts, and the changes that a user's file may make to one.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(super) struct ContractFile {
     dependencies: Vec<DependencyEntry>,
 }
 
-/// What a user's file says: only what differs from the contract that it extends.
+/// A user's file: only its differences from the contract that it extends.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Extension {
@@ -48,7 +48,7 @@ pub(super) struct Extension {
     pub(super) name: Option<String>,
     pub(super) title: Option<String>,
     pub(super) origin: Option<String>,
-    /// In place of those of the contract it extends.
+    /// Replaces that of the contract it extends.
     pub(super) audiences: Option<Vec<String>>,
     pub(super) quota: Option<String>,
     #[serde(default)]
@@ -132,7 +132,7 @@ pub(super) struct DependencyEntry {
 }
 
 impl ContractFile {
-    /// Whether the values of this property are added to what is there.
+    /// Whether the values of this property are added to existing ones.
     pub(super) fn appends(&self, property: &str) -> bool {
         let mut entries = self.properties.iter();
         entries.any(|entry| matches!(entry, PropertyEntry::Append { name, .. } if name == property))
@@ -141,7 +141,7 @@ impl ContractFile {
     /// The contract.
     ///
     /// # Errors
-    /// If its quota can't be read, or it has no operations or names.
+    /// If its quota is invalid, or it has no operations or names.
     pub(super) fn into_contract(self) -> Result<Contract, String> {
         let contract = Contract {
             quota: self.quota.parse().map_err(|error| format!("{error}"))?,
@@ -165,7 +165,7 @@ impl ContractFile {
 }
 
 impl Contract {
-    /// Checks that each property is set by the operation that can: what is added by that for comments, if there is one, and
+    /// Checks that each property is set by the right operation: added texts by that for comments, if there is one, and
     /// every other by the update.
     fn expect_operations(&self) -> Result<(), String> {
         let comments = if self.operations.comment.is_some() { OperationId::Comment } else { OperationId::Update };

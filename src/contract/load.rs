@@ -16,7 +16,7 @@ use crate::text::printable;
 /// The names of the built-in contracts; the first is the default.
 pub const BUILT_IN: [&str; 2] = ["defender-classic", "defender"];
 
-/// A user's contract is a page or two; what is longer is another file, or one that never ends.
+/// In bytes. A user's contract is a page or two; a longer file is something else, or endless.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// Why there is no such contract.
@@ -25,7 +25,7 @@ pub enum ContractError {
     /// Neither a built-in contract nor a file.
     #[error("no contract is named `{}`: enter {}, or the path of a TOML file", printable(.name), BUILT_IN.join(", "))]
     Unknown {
-        /// What was asked for.
+        /// The name as it was typed.
         name: String,
     },
     /// The file can't be read.
@@ -41,7 +41,7 @@ pub enum ContractError {
     Invalid {
         /// Which file.
         path: PathBuf,
-        /// Where, from 1, as far as it is known.
+        /// The line, from 1, if known.
         line: Option<usize>,
         /// What is wrong, safe to print.
         message: String,
@@ -75,7 +75,7 @@ pub fn built_in_hosts() -> Vec<String> {
     BUILT_IN_FILES.iter().flat_map(|file| file.hosts.clone()).collect()
 }
 
-/// Whether a built-in contract adds the values of this property to what is there. No other contract has properties of
+/// Whether a built-in contract adds the values of this property to existing ones. No other contract has properties of
 /// its own.
 #[must_use]
 pub fn is_appended(property: &str) -> bool {
@@ -96,7 +96,7 @@ static BUILT_IN_FILES: LazyLock<[ContractFile; 2]> = LazyLock::new(|| {
 
 fn read(path: &Path) -> std::io::Result<String> {
     use std::io::Read as _;
-    // Reading a pipe would wait.
+    // Reading a pipe would block.
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
@@ -114,7 +114,7 @@ struct Wrong {
 fn extend(text: &str) -> Result<Contract, Wrong> {
     let extension: Extension = toml::from_str(text)
         .map_err(|error| Wrong { offset: error.span().map(|span| span.start), message: error.message().to_owned() })?;
-    // The TOML is sound from here on: what is wrong now is looked up by the text it is about.
+    // The TOML is valid from here on: a problem is located by searching for its text.
     let at = |wanted: &str, message: String| Wrong { offset: text.rfind(&format!("\"{wanted}\"")), message };
     let base = &extension.extends;
     let mut contract = built_in(base).ok_or_else(|| {
@@ -160,7 +160,7 @@ fn extend(text: &str) -> Result<Contract, Wrong> {
     Ok(contract)
 }
 
-/// Adds a value, or what is new to one that is there.
+/// Adds a value, or new aliases and doubts to an existing one.
 fn add_choice(choices: &mut Vec<Choice>, entry: ChoiceEntry) {
     match choices.iter_mut().find(|choice| choice.value == entry.value) {
         Some(choice) => {
@@ -195,7 +195,7 @@ fn check_spellings(choices: &[Choice]) -> Result<(), (String, String)> {
     Ok(())
 }
 
-/// Puts lists in the place of those that are there for the same values.
+/// Replaces the lists of the same values.
 fn add_dependency(contract: &mut Contract, entry: DependencyEntry) -> Result<(), (String, String)> {
     let knows = |property: &str, value: &str| match contract.property(property).map(|property| &property.kind) {
         Some(PropertyKind::Choice(choices)) => choices.iter().any(|choice| choice.value == value),
@@ -220,7 +220,7 @@ fn add_dependency(contract: &mut Contract, entry: DependencyEntry) -> Result<(),
     Ok(())
 }
 
-/// An origin is a scheme, a host and perhaps a port. Whether http is allowed there is the client's to say.
+/// An origin is a scheme, a host and perhaps a port. The client decides whether http is allowed.
 fn checked_origin(origin: &str) -> Result<String, String> {
     let origin = origin.strip_suffix('/').unwrap_or(origin);
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
@@ -234,11 +234,11 @@ fn checked_origin(origin: &str) -> Result<String, String> {
 }
 
 impl Contract {
-    /// The contract that [`Contract::to_toml`] wrote: a run keeps its own. What an earlier revision left out is that of
-    /// the built-in contract it names or extends.
+    /// Reads a contract that [`Contract::to_toml`] wrote, as a run stores it. What an earlier revision lacks is taken
+    /// from the built-in contract that it names or extends.
     ///
     /// # Errors
-    /// What is wrong, if the text is no whole contract, or is one of an earlier format that extends no built-in one.
+    /// The problem, if the text is not a whole contract, or has an earlier format and extends no built-in contract.
     pub fn from_toml(text: &str) -> Result<Contract, String> {
         let mut file: ContractFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         if !file.hosts.is_empty() {
@@ -264,7 +264,7 @@ impl Contract {
 }
 
 impl ContractFile {
-    /// Takes what contract format 1 did not have from the built-in contract of this name, else from the first one with
+    /// Takes what contract format 1 lacks from the built-in contract of this name, else from the first one with
     /// this path.
     ///
     /// # Errors
@@ -389,7 +389,7 @@ mod tests {
         }
     }
 
-    /// `contract-format-1.toml` is what revision 7a4bdfe kept of a user's file that extends `defender`.
+    /// `contract-format-1.toml` is what revision 7a4bdfe stored for a user's file that extends `defender`.
     #[test]
     fn stored_contract_of_format_1_is_completed() {
         let stored = include_str!("../../tests/stored/contract-format-1.toml");
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!((&contract.operations, &contract.api), (&base.operations, &base.api));
         assert_eq!(contract.expect_extension(), Ok(()));
         assert_eq!(Contract::from_toml(&contract.to_toml()).as_ref(), Ok(&contract));
-        // Revisions before that one knew no audiences, and no permission to read.
+        // Earlier revisions had no audiences, and no permission to read.
         let is_later = |line: &&str| ["audiences", "read_"].iter().any(|new| line.starts_with(new));
         let earlier: Vec<&str> = stored.lines().filter(|line| !is_later(line)).collect();
         assert_eq!(earlier.len(), stored.lines().count() - 3);

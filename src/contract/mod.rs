@@ -1,8 +1,8 @@
 //! Contracts: what an API accepts and how it is called. Operations, properties, values and their aliases, the rules
 //! between them, the quota.
 //!
-//! A contract is data: a `.toml` file beside this one for each API, or a user's file that extends one. Check, quota,
-//! client and documentation read it; no rule or name of an API stands anywhere else. The emulator has its own.
+//! A contract is data: one `.toml` file per API beside this file, or a user's file that extends one. Check, quota,
+//! client and documentation read it; no other file has a rule or name of an API. The emulator has its own.
 
 mod api;
 mod definition;

@@ -1,4 +1,4 @@
-//! Steps of a change, by the contract: an API without an operation for comments takes them with the update.
+//! The steps of a change, by the contract: without an operation for comments, they are sent with the update.
 
 use super::definition::Contract;
 use crate::model::change::{Change, ResolvedChange};
@@ -11,7 +11,7 @@ impl Contract {
         self.parts(&change.edits).map(|part| self.step(part, Change { edits: part.of(&change.edits), ..*change }))
     }
 
-    /// The request that sends this part of a row's change, which is all of `change`.
+    /// The request for this part of a row's change; `change` is already narrowed to it.
     #[must_use]
     pub fn step(&self, part: Part, change: ResolvedChange) -> Step {
         let operation = part.operation();
@@ -26,7 +26,7 @@ impl Contract {
         }
     }
 
-    /// The parts of a change that have a request each, in their order.
+    /// The parts of a change that are sent separately, in their order.
     pub fn parts<L>(&self, edits: &Edits<L>) -> impl Iterator<Item = Part> + use<L> {
         let parts = match (self.operations.comment.is_some() && edits.added().is_some(), edits.sets_any()) {
             (false, _) => [Some(Part::Whole), None],
@@ -69,7 +69,7 @@ pub(crate) mod tests {
         toml::from_str::<ContractFile>(text).expect("a contract").into_contract()
     }
 
-    /// What a later API needs: comments by a request of their own, with a constant member.
+    /// An API with a separate request for comments, with a constant member.
     pub(crate) fn two_steps() -> Contract {
         read(&toml_of_two_steps()).expect("complete")
     }

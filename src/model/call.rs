@@ -1,8 +1,8 @@
 //! Calls, attempts and verdicts: what is sent, the record of it, and how it ended.
 //!
-//! A [`Call`] is what the transport is asked for. A [`Verdict`] is what its answer means, by the table of the guide
-//! ("What an answer means"); it says what is known of the server, never what to do next: that is `retry`'s and
-//! `apply`'s.
+//! A [`Call`] is a request to the API. A [`Verdict`] is what its response means, by the table of the guide
+//! ("How responses are handled"); it tells what is known about the server, not what to do next: `retry` and `apply` decide
+//! that.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The incident that is called; a list is of none.
+    /// The incident of the call; a list has none.
     #[must_use]
     pub fn incident(&self) -> Option<IncidentId> {
         match self {
@@ -37,59 +37,59 @@ impl Call {
 /// A page of the list of incidents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Only incidents for which this holds, as the API's `$filter` is written.
+    /// Only incidents that match this, in the syntax of the API's `$filter`.
     pub filter: Option<String>,
-    /// At most so many; the API allows 100.
+    /// Maximum number of incidents; the API allows 100.
     pub top: u32,
-    /// Without the first ones.
+    /// The number of incidents to skip.
     pub skip: u64,
 }
 
-/// What an incident looks like on the server, as far as it is of interest here.
+/// An incident as the server shows it: the members in use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Incident {
     /// `incidentId`.
     pub id: u64,
     /// The incident into which this one was merged.
     pub redirect: Option<u64>,
-    /// The members of the answer that the contract names as properties, as they were read.
+    /// The members that the contract names as properties, as they were read.
     pub values: serde_json::Map<String, serde_json::Value>,
     /// The members that the contract names as context: what the incident is (its name, its times).
     pub context: serde_json::Map<String, serde_json::Value>,
-    /// What was added to it, in the server's order. Of a list: empty.
+    /// Its comments, in the server's order. Empty in a list.
     pub comments: Vec<Comment>,
 }
 
 /// One comment of an incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comment {
-    /// The text, to the letter.
+    /// The exact text.
     pub text: String,
-    /// Who wrote it, where the server says.
+    /// Its author, if the server names one.
     pub created_by: Option<String>,
-    /// When, by the server's clock, where it says.
+    /// When it was created, by the server's clock, if known.
     pub created_at: Option<Timestamp>,
 }
 
-/// How far a comment's time may lie outside an attempt's window and still belong to it: clocks differ.
+/// How far a comment's time may be outside an attempt's period and still belong to it: clocks differ.
 pub const SLACK: SignedDuration = SignedDuration::from_mins(2);
 
-/// A comment that is dated further from an attempt than this is of another one, however much the clocks differ.
+/// A comment dated further than this from an attempt belongs to another one, however much the clocks differ.
 pub const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_hours(2);
 
 /// What the response to an update shows of the comment that it added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Added {
-    /// The comment, if one of those shown is likely to be it.
+    /// The comment, if one of those shown is probably it.
     pub comment: Option<Comment>,
     /// Whether the service stored another text than was sent, as far as the response shows.
     pub is_rewritten: bool,
 }
 
-/// When the server lets calls through again.
+/// When the server accepts requests again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// So long after the answer.
+    /// This long after the response.
     After(Duration),
     /// At this time by the wall clock (the server's, as it was written).
     At(Timestamp),
@@ -100,30 +100,30 @@ pub enum Resume {
 /// How one attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// The update was made. Holds what the answer shows otherwise than asked, worded for a person.
+    /// The update was applied. Holds how the response differs from the request, worded for a person.
     Updated {
-        /// `None` where the answer shows all that was asked for.
+        /// `None` if the response shows everything as requested.
         differs: Option<String>,
         /// What the response shows of the comment that was added, if there was one.
         added: Option<Added>,
     },
-    /// A success that shows none of the values that were asked for: nothing was applied. Worded for a person.
+    /// A success that shows none of the requested values: nothing was applied. Worded for a person.
     NotApplied {
         /// What the response shows instead.
         differs: String,
     },
-    /// The incident was read, with the server's own time where its answer had a `Date`.
+    /// The incident was read, with the server's own time if its response had a `Date`.
     Read {
-        /// What it looks like now.
+        /// Its current state.
         incident: Incident,
-        /// The server's clock when it answered.
+        /// The server's time of the response.
         server_time: Option<Timestamp>,
     },
     /// A page of the list was read, in the server's order.
     Listed(Vec<Incident>),
-    /// A success that does not show what became of the update: it may have been applied. The incident is read.
+    /// A success that does not show whether the update was applied. The incident is read.
     Unconfirmed,
-    /// The incident was merged into another one: the update went to the old one.
+    /// The incident was merged into another: the update went to the old one.
     Redirected {
         /// The incident into which it was merged.
         to: u64,
@@ -136,24 +136,24 @@ pub enum Verdict {
     Forbidden,
     /// 401, or there was no token to send.
     Unauthorized {
-        /// Whether it says something new of the token. Of requests that were in flight together only the first does.
+        /// Whether it is news about the token: of requests in flight together, only for the first.
         is_news: bool,
     },
     /// 409, 412.
     Conflict,
-    /// 429: nothing was done.
+    /// 429: nothing was applied.
     Throttled {
-        /// `None` where the answer names no time.
+        /// `None` if the response names no time.
         resume: Option<Resume>,
     },
-    /// 408, 5xx, a cut connection, a timeout, an answer that is none: may succeed when tried again.
+    /// 408, 5xx, a cut connection, a timeout, a malformed response: may succeed on retry.
     Transient {
-        /// Whether the server may have done what was asked: the bytes may have reached it.
+        /// Whether the request may have reached the server and been applied.
         may_have_applied: bool,
     },
-    /// A kept-alive connection was closed under the request: the next attempt follows at once, on a new one.
+    /// A kept-alive connection was closed during the request: the next attempt follows immediately, on a new one.
     Dropped {
-        /// Whether the server may have done what was asked.
+        /// Whether the request may have been applied.
         may_have_applied: bool,
     },
     /// There was no connection, so no request was sent.
@@ -161,14 +161,14 @@ pub enum Verdict {
         /// Why, if a retry can't fix it.
         obstacle: Option<Obstacle>,
     },
-    /// Any other answer.
+    /// Any other response.
     Unexpected,
 }
 
 /// The name of [`Verdict::Unsent`]: such an attempt uses no quota.
 pub const UNSENT: &str = "unsent";
 
-/// Why there is no connection, and a retry can't fix it. Displays with what to do.
+/// Why there is no connection, and a retry can't fix it. Its text says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
     /// The server's certificate is refused.
@@ -205,10 +205,10 @@ pub enum Obstacle {
     },
 }
 
-/// An update of which the response showed a part; the comment, if it had one, was not shown.
+/// An update whose response showed it in part; its comment, if any, was not shown.
 pub const PARTLY: &str = "partly";
 
-/// An update of which the response showed a part, with the comment or one that may be it in other words.
+/// An update whose response showed it in part, with its comment or one that may be it in other words.
 pub const PARTLY_WITH_COMMENT: &str = "partly-with-comment";
 
 /// The name of [`Verdict::Redirected`].
@@ -220,7 +220,7 @@ impl Verdict {
     pub fn name(&self) -> &'static str {
         match self {
             Verdict::Updated { differs: None, .. } => "updated",
-            // In other words or not: it is not sent again.
+            // In other words or not, it is not sent again.
             Verdict::Updated {
                 added: Some(Added { comment: Some(_), .. } | Added { is_rewritten: true, .. }), ..
             } => PARTLY_WITH_COMMENT,
@@ -245,20 +245,20 @@ impl Verdict {
     }
 }
 
-/// An attempt's end: the verdict and what is kept beside it.
+/// The result of a call: the verdict and the details of the response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallResult {
-    /// What it means.
+    /// The meaning of the response.
     pub verdict: Verdict,
-    /// The status, where there was an answer at all.
+    /// The status, if there was a response.
     pub http_status: Option<u16>,
     /// The tracking id that support asks for (`error.target`, else a request-id header).
     pub request_id: Option<String>,
-    /// What the API or the transport said, in one line, without secrets; empty where all went well.
+    /// The message of the API or the transport, in one line, without secrets; empty after a success.
     pub message: String,
-    /// Whether the body was cut off, or larger than what is read of one.
+    /// Whether the body was cut off, or larger than the limit.
     pub is_truncated: bool,
-    /// When requests may begin again, if the response is to be retried and is no 429.
+    /// When requests may start again, if the response is retried and is not a 429.
     pub resume: Option<Resume>,
 }
 

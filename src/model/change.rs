@@ -1,7 +1,7 @@
-//! Rows and what they ask for: the incident's id, the change, the scope in which both mean something.
+//! Changes: an incident's ID, what changes, and the tenant key that both belong to.
 //!
 //! Promises: an [`IncidentId`] is a whole number, so it can't change the path of a request; a [`ResolvedChange`] has no
-//! list edit, so what is not complete can't be sent.
+//! list edit, so an incomplete list can't be sent.
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ use crate::model::list_edit::ListEdit;
 pub struct IncidentId(u64);
 
 impl IncidentId {
-    /// The largest id: the service counts in signed 64-bit numbers.
+    /// The largest ID: the service uses signed 64-bit numbers.
     pub const MAX: u64 = i64::MAX as u64;
 
-    /// The id of this number; `None` for 0 and for what is past [`IncidentId::MAX`].
+    /// The ID of this number; `None` for 0 and above [`IncidentId::MAX`].
     #[must_use]
     pub fn new(number: u64) -> Option<IncidentId> {
         (1..=Self::MAX).contains(&number).then_some(IncidentId(number))
@@ -60,7 +60,7 @@ pub struct Change<L = ListEdit> {
 pub type ResolvedChange = Change<Never>;
 
 impl Change {
-    /// The change with complete lists. `values` is what its incident was.
+    /// The change with complete lists. `values`: the snapshot of its incident.
     ///
     /// # Errors
     /// The property of a list edit, if `values` lacks that list, or shows it redacted.
@@ -81,15 +81,15 @@ impl From<ResolvedChange> for Change {
     }
 }
 
-/// Whose quota and whose incidents: see [`TenantKey::tenant`], [`TenantKey::named`], [`TenantKey::origin`]; and at which family of
-/// origins. All hosts of the built-in contracts are one family, and every other origin is one.
+/// Whose quota and whose incidents: see [`TenantKey::tenant`], [`TenantKey::named`], [`TenantKey::origin`]; and at
+/// which family of origins. All hosts of the built-in contracts are one family, and every other origin is one.
 ///
-/// A text such as `tenant:0b7e6d3c-…`, as earlier revisions wrote it too, or `at:https://other.example tenant:0b7e6d3c-…`
-/// in another family than that of the built-in contracts.
+/// A text such as `tenant:0b7e6d3c-…`, as earlier revisions also wrote it; in another family than that of the built-in
+/// contracts, such as `at:https://other.example tenant:0b7e6d3c-…`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TenantKey(String);
 
-/// Begins a scope of another family than that of the built-in contracts.
+/// The prefix of a tenant key at another family of origins than that of the built-in contracts.
 const FAMILY: &str = "at:";
 
 impl TenantKey {
@@ -105,25 +105,25 @@ impl TenantKey {
         TenantKey(format!("name:{name}"))
     }
 
-    /// The origin of the API, where nothing better is known.
+    /// The origin of the API, if no tenant or name is known.
     #[must_use]
     pub fn origin(origin: &str) -> TenantKey {
         TenantKey(format!("origin:{origin}"))
     }
 
-    /// The same tenant or name at an origin that is a family of its own: what was done there was not done here.
+    /// The same tenant or name at an origin that is a separate family: its history does not count here.
     #[must_use]
     pub fn at(self, origin: &str) -> TenantKey {
         TenantKey(format!("{FAMILY}{origin} {}", self.0))
     }
 
-    /// A scope as the journal keeps it.
+    /// Reads a tenant key as the journal stores it.
     #[must_use]
     pub fn from_stored(text: String) -> TenantKey {
         TenantKey(text)
     }
 
-    /// Whether nothing better is known than the origin.
+    /// Whether only the origin is known.
     #[must_use]
     pub fn is_origin(&self) -> bool {
         self.within_family().starts_with("origin:")
@@ -135,20 +135,20 @@ impl TenantKey {
         self.within_family().starts_with("tenant:")
     }
 
-    /// Whether both are the same tenant or name, at whatever origins; of mere origins nobody can tell. Plans and runs of
-    /// earlier revisions know no families.
+    /// Whether both are the same tenant or name, at any origin; if only origins are known, they are not. Plans and runs
+    /// of earlier revisions know no families.
     #[must_use]
     pub fn is_same_tenant(&self, other: &TenantKey) -> bool {
         self.within_family() == other.within_family() || self.is_origin() && other.is_origin()
     }
 
-    /// With the kind of it: `tenant 0b7e6d3c-…`.
+    /// With its kind, for people: `tenant 0b7e6d3c-…`.
     #[must_use]
     pub fn described(&self) -> String {
         self.within_family().replacen(':', " ", 1)
     }
 
-    /// As the journal keeps it.
+    /// As the journal stores it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

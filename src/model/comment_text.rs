@@ -1,4 +1,4 @@
-//! Comparing the text of a comment with what a service may have stored for it.
+//! Compares the text of a comment with what a service may have stored.
 //!
 //! Promises: pure; never stricter than equality. A service may trim a text, change its line ends, spaces and Unicode
 //! form, encode or decode entities, add or remove tags, cut it short, and do several of these at once. A wrong "yes"
@@ -18,10 +18,10 @@ pub fn may_be(sent: &str, stored: &str) -> bool {
     forms(stored).iter().any(|stored| sent.iter().any(|sent| sent.starts_with(stored.as_str())))
 }
 
-/// A step that a service may take when it stores or shows a text.
+/// A transformation that a service may apply when it stores or shows a text.
 type Step = fn(&str) -> Cow<'_, str>;
 
-/// The orders in which steps make a difference: a service may remove tags before or after it touches entities.
+/// The orders that give different results: a service may remove tags before or after it decodes entities.
 const ORDERS: [&[Step]; 10] = [
     &[],
     &[decoded],
@@ -35,8 +35,8 @@ const ORDERS: [&[Step]; 10] = [
     &[without_tags, decoded, without_tags],
 ];
 
-/// All that is left of a text after each order of steps, without spaces and in one Unicode form. A text of which
-/// nothing is left has no form: it would be the beginning of every other text.
+/// The forms of a text after each order of steps, without spaces and in one Unicode form. An empty form is left out: it
+/// would be a prefix of every other text.
 fn forms(text: &str) -> Vec<String> {
     let mut forms: Vec<String> = ORDERS
         .iter()
@@ -51,7 +51,7 @@ fn forms(text: &str) -> Vec<String> {
     forms
 }
 
-/// Entities as the characters they stand for; one that was cut off at the end is removed.
+/// Decodes entities; removes one that was cut off at the end.
 fn decoded(text: &str) -> Cow<'_, str> {
     let whole = match text.rfind('&') {
         Some(at) if is_cut_entity(&text[at + 1..]) => &text[..at],
@@ -65,12 +65,12 @@ fn is_cut_entity(tail: &str) -> bool {
     tail.len() <= 31 && tail.chars().all(|c| c.is_ascii_alphanumeric() || c == '#')
 }
 
-/// Without HTML tags: `<` counts only before a letter, `/` or `!`. One that was cut off at the end is removed.
+/// Removes HTML tags, also one cut off at the end: `<` counts only before a letter, `/` or `!`.
 fn without_tags(text: &str) -> Cow<'_, str> {
     without(text, |next| next.is_some_and(|c| c.is_ascii_alphabetic() || c == '/' || c == '!'))
 }
 
-/// Without anything from a `<` to the next `>`.
+/// Removes everything from a `<` to the next `>`.
 fn without_angles(text: &str) -> Cow<'_, str> {
     without(text, |_| true)
 }
@@ -88,7 +88,7 @@ fn without(text: &str, opens: impl Fn(Option<char>) -> bool) -> Cow<'_, str> {
         }
         match tag.find('>') {
             Some(end) => rest = &tag[end + 1..],
-            // It was cut off, or it is no tag: the end of the text can't be compared.
+            // It was cut off, or is not a tag: the rest of the text can't be compared.
             None => rest = "",
         }
     }
@@ -96,9 +96,9 @@ fn without(text: &str, opens: impl Fn(Option<char>) -> bool) -> Cow<'_, str> {
     Cow::Owned(kept)
 }
 
-/// In one Unicode form, without spaces, control characters and what has no width; and without the mark of a cut.
+/// In one Unicode form, without spaces, control characters, zero-width characters and the mark of a cut.
 fn squeezed(text: &str) -> String {
-    // Decomposed, so that a text that was cut inside a character is still the beginning of the whole.
+    // Decomposed, so that a text cut inside a character is still a prefix of the whole.
     let mut form: String = text.nfkd().filter(|c| !is_blank(*c)).collect();
     let end = form.trim_end_matches(['.', '…', '\u{fffd}']).len();
     form.truncate(end);

@@ -1,6 +1,6 @@
-//! The edits of a change: what it makes of each property.
+//! The edits of a change: what it does to each property.
 //!
-//! Promises: equal changes have equal edits: what empties a property is always [`Edit::Clear`], never an empty value.
+//! Promises: equal changes have equal edits: a property is emptied by [`Edit::Clear`], never by an empty value.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 use crate::model::list_edit::ListEdit;
 use crate::text::is_redacted;
 
-/// An edit that there is not: edits of lists that are resolved.
+/// A type without values, in the place of list edits once they are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Never {}
 
-/// What becomes of a property.
+/// What happens to a property.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit<L = ListEdit> {
@@ -25,13 +25,13 @@ pub enum Edit<L = ListEdit> {
     Set(Value),
     /// It is emptied.
     Clear(Empty),
-    /// Some entries are added to its list, and some are removed.
+    /// Entries are added to its list, or removed.
     EditList(L),
-    /// This text is added to those that it has (a comment): sent twice, it is there twice.
+    /// This text is added (a comment): sent twice, it is added twice.
     Append(String),
 }
 
-/// What an emptied property holds.
+/// The value of a cleared property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Empty {
@@ -58,7 +58,7 @@ impl<L> Edit<L> {
 }
 
 impl<L: Serialize> Edit<L> {
-    /// The value as the API is sent it; of a list edit, its parts.
+    /// The value as it is sent to the API; of a list edit, its parts.
     #[must_use]
     pub fn value(&self) -> Value {
         match self {
@@ -81,13 +81,13 @@ impl From<Edit<Never>> for Edit {
     }
 }
 
-/// What becomes of one property.
+/// The edit of one property.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PropertyEdit<L = ListEdit> {
     /// As the API spells it.
     pub property: Property,
-    /// What becomes of it.
+    /// Its edit.
     pub edit: Edit<L>,
 }
 
@@ -98,7 +98,7 @@ impl<L> PropertyEdit<L> {
     }
 }
 
-/// A property's name: it is shared by the rows that change it.
+/// A property's name, shared by the rows that change it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Property(Arc<str>);
 
@@ -186,12 +186,12 @@ impl<L> Edits<L> {
         self.added().map(|(_, text)| text)
     }
 
-    /// The edits that can be repeated: all but what is added.
+    /// The idempotent edits: all but what is added.
     pub fn sets(&self) -> impl Iterator<Item = &PropertyEdit<L>> {
         self.iter().filter(|one| !one.edit.is_append())
     }
 
-    /// Whether there is an edit that can be repeated.
+    /// Whether there is an idempotent edit.
     #[must_use]
     pub fn sets_any(&self) -> bool {
         self.sets().next().is_some()
@@ -205,7 +205,7 @@ impl<L: Clone> Edits<L> {
         self.sets().cloned().collect()
     }
 
-    /// Of these edits only what is added.
+    /// Only what is added.
     #[must_use]
     pub fn only_added(&self) -> Edits<L> {
         self.iter().filter(|one| one.edit.is_append()).cloned().collect()
@@ -213,19 +213,19 @@ impl<L: Clone> Edits<L> {
 }
 
 impl<L: Serialize> Edits<L> {
-    /// By property the values, as they are sent.
+    /// The values by property, as they are sent.
     #[must_use]
     pub fn values(&self) -> Map<String, Value> {
         self.iter().map(|one| (one.property.to_string(), one.edit.value())).collect()
     }
 
-    /// An object of the properties and their values, without white space. Equal edits are written alike.
+    /// A JSON object of the properties and their values, without white space. Equal edits give equal texts.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(&Members(self)).unwrap_or_else(|_| unreachable!("texts and lists are JSON"))
     }
 
-    /// How much memory they hold, in bytes and about.
+    /// Their approximate size in memory, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let list = |texts: &[Value]| texts.iter().map(|text| 4 + text.as_str().map_or(8, str::len)).sum();
@@ -248,7 +248,7 @@ impl Edits {
         self.iter().any(|one| matches!(one.edit, Edit::EditList(_)))
     }
 
-    /// The edits with complete lists. `values` is what their incident was.
+    /// The edits with complete lists. `values`: the snapshot of their incident.
     ///
     /// # Errors
     /// The property of a list edit, if `values` lacks that list, or shows it redacted.
@@ -285,7 +285,7 @@ impl From<Edits<Never>> for Edits {
     }
 }
 
-/// In a plan, and while rows wait to be shown: each edit with its kind.
+/// The form in a plan, and of rows that wait to be shown: each edit with its kind.
 impl<L: Serialize> Serialize for Edits<L> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())

@@ -1,6 +1,6 @@
 //! List edits: what a row adds to a list and removes from it (`tags: +a; -b`), and the complete list that results.
 //!
-//! The API takes complete lists only, so a list edit is never sent: once its incident was read, it gives way to the
+//! The API takes complete lists only, so a list edit is never sent: after its incident was read, it is resolved to the
 //! complete list. Pure.
 
 use std::fmt;
@@ -21,7 +21,7 @@ pub struct ListEdit {
 }
 
 impl ListEdit {
-    /// The complete list, made from the one that was there; `None` if that is neither a list nor null.
+    /// The complete list that results from this value; `None` if that is neither a list nor null.
     #[must_use]
     pub fn apply_to(&self, list: &Value) -> Option<Value> {
         let there = match list {

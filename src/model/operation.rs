@@ -1,4 +1,4 @@
-//! Operations: what an API can be asked for, and the request that asks for it.
+//! Operations: what an API can do, and the request for each.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::change::IncidentId;
 
-/// What an API can be asked for.
+/// What an API can do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OperationId {
-    /// To set properties of an incident.
+    /// Sets properties of an incident.
     #[default]
     Update,
-    /// To add a comment, if the API has a request for that alone.
+    /// Adds a comment, if the API has a separate request for that.
     Comment,
-    /// To show one incident.
+    /// Shows one incident.
     Read,
-    /// To show a page of the list of incidents.
+    /// Shows a page of the list of incidents.
     List,
 }
 
@@ -28,14 +28,14 @@ pub enum OperationId {
 pub enum Method {
     /// Reads.
     Get,
-    /// Sets what the body names.
+    /// Sets the members in the body.
     Patch,
-    /// Adds what the body holds.
+    /// Adds the content of the body.
     Post,
 }
 
 impl Method {
-    /// As a request line has it.
+    /// As in a request line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,12 +58,12 @@ impl fmt::Display for Method {
 pub struct Operation {
     /// Of its request.
     pub method: Method,
-    /// Of its URL, with `{id}` in the place of the incident's number.
+    /// The path of its URL, with `{id}` for the incident's number.
     pub path: String,
     /// Members that its body always has, before those of the change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub body: BTreeMap<String, String>,
-    /// Of the response to a comment: the member that lists the incident's comments. Without it, the response shows the
+    /// In the response to a comment, the member that lists the incident's comments. Without it, the response shows the
     /// incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown_in: Option<String>,

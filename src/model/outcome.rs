@@ -83,7 +83,7 @@ pub const RESULT_COLUMNS: [&str; 10] = [
 pub struct ResultRow {
     /// The row's number, from 1.
     pub row: u64,
-    /// The line on which it begins, from 1.
+    /// The line on which it starts, from 1.
     pub line: u64,
     /// The incident, or the ID's cell as it was if it is invalid.
     pub incident_id: String,

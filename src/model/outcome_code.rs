@@ -1,7 +1,7 @@
 //! Outcome codes: why a row ended as it did, in a word that scripts can compare.
 //!
-//! Promises: a code keeps its name and its meaning; `docs/file-formats.md` shows this table (a test compares the two); a
-//! code that this version does not know is kept and shown as it is.
+//! Promises: a code keeps its name and its meaning; `docs/file-formats.md` shows this table (a test compares the two);
+//! a code that this version does not know is kept and shown as it is.
 
 use std::fmt;
 
@@ -100,10 +100,10 @@ impl fmt::Display for OutcomeCode {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum RowCode {
-    /// The outcome says it all.
+    /// The outcome needs no reason.
     #[default]
     Empty,
-    /// Sending, or what was read before, decided it. Takes `contradiction`, which is a diagnostic, too.
+    /// Sending or the preflight decided it. Includes `contradiction`, which is also a diagnostic.
     Outcome(OutcomeCode),
     /// The row is invalid.
     Diagnostic(&'static Code),

@@ -1,6 +1,6 @@
 //! Windows and quotas as they are written: `50/1m,1500/1h`, and durations as they are typed: `90s`.
 //!
-//! Promises: what is parsed is displayed as it was meant, and parses again to the same.
+//! Promises: a parsed value is displayed in the same form, which parses to the same value.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
-//! The options of a command, each with its value and where that comes from: kept with a run, shown by reports, and repeated
-//! by the next command as far as they were typed.
+//! The options of a command, each with its value and origin: kept with a run, shown by reports, and repeated
+//! by the next command if they were typed.
 //!
-//! Promises: no secret is among them, only that one is set.
+//! Promises: they contain no secret, only that a secret is set.
 
 use std::fmt;
 
@@ -68,7 +68,7 @@ pub struct Setting {
     pub name: String,
     /// Its value as it was written, if it takes one.
     pub value: Option<String>,
-    /// Where that comes from.
+    /// The origin of the value.
     #[serde(default = "Origin::typed")]
     pub origin: Origin,
 }
@@ -105,13 +105,13 @@ impl Settings {
         self.0.iter().rfind(|setting| setting.name == name)?.value.as_deref()
     }
 
-    /// Only those that `keep` wants.
+    /// Only those that `keep` accepts.
     #[must_use]
     pub fn filtered(&self, keep: impl Fn(&Setting) -> bool) -> Settings {
         Settings(self.0.iter().filter(|setting| keep(setting)).cloned().collect())
     }
 
-    /// Only what was typed.
+    /// Only the typed ones.
     #[must_use]
     pub fn typed(&self) -> Settings {
         self.filtered(|setting| setting.origin == Origin::Flag)

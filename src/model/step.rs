@@ -14,17 +14,17 @@ use super::operation::{Method, OperationId};
 /// One request that makes a change, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What the API is asked for.
+    /// The operation it uses.
     pub operation: OperationId,
-    /// As the contract has it.
+    /// The method, from the contract.
     pub method: Method,
-    /// Begins with a slash; made of the contract's path and the incident's number.
+    /// Starts with a slash; built from the contract's path and the incident's number.
     pub path: String,
     /// The incident that it changes.
     pub incident: IncidentId,
-    /// What it sends.
+    /// The body.
     pub body: Body,
-    /// What sending it twice does.
+    /// The effect of sending it twice.
     pub repeat: Repeat,
 }
 
@@ -33,14 +33,14 @@ pub struct Step {
 pub enum Part {
     /// All of them.
     Whole,
-    /// Those that can be repeated; a step of its own adds the comment.
+    /// The idempotent edits; a separate step adds the comment.
     Properties,
     /// Only the comment.
     Comment,
 }
 
 impl Part {
-    /// Whether this edit is one of its.
+    /// Whether it includes this edit.
     pub fn holds<L>(self, one: &PropertyEdit<L>) -> bool {
         match self {
             Part::Whole => true,
@@ -69,17 +69,17 @@ impl Part {
     }
 }
 
-/// What sending a step twice does: decides what a lost response means.
+/// The effect of sending a step twice: decides what a lost response means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
     /// The same as sending it once.
     Harmless,
-    /// It adds something twice: the incident is read before it is sent again.
+    /// It adds something twice, so the incident is read before it is sent again.
     AppendsOnce,
 }
 
 impl<L> Edits<L> {
-    /// What sending these edits twice does.
+    /// The effect of sending these edits twice.
     #[must_use]
     pub fn repeat(&self) -> Repeat {
         if self.added().is_some() { Repeat::AppendsOnce } else { Repeat::Harmless }
@@ -91,7 +91,7 @@ impl<L> Edits<L> {
 pub struct Body {
     /// Members that the operation always has: they come first.
     pub always: BTreeMap<String, String>,
-    /// What it changes.
+    /// The edits.
     pub edits: Edits<Never>,
 }
 

@@ -1,4 +1,4 @@
-//! The gate: when the journal is asked for permits again.
+//! The gate: when to ask the journal for permits again.
 
 use super::super::POLL;
 use crate::clock::BootTime;
@@ -27,7 +27,7 @@ impl Gate {
         self.opens(now, BootTime(i64::MAX)) <= now
     }
 
-    /// When it opens; `never` if only an end opens it.
+    /// When it opens; `never` if only the end of a request opens it.
     pub(super) fn opens(self, now: BootTime, never: BootTime) -> BootTime {
         match self {
             Gate::Open => now,
@@ -36,7 +36,7 @@ impl Gate {
         }
     }
 
-    /// A request has ended; `was_unsent`: its permit is free at once.
+    /// Takes in the end of a request; `was_unsent`: its permit is free at once.
     pub(super) fn on_end(&mut self, was_unsent: bool) {
         if was_unsent || *self == Gate::UntilAnEnd {
             *self = Gate::Open;

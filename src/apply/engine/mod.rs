@@ -1,10 +1,10 @@
-//! The engine: one task that gives every step of sending and of reading its order.
+//! The engine: one task that does everything that has an order, in sending and in reading.
 //!
 //! Each turn of its loop: take in what has ended; decide what follows; choose what is next; commit all of it at once;
 //! start the requests that have a permit and an intent on the disk; wait for something to happen. What ends during a
-//! commit is the next commit, so many requests share one sync without a timer.
+//! commit goes into the next one, so many requests share one sync without a timer.
 //!
-//! What is requested, and what follows from a result, is a [`WorkSource`]'s to say: `rows` or `reads`.
+//! A [`WorkSource`] decides what is requested and what follows from a result: `rows` or `reads`.
 
 mod gate;
 mod pace;
@@ -33,10 +33,10 @@ use crate::journal::{AttemptEnd, AttemptId, Journal, JournalError, Receipt};
 use crate::model::call::{Call, Verdict};
 use crate::quota::{Buckets, Forecast, arrival};
 
-/// The most items in one commit: other processes wait for their turn.
+/// Maximum number of items in one commit: other processes wait for the write lock.
 const OFFER: usize = 256;
 
-/// Makes the requests of a source, under the quota and with the journal.
+/// Sends the requests of a source, under the quota and with the journal.
 pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
     work: W,
     journal: Journal,
@@ -51,9 +51,9 @@ pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
     pacing: Pacing,
     queue: DueQueue<W::Item>,
     in_flight: InFlight<W::Item>,
-    /// For the next commit.
+    /// Ends and outcomes for the next commit.
     output: Output,
-    /// How many items are offered: more, as long as they turn out to need no request.
+    /// How many items are offered: more, as long as offered items need no request.
     offer: usize,
     calls: u64,
     reads: u64,
@@ -61,7 +61,7 @@ pub(super) struct Engine<'a, T: Transport, W: WorkSource, L: Listener> {
 }
 
 impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
-    /// The journal's session has begun.
+    /// The journal's session has started.
     pub(super) fn new(
         work: W,
         journal: Journal,
@@ -130,14 +130,14 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             if self.in_flight.is_empty() && (self.stop.is_some() || !self.has_work()) {
                 return Ok(());
             }
-            // A wait is reported before it begins, with what is true then.
+            // A wait is reported before it starts, with the state at that time.
             self.report_pace(now);
             let wake = self.wake(now).min(self.pacing.due().unwrap_or(BootTime(i64::MAX)));
             tokio::select! {
-                biased; // The same seed must go the same way.
+                biased; // The same seed must give the same trace.
                 completed = self.callers.ended() => {
                     self.on_completion(&completed);
-                    // What has ended at the same moment shares the commit.
+                    // Requests that ended at the same moment share the commit.
                     tokio::task::yield_now().await;
                 }
                 () = self.clock.sleep_briefly_until(wake) => {}
@@ -152,8 +152,8 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         !self.queue.is_empty() || self.work.can_take()
     }
 
-    /// Decides about items without attempts when it is clear that it was not the service: it has answered since, or
-    /// nothing else is left to try it with.
+    /// Decides about items without attempts left once the service was clearly not at fault: it has responded since, or
+    /// nothing else is left to test it with.
     fn release_exhausted(&mut self, now: Now) {
         let has_others = !self.in_flight.is_empty() || self.queue.next_due(now.boot).is_some();
         if self.stop.is_some() || (self.service.health.is_uncertain() && (has_others || self.work.can_take())) {
@@ -172,7 +172,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
             if let Some(stop) = self.service.check_token(self.callers.tokens(), now) {
                 self.stop(stop);
             }
-            // The reported time of the next request doesn't hold while a token is awaited.
+            // The reported time of the next request doesn't hold while waiting for a token.
             self.pacing.changed |= self.service.awaits_token;
         }
     }
@@ -241,12 +241,12 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
                 self.queue.first(item);
             }
         } else {
-            // Checked ahead: they stand behind those that were there before.
+            // Checked ahead: they queue behind earlier items.
             for item in unserved {
                 self.queue.last(item);
             }
         }
-        // The requests have gone first: the listener takes its time.
+        // After the requests have started, because the listener takes its time.
         if !finished.is_empty() {
             self.tell(Event::Finished(finished));
         }
@@ -255,29 +255,29 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         Ok(())
     }
 
-    /// Sends a request whose intent is on the disk. The one thing here that runs beside the loop.
+    /// Sends a request whose intent is on the disk. Only this runs beside the loop.
     fn send(&mut self, attempt: AttemptId, mut item: W::Item, now: Now) {
         let call = self.work.call(&mut item);
         self.calls += 1;
         self.reads += u64::from(!matches!(call, Call::Step(_)));
-        self.service.health.begins();
+        self.service.health.on_start();
         self.in_flight.insert(attempt, item);
         self.callers.call(attempt, call, now);
     }
 
-    /// A request has ended: what follows for its item and for all others.
+    /// Takes in the end of a request: what follows for its item and for all others.
     fn on_completion(&mut self, completed: &CompletedCall) {
         let CompletedCall { attempt, is_read, result, at, took } = completed;
         let Some(mut item) = self.in_flight.remove(attempt) else { return };
         self.pacing.on_end(*took);
         let is_unsent = matches!(result.verdict, Verdict::Unsent { .. });
         self.gate.on_end(is_unsent);
-        // An attempt without a connection is not a request.
+        // An attempt without a connection does not count as a request.
         self.calls -= u64::from(is_unsent);
         self.reads -= u64::from(is_unsent && *is_read);
         let health = &mut self.service.health;
         let streak = health.streak();
-        // In an outage every request tells whether it is over.
+        // In an outage every request shows whether it has ended.
         let says_nothing =
             matches!(result.verdict, Verdict::Transient { .. }) && !health.is_down() && self.work.is_replaceable(&item);
         let event = if says_nothing { HealthEvent::None } else { health.record(&result.verdict, at.boot) };
@@ -291,7 +291,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         if let Some(event) = self.output.event.take() {
             self.tell(event);
         }
-        // A missing permission says more than the failure that it causes.
+        // A missing permission is a better reason than the failures that it causes.
         self.follow(Effects::of(event, *at, &result.message));
         self.report();
     }
@@ -309,13 +309,13 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         }
     }
 
-    /// Reports what the source has to say.
+    /// Reports the event of the source, if any.
     fn report(&mut self) {
         let (event, stop) = (self.output.event.take(), self.output.stop.take());
         self.follow(Effects { event, stop, forgives: false });
     }
 
-    /// What one request's end, or a commit, means for the whole engine.
+    /// Applies the effects of a request's end, or of a commit, on the whole engine.
     fn follow(&mut self, effects: Effects) {
         if effects.forgives {
             let streak = self.service.health.streak().id;
@@ -332,7 +332,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         }
     }
 
-    /// When to go on, if no request ends before.
+    /// When to continue, if no request ends before.
     fn wake(&mut self, now: Now) -> BootTime {
         let never = now.boot + Duration::from_hours(1);
         let deadline = self.deadline.filter(|_| self.stop.is_none()).unwrap_or(never);
@@ -346,12 +346,12 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         self.service.earliest(due.max(self.gate.opens(now.boot, never)), never).min(deadline)
     }
 
-    /// When the next item wants its request, if one does before a request in flight has ended.
+    /// When the next item is due, if one is before a request in flight has ended.
     fn next_due(&mut self, now: BootTime) -> Option<BootTime> {
         if self.work.can_take() { Some(now) } else { self.queue.next_due(now) }
     }
 
-    /// Reports the pace and the estimated finish, if that is due.
+    /// Reports the pace and the estimated finish, if a report is due.
     fn report_pace(&mut self, now: Now) {
         if !self.pacing.take_due(now.boot) {
             return;
@@ -362,7 +362,7 @@ impl<'a, T: Transport, W: WorkSource, L: Listener> Engine<'a, T, W, L> {
         let ahead = Forecast { calls, concurrency: self.concurrency, latency: self.pacing.latency };
         let arrival = self.pacing.arrival(now.boot, calls, || arrival(&self.buckets, spent, pause, now.boot, ahead));
         let never = BootTime(i64::MAX);
-        // A permit that nothing wants yet starts no request.
+        // A free permit starts no request if no item is due.
         let due = due.unwrap_or(now.boot).max(self.gate.opens(now.boot, never));
         let next_call = (due > now.boot).then(|| self.service.earliest(due, never));
         let pace = Pace {

@@ -25,7 +25,7 @@ impl Pacing {
         Pacing { changed: true, reported: None, latency, estimate: None }
     }
 
-    /// A request has ended.
+    /// Takes in the end of a request.
     pub(super) fn on_end(&mut self, took: Duration) {
         self.latency = (self.latency * 7 + took) / 8;
     }
@@ -35,7 +35,7 @@ impl Pacing {
         self.changed.then(|| self.reported.map_or(BootTime(i64::MIN), |reported| reported + PACE))
     }
 
-    /// Whether a report is due now; then it counts as made.
+    /// Whether a report is due now; if so, counts it as done.
     pub(super) fn take_due(&mut self, now: BootTime) -> bool {
         let is_due = self.due().is_some_and(|due| due <= now);
         if is_due {
@@ -45,7 +45,7 @@ impl Pacing {
         is_due
     }
 
-    /// When the last of `calls` requests will end, from `compute` if the last estimate is too old.
+    /// When the last of `calls` requests will end; calls `compute` if the last estimate is too old.
     pub(super) fn arrival(&mut self, now: BootTime, calls: u64, compute: impl FnOnce() -> BootTime) -> BootTime {
         let lasts = PER_REQUEST * u32::try_from(calls).unwrap_or(u32::MAX);
         match self.estimate {

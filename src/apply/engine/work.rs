@@ -14,13 +14,13 @@ use crate::model::outcome::ResultRow;
 /// The items whose requests are in flight.
 pub(in super::super) type InFlight<T> = HashMap<AttemptId, T>;
 
-/// Says what is requested, and what follows from a result. The engine does the rest: the queue, permits, pauses, token,
-/// outages, commits.
+/// Decides what is requested, and what follows from a result. The engine does the rest: the queue, permits, pauses,
+/// token, outages, commits.
 pub(in super::super) trait WorkSource {
-    /// What requests are made for.
+    /// What each request is for.
     type Item;
 
-    /// How many items may be checked ahead while there is no permit: they may turn out to need no request.
+    /// How many items may be checked ahead while there is no permit: they may need no request.
     const AHEAD: usize = 0;
 
     /// Whether a new item can be taken now.
@@ -32,15 +32,15 @@ pub(in super::super) trait WorkSource {
     /// Adds the request of an item to a commit.
     fn request(&self, item: &Self::Item, batch: &mut Batch);
 
-    /// The request of an item has its intent on the disk: what is sent.
+    /// The call of an item, once its intent is on the disk.
     fn call(&mut self, item: &mut Self::Item) -> Call;
 
-    /// The journal did not start the request of an item, and the reason was not a missing permit.
+    /// Handles that the journal did not start the request of an item, for another reason than a missing permit.
     fn on_receipt(&mut self, _item: &mut Self::Item, _receipt: Receipt, _now: Now, _output: &mut Output) -> Step {
         Step::Ready
     }
 
-    /// A request has ended: what is written about it, and what follows for its item.
+    /// Takes in the end of a request: what is written about it, and what follows for its item.
     fn on_completion(
         &mut self,
         item: &mut Self::Item,
@@ -48,20 +48,20 @@ pub(in super::super) trait WorkSource {
         output: &mut Output,
     ) -> (AttemptEnd, Step);
 
-    /// An item has no attempts left, and that was not the service's fault.
+    /// Handles an item that has no attempts left, when the service was not at fault.
     fn on_exhausted(&mut self, _item: &mut Self::Item, _now: Now, _output: &mut Output) -> Step {
         Step::Finished
     }
 
-    /// An item has finished. Returns another one that has waited for that.
+    /// Ends an item. Returns another that has waited for it.
     fn on_finished(&mut self, _item: Self::Item) -> Option<Self::Item> {
         None
     }
 
-    /// It was the service: an item's attempts of this streak do not count.
+    /// The service was down: an item's attempts of this streak do not count.
     fn forgive(item: &mut Self::Item, streak: u64);
 
-    /// How many more requests will be needed, as far as is known.
+    /// How many more requests will be needed, as far as known.
     fn calls_left(&self, in_flight: &InFlight<Self::Item>, queued: usize) -> u64;
 
     /// Whether other requests can replace this one: then its failure does not mean an outage.
@@ -77,9 +77,9 @@ pub(in super::super) enum Step {
     Finished,
     /// It is next.
     Ready,
-    /// Its turn comes at this time.
+    /// It is due at this time.
     At(BootTime),
-    /// It has no attempts left, unless they were the service's fault.
+    /// It has no attempts left, unless the service was down.
     Exhausted,
 }
 
@@ -93,10 +93,10 @@ pub(in super::super) struct Output {
     pub(in super::super) stop: Option<StopReason>,
 }
 
-/// A request that has ended, and what that says of the service.
+/// A request that has ended, and what that tells about the service.
 pub(in super::super) struct EndedCall<'a> {
     pub(in super::super) completed: &'a CompletedCall,
-    /// An attempt belongs to the streak in which it failed, even if it is the one that makes it an outage.
+    /// The streak in which it failed, even if this attempt makes it an outage.
     pub(in super::super) streak: Streak,
     pub(in super::super) event: HealthEvent,
     pub(in super::super) health: &'a Health,

@@ -1,10 +1,10 @@
 //! Fetching: the list of incidents, page by page, through [`super::reads`].
 //!
-//! The list is not the same from one page to the next: new incidents come in at its beginning, and others leave it where
-//! they no longer match. So a page begins a few incidents before the end of the last one. If it shows none of them, some
-//! have left, and an earlier page is requested.
+//! The list changes between two pages: new incidents appear at its start, and others leave it because they no longer
+//! match. So a page starts a few incidents before the end of the last page. If it shows none of them, some have left,
+//! and an earlier page is requested.
 //!
-//! Promises: no incident is kept twice; none is missed that is in the list from the beginning to the end.
+//! Promises: no incident is kept twice; no incident is missed that is in the list during the whole fetch.
 
 mod query;
 
@@ -18,25 +18,25 @@ use super::page_size::{PageSize, SmallestFails};
 use super::reads::{ReadResult, ReadSource, Wanted};
 use crate::model::call::{Call, CallResult, Incident, Page, Verdict};
 
-/// How many incidents of a page are those of the page before.
+/// How many incidents of a page overlap with the previous page.
 const OVERLAP: u64 = 5;
-/// After this many pages in a row without anything new, the list has not just grown: it repeats itself.
+/// After this many pages in a row without a new incident, the list has not just grown: it repeats itself.
 const MAX_PAGES_WITHOUT_NEW: u32 = 20;
 
-/// Reads the list, and keeps what is new of each page.
+/// Reads the list, and keeps the new incidents of each page.
 #[derive(Debug)]
 pub struct ListSource<K> {
     filter: Option<String>,
     local_filter: LocalFilter,
-    /// How many more incidents are to be found, of those that match.
+    /// How many more matching incidents are to be found.
     left: Option<u64>,
     keep: K,
     known: HashSet<u64>,
-    /// The next page begins here.
+    /// The position of the next page.
     skip: u64,
     /// The last page that was taken ended before this position.
     end: u64,
-    /// A page that is too small to show incidents of the page before: whether it comes after that one is not known yet.
+    /// A page too small to overlap with the previous page: whether it follows that page is not known yet.
     unjoined: Option<Part>,
     size: PageSize,
     /// The length of the longest page so far.
@@ -56,8 +56,8 @@ struct Part {
 }
 
 impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
-    /// Reads the incidents that match `filter`, until `limit` of them were found that match `local_filter`. `keep` gets
-    /// all that are new, page by page, also those that don't match `local_filter`. `page_sizes`: those of the contract.
+    /// Reads the incidents that match `filter`, until it has found `limit` that match `local_filter`. `keep` gets
+    /// all new ones, page by page, also those that don't match `local_filter`. `page_sizes`: those of the contract.
     #[must_use]
     pub fn new(
         page_sizes: &[u32],
@@ -83,7 +83,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         }
     }
 
-    /// This one was read before: reading continues after it.
+    /// Marks an incident as read before: reading continues after it.
     pub fn mark_known(&mut self, id: u64, matches: bool) {
         if self.known.insert(id) {
             self.count(matches);
@@ -105,11 +105,11 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         }
     }
 
-    /// A page was read. Returns how many of its incidents are new.
+    /// Takes in a page. Returns how many of its incidents are new.
     fn shown(&mut self, page: Part) -> io::Result<u64> {
         let shows_known = page.incidents.iter().zip(0..OVERLAP).any(|(incident, _)| self.known.contains(&incident.id));
         if let Some(unjoined) = self.unjoined.take() {
-            // This is the incident before it, if none has left the list meanwhile.
+            // This is the preceding incident, unless incidents have left the list meanwhile.
             let joins = shows_known && page.skip + 1 == unjoined.skip;
             return if joins { self.take(&unjoined) } else { Ok(self.go_back(&page)) };
         }
@@ -119,7 +119,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         if page.skip < self.end {
             return Ok(self.go_back(&page));
         }
-        // After a list of one incident there is nothing to go back for.
+        // After a page of one incident there is no overlap to check.
         if page.incidents.is_empty() && page.skip == 1 && page.top > 1 {
             self.is_finished = true;
             return Ok(0);
@@ -135,7 +135,7 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         0
     }
 
-    /// Takes a page that comes after the last one.
+    /// Takes a page that follows the last one.
     fn take(&mut self, page: &Part) -> io::Result<u64> {
         let length = page.incidents.len() as u64;
         let is_new = |incident: &&Incident| self.known.insert(incident.id);
@@ -146,14 +146,14 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ListSource<K> {
         let found = new.len() as u64;
         self.longest = self.longest.max(length);
         self.end = page.skip + length;
-        // Of a very short page, too, less than all is shown again.
+        // A very short page, too, must not overlap in full.
         self.skip = self.end - OVERLAP.min(length.saturating_sub(1));
         if found > 0 {
             self.pages_without_new = 0;
             (self.keep)(new)?;
         } else {
             self.pages_without_new += 1;
-            // The server may return fewer incidents per page: a page is short if another one was longer.
+            // The server may return fewer incidents per page: a page is short only if another was longer.
             let is_short = length < self.longest.min(page.top.into());
             self.is_finished |= is_short || length == 0;
         }
@@ -205,12 +205,12 @@ impl<K: FnMut(Vec<Incident>) -> io::Result<()>> ReadSource for ListSource<K> {
         }
     }
 
-    /// Only the list tells which incidents there are.
+    /// Only the list shows which incidents exist.
     fn can_read_singly(&self) -> bool {
         false
     }
 
-    /// How long the list is, is not known.
+    /// The length of the list is unknown.
     fn calls_left(&self) -> u64 {
         u64::from(!self.is_finished && !self.in_flight)
     }
@@ -240,7 +240,7 @@ mod tests {
         CallResult { verdict, ..failure(Some(200), false) }
     }
 
-    /// Reads a list that `change` changes after each page; what was handed on, and the calls that it took.
+    /// Reads a list that `change` changes after each page; returns the kept incidents and the number of calls.
     fn fetched(list: &mut BTreeSet<u64>, top: usize, mut change: impl FnMut(&mut BTreeSet<u64>)) -> (Vec<u64>, u32) {
         let mut kept = Vec::new();
         let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |new: Vec<Incident>| {
@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// So many have left the list that a page is not what comes after the last one: it is gone back by almost a page.
+    /// So many incidents have left the list that a page doesn't follow the last one: reading goes back almost a page.
     #[test]
     fn page_without_overlap_is_not_used() {
         let mut source = ListSource::new(&SIZES, None, LocalFilter::default(), None, |_| Ok(()));

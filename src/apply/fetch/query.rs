@@ -1,6 +1,6 @@
-//! Which incidents are fetched: the filter that the API applies, and the one for what it can't filter by.
+//! Which incidents are fetched: the filter that the API applies, and the local filter for the rest.
 //!
-//! Promise: a text stands in the filter as one literal, whatever is in it. Pure.
+//! Promise: a text in the filter is one literal, whatever it contains. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,9 +17,9 @@ pub struct ServerFilter {
     pub status: Option<String>,
     /// Exactly.
     pub assigned_to: Option<String>,
-    /// No older.
+    /// Created then, or later.
     pub created_since: Option<Timestamp>,
-    /// Changed then, or after.
+    /// Changed then, or later.
     pub updated_since: Option<Timestamp>,
 }
 
@@ -44,8 +44,8 @@ impl ServerFilter {
     }
 }
 
-/// The filter to resume with: without incidents that are newer than `newest`, the creation of the newest one that was
-/// read. So what was read is the beginning of the list.
+/// The filter to resume with. It excludes incidents created after `newest`, when the newest incident read was created:
+/// so the incidents read before are the start of the list.
 #[must_use]
 pub fn not_newer(filter: Option<&str>, newest: Timestamp, filters: &ListFilters) -> String {
     let before = condition(&filters.created_until, &newest.to_string());
@@ -56,16 +56,16 @@ fn condition(template: &str, literal: &str) -> String {
     template.replace("{}", literal)
 }
 
-/// An `or` in it would take what comes after for its own.
+/// In parentheses, so that an `or` in it doesn't include the other conditions.
 fn as_one(filter: &str) -> String {
     let has_or = filter.split_whitespace().any(|word| word.eq_ignore_ascii_case("or"));
     if has_or { format!("({filter})") } else { filter.to_owned() }
 }
 
-/// What the API can't filter by: applied here, page by page, combined with AND.
+/// Conditions that the API can't filter by: applied here, page by page, combined with AND.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFilter {
-    /// Where an incident shows what is compared.
+    /// The names of the compared members.
     pub members: IncidentMembers,
     /// Has each of these tags, in any case.
     pub tags: Vec<String>,

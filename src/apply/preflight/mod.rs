@@ -1,7 +1,7 @@
-//! The preflight: what the incidents of a run look like before anything is sent.
+//! The preflight: reads the incidents of a run before anything is sent.
 //!
-//! It reads pages of the list if that is cheaper (`planner`), otherwise one incident at a time, through [`super::reads`].
-//! The journal keeps the snapshots with the rows; [`crate::compare`] says what they mean for each row.
+//! It reads pages of the list if that is cheaper (`planner`), otherwise one incident at a time, through
+//! [`super::reads`]. The journal stores the snapshots with the rows; [`crate::compare`] compares them.
 
 mod planner;
 
@@ -13,7 +13,7 @@ use crate::model::snapshot::{IncidentState, Snapshot};
 
 use planner::MAX_EXTRA_CALLS;
 
-/// Finds out what incidents look like.
+/// Reads the snapshots of incidents.
 #[derive(Debug)]
 pub struct PreflightSource {
     planner: planner::ReadPlanner,
@@ -36,7 +36,7 @@ impl PreflightSource {
         self.planner.left()
     }
 
-    /// The fewest calls that it can take, and the most.
+    /// The minimum and the maximum number of requests.
     #[must_use]
     pub fn calls(&self) -> (u64, u64) {
         let most = self.planner.left();
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn read_estimate_is_available_before_and_during() {
-        // Neighbours: by a page, or one by one and the pages tried in vain. Scattered ones: one by one.
+        // Neighbors: by a page, or one by one after failed pages. Scattered incidents: one by one.
         assert_eq!((source(&[1, 2, 3]).calls(), source(&[1, 1_000]).calls()), ((1, 6), (2, 2)));
         let mut scattered = source(&[1, 1_000, 2_000]);
         assert_eq!((scattered.incidents(), scattered.calls_left()), (3, 3));

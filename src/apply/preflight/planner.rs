@@ -1,11 +1,11 @@
-//! The plan of a preflight: which request shows the most of the incidents that are still wanted.
+//! The plan of a preflight: which request shows the most of the incidents that are still to be read.
 //!
-//! A page of the list shows a hundred incidents, newest first, and can begin anywhere in it; where an incident stands
-//! there is not known, but can be guessed from the pages seen. So a page is worth its call where wanted incidents lie
-//! close together, and a read of one incident is where they do not.
+//! A page of the list shows a hundred incidents, newest first, and can start at any position. The position of an
+//! incident is unknown, but can be guessed from the pages seen. So a page is worth its request where wanted incidents
+//! are close together; where they are not, single reads are.
 //!
-//! Promises: never more than [`MAX_EXTRA_CALLS`] calls over one for each incident, wherever they are and whatever the list shows.
-//! Pure.
+//! Promises: never more than [`MAX_EXTRA_CALLS`] calls over one per incident, wherever they are and whatever the list
+//! shows. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,25 @@ use super::super::reads::Wanted;
 use crate::model::call::{Call, CallResult, Incident, Page};
 use crate::model::change::IncidentId;
 
-/// Pages may cost so many calls more than they have saved.
+/// Pages may cost this many more calls than they have saved.
 pub(super) const MAX_EXTRA_CALLS: u64 = 3;
-/// Incidents that come into being while pages are read move all others: a page begins so many earlier than is guessed.
+/// New incidents move all others while pages are read: a page starts this many positions before the guess.
 const OVERLAP: u64 = 2;
 
-/// What is still wanted, and what is known of the list.
+/// The incidents still to be read, and what is known about the list.
 #[derive(Debug)]
 pub(super) struct ReadPlanner {
     wanted: BTreeSet<u64>,
-    /// Of these: they are not where the list should show them, or the list is no good.
+    /// Of these, the ones to be read singly: they are not where the list should show them, or the list can't be used.
     one_by_one: BTreeSet<u64>,
-    /// Where incidents stand in the list, by their ids: those at the ends of the pages seen.
+    /// The positions of incidents in the list, by ID: those at the ends of the pages seen.
     places: BTreeMap<u64, u64>,
     page_in_flight: bool,
     no_more_pages: bool,
     size: PageSize,
-    /// How often the page in flight has failed, in whatever size.
+    /// How often the page in flight has failed, in any size.
     failures: u32,
-    /// The calls that pages have saved, those that they cost subtracted.
+    /// The calls that pages have saved, minus those that they cost.
     saved: i64,
 }
 
@@ -50,12 +50,12 @@ impl ReadPlanner {
         }
     }
 
-    /// How many are wanted, calls under way aside.
+    /// How many incidents are wanted, apart from those of calls in flight.
     pub(super) fn left(&self) -> u64 {
         (self.wanted.len() + self.one_by_one.len()) as u64
     }
 
-    /// How many calls will be needed, as far as can be guessed.
+    /// The estimated number of calls needed.
     pub(super) fn calls_left(&self) -> u64 {
         if self.no_more_pages {
             self.left()
@@ -91,7 +91,7 @@ impl ReadPlanner {
         Call::List(Page { filter: None, top: self.size.get(), skip })
     }
 
-    /// A page has shown these. Returns those that were wanted.
+    /// Takes in the incidents of a page. Returns those that were wanted.
     pub(super) fn shown(&mut self, asked: &Page, page: Vec<Incident>) -> Vec<Incident> {
         let skip = asked.skip;
         self.page_in_flight = false;
@@ -104,14 +104,14 @@ impl ReadPlanner {
             return Vec::new();
         };
         if !ids.is_sorted_by(|one, next| one > next) {
-            // Ids do not follow the list's order: nothing can be guessed from them.
+            // The IDs are not in the list's order: nothing can be guessed from them.
             self.no_more_pages = true;
         }
         self.places.insert(first, skip);
         self.places.insert(last, skip + ids.len() as u64 - 1);
         let found: Vec<Incident> = page.into_iter().filter(|incident| self.wanted.remove(&incident.id)).collect();
         self.saved += i64::try_from(found.len()).unwrap_or(0);
-        // What should be on this page and is not is asked for by its own id.
+        // An incident that should be on this page and is not is read singly.
         let missing: Vec<u64> = self.wanted.range(last.min(first)..=first.max(last)).copied().collect();
         for id in missing {
             self.wanted.remove(&id);
@@ -128,14 +128,14 @@ impl ReadPlanner {
         found
     }
 
-    /// Pages are refused.
+    /// Takes in that pages are refused.
     pub(super) fn refused(&mut self) {
         self.page_in_flight = false;
         self.saved -= 1;
         self.no_more_pages = true;
     }
 
-    /// A page was not read: another request for it, or `None` if its incidents are read one by one.
+    /// After a failed page: another request for it, or `None` if its incidents are read one by one.
     pub(super) fn failed(&mut self, result: &CallResult) -> Option<Call> {
         self.saved -= 1;
         self.failures += 1;
@@ -153,7 +153,7 @@ impl ReadPlanner {
         None
     }
 
-    /// The wanted incidents on a page that begins with this one, as far as can be guessed.
+    /// The estimated number of wanted incidents on a page that starts with this incident.
     fn on_a_page_with(&self, newest: u64) -> Vec<u64> {
         let reach = (f64::from(self.size.get()) * self.ids_for_a_place(newest)).max(1.0);
         #[expect(
@@ -165,7 +165,7 @@ impl ReadPlanner {
         self.wanted.range(newest.saturating_sub(reach.saturating_sub(1))..=newest).copied().collect()
     }
 
-    /// Where an incident stands in the list, as far as can be guessed.
+    /// The estimated position of an incident in the list.
     fn place_of(&self, id: u64) -> u64 {
         let newer = self.places.range(id..).next();
         let older = self.places.range(..id).next_back();
@@ -176,19 +176,19 @@ impl ReadPlanner {
         let whole = |places: f64| places.max(0.0) as u64;
         match (newer, older) {
             (Some((newer, at)), _) => at + whole(distance(newer - id)),
-            // It is newer than all that was seen.
+            // It is newer than all incidents seen.
             (None, Some((older, at))) => at.saturating_sub(whole(distance(id - older))),
             (None, None) => 0,
         }
     }
 
-    /// How far apart ids of neighbours in the list are, near this one: at least 1.
+    /// The distance between the IDs of neighbors in the list near this ID: at least 1.
     fn ids_for_a_place(&self, id: u64) -> f64 {
         let newer = self.places.range(id..).next().or_else(|| self.places.last_key_value());
         let older = self.places.range(..id).next_back().or_else(|| self.places.first_key_value());
         let (Some((newer, at)), Some((older, older_at))) = (newer, older) else { return 1.0 };
         let ends = if older_at > at { Some((newer - older, older_at - at)) } else { None };
-        // Beyond the pages seen: as far apart as they are there.
+        // Beyond the pages seen: the same distance as on the last page.
         let all = self.places.last_key_value().zip(self.places.first_key_value());
         let all = all.map(|((newest, first), (oldest, last))| (newest - oldest, last.saturating_sub(*first)));
         #[expect(clippy::cast_precision_loss, reason = "a guess")]
@@ -196,8 +196,8 @@ impl ReadPlanner {
         ends.or(all).map_or(1.0, apart)
     }
 
-    /// The calls without which it can't be done, even if the list had no gaps and it were known where each one stands:
-    /// `newest_first` ids, in full pages.
+    /// The minimum number of calls for `newest_first` IDs: in full pages, if the list had no gaps and all positions
+    /// were known.
     pub(super) fn fewest_calls(&self, newest_first: impl Iterator<Item = u64>) -> u64 {
         let mut calls = 0;
         let mut oldest_on_page = None;
@@ -241,7 +241,7 @@ mod tests {
                         assert!(known.insert(found.id), "{} is found twice", found.id);
                     }
                 }
-                Call::Step(_) => unreachable!("it only looks"),
+                Call::Step(_) => unreachable!("it only reads"),
             }
         }
         assert_eq!(&known, wanted);

@@ -1,26 +1,26 @@
-//! The registry of diagnostic codes: what each one means, and what to do about it.
+//! The registry of diagnostic codes: what each means, and what to do about it.
 //!
 //! Promises: a code keeps its name and its meaning; `docs/diagnostics.md` shows this table (a test holds the two
 //! together); no diagnostic has a code that is not here.
 
 use serde::Serialize;
 
-/// Whether the row can be sent all the same.
+/// Whether the row can still be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The row is not sent.
     Error,
-    /// Worth a look; the row is sent.
+    /// Worth checking; the row is sent.
     Warning,
 }
 
-/// One kind of thing that can be wrong.
+/// A kind of problem.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Code {
     /// Stable: scripts compare it.
     pub name: &'static str,
-    /// Whether a row with it is sent all the same.
+    /// Whether a row with it is still sent.
     pub severity: Severity,
     /// What it means, in a sentence.
     pub meaning: &'static str,
@@ -184,7 +184,7 @@ codes! {
         "shorten it"
 }
 
-/// [`PLACEHOLDER_VALUE`] in a comment: it may be meant, so it is sent.
+/// [`PLACEHOLDER_VALUE`] in a comment: it may be intended, so it is sent.
 pub static PLACEHOLDER_COMMENT: Code =
     Code { severity: Severity::Warning, advice: "leave the cell empty to add no comment", ..PLACEHOLDER_VALUE };
 

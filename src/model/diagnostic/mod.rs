@@ -1,6 +1,6 @@
 //! Diagnostics: what is wrong with a row or a file, where, with which value, and what to do about it.
 //!
-//! Promises: a diagnostic can be shown without the file that it speaks of (it carries the source line's window around
+//! Promises: a diagnostic can be shown without its file (it contains the part of the source line around
 //! the value), and its code is one of the documented ones.
 
 pub mod codes;
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use codes::{Code, Severity};
 
-/// One thing that is wrong.
+/// A problem in the input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// Error or warning.
@@ -20,29 +20,29 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// The file as it was named, `-` for standard input.
     pub file: String,
-    /// The line on which the cell begins, from 1.
+    /// The line on which the cell starts, from 1.
     pub line: Option<u64>,
-    /// The character of that line at which the cell begins, from 1.
+    /// The character of that line at which the cell starts, from 1.
     pub column: Option<u64>,
     /// The row's number, from 1.
     pub row: Option<u64>,
     /// The column or member.
     pub field: Option<String>,
-    /// The value as it stands there, cut where it is long.
+    /// The value in the input, truncated if it is long.
     pub value: Option<String>,
-    /// What is wrong, as a fragment that begins in lower case.
+    /// The problem, as a fragment in lower case.
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
     /// The source around the value, to be shown.
     #[serde(skip)]
     pub snippet: Option<Snippet>,
-    /// How it is told if a file has many of its kind.
+    /// How it is reported if a file has many of its kind.
     #[serde(skip)]
     pub repetition: Repetition,
 }
 
-/// How diagnostics of one kind are told.
+/// How diagnostics of one kind are reported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Repetition {
     /// Each one.
@@ -55,7 +55,7 @@ pub enum Repetition {
 }
 
 impl Diagnostic {
-    /// A diagnostic of this kind that names no place yet, with the code's own advice.
+    /// A diagnostic of this kind without a location yet, with the code's own hint.
     #[must_use]
     pub fn new(code: &Code, file: &str, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
@@ -74,7 +74,7 @@ impl Diagnostic {
         }
     }
 
-    /// The same, at a place of a source text that begins with line `first_line` of the file: line, column and snippet
+    /// The same, located in a source text that starts with line `first_line` of the file: line, column and snippet
     /// are those of `range`, which may reach over several lines.
     #[must_use]
     pub fn at(mut self, source: &[u8], first_line: u64, range: Range<usize>) -> Diagnostic {
@@ -90,7 +90,7 @@ impl Diagnostic {
     }
 }
 
-/// How many bytes of a line are kept before a mark, of it, and after it.
+/// How many bytes of a line are kept before the mark, in it, and after it.
 const WINDOW: usize = 240;
 
 impl Snippet {
